@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ * engine/base/clock.h - the two clocks. All times inside the engine are microseconds of the first. */
+#ifndef TIDE_BASE_CLOCK_H
+#define TIDE_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/** CLOCK_MONOTONIC in microseconds: for deadlines, never jumps. */
+int64_t tide_clock_us(void);
+/** CLOCK_REALTIME in milliseconds since the epoch: for timestamps and log lines only. */
+int64_t tide_clock_wall_ms(void);
+
+#endif

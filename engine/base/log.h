@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * engine/base/log.h - log lines on stderr, as text or as one JSON object a line. Any thread may log. */
+#ifndef TIDE_BASE_LOG_H
+#define TIDE_BASE_LOG_H
+
+enum tide_log_level { TIDE_LOG_ERROR, TIDE_LOG_WARN, TIDE_LOG_INFO, TIDE_LOG_DEBUG };
+enum tide_log_format { TIDE_LOG_TEXT, TIDE_LOG_JSON };
+
+/** What is shown: `level` and worse. Starts as INFO, TEXT. */
+void tide_log_setup(enum tide_log_level level, enum tide_log_format format);
+/** One line, at most 2 KiB. Control bytes in the text are escaped: a message cannot forge a line. */
+void tide_log(enum tide_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/** As tide_log, for Lua, which has the text already. */
+void tide_log_text(enum tide_log_level level, const char *text);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT
+ * engine/base/plan.h - a pipeline as plain structs, filled by lua/tidemill/plan. Lent for the call they
+ * are given to; strings are copied. Times: microseconds. Sizes: bytes. Checked in Lua already, so what
+ * does not hold here is a bug. */
+#ifndef TIDE_BASE_PLAN_H
+#define TIDE_BASE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** One librdkafka configuration property. */
+struct tide_property {
+    const char *name;
+    const char *value;
+};
+
+enum tide_medium { TIDE_MEDIUM_NONE, TIDE_MEDIUM_KAFKA, TIDE_MEDIUM_FILE, TIDE_MEDIUM_MEMORY };
+enum tide_reset { TIDE_RESET_ERROR, TIDE_RESET_EARLIEST, TIDE_RESET_LATEST };
+enum tide_start { TIDE_START_NONE, TIDE_START_EARLIEST, TIDE_START_LATEST, TIDE_START_OFFSET, TIDE_START_TIME };
+
+struct tide_source_plan {
+    enum tide_medium medium;
+    const char *path;          /* file: "-" = standard input */
+    const char *const *topics; /* Kafka: names, or patterns that begin with ^; file: the topic to show */
+    uint32_t topic_count;
+    const char *group;
+    const char *instance;  /* NULL, or the static member's name (group.instance.id) */
+    enum tide_reset reset; /* for an offset that is out of range, or missing without `start` */
+    enum tide_start start; /* where a partition begins that has no committed offset */
+    int64_t start_at;      /* OFFSET: the offset; TIME: ms since the epoch */
+    bool until_end;        /* stop at the ends that the partitions have at start */
+    uint32_t partitions;   /* memory: how many */
+    int64_t timeout_us;    /* broker_timeout */
+};
+
+enum tide_partitioner { TIDE_PARTITION_BY_KEY, TIDE_PARTITION_SAME };
+enum tide_output_format { TIDE_OUTPUT_LINES, TIDE_OUTPUT_JSON };
+
+struct tide_sink_plan {
+    enum tide_medium medium;
+    const char *path;          /* file: "-" = standard output */
+    const char *const *topics; /* Kafka: the first is the default */
+    uint32_t topic_count;
+    enum tide_partitioner partitioner;
+    enum tide_output_format format; /* file */
+    uint32_t max_messages;          /* in the producer; then busy */
+    uint64_t max_bytes;
+    int64_t timeout_us; /* broker_timeout */
+};
+
+enum tide_step_kind { TIDE_STEP_TASK, TIDE_STEP_NOOP };
+
+/** RunTaskWithMultiprocessing; names as on the page (shared: seed). */
+struct tide_step_plan {
+    enum tide_step_kind kind;
+    uint32_t pool; /* index into pools */
+    uint32_t max_batch_size;
+    int64_t max_batch_time_us;
+    uint64_t input_block_size; /* to begin with, when it is automatic */
+    uint64_t output_block_size;
+    uint64_t max_input_block_size;
+    uint64_t max_output_block_size;
+    bool auto_input; /* grows after an overflow, shrinks after a minute */
+    bool auto_output;
+    bool eager;
+    uint32_t prefetch_batches;
+    uint32_t crash_retries;
+};
+
+enum tide_dlq_kind { TIDE_DLQ_NONE, TIDE_DLQ_TOPIC, TIDE_DLQ_FILE };
+struct tide_dlq_plan {
+    enum tide_dlq_kind kind;
+    const char *target; /* topic, or path ("-" = standard error) */
+    double max_invalid_ratio;       /* of a partition's messages; < 0 = no limit */
+    int64_t max_consecutive_count;  /* of a partition; < 0 = no limit */
+};
+
+struct tide_commit_plan {
+    bool enabled;
+    int64_t min_time_us;   /* commit when this long passed since the last ... */
+    uint64_t min_messages; /* ... or so many messages are done since; both 0 = immediate */
+};
+
+struct tide_plan {
+    const char *name;
+    struct tide_source_plan source;
+    struct tide_sink_plan sink; /* medium NONE: results are counted and dropped */
+    struct tide_dlq_plan dlq;
+    struct tide_commit_plan commit;
+    const struct tide_step_plan *steps; /* in the order of the stream */
+    uint32_t step_count;
+    const uint32_t *pools; /* processes of each */
+    uint32_t pool_count;
+    int64_t join_timeout_us;
+    int64_t message_timeout_us;
+    bool handle_signals; /* INT and TERM become SIGNAL events; else they are left alone */
+};
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local char error_text[2048];
+
+int tide_fail(int status, const char *format, ...)
+{
+    /* Through a second buffer, so that the old text may be an argument of the new one. */
+    char text[sizeof(error_text)];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    memcpy(error_text, text, sizeof(text));
+    return status;
+}
+
+const char *tide_error(void)
+{
+    return error_text;
+}
+
+static void *or_die(void *memory, size_t size)
+{
+    if (!memory && size > 0) {
+        fprintf(stderr, "tidemill: out of memory (%zu bytes wanted)\n", size);
+        _Exit(-TIDE_EINTERNAL);
+    }
+    return memory;
+}
+
+void *tide_alloc(size_t size)
+{
+    return or_die(calloc(1, size), size);
+}
+
+void *tide_realloc(void *memory, size_t size)
+{
+    return or_die(realloc(memory, size), size);
+}
+
+char *tide_copy(const char *text)
+{
+    return text ? or_die(strdup(text), strlen(text) + 1) : NULL;
+}
+
+void tide_broken(const char *file, int line, const char *rule)
+{
+    fprintf(stderr, "tidemill: bug: %s:%d: broken rule: %s\n", file, line, rule);
+    abort();
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ * engine/shm/counters.h - the engine's metrics, in shared memory so that a reader needs no lock: one
+ * row for the engine itself (row 0), one for each step. One writer (the engine's thread); a reader may
+ * see a count and its sum a moment apart. Names, units and help: lua/tidemill/steer/metric_list.lua. */
+#ifndef TIDE_SHM_COUNTERS_H
+#define TIDE_SHM_COUNTERS_H
+
+#include <stdint.h>
+
+enum tide_metric {
+    /* strategies.run_task_with_multiprocessing.*, in the row of the step */
+    TIDE_M_BATCH_SIZE_MSG,
+    TIDE_M_BATCH_SIZE_BYTES,
+    TIDE_M_OUTPUT_BATCH_SIZE_MSG,
+    TIDE_M_OUTPUT_BATCH_SIZE_BYTES,
+    TIDE_M_BATCH_SUBMIT_TIME,
+    TIDE_M_BATCH_BACKPRESSURE,
+    TIDE_M_BATCH_INPUT_OVERFLOW,
+    TIDE_M_BATCH_OUTPUT_OVERFLOW,
+    TIDE_M_BATCH_INPUT_RESIZE,
+    TIDE_M_BATCH_OUTPUT_RESIZE,
+    TIDE_M_BATCHES_IN_PROGRESS,
+    TIDE_M_PROCESSES,
+    TIDE_M_POOL_CREATE,
+    TIDE_M_BATCH_CLOSE_SIZE,
+    TIDE_M_BATCH_CLOSE_TIME,
+    TIDE_M_BATCH_CLOSE_BLOCK,
+    TIDE_M_BATCH_CLOSE_IDLE,
+    TIDE_M_BATCH_CLOSE_FLUSH,
+    TIDE_M_WORKER_LOST_SIGNAL,
+    TIDE_M_WORKER_LOST_EXIT,
+    TIDE_M_WORKER_LOST_PROTOCOL,
+    TIDE_M_WORKER_RESPAWN_TIME,
+    TIDE_M_MESSAGE_TIME,
+    TIDE_M_INPUT_BLOCK_BYTES,
+    TIDE_M_OUTPUT_BLOCK_BYTES,
+    /* consumer.*, row 0 */
+    TIDE_M_RUN_COUNT,
+    TIDE_M_INVALID_MESSAGE_COUNT,
+    TIDE_M_POLL_TIME,
+    TIDE_M_PROCESSING_TIME,
+    TIDE_M_BACKPRESSURE_TIME,
+    TIDE_M_JOIN_TIME,
+    TIDE_M_SHUTDOWN_TIME,
+    TIDE_M_PARTITIONS_ASSIGNED,
+    TIDE_M_PARTITIONS_REVOKED,
+    TIDE_M_LATENCY,
+    TIDE_M_PAUSE,
+    TIDE_M_RESUME,
+    TIDE_M_COMMIT_OK,
+    TIDE_M_COMMIT_ERROR,
+    TIDE_M_CONSUMER_QUEUE_SIZE,
+    TIDE_M_LAG,
+    TIDE_M_LAG_SECONDS,
+    /* producer.*, row 0 */
+    TIDE_M_PRODUCE_OK,
+    TIDE_M_PRODUCE_ERROR,
+    TIDE_M_PRODUCE_LATENCY,
+    TIDE_M_PRODUCER_QUEUE_MESSAGES,
+    TIDE_M_PRODUCER_QUEUE_BYTES,
+    TIDE_M_PRODUCER_RTT,
+    TIDE_M_PRODUCER_RETRIES,
+    TIDE_M_PRODUCER_OUTBUF_LATENCY,
+    /* dlq.*, row 0 */
+    TIDE_M_DLQ_MESSAGES,
+    TIDE_M_DLQ_WAITING,
+    TIDE_M_COUNT
+};
+
+/** Buckets: 4 to each power of two, from 2^-20 (a microsecond, in seconds) to 2^43 (8 TiB). */
+enum { TIDE_BUCKETS = 252 };
+
+/** A counter uses `count`; a gauge `last` and what was observed; a histogram all but `last`. */
+struct tide_counter {
+    uint64_t count; /* observations, or the counter itself */
+    double sum;
+    double min;
+    double max;
+    double last;
+    uint32_t buckets[TIDE_BUCKETS];
+    uint32_t reserved[2];
+};
+
+struct tide_counters;
+
+struct tide_counters *tide_counters_new(uint32_t rows);
+void tide_count(struct tide_counters *counters, uint32_t row, enum tide_metric metric, uint64_t by);
+/** Records one value (a gauge or a histogram). */
+void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric, double value);
+/** The same value `times` times over. */
+void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
+                       double value, uint64_t times);
+/** For reading: borrowed, valid as long as the counters. */
+const struct tide_counter *tide_counters_get(const struct tide_counters *counters, uint32_t row,
+                                             enum tide_metric metric);
+uint32_t tide_counters_rows(const struct tide_counters *counters);
+/** The value below which `share` (0 to 1) of what was observed lies, good to 19 %; 0 when nothing was. */
+double tide_counter_quantile(const struct tide_counter *counter, double share);
+void tide_counters_free(struct tide_counters *counters);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ * engine/shm/layout.h - the bytes that engine and workers share, read by gcc and by ffi.cdef.
+ *
+ * Input block:  records one behind the other from byte 0, each a struct tide_record and its bytes.
+ *               Written by the engine only; workers have it mapped read-only.
+ * Output block: a struct tide_output, then from its end on results one behind the other, each a
+ *               struct tide_result and its bytes. Written by the worker that runs the slot.
+ *
+ * Records and results start at multiples of 8. 64 bytes behind the last one are readable (simdjson).
+ * Header bytes, in both: for each header uint32_t name length, int32_t value length (-1 = null), the
+ * name, the value; nothing aligned.
+ *
+ * Who writes what, when, of one slot (the state is the engine's own, see chain/slots.h):
+ *   state     who writes                 next
+ *   open      engine: input records      sealed (size, count, time, idle worker)
+ *   queued    nobody                     given to a worker
+ *   running   worker: results, progress  its worker reports (socket) or is lost (zygote reports)
+ *   ready     nobody                     the engine has released all results up to progress.next;
+ *                                        queued again when records are left, free otherwise */
+#ifndef TIDE_SHM_LAYOUT_H
+#define TIDE_SHM_LAYOUT_H
+
+#include <stdint.h>
+
+enum {
+    TIDE_NULL = -1,          /* a length: null, which is not empty */
+    TIDE_BLOCK_TAIL = 64,    /* readable bytes behind the last record */
+    TIDE_TOPIC_NONE = 65535, /* a topic number: by the rule of the next step */
+    TIDE_PARTITION_ANY = -1  /* a partition number: by the rule of the next step */
+};
+
+/** One message in an input block. Its bytes follow: value, key, headers. */
+struct tide_record {
+    uint32_t size;         /* bytes up to the next record, this struct included; a multiple of 8 */
+    int32_t partition;     /* it came from */
+    int64_t offset;        /* it came from */
+    int64_t timestamp;     /* ms since the epoch, -1 = none */
+    int32_t value_length;  /* or TIDE_NULL */
+    int32_t key_length;    /* or TIDE_NULL */
+    uint32_t headers_length;
+    uint16_t header_count;
+    uint16_t topic;        /* number in the topic table (shm/topics.h) */
+    uint16_t target_topic; /* an earlier step chose it; or TIDE_TOPIC_NONE */
+    uint16_t reserved;
+    int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
+};
+
+/** First bytes of an output block, one cache line. */
+struct tide_output {
+    /* {next, bytes}, published with one release store: records before `next` are done, and their
+     * results fill `bytes` bytes behind this struct. Low 32 bits next, high 32 bits bytes. */
+    uint64_t progress;
+    uint32_t running; /* 1 while a worker is inside the loop over the block: only then is one blamed */
+    uint32_t reserved;
+    uint64_t unused[6];
+};
+
+enum tide_result_kind {
+    TIDE_RESULT_MESSAGE = 1,
+    TIDE_RESULT_REJECT = 2 /* value: reason \0 error \0 traceback \0 */
+};
+
+/** What a result takes over from its record, so that it need not be copied by the worker. */
+enum tide_inherit { TIDE_INHERIT_VALUE = 1, TIDE_INHERIT_KEY = 2, TIDE_INHERIT_HEADERS = 4 };
+
+/** One result in an output block. Its bytes follow: value, key, headers; none of what is inherited.
+ * A record without a result was filtered. Results are in the order of their records. */
+struct tide_result {
+    uint32_t size;  /* bytes up to the next result, this struct included; a multiple of 8 */
+    uint32_t index; /* of its record in the block, from 0 */
+    uint8_t kind;
+    uint8_t inherit;
+    uint16_t header_count;
+    uint32_t headers_length;
+    int64_t timestamp;    /* ms since the epoch, -1 = none */
+    int32_t value_length; /* or TIDE_NULL */
+    int32_t key_length;   /* or TIDE_NULL */
+    uint16_t topic;       /* number in the topic table, or TIDE_TOPIC_NONE */
+    uint16_t reserved;
+    int32_t partition; /* or TIDE_PARTITION_ANY */
+};
+
+#endif

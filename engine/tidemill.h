@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT
+ * engine/tidemill.h - all that Lua may call to build and drive a pipeline. Calls go one way: Lua calls,
+ * C answers. Strings in a plan are copied by tide_engine_new. Times: microseconds of CLOCK_MONOTONIC
+ * unless the name says otherwise. Sizes: bytes.
+ *
+ * Life of an engine (run/engine.lua):
+ *   tide_engine_new     the chain is built, all blocks are mapped; one thread, no connection
+ *   tide_engine_fork    0 in the zygote (which goes on in run/worker.lua), its pid in the engine
+ *   tide_engine_start   secrets are in the properties now; connects, begins to read
+ *   tide_engine_run     again and again, until DONE or FAILED
+ *   tide_engine_free    drops what is left, ends zygote and workers */
+#ifndef TIDEMILL_H
+#define TIDEMILL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/plan.h"
+
+enum { TIDE_ABI = 1 };
+/** The library's TIDE_ABI: what Lua's cdef was read from must be the same. */
+int tide_abi(void);
+/** Version of this project ("0.1.0") and of the librdkafka loaded. */
+const char *tide_version(void);
+const char *tide_rdkafka_version(void);
+
+/* ---- the engine ---- */
+
+struct tide_engine;
+struct tide_zygote;
+
+/** NULL with tide_error(); the status through `status`. */
+struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status);
+/** As fork(). In the zygote `*zygote` is set (proc/worker.h goes on from there) and the engine must not
+ * be used any more. TIDE_EINTERNAL when the process has a second thread already. */
+int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote);
+/** Waits until the zygote has loaded the user's code: TIDE_OK, or TIDE_ECONFIG with its text. */
+int tide_engine_ready(struct tide_engine *engine);
+
+struct tide_connection {
+    const struct tide_property *source; /* librdkafka properties, secrets resolved; "-" names are not */
+    uint32_t source_count;
+    const struct tide_property *sink;
+    uint32_t sink_count;
+};
+int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection);
+
+enum tide_event_kind {
+    TIDE_EVENT_NOTHING, /* the timeout passed */
+    TIDE_EVENT_SECOND,  /* a second of the clock passed: time to show progress */
+    TIDE_EVENT_ASSIGNED,
+    TIDE_EVENT_REVOKED,
+    TIDE_EVENT_LOST,
+    TIDE_EVENT_WORKER_LOST,
+    TIDE_EVENT_SIGNAL, /* number */
+    TIDE_EVENT_DONE,   /* all that was read is delivered and committed */
+    TIDE_EVENT_FAILED  /* status: the exit code with a minus sign; text */
+};
+struct tide_event {
+    enum tide_event_kind kind;
+    int status;
+    int number;
+    char text[2048];
+};
+/** Turns the loop until an event is there or `timeout_us` passed. */
+int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_event *event);
+/** Stops reading; what was read is drained within join_timeout and committed, then comes DONE. */
+void tide_engine_close(struct tide_engine *engine);
+void tide_engine_free(struct tide_engine *engine); /* NULL is fine */
+
+/* ---- what a spec or a progress line wants to know ---- */
+
+struct tide_totals {
+    uint64_t read;
+    uint64_t produced;      /* messages acknowledged by the sink */
+    uint64_t produced_from; /* input messages all of whose outputs are acknowledged */
+    uint64_t filtered;
+    uint64_t dead_lettered;
+    uint64_t dropped;   /* revoked before they were released */
+    uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
+    double seconds;     /* from the first read to the last acknowledgement */
+    int64_t lag;        /* messages behind the ends of the owned partitions; -1 = unknown */
+    int64_t lag_ms;     /* age of the newest message read; -1 = unknown */
+};
+void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals);
+
+#endif
