@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm/message.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "shm/layout.h"
+
+int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct tide_header *header)
+{
+    uint32_t left = length - *at;
+    uint32_t name_length;
+    int32_t value_length;
+    if (left == 0)
+        return 0;
+    if (left < 8)
+        return tide_fail(TIDE_EDATA, "headers are cut short");
+    memcpy(&name_length, headers + *at, 4);
+    memcpy(&value_length, headers + *at + 4, 4);
+    uint32_t bytes = value_length < 0 ? 0 : (uint32_t)value_length;
+    left -= 8;
+    if (value_length < TIDE_NULL || name_length > left || bytes > left - name_length)
+        return tide_fail(TIDE_EDATA, "a header is longer than its bytes");
+    const char *name = headers + *at + 8;
+    *header = (struct tide_header){name, value_length < 0 ? NULL : name + name_length, name_length, bytes};
+    *at += 8 + name_length + bytes;
+    return 1;
+}
+
+void tide_header_pack(struct tide_text *packed, const char *name, uint32_t name_length,
+                      const char *value, uint32_t value_length)
+{
+    int32_t signed_length = value ? (int32_t)value_length : TIDE_NULL;
+    tide_text_append(packed, &name_length, 4);
+    tide_text_append(packed, &signed_length, 4);
+    tide_text_append(packed, name, name_length);
+    if (value)
+        tide_text_append(packed, value, value_length);
+}

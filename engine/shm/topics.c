@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm/topics.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/status.h"
+
+enum { MOST = 4096, NAME_BYTES = 256 }; /* a Kafka topic name has at most 249 characters */
+
+struct tide_topics {
+    uint32_t count; /* raised by a release store once the name is in */
+    char names[MOST][NAME_BYTES];
+};
+
+struct tide_topics *tide_topics_new(void)
+{
+    struct tide_topics *topics = mmap(NULL, sizeof(*topics), PROT_READ | PROT_WRITE,
+                                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (topics == MAP_FAILED) {
+        tide_fail(TIDE_EINTERNAL, "the topic table: %s", strerror(errno));
+        return NULL;
+    }
+    return topics;
+}
+
+int tide_topics_number(struct tide_topics *topics, const char *name)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (strcmp(topics->names[i], name) == 0)
+            return (int)i;
+    }
+    if (topics->count == MOST)
+        return tide_fail(TIDE_ECONFIG, "more than %d topics; the next one is \"%s\"", MOST, name);
+    if (strlen(name) >= NAME_BYTES)
+        return tide_fail(TIDE_ECONFIG, "topic name \"%.40s...\" is longer than %d bytes", name,
+                         NAME_BYTES - 1);
+    uint32_t number = topics->count;
+    strcpy(topics->names[number], name);
+    __atomic_store_n(&topics->count, number + 1, __ATOMIC_RELEASE);
+    return (int)number;
+}
+
+const char *tide_topics_name(const struct tide_topics *topics, uint32_t number)
+{
+    return number < tide_topics_count(topics) ? topics->names[number] : NULL;
+}
+
+uint32_t tide_topics_count(const struct tide_topics *topics)
+{
+    return __atomic_load_n(&topics->count, __ATOMIC_ACQUIRE);
+}
+
+void tide_topics_free(struct tide_topics *topics)
+{
+    if (topics)
+        munmap(topics, sizeof(*topics));
+}
