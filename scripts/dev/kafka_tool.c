@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT
+ * kafka_tool BOOTSTRAP VERB ... - what specs ask of a Kafka, in a process of its own.
+ *
+ * Librdkafka's threads would forbid the fork of the engine's zygote, so a spec never holds a
+ * client: it runs this program (spec/support/kafka.lua).
+ *
+ *   wait SECONDS                          until a broker answers
+ *   create-topic NAME PARTITIONS [property=value...]
+ *   add-partitions NAME TOTAL
+ *   delete-topic NAME
+ *   produce TOPIC [commit|abort]          records from stdin; in one transaction when told how it
+ * ends consume TOPIC [COUNT SECONDS]         records to stdout: all that is committed up to the
+ * present ends, and on until COUNT of them or SECONDS have passed committed GROUP TOPIC lines
+ * "partition offset" commit GROUP TOPIC PARTITION:OFFSET... ends TOPIC lines "partition low high"
+ *   delete-records TOPIC PARTITION:OFFSET...
+ *
+ * kafka_records.c tells the form of a record.
+ * Exit code: 0; 64 usage; 69 the broker refused or did not answer (text on stderr). */
+#include "kafka_tool.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *bootstrap;
+unsigned long failed_deliveries;
+
+void die(int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("kafka_tool: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    exit(code);
+}
+
+void check(rd_kafka_resp_err_t error, const char *what)
+{
+    if (error)
+        die(69, "%s: %s", what, rd_kafka_err2str(error));
+}
+
+double now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
+{
+    (void)client;
+    (void)opaque;
+    if (message->err && failed_deliveries++ == 0)
+        fprintf(stderr, "kafka_tool: not delivered: %s\n", rd_kafka_err2str(message->err));
+}
+
+/* A client of `type` with pairs of property and value up to a NULL. */
+rd_kafka_t *client_new(rd_kafka_type_t type, ...)
+{
+    char text[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    va_list pairs;
+    va_start(pairs, type);
+    for (const char *name = "bootstrap.servers", *value = bootstrap; name;) {
+        if (rd_kafka_conf_set(conf, name, value, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+            die(64, "%s", text);
+        name = va_arg(pairs, const char *);
+        value = name ? va_arg(pairs, const char *) : NULL;
+    }
+    va_end(pairs);
+    rd_kafka_conf_set(conf, "reconnect.backoff.max.ms", "200", NULL, 0);
+    rd_kafka_conf_set(conf, "message.max.bytes", "67108864", NULL, 0);
+    rd_kafka_conf_set_log_cb(conf, NULL);
+    if (type == RD_KAFKA_PRODUCER)
+        rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_t *client = rd_kafka_new(type, conf, text, sizeof(text));
+    if (!client)
+        die(64, "%s", text);
+    return client;
+}
+
+/* Number of partitions that have a leader; 0 when the topic is not there. */
+static int partitions_ready(rd_kafka_t *client, const char *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
+    int ready = 0;
+    if (!rd_kafka_metadata(client, 0, handle, &metadata, TIMEOUT_MS)) {
+        for (int i = 0; metadata->topic_cnt == 1 && i < metadata->topics[0].partition_cnt; i++)
+            ready += metadata->topics[0].partitions[i].leader >= 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(handle);
+    return ready;
+}
+
+rd_kafka_topic_partition_list_t *partitions_of(rd_kafka_t *client, const char *topic)
+{
+    int count = partitions_ready(client, topic);
+    if (count == 0)
+        die(69, "no such topic: %s", topic);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+    rd_kafka_topic_partition_list_add_range(list, topic, 0, count - 1);
+    return list;
+}
+
+/* From arguments "partition:offset". */
+static rd_kafka_topic_partition_list_t *partitions_parse(const char *topic, char **arguments)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(4);
+    for (; *arguments; arguments++) {
+        int partition;
+        long long offset;
+        if (sscanf(*arguments, "%d:%lld", &partition, &offset) != 2)
+            die(64, "not partition:offset: %s", *arguments);
+        rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+    }
+    return list;
+}
+
+static int wait_until_answers(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
+    double deadline = now() + atof(arguments[0]);
+    bool answered = false;
+    while (!answered && now() < deadline) {
+        const struct rd_kafka_metadata *metadata;
+        if (rd_kafka_metadata(client, 0, NULL, &metadata, 200))
+            continue;
+        answered = metadata->broker_cnt > 0;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    if (!answered)
+        die(69, "no answer from %s", bootstrap);
+    return 0;
+}
+
+/* The result of the one admin request on `queue`; per-topic errors end the program. */
+static void admin_wait(rd_kafka_queue_t *queue)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    const rd_kafka_topic_result_t **results = NULL;
+    size_t count = 0;
+    if (!event)
+        die(69, "no answer to an admin request");
+    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    if (rd_kafka_event_CreateTopics_result(event))
+        results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
+                                                      &count);
+    else if (rd_kafka_event_DeleteTopics_result(event))
+        results = rd_kafka_DeleteTopics_result_topics(rd_kafka_event_DeleteTopics_result(event),
+                                                      &count);
+    else if (rd_kafka_event_CreatePartitions_result(event))
+        results = rd_kafka_CreatePartitions_result_topics(
+            rd_kafka_event_CreatePartitions_result(event), &count);
+    for (size_t i = 0; i < count; i++)
+        check(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
+    rd_kafka_event_destroy(event);
+}
+
+static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count)
+{
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    while (partitions_ready(client, topic) != count) {
+        if (now() > deadline)
+            die(69, "%s: not ready", topic);
+        usleep(10000);
+    }
+}
+
+static int create_topic(char **arguments)
+{
+    char text[512];
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int count = atoi(arguments[1]);
+    rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(arguments[0], count, 1, text, sizeof(text));
+    if (!topic)
+        die(64, "%s", text);
+    for (char **property = arguments + 2; *property; property++) {
+        char *equals = strchr(*property, '=');
+        if (!equals)
+            die(64, "not property=value: %s", *property);
+        *equals = '\0';
+        check(rd_kafka_NewTopic_set_config(topic, *property, equals + 1), *property);
+    }
+    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+    admin_wait(queue);
+    wait_for_partitions(client, arguments[0], count);
+    return 0;
+}
+
+static int add_partitions(char **arguments)
+{
+    char text[512];
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    int total = atoi(arguments[1]);
+    rd_kafka_NewPartitions_t *more = rd_kafka_NewPartitions_new(arguments[0], (size_t)total, text,
+                                                                sizeof(text));
+    if (!more)
+        die(64, "%s", text);
+    rd_kafka_CreatePartitions(client, &more, 1, NULL, queue);
+    admin_wait(queue);
+    wait_for_partitions(client, arguments[0], total);
+    return 0;
+}
+
+static int delete_topic(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(arguments[0]);
+    rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
+    admin_wait(queue);
+    return 0;
+}
+
+static int delete_records(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_DeleteRecords_t *request = rd_kafka_DeleteRecords_new(
+        partitions_parse(arguments[0], arguments + 1));
+    rd_kafka_DeleteRecords(client, &request, 1, NULL, queue);
+    admin_wait(queue);
+    return 0;
+}
+
+static int committed(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", arguments[0], NULL);
+    rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[1]);
+    check(rd_kafka_committed(client, list, TIMEOUT_MS), "committed");
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].offset >= 0)
+            printf("%d %lld\n", list->elems[i].partition, (long long)list->elems[i].offset);
+    return 0;
+}
+
+static int commit(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", arguments[0], NULL);
+    check(rd_kafka_commit(client, partitions_parse(arguments[1], arguments + 2), 0), "commit");
+    return 0;
+}
+
+static int ends(char **arguments)
+{
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool", NULL);
+    rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
+    for (int i = 0; i < list->cnt; i++) {
+        int64_t low, high;
+        check(rd_kafka_query_watermark_offsets(client, arguments[0], i, &low, &high, TIMEOUT_MS),
+              arguments[0]);
+        printf("%d %lld %lld\n", i, (long long)low, (long long)high);
+    }
+    return 0;
+}
+
+static const struct {
+    const char *name;
+    int arguments;
+    int (*run)(char **arguments);
+} verbs[] = {
+    {"wait", 1, wait_until_answers},
+    {"create-topic", 2, create_topic},
+    {"add-partitions", 2, add_partitions},
+    {"delete-topic", 1, delete_topic},
+    {"produce", 1, produce},
+    {"consume", 1, consume},
+    {"committed", 2, committed},
+    {"commit", 3, commit},
+    {"ends", 1, ends},
+    {"delete-records", 2, delete_records},
+};
+
+int main(int count, char **arguments)
+{
+    for (size_t i = 0; count > 2 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(arguments[2], verbs[i].name) != 0 || count - 3 < verbs[i].arguments)
+            continue;
+        bootstrap = arguments[1];
+        int code = verbs[i].run(arguments + 3);
+        if (fflush(stdout) != 0)
+            die(69, "cannot write to stdout");
+        /* Everything was acknowledged, so the clients' orderly farewell would only cost time. */
+        _exit(code);
+    }
+    fputs("usage: kafka_tool BOOTSTRAP VERB ... (see the head of kafka_tool.c)\n", stderr);
+    return 64;
+}
