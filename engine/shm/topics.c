@@ -10,17 +10,25 @@
 
 enum { MOST = 4096, NAME_BYTES = 256 }; /* a Kafka topic name has at most 249 characters */
 
-struct tide_topics {
+struct shared {
     uint32_t count; /* raised by a release store once the name is in */
     char names[MOST][NAME_BYTES];
 };
 
+struct tide_topics {
+    uint32_t count;
+    char *names[MOST]; /* the engine's own: what workers can write decides nothing */
+    struct shared *shared;
+};
+
 struct tide_topics *tide_topics_new(void)
 {
-    struct tide_topics *topics = mmap(NULL, sizeof(*topics), PROT_READ | PROT_WRITE,
-                                      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (topics == MAP_FAILED) {
+    struct tide_topics *topics = tide_alloc(sizeof(*topics));
+    topics->shared = mmap(NULL, sizeof(*topics->shared), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (topics->shared == MAP_FAILED) {
         tide_fail(TIDE_EINTERNAL, "the topic table: %s", strerror(errno));
+        free(topics);
         return NULL;
     }
     return topics;
@@ -37,24 +45,35 @@ int tide_topics_number(struct tide_topics *topics, const char *name)
     if (strlen(name) >= NAME_BYTES)
         return tide_fail(TIDE_ECONFIG, "topic name \"%.40s...\" is longer than %d bytes", name,
                          NAME_BYTES - 1);
-    uint32_t number = topics->count;
-    strcpy(topics->names[number], name);
-    __atomic_store_n(&topics->count, number + 1, __ATOMIC_RELEASE);
+    uint32_t number = topics->count++;
+    topics->names[number] = tide_copy(name);
+    strcpy(topics->shared->names[number], name);
+    __atomic_store_n(&topics->shared->count, topics->count, __ATOMIC_RELEASE);
     return (int)number;
 }
 
 const char *tide_topics_name(const struct tide_topics *topics, uint32_t number)
 {
-    return number < tide_topics_count(topics) ? topics->names[number] : NULL;
+    return number < topics->count ? topics->names[number] : NULL;
+}
+
+const char *tide_topics_shared_name(const struct tide_topics *topics, uint32_t number)
+{
+    uint32_t count = __atomic_load_n(&topics->shared->count, __ATOMIC_ACQUIRE);
+    return number < count && number < MOST ? topics->shared->names[number] : NULL;
 }
 
 uint32_t tide_topics_count(const struct tide_topics *topics)
 {
-    return __atomic_load_n(&topics->count, __ATOMIC_ACQUIRE);
+    return topics->count;
 }
 
 void tide_topics_free(struct tide_topics *topics)
 {
-    if (topics)
-        munmap(topics, sizeof(*topics));
+    if (!topics)
+        return;
+    for (uint32_t i = 0; i < topics->count; i++)
+        free(topics->names[i]);
+    munmap(topics->shared, sizeof(*topics->shared));
+    free(topics);
 }

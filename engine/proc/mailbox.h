@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/mailbox.h - what travels between engine, zygote and workers: datagrams over SOCK_SEQPACKET
+ * pairs that are made before the fork, one for the zygote and one for each worker's place. A worker's
+ * place keeps its socket when the worker is replaced; `generation` tells the old one's jobs from the new one's.
+ *
+ *   from     to       what                   answered by
+ *   engine   zygote   order SPAWN            notice SPAWNED (pid, or -1 when fork failed)
+ *   engine   zygote   order KILL             notice EXITED; only if that generation is still alive
+ *   zygote   engine   notice LOADED/REJECTED once, after the user's code was loaded
+ *   zygote   engine   notice EXITED          engine: takes the worker's last reports from its socket first,
+ *                                            then orders SPAWN with the next generation
+ *   engine   worker   job                    report, once the job is through or the output block is full;
+ *                                            a worker drops jobs of another generation than its own
+ *   (closed) any      end of file            engine gone: zygote and workers leave. PDEATHSIG says the same
+ *                                            to one that is stuck in user code. */
+#ifndef TIDE_PROC_MAILBOX_H
+#define TIDE_PROC_MAILBOX_H
+
+#include <stdint.h>
+
+/** Run records [first, end) of a block. Addresses hold in every process: all was mapped before the fork. */
+struct tide_job {
+    uint64_t number;  /* of the job, for its report */
+    uint32_t step;    /* which functions */
+    uint32_t worker;
+    uint32_t generation;
+    uint32_t first;
+    uint32_t end;
+    uint32_t topic_count;
+    const char *record; /* record `first` */
+    struct tide_output *output;
+    uint64_t output_size; /* bytes for results behind struct tide_output */
+    uint64_t output_max;  /* as much may be used for one result in an empty block */
+};
+
+enum tide_outcome {
+    TIDE_OUTCOME_DONE, /* all records of the job */
+    TIDE_OUTCOME_FULL  /* the next result does not fit behind those that are there */
+};
+
+struct tide_job_report {
+    uint64_t number;
+    uint32_t generation;
+    uint32_t outcome;
+    uint64_t busy_ns; /* from taking the job to this report */
+};
+
+enum tide_order_kind { TIDE_ORDER_SPAWN, TIDE_ORDER_KILL };
+struct tide_order {
+    uint32_t kind;
+    uint32_t worker;
+    uint32_t generation;
+};
+
+enum tide_notice_kind { TIDE_NOTICE_LOADED, TIDE_NOTICE_REJECTED, TIDE_NOTICE_SPAWNED, TIDE_NOTICE_EXITED };
+struct tide_notice {
+    uint32_t kind;
+    uint32_t worker;
+    uint32_t generation;
+    int32_t pid;
+    int32_t status; /* EXITED: as waitpid gives it */
+    char text[2036]; /* REJECTED: why the user's code cannot be loaded */
+};
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/pool.h - the engine's side of a set of worker processes: gives waiting work to workers, takes
+ * reports, replaces the lost. A pool owns processes and no blocks; several steps may share it.
+ *
+ * State of a work, as its step sees it:
+ *   state     who             next
+ *   IDLE      step            tide_pool_submit
+ *   WAITING   pool            GIVEN, once a worker has room: works of later steps go first (they free
+ *                             what earlier ones wait for), then the older
+ *   GIVEN     worker          DONE (its report; `outcome`), or its worker is lost: LOST for the one that
+ *                             it was at, WAITING again for those behind it
+ *   DONE      step            takes the results, sets IDLE
+ *   LOST      step            takes the results up to progress; `blamed` when the worker died inside the loop */
+#ifndef TIDE_PROC_POOL_H
+#define TIDE_PROC_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proc/mailbox.h"
+
+enum tide_work_state { TIDE_WORK_IDLE, TIDE_WORK_WAITING, TIDE_WORK_GIVEN, TIDE_WORK_DONE, TIDE_WORK_LOST };
+
+/** Embedded in a step's slot. Between submit and DONE/LOST it belongs to the pool. */
+struct tide_work {
+    struct tide_job job;
+    enum tide_work_state state;
+    uint64_t turn;    /* among works of one step, the lowest goes first */
+    bool continued;   /* goes on with a block: before those that begin one */
+    uint32_t worker;
+    enum tide_outcome outcome;
+    uint64_t busy_ns;
+    bool blamed;
+    int32_t death;    /* LOST: wait status of the worker */
+    struct tide_work *next;
+};
+
+struct tide_pool;
+struct tide_zygote;
+struct tide_loop;
+struct tide_counters;
+struct tide_notice;
+
+/** Places `first` .. `first + processes` of the zygote. `row` of the counters gets what is counted here. */
+struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
+                                uint32_t processes, struct tide_counters *counters);
+/** The row and the depth (batches that may wait behind the running one) of one more step that uses it. */
+void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
+/** Orders all workers. After the zygote has loaded. */
+int tide_pool_start(struct tide_pool *pool);
+void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
+/** Takes back what waits; what is given comes back by its report. True when it is IDLE now. */
+bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
+/** Reads reports, gives out work. Negative = give up (workers die before they do anything). */
+int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
+/** True when the notice was about one of its places. */
+bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us);
+/** Has a worker killed that broke the protocol; it comes back as LOST. */
+void tide_pool_kill(struct tide_pool *pool, uint32_t worker);
+/** A worker has nothing to do. */
+bool tide_pool_has_idle(const struct tide_pool *pool);
+uint32_t tide_pool_processes(const struct tide_pool *pool);
+/** Process id of worker `index` of this pool, 0 while there is none. */
+int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);
+/** Workers lost since the start. */
+uint64_t tide_pool_lost(const struct tide_pool *pool);
+void tide_pool_free(struct tide_pool *pool); /* NULL is fine */
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/private.h - what zygote.c (engine's side) and worker.c (child's side) both know. */
+#ifndef TIDE_PROC_PRIVATE_H
+#define TIDE_PROC_PRIVATE_H
+
+#include <stdint.h>
+
+struct tide_child {
+    int32_t pid; /* 0 = none; known in the zygote */
+    uint32_t generation;
+};
+
+struct tide_zygote {
+    struct tide_loop *loop;
+    uint32_t workers;
+    int engine_end;  /* control socket, -1 in the child */
+    int zygote_end;  /* -1 in the engine */
+    int *engine_ends; /* one for each worker's place */
+    int *worker_ends;
+    struct tide_block **inputs;
+    struct tide_block **outputs;
+    uint32_t input_count;
+    uint32_t output_count;
+    int32_t pid;
+    /* in the zygote */
+    int signals; /* signalfd for SIGCHLD */
+    struct tide_child *children;
+    /* in a worker */
+    int own; /* its socket */
+    uint32_t generation;
+    uint64_t job_began_ns;
+};
+
+/** In the zygote, right after the fork. */
+int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
+
+#endif

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/status.h"
+#include "proc/private.h"
+#include "shm/block.h"
+#include "shm/layout.h"
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* fork clears PDEATHSIG, and the parent may be gone already by the time it is set. */
+static void die_with(int32_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(0);
+}
+
+static void set_signals(int chld)
+{
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &(sigset_t){{0}}, NULL);
+    if (chld)
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int map_blocks(struct tide_zygote *zygote)
+{
+    int status = TIDE_OK;
+    for (uint32_t i = 0; i < zygote->input_count && status == TIDE_OK; i++)
+        status = tide_block_make_read_only(zygote->inputs[i]);
+    for (uint32_t i = 0; i < zygote->output_count; i++)
+        tide_block_detach(zygote->outputs[i]);
+    return status;
+}
+
+int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
+{
+    sigset_t chld;
+    die_with(parent);
+    set_signals(1);
+    sigemptyset(&chld);
+    sigaddset(&chld, SIGCHLD);
+    zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
+    close(zygote->engine_end);
+    zygote->engine_end = -1;
+    for (uint32_t i = 0; i < zygote->workers; i++)
+        close(zygote->engine_ends[i]);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (null >= 0)
+        dup2(null, STDIN_FILENO);
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    if (null > STDERR_FILENO)
+        close(null);
+    if (map_blocks(zygote) < 0)
+        tide_zygote_loaded(zygote, tide_error());
+    return 0;
+}
+
+static void notify(struct tide_zygote *zygote, const struct tide_notice *notice)
+{
+    /* Blocking: the engine reads all the time, and a lost notice would be a lost worker. */
+    if (send(zygote->zygote_end, notice, sizeof(*notice), MSG_NOSIGNAL) < 0)
+        _exit(0);
+}
+
+void tide_zygote_loaded(struct tide_zygote *zygote, const char *error)
+{
+    struct tide_notice notice = {.kind = error ? TIDE_NOTICE_REJECTED : TIDE_NOTICE_LOADED};
+    if (error)
+        strncpy(notice.text, error, sizeof(notice.text) - 1);
+    notify(zygote, &notice);
+    if (error)
+        _exit(-TIDE_ECONFIG);
+}
+
+static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation, int32_t parent)
+{
+    die_with(parent);
+    set_signals(0);
+    close(zygote->signals);
+    close(zygote->zygote_end);
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        if (i != worker)
+            close(zygote->worker_ends[i]);
+    }
+    zygote->own = zygote->worker_ends[worker];
+    zygote->generation = generation;
+}
+
+/* True in the new worker. */
+static bool spawn(struct tide_zygote *zygote, const struct tide_order *order)
+{
+    int32_t parent = getpid();
+    int32_t pid = fork();
+    if (pid == 0) {
+        become_worker(zygote, order->worker, order->generation, parent);
+        return true;
+    }
+    struct tide_notice notice = {TIDE_NOTICE_SPAWNED, order->worker, order->generation, pid, errno, ""};
+    zygote->children[order->worker] = (struct tide_child){pid < 0 ? 0 : pid, order->generation};
+    notify(zygote, &notice);
+    return false;
+}
+
+static void reap(struct tide_zygote *zygote)
+{
+    struct signalfd_siginfo ignored;
+    int status;
+    int32_t pid;
+    while (read(zygote->signals, &ignored, sizeof(ignored)) > 0)
+        continue;
+    /* Signals merge, so all that is dead is taken, whatever their number. */
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        for (uint32_t i = 0; i < zygote->workers; i++) {
+            struct tide_child *child = &zygote->children[i];
+            if (child->pid != pid)
+                continue;
+            struct tide_notice notice = {TIDE_NOTICE_EXITED, i, child->generation, pid, status, ""};
+            child->pid = 0;
+            notify(zygote, &notice);
+        }
+    }
+}
+
+int tide_zygote_serve(struct tide_zygote *zygote)
+{
+    struct pollfd fds[2] = {{zygote->zygote_end, POLLIN, 0}, {zygote->signals, POLLIN, 0}};
+    for (;;) {
+        struct tide_order order;
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            _exit(-TIDE_EINTERNAL);
+        if (fds[1].revents)
+            reap(zygote);
+        if (!fds[0].revents)
+            continue;
+        ssize_t size = recv(zygote->zygote_end, &order, sizeof(order), MSG_DONTWAIT);
+        if (size < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        if (size != (ssize_t)sizeof(order) || order.worker >= zygote->workers)
+            _exit(0);
+        struct tide_child *child = &zygote->children[order.worker];
+        if (order.kind == TIDE_ORDER_SPAWN && spawn(zygote, &order))
+            return (int)order.worker;
+        if (order.kind == TIDE_ORDER_KILL && child->pid > 0 && child->generation == order.generation)
+            kill(child->pid, SIGKILL);
+    }
+}
+
+int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait)
+{
+    for (;;) {
+        ssize_t size = recv(zygote->own, job, sizeof(*job), wait ? 0 : MSG_DONTWAIT);
+        if (size < 0 && errno == EINTR)
+            continue;
+        if (size < 0 && errno == EAGAIN)
+            return 0;
+        if (size != (ssize_t)sizeof(*job))
+            _exit(0);
+        if (job->generation == zygote->generation) {
+            zygote->job_began_ns = (uint64_t)now_ns();
+            return 1;
+        }
+    }
+}
+
+void tide_worker_running(struct tide_output *output, bool running)
+{
+    __atomic_store_n(&output->running, running ? 1 : 0, __ATOMIC_SEQ_CST);
+}
+
+void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes)
+{
+    __atomic_store_n(&output->progress, (uint64_t)bytes << 32 | next, __ATOMIC_RELEASE);
+}
+
+void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job, enum tide_outcome outcome)
+{
+    struct tide_job_report report = {job->number, job->generation, outcome,
+                                     (uint64_t)now_ns() - zygote->job_began_ns};
+    if (send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL) < 0)
+        _exit(0);
+}
+
+uint32_t tide_worker_seed(void)
+{
+    uint32_t seed = (uint32_t)now_ns();
+    ssize_t got = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+    (void)got; /* the clock stands where the kernel has no randomness yet */
+    return seed;
+}
+
+void tide_worker_exit(int code)
+{
+    _exit(code);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/worker.h - the child's side: what lua/tidemill/run/worker.lua calls in the zygote and in a
+ * worker. Both ignore INT, TERM and HUP (a Ctrl-C reaches the whole group; the engine alone decides),
+ * have standard output joined to standard error (only the engine writes data), and die with their parent. */
+#ifndef TIDE_PROC_WORKER_H
+#define TIDE_PROC_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proc/mailbox.h"
+
+struct tide_zygote;
+struct tide_output;
+
+/** In the zygote, once: the user's code is loaded (`error` NULL) or cannot be. */
+void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
+/** In the zygote: forks workers as ordered. Returns in each new worker only, with its place's number;
+ * the zygote itself leaves by _exit when the engine is gone. */
+int tide_zygote_serve(struct tide_zygote *zygote);
+
+/** In a worker: the next job. 1 = there is one; 0 = none now (`wait` false). Leaves by _exit when the
+ * engine is gone. */
+int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
+/** Marks the loop over a block as entered or left: a death in between is blamed on the next record. */
+void tide_worker_running(struct tide_output *output, bool running);
+/** Records before `next` are done; their results fill `bytes`. One release store. A C call on purpose:
+ * LuaJIT may move a plain FFI store out of a loop. */
+void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes);
+void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job, enum tide_outcome outcome);
+/** 32 random bits from the kernel: fork copies the state of math.random. */
+uint32_t tide_worker_seed(void);
+void tide_worker_exit(int code) __attribute__((noreturn));
+
+#endif

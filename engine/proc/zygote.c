@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/zygote.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "proc/private.h"
+
+static int pair(int *mine, int *other)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return tide_fail(TIDE_EINTERNAL, "a socket pair: %s", strerror(errno));
+    *mine = ends[0];
+    *other = ends[1];
+    return TIDE_OK;
+}
+
+struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
+{
+    struct tide_zygote *zygote = tide_alloc(sizeof(*zygote));
+    zygote->loop = loop;
+    zygote->engine_end = zygote->zygote_end = zygote->signals = zygote->own = -1;
+    zygote->engine_ends = tide_alloc(sizeof(int) * (workers + 1));
+    zygote->worker_ends = tide_alloc(sizeof(int) * (workers + 1));
+    zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1));
+    if (pair(&zygote->engine_end, &zygote->zygote_end) < 0)
+        goto fail;
+    for (uint32_t i = 0; i < workers; i++) {
+        if (pair(&zygote->engine_ends[i], &zygote->worker_ends[i]) < 0)
+            goto fail;
+        zygote->workers = i + 1;
+    }
+    if (tide_loop_watch(loop, zygote->engine_end, NULL, NULL) < 0)
+        goto fail;
+    return zygote;
+fail:
+    tide_zygote_free(zygote);
+    return NULL;
+}
+
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs, uint32_t input_count,
+                        struct tide_block **outputs, uint32_t output_count)
+{
+    zygote->inputs = inputs;
+    zygote->input_count = input_count;
+    zygote->outputs = outputs;
+    zygote->output_count = output_count;
+}
+
+static int threads(void)
+{
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    if (!tasks)
+        return 1;
+    for (struct dirent *entry; (entry = readdir(tasks));)
+        count += entry->d_name[0] != '.';
+    closedir(tasks);
+    return count;
+}
+
+int tide_zygote_fork(struct tide_zygote *zygote)
+{
+    if (threads() > 1)
+        return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", threads());
+    int32_t parent = getpid();
+    zygote->pid = fork();
+    if (zygote->pid < 0)
+        return tide_fail(TIDE_ETEMPORARY, "fork: %s", strerror(errno));
+    if (zygote->pid == 0)
+        return tide_zygote_become(zygote, parent);
+    close(zygote->zygote_end);
+    zygote->zygote_end = -1;
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        close(zygote->worker_ends[i]);
+        zygote->worker_ends[i] = -1;
+    }
+    return zygote->pid;
+}
+
+int tide_zygote_wait_loaded(struct tide_zygote *zygote)
+{
+    struct tide_notice notice;
+    ssize_t size;
+    do
+        size = recv(zygote->engine_end, &notice, sizeof(notice), 0);
+    while (size < 0 && errno == EINTR);
+    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADED)
+        return TIDE_OK;
+    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_REJECTED) {
+        notice.text[sizeof(notice.text) - 1] = 0;
+        return tide_fail(TIDE_ECONFIG, "%s", notice.text);
+    }
+    return tide_fail(TIDE_ETEMPORARY, "the zygote died while it loaded the transforms");
+}
+
+int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
+{
+    return zygote->engine_ends[worker];
+}
+
+int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uint32_t worker,
+                      uint32_t generation)
+{
+    struct tide_order order = {kind, worker, generation};
+    if (send(zygote->engine_end, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return tide_fail(TIDE_ETEMPORARY, "the zygote does not take orders: %s", strerror(errno));
+    return TIDE_OK;
+}
+
+int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
+{
+    ssize_t size = recv(zygote->engine_end, notice, sizeof(*notice), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (size != (ssize_t)sizeof(*notice) || notice->worker >= zygote->workers)
+        return tide_fail(TIDE_ETEMPORARY, "the zygote is lost; nothing past the last commit is committed");
+    return 1;
+}
+
+int32_t tide_zygote_pid(const struct tide_zygote *zygote)
+{
+    return zygote->pid;
+}
+
+void tide_zygote_free(struct tide_zygote *zygote)
+{
+    if (!zygote)
+        return;
+    if (zygote->engine_end >= 0)
+        tide_loop_unwatch(zygote->loop, zygote->engine_end);
+    if (zygote->pid > 0) {
+        /* Workers have PDEATHSIG: none outlives it. */
+        kill(zygote->pid, SIGKILL);
+        while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+    }
+    if (zygote->engine_end >= 0)
+        close(zygote->engine_end);
+    if (zygote->zygote_end >= 0)
+        close(zygote->zygote_end);
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        close(zygote->engine_ends[i]);
+        if (zygote->worker_ends[i] >= 0)
+            close(zygote->worker_ends[i]);
+    }
+    free(zygote->engine_ends);
+    free(zygote->worker_ends);
+    free(zygote->children);
+    free(zygote);
+}

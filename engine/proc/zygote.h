@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/zygote.h - the engine's side of the zygote: the process that has the user's code loaded and
+ * forks the workers. Made while the engine has one thread; if it is lost the engine stops. */
+#ifndef TIDE_PROC_ZYGOTE_H
+#define TIDE_PROC_ZYGOTE_H
+
+#include <stdint.h>
+
+#include "proc/mailbox.h"
+
+struct tide_zygote;
+struct tide_loop;
+struct tide_block;
+
+/** Sockets for `workers` places in all (over all pools). */
+struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers);
+/** The two kinds of blocks as workers must see them: `inputs` read-only. Lent until the fork. */
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs, uint32_t input_count,
+                        struct tide_block **outputs, uint32_t output_count);
+/** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
+ * process has a second thread (a forked librdkafka or a held lock would hang there). */
+int tide_zygote_fork(struct tide_zygote *zygote);
+/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, TIDE_ETEMPORARY when it died. */
+int tide_zygote_wait_loaded(struct tide_zygote *zygote);
+/** The socket of a worker's place, to send jobs and read reports. */
+int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
+int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uint32_t worker,
+                      uint32_t generation);
+/** 1 = a notice was read, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. */
+int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice);
+int32_t tide_zygote_pid(const struct tide_zygote *zygote);
+/** Ends the zygote and with it the workers, waits for it. NULL is fine. */
+void tide_zygote_free(struct tide_zygote *zygote);
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm/block.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/status.h"
+#include "shm/layout.h"
+
+/* No F_SEAL_FUTURE_WRITE: it would forbid PUNCH_HOLE as well. */
+enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
+
+static size_t to_page(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (size + page - 1) / page * page;
+}
+
+static size_t mapped(const struct tide_block *block)
+{
+    return to_page(block->max + TIDE_BLOCK_TAIL);
+}
+
+struct tide_block *tide_block_new(size_t max)
+{
+    struct tide_block *block = tide_alloc(sizeof(*block));
+    block->max = max;
+    block->data = MAP_FAILED;
+    block->fd = memfd_create("tidemill-block", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (block->fd < 0 || ftruncate(block->fd, (off_t)mapped(block)) < 0 ||
+        fcntl(block->fd, F_ADD_SEALS, SEALS) < 0)
+        goto fail;
+    block->data = mmap(NULL, mapped(block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, block->fd, 0);
+    if (block->data == MAP_FAILED)
+        goto fail;
+    return block;
+fail:
+    tide_fail(TIDE_EINTERNAL, "a block of %zu bytes: %s", max, strerror(errno));
+    tide_block_free(block);
+    return NULL;
+}
+
+int tide_block_make_read_only(struct tide_block *block)
+{
+    char path[32];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", block->fd);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));
+    void *data = mmap(block->data, mapped(block), PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+    int status = TIDE_OK;
+    if (data == MAP_FAILED)
+        status = tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));
+    close(fd);
+    tide_block_detach(block);
+    return status;
+}
+
+void tide_block_detach(struct tide_block *block)
+{
+    if (block->fd >= 0)
+        close(block->fd);
+    block->fd = -1;
+}
+
+void tide_block_trim(struct tide_block *block, size_t size)
+{
+    size_t from = to_page(size + TIDE_BLOCK_TAIL);
+    if (block->touched + TIDE_BLOCK_TAIL <= from)
+        return;
+    /* Failing keeps the pages, which costs memory and nothing else. */
+    if (fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+                  (off_t)(mapped(block) - from)) == 0)
+        block->touched = size;
+}
+
+int64_t tide_block_memory(const struct tide_block *block)
+{
+    struct stat status;
+    if (fstat(block->fd, &status) < 0)
+        return tide_fail(TIDE_EINTERNAL, "a block's memory: %s", strerror(errno));
+    return (int64_t)status.st_blocks * 512;
+}
+
+void tide_block_free(struct tide_block *block)
+{
+    if (!block)
+        return;
+    if (block->data != MAP_FAILED)
+        munmap(block->data, mapped(block));
+    if (block->fd >= 0)
+        close(block->fd);
+    free(block);
+}
