@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What `make test` runs: installs what is missing, builds, starts a real Kafka, runs lint and all specs, stops Kafka.
+# The last line is the tally of run_specs.sh. Where Java or the jars cannot be had, spec/kafka is skipped.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
+
+kafka_dir=
+finish() {
+  [ -z "$kafka_dir" ] || scripts/dev/kafka.sh stop "$kafka_dir"
+  [ -z "$kafka_dir" ] || rm -rf "$kafka_dir"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+scripts/dev/install.sh build run test || exit
+make -j2 || exit
+kafka_dir=$(mktemp -d)
+if scripts/dev/install.sh kafka && TIDE_KAFKA=$(scripts/dev/kafka.sh start "$kafka_dir"); then
+  export TIDE_KAFKA TIDE_KAFKA_DIR=$kafka_dir
+else
+  unset TIDE_KAFKA TIDE_KAFKA_DIR
+  echo "test: no Kafka can be had here, so spec/kafka is skipped" >&2
+fi
+# In the background and waited for: so an interrupt reaches the trap at once.
+scripts/dev/run_specs.sh --lint "$@" &
+specs=$!
+trap 'kill $specs 2>/dev/null; exit 130' INT
+trap 'kill $specs 2>/dev/null; exit 143' TERM
+wait $specs

@@ -1,0 +1,203 @@
+-- SPDX-License-Identifier: MIT
+-- What specs ask of a real Kafka, through build/kafka_tool: this process never holds a librdkafka thread, so it may
+-- still host an engine that forks. `make test` starts the broker and sets TIDE_KAFKA and TIDE_KAFKA_DIR. A spec begins:
+--
+--   describe("...", function()
+--     if not kafka.bootstrap() then return pending("needs a Kafka") end
+--
+-- A message is { key =, value =, headers = { { name, value }, ... }, partition =, timestamp = (ms) }; an absent key,
+-- value or header value is null, which is not "". Failures are errors with the broker's words.
+local kafka = {}
+
+local TOOL = "build/kafka_tool"
+local serial = 0
+
+local function quote(text)
+  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
+end
+
+local function contents(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- A sanitizer that this process runs under is not for the tool.
+local function run(command, input)
+  local files = { stdin = os.tmpname(), stdout = os.tmpname(), stderr = os.tmpname() }
+  local file = assert(io.open(files.stdin, "wb"))
+  file:write(input or "")
+  file:close()
+  local redirections = ("<%s >%s 2>%s"):format(files.stdin, files.stdout, files.stderr)
+  local status = os.execute("env -u LD_PRELOAD " .. command .. " " .. redirections)
+  local output, words = contents(files.stdout), contents(files.stderr)
+  for _, path in pairs(files) do
+    os.remove(path)
+  end
+  if status ~= 0 and status ~= true then error(words .. "(" .. command .. ")", 3) end
+  return output
+end
+
+local function tool(arguments, input)
+  local words = { TOOL, quote(assert(kafka.bootstrap(), "TIDE_KAFKA is not set")) }
+  for _, argument in ipairs(arguments) do
+    words[#words + 1] = quote(argument)
+  end
+  return run(table.concat(words, " "), input)
+end
+
+local function unique(kind)
+  serial = serial + 1
+  local self = io.open("/proc/self/stat"):read("*n")
+  return ("%s-%d-%x-%d"):format(kind, self, os.time(), serial)
+end
+
+-- {[0] = 5} as "0:5"
+local function pairs_of(offsets)
+  local list = {}
+  for partition, offset in pairs(offsets) do
+    list[#list + 1] = partition .. ":" .. offset
+  end
+  return list
+end
+
+local function write_field(out, value)
+  out[#out + 1] = value == nil and "~," or ("%d:%s,"):format(#tostring(value), value)
+end
+
+-- "%s" cuts nothing in LuaJIT, zero bytes included
+local function encode(message)
+  local out, headers = {}, message.headers or {}
+  write_field(out, message.partition or -1)
+  write_field(out, ("%.0f"):format(message.timestamp or 0))
+  write_field(out, message.key)
+  write_field(out, message.value)
+  write_field(out, #headers)
+  for _, header in ipairs(headers) do
+    write_field(out, header[1])
+    write_field(out, header[2])
+  end
+  return table.concat(out)
+end
+
+-- A function that returns the next field; null is nil.
+local function reader(text)
+  local at = 1
+  return function()
+    if text:sub(at, at) == "~" then
+      at = at + 2
+      return nil
+    end
+    local colon = assert(text:find(":", at, true), "a record ends early")
+    local length = tonumber(text:sub(at, colon - 1))
+    at = colon + length + 2
+    return text:sub(colon + 1, colon + length)
+  end, function() return at > #text end
+end
+
+local function decode(field)
+  local message = { partition = tonumber(field()), offset = tonumber(field()), timestamp = tonumber(field()) }
+  message.key, message.value, message.headers = field(), field(), {}
+  for i = 1, tonumber(field()) do
+    message.headers[i] = { (field()), (field()) }
+  end
+  return message
+end
+
+--- "host:port" of the broker, nil when there is none.
+function kafka.bootstrap()
+  local address = os.getenv("TIDE_KAFKA")
+  return address ~= "" and address or nil
+end
+
+--- Makes a topic of a name never used before and returns the name. config = {["cleanup.policy"] = "compact"}
+function kafka.topic(partitions, config)
+  local name = unique("topic")
+  local arguments = { "create-topic", name, partitions }
+  for property, value in pairs(config or {}) do
+    arguments[#arguments + 1] = property .. "=" .. tostring(value)
+  end
+  tool(arguments)
+  return name
+end
+
+--- The name of a group that nobody has used.
+function kafka.group()
+  return unique("group")
+end
+
+function kafka.add_partitions(topic, total)
+  tool { "add-partitions", topic, total }
+end
+
+function kafka.delete_topic(topic)
+  tool { "delete-topic", topic }
+end
+
+--- Returns when all are acknowledged. ending = "commit" or "abort" puts them in one transaction that ends so.
+function kafka.produce(topic, messages, ending)
+  local records = {}
+  for i, message in ipairs(messages) do
+    records[i] = encode(message)
+  end
+  tool({ "produce", topic, ending }, table.concat(records))
+end
+
+--- All committed messages from the beginnings to the present ends, in order per partition. With options n and timeout
+--- (seconds) it stays until there are n of them or the time is over.
+function kafka.consume(topic, options)
+  options = options or {}
+  local field, at_end = reader(tool { "consume", topic, options.n, options.n and (options.timeout or 30) })
+  local messages = {}
+  while not at_end() do
+    messages[#messages + 1] = decode(field)
+  end
+  return messages
+end
+
+local function read_offsets(text)
+  local offsets = {}
+  for partition, offset in text:gmatch("(%d+) (%d+)\n") do
+    offsets[tonumber(partition)] = tonumber(offset)
+  end
+  return offsets
+end
+
+--- {partition = offset} as the group has committed; partitions without are absent.
+function kafka.committed(group, topic)
+  return read_offsets(tool { "committed", group, topic })
+end
+
+--- Commits {partition = offset} for a group that has no members.
+function kafka.commit(group, topic, offsets)
+  tool { "commit", group, topic, unpack(pairs_of(offsets)) }
+end
+
+--- {partition = offset that the next message will get}, and {partition = first offset there is}.
+function kafka.ends(topic)
+  local lows, highs = {}, {}
+  for partition, low, high in tool({ "ends", topic }):gmatch("(%d+) (%d+) (%d+)\n") do
+    lows[tonumber(partition)], highs[tonumber(partition)] = tonumber(low), tonumber(high)
+  end
+  return highs, lows
+end
+
+--- Deletes what lies before {partition = offset}.
+function kafka.delete_records(topic, offsets)
+  tool { "delete-records", topic, unpack(pairs_of(offsets)) }
+end
+
+-- The broker itself: gone by SIGKILL, stopped in order, back on the same port with the same data.
+for _, verb in ipairs { "kill", "stop", "restart" } do
+  kafka[verb .. "_broker"] = function()
+    run(("scripts/dev/kafka.sh %s %s"):format(verb, quote(assert(os.getenv("TIDE_KAFKA_DIR"), "no TIDE_KAFKA_DIR"))))
+  end
+end
+
+--- Pid of the broker, for SIGSTOP and SIGCONT.
+function kafka.broker_pid()
+  return tonumber(contents(assert(os.getenv("TIDE_KAFKA_DIR"), "no TIDE_KAFKA_DIR") .. "/pid"))
+end
+
+return kafka

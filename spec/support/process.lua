@@ -1,0 +1,177 @@
+-- SPDX-License-Identifier: MIT
+-- Programs that a spec runs beside itself: started by posix_spawn in a process group of their own, output to files,
+-- stopped by pid. Call process.stop_all() in after_each or teardown.
+local ffi = require "ffi"
+local wait = require "spec.support.wait"
+
+ffi.cdef [[
+extern char **environ;
+int posix_spawnp(int *pid, const char *file, const void *actions, const void *attributes, char *const argv[],
+                 char *const envp[]);
+int posix_spawn_file_actions_init(void *actions);
+int posix_spawn_file_actions_destroy(void *actions);
+int posix_spawn_file_actions_addopen(void *actions, int fd, const char *path, int flags, unsigned int mode);
+int posix_spawn_file_actions_addchdir_np(void *actions, const char *path);
+int posix_spawnattr_init(void *attributes);
+int posix_spawnattr_destroy(void *attributes);
+int posix_spawnattr_setflags(void *attributes, short flags);
+int posix_spawnattr_setpgroup(void *attributes, int group);
+int waitpid(int pid, int *status, int options);
+int kill(int pid, int signal);
+char *strerror(int number);
+]]
+
+local process = {}
+local methods = {}
+local metatable = { __index = methods }
+local started = {}
+
+local O_RDONLY, O_WRONLY_CREAT_TRUNC, SETPGROUP, WNOHANG = 0, 0x241, 0x02, 1
+local SIGNALS = {
+  HUP = 1, INT = 2, QUIT = 3, KILL = 9, USR1 = 10, SEGV = 11, USR2 = 12, TERM = 15, CONT = 18, STOP = 19,
+}
+
+-- A NULL-terminated char*[]; the second result keeps the strings alive.
+local function c_strings(list)
+  local array = ffi.new("const char *[?]", #list + 1)
+  for i, text in ipairs(list) do
+    array[i - 1] = text
+  end
+  return ffi.cast("char *const *", array), { array, list }
+end
+
+local function environment(changes)
+  local values, list = {}, {}
+  local i = 0
+  while ffi.C.environ[i] ~= nil do
+    local name, value = ffi.string(ffi.C.environ[i]):match("^([^=]+)=(.*)$")
+    if name then values[name] = value end
+    i = i + 1
+  end
+  for name, value in pairs(changes or {}) do
+    values[name] = value or nil
+  end
+  for name, value in pairs(values) do
+    list[#list + 1] = name .. "=" .. value
+  end
+  return list
+end
+
+local function spawn(argv, options, stdout_path, stderr_path)
+  local actions, attributes = ffi.new("char[512]"), ffi.new("char[1024]")
+  local C = ffi.C
+  C.posix_spawn_file_actions_init(actions)
+  C.posix_spawn_file_actions_addopen(actions, 0, options.stdin or "/dev/null", O_RDONLY, 0)
+  C.posix_spawn_file_actions_addopen(actions, 1, stdout_path, O_WRONLY_CREAT_TRUNC, 384)
+  C.posix_spawn_file_actions_addopen(actions, 2, stderr_path, O_WRONLY_CREAT_TRUNC, 384)
+  if options.cwd then C.posix_spawn_file_actions_addchdir_np(actions, options.cwd) end
+  C.posix_spawnattr_init(attributes)
+  C.posix_spawnattr_setflags(attributes, SETPGROUP)
+  C.posix_spawnattr_setpgroup(attributes, 0)
+  local pid = ffi.new("int[1]")
+  local arguments, keep = c_strings(argv)
+  local variables, keep_too = c_strings(environment(options.env))
+  local code = C.posix_spawnp(pid, argv[1], actions, attributes, arguments, variables)
+  C.posix_spawn_file_actions_destroy(actions)
+  C.posix_spawnattr_destroy(attributes)
+  if code ~= 0 then error(("cannot start %s: %s"):format(argv[1], ffi.string(C.strerror(code))), 3) end
+  return pid[0], keep, keep_too
+end
+
+--- Starts argv[1] (by PATH) with its arguments in the background.
+--- options: env = {NAME = text, or false to unset}, added to the present environment; cwd; stdin = path of a file.
+function process.start(argv, options)
+  local self = setmetatable({ stdout_path = os.tmpname(), stderr_path = os.tmpname() }, metatable)
+  self.id = spawn(argv, options or {}, self.stdout_path, self.stderr_path)
+  self.name = argv[1]
+  started[#started + 1] = self
+  return self
+end
+
+--- Runs it to its end: exit code, stdout, stderr. Past options.timeout (60 s) it is killed and an error raised.
+function process.run(argv, options)
+  local self = process.start(argv, options)
+  local timeout = options and options.timeout or 60
+  local code = self:wait(timeout)
+  local out, err = self:stdout(), self:stderr()
+  self:stop()
+  if not code then error(("%s still ran after %g s; stderr:\n%s"):format(argv[1], timeout, err), 2) end
+  return code, out, err
+end
+
+--- Stops whatever this spec has started and still runs, and removes the output files.
+function process.stop_all()
+  for _, one in ipairs(started) do
+    one:stop()
+  end
+  started = {}
+end
+
+function methods:pid()
+  return self.id
+end
+
+--- Exit code if it has ended (128 + number of the signal that ended it), else nil.
+function methods:code()
+  if self.ended then return self.ended end
+  local status = ffi.new("int[1]")
+  if ffi.C.waitpid(self.id, status, WNOHANG) ~= self.id then return nil end
+  local signal = status[0] % 128
+  self.ended = signal == 0 and math.floor(status[0] / 256) % 256 or 128 + signal
+  return self.ended
+end
+
+function methods:running()
+  return self:code() == nil
+end
+
+--- By number, or by a name such as "TERM"; to it alone, not to its children. False when it has ended.
+function methods:signal(signal)
+  if not self:running() then return false end
+  return ffi.C.kill(self.id, SIGNALS[signal] or signal) == 0
+end
+
+--- The exit code once it has ended, or nil after `seconds` (30).
+function methods:wait(seconds)
+  local deadline = wait.now() + (seconds or 30)
+  while self:running() and wait.now() < deadline do
+    wait.pause()
+  end
+  return self:code()
+end
+
+local function contents(path)
+  local file = io.open(path, "rb")
+  if not file then return "" end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- What it has written so far; kept readable after stop().
+function methods:stdout()
+  return self.out or contents(self.stdout_path)
+end
+
+function methods:stderr()
+  return self.err or contents(self.stderr_path)
+end
+
+--- TERM, after `seconds` (10) KILL; its process group goes with it. Returns the exit code.
+function methods:stop(seconds)
+  if self.out then return self.ended end
+  if self:running() then
+    self:signal("TERM")
+    if not self:wait(seconds or 10) then
+      self:signal("KILL")
+      self:wait(10)
+    end
+  end
+  ffi.C.kill(-self.id, SIGNALS.KILL)
+  self.out, self.err = contents(self.stdout_path), contents(self.stderr_path)
+  os.remove(self.stdout_path)
+  os.remove(self.stderr_path)
+  return self.ended
+end
+
+return process

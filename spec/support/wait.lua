@@ -1,0 +1,44 @@
+-- SPDX-License-Identifier: MIT
+-- Waiting for a condition with a deadline: what specs use where others sleep.
+local ffi = require "ffi"
+
+ffi.cdef [[
+struct tide_spec_timespec { long seconds; long nanoseconds; };
+int clock_gettime(int clock, struct tide_spec_timespec *time);
+int poll(void *descriptors, unsigned long count, int timeout_ms);
+]]
+
+local wait = {}
+
+local CLOCK_MONOTONIC = 1
+local time = ffi.new("struct tide_spec_timespec")
+
+--- Seconds on a clock that only goes forward.
+function wait.now()
+  -- glibc declares a struct of its own name for the same two longs; another cdef may have come first
+  ffi.C.clock_gettime(CLOCK_MONOTONIC, ffi.cast("void *", time))
+  return tonumber(time.seconds) + tonumber(time.nanoseconds) / 1e9
+end
+
+--- Gives the processor away for a moment.
+function wait.pause(milliseconds)
+  ffi.C.poll(nil, 0, milliseconds or 5)
+end
+
+--- Calls `fn` until it returns something true, and returns that. After `seconds` (10) it raises an error that
+--- names `what` was waited for (a string, or a function that makes one).
+function wait.until_true(fn, seconds, what)
+  seconds = seconds or 10
+  local deadline = wait.now() + seconds
+  while true do
+    local result = fn()
+    if result then return result end
+    if wait.now() > deadline then
+      local text = type(what) == "function" and what() or what or "the condition"
+      error(("waited %g s in vain for %s"):format(seconds, text), 2)
+    end
+    wait.pause()
+  end
+end
+
+return wait

@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+describe("a process of a spec", function()
+  after_each(process.stop_all)
+
+  it("tells its exit code and what it wrote", function()
+    local code, out, err = process.run({ "sh", "-c", "echo $WORD; pwd; echo oops >&2; exit 7" },
+      { env = { WORD = "hello" }, cwd = "/" })
+    assert.equal(7, code)
+    assert.equal("hello\n/\n", out)
+    assert.equal("oops\n", err)
+  end)
+
+  it("tells the signal that ended it", function()
+    local one = process.start { "sleep", "60" }
+    assert.is_nil(one:code())
+    assert.is_true(one:signal("KILL"))
+    assert.equal(137, one:wait(5))
+    assert.is_false(one:signal("TERM"))
+  end)
+
+  it("does not outlive stop_all, nor do its children", function()
+    local one = process.start { "sh", "-c", "trap '' TERM; sleep 61 & echo $!; wait; wait" }
+    local child = wait.until_true(function() return tonumber(one:stdout():match("%d+")) end, 5, "the child's pid")
+    one:signal("KILL")
+    process.stop_all()
+    wait.until_true(function()
+      local status = io.open(("/proc/%d/status"):format(child))
+      return not status or status:read("*a"):find("State:%s+Z")
+    end, 5, "the end of the child")
+  end)
+
+  it("reports a program that is not there", function()
+    assert.has_error(function() process.start { "no-such-program-anywhere" } end)
+  end)
+end)
+
+describe("wait.until_true", function()
+  it("returns what the function returned", function()
+    local count = 0
+    assert.equal(3, wait.until_true(function() count = count + 1 return count == 3 and count end, 5))
+  end)
+
+  it("names what did not come", function()
+    local ok, text = pcall(wait.until_true, function() return false end, 0.02, "the moon")
+    assert.is_false(ok)
+    assert.truthy(text:find("the moon", 1, true))
+  end)
+end)
