@@ -47,9 +47,11 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# In a session of its own, with the time limit: output goes to $scratch/out.
+# In a session of its own, with the time limit: output goes to $scratch/out. The shell lets what it runs in the
+# background ignore INT and QUIT; specs send those.
 run_limited() {
-  setsid timeout --foreground -s KILL "$limit_s" "$@" >"$scratch/out" 2>&1 </dev/null &
+  setsid env --default-signal=INT,QUIT timeout --foreground -s KILL "$limit_s" "$@" \
+    >"$scratch/out" 2>&1 </dev/null &
   leader=$!
   wait "$leader"
 }
