@@ -26,7 +26,6 @@ struct tide_job {
     uint32_t generation;
     uint32_t first;
     uint32_t end;
-    uint32_t topic_count;
     const char *record; /* record `first` */
     struct tide_output *output;
     uint64_t output_size; /* bytes for results behind struct tide_output */

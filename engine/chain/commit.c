@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/commit.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/offsets.h"
+#include "io/source.h"
+#include "shm/counters.h"
+
+struct tide_commit {
+    struct tide_commit_plan plan;
+    struct tide_offsets *offsets;
+    struct tide_source *source;
+    struct tide_counters *counters;
+    int64_t *asked; /* the position last asked to commit, by partition; -1 = none */
+    size_t count;
+    struct tide_position *positions; /* scratch */
+    bool under_way;
+    int64_t last_us;
+    uint64_t reached; /* of the tracker at the last commit */
+};
+
+struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_offsets *offsets,
+                                    struct tide_source *source, struct tide_counters *counters)
+{
+    struct tide_commit *commit = tide_alloc(sizeof(*commit));
+    *commit = (struct tide_commit){.plan = *plan, .offsets = offsets, .source = source, .counters = counters};
+    return commit;
+}
+
+static void make_room(struct tide_commit *commit, size_t count)
+{
+    if (count <= commit->count)
+        return;
+    commit->asked = tide_realloc(commit->asked, sizeof(int64_t) * count);
+    commit->positions = tide_realloc(commit->positions, sizeof(struct tide_position) * count);
+    while (commit->count < count)
+        commit->asked[commit->count++] = -1;
+}
+
+void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
+{
+    make_room(commit, partition + 1);
+    commit->asked[partition] = -1;
+}
+
+/* What moved since it was last asked for, of the partitions that are ours. */
+static size_t collect(struct tide_commit *commit)
+{
+    size_t count = 0;
+    make_room(commit, tide_offsets_partitions(commit->offsets));
+    for (uint32_t i = 0; i < commit->count; i++) {
+        int64_t position = tide_offsets_position(commit->offsets, i);
+        if (position < 0 || position == commit->asked[i] || !commit->source->partitions[i].owned)
+            continue;
+        commit->positions[count++] = (struct tide_position){i, position};
+    }
+    return count;
+}
+
+static uint64_t reached(const struct tide_commit *commit)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(commit->offsets, &totals);
+    return totals.reached;
+}
+
+/* immediate: as soon as anything is through and the last commit is answered. */
+static bool due(const struct tide_commit *commit, int64_t now_us)
+{
+    const struct tide_commit_plan *plan = &commit->plan;
+    uint64_t fresh = reached(commit) - commit->reached;
+    if (fresh == 0)
+        return false;
+    if (plan->min_time_us == 0 && plan->min_messages == 0)
+        return true;
+    return (plan->min_time_us > 0 && now_us - commit->last_us >= plan->min_time_us) ||
+           (plan->min_messages > 0 && fresh >= plan->min_messages);
+}
+
+int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
+{
+    if (!commit->plan.enabled)
+        return TIDE_OK;
+    if (commit->under_way)
+        return TIDE_BUSY;
+    if (!now && !due(commit, now_us))
+        return TIDE_OK;
+    size_t count = collect(commit);
+    commit->reached = reached(commit);
+    commit->last_us = now_us;
+    if (count == 0)
+        return TIDE_OK;
+    int status = commit->source->ops->commit(commit->source, commit->positions, count);
+    if (status < 0)
+        return status;
+    commit->under_way = true;
+    for (size_t i = 0; i < count; i++)
+        commit->asked[commit->positions[i].partition] = commit->positions[i].offset;
+    return TIDE_OK;
+}
+
+void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
+{
+    commit->under_way = false;
+    tide_count(commit->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
+    if (status < 0) {
+        tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");
+        /* Forget what was asked, so that the next commit asks again. */
+        for (size_t i = 0; i < commit->count; i++)
+            commit->asked[i] = -1;
+        commit->reached--;
+    }
+}
+
+bool tide_commit_under_way(const struct tide_commit *commit)
+{
+    return commit->under_way;
+}
+
+bool tide_commit_settled(const struct tide_commit *commit)
+{
+    return !commit->plan.enabled || (!commit->under_way && commit->reached == reached(commit));
+}
+
+int64_t tide_commit_deadline_us(const struct tide_commit *commit)
+{
+    if (!commit->plan.enabled || commit->under_way || commit->reached == reached(commit))
+        return INT64_MAX;
+    return commit->plan.min_time_us > 0 ? commit->last_us + commit->plan.min_time_us : INT64_MAX;
+}
+
+void tide_commit_free(struct tide_commit *commit)
+{
+    if (!commit)
+        return;
+    free(commit->asked);
+    free(commit->positions);
+    free(commit);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/offsets.h"
+
+#include <stdlib.h>
+
+#include "base/status.h"
+
+struct entry {
+    int64_t offset;
+    uint32_t holds;
+    uint16_t fate;
+    uint16_t released; /* counted in partition.released */
+};
+
+enum state { AWAY, OWNED, LEAVING };
+
+/* Entries [head, tail) of a ring: messages read and not yet passed by the position. */
+struct partition {
+    enum state state;
+    uint16_t epoch;
+    uint32_t head;
+    uint32_t tail;
+    uint32_t capacity; /* a power of two */
+    struct entry *entries;
+    int64_t position;
+    int64_t read_to;
+    uint64_t released;
+    uint64_t unfinished; /* entries with holds */
+};
+
+struct tide_offsets {
+    struct partition *partitions;
+    size_t count;
+    struct tide_offsets_totals totals;
+};
+
+struct tide_offsets *tide_offsets_new(void)
+{
+    return tide_alloc(sizeof(struct tide_offsets));
+}
+
+static struct partition *at(const struct tide_offsets *offsets, uint32_t partition)
+{
+    tide_require(partition < offsets->count);
+    return &offsets->partitions[partition];
+}
+
+void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
+{
+    while (offsets->count <= partition) {
+        offsets->partitions =
+            tide_realloc(offsets->partitions, sizeof(struct partition) * (offsets->count + 1));
+        offsets->partitions[offsets->count++] = (struct partition){0};
+    }
+    struct partition *p = at(offsets, partition);
+    tide_require(p->state == AWAY);
+    p->state = OWNED;
+    p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
+    p->head = p->tail = 0;
+    p->position = p->read_to = -1;
+    p->released = p->unfinished = 0;
+}
+
+void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition)
+{
+    struct partition *p = at(offsets, partition);
+    tide_require(p->state == OWNED);
+    p->state = LEAVING;
+}
+
+void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
+{
+    struct partition *p = at(offsets, partition);
+    tide_require(p->state == LEAVING);
+    p->state = AWAY;
+    offsets->totals.dropped += p->unfinished;
+    offsets->totals.in_flight -= p->unfinished;
+    p->unfinished = 0;
+    free(p->entries);
+    p->entries = NULL;
+    p->capacity = 0;
+}
+
+static void grow(struct partition *p)
+{
+    uint32_t capacity = p->capacity ? p->capacity * 2 : 1024;
+    struct entry *entries = tide_alloc(sizeof(struct entry) * capacity);
+    for (uint32_t i = p->head; i != p->tail; i++)
+        entries[i & (capacity - 1)] = p->entries[i & (p->capacity - 1)];
+    free(p->entries);
+    p->entries = entries;
+    p->capacity = capacity;
+}
+
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition, int64_t offset)
+{
+    struct partition *p = at(offsets, partition);
+    tide_require(p->state == OWNED && offset >= p->read_to);
+    if (p->tail - p->head == p->capacity)
+        grow(p);
+    if (p->position < 0)
+        p->position = offset;
+    p->entries[p->tail & (p->capacity - 1)] = (struct entry){offset, 1, TIDE_FATE_FILTERED, 0};
+    p->read_to = offset + 1;
+    p->unfinished++;
+    offsets->totals.read++;
+    offsets->totals.in_flight++;
+    return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
+}
+
+void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct partition *p = at(offsets, origin.partition);
+    tide_require(origin.epoch == p->epoch && origin.sequence == p->tail - 1);
+    p->tail--;
+    p->unfinished--;
+    p->read_to = p->entries[p->tail & (p->capacity - 1)].offset;
+    offsets->totals.read--;
+    offsets->totals.in_flight--;
+}
+
+bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin)
+{
+    const struct partition *p = at(offsets, origin.partition);
+    return p->state == OWNED && p->epoch == origin.epoch;
+}
+
+/* NULL when the origin is of an assignment that is over. */
+static struct entry *find(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct partition *p = at(offsets, origin.partition);
+    if (p->state == AWAY || p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH))
+        return NULL;
+    tide_require(origin.sequence - p->head < p->tail - p->head);
+    return &p->entries[origin.sequence & (p->capacity - 1)];
+}
+
+void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct entry *entry = find(offsets, origin);
+    if (entry)
+        entry->holds++;
+}
+
+void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct entry *entry = find(offsets, origin);
+    if (entry && !entry->released) {
+        entry->released = 1;
+        at(offsets, origin.partition)->released++;
+    }
+}
+
+static void finish(struct tide_offsets *offsets, struct partition *p, struct entry *entry)
+{
+    struct tide_offsets_totals *totals = &offsets->totals;
+    if (entry->fate == TIDE_FATE_DEAD_LETTERED)
+        totals->dead_lettered++;
+    else if (entry->fate == TIDE_FATE_PRODUCED)
+        totals->produced_from++;
+    else
+        totals->filtered++;
+    totals->in_flight--;
+    p->unfinished--;
+    p->released -= entry->released;
+    while (p->head != p->tail && p->entries[p->head & (p->capacity - 1)].holds == 0) {
+        p->position = p->entries[p->head & (p->capacity - 1)].offset + 1;
+        p->head++;
+        totals->reached++;
+    }
+}
+
+void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate)
+{
+    struct entry *entry = find(offsets, origin);
+    if (!entry) {
+        offsets->totals.late++;
+        return;
+    }
+    tide_require(entry->holds > 0);
+    if (fate > entry->fate)
+        entry->fate = fate;
+    if (--entry->holds == 0)
+        finish(offsets, at(offsets, origin.partition), entry);
+}
+
+int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->count ? at(offsets, partition)->position : -1;
+}
+
+int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->count ? at(offsets, partition)->read_to : -1;
+}
+
+uint64_t tide_offsets_released(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return at(offsets, partition)->released;
+}
+
+size_t tide_offsets_partitions(const struct tide_offsets *offsets)
+{
+    return offsets->count;
+}
+
+void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals)
+{
+    *totals = offsets->totals;
+}
+
+void tide_offsets_free(struct tide_offsets *offsets)
+{
+    if (!offsets)
+        return;
+    for (size_t i = 0; i < offsets->count; i++)
+        free(offsets->partitions[i].entries);
+    free(offsets->partitions);
+    free(offsets);
+}

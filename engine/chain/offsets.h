@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/offsets.h - which messages are through, and so how far each partition may be committed.
+ *
+ * A message is opened when it is read and has one hold then; each output that leaves takes one more;
+ * filtering, acknowledgement and the end of a step's work give one back. At none it is through. The position
+ * of a partition is the lowest offset that is not through: "everything before it is done".
+ *
+ * Epochs. An assignment gives a partition a new epoch; a message's origin carries it.
+ *   state     who, when                        what is taken from an origin of that epoch
+ *   owned     tide_offsets_assign              all
+ *   leaving   tide_offsets_revoke, at once     holds given back count (delivery reports that are due), but
+ *             when the partition is revoked    tide_offsets_current is false: nothing more is released
+ *   away      tide_offsets_forget, after the   nothing: late reports are counted and dropped; what was in
+ *             commit                           flight is dropped (another reads it again) */
+#ifndef TIDE_CHAIN_OFFSETS_H
+#define TIDE_CHAIN_OFFSETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shm/message.h"
+
+/** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
+enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
+
+enum tide_fate { TIDE_FATE_FILTERED = 0, TIDE_FATE_PRODUCED = 1, TIDE_FATE_DEAD_LETTERED = 2 };
+
+struct tide_offsets;
+
+struct tide_offsets_totals {
+    uint64_t read;
+    uint64_t produced_from;
+    uint64_t filtered;
+    uint64_t dead_lettered;
+    uint64_t dropped;   /* in flight when their partition went away */
+    uint64_t late;      /* holds given back for a partition that is away */
+    uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
+    uint64_t reached;   /* grows whenever a position moves: cheap test for "anything to commit?" */
+};
+
+struct tide_offsets *tide_offsets_new(void);
+void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition);
+void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition);
+void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition);
+/** A message was read. Offsets of a partition rise. */
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition, int64_t offset);
+/** Takes back the newest open: the message was not taken after all. */
+void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
+/** False once the partition is revoked: drop the message. */
+bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin);
+void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
+/** Gives one hold back; the message's fate is the highest of those told. */
+void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate);
+/** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */
+int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
+/** The offset after the last message read; -1 when none was. */
+int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
+/** Messages of the partition that are not through and have left the last step (delivery reports are due). */
+uint64_t tide_offsets_released(const struct tide_offsets *offsets, uint32_t partition);
+/** The message has left the last step. */
+void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origin);
+size_t tide_offsets_partitions(const struct tide_offsets *offsets);
+void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals);
+void tide_offsets_free(struct tide_offsets *offsets); /* NULL is fine */
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/results.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "shm/block.h"
+#include "shm/layout.h"
+
+int tide_results_accept(struct tide_slot *slot)
+{
+    struct tide_output *output = slot->work.job.output;
+    uint64_t progress = __atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
+    uint32_t next = (uint32_t)progress;
+    uint32_t bytes = (uint32_t)(progress >> 32);
+    if (next < slot->work.job.first || next > slot->work.job.end || bytes > slot->work.job.output_max)
+        return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next, slot->work.job.first,
+                         slot->work.job.end, bytes);
+    slot->ready = next;
+    slot->ready_bytes = bytes;
+    slot->result_at = 0;
+    if (bytes + sizeof(*output) > slot->output->touched)
+        slot->output->touched = bytes + sizeof(*output);
+    return TIDE_OK;
+}
+
+static bool fits(const struct tide_slot *slot, const struct tide_result *result, uint32_t topic_count)
+{
+    uint64_t bytes = sizeof(*result) + result->headers_length;
+    if (result->value_length < TIDE_NULL || result->key_length < TIDE_NULL)
+        return false;
+    bytes += result->value_length > 0 ? (uint64_t)result->value_length : 0;
+    bytes += result->key_length > 0 ? (uint64_t)result->key_length : 0;
+    return result->size % 8 == 0 && bytes <= result->size &&
+           result->size <= slot->ready_bytes - slot->result_at && result->index >= slot->released &&
+           result->index < slot->ready && result->partition >= TIDE_PARTITION_ANY &&
+           (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
+           (result->kind == TIDE_RESULT_MESSAGE || result->kind == TIDE_RESULT_REJECT);
+}
+
+static void build(const struct tide_slot *slot, uint32_t record, const struct tide_result *result,
+                  const char *bytes, struct tide_message *message)
+{
+    tide_slot_message(slot, record, message);
+    message->timestamp = result->timestamp;
+    message->target_topic = result->topic;
+    message->target_partition = result->partition;
+    if (!(result->inherit & TIDE_INHERIT_VALUE)) {
+        message->value = result->value_length < 0 ? NULL : bytes;
+        message->value_length = result->value_length < 0 ? 0 : (uint32_t)result->value_length;
+        bytes += message->value_length;
+    }
+    if (!(result->inherit & TIDE_INHERIT_KEY)) {
+        message->key = result->key_length < 0 ? NULL : bytes;
+        message->key_length = result->key_length < 0 ? 0 : (uint32_t)result->key_length;
+        bytes += message->key_length;
+    }
+    if (!(result->inherit & TIDE_INHERIT_HEADERS)) {
+        message->headers = result->header_count ? bytes : NULL;
+        message->headers_length = result->headers_length;
+        message->header_count = result->header_count;
+    }
+}
+
+int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count)
+{
+    const char *results = (const char *)(slot->work.job.output + 1);
+    uint32_t record = slot->released;
+    span->item_count = span->message_count = span->item_at = 0;
+    while (record < slot->ready && span->item_count < TIDE_SPAN_ITEMS &&
+           span->message_count < TIDE_SPAN_MESSAGES) {
+        struct tide_item *item = &span->items[span->item_count];
+        struct tide_result result;
+        *item = (struct tide_item){TIDE_ITEM_FINISHED, record, 0, 0};
+        if (slot->ready_bytes - slot->result_at >= sizeof(result)) {
+            memcpy(&result, results + slot->result_at, sizeof(result));
+            if (!fits(slot, &result, topic_count) || result.index < record)
+                return tide_fail(TIDE_EDATA, "the result at byte %u is none", slot->result_at);
+            if (result.index == record) {
+                item->kind = result.kind == TIDE_RESULT_REJECT ? TIDE_ITEM_REJECT : TIDE_ITEM_MESSAGE;
+                item->message = span->message_count;
+                item->bytes = result.size;
+                build(slot, record, &result, results + slot->result_at + sizeof(result),
+                      &span->messages[span->message_count++]);
+                slot->result_at += result.size;
+            }
+        }
+        record += item->kind == TIDE_ITEM_FINISHED;
+        span->item_count++;
+    }
+    return TIDE_OK;
+}

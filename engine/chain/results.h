@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/results.h - reads what a worker left in an output block. Workers are not trusted: each
+ * struct is copied once, the copy is checked against the engine's own numbers, and only the copy is used. */
+#ifndef TIDE_CHAIN_RESULTS_H
+#define TIDE_CHAIN_RESULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chain/slot.h"
+#include "shm/message.h"
+
+enum tide_item_kind {
+    TIDE_ITEM_MESSAGE,  /* a result to hand on */
+    TIDE_ITEM_FINISHED, /* all results of a record were before; none at all = filtered */
+    TIDE_ITEM_REJECT    /* the record is rejected; `message.value` holds reason, error, traceback */
+};
+
+struct tide_item {
+    enum tide_item_kind kind;
+    uint32_t record;
+    uint32_t message; /* index into the span's messages, for MESSAGE and REJECT */
+    uint32_t bytes;   /* of the result in the block */
+};
+
+enum { TIDE_SPAN_MESSAGES = 128, TIDE_SPAN_ITEMS = 384 };
+
+/** Results read and checked, waiting to be handed on. */
+struct tide_span {
+    struct tide_message messages[TIDE_SPAN_MESSAGES];
+    struct tide_item items[TIDE_SPAN_ITEMS];
+    uint32_t message_count;
+    uint32_t item_count;
+    uint32_t item_at; /* the first that is not done with */
+};
+
+/** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true. */
+int tide_results_accept(struct tide_slot *slot);
+/** Fills an empty span with the next results. TIDE_EDATA = the block does not hold what its worker said;
+ * what was read before that is in the span. Nothing left: item_count is 0. `topic_count`: numbers below
+ * it may be named by a result. */
+int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/slot.h - one input block, one output block, and what the engine keeps to itself of the
+ * batch in them. A step owns its slots; nothing that decides anything lives in shared memory. */
+#ifndef TIDE_CHAIN_SLOT_H
+#define TIDE_CHAIN_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proc/pool.h"
+#include "shm/message.h"
+
+struct tide_block;
+
+struct tide_slot {
+    struct tide_work work; /* its step's way to the pool */
+    struct tide_block *input;
+    struct tide_block *output;
+    uint32_t capacity; /* records at the most */
+    uint32_t count;
+    uint64_t bytes; /* of the records */
+    int64_t opened_us;
+    int64_t sealed_us;
+    struct tide_origin *origins; /* of each record */
+    uint32_t *places;            /* of each record, in units of 8 bytes */
+    bool input_overflowed;
+    bool output_overflowed;
+    /* release: what is left is records [released, count), of which [released, ready) have results */
+    uint32_t released;
+    uint32_t ready;
+    uint32_t ready_bytes; /* of results */
+    uint32_t result_at;   /* byte of the next result */
+    uint32_t results;     /* released so far */
+    uint64_t result_bytes;
+    uint32_t attempts; /* at record `released`: times a worker died of it */
+    struct tide_slot *next; /* free list */
+};
+
+/** `max_input` and `max_output` in bytes. NULL with tide_error(). Before the fork. */
+struct tide_slot *tide_slot_new(uint32_t capacity, uint64_t max_input, uint64_t max_output);
+/** Empty again. */
+void tide_slot_reset(struct tide_slot *slot);
+/** Bytes that `message` takes as a record. */
+uint64_t tide_slot_need(const struct tide_message *message);
+/** Copies the message in as the next record. The caller has seen to the room. */
+void tide_slot_append(struct tide_slot *slot, const struct tide_message *message);
+/** Record `index` as the message it was. */
+void tide_slot_message(const struct tide_slot *slot, uint32_t index, struct tide_message *message);
+void tide_slot_free(struct tide_slot *slot); /* NULL is fine */
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/step.h - the strategy interface: Arroyo's five verbs in the manner of write(2). A step
+ * hands on to `next`; nobody calls back. No verb blocks. */
+#ifndef TIDE_CHAIN_STEP_H
+#define TIDE_CHAIN_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/plan.h"
+#include "shm/message.h"
+
+struct tide_step;
+struct tide_sink;
+struct tide_pool;
+
+/** What the steps of one chain share; owned by the engine. */
+struct tide_chain {
+    struct tide_loop *loop;
+    struct tide_counters *counters;
+    struct tide_topics *topics;
+    struct tide_offsets *offsets;
+    struct tide_dlq *dlq;
+    bool source_idle; /* the source had nothing more at its last poll */
+};
+
+struct tide_step_ops {
+    /* Takes messages in order and returns how many; fewer than `count` = busy: the caller keeps the
+     * rest and tries again after the next poll. Negative = the pipeline cannot go on. The span is lent
+     * for the call. Each taken message's hold (chain/offsets.h) is the step's now. */
+    ssize_t (*submit)(struct tide_step *step, const struct tide_message *messages, size_t count,
+                      int64_t now_us);
+    /* Does what is due. Negative = the pipeline cannot go on. */
+    int (*poll)(struct tide_step *step, int64_t now_us);
+    /* Seals what is open: no message will be submitted any more. */
+    void (*close)(struct tide_step *step, int64_t now_us);
+    /* True when nothing that was taken is left here. After close, poll until it is. */
+    bool (*joined)(struct tide_step *step);
+    /* When poll has to be called next although nothing else happens; INT64_MAX = not. */
+    int64_t (*deadline_us)(struct tide_step *step);
+    /* Drops the rest. */
+    void (*free)(struct tide_step *step);
+};
+
+/** First member of every step. */
+struct tide_step {
+    const struct tide_step_ops *ops;
+    struct tide_step *next; /* NULL for the last */
+    struct tide_chain *chain;
+    uint32_t number; /* in the plan, from 0 */
+    uint32_t row;    /* of the counters */
+};
+
+struct tide_step *tide_step_noop_new(struct tide_chain *chain);
+/** The last step: hands to the sink and takes its reports. */
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink);
+/** Messages that were acknowledged. */
+uint64_t tide_step_produce_count(const struct tide_step *step);
+
+#endif

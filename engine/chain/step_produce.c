@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ * produce, and the end of every chain: hands messages to the sink, and turns its reports into offsets. A
+ * dead letter's report comes here too, since one producer writes both topics. */
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "chain/dlq.h"
+#include "chain/offsets.h"
+#include "chain/step.h"
+#include "io/sink.h"
+
+enum { REPORTS = 256 };
+
+struct produce {
+    struct tide_step step;
+    struct tide_sink *sink; /* the engine's; NULL = drop */
+    uint64_t acknowledged;
+    struct tide_report reports[REPORTS];
+    uint32_t report_count; /* fetched, not dealt with */
+    uint32_t report_at;
+};
+
+static struct produce *produce_of(struct tide_step *step)
+{
+    return (struct produce *)(void *)step;
+}
+
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+{
+    struct produce *produce = produce_of(step);
+    struct tide_offsets *offsets = step->chain->offsets;
+    (void)now_us;
+    if (!produce->sink) {
+        for (size_t i = 0; i < count; i++)
+            tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_PRODUCED);
+        produce->acknowledged += count;
+        return (ssize_t)count;
+    }
+    ssize_t sent = produce->sink->ops->send(produce->sink, messages, count);
+    for (ssize_t i = 0; i < sent; i++)
+        tide_offsets_release(offsets, messages[i].origin);
+    return sent;
+}
+
+static int refused(struct produce *produce, const struct tide_report *report)
+{
+    struct tide_chain *chain = produce->step.chain;
+    if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
+        return tide_fail(TIDE_EDATA, "the dlq topic refused a dead letter: %s", report->text);
+    struct tide_reject reject = {.message = &report->message, .stage = "produce", .reason = "refused",
+                                 .error = report->text, .attempts = 1};
+    if (!tide_offsets_current(chain->offsets, report->origin))
+        return TIDE_OK;
+    int status = tide_dlq_reject(chain->dlq, &reject);
+    if (status == TIDE_OK)
+        tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
+    return status;
+}
+
+static int settle(struct produce *produce, const struct tide_report *report)
+{
+    if (report->status != TIDE_OK)
+        return refused(produce, report);
+    bool dead = report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
+    produce->acknowledged += !dead;
+    tide_offsets_done(produce->step.chain->offsets, report->origin,
+                      dead ? TIDE_FATE_DEAD_LETTERED : TIDE_FATE_PRODUCED);
+    return TIDE_OK;
+}
+
+static int poll(struct tide_step *step, int64_t now_us)
+{
+    struct produce *produce = produce_of(step);
+    (void)now_us;
+    while (produce->sink) {
+        for (; produce->report_at < produce->report_count; produce->report_at++) {
+            int status = settle(produce, &produce->reports[produce->report_at]);
+            if (status != TIDE_OK)
+                return status < 0 ? status : TIDE_OK;
+        }
+        ssize_t count = produce->sink->ops->reports(produce->sink, produce->reports, REPORTS);
+        if (count < 0)
+            return (int)count;
+        produce->report_at = 0;
+        produce->report_count = (uint32_t)count;
+        if (count == 0)
+            break;
+    }
+    return TIDE_OK;
+}
+
+static void close_step(struct tide_step *step, int64_t now_us)
+{
+    (void)step, (void)now_us;
+}
+
+static bool joined(struct tide_step *step)
+{
+    struct produce *produce = produce_of(step);
+    return !produce->sink || (produce->sink->ops->pending(produce->sink) == 0 &&
+                              produce->report_at == produce->report_count);
+}
+
+static int64_t deadline_us(struct tide_step *step)
+{
+    (void)step;
+    return INT64_MAX;
+}
+
+static void free_step(struct tide_step *step)
+{
+    free(step);
+}
+
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink)
+{
+    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    struct produce *produce = tide_alloc(sizeof(*produce));
+    produce->step = (struct tide_step){.ops = &ops, .chain = chain};
+    produce->sink = sink;
+    return &produce->step;
+}
+
+uint64_t tide_step_produce_count(const struct tide_step *step)
+{
+    return ((const struct produce *)(const void *)step)->acknowledged;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * The way into run_task_with_multiprocessing: messages are copied once into the open batch; it closes on the
+ * first of max_batch_size, max_batch_time, a full block, the end of the stream, or (eager) when the source
+ * has nothing more right now and a worker is idle. Rules and names: the page (Arroyo), design section 3. */
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "chain/dlq.h"
+#include "chain/offsets.h"
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+
+static struct tide_task *task_of(struct tide_step *step)
+{
+    return (struct tide_task *)(void *)step;
+}
+
+static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    struct tide_slot *slot = task->open;
+    uint32_t row = task->step.row;
+    task->open = NULL;
+    slot->sealed_us = now_us;
+    slot->work.turn = ++task->turns;
+    task->order[(task->order_head + task->order_count++) % task->slot_count] = slot;
+    tide_count(counters, row, reason, 1);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, slot->count);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)slot->bytes);
+    tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME, (double)(now_us - slot->opened_us) / 1e6);
+    tide_task_submit(task, slot, 0, slot->count);
+}
+
+static bool open_slot(struct tide_task *task, int64_t now_us)
+{
+    if (!task->free)
+        return false;
+    task->open = task->free;
+    task->free = task->open->next;
+    task->open->opened_us = now_us;
+    return true;
+}
+
+static int reject_too_large(struct tide_task *task, const struct tide_message *message, uint64_t need)
+{
+    struct tide_reject fields = {.message = message, .stage = "run_task_with_multiprocessing",
+                                 .reason = "too_large", .attempts = 0};
+    tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
+              (unsigned long long)need, (unsigned long long)task->input.max);
+    fields.error = tide_error();
+    int status = tide_dlq_reject(task->step.chain->dlq, &fields);
+    if (status == TIDE_OK)
+        tide_offsets_done(task->step.chain->offsets, message->origin, TIDE_FATE_FILTERED);
+    return status;
+}
+
+/* 1 = taken, 0 = no room now, negative = failure. */
+static int take(struct tide_task *task, const struct tide_message *message, int64_t now_us)
+{
+    uint64_t need = tide_slot_need(message);
+    if (need > task->input.max) {
+        int status = reject_too_large(task, message, need);
+        return status < 0 ? status : status == TIDE_OK;
+    }
+    if (task->open && task->open->bytes + need > task->input.now && task->open->count > 0) {
+        tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
+        task->open->input_overflowed = true;
+        seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
+    }
+    if (!task->open && !open_slot(task, now_us))
+        return 0;
+    struct tide_slot *slot = task->open;
+    tide_slot_append(slot, message);
+    if (slot->bytes > task->input.now) {
+        /* Larger than a whole block: it has this one alone, which may use its maximum. */
+        tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
+        slot->input_overflowed = true;
+        seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
+    } else if (slot->count == task->plan.max_batch_size) {
+        seal(task, TIDE_M_BATCH_CLOSE_SIZE, now_us);
+    }
+    return 1;
+}
+
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+{
+    struct tide_task *task = task_of(step);
+    for (size_t i = 0; i < count; i++) {
+        int taken = take(task, &messages[i], now_us);
+        if (taken < 0)
+            return taken;
+        if (taken == 0)
+            return (ssize_t)i;
+    }
+    return (ssize_t)count;
+}
+
+static int poll(struct tide_step *step, int64_t now_us)
+{
+    struct tide_task *task = task_of(step);
+    int status = tide_task_release(task, now_us);
+    if (status < 0)
+        return status;
+    if (task->open && now_us - task->open->opened_us >= task->plan.max_batch_time_us)
+        seal(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
+    else if (task->open && task->plan.eager && step->chain->source_idle && tide_pool_has_idle(task->pool))
+        seal(task, TIDE_M_BATCH_CLOSE_IDLE, now_us);
+    return TIDE_OK;
+}
+
+static void close_step(struct tide_step *step, int64_t now_us)
+{
+    struct tide_task *task = task_of(step);
+    if (task->open)
+        seal(task, TIDE_M_BATCH_CLOSE_FLUSH, now_us);
+}
+
+static bool joined(struct tide_step *step)
+{
+    struct tide_task *task = task_of(step);
+    return !task->open && task->order_count == 0;
+}
+
+static int64_t deadline_us(struct tide_step *step)
+{
+    struct tide_task *task = task_of(step);
+    return task->open ? task->open->opened_us + task->plan.max_batch_time_us : INT64_MAX;
+}
+
+static void free_step(struct tide_step *step)
+{
+    struct tide_task *task = task_of(step);
+    for (uint32_t i = 0; i < task->slot_count; i++)
+        tide_slot_free(task->slots[i]);
+    free(task->slots);
+    free(task->order);
+    free(task);
+}
+
+struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
+                                struct tide_pool *pool, uint32_t processes, uint32_t number, uint32_t row)
+{
+    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    uint32_t slots = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
+    struct tide_task *task = tide_alloc(sizeof(*task));
+    task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
+    task->plan = *plan;
+    task->pool = pool;
+    task->slots = tide_alloc(sizeof(*task->slots) * slots);
+    task->order = tide_alloc(sizeof(*task->order) * slots);
+    tide_task_sizes(task, 0);
+    for (; task->slot_count < slots; task->slot_count++) {
+        struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max, task->output.max);
+        if (!slot) {
+            free_step(&task->step);
+            return NULL;
+        }
+        task->slots[task->slot_count] = slot;
+        slot->next = task->free;
+        task->free = slot;
+    }
+    tide_observe(chain->counters, row, TIDE_M_INPUT_BLOCK_BYTES, (double)task->input.now);
+    tide_observe(chain->counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->output.now);
+    return task;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/task.h - the step run_task_with_multiprocessing: step_run_task_with_multiprocessing.c fills
+ * and closes batches, task_release.c hands on results, task_sizes.c keeps the block sizes.
+ *
+ * A slot's way: free -> open (being filled) -> in `order` (with the pool, or ready) -> free. Results leave in
+ * the order in which batches were closed, so a slow batch holds back faster ones behind it. */
+#ifndef TIDE_CHAIN_TASK_H
+#define TIDE_CHAIN_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/plan.h"
+#include "chain/results.h"
+#include "chain/slot.h"
+#include "chain/step.h"
+
+struct tide_zygote;
+struct tide_counters;
+
+/** The size of one kind of block of a step, the same for all its slots. */
+struct tide_size {
+    uint64_t now;
+    uint64_t max;
+    bool automatic;
+    uint64_t most_used; /* by one batch since `since_us` */
+    int64_t since_us;
+};
+
+struct tide_task {
+    struct tide_step step;
+    struct tide_step_plan plan;
+    struct tide_pool *pool;
+    struct tide_slot **slots;
+    uint32_t slot_count;
+    struct tide_slot *free; /* last in, first out: its pages are warm */
+    struct tide_slot *open;
+    struct tide_slot **order; /* ring of slot_count */
+    uint32_t order_head;
+    uint32_t order_count;
+    uint64_t turns;
+    struct tide_size input;
+    struct tide_size output;
+    struct tide_span span; /* results of the head of `order` on their way out */
+    bool closed;
+    uint32_t in_progress; /* batches a worker has or will get */
+};
+
+/** Maps all blocks: before the fork. NULL with tide_error(). */
+struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
+                                struct tide_pool *pool, uint32_t processes, uint32_t number, uint32_t row);
+
+/** Hands on what is ready, in order. TIDE_BUSY when the next step takes no more now. */
+int tide_task_release(struct tide_task *task, int64_t now_us);
+/** Gives the slot's records from `first` to the pool. */
+void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end);
+
+/** Records the gauge batches_in_progress. */
+void tide_task_observe_progress(struct tide_task *task);
+
+/** A batch is through: grows what overflowed, shrinks what was large for a minute, trims the slot. */
+void tide_task_resize(struct tide_task *task, struct tide_slot *slot, int64_t now_us);
+/** An empty size: what `plan` asks for. */
+void tide_task_sizes(struct tide_task *task, int64_t now_us);
+
+#endif

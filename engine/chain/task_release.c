@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ * The way out of run_task_with_multiprocessing. A crash, a broken report and a full output block are one
+ * case here: results up to what was published stand, the engine deals with the one message at which it
+ * ended if there is one to blame, and the rest goes on from the next. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/dlq.h"
+#include "chain/offsets.h"
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+static const char STAGE[] = "run_task_with_multiprocessing";
+
+void tide_task_observe_progress(struct tide_task *task)
+{
+    /* How many processes this step can use now: batches that wait behind a running one do not count. */
+    uint32_t processes = tide_pool_processes(task->pool);
+    tide_observe(task->step.chain->counters, task->step.row, TIDE_M_BATCHES_IN_PROGRESS,
+                 task->in_progress < processes ? task->in_progress : processes);
+}
+
+void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end)
+{
+    struct tide_job *job = &slot->work.job;
+    struct tide_output *output = (struct tide_output *)(void *)slot->output->data;
+    *job = (struct tide_job){
+        .step = task->step.number,
+        .first = first,
+        .end = end,
+        .record = slot->input->data + (uint64_t)slot->places[first] * 8,
+        .output = output,
+        .output_size = task->output.now,
+        .output_max = task->output.max,
+    };
+    output->progress = first;
+    output->running = 0;
+    slot->work.continued = first > 0;
+    slot->work.blamed = false;
+    task->in_progress++;
+    tide_task_observe_progress(task);
+    tide_pool_submit(task->pool, &slot->work);
+}
+
+/* The record's own hold goes back; its results have theirs. */
+static void finish_record(struct tide_task *task, struct tide_slot *slot)
+{
+    struct tide_chain *chain = task->step.chain;
+    struct tide_origin origin = slot->origins[slot->released];
+    if (tide_offsets_current(chain->offsets, origin)) {
+        tide_offsets_done(chain->offsets, origin, TIDE_FATE_FILTERED);
+        tide_dlq_passed(chain->dlq, origin.partition);
+    }
+    slot->released++;
+    slot->attempts = 0;
+}
+
+static int reject(struct tide_task *task, struct tide_slot *slot, uint32_t record, const struct tide_reject *fields)
+{
+    struct tide_reject reject = *fields;
+    struct tide_message message;
+    tide_slot_message(slot, record, &message);
+    reject.message = &message;
+    reject.stage = STAGE;
+    if (!tide_offsets_current(task->step.chain->offsets, message.origin))
+        return TIDE_OK;
+    return tide_dlq_reject(task->step.chain->dlq, &reject);
+}
+
+/* Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */
+static int reject_told(struct tide_task *task, struct tide_slot *slot, uint32_t record,
+                       const struct tide_message *told)
+{
+    char texts[8192] = "";
+    const char *parts[3];
+    size_t length = told->value ? told->value_length : 0;
+    if (length > sizeof(texts) - 3)
+        length = sizeof(texts) - 3;
+    if (length > 0)
+        memcpy(texts, told->value, length);
+    memset(texts + length, 0, 3);
+    parts[0] = texts;
+    parts[1] = parts[0] + strlen(parts[0]) + 1;
+    parts[2] = parts[1] + strlen(parts[1]) + 1;
+    if (parts[1] > texts + length)
+        parts[1] = parts[2] = "";
+    else if (parts[2] > texts + length)
+        parts[2] = "";
+    struct tide_reject fields = {.reason = parts[0], .error = parts[1], .traceback = parts[2],
+                                 .attempts = slot->attempts + 1};
+    return reject(task, slot, record, &fields);
+}
+
+/* Messages of the span that can go in one call: up to the next reject, all of the present assignment. */
+static uint32_t run_length(struct tide_task *task, const struct tide_span *span)
+{
+    uint32_t count = 0;
+    for (uint32_t i = span->item_at; i < span->item_count; i++) {
+        const struct tide_item *item = &span->items[i];
+        if (item->kind == TIDE_ITEM_FINISHED)
+            continue;
+        if (item->kind == TIDE_ITEM_REJECT ||
+            !tide_offsets_current(task->step.chain->offsets, span->messages[item->message].origin))
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* Goes past the items of `taken` messages and of what needs no room behind them. */
+static void pass(struct tide_task *task, struct tide_slot *slot, uint32_t taken)
+{
+    struct tide_span *span = &task->span;
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    for (; span->item_at < span->item_count; span->item_at++) {
+        const struct tide_item *item = &span->items[span->item_at];
+        if (item->kind == TIDE_ITEM_FINISHED) {
+            finish_record(task, slot);
+        } else if (item->kind == TIDE_ITEM_MESSAGE && taken > 0) {
+            taken--;
+            slot->results++;
+            slot->result_bytes += item->bytes;
+        } else if (item->kind == TIDE_ITEM_REJECT ||
+                   tide_offsets_current(offsets, span->messages[item->message].origin)) {
+            return;
+        } /* else: revoked, dropped */
+    }
+}
+
+/* TIDE_OK = the span is empty; TIDE_BUSY = the next step or the dlq takes no more now. */
+static int hand_on(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+{
+    struct tide_span *span = &task->span;
+    struct tide_step *next = task->step.next;
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    pass(task, slot, 0);
+    while (span->item_at < span->item_count) {
+        const struct tide_item *item = &span->items[span->item_at];
+        if (item->kind == TIDE_ITEM_REJECT) {
+            int status = reject_told(task, slot, item->record, &span->messages[item->message]);
+            if (status != TIDE_OK)
+                return status;
+            span->item_at++;
+            pass(task, slot, 0);
+            continue;
+        }
+        const struct tide_message *messages = &span->messages[item->message];
+        uint32_t count = run_length(task, span);
+        for (uint32_t i = 0; i < count; i++)
+            tide_offsets_hold(offsets, messages[i].origin);
+        ssize_t taken = next->ops->submit(next, messages, count, now_us);
+        for (uint32_t i = taken < 0 ? 0 : (uint32_t)taken; i < count; i++)
+            tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_FILTERED);
+        if (taken < 0)
+            return (int)taken;
+        pass(task, slot, (uint32_t)taken);
+        if ((uint32_t)taken < count) {
+            tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_BACKPRESSURE, 1);
+            return TIDE_BUSY;
+        }
+    }
+    return TIDE_OK;
+}
+
+static void cause_text(int32_t death, char *text, size_t size)
+{
+    if (WIFSIGNALED(death))
+        snprintf(text, size, "SIG%s", sigabbrev_np(WTERMSIG(death)));
+    else
+        snprintf(text, size, "exit %d", WEXITSTATUS(death));
+}
+
+/* The worker died of record `released`, or left what is no result there. Run once more alone, then out. */
+static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
+{
+    char cause[32];
+    struct tide_reject fields = {.reason = "crash", .cause = cause, .attempts = slot->attempts + 1,
+                                 .error = "the worker died while it ran this message"};
+    if (slot->attempts < task->plan.crash_retries) {
+        slot->attempts++;
+        slot->work.state = TIDE_WORK_IDLE;
+        tide_task_submit(task, slot, slot->released, slot->released + 1);
+        return TIDE_OK;
+    }
+    cause_text(slot->work.death, cause, sizeof(cause));
+    int status = reject(task, slot, slot->released, &fields);
+    if (status != TIDE_OK)
+        return status;
+    slot->work.blamed = false;
+    slot->ready = slot->released + 1; /* so that finish_record below is its end */
+    finish_record(task, slot);
+    return TIDE_OK;
+}
+
+/* What a worker left does not hold together: none of it is used from here on, and the worker goes. */
+static void distrust(struct tide_task *task, struct tide_slot *slot)
+{
+    tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced", slot->work.worker,
+             tide_error());
+    if (!slot->work.blamed) /* else it is dead already */
+        tide_pool_kill(task->pool, slot->work.worker);
+    slot->ready = slot->released;
+    slot->ready_bytes = slot->result_at = 0;
+    slot->work.blamed = true;
+    slot->work.death = SIGKILL;
+}
+
+static void take_results(struct tide_task *task, struct tide_slot *slot)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    uint32_t row = task->step.row;
+    uint32_t before = slot->released;
+    task->in_progress--;
+    tide_task_observe_progress(task);
+    if (tide_results_accept(slot) < 0)
+        distrust(task, slot);
+    if (slot->work.state == TIDE_WORK_DONE && slot->ready > before)
+        tide_observe_many(counters, row, TIDE_M_MESSAGE_TIME,
+                          (double)slot->work.busy_ns / 1e9 / (slot->ready - before), slot->ready - before);
+    if (slot->work.state == TIDE_WORK_DONE && slot->work.outcome == TIDE_OUTCOME_FULL) {
+        tide_count(counters, row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
+        slot->output_overflowed = true;
+    }
+    if (slot->ready_bytes > task->output.now)
+        slot->output_overflowed = true; /* one result larger than the block: it was given the maximum */
+    slot->work.state = TIDE_WORK_IDLE;
+}
+
+/* All that was ready is handed on: to the end, or on with the next record. TIDE_OK = the slot is free. */
+static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    if (slot->work.blamed) {
+        int status = deal_with_blamed(task, slot);
+        if (status != TIDE_OK || slot->work.state != TIDE_WORK_IDLE)
+            return status == TIDE_OK ? TIDE_BUSY : status;
+    }
+    if (slot->released < slot->count) {
+        tide_task_submit(task, slot, slot->released, slot->count);
+        return TIDE_BUSY;
+    }
+    tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_MSG, slot->results);
+    tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_BYTES, (double)slot->result_bytes);
+    tide_task_resize(task, slot, now_us);
+    tide_slot_reset(slot);
+    slot->next = task->free;
+    task->free = slot;
+    task->order_head = (task->order_head + 1) % task->slot_count;
+    task->order_count--;
+    return TIDE_OK;
+}
+
+int tide_task_release(struct tide_task *task, int64_t now_us)
+{
+    struct tide_span *span = &task->span;
+    while (task->order_count > 0) {
+        struct tide_slot *slot = task->order[task->order_head];
+        if (slot->work.state == TIDE_WORK_WAITING || slot->work.state == TIDE_WORK_GIVEN)
+            return TIDE_OK;
+        if (slot->work.state != TIDE_WORK_IDLE)
+            take_results(task, slot);
+        int status = hand_on(task, slot, now_us);
+        if (status != TIDE_OK)
+            return status;
+        if (tide_results_read(slot, span, tide_topics_count(task->step.chain->topics)) < 0)
+            distrust(task, slot);
+        if (span->item_count > 0)
+            continue;
+        status = end_or_go_on(task, slot, now_us);
+        if (status == TIDE_BUSY && slot->work.state != TIDE_WORK_IDLE)
+            return TIDE_OK; /* with the pool again: wait for it */
+        if (status != TIDE_OK)
+            return status;
+    }
+    return TIDE_OK;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+
+enum { SMALLEST = 64 * 1024 };
+static const int64_t SHRINK_AFTER_US = 60 * 1000000;
+
+void tide_task_sizes(struct tide_task *task, int64_t now_us)
+{
+    const struct tide_step_plan *plan = &task->plan;
+    task->input = (struct tide_size){plan->input_block_size, plan->max_input_block_size,
+                                     plan->auto_input, 0, now_us};
+    task->output = (struct tide_size){plan->output_block_size, plan->max_output_block_size,
+                                      plan->auto_output, 0, now_us};
+}
+
+/* Returns whether the size changed. Doubles after an overflow (to hold what did not fit, when that was more);
+ * halves when a quarter would have done for a minute. */
+static bool adapt(struct tide_size *size, bool overflowed, uint64_t used, int64_t now_us)
+{
+    uint64_t before = size->now;
+    if (!size->automatic)
+        return false;
+    if (used > size->most_used)
+        size->most_used = used;
+    if (overflowed) {
+        size->now = size->now > size->max / 2 ? size->max : size->now * 2;
+    } else if (now_us - size->since_us < SHRINK_AFTER_US) {
+        return false;
+    } else if (size->most_used <= size->now / 4 && size->now / 2 >= SMALLEST) {
+        size->now /= 2;
+    }
+    size->since_us = now_us;
+    size->most_used = 0;
+    return size->now != before;
+}
+
+void tide_task_resize(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    uint32_t row = task->step.row;
+    if (adapt(&task->input, slot->input_overflowed, slot->bytes, now_us)) {
+        tide_count(counters, row, TIDE_M_BATCH_INPUT_RESIZE, 1);
+        tide_observe(counters, row, TIDE_M_INPUT_BLOCK_BYTES, (double)task->input.now);
+    }
+    if (adapt(&task->output, slot->output_overflowed, slot->result_bytes, now_us)) {
+        tide_count(counters, row, TIDE_M_BATCH_OUTPUT_RESIZE, 1);
+        tide_observe(counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->output.now);
+    }
+    tide_block_trim(slot->input, task->input.now);
+    tide_block_trim(slot->output, sizeof(struct tide_output) + task->output.now);
+}
