@@ -53,7 +53,7 @@ static size_t collect(struct tide_commit *commit)
     make_room(commit, tide_offsets_partitions(commit->offsets));
     for (uint32_t i = 0; i < commit->count; i++) {
         int64_t position = tide_offsets_position(commit->offsets, i);
-        if (position < 0 || position == commit->asked[i] || !commit->source->partitions[i].owned)
+        if (position < 0 || position == commit->asked[i] || !tide_offsets_ours(commit->offsets, i))
             continue;
         commit->positions[count++] = (struct tide_position){i, position};
     }

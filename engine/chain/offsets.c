@@ -184,6 +184,11 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, 
         finish(offsets, at(offsets, origin.partition), entry);
 }
 
+bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->count && at(offsets, partition)->state != AWAY;
+}
+
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
 {
     return partition < offsets->count ? at(offsets, partition)->position : -1;

@@ -52,6 +52,8 @@ bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
 void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate);
+/** Owned or leaving: what is done may still be committed. */
+bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset after the last message read; -1 when none was. */

@@ -23,6 +23,9 @@ struct tide_sink;
 struct tide_sink_ops {
     /* Connects. Negative = failed at once. */
     int (*start)(struct tide_sink *sink);
+    /* 1 = connected and its topics are there, 0 = not yet, negative = it will not be. The engine starts
+     * the source once this is 1. NULL = start() was enough. */
+    int (*ready)(struct tide_sink *sink);
     /* Takes messages in order (bytes are copied); returns how many: fewer = busy, more after
      * reports() were fetched. Negative = cannot go on. A message that can never be sent (too large)
      * is taken and reported as refused. */

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "io/memory.h"
+#include "io/memory_list.h"
+
+struct memory_sink {
+    struct tide_sink sink;
+    uint64_t max;
+    struct tide_memory_list list;
+    uint64_t count;
+    struct tide_report *due; /* ring-less: moved down when fetched */
+    size_t due_count;
+    size_t due_capacity;
+    bool blocked;
+    bool held;
+    bool discard;
+    char *refuse;
+};
+
+static struct memory_sink *sink_of(const struct tide_sink *sink)
+{
+    return (struct memory_sink *)(void *)(uintptr_t)sink;
+}
+
+static int sink_start(struct tide_sink *sink)
+{
+    (void)sink;
+    return TIDE_OK;
+}
+
+static void report(struct memory_sink *memory, const struct tide_message *message)
+{
+    bool bad = memory->refuse && message->value && strlen(memory->refuse) == message->value_length &&
+               memcmp(memory->refuse, message->value, message->value_length) == 0;
+    if (memory->due_count == memory->due_capacity) {
+        memory->due_capacity = memory->due_capacity ? memory->due_capacity * 2 : 256;
+        memory->due = tide_realloc(memory->due, sizeof(struct tide_report) * memory->due_capacity);
+    }
+    struct tide_report *due = &memory->due[memory->due_count++];
+    *due = (struct tide_report){message->origin, TIDE_OK, NULL, *message};
+    if (bad) {
+        due->status = TIDE_EDATA;
+        due->text = "refused by the memory sink";
+        due->message = memory->list.items[memory->list.count - 1].message;
+    }
+}
+
+static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
+{
+    struct memory_sink *memory = sink_of(sink);
+    size_t taken = 0;
+    if (memory->blocked)
+        return 0;
+    for (; taken < count && memory->due_count < memory->max; taken++) {
+        if (!memory->discard)
+            tide_memory_keep(&memory->list, &messages[taken]);
+        memory->count++;
+        report(memory, &messages[taken]);
+    }
+    return (ssize_t)taken;
+}
+
+static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
+{
+    struct memory_sink *memory = sink_of(sink);
+    if (memory->held)
+        return 0;
+    size_t count = memory->due_count < max ? memory->due_count : max;
+    if (count == 0)
+        return 0;
+    memcpy(reports, memory->due, sizeof(*reports) * count);
+    memory->due_count -= count;
+    memmove(memory->due, memory->due + count, sizeof(*reports) * memory->due_count);
+    return (ssize_t)count;
+}
+
+static size_t sink_pending(struct tide_sink *sink)
+{
+    return sink_of(sink)->due_count;
+}
+
+static void sink_free(struct tide_sink *sink)
+{
+    struct memory_sink *memory = sink_of(sink);
+    tide_memory_drop(&memory->list);
+    free(memory->due);
+    free(memory->refuse);
+    free(memory);
+}
+
+struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan)
+{
+    static const struct tide_sink_ops ops = {.start = sink_start, .send = sink_send, .reports = sink_reports,
+                                             .pending = sink_pending, .free = sink_free};
+    struct memory_sink *memory = tide_alloc(sizeof(*memory));
+    memory->sink.ops = &ops;
+    memory->max = plan->max_messages ? plan->max_messages : 100000;
+    return &memory->sink;
+}
+
+void tide_memory_block(struct tide_sink *sink, bool blocked)
+{
+    sink_of(sink)->blocked = blocked;
+}
+
+void tide_memory_hold(struct tide_sink *sink, bool held)
+{
+    sink_of(sink)->held = held;
+}
+
+void tide_memory_refuse(struct tide_sink *sink, const char *value)
+{
+    free(sink_of(sink)->refuse);
+    sink_of(sink)->refuse = tide_copy(value);
+}
+
+void tide_memory_discard(struct tide_sink *sink)
+{
+    sink_of(sink)->discard = true;
+}
+
+uint64_t tide_memory_count(const struct tide_sink *sink)
+{
+    return sink_of(sink)->count;
+}
+
+const struct tide_message *tide_memory_get(const struct tide_sink *sink, uint64_t index)
+{
+    const struct memory_sink *memory = sink_of(sink);
+    return index < memory->list.count ? &memory->list.items[index].message : NULL;
+}
