@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * engine/io/kafka_reach.h - are the brokers there, and the topics? Asked before anything is read, and again
+ * when all brokers went away. All of it blocks: io/blocking.h. */
+#ifndef TIDE_IO_KAFKA_REACH_H
+#define TIDE_IO_KAFKA_REACH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/blocking.h"
+
+struct rd_kafka_s;
+struct rd_kafka_queue_s;
+
+/** A question that is asked once, and its answer. Strings are lent for as long as the job is. */
+struct tide_kafka_reach {
+    struct tide_job job; /* run is set by tide_kafka_reach_run; done is the owner's */
+    struct rd_kafka_s *client;
+    struct rd_kafka_queue_s *events; /* of the client; nobody else polls it meanwhile */
+    struct tide_blocking *blocking;  /* that runs it; may be NULL: called directly */
+    const char *brokers;             /* to name them */
+    const char *const *topics;       /* that must be there; patterns (^...) are passed over */
+    uint32_t topic_count;
+    int64_t timeout_us;
+    /* the answer */
+    uint32_t *partitions; /* of each topic, 0 for a pattern; the owner's array */
+    int status;           /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG */
+    char text[1024];
+};
+void tide_kafka_reach_run(struct tide_job *job);
+
+/** While the engine runs: says once that no broker can be reached, and when one is back. */
+struct tide_kafka_outage;
+struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client, struct tide_blocking *blocking);
+/** All brokers are said to be down. */
+void tide_kafka_outage_begin(struct tide_kafka_outage *outage);
+/** The client goes: nothing is asked any more. To be called before its destroy is submitted. */
+void tide_kafka_outage_free(struct tide_kafka_outage *outage); /* NULL is fine */
+
+#endif
