@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- cli/check.lua: tidemill check FILE: everything that `run` would refuse, found without reading a message.
+local advice = require("tidemill.plan.advice")
+local exit_code = require("tidemill.cli.exit_code")
+local options = require("tidemill.cli.options")
+local plan = require("tidemill.plan.plan")
+local preflight = require("tidemill.cli.preflight")
+local say = require("tidemill.cli.say")
+
+local check = {
+  summary = "Check a pipeline file and its transforms; nothing is read.",
+  description = "Check a pipeline file: words, options, their values, and that the transforms load. Warns of what is "
+    .. "legal but unwise. Nothing is read or written.",
+}
+
+function check.define(command)
+  options.file(command)
+  options.set(command)
+  command:flag("--connect"):description("Also reach the brokers and look for the topics.")
+end
+
+-- Loads the transforms as `run` would, in a zygote that then ends.
+local function load_transforms(checked)
+  local engine, text, status = require("tidemill.run.engine").new(checked)
+  if not engine then return text, -status end
+  engine:free()
+end
+
+function check.run(parsed)
+  local checked, texts, status = plan.load(parsed.file, { set = parsed.set })
+  if not checked then
+    say.lines(texts)
+    return status
+  end
+  say.lines(advice.about(checked.pipeline))
+  texts = preflight.properties(checked)
+  if #texts > 0 then
+    say.lines(texts)
+    return exit_code.CONFIG
+  end
+  local text, failed = load_transforms(checked)
+  if not text and parsed.connect then text, failed = preflight.connect(checked) end
+  if text then
+    say.line(text)
+    return failed
+  end
+  io.stdout:write(parsed.file, ": good\n")
+  return exit_code.OK
+end
+
+return check

@@ -1,0 +1,151 @@
+-- SPDX-License-Identifier: MIT
+-- cli/drive.lua: drives one engine from start to end: events, signals, progress, the mock Kafka, the report.
+local ffi = require("ffi")
+local engine = require("tidemill.run.engine")
+local exit_code = require("tidemill.cli.exit_code")
+local mock = require("tidemill.cli.mock")
+local progress = require("tidemill.cli.progress")
+local report = require("tidemill.cli.report")
+local say = require("tidemill.cli.say")
+local tide = require("tidemill.run.ffi")
+
+pcall(ffi.cdef, "void _exit(int status);")
+
+local drive = {}
+local Drive = {}
+Drive.__index = Drive
+
+local TURN = 1 -- seconds; an event ends it early
+local MOCK_TURN = 0.01 -- with a mock Kafka, which is to be fed in between
+local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
+
+local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
+local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
+
+function Drive:log(level, text)
+  if self.progress then self.progress:clear() end
+  tide.C.tide_log_text(level, text)
+end
+
+-- Ends with a code; the reason goes to the log, where the rest of the story is.
+function Drive:fail(code, text)
+  self:log("TIDE_LOG_ERROR", text)
+  self.code = code
+end
+
+-- The second signal: nothing is waited for, what is not committed is read again.
+local function leave(self, number)
+  self.engine:free()
+  io.stdout:flush()
+  ffi.C._exit(128 + number)
+end
+
+local on = {}
+
+function on.second(self)
+  self.progress:show(self.engine)
+end
+
+function on.assigned(self, event)
+  self:log("TIDE_LOG_INFO", event.text)
+end
+
+on.revoked = on.assigned
+
+function on.lost(self, event)
+  self:log("TIDE_LOG_WARN", event.text)
+end
+
+on.worker_lost = on.lost
+
+function on.signal(self, event)
+  if self.closing then leave(self, event.number) end
+  self:log("TIDE_LOG_INFO", ("signal %d: finishing what was read; a second one leaves at once"):format(event.number))
+  self.closing = true
+  self.engine:close()
+end
+
+function on.done(self)
+  self.code = exit_code.OK
+end
+
+function on.failed(self, event)
+  self:fail(-event.status, event.text)
+end
+
+local function turn_mock(self)
+  local through, reason = self.mock:turn(self.engine:totals())
+  if through == nil then return self:fail(exit_code.INTERNAL, "mock Kafka: " .. reason) end
+  if through and not self.closing then
+    self.closing = true
+    self.engine:close()
+  end
+end
+
+-- The last results may still be on their way from the mock Kafka to the output.
+local function drain_mock(self)
+  local totals, deadline = self.engine:totals(), tide.C.tide_clock_us() + DRAIN * 1000000
+  while not self.mock:drained(totals) do
+    if tide.C.tide_clock_us() > deadline then
+      return self:fail(exit_code.INTERNAL, ("mock Kafka: results did not arrive within %d s"):format(DRAIN))
+    end
+    local through, reason = self.mock:turn(totals)
+    if through == nil then return self:fail(exit_code.INTERNAL, "mock Kafka: " .. reason) end
+  end
+end
+
+local function loop(self)
+  while not self.code do
+    local event = self.engine:run(self.mock and MOCK_TURN or TURN)
+    local handler = on[event.kind]
+    if handler then handler(self, event) end
+    if self.mock and not self.code then turn_mock(self) end
+  end
+  if self.mock and self.code == exit_code.OK then drain_mock(self) end
+end
+
+-- Connects; on failure self.code is set.
+local function start(self, plan, options)
+  local reason, status
+  if options.mock_kafka then
+    self.mock, reason = mock.new(plan, options)
+    if not self.mock then return self:fail(exit_code.NO_INPUT, reason) end
+  end
+  local connection
+  connection, reason = plan:connection(self.mock and self.mock:brokers())
+  if not connection then return self:fail(exit_code.CONFIG, reason) end
+  local started
+  started, reason, status = self.engine:start(connection)
+  if not started then self:fail(-status, reason) end
+end
+
+local function finish(self, plan, options)
+  self.progress:finish(self.engine)
+  if not options.report then return end
+  local written, reason = report.write(options.report, self.engine, plan)
+  if not written then self:fail(exit_code.NO_INPUT, "--report: " .. reason) end
+end
+
+--- Runs a plan to its end. options: the flags of `run`. Returns the exit code.
+function drive.run(plan, options)
+  tide.C.tide_log_setup(LEVEL[options.log_level], FORMAT[options.log_format])
+  local self = setmetatable({}, Drive)
+  local reason, status
+  self.engine, reason, status = engine.new(plan)
+  if not self.engine then
+    say.line(reason)
+    return -status
+  end
+  local redraw = options.log_format == "text" and progress.on_terminal()
+  self.progress = progress.new(plan, function(text) self:log("TIDE_LOG_INFO", text) end, redraw)
+  start(self, plan, options)
+  if not self.code then
+    loop(self)
+    finish(self, plan, options)
+  end
+  self.engine:free()
+  if self.mock then self.mock:free() end
+  return self.code
+end
+
+return drive

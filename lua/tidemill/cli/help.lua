@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- cli/help.lua: tidemill help [VERB|WORD]
+local exit_code = require("tidemill.cli.exit_code")
+local list = require("tidemill.steps.list")
+local nearest = require("tidemill.plan.nearest")
+local reference = require("tidemill.cli.reference")
+local say = require("tidemill.cli.say")
+
+local help = { summary = "Show help on a verb, or on a word of the pipeline file." }
+
+function help.define(command)
+  command:argument("topic"):args("?"):argname("VERB|WORD")
+    :description("A verb (as run) or a word (as kafka_source); nothing lists both.")
+end
+
+local function overview(context)
+  local lines = { context.parser:get_help(), "", "Words of the pipeline file:" }
+  for _, spec in ipairs(list) do
+    lines[#lines + 1] = ("   %-30s %s"):format(spec.word, spec.summary)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function names(context)
+  local all = {}
+  for _, verb in ipairs(context.order) do all[#all + 1] = verb end
+  for _, spec in ipairs(list) do all[#all + 1] = spec.word end
+  return all
+end
+
+-- The text, or nil. `plan` is a verb; words that are also verbs do not exist.
+local function text_of(topic, context)
+  if not topic then return overview(context) end
+  if context.verbs[topic] then return context.verbs[topic].command:get_help() .. "\n" end
+  local word = topic:gsub("^tide%.", "")
+  if list[word] then return reference.text(list[word]) end
+end
+
+function help.run(parsed, context)
+  local text = text_of(parsed.topic, context)
+  if not text then
+    local refused = list.refused[parsed.topic]
+    say.failure(refused and '"%s" is refused: %s' or 'no verb or word "%s"%s', parsed.topic,
+      refused or nearest.hint(parsed.topic, names(context)))
+    return exit_code.USAGE
+  end
+  io.stdout:write(text)
+  return exit_code.OK
+end
+
+return help

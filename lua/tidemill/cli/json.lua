@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: MIT
+-- cli/json.lua: Lua values as JSON for reports: whole numbers stay whole (lua-cjson keeps 14 digits), names
+-- are sorted, so that two reports can be compared.
+local json = {}
+
+local SHORT = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+local function string_of(text)
+  return '"' .. text:gsub('[%c"\\]', function(c) return SHORT[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
+end
+
+local function number_of(number)
+  if number ~= number or number == math.huge or number == -math.huge then return "null" end
+  if number % 1 == 0 and math.abs(number) < 2 ^ 63 then return ("%.0f"):format(number) end
+  local short = ("%.15g"):format(number)
+  return tonumber(short) == number and short or ("%.17g"):format(number)
+end
+
+local function sorted_names(object)
+  local names = {}
+  for name in pairs(object) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- `indent` is for the recursion.
+function json.encode(value, indent)
+  indent = indent or ""
+  if type(value) == "string" then return string_of(value) end
+  if type(value) == "number" then return number_of(value) end
+  if type(value) ~= "table" then return tostring(value) end
+  local inner, parts = indent .. "  ", {}
+  for _, name in ipairs(sorted_names(value)) do
+    parts[#parts + 1] = inner .. string_of(name) .. ": " .. json.encode(value[name], inner)
+  end
+  if #parts == 0 then return "{}" end
+  return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
+end
+
+return json

@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- cli/options.lua: arguments that several verbs take.
+local options = {}
+
+function options.file(command)
+  command:argument("file"):description("The pipeline file."):argname("FILE")
+end
+
+--- --set name=value, gathered in parsed.set.
+function options.set(command)
+  command:option("--set"):argname("NAME=VALUE"):count("*"):target("set"):init({})
+    :description("A parameter of the pipeline (tide.param); may be repeated.")
+    :convert(function(text)
+      local name, value = text:match("^([^=]+)=(.*)$")
+      if not name then return nil, ("--set %s: must be NAME=VALUE"):format(text) end
+      return { name = name, value = value }
+    end)
+    :action(function(result, target, pair) result[target][pair.name] = pair.value end)
+end
+
+return options

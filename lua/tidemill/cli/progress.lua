@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- cli/progress.lua: how it goes, once a second: a line redrawn on a terminal, a log line elsewhere.
+local ffi = require("ffi")
+local metrics = require("tidemill.steer.metrics")
+
+pcall(ffi.cdef, "int isatty(int fd);")
+
+local progress = {}
+local Progress = {}
+Progress.__index = Progress
+
+--- `log`: a function that writes one log line; `redraw`: on a terminal, in place of it.
+function progress.new(plan, log, redraw)
+  return setmetatable({ plan = plan, log = log, redraw = redraw, read = 0, drawn = false }, Progress)
+end
+
+--- True when stderr is a terminal.
+function progress.on_terminal()
+  return ffi.C.isatty(2) == 1
+end
+
+-- 12345678 -> "12,345,678"
+local function grouped(number)
+  local text = ("%.0f"):format(number)
+  return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
+end
+
+local function lag_text(totals)
+  if totals.lag < 0 then return "lag unknown" end
+  local age = totals.lag_ms >= 0 and (" (%.1f s)"):format(totals.lag_ms / 1000) or ""
+  return "lag " .. grouped(totals.lag) .. age
+end
+
+--- The line: totals of the engine, `rate` in messages a second.
+function progress.text(totals, rate, batches, processes)
+  local parts = {
+    "read " .. grouped(totals.read), "produced " .. grouped(totals.produced), "filtered " .. grouped(totals.filtered),
+  }
+  if totals.dead_lettered > 0 then parts[#parts + 1] = "dead letters " .. grouped(totals.dead_lettered) end
+  parts[#parts + 1] = grouped(rate) .. "/s"
+  parts[#parts + 1] = lag_text(totals)
+  parts[#parts + 1] = "in flight " .. grouped(totals.in_flight)
+  parts[#parts + 1] = ("batches %.0f of %.0f processes"):format(batches, processes)
+  return table.concat(parts, ", ")
+end
+
+local function gauges(self, engine)
+  return metrics.steps_gauge(engine, self.plan, "TIDE_M_BATCHES_IN_PROGRESS"),
+    metrics.steps_gauge(engine, self.plan, "TIDE_M_PROCESSES")
+end
+
+--- Called once a second.
+function Progress:show(engine)
+  local totals = engine:totals()
+  local text = progress.text(totals, totals.read - self.read, gauges(self, engine))
+  self.read = totals.read
+  if not self.redraw then return self.log(text) end
+  io.stderr:write("\r\27[K", text)
+  io.stderr:flush()
+  self.drawn = true
+end
+
+--- Before anything else is written to the terminal.
+function Progress:clear()
+  if self.drawn then io.stderr:write("\r\27[K") end
+  self.drawn = false
+end
+
+--- At the end: the totals, with the mean rate.
+function Progress:finish(engine)
+  self:clear()
+  local totals = engine:totals()
+  local rate = totals.seconds > 0 and totals.read / totals.seconds or 0
+  self.log(("done: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(grouped(totals.read),
+    grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered), totals.seconds, grouped(rate)))
+end
+
+return progress

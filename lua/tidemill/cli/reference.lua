@@ -1,0 +1,96 @@
+-- SPDX-License-Identifier: MIT
+-- cli/reference.lua: a word's option table as text for a terminal, and as Markdown for docs/options.md.
+local reference = {}
+
+local TYPES = {
+  string = "text", strings = "text or list of texts", brokers = "text or list of texts", count = "number",
+  number = "number", boolean = "true or false", size = "size", time = "time", properties = "table",
+  start = "text or number", functions = "functions",
+}
+
+local function choices(option)
+  local names = {}
+  for i, name in ipairs(option.values) do names[i] = '"' .. name .. '"' end
+  if option.options then names[#names + 1] = "table" end
+  return table.concat(names, ", ")
+end
+
+--- What an option takes: 'size or "auto"', 'tide.pool'.
+function reference.type(option)
+  if option.type == "choice" then return choices(option) end
+  if option.type == "word" then return "tide." .. option.word end
+  local name = TYPES[option.type] or option.type
+  return option.also and name .. ' or "' .. table.concat(option.also, '", "') .. '"' or name
+end
+
+--- "required", or what holds without it.
+function reference.default(option)
+  if option.required then return "required" end
+  if option.default_text then return option.default_text end
+  if option.default == nil then return "none" end
+  return tostring(option.default)
+end
+
+local function unit(option)
+  return option.unit and ", in " .. option.unit or ""
+end
+
+-- Breaks text into lines of at most `width` letters.
+local function wrap(text, indent, width)
+  local lines, line = {}, indent
+  for word in text:gmatch("%S+") do
+    if #line + #word + 1 > width and #line > #indent then
+      lines[#lines + 1], line = line, indent
+    end
+    line = line .. (#line > #indent and " " or "") .. word
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+-- Positional values, arguments and options of a word, in one list.
+local function all_of(spec)
+  local all = {}
+  if spec.positional then all[1] = spec.positional end
+  for _, option in ipairs(spec.arguments or {}) do all[#all + 1] = option end
+  for _, option in ipairs(spec.options) do
+    all[#all + 1] = option
+    for _, inner in ipairs(option.options or {}) do
+      all[#all + 1] = setmetatable({ name = option.name .. "." .. inner.name }, { __index = inner })
+    end
+  end
+  return all
+end
+
+--- For `tidemill help WORD`.
+function reference.text(spec)
+  local lines = { "tide." .. spec.word .. ": " .. spec.summary, "", "  " .. spec.example, "" }
+  for _, option in ipairs(all_of(spec)) do
+    lines[#lines + 1] = ("  %s  (%s%s; %s)"):format(option.name, reference.type(option), unit(option),
+      option.required and "required" or "default " .. reference.default(option))
+    lines[#lines + 1] = wrap(option.help, "      ", 100)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function cell(text)
+  return (text:gsub("|", "\\|"))
+end
+
+--- For docs/options.md.
+function reference.markdown(spec)
+  local lines = { "## " .. spec.word, "", spec.summary:gsub("^%l", string.upper) .. ".", "", "```lua", spec.example,
+    "```", "" }
+  local all = all_of(spec)
+  if #all > 0 then
+    lines[#lines + 1] = "| option | takes | default | |"
+    lines[#lines + 1] = "|---|---|---|---|"
+  end
+  for _, option in ipairs(all) do
+    lines[#lines + 1] = ("| `%s` | %s%s | %s | %s |"):format(option.name, cell(reference.type(option)),
+      cell(unit(option)), cell(reference.default(option)), cell(option.help))
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return reference

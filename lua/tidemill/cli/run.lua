@@ -1,0 +1,114 @@
+-- SPDX-License-Identifier: MIT
+-- cli/run.lua: tidemill run FILE: its flags, and what they do to the plan. cli/drive.lua turns the engine.
+local drive = require("tidemill.cli.drive")
+local exit_code = require("tidemill.cli.exit_code")
+local options = require("tidemill.cli.options")
+local plan = require("tidemill.plan.plan")
+local preflight = require("tidemill.cli.preflight")
+local say = require("tidemill.cli.say")
+
+local run = {
+  summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
+}
+
+local LEVELS = { "error", "warn", "info", "debug" }
+
+local function define_files(command)
+  command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
+  command:option("--output"):argname("FILE")
+    :description("Write lines to FILE (- is stdout) in place of the sink; with --input alone: stdout.")
+  command:option("--dead-letters"):argname("FILE")
+    :description("Write dead letters to FILE in place of the dlq topic; with --input or --output alone: stderr.")
+  command:option("--output-format"):argname("FORMAT"):choices({ "lines", "json" })
+    :description("lines (a value a line), or json (with topic, key and headers; newlines safe).")
+end
+
+local function define_mock(command)
+  command:flag("--mock-kafka")
+    :description("Run on a Kafka inside of the process (librdkafka's mock cluster), with topics of 16 partitions.")
+  command:option("--feed"):argname("FILE")
+    :description("With --mock-kafka: put the lines of FILE into the first topic; end when all is through.")
+  command:option("--out"):argname("FILE"):description("With --mock-kafka: where results go; else stdout.")
+end
+
+function run.define(command)
+  options.file(command)
+  options.set(command)
+  define_files(command)
+  define_mock(command)
+  command:flag("--until-end"):description("Stop at the ends that the partitions have at start.")
+  command:option("--report"):argname("FILE"):description("At the end write totals and metrics as JSON.")
+  command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")
+    :description("error, warn, info or debug.")
+  command:option("--log-format"):argname("FORMAT"):choices({ "text", "json" }):default("text")
+    :description("text or json.")
+end
+
+-- { flags that cannot stand together }, { flag, needs one of }
+local EXCLUDE = {
+  { "mock_kafka", "input" }, { "mock_kafka", "output" }, { "mock_kafka", "until_end" }, { "input", "until_end" },
+}
+local NEED = {
+  { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "output_format", "input", "output" },
+  { "dead_letters", "input", "output", "mock_kafka" },
+}
+
+local function flag(name)
+  return "--" .. name:gsub("_", "-")
+end
+
+--- nil, or what is wrong with the flags.
+local function contradiction(parsed)
+  for _, pair in ipairs(EXCLUDE) do
+    if parsed[pair[1]] and parsed[pair[2]] then
+      return ("%s and %s exclude each other"):format(flag(pair[1]), flag(pair[2]))
+    end
+  end
+  for _, need in ipairs(NEED) do
+    if parsed[need[1]] and not (parsed[need[2]] or parsed[need[3]] or parsed[need[4]]) then
+      local names = {}
+      for i = 2, #need do names[i - 1] = flag(need[i]) end
+      return ("%s needs %s"):format(flag(need[1]), table.concat(names, " or "))
+    end
+  end
+end
+
+-- --mock-kafka and --until-end are about Kafka, and a mock topic needs a name.
+local function misfit(parsed, checked)
+  local source = checked.draft.source
+  local kafka = source.medium == "TIDE_MEDIUM_KAFKA"
+  if parsed.mock_kafka and not kafka then return "--mock-kafka: the pipeline does not read from Kafka" end
+  if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
+  if parsed.mock_kafka and #checked:topics().source == 0 then
+    return ("--mock-kafka: the pipeline reads topics by the pattern %s; name one to make"):format(source.topics[1])
+  end
+end
+
+local function usage(text)
+  say.failure(text)
+  return exit_code.USAGE
+end
+
+function run.run(parsed)
+  local wrong = contradiction(parsed)
+  if wrong then return usage(wrong) end
+  local checked, texts, status = plan.load(parsed.file, {
+    set = parsed.set, input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
+    output_format = parsed.output_format, mock = parsed.mock_kafka, until_end = parsed.until_end,
+    handle_signals = true,
+  })
+  if not checked then
+    say.lines(texts)
+    return status
+  end
+  wrong = misfit(parsed, checked)
+  if wrong then return usage(wrong) end
+  texts = preflight.properties(checked)
+  if #texts > 0 then
+    say.lines(texts)
+    return exit_code.CONFIG
+  end
+  return drive.run(checked, parsed)
+end
+
+return run

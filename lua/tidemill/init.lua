@@ -1,0 +1,111 @@
+-- SPDX-License-Identifier: MIT
+-- tidemill: the words of a pipeline file (steps/), and what a transform needs (run/message.lua).
+-- A word only notes what it was called with and where; plan/load.lua checks all of it at once.
+local list = require("tidemill.steps.list")
+local nearest = require("tidemill.plan.nearest")
+local node = require("tidemill.plan.node")
+local secret = require("tidemill.plan.secret")
+local session = require("tidemill.plan.session")
+
+local tide = {}
+
+-- A fault of the pipeline file: gathered during a load, an error at once elsewhere.
+local function fault(where, text, ...)
+  if not session.current then error((where.file .. ":" .. (where.line or 0) .. ": " .. text):format(...), 0) end
+  session.current:fault(where, text, ...)
+end
+
+local function word_names()
+  local names = {}
+  for i, spec in ipairs(list) do names[i] = spec.word end
+  return names
+end
+
+-- A step or a setting: tide.word { options }.
+local function step_word(spec)
+  return function(arguments)
+    local where = node.where(2)
+    if arguments ~= nil and type(arguments) ~= "table" then
+      fault(where, 'word "%s": takes a table of options, as %s; this is a %s', spec.word, spec.example,
+        type(arguments))
+      arguments = session.absent
+    end
+    return node.new(spec, arguments or {}, where)
+  end
+end
+
+local function is_name(where, word, name)
+  if session.is_absent(name) then return false end
+  if type(name) == "string" and name ~= "" then return true end
+  fault(where, 'word "%s": takes a text first, as %s; this is a %s', word, list[word].example, type(name))
+  return false
+end
+
+--- tide.pipeline "name" { steps ..., settings }
+function tide.pipeline(name)
+  local where = node.where(2)
+  if not is_name(where, "pipeline", name) then name = session.absent end
+  return function(arguments)
+    if type(arguments) ~= "table" then
+      fault(where, 'word "pipeline": takes a name and a table, as %s', list.pipeline.example)
+      arguments = {}
+    end
+    local pipeline = node.new(list.pipeline, arguments, where)
+    pipeline.name = name
+    return pipeline
+  end
+end
+
+--- tide.param(name, default)
+function tide.param(name, default)
+  local where = node.where(2)
+  if not is_name(where, "param", name) then return session.absent end
+  if not session.current then error("tide.param: only a pipeline file has parameters", 2) end
+  return session.current:param(where, name, default)
+end
+
+--- tide.env(name, default)
+function tide.env(name, default)
+  if not is_name(node.where(2), "env", name) then return session.absent end
+  return secret.env(name, default)
+end
+
+--- tide.secret_file(path)
+function tide.secret_file(path)
+  if not is_name(node.where(2), "secret_file", path) then return session.absent end
+  return secret.file(path)
+end
+
+for _, spec in ipairs(list) do
+  tide[spec.word] = tide[spec.word] or step_word(spec)
+end
+
+-- What run/message.lua gives to transforms (reject, null, header ...), fetched when first asked for.
+local function from_message(name)
+  local found, message = pcall(require, "tidemill.run.message")
+  return found and type(message.words) == "table" and message.words[name] or nil
+end
+
+local function unknown(name, where)
+  local reason = list.refused[name]
+  if reason then
+    fault(where, 'word "%s": refused: %s', name, reason)
+  else
+    fault(where, 'word "%s": unknown%s', name, nearest.hint(tostring(name), word_names()))
+  end
+end
+
+-- An unknown word is a fault like any other, so that all are reported together: the load goes on.
+setmetatable(tide, {
+  __index = function(_, name)
+    local value = from_message(name)
+    if value ~= nil then
+      rawset(tide, name, value)
+      return value
+    end
+    unknown(name, node.where(2))
+    return function() return session.absent end
+  end,
+})
+
+return tide

@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- plan/advice.lua: what is legal in a pipeline but unwise. Texts as faults have them, each with a way out.
+local units = require("tidemill.plan.units")
+
+local advice = {}
+
+local MESSAGE = 1024 -- bytes that a message is taken to have when a block is judged
+
+local function find(pipeline, kind)
+  for _, step in ipairs(pipeline.steps) do
+    if step.spec.kind == kind then return step end
+  end
+end
+
+local function about_source(pipeline, source, add)
+  if source.word ~= "kafka_source" then return end
+  if not find(pipeline, "commit") then
+    add(source, "no commit_offsets: after a restart everything since the last commit of this group is read again; "
+      .. "add tide.commit_offsets {}")
+  end
+  if source.values.auto_offset_reset == "error" and not source.values.start then
+    add(source, 'no start: the first run of a new group stops, since it has no committed offset; say '
+      .. 'start = "earliest" or "latest"')
+  end
+end
+
+local function about_security(source, add)
+  local values = {}
+  for _, property in ipairs(source.values.rdkafka or {}) do values[property.name] = property.value end
+  local protocol = tostring(values["security.protocol"] or "plaintext"):lower()
+  if protocol == "sasl_plaintext" then
+    add(source, 'security.protocol=%s: the password can be read on the network; use SASL_SSL', protocol)
+  end
+  if tostring(values["enable.ssl.certificate.verification"]) == "false" then
+    add(source, "enable.ssl.certificate.verification=false: anybody can pretend to be the broker")
+  end
+end
+
+local function about_block(step, add)
+  local values = step.values
+  local size, batch = values.input_block_size, values.max_batch_size
+  if type(size) ~= "number" or size >= batch * MESSAGE then return end
+  add(step, "input_block_size = %s: holds less than a batch of max_batch_size = %d messages of 1 KiB (%s), so batches "
+    .. 'would be broken up; raise it, or say "auto"', units.show_size(size), batch, units.show_size(batch * MESSAGE))
+end
+
+local function about_sink(pipeline, source, sink, add)
+  if not sink then
+    add(pipeline, "no produce or file_sink: results are counted and dropped; add one")
+    return
+  end
+  local read = {}
+  for _, topic in ipairs(source.values.topics or { source.values.topic }) do read[topic] = true end
+  for _, topic in ipairs { sink.values.topic, unpack(sink.values.topics or {}) } do
+    if read[topic] and source.word == "kafka_source" then
+      add(sink, 'produces into "%s", which it reads: every result comes back as an input', topic)
+    end
+  end
+end
+
+--- "file:line: warning: ..." of each, in the order of the steps.
+function advice.about(pipeline)
+  local texts = {}
+  local function add(step, text, ...)
+    local node = step.node or step
+    texts[#texts + 1] = ("%s:%d: warning: %s"):format(node.file, node.line, text:format(...))
+  end
+  local source = pipeline.steps[1]
+  about_source(pipeline, source, add)
+  for _, step in ipairs(pipeline.steps) do
+    if step.values.rdkafka then about_security(step, add) end
+    if step.word == "run_task_with_multiprocessing" then about_block(step, add) end
+  end
+  about_sink(pipeline, source, find(pipeline, "sink"), add)
+  return texts
+end
+
+return advice

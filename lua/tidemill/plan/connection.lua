@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- plan/connection.lua: the librdkafka properties of source and sink. Secrets are fetched here, at the last
+-- moment, and only the engine gets to see them.
+local secret = require("tidemill.plan.secret")
+
+local connection = {}
+
+-- What says how a cluster is reached and who one is there.
+local function is_security(name)
+  return name:find("^security%.") or name:find("^sasl%.") or name:find("^ssl%.") or name:find("^enable%.ssl%.")
+end
+
+local function named(properties)
+  local names = {}
+  for _, property in ipairs(properties) do names[property.name] = true end
+  return names
+end
+
+local function source_properties(draft)
+  local properties = { { name = "bootstrap.servers", value = draft.brokers } }
+  for _, property in ipairs(draft.source_properties) do properties[#properties + 1] = property end
+  return properties
+end
+
+-- Without brokers of its own the sink reaches the cluster as the source does.
+local function sink_properties(draft)
+  local properties = { { name = "bootstrap.servers", value = draft.sink_brokers or draft.brokers } }
+  local own = named(draft.sink_properties)
+  for _, property in ipairs(draft.sink_properties) do properties[#properties + 1] = property end
+  if draft.sink_brokers then return properties end
+  for _, property in ipairs(draft.source_properties) do
+    if is_security(property.name) and not own[property.name] then properties[#properties + 1] = property end
+  end
+  return properties
+end
+
+--- Both lists, secrets unresolved; a side that is no Kafka has none. `brokers`: the mock cluster's, which
+--- takes no security.
+function connection.properties(draft, brokers)
+  local sides = { source = {}, sink = {} }
+  if draft.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(draft) end
+  if draft.sink.medium == "TIDE_MEDIUM_KAFKA" then sides.sink = sink_properties(draft) end
+  if not brokers then return sides end
+  for side, properties in pairs(sides) do
+    local kept = {}
+    for _, property in ipairs(properties) do
+      local value = property.name == "bootstrap.servers" and brokers or property.value
+      if not is_security(property.name) then kept[#kept + 1] = { name = property.name, value = value } end
+    end
+    sides[side] = kept
+  end
+  return sides
+end
+
+--- Both lists as the engine takes them, or nil and the reason.
+function connection.resolve(draft, brokers)
+  local sides = connection.properties(draft, brokers)
+  for side, properties in pairs(sides) do
+    for i, property in ipairs(properties) do
+      local value, reason = property.value, nil
+      if secret.is(value) then value, reason = value:resolve() end
+      if not value then return nil, reason end
+      sides[side][i] = { name = property.name, value = value }
+    end
+  end
+  return sides
+end
+
+return connection

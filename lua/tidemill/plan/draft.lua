@@ -1,0 +1,72 @@
+-- SPDX-License-Identifier: MIT
+-- plan/draft.lua: a checked pipeline as plain tables with the fields of struct tide_plan (base/plan.h),
+-- and the replacements that the command line makes in them. Enums are their names.
+local draft = {}
+
+local function file_topic(path)
+  return path == "-" and "stdin" or path:match("([^/]*)$")
+end
+
+-- Where the steps' plan entries put a pool: its index from 0.
+local function pool_adder(pools)
+  local index = {}
+  return function(shared, processes)
+    if shared and index[shared] then return index[shared] end
+    pools[#pools + 1] = shared and shared.values.processes or processes
+    if shared then index[shared] = #pools - 1 end
+    return #pools - 1
+  end
+end
+
+--- From plan/load.lua's pipeline.
+function draft.new(pipeline)
+  local result = {
+    name = pipeline.name,
+    steps = {}, -- struct tide_step_plan
+    functions = {}, -- of each step: functions and { kind = "file", path = }
+    pools = {},
+    source_properties = {},
+    sink_properties = {},
+    sink = { medium = "TIDE_MEDIUM_NONE" },
+    dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 },
+    commit = { enabled = false },
+    file_topic = file_topic,
+  }
+  result.pool = pool_adder(result.pools)
+  pipeline.settings.spec.plan(pipeline.settings.values, result)
+  for _, step in ipairs(pipeline.steps) do step.spec.plan(step.values, result) end
+  if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
+  for _, side in ipairs { "source", "sink" } do result[side].timeout_us = result.broker_timeout_us end
+  return result
+end
+
+--- --input: lines of a file in place of the source; nothing is committed.
+function draft.replace_input(result, path)
+  result.source = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { file_topic(path) },
+    timeout_us = result.broker_timeout_us }
+  result.commit = { enabled = false }
+end
+
+--- --output: lines of a file in place of the sink. A pipeline without a sink keeps none.
+function draft.replace_output(result, path, format)
+  if result.sink.medium == "TIDE_MEDIUM_NONE" then return end
+  result.sink = {
+    medium = "TIDE_MEDIUM_FILE", path = path,
+    format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",
+    max_messages = result.sink.max_messages, max_bytes = result.sink.max_bytes,
+    timeout_us = result.broker_timeout_us,
+  }
+end
+
+--- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.
+function draft.replace_dead_letters(result, path)
+  result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path
+end
+
+--- --mock-kafka: read from the start, since nothing was committed there before.
+function draft.replace_start(result)
+  result.source.reset = "TIDE_RESET_EARLIEST"
+  result.source.start, result.source.start_at = "TIDE_START_EARLIEST", 0
+end
+
+return draft

@@ -1,0 +1,160 @@
+-- SPDX-License-Identifier: MIT
+-- plan/load.lua: reads a pipeline file and checks all of it: names, values, order of steps.
+local list = require("tidemill.steps.list")
+local node = require("tidemill.plan.node")
+local schema = require("tidemill.plan.schema")
+local session = require("tidemill.plan.session")
+local shape = require("tidemill.plan.shape")
+
+local load = {}
+
+-- Exit codes (design: sysexits.h).
+local USAGE, NO_INPUT, CONFIG = 64, 66, 78
+
+--- The folder of a file, "." for none.
+function load.folder(path)
+  return path:match("^(.*)/[^/]*$") == "" and "/" or path:match("^(.*)/[^/]*$") or "."
+end
+
+--- A path as seen from the folder of the pipeline file.
+function load.resolve(folder, path)
+  if path:sub(1, 1) == "/" or folder == "." then return path end
+  return folder .. "/" .. path
+end
+
+local function read(path)
+  local file, reason = io.open(path, "rb")
+  if not file then return nil, reason end
+  local text
+  text, reason = file:read("*a")
+  file:close()
+  if not text then return nil, path .. ": " .. (reason or "cannot be read") end
+  return (text:gsub("^#[^\n]*", ""))
+end
+
+-- Lua shortens a long path at the front of its errors: the path goes back as the user gave it.
+local function with_path(path, message)
+  if type(message) ~= "string" then return path .. ": error without text (a " .. type(message) .. ")" end
+  local chunk, line, text = message:match("^(.-):(%d+): (.*)$")
+  if chunk and (chunk == path or chunk:sub(1, 3) == "..." and path:sub(-#chunk + 3) == chunk:sub(4)) then
+    return path .. ":" .. line .. ": " .. text
+  end
+  return message
+end
+
+-- `require` in a pipeline, and later in its transforms, looks into the pipeline's folder first.
+local function add_folder(folder)
+  local first = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
+  if package.path:sub(1, #first) ~= first then package.path = first .. package.path end
+end
+
+-- Runs the file with `current` gathering. The pipeline's node, or nil and the text of a Lua error.
+local function run(chunk, current)
+  session.current = current
+  local done, result = xpcall(chunk, function(message) return message end)
+  session.current = nil
+  if not done then return nil, result end
+  return result
+end
+
+local function check_result(result, path, current)
+  if node.is(result) and result.spec.word == "pipeline" then return true end
+  if session.is_absent(result) and #current.faults > 0 then return false end
+  current:fault({ file = path }, 'must return tide.pipeline "name" { ... }; it returned %s',
+    node.is(result) and tostring(result) or type(result))
+  return false
+end
+
+-- Checks all nodes that the pipeline uses, each once.
+local function check_nodes(pipeline, current)
+  local checked = {}
+  local function check(use)
+    checked[use] = checked[use] or schema.check(use, current)
+    return checked[use]
+  end
+  local options = {}
+  for name, value in pairs(pipeline.arguments) do
+    if type(name) == "string" then options[name] = value end
+  end
+  local settings = schema.check({ spec = list.pipeline, arguments = options, file = pipeline.file,
+    line = pipeline.line }, current)
+  local steps = {}
+  for i, use in ipairs(shape.check(pipeline, current)) do
+    steps[i] = check(use)
+    if node.is(steps[i].values.pool) then steps[i].values.pool = check(steps[i].values.pool) end
+  end
+  local dlq = settings.values.dlq and check(settings.values.dlq)
+  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, node = pipeline }
+end
+
+local function find(steps, kind)
+  for _, step in ipairs(steps) do
+    if step.spec.kind == kind then return step end
+  end
+end
+
+-- What spans several words.
+local function check_across(pipeline, current)
+  local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
+  local topic = dlq and dlq.values.topic
+  if topic and (not sink or sink.word ~= "produce") then
+    current:fault(dlq.node, 'option "topic" = "%s": dead letters are written by the producer, and the pipeline has no '
+      .. "produce step; say path = FILE", topic)
+  end
+  local read_topics = source and (source.values.topics or { source.values.topic }) or {}
+  for _, name in ipairs(read_topics) do
+    if topic == name then
+      current:fault(dlq.node, 'option "topic" = "%s": the pipeline reads it, so a dead letter would come back for '
+        .. "ever; name another topic", topic)
+    end
+  end
+  if sink and sink.word == "produce" and source and source.word ~= "kafka_source" and not sink.given.brokers then
+    current:fault(sink.node, 'option "brokers": missing; the source is no Kafka to take them from')
+  end
+end
+
+-- Transform files must be there: a missing one is found now, not when the workers start.
+local function check_files(pipeline, current)
+  for _, step in ipairs(pipeline.steps) do
+    for _, item in ipairs(step.values.functions or {}) do
+      if type(item) == "table" then
+        item.path = load.resolve(pipeline.folder, item.path)
+        local text, reason = read(item.path)
+        if not text then current:fault(step.node, "transform cannot be read: %s", reason) end
+      end
+    end
+  end
+end
+
+local function failed(status, texts)
+  return nil, texts, status
+end
+
+--- Reads and checks a pipeline file. `set`: the values of --set by name.
+--- The checked pipeline { name, file, folder, settings, steps, dlq }, or nil, the texts of all faults
+--- and the exit code.
+function load.file(path, set)
+  local text, reason = read(path)
+  if not text then return failed(NO_INPUT, { reason }) end
+  local chunk, broken = loadstring(text, "@" .. path)
+  if not chunk then return failed(CONFIG, { with_path(path, broken) }) end
+  local current, folder = session.new(set), load.folder(path)
+  add_folder(folder)
+  local result, message = run(chunk, current)
+  if message ~= nil then
+    local texts = current:fault_texts()
+    texts[#texts + 1] = with_path(path, message)
+    return failed(CONFIG, texts)
+  end
+  local unasked = current:unasked()
+  if #unasked > 0 then return failed(USAGE, unasked) end
+  if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
+  local pipeline = check_nodes(result, current)
+  pipeline.file, pipeline.folder = path, folder
+  check_across(pipeline, current)
+  check_files(pipeline, current)
+  if #current.faults > 0 then return failed(CONFIG, current:fault_texts()) end
+  return pipeline
+end
+
+return load

@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: MIT
+-- plan/nearest.lua: the known name that was probably meant.
+local nearest = {}
+
+-- Edits (insert, delete, replace, swap two neighbours) from a to b.
+local function distance(a, b)
+  local rows = { [0] = {} }
+  for j = 0, #b do rows[0][j] = j end
+  for i = 1, #a do
+    local row = { [0] = i }
+    rows[i] = row
+    for j = 1, #b do
+      local same = a:byte(i) == b:byte(j)
+      row[j] = math.min(rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + (same and 0 or 1))
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        row[j] = math.min(row[j], rows[i - 2][j - 2] + 1)
+      end
+    end
+  end
+  return rows[#a][#b]
+end
+
+--- The one of `names` that is nearest to `name`, nil when none is near: at most a third of the letters
+-- differ, or one begins with the other.
+function nearest.name(name, names)
+  local best, best_distance
+  local lower = name:lower()
+  for _, known in ipairs(names) do
+    local edits = distance(lower, known:lower())
+    local limit = math.max(1, math.floor(#known / 3))
+    local begins = #name >= 3 and known:sub(1, #name) == lower
+    if (edits <= limit or begins) and (not best or edits < best_distance) then
+      best, best_distance = known, edits
+    end
+  end
+  return best
+end
+
+--- '; did you mean "x"?', or "" when nothing is near.
+function nearest.hint(name, names)
+  local known = nearest.name(name, names)
+  return known and string.format('; did you mean "%s"?', known) or ""
+end
+
+return nearest

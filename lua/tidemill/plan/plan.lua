@@ -1,0 +1,97 @@
+-- SPDX-License-Identifier: MIT
+-- plan/plan.lua: a pipeline file as the engine takes it.
+--
+-- A plan: c (struct tide_plan, valid as long as the plan), functions (of step i, from 1: a list of
+-- functions and { kind = "file", path = }), name, file, folder, pipeline (checked, plan/load.lua), draft.
+local connection = require("tidemill.plan.connection")
+local draft = require("tidemill.plan.draft")
+local load = require("tidemill.plan.load")
+local secret = require("tidemill.plan.secret")
+local struct = require("tidemill.plan.struct")
+
+local plan = {}
+local Plan = {}
+Plan.__index = Plan
+
+local function replace(result, options)
+  local files = options.input or options.output
+  if options.input then draft.replace_input(result, options.input) end
+  if files then draft.replace_output(result, options.output or "-", options.output_format) end
+  if options.dead_letters then
+    draft.replace_dead_letters(result, options.dead_letters)
+  elseif files and result.dlq.kind == "TIDE_DLQ_TOPIC" then
+    draft.replace_dead_letters(result, "-")
+  end
+  if options.mock then draft.replace_start(result) end
+end
+
+--- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths),
+--- output_format ("lines", "json"), mock, until_end, handle_signals (booleans).
+function plan.new(pipeline, options)
+  options = options or {}
+  local result = draft.new(pipeline)
+  replace(result, options)
+  local c, anchor = struct.new(result, options)
+  return setmetatable({
+    name = pipeline.name, file = pipeline.file, folder = pipeline.folder, pipeline = pipeline,
+    draft = result, functions = result.functions, c = c, anchor = anchor,
+  }, Plan)
+end
+
+--- Reads, checks and plans a pipeline file: a plan, or nil, the texts of all faults, the exit code.
+--- options: as plan.new, and set (the values of --set by name).
+function plan.load(path, options)
+  local pipeline, texts, status = load.file(path, options and options.set)
+  if not pipeline then return nil, texts, status end
+  return plan.new(pipeline, options)
+end
+
+--- { source = { {name, value} ... }, sink = ... } with the secrets in it, or nil and the reason.
+function Plan:connection(brokers)
+  local sides, reason = connection.resolve(self.draft, brokers)
+  if not sides then return nil, self.file .. ": " .. reason end
+  return sides
+end
+
+-- The nodes whose rdkafka tables became the properties of a side.
+local function line_of(self, side)
+  local kind = side == "source" and "source" or "sink"
+  for _, step in ipairs(self.pipeline.steps) do
+    if step.spec.kind == kind then return step.node.line end
+  end
+end
+
+--- Texts of the librdkafka properties that `check` refuses: check(name, value) gives nil or the reason; a
+--- secret's value is nil, since it is not fetched before the engine connects.
+function Plan:check_properties(check)
+  local texts = {}
+  for _, side in ipairs { "source", "sink" } do
+    local on = self.draft[side].medium == "TIDE_MEDIUM_KAFKA"
+    for _, property in ipairs(on and self.draft[side .. "_properties"] or {}) do
+      local value = property.value
+      if secret.is(value) then value = nil end
+      local reason = check(property.name, value)
+      if reason then
+        texts[#texts + 1] = ('%s:%d: option "rdkafka": %s'):format(self.file, line_of(self, side), reason)
+      end
+    end
+  end
+  return texts
+end
+
+--- Topics that the pipeline needs: those of the source (without patterns) and of the sink, dlq included.
+function Plan:topics()
+  local source, sink = {}, {}
+  if self.draft.source.medium == "TIDE_MEDIUM_KAFKA" then
+    for _, topic in ipairs(self.draft.source.topics) do
+      if topic:sub(1, 1) ~= "^" then source[#source + 1] = topic end
+    end
+  end
+  if self.draft.sink.medium == "TIDE_MEDIUM_KAFKA" then
+    for _, topic in ipairs(self.draft.sink.topics) do sink[#sink + 1] = topic end
+    if self.draft.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.draft.dlq.target end
+  end
+  return { source = source, sink = sink }
+end
+
+return plan

@@ -1,0 +1,107 @@
+-- SPDX-License-Identifier: MIT
+-- plan/print.lua: a checked pipeline as text, and as a graph for dot(1).
+local types = require("tidemill.plan.types")
+
+local print = {}
+
+local function function_names(functions)
+  local names = {}
+  for i, item in ipairs(functions) do
+    local info = type(item) == "function" and debug.getinfo(item, "S")
+    names[i] = info and ("function in line " .. info.linedefined) or item.path
+  end
+  return table.concat(names, ", then ")
+end
+
+-- What an option amounts to, and whether the pipeline file left it out.
+local function effective(option, checked)
+  local value, given = checked.values[option.name], checked.given[option.name]
+  if type(value) == "table" and value.spec then
+    return ("%s in line %d"):format(value.word, value.node.line or 0), given
+  end
+  if value == nil then return option.default_text, given end
+  return types.show(option, value), given
+end
+
+local function is_shown(option, checked)
+  if option.name == "processes" and checked.given.pool then return false end
+  if option.name == "dlq" and checked.given.dlq then return false end
+  return checked.given[option.name] or checked.values[option.name] ~= nil or option.default_text
+end
+
+local function add_options(lines, checked, indent)
+  for _, option in ipairs(checked.spec.options) do
+    if is_shown(option, checked) then
+      local text, given = effective(option, checked)
+      if text then
+        lines[#lines + 1] = ("%s%-22s %s%s"):format(indent, option.name, text, given and "" or "  (default)")
+      end
+    end
+  end
+end
+
+local function add_step(lines, checked, title)
+  local line = checked.node and checked.node.line
+  lines[#lines + 1] = title .. (line and "  line " .. line or "")
+  if checked.values.functions then
+    lines[#lines + 1] = ("    %-22s %s"):format("functions", function_names(checked.values.functions))
+  end
+  add_options(lines, checked, "    ")
+end
+
+-- Pools that the steps name, each once.
+local function pools_of(pipeline)
+  local pools, seen = {}, {}
+  for _, step in ipairs(pipeline.steps) do
+    local pool = step.values.pool
+    if pool and not seen[pool] then pools[#pools + 1] = pool end
+    if pool then seen[pool] = true end
+  end
+  return pools
+end
+
+--- The plan as people read it; secrets as [redacted].
+function print.text(pipeline)
+  local lines = { ('pipeline "%s"  %s'):format(pipeline.name, pipeline.file) }
+  add_options(lines, pipeline.settings, "    ")
+  for i, step in ipairs(pipeline.steps) do add_step(lines, step, ("  %d. %s"):format(i, step.word)) end
+  for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
+  if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function quoted(text)
+  return '"' .. text:gsub('[\\"]', "\\%0") .. '"'
+end
+
+local function label(step)
+  local values = step.values
+  local details = values.topics and table.concat(values.topics, ", ")
+  if values.topic then details = values.topic end
+  details = values.functions and function_names(values.functions) or details or values.pattern or values.path
+  if type(values.policy) == "string" then details = values.policy end
+  return details and step.word .. "\\n" .. details:gsub("\\", "\\\\") or step.word
+end
+
+local function escape_label(text)
+  return '"' .. text:gsub('"', '\\"') .. '"'
+end
+
+--- The plan as a graph in the language of dot(1).
+function print.dot(pipeline)
+  local lines = { "digraph " .. quoted(pipeline.name) .. " {", "  rankdir=LR; node [shape=box];" }
+  for i, step in ipairs(pipeline.steps) do
+    lines[#lines + 1] = ("  s%d [label=%s];"):format(i, escape_label(label(step)))
+    if i > 1 then lines[#lines + 1] = ("  s%d -> s%d;"):format(i - 1, i) end
+  end
+  if pipeline.dlq then
+    lines[#lines + 1] = ("  dlq [label=%s];"):format(escape_label(label(pipeline.dlq)))
+    for i, step in ipairs(pipeline.steps) do
+      if step.spec.kind == "task" then lines[#lines + 1] = ("  s%d -> dlq [style=dashed];"):format(i) end
+    end
+  end
+  lines[#lines + 1] = "}"
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return print

@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- plan/schema.lua: checks what a word was called with against its option table (steps/<word>.lua).
+--
+-- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
+-- place), required, min, max, above_zero, also (further texts it takes), values and refused (choice),
+-- options (choice: or a table of these), word (type word), online_cores (the default).
+local nearest = require("tidemill.plan.nearest")
+local node = require("tidemill.plan.node")
+local secret = require("tidemill.plan.secret")
+local session = require("tidemill.plan.session")
+local types = require("tidemill.plan.types")
+
+local schema = {}
+
+local function names_of(options)
+  local names = {}
+  for i, option in ipairs(options) do
+    names[i] = option.name
+    names[option.name] = option
+  end
+  return names
+end
+
+local function contains(list, value)
+  for _, item in ipairs(list or {}) do
+    if item == value then return true end
+  end
+  return false
+end
+
+-- nil, or why the parsed number is out of bounds.
+local function bounds(option, value)
+  if type(value) ~= "number" then return nil end
+  local show = function(number) return types.show(option, number) end
+  if option.above_zero and value <= 0 then return "must be more than 0" end
+  if option.min and value < option.min then
+    return value <= 0 and option.min > 0 and "must be more than 0"
+      or "too small, the least is " .. show(option.min)
+  end
+  if option.max and value > option.max then return "too large, the most is " .. show(option.max) end
+end
+
+-- Environment variables may stand anywhere, secret files only where a value is resolved late.
+local function resolved(option, value)
+  if not secret.is(value) or types.late[option.type] then return value end
+  if not value:from_environment() then
+    return nil, "a secret cannot stand here, only in brokers and rdkafka: it would be shown"
+  end
+  return value:resolve()
+end
+
+local check_options
+
+local function parse(option, value, report)
+  local reason
+  value, reason = resolved(option, value)
+  if reason then return nil, reason end
+  if contains(option.also, value) or contains(option.values, value) then return value end
+  if option.type == "choice" and option.refused and option.refused[value] then
+    return nil, "refused: " .. option.refused[value]
+  end
+  if option.options and type(value) == "table" and not node.is(value) then
+    return (check_options(option.options, value, { word = 'option "' .. option.name .. '"' }, report))
+  end
+  local parsed
+  parsed, reason = types.parse(option, value)
+  if parsed == nil then return nil, reason end
+  return parsed, bounds(option, parsed)
+end
+
+local function check_unknown(options, arguments, word, report)
+  local names = names_of(options)
+  for name, value in pairs(arguments) do
+    if type(name) == "string" and not names[name] and not session.is_absent(value) then
+      report('option "%s": unknown%s', name, nearest.hint(name, names))
+    elseif type(name) ~= "string" and not word.positional then
+      report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), word.word)
+    end
+  end
+end
+
+-- Values by name (defaults included), and which were given.
+function check_options(options, arguments, word, report)
+  local values, given = {}, {}
+  check_unknown(options, arguments, word, report)
+  for _, option in ipairs(options) do
+    local value = arguments[option.name]
+    if session.is_absent(value) then
+      given[option.name] = true
+    elseif value ~= nil then
+      given[option.name] = true
+      local parsed, reason = parse(option, value, report)
+      if reason then
+        report('option "%s" = %s: %s', option.name, types.quote(value), reason)
+        parsed = nil
+      end
+      values[option.name] = parsed
+    elseif option.required then
+      report('option "%s": missing', option.name)
+    else
+      values[option.name] = types.default(option)
+    end
+  end
+  return values, given
+end
+
+--- Checks one node: {word, values, given, node}; faults go to the session.
+function schema.check(use, load)
+  local faulty = false
+  local function report(text, ...)
+    faulty = true
+    load:fault(use, text, ...)
+  end
+  local spec, arguments = use.spec, use.arguments
+  local checked = { word = spec.word, spec = spec, values = {}, given = {}, node = use, faulty = true }
+  if session.is_absent(arguments) then return checked end
+  checked.values, checked.given = check_options(spec.options, arguments, spec, report)
+  if spec.positional then
+    checked.values[spec.positional.name] = types.positional(spec.positional, arguments, report)
+  end
+  if spec.complete then spec.complete(checked.values, checked.given) end
+  if spec.check then
+    local show = function(name) return types.show(names_of(spec.options)[name], checked.values[name]) end
+    spec.check(checked.values, report, checked.given, show)
+  end
+  checked.faulty = faulty
+  return checked
+end
+
+return schema

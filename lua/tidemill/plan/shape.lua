@@ -1,0 +1,70 @@
+-- SPDX-License-Identifier: MIT
+-- plan/shape.lua: checks the order of the steps of a pipeline: one source, tasks, one sink, commit_offsets.
+local node = require("tidemill.plan.node")
+local session = require("tidemill.plan.session")
+local types = require("tidemill.plan.types")
+
+local shape = {}
+
+local STEP = { source = true, task = true, sink = true, commit = true }
+
+-- nil, or why the step cannot stand here. `first`: the first step of each kind so far.
+local function misplaced(use, first)
+  local kind = use.spec.kind
+  local same = first[kind]
+  if same and kind ~= "task" then
+    return ("a second %s, after %s in line %d; a pipeline has one"):format(kind == "commit" and "commit_offsets" or kind,
+      same.spec.word, same.line or 0)
+  elseif kind == "source" and next(first) then
+    return "a source comes first"
+  elseif first.sink and kind ~= "commit" then
+    return ("stands after %s; only commit_offsets may follow it"):format(first.sink.spec.word)
+  elseif first.commit then
+    return "stands after commit_offsets, which comes last"
+  end
+end
+
+-- The steps as nodes, in order; what is no step is a fault.
+local function steps_of(pipeline, load)
+  local steps = {}
+  for i = 1, table.maxn(pipeline.arguments) do
+    local use = pipeline.arguments[i]
+    if node.is(use) and STEP[use.spec.kind] then
+      steps[#steps + 1] = use
+    elseif node.is(use) and use.spec.kind == "setting" then
+      local where = use.spec.word == "dlq" and "dlq = tide.dlq { ... }"
+        or "pool = tide.pool { ... } in run_task_with_multiprocessing"
+      load:fault(use, 'word "%s": is no step; write %s', use.spec.word, where)
+    elseif node.is(use) then
+      load:fault(use, 'word "%s": cannot stand inside of a pipeline', use.spec.word)
+    elseif not session.is_absent(use) then
+      load:fault(pipeline, "step %d = %s: must be a step, as tide.produce { ... }", i, types.quote(use))
+    end
+  end
+  return steps
+end
+
+-- True when something of the pipeline could not be had: then nothing is known to be missing.
+local function has_absent(pipeline)
+  for _, use in pairs(pipeline.arguments) do
+    if session.is_absent(use) then return true end
+  end
+  return false
+end
+
+--- The steps in order; faults go to the session.
+function shape.check(pipeline, load)
+  local steps = steps_of(pipeline, load)
+  local first = {}
+  for _, use in ipairs(steps) do
+    local reason = misplaced(use, first)
+    if reason then load:fault(use, 'word "%s": %s', use.spec.word, reason) end
+    first[use.spec.kind] = first[use.spec.kind] or use
+  end
+  if (not steps[1] or steps[1].spec.kind ~= "source") and not has_absent(pipeline) then
+    load:fault(steps[1] or pipeline, "the first step must be a source: kafka_source or file_source")
+  end
+  return steps
+end
+
+return shape

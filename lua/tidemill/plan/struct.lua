@@ -1,0 +1,60 @@
+-- SPDX-License-Identifier: MIT
+-- plan/struct.lua: a draft as struct tide_plan. The struct borrows strings and arrays: `anchor` holds them.
+local ffi = require("ffi")
+require("tidemill.run.ffi") -- declares the types
+
+local struct = {}
+
+local function strings(list, anchor)
+  local array = ffi.new("const char *[?]", #list)
+  for i, text in ipairs(list) do
+    anchor[#anchor + 1] = text
+    array[i - 1] = text
+  end
+  anchor[#anchor + 1] = array
+  return array
+end
+
+-- Fields by name; a list of texts goes with its count.
+local function fill(target, fields, anchor)
+  for name, value in pairs(fields) do
+    if type(value) == "table" then
+      target[name] = strings(value, anchor)
+      target[name:gsub("s$", "_count")] = #value
+    else
+      anchor[#anchor + 1] = value
+      target[name] = value
+    end
+  end
+end
+
+local function array_of(type_name, list, anchor, set)
+  local array = ffi.new(type_name .. "[?]", math.max(1, #list))
+  for i, item in ipairs(list) do set(array, i - 1, item) end
+  anchor[#anchor + 1] = array
+  return array
+end
+
+--- struct tide_plan and its anchor: keep both as long as one is used.
+function struct.new(draft, options)
+  local anchor = { draft.name }
+  local plan = ffi.new("struct tide_plan")
+  plan.name = draft.name
+  fill(plan.source, draft.source, anchor)
+  fill(plan.sink, draft.sink, anchor)
+  fill(plan.dlq, draft.dlq, anchor)
+  fill(plan.commit, draft.commit, anchor)
+  plan.steps = array_of("struct tide_step_plan", draft.steps, anchor, function(array, i, step)
+    fill(array[i], step, anchor)
+  end)
+  plan.step_count = #draft.steps
+  plan.pools = array_of("uint32_t", draft.pools, anchor, function(array, i, count) array[i] = count end)
+  plan.pool_count = #draft.pools
+  plan.join_timeout_us = draft.join_timeout_us
+  plan.message_timeout_us = draft.message_timeout_us
+  plan.source.until_end = options.until_end or false
+  plan.handle_signals = options.handle_signals or false
+  return plan, anchor
+end
+
+return struct

@@ -1,0 +1,220 @@
+-- SPDX-License-Identifier: MIT
+-- plan/types.lua: the types of options: how each is read from what was written, and how it is shown.
+local nearest = require("tidemill.plan.nearest")
+local node = require("tidemill.plan.node")
+local secret = require("tidemill.plan.secret")
+local session = require("tidemill.plan.session")
+local units = require("tidemill.plan.units")
+local ffi = require("ffi")
+
+local types = {}
+
+--- Types whose values may be secrets: they are resolved when the engine connects.
+types.late = { brokers = true, properties = true }
+
+--- A value as a fault shows it: at most 60 letters, secrets never.
+function types.quote(value)
+  if secret.is(value) then return tostring(value) end
+  if node.is(value) then return tostring(value) end
+  if type(value) == "string" then
+    local text = #value > 60 and value:sub(1, 57) .. "..." or value
+    return '"' .. text:gsub("[%c\"\\]", function(c)
+      return c == "\n" and "\\n" or (c == '"' or c == "\\") and "\\" .. c or ("\\%03d"):format(c:byte())
+    end) .. '"'
+  end
+  if type(value) == "table" then return "{...}" end
+  if type(value) == "number" then return (("%.14g"):format(value)) end
+  if type(value) == "function" then return "function" end
+  return tostring(value)
+end
+
+local function wrong(wanted, value)
+  return nil, ("must be %s, not a %s"):format(wanted, node.is(value) and tostring(value) or type(value))
+end
+
+local parsers = {}
+
+function parsers.string(_, value)
+  if type(value) ~= "string" then return wrong("a text", value) end
+  if value == "" then return nil, "is empty" end
+  if value:find("%z") then return nil, "has a zero byte" end
+  return value
+end
+
+function parsers.strings(option, value)
+  if type(value) == "string" then value = { value } end
+  if type(value) ~= "table" or node.is(value) then return wrong("a text or a list of texts", value) end
+  local strings = {}
+  for key in pairs(value) do
+    if type(key) ~= "number" or key < 1 or key > #value then return nil, "must be a list without gaps" end
+  end
+  for i, item in ipairs(value) do
+    local text, reason = item, nil
+    if secret.is(item) then text, reason = item:resolve() end
+    if not reason then text, reason = parsers.string(option, text) end
+    if reason then return nil, ("value %d %s"):format(i, reason) end
+    strings[i] = text
+  end
+  if #strings == 0 then return nil, "is empty" end
+  return strings
+end
+
+-- One text with commas, or a secret that becomes one.
+function parsers.brokers(option, value)
+  if type(value) == "table" and not secret.is(value) and not node.is(value) then
+    local joined
+    for i, item in ipairs(value) do
+      if type(item) ~= "string" and not secret.is(item) then return nil, ("value %d must be a text"):format(i) end
+      joined = joined and joined .. "," .. item or item
+    end
+    if joined == nil then return nil, "is empty" end
+    value = joined
+  end
+  if secret.is(value) then return value end
+  return parsers.string(option, value)
+end
+
+function parsers.boolean(_, value)
+  if type(value) ~= "boolean" then return wrong("true or false", value) end
+  return value
+end
+
+local function number_type(parse, wanted)
+  return function(_, value)
+    if type(value) ~= "number" and type(value) ~= "string" then return wrong(wanted, value) end
+    return parse(value)
+  end
+end
+
+parsers.count = number_type(units.count, "a whole number")
+parsers.number = number_type(units.number, "a number")
+parsers.size = number_type(units.size, 'a size (bytes, or as "16MiB")')
+parsers.time = number_type(units.time, 'a time (seconds, or as "500ms")')
+
+function parsers.choice(option, value)
+  local known = {}
+  for i, name in ipairs(option.values) do known[i] = '"' .. name .. '"' end
+  if option.options then known[#known + 1] = "a table" end
+  if type(value) ~= "string" then return wrong(table.concat(known, " or "), value) end
+  return nil, "unknown; it is " .. table.concat(known, " or ") .. nearest.hint(value, option.values)
+end
+
+--- Where a partition begins: { kind = enum name, at = offset or milliseconds }.
+function parsers.start(_, value)
+  if value == "earliest" then return { kind = "TIDE_START_EARLIEST", at = 0, text = value } end
+  if value == "latest" then return { kind = "TIDE_START_LATEST", at = 0, text = value } end
+  local offset = units.count(value)
+  if offset and offset >= 0 then return { kind = "TIDE_START_OFFSET", at = offset, text = ("%.0f"):format(offset) } end
+  local moment = units.moment(value)
+  if moment and moment >= 0 then return { kind = "TIDE_START_TIME", at = moment, text = value } end
+  return nil, 'must be "earliest", "latest", an offset (0 or more), or a moment as "2026-01-31T12:00:00Z"'
+end
+
+local function property(option, name, value)
+  if type(name) ~= "string" then return nil, "must be a table of names and values" end
+  local instead = option.refused and option.refused[name]
+  if instead then return nil, ("%s is an option of its own: %s"):format(name, instead) end
+  if secret.is(value) then return value end
+  if type(value) == "number" then return ("%.14g"):format(value) end
+  if type(value) == "boolean" then return tostring(value) end
+  if type(value) == "string" then return value end
+  return nil, ("property %s must be a text, a number or a boolean, not a %s"):format(name, type(value))
+end
+
+--- A list of { name, value } in the order of the names; a value may be a secret.
+function parsers.properties(option, value)
+  if type(value) ~= "table" or node.is(value) or secret.is(value) then
+    return wrong('a table of librdkafka properties, as { ["linger.ms"] = 5 }', value)
+  end
+  local properties = {}
+  for name, item in pairs(value) do
+    if not session.is_absent(item) then
+      local text, reason = property(option, name, item)
+      if not text then return nil, reason end
+      properties[#properties + 1] = { name = name, value = text }
+    end
+  end
+  table.sort(properties, function(a, b) return a.name < b.name end)
+  return properties
+end
+
+function parsers.word(option, value)
+  if not node.is(value) or value.spec.word ~= option.word then
+    return wrong(("tide.%s { ... }"):format(option.word), value)
+  end
+  return value
+end
+
+--- The value that the engine needs, or nil and the reason.
+function types.parse(option, value)
+  return parsers[option.type](option, value)
+end
+
+local online_cores = 84 -- _SC_NPROCESSORS_ONLN of glibc and musl on Linux
+
+pcall(ffi.cdef, "long sysconf(int name);")
+
+--- What holds when the option is left out; nil when nothing does.
+function types.default(option)
+  if option.online_cores then return math.max(1, tonumber(ffi.C.sysconf(online_cores))) end
+  if type(option.default) == "string" and option.type ~= "choice" and option.default ~= (option.also or {})[1] then
+    return (parsers[option.type](option, option.default))
+  end
+  return option.default
+end
+
+--- The values without a name: functions, and paths of transform files.
+function types.positional(positional, arguments, report)
+  local functions, count = {}, table.maxn(arguments)
+  for i = 1, count do
+    local value = arguments[i]
+    if type(value) == "string" and value ~= "" then
+      functions[#functions + 1] = { kind = "file", path = value }
+    elseif type(value) == "function" then
+      functions[#functions + 1] = value
+    elseif not session.is_absent(value) then
+      report("function %d = %s: must be a function or the path of a Lua file", i, types.quote(value))
+    end
+  end
+  if count == 0 and positional.required then report("no function: name a Lua file or write a function") end
+  return functions
+end
+
+-- Properties that hold a secret even when it was written into the pipeline file itself.
+local function is_sensitive(name)
+  return name:find("password") or name:find("secret") or name:find("%.pem$") or name == "sasl.oauthbearer.config"
+end
+
+local function show_properties(properties)
+  local texts = {}
+  for i, item in ipairs(properties) do
+    local value = is_sensitive(item.name) and "[redacted]" or tostring(item.value)
+    texts[i] = item.name .. "=" .. value
+  end
+  return #texts > 0 and table.concat(texts, ", ") or "none"
+end
+
+local shown = {
+  size = units.show_size,
+  time = units.show_time,
+  strings = function(value) return table.concat(value, ", ") end,
+  start = function(value) return value.text end,
+  properties = show_properties,
+  count = function(value) return ("%.0f"):format(value) end,
+  number = function(value) return ("%.14g"):format(value) end,
+}
+
+--- A parsed value as the plan shows it.
+function types.show(option, value)
+  if type(value) == "table" and option.options then
+    local parts = {}
+    for _, inner in ipairs(option.options) do
+      if value[inner.name] ~= nil then parts[#parts + 1] = inner.name .. " = " .. types.show(inner, value[inner.name]) end
+    end
+    return "{ " .. table.concat(parts, ", ") .. " }"
+  end
+  if type(value) == "string" or type(value) == "boolean" or secret.is(value) then return tostring(value) end
+  return shown[option.type] and shown[option.type](value) or tostring(value)
+end
+
+return types

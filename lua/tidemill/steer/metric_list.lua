@@ -1,0 +1,122 @@
+-- SPDX-License-Identifier: MIT
+-- steer/metric_list.lua: every metric, once. docs/metrics.md, the report and the exporters come from here.
+--
+-- name    as on the page and in Arroyo, without the prefix; labels beside it
+-- arroyo  what Arroyo calls it where that differs
+-- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
+-- counter the constant of enum tide_metric (shm/counters.h)
+-- row     "step": one for each run_task_with_multiprocessing; "engine": one in all
+local list = {}
+
+local function add(row, prefix, entries)
+  for _, entry in ipairs(entries) do
+    local name, labels, kind, unit, counter, help, advice = unpack(entry, 1, 7)
+    list[#list + 1] = {
+      name = prefix .. name, labels = labels or nil, kind = kind, unit = unit, counter = "TIDE_M_" .. counter,
+      help = help, advice = advice, arroyo = entry.arroyo, row = row,
+    }
+  end
+end
+
+add("step", "strategies.run_task_with_multiprocessing.", {
+  { "batch.size.msg", nil, "histogram", "messages", "BATCH_SIZE_MSG", "Messages per batch.",
+    "Flat: you are hitting max_batch_size; raise it in large steps while the throughput grows." },
+  { "batch.size.bytes", nil, "histogram", "bytes", "BATCH_SIZE_BYTES", "Bytes used in the input block per batch.",
+    "Flat: you are hitting the input block; raise input_block_size. Neither flat: you are hitting max_batch_time." },
+  { "output_batch.size.msg", nil, "histogram", "messages", "OUTPUT_BATCH_SIZE_MSG", "Results per batch." },
+  { "output_batch.size.bytes", nil, "histogram", "bytes", "OUTPUT_BATCH_SIZE_BYTES",
+    "Bytes used in the output block per batch." },
+  { "batch.submit.time", nil, "histogram", "seconds", "BATCH_SUBMIT_TIME",
+    "From the close of a batch to a worker having it.", "Grows when all processes are busy: add processes." },
+  { "batch.backpressure", nil, "counter", "times", "BATCH_BACKPRESSURE", "The next step was busy and took no result.",
+    "Going up all the time: the next step is the bottleneck; processes can be fewer." },
+  { "batch.input.overflow", nil, "counter", "times", "BATCH_INPUT_OVERFLOW",
+    "A batch was closed early because the input block was full.", "Raise input_block_size, or leave it automatic." },
+  { "batch.output.overflow", nil, "counter", "times", "BATCH_OUTPUT_OVERFLOW",
+    "The output block was full before the batch was done; the rest went in a further round.",
+    "Expensive. First see that there is no input overflow, then raise output_block_size." },
+  { "batch.input.resize", nil, "counter", "times", "BATCH_INPUT_RESIZE", "The input block size was changed.",
+    "Going up all the time: set input_block_size to the size it arrived at." },
+  { "batch.output.resize", nil, "counter", "times", "BATCH_OUTPUT_RESIZE", "The output block size was changed.",
+    "Going up all the time: set output_block_size to the size it arrived at." },
+  { "batches_in_progress", nil, "gauge", "batches", "BATCHES_IN_PROGRESS", "Batches that workers have.",
+    "Below processes: there is reserve, and more processes will not make it faster." },
+  { "processes", nil, "gauge", "processes", "PROCESSES", "Worker processes of the step's pool." },
+  { "pool.create", nil, "counter", "times", "POOL_CREATE", "The pool's processes were created.",
+    "More than once: the pool did not survive something; look for worker.lost." },
+  { "batch.close", { reason = "size" }, "counter", "batches", "BATCH_CLOSE_SIZE", "Closed at max_batch_size." },
+  { "batch.close", { reason = "time" }, "counter", "batches", "BATCH_CLOSE_TIME", "Closed at max_batch_time." },
+  { "batch.close", { reason = "block" }, "counter", "batches", "BATCH_CLOSE_BLOCK",
+    "Closed because the input block was full." },
+  { "batch.close", { reason = "idle" }, "counter", "batches", "BATCH_CLOSE_IDLE",
+    "Closed early because the source had nothing more and a worker was idle (eager)." },
+  { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Closed at the end." },
+  { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL", "Ended by a signal (a crash, a kill).",
+    "The dead letters name the message; run it alone under a debugger." },
+  { "worker.lost", { cause = "exit" }, "counter", "workers", "WORKER_LOST_EXIT", "Left by itself (os.exit).",
+    "A function calls os.exit: return an error in its place." },
+  { "worker.lost", { cause = "protocol" }, "counter", "workers", "WORKER_LOST_PROTOCOL",
+    "Replaced because its results made no sense.", "Memory was overwritten: look at C code called by the functions." },
+  { "worker.respawn.time", nil, "histogram", "seconds", "WORKER_RESPAWN_TIME", "From the loss of a worker to the new one." },
+  { "message.time", nil, "histogram", "seconds", "MESSAGE_TIME",
+    "Time in the functions per message: that of a batch by its messages." },
+  { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
+  { "output_block.bytes", nil, "gauge", "bytes", "OUTPUT_BLOCK_BYTES", "Current size of an output block." },
+})
+
+add("engine", "consumer.", {
+  { "run.count", nil, "counter", "turns", "RUN_COUNT", "Turns of the engine's loop." },
+  { "invalid_message.count", nil, "counter", "messages", "INVALID_MESSAGE_COUNT", "Messages that were rejected.",
+    "The dead letters have the reasons." },
+  { "poll.time", nil, "histogram", "seconds", "POLL_TIME", "Time waiting for the source, per second." },
+  { "processing.time", nil, "histogram", "seconds", "PROCESSING_TIME", "Time in the steps, per second." },
+  { "backpressure.time", nil, "histogram", "seconds", "BACKPRESSURE_TIME", "How long one spell of backpressure lasted.",
+    "See batch.backpressure of the steps for which one is slow." },
+  { "join.time", nil, "histogram", "seconds", "JOIN_TIME", "Waiting for the steps to finish at the end." },
+  { "shutdown.time", nil, "histogram", "seconds", "SHUTDOWN_TIME", "From the wish to stop to the end.",
+    "Near join_timeout: what is in flight does not get done in time." },
+  { "partitions_assigned.count", nil, "counter", "partitions", "PARTITIONS_ASSIGNED", "Partitions given to this engine." },
+  { "partitions_revoked.count", nil, "counter", "partitions", "PARTITIONS_REVOKED", "Partitions taken from this engine.",
+    "Going up all the time: rebalances; set instance, or look for engines that restart." },
+  { "latency", nil, "histogram", "seconds", "LATENCY", "From a message's timestamp to its being read." },
+  { "pause", nil, "counter", "times", "PAUSE", "Reading was paused after 5 s of backpressure." },
+  { "resume", nil, "counter", "times", "RESUME", "Reading went on after a pause." },
+  { "commit_status", { status = "ok" }, "counter", "commits", "COMMIT_OK", "Commits that succeeded." },
+  { "commit_status", { status = "error" }, "counter", "commits", "COMMIT_ERROR", "Commits that failed.",
+    "The log says why; offsets stay uncommitted, so a restart reads them again." },
+  { "librdkafka.total_queue_size", nil, "gauge", "messages", "CONSUMER_QUEUE_SIZE", "Messages fetched and not yet read.",
+    "Empty under lag: the brokers or the network are the bottleneck." },
+  { "lag", nil, "gauge", "messages", "LAG", "Messages behind the ends of the partitions.",
+    "Growing: see which step is slow, add processes or engines." },
+  { "lag.seconds", nil, "gauge", "seconds", "LAG_SECONDS", "Age of the newest message read." },
+})
+
+add("engine", "producer.", {
+  { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers." },
+  { "produce_status", { status = "error" }, "counter", "messages", "PRODUCE_ERROR", "Messages refused for good.",
+    "The dead letters have the reasons (stage produce)." },
+  { "callback_latency", nil, "histogram", "seconds", "PRODUCE_LATENCY", "From sending a message to its acknowledgement." },
+  { "librdkafka.message_count", nil, "gauge", "messages", "PRODUCER_QUEUE_MESSAGES", "Messages in the producer.",
+    "At max_buffer_size: the brokers are the bottleneck." },
+  { "librdkafka.message_size", nil, "gauge", "bytes", "PRODUCER_QUEUE_BYTES", "Bytes in the producer." },
+  { "librdkafka.broker_rtt", nil, "histogram", "seconds", "PRODUCER_RTT", "Round trip to the brokers." },
+  { "librdkafka.broker_txretries", nil, "gauge", "times", "PRODUCER_RETRIES", "Requests that were sent again." },
+  { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
+    "Waiting of requests before they are sent." },
+})
+
+add("engine", "dlq.", {
+  { "messages", nil, "counter", "messages", "DLQ_MESSAGES", "Dead letters written and acknowledged." },
+  { "waiting", nil, "gauge", "messages", "DLQ_WAITING", "Dead letters not yet acknowledged.",
+    "Growing: the dead letters' topic or disk is slow; offsets wait for them.", arroyo = "consumer.dlq_buffer.len" },
+})
+
+--- name with its labels: "worker.lost{cause=exit}".
+function list.full_name(metric)
+  for label, value in pairs(metric.labels or {}) do
+    return ("%s{%s=%s}"):format(metric.name, label, value)
+  end
+  return metric.name
+end
+
+return list

@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- steps/file_source.lua: the lines of a file as messages.
+return {
+  word = "file_source",
+  kind = "source",
+  summary = "reads the lines of a file: partition 0, offset = the line, from 0",
+  example = 'tide.file_source { path = "events.jsonl" }',
+  options = {
+    { name = "path", type = "string", required = true,
+      help = 'The file, from the current folder; "-" is standard input.' },
+    { name = "topic", type = "string", default_text = "the file's name",
+      help = "The topic that the messages show." },
+  },
+  plan = function(values, draft)
+    draft.source = {
+      medium = "TIDE_MEDIUM_FILE",
+      path = values.path,
+      topics = { values.topic or draft.file_topic(values.path) },
+    }
+  end,
+}

@@ -1,0 +1,75 @@
+-- SPDX-License-Identifier: MIT
+-- steps/kafka_source.lua: reads topics as a member of a consumer group.
+local RESET = {
+  error = "TIDE_RESET_ERROR", earliest = "TIDE_RESET_EARLIEST", latest = "TIDE_RESET_LATEST",
+}
+
+local function topics_of(values)
+  return values.topics or { values.topic or values.pattern }
+end
+
+local function check(values, fault, given)
+  local named = {}
+  for _, name in ipairs { "topic", "topics", "pattern" } do
+    if given[name] then named[#named + 1] = name end
+  end
+  if #named == 0 then
+    fault('option "topic": missing; say topic = "name", topics = { ... } or pattern = "^..."')
+  elseif #named > 1 then
+    fault('options "%s" exclude each other: keep one of them', table.concat(named, '" and "'))
+  end
+  for _, name in ipairs { "topic", "pattern" } do
+    local begins = type(values[name]) == "string" and values[name]:sub(1, 1) == "^"
+    if name == "topic" and begins then
+      fault('option "topic" = "%s": a name cannot begin with ^; say pattern = "%s"', values.topic, values.topic)
+    elseif name == "pattern" and type(values.pattern) == "string" and not begins then
+      fault('option "pattern" = "%s": a pattern begins with ^, as "^%s"', values.pattern, values.pattern)
+    end
+  end
+end
+
+return {
+  word = "kafka_source",
+  kind = "source",
+  summary = "reads Kafka topics as a member of a consumer group",
+  example = 'tide.kafka_source { brokers = "127.0.0.1:9092", topic = "events", group = "clean-events" }',
+  options = {
+    { name = "brokers", type = "brokers", required = true,
+      help = "Where the cluster is reached: host:port, several with commas or as a list." },
+    { name = "topic", type = "string", help = "The topic to read." },
+    { name = "topics", type = "strings", help = "Several topics; one that begins with ^ is a pattern." },
+    { name = "pattern", type = "string", help = "All topics that match this regular expression; it begins with ^." },
+    { name = "group", type = "string", required = true,
+      help = "The consumer group: engines with the same one share the partitions." },
+    { name = "start", type = "start", default_text = "by auto_offset_reset",
+      help = 'Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as '
+        .. '"2026-01-31T12:00:00Z".' },
+    { name = "auto_offset_reset", type = "choice", values = { "error", "earliest", "latest" }, default = "error",
+      help = "Where to go on when the committed offset is out of range, or missing without `start`. "
+        .. "error: stop, and say so." },
+    { name = "instance", type = "string", default_text = "unset: session timeout 10 s",
+      help = "A name of its own for this engine (group.instance.id): a restart within the session timeout takes its "
+        .. "partitions back without a rebalance." },
+    { name = "rdkafka", type = "properties", default_text = "none",
+      refused = {
+        ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers", ["group.id"] = "say group",
+        ["group.instance.id"] = "say instance", ["auto.offset.reset"] = "say auto_offset_reset",
+      },
+      help = "Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused." },
+  },
+  check = check,
+  plan = function(values, draft)
+    local start = values.start or { kind = "TIDE_START_NONE", at = 0 }
+    draft.source = {
+      medium = "TIDE_MEDIUM_KAFKA",
+      topics = topics_of(values),
+      group = values.group,
+      instance = values.instance,
+      reset = RESET[values.auto_offset_reset],
+      start = start.kind,
+      start_at = start.at,
+    }
+    draft.brokers = values.brokers
+    draft.source_properties = values.rdkafka or {}
+  end,
+}

@@ -1,0 +1,13 @@
+-- SPDX-License-Identifier: MIT
+-- steps/noop.lua: hands every message on as it is.
+return {
+  word = "noop",
+  kind = "task",
+  summary = "hands every message on as it is",
+  example = "tide.noop {}",
+  options = {},
+  plan = function(_, draft)
+    table.insert(draft.steps, { kind = "TIDE_STEP_NOOP" })
+    draft.functions[#draft.steps] = {}
+  end,
+}

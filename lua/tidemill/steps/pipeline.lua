@@ -1,0 +1,30 @@
+-- SPDX-License-Identifier: MIT
+-- steps/pipeline.lua: tide.pipeline "name" { steps ..., settings = ... }.
+return {
+  word = "pipeline",
+  kind = "pipeline",
+  summary = "a chain of steps, in the order of the stream, and the settings of the whole",
+  example = 'tide.pipeline "clean-events" { tide.kafka_source { ... }, ..., delivery = "at_least_once" }',
+  options = {
+    { name = "dlq", type = "word", word = "dlq", default_text = "none: a bad message stops the pipeline (exit 65)",
+      help = "Where bad messages go." },
+    { name = "delivery", type = "choice", values = { "at_least_once" }, default = "at_least_once",
+      refused = { exactly_once = "needs transactions, which this version does not have; use at_least_once" },
+      help = "An offset is committed when every earlier message of its partition is delivered, filtered or "
+        .. "dead-lettered, and that is acknowledged." },
+    { name = "join_timeout", type = "time", unit = "seconds", default = "25s", above_zero = true,
+      help = "How long SIGTERM waits for what was read to be delivered and committed." },
+    { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
+      help = "How long a worker may take over one message." },
+    { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
+      help = "How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out." },
+    { name = "trust", type = "choice", values = { "full" }, default = "full",
+      refused = { limited = "there is no sandbox in this version", none = "there is no sandbox in this version" },
+      help = "What the functions of the pipeline may do: all that the user who runs it may." },
+  },
+  plan = function(values, draft)
+    draft.join_timeout_us = values.join_timeout
+    draft.message_timeout_us = values.message_timeout
+    draft.broker_timeout_us = values.broker_timeout
+  end,
+}

@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: MIT
+-- steps/pool.lua: worker processes that several steps may share.
+return {
+  word = "pool",
+  kind = "setting",
+  summary = "worker processes, kept over rebalances, that several steps may share",
+  example = 'local pool = tide.pool { processes = 4 }',
+  options = {
+    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, online_cores = true,
+      default_text = "online cores", help = "How many worker processes." },
+  },
+}

@@ -1,0 +1,99 @@
+-- SPDX-License-Identifier: MIT
+-- steps/run_task_with_multiprocessing.lua: functions in forked workers, over whole batches.
+local AUTO_FIRST = 2 ^ 20
+local SMALLEST, LARGEST = 4096, 2 ^ 31
+
+local function block_options(side, holds)
+  return {
+    { name = side .. "_block_size", type = "size", unit = "bytes", also = { "auto" }, default = "auto",
+      min = SMALLEST, max = LARGEST,
+      help = "Shared memory of one batch's " .. holds .. ". auto: 1 MiB at first, doubled after an overflow, halved "
+        .. "when a quarter would have done for a minute." },
+    { name = "max_" .. side .. "_block_size", type = "size", unit = "bytes", min = SMALLEST, max = LARGEST,
+      default = "64MiB", default_text = "64MiB, or the block size if that is larger",
+      help = "Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large)." },
+  }
+end
+
+local INPUT = block_options("input", "messages")
+local OUTPUT = block_options("output", "results")
+
+-- The size to begin with and the maximum, both in bytes.
+local function block(values, side)
+  local size, max = values[side .. "_block_size"], values["max_" .. side .. "_block_size"]
+  local auto = size == "auto"
+  if auto then size = math.min(AUTO_FIRST, max) end
+  return { size = size, max = max, auto = auto }
+end
+
+-- Without a maximum of its own a block may always be as large as it is told to be.
+local function complete(values, given)
+  for _, side in ipairs { "input", "output" } do
+    local size, max = values[side .. "_block_size"], "max_" .. side .. "_block_size"
+    if not given[max] and type(size) == "number" then values[max] = math.max(size, values[max]) end
+  end
+end
+
+local function check_block(values, given, side, fault, show)
+  local size, max = side .. "_block_size", "max_" .. side .. "_block_size"
+  local numbers = type(values[size]) == "number" and type(values[max]) == "number"
+  if numbers and given[size] and given[max] and values[max] < values[size] then
+    fault('option "%s" = %s: below %s = %s; raise it or leave it out', max, show(max), size, show(size))
+  end
+end
+
+local function plan(values, draft)
+  local input, output = block(values, "input"), block(values, "output")
+  table.insert(draft.steps, {
+    kind = "TIDE_STEP_TASK",
+    pool = draft.pool(values.pool, values.processes),
+    max_batch_size = values.max_batch_size,
+    max_batch_time_us = values.max_batch_time,
+    input_block_size = input.size,
+    output_block_size = output.size,
+    max_input_block_size = input.max,
+    max_output_block_size = output.max,
+    auto_input = input.auto,
+    auto_output = output.auto,
+    eager = values.eager,
+    prefetch_batches = values.prefetch_batches,
+    crash_retries = values.crash_retries,
+  })
+  draft.functions[#draft.steps] = values.functions
+end
+
+return {
+  word = "run_task_with_multiprocessing",
+  kind = "task",
+  summary = "runs functions over each message, in parallel, in forked worker processes",
+  example = 'tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 1000 }',
+  positional = { name = "functions", type = "functions", required = true,
+    help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "
+      .. "several: they run one after another in the worker." },
+  options = {
+    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, online_cores = true,
+      default_text = "online cores", help = "Worker processes of this step. Not together with pool." },
+    { name = "pool", type = "word", word = "pool", default_text = "one of its own",
+      help = "The worker processes, to be shared by several steps." },
+    { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
+      help = "A batch is closed when it has so many messages." },
+    { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, default = "1s",
+      help = "A batch is closed so long after it was opened." },
+    INPUT[1], OUTPUT[1], INPUT[2], OUTPUT[2],
+    { name = "eager", type = "boolean", default = true,
+      help = "Close a batch early when the source has nothing more right now and a worker is idle." },
+    { name = "prefetch_batches", type = "count", unit = "batches", min = 0, max = 64, default = 1,
+      help = "Batches that wait per process beyond the running one." },
+    { name = "crash_retries", type = "count", unit = "times", min = 0, max = 100, default = 1,
+      help = "How often a message whose worker crashed is run again, alone, before it is rejected." },
+  },
+  complete = complete,
+  check = function(values, fault, given, show)
+    if given.pool and given.processes then
+      fault('options "pool" and "processes" exclude each other: say processes in tide.pool { ... }')
+    end
+    check_block(values, given, "input", fault, show)
+    check_block(values, given, "output", fault, show)
+  end,
+  plan = plan,
+}
