@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/completion.lua: tidemill completion bash|zsh|fish
 local exit_code = require("tidemill.cli.exit_code")
+local help = require("tidemill.cli.help")
 
 local completion = {
   summary = "Print the completion script of a shell.",
@@ -11,8 +12,21 @@ function completion.define(command)
   command:argument("shell"):choices({ "bash", "zsh", "fish" }):argname("SHELL"):description("bash, zsh or fish.")
 end
 
+-- argparse completes the choices of options, not those of arguments: what `help` takes is added.
+local HELP = {
+  bash = {
+    'case "%$cmd" in\n',
+    'case "$cmd" in\n        \'help\')\n            COMPREPLY=($(compgen -W "%s" -- "$cur"))\n            ;;\n',
+  },
+  zsh = { '(    help%).-)": :_files"', '%%1": :(%s)"' },
+  fish = { "$", "complete -c tidemill -n '__fish_tidemill_using_command help' -xa '%s'\n" },
+}
+
 function completion.run(parsed, context)
-  io.stdout:write(context.parser["get_" .. parsed.shell .. "_complete"](context.parser))
+  local script = context.parser["get_" .. parsed.shell .. "_complete"](context.parser)
+  local place, text = unpack(HELP[parsed.shell])
+  script = script:gsub(place, text:format(table.concat(help.topics(context), " ")), 1)
+  io.stdout:write(script)
   return exit_code.OK
 end
 

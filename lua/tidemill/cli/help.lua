@@ -21,7 +21,8 @@ local function overview(context)
   return table.concat(lines, "\n") .. "\n"
 end
 
-local function names(context)
+--- All that one can ask for, for hints and completion.
+function help.topics(context)
   local all = {}
   for _, verb in ipairs(context.order) do all[#all + 1] = verb end
   for _, spec in ipairs(list) do all[#all + 1] = spec.word end
@@ -41,7 +42,7 @@ function help.run(parsed, context)
   if not text then
     local refused = list.refused[parsed.topic]
     say.failure(refused and '"%s" is refused: %s' or 'no verb or word "%s"%s', parsed.topic,
-      refused or nearest.hint(parsed.topic, names(context)))
+      refused or nearest.hint(parsed.topic, help.topics(context)))
     return exit_code.USAGE
   end
   io.stdout:write(text)

@@ -2,17 +2,25 @@
 -- cli/init.lua: the command line. The program (engine/main.c) calls main(argv) and exits with what it returns.
 local argparse = require("argparse")
 local exit_code = require("tidemill.cli.exit_code")
+local nearest = require("tidemill.plan.nearest")
 local say = require("tidemill.cli.say")
 
 local cli = {}
 
-local VERBS = { "run", "check", "plan", "help", "completion", "version" }
+--- In the order of the help.
+cli.verbs = { "run", "check", "plan", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}
 
 local function stop(code, out, err)
   error(setmetatable({ code = code, out = out, err = err }, Stop), 0)
+end
+
+local function flags_of(parser)
+  local flags = {}
+  for flag in parser:get_usage():gmatch("%-%-[%w-]+") do flags[#flags + 1] = flag end
+  return flags
 end
 
 -- In place of argparse's own, which exits.
@@ -22,6 +30,8 @@ local function add_help(parser)
     stop(exit_code.OK, parser:get_help() .. "\n")
   end)
   parser.error = function(self, text)
+    local option = text:match("^unknown option '([^'\n]+)'$")
+    if option then text = text .. nearest.hint(option, flags_of(self)) end
     stop(exit_code.USAGE, nil, self:get_usage() .. "\n\ntidemill: " .. text)
   end
 end
@@ -37,7 +47,7 @@ function cli.parser()
     stop(exit_code.OK, require("tidemill.cli.version").text() .. "\n")
   end)
   local verbs = {}
-  for _, name in ipairs(VERBS) do
+  for _, name in ipairs(cli.verbs) do
     local verb = require("tidemill.cli." .. name)
     local command = parser:command(name):summary(verb.summary):description(verb.description or verb.summary)
     add_help(command)
@@ -52,7 +62,7 @@ local function dispatch(argv)
   local arguments = {}
   for i = 1, #argv do arguments[i] = argv[i] end
   local parsed = parser:parse(arguments)
-  return verbs[parsed.verb].run(parsed, { parser = parser, verbs = verbs, order = VERBS })
+  return verbs[parsed.verb].run(parsed, { parser = parser, verbs = verbs, order = cli.verbs })
 end
 
 local function with_traceback(failure)

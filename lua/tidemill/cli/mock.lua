@@ -39,7 +39,7 @@ function mock.new(plan, options)
     done = tide.C.tide_mock_drain(handle, target.topics[1], PARTITIONS, options.out or "-") >= 0
   end
   if done then return self end
-  if not reason then _, reason = failure() end
+  reason = reason or select(2, failure())
   self:free()
   return nil, reason
 end

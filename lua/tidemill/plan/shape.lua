@@ -13,8 +13,8 @@ local function misplaced(use, first)
   local kind = use.spec.kind
   local same = first[kind]
   if same and kind ~= "task" then
-    return ("a second %s, after %s in line %d; a pipeline has one"):format(kind == "commit" and "commit_offsets" or kind,
-      same.spec.word, same.line or 0)
+    return ("a second %s, after %s in line %d; a pipeline has one"):format(
+      kind == "commit" and "commit_offsets" or kind, same.spec.word, same.line or 0)
   elseif kind == "source" and next(first) then
     return "a source comes first"
   elseif first.sink and kind ~= "commit" then

@@ -209,7 +209,8 @@ function types.show(option, value)
   if type(value) == "table" and option.options then
     local parts = {}
     for _, inner in ipairs(option.options) do
-      if value[inner.name] ~= nil then parts[#parts + 1] = inner.name .. " = " .. types.show(inner, value[inner.name]) end
+      local part = value[inner.name]
+      if part ~= nil then parts[#parts + 1] = inner.name .. " = " .. types.show(inner, part) end
     end
     return "{ " .. table.concat(parts, ", ") .. " }"
   end

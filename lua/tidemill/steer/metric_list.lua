@@ -51,13 +51,15 @@ add("step", "strategies.run_task_with_multiprocessing.", {
   { "batch.close", { reason = "idle" }, "counter", "batches", "BATCH_CLOSE_IDLE",
     "Closed early because the source had nothing more and a worker was idle (eager)." },
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Closed at the end." },
-  { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL", "Ended by a signal (a crash, a kill).",
+  { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
+    "Ended by a signal (a crash, a kill).",
     "The dead letters name the message; run it alone under a debugger." },
   { "worker.lost", { cause = "exit" }, "counter", "workers", "WORKER_LOST_EXIT", "Left by itself (os.exit).",
     "A function calls os.exit: return an error in its place." },
   { "worker.lost", { cause = "protocol" }, "counter", "workers", "WORKER_LOST_PROTOCOL",
     "Replaced because its results made no sense.", "Memory was overwritten: look at C code called by the functions." },
-  { "worker.respawn.time", nil, "histogram", "seconds", "WORKER_RESPAWN_TIME", "From the loss of a worker to the new one." },
+  { "worker.respawn.time", nil, "histogram", "seconds", "WORKER_RESPAWN_TIME",
+    "From the loss of a worker to the new one." },
   { "message.time", nil, "histogram", "seconds", "MESSAGE_TIME",
     "Time in the functions per message: that of a batch by its messages." },
   { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
@@ -75,8 +77,10 @@ add("engine", "consumer.", {
   { "join.time", nil, "histogram", "seconds", "JOIN_TIME", "Waiting for the steps to finish at the end." },
   { "shutdown.time", nil, "histogram", "seconds", "SHUTDOWN_TIME", "From the wish to stop to the end.",
     "Near join_timeout: what is in flight does not get done in time." },
-  { "partitions_assigned.count", nil, "counter", "partitions", "PARTITIONS_ASSIGNED", "Partitions given to this engine." },
-  { "partitions_revoked.count", nil, "counter", "partitions", "PARTITIONS_REVOKED", "Partitions taken from this engine.",
+  { "partitions_assigned.count", nil, "counter", "partitions", "PARTITIONS_ASSIGNED",
+    "Partitions given to this engine." },
+  { "partitions_revoked.count", nil, "counter", "partitions", "PARTITIONS_REVOKED",
+    "Partitions taken from this engine.",
     "Going up all the time: rebalances; set instance, or look for engines that restart." },
   { "latency", nil, "histogram", "seconds", "LATENCY", "From a message's timestamp to its being read." },
   { "pause", nil, "counter", "times", "PAUSE", "Reading was paused after 5 s of backpressure." },
@@ -84,7 +88,8 @@ add("engine", "consumer.", {
   { "commit_status", { status = "ok" }, "counter", "commits", "COMMIT_OK", "Commits that succeeded." },
   { "commit_status", { status = "error" }, "counter", "commits", "COMMIT_ERROR", "Commits that failed.",
     "The log says why; offsets stay uncommitted, so a restart reads them again." },
-  { "librdkafka.total_queue_size", nil, "gauge", "messages", "CONSUMER_QUEUE_SIZE", "Messages fetched and not yet read.",
+  { "librdkafka.total_queue_size", nil, "gauge", "messages", "CONSUMER_QUEUE_SIZE",
+    "Messages fetched and not yet read.",
     "Empty under lag: the brokers or the network are the bottleneck." },
   { "lag", nil, "gauge", "messages", "LAG", "Messages behind the ends of the partitions.",
     "Growing: see which step is slow, add processes or engines." },
@@ -95,7 +100,8 @@ add("engine", "producer.", {
   { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers." },
   { "produce_status", { status = "error" }, "counter", "messages", "PRODUCE_ERROR", "Messages refused for good.",
     "The dead letters have the reasons (stage produce)." },
-  { "callback_latency", nil, "histogram", "seconds", "PRODUCE_LATENCY", "From sending a message to its acknowledgement." },
+  { "callback_latency", nil, "histogram", "seconds", "PRODUCE_LATENCY",
+    "From sending a message to its acknowledgement." },
   { "librdkafka.message_count", nil, "gauge", "messages", "PRODUCER_QUEUE_MESSAGES", "Messages in the producer.",
     "At max_buffer_size: the brokers are the bottleneck." },
   { "librdkafka.message_size", nil, "gauge", "bytes", "PRODUCER_QUEUE_BYTES", "Bytes in the producer." },
@@ -113,10 +119,8 @@ add("engine", "dlq.", {
 
 --- name with its labels: "worker.lost{cause=exit}".
 function list.full_name(metric)
-  for label, value in pairs(metric.labels or {}) do
-    return ("%s{%s=%s}"):format(metric.name, label, value)
-  end
-  return metric.name
+  local label, value = next(metric.labels or {})
+  return label and ("%s{%s=%s}"):format(metric.name, label, value) or metric.name
 end
 
 return list

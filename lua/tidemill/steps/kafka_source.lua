@@ -51,10 +51,7 @@ return {
       help = "A name of its own for this engine (group.instance.id): a restart within the session timeout takes its "
         .. "partitions back without a rebalance." },
     { name = "rdkafka", type = "properties", default_text = "none",
-      refused = {
-        ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers", ["group.id"] = "say group",
-        ["group.instance.id"] = "say instance", ["auto.offset.reset"] = "say auto_offset_reset",
-      },
+      refused = { ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers" },
       help = "Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused." },
   },
   check = check,

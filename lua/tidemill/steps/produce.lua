@@ -21,7 +21,7 @@ return {
     { name = "rdkafka", type = "properties", default_text = "none",
       refused = {
         ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers",
-        partitioner = "say partition", ["queue.buffering.max.messages"] = "say max_buffer_size",
+        ["queue.buffering.max.messages"] = "say max_buffer_size",
         ["queue.buffering.max.kbytes"] = "say max_buffer_bytes",
       },
       help = "Further librdkafka properties of the producer. Without `brokers` of its own it takes over the source's "
