@@ -107,6 +107,30 @@ int produce(char **arguments)
     return failed_deliveries ? 69 : 0;
 }
 
+int fill(char **arguments)
+{
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, "enable.idempotence", "true", "linger.ms",
+                                    "20", NULL);
+    int32_t partitions = partitions_of(client, arguments[0])->cnt, partition = 0;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, arguments[0], NULL);
+    while ((length = getline(&line, &room, stdin)) > 0) {
+        length -= line[length - 1] == '\n';
+        while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, line, (size_t)length, NULL,
+                                0, NULL)) {
+            if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
+                check(rd_kafka_last_error(), arguments[0]);
+            rd_kafka_poll(client, 100);
+        }
+        partition = (partition + 1) % partitions;
+        rd_kafka_poll(client, 0);
+    }
+    check(rd_kafka_flush(client, TIMEOUT_MS), "flush");
+    return failed_deliveries ? 69 : 0;
+}
+
 static void write_field(const void *data, size_t length)
 {
     if (data) {

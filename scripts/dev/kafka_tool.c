@@ -8,10 +8,13 @@
  *   create-topic NAME PARTITIONS [property=value...]
  *   add-partitions NAME TOTAL
  *   delete-topic NAME
- *   produce TOPIC [commit|abort]          records from stdin; in one transaction when told how it
- * ends consume TOPIC [COUNT SECONDS]         records to stdout: all that is committed up to the
- * present ends, and on until COUNT of them or SECONDS have passed committed GROUP TOPIC lines
- * "partition offset" commit GROUP TOPIC PARTITION:OFFSET... ends TOPIC lines "partition low high"
+ *   produce TOPIC [commit|abort]          records from stdin; in a transaction when told its end
+ *   fill TOPIC                            lines from stdin, values without keys, partitions in turn
+ *   consume TOPIC [COUNT SECONDS]         records to stdout: what is committed up to the present
+ *                                         ends, and on until there are COUNT or SECONDS are over
+ *   committed GROUP TOPIC                 lines "partition offset"
+ *   commit GROUP TOPIC PARTITION:OFFSET...
+ *   ends TOPIC                            lines "partition low high"
  *   delete-records TOPIC PARTITION:OFFSET...
  *
  * kafka_records.c tells the form of a record.
@@ -275,6 +278,7 @@ static const struct {
     {"add-partitions", 2, add_partitions},
     {"delete-topic", 1, delete_topic},
     {"produce", 1, produce},
+    {"fill", 1, fill},
     {"consume", 1, consume},
     {"committed", 2, committed},
     {"commit", 3, commit},

@@ -23,6 +23,7 @@ extern unsigned long failed_deliveries;
 
 /* kafka_records.c; the arguments end with NULL, the result is an exit code */
 int produce(char **arguments);
+int fill(char **arguments);
 int consume(char **arguments);
 
 #endif

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""The benchmark's job in Arroyo: job.py BOOTSTRAP IN OUT GROUP, until the ends that IN has now.
+
+Prints one line of JSON; seconds run from the first message to the last acknowledgement.
+"""
+import json
+import sys
+import time
+
+from arroyo import Message, Topic
+from arroyo.backends.kafka import KafkaConsumer, KafkaPayload, KafkaProducer
+from arroyo.backends.kafka.configuration import (
+    build_kafka_consumer_configuration,
+    build_kafka_producer_configuration,
+)
+from arroyo.commit import ONCE_PER_SECOND
+from arroyo.processing import StreamProcessor
+from arroyo.processing.strategies import (
+    CommitOffsets,
+    Produce,
+    ProcessingStrategyFactory,
+    RunTaskWithMultiprocessing,
+)
+from arroyo.processing.strategies.run_task_with_multiprocessing import MultiprocessingPool
+from arroyo.types import FILTERED_PAYLOAD
+from confluent_kafka import Consumer, TopicPartition
+
+PROCESSES = 2
+
+
+def transform(message: Message[KafkaPayload]):
+    event = json.loads(message.payload.value)
+    if event["level"] == "debug":
+        return FILTERED_PAYLOAD
+    event["v"] = event["value"] * 2
+    del event["value"]
+    event["seen"] = True
+    value = json.dumps(event, separators=(",", ":")).encode()
+    return KafkaPayload(message.payload.key, value, message.payload.headers)
+
+
+def ends_of(bootstrap: str, topic: str) -> dict:
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ends"})
+    partitions = consumer.list_topics(topic).topics[topic].partitions
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p))[1] for p in partitions}
+    consumer.close()
+    return {p: end for p, end in ends.items() if end > 0}
+
+
+class Timed(RunTaskWithMultiprocessing):
+    """Notes when the first message comes."""
+
+    started = None
+
+    def submit(self, message):
+        if Timed.started is None:
+            Timed.started = time.monotonic()
+        super().submit(message)
+
+
+class CommitUntil(CommitOffsets):
+    """Calls done() once all of `ends` have been reached."""
+
+    def __init__(self, commit, ends, done):
+        super().__init__(commit)
+        self.__left, self.__done = dict(ends), done
+
+    def submit(self, message):
+        super().submit(message)
+        for partition, offset in message.committable.items():
+            if offset >= self.__left.get(partition.index, float("inf")):
+                del self.__left[partition.index]
+                if not self.__left:
+                    self.__done()
+
+
+class Factory(ProcessingStrategyFactory):
+    def __init__(self, producer, topic, ends, done):
+        self.pool = MultiprocessingPool(PROCESSES)
+        self.producer, self.topic, self.ends, self.done = producer, topic, ends, done
+
+    def create_with_partitions(self, commit, partitions):
+        return Timed(
+            function=transform,
+            next_step=Produce(
+                self.producer, self.topic, CommitUntil(commit, self.ends, self.done), 100000
+            ),
+            max_batch_size=1000,
+            max_batch_time=1.0,
+            pool=self.pool,
+            input_block_size=None,
+            output_block_size=None,
+        )
+
+    def shutdown(self):
+        self.pool.close()
+
+
+def main(bootstrap: str, source: str, sink: str, group: str) -> None:
+    ends = ends_of(bootstrap, source)
+    finished = []
+    producer = KafkaProducer(
+        build_kafka_producer_configuration(
+            {"enable.idempotence": True, "linger.ms": 20}, bootstrap_servers=[bootstrap]
+        ),
+        use_simple_futures=True,
+    )
+    consumer = KafkaConsumer(
+        build_kafka_consumer_configuration(
+            {}, group_id=group, auto_offset_reset="earliest", bootstrap_servers=[bootstrap]
+        )
+    )
+
+    def done():
+        finished.append(time.monotonic())
+        processor.signal_shutdown()
+
+    factory = Factory(producer, Topic(sink), ends, done)
+    processor = StreamProcessor(consumer, Topic(source), factory, ONCE_PER_SECOND)
+    processor.run()
+    producer.close().result()
+    seconds = finished[0] - Timed.started
+    print(json.dumps({"read": sum(ends.values()), "seconds": round(seconds, 3)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

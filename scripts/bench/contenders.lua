@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: MIT
+-- Who takes part in the benchmark. `filters` = leaves debug events out; `slow` = gets fewer messages.
+-- command(job) gives argv for job = { brokers, topic, out, group, report }; read and seconds are then found in the JSON
+-- object that the program prints, or writes to job.report.
+local function tidemill(pipeline, workers)
+  return function(job)
+    return {
+      "build/tidemill", "run", ("scripts/bench/%s.lua"):format(pipeline),
+      "--set", "brokers=" .. job.brokers, "--set", "topic=" .. job.topic, "--set", "out=" .. job.out,
+      "--set", "group=" .. job.group, "--set", "workers=" .. workers, "--until-end", "--report", job.report,
+    }
+  end
+end
+
+return {
+  {
+    name = "bare", title = "bare librdkafka loop in C",
+    command = function(job) return { "build/bare_loop", job.brokers, job.topic, job.out, job.group } end,
+  },
+  { name = "identity-1", title = "tidemill, identity, 1 worker", command = tidemill("identity", 1) },
+  { name = "identity-2", title = "tidemill, identity, 2 workers", command = tidemill("identity", 2) },
+  { name = "cjson-2", title = "tidemill, cjson job, 2 workers", command = tidemill("cjson", 2), filters = true },
+  {
+    name = "arroyo", title = "Arroyo, json job, 2 processes", filters = true, slow = true,
+    command = function(job)
+      return {
+        "build/arroyo/bin/python", "scripts/bench/arroyo/job.py", job.brokers, job.topic, job.out, job.group,
+      }
+    end,
+  },
+}

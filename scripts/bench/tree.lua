@@ -1,0 +1,67 @@
+-- SPDX-License-Identifier: MIT
+-- What a process and its descendants use, sampled from /proc: processor time and proportional memory (PSS, in which a
+-- page that n processes share counts 1/n in each, so that forked workers and shared blocks count once).
+local tree = {}
+
+local TICKS_PER_SECOND = 100 -- USER_HZ, the same on all Linux
+
+local function read(path)
+  local file = io.open(path, "r")
+  if not file then return nil end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function add_descendants(pid, list)
+  list[#list + 1] = pid
+  for child in (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
+    add_descendants(tonumber(child), list)
+  end
+  return list
+end
+
+local function cpu_seconds(pid)
+  local text = read(("/proc/%d/stat"):format(pid))
+  -- after the name in brackets: state and ten more fields, then the ticks in user and in system mode
+  local user, system = (text or ""):match("%) " .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
+  return user and (user + system) / TICKS_PER_SECOND
+end
+
+local function memory_bytes(pid)
+  local kilobytes = (read(("/proc/%d/smaps_rollup"):format(pid)) or ""):match("\nPss:%s+(%d+)")
+  return (tonumber(kilobytes) or 0) * 1024
+end
+
+local methods = {}
+
+--- A meter for the tree under `pid`. Call sample() every 20 ms or so; what a process uses after its last sample is lost.
+function tree.meter(pid)
+  return setmetatable({ root = pid, cpu = {}, peak = 0, samples = 0 }, { __index = methods })
+end
+
+function methods:sample()
+  local pids = add_descendants(self.root, {})
+  for _, pid in ipairs(pids) do
+    self.cpu[pid] = cpu_seconds(pid) or self.cpu[pid]
+  end
+  if self.samples % 10 == 0 then -- walks the page tables, so more seldom
+    local sum = 0
+    for _, pid in ipairs(pids) do
+      sum = sum + memory_bytes(pid)
+    end
+    self.peak = math.max(self.peak, sum)
+  end
+  self.samples = self.samples + 1
+end
+
+--- Processor seconds of all processes seen, and the highest sum of memory in bytes.
+function methods:totals()
+  local sum = 0
+  for _, seconds in pairs(self.cpu) do
+    sum = sum + seconds
+  end
+  return sum, self.peak
+end
+
+return tree
