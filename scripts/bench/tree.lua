@@ -35,7 +35,7 @@ end
 
 local methods = {}
 
---- A meter for the tree under `pid`. Call sample() every 20 ms or so; what a process uses after its last sample is lost.
+--- A meter for the tree under `pid`. Sample every 20 ms or so: what a process uses after the last sample is lost.
 function tree.meter(pid)
   return setmetatable({ root = pid, cpu = {}, peak = 0, samples = 0 }, { __index = methods })
 end
