@@ -26,7 +26,7 @@ prepare_arroyo() {
 }
 
 scripts/dev/install.sh bench
-make -j2 >&2
+make --no-print-directory -j2 >&2
 cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lrdkafka
 ! wanted arroyo || prepare_arroyo
 rm -rf "$kafka_dir"

@@ -9,7 +9,7 @@ events=${DEMO_EVENTS:-100000}
 dir=build/demo
 
 scripts/dev/install.sh demo
-make -j2
+make --no-print-directory -j2
 mkdir -p "$dir"
 rm -f "$dir"/*
 echo "demo: making $events JSON events"

@@ -97,7 +97,7 @@ run_file() {
 }
 
 run_lint() {
-  if run_limited make -s lint; then
+  if run_limited make -s --no-print-directory lint; then
     passed=$((passed + 1))
     echo "lint: passed"
   else

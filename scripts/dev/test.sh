@@ -15,7 +15,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 scripts/dev/install.sh build run test || exit
-make -j2 || exit
+make --no-print-directory -j2 || exit
 kafka_dir=$(mktemp -d)
 if scripts/dev/install.sh kafka && TIDE_KAFKA=$(scripts/dev/kafka.sh start "$kafka_dir"); then
   export TIDE_KAFKA TIDE_KAFKA_DIR=$kafka_dir
