@@ -85,4 +85,19 @@ struct tide_totals {
 };
 void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals);
 
+struct tide_counters;
+struct tide_source;
+struct tide_sink;
+struct tide_topics;
+/** Borrowed, valid as long as the engine. */
+const struct tide_counters *tide_engine_counters(const struct tide_engine *engine);
+struct tide_source *tide_engine_source(struct tide_engine *engine);
+struct tide_sink *tide_engine_sink(struct tide_engine *engine);
+struct tide_topics *tide_engine_topics(struct tide_engine *engine);
+/** Process ids: of the zygote, of worker `index` of a pool; 0 while there is none. */
+int32_t tide_engine_zygote_pid(const struct tide_engine *engine);
+int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index);
+/** Bytes of memory that the blocks of a step have now (st_blocks): input or output. */
+int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input);
+
 #endif

@@ -3,11 +3,18 @@
 
 #include <time.h>
 
+static int64_t ahead_us;
+
 int64_t tide_clock_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ahead_us;
+}
+
+void tide_clock_advance(int64_t by_us)
+{
+    ahead_us += by_us;
 }
 
 int64_t tide_clock_wall_ms(void)

@@ -54,8 +54,9 @@ struct tide_step {
 };
 
 struct tide_step *tide_step_noop_new(struct tide_chain *chain);
-/** The last step: hands to the sink and takes its reports. */
-struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink);
+/** The last step: hands to the sink (NULL drops) and takes its reports, and those of the sink that writes the
+ * dlq's topic (NULL, the same, or another). */
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink, struct tide_sink *letters);
 /** Messages that were acknowledged. */
 uint64_t tide_step_produce_count(const struct tide_step *step);
 

@@ -11,13 +11,19 @@
 
 enum { REPORTS = 256 };
 
+/* A sink and what it reported. */
+struct outlet {
+    struct tide_sink *sink; /* the engine's */
+    struct tide_report reports[REPORTS];
+    uint32_t report_count; /* fetched */
+    uint32_t report_at;    /* dealt with */
+};
+
 struct produce {
     struct tide_step step;
-    struct tide_sink *sink; /* the engine's; NULL = drop */
+    struct outlet outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
+    uint32_t outlet_count;
     uint64_t acknowledged;
-    struct tide_report reports[REPORTS];
-    uint32_t report_count; /* fetched, not dealt with */
-    uint32_t report_at;
 };
 
 static struct produce *produce_of(struct tide_step *step)
@@ -29,14 +35,15 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
 {
     struct produce *produce = produce_of(step);
     struct tide_offsets *offsets = step->chain->offsets;
+    struct tide_sink *sink = produce->outlets[0].sink;
     (void)now_us;
-    if (!produce->sink) {
+    if (!sink) {
         for (size_t i = 0; i < count; i++)
             tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_PRODUCED);
         produce->acknowledged += count;
         return (ssize_t)count;
     }
-    ssize_t sent = produce->sink->ops->send(produce->sink, messages, count);
+    ssize_t sent = sink->ops->send(sink, messages, count);
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);
     return sent;
@@ -68,23 +75,33 @@ static int settle(struct produce *produce, const struct tide_report *report)
     return TIDE_OK;
 }
 
+static int poll_outlet(struct produce *produce, struct outlet *outlet)
+{
+    while (outlet->sink) {
+        for (; outlet->report_at < outlet->report_count; outlet->report_at++) {
+            int status = settle(produce, &outlet->reports[outlet->report_at]);
+            if (status != TIDE_OK)
+                return status;
+        }
+        ssize_t count = outlet->sink->ops->reports(outlet->sink, outlet->reports, REPORTS);
+        if (count < 0)
+            return (int)count;
+        outlet->report_at = 0;
+        outlet->report_count = (uint32_t)count;
+        if (count == 0)
+            break;
+    }
+    return TIDE_OK;
+}
+
 static int poll(struct tide_step *step, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
     (void)now_us;
-    while (produce->sink) {
-        for (; produce->report_at < produce->report_count; produce->report_at++) {
-            int status = settle(produce, &produce->reports[produce->report_at]);
-            if (status != TIDE_OK)
-                return status < 0 ? status : TIDE_OK;
-        }
-        ssize_t count = produce->sink->ops->reports(produce->sink, produce->reports, REPORTS);
-        if (count < 0)
-            return (int)count;
-        produce->report_at = 0;
-        produce->report_count = (uint32_t)count;
-        if (count == 0)
-            break;
+    for (uint32_t i = 0; i < produce->outlet_count; i++) {
+        int status = poll_outlet(produce, &produce->outlets[i]);
+        if (status < 0)
+            return status;
     }
     return TIDE_OK;
 }
@@ -97,8 +114,12 @@ static void close_step(struct tide_step *step, int64_t now_us)
 static bool joined(struct tide_step *step)
 {
     struct produce *produce = produce_of(step);
-    return !produce->sink || (produce->sink->ops->pending(produce->sink) == 0 &&
-                              produce->report_at == produce->report_count);
+    for (uint32_t i = 0; i < produce->outlet_count; i++) {
+        const struct outlet *outlet = &produce->outlets[i];
+        if (outlet->sink && (outlet->sink->ops->pending(outlet->sink) > 0 || outlet->report_at < outlet->report_count))
+            return false;
+    }
+    return true;
 }
 
 static int64_t deadline_us(struct tide_step *step)
@@ -112,12 +133,14 @@ static void free_step(struct tide_step *step)
     free(step);
 }
 
-struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink)
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink, struct tide_sink *letters)
 {
     static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};
-    produce->sink = sink;
+    produce->outlets[0].sink = sink;
+    produce->outlets[1].sink = letters;
+    produce->outlet_count = letters && letters != sink ? 2 : 1;
     return &produce->step;
 }
 

@@ -111,13 +111,6 @@ static void enqueue(struct tide_pool *pool, struct tide_work *work)
     work->state = TIDE_WORK_WAITING;
 }
 
-void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
-{
-    tide_require(work->state == TIDE_WORK_IDLE);
-    work->job.number = ++pool->numbers;
-    enqueue(pool, work);
-}
-
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
 {
     for (struct tide_work **at = &pool->waiting; *at; at = &(*at)->next) {
@@ -160,6 +153,14 @@ static void give(struct tide_pool *pool)
         *last = work;
         worker->given++;
     }
+}
+
+void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
+{
+    tide_require(work->state == TIDE_WORK_IDLE);
+    work->job.number = ++pool->numbers;
+    enqueue(pool, work);
+    give(pool);
 }
 
 /* Takes the first work off a worker; its report or its death came. */

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. V=1 shows commands; SANITIZER=address|undefined|thread builds apart.
+
+CC ?= gcc
+PREFIX ?= /usr/local
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
+BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))
+Q := $(if $(V),,@)
+
+PACKAGES := luajit rdkafka jansson
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CFLAGS ?= -O2 -g
+BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
+LIBS = $(shell pkg-config --libs rdkafka jansson) -lpthread -lm
+LUA_CFLAGS = $(shell pkg-config --cflags luajit)
+LUA_LIBS = $(shell pkg-config --libs luajit)
+ifdef SANITIZER
+SANITIZE := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
+HARDENING :=
+endif
+ALL_FLAGS = $(BASE_FLAGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
+
+SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c))
+HEADERS := $(wildcard engine/*.h engine/*/*.h)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
+
+.PHONY: all check spec spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
+.DELETE_ON_ERROR:
+
+all: $(BUILD)/tidemill ## build the program and the library into build/
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	@echo '  CC    $<'
+	$(Q)$(CC) $(ALL_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/engine/main.o: ALL_FLAGS += $(LUA_CFLAGS)
+
+$(BUILD)/libtidemill.so: $(OBJECTS)
+	@echo '  LINK  $@'
+	$(Q)$(CC) -shared $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(SANITIZE) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
+
+build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h)
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka jansson)
+
+build/bare_loop: scripts/bench/bare_loop.c
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
+
+tools: build/kafka_tool build/bare_loop
+
+check: lint spec ## lint and specs (those that need a Kafka are pending without TIDE_KAFKA)
+
+spec: all tools ## specs; SPEC=path runs one file or folder
+	$(Q)scripts/dev/run_specs.sh $(SPEC)
+
+spec-kafka: all tools ## the specs against a real Kafka that is started for them
+	$(Q)scripts/dev/test.sh spec/kafka
+
+test: ## all there is: installs what is missing, starts a real Kafka, ends with `N passed, N failed`
+	$(Q)scripts/dev/test.sh
+
+lint: ## luacheck, warnings as errors, house style (format-check)
+	$(Q)scripts/dev/lint.sh
+
+format: ## clang-format over the C files
+	$(Q)clang-format -i $(wildcard engine/*.[ch] engine/*/*.[ch] scripts/*/*.[ch])
+
+format-check:
+	$(Q)clang-format --dry-run --Werror $(wildcard engine/*.[ch] engine/*/*.[ch] scripts/*/*.[ch])
+
+bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form
+	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh
+
+demo: ## a pipeline of scripts/ on 100,000 events and a Kafka in the process
+	$(Q)scripts/dev/demo.sh
+
+docs: all ## docs/*.md from the option tables and the metric list
+	$(Q)luajit scripts/dev/docs.lua
+
+deps: ## install what building and running needs
+	$(Q)scripts/dev/install.sh build run
+
+install: all ## PREFIX=/usr/local, DESTDIR for packagers
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/tidemill/include
+	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
+	install -m 755 $(BUILD)/libtidemill.so $(DESTDIR)$(PREFIX)/lib/libtidemill.so
+	cp -r lua scripts $(DESTDIR)$(PREFIX)/share/tidemill/
+	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/tidemill/include/{} \;
+
+uninstall:
+	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so $(DESTDIR)$(PREFIX)/share/tidemill
+
+clean: ## remove build/ but not the Kafka that was fetched
+	find build -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} + 2>/dev/null || true
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+-include $(OBJECTS:.o=.d) $(BUILD)/engine/main.d

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ * From a plan to a chain: everything that must exist before the zygote is forked, and its end. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "engine.h"
+#include "io/file.h"
+#include "io/kafka.h"
+#include "io/memory.h"
+#include "proc/worker.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+#include "shm/topics.h"
+
+static int build_source(struct tide_engine *engine, const struct tide_source_plan *plan)
+{
+    struct tide_chain *chain = &engine->chain;
+    if (plan->medium == TIDE_MEDIUM_KAFKA)
+        engine->source = tide_kafka_source_new(plan, chain->topics, chain->loop, chain->counters);
+    else if (plan->medium == TIDE_MEDIUM_FILE)
+        engine->source = tide_file_source_new(plan, chain->topics, chain->loop);
+    else
+        engine->source = tide_memory_source_new(plan, chain->topics);
+    return engine->source ? TIDE_OK : TIDE_EINTERNAL;
+}
+
+/* One producer writes both the output and the dead letters, where both go to Kafka. */
+static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    struct tide_chain *chain = &engine->chain;
+    const char *letters = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
+    if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
+        engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop, chain->counters);
+    else if (plan->sink.medium == TIDE_MEDIUM_FILE)
+        engine->sink = tide_file_sink_new(&plan->sink, chain->topics, chain->loop);
+    else if (plan->sink.medium == TIDE_MEDIUM_MEMORY)
+        engine->sink = tide_memory_sink_new(&plan->sink);
+    if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
+        return TIDE_EINTERNAL;
+    engine->letters = engine->sink;
+    if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA) {
+        struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA, .max_messages = 10000,
+                                       .max_bytes = 64 << 20, .timeout_us = plan->source.timeout_us};
+        engine->letters = tide_kafka_sink_new(&apart, letters, chain->topics, chain->loop, chain->counters);
+    }
+    tide_dlq_sink(chain->dlq, engine->letters);
+    return TIDE_OK;
+}
+
+static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    uint32_t workers = 0;
+    for (uint32_t i = 0; i < plan->pool_count; i++)
+        workers += plan->pools[i];
+    if (workers == 0)
+        return TIDE_OK;
+    engine->zygote = tide_zygote_new(engine->loop, workers);
+    if (!engine->zygote)
+        return TIDE_EINTERNAL;
+    engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
+    workers = 0;
+    for (; engine->pool_count < plan->pool_count; engine->pool_count++) {
+        uint32_t processes = plan->pools[engine->pool_count];
+        engine->pools[engine->pool_count] =
+            tide_pool_new(engine->zygote, engine->loop, workers, processes, engine->chain.counters);
+        workers += processes;
+    }
+    return TIDE_OK;
+}
+
+static struct tide_step *build_step(struct tide_engine *engine, const struct tide_plan *plan, uint32_t number)
+{
+    const struct tide_step_plan *step = &plan->steps[number];
+    if (step->kind == TIDE_STEP_NOOP)
+        return tide_step_noop_new(&engine->chain);
+    struct tide_pool *pool = engine->pools[step->pool];
+    struct tide_task *task =
+        tide_task_new(&engine->chain, step, pool, plan->pools[step->pool], number, number + 1);
+    if (!task)
+        return NULL;
+    tide_pool_join(pool, number + 1, step->prefetch_batches);
+    return &task->step;
+}
+
+static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    engine->steps = tide_alloc(sizeof(*engine->steps) * (plan->step_count + 1));
+    for (uint32_t i = 0; i <= plan->step_count; i++) {
+        struct tide_step *step = i < plan->step_count ? build_step(engine, plan, i)
+                                                      : tide_step_produce_new(
+                                             &engine->chain, engine->sink, engine->letters);
+        if (!step)
+            return TIDE_EINTERNAL;
+        engine->steps[engine->step_count++] = step;
+        if (i > 0)
+            engine->steps[i - 1]->next = step;
+    }
+    return TIDE_OK;
+}
+
+static int build(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    struct tide_chain *chain = &engine->chain;
+    int status;
+    engine->loop = chain->loop = tide_loop_new();
+    chain->topics = tide_topics_new();
+    chain->counters = tide_counters_new(plan->step_count + 1);
+    chain->offsets = tide_offsets_new();
+    if (!chain->loop || !chain->topics || !chain->counters)
+        return TIDE_EINTERNAL;
+    chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
+    if (!chain->dlq)
+        return status;
+    if ((status = build_source(engine, &plan->source)) < 0 || (status = build_sinks(engine, plan)) < 0 ||
+        (status = build_pools(engine, plan)) < 0 || (status = build_steps(engine, plan)) < 0)
+        return status;
+    engine->commit = tide_commit_new(&plan->commit, chain->offsets, engine->source, chain->counters);
+    return TIDE_OK;
+}
+
+struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status)
+{
+    struct tide_engine *engine = tide_alloc(sizeof(*engine));
+    engine->plan = *plan;
+    engine->signals = -1;
+    engine->newest_ms = -1;
+    *status = build(engine, plan);
+    if (*status < 0) {
+        tide_engine_free(engine);
+        return NULL;
+    }
+    return engine;
+}
+
+static bool is_task(const struct tide_engine *engine, uint32_t number)
+{
+    return engine->steps[number]->row > 0;
+}
+
+int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
+{
+    uint32_t slots = 0, at = 0;
+    *zygote = engine->zygote;
+    tide_require(engine->zygote);
+    for (uint32_t i = 0; i < engine->step_count; i++)
+        slots += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->slot_count : 0;
+    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * slots + 1));
+    for (uint32_t i = 0; i < engine->step_count; i++) {
+        struct tide_task *task = (struct tide_task *)(void *)engine->steps[i];
+        for (uint32_t j = 0; is_task(engine, i) && j < task->slot_count; j++, at++) {
+            blocks[at] = task->slots[j]->input;
+            blocks[slots + at] = task->slots[j]->output;
+        }
+    }
+    tide_zygote_blocks(engine->zygote, blocks, slots, blocks + slots, slots);
+    int pid = tide_zygote_fork(engine->zygote);
+    if (pid == 0)
+        tide_counters_free(engine->chain.counters); /* no worker has a way to them */
+    free(blocks);
+    return pid;
+}
+
+int tide_engine_ready(struct tide_engine *engine)
+{
+    return engine->zygote ? tide_zygote_wait_loaded(engine->zygote) : TIDE_OK;
+}
+
+void tide_engine_free(struct tide_engine *engine)
+{
+    if (!engine)
+        return;
+    /* Processes first, so that nobody works on for nothing; then connections; memory last. */
+    for (uint32_t i = 0; i < engine->pool_count; i++)
+        tide_pool_free(engine->pools[i]);
+    tide_zygote_free(engine->zygote);
+    tide_commit_free(engine->commit);
+    if (engine->source)
+        engine->source->ops->free(engine->source);
+    if (engine->letters && engine->letters != engine->sink)
+        engine->letters->ops->free(engine->letters);
+    if (engine->sink)
+        engine->sink->ops->free(engine->sink);
+    for (uint32_t i = 0; i < engine->step_count; i++)
+        engine->steps[i]->ops->free(engine->steps[i]);
+    tide_dlq_free(engine->chain.dlq);
+    tide_offsets_free(engine->chain.offsets);
+    tide_counters_free(engine->chain.counters);
+    tide_topics_free(engine->chain.topics);
+    if (engine->signals >= 0)
+        close(engine->signals);
+    tide_loop_free(engine->loop);
+    free(engine->leaving.partitions);
+    free(engine->pools);
+    free(engine->steps);
+    free(engine);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT
+ * What the source tells. A revocation raises the epochs first; then delivery reports that are already on
+ * their way are waited for, briefly, and the commit, bounded; user code is never waited for (design 8). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "engine.h"
+#include "shm/counters.h"
+#include "shm/topics.h"
+
+static const int64_t REPORTS_WAIT_US = 50000;
+static const int64_t COMMIT_WAIT_US = 3000000;
+
+static void name_partitions(const struct tide_engine *engine, const struct tide_source_event *event,
+                            char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < event->partition_count && at + 64 < size; i++) {
+        const struct tide_partition *partition = &engine->source->partitions[event->partitions[i]];
+        at += (size_t)snprintf(text + at, size - at, "%s%.40s/%d", i ? " " : "",
+                               tide_topics_name(engine->chain.topics, partition->topic), partition->number);
+    }
+    if (at + 64 >= size)
+        snprintf(text + at, size - at, " ...");
+}
+
+static void assigned(struct tide_engine *engine, const struct tide_source_event *event)
+{
+    char text[1024];
+    for (size_t i = 0; i < event->partition_count; i++) {
+        tide_offsets_assign(engine->chain.offsets, event->partitions[i]);
+        tide_commit_assigned(engine->commit, event->partitions[i]);
+    }
+    tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_ASSIGNED, event->partition_count);
+    name_partitions(engine, event, text, sizeof(text));
+    tide_engine_tell(engine, TIDE_EVENT_ASSIGNED, 0, (int)event->partition_count, text);
+}
+
+static void forget(struct tide_engine *engine)
+{
+    struct tide_leaving *leaving = &engine->leaving;
+    for (size_t i = 0; i < leaving->count; i++)
+        tide_offsets_forget(engine->chain.offsets, leaving->partitions[i]);
+    leaving->active = false;
+    engine->source->ops->revoke_done(engine->source);
+    engine->progress = true;
+}
+
+static void revoked(struct tide_engine *engine, const struct tide_source_event *event, int64_t now_us)
+{
+    struct tide_leaving *leaving = &engine->leaving;
+    bool lost = event->kind == TIDE_SOURCE_LOST;
+    char text[1024];
+    tide_require(!leaving->active);
+    leaving->partitions =
+        tide_realloc(leaving->partitions, sizeof(uint32_t) * (event->partition_count + 1));
+    for (size_t i = 0; i < event->partition_count; i++) {
+        leaving->partitions[i] = event->partitions[i];
+        tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
+    }
+    leaving->count = event->partition_count;
+    leaving->active = true;
+    leaving->asked = false;
+    leaving->deadline_us = now_us + REPORTS_WAIT_US;
+    tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
+    name_partitions(engine, event, text, sizeof(text));
+    tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0, (int)event->partition_count, text);
+    if (lost)
+        forget(engine);
+}
+
+static bool reports_due(const struct tide_engine *engine)
+{
+    for (size_t i = 0; i < engine->leaving.count; i++) {
+        if (tide_offsets_released(engine->chain.offsets, engine->leaving.partitions[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_leaving *leaving = &engine->leaving;
+    if (!leaving->active)
+        return TIDE_OK;
+    if (!leaving->asked) {
+        if (reports_due(engine) && now_us < leaving->deadline_us)
+            return TIDE_OK;
+        int status = tide_commit_poll(engine->commit, true, now_us);
+        if (status < 0)
+            return status;
+        if (status == TIDE_BUSY && now_us < leaving->deadline_us + COMMIT_WAIT_US)
+            return TIDE_OK; /* an older commit is under way: this one goes behind it */
+        leaving->asked = true;
+        leaving->deadline_us = now_us + COMMIT_WAIT_US;
+    }
+    if (!tide_commit_under_way(engine->commit) || now_us >= leaving->deadline_us)
+        forget(engine);
+    return TIDE_OK;
+}
+
+static int handle(struct tide_engine *engine, const struct tide_source_event *event, int64_t now_us)
+{
+    switch (event->kind) {
+    case TIDE_SOURCE_ASSIGNED:
+        assigned(engine, event);
+        break;
+    case TIDE_SOURCE_REVOKED:
+    case TIDE_SOURCE_LOST:
+        revoked(engine, event, now_us);
+        break;
+    case TIDE_SOURCE_COMMITTED:
+        tide_commit_answered(engine->commit, event->status, event->text);
+        break;
+    case TIDE_SOURCE_END:
+        if (engine->state == TIDE_ENGINE_READING)
+            tide_engine_drain(engine, INT64_MAX);
+        break;
+    case TIDE_SOURCE_FAILED:
+        return tide_fail(event->status, "%s", event->text ? event->text : "the source failed");
+    case TIDE_SOURCE_NOTHING:
+        break;
+    }
+    return TIDE_OK;
+}
+
+int tide_engine_source_events(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_source_event event;
+    /* While partitions leave only answers to commits matter, and the source tells nothing else then. */
+    do {
+        engine->source->ops->event(engine->source, &event);
+        int status = handle(engine, &event, now_us);
+        if (status < 0)
+            return status;
+        engine->progress |= event.kind != TIDE_SOURCE_NOTHING;
+    } while (event.kind != TIDE_SOURCE_NOTHING);
+    return TIDE_OK;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT
+ * What Lua may look at: totals, counters, processes, memory. Reads only. */
+#include "base/clock.h"
+#include "base/status.h"
+#include "engine.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+
+#ifndef TIDE_VERSION
+#define TIDE_VERSION "0.1.0"
+#endif
+
+int tide_abi(void)
+{
+    return TIDE_ABI;
+}
+
+const char *tide_version(void)
+{
+    return TIDE_VERSION;
+}
+
+static int64_t lag(const struct tide_engine *engine)
+{
+    int64_t sum = -1;
+    for (uint32_t i = 0; i < engine->source->partition_count; i++) {
+        int64_t end = engine->source->partitions[i].end;
+        int64_t read_to = tide_offsets_read_to(engine->chain.offsets, i);
+        if (!tide_offsets_ours(engine->chain.offsets, i) || end < 0 || read_to < 0)
+            continue;
+        sum = (sum < 0 ? 0 : sum) + (end > read_to ? end - read_to : 0);
+    }
+    return sum;
+}
+
+void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals)
+{
+    struct tide_offsets_totals seen;
+    tide_offsets_totals(engine->chain.offsets, &seen);
+    *totals = (struct tide_totals){
+        .read = seen.read,
+        .produced = tide_step_produce_count(engine->steps[engine->step_count - 1]),
+        .produced_from = seen.produced_from,
+        .filtered = seen.filtered,
+        .dead_lettered = seen.dead_lettered,
+        .dropped = seen.dropped,
+        .in_flight = seen.in_flight,
+        .lag = lag(engine),
+        .lag_ms = -1,
+    };
+    int64_t last_us = engine->last_in_flight > 0 ? tide_clock_us() : engine->last_done_us;
+    if (engine->first_read_us > 0 && last_us > engine->first_read_us)
+        totals->seconds = (double)(last_us - engine->first_read_us) / 1e6;
+    if (engine->newest_ms >= 0)
+        totals->lag_ms = totals->lag == 0 ? 0 : tide_clock_wall_ms() - engine->newest_ms;
+}
+
+const struct tide_counters *tide_engine_counters(const struct tide_engine *engine)
+{
+    return engine->chain.counters;
+}
+
+struct tide_source *tide_engine_source(struct tide_engine *engine)
+{
+    return engine->source;
+}
+
+struct tide_sink *tide_engine_sink(struct tide_engine *engine)
+{
+    return engine->sink;
+}
+
+struct tide_topics *tide_engine_topics(struct tide_engine *engine)
+{
+    return engine->chain.topics;
+}
+
+int32_t tide_engine_zygote_pid(const struct tide_engine *engine)
+{
+    return engine->zygote ? tide_zygote_pid(engine->zygote) : 0;
+}
+
+int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index)
+{
+    return pool < engine->pool_count ? tide_pool_pid(engine->pools[pool], index) : 0;
+}
+
+int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)
+{
+    int64_t sum = 0;
+    if (step >= engine->step_count || engine->steps[step]->row == 0)
+        return tide_fail(TIDE_EINTERNAL, "step %u has no blocks", step);
+    const struct tide_task *task = (const struct tide_task *)(const void *)engine->steps[step];
+    for (uint32_t i = 0; i < task->slot_count; i++) {
+        int64_t bytes = tide_block_memory(input ? task->slots[i]->input : task->slots[i]->output);
+        if (bytes < 0)
+            return bytes;
+        sum += bytes;
+    }
+    return sum;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT
+ * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. All else is Lua
+ * that calls the library through the FFI; the library itself knows no Lua. */
+#include <libgen.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lua.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_INTERNAL = 70 };
+
+/* The folder of this program, links resolved. */
+static int own_folder(char *folder, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", folder, size - 1);
+    if (length < 0)
+        return -1;
+    folder[length] = 0;
+    *strrchr(folder, '/') = 0;
+    return 0;
+}
+
+/* build/tidemill has lua/ beside its folder (build/asan/ one further up); an installed one has it under share. */
+static int find_lua(const char *folder, char *found, size_t size)
+{
+    static const char *const places[] = {"../lua", "../../lua", "../share/tidemill/lua"};
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        char probe[2 * PATH_MAX];
+        snprintf(probe, sizeof(probe), "%s/%s/tidemill/init.lua", folder, places[i]);
+        if (access(probe, R_OK) == 0) {
+            snprintf(found, size, "%s/%s", folder, places[i]);
+            return 0;
+        }
+    }
+    return -1;
+}
+
+static void set_paths(lua_State *lua, const char *folder, const char *files)
+{
+    lua_getglobal(lua, "package");
+    lua_getfield(lua, -1, "path");
+    lua_pushfstring(lua, "%s/?.lua;%s/?/init.lua;%s", files, files, lua_tostring(lua, -1));
+    lua_setfield(lua, -3, "path");
+    lua_pop(lua, 2);
+    lua_pushstring(lua, folder);
+    lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for the library and the headers */
+}
+
+static int traceback(lua_State *lua)
+{
+    luaL_traceback(lua, lua, lua_tostring(lua, 1), 1);
+    return 1;
+}
+
+int main(int count, char **arguments)
+{
+    char folder[PATH_MAX], files[2 * PATH_MAX];
+    lua_State *lua = luaL_newstate();
+    if (!lua || own_folder(folder, sizeof(folder)) < 0 || find_lua(folder, files, sizeof(files)) < 0) {
+        fprintf(stderr, "tidemill: its Lua files are neither beside the program nor under its prefix\n");
+        return EXIT_INTERNAL;
+    }
+    luaL_openlibs(lua);
+    set_paths(lua, folder, files);
+    lua_pushcfunction(lua, traceback);
+    lua_getglobal(lua, "require");
+    lua_pushliteral(lua, "tidemill.cli");
+    if (lua_pcall(lua, 1, 1, 1) == 0) {
+        lua_getfield(lua, -1, "main");
+        lua_createtable(lua, count, 0);
+        for (int i = 0; i < count; i++) {
+            lua_pushstring(lua, arguments[i]);
+            lua_rawseti(lua, -2, i);
+        }
+        if (lua_pcall(lua, 1, 1, 1) == 0)
+            return (int)lua_tointeger(lua, -1);
+    }
+    fprintf(stderr, "tidemill: bug: %s\n", lua_tostring(lua, -1));
+    return EXIT_INTERNAL;
+}

@@ -1,0 +1,125 @@
+-- SPDX-License-Identifier: MIT
+-- run/engine.lua: an engine as a Lua object: new, start, run, close, free. Used by the program and by specs.
+local ffi = require 'ffi'
+local library = require 'tidemill.run.ffi'
+local C = library.C
+
+local engine = {}
+engine.__index = engine
+
+local kinds = {
+  [C.TIDE_EVENT_NOTHING] = 'nothing', [C.TIDE_EVENT_SECOND] = 'second', [C.TIDE_EVENT_ASSIGNED] = 'assigned',
+  [C.TIDE_EVENT_REVOKED] = 'revoked', [C.TIDE_EVENT_LOST] = 'lost', [C.TIDE_EVENT_WORKER_LOST] = 'worker_lost',
+  [C.TIDE_EVENT_SIGNAL] = 'signal', [C.TIDE_EVENT_DONE] = 'done', [C.TIDE_EVENT_FAILED] = 'failed',
+}
+
+local function failure(status)
+  return nil, library.error(), tonumber(status)
+end
+
+--- Builds the chain, forks the zygote (the child never returns) and waits until it has the user's code.
+--- plan: c (struct tide_plan), functions, folder, file, topics. nil, text, status when it cannot be.
+function engine.new(plan)
+  local status = ffi.new 'int[1]'
+  local handle = C.tide_engine_new(plan.c, status)
+  if handle == nil then return failure(status[0]) end
+  if next(plan.functions) then
+    local zygote = ffi.new 'struct tide_zygote *[1]'
+    io.stdout:flush()
+    local pid = C.tide_engine_fork(handle, zygote)
+    if pid == 0 then require('tidemill.run.worker').main(zygote[0], handle, plan) end
+    local answer = pid < 0 and pid or C.tide_engine_ready(handle)
+    if answer < 0 then
+      local _, text = failure(answer)
+      C.tide_engine_free(handle)
+      return nil, text, answer
+    end
+  end
+  return setmetatable({ handle = ffi.gc(handle, C.tide_engine_free), plan = plan, event = ffi.new 'struct tide_event' },
+    engine)
+end
+
+-- An array of {name =, value =} -> struct tide_property[]; `keep` anchors the strings.
+local function properties(list, keep)
+  local array = ffi.new('struct tide_property[?]', #list + 1)
+  for i, property in ipairs(list) do
+    array[i - 1].name, array[i - 1].value = property.name, property.value
+    keep[#keep + 1] = property
+  end
+  return array, #list
+end
+
+--- Connects and begins to read. connection: source and sink, arrays of librdkafka properties with secrets in.
+function engine:start(connection)
+  local keep, c = {}, ffi.new 'struct tide_connection'
+  local source, sink
+  source, c.source_count = properties(connection and connection.source or {}, keep)
+  sink, c.sink_count = properties(connection and connection.sink or {}, keep)
+  c.source, c.sink = source, sink
+  local status = C.tide_engine_start(self.handle, c)
+  if status < 0 then return failure(status) end
+  return true
+end
+
+--- Turns the loop until something happened or `timeout` seconds passed.
+function engine:run(timeout)
+  local event = self.event
+  local status = C.tide_engine_run(self.handle, (timeout or 1) * 1e6, event)
+  if status < 0 then return { kind = 'failed', status = status, number = 0, text = library.error() } end
+  return { kind = kinds[tonumber(event.kind)], status = event.status, number = event.number,
+    text = ffi.string(event.text) }
+end
+
+--- Runs until done or failed; `each` (optional) is called with every event before that.
+function engine:finish(each, timeout)
+  local deadline = timeout and os.time() + timeout
+  while true do
+    local event = self:run(0.5)
+    if event.kind == 'done' or event.kind == 'failed' then return event end
+    if each then each(event) end
+    if deadline and os.time() > deadline then return { kind = 'timeout' } end
+  end
+end
+
+function engine:close()
+  C.tide_engine_close(self.handle)
+end
+
+--- The fields of struct tide_totals as Lua numbers.
+function engine:totals()
+  local c, totals = ffi.new 'struct tide_totals', {}
+  C.tide_engine_totals(self.handle, c)
+  for _, name in ipairs { 'read', 'produced', 'produced_from', 'filtered', 'dead_lettered', 'dropped', 'in_flight',
+    'seconds', 'lag', 'lag_ms' } do
+    totals[name] = tonumber(c[name])
+  end
+  return totals
+end
+
+--- One metric: metric is a TIDE_M_* constant, row 0 the engine, row n the n-th step.
+function engine:counter(row, metric)
+  local counter = C.tide_counters_get(C.tide_engine_counters(self.handle), row, metric)
+  return { count = tonumber(counter.count), sum = counter.sum, min = counter.min, max = counter.max,
+    last = counter.last, p50 = C.tide_counter_quantile(counter, 0.5), p99 = C.tide_counter_quantile(counter, 0.99) }
+end
+
+function engine:rows()
+  return C.tide_counters_rows(C.tide_engine_counters(self.handle))
+end
+
+function engine:zygote_pid()
+  return C.tide_engine_zygote_pid(self.handle)
+end
+
+--- Process id of worker `index` (from 0) of a pool (from 0); nil while there is none.
+function engine:worker_pid(pool, index)
+  local pid = C.tide_engine_worker_pid(self.handle, pool, index)
+  return pid > 0 and pid or nil
+end
+
+function engine:free()
+  if self.handle then C.tide_engine_free(ffi.gc(self.handle, nil)) end
+  self.handle = nil
+end
+
+return engine

@@ -1,0 +1,318 @@
+-- SPDX-License-Identifier: MIT
+-- run/message.lua: the message a transform sees, and what it makes of it. One message is open at a time; its
+-- state lives in upvalues of this file, so that LuaJIT keeps it in registers across the user's function. The
+-- object itself is a cdata that holds only a serial number: a kept one is known by its old number.
+local ffi = require 'ffi'
+local bit = require 'bit'
+local null = require('cjson').null
+local C = require('tidemill.run.ffi').C
+
+local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
+local band, bnot = bit.band, bit.bnot
+
+ffi.cdef 'struct tide_lua_message { double serial; };'
+
+local record_type = ffi.typeof 'const struct tide_record *'
+local result_type = ffi.typeof 'struct tide_result *'
+local bytes_type = ffi.typeof 'const char *'
+local RECORD, RESULT = ffi.sizeof 'struct tide_record', ffi.sizeof 'struct tide_result'
+local MESSAGE, REJECT = C.TIDE_RESULT_MESSAGE, C.TIDE_RESULT_REJECT
+local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
+  C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
+local TOPIC_NONE = C.TIDE_TOPIC_NONE
+
+local topics -- struct tide_topics *
+local targets = {} -- topic name -> number, for the topics that the pipeline names
+
+local serial = 0
+local record = cast(record_type, nil)
+-- What the transform wrote: a string, or nil for null; `*_set` tells whether it wrote at all.
+local value, value_set, key, key_set
+local headers, timestamp, topic, partition -- nil = not read (headers) or not written
+local none = {} -- stands for a string that has not been read yet
+local read_value, read_key = none, none
+
+local message = {}
+
+local function shown(thing)
+  if thing == null then return 'tide.null' end
+  return 'a ' .. type(thing)
+end
+
+local function record_bytes()
+  return cast(bytes_type, record) + RECORD
+end
+
+local function get_value()
+  if value_set then return value end
+  if read_value == none then
+    local length = record.value_length
+    read_value = length >= 0 and to_string(record_bytes(), length) or nil
+  end
+  return read_value
+end
+
+local function key_bytes()
+  local length = record.value_length
+  return record_bytes() + (length > 0 and length or 0)
+end
+
+local function get_key()
+  if key_set then return key end
+  if read_key == none then
+    local length = record.key_length
+    read_key = length >= 0 and to_string(key_bytes(), length) or nil
+  end
+  return read_key
+end
+
+local function get_headers()
+  if headers then return headers end
+  headers = {}
+  local length = record.key_length
+  local bytes = key_bytes() + (length > 0 and length or 0)
+  local at, header = ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
+  while C.tide_header_next(bytes, record.headers_length, at, header) == 1 do
+    headers[#headers + 1] = { to_string(header.name, header.name_length),
+      header.value ~= nil and to_string(header.value, header.value_length) or nil }
+  end
+  return headers
+end
+
+local function get_topic()
+  if topic then return topic end
+  local number = record.target_topic ~= TOPIC_NONE and record.target_topic or record.topic
+  local name = C.tide_topics_shared_name(topics, number)
+  return name ~= nil and to_string(name) or nil
+end
+
+local function bytes_or_null(name, new)
+  if new == nil or new == null then return nil end
+  if type(new) ~= 'string' then
+    error(('message.%s takes a string or nil, got %s'):format(name, shown(new)), 4)
+  end
+  return new
+end
+
+local function check_headers(new)
+  if type(new) ~= 'table' then
+    error(('message.headers takes an array of {name, value}, got %s'):format(shown(new)), 4)
+  end
+  for i = 1, #new do
+    local header = new[i]
+    if type(header) ~= 'table' or type(header[1]) ~= 'string' then
+      error(('message.headers[%d] is not {name, value} with a string as name'):format(i), 4)
+    end
+    local content = header[2]
+    if content ~= nil and content ~= null and type(content) ~= 'string' then
+      error(('header "%s" takes a string or nil as value, got %s'):format(header[1], shown(content)), 4)
+    end
+  end
+  return new
+end
+
+local function check_integer(name, new, least)
+  if type(new) ~= 'number' or new % 1 ~= 0 or new < least then
+    error(('message.%s takes an integer from %d on, got %s'):format(name, least,
+      type(new) == 'number' and tostring(new) or shown(new)), 4)
+  end
+  return new
+end
+
+local function check_topic(new)
+  if not targets[new] then
+    local known = {}
+    for name in pairs(targets) do known[#known + 1] = '"' .. name .. '"' end
+    table.sort(known)
+    error(('topic %s is none that produce names (%s)'):format(
+      type(new) == 'string' and '"' .. new .. '"' or shown(new), table.concat(known, ', ')), 4)
+  end
+  return new
+end
+
+-- For assignment and for result tables; level 4 in the checks is the line of the user's script.
+local function set(name, new)
+  if name == 'value' then
+    value, value_set = bytes_or_null(name, new), true
+  elseif name == 'key' then
+    key, key_set = bytes_or_null(name, new), true
+  elseif name == 'headers' then
+    headers = check_headers(new == nil and {} or new)
+  elseif name == 'timestamp' then
+    timestamp = check_integer(name, new, -1)
+  elseif name == 'topic' then
+    topic = check_topic(new)
+  elseif name == 'partition' then
+    partition = check_integer(name, new, 0)
+  else
+    error(('a result has no field "%s"; it has value, key, headers, timestamp, topic, partition')
+      :format(tostring(name)), 3)
+  end
+end
+
+local function gone()
+  error('this message is gone: it lives until the function returns; keep message.value instead', 3)
+end
+
+local methods = {
+  __index = function(self, name)
+    if self.serial ~= serial then gone() end
+    if name == 'value' then return get_value() end
+    if name == 'key' then return get_key() end
+    if name == 'offset' then return tonumber(record.offset) end
+    if name == 'partition' then return record.partition end
+    if name == 'timestamp' then return timestamp or tonumber(record.timestamp) end
+    if name == 'topic' then return get_topic() end
+    if name == 'headers' then return get_headers() end
+    error(('message has no field "%s"; it has value, key, headers, topic, partition, offset, timestamp')
+      :format(tostring(name)), 2)
+  end,
+  __newindex = function(self, name, new)
+    if self.serial ~= serial then gone() end
+    if name == 'value' and type(new) == 'string' then
+      value, value_set = new, true
+      return
+    end
+    if name == 'topic' or name == 'partition' or name == 'offset' then
+      error(('message.%s is where the message came from; to send it elsewhere return { %s = ... }')
+        :format(name, name), 2)
+    end
+    set(name, new)
+  end,
+}
+local new_message = ffi.metatype('struct tide_lua_message', methods)
+
+local reject_mark = {}
+
+--- For scripts: `return tide.reject("reason")` rejects the message.
+function message.reject(reason)
+  return setmetatable({ reason = tostring(reason) }, reject_mark)
+end
+
+--- For scripts: the value of the last header of that name (as Kafka's lastHeader); nil when there is none.
+function message.header(of, name)
+  local all = of.headers
+  for i = #all, 1, -1 do
+    if all[i][1] == name then
+      local content = all[i][2]
+      return content ~= null and content or nil
+    end
+  end
+end
+
+--- Topic numbers: `handle` is the engine's table, `names` those that a result may choose.
+function message.use_topics(handle, names)
+  topics = handle
+  for _, name in ipairs(names) do targets[name] = C.tide_topics_number(handle, name) end
+end
+
+--- Opens the message of `at` (const struct tide_record *); the one before is gone.
+function message.open(at)
+  record = at
+  serial = serial + 1
+  value, value_set, key, key_set = nil, false, nil, false
+  read_value, read_key = none, none
+  headers, timestamp, topic, partition = nil, nil, nil, nil
+  return new_message(serial)
+end
+
+--- Takes over what a function returned (other than the message itself and nil). True = a message is there to
+--- hand on; false, reason, error = rejected.
+function message.apply(result)
+  if type(result) == 'string' then
+    value, value_set = result, true
+    return true
+  end
+  if type(result) ~= 'table' then
+    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table or tide.reject(reason)')
+      :format(shown(result))
+  end
+  if getmetatable(result) == reject_mark then return false, 'rejected', result.reason end
+  local ok, problem = pcall(function()
+    for name, new in pairs(result) do set(name, new) end
+  end)
+  if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^:]*message%.lua:%d+: ', '')) end
+  return true
+end
+
+local function headers_size()
+  local size = 0
+  for i = 1, #headers do
+    local content = headers[i][2]
+    size = size + 8 + #headers[i][1] + ((content ~= nil and content ~= null) and #content or 0)
+  end
+  return size
+end
+
+local lengths = ffi.typeof 'int32_t *'
+
+local function put_headers(to)
+  for i = 1, #headers do
+    local name, content = headers[i][1], headers[i][2]
+    local given = content ~= nil and content ~= null
+    local sizes = ffi.new('int32_t[2]', #name, given and #content or -1)
+    copy(cast('char *', to), cast(lengths, sizes), 8)
+    copy(to + 8, name, #name)
+    if given then copy(to + 8 + #name, content, #content) end
+    to = to + 8 + #name + (given and #content or 0)
+  end
+end
+
+--- Writes the open message as a result for record `index` behind `base + at`. Returns the bytes in use then,
+--- or nil and the bytes wanted when they would be more than `room`.
+function message.emit(base, at, index, room)
+  local inherit, size = 0, RESULT
+  if value_set then size = size + (value and #value or 0) else inherit = INHERIT_VALUE end
+  if key_set then size = size + (key and #key or 0) else inherit = inherit + INHERIT_KEY end
+  local headers_length = 0
+  if headers then
+    check_headers(headers)
+    headers_length = headers_size()
+    size = size + headers_length
+  else
+    inherit = inherit + INHERIT_HEADERS
+  end
+  size = band(size + 7, bnot(7))
+  if at + size > room then return nil, size end
+  local result = cast(result_type, base + at)
+  result.size, result.index, result.kind, result.inherit = size, index, MESSAGE, inherit
+  result.header_count, result.headers_length = headers and #headers or 0, headers_length
+  result.timestamp = timestamp or record.timestamp
+  result.value_length = value and #value or -1
+  result.key_length = key and #key or -1
+  result.topic = topic and targets[topic] or record.target_topic
+  result.partition = partition or record.target_partition
+  local to = base + at + RESULT
+  if value then
+    copy(to, value, #value)
+    to = to + #value
+  end
+  if key then
+    copy(to, key, #key)
+    to = to + #key
+  end
+  if headers then put_headers(to) end
+  return at + size
+end
+
+--- Writes a rejection of record `index`; texts are cut so that it fits any block.
+function message.emit_reject(base, at, index, room, reason, text, traceback)
+  local told = reason .. '\0' .. text:sub(1, 2000) .. '\0' .. (traceback or ''):sub(1, 4000) .. '\0'
+  local size = band(RESULT + #told + 7, bnot(7))
+  if at + size > room then return nil, size end
+  local result = cast(result_type, base + at)
+  ffi.fill(result, RESULT)
+  result.size, result.index, result.kind = size, index, REJECT
+  result.value_length, result.key_length = #told, -1
+  result.topic, result.partition, result.timestamp = TOPIC_NONE, C.TIDE_PARTITION_ANY, -1
+  copy(base + at + RESULT, told, #told)
+  return at + size
+end
+
+--- The record that is open, to go on from after an error.
+function message.record()
+  return record
+end
+
+message.null = null
+return message
