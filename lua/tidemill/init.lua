@@ -25,9 +25,9 @@ end
 local function step_word(spec)
   return function(arguments)
     local where = node.where(2)
-    if arguments ~= nil and type(arguments) ~= "table" then
+    if arguments ~= nil and (type(arguments) ~= "table" or node.is(arguments)) then
       fault(where, 'word "%s": takes a table of options, as %s; this is a %s', spec.word, spec.example,
-        type(arguments))
+        node.is(arguments) and tostring(arguments) or type(arguments))
       arguments = session.absent
     end
     return node.new(spec, arguments or {}, where)
@@ -46,7 +46,7 @@ function tide.pipeline(name)
   local where = node.where(2)
   if not is_name(where, "pipeline", name) then name = session.absent end
   return function(arguments)
-    if type(arguments) ~= "table" then
+    if type(arguments) ~= "table" or node.is(arguments) then
       fault(where, 'word "pipeline": takes a name and a table, as %s', list.pipeline.example)
       arguments = {}
     end

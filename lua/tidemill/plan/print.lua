@@ -7,8 +7,8 @@ local print = {}
 local function function_names(functions)
   local names = {}
   for i, item in ipairs(functions) do
-    local info = type(item) == "function" and debug.getinfo(item, "S")
-    names[i] = info and ("function in line " .. info.linedefined) or item.path
+    local line = type(item) == "function" and debug.getinfo(item, "S").linedefined
+    names[i] = not line and item.path or line > 0 and "function in line " .. line or "built-in function"
   end
   return table.concat(names, ", then ")
 end

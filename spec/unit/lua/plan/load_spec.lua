@@ -1,0 +1,193 @@
+-- SPDX-License-Identifier: MIT
+local load = require "tidemill.plan.load"
+local pipeline_file = require "spec.support.pipeline_file"
+
+local GOOD = pipeline_file.around()
+
+describe("a pipeline file", function()
+  after_each(pipeline_file.remove_all)
+
+  it("is loaded with its steps in order and defaults filled in", function()
+    local pipeline = pipeline_file.load(GOOD)
+    assert.equal("x", pipeline.name)
+    local words = {}
+    for i, step in ipairs(pipeline.steps) do words[i] = step.word end
+    assert.same({ "kafka_source", "run_task_with_multiprocessing", "produce", "commit_offsets" }, words)
+    assert.equal(1000, pipeline.steps[2].values.max_batch_size)
+    assert.equal(25e6, pipeline.settings.values.join_timeout)
+  end)
+
+  it("that is not there is exit 66, and so is a folder", function()
+    local pipeline, texts, status = load.file("/no/such.lua")
+    assert.is_nil(pipeline)
+    assert.same({ "/no/such.lua: No such file or directory" }, texts)
+    assert.equal(66, status)
+    assert.equal(66, select(3, load.file("/tmp")))
+  end)
+
+  it("with broken Lua is exit 78 with the line, however long its path", function()
+    local _, texts, status = pipeline_file.load("return {\n  =\n}")
+    assert.same({ "p:3: unexpected symbol near '='" }, texts)
+    assert.equal(78, status)
+    local folder = pipeline_file.folder() .. "/" .. ("long"):rep(30)
+    os.execute("mkdir " .. folder)
+    local file = assert(io.open(folder .. "/p.lua", "w"))
+    file:write("local x = nil\nx.y = 1\n")
+    file:close()
+    _, texts = load.file(folder .. "/p.lua")
+    assert.same({ folder .. "/p.lua:2: attempt to index local 'x' (a nil value)" }, texts)
+  end)
+
+  it("must return a pipeline", function()
+    for result, told in pairs { ["nil"] = "nil", ["{}"] = "table", ["tide.noop {}"] = "tide.noop" } do
+      local _, texts = pipeline_file.load("return " .. result)
+      assert.same({ 'FOLDER/p.lua: must return tide.pipeline "name" { ... }; it returned ' .. told }, texts)
+    end
+  end)
+
+  it("may begin with a #! line", function()
+    local path = pipeline_file.write("#!/usr/bin/env tidemill\nlocal tide = require 'tidemill'\n" .. GOOD)
+    assert.is_table((load.file(path)))
+  end)
+
+  it("finds modules and transforms from its own folder", function()
+    local pipeline = pipeline_file.load('local f = require("mine_" .. "spec")\nreturn tide.pipeline(f) { tide.file_source '
+      .. '{ path = "-" }, tide.run_task_with_multiprocessing { "t.lua" } }', nil,
+      { ["mine_spec.lua"] = 'return "mine"', ["t.lua"] = "return print" })
+    package.loaded.mine_spec = nil
+    assert.equal("mine", pipeline.name)
+    assert.equal(pipeline.folder .. "/t.lua", pipeline.steps[2].values.functions[1].path)
+  end)
+
+  it("has all its faults told at once, by line, with the nearest name", function()
+    local _, texts, status = pipeline_file.load [[
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", gruop = "g" },
+  tide.run_task_with_multiprocessing { "none.lua", max_bach_size = 10, processes = 0, max_batch_time = "1 sek" },
+  tide.prodce {},
+  tide.produce { topic = "o", partition = 3 },
+  delivery = "exactly_once",
+}]]
+    assert.equal(78, status)
+    assert.same({
+      'p:2: option "delivery" = "exactly_once": refused: needs transactions, which this version does not have; '
+        .. "use at_least_once",
+      'p:3: option "gruop": unknown; did you mean "group"?',
+      'p:3: option "group": missing',
+      'p:4: option "max_bach_size": unknown; did you mean "max_batch_size"?',
+      'p:4: option "processes" = 0: must be more than 0',
+      'p:4: option "max_batch_time" = "1 sek": not a time; write seconds, or a number with us, ms, s, min or h, '
+        .. 'as "500ms"',
+      "p:4: transform cannot be read: FOLDER/none.lua: No such file or directory",
+      'p:5: word "prodce": unknown; did you mean "produce"?',
+      'p:6: option "partition" = 3: must be "key" or "same", not a number',
+    }, texts)
+  end)
+
+  it("names words that are refused, with the reason, and words that are not there", function()
+    local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
+      .. "tide.run_task_in_threads {},\ntide.run_task {},\ntide.colour {} }")
+    assert.same({
+      'p:3: word "run_task_in_threads": refused: threads would share one Lua state; use '
+        .. "run_task_with_multiprocessing, which has processes",
+      'p:4: word "run_task": unknown; did you mean "run_task_with_multiprocessing"?',
+      'p:5: word "colour": unknown',
+    }, texts)
+  end)
+
+  it("keeps the faults found before a Lua error", function()
+    local _, texts = pipeline_file.load("tide.colour {}\nlocal x = nil\nreturn x.y")
+    assert.same({ 'p:2: word "colour": unknown', "p:4: attempt to index local 'x' (a nil value)" }, texts)
+  end)
+end)
+
+describe("the order of steps", function()
+  after_each(pipeline_file.remove_all)
+
+  local SOURCE, SINK = 'tide.file_source { path = "-" }', 'tide.file_sink { path = "-" }'
+
+  local function faults(...)
+    local _, texts = pipeline_file.load('return tide.pipeline "x" {\n' .. table.concat({ ... }, ",\n") .. "}")
+    return texts
+  end
+
+  it("is a source, tasks, a sink, commit_offsets", function()
+    assert.is_nil(faults(SOURCE, "tide.noop {}", SINK, "tide.commit_offsets {}"))
+    assert.is_nil(faults(SOURCE, "tide.noop()", "tide.noop()"))
+  end)
+
+  it("names what stands at a wrong place", function()
+    assert.same({ "p:3: the first step must be a source: kafka_source or file_source" }, faults("tide.noop {}", SINK))
+    assert.same({ 'p:4: word "file_source": a second source, after file_source in line 3; a pipeline has one' },
+      faults(SOURCE, SOURCE))
+    assert.same({ 'p:5: word "noop": stands after file_sink; only commit_offsets may follow it' },
+      faults(SOURCE, SINK, "tide.noop {}"))
+    assert.same({ 'p:5: word "file_sink": a second sink, after file_sink in line 4; a pipeline has one' },
+      faults(SOURCE, SINK, SINK))
+    assert.same({ 'p:5: word "file_sink": stands after commit_offsets, which comes last' },
+      faults(SOURCE, "tide.commit_offsets {}", SINK))
+    assert.same({ 'p:5: word "commit_offsets": a second commit_offsets, after commit_offsets in line 4; a pipeline has one' },
+      faults(SOURCE, "tide.commit_offsets {}", "tide.commit_offsets {}"))
+    assert.same({ "p:2: the first step must be a source: kafka_source or file_source" }, faults())
+  end)
+
+  it("names what is no step", function()
+    assert.same({ 'p:4: word "dlq": is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE, 'tide.dlq { path = "d" }'))
+    assert.same({ 'p:4: word "pool": is no step; write pool = tide.pool { ... } in run_task_with_multiprocessing' },
+      faults(SOURCE, "tide.pool {}"))
+    assert.same({ "p:2: step 2 = 5: must be a step, as tide.produce { ... }" }, faults(SOURCE, "5"))
+    assert.same({ "p:2: step 2 = nil: must be a step, as tide.produce { ... }" }, faults(SOURCE, "nil", SINK))
+  end)
+end)
+
+describe("a parameter", function()
+  after_each(pipeline_file.remove_all)
+
+  local TEXT = 'return tide.pipeline "x" { tide.file_source { path = tide.param("path", "a") },\n'
+    .. 'tide.run_task_with_multiprocessing { print, processes = tide.param("processes", 2), '
+    .. 'eager = tide.param("eager", true) } }'
+
+  it("is the value of --set, else the default, and of the default's type", function()
+    local pipeline = pipeline_file.load(TEXT, { processes = "3", eager = "false" })
+    assert.equal("a", pipeline.steps[1].values.path)
+    assert.equal(3, pipeline.steps[2].values.processes)
+    assert.is_false(pipeline.steps[2].values.eager)
+  end)
+
+  it("of the wrong type is a fault", function()
+    local _, texts = pipeline_file.load(TEXT, { processes = "many", eager = "perhaps" })
+    assert.same({ 'p:3: parameter "processes" = "many": not a number, as its default is',
+      'p:3: parameter "eager" = "perhaps": not a boolean, as its default is' }, texts)
+  end)
+
+  it("that nothing asks for is exit 64 and names those that are", function()
+    local _, texts, status = pipeline_file.load(TEXT, { proceses = "3" })
+    assert.equal(64, status)
+    assert.same({ "--set proceses: the pipeline has no such parameter, it asks for path, processes, eager; did you mean "
+      .. '"processes"?' }, texts)
+  end)
+
+  it("without default must be set, and causes no further fault", function()
+    local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.param "path" .. "x" } }')
+    assert.same({ 'p:2: parameter "path": not set and without default; add --set path=VALUE' }, texts)
+  end)
+end)
+
+describe("a value from the environment", function()
+  after_each(pipeline_file.remove_all)
+
+  it("may stand in any option, a secret file only where it is not shown", function()
+    local pipeline = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env("TIDE_NONE", "d") } }')
+    assert.equal("d", pipeline.steps[1].values.path)
+    local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env "TIDE_NONE", '
+      .. 'topic = tide.secret_file "/etc/hostname" } }')
+    assert.same({ 'p:2: option "path" = [redacted]: environment variable "TIDE_NONE" is not set',
+      'p:2: option "topic" = [redacted]: a secret cannot stand here, only in brokers and rdkafka: it would be shown' },
+      texts)
+  end)
+
+  it("is not asked for before the engine connects where it may be a secret", function()
+    assert.is_table(pipeline_file.load(pipeline_file.around("kafka_source",
+      'brokers = tide.env "TIDE_NONE", topic = "t", group = "g", rdkafka = { ["sasl.password"] = tide.secret_file "/none" }')))
+  end)
+end)

@@ -1,0 +1,52 @@
+-- SPDX-License-Identifier: MIT
+local pipeline_file = require "spec.support.pipeline_file"
+local print = require "tidemill.plan.print"
+
+local TEXT = [[
+local pool = tide.pool { processes = 3 }
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "a:1", topic = "t", group = "g",
+    rdkafka = { ["sasl.password"] = "written here", ["ssl.key.pem"] = tide.env "KEY", ["sasl.username"] = "me" } },
+  tide.run_task_with_multiprocessing { function() end, pool = pool, input_block_size = "128MiB" },
+  tide.produce { topic = "o" },
+  tide.commit_offsets { policy = { min_time = "2s" } },
+  dlq = tide.dlq { path = "d" },
+}]]
+
+describe("a printed plan", function()
+  after_each(pipeline_file.remove_all)
+
+  it("shows effective options and which of them are defaults", function()
+    local text = print.text(pipeline_file.load(TEXT))
+    for _, line in ipairs {
+      "  1. kafka_source  line 4",
+      "    topic                  t",
+      "    auto_offset_reset      error  (default)",
+      "    functions              function in line 6",
+      "    pool                   pool in line 2",
+      "    input_block_size       128MiB",
+      "    max_input_block_size   128MiB  (default)",
+      "    policy                 { min_time = 2s }",
+      "  pool  line 2",
+      "    processes              3",
+      "    max_invalid_ratio      no limit  (default)",
+    } do
+      assert.is_truthy(("\n" .. text):find("\n" .. line .. "\n", 1, true), line .. "\nis not in\n" .. text)
+    end
+  end)
+
+  it("never shows a secret, not even one written into the file", function()
+    local text = print.text(pipeline_file.load(TEXT))
+    assert.is_truthy(text:find("sasl.password=[redacted], sasl.username=me, ssl.key.pem=[redacted]", 1, true))
+    assert.is_nil(text:find("written here", 1, true))
+  end)
+
+  it("is a graph that names each step", function()
+    local dot = print.dot(pipeline_file.load(TEXT))
+    assert.is_truthy(dot:find('^digraph "x" {\n'))
+    assert.is_truthy(dot:find('s1 [label="kafka_source\\nt"];', 1, true))
+    assert.is_truthy(dot:find("s3 -> s4;", 1, true))
+    assert.is_truthy(dot:find("s2 -> dlq [style=dashed];", 1, true))
+    assert.is_truthy(dot:find("}\n$"))
+  end)
+end)
