@@ -216,6 +216,10 @@ function message.open(at)
   return new_message(serial)
 end
 
+local function set_all(fields)
+  for name, new in pairs(fields) do set(name, new) end
+end
+
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
 --- hand on; false, reason, error = rejected.
 function message.apply(result)
@@ -228,9 +232,7 @@ function message.apply(result)
       :format(shown(result))
   end
   if getmetatable(result) == reject_mark then return false, 'rejected', result.reason end
-  local ok, problem = pcall(function()
-    for name, new in pairs(result) do set(name, new) end
-  end)
+  local ok, problem = pcall(set_all, result)
   if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^:]*message%.lua:%d+: ', '')) end
   return true
 end
