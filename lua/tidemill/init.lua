@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- tidemill: the words of a pipeline file (steps/), and what a transform needs (run/message.lua).
+-- tidemill: the words of a pipeline file (steps/), and what a transform uses (run/message.lua).
 -- A word only notes what it was called with and where; plan/load.lua checks all of it at once.
 local list = require("tidemill.steps.list")
 local nearest = require("tidemill.plan.nearest")
@@ -80,10 +80,11 @@ for _, spec in ipairs(list) do
   tide[spec.word] = tide[spec.word] or step_word(spec)
 end
 
--- What run/message.lua gives to transforms (reject, null, header ...), fetched when first asked for.
-local function from_message(name)
-  local found, message = pcall(require, "tidemill.run.message")
-  return found and type(message.words) == "table" and message.words[name] or nil
+-- What transforms use (run/message.lua), fetched when first asked for.
+local FOR_TRANSFORMS = { reject = true, header = true, null = true }
+
+local function for_transforms(name)
+  return FOR_TRANSFORMS[name] and require("tidemill.run.message")[name] or nil
 end
 
 local function unknown(name, where)
@@ -98,7 +99,7 @@ end
 -- An unknown word is a fault like any other, so that all are reported together: the load goes on.
 setmetatable(tide, {
   __index = function(_, name)
-    local value = from_message(name)
+    local value = for_transforms(name)
     if value ~= nil then
       rawset(tide, name, value)
       return value

@@ -29,7 +29,7 @@ function mock.new(plan, options)
   local handle = tide.C.tide_mock_new(1)
   if handle == nil then return failure() end
   local self = setmetatable({ handle = handle, made = {}, feeding = options.feed ~= nil }, Mock)
-  local topics, target = plan:topics(), plan.draft.sink
+  local topics, target = plan:kafka_topics(), plan.draft.sink
   local done, reason = make_topics(self, topics)
   if done and options.feed then
     done = tide.C.tide_mock_feed(handle, topics.source[1], PARTITIONS, options.feed) >= 0

@@ -39,7 +39,7 @@ end
 function preflight.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return reason, exit_code.CONFIG end
-  local topics = plan:topics()
+  local topics = plan:kafka_topics()
   for _, side in ipairs { "source", "sink" } do
     if #sides[side] > 0 then
       local text, status = reach(sides[side], topics[side], plan.draft.broker_timeout_us)

@@ -79,7 +79,7 @@ local function misfit(parsed, checked)
   local kafka = source.medium == "TIDE_MEDIUM_KAFKA"
   if parsed.mock_kafka and not kafka then return "--mock-kafka: the pipeline does not read from Kafka" end
   if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
-  if parsed.mock_kafka and #checked:topics().source == 0 then
+  if parsed.mock_kafka and #checked:kafka_topics().source == 0 then
     return ("--mock-kafka: the pipeline reads topics by the pattern %s; name one to make"):format(source.topics[1])
   end
 end

@@ -23,7 +23,7 @@ function draft.new(pipeline)
   local result = {
     name = pipeline.name,
     steps = {}, -- struct tide_step_plan
-    functions = {}, -- of each step: functions and { kind = "file", path = }
+    functions = {}, -- by the number of a task step: functions and { kind = "file", path = }
     pools = {},
     source_properties = {},
     sink_properties = {},

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- plan/plan.lua: a pipeline file as the engine takes it.
 --
--- A plan: c (struct tide_plan, valid as long as the plan), functions (of step i, from 1: a list of
--- functions and { kind = "file", path = }), name, file, folder, pipeline (checked, plan/load.lua), draft.
+-- A plan: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1: a
+-- list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder,
+-- pipeline (checked, plan/load.lua), draft.
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
 local load = require("tidemill.plan.load")
@@ -30,11 +31,12 @@ end
 function plan.new(pipeline, options)
   options = options or {}
   local result = draft.new(pipeline)
+  local topics = result.sink.topics or {}
   replace(result, options)
   local c, anchor = struct.new(result, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, pipeline = pipeline,
-    draft = result, functions = result.functions, c = c, anchor = anchor,
+    draft = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
   }, Plan)
 end
 
@@ -79,8 +81,8 @@ function Plan:check_properties(check)
   return texts
 end
 
---- Topics that the pipeline needs: those of the source (without patterns) and of the sink, dlq included.
-function Plan:topics()
+--- Topics that must be there: those of the source (without patterns) and of the sink, dlq included.
+function Plan:kafka_topics()
   local source, sink = {}, {}
   if self.draft.source.medium == "TIDE_MEDIUM_KAFKA" then
     for _, topic in ipairs(self.draft.source.topics) do

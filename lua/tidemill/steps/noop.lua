@@ -8,6 +8,5 @@ return {
   options = {},
   plan = function(_, draft)
     table.insert(draft.steps, { kind = "TIDE_STEP_NOOP" })
-    draft.functions[#draft.steps] = {}
   end,
 }

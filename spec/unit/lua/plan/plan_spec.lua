@@ -81,7 +81,7 @@ describe("a plan", function()
     local one = planned()
     assert.equal(print, one.functions[1][1])
     assert.same({ kind = "file", path = one.folder .. "/t.lua" }, one.functions[1][2])
-    assert.same({}, one.functions[2])
+    assert.is_nil(one.functions[2])
     assert.equal(1, #one.functions[3])
   end)
 
@@ -134,7 +134,8 @@ describe("a plan", function()
     assert.is_false(c.commit.enabled)
     assert.is_true(c.handle_signals)
     assert.same({ source = {}, sink = {} }, one:connection())
-    assert.same({ source = {}, sink = {} }, one:topics())
+    assert.same({ source = {}, sink = {} }, one:kafka_topics())
+    assert.same({ "o", "p" }, one.topics)
   end)
 
   it("with --output alone still reads Kafka and commits", function()
@@ -147,7 +148,7 @@ describe("a plan", function()
   it("knows its topics, and the line of a property that librdkafka refuses", function()
     local one = planned { until_end = true }
     assert.is_true(one.c.source.until_end)
-    assert.same({ source = { "t" }, sink = { "o", "p", "d" } }, one:topics())
+    assert.same({ source = { "t" }, sink = { "o", "p", "d" } }, one:kafka_topics())
     local seen = {}
     local texts = one:check_properties(function(name, value)
       seen[name] = value or "none"
