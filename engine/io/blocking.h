@@ -15,7 +15,7 @@
 struct tide_loop;
 struct tide_blocking;
 
-/** First member of every job. `run` uses nothing but the job: its owner may be gone when it ends. */
+/** First member of every job. */
 struct tide_job {
     struct tide_job *next;
     void (*run)(struct tide_job *job);
@@ -30,7 +30,7 @@ bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us);
 /** In a job: another one waits, or the thread is to end. */
 bool tide_blocking_wanted(struct tide_blocking *blocking);
 /** Asks for the end and waits for it at most `time_us`; `done` of what was run is called here. False: a call
- * does not come back, and the thread and its jobs are left to the end of the process. */
+ * does not come back: the thread is left to the end of the process, and so is all that the job uses. */
 bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us);
 
 #endif

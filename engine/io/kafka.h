@@ -19,11 +19,16 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan, s
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count);
 
+/** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than `output` has. */
+void tide_kafka_source_limit(struct tide_source *source, const char *output, uint32_t partitions);
+
 /** `dead_letter_topic` may be NULL; it is written by the same producer. */
 struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan, const char *dead_letter_topic,
                                       struct tide_topics *topics, struct tide_loop *loop,
                                       struct tide_counters *counters);
 void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties, uint32_t count);
+/** Once it is ready: how many partitions the first topic of its plan has. */
+uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink);
 
 /** Blocking, for `check --connect` and for the start: reaches the brokers and looks for the topics.
  * TIDE_EUNREACHED, or TIDE_ECONFIG naming the topic that is not there. */

@@ -15,6 +15,7 @@ struct rd_kafka_queue_s;
 /** A question that is asked once, and its answer. Strings are lent for as long as the job is. */
 struct tide_kafka_reach {
     struct tide_job job; /* run is set by tide_kafka_reach_run; done is the owner's */
+    void *owner;
     struct rd_kafka_s *client;
     struct rd_kafka_queue_s *events; /* of the client; nobody else polls it meanwhile */
     struct tide_blocking *blocking;  /* that runs it; may be NULL: called directly */

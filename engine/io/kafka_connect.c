@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * The source's client from its making to its end. */
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "io/kafka_source.h"
+
+enum { FREE_WAIT_US = 5000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
+
+static rd_kafka_t *make_client(struct tide_kafka_source *source)
+{
+    const struct tide_property defaults[] = {
+        {"client.id", "tidemill"},
+        /* The number that bounds librdkafka's queue is that of bytes: with fewer messages allowed than a
+         * second needs, 2.0.2 stops fetching and looks again only after that second. */
+        {"queued.min.messages", "10000000"},
+        {"queued.max.messages.kbytes", "65536"},
+        /* Without a static name, a process that dies is to be noticed soon. */
+        {source->plan.instance ? NULL : "session.timeout.ms", "10000"},
+        {NULL, NULL},
+    };
+    const struct tide_property fixed[] = {
+        {"group.id", source->plan.group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"isolation.level", "read_committed"},
+        {"auto.offset.reset", "error"},
+        {"enable.partition.eof", source->plan.until_end ? "true" : "false"},
+        {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
+        {NULL, NULL},
+    };
+    char error[512];
+    rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &source->properties, fixed);
+    if (!conf)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT
+                                       | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tide_fail(TIDE_ECONFIG, "kafka_source: %s", error);
+    }
+    return client;
+}
+
+static void make_queues(struct tide_kafka_source *source)
+{
+    const uint64_t one = 1;
+    source->control = rd_kafka_queue_new(source->client);
+    source->data = rd_kafka_queue_new(source->client);
+    rd_kafka_poll_set_consumer(source->client);
+    rd_kafka_queue_t *group = rd_kafka_queue_get_consumer(source->client);
+    rd_kafka_queue_forward(group, source->control);
+    rd_kafka_queue_destroy(group);
+    rd_kafka_queue_io_event_enable(source->control, source->waker, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(source->data, source->waker, &one, sizeof(one));
+}
+
+static int subscribe(struct tide_kafka_source *source)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (uint32_t i = 0; i < source->plan.topic_count; i++)
+        rd_kafka_topic_partition_list_add(list, source->plan.topics[i], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return error ? tide_fail(TIDE_ECONFIG, "kafka_source: cannot subscribe: %s", rd_kafka_err2str(error))
+                 : TIDE_OK;
+}
+
+static int check_limit(const struct tide_kafka_source *source, const struct tide_kafka_reach *reach)
+{
+    for (uint32_t i = 0; i < reach->topic_count; i++)
+        if (source->limit_topic && reach->partitions[i] > source->limit)
+            return tide_fail(TIDE_ECONFIG,
+                             "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
+                             reach->topics[i], reach->partitions[i], source->limit_topic, source->limit);
+    return TIDE_OK;
+}
+
+/* The check is through: nothing was read before. */
+static void started(struct tide_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    struct tide_kafka_source *source = reach->owner;
+    if (source->state == TIDE_KAFKA_STARTING) {
+        int status = reach->status < 0 ? tide_fail(reach->status, "%s", reach->text) : TIDE_OK;
+        if (status == TIDE_OK)
+            status = check_limit(source, reach);
+        if (status == TIDE_OK)
+            status = subscribe(source);
+        source->state = TIDE_KAFKA_RUNNING;
+        if (status < 0)
+            tide_kafka_source_fail(source, status);
+    }
+    free((char *)reach->brokers);
+    free(reach->partitions);
+    free(reach);
+}
+
+int tide_kafka_connect_start(struct tide_kafka_source *source)
+{
+    source->client = make_client(source);
+    if (!source->client) {
+        tide_properties_wipe(&source->properties);
+        return TIDE_ECONFIG;
+    }
+    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
+    reach->job.run = tide_kafka_reach_run;
+    reach->job.done = started;
+    reach->owner = source;
+    reach->brokers = tide_copy(tide_properties_brokers(&source->properties));
+    tide_properties_wipe(&source->properties);
+    make_queues(source);
+    source->outage = tide_kafka_outage_new(source->client, source->blocking);
+    reach->client = source->client;
+    reach->events = source->control;
+    reach->blocking = source->blocking;
+    reach->topics = source->plan.topics;
+    reach->topic_count = source->plan.topic_count;
+    reach->timeout_us = source->plan.timeout_us;
+    reach->partitions = tide_alloc((source->plan.topic_count + 1) * sizeof(*reach->partitions));
+    source->state = TIDE_KAFKA_STARTING;
+    return tide_blocking_submit(source->blocking, &reach->job);
+}
+
+/* ---- the end ---- */
+
+struct destroy {
+    struct tide_job job;
+    struct tide_kafka_source *source;
+    rd_kafka_t *client;
+};
+
+static void run_destroy(struct tide_job *job)
+{
+    rd_kafka_destroy_flags(((struct destroy *)job)->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void destroyed(struct tide_job *job)
+{
+    ((struct destroy *)job)->source->state = TIDE_KAFKA_CLOSED;
+    free(job);
+}
+
+static void begin_destroy(struct tide_kafka_source *source)
+{
+    struct destroy *destroy = tide_alloc(sizeof(*destroy));
+    source->state = TIDE_KAFKA_DESTROYING;
+    if (source->locating)
+        __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+    tide_kafka_fetch_purge(source, true);
+    tide_kafka_rebalance_drop(source);
+    tide_kafka_outage_free(source->outage);
+    source->outage = NULL;
+    /* The waker's number may be another file's by the time a client that hangs would write to it. */
+    rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
+    rd_kafka_queue_destroy(source->control);
+    rd_kafka_queue_destroy(source->data);
+    destroy->job.run = run_destroy;
+    destroy->job.done = destroyed;
+    destroy->source = source;
+    destroy->client = source->client;
+    tide_blocking_submit(source->blocking, &destroy->job);
+}
+
+void tide_kafka_connect_close(struct tide_kafka_source *source)
+{
+    if (source->state == TIDE_KAFKA_NEW) {
+        source->state = TIDE_KAFKA_CLOSED;
+    } else if (source->state == TIDE_KAFKA_STARTING) {
+        begin_destroy(source); /* behind the check, which comes to an end when another job waits */
+    } else if (source->state == TIDE_KAFKA_RUNNING) {
+        source->state = TIDE_KAFKA_CLOSING;
+        tide_kafka_fetch_purge(source, true);
+        if (source->locating)
+            __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+        rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, source->control);
+        if (error) /* a fatal error: there is no group to leave */
+            begin_destroy(source);
+        rd_kafka_error_destroy(error);
+    }
+}
+
+void tide_kafka_connect_closing(struct tide_kafka_source *source)
+{
+    if (!source->leaving && rd_kafka_consumer_closed(source->client))
+        begin_destroy(source);
+}
+
+bool tide_kafka_connect_free(struct tide_kafka_source *source)
+{
+    if (source->state != TIDE_KAFKA_NEW && source->state < TIDE_KAFKA_DESTROYING)
+        begin_destroy(source);
+    if (!tide_blocking_free(source->blocking, FREE_WAIT_US)) {
+        tide_log(TIDE_LOG_WARN, "kafka_source: the client does not end; it is left behind");
+        return false;
+    }
+    tide_properties_wipe(&source->properties);
+    if (source->waker >= 0)
+        tide_loop_unwatch(source->loop, source->waker);
+    return true;
+}

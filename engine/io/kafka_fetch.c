@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT
+ * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_LENT are held here; the
+ * rest waits in librdkafka, which stops fetching when its queue is full. */
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "io/kafka_source.h"
+#include "shm/layout.h"
+
+enum { LARGE_HEADERS = 65536 }; /* not worth keeping for the next message */
+
+/* ---- from a message to the engine's ---- */
+
+static uint32_t find_index(struct tide_kafka_source *source, const rd_kafka_message_t *record)
+{
+    if (record->rkt == source->last_handle && record->partition == source->last_number)
+        return source->last_index;
+    int index = tide_kafka_source_find(source, rd_kafka_topic_name(record->rkt), record->partition);
+    if (index < 0)
+        return UINT32_MAX;
+    source->last_handle = record->rkt;
+    source->last_number = record->partition;
+    source->last_index = (uint32_t)index;
+    return (uint32_t)index;
+}
+
+static void pack_headers(struct tide_kafka_lent *lent, const rd_kafka_message_t *record,
+                         struct tide_message *message)
+{
+    rd_kafka_headers_t *headers;
+    const char *name;
+    const void *value;
+    size_t length;
+    size_t count = 0;
+    if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    lent->headers.length = 0;
+    while (!rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
+        tide_header_pack(&lent->headers, name, (uint32_t)strlen(name), value, (uint32_t)length);
+        count++;
+    }
+    message->headers = lent->headers.data;
+    message->headers_length = (uint32_t)lent->headers.length;
+    message->header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
+}
+
+static void convert(struct tide_kafka_source *source, struct tide_kafka_lent *lent,
+                    const rd_kafka_message_t *record, struct tide_message *message)
+{
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(record, &type);
+    *message = (struct tide_message){
+        .value = record->payload,
+        .key = record->key,
+        .value_length = (uint32_t)record->len,
+        .key_length = (uint32_t)record->key_len,
+        .topic = source->partitions[lent->partition].topic,
+        .timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp,
+        .offset = record->offset,
+        .partition = record->partition,
+        .target_topic = TIDE_TOPIC_NONE,
+        .target_partition = TIDE_PARTITION_ANY,
+        .origin.partition = (uint16_t)lent->partition,
+    };
+    pack_headers(lent, record, message);
+}
+
+/* ---- events of the data queue ---- */
+
+static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int64_t offset, const char *text)
+{
+    tide_kafka_source_fail(source, tide_fail(TIDE_EDATA, "topic \"%s\" partition %d offset %lld: %s",
+                                             tide_kafka_source_topic(source, index),
+                                             source->partitions[index].number, (long long)offset, text));
+}
+
+static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
+    struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
+    bool held = partition
+                && (partition->holding == TIDE_KAFKA_GIVEN || partition->holding == TIDE_KAFKA_OWNED);
+    if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        partition->at_end = true;
+    } else if (held && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        partition->astray = true;
+    } else if (held && error == RD_KAFKA_RESP_ERR__BAD_MSG) {
+        fail_for_data(source, (uint32_t)index, where->offset, rd_kafka_event_error_string(event));
+    } else if (held && partition->last_error != error) {
+        partition->last_error = error;
+        tide_log(TIDE_LOG_WARN, "topic \"%s\" partition %d: %s", where->topic, where->partition,
+                 rd_kafka_event_error_string(event));
+    }
+    if (where)
+        rd_kafka_topic_partition_destroy(where);
+}
+
+/* True when the event is a message for the engine, which is lent now. */
+static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+            on_error(source, event);
+        return false;
+    }
+    const rd_kafka_message_t *record = rd_kafka_event_message_next(event);
+    uint32_t index = record ? find_index(source, record) : UINT32_MAX;
+    if (index == UINT32_MAX)
+        return false;
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    /* What came from before a rebalance, or from behind the end asked for. */
+    if (partition->holding != TIDE_KAFKA_OWNED || record->offset < partition->next)
+        return false;
+    if (partition->target >= 0 && record->offset >= partition->target) {
+        partition->at_end = true;
+        return false;
+    }
+    partition->next = record->offset + 1;
+    partition->last_error = 0;
+    if (partition->next == partition->target)
+        partition->at_end = true;
+    struct tide_kafka_lent *lent = &source->lent[source->lent_end];
+    lent->event = event;
+    lent->partition = index;
+    convert(source, lent, record, &source->messages[source->lent_end]);
+    source->lent_end++;
+    return true;
+}
+
+ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages, size_t max)
+{
+    rd_kafka_event_t *event;
+    if (source->lent_first == source->lent_end)
+        source->lent_first = source->lent_end = 0;
+    if (max > TIDE_KAFKA_LENT)
+        max = TIDE_KAFKA_LENT;
+    while (source->lent_end - source->lent_first < max && source->lent_end < TIDE_KAFKA_LENT
+           && (event = rd_kafka_queue_poll(source->data, 0)))
+        if (!lend(source, event))
+            rd_kafka_event_destroy(event);
+    size_t count = source->lent_end - source->lent_first;
+    if (count > max)
+        count = max;
+    memcpy(messages, &source->messages[source->lent_first], count * sizeof(*messages));
+    return source->failed ? 0 : (ssize_t)count;
+}
+
+static void give_back(struct tide_kafka_lent *lent)
+{
+    rd_kafka_event_destroy(lent->event);
+    lent->event = NULL;
+    if (lent->headers.capacity > LARGE_HEADERS)
+        tide_text_free(&lent->headers);
+}
+
+void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count)
+{
+    tide_require(count <= source->lent_end - source->lent_first);
+    for (; count > 0; count--)
+        give_back(&source->lent[source->lent_first++]);
+}
+
+void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
+{
+    uint32_t kept = source->lent_first;
+    for (uint32_t i = source->lent_first; i < source->lent_end; i++) {
+        if (!all && source->partitions[source->lent[i].partition].holding == TIDE_KAFKA_OWNED) {
+            struct tide_kafka_lent swap = source->lent[kept]; /* with its room for headers */
+            source->lent[kept] = source->lent[i];
+            source->lent[i] = swap;
+            source->messages[kept++] = source->messages[i];
+        } else {
+            give_back(&source->lent[i]);
+        }
+    }
+    source->lent_end = kept;
+}
+
+void tide_kafka_fetch_end(struct tide_kafka_source *source)
+{
+    if (!source->plan.until_end || source->ended || !source->ever_assigned
+        || source->lent_first != source->lent_end || source->assigned_waiting > 0 || source->locating
+        || source->leaving || source->rebalances)
+        return;
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        if (source->partitions[i].holding == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)
+            return;
+    source->ended = true;
+    tide_kafka_source_tell(source, TIDE_SOURCE_END, TIDE_OK, NULL, 0, NULL);
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ * Where to begin with a partition. Never silent: an offset that is missing or out of range follows a rule that
+ * the user gave, or the pipeline stops and names the partition.
+ *   committed, in range      there
+ *   committed, out of range  `auto_offset_reset`
+ *   none                     `start`; without it `auto_offset_reset` */
+#include <librdkafka/rdkafka.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "io/kafka_source.h"
+
+enum { ASK_MS = 10000, FIRST_BACKOFF_US = 100000, LAST_BACKOFF_US = 2000000 };
+
+static bool is_dropped(struct tide_kafka_locate *locate)
+{
+    return __atomic_load_n(&locate->dropped, __ATOMIC_ACQUIRE);
+}
+
+typedef rd_kafka_resp_err_t question(rd_kafka_t *, rd_kafka_topic_partition_list_t *, int);
+
+/* The first error of the answer, of the whole or of a partition. */
+static rd_kafka_resp_err_t ask_once(struct tide_kafka_locate *locate, question *ask,
+                                    rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t error = ask(locate->client, list, ASK_MS);
+    for (int i = 0; i < list->cnt && !error; i++)
+        error = list->elems[i].err;
+    return error;
+}
+
+static bool is_final(rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__DESTROY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Asks until there is an answer; what a broker may get over is waited for. `offset` is what each element
+ * asks for (a timestamp, the beginning, the end). Negative: no answer, `status` and `text` are set. */
+static int ask(struct tide_kafka_locate *locate, question *how, const char *what,
+               rd_kafka_topic_partition_list_t *list, int64_t offset)
+{
+    int64_t backoff_us = FIRST_BACKOFF_US;
+    bool told = false;
+    for (;;) {
+        for (int i = 0; i < list->cnt; i++) {
+            list->elems[i].offset = offset;
+            list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+        }
+        rd_kafka_resp_err_t error = ask_once(locate, how, list);
+        if (!error)
+            return TIDE_OK;
+        if (is_final(error)) {
+            snprintf(locate->text, sizeof(locate->text), "group \"%s\": cannot ask for %s: %s",
+                     locate->plan->group, what, rd_kafka_err2str(error));
+            return locate->status = TIDE_ECONFIG;
+        }
+        if (!told)
+            tide_log(TIDE_LOG_INFO, "group \"%s\": waiting for %s: %s", locate->plan->group, what,
+                     rd_kafka_err2str(error));
+        told = true;
+        if (is_dropped(locate) || !tide_blocking_pause(locate->blocking, backoff_us)) {
+            locate->dropped = true;
+            return locate->status = TIDE_ETEMPORARY;
+        }
+        if (backoff_us < LAST_BACKOFF_US)
+            backoff_us *= 2;
+    }
+}
+
+/* What is known of the partitions of one job. */
+struct known {
+    rd_kafka_topic_partition_list_t *committed; /* or where it is, when astray */
+    rd_kafka_topic_partition_list_t *low;
+    rd_kafka_topic_partition_list_t *high;
+    rd_kafka_topic_partition_list_t *at_time; /* NULL unless `start` is a time */
+};
+
+static int refuse(struct tide_kafka_locate *locate, int i, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static int refuse(struct tide_kafka_locate *locate, int i, const char *format, ...)
+{
+    const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
+    char why[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, sizeof(why), format, arguments);
+    va_end(arguments);
+    snprintf(locate->text, sizeof(locate->text),
+             "topic \"%s\" partition %d: group \"%s\" %s", which->topic, which->partition, locate->plan->group,
+             why);
+    return locate->status = TIDE_ECONFIG;
+}
+
+static int by_reset(struct tide_kafka_locate *locate, const struct known *known, int i, int64_t old)
+{
+    struct tide_kafka_place *place = &locate->places[i];
+    int64_t low = known->low->elems[i].offset;
+    int64_t high = known->high->elems[i].offset;
+    if (locate->plan->reset == TIDE_RESET_ERROR && old < 0)
+        return refuse(locate, i,
+                      "has no committed offset; set start = \"earliest\" or \"latest\" on kafka_source "
+                      "(or auto_offset_reset)");
+    if (locate->plan->reset == TIDE_RESET_ERROR)
+        return refuse(locate, i,
+                      "is at offset %lld, which is out of range [%lld, %lld]; set auto_offset_reset = "
+                      "\"earliest\" or \"latest\" on kafka_source, or move the group's offset",
+                      (long long)old, (long long)low, (long long)high);
+    bool earliest = locate->plan->reset == TIDE_RESET_EARLIEST;
+    place->offset = earliest ? low : high;
+    place->pinned = !earliest;
+    if (old >= 0)
+        tide_log(TIDE_LOG_WARN,
+                 "topic \"%s\" partition %d: offset %lld is out of range [%lld, %lld]; going on at %lld "
+                 "(auto_offset_reset = \"%s\")",
+                 locate->list->elems[i].topic, locate->list->elems[i].partition, (long long)old,
+                 (long long)low, (long long)high, (long long)place->offset,
+                 earliest ? "earliest" : "latest");
+    return TIDE_OK;
+}
+
+static int by_start(struct tide_kafka_locate *locate, const struct known *known, int i)
+{
+    struct tide_kafka_place *place = &locate->places[i];
+    int64_t low = known->low->elems[i].offset;
+    int64_t high = known->high->elems[i].offset;
+    switch (locate->plan->start) {
+    case TIDE_START_EARLIEST:
+        place->offset = low;
+        return TIDE_OK;
+    case TIDE_START_LATEST:
+        place->offset = high;
+        place->pinned = true;
+        return TIDE_OK;
+    case TIDE_START_TIME:
+        /* Negative: nothing is that young. */
+        place->offset = known->at_time->elems[i].offset < 0 ? high : known->at_time->elems[i].offset;
+        place->pinned = known->at_time->elems[i].offset < 0;
+        return TIDE_OK;
+    case TIDE_START_OFFSET:
+        place->offset = locate->plan->start_at;
+        if (place->offset < low || place->offset > high)
+            return by_reset(locate, known, i, place->offset);
+        return TIDE_OK;
+    default:
+        return by_reset(locate, known, i, -1);
+    }
+}
+
+static int decide(struct tide_kafka_locate *locate, const struct known *known, int i)
+{
+    struct tide_kafka_place *place = &locate->places[i];
+    int64_t at = known->committed->elems[i].offset;
+    place->end = known->high->elems[i].offset;
+    if (at < 0)
+        return by_start(locate, known, i);
+    if (at < known->low->elems[i].offset || at > place->end)
+        return by_reset(locate, known, i, at);
+    place->offset = at;
+    return TIDE_OK;
+}
+
+static void run(struct tide_job *job)
+{
+    struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
+    struct known known = {
+        .committed = rd_kafka_topic_partition_list_copy(locate->list),
+        .low = rd_kafka_topic_partition_list_copy(locate->list),
+        .high = rd_kafka_topic_partition_list_copy(locate->list),
+    };
+    int status = TIDE_OK;
+    if (locate->plan->start == TIDE_START_TIME)
+        known.at_time = rd_kafka_topic_partition_list_copy(locate->list);
+    if (!locate->astray)
+        status = ask(locate, rd_kafka_committed, "committed offsets", known.committed,
+                     RD_KAFKA_OFFSET_INVALID);
+    /* One request to each leader answers for all of its partitions; -2 and -1 stand for the two ends. */
+    if (status == TIDE_OK)
+        status = ask(locate, rd_kafka_offsets_for_times, "the first offsets", known.low,
+                     RD_KAFKA_OFFSET_BEGINNING);
+    if (status == TIDE_OK)
+        status = ask(locate, rd_kafka_offsets_for_times, "the last offsets", known.high,
+                     RD_KAFKA_OFFSET_END);
+    if (status == TIDE_OK && known.at_time)
+        status = ask(locate, rd_kafka_offsets_for_times, "the offsets of a time", known.at_time,
+                     locate->plan->start_at);
+    for (int i = 0; i < locate->list->cnt && status == TIDE_OK; i++)
+        status = decide(locate, &known, i);
+    rd_kafka_topic_partition_list_destroy(known.committed);
+    rd_kafka_topic_partition_list_destroy(known.low);
+    rd_kafka_topic_partition_list_destroy(known.high);
+    if (known.at_time)
+        rd_kafka_topic_partition_list_destroy(known.at_time);
+}
+
+static void done(struct tide_job *job)
+{
+    struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
+    tide_kafka_rebalance_located(locate->source, locate);
+}
+
+struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
+                                                struct rd_kafka_topic_partition_list_s *list, bool astray)
+{
+    struct tide_kafka_locate *locate = tide_alloc(sizeof(*locate));
+    locate->job.run = run;
+    locate->job.done = done;
+    locate->source = source;
+    locate->blocking = source->blocking;
+    locate->client = source->client;
+    locate->astray = astray;
+    locate->plan = &source->plan;
+    locate->list = list;
+    locate->places = tide_alloc((size_t)(list->cnt + 1) * sizeof(*locate->places));
+    return locate;
+}
+
+void tide_kafka_locate_free(struct tide_kafka_locate *locate)
+{
+    rd_kafka_topic_partition_list_destroy(locate->list);
+    free(locate->places);
+    free(locate);
+}

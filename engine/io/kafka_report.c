@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "io/kafka_sink.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers)
+{
+    uint64_t size = value + key;
+    const char *name;
+    const void *bytes;
+    size_t length;
+    for (size_t i = 0; headers && !rd_kafka_header_get_all(headers, i, &name, &bytes, &length); i++)
+        size += strlen(name) + length;
+    return size;
+}
+
+/* ---- refused for good ---- */
+
+static const char *keep(char **at, const char *bytes, uint32_t length)
+{
+    if (!bytes)
+        return NULL;
+    char *copy = *at;
+    memcpy(copy, bytes, length);
+    *at += length;
+    return copy;
+}
+
+void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
+                            const struct tide_message *message, const char *text)
+{
+    size_t bytes = (message->value ? message->value_length : 0) + (message->key ? message->key_length : 0)
+                   + message->headers_length;
+    struct tide_kafka_refused *refused = tide_alloc(sizeof(*refused) + bytes + 1);
+    char *at = (char *)(refused + 1);
+    refused->origin = origin;
+    refused->message = *message;
+    refused->message.value = keep(&at, message->value, message->value_length);
+    refused->message.key = keep(&at, message->key, message->key_length);
+    refused->message.headers = keep(&at, message->headers, message->headers_length);
+    refused->text = tide_copy(text);
+    *sink->refused_end = refused;
+    sink->refused_end = &refused->next;
+    sink->refused_count++;
+}
+
+static void free_refused(struct tide_kafka_refused *refused)
+{
+    while (refused) {
+        struct tide_kafka_refused *next = refused->next;
+        free(refused->text);
+        free(refused);
+        refused = next;
+    }
+}
+
+/* Moves one to those that are lent to the engine. */
+static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *report)
+{
+    struct tide_kafka_refused *refused = sink->refused;
+    if (!(sink->refused = refused->next))
+        sink->refused_end = &sink->refused;
+    sink->refused_count--;
+    refused->next = sink->told;
+    sink->told = refused;
+    report->origin = refused->origin;
+    report->status = TIDE_EDATA;
+    report->text = refused->text;
+    report->message = refused->message;
+}
+
+void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
+{
+    free_refused(sink->told);
+    free_refused(sink->refused);
+    sink->told = sink->refused = NULL;
+    sink->refused_end = &sink->refused;
+    sink->refused_count = 0;
+    if (sink->event)
+        rd_kafka_event_destroy(sink->event);
+    sink->event = NULL;
+}
+
+/* ---- delivery reports ---- */
+
+/* Errors that are the record's own; any other stops the sink, with nothing of it committed. */
+static bool is_the_records(rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Where the input came from is not known here, only its origin. */
+static void refuse_record(struct tide_kafka_sink *sink, struct tide_origin origin,
+                          const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
+{
+    struct tide_text packed = {0};
+    const char *name;
+    const void *value;
+    size_t length;
+    size_t count = 0;
+    while (headers && !rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
+        tide_header_pack(&packed, name, (uint32_t)strlen(name), value, (uint32_t)length);
+        count++;
+    }
+    int topic = tide_topics_number(sink->topics, rd_kafka_topic_name(record->rkt));
+    struct tide_message message = {
+        .value = record->payload,
+        .key = record->key,
+        .headers = packed.data,
+        .value_length = (uint32_t)record->len,
+        .key_length = (uint32_t)record->key_len,
+        .headers_length = (uint32_t)packed.length,
+        .header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX,
+        .topic = TIDE_TOPIC_NONE,
+        .timestamp = -1,
+        .offset = -1,
+        .partition = -1,
+        .target_topic = topic < 0 ? TIDE_TOPIC_NONE : (uint16_t)topic,
+        .target_partition = record->partition < 0 ? TIDE_PARTITION_ANY : record->partition,
+        .origin = origin,
+    };
+    tide_kafka_sink_refuse(sink, origin, &message, rd_kafka_err2str(record->err));
+    tide_text_free(&packed);
+}
+
+/* Returns 1 when `report` was filled. */
+static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *record, struct tide_report *report)
+{
+    rd_kafka_headers_t *headers = NULL;
+    struct tide_origin origin;
+    rd_kafka_message_headers(record, &headers);
+    memcpy(&origin, &record->_private, sizeof(origin));
+    sink->in_flight--;
+    sink->in_flight_bytes -= tide_kafka_sink_size(record->len, record->key_len, headers);
+    if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        report->origin = origin;
+        report->status = TIDE_OK;
+        report->text = NULL;
+        return 1;
+    }
+    tide_count(sink->counters, 0, TIDE_M_PRODUCE_ERROR, 1);
+    if (is_the_records(record->err))
+        refuse_record(sink, origin, record, headers);
+    else
+        tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
+    return 0;
+}
+
+static size_t tell_event(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max)
+{
+    const rd_kafka_message_t *record;
+    size_t count = 0;
+    int64_t latency_us = -1;
+    while (count < max && (record = rd_kafka_event_message_next(sink->event))) {
+        if (latency_us < 0) /* one is enough: the event is a batch that was sent and answered together */
+            latency_us = rd_kafka_message_latency(record);
+        count += tell(sink, record, &reports[count]);
+    }
+    if (count < max) {
+        rd_kafka_event_destroy(sink->event);
+        sink->event = NULL;
+    }
+    if (latency_us >= 0 && count > 0)
+        tide_observe_many(sink->counters, 0, TIDE_M_PRODUCE_LATENCY, (double)latency_us / 1e6, count);
+    tide_count(sink->counters, 0, TIDE_M_PRODUCE_OK, count);
+    return count;
+}
+
+/* ---- the queue ---- */
+
+static void on_error(struct tide_kafka_sink *sink, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    char text[512];
+    if (rd_kafka_event_error_is_fatal(event)) {
+        error = rd_kafka_fatal_error(sink->client, text, sizeof(text));
+        bool fenced = error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
+        tide_kafka_sink_fail(sink, fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, text);
+    } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        tide_kafka_outage_begin(sink->outage);
+    } else if (error != RD_KAFKA_RESP_ERR__TRANSPORT) { /* librdkafka logs that itself */
+        tide_log(TIDE_LOG_WARN, "produce: %s", rd_kafka_event_error_string(event));
+    }
+}
+
+/* True: delivery reports, kept in `event`. */
+static bool next_event(struct tide_kafka_sink *sink)
+{
+    rd_kafka_event_t *event;
+    while ((event = rd_kafka_queue_poll(sink->queue, 0))) {
+        switch (rd_kafka_event_type(event)) {
+        case RD_KAFKA_EVENT_DR: sink->event = event; return true;
+        case RD_KAFKA_EVENT_ERROR: on_error(sink, event); break;
+        case RD_KAFKA_EVENT_STATS: tide_kafka_sink_stats(sink, rd_kafka_event_stats(event)); break;
+        default: break;
+        }
+        rd_kafka_event_destroy(event);
+    }
+    return false;
+}
+
+ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max)
+{
+    size_t count = 0;
+    free_refused(sink->told);
+    sink->told = NULL;
+    while (count < max) {
+        if (sink->refused)
+            tell_refused(sink, &reports[count++]);
+        else if (sink->event || next_event(sink))
+            count += tell_event(sink, reports + count, max - count);
+        else
+            break;
+    }
+    return count == 0 && sink->failure < 0 ? tide_fail(sink->failure, "%s", sink->failure_text)
+                                           : (ssize_t)count;
+}

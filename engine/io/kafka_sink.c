@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/kafka_sink.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+enum { FREE_WAIT_US = 5000000, SPARE = 2 /* librdkafka's own bounds, above ours */ };
+
+_Static_assert(sizeof(struct tide_origin) == sizeof(void *), "an origin is the opaque of a message");
+
+static struct tide_kafka_sink *self(struct tide_sink *sink)
+{
+    return (struct tide_kafka_sink *)sink;
+}
+
+int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *text)
+{
+    if (sink->failure == TIDE_OK) {
+        snprintf(sink->failure_text, sizeof(sink->failure_text), "produce: %s", text);
+        sink->failure = status;
+    }
+    return sink->failure;
+}
+
+/* ---- start ---- */
+
+static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
+{
+    char messages[24];
+    char kbytes[24];
+    char error[512];
+    uint64_t most = (uint64_t)sink->max_messages * SPARE;
+    snprintf(messages, sizeof(messages), "%llu", (unsigned long long)(most < 10000000 ? most : 10000000));
+    most = sink->max_bytes * SPARE / 1024 + 131072;
+    snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)(most < 2097151 ? most : 2097151));
+    const struct tide_property defaults[] = {
+        {"client.id", "tidemill"},
+        {"queue.buffering.max.messages", messages},
+        {"queue.buffering.max.kbytes", kbytes},
+        /* The topic has a limit of its own, and the broker names the record; a result can be as large as
+         * a block. Batches stay within batch.size all the same. */
+        {"message.max.bytes", "134217728"},
+        {NULL, NULL},
+    };
+    const struct tide_property fixed[] = {
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"message.timeout.ms", "0"},
+        {"partitioner", "murmur2_random"},
+        {"statistics.interval.ms", "1000"},
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &sink->properties, fixed);
+    if (!conf)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tide_fail(TIDE_ECONFIG, "produce: %s", error);
+    }
+    return client;
+}
+
+static void make_handles(struct tide_kafka_sink *sink)
+{
+    sink->handle_count = tide_topics_count(sink->topics);
+    sink->handles = tide_alloc((sink->handle_count + 1) * sizeof(*sink->handles));
+    for (uint32_t i = 0; i < sink->name_count; i++) {
+        int number = tide_topics_number(sink->topics, sink->names[i]);
+        if (!sink->handles[number])
+            sink->handles[number] = rd_kafka_topic_new(sink->client, sink->names[i], NULL);
+    }
+}
+
+static void started(struct tide_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    struct tide_kafka_sink *sink = reach->owner;
+    if (sink->state == TIDE_KAFKA_SINK_STARTING) {
+        sink->state = TIDE_KAFKA_SINK_READY;
+        sink->partitions = reach->partitions[0];
+        if (reach->status < 0)
+            tide_kafka_sink_fail(sink, reach->status, reach->text);
+        else
+            make_handles(sink);
+    }
+    free((char *)reach->brokers);
+    free(reach->partitions);
+    free(reach);
+}
+
+static int start(struct tide_sink *base)
+{
+    const uint64_t one = 1;
+    struct tide_kafka_sink *sink = self(base);
+    sink->client = make_client(sink);
+    char *brokers = tide_copy(tide_properties_brokers(&sink->properties));
+    tide_properties_wipe(&sink->properties);
+    if (!sink->client) {
+        free(brokers);
+        return TIDE_ECONFIG;
+    }
+    sink->queue = rd_kafka_queue_get_main(sink->client);
+    rd_kafka_queue_io_event_enable(sink->queue, sink->waker, &one, sizeof(one));
+    sink->outage = tide_kafka_outage_new(sink->client, sink->blocking);
+    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
+    reach->job.run = tide_kafka_reach_run;
+    reach->job.done = started;
+    reach->owner = sink;
+    reach->client = sink->client;
+    reach->events = sink->queue;
+    reach->blocking = sink->blocking;
+    reach->brokers = brokers;
+    reach->topics = (const char *const *)sink->names;
+    reach->topic_count = sink->name_count;
+    reach->timeout_us = sink->timeout_us;
+    reach->partitions = tide_alloc((sink->name_count + 1) * sizeof(*reach->partitions));
+    sink->state = TIDE_KAFKA_SINK_STARTING;
+    return tide_blocking_submit(sink->blocking, &reach->job);
+}
+
+static int failure(const struct tide_kafka_sink *sink)
+{
+    return tide_fail(sink->failure, "%s", sink->failure_text);
+}
+
+static int ready(struct tide_sink *base)
+{
+    struct tide_kafka_sink *sink = self(base);
+    return sink->failure < 0 ? failure(sink) : sink->state == TIDE_KAFKA_SINK_READY;
+}
+
+/* ---- send ---- */
+
+static rd_kafka_headers_t *unpack(const struct tide_message *message)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count);
+    struct tide_header header;
+    uint32_t at = 0;
+    int status;
+    while ((status = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0)
+        rd_kafka_header_add(headers, header.name, header.name_length, header.value, header.value_length);
+    if (status < 0) {
+        rd_kafka_headers_destroy(headers);
+        return NULL;
+    }
+    return headers;
+}
+
+/* TIDE_OK = taken, by librdkafka or by the refused; TIDE_BUSY; negative = the sink cannot go on. */
+static int judge(struct tide_kafka_sink *sink, const struct tide_message *message, rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        return TIDE_BUSY;
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+        tide_kafka_sink_refuse(sink, message->origin, message, rd_kafka_err2str(error));
+        return TIDE_OK;
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return sink->failure < 0 ? failure(sink) : TIDE_BUSY; /* its event tells the cause */
+    default:
+        tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(error));
+        return failure(sink);
+    }
+}
+
+static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message, const char *text)
+{
+    tide_kafka_sink_refuse(sink, message->origin, message, text);
+    return TIDE_OK;
+}
+
+static int produce(struct tide_kafka_sink *sink, const struct tide_message *message)
+{
+    rd_kafka_headers_t *headers = NULL;
+    void *opaque;
+    uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic : message->target_topic;
+    int32_t partition = message->target_partition;
+    rd_kafka_topic_t *handle = topic < sink->handle_count ? sink->handles[topic] : NULL;
+    if (!handle)
+        return refuse(sink, message, "its topic is not one that the pipeline writes");
+    if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME
+        && (int32_t)topic != sink->dead_letter_topic)
+        partition = message->partition;
+    if (partition < RD_KAFKA_PARTITION_UA)
+        return refuse(sink, message, "its partition is negative");
+    if (message->header_count > 0 && !(headers = unpack(message)))
+        return refuse(sink, message, tide_error());
+    size_t value = message->value ? message->value_length : 0;
+    size_t key = message->key ? message->key_length : 0;
+    uint64_t size = tide_kafka_sink_size(value, key, headers);
+    memcpy(&opaque, &message->origin, sizeof(opaque));
+    rd_kafka_resp_err_t error = rd_kafka_producev(
+        sink->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)message->value, value),
+        RD_KAFKA_V_KEY(message->key, key), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
+        /* 0 is "now" there: a timestamp of 0 cannot be told from none. */
+        RD_KAFKA_V_TIMESTAMP(message->timestamp < 0 ? 0 : message->timestamp), RD_KAFKA_V_END);
+    if (!error) {
+        sink->in_flight++;
+        sink->in_flight_bytes += size;
+        return TIDE_OK;
+    }
+    if (headers)
+        rd_kafka_headers_destroy(headers);
+    return judge(sink, message, error);
+}
+
+static ssize_t send_messages(struct tide_sink *base, const struct tide_message *messages, size_t count)
+{
+    struct tide_kafka_sink *sink = self(base);
+    size_t taken = 0;
+    if (sink->failure < 0)
+        return failure(sink);
+    if (sink->state != TIDE_KAFKA_SINK_READY)
+        return 0;
+    while (taken < count && sink->in_flight < sink->max_messages && sink->in_flight_bytes < sink->max_bytes) {
+        int status = produce(sink, &messages[taken]);
+        if (status < 0)
+            return status;
+        if (status == TIDE_BUSY)
+            break;
+        taken++;
+    }
+    return (ssize_t)taken;
+}
+
+static ssize_t reports(struct tide_sink *base, struct tide_report *reports, size_t max)
+{
+    struct tide_kafka_sink *sink = self(base);
+    if (sink->state == TIDE_KAFKA_SINK_READY)
+        return tide_kafka_sink_reports(sink, reports, max);
+    return sink->failure < 0 ? failure(sink) : 0;
+}
+
+static size_t pending(struct tide_sink *sink)
+{
+    return self(sink)->in_flight + self(sink)->refused_count;
+}
+
+/* ---- the end ---- */
+
+struct destroy {
+    struct tide_job job;
+    rd_kafka_t *client;
+};
+
+static void run_destroy(struct tide_job *job)
+{
+    rd_kafka_t *client = ((struct destroy *)job)->client;
+    rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_flush(client, 0);
+    rd_kafka_destroy(client);
+}
+
+static void destroyed(struct tide_job *job)
+{
+    free(job);
+}
+
+static void end_client(struct tide_kafka_sink *sink)
+{
+    struct destroy *destroy = tide_alloc(sizeof(*destroy));
+    sink->state = TIDE_KAFKA_SINK_ENDED;
+    tide_kafka_outage_free(sink->outage);
+    for (uint32_t i = 0; i < sink->handle_count; i++)
+        if (sink->handles[i])
+            rd_kafka_topic_destroy(sink->handles[i]);
+    /* The waker's number may be another file's by the time a client that hangs would write to it. */
+    rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(sink->queue);
+    destroy->job.run = run_destroy;
+    destroy->job.done = destroyed;
+    destroy->client = sink->client;
+    tide_blocking_submit(sink->blocking, &destroy->job);
+}
+
+static void free_sink(struct tide_sink *base)
+{
+    struct tide_kafka_sink *sink = self(base);
+    tide_kafka_sink_forget(sink);
+    if (sink->client)
+        end_client(sink);
+    if (!tide_blocking_free(sink->blocking, FREE_WAIT_US)) {
+        tide_log(TIDE_LOG_WARN, "produce: the client does not end; it is left behind");
+        return; /* it may use what is below */
+    }
+    if (sink->waker >= 0)
+        tide_loop_unwatch(sink->loop, sink->waker);
+    tide_properties_wipe(&sink->properties);
+    for (uint32_t i = 0; i < sink->name_count; i++)
+        free(sink->names[i]);
+    free(sink->names);
+    free(sink->handles);
+    free(sink);
+}
+
+static const struct tide_sink_ops ops = {
+    .start = start,
+    .ready = ready,
+    .send = send_messages,
+    .reports = reports,
+    .pending = pending,
+    .free = free_sink,
+};
+
+static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan *plan,
+                       const char *dead_letter_topic)
+{
+    int number = TIDE_OK;
+    sink->names = tide_alloc((plan->topic_count + 2) * sizeof(*sink->names));
+    for (uint32_t i = 0; i < plan->topic_count && number >= 0; i++) {
+        sink->names[sink->name_count++] = tide_copy(plan->topics[i]);
+        number = tide_topics_number(sink->topics, plan->topics[i]);
+        if (i == 0 && number >= 0)
+            sink->default_topic = (uint16_t)number;
+    }
+    sink->dead_letter_topic = -1;
+    if (dead_letter_topic && number >= 0) {
+        sink->names[sink->name_count++] = tide_copy(dead_letter_topic);
+        sink->dead_letter_topic = number = tide_topics_number(sink->topics, dead_letter_topic);
+    }
+    return number;
+}
+
+struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan, const char *dead_letter_topic,
+                                      struct tide_topics *topics, struct tide_loop *loop,
+                                      struct tide_counters *counters)
+{
+    struct tide_kafka_sink *sink = tide_alloc(sizeof(*sink));
+    sink->sink.ops = &ops;
+    sink->partitioner = plan->partitioner;
+    sink->max_messages = plan->max_messages;
+    sink->max_bytes = plan->max_bytes;
+    sink->timeout_us = plan->timeout_us;
+    sink->topics = topics;
+    sink->loop = loop;
+    sink->counters = counters;
+    sink->refused_end = &sink->refused;
+    sink->default_topic = TIDE_TOPIC_NONE;
+    sink->waker = tide_loop_waker(loop, NULL, NULL);
+    sink->blocking = tide_blocking_new(loop);
+    if (sink->waker < 0 || !sink->blocking || name_topics(sink, plan, dead_letter_topic) < 0) {
+        free_sink(&sink->sink);
+        return NULL;
+    }
+    return &sink->sink;
+}
+
+void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties, uint32_t count)
+{
+    tide_properties_set(&self(sink)->properties, properties, count);
+}
+
+uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink)
+{
+    return ((const struct tide_kafka_sink *)sink)->partitions;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT
+ * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its three files:
+ *   kafka_sink.c     what the engine calls: start, send, end
+ *   kafka_report.c   what became of the messages
+ *   kafka_stats.c    librdkafka's statistics, once a second */
+#ifndef TIDE_IO_KAFKA_SINK_H
+#define TIDE_IO_KAFKA_SINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "io/kafka.h"
+#include "io/kafka_conf.h"
+#include "io/kafka_reach.h"
+
+struct rd_kafka_s;
+struct rd_kafka_queue_s;
+struct rd_kafka_op_s;
+struct rd_kafka_topic_s;
+struct rd_kafka_headers_s;
+struct tide_counters;
+
+enum tide_kafka_sink_state {
+    TIDE_KAFKA_SINK_NEW,
+    TIDE_KAFKA_SINK_STARTING, /* brokers and topics are looked for */
+    TIDE_KAFKA_SINK_READY,
+    TIDE_KAFKA_SINK_ENDED
+};
+
+/** A record that was refused for good, with bytes of its own behind the struct. */
+struct tide_kafka_refused {
+    struct tide_kafka_refused *next;
+    struct tide_origin origin;
+    struct tide_message message;
+    char *text;
+};
+
+struct tide_kafka_sink {
+    struct tide_sink sink;
+    enum tide_partitioner partitioner;
+    uint32_t max_messages;
+    uint64_t max_bytes;
+    int64_t timeout_us;
+    char **names; /* of the topics that it writes; the first is the default */
+    uint32_t name_count;
+    uint16_t default_topic;
+    int32_t dead_letter_topic; /* -1 = none */
+    struct tide_topics *topics;
+    struct tide_loop *loop;
+    struct tide_counters *counters;
+    struct tide_blocking *blocking;
+    struct tide_properties properties;
+
+    enum tide_kafka_sink_state state;
+    int failure; /* negative = it cannot go on */
+    char failure_text[1024];
+    struct rd_kafka_s *client;
+    struct rd_kafka_queue_s *queue; /* delivery reports, errors, statistics */
+    int waker;
+    struct tide_kafka_outage *outage;
+    struct rd_kafka_topic_s **handles; /* by topic number; NULL = not one of its topics */
+    uint32_t handle_count;
+    uint32_t partitions; /* of the default topic */
+
+    size_t in_flight; /* given to librdkafka, no delivery report yet */
+    uint64_t in_flight_bytes;
+    struct rd_kafka_op_s *event; /* delivery reports that are told only in part */
+    struct tide_kafka_refused *refused; /* to be told, oldest first */
+    struct tide_kafka_refused **refused_end;
+    size_t refused_count;
+    struct tide_kafka_refused *told; /* lent to the engine */
+    uint64_t retries;                /* of the last statistics */
+};
+
+/* kafka_sink.c */
+
+/** The sink cannot go on; the first reason is kept. Returns it. */
+int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *text);
+
+/* kafka_report.c */
+
+/** What a message counts for against max_bytes. */
+uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);
+/** Keeps a copy of the record, to be told by the next reports. */
+void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
+                            const struct tide_message *message, const char *text);
+ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max);
+/** Frees what is to be told. */
+void tide_kafka_sink_forget(struct tide_kafka_sink *sink);
+
+/* kafka_stats.c */
+
+/** Takes the few numbers that are metrics of ours out of the JSON text. */
+void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *json);
+
+#endif

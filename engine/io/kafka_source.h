@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ * engine/io/kafka_source.h - inside of the Kafka source, shared by its five files:
+ *   kafka_source.c     what the engine calls, control events, commits
+ *   kafka_connect.c    the client, from the check at the start to its end
+ *   kafka_rebalance.c  assignments and revocations, one at a time, in order
+ *   kafka_locate.c     where a partition begins; runs in the blocking thread
+ *   kafka_fetch.c      messages, from the data queue to the engine
+ *
+ * librdkafka's side of a rebalance: after its event it waits until assign or unassign was called, and keeps the
+ * membership alive meanwhile. So both may take a while here: an assignment waits for kafka_locate.c, a
+ * revocation for the engine's commit. */
+#ifndef TIDE_IO_KAFKA_SOURCE_H
+#define TIDE_IO_KAFKA_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/text.h"
+#include "io/kafka.h"
+#include "io/kafka_conf.h"
+#include "io/kafka_reach.h"
+
+struct rd_kafka_s;
+struct rd_kafka_queue_s;
+struct rd_kafka_op_s;
+struct rd_kafka_topic_s;
+struct rd_kafka_topic_partition_list_s;
+
+enum tide_kafka_holding {
+    TIDE_KAFKA_AWAY,
+    TIDE_KAFKA_GIVEN, /* assigned; the ASSIGNED event is not fetched yet */
+    TIDE_KAFKA_OWNED,
+    TIDE_KAFKA_LEAVING /* the REVOKED or LOST event exists; revoke_done() is awaited */
+};
+
+struct tide_kafka_partition {
+    uint16_t topic;
+    int32_t number;
+    enum tide_kafka_holding holding;
+    int64_t next;   /* offset from which the next message comes */
+    int64_t target; /* until_end: the end that it had when it was assigned */
+    int64_t epoch_start; /* `next` when it was assigned: nothing was read while they are equal */
+    bool at_end;    /* until_end */
+    bool paused;    /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
+    bool astray;    /* librdkafka says that its offset is out of range */
+    int last_error; /* told already */
+};
+
+/** Index of partitions by their number. */
+struct tide_kafka_topic {
+    uint16_t topic;
+    const struct rd_kafka_topic_s *handle; /* last seen with messages; only compared */
+    uint32_t *index;                       /* place in `partitions` plus one, by partition number */
+    uint32_t capacity;
+};
+
+struct tide_kafka_source_event {
+    struct tide_kafka_source_event *next;
+    struct tide_source_event event;
+    uint32_t *partitions;
+    char *text;
+};
+
+/** A rebalance that librdkafka waits for. */
+struct tide_kafka_rebalance {
+    struct tide_kafka_rebalance *next;
+    bool assign;
+    bool incremental;
+    bool lost;
+    struct rd_kafka_topic_partition_list_s *list;
+};
+
+enum { TIDE_KAFKA_LENT = 256 };
+struct tide_kafka_lent {
+    struct rd_kafka_op_s *event;
+    uint32_t partition;
+    struct tide_text headers; /* kept for the next message that has some */
+};
+
+enum tide_kafka_state {
+    TIDE_KAFKA_NEW,
+    TIDE_KAFKA_STARTING, /* brokers and topics are looked for */
+    TIDE_KAFKA_RUNNING,
+    TIDE_KAFKA_CLOSING, /* leaving the group */
+    TIDE_KAFKA_DESTROYING,
+    TIDE_KAFKA_CLOSED
+};
+
+struct tide_kafka_source {
+    struct tide_source source;
+    struct tide_source_plan plan; /* with strings of its own */
+    struct tide_topics *topics;
+    struct tide_loop *loop;
+    struct tide_counters *counters;
+    struct tide_blocking *blocking;
+    struct tide_properties properties;
+    char *limit_topic; /* the output that must have as many partitions, and how many it has */
+    uint32_t limit;
+
+    enum tide_kafka_state state;
+    bool failed;
+    struct rd_kafka_s *client;
+    struct rd_kafka_queue_s *control; /* rebalances, commits, errors */
+    struct rd_kafka_queue_s *data;    /* messages of all partitions */
+    int waker;
+    struct tide_kafka_outage *outage;
+    int64_t next_second_us;
+    int last_error; /* told already, and when */
+    int64_t last_error_us;
+
+    struct tide_kafka_partition *partitions; /* index = that of source.partitions */
+    uint32_t partition_count;
+    struct tide_partition *shown; /* source.partitions: grows when an ASSIGNED event is fetched */
+    uint32_t shown_count;
+    struct tide_kafka_topic *by_topic;
+    uint32_t topic_count;
+    const struct rd_kafka_topic_s *last_handle; /* of the last message: the next is of the same, mostly */
+    int32_t last_number;
+    uint32_t last_index;
+
+    struct tide_kafka_source_event *events; /* to be fetched, oldest first */
+    struct tide_kafka_source_event **events_end;
+    struct tide_kafka_source_event *fetched; /* lent to the engine */
+    uint32_t assigned_waiting;               /* ASSIGNED events among them: no messages before */
+
+    struct tide_kafka_rebalance *rebalances; /* to be served, oldest first */
+    struct tide_kafka_rebalance *leaving;    /* the engine's revoke_done() is awaited */
+    struct tide_kafka_locate *locating;      /* under way in the blocking thread */
+    bool ever_assigned;
+    bool committing;
+    bool paused;
+    bool ended; /* the END event was given */
+
+    struct tide_kafka_lent lent[TIDE_KAFKA_LENT];
+    struct tide_message messages[TIDE_KAFKA_LENT]; /* of `lent` */
+    uint32_t lent_first;
+    uint32_t lent_end;
+};
+
+/* kafka_source.c */
+
+/** Takes over nothing; `indexes` and `text` are copied. */
+void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind, int status,
+                            const uint32_t *indexes, uint32_t count, const char *text);
+/** FAILED, once, with the text in tide_error(). */
+void tide_kafka_source_fail(struct tide_kafka_source *source, int status);
+/** The place of a partition, made when it is new. Negative: too many. */
+int tide_kafka_source_find(struct tide_kafka_source *source, const char *topic, int32_t number);
+const char *tide_kafka_source_topic(const struct tide_kafka_source *source, uint32_t index);
+
+/* kafka_connect.c */
+
+int tide_kafka_connect_start(struct tide_kafka_source *source);
+/** Leaves the group. */
+void tide_kafka_connect_close(struct tide_kafka_source *source);
+/** While it leaves: goes on once it has left. */
+void tide_kafka_connect_closing(struct tide_kafka_source *source);
+/** False: the client hangs, so nothing it uses may be freed. */
+bool tide_kafka_connect_free(struct tide_kafka_source *source);
+
+/* kafka_rebalance.c */
+
+void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event);
+/** Begins what is due: the next rebalance, or setting right what is astray. */
+void tide_kafka_rebalance_serve(struct tide_kafka_source *source);
+void tide_kafka_rebalance_done(struct tide_kafka_source *source); /* the engine's revoke_done() */
+/** The answer of kafka_locate.c; takes it over. */
+void tide_kafka_rebalance_located(struct tide_kafka_source *source, struct tide_kafka_locate *answer);
+void tide_kafka_rebalance_drop(struct tide_kafka_source *source);
+
+/* kafka_locate.c */
+
+/** Where to begin, of one partition. */
+struct tide_kafka_place {
+    int64_t offset;
+    int64_t end;  /* the high watermark; -1 = not asked for */
+    bool pinned;  /* by "latest": to be committed, else a rebalance before the first commit would skip */
+};
+struct tide_kafka_locate {
+    struct tide_job job;
+    struct tide_kafka_source *source;
+    struct tide_blocking *blocking;
+    struct rd_kafka_s *client;
+    bool dropped; /* the answer is not wanted any more (read and written atomically) */
+    bool astray;  /* the list's offsets are out of range, so they say; else ask for the committed ones */
+    bool incremental;
+    const struct tide_source_plan *plan; /* the source's */
+    struct rd_kafka_topic_partition_list_s *list;
+    /* the answer */
+    struct tide_kafka_place *places; /* as `list` */
+    int status;
+    char text[1024];
+};
+/** Takes over `list`. */
+struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
+                                                struct rd_kafka_topic_partition_list_s *list, bool astray);
+void tide_kafka_locate_free(struct tide_kafka_locate *locate);
+
+/* kafka_fetch.c */
+
+ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages, size_t max);
+void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count);
+/** Drops what is lent of partitions that are not owned any more (all = of every one). */
+void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all);
+/** Gives END when it is due. */
+void tide_kafka_fetch_end(struct tide_kafka_source *source);
+
+#endif
