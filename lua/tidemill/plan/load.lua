@@ -42,8 +42,10 @@ local function with_path(path, message)
   return message
 end
 
--- `require` in a pipeline, and later in its transforms, looks into the pipeline's folder first.
+-- `require` in a pipeline, and later in its transforms, looks into the pipeline's folder first. What workers
+-- need of ours is loaded before, so that a cjson.lua there does not stand in for lua-cjson.
 local function add_folder(folder)
+  require("tidemill.run.message")
   local first = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
   if package.path:sub(1, #first) ~= first then package.path = first .. package.path end
 end

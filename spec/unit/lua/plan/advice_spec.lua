@@ -19,7 +19,8 @@ describe("advice", function()
 
   it("has nothing to say about a sound pipeline", function()
     assert.same({}, warnings { PRODUCE, COMMIT })
-    assert.same({}, warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '1MiB' }", PRODUCE, COMMIT })
+    assert.same({}, warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '1MiB' }", PRODUCE,
+      COMMIT })
   end)
 
   it("warns of a missing commit_offsets, sink, or start", function()
@@ -32,7 +33,8 @@ describe("advice", function()
   end)
 
   it("warns of an input block that cannot hold a batch", function()
-    assert.same({ "p:4: warning: input_block_size = 64KiB: holds less than a batch of max_batch_size = 1000 messages of "
+    assert.same({ "p:4: warning: input_block_size = 64KiB: holds less than a batch of max_batch_size = 1000 "
+      .. "messages of "
       .. '1 KiB (1000KiB), so batches would be broken up; raise it, or say "auto"' },
       warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '64KiB' }", PRODUCE, COMMIT })
   end)

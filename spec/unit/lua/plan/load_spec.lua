@@ -51,7 +51,8 @@ describe("a pipeline file", function()
   end)
 
   it("finds modules and transforms from its own folder", function()
-    local pipeline = pipeline_file.load('local f = require("mine_" .. "spec")\nreturn tide.pipeline(f) { tide.file_source '
+    local pipeline =
+      pipeline_file.load('local f = require("mine_" .. "spec")\nreturn tide.pipeline(f) { tide.file_source '
       .. '{ path = "-" }, tide.run_task_with_multiprocessing { "t.lua" } }', nil,
       { ["mine_spec.lua"] = 'return "mine"', ["t.lua"] = "return print" })
     package.loaded.mine_spec = nil
@@ -126,13 +127,15 @@ describe("the order of steps", function()
       faults(SOURCE, SINK, SINK))
     assert.same({ 'p:5: word "file_sink": stands after commit_offsets, which comes last' },
       faults(SOURCE, "tide.commit_offsets {}", SINK))
-    assert.same({ 'p:5: word "commit_offsets": a second commit_offsets, after commit_offsets in line 4; a pipeline has one' },
+    assert.same({ 'p:5: word "commit_offsets": a second commit_offsets, after commit_offsets in line 4; a '
+      .. 'pipeline has one' },
       faults(SOURCE, "tide.commit_offsets {}", "tide.commit_offsets {}"))
     assert.same({ "p:2: the first step must be a source: kafka_source or file_source" }, faults())
   end)
 
   it("names what is no step", function()
-    assert.same({ 'p:4: word "dlq": is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE, 'tide.dlq { path = "d" }'))
+    assert.same({ 'p:4: word "dlq": is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE,
+      'tide.dlq { path = "d" }'))
     assert.same({ 'p:4: word "pool": is no step; write pool = tide.pool { ... } in run_task_with_multiprocessing' },
       faults(SOURCE, "tide.pool {}"))
     assert.same({ "p:2: step 2 = 5: must be a step, as tide.produce { ... }" }, faults(SOURCE, "5"))
@@ -163,12 +166,14 @@ describe("a parameter", function()
   it("that nothing asks for is exit 64 and names those that are", function()
     local _, texts, status = pipeline_file.load(TEXT, { proceses = "3" })
     assert.equal(64, status)
-    assert.same({ "--set proceses: the pipeline has no such parameter, it asks for path, processes, eager; did you mean "
+    assert.same({ "--set proceses: the pipeline has no such parameter, it asks for path, processes, eager; "
+      .. "did you mean "
       .. '"processes"?' }, texts)
   end)
 
   it("without default must be set, and causes no further fault", function()
-    local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.param "path" .. "x" } }')
+    local _, texts =
+      pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.param "path" .. "x" } }')
     assert.same({ 'p:2: parameter "path": not set and without default; add --set path=VALUE' }, texts)
   end)
 end)
@@ -177,7 +182,8 @@ describe("a value from the environment", function()
   after_each(pipeline_file.remove_all)
 
   it("may stand in any option, a secret file only where it is not shown", function()
-    local pipeline = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env("TIDE_NONE", "d") } }')
+    local pipeline =
+      pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env("TIDE_NONE", "d") } }')
     assert.equal("d", pipeline.steps[1].values.path)
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env "TIDE_NONE", '
       .. 'topic = tide.secret_file "/etc/hostname" } }')
@@ -188,6 +194,7 @@ describe("a value from the environment", function()
 
   it("is not asked for before the engine connects where it may be a secret", function()
     assert.is_table(pipeline_file.load(pipeline_file.around("kafka_source",
-      'brokers = tide.env "TIDE_NONE", topic = "t", group = "g", rdkafka = { ["sasl.password"] = tide.secret_file "/none" }')))
+      'brokers = tide.env "TIDE_NONE", topic = "t", group = "g", rdkafka = { ["sasl.password"] = '
+        .. 'tide.secret_file "/none" }')))
   end)
 end)

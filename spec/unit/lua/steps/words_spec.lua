@@ -76,7 +76,8 @@ describe("the word", function()
         .. '{ ["linger.ms"] = 5 }, not a string',
       ['topic = "t", rdkafka = { ["bootstrap.servers"] = "x" }' .. rest] = 'option "rdkafka" = {...}: '
         .. "bootstrap.servers is an option of its own: say brokers",
-      ['topic = "t", rdkafka = { x = {} }' .. rest] = 'option "rdkafka" = {...}: property x must be a text, a number or '
+      ['topic = "t", rdkafka = { x = {} }'
+        .. rest] = 'option "rdkafka" = {...}: property x must be a text, a number or '
         .. "a boolean, not a table",
       ['topic = "t", "u"' .. rest] = 'value 1 = "u": kafka_source takes only options with a name',
       ['topic = 5' .. rest] = 'option "topic" = 5: must be a text, not a number',
@@ -103,7 +104,8 @@ describe("the word", function()
       ["print, input_block_size = '16M'"] = 'option "input_block_size" = "16M": not a size; write bytes, or a number '
         .. 'with KiB, MiB or GiB, as "16MiB"',
       ["print, output_block_size = 0"] = 'option "output_block_size" = 0: must be more than 0',
-      ["print, max_output_block_size = '4GiB'"] = 'option "max_output_block_size" = "4GiB": too large, the most is 2GiB',
+      ["print, max_output_block_size = '4GiB'"] =
+        'option "max_output_block_size" = "4GiB": too large, the most is 2GiB',
       ["print, input_block_size = '2MiB', max_input_block_size = '1MiB'"] =
         'option "max_input_block_size" = 1MiB: below input_block_size = 2MiB; raise it or leave it out',
       ["print, pool = tide.pool {}, processes = 2"] =
@@ -134,7 +136,8 @@ describe("the word", function()
       ['policy = "immediate"'] = true,
       ['policy = { min_time = "5s" }'] = true,
       ['policy = { min_messages = 10, min_time = 1 }'] = true,
-      ['policy = "imediate"'] = 'option "policy" = "imediate": unknown; it is ' .. wanted .. '; did you mean "immediate"?',
+      ['policy = "imediate"'] = 'option "policy" = "imediate": unknown; it is ' .. wanted
+        .. '; did you mean "immediate"?',
       ["policy = 5"] = 'option "policy" = 5: must be ' .. wanted .. ", not a number",
       ["policy = {}"] = 'option "policy" = {}: needs min_time, min_messages or both',
       ["policy = { min_time = 0 }"] = { 'option "min_time" = 0: must be more than 0',
@@ -152,11 +155,14 @@ describe("the word", function()
     assert.is_nil(faults('topic = "d", max_invalid_ratio = 0.01, max_consecutive_count = 100'))
     assert.is_nil(faults('path = "d.jsonl"'))
     assert.same({ 'option "topic": missing; say topic = "name" or path = "file"' }, faults(""))
-    assert.same({ 'options "topic" and "path" exclude each other: keep one of them' }, faults('topic = "d", path = "d"'))
-    assert.same({ 'option "max_invalid_ratio" = 2: too large, the most is 1' }, faults('path = "d", max_invalid_ratio = 2'))
+    assert.same({ 'options "topic" and "path" exclude each other: keep one of them' },
+      faults('topic = "d", path = "d"'))
+    assert.same({ 'option "max_invalid_ratio" = 2: too large, the most is 1' },
+      faults('path = "d", max_invalid_ratio = 2'))
     assert.same({ 'option "max_invalid_ratio" = -0.5: too small, the least is 0' },
       faults('path = "d", max_invalid_ratio = -0.5'))
-    assert.same({ 'option "topic" = "t": the pipeline reads it, so a dead letter would come back for ever; name another '
+    assert.same({ 'option "topic" = "t": the pipeline reads it, so a dead letter would come back for ever; '
+      .. 'name another '
       .. "topic" }, faults('topic = "t"'))
   end)
 
@@ -167,11 +173,13 @@ describe("the word", function()
     end
     assert.is_nil(faults('delivery = "at_least_once", trust = "full", join_timeout = "5s", broker_timeout = 1'))
     assert.same({ 'p:2: option "dlq" = "d": must be tide.dlq { ... }, not a string' }, faults('dlq = "d"'))
-    assert.same({ 'p:2: option "trust" = "none": refused: there is no sandbox in this version' }, faults('trust = "none"'))
+    assert.same({ 'p:2: option "trust" = "none": refused: there is no sandbox in this version' },
+      faults('trust = "none"'))
     assert.same({ 'p:2: option "message_timeout" = "0s": must be more than 0' }, faults('message_timeout = "0s"'))
     assert.same({ 'p:2: option "delivry": unknown; did you mean "delivery"?' }, faults('delivry = "x"'))
     local _, texts = pipeline_file.load('return tide.pipeline(5) { tide.file_source { path = "-" } }')
-    assert.same({ 'p:2: word "pipeline": takes a text first, as ' .. list.pipeline.example .. "; this is a number" }, texts)
+    assert.same({ 'p:2: word "pipeline": takes a text first, as ' .. list.pipeline.example .. "; this is a number" },
+      texts)
     _, texts = pipeline_file.load('return tide.pipeline "x" (tide.file_source "a")')
     assert.same({ 'p:2: word "file_source": takes a table of options, as tide.file_source { path = "events.jsonl" }; '
       .. "this is a string", 'p:2: word "pipeline": takes a name and a table, as ' .. list.pipeline.example,
@@ -188,7 +196,8 @@ describe("the word", function()
       faults('tide.file_source { path = "a" },\ntide.file_sink { path = "b", format = "xml" }'))
     assert.same({ 'p:4: option "brokers": missing; the source is no Kafka to take them from' },
       faults('tide.file_source { path = "a" },\ntide.produce { topic = "b" }'))
-    assert.same({ 'p:4: option "topic" = "d": dead letters are written by the producer, and the pipeline has no produce '
+    assert.same({ 'p:4: option "topic" = "d": dead letters are written by the producer, and the pipeline '
+      .. 'has no produce '
       .. "step; say path = FILE" }, faults('tide.file_source { path = "a" },\ndlq = tide.dlq { topic = "d" }'))
   end)
 end)

@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- Dependencies point one way: base < shm < {proc, io} < chain < engine, and {steps, run} < plan < steer < cli.
+local files = require "spec.house.files"
+
+local C_RANK = { base = 1, shm = 2, proc = 3, io = 3, chain = 4, engine = 5 }
+local LUA_RANK = { steps = 1, run = 1, plan = 2, tidemill = 3, steer = 4, cli = 5 }
+
+-- Faults of one dependency: to one's own folder or to a lower rank.
+local function judge(faults, rank, from, to, path, line)
+  if from == to then return end
+  if not rank[to] or not rank[from] or rank[to] >= rank[from] then
+    faults[#faults + 1] = ("%s depends on %s: %s"):format(path, to, line)
+  end
+end
+
+-- engine/io/x.c -> io; engine/x.c -> engine
+local function c_folder(path)
+  return path:match("^(%w+)/[^/]+$") or "engine"
+end
+
+describe("the layers", function()
+  it("of the C files point down", function()
+    local faults = {}
+    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h" })) do
+      for _, line in ipairs(files.lines(path)) do
+        local included = line:match('^#include "([^"]+)"')
+        if included then
+          judge(faults, C_RANK, c_folder(path:match("^engine/(.*)")), c_folder(included), path, line)
+        end
+      end
+    end
+    assert.same({}, faults)
+  end)
+
+  it("let only io/kafka and io/mock see librdkafka, and only the program see Lua", function()
+    local faults = {}
+    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h" })) do
+      local text = files.read(path)
+      if text:find("#include <librdkafka/", 1, true) and not path:find("^engine/io/kafka")
+        and not path:find("^engine/io/mock") then
+        faults[#faults + 1] = path .. " includes librdkafka"
+      end
+      if text:find('#include [<"]lua') and path ~= "engine/main.c" then
+        faults[#faults + 1] = path .. " includes Lua"
+      end
+    end
+    assert.same({}, faults)
+  end)
+
+  it("of the Lua files point down", function()
+    local faults = {}
+    for _, path in ipairs(files.list({ "lua" }, { "*.lua" })) do
+      local from = path:match("^lua/tidemill/(%w+)/") or "tidemill"
+      for _, line in ipairs(files.lines(path)) do
+        for module in line:gmatch("require%s*%(?%s*[\"']tidemill%.?([%w_.]*)[\"']") do
+          judge(faults, LUA_RANK, from, module:match("^[%w_]+") or "tidemill", path, line)
+        end
+      end
+    end
+    assert.same({}, faults)
+  end)
+end)

@@ -1,0 +1,146 @@
+-- SPDX-License-Identifier: MIT
+-- The command line without an engine: help, completion, usage errors. spec/flow/cli_spec.lua runs the program.
+local cli = require "tidemill.cli"
+local exit_code = require "tidemill.cli.exit_code"
+local ffi = require "ffi"
+local list = require "tidemill.steps.list"
+local pipeline_file = require "spec.support.pipeline_file"
+local stub = require "luassert.stub"
+require "tidemill.run.ffi"
+
+local function redirect(stdout, stderr)
+  rawset(io, "stdout", stdout)
+  rawset(io, "stderr", stderr)
+end
+
+-- Exit code, stdout and stderr of a command line.
+local function run(...)
+  local out, err = {}, {}
+  local real = { stdout = io.stdout, stderr = io.stderr }
+  local function catch(into)
+    return { write = function(_, ...) for _, text in ipairs { ... } do into[#into + 1] = text end end,
+      flush = function() end }
+  end
+  redirect(catch(out), catch(err))
+  local done, code = pcall(cli.main, { [0] = "tidemill", ... })
+  redirect(real.stdout, real.stderr)
+  assert(done, code)
+  return code, table.concat(out), table.concat(err)
+end
+
+describe("the command line", function()
+  after_each(pipeline_file.remove_all)
+
+  it("without a verb, with a wrong one or a wrong flag is exit 64 with the nearest", function()
+    local code, out, err = run()
+    assert.same({ 64, "" }, { code, out })
+    assert.is_truthy(err:find("tidemill: a command is required", 1, true))
+    code, out, err = run("chekc", "x.lua")
+    assert.same({ 64, "" }, { code, out })
+    assert.is_truthy(err:find("unknown command 'chekc'\nDid you mean 'check'?", 1, true))
+    code, out, err = run("run", "--until-ned", "x.lua")
+    assert.same({ 64, "" }, { code, out })
+    assert.is_truthy(err:find("--until-end", 1, true))
+    code, out, err = run("run", "--mock", "x.lua")
+    assert.same({ 64, "" }, { code, out })
+    assert.is_truthy(err:find("unknown option '--mock'; did you mean \"--mock-kafka\"?", 1, true))
+    assert.equal(64, (run("run")))
+    assert.equal(64, (run("run", "x.lua", "y.lua")))
+    assert.equal(64, (run("plan", "x.lua", "--format", "svg")))
+    assert.equal(64, (run("run", "x.lua", "--set", "novalue")))
+  end)
+
+  it("refuses flags that contradict each other", function()
+    for text, flags in pairs {
+      ["--mock-kafka and --input exclude each other"] = { "--mock-kafka", "--input", "a" },
+      ["--mock-kafka and --until-end exclude each other"] = { "--mock-kafka", "--until-end" },
+      ["--feed needs --mock-kafka"] = { "--feed", "a" },
+      ["--output-format needs --input or --output"] = { "--output-format", "json" },
+      ["--dead-letters needs --input or --output or --mock-kafka"] = { "--dead-letters", "a" },
+    } do
+      local code, _, err = run("run", "x.lua", unpack(flags))
+      assert.same({ 64, "tidemill: " .. text .. "\n" }, { code, err })
+    end
+  end)
+
+  it("refuses --mock-kafka and --until-end without a topic of Kafka", function()
+    local path = pipeline_file.write('local tide = require "tidemill" return tide.pipeline "x" { tide.file_source '
+      .. '{ path = "-" } }')
+    local code, out, err = run("run", path, "--mock-kafka")
+    assert.same({ 64, "", "tidemill: --mock-kafka: the pipeline does not read from Kafka\n" }, { code, out, err })
+    path = pipeline_file.write('local tide = require "tidemill" return tide.pipeline "x" { tide.kafka_source '
+      .. '{ brokers = "b", pattern = "^a", group = "g" } }')
+    code, out, err = run("run", path, "--mock-kafka")
+    assert.same({ 64, "", "tidemill: --mock-kafka: the pipeline reads topics by the pattern ^a; name one to make\n" },
+      { code, out, err })
+  end)
+
+  it("gives help on stdout with exit 0", function()
+    for _, words in ipairs { { "--help" }, { "-h" }, { "help" }, { "run", "--help" }, { "help", "run" } } do
+      local code, out, err = run(unpack(words))
+      assert.same({ 0, "" }, { code, err })
+      assert.is_truthy(out:find("Usage: tidemill", 1, true))
+    end
+  end)
+
+  it("has help on every word, with its options, types and defaults", function()
+    for _, spec in ipairs(list) do
+      local code, out = run("help", spec.word)
+      assert.equal(0, code)
+      assert.is_truthy(out:find("tide." .. spec.word .. ": " .. spec.summary, 1, true))
+      for _, option in ipairs(spec.options) do assert.is_truthy(out:find("  " .. option.name .. "  (", 1, true)) end
+    end
+    local _, out = run("help", "tide.commit_offsets")
+    assert.is_truthy(out:find('policy  ("immediate", "once_per_second", table; default once_per_second)', 1, true))
+    assert.is_truthy(out:find("policy.min_time  (time, in seconds; default none)", 1, true))
+  end)
+
+  it("has no help on what is not there, but the nearest", function()
+    local code, out, err = run("help", "prodce")
+    assert.same({ 64, "", 'tidemill: no verb or word "prodce"; did you mean "produce"?\n' }, { code, out, err })
+    code, out, err = run("help", "run_task_in_threads")
+    assert.same({ 64, "" }, { code, out })
+    assert.is_truthy(err:find('"run_task_in_threads" is refused: threads would share', 1, true))
+  end)
+
+  it("completes verbs, flags and words in three shells", function()
+    for _, shell in ipairs { "bash", "zsh", "fish" } do
+      local code, out = run("completion", shell)
+      assert.equal(0, code)
+      for _, name in ipairs { "check", "dead-letters", "run_task_with_multiprocessing" } do
+        assert.is_truthy(out:find(name, 1, true), shell .. ": " .. name)
+      end
+    end
+    assert.equal(64, (run("completion", "tcsh")))
+  end)
+
+  it("has a broken program end with exit 70", function()
+    local broken = stub(require("tidemill.cli.plan"), "run", function() error("oops") end)
+    local code, _, err = run("plan", "x.lua")
+    broken:revert()
+    assert.equal(70, code)
+    assert.is_truthy(err:find("internal error, please report it: .*oops"))
+  end)
+
+  it("shows a plan, or all faults with the exit code of the worst", function()
+    local path = pipeline_file.write('local tide = require "tidemill"\nreturn ' .. pipeline_file.around():sub(8))
+    local code, out, err = run("plan", path)
+    assert.same({ 0, "" }, { code, err })
+    assert.is_truthy(out:find('^pipeline "x"'))
+    code, out = run("plan", path, "--format", "dot")
+    assert.equal(0, code)
+    assert.is_truthy(out:find("^digraph"))
+    code, out, err = run("plan", "/no/such.lua")
+    assert.same({ 66, "", "/no/such.lua: No such file or directory\n" }, { code, out, err })
+  end)
+end)
+
+describe("the exit codes", function()
+  it("are those that the engine answers with", function()
+    for name, status in pairs { USAGE = "TIDE_EUSAGE", DATA = "TIDE_EDATA", NO_INPUT = "TIDE_ENOINPUT",
+      UNREACHED = "TIDE_EUNREACHED", INTERNAL = "TIDE_EINTERNAL", TEMPORARY = "TIDE_ETEMPORARY",
+      FENCED = "TIDE_EFENCED", CONFIG = "TIDE_ECONFIG" } do
+      assert.equal(-tonumber(ffi.C[status]), exit_code[name], name)
+    end
+  end)
+end)

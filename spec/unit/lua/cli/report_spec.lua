@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: MIT
+-- What is written at the end and once a second, on an engine that is only numbers.
+local cjson = require "cjson"
+local json = require "tidemill.cli.json"
+local progress = require "tidemill.cli.progress"
+local report = require "tidemill.cli.report"
+
+local function fake(rows)
+  return {
+    totals = function()
+      return { read = 9007199254740993, produced = 3, produced_from = 2, filtered = 1, dead_lettered = 0, dropped = 0,
+        in_flight = 4, seconds = 0.1, lag = -1, lag_ms = -1 }
+    end,
+    counter = function(_, row, constant)
+      local count = constant == "TIDE_M_BATCH_BACKPRESSURE" and rows[row] or row
+      return { count = count, sum = 10, min = 1, max = 5, last = row + 1, p50 = 2, p99 = 4 }
+    end,
+  }
+end
+
+local function plan(kinds)
+  local steps = {}
+  for i, kind in ipairs(kinds) do steps[i] = { kind = "TIDE_STEP_" .. kind } end
+  return { draft = { steps = steps } }
+end
+
+local PREFIX = "strategies.run_task_with_multiprocessing."
+
+describe("json", function()
+  it("keeps whole numbers whole and fractions exact", function()
+    assert.equal("9007199254740992", json.encode(2 ^ 53))
+    assert.equal("1000000000000000000", json.encode(1e18))
+    assert.equal("0.1", json.encode(0.1))
+    assert.equal(1 / 3, tonumber(json.encode(1 / 3)))
+    assert.equal("null", json.encode(0 / 0))
+    assert.equal("null", json.encode(math.huge))
+  end)
+
+  it("escapes texts and sorts names", function()
+    assert.equal('{\n  "a": "\\"\\\\\\n\\u0001",\n  "b": {}\n}', json.encode { b = {}, a = '"\\\n\1' })
+    assert.same({ b = true, a = { c = "x" } }, cjson.decode(json.encode { b = true, a = { c = "x" } }))
+  end)
+end)
+
+describe("a report", function()
+  it("has the totals, the verdict and every metric by its plain name", function()
+    local path = os.tmpname()
+    assert.is_true(report.write(path, fake { 7 }, plan { "TASK" }))
+    local file = assert(io.open(path))
+    local text = file:read("*a")
+    file:close()
+    os.remove(path)
+    assert.is_truthy(text:find('"read": 9007199254740992', 1, true))
+    local read = cjson.decode(text)
+    assert.equal("none", read.verdict)
+    assert.equal(2, read.produced_from)
+    assert.equal(7, read.metrics[PREFIX .. "batch.backpressure"])
+    assert.same({ count = 1, sum = 10, min = 1, max = 5, p50 = 2, p99 = 4 }, read.metrics[PREFIX .. "batch.size.msg"])
+    assert.equal(2, read.metrics[PREFIX .. "processes"].last)
+    assert.equal(1, read.metrics[PREFIX .. "batch.close{reason=time}"])
+    assert.equal(0, read.metrics["consumer.pause"])
+  end)
+
+  it("tells several steps apart", function()
+    local metrics = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" }).metrics
+    assert.equal(7, metrics[PREFIX .. "batch.backpressure{step=1}"])
+    assert.equal(8, metrics[PREFIX .. "batch.backpressure{step=2}"])
+    assert.equal(15, metrics[PREFIX .. "batch.backpressure"])
+    assert.equal(3, metrics[PREFIX .. "batch.close{reason=time,step=2}"])
+    assert.is_nil(metrics[PREFIX .. "batch.size.msg"])
+  end)
+
+  it("says why it cannot be written", function()
+    local written, reason = report.write("/no/such/folder/report.json", fake { 1 }, plan { "TASK" })
+    assert.is_nil(written)
+    assert.equal("/no/such/folder/report.json: No such file or directory", reason)
+  end)
+end)
+
+describe("progress", function()
+  local totals = { read = 1234567, produced = 1000, filtered = 99, dead_lettered = 0, in_flight = 12, lag = 5,
+    lag_ms = 1500, seconds = 2 }
+
+  it("is one line with rate, lag, in flight, and batches against processes", function()
+    assert.equal("read 1,234,567, produced 1,000, filtered 99, 450,000/s, lag 5 (1.5 s), in flight 12, batches 1 of 2 "
+      .. "processes", progress.text(totals, 450000, 1, 2))
+  end)
+
+  it("names dead letters once there are some, and a lag that is not known", function()
+    local other = setmetatable({ dead_lettered = 3, lag = -1 }, { __index = totals })
+    assert.equal("read 1,234,567, produced 1,000, filtered 99, dead letters 3, 0/s, lag unknown, in flight 12, "
+      .. "batches 0 of 2 processes", progress.text(other, 0, 0, 2))
+  end)
+
+  it("gives the rate since the last line to the log, and the mean at the end", function()
+    local lines = {}
+    local shown = progress.new(plan { "TASK" }, function(text) lines[#lines + 1] = text end, false)
+    local engine = fake { 0 }
+    local read = 0
+    engine.totals = function() return setmetatable({ read = read }, { __index = totals }) end
+    read = 1000
+    shown:show(engine)
+    read = 3000
+    shown:show(engine)
+    shown:finish(engine)
+    assert.is_truthy(lines[1]:find(" 1,000/s", 1, true))
+    assert.is_truthy(lines[2]:find(" 2,000/s", 1, true))
+    assert.equal("done: read 3,000, produced 1,000, filtered 99, dead letters 0 in 2.0 s, 1,500/s", lines[3])
+  end)
+end)
