@@ -15,8 +15,9 @@ struct tide_loop;
 /** Opened by start(): TIDE_ENOINPUT. A pipe is watched through the loop, so reading never blocks. */
 struct tide_source *tide_file_source_new(const struct tide_source_plan *plan, struct tide_topics *topics,
                                          struct tide_loop *loop);
-/** Appends nothing to an old file: it is truncated. JSON format: {"topic","key","headers","value"}, bytes that
- * are not UTF-8 as {"key_base64"} / {"value_base64"}. Acknowledged once write(2) took the bytes. */
+/** An old file is truncated by start(). Lines: the value and a newline (nothing but the newline for null).
+ * JSON: {"topic":, "key":, "headers":[{"name":, "value":}], "value":} a line; what is not UTF-8 stands under
+ * its name with "_base64" behind it. Acknowledged once write(2) took the bytes; a pipe never blocks. */
 struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,
                                      struct tide_loop *loop);
 

@@ -49,6 +49,7 @@ void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin ori
     *sink->refused_end = refused;
     sink->refused_end = &refused->next;
     sink->refused_count++;
+    tide_count(sink->counters, 0, TIDE_M_PRODUCE_ERROR, 1);
 }
 
 static void free_refused(struct tide_kafka_refused *refused)
@@ -157,7 +158,6 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         report->text = NULL;
         return 1;
     }
-    tide_count(sink->counters, 0, TIDE_M_PRODUCE_ERROR, 1);
     if (is_the_records(record->err))
         refuse_record(sink, origin, record, headers);
     else

@@ -24,7 +24,7 @@ static struct tide_kafka_sink *self(struct tide_sink *sink)
 int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *text)
 {
     if (sink->failure == TIDE_OK) {
-        snprintf(sink->failure_text, sizeof(sink->failure_text), "produce: %s", text);
+        snprintf(sink->failure_text, sizeof(sink->failure_text), "produce: %.1000s", text);
         sink->failure = status;
     }
     return sink->failure;

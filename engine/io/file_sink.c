@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "io/file.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+enum {
+    LARGE_WRITE = 1 << 18, /* bytes that are worth a write without waiting for more */
+    PIPE_WRITE = 4096      /* what a pipe that polls as writable takes at once (pipe(7), PIPE_BUF) */
+};
+
+/** A message in the buffer, not acknowledged yet. */
+struct written {
+    struct tide_origin origin;
+    uint64_t end; /* of its bytes, counted from the first one of the file */
+};
+
+struct file_sink {
+    struct tide_sink sink;
+    enum tide_output_format format;
+    uint32_t max_messages;
+    uint64_t max_bytes;
+    char *path;
+    const struct tide_topics *topics;
+    const char *default_topic; /* NULL = none */
+    struct tide_loop *loop;
+    int fd;
+    bool regular;    /* never has to be waited for */
+    int room_epoll;  /* readable when the pipe has room: the loop watches for reading only */
+    bool watched;
+    struct tide_text buffer; /* to be written, from `sent` on */
+    size_t sent;
+    uint64_t total; /* bytes handed to write(2) since the start */
+    struct written *ring;
+    uint32_t first;
+    uint32_t count;
+};
+
+static struct file_sink *self(struct tide_sink *sink)
+{
+    return (struct file_sink *)sink;
+}
+
+/* ---- a message as text ---- */
+
+static bool is_utf8(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        size_t size = tide_utf8_length(bytes, length);
+        if (size == 0)
+            return false;
+        bytes += size;
+        length -= size;
+    }
+    return true;
+}
+
+static void add_field(struct tide_text *text, const char *name, const char *bytes, uint32_t length)
+{
+    bool plain = !bytes || is_utf8(bytes, length);
+    tide_text_format(text, plain ? "\"%s\":" : "\"%s_base64\":", name);
+    (plain ? tide_text_json : tide_text_base64)(text, bytes, length);
+}
+
+static int add_headers(struct tide_text *text, const struct tide_message *message)
+{
+    struct tide_header header;
+    uint32_t at = 0;
+    int status = 0;
+    tide_text_string(text, "\"headers\":[");
+    while (message->header_count > 0
+           && (status = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0) {
+        tide_text_string(text, text->data[text->length - 1] == '[' ? "{" : ",{");
+        add_field(text, "name", header.name, header.name_length);
+        tide_text_string(text, ",");
+        add_field(text, "value", header.value, header.value_length);
+        tide_text_string(text, "}");
+    }
+    tide_text_string(text, "]");
+    return status;
+}
+
+static int add_json(struct file_sink *file, const struct tide_message *message)
+{
+    struct tide_text *text = &file->buffer;
+    const char *topic = message->target_topic == TIDE_TOPIC_NONE
+                            ? file->default_topic
+                            : tide_topics_name(file->topics, message->target_topic);
+    tide_text_string(text, "{\"topic\":");
+    tide_text_json(text, topic, topic ? strlen(topic) : 0);
+    tide_text_string(text, ",");
+    add_field(text, "key", message->key, message->key_length);
+    tide_text_string(text, ",");
+    int status = add_headers(text, message);
+    tide_text_string(text, ",");
+    add_field(text, "value", message->value, message->value_length);
+    tide_text_string(text, "}\n");
+    return status;
+}
+
+static int add_message(struct file_sink *file, const struct tide_message *message)
+{
+    if (file->format == TIDE_OUTPUT_JSON)
+        return add_json(file, message);
+    if (message->value)
+        tide_text_append(&file->buffer, message->value, message->value_length);
+    tide_text_append(&file->buffer, "\n", 1);
+    return TIDE_OK;
+}
+
+/* ---- writing ---- */
+
+static void wake(void *context)
+{
+    struct file_sink *file = context;
+    tide_loop_unwatch(file->loop, file->room_epoll); /* there is room until it is used */
+    file->watched = false;
+}
+
+static bool has_room(struct file_sink *file)
+{
+    struct pollfd look = {.fd = file->fd, .events = POLLOUT};
+    if (file->regular || poll(&look, 1, 0) > 0)
+        return true;
+    if (!file->watched && file->room_epoll >= 0)
+        file->watched = tide_loop_watch(file->loop, file->room_epoll, wake, file) == TIDE_OK;
+    return false;
+}
+
+/* As much as goes without waiting. */
+static int write_out(struct file_sink *file)
+{
+    while (file->sent < file->buffer.length && has_room(file)) {
+        size_t size = file->buffer.length - file->sent;
+        if (!file->regular && size > PIPE_WRITE)
+            size = PIPE_WRITE;
+        ssize_t count = write(file->fd, file->buffer.data + file->sent, size);
+        if (count < 0 && (errno == EINTR || errno == EAGAIN))
+            break;
+        if (count < 0)
+            return tide_fail(TIDE_ETEMPORARY, "cannot write %s: %s", file->path, strerror(errno));
+        file->sent += (size_t)count;
+        file->total += (uint64_t)count;
+    }
+    if (file->sent == file->buffer.length)
+        file->buffer.length = file->sent = 0;
+    return TIDE_OK;
+}
+
+/* Room in front is used again once it is most of the buffer. */
+static void compact(struct file_sink *file)
+{
+    if (file->sent < LARGE_WRITE || file->sent < file->buffer.length / 2)
+        return;
+    file->buffer.length -= file->sent;
+    memmove(file->buffer.data, file->buffer.data + file->sent, file->buffer.length);
+    file->sent = 0;
+}
+
+/* ---- what the engine calls ---- */
+
+static int start(struct tide_sink *sink)
+{
+    struct file_sink *file = self(sink);
+    struct stat about;
+    bool standard = strcmp(file->path, "-") == 0;
+    file->fd = standard ? STDOUT_FILENO
+                        : open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    if (file->fd < 0 && errno == ENXIO)
+        return tide_fail(TIDE_ECONFIG, "cannot write %s: nobody reads the pipe", file->path);
+    if (file->fd < 0 || fstat(file->fd, &about) < 0)
+        return tide_fail(TIDE_ECONFIG, "cannot write %s: %s", file->path, strerror(errno));
+    struct epoll_event room = {.events = EPOLLOUT};
+    file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (file->room_epoll < 0)
+        return tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
+    /* Files that need no waiting are refused by epoll. */
+    file->regular = epoll_ctl(file->room_epoll, EPOLL_CTL_ADD, file->fd, &room) < 0;
+    return TIDE_OK;
+}
+
+static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *messages, size_t count)
+{
+    struct file_sink *file = self(sink);
+    size_t taken = 0;
+    while (taken < count && file->count < file->max_messages
+           && file->buffer.length - file->sent < file->max_bytes) {
+        int status = add_message(file, &messages[taken]);
+        if (status < 0)
+            return status;
+        file->ring[(file->first + file->count++) % file->max_messages] =
+            (struct written){messages[taken].origin, file->total + file->buffer.length - file->sent};
+        taken++;
+        if (file->buffer.length - file->sent >= LARGE_WRITE) {
+            status = write_out(file);
+            compact(file);
+            if (status < 0)
+                return status;
+        }
+    }
+    return (ssize_t)taken;
+}
+
+static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
+{
+    struct file_sink *file = self(sink);
+    size_t count = 0;
+    int status = write_out(file);
+    for (; count < max && file->count > 0; count++) {
+        const struct written *oldest = &file->ring[file->first];
+        if (oldest->end > file->total)
+            break;
+        reports[count].origin = oldest->origin;
+        reports[count].status = TIDE_OK;
+        reports[count].text = NULL;
+        file->first = (file->first + 1) % file->max_messages;
+        file->count--;
+    }
+    return count == 0 && status < 0 ? status : (ssize_t)count;
+}
+
+static size_t pending(struct tide_sink *sink)
+{
+    return self(sink)->count;
+}
+
+static void free_sink(struct tide_sink *sink)
+{
+    struct file_sink *file = self(sink);
+    if (file->watched)
+        tide_loop_unwatch(file->loop, file->room_epoll);
+    if (file->room_epoll >= 0)
+        close(file->room_epoll);
+    if (file->fd > STDERR_FILENO)
+        close(file->fd);
+    tide_text_free(&file->buffer);
+    free(file->ring);
+    free(file->path);
+    free(file);
+}
+
+static const struct tide_sink_ops ops = {
+    .start = start,
+    .send = send_messages,
+    .reports = reports,
+    .pending = pending,
+    .free = free_sink,
+};
+
+struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,
+                                     struct tide_loop *loop)
+{
+    struct file_sink *file = tide_alloc(sizeof(*file));
+    int topic = plan->topic_count > 0 ? tide_topics_number(topics, plan->topics[0]) : -1;
+    file->sink.ops = &ops;
+    file->format = plan->format;
+    file->max_messages = plan->max_messages;
+    file->max_bytes = plan->max_bytes;
+    file->path = tide_copy(plan->path);
+    file->topics = topics;
+    file->default_topic = topic < 0 ? NULL : tide_topics_name(topics, (uint32_t)topic);
+    file->loop = loop;
+    file->fd = -1;
+    file->room_epoll = -1;
+    file->ring = tide_alloc(((size_t)plan->max_messages + 1) * sizeof(*file->ring));
+    return &file->sink;
+}
