@@ -47,16 +47,16 @@ function on.second(self)
 end
 
 function on.assigned(self, event)
-  self:log("TIDE_LOG_INFO", event.text)
+  self:log("TIDE_LOG_INFO", "partitions assigned: " .. event.text)
 end
 
-on.revoked = on.assigned
+function on.revoked(self, event)
+  self:log("TIDE_LOG_INFO", "partitions revoked: " .. event.text)
+end
 
 function on.lost(self, event)
-  self:log("TIDE_LOG_WARN", event.text)
+  self:log("TIDE_LOG_WARN", "partitions lost, no longer a member of the group: " .. event.text)
 end
-
-on.worker_lost = on.lost
 
 function on.signal(self, event)
   if self.closing then leave(self, event.number) end
@@ -120,7 +120,7 @@ local function start(self, plan, options)
 end
 
 local function finish(self, plan, options)
-  self.progress:finish(self.engine)
+  self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
   if not options.report then return end
   local written, reason = report.write(options.report, self.engine, plan)
   if not written then self:fail(exit_code.NO_INPUT, "--report: " .. reason) end

@@ -66,13 +66,14 @@ function Progress:clear()
   self.drawn = false
 end
 
---- At the end: the totals, with the mean rate.
-function Progress:finish(engine)
+--- At the end: the totals, with the mean rate. `word`: how it ended.
+function Progress:finish(engine, word)
   self:clear()
   local totals = engine:totals()
   local rate = totals.seconds > 0 and totals.read / totals.seconds or 0
-  self.log(("done: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(grouped(totals.read),
-    grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered), totals.seconds, grouped(rate)))
+  self.log(("%s: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(word,
+    grouped(totals.read), grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered),
+    totals.seconds, grouped(rate)))
 end
 
 return progress

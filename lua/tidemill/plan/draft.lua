@@ -51,7 +51,7 @@ end
 function draft.replace_output(result, path, format)
   if result.sink.medium == "TIDE_MEDIUM_NONE" then return end
   result.sink = {
-    medium = "TIDE_MEDIUM_FILE", path = path,
+    medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
     format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",
     max_messages = result.sink.max_messages, max_bytes = result.sink.max_bytes,
     timeout_us = result.broker_timeout_us,

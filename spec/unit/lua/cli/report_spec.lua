@@ -102,7 +102,7 @@ describe("progress", function()
     shown:show(engine)
     read = 3000
     shown:show(engine)
-    shown:finish(engine)
+    shown:finish(engine, "done")
     assert.is_truthy(lines[1]:find(" 1,000/s", 1, true))
     assert.is_truthy(lines[2]:find(" 2,000/s", 1, true))
     assert.equal("done: read 3,000, produced 1,000, filtered 99, dead letters 0 in 2.0 s, 1,500/s", lines[3])

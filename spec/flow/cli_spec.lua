@@ -1,0 +1,295 @@
+-- SPDX-License-Identifier: MIT
+-- The program from outside: its verbs on files, exit codes, signals, report, progress.
+local cjson = require "cjson"
+local files = require "spec.house.files"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local HERE = assert(io.popen("pwd")):read("*l")
+local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+
+local function tidemill(arguments, options)
+  return process.run({ PROGRAM, unpack(arguments) }, options)
+end
+
+-- A pipeline around one function of Lua text.
+local function pipeline(transform, settings)
+  return pipeline_file.write(([[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:1"), topic = "in", group = "g", start = "earliest" },
+  tide.run_task_with_multiprocessing { %s, processes = 1, max_batch_time = "50ms" },
+  tide.produce { topic = "out" }, tide.commit_offsets {}, %s }
+]]):format(transform, settings or ""))
+end
+
+local IDENTITY = "function(message) return message end"
+
+local function lines_of(count)
+  local lines = {}
+  for i = 1, count do lines[i] = ('{"id":%d,"level":"%s","value":%d}'):format(i, i % 10 == 0 and "debug" or "info",
+    i) end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function write(path, text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+describe("the program", function()
+  local folder
+
+  before_each(function() folder = pipeline_file.folder() end)
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("tells its versions, from any folder", function()
+    local code, out, err = tidemill({ "version" }, { cwd = "/" })
+    assert.same({ 0, "" }, { code, err })
+    assert.is_truthy(out:find("^tidemill %S+ %(librdkafka %d+%.%d+%.%d+, LuaJIT "), out)
+    assert.equal(out, select(2, tidemill { "--version" }))
+  end)
+
+  it("cleans events from file to file, in order, and reports", function()
+    local input = write(folder .. "/events.jsonl", lines_of(5000))
+    local code, out, err = tidemill { "run", "scripts/clean_events.lua", "--input", input, "--output",
+      folder .. "/clean.jsonl", "--report", folder .. "/report.json" }
+    assert.same({ 0, "" }, { code, out }, err)
+    local lines = files.lines(folder .. "/clean.jsonl")
+    assert.equal(4500, #lines)
+    local last = 0
+    for _, line in ipairs(lines) do
+      local event = cjson.decode(line)
+      assert.same({ event.id * 2, true, "info" }, { event.v, event.seen, event.level })
+      assert.is_true(event.id > last)
+      last = event.id
+    end
+    local report = cjson.decode(files.read(folder .. "/report.json"))
+    assert.same({ 5000, 4500, 4500, 500, 0, "none" }, { report.read, report.produced, report.produced_from,
+      report.filtered, report.dead_lettered, report.verdict })
+    local prefix = "strategies.run_task_with_multiprocessing."
+    assert.equal(5000, report.metrics[prefix .. "batch.size.msg"].sum)
+    assert.equal(2, report.metrics[prefix .. "processes"].last)
+    assert.is_truthy(err:find("done: read 5,000, produced 4,500, filtered 500, dead letters 0", 1, true))
+  end)
+
+  it("copies stdin to stdout when --input is -, and logs as JSON", function()
+    local input = write(folder .. "/in", "one\n\nthree\nno newline")
+    local code, out, err = tidemill({ "run", "scripts/identity.lua", "--input", "-", "--log-format", "json" },
+      { stdin = input })
+    assert.same({ 0, "one\n\nthree\nno newline\n" }, { code, out })
+    for line in err:gmatch("[^\n]+") do assert.is_table(cjson.decode(line)) end
+  end)
+
+  it("writes keys, headers and topic as JSON lines", function()
+    local path = pipeline([[function(message)
+      return { value = "two\nlines", key = "k", headers = { { "h", "1" }, { "h", nil } }, topic = "other" } end]])
+    local text = files.read(path):gsub('topic = "out"', 'topic = "out", topics = { "other" }')
+    write(path, text)
+    local code, out, err = tidemill { "run", path, "--input", write(folder .. "/in", "x\n"), "--output-format", "json" }
+    assert.equal(0, code, err)
+    local line = cjson.decode(out)
+    assert.same({ "two\nlines", "k", "other" }, { line.value, line.key, line.topic })
+    assert.equal(2, #line.headers)
+  end)
+
+  it("is quiet when told so", function()
+    local code, _, err = tidemill { "run", "scripts/identity.lua", "--input", write(folder .. "/in", "x\n"),
+      "--log-level", "error" }
+    assert.same({ 0, "" }, { code, err })
+  end)
+end)
+
+describe("a bad message", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  local BAD = 'function(message) if message.value == "bad" then error("no good") end return message end'
+
+  it("stops a pipeline without dlq with exit 65 and its place", function()
+    local path, folder = pipeline(BAD)
+    local input = write(folder .. "/in.txt", "good\nbad\ngood\n")
+    local code, _, err = tidemill { "run", path, "--input", input }
+    assert.equal(65, code)
+    assert.is_truthy(err:find("in.txt", 1, true), err)
+    assert.is_truthy(err:find("no good", 1, true), err)
+    assert.is_truthy(err:find("stopped: read", 1, true), err)
+  end)
+
+  it("becomes a dead letter where there is a dlq: in --dead-letters, else on stderr", function()
+    local path, folder = pipeline(BAD, 'dlq = tide.dlq { topic = "dead" }')
+    local input = write(folder .. "/in.txt", "good\nbad\ngood\n")
+    local code, out = tidemill { "run", path, "--input", input, "--dead-letters", folder .. "/dead" }
+    assert.same({ 0, "good\ngood\n" }, { code, out })
+    local letter = cjson.decode(files.read(folder .. "/dead"))
+    assert.same({ "in.txt", 0, 1, "YmFk" }, { letter.original_topic, letter.original_partition, letter.original_offset,
+      letter.value })
+    assert.is_truthy(letter.error:find("p.lua:4: no good", 1, true), letter.error)
+    local _, _, err = tidemill { "run", path, "--input", input }
+    assert.is_truthy(err:find('"original_offset":1', 1, true))
+  end)
+end)
+
+describe("what cannot work", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("is exit 66 without input, 78 without a writable output", function()
+    local code, out, err = tidemill { "run", "scripts/identity.lua", "--input", "/no/such/input" }
+    assert.same({ 66, "" }, { code, out })
+    assert.is_truthy(err:find("/no/such/input: No such file or directory", 1, true))
+    code, out, err = tidemill { "run", "scripts/identity.lua", "--input", "/dev/null", "--output", "/no/such/output" }
+    assert.same({ 78, "" }, { code, out })
+    assert.is_truthy(err:find("/no/such/output: No such file or directory", 1, true))
+    assert.equal(66, (tidemill { "run", "/no/such/pipeline.lua" }))
+  end)
+
+  it("is exit 64 for a parameter that nobody asks for", function()
+    local code, _, err = tidemill { "run", "scripts/identity.lua", "--set", "broker=x", "--input", "/dev/null" }
+    assert.equal(64, code)
+    assert.is_truthy(err:find('--set broker: the pipeline has no such parameter, it asks for brokers, topic, group, '
+      .. 'start, processes, max_batch_size, output; did you mean "brokers"?', 1, true), err)
+  end)
+
+  it("is exit 78 with file and line when a transform does not load", function()
+    for text, expected in pairs {
+      ["return {\n  =\n}"] = "t.lua:2: unexpected symbol near '='",
+      ["\nerror('oops')"] = "t.lua:2: oops",
+      ["return 5"] = "t.lua: a transform returns a function",
+    } do
+      local path, folder = pipeline('"t.lua"')
+      write(folder .. "/t.lua", text)
+      for _, verb in ipairs { "check", "run" } do
+        local code, out, err = tidemill { verb, path, verb == "run" and "--input" or nil,
+          verb == "run" and "/dev/null" or nil }
+        assert.same({ 78, "" }, { code, out }, err)
+        assert.is_truthy(err:find(folder .. "/" .. expected, 1, true), err)
+      end
+    end
+  end)
+
+  it("is exit 78 for a property that librdkafka does not take, with file and line", function()
+    local path = pipeline_file.write([[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", group = "g", start = "latest",
+    rdkafka = { ["linger.mss"] = 5, ["enable.auto.commit"] = true, ["fetch.min.bytes"] = "many" } },
+  tide.produce { topic = "o", rdkafka = { ["linger.ms"] = 5 } }, tide.commit_offsets {} }
+]])
+    local code, _, err = tidemill { "check", path }
+    assert.equal(78, code)
+    local count = 0
+    for line in err:gmatch("[^\n]+") do
+      assert.is_truthy(line:find(path .. ':3: option "rdkafka": librdkafka', 1, true), line)
+      count = count + 1
+    end
+    assert.equal(3, count)
+  end)
+
+  it("is exit 69 when the brokers do not answer", function()
+    local path = pipeline(IDENTITY, 'broker_timeout = "500ms"')
+    for _, arguments in ipairs { { "check", path, "--connect" }, { "run", path } } do
+      local code, out, err = tidemill(arguments)
+      assert.same({ 69, "" }, { code, out }, err)
+      assert.is_truthy(err:find("127.0.0.1:1", 1, true), err)
+    end
+  end)
+end)
+
+describe("check", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("finds the examples good", function()
+    for _, name in ipairs { "scripts/clean_events.lua", "scripts/identity.lua" } do
+      local code, out, err = tidemill { "check", name }
+      assert.same({ 0, name .. ": good\n", "" }, { code, out, err })
+    end
+  end)
+
+  it("warns of what is legal but unwise, and runs nothing", function()
+    local path = pipeline_file.write([[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", group = "g" },
+  tide.run_task_with_multiprocessing { function(m) return m end, processes = 1, input_block_size = "8KiB" } }
+]])
+    local code, out, err = tidemill { "check", path }
+    assert.same({ 0, path .. ": good\n" }, { code, out })
+    local count = select(2, err:gsub(": warning: ", ""))
+    assert.equal(4, count)
+  end)
+end)
+
+describe("a signal", function()
+  local pipe
+
+  after_each(function()
+    if pipe then pipe:close() end
+    pipe = nil
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  -- A run that reads from a named pipe which stays open, so that the input never ends by itself.
+  local function start(path, folder, more)
+    local fifo = folder .. "/fifo"
+    assert(os.execute("mkfifo " .. fifo))
+    pipe = assert(io.open(fifo, "r+"))
+    return process.start { PROGRAM, "run", path, "--input", fifo, unpack(more or {}) }
+  end
+
+  it("lets what was read be finished: exit 0", function()
+    local path, folder = pipeline(IDENTITY)
+    local one = start(path, folder)
+    pipe:write("first\n")
+    pipe:flush()
+    wait.until_true(function() return one:stdout() == "first\n" end, 20, "the first line")
+    pipe:write("second\nthird\n")
+    pipe:flush()
+    wait.until_true(function() return one:stdout():find("third") end, 20, "the third line")
+    one:signal("TERM")
+    assert.equal(0, one:wait(20))
+    assert.equal("first\nsecond\nthird\n", one:stdout())
+    assert.is_truthy(one:stderr():find("signal 15: finishing", 1, true), one:stderr())
+  end)
+
+  it("the second time ends it at once: 143, or 130 for Ctrl-C", function()
+    for name, expected in pairs { TERM = 143, INT = 130 } do
+      local path, folder = pipeline([[function(message) while true do end end]])
+      local one = start(path, folder)
+      pipe:write("stuck\n")
+      pipe:flush()
+      wait.until_true(function() return one:stderr():find("read 1,") end, 20, "the message to be read")
+      one:signal(name)
+      wait.until_true(function() return one:stderr():find("finishing") end, 20, "the first signal to be seen")
+      assert.is_true(one:running())
+      one:signal(name)
+      assert.equal(expected, one:wait(10))
+      pipe:close()
+      pipe = nil
+    end
+  end)
+
+  it("is not needed for progress: a line a second tells totals, lag and batches", function()
+    local path, folder = pipeline(IDENTITY)
+    local one = start(path, folder)
+    pipe:write("first\n")
+    pipe:flush()
+    local line = wait.until_true(function() return one:stderr():match("[^\n]*read 1,[^\n]*\n") end, 20, "a line")
+    local form = "read 1, produced %d, filtered 0, [%d,]+/s, lag .*, in flight %d, batches %d of 1 processes"
+    assert.is_truthy(line:find(form), line)
+  end)
+end)
