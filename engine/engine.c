@@ -150,6 +150,29 @@ static int poll_steps(struct tide_engine *engine, int64_t now_us)
     return TIDE_OK;
 }
 
+static void set_paused(struct tide_engine *engine, bool pause)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(engine->chain.offsets, &totals);
+    engine->paused = pause;
+    engine->paused_in_flight = totals.in_flight;
+    engine->source->ops->pause(engine->source, pause);
+    tide_count(engine->chain.counters, 0, pause ? TIDE_M_PAUSE : TIDE_M_RESUME, 1);
+    tide_log(TIDE_LOG_INFO, "%s", pause ? "paused reading: the next step has taken nothing for 5 s"
+                                        : "reading again");
+}
+
+/* A paused source has no message to try the way with; that something got through tells as much. */
+static void resume_when_moving(struct tide_engine *engine)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(engine->chain.offsets, &totals);
+    if (!engine->paused || totals.in_flight >= engine->paused_in_flight)
+        return;
+    set_paused(engine, false);
+    engine->blocked = false;
+}
+
 static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_us)
 {
     struct tide_counters *counters = engine->chain.counters;
@@ -158,14 +181,8 @@ static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_u
     if (!blocked && engine->blocked)
         tide_observe(counters, 0, TIDE_M_BACKPRESSURE_TIME, (double)(now_us - engine->blocked_us) / 1e6);
     engine->blocked = blocked;
-    bool pause = blocked && now_us - engine->blocked_us >= PATIENCE_US;
-    if (pause != engine->paused) {
-        engine->source->ops->pause(engine->source, pause);
-        tide_count(counters, 0, pause ? TIDE_M_PAUSE : TIDE_M_RESUME, 1);
-        tide_log(TIDE_LOG_INFO, pause ? "paused reading: the next step has taken nothing for 5 s"
-                                      : "reading again");
-    }
-    engine->paused = pause;
+    if (blocked && !engine->paused && now_us - engine->blocked_us >= PATIENCE_US)
+        set_paused(engine, true);
 }
 
 /* Reads a span and submits it; what is not taken is read again later, so its tickets are given back. */
@@ -200,6 +217,7 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
 
 static int read_source(struct tide_engine *engine, int64_t now_us)
 {
+    resume_when_moving(engine);
     /* After a busy answer one message tries the way first. */
     for (int spans = 0; spans < 8; spans++) {
         int taken = intake(engine, engine->blocked ? 1 : SPAN, now_us);

@@ -71,6 +71,7 @@ struct tide_engine {
     bool blocked; /* the first step was busy */
     int64_t blocked_us;
     bool paused;
+    uint64_t paused_in_flight; /* messages in flight when it was */
 
     int signals; /* signalfd, -1 = none */
     int64_t second_us;

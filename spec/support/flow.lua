@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+-- Whole chains on the memory source and sink, real workers included: what flow specs drive. No Kafka, no thread.
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local engine = require 'tidemill.run.engine'
+local wait = require 'spec.support.wait'
+
+local flow = {}
+flow.__index = flow
+
+local MIB = 1024 * 1024
+local defaults = {
+  max_batch_size = 1000, max_batch_time = 1, input_block_size = MIB, output_block_size = MIB,
+  max_input_block_size = 64 * MIB, max_output_block_size = 64 * MIB, auto = true, eager = true,
+  prefetch_batches = 1, crash_retries = 1, pool = 0,
+}
+
+local function fill_step(step, given)
+  local function option(name)
+    if given[name] ~= nil then return given[name] end
+    return defaults[name]
+  end
+  step.kind = C.TIDE_STEP_TASK
+  step.max_batch_time_us = option 'max_batch_time' * 1e6
+  step.auto_input, step.auto_output = option 'auto', option 'auto'
+  for _, name in ipairs { 'pool', 'max_batch_size', 'input_block_size', 'output_block_size', 'max_input_block_size',
+    'max_output_block_size', 'eager', 'prefetch_batches', 'crash_retries' } do
+    step[name] = option(name)
+  end
+end
+
+--- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
+--- name), dlq = path, max_invalid_ratio, max_consecutive_count, commit = { min_time =, min_messages = },
+--- max_messages (of the sink), join_timeout.
+function flow.new(options)
+  local steps = ffi.new('struct tide_step_plan[?]', #options.steps)
+  local functions = {}
+  for i, given in ipairs(options.steps) do
+    fill_step(steps[i - 1], given)
+    functions[i] = given
+  end
+  local pools = options.pools or { 1 }
+  local counts = ffi.new('uint32_t[?]', #pools, pools)
+  local topics = ffi.new('const char *[1]', { 'in' })
+  local plan = ffi.new 'struct tide_plan'
+  plan.name = 'spec'
+  plan.source.medium, plan.source.topics, plan.source.topic_count = C.TIDE_MEDIUM_MEMORY, topics, 1
+  plan.source.partitions = options.partitions or 1
+  plan.sink.medium, plan.sink.max_messages = C.TIDE_MEDIUM_MEMORY, options.max_messages or 100000
+  plan.dlq.kind, plan.dlq.target = options.dlq and C.TIDE_DLQ_FILE or C.TIDE_DLQ_NONE, options.dlq
+  plan.dlq.max_invalid_ratio = options.max_invalid_ratio or -1
+  plan.dlq.max_consecutive_count = options.max_consecutive_count or -1
+  local commit = options.commit or {}
+  plan.commit.enabled = options.commit ~= false
+  plan.commit.min_time_us, plan.commit.min_messages = (commit.min_time or 0) * 1e6, commit.min_messages or 0
+  plan.steps, plan.step_count, plan.pools, plan.pool_count = steps, #options.steps, counts, #pools
+  plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6, 30e6
+  local made, problem, status = engine.new {
+    c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
+    anchor = { steps, counts, topics, pools, options },
+  }
+  if not made then return nil, problem, status end
+  local self = setmetatable({ engine = made, C = C }, flow)
+  self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
+  return self
+end
+
+local function pack_headers(list)
+  local parts = {}
+  for _, header in ipairs(list) do
+    local sizes = ffi.new('int32_t[2]', #header[1], header[2] and #header[2] or -1)
+    parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or '')
+  end
+  return table.concat(parts)
+end
+
+--- message: a value, or { value =, key =, headers = {{name, value}}, timestamp = }; nil value = null.
+function flow:push(message, partition)
+  if type(message) == 'string' then message = { value = message } end
+  local c = ffi.new 'struct tide_message'
+  local headers = message.headers and pack_headers(message.headers)
+  c.value, c.value_length = message.value, message.value and #message.value or 0
+  c.key, c.key_length = message.key, message.key and #message.key or 0
+  if headers then c.headers, c.headers_length, c.header_count = headers, #headers, #message.headers end
+  c.timestamp = message.timestamp or 0
+  C.tide_memory_push(self.source, partition or 0, c)
+end
+
+--- Values "1" .. "n" over the partitions in turn.
+function flow:push_numbers(count, partitions, width)
+  for i = 1, count do self:push(tostring(i) .. (' '):rep((width or 0)), (i - 1) % (partitions or 1)) end
+end
+
+function flow:start()
+  assert(self.engine:start {})
+  self.started = true
+  return self
+end
+
+--- Turns the engine until `fn` returns true; fails after `seconds` (20).
+function flow:turn_until(fn, seconds, what)
+  self.events = self.events or {}
+  return wait.until_true(function()
+    local event = self.engine:run(0.01)
+    if event.kind ~= 'nothing' and event.kind ~= 'second' then self.events[#self.events + 1] = event end
+    self.last = event
+    return fn(event)
+  end, seconds or 20, what)
+end
+
+--- Nothing more is pushed: runs to the end and returns the last event ("done" or "failed").
+function flow:finish(seconds)
+  C.tide_memory_end(self.source)
+  if not self.started then self:start() end
+  self:turn_until(function(event) return event.kind == 'done' or event.kind == 'failed' end, seconds,
+    function() return 'the end; in flight: ' .. self.engine:totals().in_flight end)
+  return self.last
+end
+
+local function header_list(message)
+  local list, at, header = {}, ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
+  while message.header_count > 0
+    and C.tide_header_next(message.headers, message.headers_length, at, header) == 1 do
+    list[#list + 1] = { ffi.string(header.name, header.name_length),
+      header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
+  end
+  return list
+end
+
+--- What the sink has: array of { value, key, headers, partition, offset, timestamp, topic }.
+function flow:results()
+  local list = {}
+  while true do
+    local message = C.tide_memory_get(self.sink, #list)
+    if message == nil then return list end
+    list[#list + 1] = {
+      value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
+      key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
+      headers = header_list(message), partition = message.partition, offset = tonumber(message.offset),
+      timestamp = tonumber(message.timestamp), target_partition = message.target_partition,
+      topic = message.target_topic ~= C.TIDE_TOPIC_NONE
+        and ffi.string(C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)) or nil,
+    }
+  end
+end
+
+function flow:values()
+  local list = {}
+  for i, result in ipairs(self:results()) do list[i] = result.value or false end
+  return list
+end
+
+--- A metric of step `row` (1 is the first): flow:metric(1, 'BATCH_SIZE_MSG').count
+function flow:metric(row, name)
+  return self.engine:counter(row, C['TIDE_M_' .. name])
+end
+
+function flow:committed(partition)
+  return tonumber(C.tide_memory_committed(self.source, partition or 0))
+end
+
+function flow:free()
+  self.engine:free()
+end
+
+--- The invariant of every run: nothing is unaccounted for.
+function flow:balanced()
+  local t = self.engine:totals()
+  return t.read == t.produced_from + t.filtered + t.dead_lettered + t.dropped + t.in_flight
+end
+
+return flow
