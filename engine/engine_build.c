@@ -32,6 +32,12 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
     const char *letters = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
+    /* Their numbers must be there before the fork: workers name topics by number. */
+    for (uint32_t i = 0; i < plan->sink.topic_count; i++) {
+        int number = tide_topics_number(chain->topics, plan->sink.topics[i]);
+        if (number < 0)
+            return number;
+    }
     if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
         engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop, chain->counters);
     else if (plan->sink.medium == TIDE_MEDIUM_FILE)

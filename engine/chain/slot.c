@@ -32,6 +32,7 @@ void tide_slot_reset(struct tide_slot *slot)
     slot->released = slot->ready = slot->ready_bytes = slot->result_at = 0;
     slot->results = 0;
     slot->result_bytes = 0;
+    slot->rejected = false;
     slot->attempts = 0;
 }
 

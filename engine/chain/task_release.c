@@ -56,9 +56,11 @@ static void finish_record(struct tide_task *task, struct tide_slot *slot)
     struct tide_origin origin = slot->origins[slot->released];
     if (tide_offsets_current(chain->offsets, origin)) {
         tide_offsets_done(chain->offsets, origin, TIDE_FATE_FILTERED);
-        tide_dlq_passed(chain->dlq, origin.partition);
+        if (!slot->rejected)
+            tide_dlq_passed(chain->dlq, origin.partition);
     }
     slot->released++;
+    slot->rejected = false;
     slot->attempts = 0;
 }
 
@@ -71,7 +73,9 @@ static int reject(struct tide_task *task, struct tide_slot *slot, uint32_t recor
     reject.stage = STAGE;
     if (!tide_offsets_current(task->step.chain->offsets, message.origin))
         return TIDE_OK;
-    return tide_dlq_reject(task->step.chain->dlq, &reject);
+    int status = tide_dlq_reject(task->step.chain->dlq, &reject);
+    slot->rejected = status == TIDE_OK;
+    return status;
 }
 
 /* Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */

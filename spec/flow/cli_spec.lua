@@ -99,6 +99,24 @@ describe("the program", function()
     assert.equal(2, #line.headers)
   end)
 
+  it("runs on a Kafka of its own: every event fed is accounted for", function()
+    local input = write(folder .. "/events.jsonl", lines_of(3000) .. "bad\n")
+    local code, out, err = tidemill { "run", "scripts/clean_events.lua", "--mock-kafka", "--feed", input, "--report",
+      folder .. "/report.json", "--dead-letters", folder .. "/dead" }
+    assert.equal(0, code, err)
+    local seen, count = {}, 0
+    for line in out:gmatch("[^\n]+") do
+      local event = cjson.decode(line)
+      assert.is_nil(seen[event.id])
+      seen[event.id], count = true, count + 1
+    end
+    assert.equal(2700, count)
+    local report = cjson.decode(files.read(folder .. "/report.json"))
+    assert.same({ 3001, 2700, 300, 1 }, { report.read, report.produced_from, report.filtered, report.dead_lettered })
+    assert.equal("events", cjson.decode(files.read(folder .. "/dead")).original_topic)
+    assert.is_truthy(err:find("partitions assigned: events/0 ", 1, true))
+  end)
+
   it("is quiet when told so", function()
     local code, _, err = tidemill { "run", "scripts/identity.lua", "--input", write(folder .. "/in", "x\n"),
       "--log-level", "error" }

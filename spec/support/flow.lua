@@ -47,6 +47,8 @@ function flow.new(options)
   plan.source.medium, plan.source.topics, plan.source.topic_count = C.TIDE_MEDIUM_MEMORY, topics, 1
   plan.source.partitions = options.partitions or 1
   plan.sink.medium, plan.sink.max_messages = C.TIDE_MEDIUM_MEMORY, options.max_messages or 100000
+  local names = ffi.new('const char *[?]', #(options.topics or {}) + 1, options.topics or {})
+  plan.sink.topics, plan.sink.topic_count = names, #(options.topics or {})
   plan.dlq.kind, plan.dlq.target = options.dlq and C.TIDE_DLQ_FILE or C.TIDE_DLQ_NONE, options.dlq
   plan.dlq.max_invalid_ratio = options.max_invalid_ratio or -1
   plan.dlq.max_consecutive_count = options.max_consecutive_count or -1
@@ -57,7 +59,7 @@ function flow.new(options)
   plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6, 30e6
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
-    anchor = { steps, counts, topics, pools, options },
+    anchor = { steps, counts, topics, names, pools, options },
   }
   if not made then return nil, problem, status end
   local self = setmetatable({ engine = made, C = C }, flow)
@@ -101,7 +103,7 @@ end
 function flow:turn_until(fn, seconds, what)
   self.events = self.events or {}
   return wait.until_true(function()
-    local event = self.engine:run(0.01)
+    local event = self.engine:run(self.turn or 0.01)
     if event.kind ~= 'nothing' and event.kind ~= 'second' then self.events[#self.events + 1] = event end
     self.last = event
     return fn(event)

@@ -62,7 +62,7 @@ function fuse.text(count)
     calls[i] = one:format(i, i)
   end
   return head .. 'local where = call.where\n' .. table.concat(names, '\n') .. '\n' ..
-    body:format((table.concat(calls, '\n'):gsub('%%', '%%%%')))
+    body:format(table.concat(calls, '\n'))
 end
 
 --- functions: an array of functions, `where` = for each "file:line" -> the loop. Run in a worker.

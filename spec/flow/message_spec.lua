@@ -1,0 +1,261 @@
+-- SPDX-License-Identifier: MIT
+-- What a transform sees and may return (design 5), through real workers.
+local tide = require 'tidemill'
+local flow = require 'spec.support.flow'
+
+local function slurp(path)
+  local file = assert(io.open(path))
+  local text = file:read '*a'
+  file:close()
+  return text
+end
+
+describe('a transform', function()
+  local run, letters
+
+  local function through(fn, messages, options)
+    options = options or {}
+    options.steps = options.steps or { type(fn) == 'table' and fn or { fn } }
+    options.dlq = letters
+    run = assert(flow.new(options))
+    for _, message in ipairs(messages) do run:push(message) end
+    assert.equal('done', run:finish().kind)
+    return run:results()
+  end
+
+  before_each(function() letters = os.tmpname() end)
+
+  after_each(function()
+    if run then run:free() end
+    run = nil
+    os.remove(letters)
+  end)
+
+  local full = { value = 'v', key = 'k', timestamp = 1234, headers = { { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } } }
+
+  it('returns the message: key, headers (order, doubles, null values) and timestamp stay', function()
+    local result = through(function(message) return message end, { full })[1]
+    assert.equal('v', result.value)
+    assert.equal('k', result.key)
+    assert.equal(1234, result.timestamp)
+    assert.same({ { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } }, result.headers)
+  end)
+
+  it('sees all fields', function()
+    local result = through(function(message)
+      assert(tide.header(message, 'a') == '2' and tide.header(message, 'none') == nil)
+      local headers = message.headers
+      return table.concat({ message.value, message.key, message.topic, message.partition, message.offset,
+        message.timestamp, #headers, headers[1][1], tostring(headers[3][2]), headers[4][2] }, '|')
+    end, { full })[1]
+    assert.equal('v|k|in|0|0|1234|4|a|nil|', result.value)
+  end)
+
+  it('tells null from empty, in and out', function()
+    local results = through(function(message)
+      if message.value == nil and message.key == '' then return { value = '', key = tide.null } end
+      if message.value == '' and message.key == nil then return { value = tide.null, key = '' } end
+      return 'wrong'
+    end, { { value = nil, key = '' }, { value = '', key = nil } })
+    assert.equal('', results[1].value)
+    assert.is_nil(results[1].key)
+    assert.is_nil(results[2].value)
+    assert.equal('', results[2].key)
+  end)
+
+  it('filters by nil: the offset still moves', function()
+    local results = through(function(message) if message.value ~= 'b' then return message end end, { 'a', 'b', 'c' })
+    assert.equal(2, #results)
+    assert.equal(1, run.engine:totals().filtered)
+    assert.equal(3, run:committed())
+  end)
+
+  it('returns a table: absent fields are inherited', function()
+    local result = through(function()
+      return { key = 'new', headers = { { 'h', 'x' }, { 'z', tide.null } }, partition = 3, timestamp = 99, topic = 'other' }
+    end, { full }, { topics = { 'other' } })[1]
+    assert.same({ 'v', 'new', 99, 3, 'other' },
+      { result.value, result.key, result.timestamp, result.target_partition, result.topic })
+    assert.same({ { 'h', 'x' }, { 'z' } }, result.headers)
+  end)
+
+  it('assigns fields; the last one written wins', function()
+    local result = through(function(message)
+      message.value, message.key, message.timestamp = 'x', nil, 7
+      message.value = message.value .. 'y'
+      message.headers[#message.headers + 1] = { 'more', '!' }
+      return message
+    end, { full })[1]
+    assert.equal('xy', result.value)
+    assert.is_nil(result.key)
+    assert.equal(7, result.timestamp)
+    assert.equal(5, #result.headers)
+  end)
+
+  it('runs several functions one after another on what the one before returned', function()
+    local results = through({
+      function(message) return message.value .. '1' end,
+      function(message) if message.value == 'b1' then return nil end return { key = message.value } end,
+      function(message) return { value = message.value .. message.key } end,
+    }, { 'a', 'b', 'c' })
+    assert.same({ 'a1a1', 'c1c1' }, { results[1].value, results[2].value })
+    assert.equal(2, #results)
+  end)
+
+  local bad = {
+    ['an error'] = { function() error 'oh no' end, '"reason":"error"', 'message_spec.lua:%d+: oh no' },
+    ['error with a table'] = { function() error { code = 1 } end, '"reason":"error"', 'table: 0x' },
+    ['error with nil'] = { function() error(nil) end, '"reason":"error"', 'error%(nil%)' },
+    ['an error object whose __tostring fails'] = { function()
+      error(setmetatable({}, { __tostring = function() error 'no' end }))
+    end, '"reason":"error"', '__tostring fails' },
+    ['a number'] = { function() return 5 end, '"reason":"bad_return"', 'message_spec.lua:%d+ returned a number' },
+    ['true'] = { function() return true end, '"reason":"bad_return"', 'returned a boolean' },
+    ['an unknown field'] = { function() return { vale = 'x' } end, '"reason":"bad_return"', 'no field \\"vale\\"' },
+    ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"', 'message.value takes a string or nil' },
+    ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"', 'topic \\"elsewhere\\" is none' },
+    ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"', 'integer from 0 on, got %-1' },
+    ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"', 'message.headers%[1%]' },
+    ['tide.reject'] = { function() return tide.reject 'not today' end, '"reason":"rejected"', '"error":"not today"' },
+    ['a stack overflow'] = { function(message) local function f(x) return 1 + f(x) end return tostring(f(message)) end,
+      '"reason":"error"', 'stack overflow' },
+    ['reading an unknown field'] = { function(message) return message.vlaue end, '"reason":"error"',
+      'message_spec.lua:%d+: message has no field \\"vlaue\\"' },
+    ['assigning a wrong type'] = { function(message) message.value = 5 return message end, '"reason":"error"',
+      'message_spec.lua:%d+: message.value takes a string or nil, got a number' },
+    ['assigning the offset'] = { function(message) message.offset = 5 return message end, '"reason":"error"',
+      'message.offset is where the message came from' },
+  }
+  for name, case in pairs(bad) do
+    it('rejects the one message for ' .. name .. ', and the rest of the batch goes on', function()
+      local results = through(function(message)
+        if message.value == 'bad' then return case[1](message) end
+        return message
+      end, { 'a', 'bad', 'b' })
+      assert.same({ 'a', 'b' }, { results[1].value, results[2].value })
+      local text = slurp(letters)
+      assert.matches(case[2], text)
+      assert.matches(case[3], text)
+      assert.matches('"original_offset":1,', text)
+      assert.matches('"value":"YmFk"', text)
+      assert.equal(1, run.engine:totals().dead_lettered)
+      assert.equal(3, run:committed())
+    end)
+  end
+
+  it('finds a kept message gone', function()
+    local kept
+    through(function(message)
+      if kept then return kept.value end
+      kept = message
+      return message
+    end, { 'a', 'b' })
+    assert.matches('this message is gone', slurp(letters))
+  end)
+
+  it('stops with 65 without a dlq, naming place, line and traceback, and commits nothing at or after it', function()
+    run = assert(flow.new { steps = { { function(message)
+      if message.value == '3' then error 'boom' end
+      return message
+    end } } })
+    run:push_numbers(5)
+    local event = run:finish()
+    assert.equal(-65, event.status)
+    assert.matches('in/0/2: error: .*message_spec.lua:%d+: boom', event.text)
+    assert.matches('stack traceback', event.text)
+    assert.is_true(run:committed() <= 2)
+  end)
+
+  it('has its load errors reported with file and line, before anything is read', function()
+    local file = os.tmpname()
+    for text, expected in pairs {
+      ['return function(m)\n  return m +\nend'] = ':3: unexpected symbol',
+      ['local x = nil\nreturn x.y'] = ':2: attempt to index',
+      ['return 5'] = 'returns a function or a table, this one returned a number',
+      ['return { proces = 1 }'] = 'a transform has no "proces"',
+      ['return { init = function() error "no db" end, process = function() end }'] = 'init: .*no db',
+    } do
+      local out = assert(io.open(file, 'w'))
+      out:write(text)
+      out:close()
+      local made, problem, status = flow.new { steps = { { { kind = 'file', path = file } } } }
+      assert.is_nil(made)
+      assert.equal(-78, status)
+      assert.matches(expected, problem)
+    end
+    os.remove(file)
+  end)
+
+  it('is initialised once before the fork and started once in each worker', function()
+    local file = os.tmpname()
+    local out = assert(io.open(file, 'w'))
+    out:write [[
+      local inits, starts = 0, 0
+      return { init = function() inits = inits + 1 end, start = function() starts = starts + 1 end,
+        process = function() return inits .. ' ' .. starts end }
+    ]]
+    out:close()
+    local results = through({ { kind = 'file', path = file }, max_batch_size = 1 }, { 'a', 'b', 'c', 'd' }, { pools = { 2 } })
+    for _, result in ipairs(results) do assert.equal('1 1', result.value) end
+    os.remove(file)
+  end)
+
+  it('may use lua-cjson', function()
+    local cjson = require 'cjson'
+    local results = through(function(message)
+      local event = cjson.decode(message.value)
+      event.v = event.v * 2
+      return cjson.encode { v = event.v }
+    end, { '{"v":21}', '{broken' })
+    assert.equal('{"v":42}', results[1].value)
+    assert.equal(1, run.engine:totals().dead_lettered)
+  end)
+end)
+
+describe('the dlq', function()
+  it('stops with 65 at max_consecutive_count, and says so', function()
+    local letters = os.tmpname()
+    local run = assert(flow.new { dlq = letters, max_consecutive_count = 3, steps = { { function(message)
+      if tonumber(message.value) > 10 then error 'bad' end
+      return message
+    end, max_batch_size = 4 } } })
+    run:push_numbers(50)
+    local event = run:finish()
+    assert.equal(-65, event.status)
+    assert.matches('max_consecutive_count is reached at in/0/13', event.text)
+    assert.equal(3, run.engine:totals().dead_lettered)
+    assert.equal(13, run:committed())
+    run:free()
+    os.remove(letters)
+  end)
+
+  it('stops with 65 at max_invalid_ratio', function()
+    local letters = os.tmpname()
+    local run = assert(flow.new { dlq = letters, max_invalid_ratio = 0.1, steps = { { function(message)
+      if tonumber(message.value) % 5 == 0 then error 'bad' end
+      return message
+    end, max_batch_size = 4 } } })
+    run:push_numbers(50)
+    local event = run:finish()
+    assert.equal(-65, event.status)
+    assert.matches('max_invalid_ratio is reached at in/0/9', event.text)
+    run:free()
+    os.remove(letters)
+  end)
+
+  it('gets what the sink refuses for good, with stage produce', function()
+    local C = require('tidemill.run.ffi').C
+    local letters = os.tmpname()
+    local run = assert(flow.new { dlq = letters, steps = { { function(m) return m.value .. '!' end } } })
+    C.tide_memory_refuse(run.sink, '2!')
+    run:push_numbers(3)
+    assert.equal('done', run:finish().kind)
+    local text = slurp(letters)
+    assert.matches('"stage":"produce"', text)
+    assert.matches('"original_offset":1', text)
+    assert.equal(1, run.engine:totals().dead_lettered)
+    assert.equal(2, run.engine:totals().produced_from)
+    run:free()
+    os.remove(letters)
+  end)
+end)

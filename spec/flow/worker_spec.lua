@@ -1,0 +1,224 @@
+-- SPDX-License-Identifier: MIT
+-- Workers that die: a lost one is replaced, its batch finished, and only the message it died of is touched.
+local bit = require 'bit'
+local ffi = require 'ffi'
+local flow = require 'spec.support.flow'
+local C = require('tidemill.run.ffi').C
+
+pcall(ffi.cdef, 'int kill(int pid, int signal);')
+pcall(ffi.cdef, 'int getpid(void);')
+local SIGKILL, SIGSTOP = 9, 19
+
+local function slurp(path)
+  local file = assert(io.open(path))
+  local text = file:read '*a'
+  file:close()
+  os.remove(path)
+  return text
+end
+
+describe('a worker that is lost', function()
+  local run
+
+  after_each(function()
+    if run then run:free() end
+    run = nil
+  end)
+
+  for _, index in ipairs { 1, 2, 31, 63, 64 } do
+    it('costs only the message that kills it, at place ' .. index .. ' of a batch', function()
+      local letters = os.tmpname()
+      run = assert(flow.new { dlq = letters, steps = { { function(message)
+        if message.value == tostring(index) then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
+        return message.value .. '!'
+      end, max_batch_size = 64, eager = false } } })
+      run:push_numbers(64)
+      assert.equal('done', run:finish().kind)
+      local values, at = run:values(), 0
+      assert.equal(63, #values)
+      for i = 1, 64 do
+        if i ~= index then
+          at = at + 1
+          assert.equal(i .. '!', values[at])
+        end
+      end
+      local text = slurp(letters)
+      assert.equal(1, select(2, text:gsub('\n', '')))
+      assert.matches('"reason":"crash"', text)
+      assert.matches('"cause":"SIGKILL"', text)
+      assert.matches('"attempts":2', text)
+      assert.matches('"original_offset":' .. (index - 1), text)
+      assert.equal(2, run:metric(1, 'WORKER_LOST_SIGNAL').count)
+      assert.equal(2, run:metric(1, 'WORKER_RESPAWN_TIME').count)
+      assert.equal(64, run:committed())
+    end)
+  end
+
+  it('is replaced without blame when it is killed from outside, however often, and nothing is lost or doubled', function()
+    run = assert(flow.new { pools = { 2 }, partitions = 4, steps = { { function(message)
+      local busy = 0
+      for i = 1, 3000 do busy = bit.bxor(busy, i) end
+      return busy >= 0 and message
+    end, max_batch_size = 100 } } })
+    run.turn = 0.001
+    local total = 60000
+    run:push_numbers(total, 4)
+    run:start()
+    local kills = 0
+    run:turn_until(function(event)
+      -- Most kills meet a worker inside the loop: its message is run once more, alone, and passes.
+      local pid = run.engine:worker_pid(0, kills % 2)
+      if pid and kills < 20 and run.engine:totals().produced > kills * 2000 then
+        ffi.C.kill(pid, SIGKILL)
+        kills = kills + 1
+      end
+      return run.engine:totals().produced == total or event.kind == 'failed'
+    end)
+    assert.equal('done', run:finish().kind)
+    assert.equal(20, kills)
+    local last, results = {}, run:results()
+    assert.equal(total, #results)
+    for _, result in ipairs(results) do
+      assert.equal((last[result.partition] or -1) + 1, result.offset)
+      last[result.partition] = result.offset
+    end
+    assert.is_true(run:balanced())
+  end)
+
+  it('stops the pipeline with 65 when there is no dlq, naming the message and the cause', function()
+    run = assert(flow.new { steps = { { function(message)
+      if message.value == '5' then ffi.C.kill(ffi.C.getpid(), 11) end
+      return message
+    end, max_batch_size = 8, eager = false } } })
+    run:push_numbers(10)
+    local event = run:finish()
+    assert.equal('failed', event.kind)
+    assert.equal(-65, event.status)
+    assert.matches('in/0/4: crash: .*SIGSEGV', event.text)
+    assert.is_true(run:committed() <= 4)
+  end)
+
+  it('does not blame a message for an exit between batches', function()
+    run = assert(flow.new { steps = { { function(message) return message end } } })
+    run:push '1'
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    local pid = run.engine:worker_pid(0, 0)
+    ffi.C.kill(pid, SIGKILL)
+    run:turn_until(function() return run.engine:worker_pid(0, 0) and run.engine:worker_pid(0, 0) ~= pid end)
+    run:push '2'
+    assert.equal('done', run:finish().kind)
+    assert.same({ '1', '2' }, run:values())
+  end)
+
+  it('gives up with 75 when workers die before they do anything', function()
+    local file = os.tmpname()
+    local out = assert(io.open(file, 'w'))
+    out:write 'return { start = function() error("no licence") end, process = function(m) return m end }'
+    out:close()
+    run = assert(flow.new { steps = { { { kind = 'file', path = file } } } })
+    run:push '1'
+    local event = run:finish()
+    os.remove(file)
+    assert.equal(-75, event.status)
+    assert.matches('died 5 times in a row', event.text)
+  end)
+
+  it('is not the zygote: without that the engine stops with 75', function()
+    run = assert(flow.new { steps = { { function(message) return message end } } })
+    run:push '1'
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    ffi.C.kill(run.engine:zygote_pid(), SIGKILL)
+    run:turn_until(function(event) return event.kind == 'failed' end)
+    assert.equal(-75, run.last.status)
+  end)
+
+  it('keeps its pids over revocations', function()
+    run = assert(flow.new { pools = { 2 }, partitions = 2, steps = { { function(message) return message end } } })
+    run:push_numbers(100, 2)
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 100 end)
+    local a, b = run.engine:worker_pid(0, 0), run.engine:worker_pid(0, 1)
+    for _ = 1, 3 do
+      C.tide_memory_revoke(run.source, 0, false)
+      local seen = #run.events
+      run:turn_until(function(event) return event.kind == 'assigned' and #run.events > seen end)
+      assert.equal(a, run.engine:worker_pid(0, 0))
+      assert.equal(b, run.engine:worker_pid(0, 1))
+    end
+  end)
+end)
+
+describe('a revocation', function()
+  local run
+
+  after_each(function()
+    if run then run:free() end
+    run = nil
+  end)
+
+  it('never waits for user code, and drops what is not released', function()
+    run = assert(flow.new { pools = { 1 }, partitions = 2, steps = { { function(message)
+      if message.value == 'hang' then ffi.C.kill(ffi.C.getpid(), SIGSTOP) end
+      return message
+    end, max_batch_size = 1 } } })
+    run:push('1', 0)
+    run:push('2', 1)
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 2 end)
+    run:push('hang', 0)
+    run:turn_until(function() return run.engine:totals().read == 3 end)
+    local pid = run.engine:worker_pid(0, 0)
+    C.tide_memory_revoke(run.source, 0, false)
+    run:turn_until(function(event) return event.kind == 'revoked' end)
+    run:turn_until(function() return run.engine:totals().dropped == 1 end, 2)
+    assert.equal(1, run:committed(0))
+    ffi.C.kill(pid, SIGKILL)
+    assert.is_true(run:balanced())
+  end)
+
+  it('commits what is acknowledged, and the next owner reads the rest again', function()
+    run = assert(flow.new { commit = { min_time = 3600 }, steps = { { function(message) return message end,
+      max_batch_size = 10 } } })
+    run:push_numbers(25)
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 25 end)
+    assert.equal(-1, run:committed())
+    C.tide_memory_revoke(run.source, 0, false)
+    run:turn_until(function(event) return event.kind == 'assigned' and #run.events > 2 end)
+    assert.equal(25, run:committed())
+    run:push '26'
+    run:finish()
+    assert.equal(26, #run:values())
+  end)
+
+  it('of lost partitions commits nothing', function()
+    run = assert(flow.new { commit = { min_time = 3600 }, steps = { { function(message) return message end } } })
+    run:push_numbers(5)
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 5 end)
+    C.tide_memory_revoke(run.source, 0, true)
+    run:turn_until(function(event) return event.kind == 'lost' end)
+    assert.equal(-1, run:committed())
+    run:finish()
+    assert.equal(10, #run:values()) -- read again from the start: at least once
+    assert.equal(5, run:committed())
+  end)
+
+  it('drops late delivery reports of the old assignment', function()
+    run = assert(flow.new { steps = { { function(message) return message end, max_batch_size = 4 } } })
+    C.tide_memory_hold(run.sink, true)
+    run:push_numbers(4)
+    run:start()
+    run:turn_until(function() return C.tide_memory_count(run.sink) == 4 end)
+    C.tide_memory_revoke(run.source, 0, false)
+    run:turn_until(function(event) return event.kind == 'assigned' and #run.events > 2 end)
+    assert.equal(4, run.engine:totals().dropped)
+    C.tide_memory_hold(run.sink, false)
+    assert.equal('done', run:finish().kind)
+    assert.equal(4, run:committed())
+    assert.equal(4, run.engine:totals().produced_from)
+    assert.is_true(run:balanced())
+  end)
+end)
