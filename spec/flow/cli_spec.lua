@@ -170,6 +170,10 @@ describe("what cannot work", function()
     assert.same({ 78, "" }, { code, out })
     assert.is_truthy(err:find("/no/such/output: No such file or directory", 1, true))
     assert.equal(66, (tidemill { "run", "/no/such/pipeline.lua" }))
+    local fed = { "run", "scripts/identity.lua", "--mock-kafka", "--feed", "/no/such/feed" }
+    assert.equal(66, (tidemill(fed)))
+    fed[5], fed[6], fed[7] = "/dev/null", "--out", "/no/such/out"
+    assert.equal(78, (tidemill(fed)))
   end)
 
   it("is exit 64 for a parameter that nobody asks for", function()

@@ -108,8 +108,8 @@ end
 local function start(self, plan, options)
   local reason, status
   if options.mock_kafka then
-    self.mock, reason = mock.new(plan, options)
-    if not self.mock then return self:fail(exit_code.NO_INPUT, reason) end
+    self.mock, reason, status = mock.new(plan, options)
+    if not self.mock then return self:fail(status, reason) end
   end
   local connection
   connection, reason = plan:connection(self.mock and self.mock:brokers())

@@ -10,38 +10,46 @@ Mock.__index = Mock
 
 local PARTITIONS = 16
 
-local function failure()
-  return nil, ffi.string(tide.C.tide_error())
+-- nil, the text and the exit code of a failed call.
+local function failure(status)
+  return nil, ffi.string(tide.C.tide_error()), -(status or tide.C.TIDE_EINTERNAL)
 end
 
 local function make_topics(self, topics)
   for _, side in ipairs { topics.source, topics.sink } do
     for _, name in ipairs(side) do
-      if not self.made[name] and tide.C.tide_mock_topic(self.handle, name, PARTITIONS) < 0 then return failure() end
+      local status = self.made[name] and 0 or tide.C.tide_mock_topic(self.handle, name, PARTITIONS)
+      if status < 0 then return status end
       self.made[name] = true
     end
   end
-  return true
+  return 0
 end
 
---- options: feed, out (paths, may be nil). nil and the reason when it cannot be had.
+-- Topics, feed and drain: 0, or the status of what failed.
+local function set_up(self, plan, options)
+  local topics, target = plan:kafka_topics(), plan.draft.sink
+  local status = make_topics(self, topics)
+  if status >= 0 and self.feeding then
+    status = tide.C.tide_mock_feed(self.handle, topics.source[1], PARTITIONS, options.feed)
+  end
+  if status >= 0 and target.medium == "TIDE_MEDIUM_KAFKA" then
+    self.draining, self.several = true, #target.topics > 1
+    status = tide.C.tide_mock_drain(self.handle, target.topics[1], PARTITIONS, options.out or "-")
+  end
+  return status
+end
+
+--- options: feed, out (paths, may be nil). nil, the reason and the exit code when it cannot be had.
 function mock.new(plan, options)
   local handle = tide.C.tide_mock_new(1)
   if handle == nil then return failure() end
   local self = setmetatable({ handle = handle, made = {}, feeding = options.feed ~= nil }, Mock)
-  local topics, target = plan:kafka_topics(), plan.draft.sink
-  local done, reason = make_topics(self, topics)
-  if done and options.feed then
-    done = tide.C.tide_mock_feed(handle, topics.source[1], PARTITIONS, options.feed) >= 0
-  end
-  if done and target.medium == "TIDE_MEDIUM_KAFKA" then
-    self.draining = true
-    done = tide.C.tide_mock_drain(handle, target.topics[1], PARTITIONS, options.out or "-") >= 0
-  end
-  if done then return self end
-  reason = reason or select(2, failure())
+  local status = set_up(self, plan, options)
+  if status >= 0 then return self end
+  local _, reason, code = failure(status)
   self:free()
-  return nil, reason
+  return nil, reason, code
 end
 
 function Mock:brokers()
@@ -61,9 +69,13 @@ function Mock:turn(totals)
     and through >= tonumber(tide.C.tide_mock_fed(self.handle))
 end
 
---- True when everything that was produced was written to the output.
+--- True when everything that was produced was written to the output. Only the first of several topics is:
+-- then, when nothing more came for a second.
 function Mock:drained(totals)
-  return not self.draining or tonumber(tide.C.tide_mock_drained(self.handle)) >= totals.produced
+  if not self.draining then return true end
+  local count, now = tonumber(tide.C.tide_mock_drained(self.handle)), tonumber(tide.C.tide_clock_us())
+  if count ~= self.count then self.count, self.quiet_since = count, now end
+  return count >= totals.produced or (self.several and now - self.quiet_since > 1e6)
 end
 
 function Mock:free()

@@ -4,6 +4,9 @@ local ffi = require("ffi")
 local metrics = require("tidemill.steer.metrics")
 
 pcall(ffi.cdef, "int isatty(int fd);")
+pcall(ffi.cdef, "int ioctl(int fd, unsigned long request, ...);")
+
+local STDERR, TIOCGWINSZ = 2, 0x5413
 
 local progress = {}
 local Progress = {}
@@ -16,7 +19,14 @@ end
 
 --- True when stderr is a terminal.
 function progress.on_terminal()
-  return ffi.C.isatty(2) == 1
+  return ffi.C.isatty(STDERR) == 1
+end
+
+-- A line longer than the terminal would wrap, and could not be redrawn.
+local function cut(text)
+  local size = ffi.new("unsigned short[4]") -- rows, columns, and pixels
+  if ffi.C.ioctl(STDERR, TIOCGWINSZ, size) ~= 0 or size[1] == 0 then return text end
+  return text:sub(1, size[1] - 1)
 end
 
 -- 12345678 -> "12,345,678"
@@ -55,7 +65,7 @@ function Progress:show(engine)
   local text = progress.text(totals, totals.read - self.read, gauges(self, engine))
   self.read = totals.read
   if not self.redraw then return self.log(text) end
-  io.stderr:write("\r\27[K", text)
+  io.stderr:write("\r\27[K", cut(text))
   io.stderr:flush()
   self.drawn = true
 end

@@ -116,8 +116,8 @@ describe("a plan", function()
   it("on a mock Kafka has its brokers, no security, and reads from the start", function()
     local one = planned { mock = true }
     local sides = one:connection("mock:1")
-    assert.same({ { name = "bootstrap.servers", value = "mock:1" }, { name = "fetch.min.bytes", value = "5" } },
-      sides.source)
+    assert.same({ { name = "bootstrap.servers", value = "mock:1" }, { name = "fetch.min.bytes", value = "5" },
+      { name = "fetch.wait.max.ms", value = "10" } }, sides.source)
     assert.is_true(one.c.source.start == "TIDE_START_EARLIEST" and one.c.source.reset == "TIDE_RESET_EARLIEST")
   end)
 
