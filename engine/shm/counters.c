@@ -64,7 +64,7 @@ void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_m
     counter->count += times;
     counter->sum += value * (double)times;
     counter->last = value;
-    counter->buckets[bucket_of(value)] += (uint32_t)times;
+    counter->buckets[bucket_of(value)] += times;
 }
 
 void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric, double value)

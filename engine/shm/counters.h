@@ -77,8 +77,7 @@ struct tide_counter {
     double min;
     double max;
     double last;
-    uint32_t buckets[TIDE_BUCKETS];
-    uint32_t reserved[2];
+    uint64_t buckets[TIDE_BUCKETS];
 };
 
 struct tide_counters;

@@ -1,0 +1,40 @@
+-- SPDX-License-Identifier: MIT
+local C = require("tidemill.run.ffi").C
+local wait = require "spec.support.wait"
+
+local function now()
+  return tonumber(C.tide_clock_us())
+end
+
+describe("the clock", function()
+  it("counts microseconds of the monotonic clock", function()
+    local before = wait.now()
+    local clock = now() / 1e6
+    local after = wait.now()
+    assert.is_true(before - 0.001 <= clock and clock <= after + 0.001)
+  end)
+
+  it("never goes back", function()
+    local last = now()
+    for _ = 1, 1000 do
+      local next = now()
+      assert.is_true(next >= last)
+      last = next
+    end
+  end)
+
+  it("runs ahead by what it was advanced, and the wall clock does not", function()
+    local before, wall = now(), tonumber(C.tide_clock_wall_ms())
+    C.tide_clock_advance(3600e6)
+    local after = now()
+    C.tide_clock_advance(-3600e6)
+    assert.is_true(after - before >= 3600e6 and after - before < 3601e6)
+    assert.is_true(tonumber(C.tide_clock_wall_ms()) - wall < 1000)
+  end)
+
+  it("tells the wall time in milliseconds since the epoch", function()
+    local before = os.time()
+    local wall = tonumber(C.tide_clock_wall_ms())
+    assert.is_true(wall >= before * 1000 and wall < (os.time() + 1) * 1000)
+  end)
+end)

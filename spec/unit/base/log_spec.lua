@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local cjson = require "cjson"
+local C = require("tidemill.run.ffi").C
+local child = require "spec.support.child"
+
+-- What `fn` writes to standard error.
+local function logged(fn)
+  local code, _, text = child.run(fn)
+  assert.equal(0, code, text)
+  return text
+end
+
+describe("the log", function()
+  after_each(child.stop_all)
+
+  it("shows the level asked for and what is worse", function()
+    local text = logged(function()
+      C.tide_log_setup(C.TIDE_LOG_WARN, C.TIDE_LOG_TEXT)
+      for level, word in pairs { ERROR = "one", WARN = "two", INFO = "three", DEBUG = "four" } do
+        C.tide_log_text(C["TIDE_LOG_" .. level], word)
+        C.tide_log(C["TIDE_LOG_" .. level], "%s again", word)
+      end
+    end)
+    assert.truthy(text:find("error one\n", 1, true) and text:find("warn two again\n", 1, true))
+    assert.falsy(text:find("three", 1, true) or text:find("four", 1, true))
+  end)
+
+  it("starts at info, as text with the time in UTC", function()
+    local before = os.time()
+    local text = logged(function()
+      C.tide_log_text(C.TIDE_LOG_INFO, "hello")
+      C.tide_log_text(C.TIDE_LOG_DEBUG, "not this")
+    end)
+    local when = text:match("^(%d+%-%d+%-%d+T%d+:%d+:%d+%.%d%d%dZ) info hello\n$")
+    assert.truthy(when, text)
+    assert.is_true(when >= os.date("!%Y-%m-%dT%H:%M:%S", before))
+  end)
+
+  it("escapes control bytes, so that a message cannot forge a line", function()
+    local text = logged(function() C.tide_log_text(C.TIDE_LOG_INFO, "a\nb\27[31m\127") end)
+    assert.truthy(text:find("info a\\x0ab\\x1b[31m\\x7f\n", 1, true), text)
+    assert.equal(1, select(2, text:gsub("\n", "")))
+  end)
+
+  it("writes one JSON object a line when asked to", function()
+    local words = { "plain", 'with "quotes"\nand a break', "\255 not UTF-8" }
+    local text = logged(function()
+      C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_JSON)
+      for _, word in ipairs(words) do C.tide_log_text(C.TIDE_LOG_WARN, word) end
+    end)
+    local seen = {}
+    for line in text:gmatch("[^\n]+") do
+      local object = cjson.decode(line)
+      assert.equal("warn", object.level)
+      assert.truthy(object.time:match("^%d+%-%d%d%-%d%dT"))
+      seen[#seen + 1] = object.message
+    end
+    assert.same({ words[1], words[2], "\xEF\xBF\xBD not UTF-8" }, seen)
+  end)
+
+  it("cuts what is formatted at 2 KiB", function()
+    local text = logged(function() C.tide_log(C.TIDE_LOG_INFO, "%s", ("x"):rep(5000)) end)
+    assert.equal(2047, #text:match("x+"))
+  end)
+
+  it("writes a line with one call, so that lines of several processes do not mix", function()
+    local text = logged(function()
+      local writers = {}
+      for i = 1, 4 do
+        writers[i] = ffi.C.fork()
+        if writers[i] == 0 then
+          for _ = 1, 200 do C.tide_log_text(C.TIDE_LOG_INFO, (tostring(i)):rep(300)) end
+          ffi.C._exit(0)
+        end
+      end
+      for _, pid in ipairs(writers) do ffi.C.waitpid(pid, nil, 0) end
+    end)
+    local lines = 0
+    for line in text:gmatch("[^\n]+") do
+      local word = line:match("info (%d+)$")
+      assert.equal(word:sub(1, 1):rep(300), word)
+      lines = lines + 1
+    end
+    assert.equal(800, lines)
+  end)
+end)

@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local library = require "tidemill.run.ffi"
+local C = require("spec.support.headers").declare("shm/block.h")
+local child = require "spec.support.child"
+local wait = require "spec.support.wait"
+
+ffi.cdef [[
+int ftruncate(int fd, long length);
+int fcntl(int fd, int command, ...);
+int mprotect(void *address, size_t length, int protection);
+long readlink(const char *path, char *text, size_t size);
+]]
+
+local MIB, PAGE = 1024 * 1024, 4096
+local SIGSEGV, EPERM, EACCES, PROT_READ_WRITE = 11, 1, 13, 3
+local F_GETFD, F_ADD_SEALS, F_SEAL_WRITE = 1, 1033, 8
+local block
+
+local function new(max)
+  return ffi.gc(C.tide_block_new(max), C.tide_block_free)
+end
+
+local function fill(from, to)
+  ffi.fill(block.data + from, to - from, 0x55)
+  block.touched = math.max(tonumber(block.touched), to)
+end
+
+local function memory()
+  return tonumber(C.tide_block_memory(block))
+end
+
+-- Descriptors of this process that lead to a block.
+local function descriptors()
+  local count, target = 0, ffi.new("char[256]")
+  for fd = 0, 1023 do
+    local length = ffi.C.readlink("/proc/self/fd/" .. fd, target, 256)
+    if length > 0 and ffi.string(target, length):find("tidemill-block", 1, true) then count = count + 1 end
+  end
+  return count
+end
+
+local function shm_names()
+  local pipe = io.popen("ls /dev/shm")
+  local names = pipe:read("*a")
+  pipe:close()
+  return names
+end
+
+describe("a block", function()
+  after_each(function()
+    child.stop_all()
+    block = nil
+    collectgarbage()
+  end)
+
+  it("has all of its bytes, zeroed, and 64 readable ones behind them", function()
+    for _, max in ipairs { 1, PAGE - 64, PAGE - 63, PAGE, MIB } do
+      block = new(max)
+      assert.equal(max, tonumber(block.max))
+      assert.equal(("\0"):rep(max + C.TIDE_BLOCK_TAIL), ffi.string(block.data, max + C.TIDE_BLOCK_TAIL))
+    end
+  end)
+
+  it("takes no memory until it is touched, however large it may become", function()
+    block = new(1024 * MIB)
+    assert.equal(0, memory())
+    fill(0, 3 * PAGE)
+    assert.equal(3 * PAGE, memory())
+  end)
+
+  it("gives back what lies beyond the size it is trimmed to, and keeps the rest and its address", function()
+    block = new(64 * MIB)
+    local address = block.data
+    fill(0, 8 * MIB)
+    assert.equal(8 * MIB, memory())
+    C.tide_block_trim(block, MIB)
+    assert.is_true(memory() <= MIB + PAGE)
+    assert.equal(address, block.data)
+    assert.equal(("\x55"):rep(MIB), ffi.string(block.data, MIB))
+    assert.equal(0, block.data[2 * MIB])
+    fill(0, 8 * MIB)
+    assert.equal(8 * MIB, memory())
+  end)
+
+  it("is left alone by a trim when nothing beyond was touched", function()
+    block = new(64 * MIB)
+    fill(0, MIB)
+    C.tide_block_trim(block, MIB)
+    C.tide_block_trim(block, 64 * MIB)
+    assert.equal(MIB, memory())
+  end)
+
+  it("can neither shrink, nor grow, nor take another seal", function()
+    block = new(MIB)
+    for _, size in ipairs { 0, PAGE, 64 * MIB } do
+      assert.equal(-1, ffi.C.ftruncate(block.fd, size))
+      assert.equal(EPERM, ffi.errno())
+    end
+    assert.equal(-1, ffi.C.fcntl(block.fd, F_ADD_SEALS, ffi.cast("int", F_SEAL_WRITE)))
+    assert.equal(EPERM, ffi.errno())
+  end)
+
+  it("has no name in /dev/shm, and its descriptor does not survive an exec", function()
+    local before = shm_names()
+    block = new(MIB)
+    assert.equal(before, shm_names())
+    assert.equal(1, ffi.C.fcntl(block.fd, F_GETFD))
+  end)
+
+  it("leaves no descriptor when it is freed, and a NULL is fine", function()
+    local before = descriptors()
+    C.tide_block_free(C.tide_block_new(MIB))
+    C.tide_block_free(nil)
+    assert.equal(before, descriptors())
+  end)
+
+  it("that is too large is a failure that names the size", function()
+    local made = C.tide_block_new(2 ^ 62)
+    assert.is_true(made == nil)
+    assert.truthy(library.error():find("4611686018427387904 bytes", 1, true))
+  end)
+end)
+
+describe("a block made read-only", function()
+  before_each(function() block = new(MIB) end)
+  after_each(child.stop_all)
+
+  it("ends by SIGSEGV a worker that writes to it", function()
+    local code, signal = child.run(function()
+      assert(C.tide_block_make_read_only(block) == C.TIDE_OK)
+      block.data[0] = 1
+    end)
+    assert.is_nil(code)
+    assert.equal(SIGSEGV, signal)
+    assert.equal(0, block.data[0])
+  end)
+
+  it("cannot be made writable again", function()
+    local code = child.run(function()
+      C.tide_block_make_read_only(block)
+      assert(ffi.C.mprotect(block.data, PAGE, PROT_READ_WRITE) == -1)
+      return ffi.errno()
+    end)
+    assert.equal(EACCES, code)
+  end)
+
+  it("has lost its descriptor, so that nobody can map it anew", function()
+    local code, _, text = child.run(function()
+      local before = descriptors()
+      C.tide_block_make_read_only(block)
+      assert(block.fd == -1 and before - descriptors() == 1)
+    end)
+    assert.equal(0, code, text)
+  end)
+
+  it("shows at the same address what the engine writes later, the tail too", function()
+    local address = block.data
+    local worker = child.start(function()
+      C.tide_block_make_read_only(block)
+      assert(block.data == address)
+      wait.until_true(function() return block.data[0] == 7 end, 5, "the engine's byte")
+      return block.data[MIB + C.TIDE_BLOCK_TAIL - 1]
+    end)
+    block.data[0] = 7
+    assert.equal(0, (worker:join()))
+  end)
+
+  it("is still the engine's to write and to trim", function()
+    child.run(function() C.tide_block_make_read_only(block) end)
+    fill(0, MIB)
+    C.tide_block_trim(block, 0)
+    assert.is_true(memory() <= PAGE)
+  end)
+end)
+
+describe("a block that is detached", function()
+  after_each(child.stop_all)
+
+  it("can be written by the worker, but has no descriptor there", function()
+    block = new(MIB)
+    local code, _, text = child.run(function()
+      C.tide_block_detach(block)
+      assert(block.fd == -1)
+      C.tide_block_detach(block) -- again is fine
+      block.data[5] = 42
+    end)
+    assert.equal(0, code, text)
+    assert.equal(42, block.data[5])
+  end)
+end)
