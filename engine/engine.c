@@ -3,8 +3,6 @@
  * first (workers' reports, the last step, ... the first), then the source, so that intake finds it. */
 #include "engine.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -14,7 +12,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "io/kafka.h"
 #include "shm/counters.h"
 
 enum { SPAN = 256 };
@@ -37,7 +34,7 @@ void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int
     snprintf(event->text, sizeof(event->text), "%s", text ? text : "");
 }
 
-static void enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us)
+void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us)
 {
     engine->state = state;
     engine->deadline_us = deadline_us;
@@ -46,7 +43,7 @@ static void enter(struct tide_engine *engine, enum tide_engine_state state, int6
 
 void tide_engine_drain(struct tide_engine *engine, int64_t deadline_us)
 {
-    enter(engine, TIDE_ENGINE_DRAINING, deadline_us);
+    tide_engine_enter(engine, TIDE_ENGINE_DRAINING, deadline_us);
     engine->closed_steps = 0;
 }
 
@@ -56,47 +53,7 @@ void tide_engine_fail(struct tide_engine *engine, int status, int64_t now_us)
         return; /* the first one is the cause */
     engine->failure = status;
     snprintf(engine->failure_text, sizeof(engine->failure_text), "%s", tide_error());
-    enter(engine, TIDE_ENGINE_FAILING, now_us + PATIENCE_US);
-}
-
-/* ---- start ---- */
-
-static int open_signals(struct tide_engine *engine)
-{
-    sigset_t set;
-    signal(SIGPIPE, SIG_IGN);
-    if (!engine->plan.handle_signals)
-        return TIDE_OK;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    sigprocmask(SIG_BLOCK, &set, NULL); /* librdkafka's threads take this over */
-    engine->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (engine->signals < 0)
-        return tide_fail(TIDE_EINTERNAL, "signalfd: %s", strerror(errno));
-    return tide_loop_watch(engine->loop, engine->signals, NULL, NULL);
-}
-
-int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
-{
-    int status = open_signals(engine);
-    for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++)
-        status = tide_pool_start(engine->pools[i]);
-    if (status < 0)
-        return status;
-    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
-        tide_kafka_source_connect(engine->source, connection->source, connection->source_count);
-    if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
-        tide_kafka_sink_connect(engine->sink, connection->sink, connection->sink_count);
-    else if (engine->letters != engine->sink)
-        tide_kafka_sink_connect(engine->letters, connection->sink, connection->sink_count);
-    if (engine->sink)
-        status = engine->sink->ops->start(engine->sink);
-    if (status == TIDE_OK && engine->letters != engine->sink)
-        status = engine->letters->ops->start(engine->letters);
-    engine->second_us = tide_clock_us() + SECOND_US;
-    enter(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
-    return status;
+    tide_engine_enter(engine, TIDE_ENGINE_FAILING, now_us + PATIENCE_US);
 }
 
 static int ready(struct tide_sink *sink)
@@ -113,7 +70,7 @@ static int connect_poll(struct tide_engine *engine)
     if (output == 0 || letters == 0)
         return TIDE_OK;
     engine->source_started = true;
-    enter(engine, TIDE_ENGINE_READING, INT64_MAX);
+    tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
     return engine->source->ops->start(engine->source);
 }
 
@@ -251,14 +208,14 @@ static void give_up_late(struct tide_engine *engine, int64_t now_us)
 
 static void leave(struct tide_engine *engine, int64_t now_us)
 {
-    enter(engine, TIDE_ENGINE_LEAVING, now_us + PATIENCE_US);
+    tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us + PATIENCE_US);
     if (engine->source_started)
         engine->source->ops->close(engine->source);
 }
 
 static void end(struct tide_engine *engine)
 {
-    enter(engine, TIDE_ENGINE_ENDED, INT64_MAX);
+    tide_engine_enter(engine, TIDE_ENGINE_ENDED, INT64_MAX);
     if (engine->failure < 0)
         tide_engine_tell(engine, TIDE_EVENT_FAILED, engine->failure, 0, engine->failure_text);
     else
@@ -279,12 +236,12 @@ static int poll_state(struct tide_engine *engine, int64_t now_us)
         close_steps(engine, now_us);
         if (engine->closed_steps == engine->step_count || late) {
             give_up_late(engine, now_us);
-            enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
+            tide_engine_enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
         }
         break;
     case TIDE_ENGINE_FAILING:
         if (last->ops->joined(last) || late || !engine->source_started)
-            enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
+            tide_engine_enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
         break;
     case TIDE_ENGINE_COMMITTING:
         if (engine->source_started)
@@ -405,7 +362,7 @@ void tide_engine_close(struct tide_engine *engine)
 {
     int64_t now_us = tide_clock_us();
     if (engine->state == TIDE_ENGINE_CONNECTING)
-        enter(engine, TIDE_ENGINE_LEAVING, now_us);
+        tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us);
     else if (engine->state == TIDE_ENGINE_READING)
         tide_engine_drain(engine, now_us + engine->plan.join_timeout_us);
 }

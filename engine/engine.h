@@ -86,6 +86,7 @@ struct tide_engine {
     bool progress; /* something happened this turn: look again before waiting */
 };
 
+void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us);
 /** Queues an event for Lua. */
 void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text);

@@ -21,9 +21,8 @@
 enum { TIDE_ABI = 1 };
 /** The library's TIDE_ABI: what Lua's cdef was read from must be the same. */
 int tide_abi(void);
-/** Version of this project ("0.1.0") and of the librdkafka loaded. */
+/** Version of this project, as `git describe` gave it at build time. */
 const char *tide_version(void);
-const char *tide_rdkafka_version(void);
 
 /* ---- the engine ---- */
 

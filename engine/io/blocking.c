@@ -13,8 +13,8 @@
 #include "base/status.h"
 
 struct list {
-    struct tide_job *first;
-    struct tide_job **end;
+    struct tide_blocking_job *first;
+    struct tide_blocking_job **end;
 };
 
 struct tide_blocking {
@@ -31,16 +31,16 @@ struct tide_blocking {
     bool left; /* nobody waits any more: no waker, no done */
 };
 
-static void append(struct list *list, struct tide_job *job)
+static void append(struct list *list, struct tide_blocking_job *job)
 {
     job->next = NULL;
     *list->end = job;
     list->end = &job->next;
 }
 
-static struct tide_job *take(struct list *list)
+static struct tide_blocking_job *take(struct list *list)
 {
-    struct tide_job *job = list->first;
+    struct tide_blocking_job *job = list->first;
     if (job && !(list->first = job->next))
         list->end = &list->first;
     return job;
@@ -51,7 +51,7 @@ static void call_done(void *context)
     struct tide_blocking *blocking = context;
     for (;;) {
         pthread_mutex_lock(&blocking->lock);
-        struct tide_job *job = take(&blocking->finished);
+        struct tide_blocking_job *job = take(&blocking->finished);
         pthread_mutex_unlock(&blocking->lock);
         if (!job)
             return;
@@ -79,7 +79,7 @@ struct tide_blocking *tide_blocking_new(struct tide_loop *loop)
     return blocking;
 }
 
-static void finish(struct tide_blocking *blocking, struct tide_job *job)
+static void finish(struct tide_blocking *blocking, struct tide_blocking_job *job)
 {
     const uint64_t one = 1;
     pthread_mutex_lock(&blocking->lock);
@@ -96,7 +96,7 @@ static void *serve(void *context)
     struct tide_blocking *blocking = context;
     pthread_mutex_lock(&blocking->lock);
     for (;;) {
-        struct tide_job *job = take(&blocking->waiting);
+        struct tide_blocking_job *job = take(&blocking->waiting);
         if (job) {
             pthread_mutex_unlock(&blocking->lock);
             job->run(job);
@@ -129,7 +129,7 @@ static int start(struct tide_blocking *blocking)
     return TIDE_OK;
 }
 
-int tide_blocking_submit(struct tide_blocking *blocking, struct tide_job *job)
+int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_job *job)
 {
     if (!blocking->started) {
         int status = start(blocking);

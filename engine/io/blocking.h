@@ -16,15 +16,15 @@ struct tide_loop;
 struct tide_blocking;
 
 /** First member of every job. */
-struct tide_job {
-    struct tide_job *next;
-    void (*run)(struct tide_job *job);
-    void (*done)(struct tide_job *job); /* once for each job that was submitted, see tide_blocking_free */
+struct tide_blocking_job {
+    struct tide_blocking_job *next;
+    void (*run)(struct tide_blocking_job *job);
+    void (*done)(struct tide_blocking_job *job); /* once for each job that was submitted, see tide_blocking_free */
 };
 
 /** The thread starts with the first job, so this may be called before the fork. NULL with tide_error(). */
 struct tide_blocking *tide_blocking_new(struct tide_loop *loop);
-int tide_blocking_submit(struct tide_blocking *blocking, struct tide_job *job);
+int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_job *job);
 /** In a job: waits; false, at once, when the thread is to end. */
 bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us);
 /** In a job: another one waits, or the thread is to end. */

@@ -8,6 +8,9 @@
 #include "io/sink.h"
 #include "io/source.h"
 
+/** Of the librdkafka that is loaded, such as "2.0.2". */
+const char *tide_rdkafka_version(void);
+
 struct tide_topics;
 struct tide_loop;
 struct tide_counters;

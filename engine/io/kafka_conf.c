@@ -204,3 +204,8 @@ struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults
     warn_of_weak_security(properties);
     return conf;
 }
+
+const char *tide_rdkafka_version(void)
+{
+    return rd_kafka_version_str();
+}

@@ -14,10 +14,11 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
 {
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
-        /* The number that bounds librdkafka's queue is that of bytes: with fewer messages allowed than a
-         * second needs, 2.0.2 stops fetching and looks again only after that second. */
-        {"queued.min.messages", "10000000"},
+        /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second later: the
+         * queue must hold more than a second's work. Bytes bound it, messages only if they are tiny. */
+        {"queued.min.messages", "300000"},
         {"queued.max.messages.kbytes", "65536"},
+        {"heartbeat.interval.ms", "1000"}, /* how soon members notice that another one joins or leaves */
         /* Without a static name, a process that dies is to be noticed soon. */
         {source->plan.instance ? NULL : "session.timeout.ms", "10000"},
         {NULL, NULL},
@@ -81,7 +82,7 @@ static int check_limit(const struct tide_kafka_source *source, const struct tide
 }
 
 /* The check is through: nothing was read before. */
-static void started(struct tide_job *job)
+static void started(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct tide_kafka_source *source = reach->owner;
@@ -129,17 +130,18 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
 /* ---- the end ---- */
 
 struct destroy {
-    struct tide_job job;
+    struct tide_blocking_job job;
     struct tide_kafka_source *source;
     rd_kafka_t *client;
 };
 
-static void run_destroy(struct tide_job *job)
+/* Leaves the group if that was not done: the others would wait for the session to end. */
+static void run_destroy(struct tide_blocking_job *job)
 {
-    rd_kafka_destroy_flags(((struct destroy *)job)->client, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    rd_kafka_destroy(((struct destroy *)job)->client);
 }
 
-static void destroyed(struct tide_job *job)
+static void destroyed(struct tide_blocking_job *job)
 {
     ((struct destroy *)job)->source->state = TIDE_KAFKA_CLOSED;
     free(job);

@@ -171,7 +171,7 @@ static int decide(struct tide_kafka_locate *locate, const struct known *known, i
     return TIDE_OK;
 }
 
-static void run(struct tide_job *job)
+static void run(struct tide_blocking_job *job)
 {
     struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
     struct known known = {
@@ -204,7 +204,7 @@ static void run(struct tide_job *job)
         rd_kafka_topic_partition_list_destroy(known.at_time);
 }
 
-static void done(struct tide_job *job)
+static void done(struct tide_blocking_job *job)
 {
     struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
     tide_kafka_rebalance_located(locate->source, locate);

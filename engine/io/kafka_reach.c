@@ -122,7 +122,7 @@ static int insist(struct attempt *attempt, const char *name, uint32_t *partition
     }
 }
 
-void tide_kafka_reach_run(struct tide_job *job)
+void tide_kafka_reach_run(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct attempt attempt = {.reach = reach, .wait_ms = FIRST_WAIT_MS};
@@ -175,7 +175,7 @@ int tide_kafka_check(const struct tide_property *properties, uint32_t count, con
 enum { OUTAGE_TRY_MS = 1000 };
 
 struct tide_kafka_outage {
-    struct tide_job job;
+    struct tide_blocking_job job;
     rd_kafka_t *client;
     struct tide_blocking *blocking;
     bool asking; /* the job is under way */
@@ -185,7 +185,7 @@ struct tide_kafka_outage {
 };
 
 /* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the time. */
-static void ask_until_back(struct tide_job *job)
+static void ask_until_back(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
     const struct rd_kafka_metadata *metadata;
@@ -206,7 +206,7 @@ static void ask_until_back(struct tide_job *job)
     outage->told = false;
 }
 
-static void asked(struct tide_job *job)
+static void asked(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
     outage->asking = false;

@@ -14,7 +14,7 @@ struct rd_kafka_queue_s;
 
 /** A question that is asked once, and its answer. Strings are lent for as long as the job is. */
 struct tide_kafka_reach {
-    struct tide_job job; /* run is set by tide_kafka_reach_run; done is the owner's */
+    struct tide_blocking_job job; /* run is set by tide_kafka_reach_run; done is the owner's */
     void *owner;
     struct rd_kafka_s *client;
     struct rd_kafka_queue_s *events; /* of the client; nobody else polls it meanwhile */
@@ -28,7 +28,7 @@ struct tide_kafka_reach {
     int status;           /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG */
     char text[1024];
 };
-void tide_kafka_reach_run(struct tide_job *job);
+void tide_kafka_reach_run(struct tide_blocking_job *job);
 
 /** While the engine runs: says once that no broker can be reached, and when one is back. */
 struct tide_kafka_outage;

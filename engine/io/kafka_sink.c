@@ -81,7 +81,7 @@ static void make_handles(struct tide_kafka_sink *sink)
     }
 }
 
-static void started(struct tide_job *job)
+static void started(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct tide_kafka_sink *sink = reach->owner;
@@ -252,11 +252,11 @@ static size_t pending(struct tide_sink *sink)
 /* ---- the end ---- */
 
 struct destroy {
-    struct tide_job job;
+    struct tide_blocking_job job;
     rd_kafka_t *client;
 };
 
-static void run_destroy(struct tide_job *job)
+static void run_destroy(struct tide_blocking_job *job)
 {
     rd_kafka_t *client = ((struct destroy *)job)->client;
     rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
@@ -264,7 +264,7 @@ static void run_destroy(struct tide_job *job)
     rd_kafka_destroy(client);
 }
 
-static void destroyed(struct tide_job *job)
+static void destroyed(struct tide_blocking_job *job)
 {
     free(job);
 }

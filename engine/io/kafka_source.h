@@ -178,7 +178,7 @@ struct tide_kafka_place {
     bool pinned;  /* by "latest": to be committed, else a rebalance before the first commit would skip */
 };
 struct tide_kafka_locate {
-    struct tide_job job;
+    struct tide_blocking_job job;
     struct tide_kafka_source *source;
     struct tide_blocking *blocking;
     struct rd_kafka_s *client;

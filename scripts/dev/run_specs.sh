@@ -20,7 +20,7 @@ export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 export TIDE_TALLY=$scratch/tally
 spec_env=()
 if [ "${SANITIZER:-}" = address ]; then
-  spec_env=(LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}")
+  spec_env=(TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}")
 fi
 
 # Pids of the session whose leader is $1: a spec's processes, whatever groups they have made.

@@ -87,14 +87,14 @@ describe('a worker that is lost', function()
 
   it('stops the pipeline with 65 when there is no dlq, naming the message and the cause', function()
     run = assert(flow.new { steps = { { function(message)
-      if message.value == '5' then ffi.C.kill(ffi.C.getpid(), 11) end
+      if message.value == '5' then ffi.C.kill(ffi.C.getpid(), 6) end
       return message
     end, max_batch_size = 8, eager = false } } })
     run:push_numbers(10)
     local event = run:finish()
     assert.equal('failed', event.kind)
     assert.equal(-65, event.status)
-    assert.matches('in/0/4: crash: .*SIGSEGV', event.text)
+    assert.matches('in/0/4: crash: .*SIGABRT', event.text)
     assert.is_true(run:committed() <= 4)
   end)
 

@@ -3,7 +3,7 @@
 local ffi = require 'ffi'
 local jit_util = require 'jit.util'
 local C = require('tidemill.run.ffi').C
-local fuse = require 'tidemill.plan.fuse'
+local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
 local vmdef = require 'jit.vmdef'
 

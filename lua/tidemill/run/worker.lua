@@ -3,7 +3,7 @@
 -- forks workers as ordered; a worker runs the fused loop over block after block.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
-local fuse = require 'tidemill.plan.fuse'
+local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
 
 local worker = {}

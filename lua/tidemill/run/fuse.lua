@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/fuse.lua: one or more functions -> one loop over a block. The loop is written out for their number, so
+-- run/fuse.lua: one or more functions -> one loop over a block. The loop is written out for their number, so
 -- that LuaJIT compiles it together with the user's code as one trace.
 local fuse = {}
 

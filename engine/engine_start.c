@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ * The start, after the fork: signals, workers, connections. The source begins once the sinks are ready. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "engine.h"
+#include "io/kafka.h"
+
+static int open_signals(struct tide_engine *engine)
+{
+    sigset_t set;
+    signal(SIGPIPE, SIG_IGN);
+    if (!engine->plan.handle_signals)
+        return TIDE_OK;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL); /* librdkafka's threads take this over */
+    engine->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (engine->signals < 0)
+        return tide_fail(TIDE_EINTERNAL, "signalfd: %s", strerror(errno));
+    return tide_loop_watch(engine->loop, engine->signals, NULL, NULL);
+}
+
+int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
+{
+    int status = open_signals(engine);
+    for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++)
+        status = tide_pool_start(engine->pools[i]);
+    if (status < 0)
+        return status;
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
+        tide_kafka_source_connect(engine->source, connection->source, connection->source_count);
+    if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
+        tide_kafka_sink_connect(engine->sink, connection->sink, connection->sink_count);
+    else if (engine->letters != engine->sink)
+        tide_kafka_sink_connect(engine->letters, connection->sink, connection->sink_count);
+    if (engine->sink)
+        status = engine->sink->ops->start(engine->sink);
+    if (status == TIDE_OK && engine->letters != engine->sink)
+        status = engine->letters->ops->start(engine->letters);
+    engine->second_us = tide_clock_us();
+    tide_engine_enter(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
+    return status;
+}
