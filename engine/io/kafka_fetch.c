@@ -183,7 +183,7 @@ void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
 
 void tide_kafka_fetch_end(struct tide_kafka_source *source)
 {
-    if (!source->plan.until_end || source->ended || !source->ever_assigned
+    if (!source->plan.until_end || source->ended || !source->settled
         || source->lent_first != source->lent_end || source->assigned_waiting > 0 || source->locating
         || source->leaving || source->rebalances)
         return;

@@ -145,7 +145,7 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
             hold(&source->partitions[indexes[i]], &answer->places[i], source->plan.until_end);
         pin(source, answer);
         source->last_handle = NULL;
-        source->ever_assigned = true;
+        source->ever_assigned = source->settled = true;
         source->assigned_waiting++;
         tide_kafka_source_tell(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes, (uint32_t)list->cnt, NULL);
     }
@@ -287,6 +287,7 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
     uint32_t count = mark_leaving(source, rebalance, indexes);
     int status = TIDE_OK;
+    source->settled = false;
     tide_kafka_fetch_purge(source, false);
     if (count > 0 && !source->failed) {
         source->leaving = rebalance;
