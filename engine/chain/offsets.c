@@ -22,8 +22,7 @@ struct partition {
     uint32_t tail;
     uint32_t capacity; /* a power of two */
     struct entry *entries;
-    int64_t position;
-    int64_t read_to;
+    int64_t passed; /* the offset after the last entry that left the ring; -1 = none yet */
     uint64_t released;
     uint64_t unfinished; /* entries with holds */
 };
@@ -57,7 +56,7 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     p->state = OWNED;
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
     p->head = p->tail = 0;
-    p->position = p->read_to = -1;
+    p->passed = -1;
     p->released = p->unfinished = 0;
 }
 
@@ -76,9 +75,20 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     offsets->totals.dropped += p->unfinished;
     offsets->totals.in_flight -= p->unfinished;
     p->unfinished = 0;
+    p->head = p->tail;
     free(p->entries);
     p->entries = NULL;
     p->capacity = 0;
+}
+
+static struct entry *entry_at(const struct partition *p, uint32_t sequence)
+{
+    return &p->entries[sequence & (p->capacity - 1)];
+}
+
+static int64_t read_to(const struct partition *p)
+{
+    return p->head == p->tail ? p->passed : entry_at(p, p->tail - 1)->offset + 1;
 }
 
 static void grow(struct partition *p)
@@ -86,7 +96,7 @@ static void grow(struct partition *p)
     uint32_t capacity = p->capacity ? p->capacity * 2 : 1024;
     struct entry *entries = tide_alloc(sizeof(struct entry) * capacity);
     for (uint32_t i = p->head; i != p->tail; i++)
-        entries[i & (capacity - 1)] = p->entries[i & (p->capacity - 1)];
+        entries[i & (capacity - 1)] = *entry_at(p, i);
     free(p->entries);
     p->entries = entries;
     p->capacity = capacity;
@@ -95,13 +105,10 @@ static void grow(struct partition *p)
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition, int64_t offset)
 {
     struct partition *p = at(offsets, partition);
-    tide_require(p->state == OWNED && offset >= p->read_to);
+    tide_require(p->state == OWNED && offset >= read_to(p));
     if (p->tail - p->head == p->capacity)
         grow(p);
-    if (p->position < 0)
-        p->position = offset;
-    p->entries[p->tail & (p->capacity - 1)] = (struct entry){offset, 1, TIDE_FATE_FILTERED, 0};
-    p->read_to = offset + 1;
+    *entry_at(p, p->tail) = (struct entry){offset, 1, TIDE_FATE_FILTERED, 0};
     p->unfinished++;
     offsets->totals.read++;
     offsets->totals.in_flight++;
@@ -111,10 +118,10 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct partition *p = at(offsets, origin.partition);
-    tide_require(origin.epoch == p->epoch && origin.sequence == p->tail - 1);
+    tide_require(p->head != p->tail && origin.epoch == p->epoch && origin.sequence == p->tail - 1);
+    tide_require(entry_at(p, origin.sequence)->holds == 1);
     p->tail--;
     p->unfinished--;
-    p->read_to = p->entries[p->tail & (p->capacity - 1)].offset;
     offsets->totals.read--;
     offsets->totals.in_flight--;
 }
@@ -125,14 +132,16 @@ bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin
     return p->state == OWNED && p->epoch == origin.epoch;
 }
 
-/* NULL when the origin is of an assignment that is over. */
+/* A message that is not through; NULL when the origin is of an assignment that is over. */
 static struct entry *find(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct partition *p = at(offsets, origin.partition);
     if (p->state == AWAY || p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH))
         return NULL;
     tide_require(origin.sequence - p->head < p->tail - p->head);
-    return &p->entries[origin.sequence & (p->capacity - 1)];
+    struct entry *entry = entry_at(p, origin.sequence);
+    tide_require(entry->holds > 0);
+    return entry;
 }
 
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
@@ -163,8 +172,8 @@ static void finish(struct tide_offsets *offsets, struct partition *p, struct ent
     totals->in_flight--;
     p->unfinished--;
     p->released -= entry->released;
-    while (p->head != p->tail && p->entries[p->head & (p->capacity - 1)].holds == 0) {
-        p->position = p->entries[p->head & (p->capacity - 1)].offset + 1;
+    while (p->head != p->tail && entry_at(p, p->head)->holds == 0) {
+        p->passed = entry_at(p, p->head)->offset + 1;
         p->head++;
         totals->reached++;
     }
@@ -177,7 +186,6 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, 
         offsets->totals.late++;
         return;
     }
-    tide_require(entry->holds > 0);
     if (fate > entry->fate)
         entry->fate = fate;
     if (--entry->holds == 0)
@@ -191,12 +199,15 @@ bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition)
 
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
 {
-    return partition < offsets->count ? at(offsets, partition)->position : -1;
+    if (partition >= offsets->count)
+        return -1;
+    const struct partition *p = at(offsets, partition);
+    return p->passed < 0 && p->head != p->tail ? entry_at(p, p->head)->offset : p->passed;
 }
 
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
 {
-    return partition < offsets->count ? at(offsets, partition)->read_to : -1;
+    return partition < offsets->count ? read_to(at(offsets, partition)) : -1;
 }
 
 uint64_t tide_offsets_released(const struct tide_offsets *offsets, uint32_t partition)
