@@ -59,6 +59,7 @@ struct tide_engine {
     uint32_t closed_steps;
     struct tide_source *source;
     struct tide_sink *sink; /* of the output; NULL = dropped */
+    uint16_t output_topic;  /* the sink's first topic */
     struct tide_sink *letters; /* of the dlq topic; the same as sink when that is Kafka */
     struct tide_commit *commit;
     struct tide_leaving leaving;

@@ -37,6 +37,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
         int number = tide_topics_number(chain->topics, plan->sink.topics[i]);
         if (number < 0)
             return number;
+        if (i == 0)
+            engine->output_topic = (uint16_t)number;
     }
     if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
         engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop, chain->counters);
