@@ -13,6 +13,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "shm/counters.h"
+#include "shm/topics.h"
 
 enum { SPAN = 256 };
 static const int64_t SECOND_US = 1000000;
@@ -61,6 +62,15 @@ static int ready(struct tide_sink *sink)
     return sink && sink->ops->ready ? sink->ops->ready(sink) : 1;
 }
 
+/* partition = "same" needs as many partitions in the output: known only now that it was reached. */
+static void limit_source(struct tide_engine *engine)
+{
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA && engine->plan.sink.medium == TIDE_MEDIUM_KAFKA
+        && engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
+        tide_kafka_source_limit(engine->source, tide_topics_name(engine->chain.topics, engine->output_topic),
+                                tide_kafka_sink_partitions(engine->sink));
+}
+
 static int connect_poll(struct tide_engine *engine)
 {
     int output = ready(engine->sink);
@@ -69,6 +79,7 @@ static int connect_poll(struct tide_engine *engine)
         return output < 0 ? output : letters;
     if (output == 0 || letters == 0)
         return TIDE_OK;
+    limit_source(engine);
     engine->source_started = true;
     tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
     return engine->source->ops->start(engine->source);
@@ -307,11 +318,12 @@ static int do_turn(struct tide_engine *engine, int64_t now_us)
 
 static int turn(struct tide_engine *engine, int64_t now_us)
 {
-    engine->progress = false;
+    engine->progress = engine->chain.moved = false;
     tide_count(engine->chain.counters, 0, TIDE_M_RUN_COUNT, 1);
     int status = do_turn(engine, now_us);
     if (status < 0)
         tide_engine_fail(engine, status, now_us);
+    engine->progress |= engine->chain.moved;
     read_signals(engine);
     note_time(engine, now_us);
     return TIDE_OK;

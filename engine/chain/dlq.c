@@ -167,6 +167,7 @@ static int send_topic(struct tide_dlq *dlq, const struct tide_reject *reject)
         return TIDE_BUSY;
     tide_offsets_hold(dlq->chain->offsets, from->origin);
     tide_offsets_release(dlq->chain->offsets, from->origin);
+    dlq->chain->moved = true;
     return TIDE_OK;
 }
 

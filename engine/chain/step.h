@@ -23,6 +23,7 @@ struct tide_chain {
     struct tide_topics *topics;
     struct tide_offsets *offsets;
     struct tide_dlq *dlq;
+    bool moved;       /* a step handed something on: its taker wants to be polled before the loop waits */
     bool source_idle; /* the source had nothing more at its last poll */
 };
 

@@ -46,6 +46,7 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     ssize_t sent = sink->ops->send(sink, messages, count);
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);
+    step->chain->moved |= sent > 0;
     return sent;
 }
 
