@@ -3,7 +3,7 @@
 # What `make bench` runs: installs what is missing, builds, starts a real Kafka, and lets the contenders run in turn.
 #   BENCH_QUICK=1            300,000 messages and 3 rounds in place of 2,000,000 and 5
 #   BENCH_MESSAGES, BENCH_ROUNDS, BENCH_ARROYO_MESSAGES    single settings
-#   BENCH_ONLY=bare,cjson-2  some of the contenders (names: scripts/bench/contenders.lua)
+#   BENCH_ONLY=bare,cjson-2  some of the contenders (in-process, and the names of scripts/bench/contenders.lua)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -28,6 +28,9 @@ prepare_arroyo() {
 scripts/dev/install.sh bench
 make --no-print-directory -j2 >&2
 cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lrdkafka
+export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
+! wanted in-process || luajit scripts/bench/in_process.lua
+[ "${BENCH_ONLY:-}" != in-process ] || exit 0
 ! wanted arroyo || prepare_arroyo
 rm -rf "$kafka_dir"
 mkdir -p "$kafka_dir"
@@ -35,5 +38,5 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 TIDE_KAFKA=$(scripts/dev/kafka.sh start "$kafka_dir")
-export TIDE_KAFKA LUA_PATH="./?.lua;${LUA_PATH:-;}"
+export TIDE_KAFKA
 luajit scripts/bench/run.lua
