@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "io/kafka.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
 
