@@ -33,9 +33,8 @@ function Drive:fail(code, text)
   self.code = code
 end
 
--- The second signal: nothing is waited for, what is not committed is read again.
-local function leave(self, number)
-  self.engine:free()
+-- The second signal: nothing is waited for, what is not committed is read again. The workers end with this process.
+local function leave(number)
   io.stdout:flush()
   ffi.C._exit(128 + number)
 end
@@ -59,7 +58,7 @@ function on.lost(self, event)
 end
 
 function on.signal(self, event)
-  if self.closing then leave(self, event.number) end
+  if self.closing then leave(event.number) end
   self:log("TIDE_LOG_INFO", ("signal %d: finishing what was read; a second one leaves at once"):format(event.number))
   self.closing = true
   self.engine:close()

@@ -1,0 +1,139 @@
+-- SPDX-License-Identifier: MIT
+-- When offsets are committed, and what a restart makes of them.
+local engine = require "spec.support.engine"
+local kafka = require "spec.support.kafka"
+local inputs = require "spec.support.inputs"
+local wait = require "spec.support.wait"
+
+describe("committed offsets", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+
+  local function definition(more)
+    local made = { source = { topic = input, group = group, start = "earliest" }, produce = { topic = output } }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return made
+  end
+
+  local function committed()
+    local sum = 0
+    for _, offset in pairs(kafka.committed(group, input)) do sum = sum + offset end
+    return sum
+  end
+
+  local function wait_committed(count, seconds)
+    wait.until_true(function() return committed() == count end, seconds or 10,
+      function() return ("%d committed, there are %d"):format(count, committed()) end)
+  end
+
+  before_each(function() input, output, group = kafka.topic(2), kafka.topic(2), kafka.group() end)
+  after_each(engine.stop_all)
+
+  it("are those of each message with policy immediate", function()
+    local run = engine.start(definition { commit = { policy = "immediate" } })
+    for i = 1, 5 do
+      kafka.produce(input, inputs.numbers(i, i))
+      wait_committed(i)
+    end
+    run:drain()
+    assert.is_true(run:report().metrics["consumer.commit_status{status=ok}"] >= 5)
+  end)
+
+  it("follow once a second with policy once_per_second", function()
+    local run = engine.start(definition { commit = { policy = "once_per_second" } })
+    local deadline, count, times = wait.now() + 3.5, 0, 0
+    local before = 0
+    while wait.now() < deadline do
+      kafka.produce(input, inputs.numbers(count + 1, count + 10))
+      count = count + 10
+      local seen = committed()
+      assert(seen >= before and seen <= count)
+      if seen > before then times = times + 1 end
+      before = seen
+    end
+    run:drain()
+    assert.equal(count, committed())
+    assert.is_true(times >= 2, times .. " commits seen")
+    local commits = run:report().metrics["consumer.commit_status{status=ok}"]
+    assert.is_true(commits >= 2 and commits <= 6, commits .. " commits")
+  end)
+
+  it("wait for min_messages", function()
+    local run = engine.start(definition { commit = { policy = { min_messages = 100 } } })
+    kafka.produce(input, inputs.numbers(1, 99))
+    kafka.consume(output, { n = 99 })
+    assert.equal(0, committed())
+    kafka.produce(input, inputs.numbers(100, 100))
+    wait_committed(100)
+    kafka.produce(input, inputs.numbers(101, 150))
+    kafka.consume(output, { n = 150 })
+    assert.equal(100, committed())
+    run:drain()
+    assert.equal(150, committed())
+  end)
+
+  it("wait for min_time, or for min_messages if they come first", function()
+    local run = engine.start(definition { commit = { policy = { min_time = "1500ms", min_messages = 50 } } })
+    kafka.produce(input, inputs.numbers(1, 10))
+    wait_committed(10)
+    kafka.produce(input, inputs.numbers(11, 60))
+    wait_committed(60)
+    run:drain()
+  end)
+
+  it("are where the next run of the group goes on, also after a SIGTERM under load", function()
+    kafka.produce(input, inputs.numbers(1, 60000))
+    local slow = { task_options = { processes = 2, max_batch_size = 200 },
+      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" }
+    local first = engine.start(definition(slow))
+    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    first:drain()
+    local read = first:report().read
+    assert.is_true(read > 5000 and read < 60000, "the load was over before the signal: " .. read)
+    assert.equal(read, first:report().produced)
+    assert.equal(read, committed())
+    local second = engine.run(definition())
+    assert.equal(60000 - read, second:report().read)
+    inputs.once(output, 60000)
+  end)
+
+  it("lose nothing when the engine is killed", function()
+    kafka.produce(input, inputs.numbers(1, 60000))
+    local source = { topic = input, group = group, start = "earliest", instance = "one" }
+    for _ = 1, 3 do
+      local before = inputs.count(output)
+      local run = engine.start(definition { source = source, commit = { policy = { min_time = "100ms" } },
+        task_options = { max_batch_size = 100 },
+        task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" })
+      wait.until_true(function() return inputs.count(output) > before + 1000 end, 20, "output")
+      local pids = run:processes()
+      run:signal("KILL")
+      wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end, 1,
+        "the end of all its processes")
+    end
+    local done = committed()
+    assert.is_true(done > 0 and done < 60000, done .. " committed")
+    assert.equal(60000 - done, engine.run(definition { source = source }):report().read)
+    inputs.at_least_once(output, 60000)
+  end)
+
+  for name, code in pairs { INT = 130, TERM = 143 } do
+    it("are not waited for at a second SIG" .. name, function()
+      input = kafka.topic(1)
+      kafka.produce(input, inputs.numbers(1, 10))
+      local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
+        task = "function(message) if message.value == '3' then while true do end end return message end" })
+      wait.until_true(function() return inputs.count(output) >= 2 end, 20, "the first messages")
+      local pids = run:processes()
+      run:signal(name)
+      run:wait_for("a second one leaves at once")
+      local from = wait.now()
+      run:signal(name)
+      run:ends_with(code, 5)
+      assert.is_true(wait.now() - from < 2, "it took its time")
+      wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
+      assert.is_true(committed() <= 9)
+    end)
+  end
+end)
