@@ -74,6 +74,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
         uint32_t processes = plan->pools[engine->pool_count];
         engine->pools[engine->pool_count] =
             tide_pool_new(engine->zygote, engine->loop, workers, processes, engine->chain.counters);
+        tide_pool_limit(engine->pools[engine->pool_count], plan->message_timeout_us);
         workers += processes;
     }
     return TIDE_OK;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/offsets.h"
@@ -26,7 +27,8 @@ struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct 
                                     struct tide_source *source, struct tide_counters *counters)
 {
     struct tide_commit *commit = tide_alloc(sizeof(*commit));
-    *commit = (struct tide_commit){.plan = *plan, .offsets = offsets, .source = source, .counters = counters};
+    *commit = (struct tide_commit){.plan = *plan, .offsets = offsets, .source = source, .counters = counters,
+                                    .last_us = tide_clock_us()};
     return commit;
 }
 

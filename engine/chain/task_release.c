@@ -43,7 +43,7 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     output->progress = first;
     output->running = 0;
     slot->work.continued = first > 0;
-    slot->work.blamed = false;
+    slot->work.blamed = slot->work.late = false;
     task->in_progress++;
     tide_task_observe_progress(task);
     tide_pool_submit(task->pool, &slot->work);
@@ -181,19 +181,24 @@ static void cause_text(int32_t death, char *text, size_t size)
         snprintf(text, size, "exit %d", WEXITSTATUS(death));
 }
 
-/* The worker died of record `released`, or left what is no result there. Run once more alone, then out. */
+/* The worker died of record `released`, or left what is no result there: run once more alone, then out. A
+ * record that took too long is not run again. */
 static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
 {
     char cause[32];
     struct tide_reject fields = {.reason = "crash", .cause = cause, .attempts = slot->attempts + 1,
                                  .error = "the worker died while it ran this message"};
-    if (slot->attempts < task->plan.crash_retries) {
+    if (!slot->work.late && slot->attempts < task->plan.crash_retries) {
         slot->attempts++;
         slot->work.state = TIDE_WORK_IDLE;
         tide_task_submit(task, slot, slot->released, slot->released + 1);
         return TIDE_OK;
     }
     cause_text(slot->work.death, cause, sizeof(cause));
+    if (slot->work.late) {
+        fields.reason = "timeout";
+        fields.error = "the message took longer than message_timeout, so its worker was killed";
+    }
     int status = reject(task, slot, slot->released, &fields);
     if (status != TIDE_OK)
         return status;

@@ -19,6 +19,7 @@
 enum {
     MOST_DEATHS = 5,           /* of one worker in a row, without one report in between */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
+    LONGEST_LOOK_US = 1000000, /* counted of the time between two looks */
     MOST_STEPS = 16
 };
 
@@ -31,6 +32,11 @@ struct worker {
     struct tide_work *first; /* the one it is at; the others in order behind it */
     uint32_t deaths;         /* in a row */
     int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
+    uint64_t watched_number;   /* job and progress at the last look, */
+    uint64_t watched_progress;
+    int64_t watched_us;        /* when that was, */
+    int64_t stuck_us;          /* and for how long it has been the same */
+    bool late;                 /* the order to kill it is out */
     int64_t spawn_us;        /* when to order the next one; 0 = ordered */
 };
 
@@ -46,6 +52,7 @@ struct tide_pool {
     struct tide_work *waiting;
     uint64_t numbers;
     uint64_t lost;
+    int64_t limit_us;
 };
 
 struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
@@ -71,6 +78,11 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
         pool->depth = 1 + prefetch;
     tide_observe(pool->counters, row, TIDE_M_PROCESSES, pool->processes);
     tide_count(pool->counters, row, TIDE_M_POOL_CREATE, 1);
+}
+
+void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
+{
+    pool->limit_us = limit_us;
 }
 
 static int order_spawn(struct tide_pool *pool, struct worker *worker)
@@ -210,6 +222,7 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
         struct tide_work *work = take_first(worker);
         running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) != 0;
         work->blamed = running;
+        work->late = worker->late;
         work->death = notice->status;
         work->state = TIDE_WORK_LOST;
     }
@@ -218,6 +231,8 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
     pool->lost++;
     count_all(pool, WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL : TIDE_M_WORKER_LOST_EXIT);
     worker->pid = 0;
+    worker->late = false;
+    worker->stuck_us = 0;
     worker->lost_us = now_us;
     worker->deaths = running ? 0 : worker->deaths + 1;
     worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
@@ -256,12 +271,40 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
     return true;
 }
 
+/* Counts the time that a worker has been at one record, and has it killed when that is too long. */
+static void watch(struct tide_pool *pool, struct worker *worker, int64_t now_us)
+{
+    const struct tide_work *work = worker->first;
+    int64_t since_us = now_us - worker->watched_us;
+    worker->watched_us = now_us;
+    if (!work || !__atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE)) {
+        worker->stuck_us = 0;
+        return;
+    }
+    uint64_t progress = __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
+    if (work->job.number != worker->watched_number || progress != worker->watched_progress) {
+        worker->watched_number = work->job.number;
+        worker->watched_progress = progress;
+        worker->stuck_us = 0;
+        return;
+    }
+    worker->stuck_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
+    if (worker->stuck_us <= pool->limit_us || worker->late)
+        return;
+    worker->late = true;
+    tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has been at one message for %.1f s; it is replaced",
+             worker->place, worker->pid, (double)worker->stuck_us / 1e6);
+    (void)tide_zygote_order(pool->zygote, TIDE_ORDER_KILL, worker->place, worker->generation);
+}
+
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
     for (uint32_t i = 0; i < pool->processes; i++) {
         struct worker *worker = &pool->workers[i];
         if (worker->given > 0)
             read_reports(pool, worker);
+        if (pool->limit_us > 0)
+            watch(pool, worker, now_us);
         if (worker->deaths >= MOST_DEATHS)
             return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it did anything",
                              worker->place, worker->deaths);

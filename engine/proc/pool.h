@@ -31,6 +31,7 @@ struct tide_work {
     enum tide_outcome outcome;
     uint64_t busy_ns;
     bool blamed;
+    bool late;        /* LOST: killed, since one record took longer than the limit */
     int32_t death;    /* LOST: wait status of the worker */
     struct tide_work *next;
 };
@@ -46,6 +47,10 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
                                 uint32_t processes, struct tide_counters *counters);
 /** The row and the depth (batches that may wait behind the running one) of one more step that uses it. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
+/** How long a worker may be at one record; 0 = for ever. Counted only inside the loop over a block, and by at
+ * most a second a poll, so that a stopped engine finds nobody late. Kept from outside, by SIGKILL: it holds
+ * in C functions and compiled loops too. */
+void tide_pool_limit(struct tide_pool *pool, int64_t limit_us);
 /** Orders all workers. After the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);

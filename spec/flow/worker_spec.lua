@@ -98,6 +98,42 @@ describe('a worker that is lost', function()
     assert.is_true(run:committed() <= 4)
   end)
 
+  for name, hang in pairs {
+    ['a compiled loop'] = function() while true do end end,
+    ['a C function'] = function() return (('a'):rep(40)):find(('a*'):rep(30) .. 'b') end,
+    ['a stop'] = function() ffi.C.kill(ffi.C.getpid(), SIGSTOP) end,
+  } do
+    it('is killed from outside when one message takes longer than message_timeout: ' .. name, function()
+      local letters = os.tmpname()
+      run = assert(flow.new { dlq = letters, message_timeout = 0.3, steps = { { function(message)
+        if message.value == '5' then hang() end
+        return message
+      end, max_batch_size = 10 } } })
+      run:push_numbers(20)
+      assert.equal('done', run:finish().kind)
+      assert.equal(19, #run:values())
+      local text = slurp(letters)
+      assert.matches('"reason":"timeout"', text)
+      assert.matches('"attempts":1', text)
+      assert.matches('"original_offset":4', text)
+      assert.equal(1, run:metric(1, 'WORKER_LOST_SIGNAL').count)
+    end)
+  end
+
+  it('is not late while the engine itself stood still', function()
+    run = assert(flow.new { message_timeout = 2.5, steps = { { function(message)
+      local busy = 0
+      for i = 1, 2e7 do busy = bit.bxor(busy, i) end
+      return busy >= 0 and message
+    end } } })
+    run:push '1'
+    run:start()
+    run:turn_until(function() return run:metric(1, 'BATCHES_IN_PROGRESS').last == 1 end)
+    C.tide_clock_advance(600e6) -- one look later ten minutes have passed: a second of them counts
+    assert.equal('done', run:finish().kind)
+    assert.equal(0, run:metric(1, 'WORKER_LOST_SIGNAL').count)
+  end)
+
   it('does not blame a message for an exit between batches', function()
     run = assert(flow.new { steps = { { function(message) return message end } } })
     run:push '1'

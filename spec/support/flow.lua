@@ -56,7 +56,8 @@ function flow.new(options)
   plan.commit.enabled = options.commit ~= false
   plan.commit.min_time_us, plan.commit.min_messages = (commit.min_time or 0) * 1e6, commit.min_messages or 0
   plan.steps, plan.step_count, plan.pools, plan.pool_count = steps, #options.steps, counts, #pools
-  plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6, 30e6
+  plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6,
+    (options.message_timeout or 30) * 1e6
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
     anchor = { steps, counts, topics, names, pools, options },
