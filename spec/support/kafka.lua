@@ -111,9 +111,10 @@ function kafka.bootstrap()
   return address ~= "" and address or nil
 end
 
---- Makes a topic of a name never used before and returns the name. config = {["cleanup.policy"] = "compact"}
-function kafka.topic(partitions, config)
-  local name = unique("topic")
+--- Makes a topic and returns its name, one never used before unless `name` is given.
+--- config = {["cleanup.policy"] = "compact"}
+function kafka.topic(partitions, config, name)
+  name = name or unique("topic")
   local arguments = { "create-topic", name, partitions }
   for property, value in pairs(config or {}) do
     arguments[#arguments + 1] = property .. "=" .. tostring(value)

@@ -1,0 +1,152 @@
+-- SPDX-License-Identifier: MIT
+-- Where a partition begins, where a run ends, and which topics it reads.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+
+describe("a start", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+
+  local function definition(source)
+    local all = { topic = input, group = group }
+    for name, value in pairs(source or {}) do all[name] = value end
+    if source and (source.topics or source.pattern) then all.topic = nil end
+    return { source = all, produce = { topic = output } }
+  end
+
+  local function values(topic)
+    local list = {}
+    for i, message in ipairs(kafka.consume(topic or output)) do list[i] = message.value end
+    return table.concat(list, " ")
+  end
+
+  -- Values "1" .. count with timestamps 1000, 2000 ...
+  local function fill(count)
+    local messages = {}
+    for i = 1, count do messages[i] = { value = tostring(i), timestamp = i * 1000 } end
+    kafka.produce(input, messages)
+  end
+
+  before_each(function() input, output, group = kafka.topic(1), kafka.topic(1), kafka.group() end)
+  after_each(engine.stop_all)
+
+  for start, seen in pairs { earliest = "1 2 3 4 5", [3] = "4 5", ["1970-01-01T00:00:02.500Z"] = "3 4 5",
+    ["1970-01-01T00:00:03Z"] = "3 4 5" } do
+    it("with start = " .. start, function()
+      fill(5)
+      engine.run(definition { start = start })
+      assert.equal(seen, values())
+      assert.same({ [0] = 5 }, kafka.committed(group, input))
+    end)
+  end
+
+  it("with start = latest, or a moment to come, sees what comes after it", function()
+    fill(3)
+    for _, start in ipairs { "latest", "2970-01-01T00:00:00Z" } do
+      group, output = kafka.group(), kafka.topic(1)
+      local run = engine.start(definition { start = start })
+      run:wait_for("partitions assigned")
+      -- The beginning is fixed before anything is read, so it is committed before anything is through.
+      wait.until_true(function() return kafka.committed(group, input)[0] end, 10, "a committed beginning")
+      kafka.produce(input, { { value = "new" } })
+      kafka.consume(output, { n = 1 })
+      run:drain()
+      assert.equal("new", values())
+    end
+  end)
+
+  it("takes the committed offset before any start", function()
+    fill(5)
+    kafka.commit(group, input, { [0] = 4 })
+    engine.run(definition { start = "earliest" })
+    assert.equal("5", values())
+  end)
+
+  it("without start and without committed offset is exit 78, says what to do, and reads nothing", function()
+    fill(5)
+    local run = engine.run(definition(), { code = 78 })
+    for _, word in ipairs { input, "partition 0", group, "has no committed offset", 'start = "earliest"' } do
+      assert.is_true(run:says(word), run:stderr())
+    end
+    assert.same({}, kafka.committed(group, input))
+    assert.equal(0, inputs.count(output))
+    engine.run(definition { auto_offset_reset = "earliest" })
+    assert.equal("1 2 3 4 5", values())
+  end)
+
+  it("at an offset that is gone is exit 78, unless auto_offset_reset says where to go on", function()
+    fill(5)
+    kafka.commit(group, input, { [0] = 1 })
+    kafka.delete_records(input, { [0] = 3 })
+    local run = engine.run(definition { start = "earliest" }, { code = 78 })
+    for _, word in ipairs { input, "partition 0", "offset 1", "out of range [3, 5]", "auto_offset_reset" } do
+      assert.is_true(run:says(word), run:stderr())
+    end
+    assert.same({ [0] = 1 }, kafka.committed(group, input))
+    assert.equal(0, inputs.count(output))
+    run = engine.run(definition { auto_offset_reset = "earliest" })
+    assert.is_true(run:says("offset 1 is out of range [3, 5]; going on at 3"), run:stderr())
+    assert.equal("4 5", values())
+  end)
+
+  it("at an offset behind the end is treated alike", function()
+    fill(2)
+    kafka.commit(group, input, { [0] = 100 })
+    assert.is_true(engine.run(definition(), { code = 78 }):says("offset 100, which is out of range [0, 2]"))
+    local run = engine.start(definition { auto_offset_reset = "latest" })
+    run:wait_for("going on at 2")
+    wait.until_true(function() return kafka.committed(group, input)[0] == 2 end, 10, "a committed beginning")
+    kafka.produce(input, { { value = "new" } })
+    kafka.consume(output, { n = 1 })
+    run:drain()
+    assert.equal("new", values())
+  end)
+
+  it("finds the ends behind transaction markers, and does not see what was aborted", function()
+    input, output = kafka.topic(3), kafka.topic(1)
+    for value, ending in pairs { yes = "commit", no = "abort" } do
+      local messages = {}
+      for partition = 0, 2 do messages[#messages + 1] = { value = value, partition = partition } end
+      kafka.produce(input, messages, ending)
+    end
+    local run = engine.run(definition { start = "earliest" })
+    assert.equal("yes yes yes", values())
+    assert.equal(3, run:report().read)
+    kafka.produce(input, { { value = "more", partition = 1 } }, "commit")
+    assert.equal(1, engine.run(definition()):report().read)
+    assert.equal("yes yes yes more", values())
+  end)
+
+  it("ends at once when there is nothing to read", function()
+    local run = engine.run(definition { start = "earliest" })
+    assert.equal(0, run:report().read)
+  end)
+
+  it("reads several topics", function()
+    local second = kafka.topic(3)
+    kafka.produce(input, inputs.numbers(1, 100))
+    kafka.produce(second, inputs.numbers(101, 200))
+    engine.run(definition { topics = { input, second }, start = "earliest" })
+    inputs.once(output, 200)
+    assert.same({ [0] = 100 }, kafka.committed(group, input))
+    assert.same(kafka.ends(second), kafka.committed(group, second))
+  end)
+
+  it("reads topics by a pattern, also those made later", function()
+    local first = kafka.topic(1)
+    local prefix = first:match("^(.*)%-%d+$") -- the topics of this spec file
+    kafka.produce(first, { { value = "1" } })
+    local run = engine.start(definition { pattern = "^" .. prefix .. "-later-.*|" .. first .. "$", start = "earliest",
+      rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300 } })
+    kafka.consume(output, { n = 1 })
+    local later = kafka.topic(2, nil, prefix .. "-later-1")
+    kafka.produce(later, { { value = "2", partition = 0 }, { value = "3", partition = 1 } })
+    kafka.consume(output, { n = 3 })
+    run:drain()
+    inputs.once(output, 3)
+    assert.same({ [0] = 1, 1 }, kafka.committed(group, later))
+  end)
+end)
