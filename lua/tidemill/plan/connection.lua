@@ -42,7 +42,10 @@ end
 function connection.properties(draft, brokers)
   local sides = { source = {}, sink = {} }
   if draft.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(draft) end
-  if draft.sink.medium == "TIDE_MEDIUM_KAFKA" then sides.sink = sink_properties(draft) end
+  -- A dlq topic has a producer, whatever the results are written to.
+  if draft.sink.medium == "TIDE_MEDIUM_KAFKA" or draft.dlq.kind == "TIDE_DLQ_TOPIC" then
+    sides.sink = sink_properties(draft)
+  end
   if not brokers then return sides end
   for side, properties in pairs(sides) do
     local kept = {}

@@ -99,9 +99,10 @@ end
 local function check_across(pipeline, current)
   local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
   local topic = dlq and dlq.values.topic
-  if topic and (not sink or sink.word ~= "produce") then
-    current:fault(dlq.node, 'option "topic" = "%s": dead letters are written by the producer, and the pipeline has no '
-      .. "produce step; say path = FILE", topic)
+  local on_kafka = source and source.word == "kafka_source" or sink and sink.word == "produce"
+  if topic and not on_kafka then
+    current:fault(dlq.node, 'option "topic" = "%s": the pipeline has neither kafka_source nor produce, so there are '
+      .. "no brokers to write it to; say path = FILE", topic)
   end
   local read_topics = source and (source.values.topics or { source.values.topic }) or {}
   for _, name in ipairs(read_topics) do

@@ -91,8 +91,8 @@ function Plan:kafka_topics()
   end
   if self.draft.sink.medium == "TIDE_MEDIUM_KAFKA" then
     for _, topic in ipairs(self.draft.sink.topics) do sink[#sink + 1] = topic end
-    if self.draft.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.draft.dlq.target end
   end
+  if self.draft.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.draft.dlq.target end
   return { source = source, sink = sink }
 end
 

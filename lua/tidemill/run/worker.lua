@@ -72,7 +72,10 @@ end
 local function handler(problem)
   local ok, text = pcall(tostring, problem)
   if type(problem) == 'nil' then text = 'error(nil)' end
-  return { text = ok and text or 'an error object whose __tostring fails', traceback = debug.traceback('', 2) }
+  -- What stands below the loop is ours, the same each time, and no news to the reader.
+  local traceback = debug.traceback('', 2)
+  return { text = ok and text or 'an error object whose __tostring fails',
+    traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback }
 end
 
 local result_at = ffi.sizeof 'struct tide_output'

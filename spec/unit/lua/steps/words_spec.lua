@@ -196,8 +196,7 @@ describe("the word", function()
       faults('tide.file_source { path = "a" },\ntide.file_sink { path = "b", format = "xml" }'))
     assert.same({ 'p:4: option "brokers": missing; the source is no Kafka to take them from' },
       faults('tide.file_source { path = "a" },\ntide.produce { topic = "b" }'))
-    assert.same({ 'p:4: option "topic" = "d": dead letters are written by the producer, and the pipeline '
-      .. 'has no produce '
-      .. "step; say path = FILE" }, faults('tide.file_source { path = "a" },\ndlq = tide.dlq { topic = "d" }'))
+    assert.same({ 'p:4: option "topic" = "d": the pipeline has neither kafka_source nor produce, so there '
+      .. "are no brokers to write it to; say path = FILE" }, faults('tide.file_source { path = "a" },\ndlq = tide.dlq { topic = "d" }'))
   end)
 end)
