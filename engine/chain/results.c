@@ -56,16 +56,28 @@ static void build(const struct tide_slot *slot, uint32_t record, const struct ti
         bytes += message->key_length;
     }
     if (!(result->inherit & TIDE_INHERIT_HEADERS)) {
-        message->headers = result->header_count ? bytes : NULL;
+        message->headers = result->headers_length ? bytes : NULL;
         message->headers_length = result->headers_length;
         message->header_count = result->header_count;
     }
+}
+
+/* So that NULL headers and a count that is not theirs reach nobody. */
+static bool headers_hold(const struct tide_message *message)
+{
+    struct tide_header header;
+    uint32_t at = 0, count = 0;
+    int more;
+    while ((more = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0)
+        count++;
+    return more == 0 && count == message->header_count;
 }
 
 int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count)
 {
     const char *results = (const char *)(slot->work.job.output + 1);
     uint32_t record = slot->released;
+    uint32_t whole = 0; /* items, up to the end of a record */
     span->item_count = span->message_count = span->item_at = 0;
     while (record < slot->ready && span->item_count < TIDE_SPAN_ITEMS &&
            span->message_count < TIDE_SPAN_MESSAGES) {
@@ -75,18 +87,27 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
         if (slot->ready_bytes - slot->result_at >= sizeof(result)) {
             memcpy(&result, results + slot->result_at, sizeof(result));
             if (!fits(slot, &result, topic_count) || result.index < record)
-                return tide_fail(TIDE_EDATA, "the result at byte %u is none", slot->result_at);
+                goto broken;
             if (result.index == record) {
+                struct tide_message *message = &span->messages[span->message_count];
                 item->kind = result.kind == TIDE_RESULT_REJECT ? TIDE_ITEM_REJECT : TIDE_ITEM_MESSAGE;
-                item->message = span->message_count;
+                item->message = span->message_count++;
                 item->bytes = result.size;
-                build(slot, record, &result, results + slot->result_at + sizeof(result),
-                      &span->messages[span->message_count++]);
+                build(slot, record, &result, results + slot->result_at + sizeof(result), message);
+                if (!(result.inherit & TIDE_INHERIT_HEADERS) && !headers_hold(message))
+                    goto broken;
                 slot->result_at += result.size;
             }
         }
-        record += item->kind == TIDE_ITEM_FINISHED;
         span->item_count++;
+        if (item->kind == TIDE_ITEM_FINISHED) {
+            whole = span->item_count;
+            record++;
+        }
     }
     return TIDE_OK;
+broken:
+    /* Its record will be run again: what it had so far must not be handed on. */
+    span->item_count = whole;
+    return tide_fail(TIDE_EDATA, "the result at byte %u is none", slot->result_at);
 }

@@ -38,7 +38,7 @@ struct tide_span {
 /** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true. */
 int tide_results_accept(struct tide_slot *slot);
 /** Fills an empty span with the next results. TIDE_EDATA = the block does not hold what its worker said;
- * what was read before that is in the span. Nothing left: item_count is 0. `topic_count`: numbers below
+ * the records that were whole before that are in the span. Nothing left: item_count is 0. `topic_count`: numbers below
  * it may be named by a result. */
 int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count);
 
