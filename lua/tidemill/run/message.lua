@@ -10,8 +10,6 @@ local C = require('tidemill.run.ffi').C
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local band, bnot = bit.band, bit.bnot
 
-ffi.cdef 'struct tide_lua_message { double serial; };'
-
 local record_type = ffi.typeof 'const struct tide_record *'
 local result_type = ffi.typeof 'struct tide_result *'
 local bytes_type = ffi.typeof 'const char *'
@@ -180,7 +178,8 @@ local methods = {
     set(name, new)
   end,
 }
-local new_message = ffi.metatype('struct tide_lua_message', methods)
+-- A type without a name: this file may be loaded twice in one process (busted does, for each spec file).
+local new_message = ffi.metatype(ffi.typeof 'struct { double serial; }', methods)
 
 local reject_mark = {}
 
