@@ -24,6 +24,7 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
         engine->source = tide_file_source_new(plan, chain->topics, chain->loop);
     else
         engine->source = tide_memory_source_new(plan, chain->topics);
+    chain->source = engine->source;
     return engine->source ? TIDE_OK : TIDE_EINTERNAL;
 }
 

@@ -144,6 +144,12 @@ static struct entry *find(struct tide_offsets *offsets, struct tide_origin origi
     return entry;
 }
 
+int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    const struct entry *entry = find(offsets, origin);
+    return entry ? entry->offset : -1;
+}
+
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct entry *entry = find(offsets, origin);

@@ -49,6 +49,8 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
 /** False once the partition is revoked: drop the message. */
 bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin);
+/** The offset of a message that is not through and whose partition is not away; else -1. */
+int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
 void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate);

@@ -14,6 +14,7 @@
 
 struct tide_step;
 struct tide_sink;
+struct tide_source;
 struct tide_pool;
 
 /** What the steps of one chain share; owned by the engine. */
@@ -23,6 +24,7 @@ struct tide_chain {
     struct tide_topics *topics;
     struct tide_offsets *offsets;
     struct tide_dlq *dlq;
+    struct tide_source *source; /* names the partitions */
     bool moved;       /* a step handed something on: its taker wants to be polled before the loop waits */
     bool source_idle; /* the source had nothing more at its last poll */
 };

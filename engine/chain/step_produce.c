@@ -8,6 +8,7 @@
 #include "chain/offsets.h"
 #include "chain/step.h"
 #include "io/sink.h"
+#include "io/source.h"
 
 enum { REPORTS = 256 };
 
@@ -50,15 +51,26 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     return sent;
 }
 
+/* The sink knows the record that left, not where it came from. */
+static void locate(const struct tide_chain *chain, struct tide_origin origin, struct tide_message *message)
+{
+    const struct tide_partition *from = &chain->source->partitions[origin.partition];
+    message->topic = from->topic;
+    message->partition = from->number;
+    message->offset = tide_offsets_offset(chain->offsets, origin);
+}
+
 static int refused(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
+    struct tide_message letter = report->message;
     if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
         return tide_fail(TIDE_EDATA, "the dlq topic refused a dead letter: %s", report->text);
-    struct tide_reject reject = {.message = &report->message, .stage = "produce", .reason = "refused",
+    struct tide_reject reject = {.message = &letter, .stage = "produce", .reason = "refused",
                                  .error = report->text, .attempts = 1};
     if (!tide_offsets_current(chain->offsets, report->origin))
         return TIDE_OK;
+    locate(chain, report->origin, &letter);
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
@@ -79,9 +91,14 @@ static int settle(struct produce *produce, const struct tide_report *report)
 static int poll_outlet(struct produce *produce, struct outlet *outlet)
 {
     while (outlet->sink) {
-        for (; outlet->report_at < outlet->report_count; outlet->report_at++) {
+        while (outlet->report_at < outlet->report_count) {
             int status = settle(produce, &outlet->reports[outlet->report_at]);
-            if (status != TIDE_OK)
+            if (status == TIDE_BUSY)
+                return status;
+            /* After a failure the next poll goes on behind it: what was delivered still counts. */
+            outlet->report_at++;
+            produce->step.chain->moved |= status < 0;
+            if (status < 0)
                 return status;
         }
         ssize_t count = outlet->sink->ops->reports(outlet->sink, outlet->reports, REPORTS);

@@ -99,6 +99,15 @@ function process.run(argv, options)
   return code, out, err
 end
 
+--- Stops a process that another has started where it is (SIGSTOP), until process.resume(pid).
+function process.pause(pid)
+  ffi.C.kill(pid, SIGNALS.STOP)
+end
+
+function process.resume(pid)
+  ffi.C.kill(pid, SIGNALS.CONT)
+end
+
 --- Stops whatever this spec has started and still runs, and removes the output files.
 function process.stop_all()
   for _, one in ipairs(started) do

@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: MIT
+-- Bad messages: dead letters in a topic, limits, and the stop without them.
+local engine = require "spec.support.engine"
+local kafka = require "spec.support.kafka"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local IDENTITY = "function(message) return message end"
+
+describe("bad messages", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, letters, group
+
+  local function definition(more)
+    local made = { source = { topic = input, group = group, start = "earliest" }, produce = { topic = output },
+      dlq = { topic = letters }, commit = { policy = { min_time = "50ms" } },
+      task = "function(message) if message.value:find('bad') then error('no good') end return message end" }
+    for name, value in pairs(more or {}) do made[name] = value end
+    made.dlq = made.dlq or nil
+    return made
+  end
+
+  local function headers_of(message)
+    local found = {}
+    for _, header in ipairs(message.headers) do found[header[1]] = header[2] end
+    return found
+  end
+
+  before_each(function()
+    input, output, letters, group = kafka.topic(1), kafka.topic(1), kafka.topic(1), kafka.group()
+  end)
+  after_each(function()
+    process.resume(kafka.broker_pid())
+    engine.stop_all()
+  end)
+
+  it("go to the dlq's topic with their key, value and headers, and why they are there", function()
+    input = kafka.topic(3)
+    local own = { { "h", "1" }, { "h", "" }, { "n" } }
+    kafka.produce(input, { { value = "good", partition = 2 },
+      { key = "k", value = "bad\0one", headers = own, partition = 2, timestamp = 1234567890123 } })
+    local run = engine.run(definition())
+    local letter = kafka.consume(letters)[1]
+    assert.same({ "k", "bad\0one" }, { letter.key, letter.value })
+    assert.same(own, { letter.headers[1], letter.headers[2], letter.headers[3] })
+    local headers = headers_of(letter)
+    assert.same({ input, "2", "1", "1234567890123", "1" }, { headers.original_topic, headers.original_partition,
+      headers.original_offset, headers.original_timestamp, headers.attempts })
+    assert.is_truthy(headers.error:find("no good", 1, true))
+    assert.is_truthy(headers.traceback:find("p.lua:", 1, true))
+    assert.is_true(#headers.stage > 0 and #headers.reason > 0)
+    local report = run:report()
+    assert.same({ 2, 1, 0, 1 }, { report.read, report.produced_from, report.filtered, report.dead_lettered })
+  end)
+
+  it("are null or empty there as they were", function()
+    local sent = { { value = "" }, { key = "" }, { key = "", value = "" }, {} }
+    kafka.produce(input, sent)
+    engine.run(definition { task = "function() return tide.reject('all') end" })
+    local seen = kafka.consume(letters)
+    for i, message in ipairs(sent) do assert.same({ message.key, message.value }, { seen[i].key, seen[i].value }) end
+    assert.equal("all", headers_of(seen[1]).error)
+  end)
+
+  it("hold the offset back as long as their dead letter is not acknowledged", function()
+    local gate = pipeline_file.folder() .. "/open"
+    kafka.produce(input, { { value = "good" }, { value = "bad" }, { value = "good" } })
+    local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
+      task = ([[function(message)
+        if message.value ~= "bad" then return message end
+        while not io.open(%q) do end
+        error("no good")
+      end]]):format(gate) })
+    wait.until_true(function() return kafka.committed(group, input)[0] == 1 end, 20, "the first commit")
+    process.pause(kafka.broker_pid())
+    assert(io.open(gate, "w")):close()
+    run:wait_for("in flight 2, batches 0 of")
+    run:signal("KILL")
+    run.process:wait()
+    process.resume(kafka.broker_pid())
+    assert.same({ [0] = 1 }, kafka.committed(group, input))
+    group = group .. "-again"
+    engine.run(definition())
+    assert.same({ [0] = 3 }, kafka.committed(group, input))
+  end)
+
+  it("stop the pipeline at the dlq's max_consecutive_count", function()
+    local messages = {}
+    for i = 1, 100 do messages[i] = { value = i > 20 and "bad" .. i or "good" } end
+    kafka.produce(input, messages)
+    local run = engine.run(definition { dlq = { topic = letters, max_consecutive_count = 5 } }, { code = 65 })
+    assert.is_true(run:says("max_consecutive_count") and run:says(input .. "/0/25"), run:stderr())
+    assert.equal(5, #kafka.consume(letters))
+    assert.equal(20, #kafka.consume(output))
+    assert.same({ [0] = 25 }, kafka.committed(group, input))
+  end)
+
+  it("stop the pipeline at the dlq's max_invalid_ratio", function()
+    local messages = {}
+    for i = 1, 100 do messages[i] = { value = i > 50 and i % 2 == 0 and "bad" or "good" } end
+    kafka.produce(input, messages)
+    local run = engine.run(definition { dlq = { topic = letters, max_invalid_ratio = 0.1 } }, { code = 65 })
+    assert.is_true(run:says("max_invalid_ratio"), run:stderr())
+    local dead = #kafka.consume(letters)
+    assert.is_true(dead >= 5 and dead <= 7, dead .. " dead letters")
+    assert.same({ [0] = 50 + 2 * dead + 1 }, kafka.committed(group, input))
+  end)
+
+  it("stop the pipeline when there is no dlq: exit 65, nothing at or after it is committed", function()
+    input = kafka.topic(4)
+    local messages = {}
+    for i = 1, 4000 do
+      messages[i] = { partition = i % 4, value = i == 2003 and "bad" or "good" } -- partition 3, offset 500
+    end
+    kafka.produce(input, messages)
+    local run = engine.run(definition { dlq = false, task_options = { processes = 2, max_batch_size = 100 } },
+      { code = 65 })
+    assert.is_true(run:says(input .. "/3/500") and run:says("no good") and run:says("p.lua:"), run:stderr())
+    assert.is_true((kafka.committed(group, input)[3] or 0) <= 500)
+    engine.run(definition { dlq = false }, { code = 65 })
+    assert.same({ [3] = 500 }, { [3] = kafka.committed(group, input)[3] })
+    engine.run(definition())
+    assert.same(kafka.ends(input), kafka.committed(group, input))
+    assert.equal(1, #kafka.consume(letters))
+  end)
+
+  it("that the broker refuses are dead letters of stage produce, and the rest goes on", function()
+    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local one_by_one = { topic = output, rdkafka = { ["batch.num.messages"] = 1 } }
+    local messages = {}
+    for i = 1, 300 do
+      messages[i] = { key = "k" .. i, value = i % 100 == 50 and ("x"):rep(5000) or "v" .. i, headers = { { "h", "1" } } }
+    end
+    kafka.produce(input, messages)
+    local report = engine.run(definition { task = IDENTITY, produce = one_by_one }):report()
+    assert.same({ 300, 297, 297, 0, 3 }, { report.read, report.produced, report.produced_from, report.filtered,
+      report.dead_lettered })
+    local dead = kafka.consume(letters)
+    assert.equal(3, #dead)
+    for i, letter in ipairs(dead) do
+      local headers = headers_of(letter)
+      assert.same({ "k" .. (100 * i - 50), 5000, "1", "produce", input, "0", tostring(100 * i - 51) },
+        { letter.key, #letter.value, headers.h, headers.stage, headers.original_topic, headers.original_partition,
+          headers.original_offset })
+      assert.is_truthy(headers.error:find("too large", 1, true), headers.error)
+    end
+    assert.equal(297, #kafka.consume(output))
+    assert.same({ [0] = 300 }, kafka.committed(group, input))
+  end)
+
+  it("that the broker refuses stop the pipeline without a dlq", function()
+    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local one_by_one = { topic = output, rdkafka = { ["batch.num.messages"] = 1 } }
+    kafka.produce(input, { { value = "small" }, { value = ("x"):rep(5000) }, { value = "small" } })
+    local run = engine.run(definition { dlq = false, task = IDENTITY, produce = one_by_one }, { code = 65 })
+    assert.is_true(run:says(input .. "/0/1"), run:stderr())
+    assert.is_true((kafka.committed(group, input)[0] or 0) <= 1)
+  end)
+end)
