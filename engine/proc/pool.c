@@ -37,6 +37,7 @@ struct worker {
     int64_t watched_us;        /* when that was, */
     int64_t stuck_us;          /* and for how long it has been the same */
     bool late;                 /* the order to kill it is out */
+    bool spoke;                /* its socket has something, says the loop */
     int64_t spawn_us;        /* when to order the next one; 0 = ordered */
 };
 
@@ -85,6 +86,11 @@ void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
     pool->limit_us = limit_us;
 }
 
+static void heard(void *context)
+{
+    ((struct worker *)context)->spoke = true;
+}
+
 static int order_spawn(struct tide_pool *pool, struct worker *worker)
 {
     worker->spawn_us = 0;
@@ -95,7 +101,7 @@ static int order_spawn(struct tide_pool *pool, struct worker *worker)
 int tide_pool_start(struct tide_pool *pool)
 {
     for (uint32_t i = 0; i < pool->processes; i++) {
-        int status = tide_loop_watch(pool->loop, pool->workers[i].socket, NULL, NULL);
+        int status = tide_loop_watch(pool->loop, pool->workers[i].socket, heard, &pool->workers[i]);
         if (status == TIDE_OK)
             status = order_spawn(pool, &pool->workers[i]);
         if (status < 0)
@@ -207,6 +213,20 @@ static void read_reports(struct tide_pool *pool, struct worker *worker)
     }
 }
 
+/* Back to the pool: a new worker drops what its place was given before. */
+static void give_back(struct tide_pool *pool, struct worker *worker)
+{
+    while (worker->first)
+        enqueue(pool, take_first(worker));
+}
+
+/* Killed for the record that it was at last, not for one that it has begun since. */
+static bool died_late(const struct worker *worker, const struct tide_work *work)
+{
+    return worker->late && work->job.number == worker->watched_number &&
+           __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) == worker->watched_progress;
+}
+
 static void count_all(struct tide_pool *pool, enum tide_metric metric)
 {
     for (uint32_t i = 0; i < pool->row_count; i++)
@@ -222,12 +242,11 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
         struct tide_work *work = take_first(worker);
         running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) != 0;
         work->blamed = running;
-        work->late = worker->late;
+        work->late = died_late(worker, work);
         work->death = notice->status;
         work->state = TIDE_WORK_LOST;
     }
-    while (worker->first)
-        enqueue(pool, take_first(worker));
+    give_back(pool, worker);
     pool->lost++;
     count_all(pool, WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL : TIDE_M_WORKER_LOST_EXIT);
     worker->pid = 0;
@@ -258,6 +277,7 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
         return true;
     if (notice->pid < 0) {
         tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place, strerror(notice->status));
+        give_back(pool, worker);
         worker->deaths++;
         worker->spawn_us = now_us + RESPAWN_DELAY_US;
         return true;
@@ -276,6 +296,8 @@ static void watch(struct tide_pool *pool, struct worker *worker, int64_t now_us)
 {
     const struct tide_work *work = worker->first;
     int64_t since_us = now_us - worker->watched_us;
+    if (worker->late)
+        return; /* what was watched is what it dies of */
     worker->watched_us = now_us;
     if (!work || !__atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE)) {
         worker->stuck_us = 0;
@@ -289,7 +311,7 @@ static void watch(struct tide_pool *pool, struct worker *worker, int64_t now_us)
         return;
     }
     worker->stuck_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
-    if (worker->stuck_us <= pool->limit_us || worker->late)
+    if (worker->stuck_us <= pool->limit_us)
         return;
     worker->late = true;
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has been at one message for %.1f s; it is replaced",
@@ -301,8 +323,9 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
     for (uint32_t i = 0; i < pool->processes; i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->given > 0)
+        if (worker->given > 0 || worker->spoke)
             read_reports(pool, worker);
+        worker->spoke = false;
         if (pool->limit_us > 0)
             watch(pool, worker, now_us);
         if (worker->deaths >= MOST_DEATHS)

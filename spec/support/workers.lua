@@ -1,0 +1,229 @@
+-- SPDX-License-Identifier: MIT
+-- A real zygote with real workers and no engine: pools (proc/pool.h) whose workers do what a job tells them.
+-- A job's `first` is what to do, its `end` a number that goes with it. What engine's side and workers tell each
+-- other beside the mailboxes is in shared words.
+local ffi = require "ffi"
+local wait = require "spec.support.wait"
+require "spec.support.child" -- declares signal, _exit
+local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "proc/zygote.h", "proc/pool.h")
+
+ffi.cdef [[
+void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
+int munmap(void *address, size_t length);
+struct tide_spec_shared {
+  uint32_t gate;   /* "wait" goes on once it is at least the job's number */
+  uint32_t doomed; /* workers leave before their first job */
+  uint32_t count;  /* of done: job numbers in the order in which workers began them */
+  uint32_t done[60];
+  int32_t pids[64];
+  struct tide_output outputs[64];
+};
+]]
+
+local workers = { C = C }
+workers.__index = workers
+
+local DO = { "ok", "full", "wait", "crash", "exit", "leave", "lie", "twice", "late", "check" }
+local NUMBER = {}
+for i, name in ipairs(DO) do NUMBER[name] = i end
+
+-- In a worker. Each returns the outcome to report; nil = has reported already.
+local acts = {}
+
+function acts.ok(job)
+  C.tide_worker_publish(job.output, job["end"], 0)
+  return C.TIDE_OUTCOME_DONE
+end
+
+function acts.full()
+  return C.TIDE_OUTCOME_FULL
+end
+
+function acts.wait(job, self)
+  while self.shared.gate < job["end"] do wait.pause(1) end
+  return acts.ok(job)
+end
+
+function acts.crash()
+  ffi.C.kill(ffi.C.getpid(), 11)
+end
+
+function acts.exit(job)
+  C.tide_worker_exit(job["end"])
+end
+
+function acts.leave(job) -- dies, but not within the loop
+  C.tide_worker_running(job.output, false)
+  C.tide_worker_exit(job["end"])
+end
+
+function acts.lie(job, self)
+  local other = ffi.new("struct tide_job", job)
+  other.number = job.number + 1000
+  C.tide_worker_report(self.zygote, other, C.TIDE_OUTCOME_DONE)
+  while true do wait.pause(10) end
+end
+
+function acts.twice(job, self)
+  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE)
+  while self.shared.gate < 1 do wait.pause(1) end
+  return C.TIDE_OUTCOME_DONE
+end
+
+function acts.late(job, self) -- reports, and dies before anybody looks
+  C.tide_worker_running(job.output, false)
+  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE)
+  C.tide_worker_exit(9)
+end
+
+function acts.check(job, self)
+  return self.check(job, self) or C.TIDE_OUTCOME_DONE
+end
+
+local function work(self)
+  local job = ffi.new "struct tide_job"
+  if self.shared.doomed ~= 0 then C.tide_worker_exit(1) end
+  while true do
+    C.tide_worker_next(self.zygote, job, true)
+    self.shared.done[self.shared.count % 60] = tonumber(job.number)
+    self.shared.count = self.shared.count + 1
+    C.tide_worker_running(job.output, true)
+    local outcome = acts[DO[job.first]](job, self)
+    C.tide_worker_running(job.output, false)
+    if outcome then C.tide_worker_report(self.zygote, job, outcome) end
+  end
+end
+
+local function zygote_main(self, load)
+  local ok, problem = xpcall(function()
+    if load then load(self) end
+    C.tide_zygote_loaded(self.zygote, nil)
+    self.place = C.tide_zygote_serve(self.zygote)
+    work(self)
+  end, debug.traceback)
+  io.stderr:write(tostring(ok and "returned" or problem), "\n")
+  ffi.C._exit(98)
+end
+
+--- options: pools = { processes... } ({ 1 }), prefetch (0), inputs and outputs = arrays of blocks, load = run in the
+--- zygote, check = what a worker does for "check". The zygote is forked, not yet awaited.
+function workers.new(options)
+  local self = setmetatable({ pools = {}, works = {}, check = options.check }, workers)
+  self.shared = options.shared or workers.shared()
+  local places = 0
+  for _, processes in ipairs(options.pools or { 1 }) do places = places + processes end
+  self.loop = C.tide_loop_new()
+  self.counters = C.tide_counters_new(4)
+  self.zygote = C.tide_zygote_new(self.loop, places)
+  self.blocks = { ffi.new("struct tide_block *[?]", #(options.inputs or {}) + 1, options.inputs or {}),
+    ffi.new("struct tide_block *[?]", #(options.outputs or {}) + 1, options.outputs or {}) }
+  C.tide_zygote_blocks(self.zygote, self.blocks[1], #(options.inputs or {}), self.blocks[2], #(options.outputs or {}))
+  places = 0
+  for i, processes in ipairs(options.pools or { 1 }) do
+    self.pools[i] = C.tide_pool_new(self.zygote, self.loop, places, processes, self.counters)
+    C.tide_pool_join(self.pools[i], i, options.prefetch or 0)
+    places = places + processes
+  end
+  io.stdout:flush()
+  self.pid = C.tide_zygote_fork(self.zygote)
+  if self.pid == 0 then zygote_main(self, options.load) end
+  return self
+end
+
+--- Words that all processes forked from now on share.
+function workers.shared()
+  return ffi.cast("struct tide_spec_shared *", ffi.C.mmap(nil, ffi.sizeof "struct tide_spec_shared", 3, 0x21, -1, 0))
+end
+
+--- As new, with the workers there.
+function workers.start(options)
+  local self = workers.new(options or {})
+  assert(C.tide_zygote_wait_loaded(self.zygote) == C.TIDE_OK)
+  for _, pool in ipairs(self.pools) do assert(C.tide_pool_start(pool) == C.TIDE_OK) end
+  if not (options and options.doomed) then self:until_alive() end
+  return self
+end
+
+--- One turn of the loop; the status of the pools.
+function workers:turn()
+  local notice = ffi.new "struct tide_notice"
+  C.tide_loop_wait(self.loop, 5000)
+  local now_us, status = C.tide_clock_us(), C.TIDE_OK
+  while status >= 0 do
+    local got = C.tide_zygote_notice(self.zygote, notice)
+    if got < 0 then return got end
+    if got == 0 then break end
+    for _, pool in ipairs(self.pools) do
+      if C.tide_pool_notice(pool, notice, now_us) then break end
+    end
+  end
+  for _, pool in ipairs(self.pools) do
+    local answer = C.tide_pool_poll(pool, now_us)
+    status = answer < 0 and answer or status
+  end
+  return status
+end
+
+--- Turns until `fn` returns something true.
+function workers:turn_until(fn, what)
+  return wait.until_true(function()
+    self.status = self:turn()
+    return fn()
+  end, 10, what)
+end
+
+function workers:worker_pid(index, pool)
+  return C.tide_pool_pid(self.pools[pool or 1], index)
+end
+
+function workers:until_alive()
+  self:turn_until(function()
+    for i, pool in ipairs(self.pools) do
+      for index = 0, C.tide_pool_processes(pool) - 1 do
+        if self:worker_pid(index, i) == 0 then return false end
+      end
+    end
+    return true
+  end, "all workers")
+end
+
+--- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, turn, continued, pool.
+function workers:submit(what, options)
+  options = options or {}
+  local one = ffi.new "struct tide_work"
+  self.works[#self.works + 1] = one
+  one.job.first, one.job["end"] = NUMBER[what], options.number or 0
+  one.job.step, one.turn, one.continued = options.step or 0, options.turn or #self.works, options.continued or false
+  one.job.output = self.shared.outputs + (#self.works - 1) % 64
+  ffi.fill(one.job.output, ffi.sizeof "struct tide_output")
+  C.tide_pool_submit(self.pools[options.pool or 1], one)
+  return one
+end
+
+--- Waits until the work is DONE or LOST, and returns which.
+function workers:finish(one)
+  self:turn_until(function()
+    return self.status < 0 or one.state == C.TIDE_WORK_DONE or one.state == C.TIDE_WORK_LOST
+  end, "the end of a work")
+  return one.state == C.TIDE_WORK_DONE and "done" or one.state == C.TIDE_WORK_LOST and "lost" or self.status
+end
+
+--- Numbers of the jobs in the order in which workers began them.
+function workers:begun()
+  local list = {}
+  for i = 0, self.shared.count - 1 do list[i + 1] = self.shared.done[i] end
+  return list
+end
+
+function workers:count(metric, row)
+  return tonumber(C.tide_counters_get(self.counters, row or 1, metric).count)
+end
+
+function workers:free()
+  for _, pool in ipairs(self.pools) do C.tide_pool_free(pool) end
+  C.tide_zygote_free(self.zygote)
+  C.tide_counters_free(self.counters)
+  C.tide_loop_free(self.loop)
+end
+
+return workers

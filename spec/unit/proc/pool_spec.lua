@@ -1,0 +1,311 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local library = require "tidemill.run.ffi"
+local child = require "spec.support.child"
+local workers = require "spec.support.workers"
+local C = workers.C
+
+local SIGKILL, SIGSEGV, SIGSTOP, SIGCONT = 9, 11, 19, 18
+local run
+
+local function start(options)
+  run = workers.start(options)
+  return run
+end
+
+local function stop()
+  if run then run:free() end
+  run = nil
+end
+
+local function kill(pid, number)
+  assert.equal(0, ffi.C.kill(pid, number or SIGKILL))
+end
+
+local function signal_of(work)
+  return work.death % 128
+end
+
+describe("a pool", function()
+  after_each(stop)
+
+  it("gives a work to a worker and takes its report", function()
+    start()
+    local one = run:submit("ok", { number = 7 })
+    assert.equal("done", run:finish(one))
+    assert.equal(C.TIDE_OUTCOME_DONE, tonumber(one.outcome))
+    assert.equal(7, tonumber(one.job.output.progress))
+    assert.is_true(one.busy_ns > 0)
+    assert.equal("done", run:finish(run:submit "full"))
+    assert.equal(C.TIDE_OUTCOME_FULL, tonumber(run.works[2].outcome))
+  end)
+
+  it("gives the same work again once it is IDLE, and only then", function()
+    start()
+    local one = run:submit "ok"
+    run:finish(one)
+    assert.is_nil((child.run(function() C.tide_pool_submit(run.pools[1], one) end)))
+    one.state = C.TIDE_WORK_IDLE
+    C.tide_pool_submit(run.pools[1], one)
+    assert.equal("done", run:finish(one))
+    child.stop_all()
+  end)
+
+  it("spreads works over its workers, and knows when one is idle", function()
+    start { pools = { 2 } }
+    assert.is_true(C.tide_pool_has_idle(run.pools[1]))
+    local a, b = run:submit("wait", { number = 1 }), run:submit("wait", { number = 1 })
+    assert.is_true(a.worker ~= b.worker)
+    assert.is_false(C.tide_pool_has_idle(run.pools[1]))
+    run.shared.gate = 1
+    assert.equal("done", run:finish(a))
+    assert.equal("done", run:finish(b))
+    assert.is_true(C.tide_pool_has_idle(run.pools[1]))
+  end)
+
+  it("gives a worker one work and those of prefetch; the others wait and can be withdrawn", function()
+    start { prefetch = 1 }
+    local list = {}
+    for i = 1, 4 do list[i] = run:submit("wait", { number = 1 }) end
+    assert.same({ C.TIDE_WORK_GIVEN, C.TIDE_WORK_GIVEN, C.TIDE_WORK_WAITING, C.TIDE_WORK_WAITING },
+      { tonumber(list[1].state), tonumber(list[2].state), tonumber(list[3].state), tonumber(list[4].state) })
+    assert.is_false(C.tide_pool_withdraw(run.pools[1], list[2]))
+    assert.is_true(C.tide_pool_withdraw(run.pools[1], list[3]))
+    assert.is_true(C.tide_pool_withdraw(run.pools[1], list[3]))
+    run.shared.gate = 1
+    assert.equal("done", run:finish(list[4]))
+    assert.equal("done", run:finish(list[2]))
+    assert.same({ 1, 2, 4 }, run:begun())
+  end)
+
+  it("gives later steps first, then what goes on with a block, then the older", function()
+    start()
+    local first = run:submit("wait", { number = 1 })
+    local order = {
+      { step = 0, turn = 9 }, { step = 1, turn = 8 }, { step = 0, turn = 5 }, { step = 1, turn = 7 },
+      { step = 0, turn = 6, continued = true }, { step = 1, turn = 9, continued = true },
+    }
+    for _, options in ipairs(order) do run:submit("ok", options) end
+    run.shared.gate = 1
+    run:finish(first)
+    for _, one in ipairs(run.works) do assert.equal("done", run:finish(one)) end
+    assert.same({ 1, 7, 5, 3, 6, 4, 2 }, run:begun())
+  end)
+
+  it("shares the zygote with another one without a mix-up", function()
+    start { pools = { 1, 2 } }
+    local a, b = run:submit("wait", { number = 1, pool = 1 }), run:submit("ok", { pool = 2 })
+    assert.equal("done", run:finish(b))
+    assert.equal(0, a.worker)
+    assert.is_true(b.worker > 0)
+    local before = run:worker_pid(0, 2)
+    kill(run:worker_pid(0, 1))
+    assert.equal("lost", run:finish(a))
+    run:until_alive()
+    assert.equal(before, run:worker_pid(0, 2))
+    assert.same({ 1, 0 }, { tonumber(C.tide_pool_lost(run.pools[1])), tonumber(C.tide_pool_lost(run.pools[2])) })
+    assert.same({ 1, 0 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL, 1), run:count(C.TIDE_M_WORKER_LOST_SIGNAL, 2) })
+    assert.is_false(C.tide_pool_notice(run.pools[1], ffi.new("struct tide_notice", { worker = 1 }), 0))
+  end)
+
+  it("tells the metrics how many processes it has", function()
+    start { pools = { 2 } }
+    assert.equal(2, C.tide_counters_get(run.counters, 1, C.TIDE_M_PROCESSES).last)
+    assert.equal(1, run:count(C.TIDE_M_POOL_CREATE))
+    assert.equal(2, C.tide_pool_processes(run.pools[1]))
+    assert.equal(0, C.tide_pool_pid(run.pools[1], 2))
+  end)
+end)
+
+describe("a lost worker", function()
+  after_each(stop)
+
+  it("is replaced; the work it was at is LOST, those behind it are done by the new one", function()
+    start { prefetch = 3 }
+    local before = run:worker_pid(0)
+    local first = run:submit("wait", { number = 1 })
+    local behind = { run:submit "ok", run:submit "ok", run:submit "full" }
+    run:turn_until(function() return run.shared.count == 1 end, "the first work")
+    kill(before)
+    assert.equal("lost", run:finish(first))
+    assert.is_true(first.blamed)
+    assert.equal(SIGKILL, signal_of(first))
+    for _, one in ipairs(behind) do assert.equal("done", run:finish(one)) end
+    assert.same({ 1, 2, 3, 4 }, run:begun())
+    assert.is_true(run:worker_pid(0) ~= before)
+    assert.equal(1, tonumber(C.tide_pool_lost(run.pools[1])))
+    assert.equal(1, run:count(C.TIDE_M_WORKER_LOST_SIGNAL))
+    assert.equal(1, run:count(C.TIDE_M_WORKER_RESPAWN_TIME))
+  end)
+
+  it("that crashed or left by itself is told apart", function()
+    start()
+    local one, two = run:submit "crash", run:submit("exit", { number = 3 })
+    assert.equal("lost", run:finish(one))
+    assert.equal(SIGSEGV, signal_of(one))
+    assert.equal("lost", run:finish(two))
+    assert.equal(3 * 256, two.death)
+    assert.is_true(one.blamed and two.blamed)
+    assert.same({ 1, 1 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL), run:count(C.TIDE_M_WORKER_LOST_EXIT) })
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("is not blamed when it died outside the loop over a block", function()
+    start()
+    local one = run:submit("leave", { number = 4 })
+    assert.equal("lost", run:finish(one))
+    assert.is_false(one.blamed)
+  end)
+
+  it("loses nothing that it reported before", function()
+    start()
+    local one = run:submit "late"
+    assert.equal("done", run:finish(one))
+    run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == 1 end, "the loss")
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("is not given work before it is replaced, and the others go on", function()
+    start { pools = { 2 } }
+    for _ = 1, 20 do
+      kill(run:worker_pid(0))
+      for _ = 1, 3 do
+        local one = run:submit "ok"
+        if run:finish(one) == "lost" then assert.is_false(one.blamed) end
+      end
+      run:until_alive()
+    end
+  end)
+
+  it("that never does anything is given up after five", function()
+    local shared = workers.shared()
+    shared.doomed = 1
+    start { shared = shared, doomed = true }
+    run:turn_until(function() return run.status < 0 end, "the end of patience")
+    assert.equal(C.TIDE_ETEMPORARY, run.status)
+    assert.truthy(library.error():find("worker 0 died 5 times", 1, true))
+  end)
+
+  it("is not given up when each one did something", function()
+    start()
+    for _ = 1, 8 do
+      assert.equal("done", run:finish(run:submit "late"))
+      run:turn_until(function() return run:worker_pid(0) ~= 0 or run.status < 0 end, "a new one")
+    end
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("gets its works back when there is no process for a new one", function()
+    start { prefetch = 1 }
+    run:finish(run:submit "ok") -- it is up, and so dies with the zygote even when it is stopped
+    kill(run:worker_pid(0), SIGSTOP)
+    local a, b = run:submit "ok", run:submit "ok"
+    local generation = a.job.generation
+    local notice = ffi.new("struct tide_notice", { kind = C.TIDE_NOTICE_SPAWNED, generation = generation, pid = -1,
+      status = 11 }) -- EAGAIN
+    assert.is_true(C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us()))
+    assert.equal("done", run:finish(a))
+    assert.equal("done", run:finish(b))
+    assert.is_true(a.job.generation > generation)
+  end)
+end)
+
+describe("a worker that breaks the protocol", function()
+  after_each(stop)
+
+  local function replaced(before)
+    run:turn_until(function()
+      local now = run:worker_pid(0)
+      return now ~= 0 and now ~= before
+    end, "a new worker")
+    assert.is_true(run:count(C.TIDE_M_WORKER_LOST_PROTOCOL) >= 1)
+    assert.equal("done", run:finish(run:submit "ok"))
+  end
+
+  it("by a report that fits no job is killed, and its work is LOST", function()
+    start()
+    local before = run:worker_pid(0)
+    assert.equal("lost", run:finish(run:submit "lie"))
+    replaced(before)
+  end)
+
+  it("by a report that nobody waits for is killed too", function()
+    start()
+    local before = run:worker_pid(0)
+    assert.equal("done", run:finish(run:submit "twice"))
+    run:turn()
+    run.shared.gate = 1
+    replaced(before)
+  end)
+
+  it("by a report of another size is killed too", function()
+    start { check = function(_, self)
+      ffi.cdef "long send(int socket, const void *bytes, size_t size, int flags);"
+      local own = ffi.new("char[4]", "abc")
+      for fd = 3, 60 do ffi.C.send(fd, own, 3, 0) end -- its mailbox is among them
+      while self do C.tide_worker_seed() end
+    end }
+    local before = run:worker_pid(0)
+    assert.equal("lost", run:finish(run:submit "check"))
+    replaced(before)
+  end)
+end)
+
+describe("a worker at one record for too long", function()
+  after_each(stop)
+
+  local function limit(limit_us)
+    C.tide_pool_limit(run.pools[1], limit_us)
+  end
+
+  it("is killed, and its work is LOST as late", function()
+    start()
+    limit(50000)
+    local one = run:submit("wait", { number = 1 })
+    assert.equal("lost", run:finish(one))
+    assert.is_true(one.late and one.blamed)
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("is left alone as long as it publishes", function()
+    start { check = function(job)
+      for i = 1, 40 do
+        C.tide_worker_publish(job.output, i, 0)
+        ffi.C.poll(nil, 0, 10)
+      end
+    end }
+    limit(200000)
+    assert.equal("done", run:finish(run:submit "check"))
+  end)
+
+  it("is not found late by an engine that was stopped itself", function()
+    start()
+    limit(2500000)
+    local one = run:submit("wait", { number = 1 })
+    run:turn_until(function() return one.job.output.running == 1 end, "the work")
+    run:turn()
+    C.tide_clock_advance(3600e6) -- an hour passes between two turns
+    run:turn()
+    C.tide_clock_advance(-3600e6)
+    run.shared.gate = 1
+    assert.equal("done", run:finish(one))
+  end)
+
+  it("takes the blame for that record only, not for one that it has begun since", function()
+    start { prefetch = 1 }
+    limit(50000)
+    local slow, next_one = run:submit("wait", { number = 1 }), run:submit("wait", { number = 2 })
+    kill(C.tide_zygote_pid(run.zygote), SIGSTOP) -- so that the order to kill is not carried out yet
+    run:turn_until(function() return run.shared.count == 1 end, "the first work")
+    C.tide_clock_advance(1e6)
+    run:turn()
+    C.tide_clock_advance(1e6)
+    run:turn() -- found late: the order is given
+    run.shared.gate = 1
+    run:turn_until(function() return next_one.job.output.running == 1 end, "the second work")
+    kill(C.tide_zygote_pid(run.zygote), SIGCONT)
+    assert.equal("lost", run:finish(next_one))
+    assert.equal("done", run:finish(slow))
+    assert.is_false(next_one.late)
+  end)
+end)
