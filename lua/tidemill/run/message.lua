@@ -178,8 +178,9 @@ local methods = {
     set(name, new)
   end,
 }
--- A type without a name: this file may be loaded twice in one process (busted does, for each spec file).
-local new_message = ffi.metatype(ffi.typeof 'struct { double serial; }', methods)
+-- A type of its own for each load of this file: busted forgets what a spec file required, loads it again, and
+-- gives back the older type (with the older methods) for the same text.
+local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */'):format(tostring(methods))), methods)
 
 local reject_mark = {}
 
