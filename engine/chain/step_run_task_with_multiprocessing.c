@@ -4,6 +4,7 @@
  * has nothing more right now and a worker is idle. Rules and names: the page (Arroyo), design section 3. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
@@ -149,7 +150,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->pool = pool;
     task->slots = tide_alloc(sizeof(*task->slots) * slots);
     task->order = tide_alloc(sizeof(*task->order) * slots);
-    tide_task_sizes(task, 0);
+    tide_task_sizes(task, tide_clock_us());
     for (; task->slot_count < slots; task->slot_count++) {
         struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max, task->output.max);
         if (!slot) {

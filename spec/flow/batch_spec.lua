@@ -224,7 +224,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(0, memory())
     run:push_numbers(30000, 1, 200)
     run:start()
-    run:turn_until(function() return run.engine:totals().produced > 15000 end)
+    run:turn_until(function() return run.engine:totals().read == 30000 end)
     local grown, size = memory(), run:metric(1, 'INPUT_BLOCK_BYTES').last
     assert.is_true(size >= 2 * 1024 * 1024)
     C.tide_clock_advance(3601e6)
