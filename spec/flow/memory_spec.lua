@@ -1,0 +1,89 @@
+-- SPDX-License-Identifier: MIT
+-- Memory is bounded: what an engine and its workers take of their own does not grow with what they have moved.
+local process = require 'spec.support.process'
+local wait = require 'spec.support.wait'
+
+local program = (os.getenv 'TIDE_BUILD' or 'build') .. '/tidemill'
+local sanitized = os.getenv 'TIDE_BUILD' == 'build/asan' -- its shadow memory is not ours
+
+local function children(pid)
+  local file = io.open(('/proc/%d/task/%d/children'):format(pid, pid))
+  local list = {}
+  if not file then return list end
+  for child in file:read('*a'):gmatch '%d+' do list[#list + 1] = tonumber(child) end
+  file:close()
+  return list
+end
+
+-- Private memory in KiB: a forked worker's shared pages are the zygote's.
+local function own_kib(pid)
+  local file = io.open(('/proc/%d/smaps_rollup'):format(pid))
+  local text = file and file:read '*a' or ''
+  if file then file:close() end
+  return (tonumber(text:match 'Private_Clean:%s+(%d+)') or 0) + (tonumber(text:match 'Private_Dirty:%s+(%d+)') or 0)
+end
+
+describe('memory', function()
+  local folder
+
+  before_each(function()
+    folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute('mkdir ' .. folder))
+  end)
+
+  after_each(function()
+    process.stop_all()
+    os.execute('rm -r ' .. folder)
+  end)
+
+  it('of engine and worker is small and stays flat over millions of messages', function()
+    if sanitized then return end
+    local pipe = folder .. '/in'
+    assert(os.execute('mkfifo ' .. pipe))
+    local run = process.start { program, 'run', 'scripts/clean_events.lua', '--input', pipe, '--output', '/dev/null',
+      '--set', 'processes=1' }
+    local line = ('{"level":"info","value":21,"text":"%s"}\n'):format(('t'):rep(220))
+    local chunk = line:rep(2000)
+    local feed = assert(io.open(pipe, 'w'))
+    local engine, worker, early = run:pid(), nil, nil
+    for i = 1, 150 do
+      feed:write(chunk)
+      if i == 30 then
+        worker = children(children(engine)[1])[1]
+        early = { own_kib(engine), own_kib(worker) }
+      end
+    end
+    local late = { own_kib(engine), own_kib(worker) }
+    feed:close()
+    assert.equal(0, run:wait(60))
+    assert.is_true(late[1] <= 64 * 1024, 'engine: ' .. late[1] .. ' KiB')
+    assert.is_true(late[2] <= 12 * 1024, 'worker: ' .. late[2] .. ' KiB')
+    assert.is_true(late[1] - early[1] < 2048, ('engine: %d, then %d KiB'):format(early[1], late[1]))
+    assert.is_true(late[2] - early[2] < 4096, ('worker: %d, then %d KiB'):format(early[2], late[2]))
+    assert.matches('read 300,000', run:stderr())
+  end)
+
+  it('leaves no process behind when the engine is killed', function()
+    local pipe = folder .. '/in'
+    assert(os.execute('mkfifo ' .. pipe))
+    local run = process.start { program, 'run', 'scripts/clean_events.lua', '--input', pipe, '--set', 'processes=2' }
+    local feed = assert(io.open(pipe, 'w')) -- open, so that the input does not end
+    local pids
+    wait.until_true(function()
+      local zygote = children(run:pid())[1]
+      pids = zygote and children(zygote) or {}
+      pids[#pids + 1] = zygote
+      return #pids == 3
+    end, 10, 'two workers')
+    run:signal(9)
+    run:wait(5)
+    feed:close()
+    wait.until_true(function()
+      for _, pid in ipairs(pids) do
+        if io.open(('/proc/%d/stat'):format(pid)) then return false end
+      end
+      return true
+    end, 1, 'zygote and workers to be gone')
+  end)
+end)
