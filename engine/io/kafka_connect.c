@@ -133,12 +133,18 @@ struct destroy {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
     rd_kafka_t *client;
+    rd_kafka_queue_t *control;
+    rd_kafka_queue_t *data;
 };
 
-/* Leaves the group if that was not done: the others would wait for the session to end. */
+/* Behind the check of the start, which may still be looking at a queue. Leaves the group if that was not done:
+ * the others would wait for the session to end. */
 static void run_destroy(struct tide_blocking_job *job)
 {
-    rd_kafka_destroy(((struct destroy *)job)->client);
+    struct destroy *destroy = (struct destroy *)job;
+    rd_kafka_queue_destroy(destroy->control);
+    rd_kafka_queue_destroy(destroy->data);
+    rd_kafka_destroy(destroy->client);
 }
 
 static void destroyed(struct tide_blocking_job *job)
@@ -160,8 +166,8 @@ static void begin_destroy(struct tide_kafka_source *source)
     /* The waker's number may be another file's by the time a client that hangs would write to it. */
     rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
     rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
-    rd_kafka_queue_destroy(source->control);
-    rd_kafka_queue_destroy(source->data);
+    destroy->control = source->control;
+    destroy->data = source->data;
     destroy->job.run = run_destroy;
     destroy->job.done = destroyed;
     destroy->source = source;

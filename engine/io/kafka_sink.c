@@ -12,7 +12,12 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-enum { FREE_WAIT_US = 5000000, SPARE = 2 /* librdkafka's own bounds, above ours */ };
+enum {
+    SPARE = 2, /* librdkafka's own bounds, above ours */
+    FREE_WAIT_US = 5000000,
+    PURGE_TRIES = 10000, /* events of many messages each */
+    PURGE_WAIT_MS = 10
+};
 
 _Static_assert(sizeof(struct tide_origin) == sizeof(void *), "an origin is the opaque of a message");
 
@@ -254,11 +259,14 @@ static size_t pending(struct tide_sink *sink)
 struct destroy {
     struct tide_blocking_job job;
     rd_kafka_t *client;
+    rd_kafka_queue_t *queue;
 };
 
+/* Behind the check of the start, which may still be looking at the queue. */
 static void run_destroy(struct tide_blocking_job *job)
 {
     rd_kafka_t *client = ((struct destroy *)job)->client;
+    rd_kafka_queue_destroy(((struct destroy *)job)->queue);
     rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_flush(client, 0);
     rd_kafka_destroy(client);
@@ -279,7 +287,7 @@ static void end_client(struct tide_kafka_sink *sink)
             rd_kafka_topic_destroy(sink->handles[i]);
     /* The waker's number may be another file's by the time a client that hangs would write to it. */
     rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
-    rd_kafka_queue_destroy(sink->queue);
+    destroy->queue = sink->queue;
     destroy->job.run = run_destroy;
     destroy->job.done = destroyed;
     destroy->client = sink->client;

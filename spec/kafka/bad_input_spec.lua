@@ -1,0 +1,112 @@
+-- SPDX-License-Identifier: MIT
+-- What is wrong before the first message: topics, brokers, secrets.
+local engine = require "spec.support.engine"
+local files = require "spec.house.files"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local pipeline_file = require "spec.support.pipeline_file"
+local wait = require "spec.support.wait"
+
+describe("bad input", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local topics, group
+
+  local function definition(source)
+    local all = { topic = topics.source, group = group, start = "earliest" }
+    for name, value in pairs(source or {}) do all[name] = value end
+    return { source = all, produce = { topic = topics.output, topics = { topics.further } },
+      dlq = { topic = topics.dlq } }
+  end
+
+  before_each(function()
+    group, topics = kafka.group(), {}
+    for _, name in ipairs { "source", "output", "further", "dlq" } do topics[name] = kafka.topic(1) end
+  end)
+  after_each(engine.stop_all)
+
+  for _, which in ipairs { "source", "output", "further", "dlq" } do
+    it("is exit 78 when the topic of the " .. which .. " is missing; nothing is read", function()
+      kafka.produce(topics.source, { { value = "1" } })
+      local source = topics.source
+      topics[which] = "missing-" .. which
+      local run = engine.run(definition(), { code = 78 })
+      assert.is_true(run:says("missing-" .. which) and run:says(kafka.bootstrap()), run:stderr())
+      local code, out, err = engine.verb("check", definition(), { args = { "--connect" } })
+      assert.same({ 78, "" }, { code, out })
+      assert.is_truthy(err:find("missing-" .. which, 1, true), err)
+      assert.same({}, kafka.committed(group, source))
+      if which ~= "output" then assert.equal(0, inputs.count(topics.output)) end
+    end)
+  end
+
+  it("is exit 69 when no broker answers within broker_timeout, naming them", function()
+    local closed = definition { brokers = "127.0.0.1:1,127.0.0.1:2" }
+    closed.settings = { broker_timeout = "1s" }
+    local from = wait.now()
+    local run = engine.run(closed, { code = 69 })
+    assert.is_true(wait.now() - from < 4, "it took its time")
+    assert.is_true(run:says("127.0.0.1:1,127.0.0.1:2") and run:says("within 1 s"), run:stderr())
+    local code, out, err = engine.verb("check", closed, { args = { "--connect" } })
+    assert.same({ 69, "" }, { code, out })
+    assert.is_truthy(err:find("127.0.0.1:1", 1, true), err)
+  end)
+
+  it("is exit 69 when only the output's brokers do not answer; nothing is read", function()
+    kafka.produce(topics.source, { { value = "1" } })
+    local half = definition()
+    half.produce, half.settings = { topic = "x", brokers = "127.0.0.1:1" }, { broker_timeout = "1s" }
+    local run = engine.run(half, { code = 69 })
+    assert.is_true(run:says("127.0.0.1:1"), run:stderr())
+    assert.same({}, kafka.committed(group, topics.source))
+  end)
+
+  it("stops at SIGTERM while the brokers are still looked for", function()
+    for _, brokers in ipairs { "127.0.0.1:1", kafka.bootstrap() } do -- of the output
+      local looking = definition { brokers = "127.0.0.1:1" }
+      looking.produce.brokers = brokers
+      local run = engine.start(looking)
+      run:wait_for("Connection refused")
+      run:signal("TERM")
+      run:ends_with(0, 5)
+    end
+  end)
+
+  it("never shows a secret, however much is logged", function()
+    local folder = pipeline_file.folder()
+    local file = assert(io.open(folder .. "/secret", "w"))
+    file:write("from-a-file-7f3a\n")
+    file:close()
+    for _, secret in ipairs { { 'tide.env "TIDE_SPEC_SECRET"', "from-the-environment-91c2" },
+      { ("tide.secret_file %q"):format(folder .. "/secret"), "from-a-file-7f3a" } } do
+      local hidden = definition { brokers = "127.0.0.1:1", rdkafka = { ["security.protocol"] = "SASL_PLAINTEXT",
+        ["sasl.mechanism"] = "PLAIN", ["sasl.username"] = "user", ["sasl.password"] = engine.code(secret[1]),
+        debug = "broker,protocol,feature,metadata" } }
+      hidden.settings = { broker_timeout = "300ms" }
+      local env = { TIDE_SPEC_SECRET = "from-the-environment-91c2" }
+      local run = engine.start(hidden, { args = { "--log-level", "debug" }, env = env })
+      run:ends_with(69)
+      local report = io.open(run.report_path) and files.read(run.report_path) or ""
+      local texts = { run:stderr(), run.process:stdout(), report }
+      for _, arguments in ipairs { { "plan" }, { "plan", "--format", "dot" }, { "check" }, { "check", "--connect" } } do
+        local _, out, err = engine.verb(arguments[1], hidden, { args = { unpack(arguments, 2) }, env = env })
+        texts[#texts + 1] = out .. err
+      end
+      for _, text in ipairs(texts) do assert.is_nil(text:find(secret[2], 1, true), text) end
+      assert.is_truthy(texts[4]:find("redacted", 1, true), texts[4])
+    end
+  end)
+
+  it("is exit 78 when a secret is not there, naming where it was looked for", function()
+    local hidden = definition { rdkafka = { ["sasl.password"] = engine.code 'tide.secret_file "/no/such/secret"' } }
+    local run = engine.run(hidden, { code = 78 })
+    assert.is_true(run:says("/no/such/secret"), run:stderr())
+  end)
+
+  it("is exit 78 when librdkafka does not know a property, or it would break a promise", function()
+    for _, name in ipairs { "no.such.property", "enable.auto.commit", "plugin.library.paths", "debug" } do
+      local run = engine.run(definition { rdkafka = { [name] = name == "debug" and "all" or "true" } }, { code = 78 })
+      assert.is_true(run:says(name) and run:says("p.lua:"), run:stderr())
+    end
+  end)
+end)
