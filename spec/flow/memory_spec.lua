@@ -81,7 +81,10 @@ describe('memory', function()
     feed:close()
     wait.until_true(function()
       for _, pid in ipairs(pids) do
-        if io.open(('/proc/%d/stat'):format(pid)) then return false end
+        local stat = io.open(('/proc/%d/stat'):format(pid))
+        local state = stat and stat:read('*a'):match '%) (%a)' or 'Z'
+        if stat then stat:close() end
+        if state ~= 'Z' then return false end -- dead, if not yet reaped by init
       end
       return true
     end, 1, 'zygote and workers to be gone')
