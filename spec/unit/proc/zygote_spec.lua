@@ -1,0 +1,263 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local library = require "tidemill.run.ffi"
+local child = require "spec.support.child"
+local wait = require "spec.support.wait"
+local workers = require "spec.support.workers"
+local C = workers.C
+
+ffi.cdef [[
+int setpgid(int pid, int group);
+int getpgid(int pid);
+int pause(void);
+int pthread_create(unsigned long *thread, const void *attributes, void *(*start)(void *), void *argument);
+long readlink(const char *path, char *text, size_t size);
+int mprotect(void *address, size_t length, int protection);
+]]
+
+local SIGHUP, SIGINT, SIGKILL, SIGTERM = 1, 2, 9, 15
+local run
+
+local function stop()
+  if run then run:free() end
+  run = nil
+end
+
+local function end_all()
+  stop()
+  child.stop_all()
+end
+
+-- What is found at /proc/self/fd/<fd>.
+local function target(fd)
+  local text = ffi.new "char[256]"
+  local length = ffi.C.readlink("/proc/self/fd/" .. fd, text, 256)
+  return length > 0 and ffi.string(text, length) or ""
+end
+
+-- Runs `check` in a worker: it writes a number that is not 0 to say that all is well.
+local function in_worker(check, options)
+  options = options or {}
+  options.check = function(job)
+    local ok, result = xpcall(check, debug.traceback)
+    if not ok then io.stderr:write(tostring(result), "\n") end
+    C.tide_worker_publish(job.output, ok and tonumber(result) or 0, 0)
+  end
+  run = run or workers.start(options)
+  local one = run:submit "check"
+  assert.equal("done", run:finish(one))
+  return tonumber(one.job.output.progress)
+end
+
+describe("the zygote", function()
+  after_each(end_all)
+
+  it("is not forked once the process has a second thread", function()
+    local code, _, text = child.run(function()
+      local thread = ffi.new "unsigned long[1]"
+      assert(ffi.C.pthread_create(thread, nil, ffi.cast("void *(*)(void *)", ffi.C.pause), nil) == 0)
+      local zygote = C.tide_zygote_new(C.tide_loop_new(), 1)
+      assert(C.tide_zygote_fork(zygote) == C.TIDE_EINTERNAL)
+      assert(library.error():find("2 threads", 1, true), library.error())
+    end)
+    assert.equal(0, code, text)
+  end)
+
+  it("tells that it has loaded", function()
+    run = workers.new {}
+    assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(run.pid, C.tide_zygote_pid(run.zygote))
+  end)
+
+  it("tells why it cannot load", function()
+    local reason = "x.lua:3: no such word " .. ("y"):rep(5000)
+    run = workers.new { load = function(self) C.tide_zygote_loaded(self.zygote, reason) end }
+    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(reason:sub(1, 2035), library.error())
+  end)
+
+  it("that dies while it loads is a failure", function()
+    run = workers.new { load = function() C.tide_worker_exit(1) end }
+    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_wait_loaded(run.zygote))
+  end)
+
+  it("that is lost is noticed, and takes its workers with it", function()
+    run = workers.start { pools = { 2 } }
+    local pids = { run:worker_pid(0), run:worker_pid(1) }
+    ffi.C.kill(run.pid, SIGKILL)
+    run:turn_until(function() return run.status < 0 end, "the loss")
+    assert.equal(C.TIDE_ETEMPORARY, run.status)
+    assert.truthy(library.error():find("zygote is lost", 1, true))
+    for _, pid in ipairs(pids) do
+      wait.until_true(function() return not child.alive(pid) end, 1, "the end of a worker")
+    end
+    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 1))
+  end)
+
+  it("ends with its workers when it is freed", function()
+    run = workers.start { pools = { 2 } }
+    local pids = { run.pid, run:worker_pid(0), run:worker_pid(1) }
+    stop()
+    assert.is_false(child.alive(pids[1]))
+    for _, pid in ipairs(pids) do
+      wait.until_true(function() return not child.alive(pid) end, 1, "the end of a process")
+    end
+    C.tide_zygote_free(nil)
+  end)
+
+  it("kills a worker of the generation named, and no other", function()
+    run = workers.start()
+    local before = run:worker_pid(0)
+    assert.equal(C.TIDE_OK, C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 77))
+    assert.equal("done", run:finish(run:submit "ok"))
+    assert.equal(before, run:worker_pid(0))
+    C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 1)
+    run:turn_until(function()
+      return run:worker_pid(0) ~= 0 and run:worker_pid(0) ~= before
+    end, "another one")
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("leaves no descriptor behind in the engine", function()
+    local function count()
+      local used = 0
+      for fd = 0, 200 do used = used + (target(fd) ~= "" and 1 or 0) end
+      return used
+    end
+    run = workers.start() -- the first one of a process opens what stays open
+    stop()
+    local before = count()
+    run = workers.start { pools = { 3 } }
+    stop()
+    assert.equal(before, count())
+  end)
+end)
+
+-- An engine in a process group of its own, with two workers; pids[0] is the zygote.
+local function engine(shared, before_loop)
+  return child.start(function()
+    ffi.C.setpgid(0, 0)
+    local own = workers.start { pools = { 2 }, shared = shared }
+    shared.pids[1], shared.pids[2] = own:worker_pid(0), own:worker_pid(1)
+    if before_loop then before_loop(own) end
+    shared.pids[0] = own.pid
+    while true do
+      own:turn()
+      if shared.gate == 1 then
+        local ok = own:finish(own:submit "ok") == "done" and own:finish(own:submit "ok") == "done"
+        local same = own:worker_pid(0) == shared.pids[1] and own:worker_pid(1) == shared.pids[2]
+        own:free()
+        return ok and same and 0 or 1
+      end
+    end
+  end)
+end
+
+describe("a signal", function()
+  after_each(end_all)
+
+  for name, number in pairs { INT = SIGINT, TERM = SIGTERM, HUP = SIGHUP } do
+    it(name .. " to the whole group ends neither zygote nor worker", function()
+      local shared = workers.shared()
+      -- the engine of this spec ignores it after the fork, so that zygote and workers do not inherit that
+      local one = engine(shared, function() ffi.C.signal(number, ffi.cast("void (*)(int)", 1)) end)
+      wait.until_true(function() return shared.pids[0] ~= 0 end, 5, "the workers")
+      for i = 0, 2 do assert.equal(one.pid, ffi.C.getpgid(shared.pids[i])) end
+      assert.equal(0, ffi.C.kill(-one.pid, number))
+      shared.gate = 1
+      local code, signal, text = one:join()
+      assert.same({ 0, nil }, { code, signal }, text)
+    end)
+  end
+
+  it("KILL to the engine leaves no zygote and no worker after a second", function()
+    local shared = workers.shared()
+    local one = engine(shared)
+    wait.until_true(function() return shared.pids[0] ~= 0 end, 5, "the workers")
+    one:kill(SIGKILL)
+    for i = 0, 2 do
+      wait.until_true(function() return not child.alive(shared.pids[i]) end, 1, "the end of process " .. i)
+    end
+  end)
+
+  it("KILL to the engine ends a worker that is stuck in user code", function()
+    local shared = workers.shared()
+    local one = engine(shared, function(own) own:submit("wait", { number = 1000 }) end)
+    wait.until_true(function() return shared.pids[0] ~= 0 and shared.count == 1 end, 5, "the work")
+    one:kill(SIGKILL)
+    for i = 0, 2 do
+      wait.until_true(function() return not child.alive(shared.pids[i]) end, 1, "the end of process " .. i)
+    end
+  end)
+end)
+
+describe("a worker", function()
+  after_each(end_all)
+
+  it("sees inputs read-only, writes outputs, and has a descriptor of neither", function()
+    local input, output = C.tide_block_new(4096), C.tide_block_new(4096)
+    input.data[0] = 5
+    local seen = in_worker(function()
+      assert(input.data[0] == 5)
+      assert(ffi.C.mprotect(input.data, 4096, 3) == -1)
+      output.data[0] = 6
+      for fd = 0, 200 do assert(not target(fd):find("tidemill-block", 1, true)) end
+      return 1
+    end, { inputs = { input }, outputs = { output } })
+    assert.equal(1, seen)
+    assert.equal(6, output.data[0])
+    C.tide_block_free(input)
+    C.tide_block_free(output)
+  end)
+
+  it("that writes to an input dies by SIGSEGV, and the engine's bytes stay", function()
+    local input = C.tide_block_new(4096)
+    input.data[0] = 5
+    run = workers.start { inputs = { input }, check = function()
+      ffi.C.signal(11, nil)
+      input.data[0] = 7
+    end }
+    local one = run:submit "check"
+    assert.equal("lost", run:finish(one))
+    assert.equal(11, one.death % 128)
+    assert.equal(5, input.data[0])
+    C.tide_block_free(input)
+  end)
+
+  it("writes what it prints to standard error, and reads nothing", function()
+    assert.equal(1, in_worker(function()
+      assert(target(1) == target(2), target(1))
+      assert(target(0) == "/dev/null")
+      assert(io.stdin:read(1) == nil)
+      return 1
+    end))
+  end)
+
+  it("may run programs of its own", function()
+    assert.equal(1, in_worker(function()
+      local pipe = io.popen "echo moon"
+      assert(pipe:read "*l" == "moon")
+      assert(pipe:close())
+      return 1
+    end))
+  end)
+
+  it("has random bits of its own", function()
+    local seeds = {}
+    local one = in_worker(C.tide_worker_seed)
+    for _ = 1, 3 do seeds[in_worker(C.tide_worker_seed)] = true end
+    assert.is_nil(seeds[one])
+  end)
+
+  it("has its own mailbox and nobody else's", function()
+    local sockets = in_worker(function()
+      local count = 0
+      for fd = 3, 200 do count = count + (target(fd):find "^socket:" and 1 or 0) end
+      return count + 100
+    end, { pools = { 3 } })
+    local ours = 0
+    for fd = 3, 200 do ours = ours + (target(fd):find "^socket:" and 1 or 0) end
+    -- the engine has four: of the zygote and of each place; what else is open here a worker has too
+    assert.equal(ours - 4 + 1, sockets - 100)
+  end)
+end)
