@@ -226,6 +226,15 @@ static int move(struct tide_kafka_source *source, const struct tide_kafka_locate
     return TIDE_OK;
 }
 
+/* Assigning anew stops the partitions first, and stopping one cuts its queue off from ours. The protocol is
+ * asked for because the answer comes from librdkafka's main thread, in turn: what went before is stopped. What
+ * came in since waits in the partition's queue and is moved over by the forwarding. */
+static void lead_again(struct tide_kafka_source *source, const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_rebalance_protocol(source->client);
+    lead_queues(source, list);
+}
+
 /* librdkafka has no way to begin again with one partition: seek refuses one that it gave up. So the partitions
  * are assigned anew, each from where it is. */
 static int mended(struct tide_kafka_source *source, const struct tide_kafka_locate *answer)
@@ -248,8 +257,10 @@ static int mended(struct tide_kafka_source *source, const struct tide_kafka_loca
         status = call_unassign(source, list, true);
     if (status == TIDE_OK)
         status = call_assign(source, list, incremental);
-    if (status == TIDE_OK)
+    if (status == TIDE_OK) {
+        lead_again(source, list);
         pin(source, answer);
+    }
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }

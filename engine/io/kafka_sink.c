@@ -262,14 +262,19 @@ struct destroy {
     rd_kafka_queue_t *queue;
 };
 
-/* Behind the check of the start, which may still be looking at the queue. */
+/* Behind the check of the start, which may still be looking at the queue. The reports of what is purged are
+ * taken too, or librdkafka complains of messages that are left. */
 static void run_destroy(struct tide_blocking_job *job)
 {
-    rd_kafka_t *client = ((struct destroy *)job)->client;
-    rd_kafka_queue_destroy(((struct destroy *)job)->queue);
-    rd_kafka_purge(client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
-    rd_kafka_flush(client, 0);
-    rd_kafka_destroy(client);
+    struct destroy *destroy = (struct destroy *)job;
+    rd_kafka_purge(destroy->client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    for (int tries = 0; tries < PURGE_TRIES && rd_kafka_outq_len(destroy->client) > 0; tries++) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(destroy->queue, PURGE_WAIT_MS);
+        if (event)
+            rd_kafka_event_destroy(event);
+    }
+    rd_kafka_queue_destroy(destroy->queue);
+    rd_kafka_destroy(destroy->client);
 }
 
 static void destroyed(struct tide_blocking_job *job)

@@ -186,6 +186,9 @@ static void drain(struct tide_kafka_source *source)
         case RD_KAFKA_EVENT_REBALANCE: tide_kafka_rebalance_event(source, event); break;
         case RD_KAFKA_EVENT_OFFSET_COMMIT: on_commit(source, event); break;
         case RD_KAFKA_EVENT_ERROR: on_error(source, event); break;
+        case RD_KAFKA_EVENT_FETCH: /* dropped here it would be lost */
+            tide_kafka_source_fail(source, tide_fail(TIDE_EINTERNAL, "a message came by the control queue"));
+            break;
         default: break;
         }
         rd_kafka_event_destroy(event);

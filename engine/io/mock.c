@@ -35,7 +35,6 @@ struct feed {
     size_t at;
     uint64_t fed;
     uint64_t acknowledged;
-    uint64_t failed;
     uint64_t finished;
     uint32_t *sizes; /* ring: of the messages finished .. fed */
     uint32_t room;
