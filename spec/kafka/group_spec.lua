@@ -1,0 +1,125 @@
+-- SPDX-License-Identifier: MIT
+-- Several engines of one group: they join, leave and die under load.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+
+local COUNT = 40000
+
+describe("a group", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+
+  -- A member whose worker takes about 50 us a message, so that the load lasts.
+  local function member(instance)
+    return engine.start {
+      source = { topic = input, group = group, start = "earliest", instance = instance,
+        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task_options = { processes = 1, max_batch_size = 100 },
+    }
+  end
+
+  -- Feeds `count` more; numbers go on from what was fed before.
+  local fed
+  local function feed(count)
+    kafka.produce(input, inputs.numbers(fed + 1, fed + count))
+    fed = fed + count
+  end
+
+  local function wait_output(count)
+    wait.until_true(function() return inputs.count(output) >= count end, 60,
+      function() return ("%d in the output, there are %d"):format(count, inputs.count(output)) end)
+  end
+
+  local function wait_committed()
+    local ends = kafka.ends(input)
+    wait.until_true(function()
+      local committed = kafka.committed(group, input)
+      for partition, offset in pairs(ends) do
+        if (committed[partition] or 0) ~= offset then return false end
+      end
+      return true
+    end, 60, "everything to be committed")
+  end
+
+  before_each(function() input, output, group, fed = kafka.topic(8), kafka.topic(8), kafka.group(), 0 end)
+  after_each(engine.stop_all)
+
+  it("of three engines that join, leave and die under load brings every input out at least once", function()
+    feed(COUNT)
+    local stays = member()
+    stays:wait_for("partitions assigned")
+    local workers = stays:workers()
+    local second, third = member(), member()
+    second:wait_for("partitions assigned")
+    third:wait_for("partitions assigned")
+    wait_output(COUNT / 10)
+    second:drain()
+    feed(COUNT / 2)
+    local fourth = member()
+    fourth:wait_for("partitions assigned")
+    wait_output(COUNT / 5)
+    local pids = third:processes()
+    third:signal("KILL")
+    wait.until_true(function() return not third.process:running() and #engine.alive(pids) == 0 end, 1,
+      "the end of all of the third")
+    wait_committed()
+    assert.same(workers, stays:workers())
+    assert.is_true(stays:says("partitions revoked"), stays:stderr())
+    fourth:drain()
+    stays:drain()
+    inputs.at_least_once(output, fed)
+    local report = stays:report()
+    assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
+    assert.is_true(report.produced_from <= report.read)
+  end)
+
+  it("keeps the order of each key where no partition moved", function()
+    feed(20000)
+    local one, two = member(), member()
+    one:wait_for("partitions assigned")
+    two:wait_for("partitions assigned")
+    wait_committed()
+    feed(20000) -- both have their partitions for good
+    local before = inputs.count(output)
+    wait_committed()
+    one:drain()
+    two:drain()
+    local last, after = {}, 0
+    for _, message in ipairs(kafka.consume(output)) do
+      local number = tonumber(message.value)
+      if number > 20000 then
+        assert(number > (last[message.key] or 0), "out of order, or doubled: " .. number)
+        last[message.key], after = number, after + 1
+      end
+    end
+    assert.equal(20000, after)
+    assert.is_true(before >= 20000)
+  end)
+
+  it("of named engines takes a restart without a rebalance of the others", function()
+    feed(1000)
+    local one, two = member("one"), member("two")
+    one:wait_for("partitions assigned")
+    two:wait_for("partitions assigned")
+    wait_committed()
+    local _, revoked = one:stderr():gsub("partitions revoked", "")
+    for _, name in ipairs { "KILL", "TERM" } do
+      two:signal(name)
+      two.process:wait()
+      feed(1000)
+      two = member("two")
+      two:wait_for("partitions assigned")
+      wait_committed()
+      local _, revoked_now = one:stderr():gsub("partitions revoked", "")
+      assert.equal(revoked, revoked_now)
+    end
+    inputs.at_least_once(output, fed)
+    one:drain()
+    two:drain()
+  end)
+end)
