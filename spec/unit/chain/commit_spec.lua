@@ -1,0 +1,213 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local chains = require "spec.support.chain"
+local C = chains.C
+
+local SECOND = 1e6
+local chain, source, commit, began
+
+local function new(options)
+  chain = chains.new(3)
+  source = C.tide_memory_source_new(ffi.new("struct tide_source_plan", { partitions = 3 }), chain.topics)
+  local plan = ffi.new("struct tide_commit_plan", { options.enabled ~= false, (options.min_time or 0) * SECOND,
+    options.min_messages or 0 })
+  commit = ffi.gc(C.tide_commit_new(plan, chain.offsets, source, chain.counters), C.tide_commit_free)
+  began = tonumber(C.tide_clock_us())
+end
+
+-- seconds: since the commit was made.
+local function poll(seconds, now)
+  return C.tide_commit_poll(commit, now or false, began + (seconds or 0) * SECOND)
+end
+
+-- The source's answer, as the engine hands it over.
+local function answer(status, text)
+  local event = ffi.new "struct tide_source_event"
+  source.ops.event(source, event)
+  assert.equal(C.TIDE_SOURCE_COMMITTED, event.kind)
+  C.tide_commit_answered(commit, status or 0, text)
+end
+
+local function committed(partition)
+  return tonumber(C.tide_memory_committed(source, partition or 0))
+end
+
+-- Reads `count` messages of the partition that are through at once.
+local function through(count, partition)
+  for _ = 1, count do chain:done(chain:read({}, partition)) end
+end
+
+describe("the policy", function()
+  after_each(function() source.ops.free(source) end)
+
+  it("immediate commits what is through as soon as the last commit is answered", function()
+    new {}
+    assert.equal(C.TIDE_OK, poll())
+    assert.is_false(C.tide_commit_under_way(commit))
+    through(2)
+    assert.equal(C.TIDE_OK, poll())
+    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(2, committed())
+    through(1)
+    assert.equal(C.TIDE_BUSY, poll())
+    assert.equal(2, committed())
+    answer()
+    assert.equal(C.TIDE_OK, poll())
+    assert.equal(3, committed())
+    assert.equal(1, chain:count(C.TIDE_M_COMMIT_OK))
+  end)
+
+  it("of a time commits when it has passed since the last one", function()
+    new { min_time = 1 }
+    through(1)
+    poll(0.5)
+    assert.equal(-1, committed())
+    poll(5)
+    assert.equal(1, committed())
+    answer()
+    through(1)
+    assert.equal(began + 6 * SECOND, tonumber(C.tide_commit_deadline_us(commit)))
+    poll(5.999)
+    assert.equal(1, committed())
+    poll(6)
+    assert.equal(2, committed())
+  end)
+
+  it("of a number commits when so many are through since the last one", function()
+    new { min_messages = 3 }
+    through(2)
+    poll()
+    assert.equal(-1, committed())
+    through(1)
+    poll()
+    assert.equal(3, committed())
+    answer()
+    through(2)
+    poll(1e6)
+    assert.equal(3, committed())
+  end)
+
+  it("of both commits at the first of the two", function()
+    new { min_time = 1, min_messages = 3 }
+    through(1)
+    poll(10)
+    answer()
+    through(3)
+    poll(10)
+    assert.equal(4, committed())
+    answer()
+    through(1)
+    poll(10)
+    assert.equal(4, committed())
+    poll(11)
+    assert.equal(5, committed())
+  end)
+
+  it("that is off commits nothing and is always settled", function()
+    new { enabled = false }
+    through(1)
+    assert.equal(C.TIDE_OK, poll(0, true))
+    assert.equal(-1, committed())
+    assert.is_true(C.tide_commit_settled(commit))
+    assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
+  end)
+end)
+
+describe("a commit", function()
+  after_each(function() source.ops.free(source) end)
+
+  it("never passes a message that is not through", function()
+    new {}
+    local slow = chain:read()
+    through(5)
+    poll(0, true)
+    assert.is_true(committed() <= 0)
+    chain:done(slow)
+    if C.tide_commit_under_way(commit) then answer() end
+    poll()
+    assert.equal(6, committed())
+  end)
+
+  it("is made now, whatever the policy says, when it is asked for", function()
+    new { min_time = 3600 }
+    poll(1, true)
+    through(1)
+    poll(2, true)
+    assert.equal(1, committed())
+    assert.is_true(C.tide_commit_under_way(commit))
+  end)
+
+  it("takes all partitions that moved, and only those that are ours", function()
+    new {}
+    through(1, 0)
+    through(2, 1)
+    through(3, 2)
+    C.tide_offsets_revoke(chain.offsets, 1)
+    C.tide_offsets_revoke(chain.offsets, 2)
+    C.tide_offsets_forget(chain.offsets, 2)
+    poll()
+    assert.same({ 1, 2, -1 }, { committed(0), committed(1), committed(2) })
+  end)
+
+  it("is not begun when nothing moved", function()
+    new {}
+    through(1)
+    poll()
+    answer()
+    poll(0, true)
+    assert.is_false(C.tide_commit_under_way(commit))
+    assert.equal(1, chain:count(C.TIDE_M_COMMIT_OK))
+  end)
+
+  it("that failed is covered by the next one", function()
+    new {}
+    through(1)
+    poll()
+    assert.is_false(C.tide_commit_settled(commit))
+    answer(C.TIDE_ETEMPORARY, "no coordinator")
+    assert.is_false(C.tide_commit_settled(commit))
+    assert.equal(1, chain:count(C.TIDE_M_COMMIT_ERROR))
+    poll()
+    assert.is_true(C.tide_commit_under_way(commit))
+    answer()
+    assert.is_true(C.tide_commit_settled(commit))
+  end)
+
+  it("that failed is asked for again although nothing moved meanwhile", function()
+    new { min_messages = 1000 }
+    poll(0, true)
+    through(1)
+    poll(0, true)
+    answer(C.TIDE_ETEMPORARY)
+    assert.equal(C.TIDE_OK, poll(0, true))
+    assert.is_true(C.tide_commit_under_way(commit))
+  end)
+
+  it("settles once all that is through is answered", function()
+    new { min_time = 1 }
+    assert.is_true(C.tide_commit_settled(commit))
+    assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
+    through(1)
+    assert.is_false(C.tide_commit_settled(commit))
+    poll(0, true)
+    assert.is_false(C.tide_commit_settled(commit))
+    assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
+    answer()
+    assert.is_true(C.tide_commit_settled(commit))
+  end)
+
+  it("begins anew with a partition that was assigned again", function()
+    new {}
+    through(2)
+    poll()
+    answer()
+    C.tide_offsets_revoke(chain.offsets, 0)
+    C.tide_offsets_forget(chain.offsets, 0)
+    C.tide_offsets_assign(chain.offsets, 0)
+    C.tide_commit_assigned(commit, 0)
+    chain:done(chain:read({ offset = 1 })) -- another had set it back; the same position is news again
+    poll()
+    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(2, committed())
+  end)
+end)

@@ -1,0 +1,265 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local bit = require "bit"
+local cjson = require "cjson"
+local library = require "tidemill.run.ffi"
+local chains = require "spec.support.chain"
+local slots = require "spec.support.slot"
+local C = chains.C
+
+local chain, dlq, sink, path
+
+local function slurp()
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function new(options)
+  chain = chains.new()
+  local plan, status = ffi.new "struct tide_dlq_plan", ffi.new "int[1]"
+  plan.kind, plan.target = options.kind, options.target
+  plan.max_invalid_ratio = options.max_invalid_ratio or -1
+  plan.max_consecutive_count = options.max_consecutive_count or -1
+  local made = C.tide_dlq_new(plan, chain.c, status)
+  dlq = made ~= nil and ffi.gc(made, C.tide_dlq_free) or nil
+  return status[0]
+end
+
+local function new_file(options)
+  options = options or {}
+  options.kind, options.target = C.TIDE_DLQ_FILE, path
+  assert.equal(C.TIDE_OK, new(options))
+end
+
+local function new_topic(options)
+  options = options or {}
+  options.kind, options.target = C.TIDE_DLQ_TOPIC, "letters"
+  assert.is_true(new(options) >= 0)
+  local plan = ffi.new("struct tide_sink_plan", { max_messages = 2 })
+  sink = C.tide_memory_sink_new(plan)
+  C.tide_dlq_sink(dlq, sink)
+end
+
+local function reject(message, fields)
+  local c = ffi.new("struct tide_reject", fields or { reason = "error" })
+  c.message = message
+  return C.tide_dlq_reject(dlq, c)
+end
+
+-- A word a message: "b" is bad, "g" is good. Returns how many were taken before the limit.
+local function feed(words, partition)
+  local count = 0
+  for word in words:gmatch "[bg]" do
+    if word == "g" then
+      C.tide_dlq_passed(dlq, partition or 0)
+    elseif reject(chain:read({}, partition)) ~= C.TIDE_OK then
+      return count
+    end
+    count = count + 1
+  end
+  return count
+end
+
+local function base64(text)
+  return cjson.decode("[" .. (function()
+    local bytes = ffi.gc(ffi.new "struct tide_text", C.tide_text_free)
+    C.tide_text_base64(bytes, text, #text)
+    return ffi.string(bytes.data, bytes.length)
+  end)() .. "]")[1]
+end
+
+describe("without a dlq", function()
+  it("a bad message ends the pipeline with 65, named, and its offset stays", function()
+    assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_NONE })
+    chain:read { offset = 6 }
+    local message = chain:read { offset = 7 }
+    assert.equal(C.TIDE_EDATA, reject(message, { reason = "error", error = "x.lua:3: oh", traceback = "\nstack",
+      cause = "SIGSEGV" }))
+    local text = library.error()
+    assert.truthy(text:find("in/0/7: error: x.lua:3: oh (SIGSEGV)", 1, true), text)
+    assert.truthy(text:find("\nstack", 1, true))
+    assert.equal(6, chain:position())
+    assert.equal(2, tonumber(chain:totals().in_flight))
+    assert.equal(1, chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT))
+  end)
+end)
+
+describe("a dlq file", function()
+  before_each(function() path = os.tmpname() end)
+  after_each(function()
+    dlq = nil
+    collectgarbage()
+    os.remove(path)
+  end)
+
+  it("that cannot be opened is a failure that names it", function()
+    assert.equal(C.TIDE_ENOINPUT, new { kind = C.TIDE_DLQ_FILE, target = "/no/such/folder/letters" })
+    assert.truthy(library.error():find("/no/such/folder/letters", 1, true))
+  end)
+
+  it("gets one JSON object a line with the fields of the dead letter", function()
+    new_file()
+    local message = chain:read { value = "v\0\255", key = "k", timestamp = 1e12, offset = 2 ^ 53 }
+    assert.equal(C.TIDE_OK, reject(message, { stage = "produce", reason = "crash", error = 'with "quotes"\nand \255',
+      traceback = "line 1\n\tline 2", cause = "SIGSEGV", attempts = 2 }))
+    local text = slurp()
+    assert.equal(1, select(2, text:gsub("\n", "")))
+    assert.same({ original_topic = "in", original_partition = 0, original_offset = 2 ^ 53, original_timestamp = 1e12,
+      stage = "produce", reason = "crash", error = 'with "quotes"\nand \xEF\xBF\xBD', traceback = "line 1\n\tline 2",
+      cause = "SIGSEGV", attempts = 2, key = base64 "k", value = base64 "v\0\255" }, cjson.decode(text))
+    assert.truthy(text:find('"original_offset":9007199254740992,', 1, true))
+  end)
+
+  it("tells null from empty", function()
+    new_file()
+    reject(chain:read {})
+    reject(chain:read { value = "", key = "" })
+    local null, empty = slurp():match "(.-)\n(.-)\n"
+    null, empty = cjson.decode(null), cjson.decode(empty)
+    assert.same({ cjson.null, cjson.null, "", "" }, { null.key, null.value, empty.key, empty.value })
+    assert.same({ cjson.null, cjson.null }, { null.error, null.cause })
+  end)
+
+  it("is appended to, and made if it is not there", function()
+    os.remove(path)
+    new_file()
+    reject(chain:read())
+    dlq = nil
+    collectgarbage()
+    new_file()
+    reject(chain:read())
+    assert.equal(2, select(2, slurp():gsub("\n", "")))
+  end)
+
+  it("has the letter before the message counts as dead-lettered", function()
+    new_file()
+    local message = chain:read()
+    assert.equal(C.TIDE_OK, reject(message))
+    assert.equal(0, chain:position()) -- the step still has its hold
+    chain:done(message)
+    assert.equal(1, chain:position())
+    assert.equal(1, tonumber(chain:totals().dead_lettered))
+    assert.same({ 1, 1 }, { chain:count(C.TIDE_M_DLQ_MESSAGES), chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT) })
+  end)
+
+  it("that takes nothing more stops the pipeline, and the letter's offset stays", function()
+    assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full" })
+    local message = chain:read()
+    assert.equal(C.TIDE_ETEMPORARY, reject(message))
+    assert.truthy(library.error():find("/dev/full", 1, true))
+    chain:done(message)
+    assert.equal(0, tonumber(chain:totals().dead_lettered))
+  end)
+end)
+
+describe("a dlq topic", function()
+  before_each(function() new_topic() end)
+  after_each(function() sink.ops.free(sink) end)
+
+  it("gets the original key, value and headers, and then the fields as headers", function()
+    local message = chain:read { value = "v\0", key = "k", headers = { { "mine", "1" }, { "mine" } }, timestamp = 1e12,
+      offset = 41 }
+    assert.equal(C.TIDE_OK, reject(message, { stage = "run_task_with_multiprocessing", reason = "error",
+      error = "x.lua:1: oh", traceback = "stack", cause = "exit 3", attempts = 1 }))
+    local letter = C.tide_memory_get(sink, 0)
+    local seen = slots.fields(letter)
+    assert.same({ "v\0", "k", 1e12 }, { seen.value, seen.key, seen.timestamp })
+    assert.same({ { "mine", "1" }, { "mine" }, { "original_topic", "in" }, { "original_partition", "0" },
+      { "original_offset", "41" }, { "original_timestamp", "1000000000000" },
+      { "stage", "run_task_with_multiprocessing" }, { "reason", "error" }, { "error", "x.lua:1: oh" },
+      { "traceback", "stack" }, { "cause", "exit 3" }, { "attempts", "1" } }, seen.headers)
+    assert.equal(#seen.headers, letter.header_count)
+    assert.equal("letters", ffi.string(C.tide_topics_name(chain.topics, letter.target_topic)))
+    assert.equal(C.TIDE_PARTITION_ANY, letter.target_partition)
+  end)
+
+  it("leaves out what there is not", function()
+    reject(chain:read {}, { reason = "error", error = "" })
+    local letter = C.tide_memory_get(sink, 0)
+    assert.is_true(letter.value == nil and letter.key == nil)
+    local names = {}
+    for i, header in ipairs(slots.fields(letter).headers) do names[i] = header[1] end
+    assert.same({ "original_topic", "original_partition", "original_offset", "original_timestamp", "reason",
+      "attempts" }, names)
+  end)
+
+  it("holds the message until the letter is acknowledged", function()
+    local message = chain:read()
+    reject(message)
+    chain:done(message)
+    assert.equal(0, chain:position())
+    assert.equal(1, tonumber(C.tide_offsets_released(chain.offsets, 0)))
+    local report = ffi.new "struct tide_report[1]"
+    assert.equal(1, tonumber(sink.ops.reports(sink, report, 1)))
+    assert.is_true(bit.band(report[0].origin.epoch, C.TIDE_ORIGIN_DEAD_LETTER) ~= 0)
+    C.tide_offsets_done(chain.offsets, report[0].origin, C.TIDE_FATE_DEAD_LETTERED)
+    assert.equal(1, chain:position())
+    assert.equal(1, tonumber(chain:totals().dead_lettered))
+  end)
+
+  it("that is busy takes the same message later, and counts it once", function()
+    for _ = 1, 2 do assert.equal(C.TIDE_OK, reject(chain:read())) end
+    local message = chain:read()
+    assert.equal(C.TIDE_BUSY, reject(message))
+    assert.equal(C.TIDE_BUSY, reject(message))
+    assert.equal(2, chain:count(C.TIDE_M_DLQ_MESSAGES))
+    chain:done(message)
+    assert.equal(1, tonumber(chain:totals().filtered)) -- it took no hold of the busy one
+    sink.ops.reports(sink, ffi.new "struct tide_report[4]", 4)
+    assert.equal(C.TIDE_OK, reject(chain:read()))
+  end)
+end)
+
+describe("the limits of a dlq", function()
+  before_each(function() path = os.tmpname() end)
+  after_each(function()
+    dlq = nil
+    os.remove(path)
+  end)
+
+  it("are none unless they are set", function()
+    new_file()
+    assert.equal(500, feed(("b"):rep(500)))
+  end)
+
+  it("let max_consecutive_count bad messages of a partition in a row through", function()
+    new_file { max_consecutive_count = 3 }
+    assert.equal(8, feed "bbbgbbbgbbbb" - 3)
+    assert.equal(3, feed("bbbb", 1))
+  end)
+
+  it("may allow none in a row", function()
+    new_file { max_consecutive_count = 0 }
+    assert.equal(2, feed "ggb")
+  end)
+
+  it("let max_invalid_ratio of a partition's messages through, but never stop at the first", function()
+    new_file { max_invalid_ratio = 0.1 }
+    assert.equal(1, feed "bb")
+    new_file { max_invalid_ratio = 0.1 }
+    assert.equal(20, feed("b" .. ("g"):rep(18) .. "bb"))
+    assert.equal(1, feed("bb", 1))
+  end)
+
+  it("count each partition by itself", function()
+    new_file { max_consecutive_count = 2, max_invalid_ratio = 0.5 }
+    assert.equal(4, feed("ggbb", 0))
+    assert.equal(4, feed("ggbb", 1))
+    assert.equal(0, feed("b", 0))
+  end)
+
+  it("stop with 65 and a text that names the limit, the message and the counts; its offset stays", function()
+    new_file { max_consecutive_count = 1 }
+    feed "gb"
+    local message = chain:read { offset = 70 }
+    assert.equal(C.TIDE_EDATA, reject(message, { reason = "rejected", error = "no such user" }))
+    local text = library.error()
+    assert.truthy(text:find("max_consecutive_count is reached at in/0/70: 2 of 3 messages", 1, true), text)
+    assert.truthy(text:find("2 in a row; the last one: rejected: no such user", 1, true), text)
+    assert.equal(1, select(2, slurp():gsub("\n", "")))
+    assert.equal(0, chain:position())
+    assert.equal(1, chain:count(C.TIDE_M_DLQ_MESSAGES))
+  end)
+end)
