@@ -68,8 +68,9 @@ describe("memory", function()
 
   it("ends the process with exit code 70 when there is none", function()
     local code, _, text = child.run(function() C.tide_alloc(2 ^ 62) end)
+    if text:find("AddressSanitizer", 1, true) then return end -- it ends the process itself
     assert.equal(70, code)
-    assert.truthy(text:find("out of memory", 1, true) or text:find("AddressSanitizer", 1, true))
+    assert.truthy(text:find("out of memory", 1, true))
   end)
 
   it("is copied by tide_copy, and NULL stays NULL", function()

@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local child = require "spec.support.child"
+local wait = require "spec.support.wait"
 local workers = require "spec.support.workers"
 local C = workers.C
 
@@ -159,8 +160,13 @@ describe("a lost worker", function()
 
   it("loses nothing that it reported before", function()
     start()
-    local one = run:submit "late"
-    assert.equal("done", run:finish(one))
+    local one, notice = run:submit "late", ffi.new "struct tide_notice"
+    -- nobody reads its report before the zygote tells of its end
+    wait.until_true(function()
+      return C.tide_zygote_notice(run.zygote, notice) == 1 and notice.kind == C.TIDE_NOTICE_EXITED
+    end, 5, "its end")
+    C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us())
+    assert.equal(C.TIDE_WORK_DONE, tonumber(one.state))
     run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == 1 end, "the loss")
     assert.equal("done", run:finish(run:submit "ok"))
   end)
