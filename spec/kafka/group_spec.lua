@@ -36,14 +36,7 @@ describe("a group", function()
   end
 
   local function wait_committed()
-    local ends = kafka.ends(input)
-    wait.until_true(function()
-      local committed = kafka.committed(group, input)
-      for partition, offset in pairs(ends) do
-        if (committed[partition] or 0) ~= offset then return false end
-      end
-      return true
-    end, 60, "everything to be committed")
+    inputs.wait_committed(group, input)
   end
 
   before_each(function() input, output, group, fed = kafka.topic(8), kafka.topic(8), kafka.group(), 0 end)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Numbered messages, and what became of them in an output topic.
 local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
 
 local inputs = {}
 
@@ -16,6 +17,22 @@ function inputs.count(topic)
   local sum = 0
   for _, offset in pairs((kafka.ends(topic))) do sum = sum + offset end
   return sum
+end
+
+local function all_committed(group, topic)
+  local committed = kafka.committed(group, topic)
+  for partition, offset in pairs((kafka.ends(topic))) do
+    if (committed[partition] or 0) ~= offset then return false end
+  end
+  return true
+end
+
+--- Waits until the group has committed the present ends. A broker that does not answer is waited for too.
+function inputs.wait_committed(group, topic, seconds)
+  wait.until_true(function()
+    local answered, result = pcall(all_committed, group, topic)
+    return answered and result
+  end, seconds or 60, "everything to be committed")
 end
 
 --- { number = how often it is in the topic }

@@ -99,6 +99,11 @@ function process.run(argv, options)
   return code, out, err
 end
 
+--- Kills a process that another has started.
+function process.kill(pid)
+  ffi.C.kill(pid, SIGNALS.KILL)
+end
+
 --- Stops a process that another has started where it is (SIGSTOP), until process.resume(pid).
 function process.pause(pid)
   ffi.C.kill(pid, SIGNALS.STOP)

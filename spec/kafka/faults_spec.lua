@@ -1,0 +1,121 @@
+-- SPDX-License-Identifier: MIT
+-- What dies while messages flow: workers, and the broker.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local WORK = "local x = 0; for i = 1, 20000 do x = x + i % 7 end; "
+
+describe("under load", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, letters, group
+
+  local function definition(more)
+    local made = {
+      source = { topic = input, group = group, start = "earliest" }, produce = { topic = output },
+      dlq = { topic = letters }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) " .. WORK .. "if tonumber(message.value) % 10 == 0 then return nil end return message end",
+      task_options = { processes = 2, max_batch_size = 200 },
+    }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return made
+  end
+
+  -- Every input has one fate: filtered (each tenth), produced once, or dead-lettered once.
+  local function check_fates(count, report)
+    local out, dead = inputs.seen(output), inputs.seen(letters)
+    local letter_count = 0
+    for i = 1, count do
+      local times = (out[i] or 0) + (dead[i] or 0)
+      local wanted = i % 10 == 0 and (dead[i] or 0) or 1
+      assert(times == wanted, ("%d: %d in the output, %d dead letters"):format(i, out[i] or 0, dead[i] or 0))
+      letter_count = letter_count + (dead[i] or 0)
+    end
+    assert.equal(count, report.read)
+    assert.equal(count, report.produced_from + report.filtered + report.dead_lettered)
+    assert.equal(letter_count, report.dead_lettered)
+    assert.equal(inputs.count(output), report.produced)
+    assert.same(kafka.ends(input), kafka.committed(group, input))
+    return letter_count
+  end
+
+  local function check_none_lost(count)
+    local seen = inputs.seen(output)
+    for i = 1, count do assert(i % 10 == 0 or seen[i], "lost: " .. i) end
+  end
+
+  before_each(function()
+    input, output, letters, group = kafka.topic(4), kafka.topic(4), kafka.topic(1), kafka.group()
+  end)
+  after_each(engine.stop_all)
+
+  it("the kill of a worker costs no message, and nothing comes twice", function()
+    local count, kills = 40000, 6
+    kafka.produce(input, inputs.numbers(1, count))
+    local run = engine.start(definition(), { args = { "--until-end" } })
+    run:wait_for("partitions assigned")
+    for i = 1, kills do
+      wait.until_true(function() return inputs.count(output) > i * 3000 end, 20, "output")
+      local workers = run:workers()
+      assert.equal(2, #workers)
+      process.kill(workers[i % 2 + 1])
+      wait.until_true(function()
+        local now = run:workers()
+        return #now == 2 and now[2] ~= workers[2]
+      end, 5, "a new worker")
+    end
+    local pids = run:processes()
+    run:ends_with(0, 60)
+    assert.same({}, engine.alive(pids))
+    local report = run:report()
+    assert.equal(kills, report.metrics["strategies.run_task_with_multiprocessing.worker.lost{cause=signal}"])
+    -- One kill, one retry: the message it hit is run once more, alone.
+    assert.equal(0, check_fates(count, report))
+  end)
+
+  it("a message that crashes its worker each time is a dead letter, and the rest comes out", function()
+    local count = 3000
+    kafka.produce(input, inputs.numbers(1, count))
+    local crash = "function(message) if message.value % 1000 == 999 then require('ffi').cast('int *', 0)[0] = 1 end "
+      .. "if message.value % 10 == 0 then return nil end return message end"
+    local report = engine.run(definition { task = crash }):report()
+    assert.equal(3, check_fates(count, report))
+    for _, letter in ipairs(kafka.consume(letters)) do
+      local headers = {}
+      for _, header in ipairs(letter.headers) do headers[header[1]] = header[2] end
+      assert.same({ "SIGSEGV", "2" }, { headers.cause, headers.attempts })
+    end
+  end)
+
+  it("a kill of the zygote ends the engine for now, with nothing lost", function()
+    kafka.produce(input, inputs.numbers(1, 30000))
+    local run = engine.start(definition())
+    wait.until_true(function() return inputs.count(output) > 3000 end, 20, "output")
+    local pids = run:processes()
+    process.kill(pids[2])
+    run:ends_with(75)
+    wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
+    engine.run(definition())
+    check_none_lost(30000)
+  end)
+
+  it("a broker that dies and comes back is waited for", function()
+    local count = 30000
+    kafka.produce(input, inputs.numbers(1, count))
+    local run = engine.start(definition { source = { topic = input, group = group, start = "earliest",
+      rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } } })
+    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    kafka.kill_broker()
+    run:wait_for("no broker can be reached; waiting")
+    kafka.restart_broker()
+    inputs.wait_committed(group, input)
+    assert.is_true(run:says("brokers are back"), run:stderr())
+    run:drain()
+    check_none_lost(count)
+    local report = run:report()
+    assert.is_true(report.produced_from + report.filtered + report.dead_lettered <= report.read)
+  end)
+end)
