@@ -4,7 +4,7 @@
 --
 -- A definition: source, produce, commit, dlq, settings = options by name (source.brokers is the broker of the specs);
 -- task = the text of a Lua function (the identity without), task_options beside it; steps = text in place of the task
--- and the sink. engine.code "tide.env('X')" stands for itself.
+-- and the sink; head = text before the pipeline. engine.code "tide.env('X')" stands for itself.
 local cjson = require "cjson"
 local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -57,7 +57,8 @@ function engine.file(definition)
   }
   local text = table.concat(parts, ",\n")
   if next(settings) then text = text .. ",\n" .. literal(settings):sub(3, -3) end
-  return pipeline_file.write(('local tide = require "tidemill"\nreturn tide.pipeline "spec" {\n%s }\n'):format(text))
+  return pipeline_file.write(('local tide = require "tidemill"\n%s\nreturn tide.pipeline "spec" {\n%s }\n'):format(
+    definition.head or "", text))
 end
 
 --- Starts `tidemill run`. options: args = further flags, env. The same definition may be started several times.
