@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # A real Kafka for specs and benchmarks: one KRaft node on free loopback ports.
-#   kafka.sh start DIR [property=value...]   prints host:port; DIR/pid and DIR/bootstrap tell the same
+#   kafka.sh start DIR [property=value...]   prints host:port; DIR/pid and DIR/bootstrap tell the same; in a property
+#                                            @BROKER@ and @CONTROLLER@ are its ports, @FREE1@ and @FREE2@ further ones
 #   kafka.sh stop DIR | kill DIR             by DIR/pid; kill is SIGKILL; both wait until it is gone
 #   kafka.sh restart DIR                     the same ports and data after a stop or a kill
 #   kafka.sh jars | tool                     only fetches the jars, only builds build/kafka_tool
@@ -60,9 +61,9 @@ free_port() {
 write_properties() { # DIR BROKER_PORT CONTROLLER_PORT [property=value...]
   local dir=$1 broker=$2 controller=$3
   shift 3
-  sed -e "s|@DIR@|$dir|g" -e "s|@BROKER@|$broker|g" -e "s|@CONTROLLER@|$controller|g" \
-    "$root/scripts/dev/kafka.properties" >"$dir/server.properties"
-  [ $# -eq 0 ] || printf '%s\n' "$@" >>"$dir/server.properties"
+  { cat "$root/scripts/dev/kafka.properties" && [ $# -eq 0 ] || printf '%s\n' "$@"; } |
+    sed -e "s|@DIR@|$dir|g" -e "s|@BROKER@|$broker|g" -e "s|@CONTROLLER@|$controller|g" \
+      -e "s|@FREE1@|$(free_port)|g" -e "s|@FREE2@|$(free_port)|g" >"$dir/server.properties"
 }
 
 running() { [ -s "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }

@@ -11,6 +11,7 @@ local kafka = {}
 
 local TOOL = "build/kafka_tool"
 local serial = 0
+local elsewhere -- kafka.use
 
 local function quote(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
@@ -105,9 +106,14 @@ local function decode(field)
   return message
 end
 
+--- Lets all that follows speak to another broker ("host:port"); nil: to that of the specs again.
+function kafka.use(bootstrap)
+  elsewhere = bootstrap
+end
+
 --- "host:port" of the broker, nil when there is none.
 function kafka.bootstrap()
-  local address = os.getenv("TIDE_KAFKA")
+  local address = elsewhere or os.getenv("TIDE_KAFKA")
   return address ~= "" and address or nil
 end
 
