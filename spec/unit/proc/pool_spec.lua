@@ -194,9 +194,10 @@ describe("a lost worker", function()
 
   it("is not given up when each one did something", function()
     start()
-    for _ = 1, 8 do
+    for i = 1, 8 do
       assert.equal("done", run:finish(run:submit "late"))
-      run:turn_until(function() return run:worker_pid(0) ~= 0 or run.status < 0 end, "a new one")
+      run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == i or run.status < 0 end, "the loss")
+      run:until_alive()
     end
     assert.equal("done", run:finish(run:submit "ok"))
   end)
