@@ -167,8 +167,12 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     }
     tide_zygote_blocks(engine->zygote, blocks, slots, blocks + slots, slots);
     int pid = tide_zygote_fork(engine->zygote);
-    if (pid == 0)
-        tide_counters_free(engine->chain.counters); /* no worker has a way to them */
+    if (pid == 0) {
+        /* The engine's own: no worker has a way to them. */
+        tide_counters_free(engine->chain.counters);
+        tide_dlq_free(engine->chain.dlq);
+        tide_loop_free(engine->loop);
+    }
     free(blocks);
     return pid;
 }

@@ -10,6 +10,8 @@
 #include "io/source.h"
 #include "shm/counters.h"
 
+static const int64_t RETRY_US = 1000000;
+
 struct tide_commit {
     struct tide_commit_plan plan;
     struct tide_offsets *offsets;
@@ -19,6 +21,7 @@ struct tide_commit {
     size_t count;
     struct tide_position *positions; /* scratch */
     bool under_way;
+    bool failed; /* the last one: the next waits for a second, whatever the policy says */
     int64_t last_us;
     uint64_t reached; /* of the tracker at the last commit */
 };
@@ -74,7 +77,7 @@ static bool due(const struct tide_commit *commit, int64_t now_us)
 {
     const struct tide_commit_plan *plan = &commit->plan;
     uint64_t fresh = reached(commit) - commit->reached;
-    if (fresh == 0)
+    if (fresh == 0 || (commit->failed && now_us - commit->last_us < RETRY_US))
         return false;
     if (plan->min_time_us == 0 && plan->min_messages == 0)
         return true;
@@ -107,6 +110,7 @@ int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
 {
     commit->under_way = false;
+    commit->failed = status < 0;
     tide_count(commit->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
     if (status < 0) {
         tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");

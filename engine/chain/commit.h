@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/commit.h - commit_offsets: when to commit which positions. One commit is under way at most;
- * a failed one is not repeated, the next covers it. Policies: Arroyo's commit policies. */
+ * a failed one is not repeated, the next covers it, a second later at the earliest. Policies: Arroyo's commit policies. */
 #ifndef TIDE_CHAIN_COMMIT_H
 #define TIDE_CHAIN_COMMIT_H
 

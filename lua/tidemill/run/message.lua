@@ -96,6 +96,7 @@ local function check_headers(new)
   if type(new) ~= 'table' then
     error(('message.headers takes an array of {name, value}, got %s'):format(shown(new)), 4)
   end
+  if #new > 65535 then error(('message.headers has %d entries, more than 65535'):format(#new), 4) end
   for i = 1, #new do
     local header = new[i]
     if type(header) ~= 'table' or type(header[1]) ~= 'string' then
