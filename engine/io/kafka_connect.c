@@ -14,6 +14,7 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
 {
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
+        {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
         /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second later: the
          * queue must hold more than a second's work. Bytes bound it, messages only if they are tiny. */
         {"queued.min.messages", "300000"},

@@ -20,6 +20,14 @@ static bool is_held(const struct tide_kafka_partition *partition)
     return partition->holding == TIDE_KAFKA_GIVEN || partition->holding == TIDE_KAFKA_OWNED;
 }
 
+static bool holds_any(const struct tide_kafka_source *source)
+{
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        if (is_held(&source->partitions[i]))
+            return true;
+    return false;
+}
+
 static void free_rebalance(struct tide_kafka_rebalance *rebalance)
 {
     if (!rebalance)
@@ -145,7 +153,9 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
             hold(&source->partitions[indexes[i]], &answer->places[i], source->plan.until_end);
         pin(source, answer);
         source->last_handle = NULL;
-        source->ever_assigned = source->settled = true;
+        source->ever_assigned = true;
+        /* With the cooperative protocol a new member begins with none, and more follow. */
+        source->settled = source->settled || list->cnt > 0 || !answer->incremental;
         source->assigned_waiting++;
         tide_kafka_source_tell(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes, (uint32_t)list->cnt, NULL);
     }
@@ -298,7 +308,7 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
     uint32_t count = mark_leaving(source, rebalance, indexes);
     int status = TIDE_OK;
-    source->settled = false;
+    source->settled = source->settled && rebalance->incremental && holds_any(source);
     tide_kafka_fetch_purge(source, false);
     if (count > 0 && !source->failed) {
         source->leaving = rebalance;

@@ -48,6 +48,7 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
     snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)(most < 2097151 ? most : 2097151));
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
+        {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
         {"queue.buffering.max.messages", messages},
         {"queue.buffering.max.kbytes", kbytes},
         /* The topic has a limit of its own, and the broker names the record; a result can be as large as
@@ -161,29 +162,29 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
     return headers;
 }
 
+static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message, const char *text)
+{
+    tide_kafka_sink_refuse(sink, message->origin, message, text);
+    return TIDE_OK;
+}
+
 /* TIDE_OK = taken, by librdkafka or by the refused; TIDE_BUSY; negative = the sink cannot go on. */
 static int judge(struct tide_kafka_sink *sink, const struct tide_message *message, rd_kafka_resp_err_t error)
 {
     switch (error) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
         return TIDE_BUSY;
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return refuse(sink, message, "its topic does not have that partition");
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
-        tide_kafka_sink_refuse(sink, message->origin, message, rd_kafka_err2str(error));
-        return TIDE_OK;
+        return refuse(sink, message, rd_kafka_err2str(error));
     case RD_KAFKA_RESP_ERR__FATAL:
         return sink->failure < 0 ? failure(sink) : TIDE_BUSY; /* its event tells the cause */
     default:
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(error));
         return failure(sink);
     }
-}
-
-static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message, const char *text)
-{
-    tide_kafka_sink_refuse(sink, message->origin, message, text);
-    return TIDE_OK;
 }
 
 static int produce(struct tide_kafka_sink *sink, const struct tide_message *message)

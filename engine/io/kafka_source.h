@@ -128,7 +128,7 @@ struct tide_kafka_source {
     struct tide_kafka_rebalance *leaving;    /* the engine's revoke_done() is awaited */
     struct tide_kafka_locate *locating;      /* under way in the blocking thread */
     bool ever_assigned;
-    bool settled; /* the last rebalance gave partitions (maybe none); false between the two halves of one */
+    bool settled; /* not between the two halves of a rebalance */
     bool committing;
     bool paused;
     bool ended; /* the END event was given */
