@@ -9,6 +9,7 @@
 #include "chain/step.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "shm/topics.h"
 
 enum { REPORTS = 256 };
 
@@ -64,13 +65,17 @@ static int refused(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
     struct tide_message letter = report->message;
-    if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
-        return tide_fail(TIDE_EDATA, "the dlq topic refused a dead letter: %s", report->text);
     struct tide_reject reject = {.message = &letter, .stage = "produce", .reason = "refused",
                                  .error = report->text, .attempts = 1};
-    if (!tide_offsets_current(chain->offsets, report->origin))
+    bool dead = report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
+    letter.origin.epoch &= TIDE_ORIGIN_EPOCH;
+    if (!tide_offsets_current(chain->offsets, letter.origin))
         return TIDE_OK;
-    locate(chain, report->origin, &letter);
+    locate(chain, letter.origin, &letter);
+    if (dead)
+        return tide_fail(TIDE_EDATA, "%s/%d/%lld: the dlq topic refused its dead letter: %s",
+                         tide_topics_name(chain->topics, letter.topic), letter.partition,
+                         (long long)letter.offset, report->text);
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);

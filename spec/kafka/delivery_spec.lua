@@ -64,7 +64,8 @@ describe("delivery", function()
     assert.same({
       { key = "k", value = "same", headers = { { "h", "1" } }, timestamp = 101, partition = 0, offset = 0 },
       { key = "k", value = "a text", headers = { { "h", "1" } }, timestamp = 102, partition = 0, offset = 1 },
-      { key = "other", value = "a table", headers = { { "x" }, { "x", "" } }, timestamp = 7, partition = 0, offset = 2 },
+      { key = "other", value = "a table", headers = { { "x" }, { "x", "" } }, timestamp = 7, partition = 0,
+        offset = 2 },
       { headers = { { "h", "1" } }, timestamp = 104, partition = 0, offset = 3 },
       { key = "new", value = "edited", headers = { { "h", "1" } }, timestamp = 107, partition = 0, offset = 4 },
     }, kafka.consume(output))

@@ -131,7 +131,8 @@ describe("bad messages", function()
     local one_by_one = { topic = output, rdkafka = { ["batch.num.messages"] = 1 } }
     local messages = {}
     for i = 1, 300 do
-      messages[i] = { key = "k" .. i, value = i % 100 == 50 and ("x"):rep(5000) or "v" .. i, headers = { { "h", "1" } } }
+      local value = i % 100 == 50 and ("x"):rep(5000) or "v" .. i
+      messages[i] = { key = "k" .. i, value = value, headers = { { "h", "1" } } }
     end
     kafka.produce(input, messages)
     local report = engine.run(definition { task = IDENTITY, produce = one_by_one }):report()
@@ -148,6 +149,14 @@ describe("bad messages", function()
     end
     assert.equal(297, #kafka.consume(output))
     assert.same({ [0] = 300 }, kafka.committed(group, input))
+  end)
+
+  it("whose dead letter the broker refuses stop the pipeline too", function()
+    letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    kafka.produce(input, { { value = "good" }, { value = "bad" .. ("x"):rep(5000) }, { value = "good" } })
+    local run = engine.run(definition(), { code = 65 })
+    assert.is_true(run:says(input .. "/0/1: the dlq topic refused"), run:stderr())
+    assert.same({ [0] = 1 }, kafka.committed(group, input))
   end)
 
   it("that the broker refuses stop the pipeline without a dlq", function()

@@ -51,7 +51,8 @@ local function check(topic, count, wrong, what)
   for i = 1, count do
     if wrong(seen[i] or 0) then list[#list + 1] = i end
   end
-  assert(#list == 0, ("%d of %d %s: %s ..."):format(#list, count, what, table.concat(list, " ", 1, math.min(10, #list))))
+  local first = table.concat(list, " ", 1, math.min(10, #list))
+  assert(#list == 0, ("%d of %d %s: %s ..."):format(#list, count, what, first))
 end
 
 --- Each of 1 .. count is there once.

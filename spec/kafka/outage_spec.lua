@@ -1,0 +1,34 @@
+-- SPDX-License-Identifier: MIT
+-- An outage: the broker is killed while messages flow, and comes back.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+
+describe("under load", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  after_each(engine.stop_all)
+
+  it("a broker that dies and comes back is waited for, and nothing is lost", function()
+    local input, output, group, count = kafka.topic(4), kafka.topic(4), kafka.group(), 30000
+    kafka.produce(input, inputs.numbers(1, count))
+    local run = engine.start {
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task_options = { processes = 2, max_batch_size = 200 },
+    }
+    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    kafka.kill_broker()
+    run:wait_for("no broker can be reached; waiting")
+    kafka.restart_broker()
+    inputs.wait_committed(group, input)
+    assert.is_true(run:says("brokers are back"), run:stderr())
+    run:drain()
+    inputs.at_least_once(output, count)
+    local report = run:report()
+    assert.is_true(report.produced_from <= report.read)
+  end)
+end)
