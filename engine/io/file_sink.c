@@ -17,7 +17,7 @@
 
 enum {
     LARGE_WRITE = 1 << 18, /* bytes that are worth a write without waiting for more */
-    PIPE_WRITE = 4096      /* what a pipe that polls as writable takes at once (pipe(7), PIPE_BUF) */
+    PIPE_WRITE = 4096 /* what a pipe that polls as writable takes at once (pipe(7), PIPE_BUF) */
 };
 
 /** A message in the buffer, not acknowledged yet. */
@@ -36,8 +36,8 @@ struct file_sink {
     const char *default_topic; /* NULL = none */
     struct tide_loop *loop;
     int fd;
-    bool regular;    /* never has to be waited for */
-    int room_epoll;  /* readable when the pipe has room: the loop watches for reading only */
+    bool regular;   /* never has to be waited for */
+    int room_epoll; /* readable when the pipe has room: the loop watches for reading only */
     bool watched;
     struct tide_text buffer; /* to be written, from `sent` on */
     size_t sent;
@@ -79,8 +79,9 @@ static int add_headers(struct tide_text *text, const struct tide_message *messag
     uint32_t at = 0;
     int status = 0;
     tide_text_string(text, "\"headers\":[");
-    while (message->header_count > 0
-           && (status = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0) {
+    while (message->header_count > 0 &&
+           (status = tide_header_next(message->headers, message->headers_length, &at, &header)) >
+               0) {
         tide_text_string(text, text->data[text->length - 1] == '[' ? "{" : ",{");
         add_field(text, "name", header.name, header.name_length);
         tide_text_string(text, ",");
@@ -175,8 +176,9 @@ static int start(struct tide_sink *sink)
     struct file_sink *file = self(sink);
     struct stat about;
     bool standard = strcmp(file->path, "-") == 0;
-    file->fd = standard ? STDOUT_FILENO
-                        : open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
+    file->fd = standard
+                   ? STDOUT_FILENO
+                   : open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
     if (file->fd < 0 && errno == ENXIO)
         return tide_fail(TIDE_ECONFIG, "cannot write %s: nobody reads the pipe", file->path);
     if (file->fd < 0 || fstat(file->fd, &about) < 0)
@@ -190,17 +192,18 @@ static int start(struct tide_sink *sink)
     return TIDE_OK;
 }
 
-static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *messages, size_t count)
+static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *messages,
+                             size_t count)
 {
     struct file_sink *file = self(sink);
     size_t taken = 0;
-    while (taken < count && file->count < file->max_messages
-           && file->buffer.length - file->sent < file->max_bytes) {
+    while (taken < count && file->count < file->max_messages &&
+           file->buffer.length - file->sent < file->max_bytes) {
         int status = add_message(file, &messages[taken]);
         if (status < 0)
             return status;
-        file->ring[(file->first + file->count++) % file->max_messages] =
-            (struct written){messages[taken].origin, file->total + file->buffer.length - file->sent};
+        file->ring[(file->first + file->count++) % file->max_messages] = (struct written){
+            messages[taken].origin, file->total + file->buffer.length - file->sent};
         taken++;
         if (file->buffer.length - file->sent >= LARGE_WRITE) {
             status = write_out(file);

@@ -14,9 +14,10 @@
 #include "shm/topics.h"
 
 enum {
-    LINES = 256,                 /* lent at once */
-    FIRST_ROOM = 1 << 18,        /* bytes of the buffer */
-    LONGEST_LINE = 256 * 1048576 /* a step rejects what is too large for it; this only bounds the memory */
+    LINES = 256,          /* lent at once */
+    FIRST_ROOM = 1 << 18, /* bytes of the buffer */
+    LONGEST_LINE =
+        256 * 1048576 /* a step rejects what is too large for it; this only bounds the memory */
 };
 
 struct line {
@@ -43,8 +44,8 @@ struct file_source {
     char *failure_text;
     char *buffer;
     size_t room;
-    size_t filled;  /* bytes in the buffer */
-    size_t scanned; /* those before it belong to `lines`, or to what was taken */
+    size_t filled;   /* bytes in the buffer */
+    size_t scanned;  /* those before it belong to `lines`, or to what was taken */
     size_t searched; /* no newline between scanned and here */
     struct line lines[LINES];
     uint32_t first; /* lent: lines[first .. end) */
@@ -124,8 +125,8 @@ static bool read_more(struct file_source *file)
 
 static void lend_line(struct file_source *file, size_t end)
 {
-    file->lines[file->end++] =
-        (struct line){.start = file->scanned, .length = (uint32_t)(end - file->scanned)};
+    file->lines[file->end++] = (struct line){.start = file->scanned,
+                                             .length = (uint32_t)(end - file->scanned)};
     file->next_offset++;
 }
 
@@ -217,8 +218,8 @@ static void next_event(struct tide_source *source, struct tide_source_event *eve
     static const uint32_t only = 0;
     struct file_source *file = self(source);
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
-    if (file->over && !file->ended && file->failure == TIDE_OK && file->first == file->end
-        && file->scanned == file->filled) {
+    if (file->over && !file->ended && file->failure == TIDE_OK && file->first == file->end &&
+        file->scanned == file->filled) {
         file->partition.end = file->next_offset;
         file->ended = true;
         file->tell |= TELL_END;
@@ -289,13 +290,13 @@ static const struct tide_source_ops ops = {
     .free = free_source,
 };
 
-struct tide_source *tide_file_source_new(const struct tide_source_plan *plan, struct tide_topics *topics,
-                                         struct tide_loop *loop)
+struct tide_source *tide_file_source_new(const struct tide_source_plan *plan,
+                                         struct tide_topics *topics, struct tide_loop *loop)
 {
     const char *slash = strrchr(plan->path, '/');
-    const char *name = plan->topic_count > 0                ? plan->topics[0]
+    const char *name = plan->topic_count > 0          ? plan->topics[0]
                        : strcmp(plan->path, "-") == 0 ? "stdin"
-                                                            : (slash ? slash + 1 : plan->path);
+                                                      : (slash ? slash + 1 : plan->path);
     int topic = tide_topics_number(topics, name);
     if (topic < 0)
         return NULL;

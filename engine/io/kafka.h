@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/io/kafka.h - Kafka as source and sink. librdkafka is included by io/kafka_*.c only. Oldest
- * supported: 2.0.2 (Debian 12). All handles are made by start(), never before the zygote is forked. */
+ * supported: 2.0.2 (Debian 12). All handles are made by start(), never before the zygote is forked.
+ */
 #ifndef TIDE_IO_KAFKA_H
 #define TIDE_IO_KAFKA_H
 
@@ -15,31 +16,35 @@ struct tide_topics;
 struct tide_loop;
 struct tide_counters;
 
-/** `properties` are read during start(), so they may be set later: see tide_kafka_source_connect. */
-struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan, struct tide_topics *topics,
-                                          struct tide_loop *loop, struct tide_counters *counters);
+/** `properties` are read during start(), so they may be set later: see tide_kafka_source_connect.
+ */
+struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
+                                          struct tide_topics *topics, struct tide_loop *loop,
+                                          struct tide_counters *counters);
 /** Before start(). Copied; secrets in them are wiped once the handle is made. */
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count);
 
-/** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than `output` has. */
+/** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than
+ * `output` has. */
 void tide_kafka_source_limit(struct tide_source *source, const char *output, uint32_t partitions);
 
 /** `dead_letter_topic` may be NULL; it is written by the same producer. */
-struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan, const char *dead_letter_topic,
-                                      struct tide_topics *topics, struct tide_loop *loop,
-                                      struct tide_counters *counters);
-void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties, uint32_t count);
+struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
+                                      const char *dead_letter_topic, struct tide_topics *topics,
+                                      struct tide_loop *loop, struct tide_counters *counters);
+void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties,
+                             uint32_t count);
 /** Once it is ready: how many partitions the first topic of its plan has. */
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink);
 
 /** Blocking, for `check --connect` and for the start: reaches the brokers and looks for the topics.
  * TIDE_EUNREACHED, or TIDE_ECONFIG naming the topic that is not there. */
-int tide_kafka_check(const struct tide_property *properties, uint32_t count, const char *const *topics,
-                     uint32_t topic_count, int64_t timeout_us);
+int tide_kafka_check(const struct tide_property *properties, uint32_t count,
+                     const char *const *topics, uint32_t topic_count, int64_t timeout_us);
 
-/** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or it is
- * one that would break a promise (reliability: delivery, offsets, code loading). */
+/** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
+ * it is one that would break a promise (reliability: delivery, offsets, code loading). */
 int tide_kafka_property_check(const char *name, const char *value);
 
 #endif

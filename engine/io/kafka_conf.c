@@ -12,7 +12,9 @@
 #include "base/status.h"
 #include "io/kafka.h"
 
-enum { COOPERATIVE_IS_SOUND = 0x020a00ff }; /* 2.10.0; reliability: older ones lose assignments or hang */
+enum {
+    COOPERATIVE_IS_SOUND = 0x020a00ff
+}; /* 2.10.0; reliability: older ones lose assignments or hang */
 
 /* What a user may not set, and why. Aliases of a name stand beside it. */
 static const struct refusal {
@@ -28,7 +30,8 @@ static const struct refusal {
     {"auto.offset.reset", "it is the option \"auto_offset_reset\" of kafka_source"},
     {"enable.auto.commit", "offsets are committed once their messages are delivered, not before"},
     {"auto.commit.enable", "offsets are committed once their messages are delivered, not before"},
-    {"enable.auto.offset.store", "offsets are committed once their messages are delivered, not before"},
+    {"enable.auto.offset.store",
+     "offsets are committed once their messages are delivered, not before"},
     {"offset.store.method", "offsets are kept by the group"},
     {"enable.partition.eof", "it is set as \"until_end\" needs it"},
     {"isolation.level", "messages of aborted transactions must not be read"},
@@ -67,11 +70,11 @@ static int refuse(const char *name, const char *why)
 
 static int check_value(const char *name, const char *value)
 {
-    if (strcmp(name, "debug") == 0
-        && (holds_word(value, "all") || holds_word(value, "conf") || holds_word(value, "security")))
+    if (strcmp(name, "debug") == 0 &&
+        (holds_word(value, "all") || holds_word(value, "conf") || holds_word(value, "security")))
         return refuse(name, "of these, \"all\", \"conf\" and \"security\" would print secrets");
-    if (strcmp(name, "partition.assignment.strategy") == 0 && holds_word(value, "cooperative-sticky")
-        && rd_kafka_version() < COOPERATIVE_IS_SOUND)
+    if (strcmp(name, "partition.assignment.strategy") == 0 &&
+        holds_word(value, "cooperative-sticky") && rd_kafka_version() < COOPERATIVE_IS_SOUND)
         return tide_fail(TIDE_ECONFIG,
                          "librdkafka property \"%s\": cooperative-sticky needs librdkafka 2.10.0, "
                          "this is %s",
@@ -93,8 +96,8 @@ int tide_kafka_property_check(const char *name, const char *value)
     rd_kafka_conf_destroy(scratch);
     /* librdkafka's own text repeats the value. */
     if (result == RD_KAFKA_CONF_UNKNOWN)
-        return tide_fail(TIDE_ECONFIG, "librdkafka %s has no property \"%s\"", rd_kafka_version_str(),
-                         name);
+        return tide_fail(TIDE_ECONFIG, "librdkafka %s has no property \"%s\"",
+                         rd_kafka_version_str(), name);
     if (result == RD_KAFKA_CONF_INVALID)
         return tide_fail(TIDE_ECONFIG, "librdkafka property \"%s\" does not take this value", name);
     return TIDE_OK;
@@ -197,7 +200,8 @@ struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, log_line);
-    if (set_all(conf, defaults) < 0 || set_users(conf, properties) < 0 || set_all(conf, fixed) < 0) {
+    if (set_all(conf, defaults) < 0 || set_users(conf, properties) < 0 ||
+        set_all(conf, fixed) < 0) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

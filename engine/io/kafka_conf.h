@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/kafka_conf.h - from properties to a librdkafka configuration. A value may be a secret: none is
- * ever part of a text. */
+ * engine/io/kafka_conf.h - from properties to a librdkafka configuration. A value may be a secret:
+ * none is ever part of a text. */
 #ifndef TIDE_IO_KAFKA_CONF_H
 #define TIDE_IO_KAFKA_CONF_H
 
@@ -16,7 +16,8 @@ struct tide_properties {
     uint32_t count;
 };
 
-/** Replaces what is there by copies; names that begin with "-" are not for librdkafka and are left out. */
+/** Replaces what is there by copies; names that begin with "-" are not for librdkafka and are left
+ * out. */
 void tide_properties_set(struct tide_properties *properties, const struct tide_property *items,
                          uint32_t count);
 /** The value that holds (the last of that name), or NULL. */
@@ -26,8 +27,9 @@ void tide_properties_wipe(struct tide_properties *properties);
 /** bootstrap.servers, for texts: never NULL, never a secret. */
 const char *tide_properties_brokers(const struct tide_properties *properties);
 
-/** `defaults` (ends with a NULL name) give way to `properties`, and those to `fixed` (likewise), which hold
- * the promises. Log lines go to tide_log. NULL with TIDE_ECONFIG's text in tide_error(). */
+/** `defaults` (ends with a NULL name) give way to `properties`, and those to `fixed` (likewise),
+ * which hold the promises. Log lines go to tide_log. NULL with TIDE_ECONFIG's text in tide_error().
+ */
 struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults,
                                             const struct tide_properties *properties,
                                             const struct tide_property *fixed);

@@ -8,18 +8,20 @@
 #include "base/status.h"
 #include "io/kafka_source.h"
 
-enum { FREE_WAIT_US = 5000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
+enum { FREE_WAIT_US = 2000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
 
 static rd_kafka_t *make_client(struct tide_kafka_source *source)
 {
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
-        /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second later: the
-         * queue must hold more than a second's work. Bytes bound it, messages only if they are tiny. */
+        /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second
+         * later: the queue must hold more than a second's work. Bytes bound it, messages only if
+         * they are tiny. */
         {"queued.min.messages", "300000"},
         {"queued.max.messages.kbytes", "65536"},
-        {"heartbeat.interval.ms", "1000"}, /* how soon members notice that another one joins or leaves */
+        {"heartbeat.interval.ms",
+         "1000"}, /* how soon members notice that another one joins or leaves */
         /* Without a static name, a process that dies is to be noticed soon. */
         {source->plan.instance ? NULL : "session.timeout.ms", "10000"},
         {NULL, NULL},
@@ -38,8 +40,8 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
     rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &source->properties, fixed);
     if (!conf)
         return NULL;
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT
-                                       | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
+                                       RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
     if (!client) {
         rd_kafka_conf_destroy(conf);
@@ -68,7 +70,8 @@ static int subscribe(struct tide_kafka_source *source)
         rd_kafka_topic_partition_list_add(list, source->plan.topics[i], RD_KAFKA_PARTITION_UA);
     rd_kafka_resp_err_t error = rd_kafka_subscribe(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
-    return error ? tide_fail(TIDE_ECONFIG, "kafka_source: cannot subscribe: %s", rd_kafka_err2str(error))
+    return error ? tide_fail(TIDE_ECONFIG, "kafka_source: cannot subscribe: %s",
+                             rd_kafka_err2str(error))
                  : TIDE_OK;
 }
 
@@ -76,9 +79,10 @@ static int check_limit(const struct tide_kafka_source *source, const struct tide
 {
     for (uint32_t i = 0; i < reach->topic_count; i++)
         if (source->limit_topic && reach->partitions[i] > source->limit)
-            return tide_fail(TIDE_ECONFIG,
-                             "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
-                             reach->topics[i], reach->partitions[i], source->limit_topic, source->limit);
+            return tide_fail(
+                TIDE_ECONFIG,
+                "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
+                reach->topics[i], reach->partitions[i], source->limit_topic, source->limit);
     return TIDE_OK;
 }
 
@@ -138,8 +142,8 @@ struct destroy {
     rd_kafka_queue_t *data;
 };
 
-/* Behind the check of the start, which may still be looking at a queue. Leaves the group if that was not done:
- * the others would wait for the session to end. */
+/* Behind the check of the start, which may still be looking at a queue. Leaves the group if that
+ * was not done: the others would wait for the session to end. */
 static void run_destroy(struct tide_blocking_job *job)
 {
     struct destroy *destroy = (struct destroy *)job;
@@ -164,7 +168,8 @@ static void begin_destroy(struct tide_kafka_source *source)
     tide_kafka_rebalance_drop(source);
     tide_kafka_outage_free(source->outage);
     source->outage = NULL;
-    /* The waker's number may be another file's by the time a client that hangs would write to it. */
+    /* The waker's number may be another file's by the time a client that hangs would write to it.
+     */
     rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
     rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
     destroy->control = source->control;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_LENT are held here; the
- * rest waits in librdkafka, which stops fetching when its queue is full. */
+ * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_LENT are held
+ * here; the rest waits in librdkafka, which stops fetching when its queue is full. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,11 +70,13 @@ static void convert(struct tide_kafka_source *source, struct tide_kafka_lent *le
 
 /* ---- events of the data queue ---- */
 
-static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int64_t offset, const char *text)
+static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int64_t offset,
+                          const char *text)
 {
-    tide_kafka_source_fail(source, tide_fail(TIDE_EDATA, "topic \"%s\" partition %d offset %lld: %s",
-                                             tide_kafka_source_topic(source, index),
-                                             source->partitions[index].number, (long long)offset, text));
+    tide_kafka_source_fail(source,
+                           tide_fail(TIDE_EDATA, "topic \"%s\" partition %d offset %lld: %s",
+                                     tide_kafka_source_topic(source, index),
+                                     source->partitions[index].number, (long long)offset, text));
 }
 
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
@@ -83,8 +85,7 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
     int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
     struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
-    bool held = partition
-                && (partition->holding == TIDE_KAFKA_GIVEN || partition->holding == TIDE_KAFKA_OWNED);
+    bool held = partition && tide_kafka_is_held(partition);
     if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         partition->at_end = true;
     } else if (held && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
@@ -132,15 +133,16 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
     return true;
 }
 
-ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages, size_t max)
+ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
+                              size_t max)
 {
     rd_kafka_event_t *event;
     if (source->lent_first == source->lent_end)
         source->lent_first = source->lent_end = 0;
     if (max > TIDE_KAFKA_LENT)
         max = TIDE_KAFKA_LENT;
-    while (source->lent_end - source->lent_first < max && source->lent_end < TIDE_KAFKA_LENT
-           && (event = rd_kafka_queue_poll(source->data, 0)))
+    while (source->lent_end - source->lent_first < max && source->lent_end < TIDE_KAFKA_LENT &&
+           (event = rd_kafka_queue_poll(source->data, 0)))
         if (!lend(source, event))
             rd_kafka_event_destroy(event);
     size_t count = source->lent_end - source->lent_first;
@@ -183,9 +185,9 @@ void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
 
 void tide_kafka_fetch_end(struct tide_kafka_source *source)
 {
-    if (!source->plan.until_end || source->ended || !source->settled
-        || source->lent_first != source->lent_end || source->assigned_waiting > 0 || source->locating
-        || source->leaving || source->rebalances)
+    if (!source->plan.until_end || source->ended || !source->settled ||
+        source->lent_first != source->lent_end || source->assigned_waiting > 0 ||
+        source->locating || source->leaving || source->rebalances)
         return;
     for (uint32_t i = 0; i < source->partition_count; i++)
         if (source->partitions[i].holding == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Where to begin with a partition. Never silent: an offset that is missing or out of range follows a rule that
- * the user gave, or the pipeline stops and names the partition.
+ * Where to begin with a partition. Never silent: an offset that is missing or out of range follows
+ * a rule that the user gave, or the pipeline stops and names the partition.
  *   committed, in range      there
  *   committed, out of range  `auto_offset_reset`
  *   none                     `start`; without it `auto_offset_reset` */
@@ -46,8 +46,9 @@ static bool is_final(rd_kafka_resp_err_t error)
     }
 }
 
-/* Asks until there is an answer; what a broker may get over is waited for. `offset` is what each element
- * asks for (a timestamp, the beginning, the end). Negative: no answer, `status` and `text` are set. */
+/* Asks until there is an answer; what a broker may get over is waited for. `offset` is what each
+ * element asks for (a timestamp, the beginning, the end). Negative: no answer, `status` and `text`
+ * are set. */
 static int ask(struct tide_kafka_locate *locate, question *how, const char *what,
                rd_kafka_topic_partition_list_t *list, int64_t offset)
 {
@@ -97,9 +98,8 @@ static int refuse(struct tide_kafka_locate *locate, int i, const char *format, .
     va_start(arguments, format);
     vsnprintf(why, sizeof(why), format, arguments);
     va_end(arguments);
-    snprintf(locate->text, sizeof(locate->text),
-             "topic \"%s\" partition %d: group \"%s\" %s", which->topic, which->partition, locate->plan->group,
-             why);
+    snprintf(locate->text, sizeof(locate->text), "topic \"%s\" partition %d: group \"%s\" %s",
+             which->topic, which->partition, locate->plan->group, why);
     return locate->status = TIDE_ECONFIG;
 }
 
@@ -109,24 +109,27 @@ static int by_reset(struct tide_kafka_locate *locate, const struct known *known,
     int64_t low = known->low->elems[i].offset;
     int64_t high = known->high->elems[i].offset;
     if (locate->plan->reset == TIDE_RESET_ERROR && old < 0)
-        return refuse(locate, i,
-                      "has no committed offset; set start = \"earliest\" or \"latest\" on kafka_source "
-                      "(or auto_offset_reset)");
+        return refuse(
+            locate, i,
+            "has no committed offset; set start = \"earliest\" or \"latest\" on kafka_source "
+            "(or auto_offset_reset)");
     if (locate->plan->reset == TIDE_RESET_ERROR)
-        return refuse(locate, i,
-                      "is at offset %lld, which is out of range [%lld, %lld]; set auto_offset_reset = "
-                      "\"earliest\" or \"latest\" on kafka_source, or move the group's offset",
-                      (long long)old, (long long)low, (long long)high);
+        return refuse(
+            locate, i,
+            "is at offset %lld, which is out of range [%lld, %lld]; set auto_offset_reset = "
+            "\"earliest\" or \"latest\" on kafka_source, or move the group's offset",
+            (long long)old, (long long)low, (long long)high);
     bool earliest = locate->plan->reset == TIDE_RESET_EARLIEST;
     place->offset = earliest ? low : high;
     place->pinned = !earliest;
     if (old >= 0)
-        tide_log(TIDE_LOG_WARN,
-                 "topic \"%s\" partition %d: offset %lld is out of range [%lld, %lld]; going on at %lld "
-                 "(auto_offset_reset = \"%s\")",
-                 locate->list->elems[i].topic, locate->list->elems[i].partition, (long long)old,
-                 (long long)low, (long long)high, (long long)place->offset,
-                 earliest ? "earliest" : "latest");
+        tide_log(
+            TIDE_LOG_WARN,
+            "topic \"%s\" partition %d: offset %lld is out of range [%lld, %lld]; going on at %lld "
+            "(auto_offset_reset = \"%s\")",
+            locate->list->elems[i].topic, locate->list->elems[i].partition, (long long)old,
+            (long long)low, (long long)high, (long long)place->offset,
+            earliest ? "earliest" : "latest");
     return TIDE_OK;
 }
 
@@ -145,7 +148,8 @@ static int by_start(struct tide_kafka_locate *locate, const struct known *known,
         return TIDE_OK;
     case TIDE_START_TIME:
         /* Negative: nothing is that young. */
-        place->offset = known->at_time->elems[i].offset < 0 ? high : known->at_time->elems[i].offset;
+        place->offset = known->at_time->elems[i].offset < 0 ? high
+                                                            : known->at_time->elems[i].offset;
         place->pinned = known->at_time->elems[i].offset < 0;
         return TIDE_OK;
     case TIDE_START_OFFSET:
@@ -185,7 +189,8 @@ static void run(struct tide_blocking_job *job)
     if (!locate->astray)
         status = ask(locate, rd_kafka_committed, "committed offsets", known.committed,
                      RD_KAFKA_OFFSET_INVALID);
-    /* One request to each leader answers for all of its partitions; -2 and -1 stand for the two ends. */
+    /* One request to each leader answers for all of its partitions; -2 and -1 stand for the two
+     * ends. */
     if (status == TIDE_OK)
         status = ask(locate, rd_kafka_offsets_for_times, "the first offsets", known.low,
                      RD_KAFKA_OFFSET_BEGINNING);
@@ -211,7 +216,8 @@ static void done(struct tide_blocking_job *job)
 }
 
 struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
-                                                struct rd_kafka_topic_partition_list_s *list, bool astray)
+                                                struct rd_kafka_topic_partition_list_s *list,
+                                                bool astray)
 {
     struct tide_kafka_locate *locate = tide_alloc(sizeof(*locate));
     locate->job.run = run;

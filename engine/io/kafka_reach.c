@@ -13,7 +13,8 @@
 #include "io/kafka_conf.h"
 
 enum {
-    FIRST_WAIT_MS = 500, /* doubled until a slow network is met, so that a lost try is noticed early */
+    FIRST_WAIT_MS =
+        500, /* doubled until a slow network is met, so that a lost try is noticed early */
     LONGEST_WAIT_MS = 8000,
     TOPIC_GRACE_US = 1000000, /* a topic made a moment ago may not be known to each broker yet */
     RETRY_US = 100000
@@ -35,9 +36,10 @@ static int look_at_events(struct attempt *attempt)
     int status = TIDE_OK;
     while ((event = rd_kafka_queue_poll(attempt->reach->events, 0))) {
         rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR
-            && error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-            snprintf(attempt->cause, sizeof(attempt->cause), "%s", rd_kafka_event_error_string(event));
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
+            error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            snprintf(attempt->cause, sizeof(attempt->cause), "%s",
+                     rd_kafka_event_error_string(event));
             if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL)
                 status = TIDE_ECONFIG;
         }
@@ -49,7 +51,8 @@ static int look_at_events(struct attempt *attempt)
 static bool pause_a_moment(struct tide_kafka_reach *reach)
 {
     if (reach->blocking)
-        return tide_blocking_pause(reach->blocking, RETRY_US) && !tide_blocking_wanted(reach->blocking);
+        return tide_blocking_pause(reach->blocking, RETRY_US) &&
+               !tide_blocking_wanted(reach->blocking);
     nanosleep(&(struct timespec){.tv_nsec = RETRY_US * 1000}, NULL);
     return true;
 }
@@ -69,7 +72,8 @@ static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t 
                          attempt->reach->brokers);
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", topic->topic, rd_kafka_err2str(topic->err));
+        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", topic->topic,
+                         rd_kafka_err2str(topic->err));
     default:
         snprintf(attempt->cause, sizeof(attempt->cause), "topic \"%s\": %s", topic->topic,
                  rd_kafka_err2str(topic->err));
@@ -84,7 +88,8 @@ static int ask(struct attempt *attempt, const char *name, uint32_t *partitions, 
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *topic = name ? rd_kafka_topic_new(client, name, NULL) : NULL;
     if (name && !topic)
-        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", name,
+                         rd_kafka_err2str(rd_kafka_last_error()));
     int status = TIDE_BUSY;
     if (rd_kafka_metadata(client, 0, topic, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (!name)
@@ -138,8 +143,8 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
 }
 
-int tide_kafka_check(const struct tide_property *properties, uint32_t count, const char *const *topics,
-                     uint32_t topic_count, int64_t timeout_us)
+int tide_kafka_check(const struct tide_property *properties, uint32_t count,
+                     const char *const *topics, uint32_t topic_count, int64_t timeout_us)
 {
     static const struct tide_property none[] = {{NULL, NULL}};
     struct tide_properties copy = {0};
@@ -184,7 +189,8 @@ struct tide_kafka_outage {
     bool gone;   /* freed by its owner: ends with the job */
 };
 
-/* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the time. */
+/* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the
+ * time. */
 static void ask_until_back(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
@@ -196,9 +202,11 @@ static void ask_until_back(struct tide_blocking_job *job)
             break;
         }
         if (!outage->told)
-            tide_log(TIDE_LOG_WARN, "%s: no broker can be reached; waiting", rd_kafka_name(outage->client));
+            tide_log(TIDE_LOG_WARN, "%s: no broker can be reached; waiting",
+                     rd_kafka_name(outage->client));
         outage->told = true;
-        if (!tide_blocking_pause(outage->blocking, RETRY_US) || tide_blocking_wanted(outage->blocking))
+        if (!tide_blocking_pause(outage->blocking, RETRY_US) ||
+            tide_blocking_wanted(outage->blocking))
             return;
     }
     if (outage->told)
@@ -216,7 +224,8 @@ static void asked(struct tide_blocking_job *job)
         tide_kafka_outage_begin(outage); /* another job wanted the thread: after it */
 }
 
-struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client, struct tide_blocking *blocking)
+struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
+                                                struct tide_blocking *blocking)
 {
     struct tide_kafka_outage *outage = tide_alloc(sizeof(*outage));
     outage->job.run = ask_until_back;

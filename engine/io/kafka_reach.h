@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/kafka_reach.h - are the brokers there, and the topics? Asked before anything is read, and again
- * when all brokers went away. All of it blocks: io/blocking.h. */
+ * engine/io/kafka_reach.h - are the brokers there, and the topics? Asked before anything is read,
+ * and again when all brokers went away. All of it blocks: io/blocking.h. */
 #ifndef TIDE_IO_KAFKA_REACH_H
 #define TIDE_IO_KAFKA_REACH_H
 
@@ -32,7 +32,8 @@ void tide_kafka_reach_run(struct tide_blocking_job *job);
 
 /** While the engine runs: says once that no broker can be reached, and when one is back. */
 struct tide_kafka_outage;
-struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client, struct tide_blocking *blocking);
+struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
+                                                struct tide_blocking *blocking);
 /** All brokers are said to be down. */
 void tide_kafka_outage_begin(struct tide_kafka_outage *outage);
 /** The client goes: nothing is asked any more. To be called before its destroy is submitted. */

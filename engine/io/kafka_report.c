@@ -36,8 +36,8 @@ static const char *keep(char **at, const char *bytes, uint32_t length)
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
                             const struct tide_message *message, const char *text)
 {
-    size_t bytes = (message->value ? message->value_length : 0) + (message->key ? message->key_length : 0)
-                   + message->headers_length;
+    size_t bytes = (message->value ? message->value_length : 0) +
+                   (message->key ? message->key_length : 0) + message->headers_length;
     struct tide_kafka_refused *refused = tide_alloc(sizeof(*refused) + bytes + 1);
     char *at = (char *)(refused + 1);
     refused->origin = origin;
@@ -144,7 +144,8 @@ static void refuse_record(struct tide_kafka_sink *sink, struct tide_origin origi
 }
 
 /* Returns 1 when `report` was filled. */
-static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *record, struct tide_report *report)
+static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *record,
+                   struct tide_report *report)
 {
     rd_kafka_headers_t *headers = NULL;
     struct tide_origin origin;
@@ -171,7 +172,8 @@ static size_t tell_event(struct tide_kafka_sink *sink, struct tide_report *repor
     size_t count = 0;
     int64_t latency_us = -1;
     while (count < max && (record = rd_kafka_event_message_next(sink->event))) {
-        if (latency_us < 0) /* one is enough: the event is a batch that was sent and answered together */
+        if (latency_us <
+            0) /* one is enough: the event is a batch that was sent and answered together */
             latency_us = rd_kafka_message_latency(record);
         count += tell(sink, record, &reports[count]);
     }
@@ -180,7 +182,8 @@ static size_t tell_event(struct tide_kafka_sink *sink, struct tide_report *repor
         sink->event = NULL;
     }
     if (latency_us >= 0 && count > 0)
-        tide_observe_many(sink->counters, 0, TIDE_M_PRODUCE_LATENCY, (double)latency_us / 1e6, count);
+        tide_observe_many(sink->counters, 0, TIDE_M_PRODUCE_LATENCY, (double)latency_us / 1e6,
+                          count);
     tide_count(sink->counters, 0, TIDE_M_PRODUCE_OK, count);
     return count;
 }
@@ -193,7 +196,8 @@ static void on_error(struct tide_kafka_sink *sink, rd_kafka_event_t *event)
     char text[512];
     if (rd_kafka_event_error_is_fatal(event)) {
         error = rd_kafka_fatal_error(sink->client, text, sizeof(text));
-        bool fenced = error == RD_KAFKA_RESP_ERR__FENCED || error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
+        bool fenced = error == RD_KAFKA_RESP_ERR__FENCED ||
+                      error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
         tide_kafka_sink_fail(sink, fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, text);
     } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         tide_kafka_outage_begin(sink->outage);
@@ -208,17 +212,25 @@ static bool next_event(struct tide_kafka_sink *sink)
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(sink->queue, 0))) {
         switch (rd_kafka_event_type(event)) {
-        case RD_KAFKA_EVENT_DR: sink->event = event; return true;
-        case RD_KAFKA_EVENT_ERROR: on_error(sink, event); break;
-        case RD_KAFKA_EVENT_STATS: tide_kafka_sink_stats(sink, rd_kafka_event_stats(event)); break;
-        default: break;
+        case RD_KAFKA_EVENT_DR:
+            sink->event = event;
+            return true;
+        case RD_KAFKA_EVENT_ERROR:
+            on_error(sink, event);
+            break;
+        case RD_KAFKA_EVENT_STATS:
+            tide_kafka_sink_stats(sink, rd_kafka_event_stats(event));
+            break;
+        default:
+            break;
         }
         rd_kafka_event_destroy(event);
     }
     return false;
 }
 
-ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max)
+ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,
+                                size_t max)
 {
     size_t count = 0;
     free_refused(sink->told);

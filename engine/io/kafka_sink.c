@@ -14,12 +14,13 @@
 
 enum {
     SPARE = 2, /* librdkafka's own bounds, above ours */
-    FREE_WAIT_US = 5000000,
+    FREE_WAIT_US = 2000000,
     PURGE_TRIES = 10000, /* events of many messages each */
     PURGE_WAIT_MS = 10
 };
 
-_Static_assert(sizeof(struct tide_origin) == sizeof(void *), "an origin is the opaque of a message");
+_Static_assert(sizeof(struct tide_origin) == sizeof(void *),
+               "an origin is the opaque of a message");
 
 static struct tide_kafka_sink *self(struct tide_sink *sink)
 {
@@ -43,7 +44,8 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
     char kbytes[24];
     char error[512];
     uint64_t most = (uint64_t)sink->max_messages * SPARE;
-    snprintf(messages, sizeof(messages), "%llu", (unsigned long long)(most < 10000000 ? most : 10000000));
+    snprintf(messages, sizeof(messages), "%llu",
+             (unsigned long long)(most < 10000000 ? most : 10000000));
     most = sink->max_bytes * SPARE / 1024 + 131072;
     snprintf(kbytes, sizeof(kbytes), "%llu", (unsigned long long)(most < 2097151 ? most : 2097151));
     const struct tide_property defaults[] = {
@@ -51,18 +53,15 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
         {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
         {"queue.buffering.max.messages", messages},
         {"queue.buffering.max.kbytes", kbytes},
-        /* The topic has a limit of its own, and the broker names the record; a result can be as large as
-         * a block. Batches stay within batch.size all the same. */
+        /* The topic has a limit of its own, and the broker names the record; a result can be as
+         * large as a block. Batches stay within batch.size all the same. */
         {"message.max.bytes", "134217728"},
         {NULL, NULL},
     };
     const struct tide_property fixed[] = {
-        {"enable.idempotence", "true"},
-        {"acks", "all"},
-        {"message.timeout.ms", "0"},
-        {"partitioner", "murmur2_random"},
-        {"statistics.interval.ms", "1000"},
-        {NULL, NULL},
+        {"enable.idempotence", "true"},     {"acks", "all"},
+        {"message.timeout.ms", "0"},        {"partitioner", "murmur2_random"},
+        {"statistics.interval.ms", "1000"}, {NULL, NULL},
     };
     rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &sink->properties, fixed);
     if (!conf)
@@ -154,7 +153,8 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
     uint32_t at = 0;
     int status;
     while ((status = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0)
-        rd_kafka_header_add(headers, header.name, header.name_length, header.value, header.value_length);
+        rd_kafka_header_add(headers, header.name, header.name_length, header.value,
+                            header.value_length);
     if (status < 0) {
         rd_kafka_headers_destroy(headers);
         return NULL;
@@ -162,14 +162,16 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
     return headers;
 }
 
-static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message, const char *text)
+static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
+                  const char *text)
 {
     tide_kafka_sink_refuse(sink, message->origin, message, text);
     return TIDE_OK;
 }
 
 /* TIDE_OK = taken, by librdkafka or by the refused; TIDE_BUSY; negative = the sink cannot go on. */
-static int judge(struct tide_kafka_sink *sink, const struct tide_message *message, rd_kafka_resp_err_t error)
+static int judge(struct tide_kafka_sink *sink, const struct tide_message *message,
+                 rd_kafka_resp_err_t error)
 {
     switch (error) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
@@ -191,13 +193,14 @@ static int produce(struct tide_kafka_sink *sink, const struct tide_message *mess
 {
     rd_kafka_headers_t *headers = NULL;
     void *opaque;
-    uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic : message->target_topic;
+    uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic
+                                                              : message->target_topic;
     int32_t partition = message->target_partition;
     rd_kafka_topic_t *handle = topic < sink->handle_count ? sink->handles[topic] : NULL;
     if (!handle)
         return refuse(sink, message, "its topic is not one that the pipeline writes");
-    if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME
-        && (int32_t)topic != sink->dead_letter_topic)
+    if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME &&
+        (int32_t)topic != sink->dead_letter_topic)
         partition = message->partition;
     if (partition < RD_KAFKA_PARTITION_UA)
         return refuse(sink, message, "its partition is negative");
@@ -223,7 +226,8 @@ static int produce(struct tide_kafka_sink *sink, const struct tide_message *mess
     return judge(sink, message, error);
 }
 
-static ssize_t send_messages(struct tide_sink *base, const struct tide_message *messages, size_t count)
+static ssize_t send_messages(struct tide_sink *base, const struct tide_message *messages,
+                             size_t count)
 {
     struct tide_kafka_sink *sink = self(base);
     size_t taken = 0;
@@ -231,7 +235,8 @@ static ssize_t send_messages(struct tide_sink *base, const struct tide_message *
         return failure(sink);
     if (sink->state != TIDE_KAFKA_SINK_READY)
         return 0;
-    while (taken < count && sink->in_flight < sink->max_messages && sink->in_flight_bytes < sink->max_bytes) {
+    while (taken < count && sink->in_flight < sink->max_messages &&
+           sink->in_flight_bytes < sink->max_bytes) {
         int status = produce(sink, &messages[taken]);
         if (status < 0)
             return status;
@@ -263,8 +268,8 @@ struct destroy {
     rd_kafka_queue_t *queue;
 };
 
-/* Behind the check of the start, which may still be looking at the queue. The reports of what is purged are
- * taken too, or librdkafka complains of messages that are left. */
+/* Behind the check of the start, which may still be looking at the queue. The reports of what is
+ * purged are taken too, or librdkafka complains of messages that are left. */
 static void run_destroy(struct tide_blocking_job *job)
 {
     struct destroy *destroy = (struct destroy *)job;
@@ -291,7 +296,8 @@ static void end_client(struct tide_kafka_sink *sink)
     for (uint32_t i = 0; i < sink->handle_count; i++)
         if (sink->handles[i])
             rd_kafka_topic_destroy(sink->handles[i]);
-    /* The waker's number may be another file's by the time a client that hangs would write to it. */
+    /* The waker's number may be another file's by the time a client that hangs would write to it.
+     */
     rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
     destroy->queue = sink->queue;
     destroy->job.run = run_destroy;
@@ -348,9 +354,9 @@ static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan
     return number;
 }
 
-struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan, const char *dead_letter_topic,
-                                      struct tide_topics *topics, struct tide_loop *loop,
-                                      struct tide_counters *counters)
+struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
+                                      const char *dead_letter_topic, struct tide_topics *topics,
+                                      struct tide_loop *loop, struct tide_counters *counters)
 {
     struct tide_kafka_sink *sink = tide_alloc(sizeof(*sink));
     sink->sink.ops = &ops;
@@ -372,7 +378,8 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan, const c
     return &sink->sink;
 }
 
-void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties, uint32_t count)
+void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties,
+                             uint32_t count)
 {
     tide_properties_set(&self(sink)->properties, properties, count);
 }

@@ -66,7 +66,7 @@ struct tide_kafka_sink {
 
     size_t in_flight; /* given to librdkafka, no delivery report yet */
     uint64_t in_flight_bytes;
-    struct rd_kafka_op_s *event; /* delivery reports that are told only in part */
+    struct rd_kafka_op_s *event;        /* delivery reports that are told only in part */
     struct tide_kafka_refused *refused; /* to be told, oldest first */
     struct tide_kafka_refused **refused_end;
     size_t refused_count;
@@ -86,7 +86,8 @@ uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_he
 /** Keeps a copy of the record, to be told by the next reports. */
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
                             const struct tide_message *message, const char *text);
-ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max);
+ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,
+                                size_t max);
 /** Frees what is to be told. */
 void tide_kafka_sink_forget(struct tide_kafka_sink *sink);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <librdkafka/rdkafka.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +11,7 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-enum { SECOND_US = 1000000, SAY_AGAIN_US = 30000000 /* the same complaint of the client */ };
+enum { SECOND_US = 1000000 };
 
 static struct tide_kafka_source *self(struct tide_source *source)
 {
@@ -21,8 +20,8 @@ static struct tide_kafka_source *self(struct tide_source *source)
 
 /* ---- events ---- */
 
-void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind, int status,
-                            const uint32_t *indexes, uint32_t count, const char *text)
+void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind,
+                            int status, const uint32_t *indexes, uint32_t count, const char *text)
 {
     struct tide_kafka_source_event *told = tide_alloc(sizeof(*told));
     told->partitions = tide_alloc((count + 1) * sizeof(*indexes));
@@ -57,7 +56,8 @@ static struct tide_kafka_topic *find_topic(struct tide_kafka_source *source, uin
     for (uint32_t i = 0; i < source->topic_count; i++)
         if (source->by_topic[i].topic == number)
             return &source->by_topic[i];
-    source->by_topic = tide_realloc(source->by_topic, (source->topic_count + 1) * sizeof(*source->by_topic));
+    source->by_topic = tide_realloc(source->by_topic,
+                                    (source->topic_count + 1) * sizeof(*source->by_topic));
     struct tide_kafka_topic *topic = &source->by_topic[source->topic_count++];
     *topic = (struct tide_kafka_topic){.topic = number};
     return topic;
@@ -72,7 +72,8 @@ int tide_kafka_source_find(struct tide_kafka_source *source, const char *name, i
     if ((uint32_t)number >= topic->capacity) {
         uint32_t capacity = ((uint32_t)number + 16) / 16 * 16;
         topic->index = tide_realloc(topic->index, capacity * sizeof(*topic->index));
-        memset(topic->index + topic->capacity, 0, (capacity - topic->capacity) * sizeof(*topic->index));
+        memset(topic->index + topic->capacity, 0,
+               (capacity - topic->capacity) * sizeof(*topic->index));
         topic->capacity = capacity;
     }
     if (topic->index[number])
@@ -81,8 +82,8 @@ int tide_kafka_source_find(struct tide_kafka_source *source, const char *name, i
         return tide_fail(TIDE_ECONFIG, "more than %d partitions", UINT16_MAX + 1);
     source->partitions = tide_realloc(source->partitions,
                                       (source->partition_count + 1) * sizeof(*source->partitions));
-    source->partitions[source->partition_count++] =
-        (struct tide_kafka_partition){.topic = (uint16_t)topic_number, .number = number, .target = -1};
+    source->partitions[source->partition_count++] = (struct tide_kafka_partition){
+        .topic = (uint16_t)topic_number, .number = number, .target = -1};
     topic->index[number] = source->partition_count;
     return (int)source->partition_count - 1;
 }
@@ -99,7 +100,8 @@ static void show(struct tide_kafka_source *source, const struct tide_source_even
     if (!owned && event->kind != TIDE_SOURCE_REVOKED && event->kind != TIDE_SOURCE_LOST)
         return;
     source->assigned_waiting -= owned;
-    source->shown = tide_realloc(source->shown, (source->partition_count + 1) * sizeof(*source->shown));
+    source->shown = tide_realloc(source->shown,
+                                 (source->partition_count + 1) * sizeof(*source->shown));
     for (uint32_t i = source->shown_count; i < source->partition_count; i++)
         source->shown[i] = (struct tide_partition){.topic = source->partitions[i].topic,
                                                    .number = source->partitions[i].number,
@@ -115,89 +117,6 @@ static void show(struct tide_kafka_source *source, const struct tide_source_even
     }
 }
 
-/* ---- control events ---- */
-
-static bool is_configuration(rd_kafka_resp_err_t error)
-{
-    switch (error) {
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
-    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
-    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
-    case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static void on_fatal(struct tide_kafka_source *source)
-{
-    char text[512];
-    rd_kafka_resp_err_t error = rd_kafka_fatal_error(source->client, text, sizeof(text));
-    bool fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-    tide_kafka_source_fail(
-        source, tide_fail(fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, "group \"%s\"%s%s: %s", source->plan.group,
-                          fenced ? ": a newer process runs as instance " : "",
-                          fenced && source->plan.instance ? source->plan.instance : "", text));
-}
-
-static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
-{
-    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    int64_t now = tide_clock_us();
-    if (rd_kafka_event_error_is_fatal(event)) {
-        on_fatal(source);
-    } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-        tide_kafka_outage_begin(source->outage);
-    } else if (is_configuration(error) && !source->ever_assigned) {
-        tide_kafka_source_fail(source, tide_fail(TIDE_ECONFIG, "group \"%s\": %s", source->plan.group,
-                                                 rd_kafka_event_error_string(event)));
-    } else if (error != RD_KAFKA_RESP_ERR__TRANSPORT /* librdkafka logs that itself */
-               && (error != source->last_error || now - source->last_error_us > SAY_AGAIN_US)) {
-        source->last_error = error;
-        source->last_error_us = now;
-        tide_log(TIDE_LOG_WARN, "kafka_source: %s", rd_kafka_event_error_string(event));
-    }
-}
-
-static void on_commit(struct tide_kafka_source *source, rd_kafka_event_t *event)
-{
-    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    if (rd_kafka_event_opaque(event) != source) {
-        if (error)
-            tide_log(TIDE_LOG_WARN, "group \"%s\": the offsets begun at could not be committed: %s",
-                     source->plan.group, rd_kafka_err2str(error));
-        return;
-    }
-    source->committing = false;
-    tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL, 0,
-                           error ? rd_kafka_err2str(error) : NULL);
-}
-
-static void drain(struct tide_kafka_source *source)
-{
-    rd_kafka_event_t *event;
-    if (source->state != TIDE_KAFKA_RUNNING && source->state != TIDE_KAFKA_CLOSING)
-        return;
-    while ((event = rd_kafka_queue_poll(source->control, 0))) {
-        switch (rd_kafka_event_type(event)) {
-        case RD_KAFKA_EVENT_REBALANCE: tide_kafka_rebalance_event(source, event); break;
-        case RD_KAFKA_EVENT_OFFSET_COMMIT: on_commit(source, event); break;
-        case RD_KAFKA_EVENT_ERROR: on_error(source, event); break;
-        case RD_KAFKA_EVENT_FETCH: /* dropped here it would be lost */
-            tide_kafka_source_fail(source, tide_fail(TIDE_EINTERNAL, "a message came by the control queue"));
-            break;
-        default: break;
-        }
-        rd_kafka_event_destroy(event);
-    }
-    tide_kafka_rebalance_serve(source);
-    if (source->state == TIDE_KAFKA_CLOSING)
-        tide_kafka_connect_closing(source);
-}
-
 /* ---- what the engine calls ---- */
 
 static void second(struct tide_kafka_source *source)
@@ -211,10 +130,10 @@ static void second(struct tide_kafka_source *source)
     for (uint32_t i = 0; i < source->shown_count; i++) {
         int64_t low;
         int64_t high;
-        if (source->shown[i].owned
-            && !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
-                                               source->shown[i].number, &low, &high)
-            && high >= 0)
+        if (source->shown[i].owned &&
+            !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
+                                            source->shown[i].number, &low, &high) &&
+            high >= 0)
             source->shown[i].end = high;
     }
 }
@@ -227,8 +146,9 @@ static int start(struct tide_source *source)
 static ssize_t poll_messages(struct tide_source *base, struct tide_message *messages, size_t max)
 {
     struct tide_kafka_source *source = self(base);
-    drain(source);
-    if (source->state != TIDE_KAFKA_RUNNING || source->failed || source->paused || source->assigned_waiting)
+    tide_kafka_control_drain(source);
+    if (source->state != TIDE_KAFKA_RUNNING || source->failed || source->paused ||
+        source->assigned_waiting)
         return 0;
     return tide_kafka_fetch_poll(source, messages, max);
 }
@@ -243,7 +163,7 @@ static void next_event(struct tide_source *base, struct tide_source_event *event
     struct tide_kafka_source *source = self(base);
     free_event(source->fetched);
     source->fetched = NULL;
-    drain(source);
+    tide_kafka_control_drain(source);
     second(source);
     tide_kafka_fetch_end(source);
     struct tide_kafka_source_event *told = source->events;
@@ -272,8 +192,8 @@ static int commit(struct tide_source *base, const struct tide_position *position
     for (size_t i = 0; i < count; i++) {
         const struct tide_kafka_partition *partition = &source->partitions[positions[i].partition];
         if (partition->holding == TIDE_KAFKA_OWNED || partition->holding == TIDE_KAFKA_LEAVING)
-            rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, positions[i].partition),
-                                              partition->number)
+            rd_kafka_topic_partition_list_add(
+                list, tide_kafka_source_topic(source, positions[i].partition), partition->number)
                 ->offset = positions[i].offset;
     }
     rd_kafka_resp_err_t error = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -283,8 +203,8 @@ static int commit(struct tide_source *base, const struct tide_position *position
         error = rd_kafka_commit_queue(source->client, list, source->control, NULL, source);
     source->committing = list->cnt > 0 && !error;
     if (!source->committing)
-        tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL, 0,
-                               error ? rd_kafka_err2str(error) : NULL);
+        tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK,
+                               NULL, 0, error ? rd_kafka_err2str(error) : NULL);
     rd_kafka_topic_partition_list_destroy(list);
     return TIDE_OK;
 }
@@ -300,7 +220,8 @@ static void set_paused(struct tide_source *base, bool paused)
         if (paused ? partition->holding != TIDE_KAFKA_OWNED : !partition->paused)
             continue;
         partition->paused = paused;
-        rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i), partition->number);
+        rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
+                                          partition->number);
     }
     if (list->cnt > 0)
         (paused ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(source->client, list);
@@ -315,7 +236,7 @@ static void begin_close(struct tide_source *source)
 
 static bool closed(struct tide_source *base)
 {
-    drain(self(base));
+    tide_kafka_control_drain(self(base));
     return self(base)->state == TIDE_KAFKA_CLOSED;
 }
 
@@ -359,8 +280,9 @@ static const struct tide_source_ops ops = {
     .free = free_source,
 };
 
-struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan, struct tide_topics *topics,
-                                          struct tide_loop *loop, struct tide_counters *counters)
+struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
+                                          struct tide_topics *topics, struct tide_loop *loop,
+                                          struct tide_counters *counters)
 {
     struct tide_kafka_source *source = tide_alloc(sizeof(*source));
     char **names = tide_alloc((plan->topic_count + 1) * sizeof(*names));

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/kafka_source.h - inside of the Kafka source, shared by its five files:
- *   kafka_source.c     what the engine calls, control events, commits
+ * engine/io/kafka_source.h - inside of the Kafka source, shared by its files:
+ *   kafka_source.c     what the engine calls
+ *   kafka_control.c    events of the client: errors, commits
  *   kafka_connect.c    the client, from the check at the start to its end
  *   kafka_rebalance.c  assignments and revocations, one at a time, in order
+ *   kafka_assign.c     the calls that begin and end partitions
  *   kafka_locate.c     where a partition begins; runs in the blocking thread
  *   kafka_fetch.c      messages, from the data queue to the engine
  *
- * librdkafka's side of a rebalance: after its event it waits until assign or unassign was called, and keeps the
- * membership alive meanwhile. So both may take a while here: an assignment waits for kafka_locate.c, a
- * revocation for the engine's commit. */
+ * librdkafka's side of a rebalance: after its event it waits until assign or unassign was called,
+ * and keeps the membership alive meanwhile. So both may take a while here: an assignment waits for
+ * kafka_locate.c, a revocation for the engine's commit. */
 #ifndef TIDE_IO_KAFKA_SOURCE_H
 #define TIDE_IO_KAFKA_SOURCE_H
 
@@ -38,13 +40,13 @@ struct tide_kafka_partition {
     uint16_t topic;
     int32_t number;
     enum tide_kafka_holding holding;
-    int64_t next;   /* offset from which the next message comes */
-    int64_t target; /* until_end: the end that it had when it was assigned */
+    int64_t next;        /* offset from which the next message comes */
+    int64_t target;      /* until_end: the end that it had when it was assigned */
     int64_t epoch_start; /* `next` when it was assigned: nothing was read while they are equal */
-    bool at_end;    /* until_end */
-    bool paused;    /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
-    bool astray;    /* librdkafka says that its offset is out of range */
-    int last_error; /* told already */
+    bool at_end;         /* until_end */
+    bool paused;         /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
+    bool astray;         /* librdkafka says that its offset is out of range */
+    int last_error;      /* told already */
 };
 
 /** Index of partitions by their number. */
@@ -115,7 +117,8 @@ struct tide_kafka_source {
     uint32_t shown_count;
     struct tide_kafka_topic *by_topic;
     uint32_t topic_count;
-    const struct rd_kafka_topic_s *last_handle; /* of the last message: the next is of the same, mostly */
+    /* of the last message: the next is of the same, mostly */
+    const struct rd_kafka_topic_s *last_handle;
     int32_t last_number;
     uint32_t last_index;
 
@@ -142,13 +145,18 @@ struct tide_kafka_source {
 /* kafka_source.c */
 
 /** Takes over nothing; `indexes` and `text` are copied. */
-void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind, int status,
-                            const uint32_t *indexes, uint32_t count, const char *text);
+void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind,
+                            int status, const uint32_t *indexes, uint32_t count, const char *text);
 /** FAILED, once, with the text in tide_error(). */
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status);
 /** The place of a partition, made when it is new. Negative: too many. */
 int tide_kafka_source_find(struct tide_kafka_source *source, const char *topic, int32_t number);
 const char *tide_kafka_source_topic(const struct tide_kafka_source *source, uint32_t index);
+
+/* kafka_control.c */
+
+/** Serves all that the client has to say. */
+void tide_kafka_control_drain(struct tide_kafka_source *source);
 
 /* kafka_connect.c */
 
@@ -160,6 +168,24 @@ void tide_kafka_connect_closing(struct tide_kafka_source *source);
 /** False: the client hangs, so nothing it uses may be freed. */
 bool tide_kafka_connect_free(struct tide_kafka_source *source);
 
+/* kafka_assign.c */
+
+/** Given to the engine, and not on its way back. */
+bool tide_kafka_is_held(const struct tide_kafka_partition *partition);
+/** Assigns what was located, and tells the engine; or sets right what was astray. */
+int tide_kafka_assign_located(struct tide_kafka_source *source, struct tide_kafka_locate *answer);
+int tide_kafka_assign_give_back(struct tide_kafka_source *source,
+                                const struct rd_kafka_topic_partition_list_s *list,
+                                bool incremental);
+/** An assignment that comes too late: it leaves, and librdkafka takes either call for "none". */
+void tide_kafka_assign_decline(struct tide_kafka_source *source,
+                               const struct rd_kafka_topic_partition_list_s *list,
+                               bool incremental);
+/** Is a partition out of range while it runs? */
+bool tide_kafka_assign_astray(const struct tide_kafka_source *source);
+/** Asks where to go on with those. */
+int tide_kafka_assign_mend(struct tide_kafka_source *source);
+
 /* kafka_rebalance.c */
 
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event);
@@ -167,7 +193,8 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source);
 void tide_kafka_rebalance_done(struct tide_kafka_source *source); /* the engine's revoke_done() */
 /** The answer of kafka_locate.c; takes it over. */
-void tide_kafka_rebalance_located(struct tide_kafka_source *source, struct tide_kafka_locate *answer);
+void tide_kafka_rebalance_located(struct tide_kafka_source *source,
+                                  struct tide_kafka_locate *answer);
 void tide_kafka_rebalance_drop(struct tide_kafka_source *source);
 
 /* kafka_locate.c */
@@ -175,8 +202,9 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source);
 /** Where to begin, of one partition. */
 struct tide_kafka_place {
     int64_t offset;
-    int64_t end;  /* the high watermark; -1 = not asked for */
-    bool pinned;  /* by "latest": to be committed, else a rebalance before the first commit would skip */
+    int64_t end; /* the high watermark */
+    /* by "latest": to be committed, else a rebalance before the first commit would skip */
+    bool pinned;
 };
 struct tide_kafka_locate {
     struct tide_blocking_job job;
@@ -184,7 +212,8 @@ struct tide_kafka_locate {
     struct tide_blocking *blocking;
     struct rd_kafka_s *client;
     bool dropped; /* the answer is not wanted any more (read and written atomically) */
-    bool astray;  /* the list's offsets are out of range, so they say; else ask for the committed ones */
+    /* the list's offsets are out of range, so they say; else ask for the committed ones */
+    bool astray;
     bool incremental;
     const struct tide_source_plan *plan; /* the source's */
     struct rd_kafka_topic_partition_list_s *list;
@@ -195,12 +224,14 @@ struct tide_kafka_locate {
 };
 /** Takes over `list`. */
 struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
-                                                struct rd_kafka_topic_partition_list_s *list, bool astray);
+                                                struct rd_kafka_topic_partition_list_s *list,
+                                                bool astray);
 void tide_kafka_locate_free(struct tide_kafka_locate *locate);
 
 /* kafka_fetch.c */
 
-ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages, size_t max);
+ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
+                              size_t max);
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count);
 /** Drops what is lent of partitions that are not owned any more (all = of every one). */
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all);

@@ -6,7 +6,8 @@
 #include "shm/counters.h"
 
 /* Of a window of librdkafka's ({"avg":, "cnt":, ...} in microseconds), in seconds. */
-static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric, const json_t *window)
+static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric,
+                           const json_t *window)
 {
     json_int_t count = json_integer_value(json_object_get(window, "cnt"));
     json_int_t average_us = json_integer_value(json_object_get(window, "avg"));
@@ -26,10 +27,12 @@ void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *json)
                  json_number_value(json_object_get(root, "msg_cnt")));
     tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_BYTES,
                  json_number_value(json_object_get(root, "msg_size")));
-    json_object_foreach(json_object_get(root, "brokers"), name, broker) {
+    json_object_foreach(json_object_get(root, "brokers"), name, broker)
+    {
         retries += (uint64_t)json_integer_value(json_object_get(broker, "txretries"));
         observe_window(sink, TIDE_M_PRODUCER_RTT, json_object_get(broker, "rtt"));
-        observe_window(sink, TIDE_M_PRODUCER_OUTBUF_LATENCY, json_object_get(broker, "outbuf_latency"));
+        observe_window(sink, TIDE_M_PRODUCER_OUTBUF_LATENCY,
+                       json_object_get(broker, "outbuf_latency"));
     }
     if (retries > sink->retries)
         tide_count(sink->counters, 0, TIDE_M_PRODUCER_RETRIES, retries - sink->retries);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Three clients: one holds the mock cluster and feeds it, one reads what arrives. librdkafka's mock forgets the
- * oldest messages of a partition beyond 5 MB or 100,000, so nothing may get far ahead of its reader: the feeder
- * waits for the engine, and for the drain. */
+ * Three clients: one holds the mock cluster and feeds it, one reads what arrives. librdkafka's mock
+ * forgets the oldest messages of a partition beyond 5 MB or 100,000, so nothing may get far ahead
+ * of its reader: the feeder waits for the engine, and for the drain. */
 #include "io/mock.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 enum {
     AHEAD_BYTES = 2 * 1048576, /* fed and not finished; a partition's share is below that */
-    OVERHEAD = 70,             /* of a message in the log, so that short lines do not become too many */
+    OVERHEAD = 70, /* of a message in the log, so that short lines do not become too many */
     READ_SIZE = 1 << 16,
     ASK_MS = 1000,
     LEAVE_MS = 1000
@@ -76,8 +76,17 @@ static rd_kafka_t *make_client(rd_kafka_type_t type, const char *const *settings
 struct tide_mock *tide_mock_new(uint32_t brokers)
 {
     char count[16];
-    const char *settings[] = {"test.mock.num.brokers", count, "client.id", "tidemill-feed", "linger.ms", "5",
-                              "queue.buffering.max.messages", "1000000", "log_level", "3", NULL};
+    const char *settings[] = {"test.mock.num.brokers",
+                              count,
+                              "client.id",
+                              "tidemill-feed",
+                              "linger.ms",
+                              "5",
+                              "queue.buffering.max.messages",
+                              "1000000",
+                              "log_level",
+                              "3",
+                              NULL};
     struct tide_mock *mock = tide_alloc(sizeof(*mock));
     mock->feed.fd = mock->drain.fd = -1;
     snprintf(count, sizeof(count), "%u", brokers);
@@ -99,7 +108,8 @@ const char *tide_mock_brokers(const struct tide_mock *mock)
 int tide_mock_topic(struct tide_mock *mock, const char *name, uint32_t partitions)
 {
     rd_kafka_resp_err_t error = rd_kafka_mock_topic_create(mock->cluster, name, (int)partitions, 1);
-    return error ? tide_fail(TIDE_EINTERNAL, "mock Kafka: topic \"%s\": %s", name, rd_kafka_err2str(error))
+    return error ? tide_fail(TIDE_EINTERNAL, "mock Kafka: topic \"%s\": %s", name,
+                             rd_kafka_err2str(error))
                  : TIDE_OK;
 }
 
@@ -189,12 +199,13 @@ static int feed_lines(struct tide_mock *mock)
         rd_kafka_resp_err_t error = rd_kafka_producev(
             mock->client, RD_KAFKA_V_RKT(feed->topic),
             RD_KAFKA_V_PARTITION((int32_t)(feed->fed % feed->partitions)),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)line, length), RD_KAFKA_V_END);
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)line, length),
+            RD_KAFKA_V_END);
         if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             break;
         if (error)
-            return tide_fail(TIDE_EINTERNAL, "mock Kafka: line %llu: %s", (unsigned long long)feed->fed + 1,
-                             rd_kafka_err2str(error));
+            return tide_fail(TIDE_EINTERNAL, "mock Kafka: line %llu: %s",
+                             (unsigned long long)feed->fed + 1, rd_kafka_err2str(error));
         remember(feed, (uint32_t)length + OVERHEAD);
         feed->fed++;
         feed->at += size;
@@ -221,11 +232,24 @@ static int serve_reports(struct tide_mock *mock)
 
 /* ---- drain ---- */
 
-int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitions, const char *path)
+int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitions,
+                    const char *path)
 {
-    const char *settings[] = {"bootstrap.servers", tide_mock_brokers(mock), "group.id", "tidemill-drain",
-                              "client.id", "tidemill-drain", "enable.auto.commit", "false",
-                              "auto.offset.reset", "earliest", "fetch.wait.max.ms", "20", "log_level", "3", NULL};
+    const char *settings[] = {"bootstrap.servers",
+                              tide_mock_brokers(mock),
+                              "group.id",
+                              "tidemill-drain",
+                              "client.id",
+                              "tidemill-drain",
+                              "enable.auto.commit",
+                              "false",
+                              "auto.offset.reset",
+                              "earliest",
+                              "fetch.wait.max.ms",
+                              "20",
+                              "log_level",
+                              "3",
+                              NULL};
     struct drain *drain = &mock->drain;
     drain->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO
                                        : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
@@ -298,7 +322,8 @@ int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
         return status;
     forget(feed, finished);
     bool all_fed = feed->over && feed->at == feed->text.length;
-    if (all_fed || feed->ahead > AHEAD_BYTES / 2 || (mock->drain.client && !is_drained(&mock->drain)))
+    if (all_fed || feed->ahead > AHEAD_BYTES / 2 ||
+        (mock->drain.client && !is_drained(&mock->drain)))
         return TIDE_OK;
     return feed_lines(mock);
 }
@@ -306,7 +331,8 @@ int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
 bool tide_mock_fed_all(const struct tide_mock *mock)
 {
     const struct feed *feed = &mock->feed;
-    return feed->fd < 0 || (feed->over && feed->at == feed->text.length && feed->acknowledged == feed->fed);
+    return feed->fd < 0 ||
+           (feed->over && feed->at == feed->text.length && feed->acknowledged == feed->fed);
 }
 
 uint64_t tide_mock_fed(const struct tide_mock *mock)

@@ -24,7 +24,7 @@ struct tide_partition {
     uint16_t topic; /* shm/topics.h */
     bool owned;
     int32_t number;
-    int64_t end; /* the high watermark last heard of: the offset after the last message; -1 = unknown */
+    int64_t end; /* the high watermark last heard of (after the last message); -1 = unknown */
 };
 
 enum tide_source_event_kind {

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include <librdkafka/rdkafka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "io/kafka_source.h"
+
+enum { SAY_AGAIN_US = 30000000 }; /* the same complaint of the client */
+
+static bool is_configuration(rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL:
+    case RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT:
+    case RD_KAFKA_RESP_ERR_INVALID_GROUP_ID:
+    case RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_fatal(struct tide_kafka_source *source)
+{
+    char text[512];
+    rd_kafka_resp_err_t error = rd_kafka_fatal_error(source->client, text, sizeof(text));
+    bool fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+    tide_kafka_source_fail(
+        source, tide_fail(fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, "group \"%s\"%s%s: %s",
+                          source->plan.group, fenced ? ": a newer process runs as instance " : "",
+                          fenced && source->plan.instance ? source->plan.instance : "", text));
+}
+
+static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    int64_t now = tide_clock_us();
+    if (rd_kafka_event_error_is_fatal(event)) {
+        on_fatal(source);
+    } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        tide_kafka_outage_begin(source->outage);
+    } else if (is_configuration(error) && !source->ever_assigned) {
+        tide_kafka_source_fail(source,
+                               tide_fail(TIDE_ECONFIG, "group \"%s\": %s", source->plan.group,
+                                         rd_kafka_event_error_string(event)));
+    } else if (error != RD_KAFKA_RESP_ERR__TRANSPORT /* librdkafka logs that itself */
+               && (error != source->last_error || now - source->last_error_us > SAY_AGAIN_US)) {
+        source->last_error = error;
+        source->last_error_us = now;
+        tide_log(TIDE_LOG_WARN, "kafka_source: %s", rd_kafka_event_error_string(event));
+    }
+}
+
+static void on_commit(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    if (rd_kafka_event_opaque(event) != source) {
+        if (error)
+            tide_log(TIDE_LOG_WARN, "group \"%s\": the offsets begun at could not be committed: %s",
+                     source->plan.group, rd_kafka_err2str(error));
+        return;
+    }
+    source->committing = false;
+    tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL,
+                           0, error ? rd_kafka_err2str(error) : NULL);
+}
+
+void tide_kafka_control_drain(struct tide_kafka_source *source)
+{
+    rd_kafka_event_t *event;
+    if (source->state != TIDE_KAFKA_RUNNING && source->state != TIDE_KAFKA_CLOSING)
+        return;
+    while ((event = rd_kafka_queue_poll(source->control, 0))) {
+        switch (rd_kafka_event_type(event)) {
+        case RD_KAFKA_EVENT_REBALANCE:
+            tide_kafka_rebalance_event(source, event);
+            break;
+        case RD_KAFKA_EVENT_OFFSET_COMMIT:
+            on_commit(source, event);
+            break;
+        case RD_KAFKA_EVENT_ERROR:
+            on_error(source, event);
+            break;
+        case RD_KAFKA_EVENT_FETCH: /* dropped here it would be lost */
+            tide_kafka_source_fail(
+                source, tide_fail(TIDE_EINTERNAL, "a message came by the control queue"));
+            break;
+        default:
+            break;
+        }
+        rd_kafka_event_destroy(event);
+    }
+    tide_kafka_rebalance_serve(source);
+    if (source->state == TIDE_KAFKA_CLOSING)
+        tide_kafka_connect_closing(source);
+}
