@@ -18,8 +18,10 @@
 
 enum { SPAN = 256 };
 static const int64_t SECOND_US = 1000000;
-static const int64_t PATIENCE_US = 5000000;   /* for reports, the last commit, leaving, before a pause */
-static const int64_t LONGEST_WAIT_US = 100000; /* a pipe that was full has no way to wake the loop */
+static const int64_t PATIENCE_US =
+    5000000; /* for reports, the last commit, leaving, before a pause */
+static const int64_t LONGEST_WAIT_US =
+    100000; /* a pipe that was full has no way to wake the loop */
 
 void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text)
@@ -36,7 +38,8 @@ void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int
     snprintf(event->text, sizeof(event->text), "%s", text ? text : "");
 }
 
-void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us)
+void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
+                       int64_t deadline_us)
 {
     engine->state = state;
     engine->deadline_us = deadline_us;
@@ -66,9 +69,11 @@ static int ready(struct tide_sink *sink)
 /* partition = "same" needs as many partitions in the output: known only now that it was reached. */
 static void limit_source(struct tide_engine *engine)
 {
-    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA && engine->plan.sink.medium == TIDE_MEDIUM_KAFKA
-        && engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
-        tide_kafka_source_limit(engine->source, tide_topics_name(engine->chain.topics, engine->output_topic),
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA &&
+        engine->plan.sink.medium == TIDE_MEDIUM_KAFKA &&
+        engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
+        tide_kafka_source_limit(engine->source,
+                                tide_topics_name(engine->chain.topics, engine->output_topic),
                                 tide_kafka_sink_partitions(engine->sink));
 }
 
@@ -104,7 +109,8 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
         lost += tide_pool_lost(engine->pools[i]);
     }
     if (lost > engine->workers_lost)
-        tide_engine_tell(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost), NULL);
+        tide_engine_tell(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),
+                         NULL);
     engine->workers_lost = lost;
     return status;
 }
@@ -127,8 +133,8 @@ static void set_paused(struct tide_engine *engine, bool pause)
     engine->paused_in_flight = totals.in_flight;
     engine->source->ops->pause(engine->source, pause);
     tide_count(engine->chain.counters, 0, pause ? TIDE_M_PAUSE : TIDE_M_RESUME, 1);
-    tide_log(TIDE_LOG_INFO, "%s", pause ? "paused reading: the next step has taken nothing for 5 s"
-                                        : "reading again");
+    tide_log(TIDE_LOG_INFO, "%s",
+             pause ? "paused reading: the next step has taken nothing for 5 s" : "reading again");
 }
 
 /* A paused source has no message to try the way with; that something got through tells as much. */
@@ -148,7 +154,8 @@ static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_u
     if (blocked && !engine->blocked)
         engine->blocked_us = now_us;
     if (!blocked && engine->blocked)
-        tide_observe(counters, 0, TIDE_M_BACKPRESSURE_TIME, (double)(now_us - engine->blocked_us) / 1e6);
+        tide_observe(counters, 0, TIDE_M_BACKPRESSURE_TIME,
+                     (double)(now_us - engine->blocked_us) / 1e6);
     engine->blocked = blocked;
     if (blocked && !engine->paused && now_us - engine->blocked_us >= PATIENCE_US)
         set_paused(engine, true);
@@ -168,7 +175,8 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
     }
     engine->chain.source_idle = false;
     for (ssize_t i = 0; i < count; i++)
-        messages[i].origin = tide_offsets_open(offsets, messages[i].origin.partition, messages[i].offset);
+        messages[i].origin = tide_offsets_open(offsets, messages[i].origin.partition,
+                                               messages[i].offset);
     ssize_t taken = first->ops->submit(first, messages, (size_t)count, now_us);
     for (ssize_t i = count; i-- > (taken < 0 ? 0 : taken);)
         tide_offsets_unopen(offsets, messages[i].origin);
@@ -214,8 +222,10 @@ static void give_up_late(struct tide_engine *engine, int64_t now_us)
     struct tide_offsets_totals totals;
     tide_offsets_totals(engine->chain.offsets, &totals);
     if (now_us >= engine->deadline_us)
-        tide_log(TIDE_LOG_WARN, "join_timeout passed: %llu messages are not through; they stay uncommitted "
-                 "and will be read again", (unsigned long long)totals.in_flight);
+        tide_log(TIDE_LOG_WARN,
+                 "join_timeout passed: %llu messages are not through; they stay uncommitted "
+                 "and will be read again",
+                 (unsigned long long)totals.in_flight);
 }
 
 static void leave(struct tide_engine *engine, int64_t now_us)
@@ -274,7 +284,8 @@ static int poll_state(struct tide_engine *engine, int64_t now_us)
 static void read_signals(struct tide_engine *engine)
 {
     struct signalfd_siginfo info;
-    while (engine->signals >= 0 && read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+    while (engine->signals >= 0 &&
+           read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
         tide_engine_tell(engine, TIDE_EVENT_SIGNAL, 0, (int)info.ssi_signo, NULL);
 }
 

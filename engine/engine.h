@@ -58,8 +58,8 @@ struct tide_engine {
     uint32_t step_count;
     uint32_t closed_steps;
     struct tide_source *source;
-    struct tide_sink *sink; /* of the output; NULL = dropped */
-    uint16_t output_topic;  /* the sink's first topic */
+    struct tide_sink *sink;    /* of the output; NULL = dropped */
+    uint16_t output_topic;     /* the sink's first topic */
     struct tide_sink *letters; /* of the dlq topic; the same as sink when that is Kafka */
     struct tide_commit *commit;
     struct tide_leaving leaving;
@@ -81,13 +81,15 @@ struct tide_engine {
     uint64_t last_in_flight;
     int64_t newest_ms; /* timestamp of the newest message read */
     uint64_t workers_lost;
-    struct tide_event events[TIDE_ENGINE_EVENTS]; /* a ring; the oldest is dropped when Lua does not come */
+    struct tide_event
+        events[TIDE_ENGINE_EVENTS]; /* a ring; the oldest is dropped when Lua does not come */
     uint32_t event_head;
     uint32_t event_count;
     bool progress; /* something happened this turn: look again before waiting */
 };
 
-void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us);
+void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
+                       int64_t deadline_us);
 /** Queues an event for Lua. */
 void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text);

@@ -42,7 +42,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
             engine->output_topic = (uint16_t)number;
     }
     if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
-        engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop, chain->counters);
+        engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop,
+                                           chain->counters);
     else if (plan->sink.medium == TIDE_MEDIUM_FILE)
         engine->sink = tide_file_sink_new(&plan->sink, chain->topics, chain->loop);
     else if (plan->sink.medium == TIDE_MEDIUM_MEMORY)
@@ -51,9 +52,12 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
         return TIDE_EINTERNAL;
     engine->letters = engine->sink;
     if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA) {
-        struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA, .max_messages = 10000,
-                                       .max_bytes = 64 << 20, .timeout_us = plan->source.timeout_us};
-        engine->letters = tide_kafka_sink_new(&apart, letters, chain->topics, chain->loop, chain->counters);
+        struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
+                                       .max_messages = 10000,
+                                       .max_bytes = 64 << 20,
+                                       .timeout_us = plan->source.timeout_us};
+        engine->letters = tide_kafka_sink_new(&apart, letters, chain->topics, chain->loop,
+                                              chain->counters);
     }
     tide_dlq_sink(chain->dlq, engine->letters);
     return TIDE_OK;
@@ -73,22 +77,23 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     workers = 0;
     for (; engine->pool_count < plan->pool_count; engine->pool_count++) {
         uint32_t processes = plan->pools[engine->pool_count];
-        engine->pools[engine->pool_count] =
-            tide_pool_new(engine->zygote, engine->loop, workers, processes, engine->chain.counters);
+        engine->pools[engine->pool_count] = tide_pool_new(engine->zygote, engine->loop, workers,
+                                                          processes, engine->chain.counters);
         tide_pool_limit(engine->pools[engine->pool_count], plan->message_timeout_us);
         workers += processes;
     }
     return TIDE_OK;
 }
 
-static struct tide_step *build_step(struct tide_engine *engine, const struct tide_plan *plan, uint32_t number)
+static struct tide_step *build_step(struct tide_engine *engine, const struct tide_plan *plan,
+                                    uint32_t number)
 {
     const struct tide_step_plan *step = &plan->steps[number];
     if (step->kind == TIDE_STEP_NOOP)
         return tide_step_noop_new(&engine->chain);
     struct tide_pool *pool = engine->pools[step->pool];
-    struct tide_task *task =
-        tide_task_new(&engine->chain, step, pool, plan->pools[step->pool], number, number + 1);
+    struct tide_task *task = tide_task_new(&engine->chain, step, pool, plan->pools[step->pool],
+                                           number, number + 1);
     if (!task)
         return NULL;
     tide_pool_join(pool, number + 1, step->prefetch_batches);
@@ -99,9 +104,10 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
 {
     engine->steps = tide_alloc(sizeof(*engine->steps) * (plan->step_count + 1));
     for (uint32_t i = 0; i <= plan->step_count; i++) {
-        struct tide_step *step = i < plan->step_count ? build_step(engine, plan, i)
-                                                      : tide_step_produce_new(
-                                             &engine->chain, engine->sink, engine->letters);
+        struct tide_step *step = i < plan->step_count
+                                     ? build_step(engine, plan, i)
+                                     : tide_step_produce_new(&engine->chain, engine->sink,
+                                                             engine->letters);
         if (!step)
             return TIDE_EINTERNAL;
         engine->steps[engine->step_count++] = step;
@@ -124,10 +130,12 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
     if (!chain->dlq)
         return status;
-    if ((status = build_source(engine, &plan->source)) < 0 || (status = build_sinks(engine, plan)) < 0 ||
-        (status = build_pools(engine, plan)) < 0 || (status = build_steps(engine, plan)) < 0)
+    if ((status = build_source(engine, &plan->source)) < 0 ||
+        (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||
+        (status = build_steps(engine, plan)) < 0)
         return status;
-    engine->commit = tide_commit_new(&plan->commit, chain->offsets, engine->source, chain->counters);
+    engine->commit = tide_commit_new(&plan->commit, chain->offsets, engine->source,
+                                     chain->counters);
     return TIDE_OK;
 }
 
@@ -156,7 +164,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     *zygote = engine->zygote;
     tide_require(engine->zygote);
     for (uint32_t i = 0; i < engine->step_count; i++)
-        slots += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->slot_count : 0;
+        slots += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->slot_count
+                                    : 0;
     struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * slots + 1));
     for (uint32_t i = 0; i < engine->step_count; i++) {
         struct tide_task *task = (struct tide_task *)(void *)engine->steps[i];

@@ -22,7 +22,8 @@ static void name_partitions(const struct tide_engine *engine, const struct tide_
     for (size_t i = 0; i < event->partition_count && at + 64 < size; i++) {
         const struct tide_partition *partition = &engine->source->partitions[event->partitions[i]];
         at += (size_t)snprintf(text + at, size - at, "%s%.40s/%d", i ? " " : "",
-                               tide_topics_name(engine->chain.topics, partition->topic), partition->number);
+                               tide_topics_name(engine->chain.topics, partition->topic),
+                               partition->number);
     }
     if (at + 64 >= size)
         snprintf(text + at, size - at, " ...");
@@ -50,14 +51,15 @@ static void forget(struct tide_engine *engine)
     engine->progress = true;
 }
 
-static void revoked(struct tide_engine *engine, const struct tide_source_event *event, int64_t now_us)
+static void revoked(struct tide_engine *engine, const struct tide_source_event *event,
+                    int64_t now_us)
 {
     struct tide_leaving *leaving = &engine->leaving;
     bool lost = event->kind == TIDE_SOURCE_LOST;
     char text[1024];
     tide_require(!leaving->active);
-    leaving->partitions =
-        tide_realloc(leaving->partitions, sizeof(uint32_t) * (event->partition_count + 1));
+    leaving->partitions = tide_realloc(leaving->partitions,
+                                       sizeof(uint32_t) * (event->partition_count + 1));
     for (size_t i = 0; i < event->partition_count; i++) {
         leaving->partitions[i] = event->partitions[i];
         tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
@@ -68,7 +70,8 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
     leaving->deadline_us = now_us + REPORTS_WAIT_US;
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
-    tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0, (int)event->partition_count, text);
+    tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,
+                     (int)event->partition_count, text);
     if (lost)
         forget(engine);
 }

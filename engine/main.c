@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. All else is Lua
  * that calls the library through the FFI; the library itself knows no Lua. */
-#include <libgen.h>
 #include <lauxlib.h>
+#include <libgen.h>
 #include <limits.h>
 #include <lua.h>
 #include <lualib.h>
@@ -47,7 +47,8 @@ static void set_paths(lua_State *lua, const char *folder, const char *files)
     lua_setfield(lua, -3, "path");
     lua_pop(lua, 2);
     lua_pushstring(lua, folder);
-    lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for the library and the headers */
+    lua_setglobal(lua,
+                  "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for the library and the headers */
 }
 
 static int traceback(lua_State *lua)
@@ -60,8 +61,10 @@ int main(int count, char **arguments)
 {
     char folder[PATH_MAX], files[2 * PATH_MAX];
     lua_State *lua = luaL_newstate();
-    if (!lua || own_folder(folder, sizeof(folder)) < 0 || find_lua(folder, files, sizeof(files)) < 0) {
-        fprintf(stderr, "tidemill: its Lua files are neither beside the program nor under its prefix\n");
+    if (!lua || own_folder(folder, sizeof(folder)) < 0 ||
+        find_lua(folder, files, sizeof(files)) < 0) {
+        fprintf(stderr,
+                "tidemill: its Lua files are neither beside the program nor under its prefix\n");
         return EXIT_INTERNAL;
     }
     luaL_openlibs(lua);

@@ -38,7 +38,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote);
 int tide_engine_ready(struct tide_engine *engine);
 
 struct tide_connection {
-    const struct tide_property *source; /* librdkafka properties, secrets resolved; "-" names are not */
+    const struct tide_property
+        *source; /* librdkafka properties, secrets resolved; "-" names are not */
     uint32_t source_count;
     const struct tide_property *sink;
     uint32_t sink_count;

@@ -17,12 +17,19 @@ struct tide_property {
 
 enum tide_medium { TIDE_MEDIUM_NONE, TIDE_MEDIUM_KAFKA, TIDE_MEDIUM_FILE, TIDE_MEDIUM_MEMORY };
 enum tide_reset { TIDE_RESET_ERROR, TIDE_RESET_EARLIEST, TIDE_RESET_LATEST };
-enum tide_start { TIDE_START_NONE, TIDE_START_EARLIEST, TIDE_START_LATEST, TIDE_START_OFFSET, TIDE_START_TIME };
+enum tide_start {
+    TIDE_START_NONE,
+    TIDE_START_EARLIEST,
+    TIDE_START_LATEST,
+    TIDE_START_OFFSET,
+    TIDE_START_TIME
+};
 
 struct tide_source_plan {
     enum tide_medium medium;
-    const char *path;          /* file: "-" = standard input */
-    const char *const *topics; /* Kafka: names, or patterns that begin with ^; file: the topic to show */
+    const char *path; /* file: "-" = standard input */
+    const char *const
+        *topics; /* Kafka: names, or patterns that begin with ^; file: the topic to show */
     uint32_t topic_count;
     const char *group;
     const char *instance;  /* NULL, or the static member's name (group.instance.id) */
@@ -71,9 +78,9 @@ struct tide_step_plan {
 enum tide_dlq_kind { TIDE_DLQ_NONE, TIDE_DLQ_TOPIC, TIDE_DLQ_FILE };
 struct tide_dlq_plan {
     enum tide_dlq_kind kind;
-    const char *target; /* topic, or path ("-" = standard error) */
-    double max_invalid_ratio;       /* of a partition's messages; < 0 = no limit */
-    int64_t max_consecutive_count;  /* of a partition; < 0 = no limit */
+    const char *target;            /* topic, or path ("-" = standard error) */
+    double max_invalid_ratio;      /* of a partition's messages; < 0 = no limit */
+    int64_t max_consecutive_count; /* of a partition; < 0 = no limit */
 };
 
 struct tide_commit_plan {

@@ -115,7 +115,8 @@ void tide_text_base64(struct tide_text *text, const char *bytes, size_t length)
         size_t left = length - i;
         unsigned bits = b[i] << 16 | (left > 1 ? b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
         char group[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                         left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '='};
+                         left > 1 ? digits[bits >> 6 & 63] : '=',
+                         left > 2 ? digits[bits & 63] : '='};
         tide_text_append(text, group, 4);
     }
     tide_text_append(text, "\"", 1);

@@ -26,12 +26,16 @@ struct tide_commit {
     uint64_t reached; /* of the tracker at the last commit */
 };
 
-struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_offsets *offsets,
-                                    struct tide_source *source, struct tide_counters *counters)
+struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan,
+                                    struct tide_offsets *offsets, struct tide_source *source,
+                                    struct tide_counters *counters)
 {
     struct tide_commit *commit = tide_alloc(sizeof(*commit));
-    *commit = (struct tide_commit){.plan = *plan, .offsets = offsets, .source = source, .counters = counters,
-                                    .last_us = tide_clock_us()};
+    *commit = (struct tide_commit){.plan = *plan,
+                                   .offsets = offsets,
+                                   .source = source,
+                                   .counters = counters,
+                                   .last_us = tide_clock_us()};
     return commit;
 }
 

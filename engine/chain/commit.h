@@ -14,8 +14,9 @@ struct tide_offsets;
 struct tide_source;
 struct tide_counters;
 
-struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_offsets *offsets,
-                                    struct tide_source *source, struct tide_counters *counters);
+struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan,
+                                    struct tide_offsets *offsets, struct tide_source *source,
+                                    struct tide_counters *counters);
 /** Commits when the policy says so, or `now` whatever it says. TIDE_BUSY while one is under way that must
  * end first; TIDE_OK when there is nothing to commit or the commit was begun. */
 int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us);

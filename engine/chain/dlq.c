@@ -35,7 +35,8 @@ struct tide_dlq {
     struct tide_text text; /* packed headers, or a line */
 };
 
-struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain, int *status)
+struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
+                              int *status)
 {
     struct tide_dlq *dlq = tide_alloc(sizeof(*dlq));
     dlq->plan = *plan;
@@ -51,7 +52,8 @@ struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chai
     } else if (plan->kind == TIDE_DLQ_FILE) {
         dlq->fd = open(plan->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
         if (dlq->fd < 0)
-            *status = tide_fail(TIDE_ENOINPUT, "dlq file \"%s\": %s", plan->target, strerror(errno));
+            *status = tide_fail(TIDE_ENOINPUT, "dlq file \"%s\": %s", plan->target,
+                                strerror(errno));
     }
     if (*status < 0) {
         tide_dlq_free(dlq);
@@ -106,7 +108,8 @@ static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject)
     if (!limit)
         return TIDE_OK;
     return tide_fail(TIDE_EDATA,
-                     "the dlq's %s is reached at %s/%d/%lld: %llu of %llu messages of this partition are bad, %llu in a row; "
+                     "the dlq's %s is reached at %s/%d/%lld: %llu of %llu messages of this "
+                     "partition are bad, %llu in a row; "
                      "the last one: %s: %s",
                      limit, topic_of(dlq, message), message->partition, (long long)message->offset,
                      (unsigned long long)seen->invalid + 1, (unsigned long long)seen->all + 1,
@@ -184,8 +187,9 @@ static void build_line(struct tide_dlq *dlq, const struct tide_reject *reject)
     line->length = 0;
     tide_text_string(line, "{\"original_topic\":");
     tide_text_json(line, topic_of(dlq, from), strlen(topic_of(dlq, from)));
-    tide_text_format(line, ",\"original_partition\":%d,\"original_offset\":%lld,\"original_timestamp\":%lld",
-                     from->partition, (long long)from->offset, (long long)from->timestamp);
+    tide_text_format(
+        line, ",\"original_partition\":%d,\"original_offset\":%lld,\"original_timestamp\":%lld",
+        from->partition, (long long)from->offset, (long long)from->timestamp);
     field(line, "stage", reject->stage);
     field(line, "reason", reject->reason);
     field(line, "error", reject->error);
@@ -220,15 +224,17 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
     const struct tide_message *message = reject->message;
     if (dlq->plan.kind == TIDE_DLQ_NONE) {
         tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
-        return tide_fail(TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s%s; there is no dlq, so the pipeline stops here",
-                         topic_of(dlq, message), message->partition, (long long)message->offset,
-                         or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
-                         or_empty(reject->cause), reject->cause ? ")" : "",
-                         reject->traceback && *reject->traceback ? reject->traceback : "");
+        return tide_fail(
+            TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s%s; there is no dlq, so the pipeline stops here",
+            topic_of(dlq, message), message->partition, (long long)message->offset,
+            or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
+            or_empty(reject->cause), reject->cause ? ")" : "",
+            reject->traceback && *reject->traceback ? reject->traceback : "");
     }
     int status = check_limits(dlq, reject);
     if (status == TIDE_OK)
-        status = dlq->plan.kind == TIDE_DLQ_TOPIC ? send_topic(dlq, reject) : write_line(dlq, reject);
+        status = dlq->plan.kind == TIDE_DLQ_TOPIC ? send_topic(dlq, reject)
+                                                  : write_line(dlq, reject);
     if (status == TIDE_OK)
         count_reject(dlq, message->origin.partition);
     return status;

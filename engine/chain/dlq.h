@@ -17,7 +17,7 @@ struct tide_dlq;
 struct tide_reject {
     const struct tide_message *message; /* as it came in */
     const char *stage;                  /* "run_task_with_multiprocessing", "produce" */
-    const char *reason;                 /* one word: error, bad_return, rejected, too_large, crash */
+    const char *reason; /* one word: error, bad_return, rejected, too_large, crash */
     const char *error;
     const char *traceback;
     const char *cause; /* "SIGSEGV", "exit 3" */
@@ -25,7 +25,8 @@ struct tide_reject {
 };
 
 /** The file is opened here: TIDE_ENOINPUT. */
-struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain, int *status);
+struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
+                              int *status);
 /** The sink that writes the topic; set before the first reject. */
 void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink);
 /** Takes the message, with a hold of its own until it is written. TIDE_BUSY = not now. TIDE_EDATA: there is no dlq, or its limits are

@@ -47,8 +47,8 @@ static struct partition *at(const struct tide_offsets *offsets, uint32_t partiti
 void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
 {
     while (offsets->count <= partition) {
-        offsets->partitions =
-            tide_realloc(offsets->partitions, sizeof(struct partition) * (offsets->count + 1));
+        offsets->partitions = tide_realloc(offsets->partitions,
+                                           sizeof(struct partition) * (offsets->count + 1));
         offsets->partitions[offsets->count++] = (struct partition){0};
     }
     struct partition *p = at(offsets, partition);
@@ -102,7 +102,8 @@ static void grow(struct partition *p)
     p->capacity = capacity;
 }
 
-struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition, int64_t offset)
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
+                                     int64_t offset)
 {
     struct partition *p = at(offsets, partition);
     tide_require(p->state == OWNED && offset >= read_to(p));

@@ -44,7 +44,8 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition);
 /** A message was read. Offsets of a partition rise. */
-struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition, int64_t offset);
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
+                                     int64_t offset);
 /** Takes back the newest open: the message was not taken after all. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
 /** False once the partition is revoked: drop the message. */
@@ -53,7 +54,8 @@ bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin
 int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
-void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate);
+void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin,
+                       enum tide_fate fate);
 /** Owned or leaving: what is done may still be committed. */
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */

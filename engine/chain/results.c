@@ -13,9 +13,10 @@ int tide_results_accept(struct tide_slot *slot)
     uint64_t progress = __atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
     uint32_t next = (uint32_t)progress;
     uint32_t bytes = (uint32_t)(progress >> 32);
-    if (next < slot->work.job.first || next > slot->work.job.end || bytes > slot->work.job.output_max)
-        return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next, slot->work.job.first,
-                         slot->work.job.end, bytes);
+    if (next < slot->work.job.first || next > slot->work.job.end ||
+        bytes > slot->work.job.output_max)
+        return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next,
+                         slot->work.job.first, slot->work.job.end, bytes);
     slot->ready = next;
     slot->ready_bytes = bytes;
     slot->result_at = 0;
@@ -24,7 +25,8 @@ int tide_results_accept(struct tide_slot *slot)
     return TIDE_OK;
 }
 
-static bool fits(const struct tide_slot *slot, const struct tide_result *result, uint32_t topic_count)
+static bool fits(const struct tide_slot *slot, const struct tide_result *result,
+                 uint32_t topic_count)
 {
     uint64_t bytes = sizeof(*result) + result->headers_length;
     if (result->value_length < TIDE_NULL || result->key_length < TIDE_NULL)
@@ -90,7 +92,8 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
                 goto broken;
             if (result.index == record) {
                 struct tide_message *message = &span->messages[span->message_count];
-                item->kind = result.kind == TIDE_RESULT_REJECT ? TIDE_ITEM_REJECT : TIDE_ITEM_MESSAGE;
+                item->kind = result.kind == TIDE_RESULT_REJECT ? TIDE_ITEM_REJECT
+                                                               : TIDE_ITEM_MESSAGE;
                 item->message = span->message_count++;
                 item->bytes = result.size;
                 build(slot, record, &result, results + slot->result_at + sizeof(result), message);

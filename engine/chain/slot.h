@@ -32,8 +32,8 @@ struct tide_slot {
     uint32_t result_at;   /* byte of the next result */
     uint32_t results;     /* released so far */
     uint64_t result_bytes;
-    bool rejected;     /* record `released` is with the dlq */
-    uint32_t attempts; /* at record `released`: times a worker died of it */
+    bool rejected;          /* record `released` is with the dlq */
+    uint32_t attempts;      /* at record `released`: times a worker died of it */
     struct tide_slot *next; /* free list */
 };
 

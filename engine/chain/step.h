@@ -25,7 +25,7 @@ struct tide_chain {
     struct tide_offsets *offsets;
     struct tide_dlq *dlq;
     struct tide_source *source; /* names the partitions */
-    bool moved;       /* a step handed something on: its taker wants to be polled before the loop waits */
+    bool moved; /* a step handed something on: its taker wants to be polled before the loop waits */
     bool source_idle; /* the source had nothing more at its last poll */
 };
 
@@ -59,7 +59,8 @@ struct tide_step {
 struct tide_step *tide_step_noop_new(struct tide_chain *chain);
 /** The last step: hands to the sink (NULL drops) and takes its reports, and those of the sink that writes the
  * dlq's topic (NULL, the same, or another). */
-struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink, struct tide_sink *letters);
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
+                                        struct tide_sink *letters);
 /** Messages that were acknowledged. */
 uint64_t tide_step_produce_count(const struct tide_step *step);
 

@@ -6,7 +6,8 @@
 #include "base/status.h"
 #include "chain/step.h"
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
+                      int64_t now_us)
 {
     return step->next->ops->submit(step->next, messages, count, now_us);
 }
@@ -41,7 +42,8 @@ static void free_step(struct tide_step *step)
 
 struct tide_step *tide_step_noop_new(struct tide_chain *chain)
 {
-    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {submit, poll,        close_step,
+                                             joined, deadline_us, free_step};
     struct tide_step *step = tide_alloc(sizeof(*step));
     step->ops = &ops;
     step->chain = chain;

@@ -23,7 +23,8 @@ struct outlet {
 
 struct produce {
     struct tide_step step;
-    struct outlet outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
+    struct outlet
+        outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
     uint32_t outlet_count;
     uint64_t acknowledged;
 };
@@ -33,7 +34,8 @@ static struct produce *produce_of(struct tide_step *step)
     return (struct produce *)(void *)step;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
+                      int64_t now_us)
 {
     struct produce *produce = produce_of(step);
     struct tide_offsets *offsets = step->chain->offsets;
@@ -53,7 +55,8 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
 }
 
 /* The sink knows the record that left, not where it came from. */
-static void locate(const struct tide_chain *chain, struct tide_origin origin, struct tide_message *message)
+static void locate(const struct tide_chain *chain, struct tide_origin origin,
+                   struct tide_message *message)
 {
     const struct tide_partition *from = &chain->source->partitions[origin.partition];
     message->topic = from->topic;
@@ -65,8 +68,11 @@ static int refused(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
     struct tide_message letter = report->message;
-    struct tide_reject reject = {.message = &letter, .stage = "produce", .reason = "refused",
-                                 .error = report->text, .attempts = 1};
+    struct tide_reject reject = {.message = &letter,
+                                 .stage = "produce",
+                                 .reason = "refused",
+                                 .error = report->text,
+                                 .attempts = 1};
     bool dead = report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
     letter.origin.epoch &= TIDE_ORIGIN_EPOCH;
     if (!tide_offsets_current(chain->offsets, letter.origin))
@@ -139,7 +145,8 @@ static bool joined(struct tide_step *step)
     struct produce *produce = produce_of(step);
     for (uint32_t i = 0; i < produce->outlet_count; i++) {
         const struct outlet *outlet = &produce->outlets[i];
-        if (outlet->sink && (outlet->sink->ops->pending(outlet->sink) > 0 || outlet->report_at < outlet->report_count))
+        if (outlet->sink && (outlet->sink->ops->pending(outlet->sink) > 0 ||
+                             outlet->report_at < outlet->report_count))
             return false;
     }
     return true;
@@ -156,9 +163,11 @@ static void free_step(struct tide_step *step)
     free(step);
 }
 
-struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink, struct tide_sink *letters)
+struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
+                                        struct tide_sink *letters)
 {
-    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {submit, poll,        close_step,
+                                             joined, deadline_us, free_step};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};
     produce->outlets[0].sink = sink;

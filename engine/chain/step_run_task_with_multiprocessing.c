@@ -43,10 +43,13 @@ static bool open_slot(struct tide_task *task, int64_t now_us)
     return true;
 }
 
-static int reject_too_large(struct tide_task *task, const struct tide_message *message, uint64_t need)
+static int reject_too_large(struct tide_task *task, const struct tide_message *message,
+                            uint64_t need)
 {
-    struct tide_reject fields = {.message = message, .stage = "run_task_with_multiprocessing",
-                                 .reason = "too_large", .attempts = 0};
+    struct tide_reject fields = {.message = message,
+                                 .stage = "run_task_with_multiprocessing",
+                                 .reason = "too_large",
+                                 .attempts = 0};
     tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
               (unsigned long long)need, (unsigned long long)task->input.max);
     fields.error = tide_error();
@@ -84,7 +87,8 @@ static int take(struct tide_task *task, const struct tide_message *message, int6
     return 1;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
+                      int64_t now_us)
 {
     struct tide_task *task = task_of(step);
     for (size_t i = 0; i < count; i++) {
@@ -105,7 +109,8 @@ static int poll(struct tide_step *step, int64_t now_us)
         return status;
     if (task->open && now_us - task->open->opened_us >= task->plan.max_batch_time_us)
         seal(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
-    else if (task->open && task->plan.eager && step->chain->source_idle && tide_pool_has_idle(task->pool))
+    else if (task->open && task->plan.eager && step->chain->source_idle &&
+             tide_pool_has_idle(task->pool))
         seal(task, TIDE_M_BATCH_CLOSE_IDLE, now_us);
     return TIDE_OK;
 }
@@ -140,9 +145,11 @@ static void free_step(struct tide_step *step)
 }
 
 struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
-                                struct tide_pool *pool, uint32_t processes, uint32_t number, uint32_t row)
+                                struct tide_pool *pool, uint32_t processes, uint32_t number,
+                                uint32_t row)
 {
-    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {submit, poll,        close_step,
+                                             joined, deadline_us, free_step};
     uint32_t slots = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
@@ -152,7 +159,8 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->order = tide_alloc(sizeof(*task->order) * slots);
     tide_task_sizes(task, tide_clock_us());
     for (; task->slot_count < slots; task->slot_count++) {
-        struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max, task->output.max);
+        struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max,
+                                               task->output.max);
         if (!slot) {
             free_step(&task->step);
             return NULL;

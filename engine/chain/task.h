@@ -48,7 +48,8 @@ struct tide_task {
 
 /** Maps all blocks: before the fork. NULL with tide_error(). */
 struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
-                                struct tide_pool *pool, uint32_t processes, uint32_t number, uint32_t row);
+                                struct tide_pool *pool, uint32_t processes, uint32_t number,
+                                uint32_t row);
 
 /** Hands on what is ready, in order. TIDE_BUSY when the next step takes no more now. */
 int tide_task_release(struct tide_task *task, int64_t now_us);

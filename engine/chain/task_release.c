@@ -64,7 +64,8 @@ static void finish_record(struct tide_task *task, struct tide_slot *slot)
     slot->attempts = 0;
 }
 
-static int reject(struct tide_task *task, struct tide_slot *slot, uint32_t record, const struct tide_reject *fields)
+static int reject(struct tide_task *task, struct tide_slot *slot, uint32_t record,
+                  const struct tide_reject *fields)
 {
     struct tide_reject reject = *fields;
     struct tide_message message;
@@ -97,7 +98,9 @@ static int reject_told(struct tide_task *task, struct tide_slot *slot, uint32_t 
         parts[1] = parts[2] = "";
     else if (parts[2] > texts + length)
         parts[2] = "";
-    struct tide_reject fields = {.reason = parts[0], .error = parts[1], .traceback = parts[2],
+    struct tide_reject fields = {.reason = parts[0],
+                                 .error = parts[1],
+                                 .traceback = parts[2],
                                  .attempts = slot->attempts + 1};
     return reject(task, slot, record, &fields);
 }
@@ -186,7 +189,9 @@ static void cause_text(int32_t death, char *text, size_t size)
 static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
 {
     char cause[32];
-    struct tide_reject fields = {.reason = "crash", .cause = cause, .attempts = slot->attempts + 1,
+    struct tide_reject fields = {.reason = "crash",
+                                 .cause = cause,
+                                 .attempts = slot->attempts + 1,
                                  .error = "the worker died while it ran this message"};
     if (!slot->work.late && slot->attempts < task->plan.crash_retries) {
         slot->attempts++;
@@ -211,8 +216,8 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
 /* What a worker left does not hold together: none of it is used from here on, and the worker goes. */
 static void distrust(struct tide_task *task, struct tide_slot *slot)
 {
-    tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced", slot->work.worker,
-             tide_error());
+    tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
+             slot->work.worker, tide_error());
     if (!slot->work.blamed) /* else it is dead already */
         tide_pool_kill(task->pool, slot->work.worker);
     slot->ready = slot->released;
@@ -232,13 +237,15 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
         distrust(task, slot);
     if (slot->work.state == TIDE_WORK_DONE && slot->ready > before)
         tide_observe_many(counters, row, TIDE_M_MESSAGE_TIME,
-                          (double)slot->work.busy_ns / 1e9 / (slot->ready - before), slot->ready - before);
+                          (double)slot->work.busy_ns / 1e9 / (slot->ready - before),
+                          slot->ready - before);
     if (slot->work.state == TIDE_WORK_DONE && slot->work.outcome == TIDE_OUTCOME_FULL) {
         tide_count(counters, row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
         slot->output_overflowed = true;
     }
     if (slot->ready_bytes > task->output.now)
-        slot->output_overflowed = true; /* one result larger than the block: it was given the maximum */
+        slot->output_overflowed =
+            true; /* one result larger than the block: it was given the maximum */
     slot->work.state = TIDE_WORK_IDLE;
 }
 
@@ -256,7 +263,8 @@ static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t 
         return TIDE_BUSY;
     }
     tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_MSG, slot->results);
-    tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_BYTES, (double)slot->result_bytes);
+    tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_BYTES,
+                 (double)slot->result_bytes);
     tide_task_resize(task, slot, now_us);
     tide_slot_reset(slot);
     slot->next = task->free;

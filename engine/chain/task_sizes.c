@@ -62,6 +62,7 @@ void tide_task_resize(struct tide_task *task, struct tide_slot *slot, int64_t no
     }
     trim(task, slot);
     /* Slots that are seldom used keep what they once had: they give it back when the size falls. */
-    for (slot = task->input.now + task->output.now < before ? task->free : NULL; slot; slot = slot->next)
+    for (slot = task->input.now + task->output.now < before ? task->free : NULL; slot;
+         slot = slot->next)
         trim(task, slot);
 }

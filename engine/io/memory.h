@@ -10,9 +10,11 @@
 struct tide_topics;
 
 /** plan->partitions partitions of plan->topics[0], all assigned at start. */
-struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan, struct tide_topics *topics);
+struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
+                                           struct tide_topics *topics);
 /** Copies a message in; its offset is the count of those before it in its partition. */
-void tide_memory_push(struct tide_source *source, uint32_t partition, const struct tide_message *message);
+void tide_memory_push(struct tide_source *source, uint32_t partition,
+                      const struct tide_message *message);
 /** Gives `total` messages in all, the pushed ones again and again: for benchmarks. */
 void tide_memory_repeat(struct tide_source *source, uint64_t total);
 /** Nothing more will be pushed: END once all was read. */

@@ -15,14 +15,16 @@ static const char *copy_bytes(char **to, const char *bytes, uint32_t length)
     return at;
 }
 
-struct tide_message *tide_memory_keep(struct tide_memory_list *list, const struct tide_message *message)
+struct tide_message *tide_memory_keep(struct tide_memory_list *list,
+                                      const struct tide_message *message)
 {
     if (list->count == list->capacity) {
         list->capacity = list->capacity ? list->capacity * 2 : 64;
         list->items = tide_realloc(list->items, sizeof(struct tide_memory_kept) * list->capacity);
     }
     struct tide_memory_kept *kept = &list->items[list->count++];
-    char *to = tide_alloc((size_t)message->value_length + message->key_length + message->headers_length + 1);
+    char *to = tide_alloc((size_t)message->value_length + message->key_length +
+                          message->headers_length + 1);
     kept->bytes = to;
     kept->message = *message;
     kept->message.value = copy_bytes(&to, message->value, message->value_length);

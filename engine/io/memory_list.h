@@ -19,7 +19,8 @@ struct tide_memory_list {
 };
 
 /** A copy at the end of the list; may move the items, never their bytes. */
-struct tide_message *tide_memory_keep(struct tide_memory_list *list, const struct tide_message *message);
+struct tide_message *tide_memory_keep(struct tide_memory_list *list,
+                                      const struct tide_message *message);
 void tide_memory_drop(struct tide_memory_list *list);
 
 #endif

@@ -33,7 +33,8 @@ static int sink_start(struct tide_sink *sink)
 
 static void report(struct memory_sink *memory, const struct tide_message *message)
 {
-    bool bad = memory->refuse && message->value && strlen(memory->refuse) == message->value_length &&
+    bool bad = memory->refuse && message->value &&
+               strlen(memory->refuse) == message->value_length &&
                memcmp(memory->refuse, message->value, message->value_length) == 0;
     if (memory->due_count == memory->due_capacity) {
         memory->due_capacity = memory->due_capacity ? memory->due_capacity * 2 : 256;
@@ -93,8 +94,11 @@ static void sink_free(struct tide_sink *sink)
 
 struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan)
 {
-    static const struct tide_sink_ops ops = {.start = sink_start, .send = sink_send, .reports = sink_reports,
-                                             .pending = sink_pending, .free = sink_free};
+    static const struct tide_sink_ops ops = {.start = sink_start,
+                                             .send = sink_send,
+                                             .reports = sink_reports,
+                                             .pending = sink_pending,
+                                             .free = sink_free};
     struct memory_sink *memory = tide_alloc(sizeof(*memory));
     memory->sink.ops = &ops;
     memory->max = plan->max_messages ? plan->max_messages : 100000;

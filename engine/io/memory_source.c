@@ -30,8 +30,8 @@ struct memory_source {
     bool end_told;
     bool paused;
     bool closed;
-    bool committed; /* a COMMITTED event is due */
-    bool leaving;   /* REVOKED was told; revoke_done is awaited */
+    bool committed;   /* a COMMITTED event is due */
+    bool leaving;     /* REVOKED was told; revoke_done is awaited */
     uint32_t changed; /* the partition of the last event */
 };
 
@@ -48,7 +48,8 @@ static int source_start(struct tide_source *source)
 }
 
 /* Message `offset` of the lane; the pushed ones come again in repeat mode. */
-static size_t lend(struct memory_source *memory, uint32_t index, struct tide_message *messages, size_t max)
+static size_t lend(struct memory_source *memory, uint32_t index, struct tide_message *messages,
+                   size_t max)
 {
     struct lane *lane = &memory->lanes[index];
     uint64_t limit = memory->total ? memory->total - memory->given : UINT64_MAX;
@@ -94,7 +95,8 @@ static bool all_read(const struct memory_source *memory)
     if (memory->total)
         return memory->given >= memory->total;
     for (size_t i = 0; i < memory->source.partition_count; i++) {
-        if ((uint64_t)memory->lanes[i].next < memory->lanes[i].list.count || memory->lanes[i].change != NONE)
+        if ((uint64_t)memory->lanes[i].next < memory->lanes[i].list.count ||
+            memory->lanes[i].change != NONE)
             return false;
     }
     return memory->ended;
@@ -143,7 +145,8 @@ static void source_revoke_done(struct tide_source *source)
     memory->lanes[memory->changed].change = ASSIGN;
 }
 
-static int source_commit(struct tide_source *source, const struct tide_position *positions, size_t count)
+static int source_commit(struct tide_source *source, const struct tide_position *positions,
+                         size_t count)
 {
     struct memory_source *memory = source_of(source);
     for (size_t i = 0; i < count; i++)
@@ -174,11 +177,12 @@ static void source_free(struct tide_source *source)
     free(source);
 }
 
-struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan, struct tide_topics *topics)
+struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
+                                           struct tide_topics *topics)
 {
-    static const struct tide_source_ops ops = {source_start, source_poll, source_take, source_event,
-                                               source_revoke_done, source_commit, source_pause,
-                                               source_close, source_closed, source_free};
+    static const struct tide_source_ops ops = {
+        source_start,  source_poll,  source_take,  source_event,  source_revoke_done,
+        source_commit, source_pause, source_close, source_closed, source_free};
     struct memory_source *memory = tide_alloc(sizeof(*memory));
     int topic = tide_topics_number(topics, plan->topic_count ? plan->topics[0] : "memory");
     tide_require(plan->partitions <= MOST_PARTITIONS && topic >= 0);
@@ -192,7 +196,8 @@ struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan, 
     return &memory->source;
 }
 
-void tide_memory_push(struct tide_source *source, uint32_t partition, const struct tide_message *message)
+void tide_memory_push(struct tide_source *source, uint32_t partition,
+                      const struct tide_message *message)
 {
     struct memory_source *memory = source_of(source);
     struct tide_message *kept = tide_memory_keep(&memory->lanes[partition].list, message);

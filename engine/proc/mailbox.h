@@ -20,8 +20,8 @@
 
 /** Run records [first, end) of a block. Addresses hold in every process: all was mapped before the fork. */
 struct tide_job {
-    uint64_t number;  /* of the job, for its report */
-    uint32_t step;    /* which functions */
+    uint64_t number; /* of the job, for its report */
+    uint32_t step;   /* which functions */
     uint32_t worker;
     uint32_t generation;
     uint32_t first;
@@ -51,13 +51,18 @@ struct tide_order {
     uint32_t generation;
 };
 
-enum tide_notice_kind { TIDE_NOTICE_LOADED, TIDE_NOTICE_REJECTED, TIDE_NOTICE_SPAWNED, TIDE_NOTICE_EXITED };
+enum tide_notice_kind {
+    TIDE_NOTICE_LOADED,
+    TIDE_NOTICE_REJECTED,
+    TIDE_NOTICE_SPAWNED,
+    TIDE_NOTICE_EXITED
+};
 struct tide_notice {
     uint32_t kind;
     uint32_t worker;
     uint32_t generation;
     int32_t pid;
-    int32_t status; /* EXITED: as waitpid gives it */
+    int32_t status;  /* EXITED: as waitpid gives it */
     char text[2036]; /* REJECTED: why the user's code cannot be loaded */
 };
 

@@ -32,13 +32,13 @@ struct worker {
     struct tide_work *first; /* the one it is at; the others in order behind it */
     uint32_t deaths;         /* in a row */
     int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
-    uint64_t watched_number;   /* job and progress at the last look, */
+    uint64_t watched_number; /* job and progress at the last look, */
     uint64_t watched_progress;
-    int64_t watched_us;        /* when that was, */
-    int64_t stuck_us;          /* and for how long it has been the same */
-    bool late;                 /* the order to kill it is out */
-    bool spoke;                /* its socket has something, says the loop */
-    int64_t spawn_us;        /* when to order the next one; 0 = ordered */
+    int64_t watched_us; /* when that was, */
+    int64_t stuck_us;   /* and for how long it has been the same */
+    bool late;          /* the order to kill it is out */
+    bool spoke;         /* its socket has something, says the loop */
+    int64_t spawn_us;   /* when to order the next one; 0 = ordered */
 };
 
 struct tide_pool {
@@ -60,8 +60,8 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
                                 uint32_t processes, struct tide_counters *counters)
 {
     struct tide_pool *pool = tide_alloc(sizeof(*pool));
-    *pool = (struct tide_pool){.zygote = zygote, .loop = loop, .counters = counters,
-                               .processes = processes, .depth = 1};
+    *pool = (struct tide_pool){
+        .zygote = zygote, .loop = loop, .counters = counters, .processes = processes, .depth = 1};
     pool->workers = tide_alloc(sizeof(struct worker) * processes);
     for (uint32_t i = 0; i < processes; i++) {
         struct worker *worker = &pool->workers[i];
@@ -146,7 +146,8 @@ static struct worker *least_busy(struct tide_pool *pool)
     struct worker *best = NULL;
     for (uint32_t i = 0; i < pool->processes; i++) {
         struct worker *worker = &pool->workers[i];
-        if (worker->spawn_us == 0 && worker->given < pool->depth && (!best || worker->given < best->given))
+        if (worker->spawn_us == 0 && worker->given < pool->depth &&
+            (!best || worker->given < best->given))
             best = worker;
     }
     return best;
@@ -201,7 +202,8 @@ static void read_reports(struct tide_pool *pool, struct worker *worker)
             continue; /* of one that is dead already */
         if (size != (ssize_t)sizeof(report) || !work || report.number != work->job.number ||
             report.outcome > TIDE_OUTCOME_FULL) {
-            tide_log(TIDE_LOG_ERROR, "worker %u sent a report that fits no job; it is replaced", worker->place);
+            tide_log(TIDE_LOG_ERROR, "worker %u sent a report that fits no job; it is replaced",
+                     worker->place);
             tide_pool_kill(pool, worker->place);
             return;
         }
@@ -224,7 +226,8 @@ static void give_back(struct tide_pool *pool, struct worker *worker)
 static bool died_late(const struct worker *worker, const struct tide_work *work)
 {
     return worker->late && work->job.number == worker->watched_number &&
-           __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) == worker->watched_progress;
+           __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) ==
+               worker->watched_progress;
 }
 
 static void count_all(struct tide_pool *pool, enum tide_metric metric)
@@ -248,7 +251,8 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
     }
     give_back(pool, worker);
     pool->lost++;
-    count_all(pool, WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL : TIDE_M_WORKER_LOST_EXIT);
+    count_all(pool,
+              WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL : TIDE_M_WORKER_LOST_EXIT);
     worker->pid = 0;
     worker->late = false;
     worker->stuck_us = 0;
@@ -259,8 +263,8 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
         tide_log(TIDE_LOG_WARN, "worker %u (pid %d) was killed by signal %d (%s)", worker->place,
                  notice->pid, WTERMSIG(notice->status), strsignal(WTERMSIG(notice->status)));
     else
-        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) left with exit code %d", worker->place, notice->pid,
-                 WEXITSTATUS(notice->status));
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) left with exit code %d", worker->place,
+                 notice->pid, WEXITSTATUS(notice->status));
 }
 
 bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us)
@@ -276,7 +280,8 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
     if (notice->kind != TIDE_NOTICE_SPAWNED)
         return true;
     if (notice->pid < 0) {
-        tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place, strerror(notice->status));
+        tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place,
+                 strerror(notice->status));
         give_back(pool, worker);
         worker->deaths++;
         worker->spawn_us = now_us + RESPAWN_DELAY_US;
@@ -329,7 +334,8 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
         if (pool->limit_us > 0)
             watch(pool, worker, now_us);
         if (worker->deaths >= MOST_DEATHS)
-            return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it did anything",
+            return tide_fail(TIDE_ETEMPORARY,
+                             "worker %u died %u times in a row before it did anything",
                              worker->place, worker->deaths);
         if (worker->spawn_us > 0 && now_us >= worker->spawn_us && order_spawn(pool, worker) < 0)
             return TIDE_ETEMPORARY;

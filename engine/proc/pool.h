@@ -19,20 +19,26 @@
 
 #include "proc/mailbox.h"
 
-enum tide_work_state { TIDE_WORK_IDLE, TIDE_WORK_WAITING, TIDE_WORK_GIVEN, TIDE_WORK_DONE, TIDE_WORK_LOST };
+enum tide_work_state {
+    TIDE_WORK_IDLE,
+    TIDE_WORK_WAITING,
+    TIDE_WORK_GIVEN,
+    TIDE_WORK_DONE,
+    TIDE_WORK_LOST
+};
 
 /** Embedded in a step's slot. Between submit and DONE/LOST it belongs to the pool. */
 struct tide_work {
     struct tide_job job;
     enum tide_work_state state;
-    uint64_t turn;    /* among works of one step, the lowest goes first */
-    bool continued;   /* goes on with a block: before those that begin one */
+    uint64_t turn;  /* among works of one step, the lowest goes first */
+    bool continued; /* goes on with a block: before those that begin one */
     uint32_t worker;
     enum tide_outcome outcome;
     uint64_t busy_ns;
     bool blamed;
-    bool late;        /* LOST: killed, since one record took longer than the limit */
-    int32_t death;    /* LOST: wait status of the worker */
+    bool late;     /* LOST: killed, since one record took longer than the limit */
+    int32_t death; /* LOST: wait status of the worker */
     struct tide_work *next;
 };
 

@@ -13,8 +13,8 @@ struct tide_child {
 struct tide_zygote {
     struct tide_loop *loop;
     uint32_t workers;
-    int engine_end;  /* control socket, -1 in the child */
-    int zygote_end;  /* -1 in the engine */
+    int engine_end;   /* control socket, -1 in the child */
+    int zygote_end;   /* -1 in the engine */
     int *engine_ends; /* one for each worker's place */
     int *worker_ends;
     struct tide_block **inputs;

@@ -100,7 +100,8 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error)
         _exit(-TIDE_ECONFIG);
 }
 
-static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation, int32_t parent)
+static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation,
+                          int32_t parent)
 {
     die_with(parent);
     set_signals(0);
@@ -123,7 +124,8 @@ static bool spawn(struct tide_zygote *zygote, const struct tide_order *order)
         become_worker(zygote, order->worker, order->generation, parent);
         return true;
     }
-    struct tide_notice notice = {TIDE_NOTICE_SPAWNED, order->worker, order->generation, pid, errno, ""};
+    struct tide_notice notice = {
+        TIDE_NOTICE_SPAWNED, order->worker, order->generation, pid, errno, ""};
     zygote->children[order->worker] = (struct tide_child){pid < 0 ? 0 : pid, order->generation};
     notify(zygote, &notice);
     return false;
@@ -168,7 +170,8 @@ int tide_zygote_serve(struct tide_zygote *zygote)
         struct tide_child *child = &zygote->children[order.worker];
         if (order.kind == TIDE_ORDER_SPAWN && spawn(zygote, &order))
             return (int)order.worker;
-        if (order.kind == TIDE_ORDER_KILL && child->pid > 0 && child->generation == order.generation)
+        if (order.kind == TIDE_ORDER_KILL && child->pid > 0 &&
+            child->generation == order.generation)
             kill(child->pid, SIGKILL);
     }
 }
@@ -200,7 +203,8 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
     __atomic_store_n(&output->progress, (uint64_t)bytes << 32 | next, __ATOMIC_RELEASE);
 }
 
-void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job, enum tide_outcome outcome)
+void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
+                        enum tide_outcome outcome)
 {
     struct tide_job_report report = {job->number, job->generation, outcome,
                                      (uint64_t)now_ns() - zygote->job_began_ns};

@@ -47,8 +47,8 @@ fail:
     return NULL;
 }
 
-void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs, uint32_t input_count,
-                        struct tide_block **outputs, uint32_t output_count)
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
+                        uint32_t input_count, struct tide_block **outputs, uint32_t output_count)
 {
     zygote->inputs = inputs;
     zygote->input_count = input_count;
@@ -123,7 +123,8 @@ int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (size != (ssize_t)sizeof(*notice) || notice->worker >= zygote->workers)
-        return tide_fail(TIDE_ETEMPORARY, "the zygote is lost; nothing past the last commit is committed");
+        return tide_fail(TIDE_ETEMPORARY,
+                         "the zygote is lost; nothing past the last commit is committed");
     return 1;
 }
 

@@ -15,8 +15,8 @@ struct tide_block;
 /** Sockets for `workers` places in all (over all pools). */
 struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers);
 /** The two kinds of blocks as workers must see them: `inputs` read-only. Lent until the fork. */
-void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs, uint32_t input_count,
-                        struct tide_block **outputs, uint32_t output_count);
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
+                        uint32_t input_count, struct tide_block **outputs, uint32_t output_count);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
  * process has a second thread (a forked librdkafka or a held lock would hang there). */
 int tide_zygote_fork(struct tide_zygote *zygote);

@@ -37,7 +37,8 @@ struct tide_block *tide_block_new(size_t max)
     if (block->fd < 0 || ftruncate(block->fd, (off_t)mapped(block)) < 0 ||
         fcntl(block->fd, F_ADD_SEALS, SEALS) < 0)
         goto fail;
-    block->data = mmap(NULL, mapped(block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, block->fd, 0);
+    block->data = mmap(NULL, mapped(block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+                       block->fd, 0);
     if (block->data == MAP_FAILED)
         goto fail;
     return block;
@@ -54,7 +55,8 @@ int tide_block_make_read_only(struct tide_block *block)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));
-    void *data = mmap(block->data, mapped(block), PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+    void *data = mmap(block->data, mapped(block), PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+                      fd, 0);
     int status = TIDE_OK;
     if (data == MAP_FAILED)
         status = tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));

@@ -10,10 +10,10 @@
 #include <stdint.h>
 
 struct tide_block {
-    char *data;  /* `max` bytes and TIDE_BLOCK_TAIL readable ones behind them */
+    char *data; /* `max` bytes and TIDE_BLOCK_TAIL readable ones behind them */
     size_t max;
     size_t touched; /* engine's own: bytes that may have pages, what trim looks at */
-    int fd;      /* -1 in the zygote and in workers */
+    int fd;         /* -1 in the zygote and in workers */
 };
 
 /** NULL with tide_error(). Before the first fork. */

@@ -20,7 +20,8 @@ struct tide_counters *tide_counters_new(uint32_t rows)
     struct tide_counters *counters = tide_alloc(sizeof(*counters));
     counters->rows = rows;
     counters->bytes = sizeof(struct tide_counter) * TIDE_M_COUNT * rows;
-    counters->cells = mmap(NULL, counters->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    counters->cells = mmap(NULL, counters->bytes, PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counters->cells == MAP_FAILED) {
         tide_fail(TIDE_EINTERNAL, "counters: %s", strerror(errno));
         free(counters);
@@ -29,7 +30,8 @@ struct tide_counters *tide_counters_new(uint32_t rows)
     return counters;
 }
 
-static struct tide_counter *cell(const struct tide_counters *counters, uint32_t row, enum tide_metric metric)
+static struct tide_counter *cell(const struct tide_counters *counters, uint32_t row,
+                                 enum tide_metric metric)
 {
     tide_require(row < counters->rows && metric < TIDE_M_COUNT);
     return &counters->cells[(size_t)row * TIDE_M_COUNT + metric];
@@ -67,7 +69,8 @@ void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_m
     counter->buckets[bucket_of(value)] += times;
 }
 
-void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric, double value)
+void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
+                  double value)
 {
     tide_observe_many(counters, row, metric, value, 1);
 }
@@ -95,7 +98,9 @@ double tide_counter_quantile(const struct tide_counter *counter, double share)
         seen += counter->buckets[i];
         if (seen > wanted || seen == total) {
             double middle = ldexp(1 + ((i & 3) + 0.5) / 4, (int)(i >> 2) - 20);
-            return middle < counter->min ? counter->min : middle > counter->max ? counter->max : middle;
+            return middle < counter->min   ? counter->min
+                   : middle > counter->max ? counter->max
+                                           : middle;
         }
     }
     return counter->max;

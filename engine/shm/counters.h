@@ -85,7 +85,8 @@ struct tide_counters;
 struct tide_counters *tide_counters_new(uint32_t rows);
 void tide_count(struct tide_counters *counters, uint32_t row, enum tide_metric metric, uint64_t by);
 /** Records one value (a gauge or a histogram). */
-void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric, double value);
+void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
+                  double value);
 /** The same value `times` times over. */
 void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
                        double value, uint64_t times);

@@ -31,12 +31,12 @@ enum {
 
 /** One message in an input block. Its bytes follow: value, key, headers. */
 struct tide_record {
-    uint32_t size;         /* bytes up to the next record, this struct included; a multiple of 8 */
-    int32_t partition;     /* it came from */
-    int64_t offset;        /* it came from */
-    int64_t timestamp;     /* ms since the epoch, -1 = none */
-    int32_t value_length;  /* or TIDE_NULL */
-    int32_t key_length;    /* or TIDE_NULL */
+    uint32_t size;        /* bytes up to the next record, this struct included; a multiple of 8 */
+    int32_t partition;    /* it came from */
+    int64_t offset;       /* it came from */
+    int64_t timestamp;    /* ms since the epoch, -1 = none */
+    int32_t value_length; /* or TIDE_NULL */
+    int32_t key_length;   /* or TIDE_NULL */
     uint32_t headers_length;
     uint16_t header_count;
     uint16_t topic;        /* number in the topic table (shm/topics.h) */
@@ -50,7 +50,8 @@ struct tide_output {
     /* {next, bytes}, published with one release store: records before `next` are done, and their
      * results fill `bytes` bytes behind this struct. Low 32 bits next, high 32 bits bytes. */
     uint64_t progress;
-    uint32_t running; /* 1 while a worker is inside the loop over the block: only then is one blamed */
+    uint32_t
+        running; /* 1 while a worker is inside the loop over the block: only then is one blamed */
     uint32_t reserved;
     uint64_t unused[6];
 };

@@ -23,7 +23,8 @@ int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct 
     if (value_length < TIDE_NULL || name_length > left || bytes > left - name_length)
         return tide_fail(TIDE_EDATA, "a header is longer than its bytes");
     const char *name = headers + *at + 8;
-    *header = (struct tide_header){name, value_length < 0 ? NULL : name + name_length, name_length, bytes};
+    *header = (struct tide_header){name, value_length < 0 ? NULL : name + name_length, name_length,
+                                   bytes};
     *at += 8 + name_length + bytes;
     return 1;
 }

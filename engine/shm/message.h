@@ -22,11 +22,11 @@ struct tide_message {
     uint32_t key_length;
     uint32_t headers_length;
     uint16_t header_count;
-    uint16_t topic;      /* it came from (shm/topics.h) */
-    int64_t timestamp;   /* ms since the epoch, -1 = none */
-    int64_t offset;      /* it came from */
-    int32_t partition;   /* it came from */
-    uint16_t target_topic;    /* TIDE_TOPIC_NONE = by the rule of the sink */
+    uint16_t topic;        /* it came from (shm/topics.h) */
+    int64_t timestamp;     /* ms since the epoch, -1 = none */
+    int64_t offset;        /* it came from */
+    int32_t partition;     /* it came from */
+    uint16_t target_topic; /* TIDE_TOPIC_NONE = by the rule of the sink */
     uint16_t flags;
     int32_t target_partition; /* TIDE_PARTITION_ANY = by the rule of the sink */
     struct tide_origin origin;
@@ -40,7 +40,8 @@ struct tide_header {
     uint32_t name_length;
     uint32_t value_length;
 };
-int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct tide_header *header);
+int tide_header_next(const char *headers, uint32_t length, uint32_t *at,
+                     struct tide_header *header);
 
 struct tide_text;
 /** Appends one header in packed form. `value` NULL = null. */

@@ -31,7 +31,8 @@ describe('a transform', function()
     os.remove(letters)
   end)
 
-  local full = { value = 'v', key = 'k', timestamp = 1234, headers = { { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } } }
+  local full = { value = 'v', key = 'k', timestamp = 1234,
+    headers = { { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } } }
 
   it('returns the message: key, headers (order, doubles, null values) and timestamp stay', function()
     local result = through(function(message) return message end, { full })[1]
@@ -72,7 +73,8 @@ describe('a transform', function()
 
   it('returns a table: absent fields are inherited', function()
     local result = through(function()
-      return { key = 'new', headers = { { 'h', 'x' }, { 'z', tide.null } }, partition = 3, timestamp = 99, topic = 'other' }
+      return { key = 'new', headers = { { 'h', 'x' }, { 'z', tide.null } }, partition = 3,
+        timestamp = 99, topic = 'other' }
     end, { full }, { topics = { 'other' } })[1]
     assert.same({ 'v', 'new', 99, 3, 'other' },
       { result.value, result.key, result.timestamp, result.target_partition, result.topic })
@@ -112,10 +114,14 @@ describe('a transform', function()
     ['a number'] = { function() return 5 end, '"reason":"bad_return"', 'message_spec.lua:%d+ returned a number' },
     ['true'] = { function() return true end, '"reason":"bad_return"', 'returned a boolean' },
     ['an unknown field'] = { function() return { vale = 'x' } end, '"reason":"bad_return"', 'no field \\"vale\\"' },
-    ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"', 'message.value takes a string or nil' },
-    ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"', 'topic \\"elsewhere\\" is none' },
-    ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"', 'integer from 0 on, got %-1' },
-    ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"', 'message.headers%[1%]' },
+    ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"',
+      'message.value takes a string or nil' },
+    ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"',
+      'topic \\"elsewhere\\" is none' },
+    ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"',
+      'integer from 0 on, got %-1' },
+    ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
+      'message.headers%[1%]' },
     ['tide.reject'] = { function() return tide.reject 'not today' end, '"reason":"rejected"', '"error":"not today"' },
     ['a stack overflow'] = { function(message) local function f(x) return 1 + f(x) end return tostring(f(message)) end,
       '"reason":"error"', 'stack overflow' },
@@ -195,7 +201,8 @@ describe('a transform', function()
         process = function() return inits .. ' ' .. starts end }
     ]]
     out:close()
-    local results = through({ { kind = 'file', path = file }, max_batch_size = 1 }, { 'a', 'b', 'c', 'd' }, { pools = { 2 } })
+    local step = { { kind = 'file', path = file }, max_batch_size = 1 }
+    local results = through(step, { 'a', 'b', 'c', 'd' }, { pools = { 2 } })
     for _, result in ipairs(results) do assert.equal('1 1', result.value) end
     os.remove(file)
   end)

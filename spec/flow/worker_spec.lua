@@ -54,7 +54,7 @@ describe('a worker that is lost', function()
     end)
   end
 
-  it('is replaced without blame when it is killed from outside, however often, and nothing is lost or doubled', function()
+  it('is replaced without blame when it is killed from outside: nothing is lost or doubled', function()
     run = assert(flow.new { pools = { 2 }, partitions = 4, steps = { { function(message)
       local busy = 0
       for i = 1, 3000 do busy = bit.bxor(busy, i) end

@@ -30,7 +30,9 @@ end
 
 local function check_table(transform, path)
   for name in pairs(transform) do
-    if not hooks[name] then fail(('%s: a transform has no "%s"; it has init, start, process'):format(path, tostring(name))) end
+    if not hooks[name] then
+      fail(('%s: a transform has no "%s"; it has init, start, process'):format(path, tostring(name)))
+    end
   end
   if type(transform.process) ~= 'function' then fail(path .. ': the transform table has no function "process"') end
   return transform

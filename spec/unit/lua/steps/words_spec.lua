@@ -197,6 +197,7 @@ describe("the word", function()
     assert.same({ 'p:4: option "brokers": missing; the source is no Kafka to take them from' },
       faults('tide.file_source { path = "a" },\ntide.produce { topic = "b" }'))
     assert.same({ 'p:4: option "topic" = "d": the pipeline has neither kafka_source nor produce, so there '
-      .. "are no brokers to write it to; say path = FILE" }, faults('tide.file_source { path = "a" },\ndlq = tide.dlq { topic = "d" }'))
+      .. "are no brokers to write it to; say path = FILE" },
+      faults('tide.file_source { path = "a" },\ndlq = tide.dlq { topic = "d" }'))
   end)
 end)
