@@ -33,18 +33,25 @@ static const char *keep(char **at, const char *bytes, uint32_t length)
     return copy;
 }
 
-void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, const char *text)
+struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *message)
 {
     size_t bytes = (message->value ? message->value_length : 0) +
                    (message->key ? message->key_length : 0) + message->headers_length;
-    struct tide_kafka_refused *refused = tide_alloc(sizeof(*refused) + bytes + 1);
-    char *at = (char *)(refused + 1);
+    struct tide_kafka_refused *copy = tide_alloc(sizeof(*copy) + bytes + 1);
+    char *at = (char *)(copy + 1);
+    copy->origin = message->origin;
+    copy->message = *message;
+    copy->message.value = keep(&at, message->value, message->value_length);
+    copy->message.key = keep(&at, message->key, message->key_length);
+    copy->message.headers = keep(&at, message->headers, message->headers_length);
+    return copy;
+}
+
+void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
+                            const struct tide_message *message, const char *text)
+{
+    struct tide_kafka_refused *refused = tide_kafka_sink_copy(message);
     refused->origin = origin;
-    refused->message = *message;
-    refused->message.value = keep(&at, message->value, message->value_length);
-    refused->message.key = keep(&at, message->key, message->key_length);
-    refused->message.headers = keep(&at, message->headers, message->headers_length);
     refused->text = tide_copy(text);
     *sink->refused_end = refused;
     sink->refused_end = &refused->next;
@@ -81,9 +88,11 @@ void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
 {
     free_refused(sink->told);
     free_refused(sink->refused);
-    sink->told = sink->refused = NULL;
+    free_refused(sink->suspects);
+    sink->told = sink->refused = sink->suspects = NULL;
     sink->refused_end = &sink->refused;
-    sink->refused_count = 0;
+    sink->suspects_end = &sink->suspects;
+    sink->refused_count = sink->suspect_count = 0;
     if (sink->event)
         rd_kafka_event_destroy(sink->event);
     sink->event = NULL;
@@ -91,8 +100,12 @@ void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
 
 /* ---- delivery reports ---- */
 
-/* Errors that are the record's own; any other stops the sink, with nothing of it committed. */
-static bool is_the_records(rd_kafka_resp_err_t error)
+/* Whose fault an error is. The broker answers for a whole batch (2.0.2 does not read which record of it was
+ * bad), so a bad batch makes its records suspects; what is nobody's stops the sink, with nothing of it
+ * committed. */
+enum blame { NOBODY, RECORD, BATCH };
+
+static enum blame blame(rd_kafka_resp_err_t error)
 {
     switch (error) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
@@ -101,16 +114,17 @@ static bool is_the_records(rd_kafka_resp_err_t error)
     case RD_KAFKA_RESP_ERR_INVALID_MSG:
     case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+        return BATCH;
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
-        return true;
+        return RECORD;
     default:
-        return false;
+        return NOBODY;
     }
 }
 
 /* Where the input came from is not known here, only its origin. */
-static void refuse_record(struct tide_kafka_sink *sink, struct tide_origin origin,
+static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origin,
                           const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
 {
     struct tide_text packed = {0};
@@ -118,6 +132,8 @@ static void refuse_record(struct tide_kafka_sink *sink, struct tide_origin origi
     const void *value;
     size_t length;
     size_t count = 0;
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp = rd_kafka_message_timestamp(record, &type);
     while (headers && !rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
         tide_header_pack(&packed, name, (uint32_t)strlen(name), value, (uint32_t)length);
         count++;
@@ -132,14 +148,17 @@ static void refuse_record(struct tide_kafka_sink *sink, struct tide_origin origi
         .headers_length = (uint32_t)packed.length,
         .header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX,
         .topic = TIDE_TOPIC_NONE,
-        .timestamp = -1,
+        .timestamp = timestamp,
         .offset = -1,
         .partition = -1,
         .target_topic = topic < 0 ? TIDE_TOPIC_NONE : (uint16_t)topic,
         .target_partition = record->partition < 0 ? TIDE_PARTITION_ANY : record->partition,
         .origin = origin,
     };
-    tide_kafka_sink_refuse(sink, origin, &message, rd_kafka_err2str(record->err));
+    if (blame(record->err) == BATCH && !sink->trying)
+        tide_kafka_suspect_keep(sink, &message);
+    else
+        tide_kafka_sink_refuse(sink, origin, &message, rd_kafka_err2str(record->err));
     tide_text_free(&packed);
 }
 
@@ -159,10 +178,10 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         report->text = NULL;
         return 1;
     }
-    if (is_the_records(record->err))
-        refuse_record(sink, origin, record, headers);
-    else
+    if (blame(record->err) == NOBODY)
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
+    else
+        failed_record(sink, origin, record, headers);
     return 0;
 }
 
@@ -236,6 +255,7 @@ ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report
     free_refused(sink->told);
     sink->told = NULL;
     while (count < max) {
+        tide_kafka_suspect_try(sink);
         if (sink->refused)
             tell_refused(sink, &reports[count++]);
         else if (sink->event || next_event(sink))

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its three files:
+ * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its five files:
  *   kafka_sink.c     what the engine calls: start, send, end
+ *   kafka_produce.c  one message to librdkafka
  *   kafka_report.c   what became of the messages
+ *   kafka_suspect.c  records of a refused batch: sent again one by one, to find the one that is bad
  *   kafka_stats.c    librdkafka's statistics, once a second */
 #ifndef TIDE_IO_KAFKA_SINK_H
 #define TIDE_IO_KAFKA_SINK_H
@@ -70,8 +72,12 @@ struct tide_kafka_sink {
     struct tide_kafka_refused *refused; /* to be told, oldest first */
     struct tide_kafka_refused **refused_end;
     size_t refused_count;
-    struct tide_kafka_refused *told; /* lent to the engine */
-    uint64_t retries;                /* of the last statistics */
+    struct tide_kafka_refused *told;     /* lent to the engine */
+    struct tide_kafka_refused *suspects; /* to be sent alone, oldest first */
+    struct tide_kafka_refused **suspects_end;
+    size_t suspect_count;
+    bool trying;      /* what is in flight is one suspect, alone */
+    uint64_t retries; /* of the last statistics */
 };
 
 /* kafka_sink.c */
@@ -79,7 +85,25 @@ struct tide_kafka_sink {
 /** The sink cannot go on; the first reason is kept. Returns it. */
 int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *text);
 
+/** Keeps the text of its failure as tide_error() and returns the status. */
+int tide_kafka_sink_failure(const struct tide_kafka_sink *sink);
+
+/* kafka_produce.c */
+
+/** Gives one message to librdkafka. TIDE_OK = taken (or refused: it will be told), TIDE_BUSY, negative. */
+int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message);
+
+/* kafka_suspect.c */
+
+/** Keeps a copy of a record whose batch was refused, to be sent again alone. */
+void tide_kafka_suspect_keep(struct tide_kafka_sink *sink, const struct tide_message *message);
+/** Sends the next one once nothing is in flight. While there are any, the sink takes no other message. */
+void tide_kafka_suspect_try(struct tide_kafka_sink *sink);
+
 /* kafka_report.c */
+
+/** A copy of a message with bytes of its own, in one piece to free(); its text is not set. */
+struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *message);
 
 /** What a message counts for against max_bytes. */
 uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);

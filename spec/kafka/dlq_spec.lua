@@ -167,4 +167,17 @@ describe("bad messages", function()
     assert.is_true(run:says(input .. "/0/1"), run:stderr())
     assert.is_true((kafka.committed(group, input)[0] or 0) <= 1)
   end)
+
+  it("that the broker refuses within a batch take no good one with them", function()
+    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local messages = {}
+    for i = 1, 300 do messages[i] = { key = "k" .. i, value = i % 100 == 50 and ("x"):rep(5000) or "v" .. i } end
+    kafka.produce(input, messages)
+    local report = engine.run(definition { task = IDENTITY }):report() -- batches as they come
+    assert.same({ 300, 297, 297, 0, 3 }, { report.read, report.produced, report.produced_from, report.filtered,
+      report.dead_lettered })
+    assert.equal(297, #kafka.consume(output))
+    assert.equal(3, #kafka.consume(letters))
+    assert.same({ [0] = 300 }, kafka.committed(group, input))
+  end)
 end)

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT
+ * One message to librdkafka, which copies it. */
+#include <librdkafka/rdkafka.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "io/kafka_sink.h"
+#include "shm/layout.h"
+
+static rd_kafka_headers_t *unpack(const struct tide_message *message)
+{
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count);
+    struct tide_header header;
+    uint32_t at = 0;
+    int status;
+    while ((status = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0)
+        rd_kafka_header_add(headers, header.name, header.name_length, header.value,
+                            header.value_length);
+    if (status < 0) {
+        rd_kafka_headers_destroy(headers);
+        return NULL;
+    }
+    return headers;
+}
+
+static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
+                  const char *text)
+{
+    tide_kafka_sink_refuse(sink, message->origin, message, text);
+    return TIDE_OK;
+}
+
+/* TIDE_OK = taken, by librdkafka or by the refused; TIDE_BUSY; negative = the sink cannot go on. */
+static int judge(struct tide_kafka_sink *sink, const struct tide_message *message,
+                 rd_kafka_resp_err_t error)
+{
+    switch (error) {
+    case RD_KAFKA_RESP_ERR__QUEUE_FULL:
+        return TIDE_BUSY;
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return refuse(sink, message, "its topic does not have that partition");
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+        return refuse(sink, message, rd_kafka_err2str(error));
+    case RD_KAFKA_RESP_ERR__FATAL:
+        return sink->failure < 0 ? tide_kafka_sink_failure(sink)
+                                 : TIDE_BUSY; /* its event tells the cause */
+    default:
+        tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(error));
+        return tide_kafka_sink_failure(sink);
+    }
+}
+
+int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message)
+{
+    rd_kafka_headers_t *headers = NULL;
+    void *opaque;
+    uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic
+                                                              : message->target_topic;
+    int32_t partition = message->target_partition;
+    rd_kafka_topic_t *handle = topic < sink->handle_count ? sink->handles[topic] : NULL;
+    if (!handle)
+        return refuse(sink, message, "its topic is not one that the pipeline writes");
+    if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME &&
+        (int32_t)topic != sink->dead_letter_topic)
+        partition = message->partition;
+    if (partition < RD_KAFKA_PARTITION_UA)
+        return refuse(sink, message, "its partition is negative");
+    if (message->header_count > 0 && !(headers = unpack(message)))
+        return refuse(sink, message, tide_error());
+    size_t value = message->value ? message->value_length : 0;
+    size_t key = message->key ? message->key_length : 0;
+    uint64_t size = tide_kafka_sink_size(value, key, headers);
+    memcpy(&opaque, &message->origin, sizeof(opaque));
+    rd_kafka_resp_err_t error = rd_kafka_producev(
+        sink->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)message->value, value),
+        RD_KAFKA_V_KEY(message->key, key), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
+        /* 0 is "now" there: a timestamp of 0 cannot be told from none. */
+        RD_KAFKA_V_TIMESTAMP(message->timestamp < 0 ? 0 : message->timestamp), RD_KAFKA_V_END);
+    if (!error) {
+        sink->in_flight++;
+        sink->in_flight_bytes += size;
+        return TIDE_OK;
+    }
+    if (headers)
+        rd_kafka_headers_destroy(headers);
+    return judge(sink, message, error);
+}
