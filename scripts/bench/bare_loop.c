@@ -76,11 +76,15 @@ static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
 int main(int argc, char **argv)
 {
     require(argc == 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP");
-    const char *const consumer_settings[][2] = {
-        {"bootstrap.servers", argv[1]},          {"group.id", argv[4]},
-        {"auto.offset.reset", "earliest"},       {"enable.partition.eof", "true"},
-        {"auto.commit.interval.ms", "1000"},     {"fetch.wait.max.ms", "100"},
-        {"queued.max.messages.kbytes", "65536"}, {NULL, NULL}};
+    const char *const consumer_settings[][2] = {{"bootstrap.servers", argv[1]},
+                                                {"group.id", argv[4]},
+                                                {"auto.offset.reset", "earliest"},
+                                                {"enable.partition.eof", "true"},
+                                                {"auto.commit.interval.ms", "1000"},
+                                                {"fetch.wait.max.ms", "100"},
+                                                {"queued.max.messages.kbytes", "65536"},
+                                                {"queued.min.messages", "300000"},
+                                                {NULL, NULL}};
     const char *const producer_settings[][2] = {{"bootstrap.servers", argv[1]},
                                                 {"enable.idempotence", "true"},
                                                 {"linger.ms", "20"},
