@@ -2,17 +2,18 @@
 # `make help` lists the targets. V=1 shows commands; SANITIZER=address|undefined|thread builds apart.
 
 CC ?= gcc
+CXX ?= g++
 PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))
 Q := $(if $(V),,@)
 
-PACKAGES := luajit rdkafka jansson
+PACKAGES := luajit rdkafka jansson simdjson
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS ?= -O2 -g
 BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
-LIBS = $(shell pkg-config --libs rdkafka jansson) -lpthread -lm
+LIBS = $(shell pkg-config --libs rdkafka jansson simdjson) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 ifdef SANITIZER
@@ -20,27 +21,40 @@ SANITIZE := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
 HARDENING :=
 endif
 ALL_FLAGS = $(BASE_FLAGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
+CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fPIC -fvisibility=hidden -Iengine -Wall -Wextra -Wpedantic -Wshadow \
+  $(shell pkg-config --cflags simdjson) $(HARDENING) $(SANITIZE) $(CFLAGS)
 
 SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c))
+CXX_SOURCES := $(wildcard engine/json/*.cpp)
 HEADERS := $(wildcard engine/*.h engine/*/*.h)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
+FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.c scripts/*/*.[ch])
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
 .PHONY: all check spec spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/tidemill ## build the program and the library into build/
+all: $(BUILD)/tidemill $(BUILD)/tidemill_json.so ## build the program and the library into build/
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(ALL_FLAGS) -MMD -MP -c $< -o $@
 
+$(BUILD)/%.o: %.cpp
+	@mkdir -p $(@D)
+	@echo '  CXX   $<'
+	$(Q)$(CXX) $(CXX_FLAGS) -MMD -MP -c $< -o $@
+
 $(BUILD)/engine/main.o: ALL_FLAGS += $(LUA_CFLAGS)
 
 $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
-	$(Q)$(CC) -shared $(SANITIZE) -o $@ $^ $(LIBS)
+	$(Q)$(CXX) -shared $(SANITIZE) -o $@ $^ $(LIBS)
+
+$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c $(BUILD)/libtidemill.so
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $< -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
 
 $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
@@ -73,10 +87,10 @@ lint: ## luacheck, warnings as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh
 
 format: ## clang-format over the C files
-	$(Q)clang-format -i $(wildcard engine/*.[ch] engine/*/*.[ch] scripts/*/*.[ch])
+	$(Q)clang-format -i $(FORMATTED)
 
 format-check:
-	$(Q)clang-format --dry-run --Werror $(wildcard engine/*.[ch] engine/*/*.[ch] scripts/*/*.[ch])
+	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 
 bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form
 	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh
@@ -93,12 +107,13 @@ deps: ## install what building and running needs
 install: all ## PREFIX=/usr/local, DESTDIR for packagers
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/tidemill/include
 	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
-	install -m 755 $(BUILD)/libtidemill.so $(DESTDIR)$(PREFIX)/lib/libtidemill.so
+	install -m 755 $(BUILD)/libtidemill.so $(BUILD)/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/
 	cp -r lua scripts $(DESTDIR)$(PREFIX)/share/tidemill/
 	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/tidemill/include/{} \;
 
 uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so $(DESTDIR)$(PREFIX)/share/tidemill
+	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so \
+	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/share/tidemill
 
 clean: ## remove build/ but not the Kafka that was fetched
 	find build -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} + 2>/dev/null || true

@@ -22,12 +22,14 @@ check() {
   case $1 in
     build)
       need_command gcc gcc
+      need_command g++ g++
       need_command make make
       need_command pkg-config pkg-config
       [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
       need_command luajit luajit
       need_library luajit libluajit-5.1-dev
       need_library rdkafka librdkafka-dev
+      need_library simdjson libsimdjson-dev
       ;;
     run)
       need_lua cjson lua-cjson

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Dependencies point one way: base < shm < {proc, io} < chain < engine, and {steps, run} < plan < steer < cli.
+-- Dependencies point one way: base < {shm, json} < {proc, io} < chain < engine, and {steps, run} < plan < steer < cli.
 local files = require "spec.house.files"
 
-local C_RANK = { base = 1, shm = 2, proc = 3, io = 3, chain = 4, engine = 5 }
+local C_RANK = { base = 1, shm = 2, json = 2, proc = 3, io = 3, chain = 4, engine = 5 }
 local LUA_RANK = { steps = 1, run = 1, plan = 2, tidemill = 3, steer = 4, cli = 5 }
 
 -- Faults of one dependency: to one's own folder or to a lower rank.
@@ -21,7 +21,7 @@ end
 describe("the layers", function()
   it("of the C files point down", function()
     local faults = {}
-    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h" })) do
+    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h", "*.cpp", "*.hpp" })) do
       for _, line in ipairs(files.lines(path)) do
         local included = line:match('^#include "([^"]+)"')
         if included then
@@ -34,11 +34,14 @@ describe("the layers", function()
 
   it("let only io/kafka and io/mock see librdkafka, and only the program see Lua", function()
     local faults = {}
-    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h" })) do
+    for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h", "*.cpp", "*.hpp" })) do
       local text = files.read(path)
       if text:find("#include <librdkafka/", 1, true) and not path:find("^engine/io/kafka")
         and not path:find("^engine/io/mock") then
         faults[#faults + 1] = path .. " includes librdkafka"
+      end
+      if text:find("#include <simdjson.h>", 1, true) and path ~= "engine/json/index.cpp" then
+        faults[#faults + 1] = path .. " includes simdjson"
       end
       if text:find('#include [<"]lua') and path ~= "engine/main.c" then
         faults[#faults + 1] = path .. " includes Lua"

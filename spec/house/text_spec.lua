@@ -3,7 +3,7 @@
 local files = require "spec.house.files"
 
 local FOLDERS = { "engine", "lua", "scripts", "spec" }
-local SOURCES = { "*.c", "*.h", "*.lua", "*.sh", "*.py", "*.cc", "*.cpp" }
+local SOURCES = { "*.c", "*.h", "*.lua", "*.sh", "*.py", "*.cc", "*.cpp", "*.hpp" }
 
 -- In pieces, so that this file is none of those it finds.
 local UNFINISHED = { "TO" .. "DO", "FIX" .. "ME", "X" .. "XX", "HA" .. "CK" }
@@ -51,7 +51,7 @@ describe("every file", function()
   end)
 
   it("has no tab, no space at the end of a line, and a newline at its end", function()
-    local paths = files.list(FOLDERS, { "*.c", "*.h", "*.lua" })
+    local paths = files.list(FOLDERS, { "*.c", "*.h", "*.cpp", "*.hpp", "*.lua" })
     assert.same({}, find_all(paths, function(line)
       if line:find("\t") then return "tab" end
       if line:find("%s$") then return "space at the end" end

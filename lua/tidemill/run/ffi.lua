@@ -5,7 +5,7 @@ local ffi = require 'ffi'
 
 local headers = {
   'base/status.h', 'base/log.h', 'base/clock.h', 'base/plan.h', 'shm/layout.h', 'shm/message.h',
-  'shm/topics.h', 'shm/counters.h', 'proc/mailbox.h', 'proc/worker.h', 'io/source.h', 'io/sink.h',
+  'shm/topics.h', 'shm/counters.h', 'proc/mailbox.h', 'proc/worker.h', 'json/json.h', 'io/source.h', 'io/sink.h',
   'io/memory.h', 'io/kafka.h', 'io/mock.h', 'tidemill.h',
 }
 
@@ -50,14 +50,16 @@ local places = {}
 if folder then places = { folder .. '/libtidemill.so', folder .. '/../lib/libtidemill.so' } end
 if build then places[#places + 1] = build .. '/libtidemill.so' end
 places[#places + 1] = root .. '/build/libtidemill.so'
-local C = ffi.load(first_readable(places, 'libtidemill.so'))
+local path = first_readable(places, 'libtidemill.so')
+local C = ffi.load(path)
 
 if C.tide_abi() ~= C.TIDE_ABI then
   error(('tidemill: the library has ABI %d, these Lua files want %d'):format(C.tide_abi(), C.TIDE_ABI), 0)
 end
 
---- C = the library; error() = the text of the last failure.
+--- C = the library; folder = where it is; error() = the text of the last failure.
 return {
   C = C,
+  folder = path:match '^(.*)/' or '.',
   error = function() return ffi.string(C.tide_error()) end,
 }

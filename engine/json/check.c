@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ * A plain parser of RFC 8259 that only says what is wrong and where. It runs when the index refused a
+ * document, so it may be slow; it shares no code with the index, so that specs can hold one against the
+ * other. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "json/json.h"
+
+struct scan {
+    const unsigned char *bytes;
+    size_t length;
+    size_t at;
+    int depth;
+    bool object[TIDE_JSON_DEPTH + 1]; /* of each depth */
+};
+
+/* -1 at the end. */
+static int peek(const struct scan *scan)
+{
+    return scan->at < scan->length ? scan->bytes[scan->at] : -1;
+}
+
+static int wrong(size_t at, const char *what)
+{
+    return tide_fail(TIDE_EDATA, "%s at byte %zu", what, at);
+}
+
+static int unexpected(const struct scan *scan, const char *wanted)
+{
+    int c = peek(scan);
+    if (c < 0)
+        return tide_fail(TIDE_EDATA, "it ends at byte %zu where %s should be", scan->at, wanted);
+    if (c > 0x20 && c < 0x7F)
+        return tide_fail(TIDE_EDATA, "'%c' at byte %zu where %s should be", c, scan->at, wanted);
+    return tide_fail(TIDE_EDATA, "0x%02x at byte %zu where %s should be", (unsigned)c, scan->at,
+                     wanted);
+}
+
+static void skip_space(struct scan *scan)
+{
+    while (peek(scan) == ' ' || peek(scan) == '\t' || peek(scan) == '\n' || peek(scan) == '\r')
+        scan->at++;
+}
+
+static bool is_digit(int c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int digits(struct scan *scan)
+{
+    if (!is_digit(peek(scan)))
+        return unexpected(scan, "a digit");
+    while (is_digit(peek(scan)))
+        scan->at++;
+    return TIDE_OK;
+}
+
+/* Whether the number at [from, at) is beyond a double: the position of its first digit that is not 0,
+ * moved by the exponent. Near the limit strtod decides; it is given digits without a decimal point, so
+ * that no locale matters. */
+static bool too_large(const struct scan *scan, size_t from)
+{
+    char text[1100];
+    size_t used = 0;
+    long point = 0, exponent = 0;
+    bool fraction = false;
+    size_t i = from;
+    for (; i < scan->at &&
+           (is_digit(scan->bytes[i]) || scan->bytes[i] == '.' || scan->bytes[i] == '-');
+         i++) {
+        if (scan->bytes[i] == '.')
+            fraction = true;
+        if (!is_digit(scan->bytes[i]))
+            continue;
+        bool kept = used < 1000 && (used > 0 || scan->bytes[i] != '0');
+        if (kept)
+            text[used++] = (char)scan->bytes[i];
+        point += (fraction ? -1 : 0) + (kept || used == 0 ? 0 : 1);
+    }
+    if (used == 0)
+        return false;
+    if (i < scan->at) {
+        bool negative = scan->bytes[i + 1] == '-';
+        for (i++; i < scan->at; i++)
+            if (is_digit(scan->bytes[i]) && exponent < 100000000)
+                exponent = exponent * 10 + (scan->bytes[i] - '0');
+        exponent = negative ? -exponent : exponent;
+    }
+    snprintf(text + used, sizeof(text) - used, "e%ld", exponent + point);
+    return isinf(strtod(text, NULL));
+}
+
+static int number(struct scan *scan)
+{
+    size_t from = scan->at;
+    if (peek(scan) == '-')
+        scan->at++;
+    if (peek(scan) == '0') {
+        scan->at++;
+        if (is_digit(peek(scan)))
+            return wrong(scan->at - 1, "a number with a leading zero");
+    } else if (digits(scan) < 0) {
+        return TIDE_EDATA;
+    }
+    if (peek(scan) == '.') {
+        scan->at++;
+        if (digits(scan) < 0)
+            return TIDE_EDATA;
+    }
+    if (peek(scan) == 'e' || peek(scan) == 'E') {
+        scan->at++;
+        if (peek(scan) == '+' || peek(scan) == '-')
+            scan->at++;
+        if (digits(scan) < 0)
+            return TIDE_EDATA;
+    }
+    return too_large(scan, from) ? wrong(from, "a number too large for a double") : (int)TIDE_OK;
+}
+
+/* The four digits of \u at the position; -1 and a failure if they are not there. */
+static long unit(struct scan *scan)
+{
+    long code = 0;
+    for (int i = 0; i < 4; i++, scan->at++) {
+        int c = peek(scan);
+        if (is_digit(c))
+            code = code * 16 + c - '0';
+        else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f' && c > 0)
+            code = code * 16 + (c | 0x20) - 'a' + 10;
+        else
+            goto fail;
+    }
+    return code;
+fail:
+    unexpected(scan, "a hexadecimal digit");
+    return -1;
+}
+
+static int escape(struct scan *scan)
+{
+    size_t from = scan->at++;
+    int c = peek(scan);
+    if (c < 0 || !strchr("\"\\/bfnrtu", c) || c == 0)
+        return unexpected(scan, "an escape");
+    scan->at++;
+    if (c != 'u')
+        return TIDE_OK;
+    long code = unit(scan);
+    if (code < 0)
+        return TIDE_EDATA;
+    if (code >= 0xDC00 && code <= 0xDFFF)
+        return wrong(from, "a lone surrogate");
+    if (code < 0xD800 || code > 0xDFFF)
+        return TIDE_OK;
+    if (scan->length - scan->at < 6 || memcmp(scan->bytes + scan->at, "\\u", 2) != 0)
+        return wrong(from, "a lone surrogate");
+    scan->at += 2;
+    code = unit(scan);
+    if (code < 0)
+        return TIDE_EDATA;
+    return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : wrong(from, "a lone surrogate");
+}
+
+/* One character above 0x7F (RFC 3629, table 3-7 of Unicode). */
+static int utf8(struct scan *scan)
+{
+    const unsigned char *p = scan->bytes + scan->at;
+    size_t left = scan->length - scan->at;
+    unsigned low = 0x80, high = 0xBF;
+    size_t more;
+    if (p[0] >= 0xC2 && p[0] <= 0xDF)
+        more = 1;
+    else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+        more = 2;
+    else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+        more = 3;
+    else
+        return wrong(scan->at, "a byte that is not UTF-8");
+    if (p[0] == 0xE0)
+        low = 0xA0;
+    else if (p[0] == 0xED)
+        high = 0x9F;
+    else if (p[0] == 0xF0)
+        low = 0x90;
+    else if (p[0] == 0xF4)
+        high = 0x8F;
+    for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xBF)
+        if (i >= left || p[i] < low || p[i] > high)
+            return wrong(scan->at, "a byte that is not UTF-8");
+    scan->at += more + 1;
+    return TIDE_OK;
+}
+
+static int string(struct scan *scan)
+{
+    size_t from = scan->at++;
+    for (;;) {
+        int c = peek(scan), status = TIDE_OK;
+        if (c < 0)
+            return wrong(from, "a string without an end");
+        if (c == '"') {
+            scan->at++;
+            return TIDE_OK;
+        }
+        if (c < 0x20)
+            return wrong(scan->at, "a control byte in a string");
+        if (c == '\\')
+            status = escape(scan);
+        else if (c >= 0x80)
+            status = utf8(scan);
+        else
+            scan->at++;
+        if (status < 0)
+            return status;
+    }
+}
+
+static int literal(struct scan *scan, const char *text)
+{
+    for (; *text; text++, scan->at++)
+        if (peek(scan) != *text)
+            return unexpected(scan, "true, false or null");
+    return TIDE_OK;
+}
+
+static int scalar(struct scan *scan)
+{
+    switch (peek(scan)) {
+    case '"':
+        return string(scan);
+    case 't':
+        return literal(scan, "true");
+    case 'f':
+        return literal(scan, "false");
+    case 'n':
+        return literal(scan, "null");
+    default:
+        if (peek(scan) != '-' && !is_digit(peek(scan)))
+            return unexpected(scan, "a value");
+        return number(scan);
+    }
+}
+
+static int key(struct scan *scan)
+{
+    skip_space(scan);
+    if (peek(scan) != '"')
+        return unexpected(scan, "a key");
+    if (string(scan) < 0)
+        return TIDE_EDATA;
+    skip_space(scan);
+    if (peek(scan) != ':')
+        return unexpected(scan, "a colon");
+    scan->at++;
+    return TIDE_OK;
+}
+
+/* Behind a value: closes what ends there. 1 = another value follows, 0 = the document is through. */
+static int leave(struct scan *scan)
+{
+    for (skip_space(scan); scan->depth > 0; skip_space(scan)) {
+        bool object = scan->object[scan->depth];
+        int c = peek(scan);
+        scan->at++;
+        if (c == ',')
+            return 1;
+        if (c != (object ? '}' : ']')) {
+            scan->at--;
+            return unexpected(scan, object ? "a comma or }" : "a comma or ]");
+        }
+        scan->depth--;
+    }
+    return scan->at == scan->length ? 0 : unexpected(scan, "the end");
+}
+
+int tide_json_check(const char *bytes, size_t length)
+{
+    struct scan scan = {.bytes = (const unsigned char *)bytes, .length = length};
+    int status;
+    do {
+        if (scan.object[scan.depth] && scan.depth > 0 && key(&scan) < 0)
+            return TIDE_EDATA;
+        skip_space(&scan);
+        int c = peek(&scan);
+        if (c == '{' || c == '[') {
+            if (scan.depth == TIDE_JSON_DEPTH)
+                return wrong(scan.at, "nesting deeper than 1024");
+            scan.at++;
+            scan.object[++scan.depth] = c == '{';
+            skip_space(&scan);
+            status = peek(&scan) == (c == '{' ? '}' : ']') ? leave(&scan) : 1;
+        } else {
+            status = scalar(&scan) < 0 ? TIDE_EDATA : leave(&scan);
+        }
+    } while (status == 1);
+    return status;
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// Changes are kept in the order in which they were made; at most one for each member.
+#include <cmath>
+
+#include "json/private.hpp"
+
+namespace tide_json_private {
+
+edit *find_change(document *doc, uint32_t at)
+{
+    for (int32_t i = doc->change_count - 1; i >= 0; i--)
+        if (doc->changes[i].at == at && !doc->changes[i].appended)
+            return &doc->changes[i];
+    return nullptr;
+}
+
+edit *find_added(document *doc, uint32_t node, const char *key, int32_t length)
+{
+    int32_t index = 0;
+    for (int32_t i = 0; i < doc->change_count; i++) {
+        edit *change = &doc->changes[i];
+        if (!change->appended || change->container != node)
+            continue;
+        if (key ? change->key_length == length && memcmp(change->key, key, size_t(length)) == 0
+                : ++index == length)
+            return change;
+    }
+    return nullptr;
+}
+
+int32_t count_added(const document *doc, uint32_t node)
+{
+    int32_t count = 0;
+    for (int32_t i = 0; i < doc->change_count; i++)
+        if (doc->changes[i].appended && doc->changes[i].container == node)
+            count++;
+    return count;
+}
+
+document *open_value(document *doc, edit *change)
+{
+    if (!change->value)
+        change->value = open_document(of(doc), change->text, change->length, doc);
+    tide_require(change->value);
+    return change->value;
+}
+
+static edit *new_change(document *doc, uint32_t at, uint32_t container)
+{
+    if (doc->change_count == doc->change_room) {
+        int32_t room = doc->change_room ? doc->change_room * 2 : 8;
+        auto *changes = static_cast<edit *>(of(doc)->memory.take(size_t(room) * sizeof(edit)));
+        if (doc->change_count > 0)
+            memcpy(static_cast<void *>(changes), doc->changes,
+                   size_t(doc->change_count) * sizeof(edit));
+        doc->changes = changes;
+        doc->change_room = room;
+    }
+    edit *change = &doc->changes[doc->change_count++];
+    *change = edit{};
+    change->at = at;
+    change->container = container;
+    return change;
+}
+
+// The document and those it was assigned in have changed, and may be longer by `more`.
+static void note(document *doc, int64_t more)
+{
+    for (; doc; doc = static_cast<document *>(doc->parent)) {
+        doc->edits++;
+        doc->bound += more;
+    }
+}
+
+struct text {
+    const char *bytes; // nullptr: delete
+    int32_t length;
+};
+
+static void assign(edit *change, text value)
+{
+    change->what = !value.bytes ? edit::DELETE : change->appended ? edit::APPEND : edit::REPLACE;
+    change->text = value.bytes;
+    change->length = value.length;
+    change->value = nullptr;
+}
+
+static void change_member(document *doc, uint32_t at, uint32_t node, text value)
+{
+    edit *change = doc->change_count > 0 ? find_change(doc, at) : nullptr;
+    assign(change ? change : new_change(doc, at, node), value);
+    note(doc, value.length);
+}
+
+static int add_key(document *doc, uint32_t node, const char *key, int32_t length, text value)
+{
+    arena &memory = of(doc)->memory;
+    auto *prefix = static_cast<char *>(memory.take(size_t(length) * 6 + 3));
+    int64_t size = tide_json_quote(key, size_t(length), prefix);
+    if (size < 0)
+        return tide_fail(TIDE_EDATA, "the key is not UTF-8");
+    prefix[size++] = ':';
+    memory.shrink(prefix, size_t(size));
+    auto *copy = static_cast<char *>(memory.take(size_t(length)));
+    memcpy(copy, key, size_t(length));
+    edit *change = new_change(doc, doc->link[node], node);
+    change->appended = true;
+    change->key = copy;
+    change->key_length = length;
+    change->prefix = prefix;
+    change->prefix_length = int32_t(size);
+    assign(change, value);
+    note(doc, size + value.length + 1);
+    return TIDE_OK;
+}
+
+static int set_key(document *doc, uint32_t node, const char *key, int32_t length, text value)
+{
+    uint32_t found = doc->link[node];
+    bool any = false;
+    while ((found = find_key(doc, node, found, key, length))) {
+        change_member(doc, found--, node, value);
+        any = true;
+    }
+    if (any)
+        return TIDE_OK;
+    edit *added = doc->change_count > 0 ? find_added(doc, node, key, length) : nullptr;
+    if (!added && value.bytes)
+        return add_key(doc, node, key, length, value);
+    if (added) {
+        assign(added, value);
+        note(doc, value.length);
+    }
+    return TIDE_OK;
+}
+
+static int set_element(document *doc, uint32_t node, int32_t index, text value)
+{
+    uint32_t found = find_element(doc, node, index);
+    if (found) {
+        change_member(doc, found, node, value);
+        return TIDE_OK;
+    }
+    int32_t most = count_elements(doc, node) + count_added(doc, node);
+    if (value.bytes && (index < 1 || index > most + 1))
+        return tide_fail(TIDE_EDATA, "index %d of an array of %d elements", index, most);
+    edit *added = find_added(doc, node, nullptr, index - count_elements(doc, node));
+    if (!added && !value.bytes)
+        return TIDE_OK;
+    if (!added) {
+        added = new_change(doc, doc->link[node], node);
+        added->appended = true;
+    }
+    assign(added, value);
+    note(doc, value.length + 1);
+    return TIDE_OK;
+}
+
+static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t length, text value)
+{
+    auto *doc = static_cast<document *>(opened);
+    bool object = is_object(doc, uint32_t(node));
+    if (object && !key)
+        return tide_fail(TIDE_EDATA, "an object takes strings as keys");
+    if (key && !object)
+        return tide_fail(TIDE_EDATA, "an array takes numbers as indexes");
+    return object ? set_key(doc, uint32_t(node), key, length, value)
+                  : set_element(doc, uint32_t(node), length, value);
+}
+
+static char *take(tide_json_doc *doc, size_t size)
+{
+    return static_cast<char *>(of(doc)->memory.take(size));
+}
+
+} // namespace tide_json_private
+
+using namespace tide_json_private;
+
+int tide_json_set_double(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
+                         double number)
+{
+    if (!std::isfinite(number))
+        return tide_fail(TIDE_EDATA, "%s is no JSON number",
+                         std::isnan(number) ? "NaN" : "infinity");
+    char *text = take(doc, TIDE_JSON_NUMBER);
+    return set(doc, node, key, length, {text, tide_json_write_double(number, text)});
+}
+
+int tide_json_set_integer(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
+                          int64_t number)
+{
+    char *text = take(doc, TIDE_JSON_NUMBER);
+    return set(doc, node, key, length, {text, tide_json_write_integer(number, text)});
+}
+
+int tide_json_set_natural(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
+                          uint64_t number)
+{
+    char *text = take(doc, TIDE_JSON_NUMBER);
+    return set(doc, node, key, length, {text, tide_json_write_natural(number, text)});
+}
+
+int tide_json_set_string(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
+                         const char *bytes, int32_t size)
+{
+    size_t room = size_t(size) * 6 + 2;
+    char *text = take(doc, room);
+    int64_t written = tide_json_quote(bytes, size_t(size), text);
+    if (written < 0)
+        return tide_fail(TIDE_EDATA, "the string is not UTF-8");
+    if (written > INT32_MAX)
+        return tide_fail(TIDE_EDATA, "the string is too long");
+    of(doc)->memory.shrink(text, size_t(written));
+    return set(doc, node, key, length, {text, int32_t(written)});
+}
+
+int tide_json_set_kind(tide_json_doc *doc, int32_t node, const char *key, int32_t length, int kind)
+{
+    switch (kind) {
+    case TIDE_JSON_NULL:
+        return set(doc, node, key, length, {"null", 4});
+    case TIDE_JSON_FALSE:
+        return set(doc, node, key, length, {"false", 5});
+    case TIDE_JSON_TRUE:
+        return set(doc, node, key, length, {"true", 4});
+    default:
+        return set(doc, node, key, length, {nullptr, 0});
+    }
+}
+
+int tide_json_set_text(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
+                       const char *text, int32_t size)
+{
+    char *copy = take(doc, size_t(size));
+    memcpy(copy, text, size_t(size));
+    return set(doc, node, key, length, {copy, size});
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// engine/json/private.hpp - what the files of this folder share.
+#ifndef TIDE_JSON_PRIVATE_HPP
+#define TIDE_JSON_PRIVATE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+// The C++ is compiled with hidden visibility: what Lua calls is declared visible.
+#pragma GCC visibility push(default)
+extern "C" {
+#include "base/status.h"
+#include "json/json.h"
+}
+#pragma GCC visibility pop
+
+namespace tide_json_private {
+
+// One change of one member. `at` is the token it is sorted by: an object's key, an array's element, and
+// for what was added the container's closing bracket.
+struct edit {
+    enum verb : uint8_t { REPLACE, DELETE, APPEND };
+    uint32_t at;
+    uint32_t container;
+    verb what; // DELETE of an APPEND: it was added and deleted again
+    bool appended;
+    int32_t key_length; // APPEND to an object: the unescaped key, for comparing
+    const char *key;
+    const char *text; // the new value's JSON
+    int32_t length;
+    int32_t prefix_length; // APPEND to an object: the text before the value, "key":
+    const char *prefix;
+    struct document *value; // the same, once it was opened to be read or changed
+};
+
+// The first seven bytes of a key and its length. Up to seven bytes, two keys with equal ones are equal.
+inline uint64_t key_signature(const char *bytes, int32_t length)
+{
+    uint64_t first = 0;
+    uint32_t low, high;
+    if (length >= 8) {
+        memcpy(&first, bytes, 8);
+        first &= ~uint64_t(0) >> 8;
+    } else if (length >= 4) {
+        memcpy(&low, bytes, 4);
+        memcpy(&high, bytes + length - 4, 4);
+        first = low | uint64_t(high) << (8 * (length - 4));
+    } else if (length > 0) {
+        uint32_t half = uint32_t(length) / 2, last = uint32_t(length) - 1;
+        first = uint64_t(uint8_t(bytes[0])) | uint64_t(uint8_t(bytes[half])) << (8 * half) |
+                uint64_t(uint8_t(bytes[last])) << (8 * last);
+    }
+    return first | uint64_t(length < 255 ? length : 255) << 56;
+}
+
+struct document : tide_json_doc {
+    // The keys of the root object, when none is escaped, so that looking one up need not follow the links.
+    uint64_t *signatures;
+    uint32_t *keys;
+    int32_t key_count; // -1: the table is not to be used
+    edit *changes;
+    int32_t change_count;
+    int32_t change_room;
+    uint32_t *order; // numbers of `changes` in the order of their tokens; made by sort_changes()
+    int32_t sorted;  // how many changes `order` holds
+    int64_t bound;   // at least the length of the text with all changes
+};
+
+// Memory that is given back all at once.
+class arena {
+  public:
+    arena();
+    ~arena();
+    // 8-aligned, not zeroed. Never nullptr.
+    void *take(size_t size)
+    {
+        size = (size + 7) & ~size_t(7);
+        if (size > size_t(end - next))
+            return take_more(size);
+        char *memory = next;
+        next += size;
+        return memory;
+    }
+    // The last one taken turned out to need only `size`.
+    void shrink(void *taken, size_t size)
+    {
+        next = static_cast<char *>(taken) + ((size + 7) & ~size_t(7));
+    }
+    void reset()
+    {
+        if (last != first)
+            free_others();
+        next = start;
+    }
+
+  private:
+    struct chunk;
+    void *take_more(size_t size);
+    void free_others();
+    chunk *first, *last;
+    char *start; // of the first chunk's bytes
+    char *next, *end;
+};
+
+// Where the last element of an array was found, so that walking by index is not quadratic.
+struct place {
+    const document *doc;
+    uint32_t node;
+    int32_t index;
+    uint32_t token;
+    int32_t count; // of its elements; -1 = not counted
+};
+
+struct index_maker; // simdjson's side
+
+struct session : tide_json {
+    arena memory;
+    index_maker *maker;
+    place recent;
+};
+
+inline session *of(tide_json_doc *doc)
+{
+    return static_cast<session *>(doc->json);
+}
+
+inline bool is_space(char c)
+{
+    return uint8_t(c) <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
+}
+
+// The offset behind the value or key that ends with token `last`.
+inline uint32_t end_of(const tide_json_doc *doc, uint32_t last)
+{
+    uint32_t end = doc->at[last + 1];
+    while (is_space(doc->bytes[end - 1]))
+        end--;
+    return end;
+}
+
+inline uint32_t end_of_value(const tide_json_doc *doc, uint32_t node)
+{
+    return end_of(doc, doc->link[node]);
+}
+
+inline bool is_object(const tide_json_doc *doc, uint32_t node)
+{
+    return doc->bytes[doc->at[node]] == '{';
+}
+
+// index.cpp
+index_maker *new_index_maker();
+void free_index_maker(index_maker *maker);
+void reset_index_maker(index_maker *maker);
+// nullptr with tide_error(). The bytes must live as long as the document.
+document *open_document(session *json, const char *bytes, int32_t length, document *parent);
+bool is_utf8(const char *bytes, size_t length);
+
+// number.cpp, text.cpp: of the bytes [from, to) of a token; those up to `limit` may be read.
+bool check_number(const char *from, const char *to, const char *limit);
+bool check_escapes(const char *from, const char *to);
+
+// read.cpp
+// Whether the key at token `key` is these (unescaped) bytes.
+bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length);
+// The last key equal to it before token `behind`; 0 if there is none.
+uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+                  int32_t length);
+// The token of element `index`; 0 if the document has none.
+uint32_t find_element(document *doc, uint32_t node, int32_t index);
+int32_t count_elements(document *doc, uint32_t node);
+// Finds the text of a key, unescaped: `key` and `key_length` of the session.
+void find_key_text(document *doc, uint32_t key);
+
+// walk.cpp
+// Whether an equal key stands behind this one in its object.
+bool is_overridden(document *doc, uint32_t node, uint32_t key);
+
+// edit.cpp
+edit *find_change(document *doc, uint32_t at);
+// What was added to a container: by key, or by index from 1 among the additions.
+edit *find_added(document *doc, uint32_t node, const char *key, int32_t length);
+// How many were added, those deleted again included.
+int32_t count_added(const document *doc, uint32_t node);
+// The assigned value as a document. Never nullptr: its text is right.
+document *open_value(document *doc, edit *change);
+
+// splice.cpp
+int64_t write_node(document *doc, int32_t node, char *to); // to == nullptr: the length only
+
+} // namespace tide_json_private
+
+#endif

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT
+// Finding members and values in the index, changes first.
+#include "json/private.hpp"
+
+namespace tide_json_private {
+
+static bool escaped_key_equals(const char *from, const char *to, const char *bytes, int32_t length)
+{
+    if (to - from < length)
+        return false;
+    char small[256];
+    size_t size = size_t(to - from);
+    char *text = size <= sizeof(small) ? small : static_cast<char *>(tide_realloc(nullptr, size));
+    bool equal = tide_json_unescape(from, to, text) == length &&
+                 memcmp(text, bytes, size_t(length)) == 0;
+    if (text != small)
+        free(text);
+    return equal;
+}
+
+bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
+{
+    const char *from = doc->bytes + doc->at[key] + 1;
+    const char *colon = doc->bytes + doc->at[key + 1];
+    if (doc->escaped) {
+        const char *end = doc->bytes + end_of(doc, key) - 1;
+        if (memchr(from, '\\', size_t(end - from)))
+            return escaped_key_equals(from, end, bytes, length);
+        return end - from == length && memcmp(from, bytes, size_t(length)) == 0;
+    }
+    // Without escapes the only quote before the colon is the closing one.
+    return colon - from > length && from[length] == '"' && memcmp(from, bytes, size_t(length)) == 0;
+}
+
+static uint32_t find_root_key(const document *doc, uint32_t behind, const char *key, int32_t length)
+{
+    const uint64_t signature = key_signature(key, length), *all = doc->signatures;
+    for (int32_t i = doc->key_count - 1; i >= 0; i--)
+        if (all[i] == signature && doc->keys[i] < behind &&
+            (length < 8 || key_equals(doc, doc->keys[i], key, length)))
+            return doc->keys[i];
+    return 0;
+}
+
+uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+                  int32_t length)
+{
+    const uint32_t *link = doc->link;
+    if (node == 0 && doc->key_count >= 0)
+        return find_root_key(doc, behind, key, length);
+    // Backwards, because the last of equal keys counts: behind a value stands a comma or the bracket.
+    for (uint32_t next = behind; next > node + 1;) {
+        uint32_t found = link[next - 1] - 2;
+        if (key_equals(doc, found, key, length))
+            return found;
+        next = found - 1;
+    }
+    return 0;
+}
+
+static place *recent_place(document *doc, uint32_t node)
+{
+    place *recent = &of(doc)->recent;
+    if (recent->doc != doc || recent->node != node)
+        *recent = {doc, node, 1, node + 1, -1};
+    return recent;
+}
+
+uint32_t find_element(document *doc, uint32_t node, int32_t index)
+{
+    const uint32_t *link = doc->link;
+    uint32_t close = link[node];
+    if (index < 1 || close == node + 1)
+        return 0;
+    place *recent = recent_place(doc, node);
+    bool onwards = index >= recent->index;
+    uint32_t at = onwards ? recent->token : node + 1;
+    for (int32_t i = onwards ? recent->index : 1; i < index; i++) {
+        at = link[at] + 1;
+        if (at == close)
+            return 0;
+        at++;
+    }
+    recent->index = index;
+    recent->token = at;
+    return at;
+}
+
+int32_t count_elements(document *doc, uint32_t node)
+{
+    const uint32_t *link = doc->link;
+    uint32_t close = link[node];
+    place *recent = recent_place(doc, node);
+    if (recent->count < 0) {
+        int32_t count = 0;
+        for (uint32_t at = node + 1; at < close; at = link[at] + 2)
+            count++;
+        recent->count = count;
+    }
+    return recent->count;
+}
+
+static int read_string(tide_json *json, const tide_json_doc *doc, const char *from, const char *to)
+{
+    json->bytes = from;
+    json->length = int32_t(to - from);
+    if (doc->escaped && memchr(from, '\\', size_t(to - from))) {
+        char *text = static_cast<char *>(
+            static_cast<session *>(json)->memory.take(size_t(to - from)));
+        json->length = tide_json_unescape(from, to, text);
+        json->bytes = text;
+    }
+    return TIDE_JSON_STRING;
+}
+
+void find_key_text(document *doc, uint32_t key)
+{
+    tide_json *json = doc->json;
+    const char *from = doc->bytes + doc->at[key] + 1;
+    const char *to = doc->bytes + end_of(doc, key) - 1;
+    json->key = from;
+    json->key_length = int32_t(to - from);
+    if (doc->escaped && memchr(from, '\\', size_t(to - from))) {
+        auto *text = static_cast<char *>(of(doc)->memory.take(size_t(to - from)));
+        json->key_length = tide_json_unescape(from, to, text);
+        json->key = text;
+    }
+}
+
+static int read_change(document *doc, edit *change)
+{
+    if (change->what == edit::DELETE)
+        return TIDE_JSON_NONE;
+    return tide_json_value(open_value(doc, change), 0);
+}
+
+static int get_key(document *doc, uint32_t node, const char *key, int32_t length)
+{
+    uint32_t found = find_key(doc, node, doc->link[node], key, length);
+    if (doc->change_count > 0) {
+        edit *change = found ? find_change(doc, found) : find_added(doc, node, key, length);
+        if (change)
+            return read_change(doc, change);
+    }
+    return found ? tide_json_value(doc, int32_t(found + 2)) : int(TIDE_JSON_NONE);
+}
+
+static int get_element(document *doc, uint32_t node, int32_t index)
+{
+    uint32_t found = find_element(doc, node, index);
+    if (doc->change_count > 0) {
+        edit *change = found ? find_change(doc, found)
+                             : find_added(doc, node, nullptr, index - count_elements(doc, node));
+        if (change)
+            return read_change(doc, change);
+    }
+    return found ? tide_json_value(doc, int32_t(found)) : int(TIDE_JSON_NONE);
+}
+
+} // namespace tide_json_private
+
+using namespace tide_json_private;
+
+uint32_t tide_json_end(const tide_json_doc *doc, uint32_t token)
+{
+    return end_of(doc, token);
+}
+
+int tide_json_value(tide_json_doc *doc, int32_t node)
+{
+    tide_json *json = doc->json;
+    const char *from = doc->bytes + doc->at[node];
+    switch (*from) {
+    case '{':
+    case '[':
+        json->doc = doc;
+        json->node = node;
+        return *from == '{' ? TIDE_JSON_OBJECT : TIDE_JSON_ARRAY;
+    case '"':
+        return read_string(json, doc, from + 1, doc->bytes + end_of(doc, uint32_t(node)) - 1);
+    case 't':
+        return TIDE_JSON_TRUE;
+    case 'f':
+        return TIDE_JSON_FALSE;
+    case 'n':
+        return TIDE_JSON_NULL;
+    default:
+        return tide_json_read_number(json, from, doc->bytes + end_of(doc, uint32_t(node)));
+    }
+}
+
+int tide_json_get(tide_json_doc *doc, int32_t node, const char *key, int32_t length)
+{
+    auto *opened = static_cast<document *>(doc);
+    if (is_object(doc, uint32_t(node)) != (key != nullptr))
+        return TIDE_JSON_NONE;
+    return key ? get_key(opened, uint32_t(node), key, length)
+               : get_element(opened, uint32_t(node), length);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// Opening and closing.
+#include <new>
+
+#include "json/private.hpp"
+
+using namespace tide_json_private;
+
+tide_json *tide_json_new(void)
+{
+    auto *json = new (std::nothrow) session{};
+    tide_require(json);
+    json->maker = new_index_maker();
+    return json;
+}
+
+void tide_json_free(tide_json *json)
+{
+    if (!json)
+        return;
+    free_index_maker(static_cast<session *>(json)->maker);
+    delete static_cast<session *>(json);
+}
+
+void tide_json_reset(tide_json *json)
+{
+    auto *own = static_cast<session *>(json);
+    json->serial += 1;
+    json->root = json->doc = nullptr;
+    own->recent.doc = nullptr;
+    own->memory.reset();
+    reset_index_maker(own->maker);
+}
+
+int tide_json_open(tide_json *json, const char *bytes, int32_t length)
+{
+    document *doc = open_document(static_cast<session *>(json), bytes, length, nullptr);
+    if (!doc)
+        return TIDE_EDATA;
+    json->root = doc;
+    return tide_json_value(doc, 0);
+}
+
+int tide_json_open_copy(tide_json *json, const char *bytes, int32_t length)
+{
+    auto *copy = static_cast<char *>(static_cast<session *>(json)->memory.take(size_t(length)));
+    memcpy(copy, bytes, size_t(length));
+    return tide_json_open(json, copy, length);
+}

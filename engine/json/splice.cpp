@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Writing a document: untouched bytes are copied, changes put in their places, from front to back.
+#include <algorithm>
+
+#include "json/private.hpp"
+
+namespace tide_json_private {
+
+static void sort_changes(document *doc)
+{
+    int32_t count = doc->change_count;
+    if (doc->sorted == count)
+        return;
+    auto *order = static_cast<uint32_t *>(of(doc)->memory.take(size_t(count) * sizeof(uint32_t)));
+    for (int32_t i = 0; i < count; i++)
+        order[i] = uint32_t(i);
+    const edit *changes = doc->changes;
+    std::sort(order, order + count, [changes](uint32_t a, uint32_t b) {
+        return changes[a].at != changes[b].at ? changes[a].at < changes[b].at : a < b;
+    });
+    doc->order = order;
+    doc->sorted = count;
+}
+
+namespace {
+
+class writer {
+  public:
+    writer(document *from, uint32_t at, char *target) : doc(from), cursor(at), to(target)
+    {
+    }
+
+    void change(const edit &one)
+    {
+        if (one.at < replaced) // within a value that is not there any more
+            return;
+        if (one.what == edit::REPLACE)
+            replace(one);
+        else if (one.what == edit::APPEND)
+            append(one);
+        else if (!one.appended)
+            remove(one);
+    }
+
+    int64_t finish(uint32_t end)
+    {
+        copy_up_to(end);
+        return written;
+    }
+
+  private:
+    void put(const char *bytes, size_t length)
+    {
+        if (to)
+            memcpy(to + written, bytes, length);
+        written += int64_t(length);
+    }
+
+    void put(char c)
+    {
+        put(&c, 1);
+    }
+
+    void copy_up_to(uint32_t end)
+    {
+        if (end > cursor) {
+            put(doc->bytes + cursor, end - cursor);
+            cursor = end;
+        }
+    }
+
+    void put_value(const edit &one)
+    {
+        if (one.value && one.value->edits > 0)
+            written += write_node(one.value, TIDE_JSON_WHOLE, to ? to + written : nullptr);
+        else
+            put(one.text, size_t(one.length));
+    }
+
+    // The token of a member's value; of an element it is its own.
+    uint32_t value_of(const edit &one) const
+    {
+        return is_object(doc, one.container) ? one.at + 2 : one.at;
+    }
+
+    void replace(const edit &one)
+    {
+        uint32_t value = value_of(one);
+        copy_up_to(doc->at[value]);
+        put_value(one);
+        cursor = end_of_value(doc, value);
+        replaced = doc->link[value] + 1;
+    }
+
+    // A member goes with the comma before it, or, while none before it is left, with the one behind it.
+    void remove(const edit &one)
+    {
+        uint32_t value = value_of(one), behind = doc->link[value] + 1;
+        bool is_last = behind == doc->link[one.container];
+        replaced = behind;
+        if (one.at == one.container + 1 || one.at == bare) {
+            copy_up_to(doc->at[one.at]);
+            cursor = is_last ? end_of_value(doc, value) : doc->at[behind + 1];
+            bare = behind + 1;
+        } else {
+            copy_up_to(doc->at[one.at - 1]);
+            cursor = end_of_value(doc, value);
+        }
+    }
+
+    void append(const edit &one)
+    {
+        uint32_t close = one.at;
+        copy_up_to(end_of(doc, close - 1));
+        if (close != one.container + 1 && close + 1 != bare)
+            put(',');
+        else if (appended == close)
+            put(',');
+        appended = close;
+        if (one.prefix)
+            put(one.prefix, size_t(one.prefix_length));
+        put_value(one);
+    }
+
+    document *doc;
+    uint32_t cursor; // the bytes before it are dealt with
+    char *to;
+    int64_t written = 0;
+    uint32_t replaced = 0; // changes of tokens before this one are void
+    uint32_t bare = 0;     // no member before this token is left in its container
+    uint32_t appended = 0; // the closing bracket before which something was added
+};
+
+} // namespace
+
+// The changes within the tokens (first, last].
+static void write_changes(document *doc, uint32_t first, uint32_t last, writer *out)
+{
+    sort_changes(doc);
+    const edit *changes = doc->changes;
+    const uint32_t *from = std::upper_bound(
+        doc->order, doc->order + doc->sorted, first,
+        [changes](uint32_t at, uint32_t i) { return at < changes[i].at; });
+    for (; from < doc->order + doc->sorted && changes[*from].at <= last; from++)
+        out->change(changes[*from]);
+}
+
+int64_t write_node(document *doc, int32_t node, char *to)
+{
+    bool whole = node == TIDE_JSON_WHOLE;
+    uint32_t first = whole ? 0 : uint32_t(node);
+    writer out(doc, whole ? 0 : doc->at[first], to);
+    if (doc->change_count > 0)
+        write_changes(doc, first, doc->link[first], &out);
+    return out.finish(whole ? uint32_t(doc->length) : end_of_value(doc, first));
+}
+
+} // namespace tide_json_private
+
+using namespace tide_json_private;
+
+double tide_json_write(tide_json_doc *opened, int32_t node, char *to, size_t room)
+{
+    auto *doc = static_cast<document *>(opened);
+    if (uint64_t(doc->bound) > room) {
+        int64_t length = write_node(doc, node, nullptr);
+        if (uint64_t(length) > room)
+            return -double(length);
+    }
+    return double(write_node(doc, node, to));
+}
+
+int tide_json_text(tide_json_doc *opened, int32_t node)
+{
+    auto *doc = static_cast<document *>(opened);
+    tide_json *json = doc->json;
+    if (doc->edits == 0) {
+        uint32_t from = doc->at[node];
+        json->bytes = doc->bytes + from;
+        json->length = int32_t(end_of_value(doc, uint32_t(node)) - from);
+        return TIDE_OK;
+    }
+    int64_t length = write_node(doc, node, nullptr);
+    if (length > INT32_MAX)
+        return tide_fail(TIDE_EDATA, "the value has more than 2 GiB");
+    auto *text = static_cast<char *>(of(doc)->memory.take(size_t(length)));
+    write_node(doc, node, text);
+    json->bytes = text;
+    json->length = int32_t(length);
+    return TIDE_OK;
+}

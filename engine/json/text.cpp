@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+// Strings: escapes checked and undone, bytes quoted.
+#include "json/private.hpp"
+
+namespace tide_json_private {
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = char(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// The four digits behind \u; -1 if they are not there.
+static int32_t unit(const char *from, const char *to)
+{
+    if (to - from < 4)
+        return -1;
+    int32_t code = 0;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(from[i]);
+        if (digit < 0)
+            return -1;
+        code = code << 4 | digit;
+    }
+    return code;
+}
+
+static inline bool is_high(int32_t code)
+{
+    return code >= 0xD800 && code <= 0xDBFF;
+}
+
+static inline bool is_low(int32_t code)
+{
+    return code >= 0xDC00 && code <= 0xDFFF;
+}
+
+// Behind a backslash: how many bytes the escape takes from there on; 0 = it is wrong.
+static int check_escape(const char *from, const char *to)
+{
+    if (from == to || !memchr("\"\\/bfnrtu", *from, 9))
+        return 0;
+    if (*from != 'u')
+        return 1;
+    int32_t code = unit(from + 1, to);
+    if (code < 0 || is_low(code))
+        return 0;
+    if (!is_high(code))
+        return 5;
+    bool pair = to - from >= 7 && from[5] == '\\' && from[6] == 'u' && is_low(unit(from + 7, to));
+    return pair ? 11 : 0;
+}
+
+bool check_escapes(const char *from, const char *to)
+{
+    while ((from = static_cast<const char *>(memchr(from, '\\', size_t(to - from))))) {
+        int length = check_escape(from + 1, to);
+        if (length == 0)
+            return false;
+        from += 1 + length;
+    }
+    return true;
+}
+
+static char *put_utf8(int32_t code, char *to)
+{
+    if (code < 0x80) {
+        *to++ = char(code);
+    } else if (code < 0x800) {
+        *to++ = char(0xC0 | code >> 6);
+        *to++ = char(0x80 | (code & 0x3F));
+    } else if (code < 0x10000) {
+        *to++ = char(0xE0 | code >> 12);
+        *to++ = char(0x80 | (code >> 6 & 0x3F));
+        *to++ = char(0x80 | (code & 0x3F));
+    } else {
+        *to++ = char(0xF0 | code >> 18);
+        *to++ = char(0x80 | (code >> 12 & 0x3F));
+        *to++ = char(0x80 | (code >> 6 & 0x3F));
+        *to++ = char(0x80 | (code & 0x3F));
+    }
+    return to;
+}
+
+static char plain_escape(char c)
+{
+    switch (c) {
+    case 'b':
+        return '\b';
+    case 'f':
+        return '\f';
+    case 'n':
+        return '\n';
+    case 'r':
+        return '\r';
+    case 't':
+        return '\t';
+    default:
+        return c;
+    }
+}
+
+} // namespace tide_json_private
+
+using namespace tide_json_private;
+
+int32_t tide_json_unescape(const char *from, const char *to, char *text)
+{
+    char *out = text;
+    while (from < to) {
+        if (*from != '\\') {
+            *out++ = *from++;
+            continue;
+        }
+        from++;
+        if (*from != 'u') {
+            *out++ = plain_escape(*from++);
+            continue;
+        }
+        int32_t code = unit(from + 1, to);
+        from += 5;
+        if (is_high(code)) {
+            code = 0x10000 + ((code - 0xD800) << 10) + (unit(from + 2, to) - 0xDC00);
+            from += 6;
+        }
+        out = put_utf8(code, out);
+    }
+    return int32_t(out - text);
+}
+
+static char *put_escape(uint8_t c, char *to)
+{
+    static const char SHORT[] = "btnvfr";
+    static const char DIGITS[] = "0123456789abcdef";
+    *to++ = '\\';
+    if (c == '"' || c == '\\') {
+        *to++ = char(c);
+    } else if (c >= 8 && c <= 13 && c != 11) {
+        *to++ = SHORT[c - 8];
+    } else {
+        memcpy(to, "u00", 3);
+        to[3] = DIGITS[c >> 4];
+        to[4] = DIGITS[c & 15];
+        to += 5;
+    }
+    return to;
+}
+
+static const uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080;
+
+// Eight bytes at once: not 0 if one is below 0x20, a quote, a backslash or above 0x7F.
+static inline uint64_t special(uint64_t word)
+{
+    uint64_t quote = word ^ (ONES * '"'), slash = word ^ (ONES * '\\');
+    return ((word - ONES * 0x20) | (quote - ONES) | (slash - ONES) | word) & HIGHS;
+}
+
+int64_t tide_json_quote(const char *bytes, size_t length, char *to)
+{
+    const char *from = bytes, *end = bytes + length;
+    char *out = to;
+    uint8_t all = 0;
+    *out++ = '"';
+    while (from < end) {
+        uint64_t word;
+        if (end - from >= 8) {
+            memcpy(&word, from, 8);
+            if (!special(word)) {
+                memcpy(out, &word, 8);
+                from += 8;
+                out += 8;
+                continue;
+            }
+        }
+        // Up to eight one by one, then whole words are tried again.
+        for (int i = 0; i < 8 && from < end; i++) {
+            auto c = uint8_t(*from++);
+            all |= c;
+            if (c < 0x20 || c == '"' || c == '\\')
+                out = put_escape(c, out);
+            else
+                *out++ = char(c);
+        }
+    }
+    *out++ = '"';
+    if (all >= 0x80 && !is_utf8(bytes, length))
+        return -1;
+    return out - to;
+}

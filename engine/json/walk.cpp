@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+// Counting and walking members.
+#include "json/private.hpp"
+
+namespace tide_json_private {
+
+static uint32_t hash(const char *bytes, int32_t length)
+{
+    uint32_t sum = 2166136261; // FNV-1a
+    for (int32_t i = 0; i < length; i++)
+        sum = (sum ^ uint8_t(bytes[i])) * 16777619;
+    return sum;
+}
+
+static uint32_t count_keys(const document *doc, uint32_t node)
+{
+    uint32_t count = 0;
+    for (uint32_t key = node + 1; key < doc->link[node]; key = doc->link[key + 2] + 2)
+        count++;
+    return count;
+}
+
+// A key's link becomes its own number, and 0 when an equal key is seen behind it. The link of the colon
+// behind an object's first key is 1 once all its keys were looked at.
+static void mark_overridden(document *doc, uint32_t node)
+{
+    uint32_t *link = doc->link;
+    uint32_t room = 8, count = count_keys(doc, node);
+    while (room < count * 2)
+        room *= 2;
+    auto *table = static_cast<uint32_t *>(of(doc)->memory.take(room * sizeof(uint32_t)));
+    memset(table, 0, room * sizeof(uint32_t));
+    for (uint32_t key = node + 1; key < link[node]; key = link[key + 2] + 2) {
+        link[key] = key;
+        find_key_text(doc, key);
+        const char *text = doc->json->key;
+        int32_t length = doc->json->key_length;
+        uint32_t slot = hash(text, length) & (room - 1);
+        while (table[slot] && !key_equals(doc, table[slot], text, length))
+            slot = (slot + 1) & (room - 1);
+        if (table[slot])
+            link[table[slot]] = 0;
+        table[slot] = key;
+    }
+    link[node + 2] = 1;
+}
+
+bool is_overridden(document *doc, uint32_t node, uint32_t key)
+{
+    if (doc->link[node + 2] == 0)
+        mark_overridden(doc, node);
+    return doc->link[key] == 0;
+}
+
+static bool is_gone(document *doc, uint32_t at)
+{
+    edit *change = doc->change_count > 0 ? find_change(doc, at) : nullptr;
+    return change && change->what == edit::DELETE;
+}
+
+// The highest index: those added count, except what was deleted at the end.
+static int32_t count_array(document *doc, uint32_t node)
+{
+    int32_t count = count_elements(doc, node);
+    if (doc->change_count == 0)
+        return count;
+    int32_t added = 0, last = 0;
+    for (int32_t i = 0; i < doc->change_count; i++) {
+        const edit &change = doc->changes[i];
+        if (!change.appended || change.container != node)
+            continue;
+        added++;
+        if (change.what != edit::DELETE)
+            last = added;
+    }
+    if (last > 0)
+        return count + last;
+    while (count > 0 && is_gone(doc, find_element(doc, node, count)))
+        count--;
+    return count;
+}
+
+// Positions: tokens of the members first, then beyond the count of tokens the changes that added some.
+static int next_added(document *doc, uint32_t node, int32_t *position)
+{
+    tide_json *json = doc->json;
+    for (int32_t i = *position - doc->count; i < doc->change_count; i++) {
+        edit *change = &doc->changes[i];
+        if (!change->appended || change->container != node)
+            continue;
+        if (change->what == edit::DELETE)
+            continue;
+        *position = doc->count + i + 1;
+        json->key = change->key;
+        json->key_length = change->key_length;
+        return tide_json_value(open_value(doc, change), 0);
+    }
+    *position = doc->count + doc->change_count;
+    return TIDE_JSON_NONE;
+}
+
+static int next_member(document *doc, uint32_t node, int32_t *position)
+{
+    uint32_t close = doc->link[node];
+    uint32_t at = *position ? uint32_t(*position) : node + 1;
+    while (at < close) {
+        uint32_t key = at;
+        uint32_t value = key + 2;
+        at = doc->link[value] + 2; // behind the comma, or behind the bracket
+        edit *change = doc->change_count > 0 ? find_change(doc, key) : nullptr;
+        if (change && change->what == edit::DELETE)
+            continue;
+        if (is_overridden(doc, node, key))
+            continue;
+        find_key_text(doc, key);
+        *position = at < close ? int32_t(at) : doc->count;
+        return change ? tide_json_value(open_value(doc, change), 0)
+                      : tide_json_value(doc, int32_t(value));
+    }
+    *position = doc->count;
+    return next_added(doc, node, position);
+}
+
+static int next_element(document *doc, uint32_t node, int32_t *position)
+{
+    tide_json *json = doc->json;
+    int32_t most = count_elements(doc, node) + count_added(doc, node);
+    for (int32_t i = *position + 1; i <= most; i++) {
+        int kind = tide_json_get(doc, int32_t(node), nullptr, i);
+        if (kind == TIDE_JSON_NONE)
+            continue;
+        json->key = nullptr;
+        json->key_length = *position = i;
+        return kind;
+    }
+    *position = most;
+    return TIDE_JSON_NONE;
+}
+
+} // namespace tide_json_private
+
+using namespace tide_json_private;
+
+int tide_json_next(tide_json_doc *opened, int32_t node, int32_t *position)
+{
+    auto *doc = static_cast<document *>(opened);
+    if (!is_object(doc, uint32_t(node)))
+        return next_element(doc, uint32_t(node), position);
+    if (*position >= doc->count)
+        return next_added(doc, uint32_t(node), position);
+    return next_member(doc, uint32_t(node), position);
+}
+
+int32_t tide_json_count(tide_json_doc *opened, int32_t node)
+{
+    auto *doc = static_cast<document *>(opened);
+    if (!is_object(doc, uint32_t(node)))
+        return count_array(doc, uint32_t(node));
+    int32_t count = 0, position = 0;
+    while (tide_json_next(doc, node, &position) != TIDE_JSON_NONE)
+        count++;
+    return count;
+}
