@@ -2,13 +2,18 @@
 -- run/message.lua: the message a transform sees, and what it makes of it. One message is open at a time; its
 -- state lives in upvalues of this file, so that LuaJIT keeps it in registers across the user's function. The
 -- object itself is a cdata that holds only a serial number: a kept one is known by its old number.
+-- `return (f())` is no tail call: of those LuaJIT allows 15 in a trace.
 local ffi = require 'ffi'
 local bit = require 'bit'
 local null = require('cjson').null
 local C = require('tidemill.run.ffi').C
+local json = require 'tidemill.run.json'
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local band, bnot = bit.band, bit.bnot
+
+local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
+local json_text, json_write, json_reset = json.text, json.write, json.reset
 
 local record_type = ffi.typeof 'const struct tide_record *'
 local result_type = ffi.typeof 'struct tide_result *'
@@ -29,6 +34,9 @@ local value, value_set, key, key_set
 local headers, timestamp, topic, partition -- nil = not read (headers) or not written
 local none = {} -- stands for a string that has not been read yet
 local read_value, read_key = none, none
+-- The view of the value: whether it was opened, how many changes of it `value` holds already, and whether the
+-- value was written since.
+local opened, edits_in_value, stale = false, 0, false
 
 local message = {}
 
@@ -41,13 +49,40 @@ local function record_bytes()
   return cast(bytes_type, record) + RECORD
 end
 
+local function is_json_last()
+  return opened and json_edits() ~= edits_in_value
+end
+
+local function set_value(new)
+  value, value_set = new, true
+  if opened then edits_in_value, stale = json_edits(), true end
+end
+
 local function get_value()
+  if is_json_last() then
+    set_value(json_text())
+    stale = false
+  end
   if value_set then return value end
   if read_value == none then
     local length = record.value_length
     read_value = length >= 0 and to_string(record_bytes(), length) or nil
   end
   return read_value
+end
+
+local function get_json()
+  if opened and not (stale and json_edits() == edits_in_value) then return (json_root()) end
+  local root
+  if value_set then
+    if value == nil then return nil end
+    root = json_open_copy(value)
+  else
+    if record.value_length < 0 then return nil end
+    root = json_open(record_bytes(), record.value_length)
+  end
+  opened, edits_in_value, stale = true, 0, false
+  return root
 end
 
 local function key_bytes()
@@ -132,7 +167,9 @@ end
 -- For assignment and for result tables; level 4 in the checks is the line of the user's script.
 local function set(name, new)
   if name == 'value' then
-    value, value_set = bytes_or_null(name, new), true
+    set_value(bytes_or_null(name, new))
+  elseif name == 'json' then
+    set_value(new ~= nil and json.public.encode(new) or nil)
   elseif name == 'key' then
     key, key_set = bytes_or_null(name, new), true
   elseif name == 'headers' then
@@ -144,7 +181,7 @@ local function set(name, new)
   elseif name == 'partition' then
     partition = check_integer(name, new, 0)
   else
-    error(('a result has no field "%s"; it has value, key, headers, timestamp, topic, partition')
+    error(('a result has no field "%s"; it has value, json, key, headers, timestamp, topic, partition')
       :format(tostring(name)), 3)
   end
 end
@@ -156,20 +193,21 @@ end
 local methods = {
   __index = function(self, name)
     if self.serial ~= serial then gone() end
-    if name == 'value' then return get_value() end
-    if name == 'key' then return get_key() end
-    if name == 'offset' then return tonumber(record.offset) end
+    if name == 'value' then return (get_value()) end
+    if name == 'json' then return (get_json()) end
+    if name == 'key' then return (get_key()) end
+    if name == 'offset' then return (tonumber(record.offset)) end
     if name == 'partition' then return record.partition end
     if name == 'timestamp' then return timestamp or tonumber(record.timestamp) end
-    if name == 'topic' then return get_topic() end
-    if name == 'headers' then return get_headers() end
-    error(('message has no field "%s"; it has value, key, headers, topic, partition, offset, timestamp')
+    if name == 'topic' then return (get_topic()) end
+    if name == 'headers' then return (get_headers()) end
+    error(('message has no field "%s"; it has value, json, key, headers, topic, partition, offset, timestamp')
       :format(tostring(name)), 2)
   end,
   __newindex = function(self, name, new)
     if self.serial ~= serial then gone() end
     if name == 'value' and type(new) == 'string' then
-      value, value_set = new, true
+      set_value(new)
       return
     end
     if name == 'topic' or name == 'partition' or name == 'offset' then
@@ -213,8 +251,12 @@ function message.open(at)
   serial = serial + 1
   value, value_set, key, key_set = nil, false, nil, false
   read_value, read_key = none, none
+  if opened then
+    json_reset()
+    opened = false
+  end
   headers, timestamp, topic, partition = nil, nil, nil, nil
-  return new_message(serial)
+  return (new_message(serial))
 end
 
 local function set_all(fields)
@@ -225,7 +267,7 @@ end
 --- hand on; false, reason, error = rejected.
 function message.apply(result)
   if type(result) == 'string' then
-    value, value_set = result, true
+    set_value(result)
     return true
   end
   if type(result) ~= 'table' then
@@ -265,7 +307,6 @@ end
 --- or nil and the bytes wanted when they would be more than `room`.
 function message.emit(base, at, index, room)
   local inherit, size = 0, RESULT
-  if value_set then size = size + (value and #value or 0) else inherit = INHERIT_VALUE end
   if key_set then size = size + (key and #key or 0) else inherit = inherit + INHERIT_KEY end
   local headers_length = 0
   if headers then
@@ -275,18 +316,27 @@ function message.emit(base, at, index, room)
   else
     inherit = inherit + INHERIT_HEADERS
   end
-  size = band(size + 7, bnot(7))
+  local value_length, spliced = value and #value or -1, is_json_last()
+  if spliced then
+    value_length = json_write(base + at + RESULT, room - at - size)
+    if value_length < 0 then return nil, size - value_length end
+  elseif not value_set then
+    inherit = inherit + INHERIT_VALUE
+  end
+  size = band(size + (value_length > 0 and value_length or 0) + 7, bnot(7))
   if at + size > room then return nil, size end
   local result = cast(result_type, base + at)
   result.size, result.index, result.kind, result.inherit = size, index, MESSAGE, inherit
   result.header_count, result.headers_length = headers and #headers or 0, headers_length
   result.timestamp = timestamp or record.timestamp
-  result.value_length = value and #value or -1
+  result.value_length = value_length
   result.key_length = key and #key or -1
   result.topic = topic and targets[topic] or record.target_topic
   result.partition = partition or record.target_partition
   local to = base + at + RESULT
-  if value then
+  if spliced then
+    to = to + value_length
+  elseif value then
     copy(to, value, #value)
     to = to + #value
   end
@@ -318,4 +368,6 @@ function message.record()
 end
 
 message.null = null
+message.json = json.public
+message.array = json.array
 return message

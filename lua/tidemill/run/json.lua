@@ -1,0 +1,267 @@
+-- SPDX-License-Identifier: MIT
+-- run/json.lua: JSON views. A view is a cdata that names a document and one object or array in it; reading and
+-- writing its fields are single C calls (engine/json/json.h), so that LuaJIT compiles them into the user's loop.
+-- Any name may be a field, so a view has no methods: `tide.json` holds the functions.
+local ffi = require 'ffi'
+local null = require('cjson').null
+local library = require 'tidemill.run.ffi'
+local C = library.C
+
+local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
+
+-- Any name may be a field of the document, so those of the struct have names that no JSON key can have: the byte
+-- 255 is not UTF-8 (and a letter to ffi.cdef).
+local SERIAL, DOC, NODE = '\255serial', '\255doc', '\255node'
+
+-- The documents of the open message.
+local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
+-- A type of its own for each load of this file, as in run/message.lua.
+local view_type = ffi.typeof(('struct { double %s; struct tide_json_doc *%s; int32_t %s; } /* %s */'):format(SERIAL,
+  DOC, NODE, tostring(J)))
+local walk_type = ffi.typeof 'struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position[1]; }'
+local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
+
+local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
+  C.TIDE_JSON_DOUBLE
+local INT64, UINT64, STRING, ARRAY = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_STRING, C.TIDE_JSON_ARRAY
+local WHOLE = C.TIDE_JSON_WHOLE
+
+local json = {}
+
+local new_view -- set below: the type needs its metatable first
+
+-- return (f()) is no tail call: of those LuaJIT allows 15 in a trace.
+
+-- The Lua value of what the last call found.
+local function found(kind)
+  local value -- nil for NONE
+  if kind == STRING then
+    value = to_string(J.bytes, J.length)
+  elseif kind == DOUBLE then
+    value = J.number
+  elseif kind == TRUE then
+    value = true
+  elseif kind == FALSE then
+    value = false
+  elseif kind >= ARRAY then
+    value = new_view(J.serial, J.doc, J.node)
+  elseif kind == NULL then
+    value = null
+  elseif kind == INT64 then
+    value = J.integer
+  elseif kind ~= NONE then
+    value = J.natural
+  end
+  return value
+end
+
+local function gone()
+  error('this view is gone: it lives until the function returns; keep tide.json.table(view) instead', 3)
+end
+
+local function refused(key)
+  error(('json[%s]: %s'):format(type(key) == 'string' and '"' .. key .. '"' or tostring(key), library.error()), 3)
+end
+
+local function bad_key(key)
+  error(('a JSON field is named by a string or a number, not by a %s'):format(type(key)), 4)
+end
+
+-- What C takes for a key: its bytes and their length, or NULL and an index.
+local function key_of(key)
+  if type(key) == 'string' then return key, #key end
+  if type(key) ~= 'number' then bad_key(key) end
+  if key % 1 ~= 0 or key < 1 or key > 0x7fffffff then return nil, 0 end
+  return nil, key
+end
+
+-- The text of a view, in J.
+local function find_text(view)
+  if view[SERIAL] ~= J.serial then gone() end
+  if C.tide_json_text(view[DOC], view[NODE]) < 0 then error(library.error(), 3) end
+end
+
+local function text_of(thing)
+  if not istype(view_type, thing) then return (json.module.encode(thing)) end
+  find_text(thing)
+  return (to_string(J.bytes, J.length))
+end
+
+-- Values that are none of number, string, boolean and nil.
+local function set_other(view, key, length, new)
+  if new == null then return (C.tide_json_set_kind(view[DOC], view[NODE], key, length, NULL)) end
+  if istype(int64, new) then return (C.tide_json_set_integer(view[DOC], view[NODE], key, length, new)) end
+  if istype(uint64, new) then return (C.tide_json_set_natural(view[DOC], view[NODE], key, length, new)) end
+  local text = text_of(new)
+  return (C.tide_json_set_text(view[DOC], view[NODE], key, length, text, #text))
+end
+
+local function length_of(view)
+  if view[SERIAL] ~= J.serial then gone() end
+  return (C.tide_json_count(view[DOC], view[NODE]))
+end
+
+local function following(walk)
+  if walk.serial ~= J.serial then gone() end
+  local kind = C.tide_json_next(walk.doc, walk.node, walk.position)
+  if kind == NONE then return nil end
+  local key
+  if J.key == nil then key = J.key_length else key = to_string(J.key, J.key_length) end
+  local value = found(kind)
+  return key, value
+end
+
+local function each(view)
+  if view[SERIAL] ~= J.serial then gone() end
+  return following, walk_type(view[SERIAL], view[DOC], view[NODE]), nil
+end
+
+local methods = {
+  __index = function(view, key)
+    if view[SERIAL] ~= J.serial then gone() end
+    local kind
+    if type(key) == 'string' then
+      kind = C.tide_json_get(view[DOC], view[NODE], key, #key)
+    elseif type(key) == 'number' then
+      local _, index = key_of(key)
+      kind = C.tide_json_get(view[DOC], view[NODE], nil, index)
+    else
+      return nil
+    end
+    return (found(kind))
+  end,
+  __newindex = function(view, key, new)
+    if view[SERIAL] ~= J.serial then gone() end
+    local name, length = key_of(key)
+    local status
+    if type(new) == 'number' then
+      status = C.tide_json_set_double(view[DOC], view[NODE], name, length, new)
+    elseif type(new) == 'string' then
+      status = C.tide_json_set_string(view[DOC], view[NODE], name, length, new, #new)
+    elseif new == nil then
+      status = C.tide_json_set_kind(view[DOC], view[NODE], name, length, NONE)
+    elseif type(new) == 'boolean' then
+      status = C.tide_json_set_kind(view[DOC], view[NODE], name, length, new and TRUE or FALSE)
+    else
+      status = set_other(view, name, length, new)
+    end
+    if status < 0 then refused(key) end
+  end,
+  __len = length_of,
+  __pairs = each,
+  __ipairs = each,
+  __eq = function(a, b)
+    return istype(view_type, a) and istype(view_type, b) and a[SERIAL] == b[SERIAL] and a[DOC] == b[DOC]
+      and a[NODE] == b[NODE]
+  end,
+  __tostring = function(view) return text_of(view) end,
+}
+new_view = ffi.metatype(view_type, methods)
+
+-- For run/message.lua: one document at a time is the open message's; J.root holds it.
+
+--- Opens the message's value and returns its root: a view, a scalar or tide.null. Raises what is wrong with it.
+function json.open(bytes, length)
+  local kind = C.tide_json_open(J, bytes, length)
+  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  return (found(kind))
+end
+
+--- The same for a Lua string, which is copied.
+function json.open_copy(text)
+  local kind = C.tide_json_open_copy(J, text, #text)
+  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  return (found(kind))
+end
+
+--- The root of the document that is open.
+function json.root()
+  return (found(C.tide_json_value(J.root, 0)))
+end
+
+--- How often the open document was changed.
+function json.edits()
+  return J.root.edits
+end
+
+--- The open document with its changes, as a string.
+function json.text()
+  local length = -C.tide_json_write(J.root, WHOLE, nil, 0)
+  if length <= 0 then return '' end
+  local text = ffi.new('char[?]', length)
+  C.tide_json_write(J.root, WHOLE, text, length)
+  return (to_string(text, length))
+end
+
+--- Writes it to memory of `room` bytes. Its length; above `room` it comes with a minus sign, nothing written.
+function json.write(to, room)
+  return (C.tide_json_write(J.root, WHOLE, to, room > 0 and room or 0))
+end
+
+--- The views of the open message are gone.
+function json.reset()
+  C.tide_json_reset(J)
+end
+
+--- Whether something is a view.
+function json.is_view(thing)
+  return (istype(view_type, thing))
+end
+
+-- For scripts: tide.json.
+
+local public = {}
+
+local function check_view(name, thing)
+  if not istype(view_type, thing) then
+    error(('tide.json.%s takes a view, got a %s'):format(name, type(thing)), 3)
+  end
+  return thing
+end
+
+--- Members of an object view, or the highest index of an array view.
+function public.len(view)
+  return (length_of(check_view('len', view)))
+end
+
+--- for key, value in tide.json.each(view): an array's elements with their indexes, an object's members.
+function public.each(view)
+  local next, walk = each(check_view('each', view))
+  return next, walk, nil
+end
+
+--- A view, or a JSON text, as plain Lua tables: arrays are marked (tide.array), null is tide.null, integers
+--- beyond 2^53 are int64 or uint64.
+function public.table(from)
+  if type(from) == 'string' then return json.module.decode(from) end
+  find_text(check_view('table', from))
+  return json.module.decode(J.bytes, J.length)
+end
+
+--- Tables, scalars, tide.null, views -> JSON text.
+function public.encode(thing)
+  if type(thing) == 'cdata' and istype(view_type, thing) then return (text_of(thing)) end
+  return (json.module.encode(thing))
+end
+
+json.public = public
+json.null = null
+-- The table encoder and decoder (json_table.c), and what it asks of Lua: cdata it cannot make or look into.
+local function load_module()
+  local open = assert(package.loadlib(library.folder .. '/tidemill_json.so', 'luaopen_tidemill_json'))
+  local box = ffi.new 'int64_t[1]'
+  local natural = cast('uint64_t *', box)
+  return open(function(thing)
+    if istype(int64, thing) then return INT64 end
+    if istype(uint64, thing) then return UINT64 end
+    if istype(view_type, thing) then return (text_of(thing)) end
+  end, function() return box[0] end, function() return natural[0] end, box)
+end
+json.module = load_module()
+
+--- tide.array { ... }: a table that is written as an array even when it is empty.
+function json.array(list)
+  return setmetatable(list or {}, json.module.array_metatable)
+end
+
+return json
