@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+-- tide.json.table and tide.json.encode: plain tables that keep what lua-cjson loses.
+local ffi = require 'ffi'
+local json = require 'tidemill.run.json'
+local tide = json.public
+local null = json.null
+
+describe('tide.json.table', function()
+  after_each(json.reset)
+
+  it('reads text and views, edits included', function()
+    local text = '{"a":[1,2.5,"x\\n",true,false,null,{"b":{}}]}'
+    local expected = { a = { 1, 2.5, 'x\n', true, false, null, { b = {} } } }
+    assert.same(expected, tide.table(text))
+    local j = json.open_copy(text)
+    assert.same(expected, tide.table(j))
+    assert.same({ 1, 2.5, 'x\n', true, false, null, { b = {} } }, tide.table(j.a))
+    j.a[7].b.c = 'new'
+    assert.same({ b = { c = 'new' } }, tide.table(j.a[7]))
+  end)
+
+  it('reads scalars', function()
+    assert.equal(5, tide.table '5')
+    assert.equal(null, tide.table 'null')
+    assert.equal('', tide.table '""')
+  end)
+
+  it('keeps 64-bit integers, null, empty arrays and empty objects over a round', function()
+    local text = '[9007199254740993,-9007199254740993,18446744073709551615,9223372036854775808,-9223372036854775808,'
+      .. '9223372036854775807,4294967296000000001,-4294967296000000001,9007199254740992,[],{},null,[[]],[null]]'
+    local list = tide.table(text)
+    assert.equal('9007199254740993LL', tostring(list[1]))
+    assert.equal('18446744073709551615ULL', tostring(list[3]))
+    assert.equal(text, tide.encode(list))
+  end)
+
+  it('takes the last of duplicate keys and unescapes', function()
+    assert.same({ a = 3, ['"\240\157\132\158'] = 1 }, tide.table '{"a":1,"\\u0061":3,"\\"\\ud834\\udd1e":1}')
+  end)
+
+  it('refuses what is not JSON, naming the byte', function()
+    local ok, problem = pcall(tide.table, '{"a":1,}')
+    assert.is_false(ok)
+    assert.truthy(problem:find("'}' at byte 7", 1, true), problem)
+    assert.is_false(pcall(tide.table, 5))
+    assert.is_false(pcall(tide.table, {}))
+  end)
+
+  it('reads as deep as documents go', function()
+    local text = ('['):rep(1024) .. (']'):rep(1024)
+    assert.equal(text, tide.encode(tide.table(text)))
+  end)
+end)
+
+describe('tide.json.encode', function()
+  after_each(json.reset)
+
+  it('writes scalars, tables, null and views', function()
+    assert.equal('"a\\"\\u0001é"', tide.encode 'a"\1é')
+    assert.equal('1.5', tide.encode(1.5))
+    assert.equal('true', tide.encode(true))
+    assert.equal('null', tide.encode(null))
+    assert.equal('-9007199254740993', tide.encode(-9007199254740993LL))
+    assert.equal('{"a":[1,{"b":false}]}', tide.encode { a = { 1, { b = false } } })
+    local j = json.open_copy '{"a":{"b":1}}'
+    j.a.c = 2
+    assert.equal('{"b":1,"c":2}', tide.encode(j.a))
+    assert.equal('[{"b":1,"c":2},7]', tide.encode { j.a, 7 })
+  end)
+
+  it('tells arrays from objects', function()
+    assert.equal('{}', tide.encode {})
+    assert.equal('[]', tide.encode(json.array {}))
+    assert.equal('[]', tide.encode(json.array()))
+    assert.equal('[1]', tide.encode(json.array { 1 }))
+    local scattered = { [3] = 'c' }
+    scattered[2], scattered[1] = 'b', 'a'
+    assert.equal('["a","b","c"]', tide.encode(scattered))
+  end)
+
+  it('refuses tables that are neither', function()
+    local function refuses(pattern, thing)
+      local ok, problem = pcall(tide.encode, thing)
+      assert.is_false(ok)
+      assert.truthy(problem:find(pattern), problem)
+    end
+    refuses('keys other than', { 1, 2, x = 3 })
+    refuses('keys other than', { [1] = 1, [3] = 3 })
+    refuses('keys other than', { [0] = 1 })
+    refuses('keys other than', { [1.5] = 1 })
+    refuses('keys other than', { [true] = 1 })
+    refuses('keys other than', json.array { x = 1 })
+    refuses('NaN', { 0 / 0 })
+    refuses('infinity', { -math.huge })
+    refuses('not UTF%-8', { '\255' })
+    refuses('not UTF%-8', { ['\255'] = 1 })
+    refuses('a function has no JSON', { print })
+    refuses('a nil has no JSON', nil)
+    refuses('a cdata that is no', { ffi.new 'int[2]' })
+    local cycle = {}
+    cycle[1] = cycle
+    refuses('in a cycle', cycle)
+  end)
+
+  it('quotes any text', function()
+    math.randomseed(11)
+    for length = 0, 200 do
+      local codes = {}
+      for i = 1, length do codes[i] = string.char(math.random(3) == 1 and math.random(0, 40) or math.random(0, 127)) end
+      local text = table.concat(codes)
+      assert.equal(text, tide.table(tide.encode(text)))
+      assert.equal(text, json.open_copy(tide.encode(text)))
+      json.reset()
+    end
+  end)
+end)
