@@ -81,7 +81,7 @@ for _, spec in ipairs(list) do
 end
 
 -- What transforms use (run/message.lua), fetched when first asked for.
-local FOR_TRANSFORMS = { reject = true, header = true, null = true }
+local FOR_TRANSFORMS = { reject = true, header = true, null = true, many = true }
 
 local function for_transforms(name)
   return FOR_TRANSFORMS[name] and require("tidemill.run.message")[name] or nil

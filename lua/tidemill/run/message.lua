@@ -150,12 +150,32 @@ local function set(name, new)
 end
 
 local function gone()
-  error('this message is gone: it lives until the function returns; keep message.value instead', 3)
+  error('this message is gone: it lives until the function returns; keep message:copy() instead', 3)
+end
+
+local function copy_headers(list)
+  local copies = {}
+  for i = 1, #list do copies[i] = { list[i][1], list[i][2] } end
+  return copies
+end
+
+local copy_mark, target_mark = {}, {}
+
+-- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
+local function copy_open(self)
+  if self.serial ~= serial then gone() end
+  local chosen = topic or record.target_topic ~= TOPIC_NONE and get_topic() or nil
+  return setmetatable({
+    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = get_topic(),
+    partition = record.partition, offset = tonumber(record.offset), timestamp = timestamp or tonumber(record.timestamp),
+    [target_mark] = { topic = chosen, partition = partition },
+  }, copy_mark)
 end
 
 local methods = {
   __index = function(self, name)
     if self.serial ~= serial then gone() end
+    if name == 'copy' then return copy_open end
     if name == 'value' then return get_value() end
     if name == 'key' then return get_key() end
     if name == 'offset' then return tonumber(record.offset) end
@@ -183,11 +203,22 @@ local methods = {
 -- gives back the older type (with the older methods) for the same text.
 local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */'):format(tostring(methods))), methods)
 
-local reject_mark = {}
+local reject_mark, many_mark = {}, {}
 
 --- For scripts: `return tide.reject("reason")` rejects the message.
 function message.reject(reason)
   return setmetatable({ reason = tostring(reason) }, reject_mark)
+end
+
+--- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
+--- A wrong list is told by apply: in a tail call error() would not know the line of the script.
+function message.many(list)
+  local count = 0
+  for _ in pairs(type(list) == 'table' and list or {}) do count = count + 1 end
+  if type(list) ~= 'table' or count ~= #list then
+    return setmetatable({ wrong = 'returned tide.many of what is no array of results without gaps' }, many_mark)
+  end
+  return setmetatable({ list = list }, many_mark)
 end
 
 --- For scripts: the value of the last header of that name (as Kafka's lastHeader); nil when there is none.
@@ -221,19 +252,50 @@ local function set_all(fields)
   for name, new in pairs(fields) do set(name, new) end
 end
 
+-- A kept copy that is returned: all it has counts; topic, partition and offset tell where it came from.
+local function set_copy(copied)
+  set('value', copied.value)
+  set('key', copied.key)
+  set('headers', copied.headers and copy_headers(copied.headers))
+  set('timestamp', copied.timestamp)
+  topic, partition = copied[target_mark].topic, copied[target_mark].partition
+end
+
+--- What the open message has become: message.restore() begins with it again, as often as wanted.
+function message.save()
+  return { value = value, value_set = value_set, key = key, key_set = key_set, headers = headers,
+    timestamp = timestamp, topic = topic, partition = partition, serial = serial }
+end
+
+--- The message as it was saved; the one before is gone.
+function message.restore(saved)
+  serial = serial + 1
+  value, value_set, key, key_set = saved.value, saved.value_set, saved.key, saved.key_set
+  headers = saved.headers and copy_headers(saved.headers)
+  timestamp, topic, partition = saved.timestamp, saved.topic, saved.partition
+  return new_message(serial)
+end
+
+--- True when `thing` is the message that was open at `saved`.
+function message.was_open(thing, saved)
+  return ffi.istype('struct tide_lua_message', thing) and thing.serial == saved.serial
+end
+
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
---- hand on; false, reason, error = rejected.
+--- hand on; false, reason, error = rejected; false, 'many', list = several (run/many.lua).
 function message.apply(result)
   if type(result) == 'string' then
     value, value_set = result, true
     return true
   end
   if type(result) ~= 'table' then
-    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table or tide.reject(reason)')
+    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many or tide.reject')
       :format(shown(result))
   end
-  if getmetatable(result) == reject_mark then return false, 'rejected', result.reason end
-  local ok, problem = pcall(set_all, result)
+  local mark = getmetatable(result)
+  if mark == reject_mark then return false, 'rejected', result.reason end
+  if mark == many_mark then return false, result.wrong and 'bad_return' or 'many', result.wrong or result.list end
+  local ok, problem = pcall(mark == copy_mark and set_copy or set_all, result)
   if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^:]*message%.lua:%d+: ', '')) end
   return true
 end
