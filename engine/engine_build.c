@@ -91,6 +91,8 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
     const struct tide_step_plan *step = &plan->steps[number];
     if (step->kind == TIDE_STEP_NOOP)
         return tide_step_noop_new(&engine->chain);
+    if (step->kind == TIDE_STEP_HEALTHCHECK)
+        return tide_step_healthcheck_new(&engine->chain, step->path);
     struct tide_pool *pool = engine->pools[step->pool];
     struct tide_task *task = tide_task_new(&engine->chain, step, pool, plan->pools[step->pool],
                                            number, number + 1);

@@ -80,11 +80,13 @@ for _, spec in ipairs(list) do
   tide[spec.word] = tide[spec.word] or step_word(spec)
 end
 
--- What transforms use (run/message.lua), fetched when first asked for.
-local FOR_TRANSFORMS = { reject = true, header = true, null = true, many = true }
+-- What transforms use (run/message.lua, run/pack.lua), fetched when first asked for.
+local FOR_TRANSFORMS = { reject = true, header = true, null = true, many = true, pack = true, unpack = true }
 
 local function for_transforms(name)
-  return FOR_TRANSFORMS[name] and require("tidemill.run.message")[name] or nil
+  if not FOR_TRANSFORMS[name] then return nil end
+  local from = name:find("pack") and "tidemill.run.pack" or "tidemill.run.message"
+  return require(from)[name]
 end
 
 local function unknown(name, where)

@@ -16,6 +16,7 @@ Plan.__index = Plan
 
 local function replace(result, options)
   local files = options.input or options.output
+  if options.memory then draft.replace_by_memory(result, options.memory) end
   if options.input then draft.replace_input(result, options.input) end
   if files then draft.replace_output(result, options.output or "-", options.output_format) end
   if options.dead_letters then
@@ -27,7 +28,7 @@ local function replace(result, options)
 end
 
 --- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths),
---- output_format ("lines", "json"), mock, until_end, handle_signals (booleans).
+--- output_format ("lines", "json"), memory (partitions), mock, until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
   local result = draft.new(pipeline)

@@ -216,9 +216,14 @@ function message.many(list)
   local count = 0
   for _ in pairs(type(list) == 'table' and list or {}) do count = count + 1 end
   if type(list) ~= 'table' or count ~= #list then
-    return setmetatable({ wrong = 'returned tide.many of what is no array of results without gaps' }, many_mark)
+    return message.wrong 'returned tide.many of what is no array of results without gaps'
   end
   return setmetatable({ list = list }, many_mark)
+end
+
+--- As a function's return: rejected as a wrong one, with this text behind the function's place.
+function message.wrong(text)
+  return setmetatable({ wrong = text }, many_mark)
 end
 
 --- For scripts: the value of the last header of that name (as Kafka's lastHeader); nil when there is none.
@@ -261,6 +266,12 @@ local function set_copy(copied)
   topic, partition = copied[target_mark].topic, copied[target_mark].partition
 end
 
+--- A table with the fields of a message as message:copy() gives them.
+function message.as_copy(fields)
+  fields[target_mark] = {}
+  return setmetatable(fields, copy_mark)
+end
+
 --- What the open message has become: message.restore() begins with it again, as often as wanted.
 function message.save()
   return { value = value, value_set = value_set, key = key, key_set = key_set, headers = headers,
@@ -278,7 +289,7 @@ end
 
 --- True when `thing` is the message that was open at `saved`.
 function message.was_open(thing, saved)
-  return ffi.istype('struct tide_lua_message', thing) and thing.serial == saved.serial
+  return ffi.istype(new_message, thing) and thing.serial == saved.serial
 end
 
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
@@ -362,7 +373,7 @@ end
 
 --- Writes a rejection of record `index`; texts are cut so that it fits any block.
 function message.emit_reject(base, at, index, room, reason, text, traceback)
-  local told = reason .. '\0' .. text:sub(1, 2000) .. '\0' .. (traceback or ''):sub(1, 4000) .. '\0'
+  local told = reason .. '\0' .. text:sub(1, 1500) .. '\0' .. (traceback or ''):sub(1, 2000) .. '\0'
   local size = band(RESULT + #told + 7, bnot(7))
   if at + size > room then return nil, size end
   local result = cast(result_type, base + at)

@@ -19,7 +19,7 @@ end
 function metrics.task_rows(plan)
   local rows = {}
   for i, step in ipairs(plan.draft.steps) do
-    if step.kind == "TIDE_STEP_TASK" then rows[#rows + 1] = i end
+    if step.kind == "TIDE_STEP_TASK" or step.kind == "TIDE_STEP_REDUCE" then rows[#rows + 1] = i end
   end
   return rows
 end
