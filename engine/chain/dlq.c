@@ -97,7 +97,8 @@ static const char *topic_of(const struct tide_dlq *dlq, const struct tide_messag
 static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
-    const struct tally *seen = tally(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
+    const struct tally *seen = tally(dlq,
+                                     tide_offsets_partition(dlq->chain->offsets, message->origin));
     const char *limit = NULL;
     if (dlq->plan.max_consecutive_count >= 0 &&
         seen->consecutive + 1 > (uint64_t)dlq->plan.max_consecutive_count)

@@ -34,13 +34,15 @@ static uint32_t take_place(struct tide_groups *groups)
     return groups->count++;
 }
 
-struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tide_origin *members, uint32_t count)
+struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tide_origin *members,
+                                    uint32_t count)
 {
     uint32_t place = take_place(groups);
     struct tide_group *group = &groups->items[place];
     uint16_t epoch = (uint16_t)((group->epoch + 1) & TIDE_ORIGIN_EPOCH);
     tide_require(count > 0);
-    *group = (struct tide_group){.count = count, .holds = 1, .epoch = epoch, .fate = TIDE_FATE_FILTERED};
+    *group = (struct tide_group){
+        .count = count, .holds = 1, .epoch = epoch, .fate = TIDE_FATE_FILTERED};
     group->members = tide_alloc(sizeof(*members) * count);
     memcpy(group->members, members, sizeof(*members) * count);
     return (struct tide_origin){place, TIDE_ORIGIN_GROUP, epoch};

@@ -24,7 +24,8 @@ struct tide_groups;
 
 struct tide_groups *tide_groups_new(void);
 /** A group with one hold; members are copied. */
-struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tide_origin *members, uint32_t count);
+struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tide_origin *members,
+                                    uint32_t count);
 /** The group of an origin, which must be open. */
 struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_origin origin);
 /** Frees its place. */

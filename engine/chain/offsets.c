@@ -242,7 +242,8 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, 
         finish(offsets, at(offsets, origin.partition), entry);
 }
 
-struct tide_origin tide_offsets_group(struct tide_offsets *offsets, const struct tide_origin *members, uint32_t count)
+struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
+                                      const struct tide_origin *members, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         tide_offsets_hold(offsets, members[i]);

@@ -57,11 +57,13 @@ bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin
 int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
-void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate);
+void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin,
+                       enum tide_fate fate);
 /** An origin for outputs that stand for several messages, with one hold. Each member gets one more, given back
  * with the group's last: so they are through together. A group is current while one of its members is: then
  * its output still leaves (a revoked member may come twice, none is lost). */
-struct tide_origin tide_offsets_group(struct tide_offsets *offsets, const struct tide_origin *members, uint32_t count);
+struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
+                                      const struct tide_origin *members, uint32_t count);
 /** Gives back a hold of something that was dropped. The members of a group are never through then: they are
  * revoked and will be read again. Nothing else has to be told of single messages (tide_offsets_forget). */
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);

@@ -30,7 +30,8 @@ static struct healthcheck *healthcheck_of(struct tide_step *step)
     return (struct healthcheck *)(void *)step;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count, int64_t now_us)
+static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
+                      int64_t now_us)
 {
     return step->next->ops->submit(step->next, messages, count, now_us);
 }
@@ -95,7 +96,8 @@ static void free_step(struct tide_step *step)
 
 struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char *path)
 {
-    static const struct tide_step_ops ops = {submit, poll, close_step, joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {submit, poll,        close_step,
+                                             joined, deadline_us, free_step};
     struct healthcheck *healthcheck = tide_alloc(sizeof(*healthcheck));
     healthcheck->step = (struct tide_step){.ops = &ops, .chain = chain};
     healthcheck->path = tide_copy(path);

@@ -74,7 +74,8 @@ void tide_reduce_take(struct tide_task *task, struct tide_slot *slot);
 /** All results of the run are handed on. */
 void tide_reduce_leave(struct tide_task *task, struct tide_slot *slot);
 /** Rejects the record that workers die of. TIDE_BUSY = not now. */
-int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot, const struct tide_reject *fields);
+int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot,
+                       const struct tide_reject *fields);
 
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);

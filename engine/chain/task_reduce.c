@@ -28,7 +28,8 @@ bool tide_reduce_mark(struct tide_task *task, struct tide_slot *slot, uint32_t f
 {
     bool marked = false;
     for (uint32_t i = first; i < end; i++) {
-        if (tide_reduce_dropped(slot, i) || tide_offsets_current(task->step.chain->offsets, slot->origins[i]))
+        if (tide_reduce_dropped(slot, i) ||
+            tide_offsets_current(task->step.chain->offsets, slot->origins[i]))
             continue;
         record_at(slot, i)->flags |= TIDE_RECORD_DROPPED;
         marked = true;
@@ -76,7 +77,8 @@ void tide_reduce_leave(struct tide_task *task, struct tide_slot *slot)
 }
 
 /* Workers die of the result, which is made of all messages: none of them is more to blame than another. */
-static int reject_all(struct tide_task *task, struct tide_slot *slot, const struct tide_reject *fields)
+static int reject_all(struct tide_task *task, struct tide_slot *slot,
+                      const struct tide_reject *fields)
 {
     uint32_t attempts = slot->attempts;
     while (slot->released < slot->count) {
@@ -93,7 +95,8 @@ static int reject_all(struct tide_task *task, struct tide_slot *slot, const stru
     return TIDE_OK;
 }
 
-int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot, const struct tide_reject *fields)
+int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot,
+                       const struct tide_reject *fields)
 {
     if (slot->suspect >= slot->count)
         return reject_all(task, slot, fields);

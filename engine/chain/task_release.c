@@ -206,7 +206,8 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
     if (!slot->work.late && slot->attempts < task->plan.crash_retries) {
         slot->attempts++;
         slot->work.state = TIDE_WORK_IDLE;
-        tide_task_submit(task, slot, slot->released, task->reduces ? slot->count : slot->released + 1);
+        tide_task_submit(task, slot, slot->released,
+                         task->reduces ? slot->count : slot->released + 1);
         return TIDE_OK;
     }
     cause_text(slot->work.death, cause, sizeof(cause));

@@ -42,17 +42,17 @@ struct tide_record {
     int32_t key_length;   /* or TIDE_NULL */
     uint32_t headers_length;
     uint16_t header_count;
-    uint16_t topic;        /* number in the topic table (shm/topics.h) */
-    uint16_t target_topic; /* an earlier step chose it; or TIDE_TOPIC_NONE */
-    uint16_t flags;        /* enum tide_record_flag */
+    uint16_t topic;           /* number in the topic table (shm/topics.h) */
+    uint16_t target_topic;    /* an earlier step chose it; or TIDE_TOPIC_NONE */
+    uint16_t flags;           /* enum tide_record_flag */
     int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
 };
 
 /** Where a worker is with a block. */
 enum tide_running {
-    TIDE_RUNNING_NOT,     /* nothing is blamed */
-    TIDE_RUNNING_ONE,     /* record `next` is */
-    TIDE_RUNNING_SEVERAL  /* in a function that has several records at once: one of them */
+    TIDE_RUNNING_NOT,    /* nothing is blamed */
+    TIDE_RUNNING_ONE,    /* record `next` is */
+    TIDE_RUNNING_SEVERAL /* in a function that has several records at once: one of them */
 };
 
 /** First bytes of an output block, one cache line. */

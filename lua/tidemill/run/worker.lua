@@ -51,6 +51,13 @@ local function text_of(problem)
   return type(problem) == 'table' and problem.load or tostring(problem)
 end
 
+local tallies, own_place
+
+--- In a worker: the table where scripts count, and this worker's row of it.
+function worker.place()
+  return tallies, own_place
+end
+
 --- In the zygote: loads, serves, and in each forked worker works; never returns. `engine` is the C handle.
 function worker.main(zygote, engine, plan)
   -- The defaults are for small scripts: here whole transforms are traced into the loop.
@@ -62,7 +69,8 @@ function worker.main(zygote, engine, plan)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps)) end
   C.tide_zygote_loaded(zygote, nil)
   collectgarbage 'collect'
-  C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
+  own_place = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
+  tallies = C.tide_engine_tallies(engine)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
   io.stderr:write('tidemill: worker: ', tostring(problem), '\n')
   C.tide_worker_exit(70)
