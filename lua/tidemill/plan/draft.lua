@@ -69,6 +69,18 @@ function draft.replace_by_memory(result, partitions)
   result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }
 end
 
+--- tidemill record: the source alone, from its start and in a group of its own, into a file.
+function draft.replace_by_recorder(result, path)
+  draft.replace_start(result)
+  if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
+  result.source.instance = nil
+  result.steps, result.functions, result.pools = {}, {}, {}
+  result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { result.source.topics[1] },
+    format = "TIDE_OUTPUT_JSON", max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
+  result.commit = { enabled = false }
+  result.dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
+end
+
 --- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.
 function draft.replace_dead_letters(result, path)
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path

@@ -25,10 +25,11 @@ local function replace(result, options)
     draft.replace_dead_letters(result, "-")
   end
   if options.mock then draft.replace_start(result) end
+  if options.record then draft.replace_by_recorder(result, options.record) end
 end
 
 --- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths),
---- output_format ("lines", "json"), memory (partitions), mock, until_end, handle_signals (booleans).
+--- output_format ("lines", "json"), memory (partitions), record (a path), mock, until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
   local result = draft.new(pipeline)

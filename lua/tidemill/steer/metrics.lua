@@ -75,6 +75,7 @@ end
 --- all workers. A worker may write nonsense there: what is no kind or no name is left out.
 function metrics.of_scripts(engine)
   local values, tally = {}, ffi.new("struct tide_tally")
+  if not engine.handle then return values end -- it has ended
   local tallies = C.tide_engine_tallies(engine.handle)
   for row = 0, C.tide_tallies_rows(tallies) - 1 do
     local index = 0

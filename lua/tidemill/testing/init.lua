@@ -9,6 +9,7 @@
 --   test:close()
 local ffi = require("ffi")
 local cjson = require("cjson")
+local base64 = require("tidemill.lib.base64")
 local engine = require("tidemill.run.engine")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
@@ -123,6 +124,23 @@ end
 --- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until nothing moves.
 function Test:feed(...)
   for i = 1, select("#", ...) do push(self, (select(i, ...))) end
+  settle(self)
+  return self
+end
+
+local function field_of(object, name)
+  local encoded = object[name .. "_base64"]
+  if encoded then return assert(base64.decode(encoded)) end
+  return object[name] ~= cjson.null and object[name] or nil
+end
+
+--- Feeds the messages of a file that `tidemill record` wrote.
+function Test:replay(path)
+  for line in io.lines(path) do
+    local object, headers = cjson.decode(line), {}
+    for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
+    push(self, { value = field_of(object, "value"), key = field_of(object, "key"), headers = headers })
+  end
   settle(self)
   return self
 end
