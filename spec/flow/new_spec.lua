@@ -8,7 +8,8 @@ local program = here .. "/" .. (os.getenv "TIDE_BUILD" or "build") .. "/tidemill
 
 -- Exit code and output of a command line in a folder.
 local function run(folder, line)
-  local pipe = io.popen(("cd '%s' && { %s; } 2>&1; echo \"code=$?\""):format(folder, (line:gsub("tidemill ", program .. " "))))
+  line = line:gsub("tidemill ", program .. " ")
+  local pipe = io.popen(("cd '%s' && { %s; } 2>&1; echo \"code=$?\""):format(folder, line))
   local text = pipe:read "*a"
   pipe:close()
   local out, code = text:match "^(.*)code=(%d+)\n$"

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Dependencies point one way: base < shm < {proc, io} < chain < engine, and {steps, run} < plan < steer < testing < cli.
+-- Dependencies point one way: base < shm < {proc, io} < chain < engine, and
+-- {steps, run} < {plan, lib} < steer < testing < cli.
 local files = require "spec.house.files"
 
 local C_RANK = { base = 1, shm = 2, proc = 3, io = 3, chain = 4, engine = 5 }

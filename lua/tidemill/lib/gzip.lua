@@ -31,7 +31,8 @@ end
 
 -- Runs deflate or inflate over the text: the result, or nil and the reason.
 local function run(stream, turn, text, most)
-  local buffer, parts, size, status = ffi.new("char[?]", STEP), {}, 0, nil
+  local buffer, parts, size = ffi.new("char[?]", STEP), {}, 0
+  local status
   stream.next_in, stream.avail_in = text, #text
   repeat
     stream.next_out, stream.avail_out = buffer, STEP

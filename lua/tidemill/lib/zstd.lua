@@ -43,7 +43,8 @@ function zstd.decompress(text, most)
   buffer = buffer or ffi.new("char[?]", STEP)
   C.ZSTD_initDStream(stream)
   local from, to = ffi.new("tide_zstd_in", ffi.cast("const char *", text), #text, 0), ffi.new("tide_zstd_out")
-  local parts, size, left = {}, 0, nil
+  local parts, size = {}, 0
+  local left
   repeat
     to.dst, to.size, to.pos = buffer, STEP, 0
     left = C.ZSTD_decompressStream(stream, to, from)
