@@ -15,7 +15,7 @@ describe("a batch transform", function()
     path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write('local tide, ffi = require "tidemill", require "ffi"\n'
-      .. "local function kill() ffi.C.kill(ffi.C.getpid(), 11) end\n" .. text)
+      .. "local function kill() ffi.C.kill(ffi.C.getpid(), 9) end\n" .. text)
     file:close()
     test = testing.steps { tide.run_task_with_multiprocessing { path, processes = 1, max_batch_size = 4,
       eager = false, max_batch_time = 3600, output_block_size = 4096, max_output_block_size = 65536 }, ... }

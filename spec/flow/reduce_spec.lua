@@ -170,7 +170,7 @@ describe("reduce", function()
 
   it("rejects the message that workers die of, and reduces the others", function()
     steps(joined { function(acc, m)
-      if m.value == "deadly" then ffi.C.kill(ffi.C.getpid(), 11) end
+      if m.value == "deadly" then ffi.C.kill(ffi.C.getpid(), 9) end
       return join(acc, m)
     end, max_batch_size = 4 })
     test:feed("a", "b", "deadly", "c")
@@ -182,7 +182,7 @@ describe("reduce", function()
 
   it("rejects a batch of whose result workers die", function()
     steps(joined { max_batch_size = 2, result = function(acc)
-      if acc[1] == "a" then ffi.C.kill(ffi.C.getpid(), 11) end
+      if acc[1] == "a" then ffi.C.kill(ffi.C.getpid(), 9) end
       return acc[1]
     end })
     test:feed("a", "b", "c", "d")
