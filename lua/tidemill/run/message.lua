@@ -213,9 +213,9 @@ end
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
 --- A wrong list is told by apply: in a tail call error() would not know the line of the script.
 function message.many(list)
-  local count = 0
-  for _ in pairs(type(list) == 'table' and list or {}) do count = count + 1 end
-  if type(list) ~= 'table' or count ~= #list then
+  local good = type(list) == 'table' and table.maxn(list) == #list and (#list > 0 or next(list) == nil)
+  for i = 1, good and #list or 0 do good = good and list[i] ~= nil end
+  if not good then
     return message.wrong 'returned tide.many of what is no array of results without gaps'
   end
   return setmetatable({ list = list }, many_mark)
