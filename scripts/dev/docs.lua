@@ -32,8 +32,8 @@ function docs.metrics()
   local lines = { "# Metrics\n", GENERATED,
     "Names are those of Arroyo without the prefix. A counter only grows; a gauge is a state; a histogram is reported",
     "as count, sum, min, max, p50 and p99 (quantiles good to 19 %). A pipeline with several",
-    "run_task_with_multiprocessing steps reports each with the label `step`, from 1. Steps with state are such steps too.",
-    "What scripts count by tide.metric is reported as script.NAME.", "",
+    "run_task_with_multiprocessing steps reports each with the label `step`, from 1. Steps with state are such",
+    "steps too. What scripts count by tide.metric is reported as script.NAME.", "",
     "| name | kind | unit | what it is | what to do |", "|---|---|---|---|---|" }
   for _, metric in ipairs(metric_list) do lines[#lines + 1] = metric_row(metric) end
   return table.concat(lines, "\n") .. "\n"

@@ -119,7 +119,7 @@ describe('a transform', function()
     assert.equal(2, results[1].offset)
   end)
 
-  it('lives only until the function returns: a kept one is gone even when it is a copy that is wanted', function()
+  it('lives only until the function returns: a kept one is gone, for copy() too', function()
     local kept
     through(function(message)
       if kept then return kept:copy() end
@@ -139,10 +139,14 @@ describe('a transform', function()
     ['a number'] = { function() return 5 end, '"reason":"bad_return"', 'message_spec.lua:%d+ returned a number' },
     ['true'] = { function() return true end, '"reason":"bad_return"', 'returned a boolean' },
     ['an unknown field'] = { function() return { vale = 'x' } end, '"reason":"bad_return"', 'no field \\"vale\\"' },
-    ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"', 'message.value takes a string or nil' },
-    ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"', 'topic \\"elsewhere\\" is none' },
-    ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"', 'integer from 0 on, got %-1' },
-    ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"', 'message.headers%[1%]' },
+    ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"',
+      'message.value takes a string or nil' },
+    ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"',
+      'topic \\"elsewhere\\" is none' },
+    ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"',
+      'integer from 0 on, got %-1' },
+    ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
+      'message.headers%[1%]' },
     ['a gap in tide.many'] = { function() return tide.many { 'x', nil, 'y' } end, '"reason":"bad_return"',
       'message_spec.lua:%d+ returned tide.many of what is no array' },
     ['a bad result in tide.many'] = { function() return tide.many { 'x', 5 } end, '"reason":"bad_return"',

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- reduce, buffer, batch: one message of a batch. What is made of it, and what becomes of the offsets.
 local ffi = require "ffi"
+local pipeline_file = require "spec.support.pipeline_file"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local C = testing.C
@@ -178,6 +179,21 @@ describe("reduce", function()
     assert.rejects(test, { "crash: " })
     assert.equal("2", tostring(test:rejects()[1].original_offset))
     assert.equal(4, test:committed())
+  end)
+
+  it("rejects the message that takes longer than message_timeout, and reduces the others", function()
+    local path = pipeline_file.write([[local tide = require "tidemill"
+      return tide.pipeline "x" { message_timeout = "300ms", tide.file_source { path = "-" },
+        tide.reduce { function(acc, m)
+          while m.value == "hang" do end
+          return acc .. m.value
+        end, initial_value = "", max_batch_size = 3 } }]])
+    test = testing.pipeline(path)
+    test:feed("a", "hang", "b")
+    assert.produces(test, { "ab" })
+    assert.rejects(test, { "timeout: " })
+    assert.equal(3, test:committed())
+    pipeline_file.remove_all()
   end)
 
   it("rejects a batch of whose result workers die", function()
