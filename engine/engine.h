@@ -52,6 +52,7 @@ struct tide_engine {
     struct tide_loop *loop;
     struct tide_chain chain;
     struct tide_zygote *zygote;
+    struct tide_tallies *tallies; /* what scripts count */
     struct tide_pool **pools;
     uint32_t pool_count;
     struct tide_step **steps; /* plan's steps, then produce */

@@ -13,6 +13,7 @@
 #include "proc/worker.h"
 #include "shm/block.h"
 #include "shm/counters.h"
+#include "shm/tallies.h"
 #include "shm/topics.h"
 
 static int build_source(struct tide_engine *engine, const struct tide_source_plan *plan)
@@ -68,6 +69,9 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     uint32_t workers = 0;
     for (uint32_t i = 0; i < plan->pool_count; i++)
         workers += plan->pools[i];
+    engine->tallies = tide_tallies_new(workers);
+    if (!engine->tallies)
+        return TIDE_EINTERNAL;
     if (workers == 0)
         return TIDE_OK;
     engine->zygote = tide_zygote_new(engine->loop, workers);
@@ -91,6 +95,8 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
     const struct tide_step_plan *step = &plan->steps[number];
     if (step->kind == TIDE_STEP_NOOP)
         return tide_step_noop_new(&engine->chain);
+    if (step->kind == TIDE_STEP_HEALTHCHECK)
+        return tide_step_healthcheck_new(&engine->chain, step->path);
     struct tide_pool *pool = engine->pools[step->pool];
     struct tide_task *task = tide_task_new(&engine->chain, step, pool, plan->pools[step->pool],
                                            number, number + 1);
@@ -212,6 +218,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_offsets_free(engine->chain.offsets);
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);
+    tide_tallies_free(engine->tallies);
     if (engine->signals >= 0)
         close(engine->signals);
     tide_loop_free(engine->loop);

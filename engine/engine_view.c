@@ -75,6 +75,11 @@ struct tide_topics *tide_engine_topics(struct tide_engine *engine)
     return engine->chain.topics;
 }
 
+struct tide_tallies *tide_engine_tallies(struct tide_engine *engine)
+{
+    return engine->tallies;
+}
+
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine)
 {
     return engine->zygote ? tide_zygote_pid(engine->zygote) : 0;

@@ -56,12 +56,18 @@ struct tide_sink_plan {
     int64_t timeout_us; /* broker_timeout */
 };
 
-enum tide_step_kind { TIDE_STEP_TASK, TIDE_STEP_NOOP };
+enum tide_step_kind {
+    TIDE_STEP_TASK,
+    TIDE_STEP_REDUCE, /* a task whose results stand for all messages of their batch */
+    TIDE_STEP_NOOP,
+    TIDE_STEP_HEALTHCHECK
+};
 
 /** RunTaskWithMultiprocessing; names as on the page (shared: seed). */
 struct tide_step_plan {
     enum tide_step_kind kind;
-    uint32_t pool; /* index into pools */
+    const char *path; /* healthcheck: the file; nothing else has one */
+    uint32_t pool;    /* index into pools */
     uint32_t max_batch_size;
     int64_t max_batch_time_us;
     uint64_t input_block_size; /* to begin with, when it is automatic */

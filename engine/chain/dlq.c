@@ -97,7 +97,8 @@ static const char *topic_of(const struct tide_dlq *dlq, const struct tide_messag
 static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
-    const struct tally *seen = tally(dlq, message->origin.partition);
+    const struct tally *seen = tally(dlq,
+                                     tide_offsets_partition(dlq->chain->offsets, message->origin));
     const char *limit = NULL;
     if (dlq->plan.max_consecutive_count >= 0 &&
         seen->consecutive + 1 > (uint64_t)dlq->plan.max_consecutive_count)
@@ -236,7 +237,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
         status = dlq->plan.kind == TIDE_DLQ_TOPIC ? send_topic(dlq, reject)
                                                   : write_line(dlq, reject);
     if (status == TIDE_OK)
-        count_reject(dlq, message->origin.partition);
+        count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "chain/groups.h"
 
 struct entry {
     int64_t offset;
@@ -31,11 +32,14 @@ struct tide_offsets {
     struct partition *partitions;
     size_t count;
     struct tide_offsets_totals totals;
+    struct tide_groups *groups;
 };
 
 struct tide_offsets *tide_offsets_new(void)
 {
-    return tide_alloc(sizeof(struct tide_offsets));
+    struct tide_offsets *offsets = tide_alloc(sizeof(*offsets));
+    offsets->groups = tide_groups_new();
+    return offsets;
 }
 
 static struct partition *at(const struct tide_offsets *offsets, uint32_t partition)
@@ -127,8 +131,21 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
     offsets->totals.in_flight--;
 }
 
+static bool is_group(struct tide_origin origin)
+{
+    return origin.partition == TIDE_ORIGIN_GROUP;
+}
+
 bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin)
 {
+    if (is_group(origin)) {
+        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        for (uint32_t i = 0; i < group->count; i++) {
+            if (tide_offsets_current(offsets, group->members[i]))
+                return true;
+        }
+        return false;
+    }
     const struct partition *p = at(offsets, origin.partition);
     return p->state == OWNED && p->epoch == origin.epoch;
 }
@@ -153,6 +170,10 @@ int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin ori
 
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
 {
+    if (is_group(origin)) {
+        tide_groups_find(offsets->groups, origin)->holds++;
+        return;
+    }
     struct entry *entry = find(offsets, origin);
     if (entry)
         entry->holds++;
@@ -160,6 +181,12 @@ void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
 
 void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origin)
 {
+    if (is_group(origin)) {
+        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        for (uint32_t i = 0; i < group->count; i++)
+            tide_offsets_release(offsets, group->members[i]);
+        return;
+    }
     struct entry *entry = find(offsets, origin);
     if (entry && !entry->released) {
         entry->released = 1;
@@ -186,8 +213,24 @@ static void finish(struct tide_offsets *offsets, struct partition *p, struct ent
     }
 }
 
+static void group_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate)
+{
+    struct tide_group *group = tide_groups_find(offsets->groups, origin);
+    if (fate > group->fate)
+        group->fate = fate;
+    if (--group->holds > 0)
+        return;
+    for (uint32_t i = 0; i < group->count && !group->dropped; i++)
+        tide_offsets_done(offsets, group->members[i], group->fate);
+    tide_groups_close(offsets->groups, group);
+}
+
 void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate)
 {
+    if (is_group(origin)) {
+        group_done(offsets, origin, fate);
+        return;
+    }
     struct entry *entry = find(offsets, origin);
     if (!entry) {
         offsets->totals.late++;
@@ -197,6 +240,29 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, 
         entry->fate = fate;
     if (--entry->holds == 0)
         finish(offsets, at(offsets, origin.partition), entry);
+}
+
+struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
+                                      const struct tide_origin *members, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        tide_offsets_hold(offsets, members[i]);
+    return tide_groups_open(offsets->groups, members, count);
+}
+
+void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    if (!is_group(origin))
+        return;
+    tide_groups_find(offsets->groups, origin)->dropped = true;
+    group_done(offsets, origin, TIDE_FATE_FILTERED);
+}
+
+uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin)
+{
+    if (!is_group(origin))
+        return origin.partition;
+    return tide_offsets_partition(offsets, tide_groups_find(offsets->groups, origin)->members[0]);
 }
 
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition)
@@ -239,5 +305,6 @@ void tide_offsets_free(struct tide_offsets *offsets)
     for (size_t i = 0; i < offsets->count; i++)
         free(offsets->partitions[i].entries);
     free(offsets->partitions);
+    tide_groups_free(offsets->groups);
     free(offsets);
 }

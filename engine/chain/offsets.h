@@ -24,6 +24,9 @@
 /** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
 enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 
+/** As origin.partition: the origin is a group's (tide_offsets_group). */
+enum { TIDE_ORIGIN_GROUP = 0xFFFF };
+
 enum tide_fate { TIDE_FATE_FILTERED = 0, TIDE_FATE_PRODUCED = 1, TIDE_FATE_DEAD_LETTERED = 2 };
 
 struct tide_offsets;
@@ -56,6 +59,16 @@ void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
 void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin,
                        enum tide_fate fate);
+/** An origin for outputs that stand for several messages, with one hold. Each member gets one more, given back
+ * with the group's last: so they are through together. A group is current while one of its members is: then
+ * its output still leaves (a revoked member may come twice, none is lost). */
+struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
+                                      const struct tide_origin *members, uint32_t count);
+/** Gives back a hold of something that was dropped. The members of a group are never through then: they are
+ * revoked and will be read again. Nothing else has to be told of single messages (tide_offsets_forget). */
+void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);
+/** The partition of a message; of a group's first member. */
+uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
 /** Owned or leaving: what is done may still be committed. */
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */

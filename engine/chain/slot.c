@@ -34,6 +34,8 @@ void tide_slot_reset(struct tide_slot *slot)
     slot->result_bytes = 0;
     slot->rejected = false;
     slot->attempts = 0;
+    slot->one_by_one = false;
+    slot->suspect = 0;
 }
 
 uint64_t tide_slot_need(const struct tide_message *message)

@@ -57,6 +57,8 @@ struct tide_step {
 };
 
 struct tide_step *tide_step_noop_new(struct tide_chain *chain);
+/** Touches the file while the pipeline moves, at most once a second. */
+struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char *path);
 /** The last step: hands to the sink (NULL drops) and takes its reports, and those of the sink that writes the
  * dlq's topic (NULL, the same, or another). */
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,

@@ -154,6 +154,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
+    task->reduces = plan->kind == TIDE_STEP_REDUCE;
     task->pool = pool;
     task->slots = tide_alloc(sizeof(*task->slots) * slots);
     task->order = tide_alloc(sizeof(*task->order) * slots);

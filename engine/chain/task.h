@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/task.h - the step run_task_with_multiprocessing: step_run_task_with_multiprocessing.c fills
- * and closes batches, task_release.c hands on results, task_sizes.c keeps the block sizes.
+ * and closes batches, task_release.c hands on results, task_sizes.c keeps the block sizes, task_reduce.c
+ * is what a step that reduces does otherwise.
  *
  * A slot's way: free -> open (being filled) -> in `order` (with the pool, or ready) -> free. Results leave in
  * the order in which batches were closed, so a slow batch holds back faster ones behind it. */
@@ -17,6 +18,7 @@
 
 struct tide_zygote;
 struct tide_counters;
+struct tide_reject;
 
 /** The size of one kind of block of a step, the same for all its slots. */
 struct tide_size {
@@ -30,6 +32,7 @@ struct tide_size {
 struct tide_task {
     struct tide_step step;
     struct tide_step_plan plan;
+    bool reduces; /* results stand for all messages of their batch (task_reduce.c) */
     struct tide_pool *pool;
     struct tide_slot **slots;
     uint32_t slot_count;
@@ -55,6 +58,24 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
 int tide_task_release(struct tide_task *task, int64_t now_us);
 /** Gives the slot's records from `first` to the pool. */
 void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end);
+
+/** Hands record `record` to the dlq. TIDE_BUSY = not now. */
+int tide_task_reject(struct tide_task *task, struct tide_slot *slot, uint32_t record,
+                     const struct tide_reject *fields);
+/** The record's own hold goes back; its results have theirs. Goes on to the next. */
+void tide_task_finish_record(struct tide_task *task, struct tide_slot *slot);
+
+/* A step that reduces (task_reduce.c). */
+/** Marks records [first, end) that are not current any more. True when it marked any. */
+bool tide_reduce_mark(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end);
+bool tide_reduce_dropped(const struct tide_slot *slot, uint32_t index);
+/** What a worker left was accepted: opens the group of its results, or lets none of it stand. */
+void tide_reduce_take(struct tide_task *task, struct tide_slot *slot);
+/** All results of the run are handed on. */
+void tide_reduce_leave(struct tide_task *task, struct tide_slot *slot);
+/** Rejects the record that workers die of. TIDE_BUSY = not now. */
+int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot,
+                       const struct tide_reject *fields);
 
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);

@@ -39,33 +39,37 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
         .output = output,
         .output_size = task->output.now,
         .output_max = task->output.max,
+        .one_by_one = slot->one_by_one,
     };
+    if (task->reduces)
+        tide_reduce_mark(task, slot, first, end);
     output->progress = first;
     output->running = 0;
     slot->work.continued = first > 0;
-    slot->work.blamed = slot->work.late = false;
+    slot->work.blamed = slot->work.late = slot->work.several = false;
     task->in_progress++;
     tide_task_observe_progress(task);
     tide_pool_submit(task->pool, &slot->work);
 }
 
-/* The record's own hold goes back; its results have theirs. */
-static void finish_record(struct tide_task *task, struct tide_slot *slot)
+void tide_task_finish_record(struct tide_task *task, struct tide_slot *slot)
 {
     struct tide_chain *chain = task->step.chain;
     struct tide_origin origin = slot->origins[slot->released];
     if (tide_offsets_current(chain->offsets, origin)) {
         tide_offsets_done(chain->offsets, origin, TIDE_FATE_FILTERED);
-        if (!slot->rejected)
-            tide_dlq_passed(chain->dlq, origin.partition);
+        if (!slot->rejected && !(task->reduces && tide_reduce_dropped(slot, slot->released)))
+            tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin));
+    } else {
+        tide_offsets_drop(chain->offsets, origin);
     }
     slot->released++;
     slot->rejected = false;
     slot->attempts = 0;
 }
 
-static int reject(struct tide_task *task, struct tide_slot *slot, uint32_t record,
-                  const struct tide_reject *fields)
+int tide_task_reject(struct tide_task *task, struct tide_slot *slot, uint32_t record,
+                     const struct tide_reject *fields)
 {
     struct tide_reject reject = *fields;
     struct tide_message message;
@@ -102,7 +106,7 @@ static int reject_told(struct tide_task *task, struct tide_slot *slot, uint32_t 
                                  .error = parts[1],
                                  .traceback = parts[2],
                                  .attempts = slot->attempts + 1};
-    return reject(task, slot, record, &fields);
+    return tide_task_reject(task, slot, record, &fields);
 }
 
 /* Messages of the span that can go in one call: up to the next reject, all of the present assignment. */
@@ -129,7 +133,7 @@ static void pass(struct tide_task *task, struct tide_slot *slot, uint32_t taken)
     for (; span->item_at < span->item_count; span->item_at++) {
         const struct tide_item *item = &span->items[span->item_at];
         if (item->kind == TIDE_ITEM_FINISHED) {
-            finish_record(task, slot);
+            tide_task_finish_record(task, slot);
         } else if (item->kind == TIDE_ITEM_MESSAGE && taken > 0) {
             taken--;
             slot->results++;
@@ -167,6 +171,7 @@ static int hand_on(struct tide_task *task, struct tide_slot *slot, int64_t now_u
             tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_FILTERED);
         if (taken < 0)
             return (int)taken;
+        task->step.chain->moved |= taken > 0;
         pass(task, slot, (uint32_t)taken);
         if ((uint32_t)taken < count) {
             tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_BACKPRESSURE, 1);
@@ -193,10 +198,16 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
                                  .cause = cause,
                                  .attempts = slot->attempts + 1,
                                  .error = "the worker died while it ran this message"};
+    if (slot->work.several && !slot->one_by_one) {
+        slot->one_by_one = true;
+        tide_task_submit(task, slot, slot->released, slot->count);
+        return TIDE_OK;
+    }
     if (!slot->work.late && slot->attempts < task->plan.crash_retries) {
         slot->attempts++;
         slot->work.state = TIDE_WORK_IDLE;
-        tide_task_submit(task, slot, slot->released, slot->released + 1);
+        tide_task_submit(task, slot, slot->released,
+                         task->reduces ? slot->count : slot->released + 1);
         return TIDE_OK;
     }
     cause_text(slot->work.death, cause, sizeof(cause));
@@ -204,12 +215,13 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
         fields.reason = "timeout";
         fields.error = "the message took longer than message_timeout, so its worker was killed";
     }
-    int status = reject(task, slot, slot->released, &fields);
-    if (status != TIDE_OK)
+    int status = task->reduces ? tide_reduce_reject(task, slot, &fields)
+                               : tide_task_reject(task, slot, slot->released, &fields);
+    if (status != TIDE_OK || task->reduces)
         return status;
     slot->work.blamed = false;
-    slot->ready = slot->released + 1; /* so that finish_record below is its end */
-    finish_record(task, slot);
+    slot->ready = slot->released + 1; /* so that the record below is its end */
+    tide_task_finish_record(task, slot);
     return TIDE_OK;
 }
 
@@ -235,6 +247,8 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
     tide_task_observe_progress(task);
     if (tide_results_accept(slot) < 0)
         distrust(task, slot);
+    if (task->reduces)
+        tide_reduce_take(task, slot);
     if (slot->work.state == TIDE_WORK_DONE && slot->ready > before)
         tide_observe_many(counters, row, TIDE_M_MESSAGE_TIME,
                           (double)slot->work.busy_ns / 1e9 / (slot->ready - before),
@@ -253,6 +267,7 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
 static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
+    tide_reduce_leave(task, slot);
     if (slot->work.blamed) {
         int status = deal_with_blamed(task, slot);
         if (status != TIDE_OK || slot->work.state != TIDE_WORK_IDLE)
@@ -288,6 +303,8 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
             return status;
         if (tide_results_read(slot, span, tide_topics_count(task->step.chain->topics)) < 0)
             distrust(task, slot);
+        for (uint32_t i = 0; slot->grouped && i < span->message_count; i++)
+            span->messages[i].origin = slot->group;
         if (span->item_count > 0)
             continue;
         status = end_or_go_on(task, slot, now_us);

@@ -26,6 +26,8 @@ struct tide_job {
     uint32_t generation;
     uint32_t first;
     uint32_t end;
+    uint32_t
+        one_by_one; /* 1: a function for several records gets one at a time: one of them is bad */
     const char *record; /* record `first` */
     struct tide_output *output;
     uint64_t output_size; /* bytes for results behind struct tide_output */

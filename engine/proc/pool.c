@@ -243,8 +243,10 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
     read_reports(pool, worker); /* what it had sent before it died */
     if (worker->first) {
         struct tide_work *work = take_first(worker);
-        running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) != 0;
+        uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
+        running = where != TIDE_RUNNING_NOT;
         work->blamed = running;
+        work->several = where == TIDE_RUNNING_SEVERAL;
         work->late = died_late(worker, work);
         work->death = notice->status;
         work->state = TIDE_WORK_LOST;

@@ -37,6 +37,7 @@ struct tide_work {
     enum tide_outcome outcome;
     uint64_t busy_ns;
     bool blamed;
+    bool several;  /* blamed: it died in a function that had several records */
     bool late;     /* LOST: killed, since one record took longer than the limit */
     int32_t death; /* LOST: wait status of the worker */
     struct tide_work *next;

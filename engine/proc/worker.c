@@ -151,7 +151,28 @@ static void reap(struct tide_zygote *zygote)
     }
 }
 
-int tide_zygote_serve(struct tide_zygote *zygote)
+/* The engine is gone, which workers see as well. Those that are still there at the end have PDEATHSIG. */
+static void __attribute__((noreturn)) leave(struct tide_zygote *zygote, int64_t patience_us)
+{
+    int64_t until_ns = now_ns() + patience_us * 1000;
+    for (;;) {
+        struct pollfd fd = {zygote->signals, POLLIN, 0};
+        uint32_t alive = 0;
+        struct signalfd_siginfo ignored;
+        while (read(zygote->signals, &ignored, sizeof(ignored)) > 0)
+            continue;
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            continue;
+        for (uint32_t i = 0; i < zygote->workers; i++)
+            alive += zygote->children[i].pid > 0 && kill(zygote->children[i].pid, 0) == 0;
+        int64_t left_ns = until_ns - now_ns();
+        if (alive == 0 || left_ns <= 0)
+            _exit(0);
+        poll(&fd, 1, (int)(left_ns / 1000000) + 1);
+    }
+}
+
+int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
 {
     struct pollfd fds[2] = {{zygote->zygote_end, POLLIN, 0}, {zygote->signals, POLLIN, 0}};
     for (;;) {
@@ -166,7 +187,7 @@ int tide_zygote_serve(struct tide_zygote *zygote)
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         if (size != (ssize_t)sizeof(order) || order.worker >= zygote->workers)
-            _exit(0);
+            leave(zygote, patience_us);
         struct tide_child *child = &zygote->children[order.worker];
         if (order.kind == TIDE_ORDER_SPAWN && spawn(zygote, &order))
             return (int)order.worker;
@@ -185,7 +206,7 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
         if (size < 0 && errno == EAGAIN)
             return 0;
         if (size != (ssize_t)sizeof(*job))
-            _exit(0);
+            return -1;
         if (job->generation == zygote->generation) {
             zygote->job_began_ns = (uint64_t)now_ns();
             return 1;
@@ -193,9 +214,9 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
     }
 }
 
-void tide_worker_running(struct tide_output *output, bool running)
+void tide_worker_running(struct tide_output *output, uint32_t running)
 {
-    __atomic_store_n(&output->running, running ? 1 : 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&output->running, running, __ATOMIC_SEQ_CST);
 }
 
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes)
@@ -208,8 +229,8 @@ void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
 {
     struct tide_job_report report = {job->number, job->generation, outcome,
                                      (uint64_t)now_ns() - zygote->job_began_ns};
-    if (send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL) < 0)
-        _exit(0);
+    /* An engine that is gone takes no report; the next look for a job tells. */
+    (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
 uint32_t tide_worker_seed(void)

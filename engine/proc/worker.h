@@ -16,14 +16,14 @@ struct tide_output;
 /** In the zygote, once: the user's code is loaded (`error` NULL) or cannot be. */
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
 /** In the zygote: forks workers as ordered. Returns in each new worker only, with its place's number;
- * the zygote itself leaves by _exit when the engine is gone. */
-int tide_zygote_serve(struct tide_zygote *zygote);
+ * the zygote itself leaves by _exit when the engine is gone, and its workers with it: at the latest
+ * `patience_us` later, which they may use to close what they have open. */
+int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us);
 
-/** In a worker: the next job. 1 = there is one; 0 = none now (`wait` false). Leaves by _exit when the
- * engine is gone. */
+/** In a worker: the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone. */
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
-/** Marks the loop over a block as entered or left: a death in between is blamed on the next record. */
-void tide_worker_running(struct tide_output *output, bool running);
+/** Marks the loop over a block as entered or left (shm/layout.h: what a death in between is blamed on). */
+void tide_worker_running(struct tide_output *output, uint32_t running);
 /** Records before `next` are done; their results fill `bytes`. One release store. A C call on purpose:
  * LuaJIT may move a plain FFI store out of a loop. */
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes);

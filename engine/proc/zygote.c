@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "proc/private.h"
+
+enum { PATIENCE_MS = 2000 }; /* for a zygote that has been told to leave */
 
 static int pair(int *mine, int *other)
 {
@@ -133,6 +136,18 @@ int32_t tide_zygote_pid(const struct tide_zygote *zygote)
     return zygote->pid;
 }
 
+/* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. */
+static void leave_in_order(struct tide_zygote *zygote)
+{
+    char notice[sizeof(struct tide_notice)];
+    struct pollfd fd = {zygote->engine_end, POLLIN, 0};
+    for (uint32_t i = 0; i < zygote->workers; i++)
+        shutdown(zygote->engine_ends[i], SHUT_RDWR);
+    shutdown(zygote->engine_end, SHUT_WR);
+    while (poll(&fd, 1, PATIENCE_MS) > 0 && recv(zygote->engine_end, notice, sizeof(notice), 0) > 0)
+        continue;
+}
+
 void tide_zygote_free(struct tide_zygote *zygote)
 {
     if (!zygote)
@@ -140,6 +155,7 @@ void tide_zygote_free(struct tide_zygote *zygote)
     if (zygote->engine_end >= 0)
         tide_loop_unwatch(zygote->loop, zygote->engine_end);
     if (zygote->pid > 0) {
+        leave_in_order(zygote);
         /* Workers have PDEATHSIG: none outlives it. */
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)

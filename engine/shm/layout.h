@@ -29,6 +29,9 @@ enum {
     TIDE_PARTITION_ANY = -1  /* a partition number: by the rule of the next step */
 };
 
+/** Set by the engine in a record of a step that reduces (chain/task_reduce.c). */
+enum tide_record_flag { TIDE_RECORD_DROPPED = 1 /* revoked or rejected since: leave it out */ };
+
 /** One message in an input block. Its bytes follow: value, key, headers. */
 struct tide_record {
     uint32_t size;        /* bytes up to the next record, this struct included; a multiple of 8 */
@@ -39,19 +42,25 @@ struct tide_record {
     int32_t key_length;   /* or TIDE_NULL */
     uint32_t headers_length;
     uint16_t header_count;
-    uint16_t topic;        /* number in the topic table (shm/topics.h) */
-    uint16_t target_topic; /* an earlier step chose it; or TIDE_TOPIC_NONE */
-    uint16_t reserved;
+    uint16_t topic;           /* number in the topic table (shm/topics.h) */
+    uint16_t target_topic;    /* an earlier step chose it; or TIDE_TOPIC_NONE */
+    uint16_t flags;           /* enum tide_record_flag */
     int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
+};
+
+/** Where a worker is with a block. */
+enum tide_running {
+    TIDE_RUNNING_NOT,    /* nothing is blamed */
+    TIDE_RUNNING_ONE,    /* record `next` is */
+    TIDE_RUNNING_SEVERAL /* in a function that has several records at once: one of them */
 };
 
 /** First bytes of an output block, one cache line. */
 struct tide_output {
-    /* {next, bytes}, published with one release store: records before `next` are done, and their
+    /* {next, bytes}, published with one release store: records before `next` are done (or, where a step reduces, looked at), and their
      * results fill `bytes` bytes behind this struct. Low 32 bits next, high 32 bits bytes. */
     uint64_t progress;
-    uint32_t
-        running; /* 1 while a worker is inside the loop over the block: only then is one blamed */
+    uint32_t running; /* enum tide_running: what a death is blamed on */
     uint32_t reserved;
     uint64_t unused[6];
 };

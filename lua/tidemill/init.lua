@@ -64,8 +64,14 @@ function tide.param(name, default)
   return session.current:param(where, name, default)
 end
 
---- tide.env(name, default)
+--- tide.env(name, default): in a pipeline file a value that is fetched late and never shown; where functions run,
+--- the variable itself.
 function tide.env(name, default)
+  if not session.current then
+    local value = os.getenv(name)
+    if value == nil then return default end
+    return value
+  end
   if not is_name(node.where(2), "env", name) then return session.absent end
   return secret.env(name, default)
 end
@@ -80,11 +86,15 @@ for _, spec in ipairs(list) do
   tide[spec.word] = tide[spec.word] or step_word(spec)
 end
 
--- What transforms use (run/message.lua), fetched when first asked for.
-local FOR_TRANSFORMS = { reject = true, header = true, null = true, json = true, array = true }
+-- What transforms use, fetched when first asked for: of run/message.lua and run/pack.lua, and the modules of lib/.
+local FOR_TRANSFORMS = { reject = "message", header = "message", null = "message", many = "message", json = "message",
+  array = "message", pack = "pack", unpack = "pack" }
+local LIBRARY = { log = true, metric = true, time = true, hash = true, base64 = true, regex = true, zstd = true,
+  gzip = true, msgpack = true }
 
 local function for_transforms(name)
-  return FOR_TRANSFORMS[name] and require("tidemill.run.message")[name] or nil
+  if FOR_TRANSFORMS[name] then return require("tidemill.run." .. FOR_TRANSFORMS[name])[name] end
+  if LIBRARY[name] then return require("tidemill.lib." .. name) end
 end
 
 local function unknown(name, where)

@@ -73,6 +73,18 @@ static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
     return count;
 }
 
+static void print_result(unsigned long count, double seconds)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("{\"read\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_bytes\":%ld,"
+           "\"librdkafka\":\"%s\"}\n",
+           count, seconds,
+           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
+           usage.ru_maxrss * 1024L, rd_kafka_version_str());
+}
+
 int main(int argc, char **argv)
 {
     require(argc == 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP");
@@ -125,13 +137,6 @@ int main(int argc, char **argv)
     require(refused == 0 && delivered == count, "some messages were refused");
     rd_kafka_queue_destroy(queue);
     rd_kafka_consumer_close(consumer);
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    printf("{\"read\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_bytes\":%ld,"
-           "\"librdkafka\":\"%s\"}\n",
-           count, seconds,
-           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-           usage.ru_maxrss * 1024L, rd_kafka_version_str());
+    print_result(count, seconds);
     return 0;
 }

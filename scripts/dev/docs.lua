@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- scripts/dev/docs.lua: writes docs/options.md, docs/metrics.md and docs/commands.md from the tables that the
+-- scripts/dev/docs.lua: writes docs/*.md and lua/tidemill.d.lua from the tables that the
 -- program itself uses. With --check it writes nothing and ends with 1 when one of them is out of date.
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
 local exit_code = require("tidemill.cli.exit_code")
 local metric_list = require("tidemill.steer.metric_list")
@@ -31,7 +32,8 @@ function docs.metrics()
   local lines = { "# Metrics\n", GENERATED,
     "Names are those of Arroyo without the prefix. A counter only grows; a gauge is a state; a histogram is reported",
     "as count, sum, min, max, p50 and p99 (quantiles good to 19 %). A pipeline with several",
-    "run_task_with_multiprocessing steps reports each with the label `step`, from 1.", "",
+    "run_task_with_multiprocessing steps reports each with the label `step`, from 1. Steps with state are such",
+    "steps too. What scripts count by tide.metric is reported as script.NAME.", "",
     "| name | kind | unit | what it is | what to do |", "|---|---|---|---|---|" }
   for _, metric in ipairs(metric_list) do lines[#lines + 1] = metric_row(metric) end
   return table.concat(lines, "\n") .. "\n"
@@ -55,10 +57,15 @@ local function read(path)
   return text
 end
 
+-- For the Lua language server: completes and checks pipelines and transforms.
+docs.annotations = annotations.text
+
+local PATHS = { annotations = "lua/tidemill.d.lua" }
+
 local function main(check)
   local stale = false
-  for _, name in ipairs { "options", "metrics", "commands" } do
-    local path, text = "docs/" .. name .. ".md", docs[name]()
+  for _, name in ipairs { "options", "metrics", "commands", "annotations" } do
+    local path, text = PATHS[name] or "docs/" .. name .. ".md", docs[name]()
     if read(path) ~= text and check then
       io.stderr:write(path, ": out of date; run `make docs`\n")
       stale = true

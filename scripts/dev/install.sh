@@ -12,6 +12,8 @@ need_command() { have "$1" || missing+=("$2"); }
 need_library() { { have pkg-config && pkg-config --exists "$1"; } || missing+=("$2"); }
 need_lua() { { have luajit && luajit -e "require '$1'" >/dev/null 2>&1; } || missing+=("$2"); }
 
+need_shared() { have luajit && luajit -e "require('ffi').load('$1')" >/dev/null 2>&1 || missing+=("$2"); }
+
 need_java() { # Kafka 4 runs on Java 17 or newer
   local version
   version=$(java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p') || true
@@ -42,6 +44,10 @@ check() {
       need_command luacheck lua-check
       need_command clang-format clang-format
       need_command g++ g++
+      need_lua mpack lua-mpack
+      need_shared libxxhash.so.0 libxxhash0
+      need_shared libpcre2-8.so.0 libpcre2-8-0
+      need_shared libzstd.so.1 libzstd1
       ;;
     kafka)
       need_java

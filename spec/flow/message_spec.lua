@@ -104,6 +104,31 @@ describe('a transform', function()
     assert.equal(2, #results)
   end)
 
+  it('copies a message to be kept and returned later, with all that it had', function()
+    local kept = {}
+    local results = through(function(message)
+      kept[#kept + 1] = message:copy()
+      if #kept < 3 then return nil end
+      assert(kept[1].topic == 'in' and kept[2].offset == 1 and kept[1].partition == 0)
+      kept[1].value = kept[1].value .. kept[2].value
+      return kept[1]
+    end, { full, 'b', 'c' })
+    assert.equal(1, #results)
+    assert.same({ 'vb', 'k', 1234 }, { results[1].value, results[1].key, results[1].timestamp })
+    assert.same(full.headers, results[1].headers)
+    assert.equal(2, results[1].offset)
+  end)
+
+  it('lives only until the function returns: a kept one is gone, for copy() too', function()
+    local kept
+    through(function(message)
+      if kept then return kept:copy() end
+      kept = message
+      return message
+    end, { 'a', 'b' })
+    assert.matches('this message is gone', slurp(letters))
+  end)
+
   local bad = {
     ['an error'] = { function() error 'oh no' end, '"reason":"error"', 'message_spec.lua:%d+: oh no' },
     ['error with a table'] = { function() error { code = 1 } end, '"reason":"error"', 'table: 0x' },
@@ -122,6 +147,21 @@ describe('a transform', function()
       'integer from 0 on, got %-1' },
     ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
       'message.headers%[1%]' },
+    ['a gap in tide.many'] = { function() return tide.many { 'x', nil, 'y' } end, '"reason":"bad_return"',
+      'message_spec.lua:%d+ returned tide.many of what is no array' },
+    ['a bad result in tide.many'] = { function() return tide.many { 'x', 5 } end, '"reason":"bad_return"',
+      'message_spec.lua:%d+ returned a number' },
+    ['a rejected result in tide.many'] = { function() return tide.many { 'x', tide.reject 'one of them' } end,
+      '"reason":"rejected"', 'one of them' },
+    ['a message that is gone in tide.many'] = { (function()
+      local kept = {}
+      return function(message)
+        kept[#kept + 1] = message
+        return tide.many { message, kept[1] ~= message and kept[1] or 7 }
+      end
+    end)(), '"reason":"bad_return"', 'number' },
+    ['an unknown topic in tide.many'] = { function(m) return tide.many { m, { topic = 'elsewhere' } } end,
+      '"reason":"bad_return"', 'topic \\"elsewhere\\" is none' },
     ['tide.reject'] = { function() return tide.reject 'not today' end, '"reason":"rejected"', '"error":"not today"' },
     ['a stack overflow'] = { function(message) local function f(x) return 1 + f(x) end return tostring(f(message)) end,
       '"reason":"error"', 'stack overflow' },

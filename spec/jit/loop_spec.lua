@@ -6,6 +6,7 @@ local C = require('tidemill.run.ffi').C
 local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
 local vmdef = require 'jit.vmdef'
+local words = require 'tidemill.run.words'
 
 local COUNT = 4000
 
@@ -100,6 +101,24 @@ describe('the fused loop', function()
     end, 20)
     assert.same({}, aborts)
     assert.is_true(loops >= 1)
+  end)
+
+  local function word(kind, fn)
+    return words.load({ kind = kind, of = fn }, function() return { process = fn, where = 'spec' } end, error).process
+  end
+
+  it('compiles filter', function()
+    local aborts, loops = traced(word('filter', function(m) return m.key ~= 'key7' end), 20)
+    assert.same({}, aborts)
+    assert.is_true(loops >= 1)
+  end)
+
+  it('compiles unfold: two results of each message', function()
+    local aborts, loops, bytes = traced(word('unfold', function(m) return { m, m.value } end), 20)
+    -- The loop over the results compiles by itself; the one around it cannot contain it.
+    for _, abort in ipairs(aborts) do assert.matches('inner loop in root trace', abort) end
+    assert.is_true(loops >= 1)
+    assert.is_true(bytes > 2 * COUNT * ffi.sizeof 'struct tide_result')
   end)
 
   it('does what it compiled: the results are those of the interpreter', function()

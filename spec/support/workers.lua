@@ -54,7 +54,7 @@ function acts.exit(job)
 end
 
 function acts.leave(job) -- dies, but not within the loop
-  C.tide_worker_running(job.output, false)
+  C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
   C.tide_worker_exit(job["end"])
 end
 
@@ -72,7 +72,7 @@ function acts.twice(job, self)
 end
 
 function acts.late(job, self) -- reports, and dies before anybody looks
-  C.tide_worker_running(job.output, false)
+  C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
   C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE)
   C.tide_worker_exit(9)
 end
@@ -85,12 +85,12 @@ local function work(self)
   local job = ffi.new "struct tide_job"
   if self.shared.doomed ~= 0 then C.tide_worker_exit(1) end
   while true do
-    C.tide_worker_next(self.zygote, job, true)
+    if C.tide_worker_next(self.zygote, job, true) < 0 then C.tide_worker_exit(0) end
     self.shared.done[self.shared.count % 60] = tonumber(job.number)
     self.shared.count = self.shared.count + 1
-    C.tide_worker_running(job.output, true)
+    C.tide_worker_running(job.output, C.TIDE_RUNNING_ONE)
     local outcome = acts[DO[job.first]](job, self)
-    C.tide_worker_running(job.output, false)
+    C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
     if outcome then C.tide_worker_report(self.zygote, job, outcome) end
   end
 end
@@ -99,7 +99,7 @@ local function zygote_main(self, load)
   local ok, problem = xpcall(function()
     if load then load(self) end
     C.tide_zygote_loaded(self.zygote, nil)
-    self.place = C.tide_zygote_serve(self.zygote)
+    self.place = C.tide_zygote_serve(self.zygote, 0)
     work(self)
   end, debug.traceback)
   io.stderr:write(tostring(ok and "returned" or problem), "\n")

@@ -8,7 +8,7 @@ local say = require("tidemill.cli.say")
 local cli = {}
 
 --- In the order of the help.
-cli.verbs = { "run", "check", "plan", "help", "completion", "version" }
+cli.verbs = { "run", "check", "plan", "test", "new", "record", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- plan/draft.lua: a checked pipeline as plain tables with the fields of struct tide_plan (base/plan.h),
 -- and the replacements that the command line makes in them. Enums are their names.
+local group = require("tidemill.plan.group")
+
 local draft = {}
 
 local function file_topic(path)
@@ -23,7 +25,7 @@ function draft.new(pipeline)
   local result = {
     name = pipeline.name,
     steps = {}, -- struct tide_step_plan
-    functions = {}, -- by the number of a task step: functions and { kind = "file", path = }
+    functions = {}, -- by the number of a task step: what runs in its workers (run/load.lua)
     pools = {},
     source_properties = {},
     sink_properties = {},
@@ -34,7 +36,7 @@ function draft.new(pipeline)
   }
   result.pool = pool_adder(result.pools)
   pipeline.settings.spec.plan(pipeline.settings.values, result)
-  for _, step in ipairs(pipeline.steps) do step.spec.plan(step.values, result) end
+  group.plan(pipeline.steps, result)
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
   for _, side in ipairs { "source", "sink" } do result[side].timeout_us = result.broker_timeout_us end
   return result
@@ -56,6 +58,27 @@ function draft.replace_output(result, path, format)
     max_messages = result.sink.max_messages, max_bytes = result.sink.max_bytes,
     timeout_us = result.broker_timeout_us,
   }
+end
+
+--- For tests: what the test feeds in place of the source, and keeps in place of the sink; commits are immediate.
+function draft.replace_by_memory(result, partitions)
+  result.source = { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] }, partitions = partitions,
+    timeout_us = result.broker_timeout_us }
+  result.sink = { medium = "TIDE_MEDIUM_MEMORY", topics = result.sink.topics or {}, max_messages = 1000000,
+    max_bytes = 2 ^ 30, timeout_us = result.broker_timeout_us }
+  result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }
+end
+
+--- tidemill record: the source alone, from its start and in a group of its own, into a file.
+function draft.replace_by_recorder(result, path)
+  draft.replace_start(result)
+  if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
+  result.source.instance = nil
+  result.steps, result.functions, result.pools = {}, {}, {}
+  result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { result.source.topics[1] },
+    format = "TIDE_OUTPUT_JSON", max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
+  result.commit = { enabled = false }
+  result.dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
 end
 
 --- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.

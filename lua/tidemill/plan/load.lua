@@ -133,6 +133,18 @@ local function failed(status, texts)
   return nil, texts, status
 end
 
+--- Checks what a pipeline file returned; `path` is the file, `folder` where its paths start from, `current` the
+--- session. As load.file.
+function load.result(result, path, folder, current)
+  if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
+  local pipeline = check_nodes(result, current)
+  pipeline.file, pipeline.folder = path, folder
+  check_across(pipeline, current)
+  check_files(pipeline, current)
+  if #current.faults > 0 then return failed(CONFIG, current:fault_texts()) end
+  return pipeline
+end
+
 --- Reads and checks a pipeline file. `set`: the values of --set by name.
 --- The checked pipeline { name, file, folder, settings, steps, dlq }, or nil, the texts of all faults
 --- and the exit code.
@@ -151,13 +163,7 @@ function load.file(path, set)
   end
   local unasked = current:unasked()
   if #unasked > 0 then return failed(USAGE, unasked) end
-  if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
-  local pipeline = check_nodes(result, current)
-  pipeline.file, pipeline.folder = path, folder
-  check_across(pipeline, current)
-  check_files(pipeline, current)
-  if #current.faults > 0 then return failed(CONFIG, current:fault_texts()) end
-  return pipeline
+  return load.result(result, path, folder, current)
 end
 
 return load

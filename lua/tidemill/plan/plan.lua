@@ -16,6 +16,7 @@ Plan.__index = Plan
 
 local function replace(result, options)
   local files = options.input or options.output
+  if options.memory then draft.replace_by_memory(result, options.memory) end
   if options.input then draft.replace_input(result, options.input) end
   if files then draft.replace_output(result, options.output or "-", options.output_format) end
   if options.dead_letters then
@@ -24,10 +25,11 @@ local function replace(result, options)
     draft.replace_dead_letters(result, "-")
   end
   if options.mock then draft.replace_start(result) end
+  if options.record then draft.replace_by_recorder(result, options.record) end
 end
 
 --- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths),
---- output_format ("lines", "json"), mock, until_end, handle_signals (booleans).
+--- output_format ("lines", "json"), memory (partitions), record (a path), mock, until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
   local result = draft.new(pipeline)

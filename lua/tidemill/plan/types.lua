@@ -79,6 +79,19 @@ function parsers.boolean(_, value)
   return value
 end
 
+parsers["function"] = function(_, value)
+  if type(value) ~= "function" then return wrong("a function", value) end
+  return value
+end
+
+--- A value that is the same for everybody, or a function that makes one.
+function parsers.initial(_, value)
+  if type(value) == "table" or type(value) == "userdata" or type(value) == "thread" then
+    return nil, "would be shared by all batches; write function() return {} end"
+  end
+  return value
+end
+
 local function number_type(parse, wanted)
   return function(_, value)
     if type(value) ~= "number" and type(value) ~= "string" then return wrong(wanted, value) end
@@ -176,6 +189,7 @@ function types.positional(positional, arguments, report)
       report("function %d = %s: must be a function or the path of a Lua file", i, types.quote(value))
     end
   end
+  if positional.one and count > 1 then report("function 2: there is only one accumulator") end
   if count == 0 and positional.required then report("no function: name a Lua file or write a function") end
   return functions
 end
@@ -215,6 +229,7 @@ function types.show(option, value)
     return "{ " .. table.concat(parts, ", ") .. " }"
   end
   if type(value) == "string" or type(value) == "boolean" or secret.is(value) then return tostring(value) end
+  if type(value) == "function" then return ("function in line %d"):format(debug.getinfo(value, "S").linedefined) end
   return shown[option.type] and shown[option.type](value) or tostring(value)
 end
 

@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- run/fuse.lua: one or more functions -> one loop over a block. The loop is written out for their number, so
 -- that LuaJIT compiles it together with the user's code as one trace.
+local many = require 'tidemill.run.many'
+
 local fuse = {}
 
 local head = [[
-local call, message, C, ffi = ...
+local call, message, C, ffi, several = ...
 local open, apply, emit, emit_reject = message.open, message.apply, message.emit, message.emit_reject
 local record_type, bytes_type = ffi.typeof 'const struct tide_record *', ffi.typeof 'const char *'
 local publish = C.tide_worker_publish
@@ -16,10 +18,10 @@ local body = [[
 return function(record, index, last, output, base, at, size, most)
   for i = index, last - 1 do
     local m = open(record)
-    local keep, reason, problem = true, nil, nil
+    local keep, reason, problem, room = true, nil, nil, at == 0 and most or size
 %s
     if keep then
-      local now, want = emit(base, at, i, at == 0 and most or size)
+      local now, want = emit(base, at, i, room)
       if not now then
         if at > 0 then return false end
         keep, reason = false, 'too_large'
@@ -29,7 +31,7 @@ return function(record, index, last, output, base, at, size, most)
       end
     end
     if reason then
-      local now = emit_reject(base, at, i, at == 0 and most or size, reason, problem)
+      local now = emit_reject(base, at, i, room, reason, problem)
       if not now then return false end
       at = now
     end
@@ -49,7 +51,12 @@ local one = [[
           keep = false
         else
           keep, reason, problem = apply(result)
-          if reason == 'bad_return' then problem = ('%%s %%s'):format(where[%d], problem) end
+          if reason == 'many' then
+            at, reason, problem = several(problem, %d, base, at, i, room)
+            if not at then return false end
+          elseif reason == 'bad_return' then
+            problem = ('%%s %%s'):format(where[%d], problem)
+          end
         end
       end
     end]]
@@ -59,7 +66,7 @@ function fuse.text(count)
   local names, calls = {}, {}
   for i = 1, count do
     names[i] = ('local f%d = call[%d]'):format(i, i)
-    calls[i] = one:format(i, i)
+    calls[i] = one:format(i, i + 1, i)
   end
   return head .. 'local where = call.where\n' .. table.concat(names, '\n') .. '\n' ..
     body:format(table.concat(calls, '\n'))
@@ -68,7 +75,7 @@ end
 --- functions: an array of functions, `where` = for each "file:line" -> the loop. Run in a worker.
 function fuse.loop(functions, message, C, ffi)
   local chunk = assert(loadstring(fuse.text(#functions), '=(loop)'))
-  return chunk(functions, message, C, ffi)
+  return chunk(functions, message, C, ffi, many.runner(functions, message))
 end
 
 return fuse

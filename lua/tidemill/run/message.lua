@@ -7,9 +7,14 @@ local ffi = require 'ffi'
 local bit = require 'bit'
 local null = require('cjson').null
 local C = require('tidemill.run.ffi').C
+local check = require 'tidemill.run.check'
 local json = require 'tidemill.run.json'
+local results = require 'tidemill.run.result'
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
+local shown, bytes_or_null = check.shown, check.bytes_or_null
+local check_headers, check_integer = check.headers, check.integer
+local headers_size, put_headers = results.headers_size, results.put_headers
 local band, bnot = bit.band, bit.bnot
 
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
@@ -19,7 +24,7 @@ local record_type = ffi.typeof 'const struct tide_record *'
 local result_type = ffi.typeof 'struct tide_result *'
 local bytes_type = ffi.typeof 'const char *'
 local RECORD, RESULT = ffi.sizeof 'struct tide_record', ffi.sizeof 'struct tide_result'
-local MESSAGE, REJECT = C.TIDE_RESULT_MESSAGE, C.TIDE_RESULT_REJECT
+local MESSAGE = C.TIDE_RESULT_MESSAGE
 local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
   C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
 local TOPIC_NONE = C.TIDE_TOPIC_NONE
@@ -39,11 +44,6 @@ local read_value, read_key = none, none
 local opened, edits_in_value, stale = false, 0, false
 
 local message = {}
-
-local function shown(thing)
-  if thing == null then return 'tide.null' end
-  return 'a ' .. type(thing)
-end
 
 local function record_bytes()
   return cast(bytes_type, record) + RECORD
@@ -85,6 +85,12 @@ local function get_json()
   return root
 end
 
+local function close_view()
+  if not opened then return end
+  json_reset()
+  opened = false
+end
+
 local function key_bytes()
   local length = record.value_length
   return record_bytes() + (length > 0 and length or 0)
@@ -117,40 +123,6 @@ local function get_topic()
   local number = record.target_topic ~= TOPIC_NONE and record.target_topic or record.topic
   local name = C.tide_topics_shared_name(topics, number)
   return name ~= nil and to_string(name) or nil
-end
-
-local function bytes_or_null(name, new)
-  if new == nil or new == null then return nil end
-  if type(new) ~= 'string' then
-    error(('message.%s takes a string or nil, got %s'):format(name, shown(new)), 4)
-  end
-  return new
-end
-
-local function check_headers(new)
-  if type(new) ~= 'table' then
-    error(('message.headers takes an array of {name, value}, got %s'):format(shown(new)), 4)
-  end
-  if #new > 65535 then error(('message.headers has %d entries, more than 65535'):format(#new), 4) end
-  for i = 1, #new do
-    local header = new[i]
-    if type(header) ~= 'table' or type(header[1]) ~= 'string' then
-      error(('message.headers[%d] is not {name, value} with a string as name'):format(i), 4)
-    end
-    local content = header[2]
-    if content ~= nil and content ~= null and type(content) ~= 'string' then
-      error(('header "%s" takes a string or nil as value, got %s'):format(header[1], shown(content)), 4)
-    end
-  end
-  return new
-end
-
-local function check_integer(name, new, least)
-  if type(new) ~= 'number' or new % 1 ~= 0 or new < least then
-    error(('message.%s takes an integer from %d on, got %s'):format(name, least,
-      type(new) == 'number' and tostring(new) or shown(new)), 4)
-  end
-  return new
 end
 
 local function check_topic(new)
@@ -187,12 +159,32 @@ local function set(name, new)
 end
 
 local function gone()
-  error('this message is gone: it lives until the function returns; keep message.value instead', 3)
+  error('this message is gone: it lives until the function returns; keep message:copy() instead', 3)
+end
+
+local function copy_headers(list)
+  local copies = {}
+  for i = 1, #list do copies[i] = { list[i][1], list[i][2] } end
+  return copies
+end
+
+local copy_mark, target_mark = {}, {}
+
+-- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
+local function copy_open(self)
+  if self.serial ~= serial then gone() end
+  local chosen = topic or record.target_topic ~= TOPIC_NONE and get_topic() or nil
+  return setmetatable({
+    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = get_topic(),
+    partition = record.partition, offset = tonumber(record.offset), timestamp = timestamp or tonumber(record.timestamp),
+    [target_mark] = { topic = chosen, partition = partition },
+  }, copy_mark)
 end
 
 local methods = {
   __index = function(self, name)
     if self.serial ~= serial then gone() end
+    if name == 'copy' then return copy_open end
     if name == 'value' then return (get_value()) end
     if name == 'json' then return (get_json()) end
     if name == 'key' then return (get_key()) end
@@ -221,11 +213,27 @@ local methods = {
 -- gives back the older type (with the older methods) for the same text.
 local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */'):format(tostring(methods))), methods)
 
-local reject_mark = {}
+local reject_mark, many_mark = {}, {}
 
 --- For scripts: `return tide.reject("reason")` rejects the message.
 function message.reject(reason)
   return setmetatable({ reason = tostring(reason) }, reject_mark)
+end
+
+--- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
+--- A wrong list is told by apply: in a tail call error() would not know the line of the script.
+function message.many(list)
+  local good = type(list) == 'table' and table.maxn(list) == #list and (#list > 0 or next(list) == nil)
+  for i = 1, good and #list or 0 do good = good and list[i] ~= nil end
+  if not good then
+    return message.wrong 'returned tide.many of what is no array of results without gaps'
+  end
+  return setmetatable({ list = list }, many_mark)
+end
+
+--- As a function's return: rejected as a wrong one, with this text behind the function's place.
+function message.wrong(text)
+  return setmetatable({ wrong = text }, many_mark)
 end
 
 --- For scripts: the value of the last header of that name (as Kafka's lastHeader); nil when there is none.
@@ -251,10 +259,7 @@ function message.open(at)
   serial = serial + 1
   value, value_set, key, key_set = nil, false, nil, false
   read_value, read_key = none, none
-  if opened then
-    json_reset()
-    opened = false
-  end
+  close_view()
   headers, timestamp, topic, partition = nil, nil, nil, nil
   return (new_message(serial))
 end
@@ -263,44 +268,60 @@ local function set_all(fields)
   for name, new in pairs(fields) do set(name, new) end
 end
 
+-- A kept copy that is returned: all it has counts; topic, partition and offset tell where it came from.
+local function set_copy(copied)
+  set('value', copied.value)
+  set('key', copied.key)
+  set('headers', copied.headers and copy_headers(copied.headers))
+  set('timestamp', copied.timestamp)
+  topic, partition = copied[target_mark].topic, copied[target_mark].partition
+end
+
+--- A table with the fields of a message as message:copy() gives them.
+function message.as_copy(fields)
+  fields[target_mark] = {}
+  return setmetatable(fields, copy_mark)
+end
+
+--- What the open message has become: message.restore() begins with it again, as often as wanted.
+function message.save()
+  get_value() -- changes of the view are in the value then
+  return { value = value, value_set = value_set, key = key, key_set = key_set, headers = headers,
+    timestamp = timestamp, topic = topic, partition = partition, serial = serial }
+end
+
+--- The message as it was saved; the one before is gone.
+function message.restore(saved)
+  serial = serial + 1
+  close_view()
+  value, value_set, key, key_set = saved.value, saved.value_set, saved.key, saved.key_set
+  headers = saved.headers and copy_headers(saved.headers)
+  timestamp, topic, partition = saved.timestamp, saved.topic, saved.partition
+  return new_message(serial)
+end
+
+--- True when `thing` is the message that was open at `saved`.
+function message.was_open(thing, saved)
+  return ffi.istype(new_message, thing) and thing.serial == saved.serial
+end
+
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
---- hand on; false, reason, error = rejected.
+--- hand on; false, reason, error = rejected; false, 'many', list = several (run/many.lua).
 function message.apply(result)
   if type(result) == 'string' then
     set_value(result)
     return true
   end
   if type(result) ~= 'table' then
-    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table or tide.reject(reason)')
+    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many or tide.reject')
       :format(shown(result))
   end
-  if getmetatable(result) == reject_mark then return false, 'rejected', result.reason end
-  local ok, problem = pcall(set_all, result)
+  local mark = getmetatable(result)
+  if mark == reject_mark then return false, 'rejected', result.reason end
+  if mark == many_mark then return false, result.wrong and 'bad_return' or 'many', result.wrong or result.list end
+  local ok, problem = pcall(mark == copy_mark and set_copy or set_all, result)
   if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^:]*message%.lua:%d+: ', '')) end
   return true
-end
-
-local function headers_size()
-  local size = 0
-  for i = 1, #headers do
-    local content = headers[i][2]
-    size = size + 8 + #headers[i][1] + ((content ~= nil and content ~= null) and #content or 0)
-  end
-  return size
-end
-
-local lengths = ffi.typeof 'int32_t *'
-
-local function put_headers(to)
-  for i = 1, #headers do
-    local name, content = headers[i][1], headers[i][2]
-    local given = content ~= nil and content ~= null
-    local sizes = ffi.new('int32_t[2]', #name, given and #content or -1)
-    copy(cast('char *', to), cast(lengths, sizes), 8)
-    copy(to + 8, name, #name)
-    if given then copy(to + 8 + #name, content, #content) end
-    to = to + 8 + #name + (given and #content or 0)
-  end
 end
 
 --- Writes the open message as a result for record `index` behind `base + at`. Returns the bytes in use then,
@@ -311,7 +332,7 @@ function message.emit(base, at, index, room)
   local headers_length = 0
   if headers then
     check_headers(headers)
-    headers_length = headers_size()
+    headers_length = headers_size(headers)
     size = size + headers_length
   else
     inherit = inherit + INHERIT_HEADERS
@@ -344,21 +365,7 @@ function message.emit(base, at, index, room)
     copy(to, key, #key)
     to = to + #key
   end
-  if headers then put_headers(to) end
-  return at + size
-end
-
---- Writes a rejection of record `index`; texts are cut so that it fits any block.
-function message.emit_reject(base, at, index, room, reason, text, traceback)
-  local told = reason .. '\0' .. text:sub(1, 2000) .. '\0' .. (traceback or ''):sub(1, 4000) .. '\0'
-  local size = band(RESULT + #told + 7, bnot(7))
-  if at + size > room then return nil, size end
-  local result = cast(result_type, base + at)
-  ffi.fill(result, RESULT)
-  result.size, result.index, result.kind = size, index, REJECT
-  result.value_length, result.key_length = #told, -1
-  result.topic, result.partition, result.timestamp = TOPIC_NONE, C.TIDE_PARTITION_ANY, -1
-  copy(base + at + RESULT, told, #told)
+  if headers then put_headers(headers, to) end
   return at + size
 end
 
@@ -367,6 +374,7 @@ function message.record()
   return record
 end
 
+message.emit_reject = results.reject
 message.null = null
 message.json = json.public
 message.array = json.array

@@ -3,8 +3,9 @@
 local list = {}
 
 for _, word in ipairs {
-  "pipeline", "kafka_source", "file_source", "run_task_with_multiprocessing", "noop", "produce", "file_sink",
-  "commit_offsets", "dlq", "pool", "param", "env", "secret_file",
+  "pipeline", "kafka_source", "file_source", "run_task_with_multiprocessing", "run_task", "filter", "unfold",
+  "reduce", "buffer", "batch", "unbatch", "healthcheck", "noop", "produce", "file_sink", "commit_offsets", "dlq",
+  "pool", "param", "env", "secret_file",
 } do
   local spec = require("tidemill.steps." .. word)
   list[#list + 1] = spec

@@ -1,30 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- steps/run_task_with_multiprocessing.lua: functions in forked workers, over whole batches.
-local AUTO_FIRST = 2 ^ 20
-local SMALLEST, LARGEST = 4096, 2 ^ 31
+local blocks = require("tidemill.steps.blocks")
 
-local function block_options(side, holds)
-  return {
-    { name = side .. "_block_size", type = "size", unit = "bytes", also = { "auto" }, default = "auto",
-      min = SMALLEST, max = LARGEST,
-      help = "Shared memory of one batch's " .. holds .. ". auto: 1 MiB at first, doubled after an overflow, halved "
-        .. "when a quarter would have done for a minute." },
-    { name = "max_" .. side .. "_block_size", type = "size", unit = "bytes", min = SMALLEST, max = LARGEST,
-      default = "64MiB", default_text = "64MiB, or the block size if that is larger",
-      help = "Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large)." },
-  }
-end
-
-local INPUT = block_options("input", "messages")
-local OUTPUT = block_options("output", "results")
-
--- The size to begin with and the maximum, both in bytes.
-local function block(values, side)
-  local size, max = values[side .. "_block_size"], values["max_" .. side .. "_block_size"]
-  local auto = size == "auto"
-  if auto then size = math.min(AUTO_FIRST, max) end
-  return { size = size, max = max, auto = auto }
-end
+local INPUT = blocks.options("input", "messages")
+local OUTPUT = blocks.options("output", "results")
 
 -- Without a maximum of its own a block may always be as large as it is told to be.
 local function complete(values, given)
@@ -40,26 +19,6 @@ local function check_block(values, given, side, fault, show)
   if numbers and given[size] and given[max] and values[max] < values[size] then
     fault('option "%s" = %s: below %s = %s; raise it or leave it out', max, show(max), size, show(size))
   end
-end
-
-local function plan(values, draft)
-  local input, output = block(values, "input"), block(values, "output")
-  table.insert(draft.steps, {
-    kind = "TIDE_STEP_TASK",
-    pool = draft.pool(values.pool, values.processes),
-    max_batch_size = values.max_batch_size,
-    max_batch_time_us = values.max_batch_time,
-    input_block_size = input.size,
-    output_block_size = output.size,
-    max_input_block_size = input.max,
-    max_output_block_size = output.max,
-    auto_input = input.auto,
-    auto_output = output.auto,
-    eager = values.eager,
-    prefetch_batches = values.prefetch_batches,
-    crash_retries = values.crash_retries,
-  })
-  draft.functions[#draft.steps] = values.functions
 end
 
 return {
@@ -95,5 +54,9 @@ return {
     check_block(values, given, "input", fault, show)
     check_block(values, given, "output", fault, show)
   end,
-  plan = plan,
+  role = "multiprocessing",
+  entries = function(values) return values.functions end,
+  plan = function(values, draft, entries)
+    blocks.add(draft, "TIDE_STEP_TASK", values, entries)
+  end,
 }

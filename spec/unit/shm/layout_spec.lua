@@ -28,7 +28,7 @@ describe("the layout", function()
   it("has no hole that would show old bytes of the engine", function()
     local at = 0
     for _, field in ipairs { "size:4", "partition:4", "offset:8", "timestamp:8", "value_length:4", "key_length:4",
-      "headers_length:4", "header_count:2", "topic:2", "target_topic:2", "reserved:2", "target_partition:4" } do
+      "headers_length:4", "header_count:2", "topic:2", "target_topic:2", "flags:2", "target_partition:4" } do
       local name, size = field:match("(.*):(%d)")
       assert.equal(at, ffi.offsetof("struct tide_record", name), name)
       at = at + size
@@ -56,9 +56,9 @@ describe("the layout", function()
     assert.equal(0x0506070801020304ULL, output.progress)
     C.tide_worker_publish(output, 2 ^ 32 - 1, 2 ^ 32 - 1)
     assert.equal(0xFFFFFFFFFFFFFFFFULL, output.progress)
-    C.tide_worker_running(output, true)
+    C.tide_worker_running(output, C.TIDE_RUNNING_ONE)
     assert.equal(1, output.running)
-    C.tide_worker_running(output, false)
+    C.tide_worker_running(output, C.TIDE_RUNNING_NOT)
     assert.equal(0, output.running)
   end)
 end)

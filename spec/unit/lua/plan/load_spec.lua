@@ -87,11 +87,11 @@ return tide.pipeline "x" {
 
   it("names words that are refused, with the reason, and words that are not there", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
-      .. "tide.run_task_in_threads {},\ntide.run_task {},\ntide.colour {} }")
+      .. "tide.run_task_in_threads {},\ntide.run_taks {},\ntide.colour {} }")
     assert.same({
       'p:3: word "run_task_in_threads": refused: threads would share one Lua state; use '
         .. "run_task_with_multiprocessing, which has processes",
-      'p:4: word "run_task": unknown; did you mean "run_task_with_multiprocessing"?',
+      'p:4: word "run_taks": unknown; did you mean "run_task"?',
       'p:5: word "colour": unknown',
     }, texts)
   end)

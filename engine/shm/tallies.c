@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "shm/tallies.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/status.h"
+
+struct row {
+    uint32_t count; /* raised by a release store once the entry is in */
+    uint32_t reserved;
+    struct tide_tally items[TIDE_TALLY_NAMES];
+};
+
+struct tide_tallies {
+    uint32_t rows;
+    struct row *shared;
+};
+
+struct tide_tallies *tide_tallies_new(uint32_t rows)
+{
+    struct tide_tallies *tallies = tide_alloc(sizeof(*tallies));
+    tallies->rows = rows;
+    tallies->shared = mmap(NULL, sizeof(struct row) * (rows + 1), PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tallies->shared == MAP_FAILED) {
+        tide_fail(TIDE_EINTERNAL, "the scripts' metrics: %s", strerror(errno));
+        free(tallies);
+        return NULL;
+    }
+    return tallies;
+}
+
+int tide_tallies_index(struct tide_tallies *tallies, uint32_t row, const char *name,
+                       enum tide_tally_kind kind)
+{
+    struct row *own = &tallies->shared[row];
+    if (strlen(name) >= TIDE_TALLY_NAME)
+        return tide_fail(TIDE_ECONFIG, "metric \"%.60s\" has more than %d letters", name,
+                         TIDE_TALLY_NAME - 1);
+    for (uint32_t i = 0; i < own->count && i < TIDE_TALLY_NAMES; i++) {
+        if (strcmp(own->items[i].name, name) != 0)
+            continue;
+        if (own->items[i].kind != (uint32_t)kind)
+            return tide_fail(TIDE_ECONFIG, "metric \"%s\" is used as two kinds", name);
+        return (int)i;
+    }
+    if (own->count >= TIDE_TALLY_NAMES)
+        return tide_fail(TIDE_ECONFIG, "metric \"%s\" is one more than %d", name, TIDE_TALLY_NAMES);
+    own->items[own->count] = (struct tide_tally){.kind = (uint32_t)kind};
+    strcpy(own->items[own->count].name, name);
+    __atomic_store_n(&own->count, own->count + 1, __ATOMIC_RELEASE);
+    return (int)own->count - 1;
+}
+
+void tide_tallies_add(struct tide_tallies *tallies, uint32_t row, uint32_t index, double value)
+{
+    struct tide_tally *tally = &tallies->shared[row].items[index];
+    if (tally->count == 0 || value < tally->min)
+        tally->min = value;
+    if (tally->count == 0 || value > tally->max)
+        tally->max = value;
+    tally->sum += value;
+    tally->last = value;
+    tally->count++;
+}
+
+uint32_t tide_tallies_rows(const struct tide_tallies *tallies)
+{
+    return tallies->rows;
+}
+
+int tide_tallies_get(const struct tide_tallies *tallies, uint32_t row, uint32_t index,
+                     struct tide_tally *copy)
+{
+    uint32_t count = __atomic_load_n(&tallies->shared[row].count, __ATOMIC_ACQUIRE);
+    if (index >= count || index >= TIDE_TALLY_NAMES)
+        return 0;
+    *copy = tallies->shared[row].items[index];
+    copy->name[TIDE_TALLY_NAME - 1] = 0;
+    return 1;
+}
+
+void tide_tallies_free(struct tide_tallies *tallies)
+{
+    if (!tallies)
+        return;
+    munmap(tallies->shared, sizeof(struct row) * (tallies->rows + 1));
+    free(tallies);
+}

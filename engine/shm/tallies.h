@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * engine/shm/tallies.h - what scripts count (tide.metric), in shared memory: a row for each worker's place, so
+ * that each has one writer; a replaced worker goes on with the row. Names are given by first use, at most
+ * TIDE_TALLY_NAMES in a row. Workers write it: a reader copies what it needs and decides nothing by it. */
+#ifndef TIDE_SHM_TALLIES_H
+#define TIDE_SHM_TALLIES_H
+
+#include <stdint.h>
+
+enum { TIDE_TALLY_NAMES = 64, TIDE_TALLY_NAME = 48 };
+enum tide_tally_kind { TIDE_TALLY_COUNT, TIDE_TALLY_GAUGE, TIDE_TALLY_TIMING };
+
+struct tide_tally {
+    char name[TIDE_TALLY_NAME]; /* ended by a NUL */
+    uint32_t kind;
+    uint32_t reserved;
+    uint64_t count; /* of calls */
+    double sum;     /* COUNT: the counter itself */
+    double min;
+    double max;
+    double last; /* GAUGE: the present value */
+};
+
+struct tide_tallies;
+
+struct tide_tallies *tide_tallies_new(uint32_t rows); /* maps its memory: before the fork */
+/** In a worker: the index of a name in its row, made when it is new. TIDE_ECONFIG when the row is full, when
+ * the name is too long or was used as another kind. */
+int tide_tallies_index(struct tide_tallies *tallies, uint32_t row, const char *name,
+                       enum tide_tally_kind kind);
+void tide_tallies_add(struct tide_tallies *tallies, uint32_t row, uint32_t index, double value);
+uint32_t tide_tallies_rows(const struct tide_tallies *tallies);
+/** A copy of entry `index` of a row, its name ended; 0 when there is none. */
+int tide_tallies_get(const struct tide_tallies *tallies, uint32_t row, uint32_t index,
+                     struct tide_tally *copy);
+void tide_tallies_free(struct tide_tallies *tallies); /* NULL is fine */
+
+#endif

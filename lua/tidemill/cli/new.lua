@@ -1,0 +1,53 @@
+-- SPDX-License-Identifier: MIT
+-- cli/new.lua: tidemill new NAME: a folder with a pipeline, a transform and a spec that pass at once.
+local ffi = require("ffi")
+local exit_code = require("tidemill.cli.exit_code")
+local say = require("tidemill.cli.say")
+local files = require("tidemill.cli.new_files")
+
+pcall(ffi.cdef, "int mkdir(const char *path, unsigned mode);")
+
+local new = {
+  summary = "Write a new pipeline with its transform and spec.",
+  description = "Write the folder NAME with a pipeline, a transform and a spec that pass at once.",
+}
+
+function new.define(command)
+  command:argument("name"):argname("NAME"):description("The pipeline's name and folder: letters, digits, - and _.")
+end
+
+local function write(path, text)
+  local file, reason = io.open(path, "wb")
+  if not file then return reason end
+  file:write(text)
+  file:close()
+end
+
+function new.run(parsed)
+  local name = parsed.name
+  if not name:find("^[%w_][%w_-]*$") then
+    say.failure('new %s: a name has letters, digits, - and _', name)
+    return exit_code.USAGE
+  end
+  if ffi.C.mkdir(name, tonumber("755", 8)) ~= 0 or ffi.C.mkdir(name .. "/spec", tonumber("755", 8)) ~= 0 then
+    say.failure("%s: is there already, or cannot be made", name)
+    return exit_code.NO_INPUT
+  end
+  for _, file in ipairs(files) do
+    local reason = write(name .. "/" .. file.path, (file.text:gsub("NAME", name)))
+    if reason then
+      say.failure("%s", reason)
+      return exit_code.NO_INPUT
+    end
+  end
+  io.stdout:write(([[
+%s/pipeline.lua  %s/transform.lua  %s/spec/transform_spec.lua
+Now:
+  cd %s
+  tidemill test
+  echo '{"level":"info"}' | tidemill run pipeline.lua --input -
+]]):format(name, name, name, name))
+  return exit_code.OK
+end
+
+return new

@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: MIT
+-- cli/new_files.lua: what `tidemill new NAME` writes; NAME stands for the name.
+return {
+  { path = "pipeline.lua", text = [[
+-- Reads NAME.in, runs transform.lua over each message, writes NAME.out. Without a broker:
+--   tidemill run pipeline.lua --input messages.jsonl
+local tide = require "tidemill"
+
+return tide.pipeline "NAME" {
+  tide.kafka_source {
+    brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "NAME.in", group = "NAME", start = "earliest",
+  },
+  tide.run_task_with_multiprocessing { "transform.lua", processes = tide.param("processes", 2) },
+  tide.produce { topic = "NAME.out" },
+  tide.commit_offsets {},
+  dlq = tide.dlq { topic = "NAME.dlq", max_consecutive_count = 100 },
+}
+]] },
+  { path = "transform.lua", text = [[
+-- Called for each message. Return the message, a string (the new value), a table, several by tide.many { ... },
+-- tide.reject("reason"), or nil to filter it.
+local cjson = require "cjson"
+
+return function(message)
+  local event = cjson.decode(message.value) -- an error here makes this one message a dead letter
+  if event.level == "debug" then return nil end
+  event.seen = true
+  return cjson.encode(event)
+end
+]] },
+  { path = "spec/transform_spec.lua", text = [[
+-- Run by `tidemill test`, with the transform in a worker process as in production.
+local cjson = require "cjson"
+local testing = require "tidemill.testing"
+
+describe("NAME", function()
+  local test
+
+  after_each(function() test:close() end)
+
+  it("marks events as seen, filters debug ones, rejects what is no JSON", function()
+    test = testing.transform "transform.lua"
+    test:feed('{"level":"info"}', '{"level":"debug"}', "broken")
+    assert.same({ level = "info", seen = true }, cjson.decode(test:values()[1]))
+    assert.filtered(test, 1)
+    assert.rejects(test, { "error: .*Expected value" })
+  end)
+
+  it("is a whole pipeline", function()
+    test = testing.pipeline "pipeline.lua"
+    test:feed({ value = '{"level":"info"}', key = "k", partition = 1 })
+    assert.produces(test, { { key = "k" } })
+    assert.equal(1, test:committed(1))
+  end)
+end)
+]] },
+}

@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: MIT
+-- plan/group.lua: which steps run together in one loop of a worker. Functions without state (role "function") go
+-- with a neighbour: the run_task_with_multiprocessing before them, else the one behind them, else the step with
+-- state (role "state") before them. Without such a neighbour those that stand together get one worker.
+local blocks = require("tidemill.steps.blocks")
+
+local group = {}
+
+local ALONE = { max_batch_size = 1000, max_batch_time = 1e6, eager = true }
+
+local function append(list, more)
+  for _, item in ipairs(more) do list[#list + 1] = item end
+end
+
+local function prepend(list, more)
+  local all = {}
+  append(all, more)
+  append(all, list)
+  return all
+end
+
+local function role_of(unit)
+  return unit and unit.step and unit.step.spec.role
+end
+
+-- Units in order: { step = with role or none, entries } or { step = any other }; functions still on their own.
+local function units_of(steps)
+  local units = {}
+  for _, step in ipairs(steps) do
+    local role, last = step.spec.role, units[#units]
+    if role == "function" and last and not last.step then
+      append(last.entries, step.spec.entries(step.values))
+    elseif role == "function" then
+      units[#units + 1] = { entries = prepend({}, step.spec.entries(step.values)) }
+    else
+      units[#units + 1] = { step = step, entries = role and prepend({}, step.spec.entries(step.values)) }
+    end
+  end
+  return units
+end
+
+--- The units of a pipeline's steps: { step =, entries = }; step is nil for functions in a worker of their own,
+--- entries nil for a step without functions.
+function group.units(steps)
+  local units = units_of(steps)
+  local at = 1
+  while at <= #units do
+    local unit, before, behind = units[at], units[at - 1], units[at + 1]
+    if unit.step then
+      at = at + 1
+    elseif role_of(before) == "multiprocessing" or role_of(before) == "state"
+      and role_of(behind) ~= "multiprocessing" then
+      append(before.entries, unit.entries)
+      table.remove(units, at)
+    elseif role_of(behind) == "multiprocessing" then
+      behind.entries = prepend(behind.entries, unit.entries)
+      table.remove(units, at)
+    else
+      at = at + 1
+    end
+  end
+  return units
+end
+
+--- Puts all steps into the draft.
+function group.plan(steps, draft)
+  for _, unit in ipairs(group.units(steps)) do
+    if unit.step then
+      unit.step.spec.plan(unit.step.values, draft, unit.entries)
+    else
+      blocks.add(draft, "TIDE_STEP_TASK", ALONE, unit.entries)
+    end
+  end
+end
+
+return group

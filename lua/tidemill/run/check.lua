@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+-- run/check.lua: what may be written into a message. The errors are at level 4: the line of the user's script that
+-- assigned the field.
+local null = require('cjson').null
+
+local check = {}
+
+--- What a wrong thing is called in an error.
+function check.shown(thing)
+  if thing == null then return 'tide.null' end
+  return 'a ' .. type(thing)
+end
+
+--- A string; nil for nil and tide.null.
+function check.bytes_or_null(name, new)
+  if new == nil or new == null then return nil end
+  if type(new) ~= 'string' then
+    error(('message.%s takes a string or nil, got %s'):format(name, check.shown(new)), 4)
+  end
+  return new
+end
+
+--- An array of { name, value }.
+function check.headers(new)
+  if type(new) ~= 'table' then
+    error(('message.headers takes an array of {name, value}, got %s'):format(check.shown(new)), 4)
+  end
+  if #new > 65535 then error(('message.headers has %d entries, more than 65535'):format(#new), 4) end
+  for i = 1, #new do
+    local header = new[i]
+    if type(header) ~= 'table' or type(header[1]) ~= 'string' then
+      error(('message.headers[%d] is not {name, value} with a string as name'):format(i), 4)
+    end
+    local content = header[2]
+    if content ~= nil and content ~= null and type(content) ~= 'string' then
+      error(('header "%s" takes a string or nil as value, got %s'):format(header[1], check.shown(content)), 4)
+    end
+  end
+  return new
+end
+
+function check.integer(name, new, least)
+  if type(new) ~= 'number' or new % 1 ~= 0 or new < least then
+    error(('message.%s takes an integer from %d on, got %s'):format(name, least,
+      type(new) == 'number' and tostring(new) or check.shown(new)), 4)
+  end
+  return new
+end
+
+return check

@@ -1,0 +1,110 @@
+-- SPDX-License-Identifier: MIT
+-- run/load.lua: the user's code of a plan -> what runs over the blocks of each step.
+--
+-- An entry of a step (plan.functions[number][i]):
+--   a function, or { kind = "file", path = }                    called with a message
+--   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/words.lua
+--   { kind = "reduce", ... }, first of its step                 run/reduce.lua
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local batch = require 'tidemill.run.batch'
+local fuse = require 'tidemill.run.fuse'
+local message = require 'tidemill.run.message'
+local reduce = require 'tidemill.run.reduce'
+local runner = require 'tidemill.run.runner'
+local words = require 'tidemill.run.words'
+
+local load = {}
+
+-- Functions of a transform table; others are not silently left out.
+local HOOKS = { init = true, start = true, process = true, batch = true, close = true }
+
+local function fail(text)
+  error({ load = text }, 0)
+end
+
+local function load_file(path)
+  local chunk, problem = loadfile(path)
+  if not chunk then fail(problem) end
+  local ok, result = xpcall(chunk, debug.traceback)
+  if not ok then fail(result) end
+  return result
+end
+
+local function check_table(transform, path)
+  for name, hook in pairs(transform) do
+    if not HOOKS[name] then
+      fail(('%s: a transform has no "%s"; it has init, start, process, batch, close'):format(path, tostring(name)))
+    end
+    if type(hook) ~= 'function' then fail(('%s: "%s" is no function but a %s'):format(path, name, type(hook))) end
+  end
+  if not transform.process and not transform.batch then
+    fail(path .. ': the transform table has no function "process" and no "batch"')
+  end
+  if transform.process and transform.batch then
+    fail(path .. ': the transform table has "process" and "batch"; it may have one of them')
+  end
+  return transform
+end
+
+--- One entry -> { process = or batch =, init =, start =, close =, where = "file:line" }.
+local function load_entry(entry)
+  if type(entry) == 'function' then return { process = entry, where = runner.describe(entry) } end
+  if entry.kind ~= 'file' then return words.load(entry, load_entry, fail) end
+  local result = load_file(entry.path)
+  if type(result) == 'function' then return { process = result, where = runner.describe(result) } end
+  if type(result) ~= 'table' then
+    fail(('%s: a transform returns a function or a table, this one returned a %s'):format(entry.path, type(result)))
+  end
+  local transform = {}
+  for name, hook in pairs(check_table(result, entry.path)) do transform[name] = hook end
+  transform.where = runner.describe(transform.process or transform.batch)
+  return transform
+end
+
+local function init(transform)
+  if not transform.init then return end
+  local ok, problem = xpcall(transform.init, debug.traceback)
+  if not ok then fail('init: ' .. tostring(problem)) end
+end
+
+-- The runner of a step: fused where every function takes one message.
+local function runner_of(first, functions)
+  if first then return reduce.runner(first, functions) end
+  if next(functions.batch) then return batch.runner(functions) end
+  return runner.fused(fuse.loop(functions, message, C, ffi))
+end
+
+--- entries -> { run = function(job), starts, closes }: run is true when all records are through, else the block is
+--- full.
+local function load_step(entries)
+  local step, functions = { starts = {}, closes = {} }, { where = {}, batch = {} }
+  local first
+  for _, entry in ipairs(entries) do
+    local transform
+    if type(entry) == 'table' and entry.kind == 'reduce' then
+      first = reduce.load(entry, load_entry, fail)
+      transform = first
+    else
+      transform = load_entry(entry)
+      local at = #functions + 1
+      functions[at], functions.where[at] = transform.process or transform.batch, transform.where
+      functions.batch[at] = transform.batch and true or nil
+    end
+    init(transform)
+    step.starts[#step.starts + 1] = transform.start
+    step.closes[#step.closes + 1] = transform.close
+  end
+  step.run = runner_of(first, functions)
+  return step
+end
+
+--- All steps of a plan, by their number from 0.
+function load.steps(plan)
+  package.path = plan.folder .. '/?.lua;' .. plan.folder .. '/?/init.lua;' .. package.path
+  local steps = {}
+  for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
+  return steps
+end
+
+return load

@@ -1,0 +1,122 @@
+-- SPDX-License-Identifier: MIT
+-- run/pack.lua: several messages as one value, what tide.batch makes and tide.unbatch takes apart.
+-- Layout: 8 bytes MAGIC, then for each message a struct tide_packed and its bytes: topic, value, key, headers
+-- (packed as in shm/layout.h).
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local message = require 'tidemill.run.message'
+
+ffi.cdef [[
+struct tide_packed {
+    int64_t offset;
+    int64_t timestamp;
+    int32_t partition;
+    int32_t value_length; /* -1 = null */
+    int32_t key_length;   /* -1 = null */
+    uint32_t headers_length;
+    uint32_t topic_length;
+    uint32_t reserved;
+};
+]]
+
+local pack = {}
+
+local MAGIC = 'tidepk1\n'
+local HEAD = ffi.sizeof 'struct tide_packed'
+local null = message.null
+
+local function int32(number)
+  return ffi.string(ffi.new('int32_t[1]', number), 4)
+end
+
+local function pack_headers(headers)
+  local parts = {}
+  for _, header in ipairs(headers) do
+    local content = header[2]
+    if content == null then content = nil end
+    parts[#parts + 1] = int32(#header[1]) .. int32(content and #content or -1) .. header[1] .. (content or '')
+  end
+  return table.concat(parts)
+end
+
+local function pack_one(m, parts)
+  local value, key, topic, headers = m.value, m.key, m.topic or '', pack_headers(m.headers)
+  local head = ffi.new('struct tide_packed', m.offset or 0, m.timestamp or -1, m.partition or 0,
+    value and #value or -1, key and #key or -1, #headers, #topic)
+  parts[#parts + 1] = ffi.string(head, HEAD)
+  parts[#parts + 1] = topic
+  parts[#parts + 1] = value or ''
+  parts[#parts + 1] = key or ''
+  parts[#parts + 1] = headers
+end
+
+--- An array of messages or copies -> a value.
+function pack.pack(list)
+  local parts = { MAGIC }
+  for _, m in ipairs(list) do pack_one(m, parts) end
+  return table.concat(parts)
+end
+
+--- The same bit by bit, for an accumulator.
+function pack.new()
+  return { MAGIC }
+end
+
+pack.append = function(parts, m)
+  pack_one(m, parts)
+  return parts
+end
+
+pack.result = table.concat
+
+local function unpack_headers(bytes, length)
+  local list, at, header = {}, ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
+  local status
+  repeat
+    status = C.tide_header_next(bytes, length, at, header)
+    if status == 1 then
+      list[#list + 1] = { ffi.string(header.name, header.name_length),
+        header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
+    end
+  until status ~= 1
+  return status == 0 and list or nil
+end
+
+local function unpack_one(bytes, room)
+  if room < HEAD then return nil end
+  local head = ffi.new 'struct tide_packed' -- a copy: nothing in a value is aligned
+  ffi.copy(head, bytes, HEAD)
+  local value_length, key_length = math.max(head.value_length, 0), math.max(head.key_length, 0)
+  local size = HEAD + head.topic_length + value_length + key_length + head.headers_length
+  if size > room then return nil end
+  local at = bytes + HEAD
+  local function take(length)
+    at = at + length
+    return ffi.string(at - length, length)
+  end
+  local m = { offset = tonumber(head.offset), timestamp = tonumber(head.timestamp), partition = head.partition }
+  m.topic = take(head.topic_length)
+  m.value = take(value_length)
+  m.key = take(key_length)
+  if head.value_length < 0 then m.value = nil end
+  if head.key_length < 0 then m.key = nil end
+  m.headers = unpack_headers(at, head.headers_length)
+  return m.headers and message.as_copy(m), size
+end
+
+--- The messages of a value as an array of copies; or nil and what is wrong.
+function pack.unpack(value)
+  if type(value) ~= 'string' or value:sub(1, #MAGIC) ~= MAGIC then
+    return nil, 'the value is none that tide.batch made'
+  end
+  local list, at, bytes = {}, #MAGIC, ffi.cast('const char *', value)
+  while at < #value do
+    local m, size = unpack_one(bytes + at, #value - at)
+    if not m then return nil, 'the value of tide.batch ends early' end
+    list[#list + 1] = m
+    at = at + size
+  end
+  return list
+end
+
+return pack

@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: MIT
+-- run/runner.lua: runs a loop over the records of a job, and what all kinds of loops share.
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local message = require 'tidemill.run.message'
+
+local runner = {}
+
+local HEAD = ffi.sizeof 'struct tide_output'
+local record_type, bytes_type = ffi.typeof 'const struct tide_record *', ffi.typeof 'const char *'
+
+--- "file:line" of a function.
+function runner.describe(fn)
+  local info = debug.getinfo(fn, 'S')
+  return ('%s:%d'):format(info.short_src, info.linedefined)
+end
+
+-- { text =, traceback = }. An error may be any value, and its __tostring may fail too.
+local function handler(problem)
+  local ok, text = pcall(tostring, problem)
+  if type(problem) == 'nil' then text = 'error(nil)' end
+  -- What stands below the loop is ours, the same each time, and no news to the reader.
+  local traceback = debug.traceback('', 2)
+  return { text = ok and text or 'an error object whose __tostring fails',
+    traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback }
+end
+
+local function checked(ok, result, ...)
+  if ok or type(result) == 'table' then return ok, result, ... end
+  return false, { text = tostring(result), traceback = '' } -- the handler failed, for want of stack
+end
+
+--- As pcall; an error comes as { text =, traceback = }.
+function runner.try(fn, ...)
+  return checked(xpcall(fn, handler, ...))
+end
+
+--- The record behind `record`.
+function runner.next(record)
+  return ffi.cast(record_type, ffi.cast(bytes_type, record) + record.size)
+end
+
+--- What a job is about: output, base (where results go), record, first, last (the one behind the end), size (bytes
+--- for results), most (bytes for one result in an empty block).
+function runner.open(job)
+  local output = job.output
+  return output, ffi.cast('char *', output) + HEAD, ffi.cast(record_type, job.record), job.first, job['end'],
+    tonumber(job.output_size), tonumber(job.output_max)
+end
+
+--- Records before `index` are done, their results fill `at` bytes.
+runner.publish = C.tide_worker_publish
+
+--- A loop that fuse.lua wrote -> run(job). One pcall per entry into it, not per message: the published progress
+--- says which message failed.
+function runner.fused(loop)
+  return function(job)
+    local output, base, record, index, last, size, most = runner.open(job)
+    local at = 0
+    C.tide_worker_running(output, C.TIDE_RUNNING_ONE)
+    while index < last do
+      local ok, done = runner.try(loop, record, index, last, output, base, at, size, most)
+      if ok then return done end
+      local progress = output.progress
+      index, at = tonumber(progress % 0x100000000ULL), tonumber(progress / 0x100000000ULL)
+      at = message.emit_reject(base, at, index, at == 0 and most or size, 'error', done.text, done.traceback)
+      if not at then return false end
+      index = index + 1
+      runner.publish(output, index, at)
+      record = runner.next(message.record())
+    end
+    return true
+  end
+end
+
+return runner

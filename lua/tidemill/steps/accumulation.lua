@@ -1,0 +1,36 @@
+-- SPDX-License-Identifier: MIT
+-- steps/accumulation.lua: what reduce, buffer and batch have in common: they make one message of a batch, in one
+-- worker of their own.
+local blocks = require("tidemill.steps.blocks")
+
+local accumulation = {}
+
+--- The options that say when the batch ends.
+accumulation.options = {
+  { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
+    help = "A batch ends when it has so many messages." },
+  { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, default = "1s",
+    help = "A batch ends so long after its first message." },
+  { name = "max_input_block_size", type = "size", unit = "bytes", min = 4096, max = 2 ^ 31, default = "64MiB",
+    help = "A batch ends when its messages take so much memory: they are kept until what is made of them is handed "
+      .. "on, so that nothing is lost with a worker." },
+  { name = "max_output_block_size", type = "size", unit = "bytes", min = 4096, max = 2 ^ 31, default = "64MiB",
+    help = "What is made of a batch may be as large; beyond, its messages are rejected (too_large)." },
+}
+
+--- options of a word, and these behind them.
+function accumulation.with(options)
+  for _, option in ipairs(accumulation.options) do options[#options + 1] = option end
+  return options
+end
+
+-- A batch may use the whole block at once: growing would only break it up on the way there.
+function accumulation.plan(values, draft, entries)
+  blocks.add(draft, "TIDE_STEP_REDUCE", {
+    max_batch_size = values.max_batch_size, max_batch_time = values.max_batch_time, eager = false,
+    input_block_size = values.max_input_block_size, max_input_block_size = values.max_input_block_size,
+    output_block_size = "auto", max_output_block_size = values.max_output_block_size,
+  }, entries)
+end
+
+return accumulation

@@ -1,0 +1,27 @@
+-- SPDX-License-Identifier: MIT
+-- steps/reduce.lua: one message of a batch, by an accumulator (Arroyo's Reduce). How its offsets are kept:
+-- engine/chain/task_reduce.c.
+local accumulation = require("tidemill.steps.accumulation")
+
+return {
+  word = "reduce",
+  kind = "task",
+  role = "state",
+  summary = "makes one message of a batch; its offsets are committed once that message is delivered",
+  example = "tide.reduce { function(sum, m) return sum + #m.value end, initial_value = 0, result = tostring }",
+  positional = { name = "functions", type = "functions", required = true, one = true,
+    help = "The accumulator, a function(accumulated, message) that returns the new accumulated value, or a Lua file "
+      .. "that returns one. When it raises an error its message is rejected, and the others are accumulated again." },
+  options = accumulation.with {
+    { name = "initial_value", type = "initial",
+      help = "What the accumulator begins with, or a function that makes it: a table has to be made anew each time." },
+    { name = "result", type = "function", default_text = "the accumulated value",
+      help = "function(accumulated) that returns the result: a string (the value), a table { value, key, headers, "
+        .. "topic, partition, timestamp }, a copy, tide.many, or nil for none. Only the newest timestamp stays." },
+  },
+  entries = function(values)
+    return { { kind = "reduce", form = "reduce", of = values.functions[1], initial_value = values.initial_value,
+      result = values.result } }
+  end,
+  plan = accumulation.plan,
+}

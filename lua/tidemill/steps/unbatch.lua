@@ -1,0 +1,11 @@
+-- SPDX-License-Identifier: MIT
+-- steps/unbatch.lua: takes apart what batch made (Arroyo's UnbatchStep).
+return {
+  word = "unbatch",
+  kind = "task",
+  role = "function",
+  summary = "makes the messages again that batch made one of; offsets are committed once all of them are delivered",
+  example = "tide.unbatch {}",
+  options = {},
+  entries = function() return { { kind = "unbatch" } } end,
+}

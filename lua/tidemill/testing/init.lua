@@ -1,0 +1,260 @@
+-- SPDX-License-Identifier: MIT
+-- testing/init.lua: tests of transforms and pipelines inside of busted. What is tested runs as in production, in
+-- worker processes over real blocks; only source and sink are the test's, and so is the clock.
+--
+--   local testing = require "tidemill.testing"
+--   local test = testing.transform "transform.lua"         -- or a function; or testing.pipeline "pipeline.lua"
+--   test:feed('{"level":"info"}', { value = "x", key = "k", partition = 1 })
+--   assert.produces(test, { '{"level":"info","seen":true}' })
+--   test:close()
+local ffi = require("ffi")
+local cjson = require("cjson")
+local base64 = require("tidemill.lib.base64")
+local engine = require("tidemill.run.engine")
+local library = require("tidemill.run.ffi")
+local list = require("tidemill.steps.list")
+local load = require("tidemill.plan.load")
+local metric_list = require("tidemill.steer.metric_list")
+local metrics = require("tidemill.steer.metrics")
+local node = require("tidemill.plan.node")
+local plan = require("tidemill.plan.plan")
+local session = require("tidemill.plan.session")
+local units = require("tidemill.plan.units")
+local C = library.C
+
+local testing = {}
+local Test = {}
+Test.__index = Test
+
+local LIMIT = 30 -- seconds of the real clock that feeding may take
+
+local function start(pipeline, options)
+  local letters = os.tmpname()
+  local planned = plan.new(pipeline, { memory = options.partitions or 4, dead_letters = letters })
+  planned.draft.dlq.max_invalid_ratio, planned.draft.dlq.max_consecutive_count = -1, -1
+  planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
+  local made, problem = engine.new(planned)
+  if not made then error(problem, 3) end
+  local self = setmetatable({ engine = made, plan = planned, letters = letters, fed = 0, seen = 0 }, Test)
+  self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
+  assert(made:start {})
+  return self
+end
+
+--- A pipeline file. options: set = values of --set by name, partitions = those that one can feed (4).
+function testing.pipeline(path, options)
+  options = options or {}
+  local pipeline, texts = load.file(path, options.set)
+  if not pipeline then error(table.concat(texts, "\n"), 2) end
+  return start(pipeline, options)
+end
+
+--- Steps as a pipeline has them, without source and sink. options: topics = those that a result may name,
+--- partitions.
+function testing.steps(steps, options)
+  options = options or {}
+  local where = node.where(2)
+  local source = node.new(list.file_source, { path = "-", topic = "in" }, where)
+  local arguments = { source, unpack(steps) }
+  local current = session.new()
+  local pipeline, texts = load.result(node.new(list.pipeline, arguments, where), where.file, ".", current)
+  if not pipeline then error(table.concat(texts, "\n"), 2) end
+  pipeline.name = "test"
+  local spec = list.produce
+  pipeline.steps[#pipeline.steps + 1] = { word = "produce", spec = spec, given = {}, node = pipeline.node,
+    values = { topic = "out", topics = options.topics, partition = "key", max_buffer_size = 1, max_buffer_bytes = 1 } }
+  return start(pipeline, options)
+end
+
+--- A transform: a function, or the path of a Lua file.
+function testing.transform(transform, options)
+  local where = node.where(2)
+  local step = node.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
+  return testing.steps({ step }, options)
+end
+
+local function turn(self, timeout)
+  local event = self.engine:run(timeout)
+  if event.kind == "failed" then error(event.text, 4) end
+  return event
+end
+
+-- Nothing moves any more: all is read, no worker has anything. What waits for more messages or for the clock
+-- stays where it is.
+local function is_quiet(self)
+  local totals = self.engine:totals()
+  if totals.read < self.fed then return false end
+  return totals.in_flight == 0 or metrics.steps_gauge(self.engine, self.plan, C.TIDE_M_BATCHES_IN_PROGRESS) == 0
+end
+
+local function settle(self)
+  local until_s = os.time() + LIMIT
+  repeat
+    local quiet = turn(self, 0).kind == "nothing" and is_quiet(self)
+    if not quiet then turn(self, 0.005) end
+    if os.time() > until_s then error(("the pipeline is not through after %d s"):format(LIMIT), 3) end
+  until quiet
+end
+
+local function pack_headers(headers)
+  local parts = {}
+  for _, header in ipairs(headers) do
+    local sizes = ffi.new("int32_t[2]", #header[1], header[2] and #header[2] or -1)
+    parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or "")
+  end
+  return table.concat(parts)
+end
+
+local function push(self, message)
+  if type(message) == "string" then message = { value = message } end
+  local c, headers = ffi.new("struct tide_message"), message.headers and pack_headers(message.headers)
+  c.value, c.value_length = message.value, message.value and #message.value or 0
+  c.key, c.key_length = message.key, message.key and #message.key or 0
+  if headers then c.headers, c.headers_length, c.header_count = headers, #headers, #message.headers end
+  c.timestamp = message.timestamp or 0
+  C.tide_memory_push(self.source, message.partition or 0, c)
+  self.fed = self.fed + 1
+end
+
+--- Feeds one message and does not wait.
+function Test:push(message)
+  push(self, message)
+end
+
+--- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until nothing moves.
+function Test:feed(...)
+  for i = 1, select("#", ...) do push(self, (select(i, ...))) end
+  settle(self)
+  return self
+end
+
+local function field_of(object, name)
+  local encoded = object[name .. "_base64"]
+  if encoded then return assert(base64.decode(encoded)) end
+  return object[name] ~= cjson.null and object[name] or nil
+end
+
+--- Feeds the messages of a file that `tidemill record` wrote.
+function Test:replay(path)
+  for line in io.lines(path) do
+    local object, headers = cjson.decode(line), {}
+    for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
+    push(self, { value = field_of(object, "value"), key = field_of(object, "key"), headers = headers })
+  end
+  settle(self)
+  return self
+end
+
+--- Moves the clock on by seconds, or as "1min".
+function Test:advance(time)
+  C.tide_clock_advance(assert(units.time(time)))
+  settle(self)
+  return self
+end
+
+--- The partition is taken away and comes back, as in a rebalance: what is not committed is read again.
+function Test:revoke(partition)
+  local before = self.engine:totals()
+  C.tide_memory_revoke(self.source, partition or 0, false)
+  repeat until turn(self, 0.005).kind == "assigned"
+  local after = self.engine:totals()
+  self.fed = self.fed + (after.dropped - before.dropped)
+  settle(self)
+  return self
+end
+
+--- The input ends: what waits for more is handed on.
+function Test:finish()
+  if self.finished then return self end
+  C.tide_memory_end(self.source)
+  repeat
+    local event = turn(self, 0.05)
+  until event.kind == "done"
+  self.finished = true
+  return self
+end
+
+local function header_list(message)
+  local headers, at, header = {}, ffi.new("uint32_t[1]"), ffi.new("struct tide_header")
+  while message.header_count > 0
+    and C.tide_header_next(message.headers, message.headers_length, at, header) == 1 do
+    headers[#headers + 1] = { ffi.string(header.name, header.name_length),
+      header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
+  end
+  return headers
+end
+
+local function result_of(self, message)
+  local topic = C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)
+  return {
+    value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
+    key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
+    headers = header_list(message), timestamp = tonumber(message.timestamp),
+    topic = topic ~= nil and ffi.string(topic) or nil,
+    partition = message.target_partition >= 0 and message.target_partition or nil,
+  }
+end
+
+--- What was produced so far: { value, key, headers, timestamp, topic and partition (where a result named one) }.
+function Test:results()
+  local results = {}
+  while true do
+    local message = C.tide_memory_get(self.sink, #results)
+    if message == nil then return results end
+    results[#results + 1] = result_of(self, message)
+  end
+end
+
+--- Their values; false for null.
+function Test:values()
+  local values = {}
+  for i, result in ipairs(self:results()) do values[i] = result.value or false end
+  return values
+end
+
+--- What was rejected so far: the dead letters as tables (reason, error, original_offset, ...).
+function Test:rejects()
+  local rejects = {}
+  for line in io.lines(self.letters) do
+    local letter = cjson.decode(line)
+    for name, value in pairs(letter) do
+      if value == cjson.null then letter[name] = nil end
+    end
+    rejects[#rejects + 1] = letter
+  end
+  return rejects
+end
+
+--- How many messages were filtered so far.
+function Test:filtered()
+  return self.engine:totals().filtered
+end
+
+--- read, produced, produced_from, filtered, dead_lettered, dropped, in_flight.
+function Test:totals()
+  return self.engine:totals()
+end
+
+--- All metrics by name, as the report has them.
+function Test:metrics()
+  return metrics.collect(self.engine, self.plan, metric_list)
+end
+
+--- The offset that is committed for a partition; nil when none is.
+function Test:committed(partition)
+  local offset = tonumber(C.tide_memory_committed(self.source, partition or 0))
+  return offset >= 0 and offset or nil
+end
+
+--- Ends the processes. To be called in after_each.
+function Test:close()
+  if not self.engine then return end
+  self.engine:free()
+  self.engine = nil
+  os.remove(self.letters)
+end
+
+testing.C = C -- for specs of our own
+
+require("tidemill.testing.assertions")()
+return testing

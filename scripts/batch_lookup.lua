@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: MIT
+-- Looks up a whole batch at once (lookup.lua), as one would ask a database with one query for many keys.
+--   tidemill run scripts/batch_lookup.lua --input users.txt
+local tide = require "tidemill"
+
+return tide.pipeline "batch-lookup" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "users", group = "batch-lookup",
+    start = "earliest" },
+  tide.run_task_with_multiprocessing {
+    "lookup.lua", processes = tide.param("processes", 2), max_batch_size = 500,
+  },
+  tide.produce { topic = "users.named" },
+  tide.commit_offsets {},
+}

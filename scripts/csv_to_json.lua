@@ -1,0 +1,28 @@
+-- SPDX-License-Identifier: MIT
+-- Turns lines of CSV into JSON; fields may be quoted.
+--   tidemill run scripts/csv_to_json.lua --input rows.txt
+local tide = require "tidemill"
+local cjson = require "cjson"
+
+local names = { "id", "name", "city" }
+local field = [[\G(?:"((?:[^"]|"")*)"|([^",]*)),]]
+
+local function to_json(message)
+  local fields, object = {}, {}
+  local rest = tide.regex.gsub(message.value .. ",", field, function(quoted, plain)
+    fields[#fields + 1] = quoted and quoted:gsub('""', '"') or plain
+    return ""
+  end)
+  if rest ~= "" or #fields ~= #names then return tide.reject "not a line of three fields" end
+  for i, name in ipairs(names) do object[name] = fields[i] end
+  return cjson.encode(object)
+end
+
+return tide.pipeline "csv-to-json" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "rows", group = "csv-to-json",
+    start = "earliest" },
+  tide.run_task_with_multiprocessing { to_json, processes = tide.param("processes", 2) },
+  tide.produce { topic = "rows.json" },
+  tide.commit_offsets {},
+  dlq = tide.dlq { topic = "rows.dlq" },
+}

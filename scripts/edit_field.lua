@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: MIT
+-- Edits a field: adds the gross price to each order.
+--   tidemill run scripts/edit_field.lua --input orders.txt
+local tide = require "tidemill"
+local cjson = require "cjson"
+
+local function add_gross(message)
+  local order = cjson.decode(message.value)
+  order.gross = order.net * 1.19
+  return cjson.encode(order)
+end
+
+return tide.pipeline "edit-field" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "orders", group = "edit-field",
+    start = "earliest" },
+  tide.run_task_with_multiprocessing { add_gross, processes = tide.param("processes", 2) },
+  tide.produce { topic = "orders.priced" },
+  tide.commit_offsets {},
+}

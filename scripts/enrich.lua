@@ -1,0 +1,21 @@
+-- SPDX-License-Identifier: MIT
+-- Enriches from a table that each worker has in memory: a country's name by its code.
+--   tidemill run scripts/enrich.lua --input visits.txt
+local tide = require "tidemill"
+local cjson = require "cjson"
+
+local countries = { de = "Germany", fr = "France", jp = "Japan" }
+
+local function add_country(message)
+  local visit = cjson.decode(message.value)
+  visit.country_name = countries[visit.country] or "unknown"
+  return cjson.encode(visit)
+end
+
+return tide.pipeline "enrich" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "visits", group = "enrich",
+    start = "earliest" },
+  tide.run_task_with_multiprocessing { add_country, processes = tide.param("processes", 2) },
+  tide.produce { topic = "visits.named" },
+  tide.commit_offsets {},
+}

@@ -1,0 +1,12 @@
+-- SPDX-License-Identifier: MIT
+-- Keeps the messages whose key begins with "eu-"; the offsets of the others still move.
+--   tidemill run scripts/filter_by_key.lua --input visits.txt
+local tide = require "tidemill"
+
+return tide.pipeline "filter-by-key" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "visits", group = "filter-by-key",
+    start = "earliest" },
+  tide.filter { function(message) return message.key ~= nil and message.key:sub(1, 3) == "eu-" end },
+  tide.produce { topic = "visits.eu" },
+  tide.commit_offsets {},
+}

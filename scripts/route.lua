@@ -1,0 +1,20 @@
+-- SPDX-License-Identifier: MIT
+-- Routes by a field: each level has a topic, and there is one for the rest.
+--   tidemill run scripts/route.lua --input logs.txt
+local tide = require "tidemill"
+local cjson = require "cjson"
+
+local topics = { error = "logs.error", warning = "logs.warning" }
+
+local function route(message)
+  local level = cjson.decode(message.value).level
+  return { topic = topics[level] } -- without one: the default of produce
+end
+
+return tide.pipeline "route" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "logs", group = "route",
+    start = "earliest" },
+  tide.run_task_with_multiprocessing { route, processes = tide.param("processes", 2) },
+  tide.produce { topic = "logs.other", topics = { "logs.error", "logs.warning" } },
+  tide.commit_offsets {},
+}

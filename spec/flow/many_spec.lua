@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- tide.many: several results from one message; all of them leave or none, and the parent waits for all.
+local tide = require 'tidemill'
+local flow = require 'spec.support.flow'
+local C = require('tidemill.run.ffi').C
+
+local function slurp(path)
+  local file = assert(io.open(path))
+  local text = file:read '*a'
+  file:close()
+  return text
+end
+
+describe('tide.many', function()
+  local run, letters
+
+  local function through(step, values, options)
+    options = options or {}
+    options.steps, options.dlq = { step }, letters
+    run = assert(flow.new(options))
+    for _, value in ipairs(values) do run:push(value) end
+    assert.equal('done', run:finish().kind)
+    return run:values()
+  end
+
+  before_each(function() letters = os.tmpname() end)
+
+  after_each(function()
+    if run then run:free() end
+    run = nil
+    os.remove(letters)
+  end)
+
+  it('hands on each result, in order, as a message of its own', function()
+    local values = through({ function(m)
+      return tide.many { m, 'x' .. m.value, { value = 'y', key = 'k' } }
+    end }, { 'a', 'b' })
+    assert.same({ 'a', 'xa', 'y', 'b', 'xb', 'y' }, values)
+    assert.equal('k', run:results()[3].key)
+    assert.is_nil(run:results()[2].key)
+    assert.equal(2, run.engine:totals().produced_from)
+    assert.equal(6, run.engine:totals().produced)
+    assert.equal(2, run:committed())
+  end)
+
+  it('inherits what the function had made of the message', function()
+    through({ function(m)
+      m.key, m.headers = 'new', { { 'h', '1' } }
+      return tide.many { 'a', { headers = {} } }
+    end }, { { value = 'v', key = 'old', timestamp = 5 } })
+    local results = run:results()
+    assert.same({ 'a', 'new', 5 }, { results[1].value, results[1].key, results[1].timestamp })
+    assert.same({ { 'h', '1' } }, results[1].headers)
+    assert.same({ 'v', 'new' }, { results[2].value, results[2].key })
+    assert.same({}, results[2].headers)
+  end)
+
+  it('sends each result on through the functions behind, which may filter or split again', function()
+    local values = through({
+      function(m) return tide.many { m.value .. '1', m.value .. '2', m.value .. '3' } end,
+      function(m)
+        m.headers[#m.headers + 1] = { 'seen', '' }
+        if m.value:sub(-1) == '2' then return nil end
+        return tide.many { m, m.value .. '+' }
+      end,
+      function(m) return #m.headers .. m.value end,
+    }, { 'a', 'b' })
+    assert.same({ '1a1', '1a1+', '1a3', '1a3+', '1b1', '1b1+', '1b3', '1b3+' }, values)
+  end)
+
+  it('without a result filters the message', function()
+    assert.same({}, through({ function() return tide.many {} end }, { 'a', 'b' }))
+    assert.equal(2, run.engine:totals().filtered)
+    assert.equal(2, run:committed())
+  end)
+
+  for what, fail in pairs {
+    ['an error'] = function() error 'late' end, ['a reject'] = function() return tide.reject 'late' end,
+    ['a bad return'] = function() return 5, 'late' end,
+  } do
+    it('takes back all results of a message when the last one ends in ' .. what, function()
+      local values = through({
+        function(m) return tide.many { m.value .. '1', m.value .. '2' } end,
+        function(m) if m.value == 'b2' then return fail() end return m end,
+      }, { 'a', 'b', 'c' })
+      assert.same({ 'a1', 'a2', 'c1', 'c2' }, values)
+      local text = slurp(letters)
+      assert.equal(1, select(2, text:gsub('\n', '')))
+      assert.matches('"original_offset":1,', text)
+      assert.equal(3, run:committed())
+    end)
+  end
+
+  it('is not cut by a full output block: the whole message goes into the next one', function()
+    local values = through({ function(m)
+      local list = {}
+      for i = 1, 7 do list[i] = m.value .. ':' .. i .. (' '):rep(100) end
+      return tide.many(list)
+    end, output_block_size = 4096, auto = false }, { 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i' })
+    assert.is_true(run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count > 0)
+    assert.equal(63, #values)
+    for i, value in ipairs(values) do assert.equal((i - 1) % 7 + 1, tonumber(value:match ':(%d)')) end
+  end)
+
+  it('rejects a message whose results together are above the maximum', function()
+    local values = through({ function(m)
+      if m.value ~= 'big' then return m end
+      return tide.many { ('x'):rep(40000), ('y'):rep(40000) }
+    end, output_block_size = 4096, max_output_block_size = 65536, auto = false }, { 'a', 'big', 'b' })
+    assert.same({ 'a', 'b' }, values)
+    assert.matches('"reason":"too_large"', slurp(letters))
+  end)
+
+  it('lets the offset of the parent wait for all children', function()
+    run = assert(flow.new { steps = { { function(m) return tide.many { m, m, m } end } }, max_messages = 2 })
+    C.tide_memory_hold(run.sink, true)
+    run:push 'a'
+    run:start()
+    run:turn_until(function() return C.tide_memory_count(run.sink) == 2 end)
+    assert.equal(0, run.engine:totals().produced_from)
+    assert.equal(-1, run:committed())
+    C.tide_memory_hold(run.sink, false)
+    assert.equal('done', run:finish().kind)
+    assert.same({ 'a', 'a', 'a' }, run:values())
+    assert.equal(1, run:committed())
+  end)
+end)

@@ -1,0 +1,351 @@
+-- SPDX-License-Identifier: MIT
+-- reduce, buffer, batch: one message of a batch. What is made of it, and what becomes of the offsets.
+local ffi = require "ffi"
+local pipeline_file = require "spec.support.pipeline_file"
+local tide = require "tidemill"
+local testing = require "tidemill.testing"
+local C = testing.C
+
+pcall(ffi.cdef, "int kill(int pid, int signal);")
+pcall(ffi.cdef, "int getpid(void);")
+
+local function join(acc, m)
+  acc[#acc + 1] = m.value
+  return acc
+end
+
+local function joined(options)
+  options[1] = options[1] or join
+  options.initial_value = options.initial_value or function() return {} end
+  options.result = options.result or function(acc) return table.concat(acc, ",") end
+  return tide.reduce(options)
+end
+
+describe("reduce", function()
+  local test
+
+  local function steps(...)
+    test = testing.steps({ ... })
+    return test
+  end
+
+  after_each(function()
+    if test then test:close() end
+    test = nil
+  end)
+
+  it("makes one message of max_batch_size messages, and commits the highest offset of each partition", function()
+    steps(joined { max_batch_size = 4, max_batch_time = "1h" })
+    test:feed("a", "b", { value = "c", partition = 1 })
+    assert.produces(test, {})
+    assert.is_nil(test:committed(0))
+    test:feed({ value = "d", partition = 1 }, { value = "e", partition = 1 })
+    local values = test:values()
+    assert.equal(1, #values)
+    assert.equal(7, #values[1])
+    assert.equal(4, test:totals().produced_from)
+    assert.equal(2, test:committed(0))
+    assert.equal(2, test:committed(1))
+    assert.equal(1, test:totals().in_flight)
+  end)
+
+  it("closes at max_batch_time, and at the end of the stream", function()
+    steps(joined { max_batch_size = 1000, max_batch_time = "1min" })
+    test:feed("a", "b")
+    test:advance(59)
+    assert.produces(test, {})
+    test:advance(2)
+    assert.produces(test, { "a,b" })
+    test:feed("c"):finish()
+    assert.produces(test, { "a,b", "c" })
+    assert.equal(3, test:committed())
+  end)
+
+  it("takes a plain initial value, and hands on the accumulated value without result", function()
+    steps(tide.reduce { function(sum, m) return sum .. m.value end, initial_value = "=", max_batch_size = 2 })
+    test:feed("a", "b", "c", "d")
+    assert.produces(test, { "=ab", "=cd" })
+  end)
+
+  it("inherits nothing but the newest timestamp; a table or a copy tells the rest", function()
+    steps(tide.reduce { function(_, m) return m:copy() end, max_batch_size = 2, result = function(copy)
+      if copy.value == "d" then return { value = "table", key = "K" } end
+      return copy.value == "b" and "text" or copy
+    end })
+    for _, value in ipairs { "a", "b", "c", "d", "e", "f" } do
+      test:feed { value = value, key = "k", headers = { { "h", value } }, timestamp = value:byte() }
+    end
+    local results = test:results()
+    assert.same({ value = "text", headers = {}, timestamp = 98 }, results[1])
+    assert.same({ value = "table", key = "K", headers = {}, timestamp = 100 }, results[2])
+    assert.same({ value = "f", key = "k", headers = { { "h", "f" } }, timestamp = 102 }, results[3])
+  end)
+
+  it("may make several messages or none: the offsets wait for the last", function()
+    steps(joined { max_batch_size = 2, result = function(acc)
+      if acc[1] == "none" then return nil end
+      return tide.many(acc)
+    end })
+    C.tide_memory_hold(test.sink, true)
+    test:feed("a", "b", "none", "x")
+    assert.is_nil(test:committed())
+    assert.equal(2, test:filtered())
+    C.tide_memory_hold(test.sink, false)
+    test:finish()
+    assert.produces(test, { "a", "b" })
+    assert.equal(4, test:committed())
+    assert.equal(2, test:totals().produced_from)
+  end)
+
+  it("commits nothing before the reduced message is delivered", function()
+    steps(joined { max_batch_size = 2 })
+    C.tide_memory_hold(test.sink, true)
+    test:feed("a", "b")
+    assert.produces(test, { "a,b" })
+    assert.is_nil(test:committed())
+    assert.equal(2, test:totals().in_flight)
+    C.tide_memory_hold(test.sink, false)
+    test:feed("c"):finish()
+    assert.equal(3, test:committed())
+  end)
+
+  it("works between other steps, and its results go on through the functions behind it", function()
+    steps(tide.run_task_with_multiprocessing { function(m) return m.value .. "1" end, processes = 2 },
+      joined { max_batch_size = 3 }, tide.run_task { function(m) return "<" .. m.value .. ">" end },
+      tide.noop {}, tide.filter { function() return true end })
+    test:feed("a", "b", "c")
+    assert.produces(test, { "<a1,b1,c1>" })
+    assert.equal(3, test:committed())
+  end)
+
+  it("rejects the message whose accumulation fails and accumulates the others anew", function()
+    steps(joined { function(acc, m)
+      acc[#acc + 1] = m.value
+      if m.value == "bad" then error "cannot add" end
+      return acc
+    end, max_batch_size = 4 })
+    test:feed("a", "bad", "b", "bad")
+    assert.produces(test, { "a,b" })
+    assert.rejects(test, { "error: .*reduce_spec.lua:%d+: cannot add", "cannot add" })
+    assert.equal(4, test:committed())
+    assert.same({ 2, 2 }, { test:totals().produced_from, test:totals().dead_lettered })
+  end)
+
+  for name, case in pairs {
+    ["an error"] = { function() error "cannot end" end, "error: .*cannot end" },
+    ["a wrong type"] = { function() return 5 end, "bad_return: .*reduce_spec.lua:%d+ returned a number" },
+    ["tide.reject"] = { function() return tide.reject "not this" end, "rejected: not this" },
+    ["too much"] = { function() return ("x"):rep(100000) end, "too_large: " },
+  } do
+    it("rejects all messages of a batch whose result is " .. name .. ", and goes on", function()
+      steps(joined { max_batch_size = 2, max_output_block_size = 65536, result = function(acc)
+        if acc[1] == "a" then return case[1]() end
+        return acc[1]
+      end })
+      test:feed("a", "b", "c", "d")
+      assert.produces(test, { "c" })
+      assert.rejects(test, { case[2], case[2] })
+      assert.equal(4, test:committed())
+    end)
+  end
+
+  it("loses nothing and doubles nothing when its worker is killed at any message", function()
+    local path = os.tmpname()
+    for at = 1, 6 do
+      os.remove(path)
+      steps(joined { function(acc, m)
+        if m.value == tostring(at) and not io.open(path) then
+          io.open(path, "w"):close()
+          ffi.C.kill(ffi.C.getpid(), 9)
+        end
+        return join(acc, m)
+      end, max_batch_size = 6 })
+      test:feed("1", "2", "3", "4", "5", "6")
+      assert.produces(test, { "1,2,3,4,5,6" })
+      assert.rejects(test, {})
+      assert.equal(6, test:committed())
+      test:close()
+    end
+    os.remove(path)
+  end)
+
+  it("rejects the message that workers die of, and reduces the others", function()
+    steps(joined { function(acc, m)
+      if m.value == "deadly" then ffi.C.kill(ffi.C.getpid(), 9) end
+      return join(acc, m)
+    end, max_batch_size = 4 })
+    test:feed("a", "b", "deadly", "c")
+    assert.produces(test, { "a,b,c" })
+    assert.rejects(test, { "crash: " })
+    assert.equal("2", tostring(test:rejects()[1].original_offset))
+    assert.equal(4, test:committed())
+  end)
+
+  it("rejects the message that takes longer than message_timeout, and reduces the others", function()
+    local path = pipeline_file.write([[local tide = require "tidemill"
+      return tide.pipeline "x" { message_timeout = "300ms", tide.file_source { path = "-" },
+        tide.reduce { function(acc, m)
+          while m.value == "hang" do end
+          return acc .. m.value
+        end, initial_value = "", max_batch_size = 3 } }]])
+    test = testing.pipeline(path)
+    test:feed("a", "hang", "b")
+    assert.produces(test, { "ab" })
+    assert.rejects(test, { "timeout: " })
+    assert.equal(3, test:committed())
+    pipeline_file.remove_all()
+  end)
+
+  it("rejects a batch of whose result workers die", function()
+    steps(joined { max_batch_size = 2, result = function(acc)
+      if acc[1] == "a" then ffi.C.kill(ffi.C.getpid(), 9) end
+      return acc[1]
+    end })
+    test:feed("a", "b", "c", "d")
+    assert.produces(test, { "c" })
+    assert.rejects(test, { "crash: ", "crash: " })
+    assert.equal(4, test:committed())
+  end)
+
+  it("drops a batch whose partition is revoked: nothing is produced or committed, all is read again", function()
+    steps(joined { max_batch_size = 10, max_batch_time = "1h" })
+    test:feed("a", "b", "c")
+    test:revoke(0)
+    assert.equal(0, test:committed() or 0)
+    assert.equal(3, test:totals().dropped)
+    test:finish()
+    assert.produces(test, { "a,b,c" })
+    assert.equal(3, test:committed())
+  end)
+
+  it("takes what is revoked out of a batch, and keeps the other partitions' messages", function()
+    steps(joined { max_batch_size = 4, max_batch_time = "1h" })
+    test:feed({ value = "a", partition = 1 })
+    test:feed({ value = "b", partition = 0 })
+    test:revoke(0) -- b comes again
+    test:feed({ value = "c", partition = 1 })
+    assert.produces(test, { "a,b,c" })
+    assert.same({ 1, 2 }, { test:committed(0), test:committed(1) })
+  end)
+
+  it("runs a batch again when part of it is revoked while its worker is at it", function()
+    local begun, go_on = os.tmpname(), os.tmpname()
+    os.remove(begun)
+    os.remove(go_on)
+    local function is_there(path)
+      local file = io.open(path)
+      return file and file:close()
+    end
+    steps(joined { function(acc, m)
+      if m.value == "slow" then io.open(begun, "w"):close() end
+      while m.value == "slow" and not is_there(go_on) do C.tide_clock_us() end
+      return join(acc, m)
+    end, max_batch_size = 2, max_batch_time = "1h" })
+    test:feed({ value = "x", partition = 1 })
+    test:push({ value = "slow", partition = 0 })
+    repeat test.engine:run(0.001) until is_there(begun)
+    C.tide_memory_revoke(test.source, 0, false)
+    repeat until test.engine:run(0.001).kind == "assigned"
+    assert.equal(1, test:totals().dropped)
+    io.open(go_on, "w"):close()
+    test.fed = test.fed + 1 -- what was dropped is read again
+    test:finish()
+    assert.produces(test, { "x", "slow" })
+    assert.same({ 1, 1 }, { test:committed(0), test:committed(1) })
+    os.remove(begun)
+    os.remove(go_on)
+  end)
+
+  it("stays right over a thousand batches with bad messages", function()
+    steps(joined { function(acc, m)
+      if tonumber(m.value) % 97 == 0 then error "bad" end
+      return join(acc, m)
+    end, max_batch_size = 10, max_batch_time = "1h" })
+    for first = 1, 9001, 1000 do
+      local values = {}
+      for i = first, first + 999 do values[#values + 1] = tostring(i) end
+      test:feed(unpack(values))
+    end
+    test:finish()
+    local seen, last = 0, 0
+    for _, value in ipairs(test:values()) do
+      for number in value:gmatch "%d+" do
+        assert.is_true(tonumber(number) > last)
+        last, seen = tonumber(number), seen + 1
+      end
+    end
+    assert.equal(10000 - 103, seen)
+    assert.equal(103, test:totals().dead_lettered)
+    assert.equal(10000, test:committed())
+  end)
+end)
+
+describe("buffer", function()
+  it("is handed on when it is ready, and at the end of a batch", function()
+    local test = testing.steps { tide.buffer {
+      new = function() return {} end, append = join, ready = function(acc) return #acc == 3 end,
+      result = function(acc) return table.concat(acc) end, max_batch_size = 8, max_batch_time = "1h",
+    } }
+    test:feed("a", "b", "c", "d", "e", "f", "g", "h")
+    assert.produces(test, { "abc", "def", "gh" })
+    assert.equal(8, test:committed())
+    assert.equal(8, test:totals().produced_from)
+    test:close()
+  end)
+
+  it("goes on in a fresh block when its results fill one", function()
+    local test = testing.steps { tide.buffer {
+      new = function() return {} end, append = join, ready = function(acc) return #acc == 2 end,
+      result = function(acc) return acc[1] .. ("x"):rep(3000) .. acc[2] end, max_batch_size = 10,
+      max_batch_time = "1h", max_output_block_size = 8192,
+    } }
+    test:feed("a", "b", "c", "d", "e", "f", "g", "h", "i", "j")
+    local values = test:values()
+    assert.equal(5, #values)
+    for i, value in ipairs(values) do assert.equal(("acegi"):sub(i, i), value:sub(1, 1)) end
+    assert.equal(10, test:committed())
+    test:close()
+  end)
+end)
+
+describe("batch and unbatch", function()
+  local full = { value = "v", key = "k", headers = { { "a", "1" }, { "a" }, { "", "" } }, timestamp = 7 }
+
+  it("keep all fields of all messages", function()
+    local test = testing.steps { tide.batch { max_batch_size = 3 }, tide.unbatch {} }
+    test:feed(full, { value = nil, key = "" }, { value = "", timestamp = 9 })
+    local results = test:results()
+    assert.same({ value = "v", key = "k", headers = full.headers, timestamp = 7 }, results[1])
+    assert.same({ key = "", headers = {}, timestamp = 0 }, results[2])
+    assert.same({ value = "", headers = {}, timestamp = 9 }, results[3])
+    assert.equal(3, test:committed())
+    test:close()
+  end)
+
+  it("let functions between them have the whole batch", function()
+    local test = testing.steps {
+      tide.batch { max_batch_size = 2 },
+      tide.run_task_with_multiprocessing { function(m)
+        local list = assert(tide.unpack(m.value))
+        assert(list[1].topic == "in" and list[2].offset == 1)
+        for i, one in ipairs(list) do one.value = i .. "/" .. #list .. one.value end
+        return tide.pack(list)
+      end, processes = 1 },
+      tide.noop {},
+      tide.unbatch {},
+    }
+    test:feed("a", "b")
+    assert.produces(test, { "1/2a", "2/2b" })
+    assert.equal(2, test:committed())
+    test:close()
+  end)
+
+  it("reject a value that is no batch, whole or cut", function()
+    local test = testing.steps { tide.unbatch {} }
+    local packed = tide.pack { full }
+    test:feed("x", packed:sub(1, -2), packed)
+    assert.produces(test, { "v" })
+    assert.rejects(test, { "is none that tide.batch made", "ends early" })
+    test:close()
+  end)
+end)

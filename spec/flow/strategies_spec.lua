@@ -1,0 +1,138 @@
+-- SPDX-License-Identifier: MIT
+-- Strategies without state: filter, unfold, run_task, unbatch; alone and beside run_task_with_multiprocessing.
+local tide = require "tidemill"
+local testing = require "tidemill.testing"
+
+describe("steps without state", function()
+  local test
+
+  local function steps(...)
+    test = testing.steps({ ... })
+    return test
+  end
+
+  after_each(function()
+    if test then test:close() end
+    test = nil
+  end)
+
+  local upper = function(m) return m.value:upper() end
+
+  it("run in one loop with the workers beside them, in the order of the pipeline", function()
+    steps(tide.filter { function(m) return m.value ~= "b" end },
+      tide.run_task_with_multiprocessing { upper, processes = 2 },
+      tide.unfold { function(m) return { m.value .. "1", m } end },
+      tide.run_task { function(m) return m.value .. "!" end })
+    assert.equal(1, test.plan.c.step_count)
+    assert.equal(4, #test.plan.functions[1])
+    assert.equal(2, test.plan.c.pools[0])
+    test:feed("a", "b", "c")
+    assert.produces(test, { "A1!", "A!", "C1!", "C!" })
+    assert.filtered(test, 1)
+    assert.equal(3, test:committed())
+  end)
+
+  it("run in one worker of their own where there is none beside them", function()
+    steps(tide.filter { function(m) return #m.value > 1 end }, tide.run_task { upper })
+    assert.equal(1, test.plan.c.step_count)
+    assert.equal(1, test.plan.c.pools[0])
+    test:feed("a", "bb", "c", "dd")
+    assert.produces(test, { "BB", "DD" })
+    assert.filtered(test, 2)
+    assert.equal(4, test:committed())
+  end)
+
+  it("go to the workers before them, and to those behind only when there are none before", function()
+    steps(tide.run_task { upper }, tide.run_task_with_multiprocessing { upper, processes = 1 },
+      tide.filter { function() return true end }, tide.run_task_with_multiprocessing { upper, processes = 1 },
+      tide.noop {}, tide.run_task { upper })
+    assert.equal(4, test.plan.c.step_count)
+    assert.same({ 3, 1, 1 }, { #test.plan.functions[1], #test.plan.functions[2], #test.plan.functions[4] })
+    test:feed("a")
+    assert.produces(test, { "A" })
+  end)
+
+  it("reject a filter's answer that is neither true nor false", function()
+    steps(tide.filter { function(m)
+      if m.value == "nil" then return nil end
+      return m.value ~= "number" and true or 1
+    end })
+    test:feed("a", "nil", "number")
+    assert.produces(test, { "a" })
+    assert.rejects(test, { "strategies_spec.lua:%d+ returned nil; a filter returns true or false",
+      "returned a number; a filter" })
+  end)
+
+  it("reject an unfold that returns no array, and let tide.reject through", function()
+    steps(tide.unfold { function(m)
+      if m.value == "text" then return "x" end
+      if m.value == "bad" then return tide.reject "is bad" end
+      return m.value == "none" and {} or { m, nil, "z" }
+    end })
+    test:feed("text", "bad", "none", "gap")
+    assert.rejects(test, { "returned a string; unfold returns an array", "rejected: is bad", "without gaps" })
+    assert.filtered(test, 1)
+    assert.equal(4, test:committed())
+  end)
+
+  it("may be files, with hooks", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write [[local kept = "a"
+      return { init = function() kept = "b" end, process = function(m) return m.value == kept end }]]
+    file:close()
+    steps(tide.filter { path })
+    os.remove(path)
+    test:feed("a", "b")
+    assert.produces(test, { "b" })
+  end)
+end)
+
+describe("unfold", function()
+  it("commits the parent once all children are delivered", function()
+    local C = testing.C
+    local test = testing.steps { tide.unfold { function(m) return { m, m, m } end } }
+    C.tide_memory_hold(test.sink, true)
+    test:feed("a")
+    assert.equal(3, tonumber(C.tide_memory_count(test.sink)))
+    assert.is_nil(test:committed())
+    assert.equal(0, test:totals().produced_from)
+    C.tide_memory_hold(test.sink, false)
+    test:finish()
+    assert.equal(1, test:committed())
+    assert.equal(1, test:totals().produced_from)
+    test:close()
+  end)
+end)
+
+describe("healthcheck", function()
+  local function modified(path)
+    local pipe = io.popen("stat -c %Y.%y " .. path .. " 2>/dev/null")
+    local text = pipe:read "*a"
+    pipe:close()
+    return text ~= "" and text or nil
+  end
+
+  it("touches its file at most once a second, and not while messages are stuck", function()
+    local C, path = testing.C, os.tmpname()
+    os.remove(path)
+    local test = testing.steps { tide.healthcheck { path = path },
+      tide.run_task { function(m) return m end } }
+    test:feed("a")
+    local first = assert(modified(path))
+    test:feed("b", "c")
+    assert.equal(first, modified(path))
+    test:advance(1.1)
+    local second = modified(path)
+    assert.not_equal(first, second)
+    C.tide_memory_hold(test.sink, true)
+    test:feed("d")
+    test:advance(5)
+    assert.equal(second, modified(path))
+    C.tide_memory_hold(test.sink, false)
+    test:advance(5)
+    assert.not_equal(second, modified(path))
+    test:close()
+    os.remove(path)
+  end)
+end)

@@ -1,0 +1,23 @@
+-- SPDX-License-Identifier: MIT
+-- lua/tidemill.d.lua: what the Lua language server reads.
+local annotations = require "tidemill.cli.annotations"
+local list = require "tidemill.steps.list"
+
+describe("the annotations", function()
+  local text = annotations.text()
+
+  it("are Lua", function()
+    assert(loadstring(text))
+  end)
+
+  it("have every word with every option", function()
+    for _, spec in ipairs(list) do
+      assert.is_truthy(text:find("function tide." .. spec.word .. "(", 1, true), spec.word)
+      local class = text:match("%-%-%-@class tide%." .. spec.word .. "%.Options\n(.-)\n\n") or ""
+      for _, option in ipairs(spec.options) do
+        local mark = option.required and " " or "? "
+        assert.is_truthy(class:find("---@field " .. option.name .. mark, 1, true), spec.word .. "." .. option.name)
+      end
+    end
+  end)
+end)
