@@ -19,6 +19,8 @@ return {
   },
   { name = "identity-1", title = "tidemill, identity, 1 worker", command = tidemill("identity", 1) },
   { name = "identity-2", title = "tidemill, identity, 2 workers", command = tidemill("identity", 2) },
+  { name = "view-1", title = "tidemill, JSON view job, 1 worker", command = tidemill("view", 1), filters = true },
+  { name = "view-2", title = "tidemill, JSON view job, 2 workers", command = tidemill("view", 2), filters = true },
   { name = "cjson-2", title = "tidemill, cjson job, 2 workers", command = tidemill("cjson", 2), filters = true },
   {
     name = "arroyo", title = "Arroyo, json job, 2 processes", filters = true, slow = true,

@@ -148,9 +148,9 @@ local function print_table(results, host)
     about.librdkafka, about.luajit, about.arroyo, host.commit))
   print(("%d messages of about 270 bytes, %d partitions, medians of %d rounds in turn\n"):format(messages, PARTITIONS,
     rounds))
-  print(("%-32s %12s %16s %14s %8s"):format("", "messages/s", "CPU us/message", "peak memory", "of bare"))
+  print(("%-34s %12s %16s %14s %8s"):format("", "messages/s", "CPU us/message", "peak memory", "of bare"))
   for _, result in ipairs(results) do
-    print(("%-32s %12.0f %16.2f %10.0f MiB %8s"):format(result.title, result.messages_per_second,
+    print(("%-34s %12.0f %16.2f %10.0f MiB %8s"):format(result.title, result.messages_per_second,
       result.cpu_us_per_message, result.peak_memory_bytes / 2 ^ 20,
       result.ratio_to_bare and ("%.3f"):format(result.ratio_to_bare) or "-"))
   end
