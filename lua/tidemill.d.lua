@@ -11,6 +11,7 @@
 --- What a transform gets. It lives until the function returns; copy() is for keeping.
 ---@class tide.Message
 ---@field value string?
+---@field json any a view of the value, read and edited in place
 ---@field key string?
 ---@field headers tide.Header[]
 ---@field topic string where it came from
@@ -24,6 +25,7 @@ function Message:copy() end
 --- What a transform may return in place of the message: absent fields are inherited, tide.null is null.
 ---@class tide.Result
 ---@field value? string
+---@field json? any in place of value: written as JSON
 ---@field key? string
 ---@field headers? tide.Header[]
 ---@field topic? string one that produce names

@@ -68,6 +68,78 @@ describe("a batch transform", function()
     assert.equal(2, test:committed())
   end)
 
+  describe("message.json", function()
+    it("is a view of each message's own: all may be read and edited at once", function()
+      transform [[return { batch = function(list)
+        local sum = 0
+        for _, m in ipairs(list) do sum = sum + m.json.v end
+        for i, m in ipairs(list) do
+          if i ~= 2 then m.json.share = m.json.v / sum end
+        end
+        list[3].json.tags[2].id = nil
+        return list
+      end }]]
+      test:feed('{ "v":1, "big":12345678901234567890 }', '{"v" :2}', '{"v":3,"tags":[ 1,{"id":5,"x":[]} ]}', '{"v":4}')
+      assert.produces(test, { '{ "v":1, "big":12345678901234567890,"share":0.1 }', '{"v" :2}',
+        '{"v":3,"tags":[ 1,{"x":[]} ],"share":0.3}', '{"v":4,"share":0.4}' })
+    end)
+
+    it("and value: the one written last wins; both read what was written", function()
+      transform [[return { batch = function(list)
+        local a, b, c, d = unpack(list)
+        a.json.x = 1; a.value = "text"
+        b.value = '{"y":1}'; b.json.x = b.json.y + 1
+        c.json.x = 1; c.value = c.value .. " "; c.json.x = 2
+        d.json = { x = tide.null }
+        assert(d.json.x == tide.null and d.value == '{"x":null}')
+        d.value = nil
+        assert(d.json == nil)
+        return list
+      end }]]
+      test:feed("{}", "{}", "{}", "{}")
+      assert.produces(test, { "text", '{"y":1,"x":2}', '{"x":2} ', {} })
+    end)
+
+    it("may be part of any result, of several too", function()
+      transform [[return { batch = function(list)
+        local a, b = list[1].json, list[2].json
+        return { { json = b.items }, tide.many { { json = a.items[1] }, { json = { a.items[2], b } } },
+          { key = "k" }, list[4].json }
+      end }]]
+      test:feed('{"items":[1,{"x":2}]}', '{"items":[ ]}', "3", "4")
+      assert.produces(test, { "[ ]", "1", '[{"x":2},{"items":[ ]}]', { value = "3", key = "k" } })
+      assert.rejects(test, { "returned a number" })
+    end)
+
+    it("of a message that is no JSON rejects that message only", function()
+      transform [[return { batch = function(list)
+        for _, m in ipairs(list) do m.json.n = #list end
+        return list
+      end }]]
+      test:feed("{}", "{x", "{}", "[]")
+      assert.produces(test, { '{"n":1}', '{"n":1}' })
+      assert.rejects(test, { "the value is not JSON: ", 'json%["n"%]' })
+    end)
+
+    it("is gone when the results are taken; a kept message has a new one then", function()
+      transform [[local view, message
+      return { batch = function(list)
+        if not view then
+          message, view = list[1], list[1].json
+          message.json.x = 1
+          return { "a", "b", "c", "d" }
+        end
+        local ok, problem = pcall(function() return view.x end)
+        return { tostring(ok), problem, message, message.json.x .. "" }
+      end }]]
+      test:feed("{}", "b", "c", "d", "e", "f", "g", "h")
+      local values = test:values()
+      assert.matches("this view is gone", values[6])
+      table.remove(values, 6)
+      assert.same({ "a", "b", "c", "d", "false", '{"x":1}', "1" }, values)
+    end)
+  end)
+
   it("rejects by index, with the reason", function()
     transform [[return { batch = function(list)
       return { list[1], tide.reject "no", 5, list[4] }

@@ -68,6 +68,30 @@ describe('tide.many', function()
     assert.same({ '1a1', '1a1+', '1a3', '1a3+', '1b1', '1b1+', '1b3', '1b3+' }, values)
   end)
 
+  it('may have parts of one view in its results', function()
+    local values = through({ function(m)
+      local results = {}
+      for i, item in tide.json.each(m.json.items) do results[i] = { json = item } end
+      m.json.items = nil
+      results[#results + 1] = m
+      return tide.many(results)
+    end, function(m) return m.value .. m.offset end }, { '{"items":[{"a": 1},[ ]]}', '{"items":[5]}' })
+    assert.same({ '{"a": 1}0', '[ ]0', '{}0', '51', '{}1' }, values)
+  end)
+
+  it('takes an array only: nothing with names, no gaps', function()
+    assert.same({ 'ok' }, through({ function(m)
+      if m.value == 'names' then return tide.many { 'x', key = 'k' } end
+      if m.value == 'gap' then return tide.many { 'x', nil, 'y' } end
+      if m.value == 'only names' then return tide.many { key = 'k' } end
+      local list = {}
+      list[2] = nil
+      list[1] = m
+      return tide.many(list)
+    end }, { 'names', 'gap', 'only names', 'ok' }))
+    assert.equal(3, select(2, slurp(letters):gsub('no array of results without gaps', '')))
+  end)
+
   it('without a result filters the message', function()
     assert.same({}, through({ function() return tide.many {} end }, { 'a', 'b' }))
     assert.equal(2, run.engine:totals().filtered)

@@ -119,6 +119,22 @@ describe('a transform', function()
     assert.equal(2, results[1].offset)
   end)
 
+  it('gives copies a view of their own, next to that of the message', function()
+    local kept
+    local results = through(function(message)
+      if message.offset == 1 then
+        assert(kept.json.x == 2 and kept.value == '{"x":2}')
+        return kept
+      end
+      kept = message:copy()
+      message.json.y = 1
+      kept.json.x = 2
+      assert(message.json.x == nil and kept.json.y == nil)
+      return message
+    end, { '{}', 'b' })
+    assert.same({ '{"y":1}', '{"x":2}' }, { results[1].value, results[2].value })
+  end)
+
   it('lives only until the function returns: a kept one is gone, for copy() too', function()
     local kept
     through(function(message)

@@ -81,6 +81,19 @@ describe("reduce", function()
     assert.same({ value = "f", key = "k", headers = { { "h", "f" } }, timestamp = 102 }, results[3])
   end)
 
+  it("may keep copies, whose views are read and edited at the end", function()
+    steps(tide.reduce { function(list, m)
+      list[#list + 1] = m:copy()
+      list[1].json.n = #list
+      return list
+    end, initial_value = function() return {} end, max_batch_size = 2, result = function(list)
+      list[1].json.last = list[2].json
+      return tide.many { list[1], { json = list[1].json.last.x } }
+    end })
+    test:feed('{"x":1}', '{"x":[ 2]}', "{}", '{"x":3}')
+    assert.produces(test, { '{"x":1,"n":2,"last":{"x":[ 2]}}', "[ 2]", '{"n":2,"last":{"x":3}}', "3" })
+  end)
+
   it("may make several messages or none: the offsets wait for the last", function()
     steps(joined { max_batch_size = 2, result = function(acc)
       if acc[1] == "none" then return nil end

@@ -7,6 +7,9 @@ local json = require('tidemill.run.json').public
 
 local COUNT = 2000
 
+-- A global goes through busted's nested environments, more calls than a trace unrolls.
+local type = type
+
 local function events()
   local values = {}
   for i = 1, COUNT do
@@ -92,10 +95,10 @@ local cases = {
 describe('the loop with a JSON view', function()
   for name, fn in pairs(cases) do
     it('compiles without an abort: ' .. name, function()
+      local plain = interpreted(fn) -- first: a C function that was never called ends the trace that calls it
       local aborts, traces, values = traced(fn, 20)
       assert.same({}, aborts)
       assert.is_true(traces >= 1)
-      local plain = interpreted(fn)
       for i = 1, COUNT do assert.equal(plain[i], values[i]) end
     end)
   end

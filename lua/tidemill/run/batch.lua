@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- run/batch.lua: steps with a function `batch`, which gets all messages of a block at once, each an object of its
--- own, and returns an array of as many results (false = filtered). Nothing is published before all is through;
--- after an error or a death the messages are run one by one, as batch { message }, to find the one it is due to.
+-- own with its own view (run/copy.lua), and returns an array of as many results (false = filtered). Views live until
+-- the results are taken. Nothing is published before all is through; after an error or a death the messages are run
+-- one by one, as batch { message }, to find the one it is due to.
 local C = require('tidemill.run.ffi').C
 local message = require 'tidemill.run.message'
 local runner = require 'tidemill.run.runner'
@@ -28,7 +29,7 @@ function Pass:take(item, copy, result)
   if result == nil or result == false then return end
   local m = reopen(item.record, copy)
   local keep, reason, problem = true, nil, nil
-  if type(result) ~= 'cdata' then keep, reason, problem = message.apply(result) end
+  if not rawequal(result, self.open) then keep, reason, problem = message.apply(result) end
   if keep then
     self.items[#self.items + 1] = { index = item.index, record = item.record, copy = m:copy() }
   elseif reason == 'many' then
@@ -41,9 +42,11 @@ end
 -- One message after the other.
 function Pass:each(items, fn)
   for _, item in ipairs(items) do
-    local m = reopen(item.record, item.copy)
-    local result = fn(m)
-    self:take(item, m:copy(), result)
+    message.hold()
+    self.open = reopen(item.record, item.copy)
+    local result = fn(self.open)
+    self:take(item, self.open:copy(), result)
+    message.release()
   end
 end
 
@@ -57,6 +60,7 @@ end
 function Pass:all(items, fn)
   local copies = {}
   for i, item in ipairs(items) do copies[i] = item.copy end
+  message.hold()
   local results = fn(copies)
   local count = type(results) == 'table' and count_of(results)
   if count ~= #items or #results ~= #items then
@@ -64,9 +68,11 @@ function Pass:all(items, fn)
       or ('returned a %s; batch returns an array of as many results as it gets messages'):format(type(results))
     if #items > 1 then error(self.where .. ' ' .. problem, 0) end
     self:reject(items[1], 'bad_return', problem)
+    message.release()
     return
   end
   for i, item in ipairs(items) do self:take(item, item.copy, results[i]) end
+  message.release()
 end
 
 -- Records [first, last) through all functions: items and rejects by index. Raises what they raise.

@@ -47,4 +47,18 @@ function check.integer(name, new, least)
   return new
 end
 
+--- Whether it is an array without gaps, and no more. `next` behind the last element finds nothing where the elements
+--- were written in order.
+function check.is_array(list)
+  if type(list) ~= 'table' then return false end
+  local length = #list
+  for i = 1, length do
+    if list[i] == nil then return false end
+  end
+  if next(list, length > 0 and length or nil) == nil then return true end
+  local count = 0
+  for _ in pairs(list) do count = count + 1 end
+  return count == length
+end
+
 return check

@@ -18,7 +18,9 @@ local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
 -- A type of its own for each load of this file, as in run/message.lua.
 local view_type = ffi.typeof(('struct { double %s; struct tide_json_doc *%s; int32_t %s; } /* %s */'):format(SERIAL,
   DOC, NODE, tostring(J)))
-local walk_type = ffi.typeof 'struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position[1]; }'
+-- position comes first: its address is the struct's, and LuaJIT compiles no `new` of a struct with an array.
+local walk_type = ffi.typeof 'struct { int32_t position; int32_t node; struct tide_json_doc *doc; double serial; }'
+local position_type = ffi.typeof 'int32_t *'
 local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
 
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
@@ -103,7 +105,7 @@ end
 
 local function following(walk)
   if walk.serial ~= J.serial then gone() end
-  local kind = C.tide_json_next(walk.doc, walk.node, walk.position)
+  local kind = C.tide_json_next(walk.doc, walk.node, cast(position_type, walk))
   if kind == NONE then return nil end
   local key
   if J.key == nil then key = J.key_length else key = to_string(J.key, J.key_length) end
@@ -113,7 +115,7 @@ end
 
 local function each(view)
   if view[SERIAL] ~= J.serial then gone() end
-  return following, walk_type(view[SERIAL], view[DOC], view[NODE]), nil
+  return following, walk_type(0, view[NODE], view[DOC], view[SERIAL]), nil
 end
 
 local methods = {
@@ -158,7 +160,7 @@ local methods = {
 }
 new_view = ffi.metatype(view_type, methods)
 
--- For run/message.lua: one document at a time is the open message's; J.root holds it.
+-- For run/message.lua: one document at a time is the open message's; J.root holds it. Those of copies are beside it.
 
 --- Opens the message's value and returns its root: a view, a scalar or tide.null. Raises what is wrong with it.
 function json.open(bytes, length)
@@ -184,13 +186,36 @@ function json.edits()
   return J.root.edits
 end
 
---- The open document with its changes, as a string.
-function json.text()
-  local length = -C.tide_json_write(J.root, WHOLE, nil, 0)
+--- A document with its changes, as a string.
+function json.text_of(doc)
+  local length = -C.tide_json_write(doc, WHOLE, nil, 0)
   if length <= 0 then return '' end
   local text = ffi.new('char[?]', length)
-  C.tide_json_write(J.root, WHOLE, text, length)
+  C.tide_json_write(doc, WHOLE, text, length)
   return (to_string(text, length))
+end
+
+--- The same for the open one.
+function json.text()
+  return (json.text_of(J.root))
+end
+
+--- Opens a document beside that of the open message.
+function json.open_beside(text)
+  local root = J.root
+  local kind = C.tide_json_open_copy(J, text, #text)
+  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  local doc = J.root
+  J.root = root
+  return doc
+end
+
+function json.root_of(doc)
+  return (found(C.tide_json_value(doc, 0)))
+end
+
+function json.edits_of(doc)
+  return doc.edits
 end
 
 --- Writes it to memory of `room` bytes. Its length; above `room` it comes with a minus sign, nothing written.

@@ -59,7 +59,9 @@ function many.runner(functions, message)
   end
 
   return function(list, from, base, at, index, room)
+    message.hold() -- several results may be parts of one view
     local now, reason, problem = expand(list, from, base, at, index, room)
+    message.release()
     if not reason then return now end
     -- In a block that holds results already there is more room the next time: it is only full.
     if reason == 'too_large' and at > 0 then return nil end

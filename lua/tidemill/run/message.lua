@@ -8,6 +8,7 @@ local bit = require 'bit'
 local null = require('cjson').null
 local C = require('tidemill.run.ffi').C
 local check = require 'tidemill.run.check'
+local copies = require 'tidemill.run.copy'
 local json = require 'tidemill.run.json'
 local results = require 'tidemill.run.result'
 
@@ -42,6 +43,8 @@ local read_value, read_key = none, none
 -- The view of the value: whether it was opened, how many changes of it `value` holds already, and whether the
 -- value was written since.
 local opened, edits_in_value, stale = false, 0, false
+-- Whether there are documents, this message's or those of copies, and whether they outlive the message.
+local documents, held = false, false
 
 local message = {}
 
@@ -74,6 +77,7 @@ end
 local function get_json()
   if opened and not (stale and json_edits() == edits_in_value) then return (json_root()) end
   local root
+  documents = true
   if value_set then
     if value == nil then return nil end
     root = json_open_copy(value)
@@ -85,10 +89,12 @@ local function get_json()
   return root
 end
 
-local function close_view()
-  if not opened then return end
-  json_reset()
+local function close_views()
   opened = false
+  if not documents or held then return end
+  copies.close()
+  json_reset()
+  documents = false
 end
 
 local function key_bytes()
@@ -162,13 +168,8 @@ local function gone()
   error('this message is gone: it lives until the function returns; keep message:copy() instead', 3)
 end
 
-local function copy_headers(list)
-  local copies = {}
-  for i = 1, #list do copies[i] = { list[i][1], list[i][2] } end
-  return copies
-end
-
-local copy_mark, target_mark = {}, {}
+local copy_headers = copies.headers
+local copy_mark, target_mark = copies.metatable(function() documents = true end), {}
 
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
@@ -223,9 +224,7 @@ end
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
 --- A wrong list is told by apply: in a tail call error() would not know the line of the script.
 function message.many(list)
-  local good = type(list) == 'table' and table.maxn(list) == #list and (#list > 0 or next(list) == nil)
-  for i = 1, good and #list or 0 do good = good and list[i] ~= nil end
-  if not good then
+  if not check.is_array(list) then
     return message.wrong 'returned tide.many of what is no array of results without gaps'
   end
   return setmetatable({ list = list }, many_mark)
@@ -259,9 +258,20 @@ function message.open(at)
   serial = serial + 1
   value, value_set, key, key_set = nil, false, nil, false
   read_value, read_key = none, none
-  close_view()
+  close_views()
   headers, timestamp, topic, partition = nil, nil, nil, nil
   return (new_message(serial))
+end
+
+--- Views live on, whatever message is opened, until message.release(): for several messages that are one result.
+function message.hold()
+  held = true
+end
+
+--- All views are gone; what was changed in those of copies is in the copies' values.
+function message.release()
+  held = false
+  close_views()
 end
 
 local function set_all(fields)
@@ -293,7 +303,7 @@ end
 --- The message as it was saved; the one before is gone.
 function message.restore(saved)
   serial = serial + 1
-  close_view()
+  close_views()
   value, value_set, key, key_set = saved.value, saved.value_set, saved.key, saved.key_set
   headers = saved.headers and copy_headers(saved.headers)
   timestamp, topic, partition = saved.timestamp, saved.topic, saved.partition

@@ -78,8 +78,12 @@ end
 
 -- The result of the accumulation. It inherits nothing but the time and place of the newest message.
 local function write_result(s, spec, several, at)
+  message.hold() -- the result may hold views of copies; `several` lets them go
   local result = spec.result(s.acc)
-  if result == nil then return at end
+  if result == nil then
+    message.release()
+    return at
+  end
   local m = message.open(s.newest_record)
   m.value, m.key, m.headers = nil, nil, {}
   return several({ result }, 1, s.base, at, s.newest, s.most)

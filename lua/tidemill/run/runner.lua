@@ -26,11 +26,12 @@ local function handler(problem)
 end
 
 local function checked(ok, result, ...)
+  if not ok then message.release() end
   if ok or type(result) == 'table' then return ok, result, ... end
   return false, { text = tostring(result), traceback = '' } -- the handler failed, for want of stack
 end
 
---- As pcall; an error comes as { text =, traceback = }.
+--- As pcall; an error comes as { text =, traceback = }, and no views are left.
 function runner.try(fn, ...)
   return checked(xpcall(fn, handler, ...))
 end
