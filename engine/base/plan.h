@@ -67,6 +67,7 @@ enum tide_step_kind {
 struct tide_step_plan {
     enum tide_step_kind kind;
     const char *path; /* healthcheck: the file; nothing else has one */
+    const char *word; /* TASK, REDUCE: the stage that its dead letters name */
     uint32_t pool;    /* index into pools */
     uint32_t max_batch_size;
     int64_t max_batch_time_us;

@@ -16,7 +16,7 @@ struct tide_dlq;
 /** Texts may be NULL. */
 struct tide_reject {
     const struct tide_message *message; /* as it came in */
-    const char *stage;                  /* "run_task_with_multiprocessing", "produce" */
+    const char *stage;                  /* the word of the step: "filter", "produce" */
     const char *reason; /* one word: error, bad_return, rejected, too_large, crash */
     const char *error;
     const char *traceback;

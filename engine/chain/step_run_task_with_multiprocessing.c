@@ -46,10 +46,8 @@ static bool open_slot(struct tide_task *task, int64_t now_us)
 static int reject_too_large(struct tide_task *task, const struct tide_message *message,
                             uint64_t need)
 {
-    struct tide_reject fields = {.message = message,
-                                 .stage = "run_task_with_multiprocessing",
-                                 .reason = "too_large",
-                                 .attempts = 0};
+    struct tide_reject fields = {
+        .message = message, .stage = task->word, .reason = "too_large", .attempts = 0};
     tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
               (unsigned long long)need, (unsigned long long)task->input.max);
     fields.error = tide_error();
@@ -141,6 +139,7 @@ static void free_step(struct tide_step *step)
         tide_slot_free(task->slots[i]);
     free(task->slots);
     free(task->order);
+    free(task->word);
     free(task);
 }
 
@@ -154,6 +153,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
+    task->plan.word = task->word = tide_copy(plan->word);
     task->reduces = plan->kind == TIDE_STEP_REDUCE;
     task->pool = pool;
     task->slots = tide_alloc(sizeof(*task->slots) * slots);

@@ -32,6 +32,7 @@ struct tide_size {
 struct tide_task {
     struct tide_step step;
     struct tide_step_plan plan;
+    char *word;   /* of the plan, a copy */
     bool reduces; /* results stand for all messages of their batch (task_reduce.c) */
     struct tide_pool *pool;
     struct tide_slot **slots;

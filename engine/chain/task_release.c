@@ -17,8 +17,6 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-static const char STAGE[] = "run_task_with_multiprocessing";
-
 void tide_task_observe_progress(struct tide_task *task)
 {
     /* How many processes this step can use now: batches that wait behind a running one do not count. */
@@ -75,7 +73,7 @@ int tide_task_reject(struct tide_task *task, struct tide_slot *slot, uint32_t re
     struct tide_message message;
     tide_slot_message(slot, record, &message);
     reject.message = &message;
-    reject.stage = STAGE;
+    reject.stage = task->word;
     if (!tide_offsets_current(task->step.chain->offsets, message.origin))
         return TIDE_OK;
     int status = tide_dlq_reject(task->step.chain->dlq, &reject);

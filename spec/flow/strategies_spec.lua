@@ -75,6 +75,24 @@ describe("steps without state", function()
     assert.equal(4, test:committed())
   end)
 
+  it("are the stage of their dead letters, by their words; beside other workers that step's word is", function()
+    local function bad() error "bad" end
+    local function stage(...)
+      if test then test:close() end
+      steps(...):feed("a"):finish()
+      return test:rejects()[1].stage
+    end
+    assert.equal("filter", stage(tide.filter { bad }))
+    assert.equal("filter, run_task", stage(tide.filter { function() return true end }, tide.run_task { bad }))
+    assert.equal("unfold", stage(tide.noop {}, tide.unfold { function() return 5 end }))
+    assert.equal("reduce", stage(tide.reduce { bad }))
+    assert.equal("reduce", stage(tide.reduce { function(_, m) return m.value end }, tide.run_task { bad }))
+    assert.equal("run_task_with_multiprocessing",
+      stage(tide.filter { bad }, tide.run_task_with_multiprocessing { upper, processes = 1 }))
+    assert.equal("filter", stage(tide.run_task_with_multiprocessing { upper, processes = 1 }, tide.noop {},
+      tide.filter { bad }))
+  end)
+
   it("may be files, with hooks", function()
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))
