@@ -2,10 +2,9 @@
 -- Aggregates: how many visits of each page there were, once a minute.
 --   tidemill run scripts/aggregate.lua --input visits.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local function count(pages, message)
-  local page = cjson.decode(message.value).page
+  local page = message.json.page
   pages[page] = (pages[page] or 0) + 1
   return pages
 end
@@ -14,7 +13,7 @@ return tide.pipeline "aggregate" {
   tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "visits", group = "aggregate",
     start = "earliest" },
   tide.reduce {
-    count, initial_value = function() return {} end, result = cjson.encode,
+    count, initial_value = function() return {} end, result = tide.json.encode,
     max_batch_size = 1000000, max_batch_time = "1min",
   },
   tide.produce { topic = "visits.per_minute" },

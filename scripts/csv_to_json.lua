@@ -2,7 +2,6 @@
 -- Turns lines of CSV into JSON; fields may be quoted.
 --   tidemill run scripts/csv_to_json.lua --input rows.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local names = { "id", "name", "city" }
 local field = [[\G(?:"((?:[^"]|"")*)"|([^",]*)),]]
@@ -15,7 +14,7 @@ local function to_json(message)
   end)
   if rest ~= "" or #fields ~= #names then return tide.reject "not a line of three fields" end
   for i, name in ipairs(names) do object[name] = fields[i] end
-  return cjson.encode(object)
+  return { json = object }
 end
 
 return tide.pipeline "csv-to-json" {

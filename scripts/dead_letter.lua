@@ -2,10 +2,9 @@
 -- Sends bad messages to the dead letters, with the reason, and goes on with the others.
 --   tidemill run scripts/dead_letter.lua --input payments.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local function check(message)
-  local payment = cjson.decode(message.value) -- no JSON: an error, which rejects the message too
+  local payment = message.json -- no JSON: an error, which rejects the message too
   if type(payment.amount) ~= "number" then return tide.reject "amount is no number" end
   if payment.amount <= 0 then return tide.reject("amount is " .. payment.amount) end
   return message

@@ -2,14 +2,13 @@
 -- Enriches from a table that each worker has in memory: a country's name by its code.
 --   tidemill run scripts/enrich.lua --input visits.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local countries = { de = "Germany", fr = "France", jp = "Japan" }
 
 local function add_country(message)
-  local visit = cjson.decode(message.value)
+  local visit = message.json
   visit.country_name = countries[visit.country] or "unknown"
-  return cjson.encode(visit)
+  return message
 end
 
 return tide.pipeline "enrich" {

@@ -2,13 +2,11 @@
 -- Routes by a field: each level has a topic, and there is one for the rest.
 --   tidemill run scripts/route.lua --input logs.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local topics = { error = "logs.error", warning = "logs.warning" }
 
 local function route(message)
-  local level = cjson.decode(message.value).level
-  return { topic = topics[level] } -- without one: the default of produce
+  return { topic = topics[message.json.level] } -- without one: the default of produce
 end
 
 return tide.pipeline "route" {

@@ -2,12 +2,11 @@
 -- Splits: one message for each item of a cart; the cart is committed once all are delivered.
 --   tidemill run scripts/split.lua --input carts.txt
 local tide = require "tidemill"
-local cjson = require "cjson"
 
 local function items_of(message)
   local results = {}
-  for i, item in ipairs(cjson.decode(message.value).items) do
-    results[i] = { key = item.id, value = cjson.encode(item) }
+  for i, item in tide.json.each(message.json.items) do
+    results[i] = { key = item.id, json = item } -- the item's own bytes
   end
   return results
 end
