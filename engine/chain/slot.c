@@ -30,7 +30,7 @@ void tide_slot_reset(struct tide_slot *slot)
     slot->bytes = 0;
     slot->input_overflowed = slot->output_overflowed = false;
     slot->released = slot->ready = slot->ready_bytes = slot->result_at = 0;
-    slot->results = 0;
+    slot->results = slot->results_before = 0;
     slot->result_bytes = 0;
     slot->rejected = false;
     slot->attempts = 0;

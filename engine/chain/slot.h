@@ -32,9 +32,10 @@ struct tide_slot {
     uint32_t result_at;   /* byte of the next result */
     uint32_t results;     /* released so far */
     uint64_t result_bytes;
-    bool rejected;     /* record `released` is with the dlq */
-    uint32_t attempts; /* at record `released`: times a worker died of it */
-    bool one_by_one;   /* a worker died in a function that had several records */
+    uint32_t results_before; /* of the records before `released` */
+    bool rejected;           /* record `released` is with the dlq */
+    uint32_t attempts;       /* at record `released`: times a worker died of it */
+    bool one_by_one;         /* a worker died in a function that had several records */
     /* of a step that reduces */
     struct tide_origin group; /* what its results stand for, when `grouped` */
     bool grouped;

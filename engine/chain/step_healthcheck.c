@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "chain/offsets.h"
 #include "chain/step.h"
+#include "shm/counters.h"
 
 static const int64_t SECOND_US = 1000000;
 static const int64_t LOOK_US = 100000; /* when it was not well, look again after so long */
@@ -69,6 +70,7 @@ static int poll(struct tide_step *step, int64_t now_us)
     if (!touched && !healthcheck->failed)
         tide_log(TIDE_LOG_ERROR, "healthcheck: %s: %s", healthcheck->path, strerror(errno));
     healthcheck->failed = !touched;
+    tide_count(step->chain->counters, 0, TIDE_M_HEALTHCHECK_TOUCH, touched);
     return TIDE_OK;
 }
 

@@ -30,6 +30,9 @@ static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us
     tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, slot->count);
     tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)slot->bytes);
     tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME, (double)(now_us - slot->opened_us) / 1e6);
+    if (task->reduces)
+        tide_observe(counters, row, TIDE_M_REDUCE_BATCH_TIME,
+                     (double)(now_us - slot->opened_us) / 1e6);
     tide_task_submit(task, slot, 0, slot->count);
 }
 

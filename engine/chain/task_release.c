@@ -58,10 +58,13 @@ void tide_task_finish_record(struct tide_task *task, struct tide_slot *slot)
         tide_offsets_done(chain->offsets, origin, TIDE_FATE_FILTERED);
         if (!slot->rejected && !(task->reduces && tide_reduce_dropped(slot, slot->released)))
             tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin));
+        if (!slot->rejected && !task->reduces && slot->results == slot->results_before)
+            tide_count(chain->counters, task->step.row, TIDE_M_FILTER_DROPPED_MESSAGES, 1);
     } else {
         tide_offsets_drop(chain->offsets, origin);
     }
     slot->released++;
+    slot->results_before = slot->results;
     slot->rejected = false;
     slot->attempts = 0;
 }

@@ -34,6 +34,10 @@ enum tide_metric {
     TIDE_M_MESSAGE_TIME,
     TIDE_M_INPUT_BLOCK_BYTES,
     TIDE_M_OUTPUT_BLOCK_BYTES,
+    /* other strategies.*, in the row of the step; healthcheck.touch in row 0 */
+    TIDE_M_FILTER_DROPPED_MESSAGES,
+    TIDE_M_REDUCE_BATCH_TIME,
+    TIDE_M_HEALTHCHECK_TOUCH,
     /* consumer.*, row 0 */
     TIDE_M_RUN_COUNT,
     TIDE_M_INVALID_MESSAGE_COUNT,

@@ -59,6 +59,9 @@ describe("reduce", function()
     test:feed("c"):finish()
     assert.produces(test, { "a,b", "c" })
     assert.equal(3, test:committed())
+    local time = test:metrics()["strategies.reduce.batch_time"]
+    assert.equal(2, time.count)
+    assert.is_true(time.max >= 60 and time.max < 62)
   end)
 
   it("takes a plain initial value, and hands on the accumulated value without result", function()

@@ -5,7 +5,7 @@
 -- arroyo  what Arroyo calls it where that differs
 -- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
 -- counter the constant of enum tide_metric (shm/counters.h)
--- row     "step": one for each run_task_with_multiprocessing; "engine": one in all
+-- row     "step": one for each step that has workers; "engine": one in all
 local list = {}
 
 local function add(row, prefix, entries)
@@ -64,6 +64,19 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Time in the functions per message: that of a batch by its messages." },
   { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
   { "output_block.bytes", nil, "gauge", "bytes", "OUTPUT_BLOCK_BYTES", "Current size of an output block." },
+})
+
+add("step", "strategies.", {
+  { "filter.dropped_messages", nil, "counter", "messages", "FILTER_DROPPED_MESSAGES",
+    "Messages of which the step's functions made nothing: a filter said false, a function returned nil." },
+  { "reduce.batch_time", nil, "histogram", "seconds", "REDUCE_BATCH_TIME",
+    "How long a batch of reduce, buffer or batch was open.",
+    "Flat at max_batch_time: it ends by time, with fewer messages than max_batch_size." },
+})
+
+add("engine", "strategies.", {
+  { "healthcheck.touch", nil, "counter", "times", "HEALTHCHECK_TOUCH", "The file of healthcheck was touched.",
+    "Not going up: messages are stuck, or the file cannot be written (see the log)." },
 })
 
 add("engine", "consumer.", {
