@@ -43,8 +43,8 @@ local read_value, read_key = none, none
 -- The view of the value: whether it was opened, how many changes of it `value` holds already, and whether the
 -- value was written since.
 local opened, edits_in_value, stale = false, 0, false
--- Whether there are documents, this message's or those of copies, and whether they outlive the message.
-local documents, held = false, false
+-- Whether there are documents, whether some are those of copies, and whether all outlive the message.
+local documents, beside, held = false, false, false
 
 local message = {}
 
@@ -90,9 +90,13 @@ local function get_json()
 end
 
 local function close_views()
+  if not documents then return end
   opened = false
-  if not documents or held then return end
-  copies.close()
+  if held then return end
+  if beside then
+    copies.close()
+    beside = false
+  end
   json_reset()
   documents = false
 end
@@ -169,7 +173,7 @@ local function gone()
 end
 
 local copy_headers = copies.headers
-local copy_mark, target_mark = copies.metatable(function() documents = true end), {}
+local copy_mark, target_mark = copies.metatable(function() documents, beside = true, true end), {}
 
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
