@@ -30,7 +30,7 @@ describe("scripts/", function()
   it("clean_events.lua drops debug events, edits the others", function()
     pipeline "clean_events":feed('{"level":"debug"}', '{"v":2,"value":1}', "x")
     assert.same({ { v = 2, seen = true } }, decoded())
-    assert.rejects(test, { "transform.lua:6: Expected value" })
+    assert.rejects(test, { "transform.lua:4: the value is not JSON" })
   end)
 
   it("edit_field.lua adds the gross price", function()
