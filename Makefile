@@ -31,7 +31,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.c scripts/*/*.[ch])
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check spec spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
+.PHONY: all check spec spec-json spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(BUILD)/tidemill_json.so ## build the program and the library into build/
@@ -76,6 +76,9 @@ check: lint spec ## lint and specs (those that need a Kafka are pending without 
 
 spec: all tools ## specs; SPEC=path runs one file or folder
 	$(Q)scripts/dev/run_specs.sh $(SPEC)
+
+spec-json: all ## the long form of the JSON specs: 1,000,000 random documents (some minutes)
+	$(Q)TIDE_JSON_DOCUMENTS=1000000 TIDE_SPEC_SECONDS=3600 scripts/dev/run_specs.sh spec/unit/json/random_spec.lua
 
 spec-kafka: all tools ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka

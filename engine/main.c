@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. All else is Lua
  * that calls the library through the FFI; the library itself knows no Lua. */
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <libgen.h>
 #include <limits.h>
@@ -57,8 +58,19 @@ static int traceback(lua_State *lua)
     return 1;
 }
 
+/* A closed standard descriptor would be given to the next file or socket, and get the output. What is taken in
+ * its place is open the wrong way round, so that using it fails as it should. */
+static void take_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
+
 int main(int count, char **arguments)
 {
+    take_standard();
     char folder[PATH_MAX], files[2 * PATH_MAX];
     lua_State *lua = luaL_newstate();
     if (!lua || own_folder(folder, sizeof(folder)) < 0 ||

@@ -304,7 +304,7 @@ function tide.commit_offsets(options) end
 ---@class tide.dlq.Options
 ---@field topic? string A topic: the original key, value and headers, and why it is here as further headers.
 ---@field path? string Or a file: one JSON object a line, appended; "-" is standard error.
----@field max_invalid_ratio? number More than this share of bad messages in a partition: stop (exit 65). (in of a partition's messages)
+---@field max_invalid_ratio? number More than this share of bad messages in a partition: stop (exit 65).
 ---@field max_consecutive_count? integer More than so many bad ones on end in a partition: stop (exit 65). (in messages)
 
 --- The dead letters: where bad messages go, and how many may be bad before the pipeline stops.

@@ -39,6 +39,7 @@ struct file_sink {
     bool regular;   /* never has to be waited for */
     int room_epoll; /* readable when the pipe has room: the loop watches for reading only */
     bool watched;
+    bool failed;             /* a write did: what is in the ring will not be acknowledged */
     struct tide_text buffer; /* to be written, from `sent` on */
     size_t sent;
     uint64_t total; /* bytes handed to write(2) since the start */
@@ -149,8 +150,10 @@ static int write_out(struct file_sink *file)
         ssize_t count = write(file->fd, file->buffer.data + file->sent, size);
         if (count < 0 && (errno == EINTR || errno == EAGAIN))
             break;
-        if (count < 0)
+        if (count < 0) {
+            file->failed = true;
             return tide_fail(TIDE_ETEMPORARY, "cannot write %s: %s", file->path, strerror(errno));
+        }
         file->sent += (size_t)count;
         file->total += (uint64_t)count;
     }
@@ -235,7 +238,7 @@ static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size
 
 static size_t pending(struct tide_sink *sink)
 {
-    return self(sink)->count;
+    return self(sink)->failed ? 0 : self(sink)->count;
 }
 
 static void free_sink(struct tide_sink *sink)

@@ -37,29 +37,39 @@ int32_t count_added(const document *doc, uint32_t node)
     return count;
 }
 
-document *open_value(document *doc, edit *change)
+int read_value(document *doc, edit *change)
 {
     if (!change->value)
         change->value = open_document(of(doc), change->text, change->length, doc);
-    tide_require(change->value);
-    return change->value;
+    return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
+}
+
+template <typename item> static item *enlarge(arena *memory, item *old, int32_t count, int32_t room)
+{
+    auto *items = static_cast<item *>(memory->take(size_t(room) * sizeof(item)));
+    if (count > 0)
+        memcpy(static_cast<void *>(items), old, size_t(count) * sizeof(item));
+    return items;
 }
 
 static edit *new_change(document *doc, uint32_t at, uint32_t container)
 {
-    if (doc->change_count == doc->change_room) {
-        int32_t room = doc->change_room ? doc->change_room * 2 : 8;
-        auto *changes = static_cast<edit *>(of(doc)->memory.take(size_t(room) * sizeof(edit)));
-        if (doc->change_count > 0)
-            memcpy(static_cast<void *>(changes), doc->changes,
-                   size_t(doc->change_count) * sizeof(edit));
-        doc->changes = changes;
-        doc->change_room = room;
+    int32_t count = doc->change_count;
+    if (count == doc->change_room) {
+        doc->change_room = count > 0 ? count * 2 : 8;
+        doc->changes = enlarge(&of(doc)->memory, doc->changes, count, doc->change_room);
+        doc->order = enlarge(&of(doc)->memory, doc->order, count, doc->change_room);
     }
-    edit *change = &doc->changes[doc->change_count++];
+    // Mostly made in the order in which they will be written.
+    int32_t place = count;
+    for (; place > 0 && doc->changes[doc->order[place - 1]].at > at; place--)
+        doc->order[place] = doc->order[place - 1];
+    doc->order[place] = uint32_t(count);
+    edit *change = &doc->changes[count];
     *change = edit{};
     change->at = at;
     change->container = container;
+    doc->change_count++;
     return change;
 }
 
@@ -101,11 +111,12 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
         return tide_fail(TIDE_EDATA, "the key is not UTF-8");
     prefix[size++] = ':';
     memory.shrink(prefix, size_t(size));
-    auto *copy = static_cast<char *>(memory.take(size_t(length)));
-    memcpy(copy, key, size_t(length));
+    const char *plain = prefix + 1;
+    if (size > int64_t(length) + 3) // there are escapes in between
+        plain = static_cast<char *>(memcpy(memory.take(size_t(length)), key, size_t(length)));
     edit *change = new_change(doc, doc->link[node], node);
     change->appended = true;
-    change->key = copy;
+    change->key = plain;
     change->key_length = length;
     change->prefix = prefix;
     change->prefix_length = int32_t(size);
@@ -164,6 +175,8 @@ static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t len
         return tide_fail(TIDE_EDATA, "an object takes strings as keys");
     if (key && !object)
         return tide_fail(TIDE_EDATA, "an array takes numbers as indexes");
+    if (doc->level == TIDE_JSON_DEPTH)
+        return tide_fail(TIDE_EDATA, "nesting deeper than %d", TIDE_JSON_DEPTH);
     return object ? set_key(doc, uint32_t(node), key, length, value)
                   : set_element(doc, uint32_t(node), length, value);
 }

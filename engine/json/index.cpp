@@ -230,9 +230,10 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     doc->count = int32_t(count);
     doc->edits = doc->kind = doc->key_count = 0;
     doc->escaped = memchr(bytes, '\\', size_t(length)) != nullptr;
+    doc->level = parent ? parent->level + 1 : 0;
     doc->changes = nullptr;
     doc->order = nullptr;
-    doc->change_count = doc->change_room = doc->sorted = 0;
+    doc->change_count = doc->change_room = 0;
     doc->bound = length;
     return check_grammar(doc) ? doc : refuse(bytes, size_t(length));
 }

@@ -71,6 +71,7 @@ struct tide_json {
     /* tide_json_next: of the member found, the key (NULL in an array) and its length or the index. */
     const char *key;
     int32_t key_length;
+    int32_t position;
 };
 
 struct tide_json *tide_json_new(void);
@@ -84,15 +85,16 @@ int tide_json_open(struct tide_json *json, const char *bytes, int32_t length);
 /** The same on a copy of the bytes. */
 int tide_json_open_copy(struct tide_json *json, const char *bytes, int32_t length);
 
-/** The kind of what is at key or index in `node`; TIDE_JSON_NONE if nothing is. */
+/** The kind of what is at key or index in `node`; TIDE_JSON_NONE if nothing is. TIDE_EDATA, here and in
+ * tide_json_next: it was assigned and nests too deep to be read. */
 int tide_json_get(struct tide_json_doc *doc, int32_t node, const char *key, int32_t length);
 /** The kind of `node` itself. */
 int tide_json_value(struct tide_json_doc *doc, int32_t node);
 /** Members of an object (each key once), or the highest index of an array. */
 int32_t tide_json_count(struct tide_json_doc *doc, int32_t node);
-/** Walks the members: *position is 0 at first. TIDE_JSON_NONE at the end. Members may be changed or
- * deleted on the way; those added may or may not be seen. */
-int tide_json_next(struct tide_json_doc *doc, int32_t node, int32_t *position);
+/** Walks the members from a position, 0 at first, then json->position. TIDE_JSON_NONE at the end.
+ * Members may be changed or deleted on the way; those added may or may not be seen. */
+int tide_json_next(struct tide_json_doc *doc, int32_t node, int32_t position);
 
 /** Changes one member, or adds it: behind the last one. 0, or TIDE_EDATA: an index beyond the end, a key
  * for an array, NaN, infinity, bytes that are not UTF-8. */

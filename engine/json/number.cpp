@@ -160,17 +160,14 @@ static int write_decimal(double number, char *to)
         auto digits = int64_t(number * POWERS[places] + std::copysign(0.5, number));
         if (double(digits) / POWERS[places] != number)
             continue;
-        uint64_t size = digits < 0 ? uint64_t(-digits) : uint64_t(digits);
-        uint64_t power = uint64_t(POWERS[places]);
-        char *p = to;
-        if (digits < 0)
-            *p++ = '-';
-        p = std::to_chars(p, p + 20, size / power).ptr;
-        *p = '.';
-        uint64_t rest = size % power;
-        for (int i = places; i > 0; i--, rest /= 10)
-            p[i] = char('0' + rest % 10);
-        return int(p + places + 1 - to);
+        char *end = std::to_chars(to, to + TIDE_JSON_NUMBER, digits).ptr;
+        if (end - to <= places + (digits < 0)) // zeros would have to come first
+            return 0;
+        // The point goes before the last digits.
+        for (int i = 0; i < places; i++)
+            end[-i] = end[-i - 1];
+        end[-places] = '.';
+        return int(end + 1 - to);
     }
     return 0;
 }

@@ -60,11 +60,11 @@ struct document : tide_json_doc {
     uint64_t *signatures;
     uint32_t *keys;
     int32_t key_count; // -1: the table is not to be used
+    int32_t level;     // how many documents it is assigned in, one in the other
     edit *changes;
     int32_t change_count;
     int32_t change_room;
-    uint32_t *order; // numbers of `changes` in the order of their tokens; made by sort_changes()
-    int32_t sorted;  // how many changes `order` holds
+    uint32_t *order; // numbers of `changes` in the order of their tokens
     int64_t bound;   // at least the length of the text with all changes
 };
 
@@ -184,8 +184,8 @@ edit *find_change(document *doc, uint32_t at);
 edit *find_added(document *doc, uint32_t node, const char *key, int32_t length);
 // How many were added, those deleted again included.
 int32_t count_added(const document *doc, uint32_t node);
-// The assigned value as a document. Never nullptr: its text is right.
-document *open_value(document *doc, edit *change);
+// The kind of an assigned value, opened as a document; TIDE_EDATA if it nests too deep to be read.
+int read_value(document *doc, edit *change);
 
 // splice.cpp
 int64_t write_node(document *doc, int32_t node, char *to); // to == nullptr: the length only

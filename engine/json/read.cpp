@@ -131,7 +131,7 @@ static int read_change(document *doc, edit *change)
 {
     if (change->what == edit::DELETE)
         return TIDE_JSON_NONE;
-    return tide_json_value(open_value(doc, change), 0);
+    return read_value(doc, change);
 }
 
 static int get_key(document *doc, uint32_t node, const char *key, int32_t length)

@@ -6,23 +6,31 @@
 
 namespace tide_json_private {
 
-static void sort_changes(document *doc)
-{
-    int32_t count = doc->change_count;
-    if (doc->sorted == count)
-        return;
-    auto *order = static_cast<uint32_t *>(of(doc)->memory.take(size_t(count) * sizeof(uint32_t)));
-    for (int32_t i = 0; i < count; i++)
-        order[i] = uint32_t(i);
-    const edit *changes = doc->changes;
-    std::sort(order, order + count, [changes](uint32_t a, uint32_t b) {
-        return changes[a].at != changes[b].at ? changes[a].at < changes[b].at : a < b;
-    });
-    doc->order = order;
-    doc->sorted = count;
-}
-
 namespace {
+
+// Most pieces are short, and calls of memcpy would take more time than the copying.
+inline void copy(char *to, const char *from, size_t length)
+{
+    uint64_t first, last;
+    uint32_t begin, end;
+    if (length > 16) {
+        memcpy(to, from, length);
+    } else if (length >= 8) {
+        memcpy(&first, from, 8);
+        memcpy(&last, from + length - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + length - 8, &last, 8);
+    } else if (length >= 4) {
+        memcpy(&begin, from, 4);
+        memcpy(&end, from + length - 4, 4);
+        memcpy(to, &begin, 4);
+        memcpy(to + length - 4, &end, 4);
+    } else if (length > 0) {
+        to[0] = from[0];
+        to[length / 2] = from[length / 2];
+        to[length - 1] = from[length - 1];
+    }
+}
 
 class writer {
   public:
@@ -52,7 +60,7 @@ class writer {
     void put(const char *bytes, size_t length)
     {
         if (to)
-            memcpy(to + written, bytes, length);
+            copy(to + written, bytes, length);
         written += int64_t(length);
     }
 
@@ -136,12 +144,11 @@ class writer {
 // The changes within the tokens (first, last].
 static void write_changes(document *doc, uint32_t first, uint32_t last, writer *out)
 {
-    sort_changes(doc);
     const edit *changes = doc->changes;
     const uint32_t *from = std::upper_bound(
-        doc->order, doc->order + doc->sorted, first,
+        doc->order, doc->order + doc->change_count, first,
         [changes](uint32_t at, uint32_t i) { return at < changes[i].at; });
-    for (; from < doc->order + doc->sorted && changes[*from].at <= last; from++)
+    for (; from < doc->order + doc->change_count && changes[*from].at <= last; from++)
         out->change(changes[*from]);
 }
 

@@ -93,7 +93,7 @@ static int next_added(document *doc, uint32_t node, int32_t *position)
         *position = doc->count + i + 1;
         json->key = change->key;
         json->key_length = change->key_length;
-        return tide_json_value(open_value(doc, change), 0);
+        return read_value(doc, change);
     }
     *position = doc->count + doc->change_count;
     return TIDE_JSON_NONE;
@@ -114,8 +114,7 @@ static int next_member(document *doc, uint32_t node, int32_t *position)
             continue;
         find_key_text(doc, key);
         *position = at < close ? int32_t(at) : doc->count;
-        return change ? tide_json_value(open_value(doc, change), 0)
-                      : tide_json_value(doc, int32_t(value));
+        return change ? read_value(doc, change) : tide_json_value(doc, int32_t(value));
     }
     *position = doc->count;
     return next_added(doc, node, position);
@@ -141,14 +140,16 @@ static int next_element(document *doc, uint32_t node, int32_t *position)
 
 using namespace tide_json_private;
 
-int tide_json_next(tide_json_doc *opened, int32_t node, int32_t *position)
+int tide_json_next(tide_json_doc *opened, int32_t node, int32_t position)
 {
     auto *doc = static_cast<document *>(opened);
+    int32_t *next = &doc->json->position;
+    *next = position;
     if (!is_object(doc, uint32_t(node)))
-        return next_element(doc, uint32_t(node), position);
-    if (*position >= doc->count)
-        return next_added(doc, uint32_t(node), position);
-    return next_member(doc, uint32_t(node), position);
+        return next_element(doc, uint32_t(node), next);
+    if (position >= doc->count)
+        return next_added(doc, uint32_t(node), next);
+    return next_member(doc, uint32_t(node), next);
 }
 
 int32_t tide_json_count(tide_json_doc *opened, int32_t node)
@@ -156,8 +157,9 @@ int32_t tide_json_count(tide_json_doc *opened, int32_t node)
     auto *doc = static_cast<document *>(opened);
     if (!is_object(doc, uint32_t(node)))
         return count_array(doc, uint32_t(node));
-    int32_t count = 0, position = 0;
-    while (tide_json_next(doc, node, &position) != TIDE_JSON_NONE)
+    int32_t count = 0;
+    doc->json->position = 0;
+    while (tide_json_next(doc, node, doc->json->position) != TIDE_JSON_NONE)
         count++;
     return count;
 }

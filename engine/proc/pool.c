@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "proc/watch.h"
 #include "proc/zygote.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -19,7 +20,6 @@
 enum {
     MOST_DEATHS = 5,           /* of one worker in a row, without one report in between */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
-    LONGEST_LOOK_US = 1000000, /* counted of the time between two looks */
     MOST_STEPS = 16
 };
 
@@ -32,13 +32,9 @@ struct worker {
     struct tide_work *first; /* the one it is at; the others in order behind it */
     uint32_t deaths;         /* in a row */
     int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
-    uint64_t watched_number; /* job and progress at the last look, */
-    uint64_t watched_progress;
-    int64_t watched_us; /* when that was, */
-    int64_t stuck_us;   /* and for how long it has been the same */
-    bool late;          /* the order to kill it is out */
-    bool spoke;         /* its socket has something, says the loop */
-    int64_t spawn_us;   /* when to order the next one; 0 = ordered */
+    struct tide_watch watch;
+    bool spoke;       /* its socket has something, says the loop */
+    int64_t spawn_us; /* when to order the next one; 0 = ordered */
 };
 
 struct tide_pool {
@@ -91,11 +87,14 @@ static void heard(void *context)
     ((struct worker *)context)->spoke = true;
 }
 
+/* A zygote that has many orders to carry out takes this one later. */
 static int order_spawn(struct tide_pool *pool, struct worker *worker)
 {
-    worker->spawn_us = 0;
-    worker->generation++;
-    return tide_zygote_order(pool->zygote, TIDE_ORDER_SPAWN, worker->place, worker->generation);
+    int status = tide_zygote_order(pool->zygote, TIDE_ORDER_SPAWN, worker->place,
+                                   worker->generation + 1);
+    worker->spawn_us = status == TIDE_BUSY ? 1 : 0;
+    worker->generation += status == TIDE_OK;
+    return status < 0 ? status : TIDE_OK;
 }
 
 int tide_pool_start(struct tide_pool *pool)
@@ -209,6 +208,7 @@ static void read_reports(struct tide_pool *pool, struct worker *worker)
         }
         take_first(worker);
         worker->deaths = 0;
+        worker->watch.began = true;
         work->outcome = report.outcome;
         work->busy_ns = report.busy_ns;
         work->state = TIDE_WORK_DONE;
@@ -220,14 +220,6 @@ static void give_back(struct tide_pool *pool, struct worker *worker)
 {
     while (worker->first)
         enqueue(pool, take_first(worker));
-}
-
-/* Killed for the record that it was at last, not for one that it has begun since. */
-static bool died_late(const struct worker *worker, const struct tide_work *work)
-{
-    return worker->late && work->job.number == worker->watched_number &&
-           __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) ==
-               worker->watched_progress;
 }
 
 static void count_all(struct tide_pool *pool, enum tide_metric metric)
@@ -247,7 +239,7 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
         running = where != TIDE_RUNNING_NOT;
         work->blamed = running;
         work->several = where == TIDE_RUNNING_SEVERAL;
-        work->late = died_late(worker, work);
+        work->late = tide_watch_died_late(&worker->watch, work);
         work->death = notice->status;
         work->state = TIDE_WORK_LOST;
     }
@@ -256,8 +248,7 @@ static void lost(struct tide_pool *pool, struct worker *worker, const struct tid
     count_all(pool,
               WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL : TIDE_M_WORKER_LOST_EXIT);
     worker->pid = 0;
-    worker->late = false;
-    worker->stuck_us = 0;
+    worker->watch = (struct tide_watch){0};
     worker->lost_us = now_us;
     worker->deaths = running ? 0 : worker->deaths + 1;
     worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
@@ -298,31 +289,12 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
     return true;
 }
 
-/* Counts the time that a worker has been at one record, and has it killed when that is too long. */
 static void watch(struct tide_pool *pool, struct worker *worker, int64_t now_us)
 {
-    const struct tide_work *work = worker->first;
-    int64_t since_us = now_us - worker->watched_us;
-    if (worker->late)
-        return; /* what was watched is what it dies of */
-    worker->watched_us = now_us;
-    if (!work || !__atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE)) {
-        worker->stuck_us = 0;
+    if (!tide_watch_look(&worker->watch, worker->first, pool->limit_us, now_us))
         return;
-    }
-    uint64_t progress = __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
-    if (work->job.number != worker->watched_number || progress != worker->watched_progress) {
-        worker->watched_number = work->job.number;
-        worker->watched_progress = progress;
-        worker->stuck_us = 0;
-        return;
-    }
-    worker->stuck_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
-    if (worker->stuck_us <= pool->limit_us)
-        return;
-    worker->late = true;
-    tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has been at one message for %.1f s; it is replaced",
-             worker->place, worker->pid, (double)worker->stuck_us / 1e6);
+    tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
+             worker->place, worker->pid, (double)worker->watch.stuck_us / 1e6);
     (void)tide_zygote_order(pool->zygote, TIDE_ORDER_KILL, worker->place, worker->generation);
 }
 

@@ -103,7 +103,7 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote)
         notice.text[sizeof(notice.text) - 1] = 0;
         return tide_fail(TIDE_ECONFIG, "%s", notice.text);
     }
-    return tide_fail(TIDE_ETEMPORARY, "the zygote died while it loaded the transforms");
+    return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
 }
 
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
@@ -115,7 +115,10 @@ int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uin
                       uint32_t generation)
 {
     struct tide_order order = {kind, worker, generation};
-    if (send(zygote->engine_end, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    ssize_t sent = send(zygote->engine_end, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 && errno == EAGAIN)
+        return TIDE_BUSY;
+    if (sent < 0)
         return tide_fail(TIDE_ETEMPORARY, "the zygote does not take orders: %s", strerror(errno));
     return TIDE_OK;
 }

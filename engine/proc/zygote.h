@@ -20,10 +20,11 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
  * process has a second thread (a forked librdkafka or a held lock would hang there). */
 int tide_zygote_fork(struct tide_zygote *zygote);
-/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, TIDE_ETEMPORARY when it died. */
+/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, or when it died. */
 int tide_zygote_wait_loaded(struct tide_zygote *zygote);
 /** The socket of a worker's place, to send jobs and read reports. */
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
+/** TIDE_BUSY: it has a queue full of them; later. */
 int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uint32_t worker,
                       uint32_t generation);
 /** 1 = a notice was read, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. */

@@ -187,6 +187,7 @@ describe("what cannot work", function()
     for text, expected in pairs {
       ["return {\n  =\n}"] = "t.lua:2: unexpected symbol near '='",
       ["\nerror('oops')"] = "t.lua:2: oops",
+      ["error({})"] = "t.lua: error without text (a table)",
       ["return 5"] = "t.lua: a transform returns a function",
     } do
       local path, folder = pipeline('"t.lua"')
@@ -196,6 +197,7 @@ describe("what cannot work", function()
           verb == "run" and "/dev/null" or nil }
         assert.same({ 78, "" }, { code, out }, err)
         assert.is_truthy(err:find(folder .. "/" .. expected, 1, true), err)
+        assert.is_nil(err:find("tidemill/cli", 1, true), err) -- no traceback of ours
       end
     end
   end)

@@ -5,10 +5,9 @@ local vmdef = require 'jit.vmdef'
 local block = require 'spec.support.block'
 local json = require('tidemill.run.json').public
 
-local COUNT = 2000
+local type = type -- busted gives specs globals through several tables, which is no part of a transform's loop
 
--- A global goes through busted's nested environments, more calls than a trace unrolls.
-local type = type
+local COUNT = 2000
 
 local function events()
   local values = {}
@@ -18,6 +17,10 @@ local function events()
   end
   return values
 end
+
+-- No failures: the trace is begun again elsewhere, at a loop of the transform for one.
+local postponed = { ['return to lower frame'] = true, ['inner loop in root trace'] = true,
+  ['leaving loop in root trace'] = true }
 
 -- Runs `fn` over the events `times` times: the aborts of traces that began in the loop, and how many were compiled.
 local function traced(fn, times)
@@ -34,7 +37,7 @@ local function traced(fn, times)
     elseif what == 'abort' then
       local reason = type(other) == 'number' and vmdef.traceerr[other] or tostring(other)
       reason = reason:gsub('%%[sd]', tostring(extra))
-      if began:match '^%(loop%)' and not reason:match 'return to lower frame' then
+      if began:match '^%(loop%)' and not postponed[(reason:gsub('^NYI: ', ''))] then
         aborts[#aborts + 1] = began .. ' ' .. where(proto, pc) .. ' ' .. reason
       end
     end
@@ -112,5 +115,11 @@ describe('the loop with a JSON view', function()
     assert.same({}, aborts)
     assert.is_true(traces >= 1)
     assert.truthy(values[7]:find('"list":[7,{"host":"web-0"}]', 1, true))
+  end)
+
+  it('copies nothing of a value that was only read', function()
+    local _, _, values = traced(cases['reading only'], 2)
+    assert.equal('=', values[1])
+    assert.is_nil(values[3])
   end)
 end)

@@ -24,8 +24,11 @@ end
 function report.write(path, engine, plan)
   local file, reason = io.open(path, "w")
   if not file then return nil, reason end
-  file:write(json.encode(report.of(engine, plan)), "\n")
-  return file:close()
+  local written
+  written, reason = file:write(json.encode(report.of(engine, plan)), "\n")
+  local closed, late = file:close() -- what was buffered may fail only now
+  if written and closed then return true end
+  return nil, path .. ": " .. (reason or late)
 end
 
 return report

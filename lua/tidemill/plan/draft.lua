@@ -51,7 +51,6 @@ end
 
 --- --output: lines of a file in place of the sink. A pipeline without a sink keeps none.
 function draft.replace_output(result, path, format)
-  if result.sink.medium == "TIDE_MEDIUM_NONE" then return end
   result.sink = {
     medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
     format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",

@@ -18,7 +18,9 @@ local function replace(result, options)
   local files = options.input or options.output
   if options.memory then draft.replace_by_memory(result, options.memory) end
   if options.input then draft.replace_input(result, options.input) end
-  if files then draft.replace_output(result, options.output or "-", options.output_format) end
+  if options.output or files and result.sink.medium ~= "TIDE_MEDIUM_NONE" then
+    draft.replace_output(result, options.output or "-", options.output_format)
+  end
   if options.dead_letters then
     draft.replace_dead_letters(result, options.dead_letters)
   elseif files and result.dlq.kind == "TIDE_DLQ_TOPIC" then

@@ -18,9 +18,7 @@ local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
 -- A type of its own for each load of this file, as in run/message.lua.
 local view_type = ffi.typeof(('struct { double %s; struct tide_json_doc *%s; int32_t %s; } /* %s */'):format(SERIAL,
   DOC, NODE, tostring(J)))
--- position comes first: its address is the struct's, and LuaJIT compiles no `new` of a struct with an array.
-local walk_type = ffi.typeof 'struct { int32_t position; int32_t node; struct tide_json_doc *doc; double serial; }'
-local position_type = ffi.typeof 'int32_t *'
+local walk_type = ffi.typeof 'struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position; }'
 local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
 
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
@@ -51,8 +49,10 @@ local function found(kind)
     value = null
   elseif kind == INT64 then
     value = J.integer
-  elseif kind ~= NONE then
+  elseif kind == UINT64 then
     value = J.natural
+  elseif kind ~= NONE then
+    error(library.error(), 3)
   end
   return value
 end
@@ -105,8 +105,9 @@ end
 
 local function following(walk)
   if walk.serial ~= J.serial then gone() end
-  local kind = C.tide_json_next(walk.doc, walk.node, cast(position_type, walk))
+  local kind = C.tide_json_next(walk.doc, walk.node, walk.position)
   if kind == NONE then return nil end
+  walk.position = J.position
   local key
   if J.key == nil then key = J.key_length else key = to_string(J.key, J.key_length) end
   local value = found(kind)
@@ -115,7 +116,7 @@ end
 
 local function each(view)
   if view[SERIAL] ~= J.serial then gone() end
-  return following, walk_type(0, view[NODE], view[DOC], view[SERIAL]), nil
+  return following, walk_type(view[SERIAL], view[DOC], view[NODE]), nil
 end
 
 local methods = {

@@ -23,10 +23,21 @@ local function fail(text)
   error({ load = text }, 0)
 end
 
+-- Calls a part of a transform file: an error may be any value, and of the traceback only the file's own part is news.
+local function call(fn, path)
+  return xpcall(fn, function(problem)
+    if type(problem) ~= 'string' then
+      problem = ('%s: error without text (a %s)'):format(path, type(problem))
+    end
+    local text = debug.traceback(problem, 2)
+    return text:match "^(.-)\n\t%[C%]: in function '[^'\n]*'\n\t[^\n]*run/load%.lua:" or text
+  end)
+end
+
 local function load_file(path)
   local chunk, problem = loadfile(path)
   if not chunk then fail(problem) end
-  local ok, result = xpcall(chunk, debug.traceback)
+  local ok, result = call(chunk, path)
   if not ok then fail(result) end
   return result
 end
@@ -64,8 +75,8 @@ end
 
 local function init(transform)
   if not transform.init then return end
-  local ok, problem = xpcall(transform.init, debug.traceback)
-  if not ok then fail('init: ' .. tostring(problem)) end
+  local ok, problem = call(transform.init, transform.where)
+  if not ok then fail('init: ' .. problem) end
 end
 
 -- The runner of a step: fused where every function takes one message.

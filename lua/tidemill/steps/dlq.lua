@@ -10,7 +10,7 @@ return {
       help = "A topic: the original key, value and headers, and why it is here as further headers." },
     { name = "path", type = "string",
       help = 'Or a file: one JSON object a line, appended; "-" is standard error.' },
-    { name = "max_invalid_ratio", type = "number", unit = "of a partition's messages", min = 0, max = 1,
+    { name = "max_invalid_ratio", type = "number", min = 0, max = 1,
       default_text = "no limit", help = "More than this share of bad messages in a partition: stop (exit 65)." },
     { name = "max_consecutive_count", type = "count", unit = "messages", min = 0, max = 1e12,
       default_text = "no limit", help = "More than so many bad ones on end in a partition: stop (exit 65)." },

@@ -243,6 +243,18 @@ describe('a view', function()
       open('{}').a = t
     end)
     refuses('a function has no JSON', function() open('{}').a = print end)
+    refuses('nesting deeper than 1024', function()
+      local inner = open '{}'
+      for _ = 1, 2000 do
+        inner.a = {}
+        inner = inner.a
+      end
+    end)
+    refuses('nesting deeper than 1024', function()
+      local j = open(('['):rep(1024) .. (']'):rep(1024))
+      j[2] = { j }
+      return j[2][1]
+    end)
     refuses('a cdata that is no', function() open('{}').a = ffi.new 'int[1]' end)
     refuses('json%["a"%]: NaN', function() open('{}').a = 0 / 0 end)
   end)

@@ -78,7 +78,7 @@ describe("the zygote", function()
 
   it("that dies while it loads is a failure", function()
     run = workers.new { load = function() C.tide_worker_exit(1) end }
-    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote))
   end)
 
   it("that is lost is noticed, and takes its workers with it", function()

@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+-- Outputs that cannot be written: standard output closed or full, a report on a full disk.
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+
+local HERE = assert(io.popen("pwd")):read("*l")
+local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+
+local PIPELINE = [[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
+  tide.file_sink { path = "-" } }
+]]
+
+-- Feeds 10,000 lines; `tail` is what the shell appends. The code of tidemill, its words, and the seconds it took.
+local function run(tail)
+  local script = ('seq 10000 | { "%s" run "%s" %s; echo "code=$?" >&2; }'):format(PROGRAM,
+    pipeline_file.write(PIPELINE), tail)
+  local began = os.time()
+  local _, _, words = process.run { "/bin/sh", "-c", script }
+  return tonumber(words:match("code=(%d+)")), words, os.time() - began
+end
+
+describe("an output that cannot be written", function()
+  after_each(process.stop_all)
+
+  it("is told at once: a standard output that is closed, or full", function()
+    for tail, reason in pairs { [">&-"] = "Bad file descriptor", [">/dev/full"] = "No space left on device" } do
+      local code, text, seconds = run(tail)
+      assert.equal(75, code)
+      assert.is_truthy(text:find("cannot write -: " .. reason, 1, true), text)
+      assert.is_true(seconds < 4)
+    end
+  end)
+
+  it("is a failure of --report too", function()
+    local code, text = run(">/dev/null --report /dev/full")
+    assert.not_equal(0, code)
+    assert.is_truthy(text:find("--report: /dev/full: No space left on device", 1, true), text)
+  end)
+end)
