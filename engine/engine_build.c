@@ -123,10 +123,21 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+static int check_files(const struct tide_plan *plan)
+{
+    if (plan->source.medium != TIDE_MEDIUM_FILE || plan->sink.medium != TIDE_MEDIUM_FILE ||
+        !tide_file_same(plan->source.path, plan->sink.path))
+        return TIDE_OK;
+    return tide_fail(TIDE_ECONFIG, "\"%s\" is read and would be overwritten; write to another file",
+                     plan->sink.path);
+}
+
 static int build(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
-    int status;
+    int status = check_files(plan);
+    if (status < 0)
+        return status;
     engine->loop = chain->loop = tide_loop_new();
     chain->topics = tide_topics_new();
     chain->counters = tide_counters_new(plan->step_count + 1);

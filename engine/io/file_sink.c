@@ -282,3 +282,10 @@ struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct t
     file->ring = tide_alloc(((size_t)plan->max_messages + 1) * sizeof(*file->ring));
     return &file->sink;
 }
+
+bool tide_file_same(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && S_ISREG(one.st_mode) &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}

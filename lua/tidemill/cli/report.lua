@@ -14,10 +14,18 @@ function report.of(engine, plan)
     produced_from = totals.produced_from,
     filtered = totals.filtered,
     dead_lettered = totals.dead_lettered,
+    dropped = totals.dropped, -- in flight when their partition went to another engine
     seconds = totals.seconds,
     verdict = "none",
     metrics = metrics.collect(engine, plan),
   }
+end
+
+--- Before anything is read: whether the report can be written. True, or nil and the reason.
+function report.check(path)
+  local file, reason = io.open(path, "a")
+  if file then file:close() end
+  return file ~= nil, reason
 end
 
 --- True, or nil and the reason.

@@ -5,6 +5,7 @@ local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local preflight = require("tidemill.cli.preflight")
+local report = require("tidemill.cli.report")
 local say = require("tidemill.cli.say")
 
 local run = {
@@ -103,6 +104,9 @@ function run.run(parsed)
   end
   wrong = misfit(parsed, checked)
   if wrong then return usage(wrong) end
+  local writable, reason = parsed.report == nil, nil
+  if parsed.report then writable, reason = report.check(parsed.report) end
+  if not writable then return usage("--report: " .. reason) end
   texts = preflight.properties(checked)
   if #texts > 0 then
     say.lines(texts)

@@ -49,12 +49,12 @@ function draft.replace_input(result, path)
   result.commit = { enabled = false }
 end
 
---- --output: lines of a file in place of the sink. A pipeline without a sink keeps none.
+--- --output: lines of a file in place of the sink.
 function draft.replace_output(result, path, format)
   result.sink = {
     medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
     format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",
-    max_messages = result.sink.max_messages, max_bytes = result.sink.max_bytes,
+    max_messages = result.sink.max_messages or 100000, max_bytes = result.sink.max_bytes or 64 * 1024 * 1024,
     timeout_us = result.broker_timeout_us,
   }
 end

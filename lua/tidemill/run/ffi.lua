@@ -6,7 +6,7 @@ local ffi = require 'ffi'
 local headers = {
   'base/status.h', 'base/log.h', 'base/clock.h', 'base/plan.h', 'shm/layout.h', 'shm/message.h',
   'shm/topics.h', 'shm/counters.h', 'shm/tallies.h', 'proc/mailbox.h', 'proc/worker.h', 'json/json.h',
-  'io/source.h', 'io/sink.h',
+  'io/source.h', 'io/sink.h', 'io/file.h',
   'io/memory.h', 'io/kafka.h', 'io/mock.h', 'tidemill.h',
 }
 
