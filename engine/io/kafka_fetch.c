@@ -146,6 +146,8 @@ ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_mess
         if (!lend(source, event))
             rd_kafka_event_destroy(event);
     size_t count = source->lent_end - source->lent_first;
+    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->locating)
+        tide_kafka_nudge(source);
     if (count > max)
         count = max;
     memcpy(messages, &source->messages[source->lent_first], count * sizeof(*messages));

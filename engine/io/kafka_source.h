@@ -134,6 +134,9 @@ struct tide_kafka_source {
     bool settled; /* not between the two halves of a rebalance */
     bool committing;
     bool paused;
+    bool nudging; /* under way in the blocking thread */
+    int64_t nudged_us;
+    uint32_t nudge_from;
     bool ended; /* the END event was given */
 
     struct tide_kafka_lent lent[TIDE_KAFKA_LENT];
@@ -141,6 +144,11 @@ struct tide_kafka_source {
     uint32_t lent_first;
     uint32_t lent_end;
 };
+
+/* kafka_nudge.c */
+
+/** The queue is empty: sees to it that librdkafka fetches again. */
+void tide_kafka_nudge(struct tide_kafka_source *source);
 
 /* kafka_source.c */
 
