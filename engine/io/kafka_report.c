@@ -23,27 +23,11 @@ uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_he
 
 /* ---- refused for good ---- */
 
-static const char *keep(char **at, const char *bytes, uint32_t length)
-{
-    if (!bytes)
-        return NULL;
-    char *copy = *at;
-    memcpy(copy, bytes, length);
-    *at += length;
-    return copy;
-}
-
 struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *message)
 {
-    size_t bytes = (message->value ? message->value_length : 0) +
-                   (message->key ? message->key_length : 0) + message->headers_length;
-    struct tide_kafka_refused *copy = tide_alloc(sizeof(*copy) + bytes + 1);
-    char *at = (char *)(copy + 1);
+    struct tide_kafka_refused *copy = tide_alloc(sizeof(*copy) + tide_message_size(message) + 1);
     copy->origin = message->origin;
-    copy->message = *message;
-    copy->message.value = keep(&at, message->value, message->value_length);
-    copy->message.key = keep(&at, message->key, message->key_length);
-    copy->message.headers = keep(&at, message->headers, message->headers_length);
+    tide_message_copy(&copy->message, message, (char *)(copy + 1));
     return copy;
 }
 

@@ -7,6 +7,30 @@
 #include "base/text.h"
 #include "shm/layout.h"
 
+size_t tide_message_size(const struct tide_message *message)
+{
+    return (size_t)(message->value ? message->value_length : 0) +
+           (message->key ? message->key_length : 0) +
+           (message->headers ? message->headers_length : 0);
+}
+
+static const char *put(char **to, const char *bytes, uint32_t length)
+{
+    if (!bytes)
+        return NULL;
+    char *at = memcpy(*to, bytes, length);
+    *to += length;
+    return at;
+}
+
+void tide_message_copy(struct tide_message *copy, const struct tide_message *message, char *to)
+{
+    *copy = *message;
+    copy->value = put(&to, message->value, message->value_length);
+    copy->key = put(&to, message->key, message->key_length);
+    copy->headers = put(&to, message->headers, message->headers_length);
+}
+
 int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct tide_header *header)
 {
     uint32_t left = length - *at;

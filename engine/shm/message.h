@@ -4,6 +4,7 @@
 #ifndef TIDE_SHM_MESSAGE_H
 #define TIDE_SHM_MESSAGE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /** Which input message this comes from: the ticket of chain/offsets, 8 bytes so that it fits the
@@ -31,6 +32,11 @@ struct tide_message {
     int32_t target_partition; /* TIDE_PARTITION_ANY = by the rule of the sink */
     struct tide_origin origin;
 };
+
+/** Bytes of its value, key and headers; a null takes none. */
+size_t tide_message_size(const struct tide_message *message);
+/** The same message, with its bytes copied to `to`, which has room for tide_message_size of them. */
+void tide_message_copy(struct tide_message *copy, const struct tide_message *message, char *to);
 
 /** Walks packed headers: `*at` is 0 at first. 1 = one read, 0 = no more, negative = the bytes do not
  * fit `length` (they may be a worker's). Lengths are copied once before they are used. */

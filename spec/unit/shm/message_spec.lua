@@ -42,13 +42,13 @@ local function unpack_all(bytes)
   return list, status
 end
 
-describe("packed headers", function()
-  setup(function()
-    local pages = ffi.cast("char *", ffi.C.mmap(nil, 2 * PAGE, 3, 0x22, -1, 0))
-    assert.equal(0, ffi.C.mprotect(pages + PAGE, PAGE, 0))
-    edge = pages + PAGE
-  end)
+setup(function()
+  local pages = ffi.cast("char *", ffi.C.mmap(nil, 2 * PAGE, 3, 0x22, -1, 0))
+  assert.equal(0, ffi.C.mprotect(pages + PAGE, PAGE, 0))
+  edge = pages + PAGE
+end)
 
+describe("packed headers", function()
   it("come back in order, duplicates, empty names and values, NULs and nulls included", function()
     local headers = { { "a", "1" }, { "a", "2" }, { "", "" }, { "null" }, { "empty", "" }, { "n\0l", "\0\0" } }
     local list, status = unpack_all(pack(headers))
@@ -96,6 +96,37 @@ describe("packed headers", function()
       failed = failed + (status < 0 and 1 or 0)
     end
     assert.is_true(failed > 1000 and failed < 19000)
+  end)
+end)
+
+describe("a message", function()
+  local function text(bytes, length) return bytes ~= nil and ffi.string(bytes, length) or nil end
+
+  local function copied(fields)
+    local message, copy = ffi.new("struct tide_message", fields), ffi.new "struct tide_message"
+    local size = tonumber(C.tide_message_size(message))
+    C.tide_message_copy(copy, message, edge - size)
+    return copy, size
+  end
+
+  it("is copied with its bytes, which take as much room as was said", function()
+    local value, key, headers = "the value", "k", pack { { "n", "v" } }
+    local copy, size = copied {
+      value = value, value_length = #value, key = key, key_length = #key,
+      headers = headers, headers_length = #headers, header_count = 1, offset = 7, partition = 3,
+    }
+    assert.equal(#value + #key + #headers, size)
+    assert.same({ value, key, headers }, { text(copy.value, copy.value_length), text(copy.key, copy.key_length),
+      text(copy.headers, copy.headers_length) })
+    assert.is_true(copy.value == edge - size and copy.headers + #headers == edge)
+    assert.same({ 1, 7, 3 }, { copy.header_count, tonumber(copy.offset), copy.partition })
+  end)
+
+  it("keeps null and empty apart; a null takes no room whatever its length says", function()
+    local copy, size = copied { value = nil, value_length = 5, key = "", key_length = 0 }
+    assert.equal(0, size)
+    assert.is_true(copy.value == nil and copy.headers == nil)
+    assert.equal("", text(copy.key, copy.key_length))
   end)
 end)
 
