@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-# `make help` lists the targets. V=1 shows commands; SANITIZER=address|undefined|thread builds apart.
+# `make help` lists the targets. V=1 shows commands; SANITIZER=address|undefined|thread builds apart, and so does
+# FAULTS=1: with the fault points of engine/base/fault.h.
 
 CC ?= gcc
 CXX ?= g++
 PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
-BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))
+BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
 
 PACKAGES := luajit rdkafka jansson simdjson
@@ -20,6 +21,9 @@ ifdef SANITIZER
 SANITIZE := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
 HARDENING :=
 endif
+ifdef FAULTS
+BASE_FLAGS += -DTIDE_FAULTS
+endif
 ALL_FLAGS = $(BASE_FLAGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
 CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fPIC -fvisibility=hidden -Iengine -Wall -Wextra -Wpedantic -Wshadow \
   $(shell pkg-config --cflags simdjson) $(HARDENING) $(SANITIZE) $(CFLAGS)
@@ -31,7 +35,7 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.c scripts/*/*.[ch])
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check spec spec-json spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
+.PHONY: all check faults spec spec-json spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(BUILD)/tidemill_json.so ## build the program and the library into build/
@@ -72,15 +76,18 @@ build/bare_loop: scripts/bench/bare_loop.c
 
 tools: build/kafka_tool build/bare_loop
 
+faults: ## the same with fault points, into build/faults
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
+
 check: lint spec ## lint and specs (those that need a Kafka are pending without TIDE_KAFKA)
 
-spec: all tools ## specs; SPEC=path runs one file or folder
+spec: all tools faults ## specs; SPEC=path runs one file or folder
 	$(Q)scripts/dev/run_specs.sh $(SPEC)
 
 spec-json: all ## the long form of the JSON specs: 1,000,000 random documents (some minutes)
 	$(Q)TIDE_JSON_DOCUMENTS=1000000 TIDE_SPEC_SECONDS=3600 scripts/dev/run_specs.sh spec/unit/json/random_spec.lua
 
-spec-kafka: all tools ## the specs against a real Kafka that is started for them
+spec-kafka: all tools faults ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka
 
 test: ## all there is: installs what is missing, starts a real Kafka, ends with `N passed, N failed`

@@ -4,7 +4,7 @@
 local ffi = require 'ffi'
 
 local headers = {
-  'base/status.h', 'base/log.h', 'base/clock.h', 'base/plan.h', 'shm/layout.h', 'shm/message.h',
+  'base/status.h', 'base/log.h', 'base/clock.h', 'base/fault.h', 'base/plan.h', 'shm/layout.h', 'shm/message.h',
   'shm/topics.h', 'shm/counters.h', 'shm/tallies.h', 'proc/mailbox.h', 'proc/worker.h', 'json/json.h',
   'io/source.h', 'io/sink.h', 'io/file.h',
   'io/memory.h', 'io/kafka.h', 'io/mock.h', 'tidemill.h',
@@ -43,7 +43,7 @@ end
 
 local root = own_root()
 local folder = rawget(_G, 'TIDEMILL_FOLDER') -- of the program, set by main.c
-local build = os.getenv('TIDE_BUILD') -- of the specs: build or build/asan
+local build = os.getenv('TIDE_BUILD') -- of the specs: build, build/asan or build/faults
 local tree = first_readable({ root .. '/engine/tidemill.h', root .. '/include/tidemill.h' }, 'a header')
 declare((tree:gsub('/tidemill%.h$', '')))
 

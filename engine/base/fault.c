@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT
+ * What is armed lies in memory that is shared with all processes forked later: the hits of a point are counted
+ * together, and arming after the fork reaches the workers. */
+#include "base/fault.h"
+
+#include "base/status.h"
+
+#ifdef TIDE_FAULTS
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MOST = 32, LONGEST_NAME = 64, MIB = 1 << 20, OOM_MIB = 1024 };
+
+enum action { KILL9, STOP, SEGV, ABORT, EXIT, DELAY, OOM, ERRNO, BUG, ACTIONS };
+static const char *const action_names[ACTIONS] = {"kill9", "stop", "segv",  "abort", "exit",
+                                                  "delay", "oom",  "errno", "bug"};
+
+struct armed {
+    char name[LONGEST_NAME];
+    uint64_t at;
+    bool on; /* from `at` on */
+    enum action action;
+    int argument;
+    uint64_t hits;
+};
+
+struct table {
+    uint32_t count;
+    struct armed list[MOST];
+};
+
+static struct table *table;
+
+static struct armed *find(const char *name)
+{
+    for (uint32_t i = 0; table && i < table->count; i++) {
+        if (strcmp(table->list[i].name, name) == 0)
+            return &table->list[i];
+    }
+    return NULL;
+}
+
+static void die(int number)
+{
+    signal(number, SIG_DFL); /* a sanitizer's handler would make an exit code of it */
+    raise(number);
+}
+
+static void use_up_memory(void)
+{
+    for (int i = 0; i < OOM_MIB; i++)
+        memset(tide_alloc(MIB), 1, MIB);
+    _exit(-TIDE_EINTERNAL);
+}
+
+static bool act(const struct armed *armed)
+{
+    struct timespec delay = {armed->argument / 1000, armed->argument % 1000 * 1000000L};
+    switch (armed->action) {
+    case KILL9:
+        raise(SIGKILL);
+        break;
+    case STOP:
+        raise(SIGSTOP);
+        break;
+    case SEGV:
+        die(SIGSEGV);
+        break;
+    case ABORT:
+        die(SIGABRT);
+        break;
+    case EXIT:
+        _exit(armed->argument);
+    case DELAY:
+        while (nanosleep(&delay, &delay) < 0 && errno == EINTR)
+            continue;
+        break;
+    case OOM:
+        use_up_memory();
+        break;
+    case ERRNO:
+        errno = armed->argument;
+        return true;
+    default:
+        return true;
+    }
+    return false;
+}
+
+bool tide_fault_pass(const char *name)
+{
+    struct armed *armed = find(name);
+    if (!armed)
+        return false;
+    uint64_t hit = __atomic_add_fetch(&armed->hits, 1, __ATOMIC_SEQ_CST);
+    return (hit == armed->at || (armed->on && hit > armed->at)) && act(armed);
+}
+
+/* One "name=hit:action[:argument]". */
+static int read_one(const char *text, struct armed *armed)
+{
+    char hit[24], action[16];
+    int parts = sscanf(text, "%63[^=]=%23[^:]:%15[^:]:%d", armed->name, hit, action,
+                       &armed->argument);
+    char *end = hit;
+    armed->at = parts >= 3 ? strtoull(hit, &end, 10) : 0;
+    armed->on = *end == '+';
+    armed->action = ACTIONS;
+    for (int i = 0; i < ACTIONS && parts >= 3; i++) {
+        if (strcmp(action, action_names[i]) == 0)
+            armed->action = (enum action)i;
+    }
+    bool wants = armed->action == EXIT || armed->action == DELAY || armed->action == ERRNO;
+    if (armed->at == 0 || end[armed->on] != 0 || armed->action == ACTIONS || (parts == 4) != wants)
+        return tide_fail(TIDE_EUSAGE, "a fault is name=hit:action[:argument], not \"%s\"", text);
+    armed->on |= armed->action == BUG;
+    return TIDE_OK;
+}
+
+static int read_all(char *faults, struct table *read)
+{
+    char *rest = NULL;
+    for (char *one = strtok_r(faults, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        if (read->count == MOST)
+            return tide_fail(TIDE_EUSAGE, "more than %d faults", MOST);
+        if (read_one(one, &read->list[read->count++]) < 0)
+            return TIDE_EUSAGE;
+    }
+    return TIDE_OK;
+}
+
+int tide_fault_arm(const char *faults)
+{
+    char *copy = tide_copy(faults);
+    struct table *read = tide_alloc(sizeof(*read));
+    int status = read_all(copy, read);
+    if (status == TIDE_OK)
+        *table = *read;
+    free(read);
+    free(copy);
+    return status;
+}
+
+int64_t tide_fault_hits(const char *name)
+{
+    const struct armed *armed = find(name);
+    return armed ? (int64_t)armed->hits : -1;
+}
+
+static void __attribute__((constructor)) arm_from_environment(void)
+{
+    const char *faults = getenv("TIDE_FAULTS");
+    void *shared = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
+    if (shared != MAP_FAILED)
+        table = shared;
+    if (!table || (faults && tide_fault_arm(faults) < 0)) {
+        fprintf(stderr, "TIDE_FAULTS: %s\n", table ? tide_error() : strerror(errno));
+        _exit(-TIDE_EUSAGE);
+    }
+}
+#endif
