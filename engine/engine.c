@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "io/kafka.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
 
@@ -59,36 +58,6 @@ void tide_engine_fail(struct tide_engine *engine, int status, int64_t now_us)
     engine->failure = status;
     snprintf(engine->failure_text, sizeof(engine->failure_text), "%s", tide_error());
     tide_engine_enter(engine, TIDE_ENGINE_FAILING, now_us + PATIENCE_US);
-}
-
-static int ready(struct tide_sink *sink)
-{
-    return sink && sink->ops->ready ? sink->ops->ready(sink) : 1;
-}
-
-/* partition = "same" needs as many partitions in the output: known only now that it was reached. */
-static void limit_source(struct tide_engine *engine)
-{
-    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA &&
-        engine->plan.sink.medium == TIDE_MEDIUM_KAFKA &&
-        engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
-        tide_kafka_source_limit(engine->source,
-                                tide_topics_name(engine->chain.topics, engine->output_topic),
-                                tide_kafka_sink_partitions(engine->sink));
-}
-
-static int connect_poll(struct tide_engine *engine)
-{
-    int output = ready(engine->sink);
-    int letters = engine->letters != engine->sink ? ready(engine->letters) : 1;
-    if (output < 0 || letters < 0)
-        return output < 0 ? output : letters;
-    if (output == 0 || letters == 0)
-        return TIDE_OK;
-    limit_source(engine);
-    engine->source_started = true;
-    tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
-    return engine->source->ops->start(engine->source);
 }
 
 /* ---- one turn ---- */
@@ -161,6 +130,17 @@ static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_u
         set_paused(engine, true);
 }
 
+/* After an abort the source still has some to give, until it is told that they are lost. */
+static ssize_t still_owned(const struct tide_engine *engine, const struct tide_message *messages,
+                           ssize_t count)
+{
+    ssize_t owned = 0;
+    while (owned < count &&
+           tide_offsets_owned(engine->chain.offsets, messages[owned].origin.partition))
+        owned++;
+    return owned;
+}
+
 /* Reads a span and submits it; what is not taken is read again later, so its tickets are given back. */
 static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
 {
@@ -173,6 +153,8 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
         engine->chain.source_idle = true;
         return (int)count;
     }
+    if (engine->plan.exactly_once)
+        count = still_owned(engine, messages, count);
     engine->chain.source_idle = false;
     for (ssize_t i = 0; i < count; i++)
         messages[i].origin = tide_offsets_open(offsets, messages[i].origin.partition,
@@ -251,7 +233,7 @@ static int poll_state(struct tide_engine *engine, int64_t now_us)
     int status = TIDE_OK;
     switch (engine->state) {
     case TIDE_ENGINE_CONNECTING:
-        return connect_poll(engine);
+        return tide_engine_connect_poll(engine);
     case TIDE_ENGINE_READING:
         return read_source(engine, now_us);
     case TIDE_ENGINE_DRAINING:
@@ -318,6 +300,7 @@ static int do_turn(struct tide_engine *engine, int64_t now_us)
             status = poll_steps(engine, now_us);
     }
     if (status == TIDE_OK && engine->source_started) {
+        tide_engine_transaction_poll(engine);
         status = tide_engine_source_events(engine, now_us);
         if (status == TIDE_OK)
             status = tide_engine_leaving_poll(engine, now_us);

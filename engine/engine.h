@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/engine.h - the engine's own struct, for engine.c (one turn of the loop), engine_build.c (plan ->
- * chain) and engine_source.c (what the source tells: assignments, revocations, commits). Not for Lua.
+ * chain), engine_start.c (until the source reads), engine_source.c (what the source tells: assignments, revocations,
+ * commits) and engine_transaction.c (exactly once). Not for Lua.
  *
  *   state        who                                 next
  *   CONNECTING   the sink is being reached           READING once it is ready: the source starts
@@ -43,7 +44,7 @@ struct tide_leaving {
     uint32_t *partitions;
     size_t count;
     bool active;
-    bool asked; /* the last commit for them was asked for */
+    bool asked; /* the last commit for them was asked for, or the abort */
     int64_t deadline_us;
 };
 
@@ -70,7 +71,8 @@ struct tide_engine {
     int failure;         /* status; its text below */
     char failure_text[2048];
     bool source_started;
-    bool blocked; /* the first step was busy */
+    bool source_ended; /* it has told END: draining is for that */
+    bool blocked;      /* the first step was busy */
     int64_t blocked_us;
     bool paused;
     uint64_t paused_in_flight; /* messages in flight when it was */
@@ -94,8 +96,14 @@ void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
 /** Queues an event for Lua. */
 void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text);
+/** CONNECTING: goes on to READING once the sinks are ready. */
+int tide_engine_connect_poll(struct tide_engine *engine);
 /** Fetches the source's events. Negative = failure. */
 int tide_engine_source_events(struct tide_engine *engine, int64_t now_us);
+/** Exactly once: takes the outcomes of transactions. */
+void tide_engine_transaction_poll(struct tide_engine *engine);
+/** The partitions that leave are given back. */
+void tide_engine_leaving_done(struct tide_engine *engine);
 /** Goes on with partitions that leave. */
 int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us);
 /** Stops reading; `deadline_us` is when draining is given up. */

@@ -151,8 +151,10 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||
         (status = build_steps(engine, plan)) < 0)
         return status;
-    engine->commit = tide_commit_new(&plan->commit, chain->offsets, engine->source,
-                                     chain->counters);
+    if (plan->exactly_once)
+        tide_offsets_transactional(chain->offsets);
+    engine->commit = tide_commit_new(&plan->commit, chain,
+                                     plan->exactly_once ? engine->sink : NULL);
     return TIDE_OK;
 }
 

@@ -41,7 +41,7 @@ static void assigned(struct tide_engine *engine, const struct tide_source_event 
     tide_engine_tell(engine, TIDE_EVENT_ASSIGNED, 0, (int)event->partition_count, text);
 }
 
-static void forget(struct tide_engine *engine)
+void tide_engine_leaving_done(struct tide_engine *engine)
 {
     struct tide_leaving *leaving = &engine->leaving;
     for (size_t i = 0; i < leaving->count; i++)
@@ -49,6 +49,18 @@ static void forget(struct tide_engine *engine)
     leaving->active = false;
     engine->source->ops->revoke_done(engine->source);
     engine->progress = true;
+}
+
+/* What was sent of them and not committed would be seen twice. */
+static void lose(struct tide_engine *engine)
+{
+    bool sent = false;
+    for (size_t i = 0; i < engine->leaving.count; i++)
+        sent |= tide_offsets_unsettled(engine->chain.offsets, engine->leaving.partitions[i]);
+    /* A commit that is under way is told apart by the group: it knows who owned them when. */
+    if (engine->plan.exactly_once && sent && !tide_commit_under_way(engine->commit))
+        engine->sink->ops->abort(engine->sink);
+    tide_engine_leaving_done(engine);
 }
 
 static void revoked(struct tide_engine *engine, const struct tide_source_event *event,
@@ -62,7 +74,8 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
                                        sizeof(uint32_t) * (event->partition_count + 1));
     for (size_t i = 0; i < event->partition_count; i++) {
         leaving->partitions[i] = event->partitions[i];
-        tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
+        if (tide_offsets_owned(engine->chain.offsets, event->partitions[i])) /* else: aborted */
+            tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
     }
     leaving->count = event->partition_count;
     leaving->active = true;
@@ -73,7 +86,7 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
     tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,
                      (int)event->partition_count, text);
     if (lost)
-        forget(engine);
+        lose(engine);
 }
 
 static bool reports_due(const struct tide_engine *engine)
@@ -96,13 +109,17 @@ int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
         int status = tide_commit_poll(engine->commit, true, now_us);
         if (status < 0)
             return status;
-        if (status == TIDE_BUSY && now_us < leaving->deadline_us + COMMIT_WAIT_US)
-            return TIDE_OK; /* an older commit is under way: this one goes behind it */
+        bool torn = tide_commit_torn(engine->commit);
+        if (status == TIDE_BUSY && !torn && now_us < leaving->deadline_us + COMMIT_WAIT_US)
+            return TIDE_OK; /* an older commit is under way, or a transaction has reports to come */
+        if (status == TIDE_BUSY && engine->plan.exactly_once)
+            engine->sink->ops->abort(engine->sink);
         leaving->asked = true;
         leaving->deadline_us = now_us + COMMIT_WAIT_US;
     }
-    if (!tide_commit_under_way(engine->commit) || now_us >= leaving->deadline_us)
-        forget(engine);
+    bool aborting = engine->plan.exactly_once && engine->chain.cutting;
+    if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= leaving->deadline_us)
+        tide_engine_leaving_done(engine);
     return TIDE_OK;
 }
 
@@ -120,6 +137,7 @@ static int handle(struct tide_engine *engine, const struct tide_source_event *ev
         tide_commit_answered(engine->commit, event->status, event->text);
         break;
     case TIDE_SOURCE_END:
+        engine->source_ended = true;
         if (engine->state == TIDE_ENGINE_READING)
             tide_engine_drain(engine, INT64_MAX);
         break;

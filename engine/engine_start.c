@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "engine.h"
 #include "io/kafka.h"
+#include "shm/topics.h"
 
 static int open_signals(struct tide_engine *engine)
 {
@@ -47,4 +48,34 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
     engine->second_us = tide_clock_us();
     tide_engine_enter(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
     return status;
+}
+
+static int ready(struct tide_sink *sink)
+{
+    return sink && sink->ops->ready ? sink->ops->ready(sink) : 1;
+}
+
+/* partition = "same" needs as many partitions in the output: known only now that it was reached. */
+static void limit_source(struct tide_engine *engine)
+{
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA &&
+        engine->plan.sink.medium == TIDE_MEDIUM_KAFKA &&
+        engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
+        tide_kafka_source_limit(engine->source,
+                                tide_topics_name(engine->chain.topics, engine->output_topic),
+                                tide_kafka_sink_partitions(engine->sink));
+}
+
+int tide_engine_connect_poll(struct tide_engine *engine)
+{
+    int output = ready(engine->sink);
+    int letters = engine->letters != engine->sink ? ready(engine->letters) : 1;
+    if (output < 0 || letters < 0)
+        return output < 0 ? output : letters;
+    if (output == 0 || letters == 0)
+        return TIDE_OK;
+    limit_source(engine);
+    engine->source_started = true;
+    tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
+    return engine->source->ops->start(engine->source);
 }

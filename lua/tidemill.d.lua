@@ -79,7 +79,7 @@ function tide.unpack(value) end
 ---@class tide.pipeline.Options
 ---@field [integer] tide.Step The steps, in order.
 ---@field dlq? tide.Setting Where bad messages go.
----@field delivery? "at_least_once" An offset is committed when every earlier message of its partition is delivered, filtered or dead-lettered, and that is acknowledged.
+---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka together, in one transaction for each interval of commit_offsets; who reads with isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on.
 ---@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take over one message. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/offsets.h"
+#include "chain/step.h"
+#include "io/sink.h"
 #include "io/source.h"
 #include "shm/counters.h"
 
@@ -14,10 +16,9 @@ static const int64_t RETRY_US = 1000000;
 
 struct tide_commit {
     struct tide_commit_plan plan;
-    struct tide_offsets *offsets;
-    struct tide_source *source;
-    struct tide_counters *counters;
-    int64_t *asked; /* the position last asked to commit, by partition; -1 = none */
+    struct tide_chain *chain;
+    struct tide_sink *transactions; /* NULL = at least once */
+    int64_t *asked;                 /* the position last asked to commit, by partition; -1 = none */
     size_t count;
     struct tide_position *positions; /* scratch */
     bool under_way;
@@ -26,16 +27,12 @@ struct tide_commit {
     uint64_t reached; /* of the tracker at the last commit */
 };
 
-struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan,
-                                    struct tide_offsets *offsets, struct tide_source *source,
-                                    struct tide_counters *counters)
+struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_chain *chain,
+                                    struct tide_sink *transactions)
 {
     struct tide_commit *commit = tide_alloc(sizeof(*commit));
-    *commit = (struct tide_commit){.plan = *plan,
-                                   .offsets = offsets,
-                                   .source = source,
-                                   .counters = counters,
-                                   .last_us = tide_clock_us()};
+    *commit = (struct tide_commit){
+        .plan = *plan, .chain = chain, .transactions = transactions, .last_us = tide_clock_us()};
     return commit;
 }
 
@@ -59,10 +56,11 @@ void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
 static size_t collect(struct tide_commit *commit)
 {
     size_t count = 0;
-    make_room(commit, tide_offsets_partitions(commit->offsets));
+    make_room(commit, tide_offsets_partitions(commit->chain->offsets));
     for (uint32_t i = 0; i < commit->count; i++) {
-        int64_t position = tide_offsets_position(commit->offsets, i);
-        if (position < 0 || position == commit->asked[i] || !tide_offsets_ours(commit->offsets, i))
+        int64_t position = tide_offsets_position(commit->chain->offsets, i);
+        if (position < 0 || position == commit->asked[i] ||
+            !tide_offsets_ours(commit->chain->offsets, i))
             continue;
         commit->positions[count++] = (struct tide_position){i, position};
     }
@@ -72,7 +70,7 @@ static size_t collect(struct tide_commit *commit)
 static uint64_t reached(const struct tide_commit *commit)
 {
     struct tide_offsets_totals totals;
-    tide_offsets_totals(commit->offsets, &totals);
+    tide_offsets_totals(commit->chain->offsets, &totals);
     return totals.reached;
 }
 
@@ -89,20 +87,41 @@ static bool due(const struct tide_commit *commit, int64_t now_us)
            (plan->min_messages > 0 && fresh >= plan->min_messages);
 }
 
+static bool clean(const struct tide_commit *commit)
+{
+    return commit->transactions->ops->pending(commit->transactions) == 0 &&
+           tide_offsets_clean(commit->chain->offsets);
+}
+
+static int send(struct tide_commit *commit, size_t count)
+{
+    struct tide_source *source = commit->chain->source;
+    struct tide_sink *sink = commit->transactions;
+    return sink ? sink->ops->commit(sink, commit->positions, count)
+                : source->ops->commit(source, commit->positions, count);
+}
+
 int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
 {
     if (!commit->plan.enabled)
         return TIDE_OK;
     if (commit->under_way)
         return TIDE_BUSY;
-    if (!now && !due(commit, now_us))
+    if (!now && !commit->chain->cutting && !due(commit, now_us))
         return TIDE_OK;
+    if (commit->transactions) {
+        commit->chain->cutting = true;
+        if (!clean(commit))
+            return TIDE_BUSY;
+        commit->chain->cutting = false;
+        commit->chain->moved = true; /* the steps may go on */
+    }
     size_t count = collect(commit);
     commit->reached = reached(commit);
     commit->last_us = now_us;
     if (count == 0)
         return TIDE_OK;
-    int status = commit->source->ops->commit(commit->source, commit->positions, count);
+    int status = send(commit, count);
     if (status < 0)
         return status;
     commit->under_way = true;
@@ -111,18 +130,41 @@ int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
     return TIDE_OK;
 }
 
+/* Forgets what was asked, so that the next commit asks again. */
+static void ask_again(struct tide_commit *commit)
+{
+    for (size_t i = 0; i < commit->count; i++)
+        commit->asked[i] = -1;
+    commit->reached--;
+}
+
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
 {
     commit->under_way = false;
     commit->failed = status < 0;
-    tide_count(commit->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
+    if (status >= 0 && commit->transactions)
+        tide_offsets_settle(commit->chain->offsets);
+    tide_count(commit->chain->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
     if (status < 0) {
         tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");
-        /* Forget what was asked, so that the next commit asks again. */
-        for (size_t i = 0; i < commit->count; i++)
-            commit->asked[i] = -1;
-        commit->reached--;
+        ask_again(commit);
     }
+}
+
+void tide_commit_aborted(struct tide_commit *commit)
+{
+    if (commit->under_way)
+        tide_count(commit->chain->counters, 0, TIDE_M_COMMIT_ERROR, 1);
+    commit->under_way = false;
+    commit->chain->cutting = false;
+    ask_again(commit);
+}
+
+bool tide_commit_torn(const struct tide_commit *commit)
+{
+    return commit->chain->cutting &&
+           commit->transactions->ops->pending(commit->transactions) == 0 &&
+           !tide_offsets_clean(commit->chain->offsets);
 }
 
 bool tide_commit_under_way(const struct tide_commit *commit)
@@ -132,7 +174,8 @@ bool tide_commit_under_way(const struct tide_commit *commit)
 
 bool tide_commit_settled(const struct tide_commit *commit)
 {
-    return !commit->plan.enabled || (!commit->under_way && commit->reached == reached(commit));
+    return !commit->plan.enabled ||
+           (!commit->under_way && !commit->chain->cutting && commit->reached == reached(commit));
 }
 
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)

@@ -232,6 +232,8 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
             or_empty(reject->cause), reject->cause ? ")" : "",
             reject->traceback && *reject->traceback ? reject->traceback : "");
     }
+    if (dlq->chain->cutting && !tide_offsets_owed(dlq->chain->offsets, message->origin))
+        return TIDE_BUSY;
     int status = check_limits(dlq, reject);
     if (status == TIDE_OK)
         status = dlq->plan.kind == TIDE_DLQ_TOPIC ? send_topic(dlq, reject)

@@ -2,6 +2,7 @@
 #include "chain/offsets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/status.h"
 #include "chain/groups.h"
@@ -26,6 +27,8 @@ struct partition {
     int64_t passed; /* the offset after the last entry that left the ring; -1 = none yet */
     uint64_t released;
     uint64_t unfinished; /* entries with holds */
+    uint32_t sent_to;    /* behind the last entry that left the last step */
+    uint64_t unsettled[TIDE_FATES];
 };
 
 struct tide_offsets {
@@ -33,6 +36,7 @@ struct tide_offsets {
     size_t count;
     struct tide_offsets_totals totals;
     struct tide_groups *groups;
+    bool transactional;
 };
 
 struct tide_offsets *tide_offsets_new(void)
@@ -40,6 +44,11 @@ struct tide_offsets *tide_offsets_new(void)
     struct tide_offsets *offsets = tide_alloc(sizeof(*offsets));
     offsets->groups = tide_groups_new();
     return offsets;
+}
+
+void tide_offsets_transactional(struct tide_offsets *offsets)
+{
+    offsets->transactional = true;
 }
 
 static struct partition *at(const struct tide_offsets *offsets, uint32_t partition)
@@ -59,7 +68,7 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     tide_require(p->state == AWAY);
     p->state = OWNED;
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
-    p->head = p->tail = 0;
+    p->head = p->tail = p->sent_to = 0;
     p->passed = -1;
     p->released = p->unfinished = 0;
 }
@@ -71,11 +80,34 @@ void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition)
     p->state = LEAVING;
 }
 
+void tide_offsets_settle(struct tide_offsets *offsets)
+{
+    for (size_t i = 0; i < offsets->count; i++)
+        memset(offsets->partitions[i].unsettled, 0, sizeof(offsets->partitions[i].unsettled));
+}
+
+static uint64_t *total_of(struct tide_offsets_totals *totals, uint32_t fate)
+{
+    return fate == TIDE_FATE_DEAD_LETTERED ? &totals->dead_lettered
+           : fate == TIDE_FATE_PRODUCED    ? &totals->produced_from
+                                           : &totals->filtered;
+}
+
+static void take_back(struct tide_offsets *offsets, struct partition *p)
+{
+    for (uint32_t fate = 0; fate < TIDE_FATES; fate++) {
+        *total_of(&offsets->totals, fate) -= p->unsettled[fate];
+        offsets->totals.dropped += p->unsettled[fate];
+        p->unsettled[fate] = 0;
+    }
+}
+
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
 {
     struct partition *p = at(offsets, partition);
     tide_require(p->state == LEAVING);
     p->state = AWAY;
+    take_back(offsets, p);
     offsets->totals.dropped += p->unfinished;
     offsets->totals.in_flight -= p->unfinished;
     p->unfinished = 0;
@@ -188,21 +220,50 @@ void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origi
         return;
     }
     struct entry *entry = find(offsets, origin);
-    if (entry && !entry->released) {
-        entry->released = 1;
-        at(offsets, origin.partition)->released++;
+    struct partition *p = at(offsets, origin.partition);
+    if (!entry)
+        return;
+    if ((int32_t)(origin.sequence + 1 - p->sent_to) > 0)
+        p->sent_to = origin.sequence + 1;
+    p->released += !entry->released;
+    entry->released = 1;
+}
+
+bool tide_offsets_unsettled(const struct tide_offsets *offsets, uint32_t partition)
+{
+    const struct partition *p = at(offsets, partition);
+    return p->released > 0 || p->unsettled[TIDE_FATE_PRODUCED] > 0 ||
+           p->unsettled[TIDE_FATE_DEAD_LETTERED] > 0;
+}
+
+bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin origin)
+{
+    if (is_group(origin)) {
+        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        for (uint32_t i = 0; i < group->count; i++) {
+            if (tide_offsets_owed(offsets, group->members[i]))
+                return true;
+        }
+        return false;
     }
+    return (int32_t)(at(offsets, origin.partition)->sent_to - origin.sequence) > 0;
+}
+
+bool tide_offsets_clean(const struct tide_offsets *offsets)
+{
+    for (size_t i = 0; i < offsets->count; i++) {
+        const struct partition *p = &offsets->partitions[i];
+        if (p->state != AWAY && (int32_t)(p->sent_to - p->head) > 0)
+            return false;
+    }
+    return true;
 }
 
 static void finish(struct tide_offsets *offsets, struct partition *p, struct entry *entry)
 {
     struct tide_offsets_totals *totals = &offsets->totals;
-    if (entry->fate == TIDE_FATE_DEAD_LETTERED)
-        totals->dead_lettered++;
-    else if (entry->fate == TIDE_FATE_PRODUCED)
-        totals->produced_from++;
-    else
-        totals->filtered++;
+    ++*total_of(totals, entry->fate);
+    p->unsettled[entry->fate] += offsets->transactional;
     totals->in_flight--;
     p->unfinished--;
     p->released -= entry->released;
@@ -263,6 +324,11 @@ uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_
     if (!is_group(origin))
         return origin.partition;
     return tide_offsets_partition(offsets, tide_groups_find(offsets->groups, origin)->members[0]);
+}
+
+bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->count && at(offsets, partition)->state == OWNED;
 }
 
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition)

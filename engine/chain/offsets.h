@@ -5,6 +5,9 @@
  * filtering, acknowledgement and the end of a step's work give one back. At none it is through. The position
  * of a partition is the lowest offset that is not through: "everything before it is done".
  *
+ * In transactions (exactly once) a message that is through is settled by the commit of the transaction; until then
+ * forgetting its partition takes it back: it counts as dropped, since it will be read again.
+ *
  * Epochs. An assignment gives a partition a new epoch; a message's origin carries it.
  *   state     who, when                        what is taken from an origin of that epoch
  *   owned     tide_offsets_assign              all
@@ -27,7 +30,12 @@ enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 /** As origin.partition: the origin is a group's (tide_offsets_group). */
 enum { TIDE_ORIGIN_GROUP = 0xFFFF };
 
-enum tide_fate { TIDE_FATE_FILTERED = 0, TIDE_FATE_PRODUCED = 1, TIDE_FATE_DEAD_LETTERED = 2 };
+enum tide_fate {
+    TIDE_FATE_FILTERED = 0,
+    TIDE_FATE_PRODUCED = 1,
+    TIDE_FATE_DEAD_LETTERED = 2,
+    TIDE_FATES = 3
+};
 
 struct tide_offsets;
 
@@ -43,6 +51,17 @@ struct tide_offsets_totals {
 };
 
 struct tide_offsets *tide_offsets_new(void);
+/** From now on what is through is settled by tide_offsets_settle. */
+void tide_offsets_transactional(struct tide_offsets *offsets);
+/** The transaction is committed. */
+void tide_offsets_settle(struct tide_offsets *offsets);
+/** Something of the partition left the last step and is in no committed transaction. */
+bool tide_offsets_unsettled(const struct tide_offsets *offsets, uint32_t partition);
+/** No transaction may end without it: another output of this message, or a message behind it in its partition, has
+ * left the last step already. */
+bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin origin);
+/** In every partition all messages up to the last one that left the last step are through. */
+bool tide_offsets_clean(const struct tide_offsets *offsets);
 void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition);
@@ -69,6 +88,8 @@ struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);
 /** The partition of a message; of a group's first member. */
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
+/** Assigned, and not on its way back. */
+bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
 /** Owned or leaving: what is done may still be committed. */
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */

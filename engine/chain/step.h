@@ -26,6 +26,9 @@ struct tide_chain {
     struct tide_dlq *dlq;
     struct tide_source *source; /* names the partitions */
     bool moved; /* a step handed something on: its taker wants to be polled before the loop waits */
+    /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
+     * tide_offsets_owed(). */
+    bool cutting;
     bool source_idle; /* the source had nothing more at its last poll */
 };
 

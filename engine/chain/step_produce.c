@@ -34,6 +34,16 @@ static struct produce *produce_of(struct tide_step *step)
     return (struct produce *)(void *)step;
 }
 
+/* What the transaction that is about to end still needs. */
+static size_t owed(const struct tide_offsets *offsets, const struct tide_message *messages,
+                   size_t count)
+{
+    size_t needed = 0;
+    while (needed < count && tide_offsets_owed(offsets, messages[needed].origin))
+        needed++;
+    return needed;
+}
+
 static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
                       int64_t now_us)
 {
@@ -47,7 +57,9 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
         produce->acknowledged += count;
         return (ssize_t)count;
     }
-    ssize_t sent = sink->ops->send(sink, messages, count);
+    if (step->chain->cutting)
+        count = owed(offsets, messages, count);
+    ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);
     step->chain->moved |= sent > 0;

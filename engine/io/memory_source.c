@@ -180,9 +180,16 @@ static void source_free(struct tide_source *source)
 struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                            struct tide_topics *topics)
 {
-    static const struct tide_source_ops ops = {
-        source_start,  source_poll,  source_take,  source_event,  source_revoke_done,
-        source_commit, source_pause, source_close, source_closed, source_free};
+    static const struct tide_source_ops ops = {.start = source_start,
+                                               .poll = source_poll,
+                                               .take = source_take,
+                                               .event = source_event,
+                                               .revoke_done = source_revoke_done,
+                                               .commit = source_commit,
+                                               .pause = source_pause,
+                                               .close = source_close,
+                                               .closed = source_closed,
+                                               .free = source_free};
     struct memory_source *memory = tide_alloc(sizeof(*memory));
     int topic = tide_topics_number(topics, plan->topic_count ? plan->topics[0] : "memory");
     tide_require(plan->partitions <= MOST_PARTITIONS && topic >= 0);

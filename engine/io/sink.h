@@ -19,7 +19,23 @@ struct tide_report {
     struct tide_message message;
 };
 
+enum tide_sink_outcome {
+    TIDE_SINK_NOTHING,
+    TIDE_SINK_COMMITTED, /* of the commit that was asked for */
+    TIDE_SINK_ABORTED    /* nothing that was sent since the last COMMITTED will ever be seen */
+};
+
+struct tide_position;
 struct tide_sink;
+/* Transactions (exactly once; the last three verbs, NULL on a sink that has none). One is open at a time: the first
+ * send opens it.
+ *   state      who                             next
+ *   open       engine: send                    ending: commit(), once nothing is pending
+ *   ending     sink; send takes nothing        open: COMMITTED, what was sent and the positions are
+ *                                              visible together; or ABORTED
+ *   any        engine: abort(), or the sink    aborted: ABORTED is told, once
+ *   aborted    engine: reads again from the    open
+ *              committed positions (io/source.h: rewind) */
 struct tide_sink_ops {
     /* Connects. Negative = failed at once. */
     int (*start)(struct tide_sink *sink);
@@ -34,7 +50,13 @@ struct tide_sink_ops {
     ssize_t (*reports)(struct tide_sink *sink, struct tide_report *reports, size_t max);
     /* Sent and not yet reported. */
     size_t (*pending)(struct tide_sink *sink);
-    void (*free)(struct tide_sink *sink); /* drops what is not written */
+    void (*free)(struct tide_sink *sink); /* drops what is not written; aborts what is open */
+    /* Ends the transaction with the positions in it. Answered by outcome(). */
+    int (*commit)(struct tide_sink *sink, const struct tide_position *positions, size_t count);
+    /* Each outcome is told once; ABORTED comes unasked too. `text`: why, lent until the next call. */
+    enum tide_sink_outcome (*outcome)(struct tide_sink *sink, const char **text);
+    /* Throws the open transaction away, or the one that is ending if it still can. */
+    void (*abort)(struct tide_sink *sink);
 };
 
 /** First member of every sink. */

@@ -68,6 +68,9 @@ struct tide_source_ops {
     int (*commit)(struct tide_source *source, const struct tide_position *positions, size_t count);
     /* Stops / starts reading all partitions; called after 5 s of backpressure. */
     void (*pause)(struct tide_source *source, bool paused);
+    /* A transaction was aborted: tells LOST of every owned partition and, after revoke_done, ASSIGNED
+     * again, from the committed position. NULL on a source that has none (a file). */
+    void (*rewind)(struct tide_source *source);
     /* Begins to leave (asynchronous where it takes time). */
     void (*close)(struct tide_source *source);
     /* True once close() is through; `free` before that gives up waiting. */

@@ -112,6 +112,9 @@ function run.run(parsed)
     say.lines(texts)
     return exit_code.CONFIG
   end
+  if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.draft.exactly_once then
+    say.line("with files in place of Kafka there are no transactions: this run is at_least_once")
+  end
   return drive.run(checked, parsed)
 end
 

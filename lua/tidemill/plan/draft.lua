@@ -42,8 +42,9 @@ function draft.new(pipeline)
   return result
 end
 
---- --input: lines of a file in place of the source; nothing is committed.
+--- --input: lines of a file in place of the source; nothing is committed, so there are no transactions.
 function draft.replace_input(result, path)
+  result.exactly_once = false
   result.source = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { file_topic(path) },
     timeout_us = result.broker_timeout_us }
   result.commit = { enabled = false }
@@ -51,6 +52,7 @@ end
 
 --- --output: lines of a file in place of the sink.
 function draft.replace_output(result, path, format)
+  result.exactly_once = false
   result.sink = {
     medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
     format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",
@@ -61,6 +63,7 @@ end
 
 --- For tests: what the test feeds in place of the source, and keeps in place of the sink; commits are immediate.
 function draft.replace_by_memory(result, partitions)
+  result.exactly_once = false
   result.source = { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] }, partitions = partitions,
     timeout_us = result.broker_timeout_us }
   result.sink = { medium = "TIDE_MEDIUM_MEMORY", topics = result.sink.topics or {}, max_messages = 1000000,
@@ -71,6 +74,7 @@ end
 --- tidemill record: the source alone, from its start and in a group of its own, into a file.
 function draft.replace_by_recorder(result, path)
   draft.replace_start(result)
+  result.exactly_once = false
   if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
   result.source.instance = nil
   result.steps, result.functions, result.pools = {}, {}, {}
@@ -82,6 +86,7 @@ end
 
 --- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.
 function draft.replace_dead_letters(result, path)
+  result.exactly_once = false
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path
 end
 

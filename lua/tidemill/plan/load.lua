@@ -116,6 +116,25 @@ local function check_across(pipeline, current)
   end
 end
 
+-- One transaction takes outputs, dead letters and offsets, so all of them go to one Kafka.
+local function check_delivery(pipeline, current)
+  if pipeline.settings.values.delivery ~= "exactly_once" then return end
+  local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
+  local function fault(step, text, ...)
+    current:fault(step and step.node or pipeline.node, 'option "delivery" = "exactly_once": ' .. text, ...)
+  end
+  if source and source.word ~= "kafka_source" then fault(source, "needs kafka_source, not %s", source.word) end
+  if not sink or sink.word ~= "produce" then
+    fault(sink, "needs produce, %s", sink and "not " .. sink.word or "and there is no sink")
+  elseif sink.given.brokers and source and sink.values.brokers ~= source.values.brokers then
+    fault(sink, "the offsets are the source's, so produce must write to its brokers; leave out brokers")
+  end
+  if dlq and dlq.values.path then fault(dlq, "dead letters are part of the transaction; say dlq topic, not path") end
+  if not find(pipeline.steps, "commit") then
+    fault(nil, "needs commit_offsets: its policy says when a transaction ends")
+  end
+end
+
 -- Transform files must be there: a missing one is found now, not when the workers start.
 local function check_files(pipeline, current)
   for _, step in ipairs(pipeline.steps) do
@@ -140,6 +159,7 @@ function load.result(result, path, folder, current)
   local pipeline = check_nodes(result, current)
   pipeline.file, pipeline.folder = path, folder
   check_across(pipeline, current)
+  check_delivery(pipeline, current)
   check_files(pipeline, current)
   if #current.faults > 0 then return failed(CONFIG, current:fault_texts()) end
   return pipeline

@@ -122,6 +122,13 @@ add("engine", "producer.", {
   { "librdkafka.broker_txretries", nil, "gauge", "times", "PRODUCER_RETRIES", "Requests that were sent again." },
   { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
     "Waiting of requests before they are sent." },
+  { "replaced", nil, "counter", "times", "PRODUCER_REPLACED", "Producers that were replaced after a fatal error.",
+    "The log says why. What was in flight was sent again (at_least_once: it may be there twice)." },
+  { "transaction.time", nil, "histogram", "seconds", "TRANSACTION_TIME",
+    "From the end of sending to the answer of the commit (exactly_once).",
+    "A large part of the commit interval: make the interval longer." },
+  { "transaction.aborted", nil, "counter", "times", "TRANSACTION_ABORTED",
+    "Transactions that were aborted; what was in them was read again (exactly_once)." },
 })
 
 add("engine", "dlq.", {

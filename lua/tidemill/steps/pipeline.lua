@@ -8,10 +8,11 @@ return {
   options = {
     { name = "dlq", type = "word", word = "dlq", default_text = "none: a bad message stops the pipeline (exit 65)",
       help = "Where bad messages go." },
-    { name = "delivery", type = "choice", values = { "at_least_once" }, default = "at_least_once",
-      refused = { exactly_once = "needs transactions, which this version does not have; use at_least_once" },
-      help = "An offset is committed when every earlier message of its partition is delivered, filtered or "
-        .. "dead-lettered, and that is acknowledged." },
+    { name = "delivery", type = "choice", values = { "at_least_once", "exactly_once" }, default = "at_least_once",
+      help = "at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered "
+        .. "or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka "
+        .. "together, in one transaction for each interval of commit_offsets; who reads with "
+        .. "isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on." },
     { name = "join_timeout", type = "time", unit = "seconds", default = "25s", above_zero = true,
       help = "How long SIGTERM waits for what was read to be delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
@@ -26,5 +27,6 @@ return {
     draft.join_timeout_us = values.join_timeout
     draft.message_timeout_us = values.message_timeout
     draft.broker_timeout_us = values.broker_timeout
+    draft.exactly_once = values.delivery == "exactly_once"
   end,
 }

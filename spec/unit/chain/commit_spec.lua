@@ -9,9 +9,10 @@ local chain, source, commit, began
 local function new(options)
   chain = chains.new(3)
   source = C.tide_memory_source_new(ffi.new("struct tide_source_plan", { partitions = 3 }), chain.topics)
+  chain.c.source = source
   local plan = ffi.new("struct tide_commit_plan", { options.enabled ~= false, (options.min_time or 0) * SECOND,
     options.min_messages or 0 })
-  commit = ffi.gc(C.tide_commit_new(plan, chain.offsets, source, chain.counters), C.tide_commit_free)
+  commit = ffi.gc(C.tide_commit_new(plan, chain.c, nil), C.tide_commit_free)
   began = tonumber(C.tide_clock_us())
 end
 

@@ -71,8 +71,7 @@ return tide.pipeline "x" {
 }]]
     assert.equal(78, status)
     assert.same({
-      'p:2: option "delivery" = "exactly_once": refused: needs transactions, which this version does not have; '
-        .. "use at_least_once",
+      'p:2: option "delivery" = "exactly_once": needs commit_offsets: its policy says when a transaction ends',
       'p:3: option "gruop": unknown; did you mean "group"?',
       'p:3: option "group": missing',
       'p:4: option "max_bach_size": unknown; did you mean "max_batch_size"?',
@@ -83,6 +82,31 @@ return tide.pipeline "x" {
       'p:5: word "prodce": unknown; did you mean "produce"?',
       'p:6: option "partition" = 3: must be "key" or "same", not a number',
     }, texts)
+  end)
+
+  it("has exactly_once refused where the transaction could not take outputs, dead letters and offsets", function()
+    local _, texts = pipeline_file.load [[
+return tide.pipeline "x" {
+  tide.file_source { path = "-" },
+  tide.file_sink { path = "-" },
+  dlq = tide.dlq { path = "bad" },
+  delivery = "exactly_once",
+}]]
+    assert.same({
+      'p:2: option "delivery" = "exactly_once": needs commit_offsets: its policy says when a transaction ends',
+      'p:3: option "delivery" = "exactly_once": needs kafka_source, not file_source',
+      'p:4: option "delivery" = "exactly_once": needs produce, not file_sink',
+      'p:5: option "delivery" = "exactly_once": dead letters are part of the transaction; say dlq topic, not path',
+    }, texts)
+    _, texts = pipeline_file.load [[
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", group = "g" },
+  tide.produce { brokers = "other", topic = "o" },
+  tide.commit_offsets {},
+  delivery = "exactly_once",
+}]]
+    assert.same({ 'p:4: option "delivery" = "exactly_once": the offsets are the source\'s, so produce must write to '
+      .. "its brokers; leave out brokers" }, texts)
   end)
 
   it("names words that are refused, with the reason, and words that are not there", function()

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ * Exactly once: what becomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all that was
+ * read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the source
+ * begins again at the committed positions. */
+#include "base/log.h"
+#include "base/status.h"
+#include "engine.h"
+#include "shm/counters.h"
+
+/* The run was at the end of its input: there is more to do again. */
+static void read_on(struct tide_engine *engine)
+{
+    bool ending = engine->state == TIDE_ENGINE_DRAINING || engine->state == TIDE_ENGINE_COMMITTING;
+    if (ending && engine->source_ended && engine->failure == TIDE_OK)
+        tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
+    engine->source_ended = false;
+}
+
+static void aborted(struct tide_engine *engine, const char *text)
+{
+    struct tide_offsets *offsets = engine->chain.offsets;
+    tide_log(TIDE_LOG_WARN,
+             "the transaction was aborted: %s; reading again from the committed offsets",
+             text ? text : "");
+    tide_count(engine->chain.counters, 0, TIDE_M_TRANSACTION_ABORTED, 1);
+    tide_commit_aborted(engine->commit);
+    for (uint32_t i = 0; i < tide_offsets_partitions(offsets); i++) {
+        if (tide_offsets_owned(offsets, i))
+            tide_offsets_revoke(offsets, i);
+    }
+    if (engine->leaving.active)
+        tide_engine_leaving_done(engine);
+    read_on(engine);
+    engine->source->ops->rewind(engine->source);
+    engine->progress = true;
+}
+
+void tide_engine_transaction_poll(struct tide_engine *engine)
+{
+    struct tide_sink *sink = engine->sink;
+    const char *text = NULL;
+    enum tide_sink_outcome outcome;
+    if (!engine->plan.exactly_once || engine->state > TIDE_ENGINE_COMMITTING)
+        return;
+    while ((outcome = sink->ops->outcome(sink, &text)) != TIDE_SINK_NOTHING) {
+        engine->progress = true;
+        if (outcome == TIDE_SINK_ABORTED)
+            aborted(engine, text);
+        else
+            tide_commit_answered(engine->commit, TIDE_OK, NULL);
+    }
+}
