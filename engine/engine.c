@@ -17,8 +17,8 @@
 
 enum { SPAN = 256 };
 static const int64_t SECOND_US = 1000000;
-static const int64_t PATIENCE_US =
-    5000000; /* for reports, the last commit, leaving, before a pause */
+static const int64_t PATIENCE_US = 5000000; /* for reports, the last commit, before a pause */
+static const int64_t LEAVE_US = 1000000;    /* for leaving: nothing depends on it any more */
 static const int64_t LONGEST_WAIT_US =
     100000; /* a pipe that was full has no way to wake the loop */
 
@@ -212,7 +212,7 @@ static void give_up_late(struct tide_engine *engine, int64_t now_us)
 
 static void leave(struct tide_engine *engine, int64_t now_us)
 {
-    tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us + PATIENCE_US);
+    tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us + LEAVE_US);
     if (engine->source_started)
         engine->source->ops->close(engine->source);
 }

@@ -10,7 +10,7 @@
  *   DRAINING     steps are closed one by one         COMMITTING when all are joined, or join_timeout passed
  *   FAILING      delivery reports still come in      COMMITTING when none is due, or a few seconds passed
  *   COMMITTING   what is done is committed           LEAVING once answered, or a few seconds passed
- *   LEAVING      the source closes                   ENDED once closed, or a few seconds passed
+ *   LEAVING      the source closes                   ENDED once closed, or a second passed
  *   ENDED        the DONE or FAILED event is out */
 #ifndef TIDE_ENGINE_H
 #define TIDE_ENGINE_H

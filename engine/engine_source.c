@@ -103,6 +103,10 @@ int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
     struct tide_leaving *leaving = &engine->leaving;
     if (!leaving->active)
         return TIDE_OK;
+    if (engine->state == TIDE_ENGINE_LEAVING) { /* the last commit has had its time */
+        forget(engine);
+        return TIDE_OK;
+    }
     if (!leaving->asked) {
         if (reports_due(engine) && now_us < leaving->deadline_us)
             return TIDE_OK;

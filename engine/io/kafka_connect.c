@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "io/kafka_source.h"
 
-enum { FREE_WAIT_US = 2000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
+enum { FREE_WAIT_US = 1000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
 
 static rd_kafka_t *make_client(struct tide_kafka_source *source)
 {
@@ -158,6 +158,15 @@ static void destroyed(struct tide_blocking_job *job)
     free(job);
 }
 
+/* The waker's number may be another file's by the time a client that hangs would write to it. */
+static void silence(struct tide_kafka_source *source)
+{
+    tide_kafka_outage_free(source->outage);
+    source->outage = NULL;
+    rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
+}
+
 static void begin_destroy(struct tide_kafka_source *source)
 {
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
@@ -166,12 +175,7 @@ static void begin_destroy(struct tide_kafka_source *source)
         __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
     tide_kafka_fetch_purge(source, true);
     tide_kafka_rebalance_drop(source);
-    tide_kafka_outage_free(source->outage);
-    source->outage = NULL;
-    /* The waker's number may be another file's by the time a client that hangs would write to it.
-     */
-    rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
-    rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
+    silence(source);
     destroy->control = source->control;
     destroy->data = source->data;
     destroy->job.run = run_destroy;
@@ -205,8 +209,25 @@ void tide_kafka_connect_closing(struct tide_kafka_source *source)
         begin_destroy(source);
 }
 
+/* A broker answers the requests of a connection in turn, and a join only once every member has
+ * joined or its session has ended. A leave (or a commit) sent behind one is served after it: the
+ * broker has it and needs nobody to wait for the answer. Nor could the client be destroyed now:
+ * that of 2.0.2 waits for ever when it is asked to while it closes. */
+static bool leave_behind(struct tide_kafka_source *source)
+{
+    tide_log(TIDE_LOG_INFO,
+             "group \"%s\": not waiting for the answer to the leave: a member has yet to join, or "
+             "the broker is away",
+             source->plan.group);
+    silence(source);
+    tide_blocking_free(source->blocking, 0);
+    return false;
+}
+
 bool tide_kafka_connect_free(struct tide_kafka_source *source)
 {
+    if (source->state == TIDE_KAFKA_CLOSING)
+        return leave_behind(source);
     if (source->state != TIDE_KAFKA_NEW && source->state < TIDE_KAFKA_DESTROYING)
         begin_destroy(source);
     if (!tide_blocking_free(source->blocking, FREE_WAIT_US)) {

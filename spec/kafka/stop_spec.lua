@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: MIT
+-- SIGTERM in each phase of a run: it ends within its bound (join_timeout, and a few seconds where the brokers do not
+-- answer) with code 0, leaves no process, and loses nothing: a second run brings out what the first did not.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local WORK = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
+local HANG = "function(message) while true do end end"
+
+describe("SIGTERM", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group, stopped
+
+  local function source(session_ms)
+    return { topic = input, group = group, start = "earliest",
+      rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } }
+  end
+
+  local function start(more)
+    local made = {
+      source = source(), produce = { topic = output },
+      commit = { policy = { min_time = "100ms" } }, task_options = { processes = 2, max_batch_size = 100 },
+      settings = { join_timeout = "1s" },
+    }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return engine.start(made)
+  end
+
+  local function stop_broker()
+    stopped = kafka.broker_pid()
+    process.pause(stopped)
+  end
+
+  local function resume_broker()
+    if stopped then process.resume(stopped) end
+    stopped = nil
+  end
+
+  -- The end, within `seconds`, and nothing left.
+  local function term(run, seconds)
+    local pids = run:processes()
+    assert.is_true(#pids >= 2, "no zygote")
+    run:signal("TERM")
+    run:ends_with(0, seconds)
+    wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
+  end
+
+  -- What is left is read by another run.
+  local function nothing_lost(count)
+    engine.run { source = source(), produce = { topic = output } }
+    inputs.at_least_once(output, count)
+    assert.same(kafka.ends(input), kafka.committed(group, input))
+  end
+
+  before_each(function() input, output, group = kafka.topic(2), kafka.topic(2), kafka.group() end)
+  after_each(function()
+    resume_broker()
+    engine.stop_all()
+  end)
+
+  it("while no broker can be reached", function()
+    local run = start { source = { brokers = "127.0.0.1:1", topic = input, group = group, start = "earliest" } }
+    run:wait_for("Connection refused")
+    term(run, 3)
+  end)
+
+  it("while the broker takes connections and says nothing", function()
+    stop_broker()
+    local run = start()
+    wait.until_true(function() return #run:workers() == 2 end, 10, "its workers")
+    term(run, 4)
+  end)
+
+  it("while it waits for messages", function()
+    local run = start()
+    run:wait_for("partitions assigned")
+    term(run, 3)
+  end)
+
+  it("while a batch is open: it is closed, and comes out", function()
+    kafka.produce(input, inputs.numbers(1, 10))
+    local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" } }
+    wait.until_true(function() return run:total("read") == 10 end, 10, "10 messages read")
+    assert.equal(0, inputs.count(output))
+    term(run, 3)
+    inputs.once(output, 10)
+    assert.same(kafka.ends(input), kafka.committed(group, input))
+  end)
+
+  it("while every worker hangs: join_timeout, and their messages are read again", function()
+    kafka.produce(input, inputs.numbers(1, 10))
+    local run = start { task = HANG }
+    wait.until_true(function() return run:total("read") == 10 end, 10, "10 messages read")
+    term(run, 4)
+    assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
+    nothing_lost(10)
+    inputs.once(output, 10)
+  end)
+
+  it("while the workers are busy: what was read comes out, once", function()
+    kafka.produce(input, inputs.numbers(1, 20000))
+    local run = start { task = WORK, settings = { join_timeout = "25s" } }
+    wait.until_true(function() return inputs.count(output) > 1000 end, 20, "output")
+    term(run, 30)
+    local report = run:report()
+    assert.equal(report.read, report.produced)
+    nothing_lost(20000)
+    inputs.once(output, 20000)
+  end)
+
+  it("while the broker is gone and the producer holds messages", function()
+    kafka.produce(input, inputs.numbers(1, 20000))
+    local run = start { task = WORK }
+    wait.until_true(function() return inputs.count(output) > 1000 end, 20, "output")
+    kafka.kill_broker()
+    run:wait_for("no broker can be reached")
+    term(run, 12)
+    kafka.restart_broker()
+    nothing_lost(20000)
+  end)
+
+  it("while the last commit is not answered", function()
+    kafka.produce(input, inputs.numbers(1, 100))
+    local run = start { commit = { policy = { min_time = "60s" } } }
+    wait.until_true(function() return run:total("produced") == 100 end, 20, "100 delivered")
+    assert.same({}, kafka.committed(group, input))
+    stop_broker()
+    term(run, 12)
+    resume_broker()
+    nothing_lost(100)
+  end)
+
+  it("while the group is joining, which another holds up: the others do not wait for the one that left", function()
+    local hangs, stays = start { source = source(5000) }, start()
+    hangs:wait_for("partitions assigned")
+    stays:wait_for("partitions assigned")
+    hangs:signal("STOP")
+    local leaves = start { source = source(60000) }
+    stays:wait_for("partitions revoked") -- it has heard of the newcomer, whose join waits for the one that hangs
+    term(leaves, 4)
+    assert.is_true(leaves:says("not waiting for the answer to the leave"), leaves:stderr())
+    kafka.produce(input, inputs.numbers(1, 100))
+    inputs.wait_committed(group, input, 20) -- as a member the one that left would have a partition, and read nothing
+    hangs:signal("CONT")
+    hangs:wait_for("partitions lost")
+    term(hangs, 4)
+    term(stays, 4)
+    inputs.at_least_once(output, 100)
+  end)
+end)
