@@ -104,7 +104,7 @@ int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
     if (!leaving->active)
         return TIDE_OK;
     if (engine->state == TIDE_ENGINE_LEAVING) { /* the last commit has had its time */
-        forget(engine);
+        tide_engine_leaving_done(engine);
         return TIDE_OK;
     }
     if (!leaving->asked) {
