@@ -9,12 +9,12 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
 
-PACKAGES := luajit rdkafka jansson simdjson
+PACKAGES := luajit rdkafka jansson simdjson libcrypto
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS ?= -O2 -g
 BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
-LIBS = $(shell pkg-config --libs rdkafka jansson simdjson) -lpthread -lm
+LIBS = $(shell pkg-config --libs rdkafka jansson simdjson libcrypto) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 ifdef SANITIZER

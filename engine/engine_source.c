@@ -44,8 +44,10 @@ static void assigned(struct tide_engine *engine, const struct tide_source_event 
 void tide_engine_leaving_done(struct tide_engine *engine)
 {
     struct tide_leaving *leaving = &engine->leaving;
-    for (size_t i = 0; i < leaving->count; i++)
+    for (size_t i = 0; i < leaving->count; i++) {
+        tide_dlq_forget(engine->chain.dlq, leaving->partitions[i]);
         tide_offsets_forget(engine->chain.offsets, leaving->partitions[i]);
+    }
     leaving->active = false;
     engine->source->ops->revoke_done(engine->source);
     engine->progress = true;

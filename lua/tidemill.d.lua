@@ -306,6 +306,9 @@ function tide.commit_offsets(options) end
 ---@field path? string Or a file: one JSON object a line, appended; "-" is standard error.
 ---@field max_invalid_ratio? number More than this share of bad messages in a partition: stop (exit 65).
 ---@field max_consecutive_count? integer More than so many bad ones on end in a partition: stop (exit 65). (in messages)
+---@field max_buffered_messages_per_partition? integer So many dead letters of a partition may wait for their acknowledgement; then its next bad message waits in its block, and the steps before the dlq stand still. (in messages)
+---@field on_failure? "wait"|"stop" When the topic or file does not take a dead letter (deleted, no permission, disk full, refused). wait: it is tried again after 0.1 s to 10 s, the log says so at once and every 30 s, offsets of that partition stay uncommitted, and other partitions go on as long as its letters fit the buffer. stop: exit 65 when the letter itself is refused, else 75; its offset is uncommitted.
+---@field on_too_large? "truncate"|"fail" When a dead letter is larger than the topic takes (its max.message.bytes), so that it can never get there. truncate: it goes there with all headers and the first 64 KiB of key and value (1 KiB when that is still too large), marked by the headers truncated, original_size and sha256 of the whole value, and the log says so; the whole message is at original_offset of original_topic as long as that is kept. fail: as on_failure says.
 
 --- The dead letters: where bad messages go, and how many may be bad before the pipeline stops.
 ---```lua

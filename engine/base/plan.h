@@ -88,6 +88,9 @@ struct tide_dlq_plan {
     const char *target;            /* topic, or path ("-" = standard error) */
     double max_invalid_ratio;      /* of a partition's messages; < 0 = no limit */
     int64_t max_consecutive_count; /* of a partition; < 0 = no limit */
+    uint32_t max_buffered;         /* of a partition, not acknowledged; 0 = no limit */
+    bool stop_on_failure;          /* of its topic or file; else wait and try again */
+    bool whole; /* a letter that is too large for the topic is a failure, not cut */
 };
 
 struct tide_commit_plan {

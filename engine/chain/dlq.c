@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "chain/dlq.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "chain/letters.h"
 #include "chain/offsets.h"
-#include "io/sink.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
@@ -25,11 +20,8 @@ struct tally {
 
 struct tide_dlq {
     struct tide_dlq_plan plan;
-    char *target;
     struct tide_chain *chain;
-    struct tide_sink *sink;
-    uint16_t topic;
-    int fd; /* of a file */
+    struct tide_letters *letters;
     struct tally *tallies;
     size_t tally_count;
     struct tide_text text; /* packed headers, or a line */
@@ -40,31 +32,18 @@ struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chai
 {
     struct tide_dlq *dlq = tide_alloc(sizeof(*dlq));
     dlq->plan = *plan;
-    dlq->target = tide_copy(plan->target);
+    dlq->plan.target = NULL;
     dlq->chain = chain;
-    dlq->fd = -1;
-    *status = TIDE_OK;
-    if (plan->kind == TIDE_DLQ_TOPIC) {
-        *status = tide_topics_number(chain->topics, plan->target);
-        dlq->topic = (uint16_t)*status;
-    } else if (plan->kind == TIDE_DLQ_FILE && strcmp(plan->target, "-") == 0) {
-        dlq->fd = dup(STDERR_FILENO);
-    } else if (plan->kind == TIDE_DLQ_FILE) {
-        dlq->fd = open(plan->target, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-        if (dlq->fd < 0)
-            *status = tide_fail(TIDE_ENOINPUT, "dlq file \"%s\": %s", plan->target,
-                                strerror(errno));
-    }
-    if (*status < 0) {
-        tide_dlq_free(dlq);
-        return NULL;
-    }
-    return dlq;
+    dlq->letters = tide_letters_new(plan, chain, status);
+    if (dlq->letters)
+        return dlq;
+    tide_dlq_free(dlq);
+    return NULL;
 }
 
 void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink)
 {
-    dlq->sink = sink;
+    tide_letters_sink(dlq->letters, sink);
 }
 
 static struct tally *tally(struct tide_dlq *dlq, uint32_t partition)
@@ -125,132 +104,97 @@ static void count_reject(struct tide_dlq *dlq, uint32_t partition)
     seen->consecutive++;
     seen->all++;
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
-    tide_count(dlq->chain->counters, 0, TIDE_M_DLQ_MESSAGES, 1);
 }
 
-static void header(struct tide_dlq *dlq, const char *name, const char *value, uint16_t *count)
-{
-    if (!value || !*value)
-        return;
-    tide_header_pack(&dlq->text, name, (uint32_t)strlen(name), value, (uint32_t)strlen(value));
-    (*count)++;
-}
+/* ---- one message ---- */
 
-static void number_header(struct tide_dlq *dlq, const char *name, long long number, uint16_t *count)
+/* As its topic or file gets it. */
+static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%lld", number);
-    header(dlq, name, text, count);
-}
-
-static int send_topic(struct tide_dlq *dlq, const struct tide_reject *reject)
-{
-    struct tide_message letter = *reject->message;
-    const struct tide_message *from = reject->message;
-    dlq->text.length = 0;
-    tide_text_append(&dlq->text, from->headers, from->headers_length);
-    header(dlq, "original_topic", topic_of(dlq, from), &letter.header_count);
-    number_header(dlq, "original_partition", from->partition, &letter.header_count);
-    number_header(dlq, "original_offset", from->offset, &letter.header_count);
-    number_header(dlq, "original_timestamp", from->timestamp, &letter.header_count);
-    header(dlq, "stage", reject->stage, &letter.header_count);
-    header(dlq, "reason", reject->reason, &letter.header_count);
-    header(dlq, "error", reject->error, &letter.header_count);
-    header(dlq, "traceback", reject->traceback, &letter.header_count);
-    header(dlq, "cause", reject->cause, &letter.header_count);
-    number_header(dlq, "attempts", reject->attempts, &letter.header_count);
-    letter.headers = dlq->text.data;
-    letter.headers_length = (uint32_t)dlq->text.length;
-    letter.target_topic = dlq->topic;
-    letter.target_partition = TIDE_PARTITION_ANY;
+    const struct tide_message *message = reject->message;
+    struct tide_message letter = *message;
+    struct tide_letter_origin from = {topic_of(dlq, message), message->partition, message->offset,
+                                      1};
+    (void)tide_offsets_first(dlq->chain->offsets, message->origin, &from.count);
     letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
-    ssize_t sent = dlq->sink->ops->send(dlq->sink, &letter, 1);
-    if (sent < 0)
-        return (int)sent;
-    if (sent == 0)
-        return TIDE_BUSY;
-    tide_offsets_hold(dlq->chain->offsets, from->origin);
-    tide_offsets_release(dlq->chain->offsets, from->origin);
-    dlq->chain->moved = true;
-    return TIDE_OK;
-}
-
-static void field(struct tide_text *line, const char *name, const char *text)
-{
-    tide_text_format(line, ",\"%s\":", name);
-    tide_text_json(line, text && *text ? text : NULL, text ? strlen(text) : 0);
-}
-
-static void build_line(struct tide_dlq *dlq, const struct tide_reject *reject)
-{
-    const struct tide_message *from = reject->message;
-    struct tide_text *line = &dlq->text;
-    line->length = 0;
-    tide_text_string(line, "{\"original_topic\":");
-    tide_text_json(line, topic_of(dlq, from), strlen(topic_of(dlq, from)));
-    tide_text_format(
-        line, ",\"original_partition\":%d,\"original_offset\":%lld,\"original_timestamp\":%lld",
-        from->partition, (long long)from->offset, (long long)from->timestamp);
-    field(line, "stage", reject->stage);
-    field(line, "reason", reject->reason);
-    field(line, "error", reject->error);
-    field(line, "traceback", reject->traceback);
-    field(line, "cause", reject->cause);
-    tide_text_format(line, ",\"attempts\":%u,\"key\":", reject->attempts);
-    tide_text_base64(line, from->key, from->key_length);
-    tide_text_string(line, ",\"value\":");
-    tide_text_base64(line, from->value, from->value_length);
-    tide_text_string(line, "}\n");
-}
-
-/* One line in one go; a full disk stops the pipeline rather than lose the letter. */
-static int write_line(struct tide_dlq *dlq, const struct tide_reject *reject)
-{
-    build_line(dlq, reject);
-    for (size_t at = 0; at < dlq->text.length;) {
-        ssize_t written = write(dlq->fd, dlq->text.data + at, dlq->text.length - at);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return tide_fail(TIDE_ETEMPORARY, "dlq file \"%s\": %s", dlq->target, strerror(errno));
-        at += (size_t)written;
+    if (dlq->plan.kind == TIDE_DLQ_TOPIC) {
+        letter.header_count = tide_letter_headers(&dlq->text, reject, &from);
+        letter.headers = dlq->text.data;
+        letter.headers_length = (uint32_t)dlq->text.length;
+        letter.target_topic = tide_letters_topic(dlq->letters);
+        letter.target_partition = TIDE_PARTITION_ANY;
+        return letter;
     }
-    tide_offsets_hold(dlq->chain->offsets, reject->message->origin);
-    tide_offsets_done(dlq->chain->offsets, reject->message->origin, TIDE_FATE_DEAD_LETTERED);
-    return TIDE_OK;
+    tide_letter_line(&dlq->text, reject, &from);
+    return (struct tide_message){.value = dlq->text.data,
+                                 .value_length = (uint32_t)dlq->text.length,
+                                 .origin = letter.origin};
+}
+
+static int no_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
+{
+    const struct tide_message *message = reject->message;
+    tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
+    return tide_fail(TIDE_EDATA,
+                     "%s/%d/%lld: %s: %s%s%s%s%s; there is no dlq, so the pipeline stops here",
+                     topic_of(dlq, message), message->partition, (long long)message->offset,
+                     or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
+                     or_empty(reject->cause), reject->cause ? ")" : "",
+                     reject->traceback && *reject->traceback ? reject->traceback : "");
 }
 
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
-    if (dlq->plan.kind == TIDE_DLQ_NONE) {
-        tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
-        return tide_fail(
-            TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s%s; there is no dlq, so the pipeline stops here",
-            topic_of(dlq, message), message->partition, (long long)message->offset,
-            or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
-            or_empty(reject->cause), reject->cause ? ")" : "",
-            reject->traceback && *reject->traceback ? reject->traceback : "");
-    }
+    int64_t from_us = tide_clock_us();
+    if (dlq->plan.kind == TIDE_DLQ_NONE)
+        return no_dlq(dlq, reject);
     if (dlq->chain->cutting && !tide_offsets_owed(dlq->chain->offsets, message->origin))
         return TIDE_BUSY;
     int status = check_limits(dlq, reject);
-    if (status == TIDE_OK)
-        status = dlq->plan.kind == TIDE_DLQ_TOPIC ? send_topic(dlq, reject)
-                                                  : write_line(dlq, reject);
-    if (status == TIDE_OK)
-        count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
-    return status;
+    if (status < 0)
+        return status;
+    struct tide_message letter = write_letter(dlq, reject);
+    status = tide_letters_take(dlq->letters, &letter, reject->orphan);
+    if (status != TIDE_OK)
+        return status;
+    count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
+    tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,
+                 (double)(tide_clock_us() - from_us) / 1e6);
+    return TIDE_OK;
+}
+
+int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
+{
+    return tide_letters_reported(dlq->letters, report);
+}
+
+int tide_dlq_poll(struct tide_dlq *dlq, int64_t now_us)
+{
+    return tide_letters_poll(dlq->letters, now_us);
+}
+
+int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq)
+{
+    return tide_letters_deadline_us(dlq->letters);
+}
+
+bool tide_dlq_joined(const struct tide_dlq *dlq)
+{
+    return tide_letters_kept(dlq->letters) == 0;
+}
+
+void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
+{
+    tide_letters_forget(dlq->letters, partition);
 }
 
 void tide_dlq_free(struct tide_dlq *dlq)
 {
     if (!dlq)
         return;
-    if (dlq->fd >= 0)
-        close(dlq->fd);
+    tide_letters_free(dlq->letters);
     tide_text_free(&dlq->text);
     free(dlq->tallies);
-    free(dlq->target);
     free(dlq);
 }

@@ -8,32 +8,34 @@
 #include <stdint.h>
 
 #include "base/plan.h"
+#include "chain/letter.h"
 #include "chain/step.h"
 #include "shm/message.h"
 
 struct tide_dlq;
-
-/** Texts may be NULL. */
-struct tide_reject {
-    const struct tide_message *message; /* as it came in */
-    const char *stage;                  /* the word of the step: "filter", "produce" */
-    const char *reason; /* one word: error, bad_return, rejected, too_large, crash */
-    const char *error;
-    const char *traceback;
-    const char *cause; /* "SIGSEGV", "exit 3" */
-    uint32_t attempts;
-};
+struct tide_report;
 
 /** The file is opened here: TIDE_ENOINPUT. */
 struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
                               int *status);
 /** The sink that writes the topic; set before the first reject. */
 void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink);
-/** Takes the message, with a hold of its own until it is written. TIDE_BUSY = not now. TIDE_EDATA: there is no dlq, or its limits are
- * reached: the text names the message, and its offset stays uncommitted. */
+/** Takes the message, with a hold of its own until its letter is acknowledged. TIDE_BUSY = not now (max_buffered letters
+ * of its partition are not). TIDE_EDATA: there is no dlq, or its limits are reached: the text names the message, and its
+ * offset stays uncommitted. */
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject);
 /** A message of the partition came through well: ends a run of bad ones. */
 void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition);
+/** The sink's report of a dead letter (its origin has TIDE_ORIGIN_DEAD_LETTER). Negative: the pipeline stops. */
+int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report);
+/** Writes again what its topic or file did not take, when it is time. Negative: the pipeline stops. */
+int tide_dlq_poll(struct tide_dlq *dlq, int64_t now_us);
+/** When poll has to be called next; INT64_MAX = not. */
+int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq);
+/** No letter waits for another try (those with the sink are its own). */
+bool tide_dlq_joined(const struct tide_dlq *dlq);
+/** The partition is away (tide_offsets_forget follows): what waits of it is dropped. */
+void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition);
 void tide_dlq_free(struct tide_dlq *dlq); /* NULL is fine */
 
 #endif

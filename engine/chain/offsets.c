@@ -319,11 +319,23 @@ void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin)
     group_done(offsets, origin, TIDE_FATE_FILTERED);
 }
 
+struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
+                                      uint32_t *count)
+{
+    uint32_t several = 1;
+    while (is_group(origin)) {
+        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        several = group->count > several ? group->count : several;
+        origin = group->members[0];
+    }
+    if (count)
+        *count = several;
+    return origin;
+}
+
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin)
 {
-    if (!is_group(origin))
-        return origin.partition;
-    return tide_offsets_partition(offsets, tide_groups_find(offsets->groups, origin)->members[0]);
+    return tide_offsets_first(offsets, origin, NULL).partition;
 }
 
 bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition)

@@ -24,9 +24,6 @@
 
 #include "shm/message.h"
 
-/** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
-enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
-
 /** As origin.partition: the origin is a group's (tide_offsets_group). */
 enum { TIDE_ORIGIN_GROUP = 0xFFFF };
 
@@ -72,7 +69,7 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
 /** False once the partition is revoked: drop the message. */
 bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin);
-/** The offset of a message that is not through and whose partition is not away; else -1. */
+/** The offset of a message (no group) that is not through and whose partition is not away; else -1. */
 int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
 /** Gives one hold back; the message's fate is the highest of those told. */
@@ -90,6 +87,9 @@ void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
 /** Assigned, and not on its way back. */
 bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
+/** A message's own origin; of a group its first member's. `count` (may be NULL): how many messages it stands for. */
+struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
+                                      uint32_t *count);
 /** Owned or leaving: what is done may still be committed. */
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */

@@ -67,13 +67,13 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
 }
 
 /* The sink knows the record that left, not where it came from. */
-static void locate(const struct tide_chain *chain, struct tide_origin origin,
-                   struct tide_message *message)
+static void locate(const struct tide_chain *chain, struct tide_message *message)
 {
-    const struct tide_partition *from = &chain->source->partitions[origin.partition];
+    struct tide_origin first = tide_offsets_first(chain->offsets, message->origin, NULL);
+    const struct tide_partition *from = &chain->source->partitions[first.partition];
     message->topic = from->topic;
     message->partition = from->number;
-    message->offset = tide_offsets_offset(chain->offsets, origin);
+    message->offset = tide_offsets_offset(chain->offsets, first);
 }
 
 static int refused(struct produce *produce, const struct tide_report *report)
@@ -84,16 +84,13 @@ static int refused(struct produce *produce, const struct tide_report *report)
                                  .stage = "produce",
                                  .reason = "refused",
                                  .error = report->text,
-                                 .attempts = 1};
-    bool dead = report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
-    letter.origin.epoch &= TIDE_ORIGIN_EPOCH;
-    if (!tide_offsets_current(chain->offsets, letter.origin))
+                                 .attempts = 1,
+                                 .orphan = true};
+    if (!tide_offsets_current(chain->offsets, letter.origin)) {
+        tide_offsets_drop(chain->offsets, letter.origin);
         return TIDE_OK;
-    locate(chain, letter.origin, &letter);
-    if (dead)
-        return tide_fail(TIDE_EDATA, "%s/%d/%lld: the dlq topic refused its dead letter: %s",
-                         tide_topics_name(chain->topics, letter.topic), letter.partition,
-                         (long long)letter.offset, report->text);
+    }
+    locate(chain, &letter);
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
@@ -102,12 +99,13 @@ static int refused(struct produce *produce, const struct tide_report *report)
 
 static int settle(struct produce *produce, const struct tide_report *report)
 {
+    struct tide_chain *chain = produce->step.chain;
+    if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
+        return tide_dlq_reported(chain->dlq, report);
     if (report->status != TIDE_OK)
         return refused(produce, report);
-    bool dead = report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
-    produce->acknowledged += !dead;
-    tide_offsets_done(produce->step.chain->offsets, report->origin,
-                      dead ? TIDE_FATE_DEAD_LETTERED : TIDE_FATE_PRODUCED);
+    produce->acknowledged++;
+    tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_PRODUCED);
     return TIDE_OK;
 }
 
@@ -138,13 +136,12 @@ static int poll_outlet(struct produce *produce, struct outlet *outlet)
 static int poll(struct tide_step *step, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
-    (void)now_us;
     for (uint32_t i = 0; i < produce->outlet_count; i++) {
         int status = poll_outlet(produce, &produce->outlets[i]);
         if (status < 0)
             return status;
     }
-    return TIDE_OK;
+    return tide_dlq_poll(step->chain->dlq, now_us);
 }
 
 static void close_step(struct tide_step *step, int64_t now_us)
@@ -161,13 +158,12 @@ static bool joined(struct tide_step *step)
                              outlet->report_at < outlet->report_count))
             return false;
     }
-    return true;
+    return tide_dlq_joined(step->chain->dlq);
 }
 
 static int64_t deadline_us(struct tide_step *step)
 {
-    (void)step;
-    return INT64_MAX;
+    return tide_dlq_deadline_us(step->chain->dlq);
 }
 
 static void free_step(struct tide_step *step)

@@ -24,9 +24,9 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
 }
 
 static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
-                  const char *text)
+                  rd_kafka_resp_err_t error, const char *text)
 {
-    tide_kafka_sink_refuse(sink, message->origin, message, text);
+    tide_kafka_sink_refuse(sink, message->origin, message, error, text);
     return TIDE_OK;
 }
 
@@ -34,14 +34,16 @@ static int refuse(struct tide_kafka_sink *sink, const struct tide_message *messa
 static int judge(struct tide_kafka_sink *sink, const struct tide_message *message,
                  rd_kafka_resp_err_t error)
 {
+    if (tide_kafka_sink_letter_waits(message->origin, error))
+        return refuse(sink, message, error, NULL);
     switch (error) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
         return TIDE_BUSY;
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return refuse(sink, message, "its topic does not have that partition");
+        return refuse(sink, message, error, "its topic does not have that partition");
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
-        return refuse(sink, message, rd_kafka_err2str(error));
+        return refuse(sink, message, error, NULL);
     case RD_KAFKA_RESP_ERR__FATAL:
         return sink->failure < 0 ? tide_kafka_sink_failure(sink)
                                  : TIDE_BUSY; /* its event tells the cause */
@@ -60,14 +62,15 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
     int32_t partition = message->target_partition;
     rd_kafka_topic_t *handle = topic < sink->handle_count ? sink->handles[topic] : NULL;
     if (!handle)
-        return refuse(sink, message, "its topic is not one that the pipeline writes");
+        return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG,
+                      "its topic is not one that the pipeline writes");
     if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME &&
         (int32_t)topic != sink->dead_letter_topic)
         partition = message->partition;
     if (partition < RD_KAFKA_PARTITION_UA)
-        return refuse(sink, message, "its partition is negative");
+        return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, "its partition is negative");
     if (message->header_count > 0 && !(headers = unpack(message)))
-        return refuse(sink, message, tide_error());
+        return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, tide_error());
     size_t value = message->value ? message->value_length : 0;
     size_t key = message->key ? message->key_length : 0;
     uint64_t size = tide_kafka_sink_size(value, key, headers);

@@ -31,12 +31,36 @@ struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *messa
     return copy;
 }
 
+bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
+{
+    if (!(origin.epoch & TIDE_ORIGIN_DEAD_LETTER))
+        return false;
+    switch (error) {
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
+    case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+        return true;
+    default:
+        return false;
+    }
+}
+
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, const char *text)
+                            const struct tide_message *message, int error, const char *text)
 {
     struct tide_kafka_refused *refused = tide_kafka_sink_copy(message);
     refused->origin = origin;
-    refused->text = tide_copy(text);
+    refused->status = tide_kafka_sink_letter_waits(origin, error) ? TIDE_ETEMPORARY : TIDE_EDATA;
+    refused->too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+                         error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+    refused->text = tide_copy(text ? text : rd_kafka_err2str((rd_kafka_resp_err_t)error));
     *sink->refused_end = refused;
     sink->refused_end = &refused->next;
     sink->refused_count++;
@@ -63,7 +87,8 @@ static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *repor
     refused->next = sink->told;
     sink->told = refused;
     report->origin = refused->origin;
-    report->status = TIDE_EDATA;
+    report->status = refused->status;
+    report->too_large = refused->too_large;
     report->text = refused->text;
     report->message = refused->message;
 }
@@ -142,7 +167,7 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
     if (blame(record->err) == BATCH && !sink->trying)
         tide_kafka_suspect_keep(sink, &message);
     else
-        tide_kafka_sink_refuse(sink, origin, &message, rd_kafka_err2str(record->err));
+        tide_kafka_sink_refuse(sink, origin, &message, record->err, NULL);
     tide_text_free(&packed);
 }
 
@@ -162,7 +187,7 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         report->text = NULL;
         return 1;
     }
-    if (blame(record->err) == NOBODY)
+    if (blame(record->err) == NOBODY && !tide_kafka_sink_letter_waits(origin, record->err))
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
     else
         failed_record(sink, origin, record, headers);

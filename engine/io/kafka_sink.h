@@ -36,6 +36,8 @@ struct tide_kafka_refused {
     struct tide_kafka_refused *next;
     struct tide_origin origin;
     struct tide_message message;
+    int status;
+    bool too_large;
     char *text;
 };
 
@@ -107,9 +109,11 @@ struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *messa
 
 /** What a message counts for against max_bytes. */
 uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);
-/** Keeps a copy of the record, to be told by the next reports. */
+/** Keeps a copy of the record, to be told by the next reports. `error`: librdkafka's; `text` in other words, or NULL. */
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, const char *text);
+                            const struct tide_message *message, int error, const char *text);
+/** A dead letter's, and an error of its topic: others are not stopped by it. */
+bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error);
 ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,
                                 size_t max);
 /** Frees what is to be told. */

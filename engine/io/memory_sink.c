@@ -41,7 +41,7 @@ static void report(struct memory_sink *memory, const struct tide_message *messag
         memory->due = tide_realloc(memory->due, sizeof(struct tide_report) * memory->due_capacity);
     }
     struct tide_report *due = &memory->due[memory->due_count++];
-    *due = (struct tide_report){message->origin, TIDE_OK, NULL, *message};
+    *due = (struct tide_report){.origin = message->origin, .status = TIDE_OK, .message = *message};
     if (bad) {
         due->status = TIDE_EDATA;
         due->text = "refused by the memory sink";

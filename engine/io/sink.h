@@ -13,7 +13,10 @@
 /** The fate of one message that was sent. Lent until the next call of reports(). */
 struct tide_report {
     struct tide_origin origin;
-    int status; /* TIDE_OK = acknowledged; TIDE_EDATA = refused for good, this message alone */
+    /* TIDE_OK = acknowledged; TIDE_EDATA = refused for good, this message alone; of a dead letter also
+     * TIDE_ETEMPORARY = its topic takes nothing now */
+    int status;
+    bool too_large;   /* refused for its size */
     const char *text; /* why it was refused; NULL when acknowledged */
     /* the record as it was to be written, when refused: for its dead letter */
     struct tide_message message;

@@ -14,6 +14,8 @@ struct tide_origin {
     uint16_t partition; /* index into the source's partitions (io/source.h), not the number */
     uint16_t epoch;     /* of the assignment; an older one is dropped */
 };
+/** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
+enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 
 struct tide_message {
     const char *value;   /* NULL = null; an empty one is not NULL */

@@ -32,6 +32,7 @@ check() {
       need_library luajit libluajit-5.1-dev
       need_library rdkafka librdkafka-dev
       need_library simdjson libsimdjson-dev
+      need_library libcrypto libssl-dev
       ;;
     run)
       need_lua cjson lua-cjson

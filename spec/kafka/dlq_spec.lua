@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Bad messages: dead letters in a topic, limits, and the stop without them.
 local engine = require "spec.support.engine"
+local hash = require "tidemill.lib.hash"
 local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
@@ -151,12 +152,88 @@ describe("bad messages", function()
     assert.same({ [0] = 300 }, kafka.committed(group, input))
   end)
 
-  it("whose dead letter the broker refuses stop the pipeline too", function()
+  it("whose dead letter is too large for the dlq's topic go there cut and marked", function()
+    letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local value = "bad" .. ("x"):rep(5000)
+    kafka.produce(input, { { value = "good" }, { value = value, key = "k", headers = { { "h", "1" } } },
+      { value = "good" } })
+    local run = engine.run(definition())
+    local letter = kafka.consume(letters)[1]
+    local headers = headers_of(letter)
+    assert.same({ "k", value:sub(1, 1024), "1", "1", "true", "5003", hash.sha256(value) }, { letter.key, letter.value,
+      headers.h, headers.original_offset, headers.truncated, headers.original_size, headers.sha256 })
+    assert.is_true(run:says(input .. "/0/1: its dead letter is too large"), run:stderr())
+    assert.same({ [0] = 3 }, kafka.committed(group, input))
+    assert.same({ 1, 1 }, { run:report().dead_lettered, run:report().metrics["dlq.truncated"] })
+  end)
+
+  it("whose dead letter is too large and is to stay whole stop the pipeline", function()
     letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     kafka.produce(input, { { value = "good" }, { value = "bad" .. ("x"):rep(5000) }, { value = "good" } })
-    local run = engine.run(definition(), { code = 65 })
-    assert.is_true(run:says(input .. "/0/1: the dlq topic refused"), run:stderr())
+    local run = engine.run(definition { dlq = { topic = letters, on_too_large = "fail", on_failure = "stop" } },
+      { code = 65 })
+    assert.is_true(run:says(input .. '/0/1: the dlq "' .. letters .. '" did not take its dead letter: '), run:stderr())
     assert.same({ [0] = 1 }, kafka.committed(group, input))
+  end)
+
+  it("wait while the dlq's topic is gone, and get there once it is back; other partitions go on", function()
+    input = kafka.topic(2)
+    kafka.produce(input, { { value = "bad first", partition = 0 } })
+    local run = engine.start(definition())
+    wait.until_true(function() return #kafka.consume(letters) == 1 end, 20, "the first dead letter")
+    kafka.delete_topic(letters)
+    local messages = {}
+    for i = 1, 600 do
+      local bad = i <= 20 and i % 2 == 0
+      messages[i] = { value = (bad and "bad" or "good") .. i, partition = bad and 0 or 1 }
+    end
+    kafka.produce(input, messages)
+    run:wait_for("did not take its dead letter", 60)
+    wait.until_true(function() return (kafka.committed(group, input)[1] or 0) == 590 end, 30, "the other partition")
+    assert.same(1, kafka.committed(group, input)[0])
+    kafka.topic(1, {}, letters)
+    local seen = kafka.consume(letters, { n = 10, timeout = 60 })
+    table.sort(seen, function(a, b) return tonumber(headers_of(a).original_offset) <
+      tonumber(headers_of(b).original_offset) end)
+    local values = {}
+    for i, letter in ipairs(seen) do values[i] = letter.value end
+    assert.same({ "bad2", "bad4", "bad6", "bad8", "bad10", "bad12", "bad14", "bad16", "bad18", "bad20" }, values)
+    run:wait_for("takes dead letters again")
+    run:drain()
+    assert.same({ [0] = 11, [1] = 590 }, kafka.committed(group, input))
+    local report = run:report()
+    assert.same({ 601, 590, 11 }, { report.read, report.produced_from, report.dead_lettered })
+    assert.is_true(report.metrics["dlq.failed"] >= 1)
+    assert.is_true(report.metrics["consumer.dlq_buffer.len"].max >= 1)
+  end)
+
+  it("stop with 75 when the dlq's topic is gone, if told so", function()
+    local stopping = { dlq = { topic = letters, on_failure = "stop" } }
+    kafka.produce(input, { { value = "bad first" } })
+    local run = engine.start(definition(stopping))
+    wait.until_true(function() return #kafka.consume(letters) == 1 end, 20, "the first dead letter")
+    kafka.delete_topic(letters)
+    kafka.produce(input, { { value = "bad second" } })
+    run:ends_with(75, 90)
+    assert.is_true(run:says(input .. '/0/1: the dlq "' .. letters .. '" did not take'), run:stderr())
+    assert.same({ [0] = 1 }, kafka.committed(group, input))
+  end)
+
+  it("that stand for several (reduce) and are refused have the first one's coordinates, and their number", function()
+    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local messages = {}
+    for i = 1, 4 do messages[i] = { value = ("x"):rep(1000) } end
+    kafka.produce(input, messages)
+    local report = engine.run(definition { steps = ([[
+      tide.reduce { function(all, message) return all .. message.value end, initial_value = "", max_batch_size = 4,
+        max_batch_time = "10s" },
+      tide.produce { topic = %q }]]):format(output) }):report()
+    local letter = kafka.consume(letters)[1]
+    local headers = headers_of(letter)
+    assert.same({ 4000, input, "0", "0", "4", "produce" }, { #letter.value, headers.original_topic,
+      headers.original_partition, headers.original_offset, headers.original_count, headers.stage })
+    assert.same({ 4, 4, 0 }, { report.read, report.dead_lettered, report.produced_from })
+    assert.same({ [0] = 4 }, kafka.committed(group, input))
   end)
 
   it("that the broker refuses stop the pipeline without a dlq", function()

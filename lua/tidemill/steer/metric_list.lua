@@ -133,8 +133,22 @@ add("engine", "producer.", {
 
 add("engine", "dlq.", {
   { "messages", nil, "counter", "messages", "DLQ_MESSAGES", "Dead letters written and acknowledged." },
-  { "waiting", nil, "gauge", "messages", "DLQ_WAITING", "Dead letters not yet acknowledged.",
-    "Growing: the dead letters' topic or disk is slow; offsets wait for them.", arroyo = "consumer.dlq_buffer.len" },
+  { "failed", nil, "counter", "times", "DLQ_FAILED", "A dead letter was not taken by its topic or file.",
+    "The log says why; see on_failure." },
+  { "truncated", nil, "counter", "messages", "DLQ_TRUNCATED", "Dead letters too large for their topic, cut to fit.",
+    "Raise the dlq topic's max.message.bytes to that of the input." },
+})
+
+add("engine", "consumer.", {
+  { "dlq.time", nil, "histogram", "seconds", "DLQ_TIME",
+    "Writing a dead letter, without waiting for its acknowledgement." },
+  { "dlq_buffer.len", nil, "gauge", "messages", "DLQ_WAITING", "Dead letters not yet acknowledged.",
+    "Growing: the dead letters' topic or disk is slow or gone; offsets wait for them." },
+  { "dlq_buffer.exceeded", nil, "counter", "times", "DLQ_EXCEEDED",
+    "So many letters of a partition waited that its next bad message waits too.",
+    "Raise max_buffered_messages_per_partition, or see why the dlq is slow." },
+  { "dlq_buffer.assigned_partitions", nil, "gauge", "partitions", "DLQ_PARTITIONS",
+    "Partitions with dead letters not yet acknowledged." },
 })
 
 --- name with its labels: "worker.lost{cause=exit}".

@@ -14,6 +14,20 @@ return {
       default_text = "no limit", help = "More than this share of bad messages in a partition: stop (exit 65)." },
     { name = "max_consecutive_count", type = "count", unit = "messages", min = 0, max = 1e12,
       default_text = "no limit", help = "More than so many bad ones on end in a partition: stop (exit 65)." },
+    { name = "max_buffered_messages_per_partition", type = "count", unit = "messages", min = 1, max = 1e9,
+      default = 1000, help = "So many dead letters of a partition may wait for their acknowledgement; then its next "
+        .. "bad message waits in its block, and the steps before the dlq stand still." },
+    { name = "on_failure", type = "choice", values = { "wait", "stop" }, default = "wait",
+      help = "When the topic or file does not take a dead letter (deleted, no permission, disk full, refused). wait: "
+        .. "it is tried again after 0.1 s to 10 s, the log says so at once and every 30 s, offsets of that partition "
+        .. "stay uncommitted, and other partitions go on as long as its letters fit the buffer. stop: exit 65 when "
+        .. "the letter itself is refused, else 75; its offset is uncommitted." },
+    { name = "on_too_large", type = "choice", values = { "truncate", "fail" }, default = "truncate",
+      help = "When a dead letter is larger than the topic takes (its max.message.bytes), so that it can never get "
+        .. "there. truncate: it goes there with all headers and the first 64 KiB of key and value (1 KiB when that is "
+        .. "still too large), marked by the headers truncated, original_size and sha256 of the whole value, and the "
+        .. "log says so; the whole message is at original_offset of original_topic as long as that is kept. fail: as "
+        .. "on_failure says." },
   },
   check = function(_, fault, given)
     if not given.topic and not given.path then
@@ -28,6 +42,9 @@ return {
       target = values.topic or values.path,
       max_invalid_ratio = values.max_invalid_ratio or -1,
       max_consecutive_count = values.max_consecutive_count or -1,
+      max_buffered = values.max_buffered_messages_per_partition,
+      stop_on_failure = values.on_failure == "stop",
+      whole = values.on_too_large == "fail",
     }
   end,
 }

@@ -22,6 +22,7 @@ local function new(options)
   plan.kind, plan.target = options.kind, options.target
   plan.max_invalid_ratio = options.max_invalid_ratio or -1
   plan.max_consecutive_count = options.max_consecutive_count or -1
+  plan.stop_on_failure = options.stop_on_failure or false
   local made = C.tide_dlq_new(plan, chain.c, status)
   dlq = made ~= nil and ffi.gc(made, C.tide_dlq_free) or nil
   return status[0]
@@ -101,14 +102,16 @@ describe("a dlq file", function()
 
   it("gets one JSON object a line with the fields of the dead letter", function()
     new_file()
-    local message = chain:read { value = "v\0\255", key = "k", timestamp = 1e12, offset = 2 ^ 53 }
+    local message = chain:read { value = "v\0\255", key = "k", timestamp = 1e12, offset = 2 ^ 53,
+      headers = { { "h" }, { "h", "\255" } } }
     assert.equal(C.TIDE_OK, reject(message, { stage = "produce", reason = "crash", error = 'with "quotes"\nand \255',
       traceback = "line 1\n\tline 2", cause = "SIGSEGV", attempts = 2 }))
     local text = slurp()
     assert.equal(1, select(2, text:gsub("\n", "")))
     assert.same({ original_topic = "in", original_partition = 0, original_offset = 2 ^ 53, original_timestamp = 1e12,
       stage = "produce", reason = "crash", error = 'with "quotes"\nand \xEF\xBF\xBD', traceback = "line 1\n\tline 2",
-      cause = "SIGSEGV", attempts = 2, key = base64 "k", value = base64 "v\0\255" }, cjson.decode(text))
+      cause = "SIGSEGV", attempts = 2, key = base64 "k", value = base64 "v\0\255",
+      headers = { { base64 "h", cjson.null }, { base64 "h", base64 "\255" } } }, cjson.decode(text))
     assert.truthy(text:find('"original_offset":9007199254740992,', 1, true))
   end)
 
@@ -144,13 +147,35 @@ describe("a dlq file", function()
     assert.same({ 1, 1 }, { chain:count(C.TIDE_M_DLQ_MESSAGES), chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT) })
   end)
 
-  it("that takes nothing more stops the pipeline, and the letter's offset stays", function()
-    assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full" })
+  it("that takes nothing more stops the pipeline when told so, and the letter's offset stays", function()
+    assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full", stop_on_failure = true })
     local message = chain:read()
     assert.equal(C.TIDE_ETEMPORARY, reject(message))
     assert.truthy(library.error():find("/dev/full", 1, true))
     chain:done(message)
     assert.equal(0, tonumber(chain:totals().dead_lettered))
+  end)
+
+  it("that takes nothing more keeps what comes, and its offsets stay", function()
+    assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full" })
+    C.tide_log_setup(C.TIDE_LOG_ERROR, C.TIDE_LOG_TEXT)
+    local message = chain:read()
+    assert.equal(C.TIDE_OK, reject(message))
+    C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_TEXT)
+    chain:done(message)
+    assert.is_false(C.tide_dlq_joined(dlq))
+    assert.same({ 0, 0 }, { chain:position(), tonumber(chain:totals().dead_lettered) })
+  end)
+
+  it("whose last line was cut off gets the next one on a line of its own", function()
+    local file = assert(io.open(path, "w"))
+    file:write('{"original_topic":"in","orig')
+    file:close()
+    new_file()
+    reject(chain:read { value = "v" })
+    local torn, whole = slurp():match "^(.-)\n(.-)\n$"
+    assert.equal('{"original_topic":"in","orig', torn)
+    assert.equal(base64 "v", cjson.decode(whole).value)
   end)
 end)
 
@@ -194,9 +219,10 @@ describe("a dlq topic", function()
     local report = ffi.new "struct tide_report[1]"
     assert.equal(1, tonumber(sink.ops.reports(sink, report, 1)))
     assert.is_true(bit.band(report[0].origin.epoch, C.TIDE_ORIGIN_DEAD_LETTER) ~= 0)
-    C.tide_offsets_done(chain.offsets, report[0].origin, C.TIDE_FATE_DEAD_LETTERED)
+    assert.equal(0, chain:count(C.TIDE_M_DLQ_MESSAGES))
+    assert.equal(C.TIDE_OK, C.tide_dlq_reported(dlq, report[0]))
     assert.equal(1, chain:position())
-    assert.equal(1, tonumber(chain:totals().dead_lettered))
+    assert.same({ 1, 1 }, { tonumber(chain:totals().dead_lettered), chain:count(C.TIDE_M_DLQ_MESSAGES) })
   end)
 
   it("that is busy takes the same message later, and counts it once", function()
@@ -204,7 +230,7 @@ describe("a dlq topic", function()
     local message = chain:read()
     assert.equal(C.TIDE_BUSY, reject(message))
     assert.equal(C.TIDE_BUSY, reject(message))
-    assert.equal(2, chain:count(C.TIDE_M_DLQ_MESSAGES))
+    assert.equal(2, chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT))
     chain:done(message)
     assert.equal(1, tonumber(chain:totals().filtered)) -- it took no hold of the busy one
     sink.ops.reports(sink, ffi.new "struct tide_report[4]", 4)

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/letters.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "chain/lane.h"
+#include "chain/letter.h"
+#include "chain/letter_file.h"
+#include "chain/offsets.h"
+#include "io/sink.h"
+#include "io/source.h"
+#include "shm/counters.h"
+#include "shm/topics.h"
+
+static const int64_t FIRST_PAUSE_US = 100000;
+static const int64_t LONGEST_PAUSE_US = 10000000;
+static const int64_t SAY_AGAIN_US = 30000000;
+enum {
+    FIRST_CUT = 65536, /* bytes that are left of a letter that is too large, */
+    LAST_CUT = 1024,   /* and of one that is still too large then */
+    KEPT_BYTES = 64 << 20
+};
+
+struct tide_letters {
+    struct tide_dlq_plan plan;
+    char *target;
+    struct tide_chain *chain;
+    struct tide_sink *sink;
+    uint16_t topic;
+    struct tide_letter_file file;
+    struct tide_lanes lanes;
+    uint64_t kept;
+    uint64_t waiting; /* of all lanes, sent and kept */
+    uint32_t failing; /* lanes */
+    int64_t since_us; /* nothing was taken since */
+    int64_t say_us;   /* when to say it again */
+    char *failure;    /* the last one's text */
+    struct tide_text packed;
+};
+
+/* ---- new, free ---- */
+
+struct tide_letters *tide_letters_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
+                                      int *status)
+{
+    struct tide_letters *letters = tide_alloc(sizeof(*letters));
+    letters->plan = *plan;
+    letters->target = tide_copy(plan->target);
+    letters->chain = chain;
+    letters->file.fd = -1;
+    *status = TIDE_OK;
+    if (plan->kind == TIDE_DLQ_TOPIC) {
+        *status = tide_topics_number(chain->topics, plan->target);
+        letters->topic = (uint16_t)*status;
+    } else if (plan->kind == TIDE_DLQ_FILE) {
+        *status = tide_letter_file_open(&letters->file, plan->target);
+    }
+    if (*status >= 0)
+        return letters;
+    tide_letters_free(letters);
+    return NULL;
+}
+
+void tide_letters_sink(struct tide_letters *letters, struct tide_sink *sink)
+{
+    letters->sink = sink;
+}
+
+uint16_t tide_letters_topic(const struct tide_letters *letters)
+{
+    return letters->topic;
+}
+
+uint64_t tide_letters_kept(const struct tide_letters *letters)
+{
+    return letters->kept;
+}
+
+/* ---- lanes ---- */
+
+static struct tide_origin origin_of(const struct tide_message *letter)
+{
+    struct tide_origin origin = letter->origin;
+    origin.epoch &= TIDE_ORIGIN_EPOCH;
+    return origin;
+}
+
+static void observe(struct tide_letters *letters)
+{
+    struct tide_counters *counters = letters->chain->counters;
+    tide_observe(counters, 0, TIDE_M_DLQ_WAITING, (double)letters->waiting);
+    tide_observe(counters, 0, TIDE_M_DLQ_PARTITIONS, tide_lanes_used(&letters->lanes));
+}
+
+static void keep(struct tide_letters *letters, struct tide_lane *lane,
+                 const struct tide_message *letter, bool in_front)
+{
+    tide_lane_keep(lane, letter, in_front);
+    letters->kept++;
+}
+
+static void drop_first(struct tide_letters *letters, struct tide_lane *lane)
+{
+    tide_lane_drop(lane);
+    letters->kept--;
+}
+
+static void set_failing(struct tide_letters *letters, struct tide_lane *lane, bool failing)
+{
+    if (lane->failing == failing)
+        return;
+    lane->failing = failing;
+    lane->pause_us = 0;
+    letters->failing += failing ? 1 : -1U;
+    if (!failing && letters->failing == 0)
+        tide_log(TIDE_LOG_INFO, "the dlq \"%s\" takes dead letters again", letters->target);
+}
+
+void tide_letters_forget(struct tide_letters *letters, uint32_t partition)
+{
+    struct tide_lane *lane = tide_lanes_at(&letters->lanes, partition);
+    letters->waiting -= lane->kept_count + lane->sent;
+    while (lane->kept) {
+        tide_offsets_drop(letters->chain->offsets, origin_of(&lane->kept->message));
+        drop_first(letters, lane);
+    }
+    lane->sent = 0;
+    lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
+}
+
+/* ---- failures ---- */
+
+static void name_letter(const struct tide_letters *letters, const struct tide_message *letter,
+                        char *text, size_t size)
+{
+    const struct tide_chain *chain = letters->chain;
+    struct tide_origin first = tide_offsets_first(chain->offsets, origin_of(letter), NULL);
+    const struct tide_partition *from = chain->source ? &chain->source->partitions[first.partition]
+                                                      : NULL;
+    snprintf(text, size, "%.250s/%d/%lld",
+             from ? tide_topics_name(chain->topics, from->topic) : "input",
+             from ? from->number : first.partition,
+             (long long)tide_offsets_offset(chain->offsets, first));
+}
+
+/* Also when it only keeps its answer to itself, as while its replicas are too few. */
+static void say_again(struct tide_letters *letters, int64_t now_us)
+{
+    if (letters->waiting == 0 || now_us < letters->say_us)
+        return;
+    letters->say_us = now_us + SAY_AGAIN_US;
+    tide_log(TIDE_LOG_WARN,
+             "the dlq \"%s\" has taken nothing for %lld s; %llu dead letters wait%s%s",
+             letters->target, (long long)(now_us - letters->since_us) / 1000000,
+             (unsigned long long)letters->waiting, letters->failing > 0 ? ": " : "",
+             letters->failing > 0 ? letters->failure : "");
+}
+
+/* What was said, or the wait for an answer, begins anew. */
+static void quiet(struct tide_letters *letters)
+{
+    if (letters->failing > 0)
+        return;
+    letters->since_us = tide_clock_us();
+    letters->say_us = letters->since_us + SAY_AGAIN_US;
+}
+
+/* Says so, and sets when to try again; or ends the pipeline. */
+static int note_failure(struct tide_letters *letters, struct tide_lane *lane,
+                        const struct tide_message *letter, int status, const char *text)
+{
+    char name[300];
+    bool first = letters->failing == 0;
+    char *failure = tide_copy(text); /* it may be tide_error() */
+    name_letter(letters, letter, name, sizeof(name));
+    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_FAILED, 1);
+    free(letters->failure);
+    letters->failure = failure;
+    if (letters->plan.stop_on_failure)
+        return tide_fail(status,
+                         "%s: the dlq \"%s\" did not take its dead letter: %s; the pipeline stops "
+                         "here (on_failure = \"stop\")",
+                         name, letters->target, failure);
+    if (first)
+        quiet(letters);
+    set_failing(letters, lane, true);
+    tide_lane_pause(lane, tide_clock_us(), FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    if (first)
+        tide_log(TIDE_LOG_WARN,
+                 "%s: the dlq \"%s\" did not take its dead letter: %s; its partition waits, and it "
+                 "is tried again (on_failure = \"wait\")",
+                 name, letters->target, failure);
+    return TIDE_OK;
+}
+
+/* ---- sending ---- */
+
+static void acknowledged(struct tide_letters *letters, struct tide_lane *lane)
+{
+    lane->probing = false;
+    set_failing(letters, lane, false);
+    quiet(letters);
+    letters->waiting--;
+    letters->chain->moved = true;
+    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_MESSAGES, 1);
+    observe(letters);
+}
+
+/* TIDE_OK: with the sink, or in the file. TIDE_BUSY: neither, and in a file's case it is known to be failing. */
+static int send(struct tide_letters *letters, struct tide_lane *lane,
+                const struct tide_message *letter)
+{
+    struct tide_offsets *offsets = letters->chain->offsets;
+    if (letters->plan.kind == TIDE_DLQ_FILE) {
+        int status = tide_letter_file_write(&letters->file, letter->value, letter->value_length);
+        if (status < 0) {
+            status = note_failure(letters, lane, letter, status, tide_error());
+            return status < 0 ? status : TIDE_BUSY;
+        }
+        acknowledged(letters, lane);
+        tide_offsets_done(offsets, origin_of(letter), TIDE_FATE_DEAD_LETTERED);
+        return TIDE_OK;
+    }
+    ssize_t sent = letters->sink->ops->send(letters->sink, letter, 1);
+    if (sent <= 0)
+        return sent < 0 ? (int)sent : TIDE_BUSY;
+    lane->sent++;
+    tide_offsets_release(offsets, origin_of(letter));
+    letters->chain->moved = true;
+    return TIDE_OK;
+}
+
+static bool is_full(struct tide_letters *letters, struct tide_lane *lane)
+{
+    uint32_t most = letters->plan.max_buffered;
+    bool full = (most > 0 && lane->sent + lane->kept_count >= most) ||
+                (lane->failing && tide_lanes_bytes(&letters->lanes) >= KEPT_BYTES);
+    if (full && !lane->exceeded)
+        tide_count(letters->chain->counters, 0, TIDE_M_DLQ_EXCEEDED, 1);
+    lane->exceeded = full;
+    return full;
+}
+
+int tide_letters_take(struct tide_letters *letters, const struct tide_message *letter, bool orphan)
+{
+    struct tide_offsets *offsets = letters->chain->offsets;
+    struct tide_lane *lane = tide_lanes_at(&letters->lanes,
+                                           tide_offsets_partition(offsets, origin_of(letter)));
+    int status = TIDE_BUSY;
+    /* A transaction cannot end around a letter that waits: there nothing goes on past it. */
+    bool stands = lane->failing && letters->sink && letters->sink->ops->commit &&
+                  tide_clock_us() < lane->next_us;
+    if ((is_full(letters, lane) || stands) && !orphan)
+        return TIDE_BUSY;
+    tide_offsets_hold(offsets, origin_of(letter));
+    if (letters->waiting++ == 0)
+        quiet(letters);
+    if (!lane->failing && !lane->kept)
+        status = send(letters, lane, letter);
+    if (status == TIDE_BUSY && (orphan || lane->failing || lane->kept)) {
+        keep(letters, lane, letter, false);
+        status = TIDE_OK;
+    } else if (status != TIDE_OK) {
+        letters->waiting--;
+        tide_offsets_done(offsets, origin_of(letter),
+                          TIDE_FATE_FILTERED); /* the message's own hold is left */
+    }
+    if (status == TIDE_OK)
+        observe(letters);
+    return status;
+}
+
+/* One that is too large is sent again as far as it goes. */
+static bool cut(struct tide_letters *letters, struct tide_lane *lane,
+                const struct tide_report *report)
+{
+    struct tide_message letter = report->message;
+    char name[300];
+    if (!report->too_large || letters->plan.whole)
+        return false;
+    int how = tide_letter_cut(&letter, FIRST_CUT, &letters->packed);
+    if (how == 0)
+        how = tide_letter_cut(&letter, LAST_CUT, &letters->packed);
+    if (how == 0)
+        return false;
+    name_letter(letters, &letter, name, sizeof(name));
+    tide_log(
+        TIDE_LOG_WARN,
+        "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
+        "its value, marked as truncated",
+        name, letters->target, letter.value_length);
+    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, how == 1);
+    keep(letters, lane, &letter, true);
+    lane->next_us = 0;
+    return true;
+}
+
+static int came_back(struct tide_letters *letters, struct tide_lane *lane,
+                     const struct tide_report *report)
+{
+    bool probe = lane->probing;
+    lane->probing = false;
+    if (cut(letters, lane, report))
+        return TIDE_OK;
+    if (lane->failing && !probe) { /* it was on its way when another one failed */
+        keep(letters, lane, &report->message, false);
+        return TIDE_OK;
+    }
+    int status = note_failure(letters, lane, &report->message, report->status, report->text);
+    if (status == TIDE_OK)
+        keep(letters, lane, &report->message, true);
+    return status;
+}
+
+int tide_letters_reported(struct tide_letters *letters, const struct tide_report *report)
+{
+    struct tide_offsets *offsets = letters->chain->offsets;
+    struct tide_origin origin = report->origin;
+    origin.epoch &= TIDE_ORIGIN_EPOCH;
+    struct tide_origin first = tide_offsets_first(offsets, origin, NULL);
+    struct tide_lane *lane = tide_lanes_at(&letters->lanes, first.partition);
+    bool ours = tide_offsets_offset(offsets, first) >= 0; /* else it was forgotten */
+    lane->sent -= ours;
+    if (report->status == TIDE_OK) {
+        if (ours)
+            acknowledged(letters, lane);
+        tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
+        return TIDE_OK;
+    }
+    if (ours && tide_offsets_current(offsets, origin))
+        return came_back(letters, lane, report);
+    letters->waiting -= ours;
+    tide_offsets_drop(offsets, origin);
+    return TIDE_OK;
+}
+
+static int poll_lane(struct tide_letters *letters, struct tide_lane *lane, int64_t now_us)
+{
+    struct tide_offsets *offsets = letters->chain->offsets;
+    while (lane->kept) {
+        struct tide_origin origin = origin_of(&lane->kept->message);
+        if (!tide_offsets_current(offsets, origin)) {
+            tide_offsets_drop(offsets, origin);
+            letters->waiting--;
+            drop_first(letters, lane);
+            continue;
+        }
+        bool probing = lane->failing;
+        if (letters->chain->cutting && !tide_offsets_owed(offsets, origin))
+            return TIDE_OK;
+        if (probing && (lane->sent > 0 || now_us < lane->next_us))
+            return TIDE_OK;
+        int status = send(letters, lane, &lane->kept->message);
+        if (status != TIDE_OK)
+            return status < 0 ? status : TIDE_OK;
+        drop_first(letters, lane);
+        lane->probing = probing && lane->failing;
+    }
+    return TIDE_OK;
+}
+
+int tide_letters_poll(struct tide_letters *letters, int64_t now_us)
+{
+    for (uint32_t i = 0; i < letters->lanes.count && letters->kept > 0; i++) {
+        int status = poll_lane(letters, &letters->lanes.items[i], now_us);
+        if (status < 0)
+            return status;
+    }
+    say_again(letters, now_us);
+    return TIDE_OK;
+}
+
+int64_t tide_letters_deadline_us(const struct tide_letters *letters)
+{
+    int64_t deadline_us = letters->waiting > 0 ? letters->say_us : INT64_MAX;
+    for (uint32_t i = 0; i < letters->lanes.count && letters->kept > 0; i++) {
+        const struct tide_lane *lane = &letters->lanes.items[i];
+        if (lane->kept && lane->failing && lane->sent == 0 && lane->next_us < deadline_us)
+            deadline_us = lane->next_us;
+    }
+    return deadline_us;
+}
+
+void tide_letters_free(struct tide_letters *letters)
+{
+    if (!letters)
+        return;
+    tide_lanes_free(&letters->lanes);
+    tide_letter_file_close(&letters->file);
+    tide_text_free(&letters->packed);
+    free(letters->failure);
+    free(letters->target);
+    free(letters);
+}
