@@ -280,6 +280,8 @@ static void note_time(struct tide_engine *engine, int64_t now_us)
             engine->last_done_us = now_us;
         engine->last_in_flight = totals.in_flight;
     }
+    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals.late - engine->last_late);
+    engine->last_late = totals.late;
     if (now_us >= engine->second_us) {
         engine->second_us = now_us + SECOND_US;
         tide_engine_tell(engine, TIDE_EVENT_SECOND, 0, 0, NULL);

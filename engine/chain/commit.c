@@ -142,6 +142,8 @@ void tide_commit_answered(struct tide_commit *commit, int status, const char *te
 {
     commit->under_way = false;
     commit->failed = status < 0;
+    tide_observe(commit->chain->counters, 0, TIDE_M_COMMIT_TIME,
+                 (double)(tide_clock_us() - commit->last_us) / 1e6);
     if (status >= 0 && commit->transactions)
         tide_offsets_settle(commit->chain->offsets);
     tide_count(commit->chain->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);

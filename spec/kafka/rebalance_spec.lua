@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- What a rebalance may not do: wait for user code, believe a report of an earlier assignment, commit what is another's.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+
+describe("a rebalance", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+
+  local function member(more, env)
+    local made = {
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) if os.getenv 'HANG' then while true do end end return message end",
+      task_options = { processes = 2, max_batch_size = 10 },
+      settings = { join_timeout = "100ms", message_timeout = "10min" },
+    }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return engine.start(made, { env = env })
+  end
+
+  local function feed(first, last) kafka.produce(input, inputs.numbers(first, last)) end
+
+  local function committed()
+    local sum = 0
+    for _, offset in pairs(kafka.committed(group, input)) do sum = sum + offset end
+    return sum
+  end
+
+  local function times(run, text)
+    return select(2, run:stderr():gsub(text, ""))
+  end
+
+  before_each(function() input, output, group = kafka.topic(4), kafka.topic(4), kafka.group() end)
+  after_each(engine.stop_all)
+
+  it("does not wait for workers that hang, and keeps them", function()
+    feed(1, 100)
+    local hangs = member(nil, { HANG = "yes" })
+    wait.until_true(function() return hangs:says("batches 2 of 2") end, 10, "two busy workers")
+    local workers = hangs:workers()
+    local works = member()
+    works:wait_for("partitions assigned", 10)
+    wait.until_true(function() return times(hangs, "partitions assigned") == 2 end, 10, "the assignment of the rest")
+    assert.same(workers, hangs:workers())
+    wait.until_true(function() return committed() > 0 end, 10, "what the other has taken over")
+    hangs:drain()
+    inputs.wait_committed(group, input)
+    inputs.once(output, 100)
+    local report = hangs:report()
+    assert.is_true(report.dropped >= 20, report.dropped .. " dropped") -- two batches at least
+    assert.same({ 0, report.read }, { report.produced, report.dropped })
+    assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
+  end)
+
+  it("takes as long as its commit, and a moment", function()
+    feed(1, 100)
+    local first = member { commit = { policy = { min_time = "10min" } } }
+    wait.until_true(function() return first:total("produced") == 100 end, 10, "100 delivered")
+    assert.equal(0, committed())
+    local second = member()
+    second:wait_for("partitions assigned", 10)
+    assert.equal(100, committed()) -- by the revocation
+    first:drain()
+    local metrics = first:report().metrics
+    local commit, join = metrics["consumer.commit.time"].max, metrics["consumer.join.time"].max
+    assert.is_true(join <= commit + 1, ("%g s, its commit %g s"):format(join, commit)) -- the bound is 0.1 s
+  end)
+
+  it("leaves reports of an earlier assignment uncounted: who has the partition now reads them again", function()
+    local first = member { produce = { topic = output, rdkafka = { ["linger.ms"] = 3000 } } }
+    first:wait_for("partitions assigned")
+    feed(1, 100)
+    wait.until_true(function() return first:total("read") == 100 end, 10, "100 messages read")
+    assert.equal(0, inputs.count(output)) -- they linger in the producer
+    local second = member()
+    second:wait_for("partitions assigned")
+    inputs.wait_committed(group, input)
+    first:drain()
+    second:drain()
+    inputs.at_least_once(output, 100)
+    local report = first:report()
+    local late = report.metrics["consumer.late_reports"]
+    assert.is_true(late > 0, late .. " late reports")
+    assert.equal(inputs.count(output), 100 + late) -- each of them is there twice
+    assert.equal(report.read, report.produced_from + report.dropped)
+  end)
+
+  it("loses nothing ten times in a row", function()
+    feed(1, 20000)
+    local task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
+    local stays = member { task = task, settings = { join_timeout = "25s" } }
+    stays:wait_for("partitions assigned")
+    local workers = stays:workers()
+    while times(stays, "partitions revoked") < 10 do
+      local guest = member { task = task }
+      guest:wait_for("partitions assigned")
+      feed(1, 1000) -- again, so that the load lasts
+      guest:drain()
+    end
+    inputs.wait_committed(group, input)
+    assert.same(workers, stays:workers())
+    stays:drain()
+    inputs.at_least_once(output, 20000)
+  end)
+
+  it("that an engine slept through takes its partitions as lost: no commit, and nothing is lost", function()
+    feed(1, 20000)
+    local task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
+    local sleeps = member { task = task }
+    wait.until_true(function() return committed() > 1000 end, 20, "the first thousand")
+    sleeps:signal("STOP")
+    local works = member { task = task }
+    works:wait_for("partitions assigned", 20)
+    inputs.wait_committed(group, input)
+    sleeps:signal("CONT")
+    sleeps:wait_for("partitions lost")
+    wait.until_true(function() return times(sleeps, "partitions assigned") == 2 end, 20, "partitions again")
+    inputs.wait_committed(group, input, 5)
+    feed(20001, 20100)
+    inputs.wait_committed(group, input)
+    sleeps:drain()
+    works:drain()
+    inputs.at_least_once(output, 20100)
+  end)
+end)
