@@ -83,7 +83,7 @@ struct tide_engine {
     int64_t last_done_us;
     uint64_t last_in_flight;
     uint64_t last_late; /* reports of partitions that are away, as counted */
-    int64_t newest_ms; /* timestamp of the newest message read */
+    int64_t newest_ms;  /* timestamp of the newest message read */
     uint64_t workers_lost;
     struct tide_event
         events[TIDE_ENGINE_EVENTS]; /* a ring; the oldest is dropped when Lua does not come */

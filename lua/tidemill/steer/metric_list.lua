@@ -104,7 +104,7 @@ add("engine", "consumer.", {
   { "commit.time", nil, "histogram", "seconds", "COMMIT_TIME", "From asking for a commit to its answer.",
     "Long ones: the coordinator is slow, or a join of the group held them up." },
   { "late_reports", nil, "counter", "reports", "LATE_REPORTS",
-    "Delivery reports of messages whose partition was taken away meanwhile: delivered, and read again by its next owner.",
+    "Reports of messages whose partition was taken away meanwhile: delivered, and read again by its next owner.",
     "As many possible duplicates; a smaller linger.ms or max_buffer_size makes them fewer." },
   { "librdkafka.total_queue_size", nil, "gauge", "messages", "CONSUMER_QUEUE_SIZE",
     "Messages fetched and not yet read.",
