@@ -33,12 +33,13 @@ CXX_SOURCES := $(wildcard engine/json/*.cpp)
 HEADERS := $(wildcard engine/*.h engine/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.c scripts/*/*.[ch])
+MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
 .PHONY: all check faults spec spec-json spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
-all: $(BUILD)/tidemill $(BUILD)/tidemill_json.so ## build the program and the library into build/
+all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -56,9 +57,11 @@ $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
 	$(Q)$(CXX) -shared $(SANITIZE) -o $@ $^ $(LIBS)
 
-$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c $(BUILD)/libtidemill.so
+$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c
+$(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
+$(MODULES): $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
-	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $< -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $(filter %.c,$^) -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
 
 $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
@@ -117,13 +120,14 @@ deps: ## install what building and running needs
 install: all ## PREFIX=/usr/local, DESTDIR for packagers
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/tidemill/include
 	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
-	install -m 755 $(BUILD)/libtidemill.so $(BUILD)/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(BUILD)/libtidemill.so $(MODULES) $(DESTDIR)$(PREFIX)/lib/
 	cp -r lua scripts $(DESTDIR)$(PREFIX)/share/tidemill/
 	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/tidemill/include/{} \;
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so \
-	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/share/tidemill
+	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/tidemill_memory.so \
+	  $(DESTDIR)$(PREFIX)/share/tidemill
 
 clean: ## remove build/ but not the Kafka that was fetched
 	find build -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} + 2>/dev/null || true

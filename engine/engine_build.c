@@ -77,6 +77,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     engine->zygote = tide_zygote_new(engine->loop, workers);
     if (!engine->zygote)
         return TIDE_EINTERNAL;
+    tide_zygote_memory(engine->zygote, plan->worker_memory);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
     for (; engine->pool_count < plan->pool_count; engine->pool_count++) {

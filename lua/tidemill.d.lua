@@ -82,6 +82,7 @@ function tide.unpack(value) end
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka together, in one transaction for each interval of commit_offsets; who reads with isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on.
 ---@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take over one message. (in seconds)
+---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; the message it is at is run again, alone, as after a crash. (in bytes)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)
 ---@field trust? "full" What the functions of the pipeline may do: all that the user who runs it may.
 

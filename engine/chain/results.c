@@ -17,6 +17,12 @@ int tide_results_accept(struct tide_slot *slot)
         bytes > slot->work.job.output_max)
         return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next,
                          slot->work.job.first, slot->work.job.end, bytes);
+    if (slot->work.state == TIDE_WORK_DONE &&
+        (slot->work.outcome == TIDE_OUTCOME_DONE ? next < slot->work.job.end
+                                                 : next == slot->work.job.first))
+        return tide_fail(TIDE_EDATA, "reported %s at record %u of [%u, %u]",
+                         slot->work.outcome == TIDE_OUTCOME_DONE ? "done" : "full", next,
+                         slot->work.job.first, slot->work.job.end);
     slot->ready = next;
     slot->ready_bytes = bytes;
     slot->result_at = 0;
@@ -102,6 +108,9 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
                 slot->result_at += result.size;
             }
         }
+        bool last = item->kind == TIDE_ITEM_FINISHED && record + 1 == slot->ready;
+        if (last && slot->result_at != slot->ready_bytes)
+            goto broken;
         span->item_count++;
         if (item->kind == TIDE_ITEM_FINISHED) {
             whole = span->item_count;

@@ -35,7 +35,8 @@ struct tide_span {
     uint32_t item_at; /* the first that is not done with */
 };
 
-/** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true. */
+/** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true, or its report (work.outcome, when
+ * the state is DONE) does not go with it. */
 int tide_results_accept(struct tide_slot *slot);
 /** Fills an empty span with the next results. TIDE_EDATA = the block does not hold what its worker said;
  * the records that were whole before that are in the span. Nothing left: item_count is 0. `topic_count`: numbers below

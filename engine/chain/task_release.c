@@ -2,7 +2,6 @@
  * The way out of run_task_with_multiprocessing. A crash, a broken report and a full output block are one
  * case here: results up to what was published stand, the engine deals with the one message at which it
  * ended if there is one to blame, and the rest goes on from the next. */
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -190,6 +189,29 @@ static void cause_text(int32_t death, char *text, size_t size)
         snprintf(text, size, "exit %d", WEXITSTATUS(death));
 }
 
+/* One that broke the protocol may have done so at any record of its job: that needs one more run to be known. */
+static uint32_t retries(const struct tide_task *task, const struct tide_slot *slot)
+{
+    const struct tide_job *job = &slot->work.job;
+    bool unsure = slot->distrusted && job->end - job->first > 1;
+    return unsure && task->plan.crash_retries == 0 ? 1 : task->plan.crash_retries;
+}
+
+static void describe_death(const struct tide_slot *slot, struct tide_reject *fields)
+{
+    if (slot->work.late) {
+        fields->reason = "timeout";
+        fields->error = "the message took longer than message_timeout, so its worker was killed";
+    } else if (slot->distrusted) {
+        fields->cause = "protocol";
+        fields->error = "what the worker left of this message makes no sense, so it was killed";
+    } else if (slot->work.starved) {
+        fields->reason = "memory";
+        fields->cause = "worker_memory";
+        fields->error = "the worker wanted more than worker_memory while it ran this message";
+    }
+}
+
 /* The worker died of record `released`, or left what is no result there: run once more alone, then out. A
  * record that took too long is not run again. */
 static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
@@ -204,7 +226,7 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
         tide_task_submit(task, slot, slot->released, slot->count);
         return TIDE_OK;
     }
-    if (!slot->work.late && slot->attempts < task->plan.crash_retries) {
+    if (!slot->work.late && slot->attempts < retries(task, slot)) {
         slot->attempts++;
         slot->work.state = TIDE_WORK_IDLE;
         tide_task_submit(task, slot, slot->released,
@@ -212,10 +234,7 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
         return TIDE_OK;
     }
     cause_text(slot->work.death, cause, sizeof(cause));
-    if (slot->work.late) {
-        fields.reason = "timeout";
-        fields.error = "the message took longer than message_timeout, so its worker was killed";
-    }
+    describe_death(slot, &fields);
     int status = task->reduces ? tide_reduce_reject(task, slot, &fields)
                                : tide_task_reject(task, slot, slot->released, &fields);
     if (status != TIDE_OK || task->reduces)
@@ -231,12 +250,10 @@ static void distrust(struct tide_task *task, struct tide_slot *slot)
 {
     tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
              slot->work.worker, tide_error());
-    if (!slot->work.blamed) /* else it is dead already */
-        tide_pool_kill(task->pool, slot->work.worker);
+    tide_pool_kill(task->pool, slot->work.worker, slot->work.job.generation);
     slot->ready = slot->released;
     slot->ready_bytes = slot->result_at = 0;
-    slot->work.blamed = true;
-    slot->work.death = SIGKILL;
+    slot->work.blamed = slot->distrusted = true;
 }
 
 static void take_results(struct tide_task *task, struct tide_slot *slot)
@@ -246,8 +263,11 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
     uint32_t before = slot->released;
     task->in_progress--;
     tide_task_observe_progress(task);
+    slot->distrusted = false;
     if (tide_results_accept(slot) < 0)
         distrust(task, slot);
+    else if (slot->ready == slot->work.job.end && !task->reduces)
+        slot->work.blamed = false; /* it had published its last record: none is left to blame */
     if (task->reduces)
         tide_reduce_take(task, slot);
     if (slot->work.state == TIDE_WORK_DONE && slot->ready > before)

@@ -9,6 +9,8 @@
  *   zygote   engine   notice LOADED/REJECTED once, after the user's code was loaded
  *   zygote   engine   notice EXITED          engine: takes the worker's last reports from its socket first,
  *                                            then orders SPAWN with the next generation
+ *   worker   engine   hello                  once, when its `start` hooks are through: jobs from then on. A hook
+ *                                            that failed is told in it, and the worker leaves
  *   engine   worker   job                    report, once the job is through or the output block is full;
  *                                            a worker drops jobs of another generation than its own
  *   (closed) any      end of file            engine gone: zygote and workers leave. PDEATHSIG says the same
@@ -37,6 +39,15 @@ struct tide_job {
 enum tide_outcome {
     TIDE_OUTCOME_DONE, /* all records of the job */
     TIDE_OUTCOME_FULL  /* the next result does not fit behind those that are there */
+};
+
+/** What a worker leaves with when it may not have more memory: nothing of its heap is trusted then. */
+enum { TIDE_EXIT_MEMORY = 71 };
+
+struct tide_hello {
+    uint32_t generation;
+    uint32_t failed; /* 1: a `start` hook failed; why is in text */
+    char text[2040];
 };
 
 struct tide_job_report {

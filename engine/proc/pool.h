@@ -39,6 +39,7 @@ struct tide_work {
     bool blamed;
     bool several;  /* blamed: it died in a function that had several records */
     bool late;     /* LOST: killed, since one record took longer than the limit */
+    bool starved;  /* LOST: it was refused more memory */
     int32_t death; /* LOST: wait status of the worker */
     struct tide_work *next;
 };
@@ -63,16 +64,17 @@ int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
 /** Takes back what waits; what is given comes back by its report. True when it is IDLE now. */
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
-/** Reads reports, gives out work. Negative = give up (workers die before they do anything). */
+/** Reads reports, gives out work. Negative = give up: a `start` hook failed and none went well before
+ * (TIDE_ECONFIG, with its text), or workers die again and again before they are ready (TIDE_ETEMPORARY). */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
 /** True when the notice was about one of its places. */
 bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us);
-/** Has a worker killed that broke the protocol; it comes back as LOST. */
-void tide_pool_kill(struct tide_pool *pool, uint32_t worker);
+/** Has a worker killed that broke the protocol. It gets no more work; what it has comes back without blame. */
+void tide_pool_kill(struct tide_pool *pool, uint32_t worker, uint32_t generation);
 /** A worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
-/** Process id of worker `index` of this pool, 0 while there is none. */
+/** Process id of worker `index` of this pool, 0 while there is none that is ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);
 /** Workers lost since the start. */
 uint64_t tide_pool_lost(const struct tide_pool *pool);

@@ -22,6 +22,7 @@ struct tide_zygote {
     uint32_t input_count;
     uint32_t output_count;
     int32_t pid;
+    uint64_t memory; /* bytes a worker may take, 0 = no limit */
     /* in the zygote */
     int signals; /* signalfd for SIGCHLD */
     struct tide_child *children;
@@ -33,5 +34,9 @@ struct tide_zygote {
 
 /** In the zygote, right after the fork. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
+
+/** In a worker, right after the fork (guard.c): what it may take, and whom the kernel takes when the machine
+ * has no memory left. */
+void tide_guard_memory(uint64_t bytes);
 
 #endif

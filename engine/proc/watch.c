@@ -14,8 +14,7 @@ bool tide_watch_look(struct tide_watch *watch, const struct tide_work *work, int
         return false; /* what was watched is what it dies of */
     watch->looked_us = now_us;
     uint32_t running = work ? __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) : 0;
-    watch->began |= running != 0;
-    if (!work || !watch->began) {
+    if (!work) {
         watch->stuck_us = 0;
         return false;
     }
@@ -28,7 +27,8 @@ bool tide_watch_look(struct tide_watch *watch, const struct tide_work *work, int
         watch->stuck_us = 0;
         return false;
     }
-    watch->stuck_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
+    int64_t most_us = limit_us / 4 < LONGEST_LOOK_US ? limit_us / 4 : LONGEST_LOOK_US;
+    watch->stuck_us += since_us < most_us ? since_us : most_us;
     watch->late = watch->stuck_us > limit_us;
     return watch->late;
 }

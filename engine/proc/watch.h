@@ -17,12 +17,12 @@ struct tide_watch {
     uint32_t running;
     int64_t looked_us; /* when that was, */
     int64_t stuck_us;  /* and for how long it has been the same */
-    bool began;        /* it has taken up a job: before that its `start` hook may take its time */
     bool late;         /* told once that it stands still */
 };
 
 /** `work` is the first in the worker's mailbox, NULL = none. True once: it has stood still for longer than
- * `limit_us`. At most a second is counted between two looks, so a stopped engine finds nobody late. */
+ * `limit_us`. At most a second, and a quarter of the limit, is counted between two looks: an engine that was
+ * stopped, alone or together with its workers, finds nobody late. */
 bool tide_watch_look(struct tide_watch *watch, const struct tide_work *work, int64_t limit_us,
                      int64_t now_us);
 /** The worker was killed for the record that it was at, not for one that it has begun since. */

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "proc/private.h"
 #include "shm/block.h"
@@ -113,6 +114,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     }
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
+    tide_guard_memory(zygote->memory);
 }
 
 /* True in the new worker. */
@@ -197,8 +199,19 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
     }
 }
 
+void tide_worker_started(struct tide_zygote *zygote, const char *error)
+{
+    struct tide_hello hello = {.generation = zygote->generation, .failed = error != NULL};
+    if (error)
+        strncpy(hello.text, error, sizeof(hello.text) - 1);
+    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */
+    if (error)
+        _exit(-TIDE_ECONFIG);
+}
+
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait)
 {
+    tide_fault("w.idle");
     for (;;) {
         ssize_t size = recv(zygote->own, job, sizeof(*job), wait ? 0 : MSG_DONTWAIT);
         if (size < 0 && errno == EINTR)
@@ -209,6 +222,7 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
             return -1;
         if (job->generation == zygote->generation) {
             zygote->job_began_ns = (uint64_t)now_ns();
+            tide_fault("w.after_recv");
             return 1;
         }
     }
@@ -217,11 +231,17 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
 void tide_worker_running(struct tide_output *output, uint32_t running)
 {
     __atomic_store_n(&output->running, running, __ATOMIC_SEQ_CST);
+    if (running != TIDE_RUNNING_NOT)
+        tide_fault("w.before_call");
+    else
+        tide_fault("w.before_done");
 }
 
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes)
 {
+    tide_fault("w.after_write");
     __atomic_store_n(&output->progress, (uint64_t)bytes << 32 | next, __ATOMIC_RELEASE);
+    tide_fault("w.after_publish");
 }
 
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/worker.h - the child's side: what lua/tidemill/run/worker.lua calls in the zygote and in a
  * worker. Both ignore INT, TERM and HUP (a Ctrl-C reaches the whole group; the engine alone decides),
- * have standard output joined to standard error (only the engine writes data), and die with their parent. */
+ * have standard output joined to standard error (only the engine writes data), and die with their parent.
+ *
+ * Memory: a worker may take so much beyond what the zygote had loaded (tide_zygote_memory; RLIMIT_DATA: heap and
+ * private mappings, of Lua and of C). One that is refused more leaves with TIDE_EXIT_MEMORY: where Lua asked
+ * (run/memory.c), or, where C code did not cope, in the signal or exit() that came of it. The kernel takes
+ * workers before the engine when the machine is out of memory (oom_score_adj). */
 #ifndef TIDE_PROC_WORKER_H
 #define TIDE_PROC_WORKER_H
 
@@ -20,6 +25,9 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
  * `patience_us` later, which they may use to close what they have open. */
 int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us);
 
+/** In a worker, once, before it asks for jobs: its `start` hooks are through (`error` NULL); or one failed,
+ * with the text to tell, and this does not return. */
+void tide_worker_started(struct tide_zygote *zygote, const char *error);
 /** In a worker: the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone. */
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
 /** Marks the loop over a block as entered or left (shm/layout.h: what a death in between is blamed on). */

@@ -59,6 +59,11 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
     zygote->output_count = output_count;
 }
 
+void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)
+{
+    zygote->memory = bytes;
+}
+
 static int threads(void)
 {
     int count = 0;

@@ -17,6 +17,8 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers);
 /** The two kinds of blocks as workers must see them: `inputs` read-only. Lent until the fork. */
 void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
                         uint32_t input_count, struct tide_block **outputs, uint32_t output_count);
+/** What a worker may take beyond what is loaded before it is forked, in bytes; 0 = no limit. */
+void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
  * process has a second thread (a forked librdkafka or a held lock would hang there). */
 int tide_zygote_fork(struct tide_zygote *zygote);

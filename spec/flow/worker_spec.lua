@@ -168,17 +168,45 @@ describe('a worker that is lost', function()
     assert.same({ '1', '2' }, run:values())
   end)
 
-  it('gives up with 75 when workers die before they do anything', function()
-    local file = os.tmpname()
-    local out = assert(io.open(file, 'w'))
-    out:write 'return { start = function() error("no licence") end, process = function(m) return m end }'
+  local function transform(text)
+    local path = os.tmpname()
+    local out = assert(io.open(path, 'w'))
+    out:write(text)
     out:close()
-    run = assert(flow.new { steps = { { { kind = 'file', path = file } } } })
+    finally(function() os.remove(path) end)
+    return { { kind = 'file', path = path } }, path
+  end
+
+  it('ends with 78 and the text of its start hook when that fails', function()
+    local step, path = transform [[return {
+      start = function() error("no licence") end,
+      process = function(m) return m end }]]
+    run = assert(flow.new { pools = { 2 }, steps = { step } })
     run:push '1'
     local event = run:finish()
-    os.remove(file)
-    assert.equal(-75, event.status)
-    assert.matches('died 5 times in a row', event.text)
+    assert.equal(-78, event.status)
+    assert.truthy(event.text:find('start: ' .. path .. ':2: no licence', 1, true), event.text)
+    assert.is_nil(event.text:find('run/load.lua', 1, true), event.text)
+    assert.is_true(run:committed() <= 0)
+  end)
+
+  it('ends with 75 when a start hook fails that went well before: five times in a row', function()
+    local flag = os.tmpname()
+    os.remove(flag)
+    local step = transform(([[return {
+      start = function() if io.open %q then error("no answer from the database") end end,
+      process = function(m) return m end }]]):format(flag))
+    run = assert(flow.new { steps = { step } })
+    run:push '1'
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    assert(io.open(flag, 'w')):close()
+    finally(function() os.remove(flag) end)
+    ffi.C.kill(run.engine:worker_pid(0, 0), SIGKILL)
+    run:turn_until(function(event) return event.kind == 'failed' end)
+    assert.equal(-75, run.last.status)
+    assert.matches('died 5 times in a row before it was ready: start: .*no answer from the database', run.last.text)
+    assert.equal(1, run:committed())
   end)
 
   it('is not the zygote: without that the engine stops with 75', function()

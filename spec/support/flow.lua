@@ -58,6 +58,7 @@ function flow.new(options)
   plan.steps, plan.step_count, plan.pools, plan.pool_count = steps, #options.steps, counts, #pools
   plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6,
     (options.message_timeout or 30) * 1e6
+  plan.worker_memory = options.worker_memory or 0
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
     anchor = { steps, counts, topics, names, pools, options },

@@ -53,6 +53,7 @@ function struct.new(draft, options)
   plan.join_timeout_us = draft.join_timeout_us
   plan.message_timeout_us = draft.message_timeout_us
   plan.exactly_once = draft.exactly_once
+  plan.worker_memory = draft.worker_memory
   plan.source.until_end = options.until_end or false
   plan.handle_signals = options.handle_signals or false
   return plan, anchor

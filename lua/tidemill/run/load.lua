@@ -103,11 +103,22 @@ local function load_step(entries)
       functions.batch[at] = transform.batch and true or nil
     end
     init(transform)
-    step.starts[#step.starts + 1] = transform.start
+    if transform.start then step.starts[#step.starts + 1] = { transform.start, transform.where } end
     step.closes[#step.closes + 1] = transform.close
   end
   step.run = runner_of(first, functions)
   return step
+end
+
+--- In a worker: the `start` hooks. The text of the one that fails, nil when all went well.
+function load.start(steps)
+  for _, step in pairs(steps) do
+    for _, start in ipairs(step.starts) do
+      local ok, problem = call(unpack(start))
+      if not ok then return 'start: ' .. problem end
+    end
+  end
+  return nil -- C wants an argument
 end
 
 --- All steps of a plan, by their number from 0.

@@ -28,6 +28,7 @@ end
 local function checked(ok, result, ...)
   if not ok then message.release() end
   if ok or type(result) == 'table' then return ok, result, ... end
+  if result == 'not enough memory' then C.tide_worker_exit(C.TIDE_EXIT_MEMORY) end -- the one error without a handler
   return false, { text = tostring(result), traceback = '' } -- the handler failed, for want of stack
 end
 

@@ -2,7 +2,8 @@
 -- run/worker.lua: what the zygote and the workers do after the fork. The zygote loads the user's code once and
 -- forks workers as ordered; a worker runs its loops over block after block.
 local ffi = require 'ffi'
-local C = require('tidemill.run.ffi').C
+local library = require 'tidemill.run.ffi'
+local C = library.C
 local load = require 'tidemill.run.load'
 local message = require 'tidemill.run.message'
 
@@ -28,12 +29,15 @@ local function has_close(steps)
   return false
 end
 
+-- Lua that is refused memory ends the worker, and raises no error that a script could catch: what has been
+-- half done then is no heap to go on with.
+local guard_memory = assert(package.loadlib(library.folder .. '/tidemill_memory.so', 'luaopen_tidemill_memory'))
+
 local function work(zygote, steps)
   local job = ffi.new 'struct tide_job'
+  guard_memory()
   math.randomseed(C.tide_worker_seed())
-  for _, step in pairs(steps) do
-    for _, start in ipairs(step.starts) do start() end
-  end
+  C.tide_worker_started(zygote, load.start(steps))
   while true do
     local got = C.tide_worker_next(zygote, job, false)
     if got == 0 then

@@ -17,6 +17,9 @@ return {
       help = "How long SIGTERM waits for what was read to be delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long a worker may take over one message." },
+    { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
+      help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
+        .. "the message it is at is run again, alone, as after a crash." },
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out." },
     { name = "trust", type = "choice", values = { "full" }, default = "full",
@@ -26,6 +29,7 @@ return {
   plan = function(values, draft)
     draft.join_timeout_us = values.join_timeout
     draft.message_timeout_us = values.message_timeout
+    draft.worker_memory = values.worker_memory
     draft.broker_timeout_us = values.broker_timeout
     draft.exactly_once = values.delivery == "exactly_once"
   end,

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ * The workers of a pool: how one comes, is watched, is lost, and is replaced. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "proc/place.h"
+#include "proc/zygote.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+
+enum {
+    MOST_DEATHS = 5,          /* of one place in a row, before it was ready */
+    RESPAWN_DELAY_US = 100000 /* from the second of them on */
+};
+
+static void count_all(struct tide_pool *pool, enum tide_metric metric)
+{
+    for (uint32_t i = 0; i < pool->row_count; i++)
+        tide_count(pool->counters, pool->rows[i], metric, 1);
+}
+
+static void observe_all(struct tide_pool *pool, enum tide_metric metric, double value)
+{
+    for (uint32_t i = 0; i < pool->row_count; i++)
+        tide_observe(pool->counters, pool->rows[i], metric, value);
+}
+
+/* A zygote that has many orders to carry out takes this one later. */
+int tide_place_order(struct tide_pool *pool, struct tide_place *worker)
+{
+    int status = tide_zygote_order(pool->zygote, TIDE_ORDER_SPAWN, worker->place,
+                                   worker->generation + 1);
+    worker->spawn_us = status == TIDE_BUSY ? 1 : 0;
+    worker->generation += status == TIDE_OK;
+    return status < 0 ? status : TIDE_OK;
+}
+
+static int order_kill(struct tide_pool *pool, struct tide_place *worker)
+{
+    int status = tide_zygote_order(pool->zygote, TIDE_ORDER_KILL, worker->place,
+                                   worker->generation);
+    worker->kill_due = status == TIDE_BUSY;
+    return status < 0 ? status : TIDE_OK;
+}
+
+void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello)
+{
+    hello->text[sizeof(hello->text) - 1] = 0;
+    if (hello->failed) {
+        free(pool->start_failed);
+        pool->start_failed = tide_copy(hello->text);
+        return; /* it leaves now */
+    }
+    worker->ready = pool->started = true;
+    worker->deaths = 0;
+    if (worker->lost_us > 0)
+        observe_all(pool, TIDE_M_WORKER_RESPAWN_TIME,
+                    (double)(tide_clock_us() - worker->lost_us) / 1e6);
+}
+
+static bool is_starved(const struct tide_notice *notice)
+{
+    return WIFEXITED(notice->status) && WEXITSTATUS(notice->status) == TIDE_EXIT_MEMORY;
+}
+
+static void log_death(const struct tide_place *worker, const struct tide_notice *notice)
+{
+    if (WIFSIGNALED(notice->status))
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) was killed by signal %d (%s)", worker->place,
+                 notice->pid, WTERMSIG(notice->status), strsignal(WTERMSIG(notice->status)));
+    else if (is_starved(notice))
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) wanted more than worker_memory", worker->place,
+                 notice->pid);
+    else
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) left with exit code %d", worker->place,
+                 notice->pid, WEXITSTATUS(notice->status));
+}
+
+static void lost(struct tide_pool *pool, struct tide_place *worker,
+                 const struct tide_notice *notice, int64_t now_us)
+{
+    if (!worker->doomed)
+        tide_pool_read_reports(pool, worker); /* what it had sent before it died */
+    if (worker->first) {
+        struct tide_work *work = tide_pool_take_first(worker);
+        uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
+        work->blamed = where != TIDE_RUNNING_NOT && !worker->doomed;
+        work->several = where == TIDE_RUNNING_SEVERAL;
+        work->late = tide_watch_died_late(&worker->watch, work);
+        work->starved = is_starved(notice);
+        work->death = notice->status;
+        work->state = TIDE_WORK_LOST;
+    }
+    tide_pool_give_back(pool, worker);
+    pool->lost++;
+    if (!worker->doomed) /* else counted as such */
+        count_all(pool, is_starved(notice)            ? TIDE_M_WORKER_LOST_MEMORY
+                        : WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL
+                                                      : TIDE_M_WORKER_LOST_EXIT);
+    worker->deaths = worker->ready ? 0 : worker->deaths + 1;
+    worker->pid = 0;
+    worker->ready = worker->doomed = worker->kill_due = false;
+    worker->watch = (struct tide_watch){0};
+    worker->lost_us = now_us;
+    worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
+    log_death(worker, notice);
+}
+
+bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us)
+{
+    uint32_t first = pool->workers[0].place;
+    if (notice->worker < first || notice->worker >= first + pool->processes)
+        return false;
+    struct tide_place *worker = &pool->workers[notice->worker - first];
+    if (notice->generation != worker->generation)
+        return true;
+    if (notice->kind == TIDE_NOTICE_EXITED && worker->pid > 0)
+        lost(pool, worker, notice, now_us);
+    if (notice->kind != TIDE_NOTICE_SPAWNED || worker->pid > 0)
+        return true;
+    if (notice->pid < 0) {
+        tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place,
+                 strerror(notice->status));
+        worker->deaths++;
+        worker->spawn_us = now_us + RESPAWN_DELAY_US;
+        return true;
+    }
+    worker->pid = notice->pid;
+    return true;
+}
+
+static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+{
+    /* Its `start` hook may take its time. */
+    if (!worker->ready || !tide_watch_look(&worker->watch, worker->first, pool->limit_us, now_us))
+        return;
+    tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
+             worker->place, worker->pid, (double)worker->watch.stuck_us / 1e6);
+    worker->kill_due = true;
+}
+
+static int give_up_starting(struct tide_pool *pool, const struct tide_place *worker)
+{
+    if (pool->start_failed && !pool->started)
+        return tide_fail(TIDE_ECONFIG, "%s", pool->start_failed);
+    if (worker->deaths < MOST_DEATHS)
+        return TIDE_OK;
+    return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it was ready%s%s",
+                     worker->place, worker->deaths, pool->start_failed ? ": " : "",
+                     pool->start_failed ? pool->start_failed : "");
+}
+
+int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+{
+    int status = give_up_starting(pool, worker);
+    if (status == TIDE_OK && pool->limit_us > 0)
+        watch(pool, worker, now_us);
+    if (status == TIDE_OK && worker->kill_due)
+        status = order_kill(pool, worker);
+    if (status == TIDE_OK && worker->spawn_us > 0 && now_us >= worker->spawn_us)
+        status = tide_place_order(pool, worker);
+    return status;
+}
+
+void tide_pool_kill(struct tide_pool *pool, uint32_t place, uint32_t generation)
+{
+    struct tide_place *worker = &pool->workers[place - pool->workers[0].place];
+    if (worker->doomed || worker->pid == 0 || worker->generation != generation)
+        return;
+    worker->doomed = true;
+    count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
+    worker->kill_due = true;
+}

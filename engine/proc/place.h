@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/place.h - what pool.c (works: given out, reported) and pool_workers.c (workers: ordered, ready,
+ * lost, replaced) both know.
+ *
+ *   state      how it is seen                   next
+ *   due        spawn_us > 0                     ordered, at that time
+ *   ordered    spawn_us 0, pid 0                alive by SPAWNED; due again when fork failed
+ *   alive      pid > 0                          ready by its hello; due by EXITED
+ *   ready      ready: gets works                due by EXITED
+ *   doomed     ready, doomed: gets no more      due by EXITED, nothing that it had is blamed */
+#ifndef TIDE_PROC_PLACE_H
+#define TIDE_PROC_PLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proc/pool.h"
+#include "proc/watch.h"
+
+enum { TIDE_POOL_MOST_STEPS = 16 };
+
+struct tide_place {
+    uint32_t place;
+    uint32_t generation;
+    int32_t pid; /* 0 until SPAWNED */
+    int socket;
+    uint32_t given;          /* works in its mailbox, the running one included */
+    struct tide_work *first; /* the one it is at; the others in order behind it */
+    uint32_t deaths;         /* in a row, before it was ready */
+    int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
+    bool ready;              /* it said hello */
+    bool doomed;             /* it broke the protocol and is about to be killed */
+    struct tide_watch watch;
+    bool kill_due;    /* the zygote is to be told */
+    bool spoke;       /* its socket has something, says the loop */
+    int64_t spawn_us; /* when to order the next one; 0 = ordered */
+};
+
+struct tide_pool {
+    struct tide_zygote *zygote;
+    struct tide_loop *loop;
+    struct tide_counters *counters;
+    uint32_t rows[TIDE_POOL_MOST_STEPS];
+    uint32_t row_count;
+    uint32_t depth; /* works a worker may have */
+    uint32_t processes;
+    struct tide_place *workers;
+    struct tide_work *waiting;
+    uint64_t numbers;
+    uint64_t lost;
+    int64_t limit_us;
+    bool started;       /* the `start` hooks went well once */
+    char *start_failed; /* what the last one said that did not */
+};
+
+/** TIDE_OK also when the zygote has too many orders: tide_place_poll tries again. */
+int tide_place_order(struct tide_pool *pool, struct tide_place *worker);
+/** Its first words. */
+void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello);
+/** What is due: orders, the watch. Negative = give up (tide_pool_poll). */
+int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t now_us);
+
+/** Takes the first work off a worker; its report or its death came. */
+struct tide_work *tide_pool_take_first(struct tide_place *worker);
+void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker);
+/** All that it has goes back to the pool. */
+void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker);
+
+#endif

@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- worker_memory: a message that eats memory without end costs its worker, itself, and nothing else.
+local ffi = require 'ffi'
+local cjson = require 'cjson'
+local flow = require 'spec.support.flow'
+
+pcall(ffi.cdef, 'void *malloc(size_t size); void *memset(void *to, int byte, size_t size); void abort(void);')
+
+local MIB = 1024 * 1024
+local LIMIT = 64 * MIB
+
+local function letters_of(path)
+  local list = {}
+  for line in io.lines(path) do list[#list + 1] = cjson.decode(line) end
+  os.remove(path)
+  return list
+end
+
+-- What C code does that is refused memory: it looks no further, or it gives up.
+local function fill_by_malloc()
+  while true do ffi.C.memset(ffi.C.malloc(MIB), 1, MIB) end
+end
+
+local bombs = {
+  ['a string that doubles'] = function()
+    local text = 'x'
+    while true do text = text .. text end
+  end,
+  ['one huge string.rep'] = function() return ('x'):rep(1500 * MIB) end,
+  ['a table without end'] = function()
+    local list = {}
+    while list do list[#list + 1] = { #list } end
+  end,
+  ['a pcall around it'] = function()
+    local list = {}
+    while true do pcall(function() list[#list + 1] = ('x'):rep(MIB + #list) end) end
+  end,
+  ['cdata'] = function()
+    local last
+    while true do last = { last, ffi.new('char[?]', MIB) } end
+  end,
+  ['malloc, then a null pointer'] = fill_by_malloc,
+  ['malloc, then abort'] = function()
+    while true do
+      local memory = ffi.C.malloc(MIB)
+      if memory == nil then ffi.C.abort() end
+      ffi.C.memset(memory, 1, MIB)
+    end
+  end,
+  ['malloc, then exit'] = function()
+    while ffi.C.malloc(MIB) ~= nil do end
+    os.exit(1)
+  end,
+}
+
+describe('worker_memory', function()
+  local run
+
+  after_each(function()
+    if run then run:free() end
+    run = nil
+  end)
+
+  for name, bomb in pairs(bombs) do
+    it('blames the message that wants more: ' .. name, function()
+      local path = os.tmpname()
+      run = assert(flow.new { dlq = path, pools = { 2 }, worker_memory = LIMIT, steps = { { function(message)
+        if message.value == '21' then bomb() end
+        return message
+      end, max_batch_size = 64, eager = false } } })
+      run:push_numbers(128)
+      assert.equal('done', run:finish().kind)
+      assert.equal(127, #run:values())
+      local letters = letters_of(path)
+      assert.equal(1, #letters)
+      local letter = letters[1]
+      assert.same({ 20, 'memory', 'worker_memory', 2 },
+        { letter.original_offset, letter.reason, letter.cause, letter.attempts })
+      assert.matches('wanted more than worker_memory', letter.error)
+      assert.equal(2, run:metric(1, 'WORKER_LOST_MEMORY').count)
+      assert.equal(0, run:metric(1, 'WORKER_LOST_SIGNAL').count + run:metric(1, 'WORKER_LOST_EXIT').count)
+    end)
+  end
+
+  it('is what a worker may take beyond what init has loaded', function()
+    local path = os.tmpname()
+    local out = assert(io.open(path, 'w'))
+    out:write [[local ffi = require 'ffi'
+      local loaded = {}
+      return { init = function() for i = 1, 100 do loaded[i] = ffi.new('char[1048576]', 1) end end,
+        process = function(m) local more = ('x'):rep(30 * 1048576); return #more .. '+' .. #loaded end }]]
+    out:close()
+    finally(function() os.remove(path) end)
+    run = assert(flow.new { worker_memory = LIMIT, steps = { { { kind = 'file', path = path } } } })
+    run:push '1'
+    assert.equal('done', run:finish().kind)
+    assert.same({ '31457280+100' }, run:values())
+  end)
+
+  it('that is used up little by little by many messages costs a worker and no message', function()
+    run = assert(flow.new { worker_memory = LIMIT, steps = { { function(message)
+      rawset(_G, 'leak', { rawget(_G, 'leak'), ('x'):rep(MIB) .. message.value })
+      return message.value
+    end, max_batch_size = 16 } } })
+    run:push_numbers(200)
+    assert.equal('done', run:finish().kind)
+    assert.equal(200, #run:values())
+    assert.is_true(run:metric(1, 'WORKER_LOST_MEMORY').count >= 2)
+  end)
+
+  it('says nothing of a crash with memory left', function()
+    local path = os.tmpname()
+    run = assert(flow.new { dlq = path, worker_memory = LIMIT, steps = { { function(message)
+      if message.value == '2' then ffi.C.abort() end
+      return message
+    end } } })
+    run:push_numbers(3)
+    assert.equal('done', run:finish().kind)
+    local letter = letters_of(path)[1]
+    assert.same({ 'crash', 'SIGABRT' }, { letter.reason, letter.cause })
+  end)
+
+  it('goes with the kernel taking workers before the engine', function()
+    run = assert(flow.new { steps = { { function() return (io.open '/proc/self/oom_score_adj'):read '*l' end } } })
+    local own = tonumber((io.open '/proc/self/oom_score_adj'):read '*l')
+    run:push '1'
+    assert.equal('done', run:finish().kind)
+    assert.same({ tostring(math.min(1000, own + 500)) }, run:values())
+  end)
+end)
