@@ -244,11 +244,13 @@ static int poll_state(struct tide_engine *engine, int64_t now_us)
         }
         break;
     case TIDE_ENGINE_FAILING:
-        if (last->ops->joined(last) || late || !engine->source_started)
+        if (engine->failure == TIDE_EFENCED) /* all of it is the newer one's by now */
+            leave(engine, now_us);
+        else if (last->ops->joined(last) || late || !engine->source_started)
             tide_engine_enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
         break;
     case TIDE_ENGINE_COMMITTING:
-        if (engine->source_started)
+        if (engine->source_started && !tide_commit_resting(engine->commit, now_us))
             status = tide_commit_poll(engine->commit, true, now_us);
         if (tide_commit_settled(engine->commit) || late || status < 0)
             leave(engine, now_us);

@@ -8,7 +8,8 @@
  *   READING      messages flow                       DRAINING on tide_engine_close or the source's end;
  *                                                    FAILING on a failure, from any state
  *   DRAINING     steps are closed one by one         COMMITTING when all are joined, or join_timeout passed
- *   FAILING      delivery reports still come in      COMMITTING when none is due, or a few seconds passed
+ *   FAILING      delivery reports still come in      COMMITTING when none is due, or a few seconds passed;
+ *                                                    LEAVING at once when a newer engine has taken over
  *   COMMITTING   what is done is committed           LEAVING once answered, or a few seconds passed
  *   LEAVING      the source closes                   ENDED once closed, or a second passed
  *   ENDED        the DONE or FAILED event is out */

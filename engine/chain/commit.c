@@ -74,12 +74,17 @@ static uint64_t reached(const struct tide_commit *commit)
     return totals.reached;
 }
 
+bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us)
+{
+    return commit->failed && now_us - commit->last_us < RETRY_US;
+}
+
 /* immediate: as soon as anything is through and the last commit is answered. */
 static bool due(const struct tide_commit *commit, int64_t now_us)
 {
     const struct tide_commit_plan *plan = &commit->plan;
     uint64_t fresh = reached(commit) - commit->reached;
-    if (fresh == 0 || (commit->failed && now_us - commit->last_us < RETRY_US))
+    if (fresh == 0 || tide_commit_resting(commit, now_us))
         return false;
     if (plan->min_time_us == 0 && plan->min_messages == 0)
         return true;

@@ -35,6 +35,8 @@ int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us);
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text);
 /** The transaction is gone: everything that was asked for must be asked for again. */
 void tide_commit_aborted(struct tide_commit *commit);
+/** The last one failed less than a second ago: another try now would fail alike. */
+bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us);
 /** Cutting, and it cannot become clean by waiting for delivery reports. */
 bool tide_commit_torn(const struct tide_commit *commit);
 bool tide_commit_under_way(const struct tide_commit *commit);
