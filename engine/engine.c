@@ -16,7 +16,6 @@
 #include "shm/topics.h"
 
 enum { SPAN = 256 };
-static const int64_t SECOND_US = 1000000;
 static const int64_t PATIENCE_US = 5000000; /* for reports, the last commit, before a pause */
 static const int64_t LEAVE_US = 1000000;    /* for leaving: nothing depends on it any more */
 static const int64_t LONGEST_WAIT_US =
@@ -40,6 +39,7 @@ void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int
 void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
                        int64_t deadline_us)
 {
+    tide_meter_enter(engine, state);
     engine->state = state;
     engine->deadline_us = deadline_us;
     engine->progress = true;
@@ -106,17 +106,6 @@ static void set_paused(struct tide_engine *engine, bool pause)
              pause ? "paused reading: the next step has taken nothing for 5 s" : "reading again");
 }
 
-/* A paused source has no message to try the way with; that something got through tells as much. */
-static void resume_when_moving(struct tide_engine *engine)
-{
-    struct tide_offsets_totals totals;
-    tide_offsets_totals(engine->chain.offsets, &totals);
-    if (!engine->paused || totals.in_flight >= engine->paused_in_flight)
-        return;
-    set_paused(engine, false);
-    engine->blocked = false;
-}
-
 static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_us)
 {
     struct tide_counters *counters = engine->chain.counters;
@@ -128,6 +117,17 @@ static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_u
     engine->blocked = blocked;
     if (blocked && !engine->paused && now_us - engine->blocked_us >= PATIENCE_US)
         set_paused(engine, true);
+}
+
+/* A paused source has no message to try the way with; that something got through tells as much. */
+static void resume_when_moving(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(engine->chain.offsets, &totals);
+    if (!engine->paused || totals.in_flight >= engine->paused_in_flight)
+        return;
+    set_paused(engine, false);
+    note_blocked(engine, false, now_us);
 }
 
 /* After an abort the source still has some to give, until it is told that they are lost. */
@@ -147,7 +147,9 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
     struct tide_message messages[SPAN];
     struct tide_offsets *offsets = engine->chain.offsets;
     struct tide_step *first = engine->steps[0];
+    tide_meter_lap(engine, TIDE_LAP_PROCESSING);
     ssize_t count = engine->source->ops->poll(engine->source, messages, most);
+    tide_meter_lap(engine, TIDE_LAP_POLL);
     if (count <= 0) {
         engine->progress |= count == 0 && !engine->chain.source_idle;
         engine->chain.source_idle = true;
@@ -164,7 +166,7 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
         tide_offsets_unopen(offsets, messages[i].origin);
     if (taken > 0) {
         engine->source->ops->take(engine->source, (size_t)taken);
-        engine->newest_ms = messages[taken - 1].timestamp;
+        tide_meter_taken(engine, messages, (size_t)taken);
         if (engine->first_read_us == 0)
             engine->first_read_us = now_us;
         engine->progress = true;
@@ -176,7 +178,7 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
 
 static int read_source(struct tide_engine *engine, int64_t now_us)
 {
-    resume_when_moving(engine);
+    resume_when_moving(engine, now_us);
     /* After a busy answer one message tries the way first. */
     for (int spans = 0; spans < 8; spans++) {
         int taken = intake(engine, engine->blocked ? 1 : SPAN, now_us);
@@ -273,23 +275,6 @@ static void read_signals(struct tide_engine *engine)
         tide_engine_tell(engine, TIDE_EVENT_SIGNAL, 0, (int)info.ssi_signo, NULL);
 }
 
-static void note_time(struct tide_engine *engine, int64_t now_us)
-{
-    struct tide_offsets_totals totals;
-    tide_offsets_totals(engine->chain.offsets, &totals);
-    if (totals.in_flight != engine->last_in_flight || totals.in_flight == 0) {
-        if (engine->last_in_flight > 0)
-            engine->last_done_us = now_us;
-        engine->last_in_flight = totals.in_flight;
-    }
-    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals.late - engine->last_late);
-    engine->last_late = totals.late;
-    if (now_us >= engine->second_us) {
-        engine->second_us = now_us + SECOND_US;
-        tide_engine_tell(engine, TIDE_EVENT_SECOND, 0, 0, NULL);
-    }
-}
-
 static int do_turn(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_step *last = engine->steps[engine->step_count - 1];
@@ -324,7 +309,7 @@ static int turn(struct tide_engine *engine, int64_t now_us)
         tide_engine_fail(engine, status, now_us);
     engine->progress |= engine->chain.moved;
     read_signals(engine);
-    note_time(engine, now_us);
+    tide_meter_turn(engine, now_us);
     return TIDE_OK;
 }
 
@@ -347,16 +332,18 @@ static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64
 
 int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_event *event)
 {
-    int64_t now_us = tide_clock_us();
+    int64_t now_us = tide_meter_lap(engine, TIDE_LAP_OTHER);
     int64_t until_us = now_us + timeout_us;
     while (engine->event_count == 0) {
         turn(engine, now_us);
+        tide_meter_lap(engine, TIDE_LAP_PROCESSING);
         if (engine->event_count > 0)
             break;
         int status = tide_loop_wait(engine->loop, wait_time(engine, now_us, until_us));
         if (status < 0)
             return status;
-        now_us = tide_clock_us();
+        bool reading = engine->state == TIDE_ENGINE_READING && !engine->blocked;
+        now_us = tide_meter_lap(engine, reading ? TIDE_LAP_POLL : TIDE_LAP_OTHER);
         if (now_us >= until_us && !engine->progress)
             break;
     }

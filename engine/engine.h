@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/engine.h - the engine's own struct, for engine.c (one turn of the loop), engine_build.c (plan ->
  * chain), engine_start.c (until the source reads), engine_source.c (what the source tells: assignments, revocations,
- * commits) and engine_transaction.c (exactly once). Not for Lua.
+ * commits), engine_transaction.c (exactly once) and engine_meter.c (what is measured of all that). Not for Lua.
  *
  *   state        who                                 next
  *   CONNECTING   the sink is being reached           READING once it is ready: the source starts
@@ -46,7 +46,40 @@ struct tide_leaving {
     size_t count;
     bool active;
     bool asked; /* the last commit for them was asked for, or the abort */
+    int64_t since_us;
     int64_t deadline_us;
+};
+
+/** Whose the time is that passed since the last lap. */
+enum tide_lap {
+    TIDE_LAP_POLL, /* the source's: reading it, waiting for it */
+    TIDE_LAP_PROCESSING,
+    TIDE_LAP_CALLBACK, /* beside the others: answering assignments and revocations */
+    TIDE_LAP_OTHER,    /* nobody's: Lua, waiting for anything else */
+    TIDE_LAP_COUNT
+};
+
+/** Of the message whose latency is taken; TAKEN becomes WANTED with the next second. */
+enum tide_sample { TIDE_SAMPLE_WANTED, TIDE_SAMPLE_IN_FLIGHT, TIDE_SAMPLE_TAKEN };
+
+/** What engine_meter.c keeps. */
+struct tide_meter {
+    int64_t created_us;
+    int64_t entered_us; /* the present state */
+    int64_t stop_us;    /* when stopping was wished, or a failure began it; 0 = not yet */
+    int64_t lap_us;
+    int64_t spent_us[TIDE_LAP_COUNT]; /* since the last second */
+    struct tide_lag *lags;            /* of each partition, as of the last second */
+    int64_t *newest_ms;               /* of each partition: timestamp of the last message taken */
+    uint32_t partition_count;
+    enum tide_sample sample_state;
+    struct tide_origin sample;
+    int64_t sample_offset;
+    int64_t sample_ms;
+    uint64_t moved; /* changes when anything gets further */
+    int64_t looked_us;
+    int64_t stood_us; /* without moving */
+    bool stuck;
 };
 
 struct tide_engine {
@@ -84,14 +117,33 @@ struct tide_engine {
     int64_t last_done_us;
     uint64_t last_in_flight;
     uint64_t last_late; /* reports of partitions that are away, as counted */
-    int64_t newest_ms;  /* timestamp of the newest message read */
     uint64_t workers_lost;
     struct tide_event
         events[TIDE_ENGINE_EVENTS]; /* a ring; the oldest is dropped when Lua does not come */
     uint32_t event_head;
     uint32_t event_count;
+    struct tide_meter meter;
     bool progress; /* something happened this turn: look again before waiting */
 };
+
+/* engine_meter.c */
+
+/** Ends a lap: the time since the last one is `lap`'s. Returns the present time. */
+int64_t tide_meter_lap(struct tide_engine *engine, enum tide_lap lap);
+/** The end of a turn: what changed, latency, and once a second the rest. */
+void tide_meter_turn(struct tide_engine *engine, int64_t now_us);
+/** Partitions are the engine's now; dealing with that began at `since_us`. */
+void tide_meter_assigned(struct tide_engine *engine, const uint32_t *partitions, size_t count,
+                         int64_t since_us);
+/** The partitions that were revoked at `since_us` are given back. */
+void tide_meter_revoked(struct tide_engine *engine, int64_t since_us);
+/** The first step took messages; count > 0. */
+void tide_meter_taken(struct tide_engine *engine, const struct tide_message *messages,
+                      size_t count);
+/** The engine goes on to `state`. */
+void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state);
+/** How far behind it is now: the sum over the partitions, the worst of them; -1 = unknown. */
+void tide_meter_behind(const struct tide_engine *engine, int64_t *messages, double *seconds);
 
 void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
                        int64_t deadline_us);

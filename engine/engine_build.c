@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "engine.h"
@@ -164,7 +165,7 @@ struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status)
     struct tide_engine *engine = tide_alloc(sizeof(*engine));
     engine->plan = *plan;
     engine->signals = -1;
-    engine->newest_ms = -1;
+    engine->meter.created_us = engine->meter.entered_us = tide_clock_us();
     *status = build(engine, plan);
     if (*status < 0) {
         tide_engine_free(engine);
@@ -208,7 +209,10 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 
 int tide_engine_ready(struct tide_engine *engine)
 {
-    return engine->zygote ? tide_zygote_wait_loaded(engine->zygote) : TIDE_OK;
+    int status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote) : TIDE_OK;
+    tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
+                 (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
+    return status;
 }
 
 void tide_engine_free(struct tide_engine *engine)
@@ -237,6 +241,8 @@ void tide_engine_free(struct tide_engine *engine)
         close(engine->signals);
     tide_loop_free(engine->loop);
     free(engine->leaving.partitions);
+    free(engine->meter.lags);
+    free(engine->meter.newest_ms);
     free(engine->pools);
     free(engine->steps);
     free(engine);

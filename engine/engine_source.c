@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "engine.h"
@@ -32,6 +33,7 @@ static void name_partitions(const struct tide_engine *engine, const struct tide_
 static void assigned(struct tide_engine *engine, const struct tide_source_event *event)
 {
     char text[1024];
+    int64_t since_us = tide_clock_us();
     for (size_t i = 0; i < event->partition_count; i++) {
         tide_offsets_assign(engine->chain.offsets, event->partitions[i]);
         tide_commit_assigned(engine->commit, event->partitions[i]);
@@ -39,6 +41,7 @@ static void assigned(struct tide_engine *engine, const struct tide_source_event 
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_ASSIGNED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
     tide_engine_tell(engine, TIDE_EVENT_ASSIGNED, 0, (int)event->partition_count, text);
+    tide_meter_assigned(engine, event->partitions, event->partition_count, since_us);
 }
 
 void tide_engine_leaving_done(struct tide_engine *engine)
@@ -50,6 +53,7 @@ void tide_engine_leaving_done(struct tide_engine *engine)
     }
     leaving->active = false;
     engine->source->ops->revoke_done(engine->source);
+    tide_meter_revoked(engine, leaving->since_us);
     engine->progress = true;
 }
 
@@ -82,6 +86,7 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
     leaving->count = event->partition_count;
     leaving->active = true;
     leaving->asked = false;
+    leaving->since_us = now_us;
     leaving->deadline_us = now_us + REPORTS_WAIT_US;
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));

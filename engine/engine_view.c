@@ -20,19 +20,6 @@ const char *tide_version(void)
     return TIDE_VERSION;
 }
 
-static int64_t lag(const struct tide_engine *engine)
-{
-    int64_t sum = -1;
-    for (uint32_t i = 0; i < engine->source->partition_count; i++) {
-        int64_t end = engine->source->partitions[i].end;
-        int64_t read_to = tide_offsets_read_to(engine->chain.offsets, i);
-        if (!tide_offsets_ours(engine->chain.offsets, i) || end < 0 || read_to < 0)
-            continue;
-        sum = (sum < 0 ? 0 : sum) + (end > read_to ? end - read_to : 0);
-    }
-    return sum;
-}
-
 void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals)
 {
     struct tide_offsets_totals seen;
@@ -45,14 +32,11 @@ void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *to
         .dead_lettered = seen.dead_lettered,
         .dropped = seen.dropped,
         .in_flight = seen.in_flight,
-        .lag = lag(engine),
-        .lag_ms = -1,
     };
     int64_t last_us = engine->last_in_flight > 0 ? tide_clock_us() : engine->last_done_us;
     if (engine->first_read_us > 0 && last_us > engine->first_read_us)
         totals->seconds = (double)(last_us - engine->first_read_us) / 1e6;
-    if (engine->newest_ms >= 0)
-        totals->lag_ms = totals->lag == 0 ? 0 : tide_clock_wall_ms() - engine->newest_ms;
+    tide_meter_behind(engine, &totals->lag, &totals->lag_seconds);
 }
 
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine)

@@ -81,9 +81,19 @@ struct tide_totals {
     uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
     double seconds;     /* from the first read to the last acknowledgement */
     int64_t lag;        /* messages behind the ends of the owned partitions; -1 = unknown */
-    int64_t lag_ms;     /* age of the newest message read; -1 = unknown */
+    double lag_seconds; /* of the partition that is worst off (struct tide_lag); -1 = unknown */
 };
 void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals);
+
+/** How far behind the engine is with one partition, as of the last second. */
+struct tide_lag {
+    int32_t topic; /* number in tide_engine_topics; -1 = not looked at yet */
+    int32_t partition;
+    int64_t messages; /* not read yet; -1 = unknown (the end is), or not the engine's */
+    double seconds;   /* age of the newest message read, 0 when all are read; -1 = unknown */
+};
+/** Partition `index` (from 0) of all that were ever assigned; false past the last. */
+bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag);
 
 struct tide_counters;
 struct tide_source;

@@ -83,6 +83,7 @@ function tide.unpack(value) end
 ---@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take over one message. (in seconds)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; the message it is at is run again, alone, as after a crash. (in bytes)
+---@field stuck_detector_timeout? number|string How long nothing may move while messages are in flight before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)
 ---@field trust? "full" What the functions of the pipeline may do: all that the user who runs it may.
 

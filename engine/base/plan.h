@@ -111,6 +111,7 @@ struct tide_plan {
     uint32_t pool_count;
     int64_t join_timeout_us;
     int64_t message_timeout_us;
+    int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */
     bool handle_signals;    /* INT and TERM become SIGNAL events; else they are left alone */

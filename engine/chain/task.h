@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/task.h - the step run_task_with_multiprocessing: step_run_task_with_multiprocessing.c fills
  * and closes batches, task_release.c hands on results, task_sizes.c keeps the block sizes, task_reduce.c
- * is what a step that reduces does otherwise.
+ * is what a step that reduces does otherwise, task_view.c tells the stuck detector.
  *
  * A slot's way: free -> open (being filled) -> in `order` (with the pool, or ready) -> free. Results leave in
  * the order in which batches were closed, so a slow batch holds back faster ones behind it. */
@@ -77,6 +77,11 @@ void tide_reduce_leave(struct tide_task *task, struct tide_slot *slot);
 /** Rejects the record that workers die of. TIDE_BUSY = not now. */
 int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot,
                        const struct tide_reject *fields);
+
+/** Changes when the oldest batch gets further. */
+uint64_t tide_task_moved(const struct tide_task *task);
+/** What the oldest batch that is closed waits for, in words. False when there is none. */
+bool tide_task_waits(const struct tide_task *task, char *text, size_t size);
 
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);

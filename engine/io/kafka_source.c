@@ -112,6 +112,7 @@ static void show(struct tide_kafka_source *source, const struct tide_source_even
     for (size_t i = 0; i < event->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[event->partitions[i]];
         source->shown[event->partitions[i]].owned = owned;
+        source->shown[event->partitions[i]].begin = partition->epoch_start;
         if (owned && partition->holding == TIDE_KAFKA_GIVEN)
             partition->holding = TIDE_KAFKA_OWNED;
     }

@@ -115,6 +115,7 @@ static bool tell_change(struct memory_source *memory, struct tide_source_event *
         memory->leaving = lane->change != ASSIGN;
         if (lane->change == ASSIGN) {
             lane->next = lane->committed < 0 ? 0 : lane->committed;
+            memory->partitions[i].begin = lane->next;
             lane->change = NONE;
         }
         memory->changed = i;
@@ -197,7 +198,8 @@ struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
     memory->source.partitions = memory->partitions;
     memory->source.partition_count = plan->partitions ? plan->partitions : 1;
     for (size_t i = 0; i < memory->source.partition_count; i++) {
-        memory->partitions[i] = (struct tide_partition){(uint16_t)topic, false, (int32_t)i, 0};
+        memory->partitions[i] = (struct tide_partition){.topic = (uint16_t)topic,
+                                                        .number = (int32_t)i};
         memory->lanes[i].committed = -1;
     }
     return &memory->source;

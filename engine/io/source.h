@@ -24,7 +24,8 @@ struct tide_partition {
     uint16_t topic; /* shm/topics.h */
     bool owned;
     int32_t number;
-    int64_t end; /* the high watermark last heard of (after the last message); -1 = unknown */
+    int64_t end;   /* the high watermark last heard of (after the last message); -1 = unknown */
+    int64_t begin; /* owned: where this assignment began to read */
 };
 
 enum tide_source_event_kind {

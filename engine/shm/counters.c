@@ -75,6 +75,19 @@ void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric
     tide_observe_many(counters, row, metric, value, 1);
 }
 
+void tide_counter_add(struct tide_counter *sum, const struct tide_counter *counter)
+{
+    if (counter->count > 0 && (sum->count == 0 || counter->min < sum->min))
+        sum->min = counter->min;
+    if (counter->count > 0 && (sum->count == 0 || counter->max > sum->max))
+        sum->max = counter->max;
+    sum->count += counter->count;
+    sum->sum += counter->sum;
+    sum->last += counter->last;
+    for (uint32_t i = 0; i < TIDE_BUCKETS; i++)
+        sum->buckets[i] += counter->buckets[i];
+}
+
 const struct tide_counter *tide_counters_get(const struct tide_counters *counters, uint32_t row,
                                              enum tide_metric metric)
 {

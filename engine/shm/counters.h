@@ -49,6 +49,11 @@ enum tide_metric {
     TIDE_M_SHUTDOWN_TIME,
     TIDE_M_PARTITIONS_ASSIGNED,
     TIDE_M_PARTITIONS_REVOKED,
+    TIDE_M_CALLBACK_TIME,
+    TIDE_M_RUN_CALLBACK_ASSIGNED,
+    TIDE_M_RUN_CALLBACK_REVOKED,
+    TIDE_M_RUN_CREATE_STRATEGY,
+    TIDE_M_RUN_CLOSE_STRATEGY,
     TIDE_M_LATENCY,
     TIDE_M_PAUSE,
     TIDE_M_RESUME,
@@ -59,6 +64,7 @@ enum tide_metric {
     TIDE_M_CONSUMER_QUEUE_SIZE,
     TIDE_M_LAG,
     TIDE_M_LAG_SECONDS,
+    TIDE_M_STUCK,
     /* producer.*, row 0 */
     TIDE_M_PRODUCE_OK,
     TIDE_M_PRODUCE_ERROR,
@@ -105,6 +111,8 @@ void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric
 /** The same value `times` times over. */
 void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
                        double value, uint64_t times);
+/** Adds what `counter` observed to `sum`; `last` too: several gauges at present, in all. */
+void tide_counter_add(struct tide_counter *sum, const struct tide_counter *counter);
 /** For reading: borrowed, valid as long as the counters. */
 const struct tide_counter *tide_counters_get(const struct tide_counters *counters, uint32_t row,
                                              enum tide_metric metric);

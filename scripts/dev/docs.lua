@@ -24,16 +24,19 @@ end
 local function metric_row(metric)
   local advice = metric.advice or ""
   if metric.arroyo then advice = advice .. " (Arroyo: `" .. metric.arroyo .. "`)" end
-  return ("| `%s` | %s | %s | %s | %s |"):format(metric_list.full_name(metric), metric.kind, metric.unit, metric.help,
-    advice)
+  local name = metric_list.full_name(metric)
+  if metric.partition then name = name .. "`, `" .. name .. "{topic=,partition=}" end
+  return ("| `%s` | %s | %s | %s | %s |"):format(name, metric.kind, metric.unit, metric.help, advice)
 end
 
 function docs.metrics()
   local lines = { "# Metrics\n", GENERATED,
     "Names are those of Arroyo without the prefix. A counter only grows; a gauge is a state; a histogram is reported",
-    "as count, sum, min, max, p50 and p99 (quantiles good to 19 %). A pipeline with several",
-    "run_task_with_multiprocessing steps reports each with the label `step`, from 1. Steps with state are such",
-    "steps too. What scripts count by tide.metric is reported as script.NAME.", "",
+    "as count, sum, min, max, p50 and p99 (quantiles good to 19 %). \"Per second\" is one value a second, and one for",
+    "what is left at the end. A pipeline with several run_task_with_multiprocessing steps reports each with the label",
+    "`step`, from 1, and all together without it (of a gauge: the sum of the present values). Steps with state are",
+    "such steps too. What is known of each partition that the engine owns has the labels topic and partition.",
+    "What scripts count by tide.metric is reported as script.NAME.", "",
     "| name | kind | unit | what it is | what to do |", "|---|---|---|---|---|" }
   for _, metric in ipairs(metric_list) do lines[#lines + 1] = metric_row(metric) end
   return table.concat(lines, "\n") .. "\n"

@@ -30,7 +30,7 @@ local function fill_step(step, given)
 end
 
 --- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
---- name), dlq = path, max_invalid_ratio, max_consecutive_count, commit = { min_time =, min_messages = },
+--- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
 --- max_messages (of the sink), join_timeout.
 function flow.new(options)
   local steps = ffi.new('struct tide_step_plan[?]', #options.steps)
@@ -52,6 +52,7 @@ function flow.new(options)
   plan.dlq.kind, plan.dlq.target = options.dlq and C.TIDE_DLQ_FILE or C.TIDE_DLQ_NONE, options.dlq
   plan.dlq.max_invalid_ratio = options.max_invalid_ratio or -1
   plan.dlq.max_consecutive_count = options.max_consecutive_count or -1
+  plan.dlq.max_buffered = options.max_buffered or 1000
   local commit = options.commit or {}
   plan.commit.enabled = options.commit ~= false
   plan.commit.min_time_us, plan.commit.min_messages = (commit.min_time or 0) * 1e6, commit.min_messages or 0
@@ -59,6 +60,7 @@ function flow.new(options)
   plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6,
     (options.message_timeout or 30) * 1e6
   plan.worker_memory = options.worker_memory or 0
+  plan.stuck_detector_timeout_us = (options.stuck_detector_timeout or 0) * 1e6
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
     anchor = { steps, counts, topics, names, pools, options },

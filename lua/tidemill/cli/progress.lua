@@ -37,7 +37,7 @@ end
 
 local function lag_text(totals)
   if totals.lag < 0 then return "lag unknown" end
-  local age = totals.lag_ms >= 0 and (" (%.1f s)"):format(totals.lag_ms / 1000) or ""
+  local age = totals.lag_seconds >= 0 and (" (%.1f s)"):format(totals.lag_seconds) or ""
   return "lag " .. grouped(totals.lag) .. age
 end
 

@@ -90,17 +90,35 @@ function engine:totals()
   local c, totals = ffi.new 'struct tide_totals', {}
   C.tide_engine_totals(self.handle, c)
   for _, name in ipairs { 'read', 'produced', 'produced_from', 'filtered', 'dead_lettered', 'dropped', 'in_flight',
-    'seconds', 'lag', 'lag_ms' } do
+    'seconds', 'lag', 'lag_seconds' } do
     totals[name] = tonumber(c[name])
   end
   return totals
 end
 
---- One metric: metric is a TIDE_M_* constant, row 0 the engine, row n the n-th step.
-function engine:counter(row, metric)
-  local counter = C.tide_counters_get(C.tide_engine_counters(self.handle), row, metric)
+--- One metric: metric is a TIDE_M_* constant, row 0 the engine, row n the n-th step; an array of rows: all together.
+function engine:counter(rows, metric)
+  local counter = ffi.new 'struct tide_counter'
+  for _, row in ipairs(type(rows) == 'table' and rows or { rows }) do
+    C.tide_counter_add(counter, C.tide_counters_get(C.tide_engine_counters(self.handle), row, metric))
+  end
   return { count = tonumber(counter.count), sum = counter.sum, min = counter.min, max = counter.max,
     last = counter.last, p50 = C.tide_counter_quantile(counter, 0.5), p99 = C.tide_counter_quantile(counter, 0.99) }
+end
+
+--- How far behind it is, by partition: array of { topic, partition, messages, seconds }; the last two are nil while
+--- they are unknown. Those that went to another engine are left out.
+function engine:lags()
+  local list, lag, index = {}, ffi.new 'struct tide_lag', 0
+  local function known(value) return value >= 0 and tonumber(value) or nil end
+  while C.tide_engine_lag(self.handle, index, lag) do
+    if lag.messages >= 0 or lag.seconds >= 0 then
+      list[#list + 1] = { topic = ffi.string(C.tide_topics_name(C.tide_engine_topics(self.handle), lag.topic)),
+        partition = lag.partition, messages = known(lag.messages), seconds = known(lag.seconds) }
+    end
+    index = index + 1
+  end
+  return list
 end
 
 function engine:rows()

@@ -6,6 +6,7 @@
 -- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
 -- counter the constant of enum tide_metric (shm/counters.h)
 -- row     "step": one for each step that has workers; "engine": one in all
+-- partition  the field of engine:lags() that is reported for each partition too, with labels topic and partition
 local list = {}
 
 local function add(row, prefix, entries)
@@ -13,7 +14,7 @@ local function add(row, prefix, entries)
     local name, labels, kind, unit, counter, help, advice = unpack(entry, 1, 7)
     list[#list + 1] = {
       name = prefix .. name, labels = labels or nil, kind = kind, unit = unit, counter = "TIDE_M_" .. counter,
-      help = help, advice = advice, arroyo = entry.arroyo, row = row,
+      help = help, advice = advice, arroyo = entry.arroyo, row = row, partition = entry.partition,
     }
   end
 end
@@ -53,7 +54,7 @@ add("step", "strategies.run_task_with_multiprocessing.", {
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Closed at the end." },
   { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
     "Ended by a signal (a crash, a kill).",
-    "The dead letters name the message; run it alone under a debugger." },
+    "The dead letters name the message; run it alone under a debugger.", arroyo = "sigchld.detected" },
   { "worker.lost", { cause = "exit" }, "counter", "workers", "WORKER_LOST_EXIT", "Left by itself (os.exit).",
     "A function calls os.exit: return an error in its place." },
   { "worker.lost", { cause = "memory" }, "counter", "workers", "WORKER_LOST_MEMORY",
@@ -86,11 +87,15 @@ add("engine", "consumer.", {
   { "run.count", nil, "counter", "turns", "RUN_COUNT", "Turns of the engine's loop." },
   { "invalid_message.count", nil, "counter", "messages", "INVALID_MESSAGE_COUNT", "Messages that were rejected.",
     "The dead letters have the reasons." },
-  { "poll.time", nil, "histogram", "seconds", "POLL_TIME", "Time waiting for the source, per second." },
-  { "processing.time", nil, "histogram", "seconds", "PROCESSING_TIME", "Time in the steps, per second." },
+  { "poll.time", nil, "histogram", "seconds", "POLL_TIME", "Time reading the source or waiting for it, per second.",
+    "Near 1: there is nothing to do; the source is what binds." },
+  { "processing.time", nil, "histogram", "seconds", "PROCESSING_TIME",
+    "Time of the engine itself in the steps, per second; the functions run beside it, in the workers.",
+    "Near 1: the engine's one core is what binds; split the partitions over several engines." },
   { "backpressure.time", nil, "histogram", "seconds", "BACKPRESSURE_TIME", "How long one spell of backpressure lasted.",
     "See batch.backpressure of the steps for which one is slow." },
-  { "join.time", nil, "histogram", "seconds", "JOIN_TIME", "Waiting for the steps to finish at the end." },
+  { "join.time", nil, "histogram", "seconds", "JOIN_TIME",
+    "Waiting for what is in flight: at the end, and until revoked partitions are given back." },
   { "shutdown.time", nil, "histogram", "seconds", "SHUTDOWN_TIME", "From the wish to stop to the end.",
     "Near join_timeout: what is in flight does not get done in time." },
   { "partitions_assigned.count", nil, "counter", "partitions", "PARTITIONS_ASSIGNED",
@@ -98,7 +103,22 @@ add("engine", "consumer.", {
   { "partitions_revoked.count", nil, "counter", "partitions", "PARTITIONS_REVOKED",
     "Partitions taken from this engine.",
     "Going up all the time: rebalances; set instance, or look for engines that restart." },
-  { "latency", nil, "histogram", "seconds", "LATENCY", "From a message's timestamp to its being read." },
+  { "callback.time", nil, "histogram", "seconds", "CALLBACK_TIME",
+    "Time in answering assignments and revocations, per second; overlaps the other times." },
+  { "run.callback", { callback_name = "on_partitions_assigned" }, "histogram", "seconds", "RUN_CALLBACK_ASSIGNED",
+    "Answering one assignment." },
+  { "run.callback", { callback_name = "on_partitions_revoked" }, "histogram", "seconds", "RUN_CALLBACK_REVOKED",
+    "From a revocation until the partitions are given back: due delivery reports and the commit.",
+    "Seconds: the brokers are slow to commit. The functions are never waited for." },
+  { "run.create_strategy", nil, "histogram", "seconds", "RUN_CREATE_STRATEGY",
+    "Making the steps and loading the functions: once, at start. Assignments make none anew, as they do in Arroyo.",
+    "Large: an init hook or a required module takes long." },
+  { "run.close_strategy", nil, "histogram", "seconds", "RUN_CLOSE_STRATEGY",
+    "Closing the steps until what was in flight is through: once, at the end.",
+    "Near join_timeout: what is in flight does not get done in time." },
+  { "latency", nil, "histogram", "seconds", "LATENCY",
+    "From a message's timestamp to its being through, so that its offset may be committed; of one message a second.",
+    "Above lag.seconds: it is the pipeline that takes so long, not the wait in the topic." },
   { "pause", nil, "counter", "times", "PAUSE", "Reading was paused after 5 s of backpressure." },
   { "resume", nil, "counter", "times", "RESUME", "Reading went on after a pause." },
   { "commit_status", { status = "ok" }, "counter", "commits", "COMMIT_OK", "Commits that succeeded." },
@@ -112,9 +132,16 @@ add("engine", "consumer.", {
   { "librdkafka.total_queue_size", nil, "gauge", "messages", "CONSUMER_QUEUE_SIZE",
     "Messages fetched and not yet read.",
     "Empty under lag: the brokers or the network are the bottleneck." },
-  { "lag", nil, "gauge", "messages", "LAG", "Messages behind the ends of the partitions.",
-    "Growing: see which step is slow, add processes or engines." },
-  { "lag.seconds", nil, "gauge", "seconds", "LAG_SECONDS", "Age of the newest message read." },
+  { "lag", nil, "gauge", "messages", "LAG",
+    "Messages up to the ends of the partitions that are not read yet: of all, and of each partition.",
+    "Growing: see which step is slow, add processes or engines. Of one partition only: its keys are hot.",
+    partition = "messages" },
+  { "lag.seconds", nil, "gauge", "seconds", "LAG_SECONDS",
+    "Age of the newest message read, 0 when all are: of the partition that is worst off, and of each.",
+    "Growing: as for lag.", partition = "seconds" },
+  { "stuck", nil, "counter", "times", "STUCK",
+    "Nothing moved for stuck_detector_timeout while messages were in flight.",
+    "The log says what they wait for." },
 })
 
 add("engine", "producer.", {
@@ -127,7 +154,7 @@ add("engine", "producer.", {
     "At max_buffer_size: the brokers are the bottleneck." },
   { "librdkafka.message_size", nil, "gauge", "bytes", "PRODUCER_QUEUE_BYTES", "Bytes in the producer." },
   { "librdkafka.broker_rtt", nil, "histogram", "seconds", "PRODUCER_RTT", "Round trip to the brokers." },
-  { "librdkafka.broker_txretries", nil, "gauge", "times", "PRODUCER_RETRIES", "Requests that were sent again." },
+  { "librdkafka.broker_txretries", nil, "counter", "times", "PRODUCER_RETRIES", "Requests that were sent again." },
   { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
     "Waiting of requests before they are sent." },
   { "replaced", nil, "counter", "times", "PRODUCER_REPLACED", "Producers that were replaced after a fatal error.",
@@ -159,10 +186,12 @@ add("engine", "consumer.", {
     "Partitions with dead letters not yet acknowledged." },
 })
 
---- name with its labels: "worker.lost{cause=exit}".
-function list.full_name(metric)
-  local label, value = next(metric.labels or {})
-  return label and ("%s{%s=%s}"):format(metric.name, label, value) or metric.name
+--- name with its labels: "worker.lost{cause=exit,step=1}". more: an array of { name, value } beside its own.
+function list.full_name(metric, more)
+  local parts = {}
+  for label, value in pairs(metric.labels or {}) do parts[1] = ("%s=%s"):format(label, value) end
+  for _, label in ipairs(more or {}) do parts[#parts + 1] = ("%s=%s"):format(label[1], label[2]) end
+  return #parts > 0 and ("%s{%s}"):format(metric.name, table.concat(parts, ",")) or metric.name
 end
 
 return list

@@ -26,32 +26,47 @@ function metrics.task_rows(plan)
   return rows
 end
 
-local function with_step(name, number)
-  local head, labels = name:match("^(.-){(.*)}$")
-  return ("%s{%sstep=%d}"):format(head or name, labels and labels .. "," or "", number)
-end
-
--- One step has the plain name. Several have the label step (1 is the first of them), and the plain name is
--- the sum of a counter.
-local function add_steps(values, metric, engine, rows)
-  local name, sum = list.full_name(metric), 0
-  for number, row in ipairs(rows) do
-    local value = value_of(metric, engine:counter(row, metric.counter))
-    values[#rows == 1 and name or with_step(name, number)] = value
-    sum = metric.kind == "counter" and sum + value or nil
+-- A step's metric. Several steps have the label step too (1 is the first of them); the plain name is then all of
+-- them together, of a gauge the sum of the present values only.
+local function add_steps(samples, metric, engine, rows)
+  local total = value_of(metric, engine:counter(rows, metric.counter))
+  if #rows > 1 and metric.kind == "gauge" then total = { last = total.last } end
+  samples[#samples + 1] = { metric = metric, labels = {}, value = total }
+  for number, row in ipairs(#rows > 1 and rows or {}) do
+    samples[#samples + 1] = { metric = metric, labels = { { "step", number } },
+      value = value_of(metric, engine:counter(row, metric.counter)) }
   end
-  if #rows > 1 and sum then values[name] = sum end
 end
 
---- All metrics: { name = number or { count, sum, min, max, p50, p99, last } }.
-function metrics.collect(engine, plan)
-  local values, rows = metrics.of_scripts(engine), metrics.task_rows(plan)
+-- The present value, for each partition where it is known.
+local function add_partitions(samples, metric, lags)
+  for _, lag in ipairs(lags) do
+    samples[#samples + 1] = { metric = metric, labels = { { "topic", lag.topic }, { "partition", lag.partition } },
+      value = lag[metric.partition] }
+  end
+end
+
+--- What there is to tell, in the order of the list: array of { metric = its entry, labels = array of { name, value }
+--- beside the entry's own, value = number or { count, sum, min, max, p50, p99, last of a gauge } }.
+function metrics.samples(engine, plan)
+  local samples, rows, lags = {}, metrics.task_rows(plan), engine:lags()
   for _, metric in ipairs(list) do
     if metric.row == "step" then
-      add_steps(values, metric, engine, rows)
+      if #rows > 0 then add_steps(samples, metric, engine, rows) end
     else
-      values[list.full_name(metric)] = value_of(metric, engine:counter(0, metric.counter))
+      local value = value_of(metric, engine:counter(0, metric.counter))
+      samples[#samples + 1] = { metric = metric, labels = {}, value = value }
+      if metric.partition then add_partitions(samples, metric, lags) end
     end
+  end
+  return samples
+end
+
+--- The same and what scripts count, by name: { ["consumer.lag{topic=in,partition=0}"] = value }.
+function metrics.collect(engine, plan)
+  local values = metrics.of_scripts(engine)
+  for _, sample in ipairs(metrics.samples(engine, plan)) do
+    values[list.full_name(sample.metric, sample.labels)] = sample.value
   end
   return values
 end

@@ -20,6 +20,9 @@ return {
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
         .. "the message it is at is run again, alone, as after a crash." },
+    { name = "stuck_detector_timeout", type = "time", unit = "seconds", default = "10s", above_zero = true,
+      help = "How long nothing may move while messages are in flight before consumer.stuck is counted and the log "
+        .. "says what they wait for." },
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out." },
     { name = "trust", type = "choice", values = { "full" }, default = "full",
@@ -30,6 +33,7 @@ return {
     draft.join_timeout_us = values.join_timeout
     draft.message_timeout_us = values.message_timeout
     draft.worker_memory = values.worker_memory
+    draft.stuck_detector_timeout_us = values.stuck_detector_timeout
     draft.broker_timeout_us = values.broker_timeout
     draft.exactly_once = values.delivery == "exactly_once"
   end,

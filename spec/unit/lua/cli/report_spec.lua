@@ -9,11 +9,19 @@ local function fake(rows)
   return {
     totals = function()
       return { read = 9007199254740993, produced = 3, produced_from = 2, filtered = 1, dead_lettered = 0, dropped = 0,
-        in_flight = 4, seconds = 0.1, lag = -1, lag_ms = -1 }
+        in_flight = 4, seconds = 0.1, lag = -1, lag_seconds = -1 }
     end,
     counter = function(_, row, constant)
-      local count = constant == "TIDE_M_BATCH_BACKPRESSURE" and rows[row] or row
-      return { count = count, sum = 10, min = 1, max = 5, last = row + 1, p50 = 2, p99 = 4 }
+      local all = { count = 0, sum = 0, min = 1, max = 5, last = 0, p50 = 2, p99 = 4 }
+      for _, one in ipairs(type(row) == "table" and row or { row }) do
+        all.count = all.count + (constant == "TIDE_M_BATCH_BACKPRESSURE" and rows[one] or one)
+        all.sum, all.last = all.sum + 10, all.last + one + 1
+      end
+      return all
+    end,
+    lags = function()
+      return { { topic = "in", partition = 3, messages = 12, seconds = 0.5 },
+        { topic = "in", partition = 4, seconds = 9 } }
     end,
   }
 end
@@ -67,7 +75,23 @@ describe("a report", function()
     assert.equal(8, metrics[PREFIX .. "batch.backpressure{step=2}"])
     assert.equal(15, metrics[PREFIX .. "batch.backpressure"])
     assert.equal(3, metrics[PREFIX .. "batch.close{reason=time,step=2}"])
-    assert.is_nil(metrics[PREFIX .. "batch.size.msg"])
+    assert.same({ 2, 4, 4 }, { metrics[PREFIX .. "processes{step=1}"].last, metrics[PREFIX .. "processes{step=2}"].last,
+      metrics[PREFIX .. "batch.size.msg"].count })
+  end)
+
+  it("gives several steps together too: of a histogram all values, of a gauge the sum of the present ones", function()
+    local metrics = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" }).metrics
+    assert.equal(20, metrics[PREFIX .. "batch.size.msg"].sum)
+    assert.same({ last = 6 }, metrics[PREFIX .. "processes"])
+  end)
+
+  it("gives the lag of each partition, as far as it is known", function()
+    local metrics = report.of(fake { 7 }, plan { "TASK" }).metrics
+    assert.equal(12, metrics["consumer.lag{topic=in,partition=3}"])
+    assert.equal(0.5, metrics["consumer.lag.seconds{topic=in,partition=3}"])
+    assert.is_nil(metrics["consumer.lag{topic=in,partition=4}"])
+    assert.equal(9, metrics["consumer.lag.seconds{topic=in,partition=4}"])
+    assert.is_number(metrics["consumer.lag"].count)
   end)
 
   it("says why it cannot be written", function()
@@ -79,7 +103,7 @@ end)
 
 describe("progress", function()
   local totals = { read = 1234567, produced = 1000, filtered = 99, dead_lettered = 0, in_flight = 12, lag = 5,
-    lag_ms = 1500, seconds = 2 }
+    lag_seconds = 1.5, seconds = 2 }
 
   it("is one line with rate, lag, in flight, and batches against processes", function()
     assert.equal("read 1,234,567, produced 1,000, filtered 99, 450,000/s, lag 5 (1.5 s), in flight 12, batches 1 of 2 "

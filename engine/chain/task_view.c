@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ * What the oldest batch of a step is doing, for the stuck detector. Reads only. */
+#include <stdio.h>
+
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+static const struct tide_slot *oldest(const struct tide_task *task)
+{
+    return task->order_count > 0 ? task->order[task->order_head] : NULL;
+}
+
+/* The record that its worker is at; foreign input. */
+static uint32_t record_of(const struct tide_slot *slot)
+{
+    const struct tide_output *output = (const struct tide_output *)(const void *)slot->output->data;
+    return (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
+}
+
+uint64_t tide_task_moved(const struct tide_task *task)
+{
+    const struct tide_slot *slot = oldest(task);
+    return ((task->turns - task->order_count) << 32) + (slot ? record_of(slot) : 0);
+}
+
+bool tide_task_waits(const struct tide_task *task, char *text, size_t size)
+{
+    const struct tide_slot *slot = oldest(task);
+    struct tide_message message;
+    if (!slot)
+        return false;
+    uint32_t record = record_of(slot);
+    switch (slot->work.state) {
+    case TIDE_WORK_WAITING:
+        snprintf(text, size, "%s has no worker for its batch", task->word);
+        break;
+    case TIDE_WORK_GIVEN:
+        tide_slot_message(slot, record < slot->count ? record : slot->count - 1, &message);
+        snprintf(text, size, "worker %d of %s is at %s/%d/%lld",
+                 tide_pool_pid(task->pool, slot->work.worker), task->word,
+                 tide_topics_name(task->step.chain->topics, message.topic), message.partition,
+                 (long long)message.offset);
+        break;
+    default:
+        snprintf(text, size, "the step after %s takes nothing", task->word);
+    }
+    return true;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ * What is measured of the engine as a whole: where its time goes, how far behind it is, whether anything
+ * moves. The clock is read a few times a turn, never for a message; sums are observed once a second and at the
+ * end, as Arroyo does. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "engine.h"
+#include "shm/counters.h"
+
+static const int64_t SECOND_US = 1000000;
+
+static void observe_us(struct tide_engine *engine, enum tide_metric metric, int64_t us)
+{
+    tide_observe(engine->chain.counters, 0, metric, (double)us / 1e6);
+}
+
+/* ---- time ---- */
+
+int64_t tide_meter_lap(struct tide_engine *engine, enum tide_lap lap)
+{
+    struct tide_meter *meter = &engine->meter;
+    int64_t now_us = tide_clock_us();
+    meter->spent_us[lap] += now_us - meter->lap_us;
+    meter->lap_us = now_us;
+    return now_us;
+}
+
+static void observe_laps(struct tide_engine *engine)
+{
+    static const enum tide_metric metrics[] = {TIDE_M_POLL_TIME, TIDE_M_PROCESSING_TIME,
+                                               TIDE_M_CALLBACK_TIME};
+    for (uint32_t i = 0; i < TIDE_LAP_OTHER; i++) {
+        if (engine->meter.spent_us[i] > 0)
+            observe_us(engine, metrics[i], engine->meter.spent_us[i]);
+        engine->meter.spent_us[i] = 0;
+    }
+}
+
+static void callback(struct tide_engine *engine, enum tide_metric metric, int64_t since_us)
+{
+    int64_t took_us = tide_clock_us() - since_us;
+    observe_us(engine, metric, took_us);
+    engine->meter.spent_us[TIDE_LAP_CALLBACK] += took_us;
+}
+
+/* ---- how far behind ---- */
+
+static void know(struct tide_meter *meter, uint32_t partition)
+{
+    for (; meter->partition_count <= partition; meter->partition_count++) {
+        size_t count = meter->partition_count + 1;
+        meter->lags = tide_realloc(meter->lags, sizeof(*meter->lags) * count);
+        meter->newest_ms = tide_realloc(meter->newest_ms, sizeof(*meter->newest_ms) * count);
+        meter->lags[count - 1] = (struct tide_lag){-1, -1, -1, -1};
+    }
+    meter->newest_ms[partition] = -1;
+}
+
+void tide_meter_assigned(struct tide_engine *engine, const uint32_t *partitions, size_t count,
+                         int64_t since_us)
+{
+    for (size_t i = 0; i < count; i++)
+        know(&engine->meter, partitions[i]);
+    callback(engine, TIDE_M_RUN_CALLBACK_ASSIGNED, since_us);
+}
+
+void tide_meter_revoked(struct tide_engine *engine, int64_t since_us)
+{
+    callback(engine, TIDE_M_RUN_CALLBACK_REVOKED, since_us);
+    observe_us(engine, TIDE_M_JOIN_TIME, tide_clock_us() - since_us);
+}
+
+void tide_meter_taken(struct tide_engine *engine, const struct tide_message *messages, size_t count)
+{
+    struct tide_meter *meter = &engine->meter;
+    const struct tide_message *last = &messages[count - 1];
+    for (size_t i = 0; i < count; i++)
+        meter->newest_ms[messages[i].origin.partition] = messages[i].timestamp;
+    if (meter->sample_state != TIDE_SAMPLE_WANTED || last->timestamp < 0)
+        return;
+    meter->sample_state = TIDE_SAMPLE_IN_FLIGHT;
+    meter->sample = last->origin;
+    meter->sample_offset = last->offset;
+    meter->sample_ms = last->timestamp;
+}
+
+static double age_s(int64_t wall_ms, int64_t timestamp_ms)
+{
+    return wall_ms > timestamp_ms ? (double)(wall_ms - timestamp_ms) / 1e3 : 0;
+}
+
+/* As in Arroyo, that of a message whose offset goes to be committed, one a second. */
+static void observe_latency(struct tide_engine *engine)
+{
+    struct tide_meter *meter = &engine->meter;
+    const struct tide_offsets *offsets = engine->chain.offsets;
+    if (meter->sample_state != TIDE_SAMPLE_IN_FLIGHT)
+        return;
+    if (!tide_offsets_current(offsets, meter->sample)) {
+        meter->sample_state = TIDE_SAMPLE_WANTED;
+    } else if (tide_offsets_position(offsets, meter->sample.partition) > meter->sample_offset) {
+        tide_observe(engine->chain.counters, 0, TIDE_M_LATENCY,
+                     age_s(tide_clock_wall_ms(), meter->sample_ms));
+        meter->sample_state = TIDE_SAMPLE_TAKEN;
+    }
+}
+
+static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partition, int64_t wall_ms)
+{
+    const struct tide_partition *shown = &engine->source->partitions[partition];
+    int64_t read_to = tide_offsets_read_to(engine->chain.offsets, partition);
+    int64_t newest_ms = engine->meter.newest_ms[partition];
+    struct tide_lag lag = {shown->topic, shown->number, -1, -1};
+    if (!tide_offsets_ours(engine->chain.offsets, partition))
+        return lag;
+    if (read_to < 0)
+        read_to = shown->begin;
+    if (shown->end >= 0)
+        lag.messages = shown->end > read_to ? shown->end - read_to : 0;
+    if (lag.messages == 0)
+        lag.seconds = 0;
+    else if (newest_ms >= 0)
+        lag.seconds = age_s(wall_ms, newest_ms);
+    return lag;
+}
+
+void tide_meter_behind(const struct tide_engine *engine, int64_t *messages, double *seconds)
+{
+    int64_t wall_ms = tide_clock_wall_ms();
+    *messages = -1;
+    *seconds = -1;
+    for (uint32_t i = 0; i < engine->meter.partition_count; i++) {
+        struct tide_lag lag = lag_of(engine, i, wall_ms);
+        if (lag.messages >= 0)
+            *messages = (*messages < 0 ? 0 : *messages) + lag.messages;
+        if (lag.seconds > *seconds)
+            *seconds = lag.seconds;
+    }
+}
+
+static void observe_lag(struct tide_engine *engine)
+{
+    int64_t messages;
+    double seconds;
+    int64_t wall_ms = tide_clock_wall_ms();
+    for (uint32_t i = 0; i < engine->meter.partition_count; i++)
+        engine->meter.lags[i] = lag_of(engine, i, wall_ms);
+    tide_meter_behind(engine, &messages, &seconds);
+    if (messages >= 0)
+        tide_observe(engine->chain.counters, 0, TIDE_M_LAG, (double)messages);
+    if (seconds >= 0)
+        tide_observe(engine->chain.counters, 0, TIDE_M_LAG_SECONDS, seconds);
+}
+
+bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag)
+{
+    if (index >= engine->meter.partition_count)
+        return false;
+    *lag = engine->meter.lags[index];
+    return true;
+}
+
+/* ---- whether anything moves ---- */
+
+static uint64_t how_far(const struct tide_engine *engine, const struct tide_offsets_totals *totals)
+{
+    uint64_t sum = totals->produced_from + totals->filtered + totals->dead_lettered +
+                   totals->dropped;
+    for (uint32_t i = 0; i < engine->step_count; i++) {
+        if (engine->steps[i]->row > 0)
+            sum += tide_task_moved((const struct tide_task *)(const void *)engine->steps[i]);
+    }
+    return sum;
+}
+
+/* The last step that has anything binds, since those behind it are idle. False when that is meant to be so: a
+ * batch waits for its time. */
+static bool binds(const struct tide_engine *engine, char *text, size_t size)
+{
+    struct tide_step *last = engine->steps[engine->step_count - 1];
+    snprintf(text, size, "the output has not acknowledged what was sent");
+    if (!last->ops->joined(last))
+        return true;
+    for (uint32_t i = engine->step_count - 1; i-- > 0;) {
+        struct tide_step *step = engine->steps[i];
+        if (!step->ops->joined(step))
+            return tide_task_waits((const struct tide_task *)(const void *)step, text, size);
+    }
+    snprintf(text, size, "no step has them");
+    return true;
+}
+
+/* Once a second, and a second is the most that one turn counts for: an engine that was stopped is not stuck. */
+static void detect_stuck(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_meter *meter = &engine->meter;
+    struct tide_offsets_totals totals;
+    char text[256];
+    tide_offsets_totals(engine->chain.offsets, &totals);
+    uint64_t moved = how_far(engine, &totals);
+    int64_t since_us = now_us - meter->looked_us;
+    meter->looked_us = now_us;
+    meter->stood_us += since_us < SECOND_US ? since_us : SECOND_US;
+    double stood_s = (double)meter->stood_us / 1e6;
+    if (moved != meter->moved || totals.in_flight == 0) {
+        if (meter->stuck)
+            tide_log(TIDE_LOG_INFO, "moving again after %.0f s", stood_s);
+        meter->moved = moved;
+        meter->stood_us = 0;
+        meter->stuck = false;
+    } else if (!meter->stuck && engine->plan.stuck_detector_timeout_us > 0 &&
+               meter->stood_us >= engine->plan.stuck_detector_timeout_us &&
+               binds(engine, text, sizeof(text))) {
+        meter->stuck = true;
+        tide_count(engine->chain.counters, 0, TIDE_M_STUCK, 1);
+        tide_log(TIDE_LOG_WARN, "stuck: nothing moved for %.0f s, with %llu messages in flight: %s",
+                 stood_s, (unsigned long long)totals.in_flight, text);
+    }
+}
+
+/* ---- when ---- */
+
+void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state)
+{
+    struct tide_meter *meter = &engine->meter;
+    int64_t now_us = tide_clock_us();
+    if (state > TIDE_ENGINE_READING && meter->stop_us == 0)
+        meter->stop_us = now_us;
+    if (state == TIDE_ENGINE_COMMITTING) {
+        observe_us(engine, TIDE_M_JOIN_TIME, now_us - meter->entered_us);
+        observe_us(engine, TIDE_M_RUN_CLOSE_STRATEGY, now_us - meter->entered_us);
+        observe_lag(engine); /* the partitions are still the engine's */
+    } else if (state == TIDE_ENGINE_ENDED) {
+        observe_us(engine, TIDE_M_SHUTDOWN_TIME, now_us - meter->stop_us);
+        observe_laps(engine);
+    }
+    meter->entered_us = now_us;
+}
+
+void tide_meter_turn(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(engine->chain.offsets, &totals);
+    if (totals.in_flight != engine->last_in_flight || totals.in_flight == 0) {
+        if (engine->last_in_flight > 0)
+            engine->last_done_us = now_us;
+        engine->last_in_flight = totals.in_flight;
+    }
+    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals.late - engine->last_late);
+    engine->last_late = totals.late;
+    observe_latency(engine);
+    if (now_us < engine->second_us)
+        return;
+    engine->second_us = now_us + SECOND_US;
+    if (engine->meter.sample_state == TIDE_SAMPLE_TAKEN)
+        engine->meter.sample_state = TIDE_SAMPLE_WANTED;
+    observe_laps(engine);
+    if (engine->state <= TIDE_ENGINE_DRAINING) {
+        observe_lag(engine);
+        detect_stuck(engine, now_us);
+    }
+    tide_engine_tell(engine, TIDE_EVENT_SECOND, 0, 0, NULL);
+}

@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: MIT
+-- Every metric of the list tells something: pipelines that provoke each, so that a name nobody observes is found. Those
+-- that only a broker can provoke are in spec/kafka/metrics_spec.lua; spec/support/metrics_seen.lua says which.
+local ffi = require "ffi"
+local metrics = require "tidemill.steer.metrics"
+local tide = require "tidemill"
+local testing = require "tidemill.testing"
+local flow = require "spec.support.flow"
+local log = require "spec.support.log"
+local metrics_seen = require "spec.support.metrics_seen"
+local wait = require "spec.support.wait"
+
+pcall(ffi.cdef, "int kill(int pid, int signal);")
+pcall(ffi.cdef, "int getpid(void);")
+
+local C = testing.C
+local TASK = "strategies.run_task_with_multiprocessing."
+
+describe("the metrics", function()
+  local test
+  local seen = metrics_seen.new()
+
+  local function start(...)
+    test = testing.steps({ ... })
+    return test
+  end
+
+  local function identity(message) return message end
+
+  local function workers(options)
+    options[1], options.processes = options[1] or identity, 1
+    return tide.run_task_with_multiprocessing(options)
+  end
+
+  local function run_until(fn)
+    wait.until_true(function() return fn(test.engine:run(0.01)) end, 20)
+  end
+
+  local function keep(run)
+    seen:add(metrics.collect(run.engine, { draft = { steps = { { kind = "TIDE_STEP_TASK" } } } }))
+    run:free()
+  end
+
+  local function numbers(count, width)
+    local list = {}
+    for i = 1, count do list[i] = tostring(i):rep(width or 1) end
+    return unpack(list)
+  end
+
+  after_each(function()
+    if not test then return end
+    seen:add(test:metrics())
+    test:close()
+    test = nil
+  end)
+
+  teardown(function() assert.same({}, seen:missing "flow") end)
+
+  it("of batches: each reason to close one", function()
+    start(workers { max_batch_size = 2, max_batch_time = "5s", eager = false }):feed(numbers(3))
+    test:advance(6)
+    test:feed("last"):finish()
+    local values = test:metrics()
+    for _, reason in ipairs { "size", "time", "flush" } do
+      assert.equal(1, values[TASK .. ("batch.close{reason=%s}"):format(reason)])
+    end
+    assert.equal(4, values[TASK .. "batch.size.msg"].sum)
+  end)
+
+  it("of blocks: both are too small, and grow", function()
+    start(workers { function(m) return m.value:rep(3) end, max_batch_size = 64, eager = false })
+    test:feed(numbers(50, 30000)):finish()
+    local values = test:metrics()
+    for _, side in ipairs { "input_block.bytes", "output_block.bytes" } do
+      assert.is_true(values[TASK .. side].max > values[TASK .. side].min)
+    end
+  end)
+
+  it("of workers that are lost: by a signal, by themselves", function()
+    start(workers { function(m)
+      if m.value == "signal" then ffi.C.kill(ffi.C.getpid(), 9) end
+      if m.value == "exit" then os.exit(3) end
+      return m
+    end, crash_retries = 0 })
+    test:feed("signal", "exit")
+    assert.equal(2, test:totals().dead_lettered)
+  end)
+
+  it("of workers that are replaced, since what they left makes no sense", function()
+    start(workers { function(m)
+      for line in io.lines(m.value == "nonsense" and "/proc/self/maps" or "/dev/null") do
+        local address = line:match "^(%x+)%-%x+ rw.*memfd:tidemill%-block" -- the result before this one
+        if address then ffi.fill(ffi.cast("char *", tonumber(address, 16)) + 64, 64, 255) end
+      end
+      return m
+    end, max_batch_size = 2, eager = false })
+    test:feed("spoiled", "nonsense")
+    assert.is_true(test:metrics()[TASK .. "worker.lost{cause=protocol}"] > 0)
+  end)
+
+  it("of filters, of reduce, of healthcheck", function()
+    local path = os.tmpname()
+    start(tide.healthcheck { path = path }, tide.filter { function(m) return m.value ~= "2" end },
+      tide.reduce { function(sum, m) return (sum or "") .. m.value end, max_batch_size = 2, max_batch_time = "9s" })
+    test:feed("1", "2"):advance(1):feed("3"):finish()
+    os.remove(path)
+  end)
+
+  it("of the consumer: dead letters, a rebalance, latency and lag", function()
+    start(workers { function(m) return m.value == "2" and error "bad" or m end })
+    C.tide_memory_block(test.sink, true)
+    for i = 1, 3 do test:push { value = tostring(i), timestamp = 1e12, partition = 1 } end
+    C.tide_clock_advance(2e6)
+    run_until(function(event) return event.kind == "second" end)
+    C.tide_memory_block(test.sink, false)
+    test:feed("x"):revoke(0):finish()
+    local values = test:metrics()
+    assert.is_true(values["consumer.latency"].max > 1e8) -- from the year 2001 on
+  end)
+
+  it("of a worker that takes too much memory", function()
+    local hog = function() return { value = (" "):rep(32 * 2 ^ 20):rep(4) } end
+    local run = flow.new { steps = { { hog } }, dlq = "/dev/null", worker_memory = 32 * 2 ^ 20 }
+    run:push "x"
+    assert.equal("done", run:finish().kind)
+    keep(run)
+  end)
+
+  it("of reports that come after their partition went", function()
+    start(workers {})
+    C.tide_memory_hold(test.sink, true)
+    test:feed("a"):revoke(0)
+    C.tide_memory_hold(test.sink, false)
+    test:finish()
+  end)
+
+  it("of dead letters that nobody takes", function()
+    local run = flow.new { steps = { { function() error "bad" end } }, dlq = "/dev/full", max_buffered = 1 }
+    run:push_numbers(3)
+    run:start()
+    run:turn_until(function() return run.engine:counter(0, C.TIDE_M_DLQ_EXCEEDED).count > 0 end)
+    keep(run)
+  end)
+
+  it("of lag: by partition, in messages and seconds", function()
+    start(workers { max_batch_size = 1 })
+    C.tide_memory_block(test.sink, true)
+    for i = 0, 399 do test:push { value = "x", timestamp = i < 200 and 1e12 or 1.1e12, partition = i % 2 } end
+    run_until(function() return test.engine:totals().lag > 0 end)
+    C.tide_clock_advance(2e6)
+    run_until(function(event) return event.kind == "second" end)
+    local values, behind = test:metrics(), 0
+    for partition = 0, 1 do
+      local label = ("{topic=in,partition=%d}"):format(partition)
+      behind = behind + values["consumer.lag" .. label]
+    end
+    assert.is_true(values["consumer.lag.seconds{topic=in,partition=0}"] > 1e8)
+    assert.equal(values["consumer.lag"].last, behind)
+    assert.is_true(behind > 0)
+    assert.equal(0, values["consumer.lag{topic=in,partition=2}"])
+    C.tide_memory_block(test.sink, false)
+    test:finish()
+    values = test:metrics()
+    assert.same({ 0, 0 }, { values["consumer.lag{topic=in,partition=1}"], values["consumer.lag.seconds"].last })
+  end)
+
+  it("of backpressure, and of the pause after 5 s of it", function()
+    start(workers { max_batch_size = 1 })
+    C.tide_memory_block(test.sink, true)
+    for _ = 1, 100 do test:push "x" end
+    run_until(function() return test:metrics()[TASK .. "batch.backpressure"] > 0 end)
+    C.tide_clock_advance(6e6)
+    run_until(function() return test:metrics()["consumer.pause"] == 1 end)
+    C.tide_memory_block(test.sink, false)
+    test:finish()
+    assert.is_true(test:metrics()["consumer.backpressure.time"].max > 5)
+  end)
+
+  it("of what is stuck; the log says what it waits for, once", function()
+    start(workers {})
+    C.tide_memory_hold(test.sink, true)
+    test:feed("a")
+    local said = log.of(function() for _ = 1, 30 do test:advance(1.1) end end)
+    assert.is_truthy(said:find("stuck: nothing moved for 10 s, with 1 messages in flight: the output has not "
+      .. "acknowledged what was sent", 1, true), said)
+    assert.equal(1, select(2, said:gsub("stuck", "")))
+    C.tide_memory_hold(test.sink, false)
+    assert.is_truthy(log.of(function() test:advance(1.1):advance(1.1) end):find("moving again after", 1, true))
+    assert.equal(1, test:metrics()["consumer.stuck"])
+  end)
+end)

@@ -1,0 +1,52 @@
+-- SPDX-License-Identifier: MIT
+-- Which metrics of the list were more than 0 in some pipeline, and where each has to be.
+local list = require "tidemill.steer.metric_list"
+
+local seen = {}
+local methods = {}
+local metatable = { __index = methods }
+
+-- What needs a broker, provoked in spec/kafka/metrics_spec.lua; all others are in spec/flow/metrics_spec.lua.
+local BROKER = {
+  "consumer.commit_status{status=error}", "consumer.librdkafka.total_queue_size", "producer.produce_status{status=ok}",
+  "producer.produce_status{status=error}", "producer.callback_latency", "producer.librdkafka.message_count",
+  "producer.librdkafka.message_size", "producer.librdkafka.broker_rtt", "producer.librdkafka.broker_txretries",
+  "producer.librdkafka.broker_outbuf_latency", "producer.transaction.time", "producer.transaction.aborted",
+  "dlq.truncated",
+}
+
+-- Provoked elsewhere, with the reason.
+local ELSEWHERE = {
+  ["producer.replaced"] = "takes a producer that fails for good, which no broker does on demand",
+}
+
+local place = {}
+for _, name in ipairs(BROKER) do place[name] = "kafka" end
+for name in pairs(ELSEWHERE) do place[name] = "elsewhere" end
+
+function seen.new()
+  return setmetatable({ names = {} }, metatable)
+end
+
+local function more_than_0(value)
+  return (type(value) == "table" and (value.max or value.last) or value) > 0
+end
+
+--- metrics: as in a report.
+function methods:add(metrics)
+  for name, value in pairs(metrics) do
+    if not name:find("step=", 1, true) and more_than_0(value) then self.names[name] = true end
+  end
+end
+
+--- Names that were 0 all the time, of those that have to be more in `where` ("flow" or "kafka").
+function methods:missing(where)
+  local missing = {}
+  for _, metric in ipairs(list) do
+    local name = list.full_name(metric)
+    if (place[name] or "flow") == where and not self.names[name] then missing[#missing + 1] = name end
+  end
+  return missing
+end
+
+return seen
