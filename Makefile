@@ -36,7 +36,7 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/t
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check faults spec spec-json spec-kafka test lint format format-check bench demo docs tools install uninstall clean deps help
+.PHONY: all check faults spec spec-json spec-kafka test lint format format-check torture bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -104,6 +104,9 @@ format: ## clang-format over the C files
 
 format-check:
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
+
+torture: ## faults on real engines and a real Kafka, then the judgement; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
+	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh
 
 bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form
 	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh

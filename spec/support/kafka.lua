@@ -7,6 +7,8 @@
 --
 -- A message is { key =, value =, headers = { { name, value }, ... }, partition =, timestamp = (ms) }; an absent key,
 -- value or header value is null, which is not "". Failures are errors with the broker's words.
+local process = require "spec.support.process"
+
 local kafka = {}
 
 local TOOL = "build/kafka_tool"
@@ -67,8 +69,8 @@ local function write_field(out, value)
   out[#out + 1] = value == nil and "~," or ("%d:%s,"):format(#tostring(value), value)
 end
 
--- "%s" cuts nothing in LuaJIT, zero bytes included
-local function encode(message)
+--- A message as the tool reads it from its standard input.
+function kafka.encode(message) -- "%s" cuts nothing in LuaJIT, zero bytes included
   local out, headers = {}, message.headers or {}
   write_field(out, message.partition or -1)
   write_field(out, ("%.0f"):format(message.timestamp or 0))
@@ -117,6 +119,12 @@ function kafka.bootstrap()
   return address ~= "" and address or nil
 end
 
+--- Starts the tool beside this process, for what must not be waited for: a process of spec.support.process.
+--- arguments: the verb and its own; stdin: path of a file.
+function kafka.start(arguments, stdin)
+  return process.start({ TOOL, kafka.bootstrap(), unpack(arguments) }, { stdin = stdin, env = { LD_PRELOAD = false } })
+end
+
 --- Makes a topic and returns its name, one never used before unless `name` is given.
 --- config = {["cleanup.policy"] = "compact"}
 function kafka.topic(partitions, config, name)
@@ -146,7 +154,7 @@ end
 function kafka.produce(topic, messages, ending)
   local records = {}
   for i, message in ipairs(messages) do
-    records[i] = encode(message)
+    records[i] = kafka.encode(message)
   end
   tool({ "produce", topic, ending }, table.concat(records))
 end
@@ -163,7 +171,8 @@ function kafka.consume(topic, options)
   return messages
 end
 
-local function read_offsets(text)
+--- {partition = offset} from what the tool's verb "committed" has written.
+function kafka.read_offsets(text)
   local offsets = {}
   for partition, offset in text:gmatch("(%d+) (%d+)\n") do
     offsets[tonumber(partition)] = tonumber(offset)
@@ -173,7 +182,7 @@ end
 
 --- {partition = offset} as the group has committed; partitions without are absent.
 function kafka.committed(group, topic)
-  return read_offsets(tool { "committed", group, topic })
+  return kafka.read_offsets(tool { "committed", group, topic })
 end
 
 --- Commits {partition = offset} for a group that has no members.

@@ -1,0 +1,155 @@
+-- SPDX-License-Identifier: MIT
+-- The engines under torture, as a supervisor runs them: one that ends is started again at once, under its name.
+--
+-- An engine: { name, static, wanted, run = "NAME.LIFE" of the present process, process, workers = pids by what the
+-- journal tells, zygote = pid, expected = exit codes that the nemesis has earned }.
+local cjson = require "cjson"
+local ffi = require "ffi"
+local process = require "spec.support.process"
+local journal = require "scripts.torture.journal"
+
+local fleet = {}
+local methods = {}
+local metatable = { __index = methods }
+
+local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local KILLED = 137
+
+--- settings: dir (for logs, reports, the journal), journal (path), parameters (of the pipeline, by name), topics.
+function fleet.new(settings)
+  return setmetatable({ settings = settings, engines = {}, by_run = {}, problems = {}, reports = {}, lives = 0 },
+    metatable)
+end
+
+local function arguments_of(self, engine)
+  local list = { "setpriv", "--pdeathsig", "KILL", PROGRAM, "run", "scripts/torture/pipeline.lua",
+    "--report", self.settings.dir .. "/" .. engine.run .. ".json" }
+  for name, value in pairs(self.settings.parameters) do
+    list[#list + 1] = "--set"
+    list[#list + 1] = name .. "=" .. value
+  end
+  if engine.static then
+    list[#list + 1] = "--set"
+    list[#list + 1] = "instance=" .. engine.name
+  end
+  return list
+end
+
+local function launch(self, engine)
+  engine.life = engine.life + 1
+  self.lives = self.lives + 1
+  engine.run = engine.name .. "." .. engine.life
+  engine.workers, engine.zygote, engine.expected, engine.stopped = {}, nil, { [0] = false }, false
+  engine.process = process.start(arguments_of(self, engine), { env = {
+    TORTURE_JOURNAL = self.settings.journal, TORTURE_RUN = engine.run, TORTURE_SECOND = self.settings.second,
+  } })
+  self.by_run[engine.run] = engine
+  journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())
+end
+
+--- static: it has an instance of its name.
+function methods:add(name, static)
+  local engine = { name = name, static = static, wanted = true, life = 0 }
+  self.engines[#self.engines + 1] = engine
+  launch(self, engine)
+  return engine
+end
+
+local function keep(path, text)
+  local file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local function read_report(self, engine)
+  local file = io.open(self.settings.dir .. "/" .. engine.run .. ".json")
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  if #text > 0 then self.reports[#self.reports + 1] = cjson.decode(text) end
+end
+
+-- It has ended: was it to?
+local function ended(self, engine)
+  local code, words = engine.process:code(), engine.process:stderr()
+  keep(("%s/%s.log"):format(self.settings.dir, engine.run), words)
+  engine.process:stop()
+  engine.process = nil
+  self.by_run[engine.run] = nil
+  journal.write(self.settings.journal, engine.run, "ended", code)
+  if not engine.expected[code] then
+    local last = words:match("([^\n]*\n[^\n]*\n[^\n]*)\n*$") or words
+    table.insert(self.problems, ("engine %s ended with code %d: %s"):format(engine.run, code, last))
+  end
+  if code == 0 then read_report(self, engine) end
+end
+
+-- What the workers have written since the last turn: who there is.
+local function read_journal(self)
+  local file = self.file or io.open(self.settings.journal)
+  self.file = file
+  if not file then return end
+  file:seek("cur", 0) -- so that the end of the file is looked for anew
+  for line in file:lines() do
+    local entry = journal.parse(line)
+    local engine = entry and self.by_run[entry.run]
+    if engine and entry.event == "zygote" then engine.zygote = entry.pid end
+    if engine and entry.event == "start" then table.insert(engine.workers, entry.pid) end
+  end
+end
+
+local function alive(pid)
+  return ffi.C.kill(pid, 0) == 0
+end
+
+--- Looks after all engines; to be called often.
+function methods:turn()
+  read_journal(self)
+  for _, engine in ipairs(self.engines) do
+    if engine.process and not engine.process:running() then ended(self, engine) end
+    if not engine.process and engine.wanted then launch(self, engine) end
+    for i = #engine.workers, 1, -1 do
+      if not engine.process or not alive(engine.workers[i]) then table.remove(engine.workers, i) end
+    end
+  end
+end
+
+--- Engines for which `fits` is true.
+function methods:which(fits)
+  local list = {}
+  for _, engine in ipairs(self.engines) do
+    if engine.process and engine.process:running() and fits(engine) then list[#list + 1] = engine end
+  end
+  return list
+end
+
+--- True when all that are wanted have had `seconds` without an end.
+function methods:all_work()
+  for _, engine in ipairs(self.engines) do
+    if engine.wanted and (not engine.process or engine.stopped or #engine.workers == 0) then return false end
+  end
+  return true
+end
+
+--- SIGTERM to all, and their ends with code 0.
+function methods:finish(wait)
+  for _, engine in ipairs(self.engines) do
+    engine.wanted = false
+    if engine.process then
+      engine.expected[0] = true
+      engine.process:signal("TERM")
+    end
+  end
+  local ok = pcall(wait.until_true, function()
+    self:turn()
+    for _, engine in ipairs(self.engines) do
+      if engine.process then return false end
+    end
+    return true
+  end, 40)
+  if not ok then table.insert(self.problems, "engines did not end within 40 s of SIGTERM") end
+  if self.file then self.file:close() end
+end
+
+fleet.KILLED = KILLED
+
+return fleet

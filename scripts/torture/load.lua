@@ -1,0 +1,86 @@
+-- SPDX-License-Identifier: MIT
+-- The load: feeds numbered messages so that there is always a backlog, and watches what is committed. The tool runs
+-- beside this process, since a broker that is down answers late.
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+local fate = require "scripts.torture.fate"
+
+local load = {}
+local methods = {}
+local metatable = { __index = methods }
+
+local CHUNK, BACKLOG = 1000, 3000
+local WATCH_SECONDS = 0.5
+
+--- settings: dir, input, group, partitions.
+function load.new(settings)
+  return setmetatable({ settings = settings, next_id = 1, seq = {}, fed = 0, committed = 0, moved = wait.now(),
+    watch_at = 0 }, metatable)
+end
+
+local function write_chunk(self, path)
+  local file = assert(io.open(path, "wb"))
+  for id = self.next_id, self.next_id + CHUNK - 1 do
+    local partition = fate.partition(id, self.settings.partitions)
+    local seq = self.seq[partition] or 0
+    self.seq[partition] = seq + 1
+    file:write(kafka.encode { key = fate.key(id), value = fate.input(id), partition = partition,
+      headers = { { "seq", tostring(seq) } } })
+  end
+  file:close()
+  self.next_id = self.next_id + CHUNK
+end
+
+local function feed(self)
+  if self.feeder then
+    if self.feeder:running() then return end
+    -- Of a chunk that failed nobody knows what arrived: the judge reads the input. Its ids are not used again.
+    self.feeder:stop()
+    self.feeder = nil
+    self.fed = self.fed + CHUNK
+  end
+  if not self.feeding or self.fed - self.committed >= BACKLOG then return end
+  local path = self.settings.dir .. "/chunk"
+  write_chunk(self, path)
+  self.feeder = kafka.start({ "produce", self.settings.input }, path)
+end
+
+local function watch(self)
+  if self.watcher then
+    if self.watcher:running() then return end
+    local sum = 0
+    self.offsets = self.watcher:code() == 0 and kafka.read_offsets(self.watcher:stdout()) or {}
+    for _, offset in pairs(self.offsets) do sum = sum + offset end
+    if sum > self.committed then self.committed, self.moved = sum, wait.now() end
+    self.watcher:stop()
+    self.watcher = nil
+    self.watch_at = wait.now() + WATCH_SECONDS
+  elseif wait.now() >= self.watch_at then
+    self.watcher = kafka.start { "committed", self.settings.group, self.settings.input }
+  end
+end
+
+--- To be called often; `feeding` = there shall be more.
+function methods:turn(feeding)
+  self.feeding = feeding
+  feed(self)
+  watch(self)
+end
+
+--- All that was fed has arrived; nothing is under way.
+function methods:quiet()
+  return not self.feeder
+end
+
+--- The partitions whose offset is not at its end, as text; nil when there is none. Ends = { partition = offset }.
+function methods:behind(ends)
+  local list = {}
+  for partition, offset in pairs(ends) do
+    local at = (self.offsets or {})[partition] or 0
+    if at ~= offset then list[#list + 1] = ("partition %d at %d of %d"):format(partition, at, offset) end
+  end
+  table.sort(list)
+  return #list > 0 and table.concat(list, ", ") or nil
+end
+
+return load

@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: MIT
+-- What strikes. An action returns true when it has struck; else nobody was there to be struck, and it is tried again
+-- at the next turn. What it leaves to be done later (SIGCONT, a start) it puts behind a time.
+local ffi = require "ffi"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+local journal = require "scripts.torture.journal"
+
+local nemesis = {}
+local methods = {}
+local metatable = { __index = methods }
+
+local SEGV = 11
+local SESSION = 4 -- seconds; session.timeout.ms of pipeline.lua
+local KILLED, TRY_AGAIN = 137, 75
+
+function nemesis.new(events, fleet, settings)
+  return setmetatable({ events = events, at = 1, fleet = fleet, settings = settings, later = {}, struck = {},
+    next_time = wait.now() + 3 }, metatable)
+end
+
+local function note(self, event, pid, run)
+  journal.write(self.settings.journal, run or "-", event, pid or 0)
+end
+
+local function after(self, seconds, fn)
+  table.insert(self.later, { time = wait.now() + seconds, fn = fn })
+end
+
+local function choose(list, pick)
+  return list[math.floor(pick * #list) + 1]
+end
+
+local function works(engine)
+  return engine.wanted and not engine.stopped and #engine.workers > 0
+end
+
+local function engine_at(self, pick)
+  return choose(self.fleet:which(works), pick)
+end
+
+local act = {}
+
+local function strike_worker(self, event, number)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  local index = math.floor(event.pick * 9973) % #engine.workers + 1
+  local pid = table.remove(engine.workers, index)
+  note(self, event.kind, pid, engine.run)
+  return ffi.C.kill(pid, number) == 0
+end
+
+function act.kill_worker(self, event) return strike_worker(self, event, 9) end
+function act.segv_worker(self, event) return strike_worker(self, event, SEGV) end
+
+function act.kill_workers(self, event)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  for _, pid in ipairs(engine.workers) do
+    note(self, "kill_worker", pid, engine.run)
+    process.kill(pid)
+  end
+  engine.workers = {}
+  return true
+end
+
+-- For less than message_timeout, so nobody is to blame.
+function act.stop_worker(self, event)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  local pid = choose(engine.workers, event.pick * 9973 % 1)
+  note(self, "stop_worker", pid, engine.run)
+  process.pause(pid)
+  after(self, 0.03 + 0.12 * event.pick, function() process.resume(pid) end)
+  return true
+end
+
+function act.kill_engine(self, event)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  engine.expected[KILLED] = true
+  note(self, "kill_engine", engine.process:pid(), engine.run)
+  return engine.process:signal("KILL")
+end
+
+function act.kill_zygote(self, event)
+  local engine = choose(self.fleet:which(function(one) return works(one) and one.zygote end), event.pick)
+  if not engine then return false end
+  engine.expected[TRY_AGAIN] = true
+  note(self, "kill_zygote", engine.zygote, engine.run)
+  process.kill(engine.zygote)
+  engine.zygote = nil
+  return true
+end
+
+local function freeze(self, event, seconds)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  local stopped = engine.process
+  engine.stopped = true
+  note(self, event.kind, stopped:pid(), engine.run)
+  stopped:signal("STOP")
+  after(self, seconds, function()
+    if engine.process ~= stopped then return end
+    engine.stopped = false
+    note(self, "continue", stopped:pid(), engine.run)
+    stopped:signal("CONT")
+  end)
+  return true
+end
+
+-- Within the session's timeout, and past it: then its partitions go to others meanwhile.
+function act.stop_engine(self, event) return freeze(self, event, 0.5 + 2 * event.pick) end
+function act.freeze(self, event) return freeze(self, event, SESSION + 1 + 2 * event.pick) end
+
+-- Leaves by a signal, comes back later.
+local function depart(self, event, signal, code, seconds)
+  local others = self.fleet:which(works)
+  local engine = choose(self.fleet:which(function(one) return works(one) and not one.static end), event.pick)
+  if not engine or #others < 2 then return false end
+  engine.wanted, engine.expected[code] = false, true
+  note(self, event.kind, engine.process:pid(), engine.run)
+  after(self, seconds, function() engine.wanted = true end)
+  return engine.process:signal(signal)
+end
+
+function act.leave(self, event) return depart(self, event, "TERM", 0, 1 + 1.5 * event.pick) end
+function act.lose(self, event) return depart(self, event, "KILL", KILLED, SESSION + 1) end
+
+-- Stops the broker by a verb of kafka.sh, and starts it again, beside this process.
+local function broker(self, event, verb)
+  if self.broker then return false end
+  local command = ('scripts/dev/kafka.sh %s "$0" && scripts/dev/kafka.sh restart "$0"'):format(verb)
+  note(self, event.kind)
+  self.broker = process.start { "bash", "-c", command, assert(os.getenv("TIDE_KAFKA_DIR"), "no TIDE_KAFKA_DIR") }
+  return true
+end
+
+function act.kill_broker(self, event) return broker(self, event, "kill") end
+function act.restart_broker(self, event) return broker(self, event, "stop") end
+
+function act.stop_broker(self, event)
+  if self.broker then return false end
+  local pid = kafka.broker_pid()
+  note(self, event.kind, pid)
+  process.pause(pid)
+  after(self, 1 + 3 * event.pick, function() process.resume(pid) end)
+  return true
+end
+
+local function turn_broker(self)
+  if not self.broker or self.broker:running() then return end
+  if self.broker:code() ~= 0 then error("the broker did not come back: " .. self.broker:stderr()) end
+  note(self, "broker_back")
+  self.broker = nil
+  self.next_time = wait.now() + self.events[math.min(self.at, #self.events)].gap
+end
+
+local function turn_later(self)
+  for i = #self.later, 1, -1 do
+    local one = self.later[i]
+    if wait.now() >= one.time then
+      table.remove(self.later, i)
+      one.fn()
+    end
+  end
+end
+
+--- Does what is due. False once all events have struck and nothing is left to be undone.
+function methods:turn()
+  turn_broker(self)
+  turn_later(self)
+  local event = self.events[self.at]
+  if not event then return self.broker ~= nil or #self.later > 0 end
+  if self.broker or wait.now() < self.next_time then return true end
+  if act[event.kind](self, event) then
+    self.struck[event.kind] = (self.struck[event.kind] or 0) + 1
+    self.at = self.at + 1
+    self.next_time = wait.now() + event.gap
+  end
+  return true
+end
+
+--- For the end of a run that failed: nothing stays stopped, the broker comes back.
+function methods:undo()
+  for _, one in ipairs(self.later) do one.fn() end
+  self.later = {}
+  if self.broker then self.broker:wait(90) end
+end
+
+return nemesis

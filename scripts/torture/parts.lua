@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- The parts of a torture run: which engines there are, what happens to them, how often, and what the judge may allow.
+-- A schedule is drawn from a seed; the events themselves are in nemesis.lua.
+local parts = {}
+
+-- engines: names; `static` ones have an instance. faults: number of each event. gap: seconds from one to the next.
+-- quiet_broker: only then no message may come twice, in either mode.
+parts.LIST = {
+  short = {
+    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.2, 0.6 },
+    faults = { kill_worker = 10, segv_worker = 4, stop_worker = 2, kill_workers = 1, kill_engine = 3, kill_zygote = 1,
+      stop_engine = 1, leave = 2, kill_broker = 1 },
+  },
+  workers = {
+    static = { "a" }, dynamic = {}, gap = { 0.08, 0.16 }, strict = true,
+    faults = { kill_worker = 560, segv_worker = 240, stop_worker = 100, kill_workers = 100 },
+  },
+  engines = {
+    static = { "a", "b" }, dynamic = {}, gap = { 1.2, 2.4 },
+    faults = { kill_engine = 100, kill_zygote = 10, stop_engine = 10, kill_worker = 60 },
+  },
+  rebalances = {
+    static = {}, dynamic = { "a", "b", "c" }, gap = { 1.5, 3 },
+    faults = { leave = 40, lose = 6, freeze = 6, kill_worker = 40 },
+  },
+  brokers = {
+    static = { "a", "b" }, dynamic = {}, gap = { 2, 5 },
+    faults = { kill_broker = 10, restart_broker = 10, stop_broker = 5, kill_worker = 40 },
+  },
+}
+
+local function shuffle(list)
+  for i = #list, 2, -1 do
+    local j = math.random(i)
+    list[i], list[j] = list[j], list[i]
+  end
+  return list
+end
+
+local function sorted_names(counts)
+  local names = {}
+  for name in pairs(counts) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+--- The events of a part in their order: { kind =, gap = seconds since the one before, pick = number in [0, 1) that
+--- chooses among whom it may strike, and how long }. `scale` multiplies the numbers of faults, each at least 1.
+function parts.schedule(part, seed, scale)
+  math.randomseed(seed)
+  local kinds = {}
+  for _, name in ipairs(sorted_names(part.faults)) do
+    for _ = 1, math.max(1, math.floor(part.faults[name] * scale + 0.5)) do kinds[#kinds + 1] = name end
+  end
+  local events = {}
+  for i, kind in ipairs(shuffle(kinds)) do
+    events[i] = { kind = kind, gap = part.gap[1] + math.random() * (part.gap[2] - part.gap[1]), pick = math.random() }
+  end
+  return events
+end
+
+return parts

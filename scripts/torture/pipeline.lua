@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: MIT
+-- The pipeline under torture; scripts/torture/fleet.lua runs it, in real processes, and sets the parameters.
+local tide = require "tidemill"
+
+local instance = tide.param("instance", "")
+
+return tide.pipeline "torture" {
+  tide.kafka_source {
+    brokers = tide.param("brokers"), topic = tide.param("input"), group = tide.param("group"), start = "earliest",
+    instance = instance ~= "" and instance or nil,
+    rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 300, ["reconnect.backoff.max.ms"] = 500 },
+  },
+  tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 40 },
+  tide.produce { topic = tide.param("output"), topics = tide.param("second"), partition = "same" },
+  tide.commit_offsets { policy = { min_time = "100ms" } },
+  dlq = tide.dlq { topic = tide.param("letters") },
+  delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "500ms"),
+}

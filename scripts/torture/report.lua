@@ -1,0 +1,101 @@
+-- SPDX-License-Identifier: MIT
+-- docs/torture.md: one row a part and mode, each of the last run that was told to write it.
+local judge = require "scripts.torture.judge"
+local recovery = require "scripts.torture.recovery"
+
+local report = {}
+
+local HEAD = [[
+# Torture
+
+<!-- Written by `make torture`; a run replaces the row of its part and mode. -->
+
+Real engines on a real Kafka on the machine that this was written on (2 cores, broker and load on the same), under a
+schedule of faults drawn from the seed: `make torture TORTURE_PART=... TORTURE_MODE=... TORTURE_SEED=...` repeats it.
+The fate of each message is a function of its id, so lost, doubled, misplaced, wrongly ended, changed, reordered and
+wrongly blamed messages are counted by reading everything that came out. Besides the faults listed, about each 97th
+message crashes its worker (twice) and each 89th hangs until `message_timeout` (500 ms).
+
+- `again`: results that came more than once; in at_least_once only engines killed, rebalances and broker restarts may
+  cause them.
+- `worker`: from the death of a worker to its replacement being ready, p50 / p99 in ms.
+- `engine`: from the start of an engine in place of one that ended to its first result, p50 / p99 in ms.
+
+]]
+
+local COLUMNS = { "part", "mode", "seed", "commit", "faults", "messages", "lost", "again", "misplaced", "wrong",
+  "order", "misblamed", "unknown", "worker ms", "engine ms", "seconds" }
+
+local function commit()
+  local pipe = assert(io.popen("git describe --always --dirty 2>/dev/null"))
+  local text = pipe:read("*l") or "unknown"
+  pipe:close()
+  return text
+end
+
+local function percentiles(list)
+  if #list == 0 then return "-" end
+  return ("%.0f / %.0f (%d)"):format(recovery.percentile(list, 0.5), recovery.percentile(list, 0.99), #list)
+end
+
+local function counted(struck)
+  local names, parts = {}, {}
+  for name in pairs(struck) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do parts[#parts + 1] = struck[name] .. " " .. name end
+  return table.concat(parts, ", ")
+end
+
+local function line_of(cells)
+  return "| " .. table.concat(cells, " | ") .. " |"
+end
+
+--- The cells of a run's row. run: part, mode, seed, struck, findings, workers, engines (times), seconds.
+function report.row(run)
+  local counts = run.findings.counts
+  local cells = { run.part, run.mode, run.seed, commit(), counted(run.struck), run.findings.input_count, counts.lost,
+    counts.duplicated, counts.misplaced, counts.wrong_fate + counts.wrong_payload, counts.wrong_order,
+    counts.misblamed, counts.unknown, percentiles(run.workers), percentiles(run.engines), math.floor(run.seconds) }
+  for i, cell in ipairs(cells) do cells[i] = tostring(cell) end
+  return line_of(cells)
+end
+
+--- Puts a row into the document, in place of the one of the same part and mode.
+function report.write(path, run)
+  local rows, own = {}, ("| %s | %s |"):format(run.part, run.mode)
+  local file = io.open(path)
+  for line in (file and file:read("*a") or ""):gmatch("[^\n]+") do
+    if line:find("^| %w+ | %w+_%w+ | %d") and line:sub(1, #own) ~= own then rows[#rows + 1] = line end
+  end
+  if file then file:close() end
+  rows[#rows + 1] = report.row(run)
+  table.sort(rows)
+  file = assert(io.open(path, "w"))
+  file:write(HEAD, line_of(COLUMNS), "\n", ("|---"):rep(#COLUMNS), "|\n", table.concat(rows, "\n"), "\n")
+  file:close()
+end
+
+--- What failed, with the histories of the first few ids; nothing when all is well. `problems`: texts.
+function report.failures(findings, problems, entries)
+  local lines = {}
+  for _, problem in ipairs(problems) do lines[#lines + 1] = "FAILED: " .. problem end
+  for _, what in ipairs(findings:failures()) do
+    lines[#lines + 1] = ("FAILED: %s: %d"):format(what, findings.counts[what])
+    for _, one in ipairs(findings.named[what]) do
+      lines[#lines + 1] = " id " .. one.id
+      for _, line in ipairs(findings:history(one.id, entries)) do lines[#lines + 1] = line end
+    end
+  end
+  return lines
+end
+
+--- One line for the terminal.
+function report.summary(run)
+  local parts = { ("%d messages"):format(run.findings.input_count) }
+  for _, what in ipairs(judge.FAULTS) do parts[#parts + 1] = what .. " " .. run.findings.counts[what] end
+  return ("%s, %s, seed %d, %d s: %s; workers back after %s ms, engines after %s ms (p50 / p99); %s"):format(run.part,
+    run.mode, run.seed, run.seconds, table.concat(parts, ", "), percentiles(run.workers), percentiles(run.engines),
+    counted(run.struck))
+end
+
+return report

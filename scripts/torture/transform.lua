@@ -1,0 +1,76 @@
+-- SPDX-License-Identifier: MIT
+-- The transform under torture: does to each message what its id says.
+local ffi = require "ffi"
+local tide = require "tidemill"
+local fate = require "fate"
+local journal = require "journal"
+
+pcall(ffi.cdef, "int raise(int number); void abort(void);")
+pcall(ffi.cdef, "int poll(void *descriptors, unsigned long count, int ms);")
+
+local JOURNAL, RUN = tide.env("TORTURE_JOURNAL"), tide.env("TORTURE_RUN")
+local SECOND = tide.env("TORTURE_SECOND")
+local SEGV = 11
+
+local function note(event, id)
+  journal.write(JOURNAL, RUN, event, nil, id)
+end
+
+-- Ways to die, and to stand still: each for its share of the ids.
+local CRASHES = {
+  function() ffi.C.raise(SEGV) end,
+  function() ffi.cast("int *", 0)[0] = 1 end,
+  function() ffi.C.abort() end,
+  function() os.exit(3) end,
+}
+local HANGS = {
+  function() ffi.C.poll(nil, 0, -1) end,
+  function() ffi.C.poll(nil, 0, -1) end,
+  function() while true do end end, -- luacheck: ignore 542
+}
+
+local function choose(list, number)
+  return list[number % #list + 1]
+end
+
+local function result(message, id, piece)
+  local headers = {}
+  for i, header in ipairs(message.headers) do headers[i] = header end
+  headers[#headers + 1] = { "run", RUN }
+  local topic = fate.topic(id, piece) == "second" and SECOND or nil
+  return { value = fate.output(id, piece), headers = headers, topic = topic }
+end
+
+local does = {}
+
+function does.crash(_, id)
+  note("crash", id)
+  choose(CRASHES, id / 97)()
+end
+
+function does.hang(_, id)
+  note("hang", id)
+  choose(HANGS, id / 89)()
+end
+
+function does.error(_, id)
+  local way = id / 83 % 3
+  if way == 0 then error("as its id says") end
+  if way == 1 then return 42 end
+  return tide.reject("as its id says")
+end
+
+function does.filter() end
+
+function does.two(message, id)
+  return tide.many { result(message, id, 1), result(message, id, 2) }
+end
+
+local function process(message)
+  local id = tonumber(message.value:match("^%d+"))
+  local act = does[fate.of(id)]
+  if act then return act(message, id) end
+  return result(message, id, 1)
+end
+
+return { init = function() note("zygote") end, start = function() note("start") end, process = process }

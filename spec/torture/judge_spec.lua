@@ -1,0 +1,136 @@
+-- SPDX-License-Identifier: MIT
+-- The judge of scripts/torture finds each kind of fault, and nothing where all is well.
+local fate = require "scripts.torture.fate"
+local judge = require "scripts.torture.judge"
+
+local COUNT, PARTITIONS = 1000, 3
+
+describe("the judge", function()
+  local case, at
+
+  local function letter(id, offset, reason)
+    return { key = fate.key(id), value = fate.input(id), partition = 0, offset = 0, timestamp = 0, headers = {
+      { "seq", tostring(offset) }, { "original_partition", tostring(fate.partition(id, PARTITIONS)) },
+      { "original_offset", tostring(offset) }, { "reason", reason } } }
+  end
+
+  local function output(id, piece, offset)
+    return { key = fate.key(id), value = fate.output(id, piece), partition = fate.partition(id, PARTITIONS),
+      offset = offset, timestamp = 0, headers = { { "seq", tostring(offset) }, { "run", "a.1" } } }
+  end
+
+  -- All that a good run leaves; at = { id = { list, index } } of the last record of an id.
+  before_each(function()
+    case, at = { input = {}, output = {}, second = {}, letters = {}, committed = {}, ends = {}, mode = "exactly_once",
+      disturbances = 0 }, {}
+    for id = 1, COUNT do
+      local partition = fate.partition(id, PARTITIONS)
+      local offset = case.ends[partition] or 0
+      case.ends[partition], case.committed[partition] = offset + 1, offset + 1
+      table.insert(case.input, { key = fate.key(id), value = fate.input(id), partition = partition, offset = offset,
+        headers = { { "seq", tostring(offset) } } })
+      for piece = 1, fate.pieces(id) do
+        local list = case[fate.topic(id, piece)]
+        list[#list + 1] = output(id, piece, offset)
+        at[id] = { list, #list }
+      end
+      local reasons = fate.REASONS[fate.of(id)]
+      if reasons then
+        table.insert(case.letters, letter(id, offset, (next(reasons))))
+        at[id] = { case.letters, #case.letters }
+      end
+    end
+  end)
+
+  local function remove(id)
+    return table.remove(at[id][1], at[id][2])
+  end
+
+  -- Exactly these are wrong, each so often.
+  local function finds(wanted)
+    local findings, found = judge.run(case), {}
+    for what, count in pairs(findings.counts) do
+      if count > 0 then found[what] = count end
+    end
+    assert.same(wanted, found)
+    return findings
+  end
+
+  it("finds nothing in a good run", function()
+    assert.same({}, finds({}):failures())
+  end)
+
+  for kind, id in pairs { one = 1, crash = 97, hang = 89, error = 83, two = 73, second = 71 } do
+    it(("sees that a message of fate %s is lost"):format(kind), function()
+      assert.equal(kind, fate.of(id))
+      remove(id)
+      assert.same({ "lost" }, finds({ lost = 1 }):failures())
+    end)
+
+    it(("sees that a message of fate %s comes twice"):format(kind), function()
+      local list, index = unpack(at[id])
+      table.insert(list, list[index])
+      assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
+    end)
+  end
+
+  it("lets a message come twice in at_least_once, after a disturbance", function()
+    table.insert(case.output, case.output[1])
+    case.mode = "at_least_once"
+    assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
+    case.disturbances = 1
+    assert.same({}, finds({ duplicated = 1 }):failures())
+    case.strict = true
+    assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
+  end)
+
+  it("sees a filtered message in the output", function()
+    case.output[#case.output + 1] = output(79, 1, 26)
+    finds { wrong_fate = 1 }
+  end)
+
+  it("sees a message that should have crashed in the output", function()
+    case.output[#case.output + 1] = output(97, 1, 32)
+    finds { wrong_fate = 1 }
+  end)
+
+  it("sees what is blamed for another's crash or time", function()
+    remove(1)
+    table.insert(case.letters, letter(1, 0, "crash"))
+    finds { misblamed = 1 }
+  end)
+
+  it("sees a dead letter with another reason", function()
+    remove(83)
+    table.insert(case.letters, letter(83, case.input[83].offset, "crash"))
+    finds { wrong_fate = 1 }
+  end)
+
+  it("sees a wrong partition", function()
+    case.output[1].partition = 7
+    finds { misplaced = 1 }
+  end)
+
+  it("sees a wrong value, key and header", function()
+    local changed = case.output
+    changed[1].value, changed[2].key, changed[3].headers[1][2] = changed[1].value .. "x", nil, "77"
+    finds { wrong_payload = 3 }
+  end)
+
+  it("sees a wrong order within a partition", function()
+    local first, second = case.output[1], case.output[4]
+    assert.equal(first.partition, second.partition)
+    case.output[1], case.output[4] = second, first
+    finds { wrong_order = 1 }
+  end)
+
+  it("sees what nobody sent", function()
+    table.insert(case.output, output(COUNT + 2, 1, 5))
+    finds { unknown = 1 }
+  end)
+
+  it("sees offsets that are not committed", function()
+    case.committed[1] = case.committed[1] - 2
+    finds { uncommitted = 2 }
+  end)
+end)
