@@ -28,6 +28,7 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
 {
     struct tide_job *job = &slot->work.job;
     struct tide_output *output = (struct tide_output *)(void *)slot->output->data;
+    tide_require(first < end && end <= slot->count);
     *job = (struct tide_job){
         .step = task->step.number,
         .first = first,
