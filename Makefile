@@ -72,12 +72,17 @@ build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h)
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka jansson)
 
+build/mock_kafka: scripts/dev/mock_kafka.c
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
+
 build/bare_loop: scripts/bench/bare_loop.c
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
-tools: build/kafka_tool build/bare_loop
+tools: build/kafka_tool build/mock_kafka build/bare_loop
 
 faults: ## the same with fault points, into build/faults
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 all

@@ -15,7 +15,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 scripts/dev/install.sh build run test || exit
-make --no-print-directory -j2 all faults || exit
+make --no-print-directory -j2 all tools faults || exit
 kafka_dir=$(mktemp -d)
 # The broker is started often and runs briefly: code that is compiled quickly beats code that runs quickly.
 export JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC${JAVA_TOOL_OPTIONS:+ $JAVA_TOOL_OPTIONS}"

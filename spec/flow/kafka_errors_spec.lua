@@ -1,0 +1,99 @@
+-- SPDX-License-Identifier: MIT
+-- Errors that brokers answer with, made by a mock Kafka: commits that fail, leaders and coordinators that move.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local mock_kafka = require "spec.support.mock_kafka"
+local wait = require "spec.support.wait"
+
+describe("with a mock Kafka", function()
+  local mock, input, output, group, fed
+
+  local function start(more)
+    local made = {
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+    }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return engine.start(made)
+  end
+
+  local function feed(count)
+    kafka.produce(input, inputs.numbers(fed + 1, fed + count))
+    fed = fed + count
+  end
+
+  local function start_mock(brokers)
+    mock, fed, group = mock_kafka.start(brokers), 0, kafka.group()
+    input, output = mock:topic(4), mock:topic(4)
+  end
+
+  after_each(function()
+    engine.stop_all()
+    mock_kafka.stop_all()
+  end)
+
+  it("a commit that fails is covered by the next one", function()
+    start_mock()
+    local run = start()
+    run:wait_for("partitions assigned")
+    for _, name in ipairs { "request_timed_out", "coordinator_load_in_progress", "coordinator_not_available",
+      "not_coordinator", "rebalance_in_progress", "illegal_generation", "unknown_member_id" } do
+      mock:fail("offset_commit", name)
+      feed(100)
+      inputs.wait_committed(group, input, 20)
+    end
+    run:drain()
+    local report = run:report()
+    assert.is_true(report.metrics["consumer.commit_status{status=error}"] >= 3, run:stderr())
+    inputs.at_least_once(output, fed)
+  end)
+
+  it("last commits that fail are tried again once a second, and given up", function()
+    start_mock()
+    local run = start { commit = { policy = { min_time = "60s" } } }
+    feed(100)
+    wait.until_true(function() return run:total("produced") == 100 end, 20, "100 delivered")
+    mock:fail("offset_commit", "rebalance_in_progress", 100)
+    run:drain(15)
+    local failed = run:report().metrics["consumer.commit_status{status=error}"]
+    assert.is_true(failed >= 2 and failed <= 10, failed .. " failed commits")
+    mock:tell("clear", mock_kafka.API.offset_commit)
+    assert.same({}, kafka.committed(group, input))
+    run = start()
+    inputs.wait_committed(group, input, 20)
+    run:drain()
+    inputs.at_least_once(output, 100)
+  end)
+
+  it("a commit that takes its time is waited for at the end", function()
+    start_mock()
+    local run = start { commit = { policy = { min_time = "60s" } } }
+    feed(100)
+    wait.until_true(function() return run:total("produced") == 100 end, 20, "100 delivered")
+    mock:tell("late", 1, mock_kafka.API.offset_commit, 2000)
+    run:drain(15)
+    assert.is_true(run:report().metrics["consumer.commit.time"].max >= 2)
+    assert.same((kafka.ends(input)), kafka.committed(group, input))
+  end)
+
+  it("leaders and the coordinator move under load: nothing is lost, and the order of keys is kept", function()
+    start_mock(3)
+    feed(20000)
+    local run = start { task_options = { processes = 2, max_batch_size = 200 },
+      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" }
+    for round = 1, 12 do
+      wait.until_true(function() return inputs.count(output) >= round * 1000 end, 20, "output")
+      for partition = 0, 3 do
+        mock:tell("leader", input, partition, (round + partition) % 3 + 1)
+        mock:tell("leader", output, partition, (round + partition + 1) % 3 + 1)
+      end
+      if round % 4 == 0 then mock:tell("coordinator", group, round / 4) end
+    end
+    inputs.wait_committed(group, input, 30)
+    run:drain()
+    inputs.once(output, 20000)
+    inputs.in_order(output)
+  end)
+end)
