@@ -18,7 +18,7 @@ LIBS = $(shell pkg-config --libs rdkafka jansson simdjson libcrypto) -lpthread -
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 ifdef SANITIZER
-SANITIZE := -fsanitize=$(SANITIZER) -fno-omit-frame-pointer
+SANITIZE := -fsanitize=$(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer
 HARDENING :=
 endif
 ifdef FAULTS

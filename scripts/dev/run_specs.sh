@@ -5,7 +5,7 @@
 # Fails on a failure, a crash, a file over its time, processes left behind, or nothing executed.
 #   TIDE_SPEC_SECONDS   time limit of a file (240)
 #   CI=true             a pending spec counts as failed
-#   SANITIZER=address   runs against the library built so
+#   SANITIZER=address   runs against the library built so; or undefined
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
@@ -19,9 +19,10 @@ scratch=$(mktemp -d)
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 export TIDE_TALLY=$scratch/tally
 spec_env=()
-if [ "${SANITIZER:-}" = address ]; then
-  spec_env=(TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}")
-fi
+case ${SANITIZER:-} in
+address) spec_env=(TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}") ;;
+undefined) spec_env=(TIDE_BUILD=build/undefined UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}") ;;
+esac
 
 # Pids of the session whose leader is $1: a spec's processes, whatever groups they have made.
 session() {

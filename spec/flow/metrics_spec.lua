@@ -56,6 +56,10 @@ describe("the metrics", function()
 
   teardown(function() assert.same({}, seen:missing "flow") end)
 
+  it("that no pipeline provokes at will are provoked by the specs of their modules", function()
+    assert.same({}, metrics_seen.not_elsewhere())
+  end)
+
   it("of batches: each reason to close one", function()
     start(workers { max_batch_size = 2, max_batch_time = "5s", eager = false }):feed(numbers(3))
     test:advance(6)
