@@ -5,6 +5,7 @@
 CC ?= gcc
 CXX ?= g++
 PREFIX ?= /usr/local
+SHARE = $(DESTDIR)$(PREFIX)/share/tidemill
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
@@ -126,16 +127,19 @@ deps: ## install what building and running needs
 	$(Q)scripts/dev/install.sh build run
 
 install: all ## PREFIX=/usr/local, DESTDIR for packagers
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/share/tidemill/include
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
 	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
 	install -m 755 $(BUILD)/libtidemill.so $(MODULES) $(DESTDIR)$(PREFIX)/lib/
-	cp -r lua scripts $(DESTDIR)$(PREFIX)/share/tidemill/
-	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/tidemill/include/{} \;
+	rm -rf $(addprefix $(SHARE)/,lua scripts include)
+	install -d $(SHARE)/scripts $(SHARE)/include
+	cp -r lua $(SHARE)/
+	install -m 644 scripts/*.lua $(SHARE)/scripts/
+	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(SHARE))/include/{} \;
 
 uninstall:
 	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so \
 	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/tidemill_memory.so \
-	  $(DESTDIR)$(PREFIX)/share/tidemill
+	  $(SHARE)
 
 clean: ## remove build/ but not the Kafka that was fetched
 	find build -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} + 2>/dev/null || true

@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- plan/load.lua: reads a pipeline file and checks all of it: names, values, order of steps.
+local ffi = require("ffi")
 local list = require("tidemill.steps.list")
 local node = require("tidemill.plan.node")
 local schema = require("tidemill.plan.schema")
 local session = require("tidemill.plan.session")
 local shape = require("tidemill.plan.shape")
+
+pcall(ffi.cdef, "long readlink(const char *path, char *target, size_t size);")
 
 local load = {}
 
@@ -14,6 +17,24 @@ local USAGE, NO_INPUT, CONFIG = 64, 66, 78
 --- The folder of a file, "." for none.
 function load.folder(path)
   return path:match("^(.*)/[^/]*$") == "" and "/" or path:match("^(.*)/[^/]*$") or "."
+end
+
+-- Where a symbolic link leads to, by one step; nil when the file is none.
+local function read_link(path)
+  local target = ffi.new("char[4096]")
+  local length = tonumber(ffi.C.readlink(path, target, 4096))
+  return length > 0 and load.resolve(load.folder(path), ffi.string(target, length)) or nil
+end
+
+--- The file itself for a symbolic link to it: a pipeline that is linked to from elsewhere ("current", a bin folder)
+--- still finds the transform that lies beside it.
+function load.file_of(path)
+  for _ = 1, 40 do -- as many as the kernel follows
+    local target = read_link(path)
+    if not target then return path end
+    path = target
+  end
+  return path
 end
 
 --- A path as seen from the folder of the pipeline file.
@@ -173,7 +194,7 @@ function load.file(path, set)
   if not text then return failed(NO_INPUT, { reason }) end
   local chunk, broken = loadstring(text, "@" .. path)
   if not chunk then return failed(CONFIG, { with_path(path, broken) }) end
-  local current, folder = session.new(set), load.folder(path)
+  local current, folder = session.new(set), load.folder(load.file_of(path))
   add_folder(folder)
   local result, message = run(chunk, current)
   if message ~= nil then

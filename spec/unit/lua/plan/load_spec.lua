@@ -38,6 +38,20 @@ describe("a pipeline file", function()
     assert.same({ folder .. "/p.lua:2: attempt to index local 'x' (a nil value)" }, texts)
   end)
 
+  it("that is a symbolic link finds what lies beside the file itself, over several links", function()
+    local path = pipeline_file.write([[local tide = require "tidemill"
+      return tide.pipeline "x" { tide.file_source { path = "-" }, tide.run_task { "t.lua" } }]],
+      { ["t.lua"] = "return print" })
+    local elsewhere = pipeline_file.folder()
+    assert(os.execute(("cd %s && ln -s %s first.lua && mkdir deeper && ln -s ../first.lua deeper/second.lua"):format(
+      elsewhere, path)))
+    for _, link in ipairs { "first.lua", "deeper/second.lua" } do
+      local pipeline = assert(load.file(elsewhere .. "/" .. link))
+      assert.equal(load.folder(path) .. "/t.lua", pipeline.steps[2].values.functions[1].path)
+      assert.equal(elsewhere .. "/" .. link, pipeline.file)
+    end
+  end)
+
   it("must return a pipeline", function()
     for result, told in pairs { ["nil"] = "nil", ["{}"] = "table", ["tide.noop {}"] = "tide.noop" } do
       local _, texts = pipeline_file.load("return " .. result)
