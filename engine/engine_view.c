@@ -39,6 +39,16 @@ void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *to
     tide_meter_behind(engine, &totals->lag, &totals->lag_seconds);
 }
 
+bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int32_t *number,
+                          int64_t *offset)
+{
+    if (index >= engine->source->partition_count)
+        return false;
+    *number = engine->source->partitions[index].number;
+    *offset = tide_offsets_position(engine->chain.offsets, index);
+    return true;
+}
+
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine)
 {
     return engine->chain.counters;

@@ -94,6 +94,10 @@ struct tide_lag {
 };
 /** Partition `index` (from 0) of all that were ever assigned; false past the last. */
 bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag);
+/** Of the source's partition `index` (from 0): its number, and the offset before which all is through (-1 = nothing was
+ * read). False past the last. Valid until the engine is freed. */
+bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int32_t *number,
+                          int64_t *offset);
 
 struct tide_counters;
 struct tide_source;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/letter.h - one dead letter, as it is written: for a topic the message with headers behind its own
  * (the last `original_topic` is the first of them, by which readers find them), for a file a line of JSON with the
- * same fields, binary ones in base64 (design section 6). lua/tidemill/letters reads both. */
+ * same fields, binary ones in base64 (design section 6). lua/tidemill/cli/dlq/letter.lua reads both. */
 #ifndef TIDE_CHAIN_LETTER_H
 #define TIDE_CHAIN_LETTER_H
 

@@ -47,6 +47,10 @@ function docs.commands()
   local parts = { "# Commands\n", GENERATED, "```\n" .. parser:get_help() .. "\n```\n" }
   for _, name in ipairs(cli.verbs) do
     parts[#parts + 1] = ("## tidemill %s\n\n```\n%s\n```\n"):format(name, verbs[name].command:get_help())
+    for _, action in ipairs(verbs[name].actions or {}) do
+      parts[#parts + 1] = ("### tidemill %s %s\n\n```\n%s\n```\n"):format(name, action.name,
+        action.command:get_help())
+    end
   end
   parts[#parts + 1] = "## Exit codes\n\n| code | meaning |\n|---|---|"
   for _, row in ipairs(exit_code.list) do parts[#parts + 1] = ("| %s | %s |"):format(row[1], row[2]) end

@@ -29,12 +29,13 @@ function help.topics(context)
   return all
 end
 
--- The text, or nil. `plan` is a verb; words that are also verbs do not exist.
+-- The text, or nil. A verb may be a word too (dlq): then both.
 local function text_of(topic, context)
   if not topic then return overview(context) end
-  if context.verbs[topic] then return context.verbs[topic].command:get_help() .. "\n" end
-  local word = topic:gsub("^tide%.", "")
-  if list[word] then return reference.text(list[word]) end
+  local verb, word = context.verbs[topic], list[topic:gsub("^tide%.", "")]
+  local texts = { verb and verb.command:get_help() .. "\n", word and reference.text(word) }
+  if verb and word then return table.concat(texts, "\n") end
+  return verb and texts[1] or word and texts[2] or nil
 end
 
 function help.run(parsed, context)

@@ -8,7 +8,7 @@ local say = require("tidemill.cli.say")
 local cli = {}
 
 --- In the order of the help.
-cli.verbs = { "run", "check", "plan", "test", "new", "record", "help", "completion", "version" }
+cli.verbs = { "run", "check", "plan", "test", "new", "record", "dlq", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}
@@ -51,8 +51,8 @@ function cli.parser()
     local verb = require("tidemill.cli." .. name)
     local command = parser:command(name):summary(verb.summary):description(verb.description or verb.summary)
     add_help(command)
-    verb.define(command)
-    verbs[name] = { run = verb.run, command = command, summary = verb.summary }
+    local actions = verb.define(command, add_help)
+    verbs[name] = { run = verb.run, command = command, summary = verb.summary, actions = actions }
   end
   return parser, verbs
 end

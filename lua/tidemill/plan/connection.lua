@@ -59,9 +59,8 @@ function connection.properties(draft, brokers)
   return sides
 end
 
---- Both lists as the engine takes them, or nil and the reason.
-function connection.resolve(draft, brokers)
-  local sides = connection.properties(draft, brokers)
+-- Fetches the secrets of all sides; nil and the reason.
+local function resolve(sides)
   for side, properties in pairs(sides) do
     for i, property in ipairs(properties) do
       local value, reason = property.value, nil
@@ -71,6 +70,28 @@ function connection.resolve(draft, brokers)
     end
   end
   return sides
+end
+
+--- Both lists as the engine takes them, or nil and the reason.
+function connection.resolve(draft, brokers)
+  return resolve(connection.properties(draft, brokers))
+end
+
+-- Where a cluster is and who one is there; nil when no brokers are known.
+local function reach(properties)
+  local kept = {}
+  for _, property in ipairs(properties) do
+    if property.name == "bootstrap.servers" or is_security(property.name) then kept[#kept + 1] = property end
+  end
+  return properties[1].value and kept or nil
+end
+
+--- For the verbs of the dead letters: { read = where the dlq's topic is, write = where the messages came from }, or nil
+--- and the reason. A side without brokers is absent.
+function connection.letters(draft)
+  local sink = reach(sink_properties(draft))
+  local from_kafka = draft.source.medium == "TIDE_MEDIUM_KAFKA"
+  return resolve { read = sink, write = from_kafka and reach(source_properties(draft)) or sink }
 end
 
 return connection

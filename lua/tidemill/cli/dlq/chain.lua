@@ -1,0 +1,87 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/chain.lua: pipelines that the verbs of the dead letters run on the engine: one reads a place into a file,
+-- one sends letters back. Their function runs in one worker.
+local ffi = require("ffi")
+local engine = require("tidemill.run.engine")
+local exit_code = require("tidemill.cli.exit_code")
+local list = require("tidemill.steps.list")
+local load = require("tidemill.plan.load")
+local node = require("tidemill.plan.node")
+local plan = require("tidemill.plan.plan")
+local session = require("tidemill.plan.session")
+local tide = require("tidemill.run.ffi")
+
+pcall(ffi.cdef, "int getpid(void);")
+
+local chain = {}
+
+local AT = { file = "tidemill dlq" }
+
+-- A group of its own for each run: it reads all there is and commits nothing.
+local function group(place)
+  return ("tidemill-dlq-%s.read-%d-%d"):format(place.name, os.time(), ffi.C.getpid())
+end
+
+local function source(place)
+  if place.kind == "file" then return node.new(list.file_source, { path = place.name }, AT) end
+  return node.new(list.kafka_source, { brokers = "of the place", topic = place.name, group = group(place),
+    start = "earliest" }, AT)
+end
+
+--- place -> fn in a worker -> sink (a node), to the ends that there are now. What fn returns is the sink's.
+--- An engine that is not started yet, or nil, the reason and the exit code.
+function chain.new(place, fn, sink)
+  local task = node.new(list.run_task_with_multiprocessing, { fn, processes = 1 }, AT)
+  local whole = node.new(list.pipeline, { source(place), task, sink }, AT)
+  whole.name = "dlq"
+  local pipeline, texts, status = load.result(whole, AT.file, ".", session.new())
+  if not pipeline then return nil, table.concat(texts, "\n"), status end
+  pipeline.settings.values.broker_timeout = place.timeout_us
+  local planned = plan.new(pipeline, { until_end = place.kind == "topic", handle_signals = true })
+  planned.draft.commit.enabled, planned.c.commit.enabled = false, false
+  local made, reason, failure = engine.new(planned)
+  if not made then return nil, reason, -failure end
+  return made
+end
+
+--- A sink that writes lines to a file.
+function chain.lines(path)
+  return node.new(list.file_sink, { path = path }, AT)
+end
+
+--- A sink that writes to topics of the place's other side.
+function chain.topics(names)
+  return node.new(list.produce, { topic = names[1], topics = names, brokers = "of the place" }, AT)
+end
+
+--- Starts it and runs it to its end; each(event) is called for every event and may return a text and an exit code
+--- that end it. nil when all is through, or the reason and the exit code.
+function chain.run(self, place, each)
+  local started, reason, status = self:start { source = place.read or {}, sink = place.write or {} }
+  if not started then return reason, -status end
+  while true do
+    local event = self:run(1)
+    local text, code = each(event)
+    if text then return text, code end
+    if event.kind == "done" then return nil end
+    if event.kind == "failed" then return event.text, -event.status end
+  end
+end
+
+--- { [partition] = the offset before which all that was read is through }
+function chain.positions(self)
+  local number, offset, found = ffi.new("int32_t[1]"), ffi.new("int64_t[1]"), {}
+  local index = 0
+  while tide.C.tide_engine_position(self.handle, index, number, offset) do
+    found[tonumber(number[0])] = tonumber(offset[0])
+    index = index + 1
+  end
+  return found
+end
+
+--- The text and the code with which a signal ends a run.
+function chain.stopped(event)
+  if event.kind == "signal" then return ("stopped by signal %d"):format(event.number), exit_code.TEMPORARY end
+end
+
+return chain

@@ -1,0 +1,57 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/choice.lua: what all verbs of the dead letters begin with: the place, what is remembered of it, and the
+-- letters that the command line chooses.
+local filter = require("tidemill.cli.dlq.filter")
+local marks = require("tidemill.cli.dlq.marks")
+local place = require("tidemill.cli.dlq.place")
+local say = require("tidemill.cli.say")
+local scan = require("tidemill.cli.dlq.scan")
+local tide = require("tidemill.run.ffi")
+
+local choice = {}
+
+--- Adds the arguments and flags.
+function choice.define(command)
+  place.define(command)
+  filter.define(command)
+end
+
+local function pick(self, parsed)
+  local picked, limit = {}, parsed.limit or math.huge
+  for _, found in ipairs(self.scan.found) do
+    local dealt = self.marks:is_dealt(found.partition, found.offset)
+    if #picked < limit and (parsed.all or not dealt) then picked[#picked + 1] = found end
+  end
+  return picked
+end
+
+--- { place, marks, scan, letters }, or nil and the exit code; the reason is said. `whole`: scan.read's.
+function choice.new(parsed, whole)
+  tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT")
+  local self = {}
+  local reason, code
+  self.place, reason, code = place.new(parsed)
+  if self.place then self.marks, reason, code = marks.read(self.place) end
+  if self.marks then self.scan, reason, code = scan.read(self.place, filter.new(parsed), whole) end
+  if not self.scan then
+    say.failure("%s", reason)
+    return nil, code
+  end
+  if self.scan.broken > 0 then
+    say.failure("%s: %d of %d records are no dead letters; they are left out", self.place.name, self.scan.broken,
+      self.scan.count)
+  end
+  self.letters = pick(self, parsed)
+  if #self.letters < #parsed.letters then
+    say.failure("%s: %d of the letters named are not there, or not chosen by the flags%s", self.place.name,
+      #parsed.letters - #self.letters, parsed.all and "" or ", or were replayed or dropped before (--all)")
+  end
+  return self
+end
+
+--- "3 dead letters"
+function choice.count(number)
+  return ("%d dead letter%s"):format(number, number == 1 and "" or "s")
+end
+
+return choice

@@ -1,0 +1,27 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/confirm.lua: a question before what cannot be taken back.
+local ffi = require("ffi")
+local say = require("tidemill.cli.say")
+
+pcall(ffi.cdef, "int isatty(int fd);")
+
+local confirm = {}
+
+--- Adds the flag.
+function confirm.define(command)
+  command:flag("-y --yes"):description("Do not ask; needed where nobody can answer.")
+end
+
+--- True when somebody says yes, or --yes did.
+function confirm.ask(parsed, what)
+  if parsed.yes then return true end
+  if ffi.C.isatty(0) ~= 1 then
+    say.failure("to %s, say --yes: nobody can be asked here", what)
+    return false
+  end
+  io.stderr:write("tidemill: ", what, "? [y/N] ")
+  local answer = io.stdin:read("*l") or ""
+  return answer:lower() == "y" or answer:lower() == "yes"
+end
+
+return confirm

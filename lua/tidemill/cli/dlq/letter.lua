@@ -1,0 +1,82 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/letter.lua: a dead letter as engine/chain/letter.h writes it, to a topic or as a line of a file.
+--
+-- A letter: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers (the original
+-- ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count, stage, reason,
+-- error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was replayed before).
+local cjson = require("cjson")
+local base64 = require("tidemill.lib.base64")
+
+local letter = {}
+
+--- The header that counts replays.
+letter.REPLAYS = "replay_count"
+
+local NUMBERS = { "original_partition", "original_offset", "original_timestamp", "original_count", "attempts",
+  "original_size" }
+
+local function finish(found, headers, partition, offset)
+  for _, name in ipairs(NUMBERS) do found[name] = tonumber(found[name]) end
+  found.headers, found.partition, found.offset = headers, tonumber(partition), tonumber(offset)
+  found.replays = 0
+  for _, header in ipairs(headers) do
+    if header[1] == letter.REPLAYS then found.replays = tonumber(header[2]) or 0 end
+  end
+  return found
+end
+
+--- From a message of the dlq's topic; nil when it is no dead letter. What stands behind the last original_topic is
+--- the engine's; what is before it, the message's own, whatever its names.
+function letter.of_message(message)
+  local headers, first = message.headers, nil
+  for i, header in ipairs(headers) do
+    if header[1] == "original_topic" then first = i end
+  end
+  if not first then return nil end
+  local found, own = { key = message.key, value = message.value }, {}
+  for i, header in ipairs(headers) do
+    if i < first then own[i] = header else found[header[1]] = header[2] end
+  end
+  found.truncated = found.truncated == "true"
+  return finish(found, own, message.partition, message.offset)
+end
+
+local function text(value)
+  if type(value) == "string" then return (base64.decode(value)) end
+end
+
+--- From a message whose value is a line of a dead-letter file; nil when it is none.
+function letter.of_line(message)
+  local done, found = pcall(cjson.decode, message.value or "")
+  if not done or type(found) ~= "table" or not found.original_topic then return nil end
+  local headers = {}
+  for i, header in ipairs(found.headers or {}) do headers[i] = { text(header[1]), text(header[2]) } end
+  for name, value in pairs(found) do
+    if value == cjson.null then found[name] = nil end
+  end
+  found.key, found.value = text(found.key), text(found.value)
+  found.truncated = false
+  return finish(found, headers, message.partition, message.offset)
+end
+
+--- Its own place, as the command line takes it.
+function letter.id(found)
+  return ("%d/%.0f"):format(found.partition, found.offset)
+end
+
+--- Where its message came from.
+function letter.origin(found)
+  return ("%s/%d/%.0f"):format(found.original_topic, found.original_partition or -1, found.original_offset or -1)
+end
+
+--- The headers with which it is replayed.
+function letter.replay_headers(found)
+  local headers = {}
+  for _, header in ipairs(found.headers) do
+    if header[1] ~= letter.REPLAYS then headers[#headers + 1] = header end
+  end
+  headers[#headers + 1] = { letter.REPLAYS, ("%d"):format(found.replays + 1) }
+  return headers
+end
+
+return letter

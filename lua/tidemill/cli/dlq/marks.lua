@@ -1,0 +1,121 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
+-- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it.
+local ffi = require("ffi")
+local exit_code = require("tidemill.cli.exit_code")
+local ranges = require("tidemill.cli.dlq.ranges")
+local tide = require("tidemill.run.ffi")
+
+local marks = {}
+local Marks = {}
+Marks.__index = Marks
+
+-- A client on the marks of a topic: it has threads, so no engine may be forked while it is open.
+local function open_topic(place)
+  local properties, group = place.read, "tidemill-dlq-" .. place.name
+  local array = ffi.new("struct tide_property[?]", #properties)
+  for i, property in ipairs(properties) do
+    array[i - 1].name, array[i - 1].value = property.name, property.value
+  end
+  local status = ffi.new("int[1]")
+  local client = tide.C.tide_kafka_marks_new(array, #properties, group, place.name, place.timeout_us, status)
+  if client == nil then return nil, tide.error(), -status[0] end
+  return ffi.gc(client, tide.C.tide_kafka_marks_free)
+end
+
+local function close_topic(client)
+  tide.C.tide_kafka_marks_free(ffi.gc(client, nil))
+end
+
+local function read_topic(self)
+  local client, reason, status = open_topic(self.place)
+  if not client then return nil, reason, status end
+  local mark = ffi.new("struct tide_mark")
+  for i = 0, tide.C.tide_kafka_marks_partitions(client) - 1 do
+    tide.C.tide_kafka_marks_get(client, i, mark)
+    self.dealt[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
+  end
+  close_topic(client)
+  return self
+end
+
+local function path_of(place)
+  return place.name .. ".dealt"
+end
+
+local function read_file(self)
+  local file = io.open(path_of(self.place), "rb")
+  local text = file and file:read("*a") or "0 "
+  if file then file:close() end
+  local from, metadata = text:match("^(%d+) ([%w+/=.]*)")
+  if not from then return nil, path_of(self.place) .. ": is not what tidemill wrote", exit_code.DATA end
+  self.dealt[0] = ranges.decode(tonumber(from), metadata)
+  return self
+end
+
+--- Reads what is remembered. nil, the reason and the exit code.
+function marks.read(place)
+  local self = setmetatable({ place = place, dealt = {} }, Marks)
+  if place.kind == "topic" then return read_topic(self) end
+  return read_file(self)
+end
+
+--- Whether a letter was replayed or dropped.
+function Marks:is_dealt(partition, offset)
+  local dealt = self.dealt[partition]
+  return dealt ~= nil and dealt(offset)
+end
+
+--- What is to be written once also the letters for which `also` (a function of partition and offset) is true are dealt
+--- with: { partition = { offset, metadata } }, or nil and the reason when that is more than can be kept.
+function Marks:with(seen, also)
+  local result = {}
+  for partition, offsets in pairs(seen) do
+    local from, metadata = ranges.encode(offsets, function(offset)
+      return self:is_dealt(partition, offset) or also(partition, offset)
+    end)
+    if #metadata > ranges.MOST and self.place.kind == "topic" then
+      return nil, ("partition %d: the letters chosen lie too scattered to be remembered (%d bytes, %d are kept); "
+        .. "choose fewer, by --limit or --offset, or all of a stretch"):format(partition, #metadata, ranges.MOST)
+    end
+    result[partition] = { offset = from, metadata = metadata }
+  end
+  return result
+end
+
+local function write_file(self, result)
+  local mark = result[0]
+  if not mark then return true end
+  local path = path_of(self.place)
+  local file, reason = io.open(path .. ".new", "wb")
+  if not file then return nil, reason end
+  local written = file:write(("%.0f %s\n"):format(mark.offset, mark.metadata))
+  written = file:close() and written
+  if not written then return nil, path .. ".new: cannot be written" end
+  return os.rename(path .. ".new", path)
+end
+
+--- For writing; no engine may be forked until close().
+function Marks:open()
+  if self.place.kind == "file" then return true end
+  local client, reason = open_topic(self.place)
+  self.client = client
+  return client ~= nil, reason
+end
+
+--- Writes what with() gave. True, or nil and the reason.
+function Marks:write(result)
+  if self.place.kind == "file" then return write_file(self, result) end
+  for partition, mark in pairs(result) do
+    tide.C.tide_kafka_marks_set(self.client, partition, mark.offset, mark.metadata)
+  end
+  if tide.C.tide_kafka_marks_commit(self.client) < 0 then return nil, tide.error() end
+  return true
+end
+
+function Marks:close()
+  if self.client then close_topic(self.client) end
+  self.client = nil
+end
+
+return marks

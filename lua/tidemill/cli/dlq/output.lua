@@ -1,0 +1,155 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/output.lua: dead letters for eyes, and for programs: a table on a terminal, else tab-separated lines, or
+-- JSON lines; one letter whole.
+local cjson = require("cjson")
+local ffi = require("ffi")
+local base64 = require("tidemill.lib.base64")
+local letter = require("tidemill.cli.dlq.letter")
+local time = require("tidemill.lib.time")
+
+pcall(ffi.cdef, "int isatty(int fd);")
+
+local output = {}
+
+local STDOUT, WIDEST = 1, 80
+
+--- Adds the flag.
+function output.define(command)
+  command:option("--format"):argname("FORMAT"):choices({ "table", "tsv", "json" })
+    :description("table, tsv (tab-separated, no head) or json (an object a line, bytes in base64); without it a table "
+      .. "on a terminal, else tsv.")
+end
+
+-- Control bytes, tabs and newlines among them, and bytes that are not UTF-8 as \xNN: a line stays a line.
+local function visible(text, keep)
+  local valid = pcall(require("tidemill.run.json").encode, text)
+  text = text:gsub("[%z\1-\31\127\\]", function(c)
+    if keep and keep:find(c, 1, true) then return c end
+    return c == "\\" and "\\\\" or ("\\x%02x"):format(c:byte())
+  end)
+  return valid and text or (text:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
+local function moment(ms)
+  return ms and ms >= 0 and time.format(ms, "ms") or "-"
+end
+
+local COLUMNS = {
+  { "LETTER", letter.id },
+  { "FROM", letter.origin },
+  { "TIMESTAMP", function(found) return moment(found.original_timestamp) end },
+  { "STAGE", function(found) return found.stage or "-" end },
+  { "REASON", function(found) return found.reason or "-" end },
+  { "REPLAYS", function(found) return ("%d"):format(found.replays) end },
+  { "KEY", function(found) return found.key or "-" end },
+  { "BYTES", function(found) return found.size and ("%d"):format(found.size) or "-" end },
+  { "ERROR", function(found) return (found.error or "-") .. (found.truncated and " (truncated)" or "") end },
+}
+
+local function cells_of(found)
+  local cells = {}
+  for i, column in ipairs(COLUMNS) do cells[i] = visible(column[2](found)) end
+  return cells
+end
+
+local function write_tsv(letters)
+  for _, found in ipairs(letters) do io.stdout:write(table.concat(cells_of(found), "\t"), "\n") end
+end
+
+local function write_table(letters)
+  local rows, widths = { {} }, {}
+  for i, column in ipairs(COLUMNS) do rows[1][i] = column[1] end
+  for _, found in ipairs(letters) do rows[#rows + 1] = cells_of(found) end
+  for _, row in ipairs(rows) do
+    for i, cell in ipairs(row) do
+      if #cell > WIDEST then row[i] = cell:sub(1, WIDEST - 3) .. "..." end
+      widths[i] = math.max(widths[i] or 0, #row[i])
+    end
+  end
+  for _, row in ipairs(rows) do
+    for i = 1, #row - 1 do row[i] = row[i] .. (" "):rep(widths[i] - #row[i]) end
+    io.stdout:write(table.concat(row, "  "), "\n")
+  end
+end
+
+local FIELDS = { "original_topic", "original_partition", "original_offset", "original_timestamp", "original_count",
+  "stage", "reason", "error", "traceback", "cause", "attempts", "truncated", "original_size", "sha256", "replays",
+  "size" }
+
+local function json_of(value)
+  if type(value) == "number" then return ("%.0f"):format(value) end
+  if type(value) == "string" then return cjson.encode(visible(value, "\n\t\\")) end
+  return tostring(value)
+end
+
+local function bytes(text)
+  return text and '"' .. base64.encode(text) .. '"' or "null"
+end
+
+local function write_json(letters, whole)
+  for _, found in ipairs(letters) do
+    local parts = { ('"letter":"%s"'):format(letter.id(found)) }
+    for _, name in ipairs(FIELDS) do
+      if found[name] ~= nil then parts[#parts + 1] = ('"%s":%s'):format(name, json_of(found[name])) end
+    end
+    parts[#parts + 1] = '"key":' .. bytes(found.key)
+    if whole then
+      local headers = {}
+      for i, header in ipairs(found.headers) do
+        headers[i] = ("[%s,%s]"):format(bytes(header[1]), bytes(header[2]))
+      end
+      parts[#parts + 1] = '"value":' .. bytes(found.value)
+      parts[#parts + 1] = '"headers":[' .. table.concat(headers, ",") .. "]"
+    end
+    io.stdout:write("{", table.concat(parts, ","), "}\n")
+  end
+end
+
+local function default_format()
+  return ffi.C.isatty(STDOUT) == 1 and "table" or "tsv"
+end
+
+--- One line for each letter.
+function output.list(letters, format)
+  format = format or default_format()
+  if format == "json" then return write_json(letters) end
+  return format == "tsv" and write_tsv(letters) or format == "table" and #letters > 0 and write_table(letters)
+end
+
+local function line(name, value)
+  if value ~= nil and value ~= "" then io.stdout:write(("%-11s %s\n"):format(name, value)) end
+end
+
+local function indented(text)
+  return (visible(text, "\n\t\\"):gsub("^\n", ""):gsub("\n", "\n            "))
+end
+
+local function write_whole(found)
+  line("letter", letter.id(found))
+  line("from", letter.origin(found) .. (found.original_count and (" and %d more"):format(found.original_count - 1) or ""))
+  line("timestamp", moment(found.original_timestamp))
+  for _, name in ipairs { "stage", "reason", "cause", "attempts" } do line(name, found[name]) end
+  line("replays", found.replays)
+  line("error", found.error and indented(found.error))
+  line("traceback", found.traceback and indented(found.traceback))
+  for _, header in ipairs(found.headers) do
+    line("header", visible(header[1]) .. " = " .. (header[2] and visible(header[2]) or "(null)"))
+  end
+  if found.truncated then
+    line("truncated", ("the first %d of %d bytes; sha256 of the whole: %s"):format(found.size or 0,
+      found.original_size or 0, found.sha256 or "-"))
+  end
+  line("key", found.key and indented(found.key) or "(null)")
+  line("value", found.value and indented(found.value) or "(null)")
+end
+
+--- Letters whole (scan.read's `whole`): for eyes, or as JSON lines.
+function output.show(letters, format)
+  if format == "json" then return write_json(letters, true) end
+  for i, found in ipairs(letters) do
+    if i > 1 then io.stdout:write("\n") end
+    write_whole(found)
+  end
+end
+
+return output

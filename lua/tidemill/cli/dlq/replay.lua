@@ -1,0 +1,169 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/replay.lua: tidemill dlq replay SOURCE: messages back to where they came from. At least once: what was
+-- acknowledged is remembered each second, so only a kill or a lost connection may send some of a second again.
+local cjson = require("cjson")
+local chain = require("tidemill.cli.dlq.chain")
+local choice = require("tidemill.cli.dlq.choice")
+local exit_code = require("tidemill.cli.exit_code")
+local filter = require("tidemill.cli.dlq.filter")
+local letter = require("tidemill.cli.dlq.letter")
+local output = require("tidemill.cli.dlq.output")
+local say = require("tidemill.cli.say")
+
+local replay = {
+  summary = "Send the messages of dead letters back to their topics.",
+  description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
+    .. "headers as they were, and a header replay_count. Letters that were acknowledged are remembered (in the "
+    .. "committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt), and passed over by the next replay. "
+    .. "At least once: after a kill the letters of the last second may be sent again. Run one at a time.",
+}
+
+function replay.define(command)
+  choice.define(command)
+  output.define(command)
+  command:flag("--dry-run"):description("Only list those that would be replayed.")
+  command:option("--to"):argname("TOPIC"):description("To this topic, by their keys, in place of the original ones.")
+  command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole("--max-replays", 1))
+    :description("A message that was replayed so often already is refused: it would only come back.")
+  command:flag("--truncated"):description("Also letters whose value was cut: as much of it as there is.")
+  command:flag("--keep-timestamp")
+    :description("With the original timestamp, by which a topic may delete it at once; without: the present.")
+end
+
+local function key_of(partition, offset)
+  return partition .. "/" .. offset
+end
+
+-- Why one is not replayed; nil when it is.
+local function refusal(found, chosen, parsed)
+  if found.replays >= parsed.max_replays then
+    return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
+  elseif found.truncated and not parsed.truncated then
+    return "is truncated (--truncated sends what there is)"
+  elseif chosen.place.kind == "topic" and (parsed.to or found.original_topic) == chosen.place.name then
+    return "came from the dead letters' own topic (--to TOPIC sends it elsewhere)"
+  end
+end
+
+-- Those to be sent, by their place, the topics they go to, and how many are refused.
+local function sort_out(chosen, parsed)
+  local todo, topics, letters, refused = {}, {}, {}, 0
+  local known = {}
+  for _, found in ipairs(chosen.letters) do
+    local reason = refusal(found, chosen, parsed)
+    if reason then
+      refused = refused + 1
+      say.failure("letter %s: %s", letter.id(found), reason)
+    else
+      local topic = parsed.to or found.original_topic
+      if not known[topic] then known[topic], topics[#topics + 1] = true, topic end
+      todo[key_of(found.partition, found.offset)] = true
+      letters[#letters + 1] = found
+    end
+  end
+  return todo, topics, letters, refused
+end
+
+-- What runs in the worker: the message as it was, for those to be sent.
+local function sender(place, todo, parsed)
+  local read = place.kind == "topic" and letter.of_message or letter.of_line
+  return function(message)
+    if not todo[key_of(message.partition, tonumber(message.offset))] then return nil end
+    local found = read(message)
+    return {
+      key = found.key or cjson.null, value = found.value or cjson.null, headers = letter.replay_headers(found),
+      topic = parsed.to or found.original_topic, partition = not parsed.to and found.original_partition or nil,
+      timestamp = parsed.keep_timestamp and found.original_timestamp or os.time() * 1000,
+    }
+  end
+end
+
+-- Remembers what is acknowledged: true, or nil and the reason.
+local function remember(self)
+  local positions = chain.positions(self.engine)
+  local result, reason = self.marks:with(self.scan.seen, function(partition, offset)
+    return self.todo[key_of(partition, offset)] == true and offset < (positions[partition] or -1)
+  end)
+  if not result then return nil, reason end
+  return self.marks:write(result)
+end
+
+local function count_sent(self, letters)
+  local positions, sent = chain.positions(self.engine), 0
+  for _, found in ipairs(letters) do
+    if found.offset < (positions[found.partition] or -1) then sent = sent + 1 end
+  end
+  return sent
+end
+
+-- A partition that comes a second time would be read from its start again, and sent again.
+local function watch(self)
+  return function(event)
+    if event.kind == "second" then
+      local written, reason = remember(self)
+      if not written then return reason, exit_code.TEMPORARY end
+    elseif event.kind == "signal" then
+      if self.stopping then return chain.stopped(event) end
+      self.stopping = true
+      self.engine:close()
+    elseif event.kind == "lost" or event.kind == "assigned" and self.assigned then
+      return "the group's coordinator was lost in between; run it again", exit_code.TEMPORARY
+    elseif event.kind == "assigned" then
+      self.assigned = true
+    end
+  end
+end
+
+-- Sends them: how many are through, and the reason and the exit code when that is not all.
+local function send(self, letters, topics, parsed)
+  local reason, code, opened, written
+  self.engine, reason, code = chain.new(self.place, sender(self.place, self.todo, parsed), chain.topics(topics))
+  if not self.engine then return 0, reason, code end
+  opened, reason = self.marks:open()
+  code = exit_code.TEMPORARY
+  if opened then
+    reason, code = chain.run(self.engine, self.place, watch(self))
+    written = { remember(self) }
+    if not written[1] then reason, code = reason or written[2], code or exit_code.TEMPORARY end
+  end
+  local sent = count_sent(self, letters)
+  self.marks:close()
+  self.engine:free()
+  if not reason and sent < #letters then reason, code = "stopped", exit_code.TEMPORARY end
+  return sent, reason, code
+end
+
+local function check(self, letters)
+  if not self.place.write then
+    return "where to? The place names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
+  end
+  local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
+    return self.todo[key_of(partition, offset)] == true
+  end)
+  return not fits and #letters > 0 and reason or nil, exit_code.USAGE
+end
+
+function replay.run(parsed)
+  local self, code = choice.new(parsed)
+  if not self then return code end
+  local topics, letters, refused, reason
+  self.todo, topics, letters, refused = sort_out(self, parsed)
+  local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
+  local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
+  reason, code = check(self, letters)
+  if reason then
+    say.failure("%s", reason)
+    return code
+  elseif parsed.dry_run then
+    output.list(letters, parsed.format)
+    say.failure("would replay %s%s", choice.count(#letters), words)
+    return done
+  end
+  if #letters > 0 then sent, reason, code = send(self, letters, topics, parsed) end
+  if reason then say.failure("%s", reason) end
+  say.failure("replayed %s%s%s", choice.count(sent), words,
+    sent < #letters and ("; %d are left"):format(#letters - sent) or "")
+  return reason and code or done
+end
+
+return replay

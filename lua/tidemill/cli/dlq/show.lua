@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- cli/dlq/show.lua: tidemill dlq show SOURCE [LETTER...]
+local choice = require("tidemill.cli.dlq.choice")
+local exit_code = require("tidemill.cli.exit_code")
+local output = require("tidemill.cli.dlq.output")
+local say = require("tidemill.cli.say")
+
+local show = {
+  summary = "Show dead letters whole: error, traceback, headers, key, value.",
+  description = "Show dead letters whole. Bytes that are no text are shown as \\xNN; --value writes them as they are.",
+}
+
+function show.define(command)
+  choice.define(command)
+  command:option("--format"):argname("FORMAT"):choices({ "text", "json" })
+    :description("text, or json (an object a line; key, value and headers in base64).")
+  command:flag("--value"):description("Only the value, as its bytes are; one letter has to be chosen.")
+end
+
+function show.run(parsed)
+  if #parsed.letters > 0 then parsed.all = true end -- named ones are meant
+  local chosen, code = choice.new(parsed, true)
+  if not chosen then return code end
+  local letters = chosen.letters
+  if parsed.value and #letters ~= 1 then
+    say.failure("--value: needs one letter, and %d are chosen", #letters)
+    return exit_code.USAGE
+  end
+  if parsed.value then io.stdout:write(letters[1].value or "") else output.show(letters, parsed.format) end
+  return #letters == 0 and #parsed.letters > 0 and exit_code.NO_INPUT or exit_code.OK
+end
+
+return show

@@ -1,0 +1,157 @@
+-- SPDX-License-Identifier: MIT
+-- tidemill dlq on dead-letter files: what a pipeline wrote there comes out as it went in.
+local cjson = require "cjson"
+local base64 = require "tidemill.lib.base64"
+local files = require "spec.house.files"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+
+local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+
+local PIPELINE = [[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.file_source { path = %q },
+  tide.run_task_with_multiprocessing { processes = 1, function(message)
+    if message.value:find "^late" then return tide.reject("late by\ta day") end
+    if message.value:find "^bad" then error("no good") end
+    return message
+  end },
+  tide.file_sink { path = "/dev/null" },
+  dlq = tide.dlq { path = %q } }
+]]
+
+local letters, pipeline
+
+-- exit code, stdout, stderr
+local function dlq(...)
+  return process.run { PROGRAM, "dlq", ... }
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  return lines
+end
+
+-- The first cells: which letters.
+local function places(...)
+  local code, out, err = dlq("list", ...)
+  assert.equal(0, code, err)
+  local found = {}
+  for i, line in ipairs(lines_of(out)) do found[i] = line:match "^[^\t]+" end
+  return found
+end
+
+describe("tidemill dlq on a file", function()
+  before_each(function()
+    local folder = pipeline_file.folder()
+    letters = folder .. "/letters.jsonl"
+    local input = folder .. "/in"
+    local file = assert(io.open(input, "wb"))
+    file:write("good 0\nbad 1\nlate 2\nbad \0\255 3\ngood 4\nbad 5\n")
+    file:close()
+    pipeline = pipeline_file.write(PIPELINE:format(input, letters))
+    local code, _, err = process.run { PROGRAM, "run", pipeline }
+    assert.equal(0, code, err)
+  end)
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("lists them, a line each, with nothing else on standard output", function()
+    local code, out, err = dlq("list", letters)
+    assert.same({ 0, "" }, { code, err })
+    local lines = lines_of(out)
+    assert.equal(4, #lines)
+    assert.truthy(lines[1]:find("^0/0\tin/0/1\t%S+\trun_task_with_multiprocessing\terror\t0\t%-\t5\t.*no good$"),
+      lines[1])
+    assert.truthy(lines[2]:find("late by\\x09a day", 1, true), lines[2])
+    assert.equal(out, (select(2, dlq("list", pipeline)))) -- the pipeline knows its dlq
+  end)
+
+  it("lists them as JSON, one object a line", function()
+    local _, out = dlq("list", letters, "--format", "json", "--reason", "rejected")
+    local found = cjson.decode(out)
+    assert.same({ "0/1", "in", 0, 2, "rejected", "late by\ta day", 0, 6 }, { found.letter, found.original_topic,
+      found.original_partition, found.original_offset, found.reason, found.error, found.replays, found.size })
+  end)
+
+  it("lists them as a table with a head, cut to fit", function()
+    local _, out = dlq("list", letters, "--format", "table")
+    assert.equal(5, #lines_of(out))
+    assert.truthy(out:find("^LETTER +FROM +TIMESTAMP +STAGE"))
+  end)
+
+  it("chooses by reason, stage, coordinates, error, number, and by name", function()
+    assert.same({ "0/0", "0/2", "0/3" }, places(letters, "--reason", "error"))
+    assert.same({ "0/1" }, places(letters, "--match", "a day"))
+    assert.same({}, places(letters, "--stage", "produce"))
+    assert.same({ "0/1", "0/2" }, places(letters, "--offset", "2-3"))
+    assert.same({ "0/3" }, places(letters, "--offset", "5"))
+    assert.same({ "0/2", "0/3" }, places(letters, "--offset", "3-"))
+    assert.same({ "0/0", "0/1", "0/2", "0/3" }, places(letters, "--topic", "in", "--partition", "0"))
+    assert.same({}, places(letters, "--topic", "other"))
+    assert.same({}, places(letters, "--until", "2001-01-01T00:00:00Z"))
+    assert.same({ "0/0", "0/1" }, places(letters, "--limit", "2"))
+    assert.same({ "0/3" }, places(letters, "0/3", "--reason", "error"))
+  end)
+
+  it("shows one whole, and its value to the byte", function()
+    local code, out = dlq("show", letters, "0/2")
+    assert.equal(0, code)
+    assert.truthy(out:find("from        in/0/3\n", 1, true), out)
+    assert.truthy(out:find("\ntraceback   ", 1, true), out)
+    assert.truthy(out:find("\nvalue       bad \\x00\\xff 3\n", 1, true), out)
+    assert.equal("bad \0\255 3", (select(2, dlq("show", letters, "0/2", "--value"))))
+    local _, json = dlq("show", letters, "0/2", "--format", "json")
+    local found = cjson.decode(json)
+    assert.equal("bad \0\255 3", base64.decode(found.value))
+    assert.equal(66, (dlq("show", letters, "0/9")))
+    assert.equal(64, (dlq("show", letters, "--value")))
+  end)
+
+  it("drops them only when told so, remembers it, and deletes nothing", function()
+    local before = files.read(letters)
+    local code, out, err = dlq("drop", letters, "--reason", "rejected", "--dry-run")
+    assert.same({ 0, "0/1" }, { code, out:match "^[^\t]+" }, err)
+    assert.equal(64, (dlq("drop", letters, "--reason", "rejected"))) -- nobody can be asked
+    assert.equal(4, #places(letters))
+    code, out, err = dlq("drop", letters, "--reason", "rejected", "--yes")
+    assert.same({ 0, "" }, { code, out }, err)
+    assert.same({ "0/0", "0/2", "0/3" }, places(letters))
+    assert.equal(0, (dlq("drop", letters, "0/0", "0/2", "--yes")))
+    assert.same({ "0/3" }, places(letters))
+    assert.same({ "0/0", "0/1", "0/2", "0/3" }, places(letters, "--all"))
+    assert.equal(before, files.read(letters))
+    assert.equal(0, (process.run { PROGRAM, "run", pipeline })) -- the same again, behind
+    assert.same({ "0/3", "0/4", "0/5", "0/6", "0/7" }, places(letters))
+  end)
+
+  it("leaves out what is no dead letter, and says so", function()
+    local file = assert(io.open(letters, "a"))
+    file:write('{"torn":\n[]\n')
+    file:close()
+    local code, out, err = dlq("list", letters)
+    assert.same({ 0, 4 }, { code, #lines_of(out) })
+    assert.truthy(err:find("2 of 6 records are no dead letters", 1, true), err)
+  end)
+
+  it("says what is wrong with the command line", function()
+    local function says(code, text, ...)
+      local seen, _, err = dlq(...)
+      assert.equal(code, seen, err)
+      assert.truthy(err:find(text, 1, true), err)
+    end
+    says(66, '"nowhere.jsonl" is no file; if it is a topic, say --brokers', "list", "nowhere.jsonl")
+    says(64, '--offset x: must be N, FROM-TO', "list", letters, "--offset", "x")
+    says(64, "--since yesterday: must be a moment", "list", letters, "--since", "yesterday")
+    says(64, 'letter "7": must be PARTITION/OFFSET', "show", letters, "7")
+    says(64, "--limit 0: must be a whole number from 1 on", "list", letters, "--limit", "0")
+    says(64, "The place names no Kafka", "replay", letters)
+    says(64, "unknown option '--reson'", "list", letters, "--reson", "x")
+    local none = pipeline_file.write((PIPELINE:format("in", "x"):gsub("dlq = .-}", "")))
+    says(78, "the pipeline has no dlq", "list", none)
+  end)
+end)

@@ -1,0 +1,178 @@
+-- SPDX-License-Identifier: MIT
+-- tidemill dlq on a real Kafka: replays arrive once, as they were, and do not go round for ever.
+local engine = require "spec.support.engine"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+describe("tidemill dlq on a topic", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, letters, definition
+
+  before_each(function()
+    input, output, letters = kafka.topic(3), kafka.topic(1), kafka.topic(2)
+    definition = { source = { topic = input, group = kafka.group(), start = "earliest" }, produce = { topic = output },
+      dlq = { topic = letters }, commit = { policy = { min_time = "50ms" } },
+      task = "function(m) if (m.value or 'bad'):find('bad') then error('no good') end return m end" }
+  end)
+  after_each(engine.stop_all)
+
+  local function dlq(action, ...)
+    return process.run({ engine.PROGRAM, "dlq", action, letters, "--brokers", kafka.bootstrap(), ... },
+      { timeout = 30 })
+  end
+
+  local function done(action, ...)
+    local code, out, err = dlq(action, ...)
+    assert.equal(0, code, err)
+    return out, err
+  end
+
+  local function count(...)
+    return select(2, done("list", ...):gsub("\n", ""))
+  end
+
+  -- Those that a replay brought, of all there are in the input.
+  local function replayed()
+    local found = {}
+    for _, message in ipairs(kafka.consume(input)) do
+      local last = message.headers[#message.headers]
+      if last and last[1] == "replay_count" then found[#found + 1] = message end
+    end
+    return found
+  end
+
+  local function fill(number)
+    local messages = {}
+    for i = 1, number do messages[i] = { key = "k" .. i, value = "bad " .. i, partition = i % 3 } end
+    kafka.produce(input, messages)
+    engine.run(definition)
+  end
+
+  it("replays to the topic and partition it came from: key, value and headers as they were", function()
+    local sent = {
+      { key = "k", value = "bad\0\255", headers = { { "h", "1" }, { "h" }, { "error", "mine" } }, partition = 2 },
+      { partition = 1 }, { key = "", value = "", partition = 0, headers = { { "original_topic", "mine" } } },
+    }
+    sent[3].value = "bad"
+    kafka.produce(input, sent)
+    engine.run(definition)
+    local before = os.time() * 1000 - 1000
+    assert.truthy(select(2, done("replay")):find("replayed 3 dead letters to " .. input, 1, true))
+    local found = replayed()
+    table.sort(found, function(a, b) return a.partition > b.partition end)
+    for i, message in ipairs(sent) do
+      local headers = { unpack(message.headers or {}) }
+      headers[#headers + 1] = { "replay_count", "1" }
+      assert.same({ message.partition, message.key, message.value, headers },
+        { found[i].partition, found[i].key, found[i].value, found[i].headers })
+      assert.is_true(found[i].timestamp >= before) -- else its topic might delete it at once
+    end
+    assert.equal(0, count())
+    assert.equal(3, count("--all"))
+  end)
+
+  it("replays each letter once, whatever is chosen in whatever order", function()
+    fill(60)
+    done("replay", "--offset", "5-9")
+    done("replay", "--limit", "7")
+    done("drop", "--partition", "1", "--limit", "4", "--yes")
+    assert.truthy(select(2, done("replay", "--dry-run")):find("would replay 34 dead letters", 1, true))
+    assert.equal(34, count())
+    done("replay")
+    assert.truthy(select(2, done("replay")):find("replayed 0 dead letters", 1, true))
+    local times = {}
+    for _, message in ipairs(replayed()) do times[message.value] = (times[message.value] or 0) + 1 end
+    local different = 0
+    for value, number in pairs(times) do
+      assert.equal(1, number, value)
+      different = different + 1
+    end
+    assert.equal(56, different)
+  end)
+
+  it("finds the topic in a pipeline file, and sends elsewhere if told so", function()
+    fill(6)
+    local other = kafka.topic(1)
+    local code, _, err = process.run { engine.PROGRAM, "dlq", "replay", (engine.file(definition)), "--to", other }
+    assert.equal(0, code, err)
+    assert.equal(6, #kafka.consume(other))
+    assert.equal(0, #replayed())
+  end)
+
+  it("stops what would go round for ever", function()
+    fill(2)
+    for i = 1, 3 do
+      done("replay")
+      assert.equal(2 * i, #replayed())
+      engine.run(definition) -- it fails again
+    end
+    local code, _, err = dlq("replay")
+    assert.equal(65, code)
+    assert.truthy(err:find("was replayed 3 times already (--max-replays 3)", 1, true), err)
+    assert.truthy(err:find("replayed 0 dead letters to no topic; 2 refused", 1, true), err)
+    assert.equal(2, count())
+    done("replay", "--max-replays", "4")
+    assert.equal(8, #replayed())
+  end)
+
+  it("does not send a letter whose value was cut, unless told so", function()
+    letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    definition.dlq.topic = letters
+    kafka.produce(input, { { value = "bad" .. ("x"):rep(5000) } })
+    engine.run(definition)
+    local code, _, err = dlq("replay")
+    assert.equal(65, code)
+    assert.truthy(err:find("is truncated (--truncated sends what there is)", 1, true), err)
+    assert.truthy(done("show"):find("the first 1024 of 5003 bytes", 1, true))
+    done("replay", "--truncated")
+    assert.equal(1024, #replayed()[1].value)
+  end)
+
+  it("sends letters of a file, to the brokers named", function()
+    local folder = require("spec.support.pipeline_file").folder()
+    definition.dlq = { path = folder .. "/letters.jsonl" }
+    kafka.produce(input, { { key = "k", value = "bad \0", headers = { { "h" }, { "h", "1" } }, partition = 1 } })
+    engine.run(definition)
+    letters = definition.dlq.path
+    done("replay")
+    local message = replayed()[1]
+    assert.same({ 1, "k", "bad \0", { { "h" }, { "h", "1" }, { "replay_count", "1" } } },
+      { message.partition, message.key, message.value, message.headers })
+    assert.equal(0, count())
+  end)
+
+  it("leaves what it could not send: a refused message ends it with 65, those before it are remembered", function()
+    fill(5)
+    local small = kafka.topic(1, { ["max.message.bytes"] = 100 })
+    local code, _, err = dlq("replay", "--to", small)
+    assert.equal(0, code, err)
+    kafka.produce(input, { { value = "bad" .. ("x"):rep(500), partition = 0 } })
+    engine.run(definition)
+    code, _, err = dlq("replay", "--to", small)
+    assert.equal(65, code)
+    assert.truthy(err:find("replayed 0 dead letters to " .. small .. "; 0 refused; 1 are left", 1, true), err)
+    assert.equal(1, count())
+  end)
+
+  it("says that a topic is not there: 78, and that no broker is: 69", function()
+    fill(1)
+    assert.equal(78, (dlq("replay", "--to", "no-such-topic")))
+    assert.equal(1, count())
+    local code, _, err = process.run({ engine.PROGRAM, "dlq", "list", "no-such-topic", "--brokers",
+      kafka.bootstrap() }, { timeout = 30 })
+    assert.equal(78, code, err)
+  end)
+
+  it("reads letters of a pipeline that goes on writing them, and sees no half of them", function()
+    local run = engine.start(definition)
+    local messages = {}
+    for i = 1, 3000 do messages[i] = { value = "bad " .. i, partition = i % 3 } end
+    kafka.produce(input, messages)
+    wait.until_true(function() return count("--all") >= 100 end, 30, "some dead letters")
+    wait.until_true(function() return count("--all") == 3000 end, 30, "all dead letters")
+    run:drain()
+    assert.equal(3000, count())
+  end)
+end)
