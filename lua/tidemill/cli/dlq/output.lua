@@ -125,8 +125,9 @@ local function indented(text)
 end
 
 local function write_whole(found)
+  local others = found.original_count and (" and %d more"):format(found.original_count - 1) or ""
   line("letter", letter.id(found))
-  line("from", letter.origin(found) .. (found.original_count and (" and %d more"):format(found.original_count - 1) or ""))
+  line("from", letter.origin(found) .. others)
   line("timestamp", moment(found.original_timestamp))
   for _, name in ipairs { "stage", "reason", "cause", "attempts" } do line(name, found[name]) end
   line("replays", found.replays)
