@@ -92,7 +92,9 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
         struct tide_item *item = &span->items[span->item_count];
         struct tide_result result;
         *item = (struct tide_item){TIDE_ITEM_FINISHED, record, 0, 0};
-        if (slot->ready_bytes - slot->result_at >= sizeof(result)) {
+        if (slot->ready_bytes > slot->result_at) {
+            if (slot->ready_bytes - slot->result_at < sizeof(result))
+                goto broken;
             memcpy(&result, results + slot->result_at, sizeof(result));
             if (!fits(slot, &result, topic_count) || result.index < record)
                 goto broken;
@@ -108,9 +110,6 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
                 slot->result_at += result.size;
             }
         }
-        bool last = item->kind == TIDE_ITEM_FINISHED && record + 1 == slot->ready;
-        if (last && slot->result_at != slot->ready_bytes)
-            goto broken;
         span->item_count++;
         if (item->kind == TIDE_ITEM_FINISHED) {
             whole = span->item_count;

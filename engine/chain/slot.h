@@ -35,7 +35,6 @@ struct tide_slot {
     uint32_t results_before; /* of the records before `released` */
     bool rejected;           /* record `released` is with the dlq */
     uint32_t attempts;       /* at record `released`: times a worker died of it */
-    bool distrusted;         /* its worker broke the protocol */
     bool one_by_one;         /* a worker died in a function that had several records */
     /* of a step that reduces */
     struct tide_origin group; /* what its results stand for, when `grouped` */

@@ -44,7 +44,7 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     output->progress = first;
     output->running = 0;
     slot->work.continued = first > 0;
-    slot->work.blamed = slot->work.late = slot->work.several = false;
+    slot->work.blamed = slot->work.late = slot->work.several = slot->work.distrusted = false;
     task->in_progress++;
     tide_task_observe_progress(task);
     tide_pool_submit(task->pool, &slot->work);
@@ -194,7 +194,7 @@ static void cause_text(int32_t death, char *text, size_t size)
 static uint32_t retries(const struct tide_task *task, const struct tide_slot *slot)
 {
     const struct tide_job *job = &slot->work.job;
-    bool unsure = slot->distrusted && job->end - job->first > 1;
+    bool unsure = slot->work.distrusted && job->end - job->first > 1;
     return unsure && task->plan.crash_retries == 0 ? 1 : task->plan.crash_retries;
 }
 
@@ -203,7 +203,7 @@ static void describe_death(const struct tide_slot *slot, struct tide_reject *fie
     if (slot->work.late) {
         fields->reason = "timeout";
         fields->error = "the message took longer than message_timeout, so its worker was killed";
-    } else if (slot->distrusted) {
+    } else if (slot->work.distrusted) {
         fields->cause = "protocol";
         fields->error = "what the worker left of this message makes no sense, so it was killed";
     } else if (slot->work.starved) {
@@ -246,15 +246,21 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
     return TIDE_OK;
 }
 
-/* What a worker left does not hold together: none of it is used from here on, and the worker goes. */
+/* What a worker left does not hold together: none of it is used from here on, and the worker goes. Until it is
+ * gone the slot is GIVEN again: its blocks are not run by another while this one may write to them. */
 static void distrust(struct tide_task *task, struct tide_slot *slot)
 {
     tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
              slot->work.worker, tide_error());
-    tide_pool_kill(task->pool, slot->work.worker, slot->work.job.generation);
-    slot->ready = slot->released;
+    task->in_progress++;
+    tide_pool_distrust(task->pool, &slot->work);
+}
+
+static void accept_nothing(struct tide_task *task, struct tide_slot *slot)
+{
+    slot->work.blamed = true;
+    slot->ready = task->reduces ? slot->count : slot->released; /* what reduces: all are suspect */
     slot->ready_bytes = slot->result_at = 0;
-    slot->work.blamed = slot->distrusted = true;
 }
 
 static void take_results(struct tide_task *task, struct tide_slot *slot)
@@ -264,9 +270,12 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
     uint32_t before = slot->released;
     task->in_progress--;
     tide_task_observe_progress(task);
-    slot->distrusted = false;
-    if (tide_results_accept(slot) < 0)
+    if (!slot->work.distrusted && tide_results_accept(slot) < 0) {
         distrust(task, slot);
+        return;
+    }
+    if (slot->work.distrusted)
+        accept_nothing(task, slot);
     else if (slot->ready == slot->work.job.end && !task->reduces)
         slot->work.blamed = false; /* it had published its last record: none is left to blame */
     if (task->reduces)
@@ -320,6 +329,8 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
             return TIDE_OK;
         if (slot->work.state != TIDE_WORK_IDLE)
             take_results(task, slot);
+        if (slot->work.state != TIDE_WORK_IDLE)
+            continue;
         int status = hand_on(task, slot, now_us);
         if (status != TIDE_OK)
             return status;
@@ -327,7 +338,7 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
             distrust(task, slot);
         for (uint32_t i = 0; slot->grouped && i < span->message_count; i++)
             span->messages[i].origin = slot->group;
-        if (span->item_count > 0)
+        if (span->item_count > 0 || slot->work.state != TIDE_WORK_IDLE)
             continue;
         status = end_or_go_on(task, slot, now_us);
         if (status == TIDE_BUSY && slot->work.state != TIDE_WORK_IDLE)

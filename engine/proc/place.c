@@ -81,21 +81,26 @@ static void log_death(const struct tide_place *worker, const struct tide_notice 
                  notice->pid, WEXITSTATUS(notice->status));
 }
 
+/* The work that it was at. */
+static void lose(const struct tide_place *worker, struct tide_work *work,
+                 const struct tide_notice *notice)
+{
+    uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
+    work->blamed = where != TIDE_RUNNING_NOT;
+    work->several = where == TIDE_RUNNING_SEVERAL;
+    work->late = tide_watch_died_late(&worker->watch, work);
+    work->starved = is_starved(notice);
+    work->death = notice->status;
+    work->state = TIDE_WORK_LOST;
+}
+
 static void lost(struct tide_pool *pool, struct tide_place *worker,
                  const struct tide_notice *notice, int64_t now_us)
 {
     if (!worker->doomed)
         tide_pool_read_reports(pool, worker); /* what it had sent before it died */
-    if (worker->first) {
-        struct tide_work *work = tide_pool_take_first(worker);
-        uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
-        work->blamed = where != TIDE_RUNNING_NOT && !worker->doomed;
-        work->several = where == TIDE_RUNNING_SEVERAL;
-        work->late = tide_watch_died_late(&worker->watch, work);
-        work->starved = is_starved(notice);
-        work->death = notice->status;
-        work->state = TIDE_WORK_LOST;
-    }
+    if (!worker->doomed && worker->first)
+        lose(worker, tide_pool_take_first(worker), notice);
     tide_pool_give_back(pool, worker);
     pool->lost++;
     if (!worker->doomed) /* else counted as such */
@@ -134,10 +139,19 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
     return true;
 }
 
+void tide_place_doom(struct tide_pool *pool, struct tide_place *worker)
+{
+    if (worker->doomed)
+        return;
+    worker->doomed = worker->kill_due = true;
+    count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
+}
+
 static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
 {
     /* Its `start` hook may take its time. */
-    if (!worker->ready || !tide_watch_look(&worker->watch, worker->first, pool->limit_us, now_us))
+    if (!worker->ready || worker->doomed ||
+        !tide_watch_look(&worker->watch, worker->first, pool->limit_us, now_us))
         return;
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
              worker->place, worker->pid, (double)worker->watch.stuck_us / 1e6);
@@ -165,14 +179,4 @@ int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t n
     if (status == TIDE_OK && worker->spawn_us > 0 && now_us >= worker->spawn_us)
         status = tide_place_order(pool, worker);
     return status;
-}
-
-void tide_pool_kill(struct tide_pool *pool, uint32_t place, uint32_t generation)
-{
-    struct tide_place *worker = &pool->workers[place - pool->workers[0].place];
-    if (worker->doomed || worker->pid == 0 || worker->generation != generation)
-        return;
-    worker->doomed = true;
-    count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
-    worker->kill_due = true;
 }

@@ -55,6 +55,8 @@ struct tide_pool {
 
 /** TIDE_OK also when the zygote has too many orders: tide_place_poll tries again. */
 int tide_place_order(struct tide_pool *pool, struct tide_place *worker);
+/** Has it killed: it broke the protocol. */
+void tide_place_doom(struct tide_pool *pool, struct tide_place *worker);
 /** Its first words. */
 void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello);
 /** What is due: orders, the watch. Negative = give up (tide_pool_poll). */
@@ -63,7 +65,7 @@ int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t n
 /** Takes the first work off a worker; its report or its death came. */
 struct tide_work *tide_pool_take_first(struct tide_place *worker);
 void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker);
-/** All that it has goes back to the pool. */
+/** All that it has goes back to the pool, but for what is distrusted: that is LOST. */
 void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker);
 
 #endif

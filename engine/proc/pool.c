@@ -174,7 +174,9 @@ void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker)
             if (!worker->doomed)
                 tide_log(TIDE_LOG_ERROR, "worker %u sent a report that fits no job; it is replaced",
                          worker->place);
-            tide_pool_kill(pool, worker->place, worker->generation);
+            if (worker->first)
+                worker->first->distrusted = true;
+            tide_place_doom(pool, worker);
             return;
         }
     }
@@ -183,8 +185,15 @@ void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker)
 /* Back to the pool: a new worker drops what its place was given before. */
 void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker)
 {
-    while (worker->first)
-        enqueue(pool, tide_pool_take_first(worker));
+    while (worker->first) {
+        struct tide_work *work = tide_pool_take_first(worker);
+        work->state = TIDE_WORK_LOST;
+        if (work->distrusted)
+            continue;
+        work->job.output->progress = work->job.first; /* the one that is gone may have been at it */
+        work->job.output->running = TIDE_RUNNING_NOT;
+        enqueue(pool, work);
+    }
 }
 
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
@@ -200,6 +209,21 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
     }
     give(pool);
     return TIDE_OK;
+}
+
+void tide_pool_distrust(struct tide_pool *pool, struct tide_work *work)
+{
+    struct tide_place *worker = &pool->workers[work->worker - pool->workers[0].place];
+    bool gone = worker->pid == 0 || worker->generation != work->job.generation;
+    work->distrusted = true;
+    work->blamed = false;
+    work->state = gone ? TIDE_WORK_LOST : TIDE_WORK_GIVEN;
+    if (gone)
+        return;
+    tide_place_doom(pool, worker);
+    work->next = worker->first;
+    worker->first = work;
+    worker->given++;
 }
 
 bool tide_pool_has_idle(const struct tide_pool *pool)

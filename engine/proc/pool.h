@@ -37,10 +37,11 @@ struct tide_work {
     enum tide_outcome outcome;
     uint64_t busy_ns;
     bool blamed;
-    bool several;  /* blamed: it died in a function that had several records */
-    bool late;     /* LOST: killed, since one record took longer than the limit */
-    bool starved;  /* LOST: it was refused more memory */
-    int32_t death; /* LOST: wait status of the worker */
+    bool several;    /* blamed: it died in a function that had several records */
+    bool late;       /* LOST: killed, since one record took longer than the limit */
+    bool starved;    /* LOST: it was refused more memory */
+    bool distrusted; /* LOST: what its worker left made no sense (tide_pool_distrust) */
+    int32_t death;   /* LOST: wait status of the worker */
     struct tide_work *next;
 };
 
@@ -69,8 +70,10 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
 /** True when the notice was about one of its places. */
 bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us);
-/** Has a worker killed that broke the protocol. It gets no more work; what it has comes back without blame. */
-void tide_pool_kill(struct tide_pool *pool, uint32_t worker, uint32_t generation);
+/** What is in the blocks of this work, which was DONE or LOST, makes no sense: has its worker killed, which gets no
+ * more work and is blamed for nothing else that it has. The work is GIVEN until that worker is gone, so that nobody
+ * writes to its blocks any more; then LOST. */
+void tide_pool_distrust(struct tide_pool *pool, struct tide_work *work);
 /** A worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);

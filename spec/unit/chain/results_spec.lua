@@ -107,11 +107,11 @@ describe("results", function()
     assert.equal("m3 f3 f4", shape { items[203], items[204], items[205] })
   end)
 
-  it("are not looked for in bytes too few for one: the last record is not whole with such bytes behind it", function()
+  it("are not looked for in bytes too few for one", function()
     fill(2)
     leave(2, { index = 0, value = ("x"):rep(SIZE - 40 - 32) }, ("\1"):rep(32)) -- up to the guard page
     local items, status = read()
-    assert.equal("m0 f0", shape(items))
+    assert.equal("", shape(items)) -- nor is the record before them whole then
     assert.equal(C.TIDE_EDATA, status)
   end)
 
@@ -195,7 +195,7 @@ end)
 
 -- A worker may leave anything there is. Whatever it is, the engine reads nothing outside and gets nothing outside.
 describe("whatever a worker leaves", function()
-  local ROUNDS = 6000
+  local ROUNDS = 100000
   local first, last, in_first, in_last
 
   setup(function()
