@@ -44,7 +44,8 @@ int tide_kafka_check(const struct tide_property *properties, uint32_t count,
                      const char *const *topics, uint32_t topic_count, int64_t timeout_us);
 
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
- * it is one that would break a promise (reliability: delivery, offsets, code loading). */
+ * it is one that would break a promise (reliability: delivery, offsets, code loading). A NULL value
+ * is not known yet. */
 int tide_kafka_property_check(const char *name, const char *value);
 
 #endif

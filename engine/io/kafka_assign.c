@@ -98,11 +98,26 @@ static void hold(struct tide_kafka_partition *partition, const struct tide_kafka
     partition->last_error = 0;
 }
 
+/* What the check of the start could not see: a topic found by a pattern, partitions added since. */
+static int check_limit(const struct tide_kafka_source *source,
+                       const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (source->limit_topic && (uint32_t)list->elems[i].partition >= source->limit)
+            return tide_fail(TIDE_ECONFIG,
+                             "partition = \"same\": topic \"%s\" has a partition %d, the output "
+                             "\"%s\" had only %u "
+                             "partitions at the start",
+                             list->elems[i].topic, list->elems[i].partition, source->limit_topic,
+                             source->limit);
+    return TIDE_OK;
+}
+
 static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
 {
     rd_kafka_topic_partition_list_t *list = answer->list;
     uint32_t *indexes = tide_alloc((size_t)(list->cnt + 1) * sizeof(*indexes));
-    int status = TIDE_OK;
+    int status = check_limit(source, list);
     for (int i = 0; i < list->cnt && status >= 0; i++) {
         status = tide_kafka_source_find(source, list->elems[i].topic, list->elems[i].partition);
         indexes[i] = (uint32_t)status;

@@ -70,6 +70,8 @@ static int refuse(const char *name, const char *why)
 
 static int check_value(const char *name, const char *value)
 {
+    if (!value)
+        return TIDE_OK;
     if (strcmp(name, "debug") == 0 &&
         (holds_word(value, "all") || holds_word(value, "conf") || holds_word(value, "security")))
         return refuse(name, "of these, \"all\", \"conf\" and \"security\" would print secrets");

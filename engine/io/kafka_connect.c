@@ -101,8 +101,8 @@ static void started(struct tide_blocking_job *job)
         if (status < 0)
             tide_kafka_source_fail(source, status);
     }
+    source->counts = reach->partitions;
     free((char *)reach->brokers);
-    free(reach->partitions);
     free(reach);
 }
 

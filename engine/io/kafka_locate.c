@@ -3,11 +3,13 @@
  * a rule that the user gave, or the pipeline stops and names the partition.
  *   committed, in range      there
  *   committed, out of range  `auto_offset_reset`
- *   none                     `start`; without it `auto_offset_reset` */
+ *   none                     `start`; without it `auto_offset_reset`; "latest" is what comes after
+ *                            the start: all there is of a partition that was added since */
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/status.h"
@@ -103,6 +105,24 @@ static int refuse(struct tide_kafka_locate *locate, int i, const char *format, .
     return locate->status = TIDE_ECONFIG;
 }
 
+/* Of a topic that a pattern found this is not known. */
+static bool is_added(const struct tide_kafka_locate *locate, int i)
+{
+    const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
+    for (uint32_t t = 0; t < locate->plan->topic_count; t++)
+        if (strcmp(locate->plan->topics[t], which->topic) == 0 && locate->source->counts[t] > 0)
+            return (uint32_t)which->partition >= locate->source->counts[t];
+    return false;
+}
+
+static int by_latest(struct tide_kafka_locate *locate, const struct known *known, int i)
+{
+    struct tide_kafka_place *place = &locate->places[i];
+    place->pinned = !is_added(locate, i);
+    place->offset = (place->pinned ? known->high : known->low)->elems[i].offset;
+    return TIDE_OK;
+}
+
 static int by_reset(struct tide_kafka_locate *locate, const struct known *known, int i, int64_t old)
 {
     struct tide_kafka_place *place = &locate->places[i];
@@ -120,6 +140,8 @@ static int by_reset(struct tide_kafka_locate *locate, const struct known *known,
             "\"earliest\" or \"latest\" on kafka_source, or move the group's offset",
             (long long)old, (long long)low, (long long)high);
     bool earliest = locate->plan->reset == TIDE_RESET_EARLIEST;
+    if (old < 0 && !earliest)
+        return by_latest(locate, known, i);
     place->offset = earliest ? low : high;
     place->pinned = !earliest;
     if (old >= 0)
@@ -143,9 +165,7 @@ static int by_start(struct tide_kafka_locate *locate, const struct known *known,
         place->offset = low;
         return TIDE_OK;
     case TIDE_START_LATEST:
-        place->offset = high;
-        place->pinned = true;
-        return TIDE_OK;
+        return by_latest(locate, known, i);
     case TIDE_START_TIME:
         /* Negative: nothing is that young. */
         place->offset = known->at_time->elems[i].offset < 0 ? high

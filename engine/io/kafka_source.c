@@ -262,6 +262,7 @@ static void free_source(struct tide_source *base)
     free((char *)source->plan.group);
     free((char *)source->plan.instance);
     free(source->limit_topic);
+    free(source->counts);
     free(source->by_topic);
     free(source->partitions);
     free(source->shown);

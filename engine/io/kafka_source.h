@@ -99,6 +99,7 @@ struct tide_kafka_source {
     struct tide_properties properties;
     char *limit_topic; /* the output that must have as many partitions, and how many it has */
     uint32_t limit;
+    uint32_t *counts; /* partitions of each topic of the plan at the start, 0 for a pattern; kept */
 
     enum tide_kafka_state state;
     bool failed;

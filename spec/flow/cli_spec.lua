@@ -202,22 +202,25 @@ describe("what cannot work", function()
     end
   end)
 
-  it("is exit 78 for a property that librdkafka does not take, with file and line", function()
+  it("is exit 78 for properties that librdkafka does not take, told with all other faults by each verb", function()
     local path = pipeline_file.write([[
 local tide = require "tidemill"
 return tide.pipeline "x" {
   tide.kafka_source { brokers = "b", topic = "t", group = "g", start = "latest",
     rdkafka = { ["linger.mss"] = 5, ["enable.auto.commit"] = true, ["fetch.min.bytes"] = "many" } },
-  tide.produce { topic = "o", rdkafka = { ["linger.ms"] = 5 } }, tide.commit_offsets {} }
+  tide.produce { topic = "o", rdkafka = { ["linger.ms"] = 5, debug = tide.secret_file "/none" }, tpoic = "p" },
+  tide.commit_offsets {} }
 ]])
-    local code, _, err = tidemill { "check", path }
-    assert.equal(78, code)
-    local count = 0
-    for line in err:gmatch("[^\n]+") do
-      assert.is_truthy(line:find(path .. ':3: option "rdkafka": librdkafka', 1, true), line)
-      count = count + 1
+    for _, verb in ipairs { "check", "plan", "run" } do
+      local code, _, err = tidemill { verb, path }
+      assert.equal(78, code)
+      local properties, others = 0, 0
+      for line in err:gmatch("[^\n]+") do
+        if line:find(path .. ':3: option "rdkafka": librdkafka', 1, true) then properties = properties + 1 end
+        if line:find(path .. ':5: option "tpoic": unknown', 1, true) then others = others + 1 end
+      end
+      assert.same({ 3, 1 }, { properties, others }, err)
     end
-    assert.equal(3, count)
   end)
 
   it("is exit 69 when the brokers do not answer", function()

@@ -33,11 +33,6 @@ function check.run(parsed)
     return status
   end
   say.lines(advice.about(checked.pipeline))
-  texts = preflight.properties(checked)
-  if #texts > 0 then
-    say.lines(texts)
-    return exit_code.CONFIG
-  end
   local text, failed = load_transforms(checked)
   if not text and parsed.connect then text, failed = preflight.connect(checked) end
   if text then

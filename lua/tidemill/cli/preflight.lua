@@ -6,14 +6,6 @@ local tide = require("tidemill.run.ffi")
 
 local preflight = {}
 
---- Texts (file:line) of properties that librdkafka does not know, or that would break a promise.
-function preflight.properties(plan)
-  return plan:check_properties(function(name, value)
-    if tide.C.tide_kafka_property_check(name, value) >= 0 then return nil end
-    return ffi.string(tide.C.tide_error())
-  end)
-end
-
 local function property_array(properties)
   local array = ffi.new("struct tide_property[?]", math.max(1, #properties))
   for i, property in ipairs(properties) do

@@ -4,7 +4,6 @@ local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
-local preflight = require("tidemill.cli.preflight")
 local say = require("tidemill.cli.say")
 
 local record = {
@@ -65,10 +64,9 @@ function record.run(parsed)
   local taken = os.tmpname()
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set, input = parsed.input, record = taken,
     until_end = not parsed.input })
-  texts = checked and preflight.properties(checked) or texts
-  if not checked or #texts > 0 then
+  if not checked then
     say.lines(texts)
-    return status or exit_code.CONFIG
+    return status
   end
   local failed, text = take(checked, parsed.count)
   if failed then

@@ -4,7 +4,6 @@ local drive = require("tidemill.cli.drive")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
-local preflight = require("tidemill.cli.preflight")
 local report = require("tidemill.cli.report")
 local say = require("tidemill.cli.say")
 
@@ -107,11 +106,6 @@ function run.run(parsed)
   local writable, reason = parsed.report == nil, nil
   if parsed.report then writable, reason = report.check(parsed.report) end
   if not writable then return usage("--report: " .. reason) end
-  texts = preflight.properties(checked)
-  if #texts > 0 then
-    say.lines(texts)
-    return exit_code.CONFIG
-  end
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.draft.exactly_once then
     say.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end

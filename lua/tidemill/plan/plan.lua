@@ -7,7 +7,6 @@
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
 local load = require("tidemill.plan.load")
-local secret = require("tidemill.plan.secret")
 local struct = require("tidemill.plan.struct")
 
 local plan = {}
@@ -57,32 +56,6 @@ function Plan:connection(brokers)
   local sides, reason = connection.resolve(self.draft, brokers)
   if not sides then return nil, self.file .. ": " .. reason end
   return sides
-end
-
--- The nodes whose rdkafka tables became the properties of a side.
-local function line_of(self, side)
-  local kind = side == "source" and "source" or "sink"
-  for _, step in ipairs(self.pipeline.steps) do
-    if step.spec.kind == kind then return step.node.line end
-  end
-end
-
---- Texts of the librdkafka properties that `check` refuses: check(name, value) gives nil or the reason; a
---- secret's value is nil, since it is not fetched before the engine connects.
-function Plan:check_properties(check)
-  local texts = {}
-  for _, side in ipairs { "source", "sink" } do
-    local on = self.draft[side].medium == "TIDE_MEDIUM_KAFKA"
-    for _, property in ipairs(on and self.draft[side .. "_properties"] or {}) do
-      local value = property.value
-      if secret.is(value) then value = nil end
-      local reason = check(property.name, value)
-      if reason then
-        texts[#texts + 1] = ('%s:%d: option "rdkafka": %s'):format(self.file, line_of(self, side), reason)
-      end
-    end
-  end
-  return texts
 end
 
 --- Topics that must be there: those of the source (without patterns) and of the sink, dlq included.

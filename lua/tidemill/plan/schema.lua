@@ -4,10 +4,12 @@
 -- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, also (further texts it takes), values and refused (choice),
 -- options (choice: or a table of these), word (type word), online_cores (the default).
+local ffi = require("ffi")
 local nearest = require("tidemill.plan.nearest")
 local node = require("tidemill.plan.node")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
+local tide = require("tidemill.run.ffi")
 local types = require("tidemill.plan.types")
 
 local schema = {}
@@ -104,6 +106,20 @@ function check_options(options, arguments, word, report)
   return values, given
 end
 
+-- librdkafka's properties: unknown ones, values that do not fit, and what would break a promise. A secret is not
+-- fetched for this, so only its name counts.
+local function check_properties(options, values, report)
+  for _, option in ipairs(options) do
+    for _, property in ipairs(option.type == "properties" and values[option.name] or {}) do
+      local value = property.value
+      if secret.is(value) then value = nil end
+      if tide.C.tide_kafka_property_check(property.name, value) < 0 then
+        report('option "%s": %s', option.name, ffi.string(tide.C.tide_error()))
+      end
+    end
+  end
+end
+
 --- Checks one node: {word, values, given, node}; faults go to the session.
 function schema.check(use, load)
   local faulty = false
@@ -118,6 +134,7 @@ function schema.check(use, load)
   if spec.positional then
     checked.values[spec.positional.name] = types.positional(spec.positional, arguments, report)
   end
+  check_properties(spec.options, checked.values, report)
   if spec.complete then spec.complete(checked.values, checked.given) end
   if spec.check then
     local show = function(name) return types.show(names_of(spec.options)[name], checked.values[name]) end

@@ -1,0 +1,129 @@
+-- SPDX-License-Identifier: MIT
+-- Topics that change while they are read: partitions come, a topic goes, and comes again, its log is cut.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
+
+describe("while it runs", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+
+  local function start(more, options)
+    local made = {
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300, ["session.timeout.ms"] = 2000 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+    }
+    for name, value in pairs(more or {}) do
+      if name == "source" then
+        for option, item in pairs(value) do made.source[option] = item end
+      else
+        made[name] = value
+      end
+    end
+    if made.source.pattern then made.source.topic = nil end
+    return engine.start(made, options)
+  end
+
+  local function fill(partition, first, last)
+    local messages = {}
+    for i = first, last do messages[#messages + 1] = { value = tostring(i), partition = partition } end
+    kafka.produce(input, messages)
+  end
+
+  before_each(function() input, output, group = kafka.topic(1), kafka.topic(1), kafka.group() end)
+  after_each(engine.stop_all)
+
+  for _, begin in ipairs { "earliest", "latest" } do
+    it("partitions are added: all of them is read, with start = " .. begin .. " too", function()
+      local run = start { source = { start = begin } }
+      wait.until_true(function() return run:says("partitions assigned") end, 10, "the first partition")
+      fill(0, 1, 10)
+      inputs.wait_committed(group, input, 10)
+      run:signal("STOP") -- so that they hold something by the time they are found
+      kafka.add_partitions(input, 3)
+      wait.until_true(function() return pcall(fill, 2, 11, 20) end, 10, "the new partitions")
+      run:signal("CONT")
+      inputs.wait_committed(group, input, 20)
+      run:drain()
+      inputs.once(output, 20)
+    end)
+  end
+
+  it("a topic is found that has more partitions than partition = \"same\" can write", function()
+    local run = start { source = { pattern = "^" .. input .. ".*" }, produce = { topic = output, partition = "same" } }
+    fill(0, 1, 10)
+    inputs.wait_committed(group, input, 10)
+    local later = kafka.topic(3, nil, input .. "-later")
+    kafka.produce(later, { { value = "11", partition = 0 } })
+    run:ends_with(78, 20)
+    assert.is_true(run:says(later) and run:says('"' .. output .. '" had only 1 partition'), run:stderr())
+    inputs.once(output, 10)
+  end)
+
+  it("the topic is deleted, which it says, and made again: it is read from its start", function()
+    fill(0, 1, 10)
+    local run = start()
+    inputs.wait_committed(group, input, 10)
+    kafka.delete_topic(input)
+    run:wait_for("Subscribed topic not available: " .. input)
+    run:wait_for("partitions revoked")
+    wait.until_true(function() return pcall(kafka.topic, 1, nil, input) end, 10, "the topic again")
+    fill(0, 11, 15)
+    inputs.wait_committed(group, input, 20)
+    run:drain()
+    inputs.once(output, 15)
+  end)
+
+  for reset, ending in pairs { error = { 78, "is at offset 10, which is out of range [0, 5]" },
+    earliest = { 75, "its log was cut at offset 5, below 10, which was read already; start again" } } do
+    it("the topic is replaced unseen: it stops, with auto_offset_reset = " .. reset, function()
+      fill(0, 1, 10)
+      local run = start { source = { auto_offset_reset = reset,
+        rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300000 } } }
+      inputs.wait_committed(group, input, 10)
+      run:signal("STOP")
+      kafka.delete_topic(input)
+      wait.until_true(function() return pcall(kafka.topic, 1, nil, input) end, 10, "the topic again")
+      fill(0, 11, 15)
+      run:signal("CONT")
+      run:ends_with(ending[1], 20)
+      assert.is_true(run:says(ending[2]), run:stderr())
+      inputs.once(output, 10)
+    end)
+  end
+
+  -- It reads little ahead: what is cut off was not fetched.
+  for _, reset in ipairs { "error", "earliest" } do
+    it("what comes next is cut off, with auto_offset_reset = " .. reset, function()
+      local width, gate = (" "):rep(1000), os.tmpname()
+      os.remove(gate)
+      local messages = {}
+      for i = 1, 2000 do messages[i] = { value = i .. width } end
+      kafka.produce(input, messages)
+      local run = start { source = { auto_offset_reset = reset, rdkafka = { ["queued.min.messages"] = 1,
+        ["queued.max.messages.kbytes"] = 1, ["fetch.message.max.bytes"] = 1000, ["fetch.max.bytes"] = 1000,
+        ["message.max.bytes"] = 1000 } },
+        task = ("function(message) while not io.open(%q) do end return message end"):format(gate),
+        task_options = { processes = 1, max_batch_size = 1 } }
+      wait.until_true(function() return run:total("read") > 0 end, 10, "a first message")
+      kafka.delete_records(input, { [0] = 2000 })
+      io.open(gate, "w"):close()
+      if reset == "error" then
+        run:ends_with(78, 20)
+        assert.is_true(run:says("which is out of range [2000, 2000]"), run:stderr())
+      else
+        run:wait_for("out of range [2000, 2000]; going on at 2000")
+        fill(0, 2001, 2005)
+        inputs.wait_committed(group, input, 20)
+        run:drain()
+        local seen = inputs.seen(output)
+        for i = 2001, 2005 do assert.equal(1, seen[i]) end
+        assert.equal(run:report().read, inputs.count(output))
+      end
+      os.remove(gate)
+    end)
+  end
+end)
