@@ -63,16 +63,15 @@ void tide_kafka_nudge(struct tide_kafka_source *source)
     int64_t now_us = tide_clock_us();
     if (source->nudging || now_us - source->nudged_us < APART_US)
         return;
-    struct nudge *nudge = tide_alloc(sizeof(*nudge));
-    nudge->job.run = ask;
-    nudge->job.done = asked;
-    nudge->source = source;
-    nudge->client = source->client;
+    struct nudge chosen = {
+        .job = {.run = ask, .done = asked}, .source = source, .client = source->client};
     source->nudged_us = now_us;
-    choose(source, nudge);
-    source->nudging = nudge->count > 0;
-    if (!source->nudging)
-        free(nudge);
-    else if (tide_blocking_submit(source->blocking, &nudge->job) < 0)
+    choose(source, &chosen);
+    if (chosen.count == 0)
+        return;
+    struct nudge *nudge = tide_alloc(sizeof(*nudge));
+    *nudge = chosen;
+    source->nudging = true;
+    if (tide_blocking_submit(source->blocking, &nudge->job) < 0)
         asked(&nudge->job);
 }

@@ -57,18 +57,24 @@ describe("a rebalance", function()
     assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
   end)
 
-  it("takes as long as its commit, and a moment", function()
+  it("takes as long as its commit and a moment, with every worker hanging", function()
     feed(1, 100)
-    local first = member { commit = { policy = { min_time = "10min" } } }
+    local first = member { commit = { policy = { min_time = "10min" } },
+      task = "function(message) if tonumber(message.value) > 100 then while true do end end return message end" }
     wait.until_true(function() return first:total("produced") == 100 end, 10, "100 delivered")
+    feed(101, 200)
+    wait.until_true(function() return first:says("batches 2 of 2") end, 10, "two busy workers")
     assert.equal(0, committed())
     local second = member()
     second:wait_for("partitions assigned", 10)
-    assert.equal(100, committed()) -- by the revocation
+    assert.is_true(committed() >= 100, committed() .. " committed by the revocation")
     first:drain()
     local metrics = first:report().metrics
-    local commit, join = metrics["consumer.commit.time"].max, metrics["consumer.join.time"].max
-    assert.is_true(join <= commit + 1, ("%g s, its commit %g s"):format(join, commit)) -- the bound is 0.1 s
+    local commit = metrics["consumer.commit.time"].max
+    local took = metrics["consumer.run.callback{callback_name=on_partitions_revoked}"].max
+    assert.is_true(took > 0 and took <= commit + 1, ("%g s, its commit %g s"):format(took, commit)) -- bound: 0.1 s
+    inputs.wait_committed(group, input)
+    inputs.once(output, 200)
   end)
 
   it("leaves reports of an earlier assignment uncounted: who has the partition now reads them again", function()
