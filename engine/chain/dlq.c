@@ -90,11 +90,12 @@ static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject)
     return tide_fail(TIDE_EDATA,
                      "the dlq's %s is reached at %s/%d/%lld: %llu of %llu messages of this "
                      "partition are bad, %llu in a row; "
-                     "the last one: %s: %s",
+                     "the last one: %s: %s%s%s%s",
                      limit, topic_of(dlq, message), message->partition, (long long)message->offset,
                      (unsigned long long)seen->invalid + 1, (unsigned long long)seen->all + 1,
                      (unsigned long long)seen->consecutive + 1, or_empty(reject->reason),
-                     or_empty(reject->error));
+                     or_empty(reject->error), reject->cause ? " (" : "", or_empty(reject->cause),
+                     reject->cause ? ")" : "");
 }
 
 static void count_reject(struct tide_dlq *dlq, uint32_t partition)

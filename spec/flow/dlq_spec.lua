@@ -155,3 +155,33 @@ describe("tidemill dlq on a file", function()
     says(78, "the pipeline has no dlq", "list", none)
   end)
 end)
+
+describe("a script that kills every worker", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("ends by the dlq's limits: 65, saying which limit, where, and of what they died", function()
+    local folder = pipeline_file.folder()
+    letters = folder .. "/letters.jsonl"
+    local file = assert(io.open(folder .. "/in", "w"))
+    file:write(("x\n"):rep(50))
+    file:close()
+    pipeline = pipeline_file.write(([[
+      local tide = require "tidemill"
+      local ffi = require "ffi"
+      ffi.cdef "int raise(int);"
+      return tide.pipeline "x" {
+        tide.file_source { path = %q },
+        tide.run_task_with_multiprocessing { processes = 1, function() ffi.C.raise(11) end },
+        tide.file_sink { path = "/dev/null" },
+        dlq = tide.dlq { path = %q, max_consecutive_count = 3 } }]]):format(folder .. "/in", letters))
+    local code, _, err = process.run({ PROGRAM, "run", pipeline }, { timeout = 60 })
+    assert.equal(65, code, err)
+    assert.truthy(err:find("the dlq's max_consecutive_count is reached at in/0/3: 4 of 4 messages", 1, true), err)
+    assert.truthy(err:find("4 in a row; the last one: crash: the worker died while it ran this message (SIGSEGV)", 1,
+      true), err)
+    assert.same({ "0/0", "0/1", "0/2" }, places(letters, "--reason", "crash"))
+  end)
+end)

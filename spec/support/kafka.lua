@@ -204,6 +204,12 @@ function kafka.delete_records(topic, offsets)
   tool { "delete-records", topic, unpack(pairs_of(offsets)) }
 end
 
+--- Lets a user do something with a topic or group, on a broker with an authorizer. kind = "topic" or "group",
+--- operation = "read", "write" or "describe".
+function kafka.allow(user, kind, name, operation)
+  tool { "allow", user, kind, name, operation }
+end
+
 -- The broker itself: gone by SIGKILL, stopped in order, back on the same port with the same data.
 for _, verb in ipairs { "kill", "stop", "restart" } do
   kafka[verb .. "_broker"] = function()
