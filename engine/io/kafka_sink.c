@@ -146,12 +146,9 @@ static int ready(struct tide_sink *base)
 
 /* ---- send ---- */
 
-/* Dead letters are always taken: the report that one is made of holds up the others until it is, and they
- * are what would make room. */
-static bool has_room(const struct tide_kafka_sink *sink, const struct tide_message *message)
+/* While a suspect is tried nothing else is sent: what is refused then must be its fault. */
+static bool has_room(const struct tide_kafka_sink *sink)
 {
-    if ((int32_t)message->target_topic == sink->dead_letter_topic)
-        return true;
     return !sink->suspects && !sink->trying && sink->in_flight < sink->max_messages &&
            sink->in_flight_bytes < sink->max_bytes;
 }
@@ -165,7 +162,7 @@ static ssize_t send_messages(struct tide_sink *base, const struct tide_message *
         return tide_kafka_sink_failure(sink);
     if (sink->state != TIDE_KAFKA_SINK_READY)
         return 0;
-    while (taken < count && has_room(sink, &messages[taken])) {
+    while (taken < count && has_room(sink)) {
         int status = tide_kafka_sink_produce(sink, &messages[taken]);
         if (status < 0)
             return status;

@@ -167,6 +167,24 @@ describe("bad messages", function()
     assert.same({ 1, 1 }, { run:report().dead_lettered, run:report().metrics["dlq.truncated"] })
   end)
 
+  it("whose dead letter is too large are cut alone: none beside them in a batch is", function()
+    letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    local messages = {}
+    for i = 1, 600 do messages[i] = { value = ("bad%04d"):format(i) .. ("x"):rep(i % 30 == 7 and 5000 or 1200) } end
+    kafka.produce(input, messages)
+    engine.run(definition { task_options = { max_batch_size = 20 } })
+    local whole, cut = {}, {}
+    for _, letter in ipairs(kafka.consume(letters)) do
+      local seen = headers_of(letter).truncated and cut or whole
+      seen[letter.value:sub(1, 7)] = #letter.value
+    end
+    for i, message in ipairs(messages) do
+      local name = message.value:sub(1, 7)
+      assert.same(i % 30 == 7 and { [2] = 1024 } or { 1207 }, { whole[name], cut[name] }, name)
+    end
+    assert.same({ [0] = 600 }, kafka.committed(group, input))
+  end)
+
   it("whose dead letter is too large and is to stay whole stop the pipeline", function()
     letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     kafka.produce(input, { { value = "good" }, { value = "bad" .. ("x"):rep(5000) }, { value = "good" } })
