@@ -141,8 +141,8 @@ uninstall:
 	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/tidemill_memory.so \
 	  $(SHARE)
 
-clean: ## remove build/ but not the Kafka that was fetched
-	find build -mindepth 1 -maxdepth 1 ! -name kafka -exec rm -rf {} + 2>/dev/null || true
+clean: ## remove build/ but not the Kafka and librdkafka that were fetched
+	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka -exec rm -rf {} + 2>/dev/null || true
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [build|run|test|kafka|bench|demo]...
+# Installs what is missing for a purpose: install.sh [build|run|test|kafka|rdkafka|bench|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a
 # sudo that asks no password; anybody else is told the one command to type, and the exit code is 69.
 set -euo pipefail
@@ -54,6 +54,9 @@ check() {
       need_java
       need_command mvn maven
       ;;
+    rdkafka)
+      { have python3 && python3 -m pip --version >/dev/null 2>&1; } || missing+=(python3-pip)
+      ;;
     bench)
       check build
       check run
@@ -65,7 +68,7 @@ check() {
       check run
       ;;
     *)
-      echo "usage: install.sh [build|run|test|kafka|bench|demo]..." >&2
+      echo "usage: install.sh [build|run|test|kafka|rdkafka|bench|demo]..." >&2
       exit 64
       ;;
   esac

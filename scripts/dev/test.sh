@@ -25,6 +25,12 @@ else
   unset TIDE_KAFKA TIDE_KAFKA_DIR
   echo "test: no Kafka can be had here, so spec/kafka is skipped" >&2
 fi
+if [ -n "${TIDE_KAFKA:-}" ] && scripts/dev/install.sh rdkafka && TIDE_RDKAFKA=$(scripts/dev/rdkafka.sh); then
+  export TIDE_RDKAFKA
+else
+  unset TIDE_RDKAFKA
+  echo "test: no newer librdkafka can be had here, so the cooperative protocol is skipped" >&2
+fi
 # In the background and waited for: so an interrupt reaches the trap at once.
 scripts/dev/run_specs.sh --lint "$@" &
 specs=$!

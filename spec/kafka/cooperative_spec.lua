@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: MIT
+-- The cooperative protocol, which is refused with librdkafka before 2.10.0 (it loses assignments there, or hangs). The
+-- engines here run with a newer one: TIDE_RDKAFKA is a folder with its librdkafka.so.1 (scripts/dev/rdkafka.sh).
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+describe("the cooperative protocol", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, group
+  local folder = os.getenv("TIDE_RDKAFKA")
+
+  local function member(env)
+    env = env or {}
+    if env.LD_LIBRARY_PATH == nil then env.LD_LIBRARY_PATH = folder end
+    return engine.start({
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["partition.assignment.strategy"] = "cooperative-sticky",
+          ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) if os.getenv 'HANG' then while true do end end\n"
+        .. "local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task_options = { processes = 1, max_batch_size = 100 }, settings = { message_timeout = "10min" },
+    }, { env = env })
+  end
+
+  before_each(function() input, output, group = kafka.topic(8), kafka.topic(8), kafka.group() end)
+  after_each(engine.stop_all)
+
+  it("is refused with an older librdkafka, by name", function()
+    local _, version = process.run { engine.PROGRAM, "version" }
+    if tonumber(version:match("librdkafka 2%.(%d+)")) >= 10 then return end
+    local run = member { LD_LIBRARY_PATH = false }
+    run:ends_with(78, 10)
+    assert.is_true(run:says("cooperative-sticky needs librdkafka 2.10.0, this is 2."), run:stderr())
+  end)
+
+  if not folder then return pending("needs a newer librdkafka (TIDE_RDKAFKA)") end
+
+  it("moves only some partitions when engines join and leave under load; each input comes out once", function()
+    kafka.produce(input, inputs.numbers(1, 40000))
+    local stays = member()
+    wait.until_true(function() return inputs.count(output) > 1000 end, 20, "output")
+    local workers = stays:workers()
+    for _ = 1, 3 do
+      local guest = member()
+      wait.until_true(function() return guest:says("partitions assigned: " .. input) end, 20, "partitions of its own")
+      local before = guest:total("produced")
+      wait.until_true(function() return guest:total("produced") > before end, 20, "work of the guest")
+      guest:drain()
+    end
+    inputs.wait_committed(group, input)
+    assert.same(workers, stays:workers())
+    for revoked in stays:stderr():gmatch("partitions revoked: ([^\n]*)") do
+      local _, count = revoked:gsub("/", "")
+      assert.is_true(count < 8, revoked)
+    end
+    stays:drain()
+    inputs.at_least_once(output, 40000)
+    local late = stays:report().metrics["consumer.late_reports"]
+    assert.is_true(inputs.count(output) <= 40000 + late, inputs.count(output) .. " outputs, late: " .. late)
+  end)
+
+  it("does not wait for workers that hang", function()
+    kafka.produce(input, inputs.numbers(1, 1000))
+    local hangs = member { HANG = "yes" }
+    wait.until_true(function() return hangs:says("batches 1 of 1") end, 10, "a busy worker")
+    local works = member()
+    wait.until_true(function() return works:says("partitions assigned: " .. input) end, 20, "partitions of its own")
+    wait.until_true(function() return inputs.count(output) > 100 end, 20, "output")
+    hangs:signal("KILL")
+    inputs.wait_committed(group, input)
+    works:drain()
+    inputs.once(output, 1000)
+  end)
+end)
