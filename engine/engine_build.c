@@ -182,6 +182,9 @@ static bool is_task(const struct tide_engine *engine, uint32_t number)
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
     uint32_t slots = 0, at = 0;
+    int status = tide_engine_open_signals(engine);
+    if (status < 0)
+        return status;
     *zygote = engine->zygote;
     tide_require(engine->zygote);
     for (uint32_t i = 0; i < engine->step_count; i++)
@@ -202,6 +205,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
         tide_counters_free(engine->chain.counters);
         tide_dlq_free(engine->chain.dlq);
         tide_loop_free(engine->loop);
+        if (engine->signals >= 0)
+            close(engine->signals);
     }
     free(blocks);
     return pid;
@@ -209,7 +214,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 
 int tide_engine_ready(struct tide_engine *engine)
 {
-    int status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote) : TIDE_OK;
+    int status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
+                                : TIDE_OK;
     tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
                  (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
     return status;

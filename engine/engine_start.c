@@ -12,11 +12,11 @@
 #include "io/kafka.h"
 #include "shm/topics.h"
 
-static int open_signals(struct tide_engine *engine)
+int tide_engine_open_signals(struct tide_engine *engine)
 {
     sigset_t set;
     signal(SIGPIPE, SIG_IGN);
-    if (!engine->plan.handle_signals)
+    if (!engine->plan.handle_signals || engine->signals >= 0)
         return TIDE_OK;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
@@ -30,7 +30,7 @@ static int open_signals(struct tide_engine *engine)
 
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
 {
-    int status = open_signals(engine);
+    int status = tide_engine_open_signals(engine);
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++)
         status = tide_pool_start(engine->pools[i]);
     if (status < 0)

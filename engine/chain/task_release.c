@@ -253,6 +253,7 @@ static void distrust(struct tide_task *task, struct tide_slot *slot)
     tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
              slot->work.worker, tide_error());
     task->in_progress++;
+    tide_task_observe_progress(task);
     tide_pool_distrust(task->pool, &slot->work);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "proc/place.h"
@@ -101,6 +102,7 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
         tide_pool_read_reports(pool, worker); /* what it had sent before it died */
     if (!worker->doomed && worker->first)
         lose(worker, tide_pool_take_first(worker), notice);
+    tide_fault("pool.lost");
     tide_pool_give_back(pool, worker);
     pool->lost++;
     if (!worker->doomed) /* else counted as such */

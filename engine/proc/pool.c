@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -113,6 +114,7 @@ static void give(struct tide_pool *pool)
         work->job.generation = worker->generation;
         if (send(worker->socket, &work->job, sizeof(work->job), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             return; /* its mailbox is full: later */
+        tide_fault("pool.give");
         pool->waiting = work->next;
         work->next = NULL;
         work->state = TIDE_WORK_GIVEN;

@@ -3,6 +3,7 @@
 #ifndef TIDE_PROC_PRIVATE_H
 #define TIDE_PROC_PRIVATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct tide_child {
@@ -23,6 +24,7 @@ struct tide_zygote {
     uint32_t output_count;
     int32_t pid;
     uint64_t memory; /* bytes a worker may take, 0 = no limit */
+    bool loaded;     /* the zygote said so, or that it could not */
     /* in the zygote */
     int signals; /* signalfd for SIGCHLD */
     struct tide_child *children;

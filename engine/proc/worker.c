@@ -93,6 +93,7 @@ static void notify(struct tide_zygote *zygote, const struct tide_notice *notice)
 
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error)
 {
+    tide_fault("z.load");
     struct tide_notice notice = {.kind = error ? TIDE_NOTICE_REJECTED : TIDE_NOTICE_LOADED};
     if (error)
         strncpy(notice.text, error, sizeof(notice.text) - 1);
@@ -112,6 +113,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
         if (i != worker)
             close(zygote->worker_ends[i]);
     }
+    tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
     tide_guard_memory(zygote->memory);
@@ -121,7 +123,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
 static bool spawn(struct tide_zygote *zygote, const struct tide_order *order)
 {
     int32_t parent = getpid();
-    int32_t pid = fork();
+    int32_t pid = tide_fault("z.fork") ? -1 : fork();
     if (pid == 0) {
         become_worker(zygote, order->worker, order->generation, parent);
         return true;
@@ -148,6 +150,7 @@ static void reap(struct tide_zygote *zygote)
                 continue;
             struct tide_notice notice = {TIDE_NOTICE_EXITED, i, child->generation, pid, status, ""};
             child->pid = 0;
+            tide_fault("z.reap");
             notify(zygote, &notice);
         }
     }

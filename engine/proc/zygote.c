@@ -95,10 +95,16 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     return zygote->pid;
 }
 
-int tide_zygote_wait_loaded(struct tide_zygote *zygote)
+int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
+    struct pollfd fds[2] = {{zygote->engine_end, POLLIN, 0}, {wake, POLLIN, 0}};
     struct tide_notice notice;
     ssize_t size;
+    while (poll(fds, 2, -1) < 0 && errno == EINTR)
+        continue;
+    if (!fds[0].revents)
+        return TIDE_BUSY;
+    zygote->loaded = true;
     do
         size = recv(zygote->engine_end, &notice, sizeof(notice), 0);
     while (size < 0 && errno == EINTR);
@@ -163,7 +169,8 @@ void tide_zygote_free(struct tide_zygote *zygote)
     if (zygote->engine_end >= 0)
         tide_loop_unwatch(zygote->loop, zygote->engine_end);
     if (zygote->pid > 0) {
-        leave_in_order(zygote);
+        if (zygote->loaded) /* else it is in the user's code and hears nothing */
+            leave_in_order(zygote);
         /* Workers have PDEATHSIG: none outlives it. */
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)

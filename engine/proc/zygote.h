@@ -22,8 +22,9 @@ void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
  * process has a second thread (a forked librdkafka or a held lock would hang there). */
 int tide_zygote_fork(struct tide_zygote *zygote);
-/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, or when it died. */
-int tide_zygote_wait_loaded(struct tide_zygote *zygote);
+/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, or when it died. TIDE_BUSY when the
+ * descriptor `wake` (-1 = none) has something to read before that. */
+int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake);
 /** The socket of a worker's place, to send jobs and read reports. */
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
 /** TIDE_BUSY: it has a queue full of them; later. */

@@ -140,7 +140,7 @@ end
 --- As new, with the workers there.
 function workers.start(options)
   local self = workers.new(options or {})
-  assert(C.tide_zygote_wait_loaded(self.zygote) == C.TIDE_OK)
+  assert(C.tide_zygote_wait_loaded(self.zygote, -1) == C.TIDE_OK)
   for _, pool in ipairs(self.pools) do assert(C.tide_pool_start(pool) == C.TIDE_OK) end
   if not (options and options.doomed) then self:until_alive() end
   return self

@@ -18,7 +18,8 @@ local function failure(status)
 end
 
 --- Builds the chain, forks the zygote (the child never returns) and waits until it has the user's code.
---- plan: c (struct tide_plan), functions, folder, file, topics. nil, text, status when it cannot be.
+--- plan: c (struct tide_plan), functions, folder, file, topics. nil, text, status when it cannot be; status 0 when a
+--- signal said to stop before it was there.
 function engine.new(plan)
   local status = ffi.new 'int[1]'
   local handle = C.tide_engine_new(plan.c, status)
@@ -29,8 +30,9 @@ function engine.new(plan)
     local pid = C.tide_engine_fork(handle, zygote)
     if pid == 0 then require('tidemill.run.worker').main(zygote[0], handle, plan) end
     local answer = pid < 0 and pid or C.tide_engine_ready(handle)
-    if answer < 0 then
+    if answer ~= 0 then
       local _, text = failure(answer)
+      if answer > 0 then text, answer = 'stopped by a signal while the transforms were loaded', 0 end
       C.tide_engine_free(handle)
       return nil, text, answer
     end

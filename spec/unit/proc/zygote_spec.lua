@@ -65,20 +65,20 @@ describe("the zygote", function()
 
   it("tells that it has loaded", function()
     run = workers.new {}
-    assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(run.pid, C.tide_zygote_pid(run.zygote))
   end)
 
   it("tells why it cannot load", function()
     local reason = "x.lua:3: no such word " .. ("y"):rep(5000)
     run = workers.new { load = function(self) C.tide_zygote_loaded(self.zygote, reason) end }
-    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(reason:sub(1, 2035), library.error())
   end)
 
   it("that dies while it loads is a failure", function()
     run = workers.new { load = function() C.tide_worker_exit(1) end }
-    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote))
+    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
   end)
 
   it("that is lost is noticed, and takes its workers with it", function()

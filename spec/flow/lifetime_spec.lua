@@ -1,0 +1,203 @@
+-- SPDX-License-Identifier: MIT
+-- The processes of a run from outside: how they end, whoever is told to, or killed, and when. Always: a second
+-- later none is left, and nothing that they had.
+local faults = require "spec.support.faults"
+local ffi = require "ffi"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local PROGRAM = faults.folder .. "/tidemill"
+local INT, TERM, KILL, STOP, CONT = 2, 15, 9, 19, 18
+
+local function pipeline(transform, settings, files)
+  return pipeline_file.write(([[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "127.0.0.1:1", topic = "in", group = "g", start = "earliest" },
+  tide.run_task_with_multiprocessing { %s, processes = 2, max_batch_time = "50ms", max_batch_size = 64 },
+  tide.produce { topic = "out" }, tide.commit_offsets {}, %s }
+]]):format(transform, settings or ""), files)
+end
+
+local function shared_files()
+  local pipe = assert(io.popen("ls -A /dev/shm"))
+  local list = pipe:read("*a")
+  pipe:close()
+  return list
+end
+
+describe("the processes of a run", function()
+  local run, pipe, path, folder, before
+
+  -- options: text = lines of input (a pipe that stays open without), faults.
+  local function start(transform, options)
+    options = options or {}
+    path, folder = pipeline(transform, options.settings, options.files)
+    local input = folder .. "/input"
+    if options.text then
+      local file = assert(io.open(input, "w"))
+      file:write(options.text)
+      file:close()
+    else
+      assert(os.execute("mkfifo " .. input) == 0)
+      pipe = assert(io.open(input, "r+"))
+    end
+    run = process.start({ PROGRAM, "run", path, "--input", input, "--dead-letters", folder .. "/letters" },
+      { env = { TIDE_FAULTS = options.faults or "" } })
+    return run
+  end
+
+  local function feed(text)
+    pipe:write(text)
+    pipe:flush()
+  end
+
+  -- All processes of its group: it was made for it.
+  local function group()
+    local found = {}
+    local stats = assert(io.popen("cat /proc/[0-9]*/stat 2>/dev/null"))
+    for line in stats:lines() do
+      local pid, state, of = line:match("^(%d+) .*%) (%a) %d+ (%d+)")
+      if pid and state ~= "Z" and tonumber(of) == run:pid() then found[#found + 1] = tonumber(pid) end
+    end
+    stats:close()
+    return found
+  end
+
+  local function until_workers()
+    return wait.until_true(function()
+      local pids = group()
+      return #pids == 4 and pids
+    end, 10, "engine, zygote and two workers")
+  end
+
+  local function ends_with(code, seconds)
+    local got = run:wait(seconds or 10)
+    assert(got == code, ("ended with %s in place of %d: %s"):format(tostring(got), code, run:stderr()))
+    wait.until_true(function() return #group() == 0 end, 1, function()
+      return "the end of processes " .. table.concat(group(), ", ")
+    end)
+    assert.equal(before, shared_files())
+  end
+
+  local function says(text)
+    wait.until_true(function() return run:stderr():find(text, 1, true) end, 10, function()
+      return ("%q on stderr: %s"):format(text, run:stderr())
+    end)
+  end
+
+  before_each(function() before = shared_files() end)
+  after_each(function()
+    if pipe then pipe:close() end
+    pipe = nil
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  for name, number in pairs { TERM = TERM, INT = INT } do
+    it("end at SIG" .. name .. " while the transforms are loaded: exit 0, nothing begun", function()
+      start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
+      says "loading"
+      assert.equal(0, ffi.C.kill(-run:pid(), number))
+      ends_with(0, 2)
+      assert.is_truthy(run:stderr():find("stopped by a signal while the transforms were loaded", 1, true))
+    end)
+
+    it("end at SIG" .. name .. " while `start` hooks run: exit 0", function()
+      start('"t.lua"', { settings = 'join_timeout = "200ms"', files = { ["t.lua"] = [[return {
+        start = function() io.stderr:write("starting\n") while true do end end,
+        process = function(m) return m end }]] } })
+      says "starting"
+      feed "1\n"
+      assert.equal(0, ffi.C.kill(-run:pid(), number))
+      ends_with(0, 5)
+    end)
+
+    it("drain at SIG" .. name .. " to the whole group: exit 0, and what was read comes out", function()
+      start("function(message) local x = 0; for i = 1, 1e6 do x = x + i % 7 end; return message end")
+      until_workers()
+      feed(("x\n"):rep(300))
+      wait.until_true(function() return #run:stdout() > 0 end, 10, "output")
+      assert.equal(0, ffi.C.kill(-run:pid(), number))
+      ends_with(0, 20)
+      assert.equal(0, #run:stdout() % 2)
+      assert.is_truthy(run:stderr():find("in flight 0", 1, true), run:stderr())
+    end)
+
+    it("end at once at a second SIG" .. name .. " to the whole group", function()
+      start "function(message) while true do end end"
+      until_workers()
+      feed "stuck\n"
+      wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+      ffi.C.kill(-run:pid(), number)
+      says "finishing what was read"
+      ffi.C.kill(-run:pid(), number)
+      ends_with(128 + number, 2)
+    end)
+  end
+
+  for index, name in ipairs { "the engine", "the zygote", "a worker" } do
+    for state, busy in pairs { ["idle"] = false, ["with a hung worker"] = true } do
+      it(("leave nothing when %s is killed, %s"):format(name, state), function()
+        start(busy and "function(message) while true do end end" or "function(message) return message end")
+        local pids = until_workers()
+        if busy then
+          feed "stuck\n"
+          wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+        end
+        process.kill(pids[index])
+        if index == 1 then return ends_with(128 + KILL) end
+        if index == 2 then return ends_with(75) end
+        wait.until_true(function()
+          local now = group()
+          return #now == 4 and now[4] ~= pids[4]
+        end, 5, "a new worker")
+        process.kill(run:pid())
+        ends_with(128 + KILL)
+      end)
+    end
+  end
+
+  -- The point, and what the run then ends with: 137 where it is the engine that dies, 75 for the zygote, and 0 for
+  -- a worker, which is replaced.
+  for point, code in pairs {
+    ["pool.give"] = 137, ["pool.lost"] = 137, ["z.load"] = 78, ["z.fork"] = 75, ["z.reap"] = 75, ["w.fork"] = 0,
+    ["w.idle"] = 0, ["w.after_recv"] = 0, ["w.before_call"] = 0, ["w.after_write"] = 0, ["w.after_publish"] = 0,
+    ["w.before_done"] = 0,
+  } do
+    it("leave nothing after a kill -9 at " .. point, function()
+      local lines = {}
+      for i = 1, 500 do lines[i] = i .. "\n" end
+      local text = table.concat(lines)
+      -- For those that are about a loss, a worker dies first.
+      local first = (point == "pool.lost" or point == "z.reap") and ",w.after_write=3:segv" or ""
+      start("function(message) return message end", { text = text, faults = point .. "=1:kill9" .. first })
+      ends_with(code)
+      if code == 0 then assert.equal(text, run:stdout()) end
+    end)
+  end
+
+  it("blame nobody when all of them were stopped for longer than message_timeout", function()
+    start("function(message) local x = 0; for i = 1, 2e8 do x = x + i % 7 end; return message end",
+      { settings = 'message_timeout = "2s"' })
+    until_workers()
+    feed "1\n"
+    wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+    ffi.C.kill(-run:pid(), STOP)
+    wait.pause(3000)
+    ffi.C.kill(-run:pid(), CONT)
+    wait.until_true(function() return run:stdout() == "1\n" end, 20, "the message")
+    run:signal "TERM"
+    ends_with(0)
+    assert.is_nil(run:stderr():find("stood still", 1, true))
+  end)
+
+  it("go on when no process can be had for a new worker for a while", function()
+    local text = ("1\n"):rep(200)
+    start("function(message) return message end", { text = text, faults = "w.after_write=5:kill9,z.fork=3:errno:11" })
+    ends_with(0)
+    assert.equal(text, run:stdout())
+    assert.is_truthy(run:stderr():find("fork: Resource temporarily unavailable", 1, true), run:stderr())
+  end)
+end)
