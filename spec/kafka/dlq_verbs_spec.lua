@@ -165,6 +165,52 @@ describe("tidemill dlq on a topic", function()
     assert.equal(78, code, err)
   end)
 
+  describe("that is ended in the middle of a replay", function()
+    local NUMBER = 20000
+
+    -- Begins a replay of many letters and ends it by a signal once some of them have arrived; its exit code.
+    local function begin(signal)
+      local messages = {}
+      for i = 1, NUMBER do
+        messages[i] = { value = "bad " .. i, headers = { { "original_topic", input },
+          { "original_partition", tostring(i % 3) }, { "original_offset", "0" } } }
+      end
+      kafka.produce(letters, messages)
+      local replay = process.start { engine.PROGRAM, "dlq", "replay", letters, "--brokers", kafka.bootstrap() }
+      wait.until_true(function()
+        local ends = kafka.ends(input)
+        return ends[0] + ends[1] + ends[2] > 0 or not replay:running()
+      end, 30, "the first messages")
+      replay:signal(signal)
+      return replay:wait(30)
+    end
+
+    local function times()
+      local found, all = {}, kafka.consume(input)
+      for _, message in ipairs(all) do found[message.value] = (found[message.value] or 0) + 1 end
+      return found, #all
+    end
+
+    it("by kill -9, sends the rest with the next one and loses none", function()
+      begin("KILL")
+      done("replay")
+      local found = times()
+      for i = 1, NUMBER do assert(found["bad " .. i], "lost: bad " .. i) end
+      assert.equal(0, count())
+    end)
+
+    it("by SIGTERM, remembers what arrived: the next one sends the rest, none twice", function()
+      local code = begin("TERM")
+      assert.is_true(code == 75 or code == 0, code)
+      local _, first = times()
+      assert.equal(NUMBER - first, count())
+      done("replay")
+      local found, all = times()
+      for i = 1, NUMBER do assert(found["bad " .. i] == 1, ("bad %d: %s times"):format(i, found["bad " .. i])) end
+      assert.equal(NUMBER, all)
+    end)
+  end)
+
   it("reads letters of a pipeline that goes on writing them, and sees no half of them", function()
     local run = engine.start(definition)
     local messages = {}
