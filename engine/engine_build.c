@@ -153,6 +153,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||
         (status = build_steps(engine, plan)) < 0)
         return status;
+    chain->exactly_once = plan->exactly_once;
     if (plan->exactly_once)
         tide_offsets_transactional(chain->offsets);
     engine->commit = tide_commit_new(&plan->commit, chain,

@@ -253,8 +253,7 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *l
                                            tide_offsets_partition(offsets, origin_of(letter)));
     int status = TIDE_BUSY;
     /* A transaction cannot end around a letter that waits: there nothing goes on past it. */
-    bool stands = lane->failing && letters->sink && letters->sink->ops->commit &&
-                  tide_clock_us() < lane->next_us;
+    bool stands = letters->chain->exactly_once && lane->failing && tide_clock_us() < lane->next_us;
     if ((is_full(letters, lane) || stands) && !orphan)
         return TIDE_BUSY;
     tide_offsets_hold(offsets, origin_of(letter));

@@ -168,6 +168,19 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(1, chain:position())
   end)
 
+  it("lets nothing pass it in a transaction, which could not end around it", function()
+    chain.c.exactly_once = true
+    C.tide_memory_refuse(sink, "a")
+    reject "a"
+    settle()
+    assert.equal(C.TIDE_BUSY, reject "b")
+    assert.equal(C.TIDE_OK, reject("other", 1))
+    C.tide_memory_refuse(sink, nil)
+    poll_later()
+    settle()
+    assert.equal(C.TIDE_OK, reject "b")
+  end)
+
   it("of a group holds all members, and names how many they are", function()
     local origins = ffi.new "struct tide_origin[2]"
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
