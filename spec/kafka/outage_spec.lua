@@ -3,6 +3,7 @@
 local engine = require "spec.support.engine"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 describe("under load", function()
@@ -30,5 +31,29 @@ describe("under load", function()
     inputs.at_least_once(output, count)
     local report = run:report()
     assert.is_true(report.produced_from <= report.read)
+  end)
+
+  it("an outage longer than the session repeats no more than a commit's interval and what lay in the producer", function()
+    local input, output, group, count, held = kafka.topic(4), kafka.topic(4), kafka.group(), 20000, 1000
+    kafka.produce(input, inputs.numbers(1, count))
+    local run = engine.start {
+      source = { topic = input, group = group, start = "earliest",
+        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = output, max_buffer_size = held }, commit = { policy = { min_time = "100ms" } },
+      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task_options = { processes = 1, max_batch_size = 200 },
+    }
+    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    process.pause(kafka.broker_pid())
+    finally(function() process.resume(kafka.broker_pid()) end)
+    run:wait_for("partitions lost", 30)
+    process.resume(kafka.broker_pid())
+    inputs.wait_committed(group, input)
+    run:drain()
+    inputs.at_least_once(output, count)
+    local twice = inputs.count(output) - count
+    local late = run:report().metrics["consumer.late_reports"]
+    assert.is_true(late <= held, late .. " late reports")
+    assert.is_true(twice <= late + 2000, twice .. " came twice") -- of 0.1 s, and of a commit under way
   end)
 end)
