@@ -30,7 +30,7 @@ struct tide_chain {
      * tide_offsets_owed(). */
     bool cutting;
     bool exactly_once; /* what is sent is in a transaction of the sink */
-    bool source_idle; /* the source had nothing more at its last poll */
+    bool source_idle;  /* the source had nothing more at its last poll */
 };
 
 struct tide_step_ops {

@@ -3,6 +3,7 @@
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local chains = require "spec.support.chain"
+local child = require "spec.support.child"
 local slots = require "spec.support.slot"
 local C = chains.C
 
@@ -103,6 +104,34 @@ describe("a dead letter that its topic does not take", function()
     for i, expected in ipairs { 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10 } do
       assert.is_true(pauses[i] <= expected and pauses[i] > expected - 0.09, i .. ": " .. pauses[i])
     end
+  end)
+
+  it("is told of at once, again each 30 s, and when it is over", function()
+    local code, _, text = child.run(function()
+      C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_TEXT)
+      new()
+      C.tide_memory_refuse(sink, "a")
+      reject "a"
+      settle()
+      C.tide_memory_hold(sink, true) -- the next answer does not come
+      local from = C.tide_clock_us()
+      for second = 1, 70 do C.tide_dlq_poll(dlq, from + second * 1000000) end
+      C.tide_memory_refuse(sink, nil)
+      C.tide_memory_hold(sink, false)
+      settle()
+      poll_later()
+      settle()
+    end)
+    assert.equal(0, code, text)
+    local words = {}
+    for line in text:gmatch "[^\n]+" do words[#words + 1] = line:match "Z (%a+ .*)$" end
+    assert.equal(4, #words, text)
+    assert.truthy(words[1]:find('warn input/0/0: the dlq "letters" did not take its dead letter: refused by the mem', 1,
+      true), text)
+    assert.truthy(words[2]:find('warn the dlq "letters" has taken nothing for 30 s; 1 dead letters wait: refused', 1,
+      true), text)
+    assert.truthy(words[3]:find("nothing for 60 s", 1, true), text)
+    assert.truthy(words[4]:find('info the dlq "letters" takes dead letters again', 1, true), text)
   end)
 
   it("keeps what comes behind it in its partition, in order, and lets another partition go on", function()

@@ -22,7 +22,7 @@ end
 
 -- Control bytes, tabs and newlines among them, and bytes that are not UTF-8 as \xNN: a line stays a line.
 local function visible(text, keep)
-  local valid = pcall(require("tidemill.run.json").encode, text)
+  local valid = not text:find("[\128-\255]") or pcall(require("tidemill.run.json").encode, text)
   text = text:gsub("[%z\1-\31\127\\]", function(c)
     if keep and keep:find(c, 1, true) then return c end
     return c == "\\" and "\\\\" or ("\\x%02x"):format(c:byte())
