@@ -23,11 +23,22 @@ static bool is_configuration(rd_kafka_resp_err_t error)
     }
 }
 
+/* A commit that is sent again after its membership has ended (the session passed, or the broker was
+ * away) meets this very engine's new member id under its instance: librdkafka takes the refusal for that
+ * of a fenced process, and the client cannot go on. Nobody else is there, so a restart is right. */
 static void on_fatal(struct tide_kafka_source *source)
 {
     char text[512];
     rd_kafka_resp_err_t error = rd_kafka_fatal_error(source->client, text, sizeof(text));
     bool fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+    if (fenced && source->outlived) {
+        tide_kafka_source_fail(
+            source, tide_fail(TIDE_ETEMPORARY,
+                              "group \"%s\": a commit of this engine outlived its membership, and "
+                              "librdkafka gives up (%s); start again",
+                              source->plan.group, text));
+        return;
+    }
     tide_kafka_source_fail(
         source, tide_fail(fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, "group \"%s\"%s%s: %s",
                           source->plan.group, fenced ? ": a newer process runs as instance " : "",

@@ -51,6 +51,7 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
     rebalance->assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
     rebalance->incremental = protocol && strcmp(protocol, "COOPERATIVE") == 0;
     rebalance->lost = !rebalance->assign && rd_kafka_assignment_lost(source->client);
+    source->outlived |= rebalance->lost && source->committing;
     rebalance->list = rd_kafka_topic_partition_list_copy(
         rd_kafka_event_topic_partition_list(event));
     while (*end)

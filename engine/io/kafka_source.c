@@ -203,6 +203,7 @@ static int commit(struct tide_source *base, const struct tide_position *position
     else if (list->cnt > 0)
         error = rd_kafka_commit_queue(source->client, list, source->control, NULL, source);
     source->committing = list->cnt > 0 && !error;
+    source->outlived = false;
     if (!source->committing)
         tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK,
                                NULL, 0, error ? rd_kafka_err2str(error) : NULL);

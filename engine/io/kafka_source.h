@@ -134,6 +134,7 @@ struct tide_kafka_source {
     bool ever_assigned;
     bool settled; /* not between the two halves of a rebalance */
     bool committing;
+    bool outlived; /* the commit last asked for was under way when the membership ended */
     bool paused;
     bool nudging; /* under way in the blocking thread */
     int64_t nudged_us;

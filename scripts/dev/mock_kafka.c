@@ -5,7 +5,7 @@
  *
  *   topic NAME PARTITIONS
  *   errors API CODE...             the next requests of this kind (numbers of Kafka's protocol) fail so
- *   late BROKER API MS             the next request of this kind is answered that late
+ *   late BROKER API MS [CODE]      the next request of this kind is answered that late, or fails so
  *   clear API                      no more errors
  *   leader TOPIC PARTITION BROKER  moves a partition
  *   coordinator GROUP BROKER       moves a group
@@ -38,10 +38,9 @@ static rd_kafka_resp_err_t errors(char **words, int count)
 
 static rd_kafka_resp_err_t late(char **words, int count)
 {
-    (void)count;
-    return rd_kafka_mock_broker_push_request_error_rtts(cluster, atoi(words[1]),
-                                                        (int16_t)atoi(words[2]), 1,
-                                                        RD_KAFKA_RESP_ERR_NO_ERROR, atoi(words[3]));
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)(count > 4 ? atoi(words[4]) : 0);
+    return rd_kafka_mock_broker_push_request_error_rtts(
+        cluster, atoi(words[1]), (int16_t)atoi(words[2]), 1, code, atoi(words[3]));
 }
 
 static rd_kafka_resp_err_t clear(char **words, int count)

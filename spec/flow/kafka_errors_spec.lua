@@ -78,6 +78,19 @@ describe("with a mock Kafka", function()
     assert.same((kafka.ends(input)), kafka.committed(group, input))
   end)
 
+  it("a commit refused as fenced ends the engine for good; one that outlived its membership, for now", function()
+    for _, case in ipairs { { code = 76 }, { code = 75, lost = true } } do
+      start_mock()
+      local run = start { source = { topic = input, group = group, start = "earliest", instance = "one",
+        rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 300 } } }
+      run:wait_for("partitions assigned")
+      mock:tell("late", 1, mock_kafka.API.offset_commit, case.lost and 4300 or 0, mock_kafka.ERROR.fenced_instance_id)
+      feed(100)
+      run:ends_with(case.code, 20)
+      assert.equal(case.lost or false, run:says("partitions lost"), run:stderr())
+    end
+  end)
+
   it("leaders and the coordinator move under load: nothing is lost, and the order of keys is kept", function()
     start_mock(3)
     feed(20000)
