@@ -37,7 +37,7 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/t
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check faults spec spec-json spec-kafka test lint format format-check torture bench demo docs tools install uninstall clean deps help
+.PHONY: all check faults simulate spec spec-json spec-kafka test lint format format-check torture bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -83,10 +83,17 @@ build/bare_loop: scripts/bench/bare_loop.c
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
-tools: build/kafka_tool build/mock_kafka build/bare_loop
+$(BUILD)/simulate: $(wildcard scripts/sim/*.[ch]) $(BUILD)/libtidemill.so
+	@echo '  CC    $@'
+	$(Q)$(CC) $(ALL_FLAGS) -o $@ $(filter %.c,$^) -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
+
+tools: build/kafka_tool build/mock_kafka build/bare_loop $(BUILD)/simulate
 
 faults: ## the same with fault points, into build/faults
-	$(Q)$(MAKE) --no-print-directory FAULTS=1 all
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 all $(BUILD)/faults/simulate
+
+simulate: all $(BUILD)/simulate ## the long form of the simulation: SIM_STEPS=100000000 steps from SIM_SEED=1 on
+	$(Q)$(BUILD)/simulate --steps $(or $(SIM_STEPS),100000000) --seed $(or $(SIM_SEED),1)
 
 check: lint spec ## lint and specs (those that need a Kafka are pending without TIDE_KAFKA)
 

@@ -119,12 +119,13 @@ static void note_blocked(struct tide_engine *engine, bool blocked, int64_t now_u
         set_paused(engine, true);
 }
 
-/* A paused source has no message to try the way with; that something got through tells as much. */
+/* A paused source has no message to try the way with; that something got through tells as much. With nothing in flight
+ * (what fills the step was revoked) nothing can: one must try. */
 static void resume_when_moving(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_offsets_totals totals;
     tide_offsets_totals(engine->chain.offsets, &totals);
-    if (!engine->paused || totals.in_flight >= engine->paused_in_flight)
+    if (!engine->paused || (totals.in_flight > 0 && totals.in_flight >= engine->paused_in_flight))
         return;
     set_paused(engine, false);
     note_blocked(engine, false, now_us);

@@ -30,7 +30,7 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     return engine->source ? TIDE_OK : TIDE_EINTERNAL;
 }
 
-/* One producer writes both the output and the dead letters, where both go to Kafka. */
+/* One producer writes both the output and the dead letters, where both go to Kafka (or stay in memory). */
 static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
@@ -53,7 +53,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
         return TIDE_EINTERNAL;
     engine->letters = engine->sink;
-    if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA) {
+    if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
+        plan->sink.medium != TIDE_MEDIUM_MEMORY) {
         struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
                                        .max_messages = 10000,
                                        .max_bytes = 64 << 20,

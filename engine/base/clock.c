@@ -4,10 +4,13 @@
 #include <time.h>
 
 static int64_t ahead_us;
+static int64_t held_us; /* 0 = it runs */
 
 int64_t tide_clock_us(void)
 {
     struct timespec now;
+    if (held_us > 0)
+        return held_us + ahead_us;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ahead_us;
 }
@@ -15,6 +18,12 @@ int64_t tide_clock_us(void)
 void tide_clock_advance(int64_t by_us)
 {
     ahead_us += by_us;
+}
+
+void tide_clock_hold(int64_t at_us)
+{
+    held_us = at_us;
+    ahead_us = 0;
 }
 
 int64_t tide_clock_wall_ms(void)

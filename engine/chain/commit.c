@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/offsets.h"
@@ -60,7 +61,8 @@ static size_t collect(struct tide_commit *commit)
     for (uint32_t i = 0; i < commit->count; i++) {
         int64_t position = tide_offsets_position(commit->chain->offsets, i);
         if (position < 0 || position == commit->asked[i] ||
-            !tide_offsets_ours(commit->chain->offsets, i))
+            (!tide_offsets_ours(commit->chain->offsets, i) &&
+             !tide_fault("bug.commit_after_revoke")))
             continue;
         commit->positions[count++] = (struct tide_position){i, position};
     }

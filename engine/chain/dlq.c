@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "chain/letters.h"
@@ -160,6 +161,8 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
     if (status != TIDE_OK)
         return status;
     count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
+    if (tide_fault("bug.dlq_before_ack"))
+        tide_offsets_done(dlq->chain->offsets, message->origin, TIDE_FATE_DEAD_LETTERED);
     tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,
                  (double)(tide_clock_us() - from_us) / 1e6);
     return TIDE_OK;

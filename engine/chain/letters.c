@@ -124,13 +124,14 @@ static void set_failing(struct tide_letters *letters, struct tide_lane *lane, bo
 void tide_letters_forget(struct tide_letters *letters, uint32_t partition)
 {
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, partition);
-    letters->waiting -= lane->kept_count + lane->sent;
-    while (lane->kept) {
-        tide_offsets_drop(letters->chain->offsets, origin_of(&lane->kept->message));
+    for (uint32_t left = lane->kept_count; left > 0; left--) {
+        const struct tide_message *letter = &lane->kept->message;
+        if (tide_offsets_current(letters->chain->offsets, origin_of(letter)))
+            keep(letters, lane, letter, false); /* of a group, others of which are still ours */
+        else
+            letters->waiting--, tide_offsets_drop(letters->chain->offsets, origin_of(letter));
         drop_first(letters, lane);
     }
-    lane->sent = 0;
-    lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
 }
 
 /* ---- failures ---- */
@@ -323,17 +324,16 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
     origin.epoch &= TIDE_ORIGIN_EPOCH;
     struct tide_origin first = tide_offsets_first(offsets, origin, NULL);
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, first.partition);
-    bool ours = tide_offsets_offset(offsets, first) >= 0; /* else it was forgotten */
-    lane->sent -= ours;
+    lane->sent--;
     if (report->status == TIDE_OK) {
-        if (ours)
-            acknowledged(letters, lane);
+        acknowledged(letters, lane);
         tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
-    if (ours && tide_offsets_current(offsets, origin))
+    if (tide_offsets_current(offsets, origin))
         return came_back(letters, lane, report);
-    letters->waiting -= ours;
+    lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
+    letters->waiting--;
     tide_offsets_drop(offsets, origin);
     return TIDE_OK;
 }

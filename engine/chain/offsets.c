@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "chain/groups.h"
 
@@ -186,7 +187,8 @@ bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin
 static struct entry *find(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct partition *p = at(offsets, origin.partition);
-    if (p->state == AWAY || p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH))
+    if (p->state == AWAY ||
+        (p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH) && !tide_fault("bug.ack_of_dropped")))
         return NULL;
     tide_require(origin.sequence - p->head < p->tail - p->head);
     struct entry *entry = entry_at(p, origin.sequence);
@@ -262,13 +264,14 @@ bool tide_offsets_clean(const struct tide_offsets *offsets)
 static void finish(struct tide_offsets *offsets, struct partition *p, struct entry *entry)
 {
     struct tide_offsets_totals *totals = &offsets->totals;
-    ++*total_of(totals, entry->fate);
+    if (entry->fate != TIDE_FATE_FILTERED || !tide_fault("bug.filter_not_counted"))
+        ++*total_of(totals, entry->fate);
     p->unsettled[entry->fate] += offsets->transactional;
     totals->in_flight--;
     p->unfinished--;
     p->released -= entry->released;
     while (p->head != p->tail && entry_at(p, p->head)->holds == 0) {
-        p->passed = entry_at(p, p->head)->offset + 1;
+        p->passed = entry_at(p, p->head)->offset + !tide_fault("bug.plus_one_missing");
         p->head++;
         totals->reached++;
     }

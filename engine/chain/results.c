@@ -122,3 +122,16 @@ broken:
     span->item_count = whole;
     return tide_fail(TIDE_EDATA, "the result at byte %u is none", slot->result_at);
 }
+
+int tide_results_check(const struct tide_slot *slot, uint32_t topic_count)
+{
+    struct tide_slot walk = *slot;
+    struct tide_span span;
+    do {
+        if (tide_results_read(&walk, &span, topic_count) < 0)
+            return TIDE_EDATA;
+        for (uint32_t i = 0; i < span.item_count; i++)
+            walk.released += span.items[i].kind == TIDE_ITEM_FINISHED;
+    } while (span.item_count > 0);
+    return TIDE_OK;
+}

@@ -42,5 +42,8 @@ int tide_results_accept(struct tide_slot *slot);
  * the records that were whole before that are in the span. Nothing left: item_count is 0. `topic_count`: numbers below
  * it may be named by a result. */
 int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count);
+/** Reads all of them at once, to no end: TIDE_EDATA when one is broken. For a step that reduces, where a result also
+ * stands for records before its own: they must not be done with before it is known to be there. */
+int tide_results_check(const struct tide_slot *slot, uint32_t topic_count);
 
 #endif

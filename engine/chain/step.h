@@ -35,8 +35,8 @@ struct tide_chain {
 
 struct tide_step_ops {
     /* Takes messages in order and returns how many; fewer than `count` = busy: the caller keeps the
-     * rest and tries again after the next poll. Negative = the pipeline cannot go on. The span is lent
-     * for the call. Each taken message's hold (chain/offsets.h) is the step's now. */
+     * rest and tries again after the next poll. Negative = none was taken, and the pipeline cannot go
+     * on. The span is lent for the call. Each taken message's hold (chain/offsets.h) is the step's now. */
     ssize_t (*submit)(struct tide_step *step, const struct tide_message *messages, size_t count,
                       int64_t now_us);
     /* Does what is due. Negative = the pipeline cannot go on. */

@@ -94,9 +94,9 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     struct tide_task *task = task_of(step);
     for (size_t i = 0; i < count; i++) {
         int taken = take(task, &messages[i], now_us);
-        if (taken < 0)
+        if (taken < 0 && i == 0)
             return taken;
-        if (taken == 0)
+        if (taken <= 0) /* a failure is told again when the rest is tried */
             return (ssize_t)i;
     }
     return (ssize_t)count;

@@ -98,6 +98,8 @@ static int reject_all(struct tide_task *task, struct tide_slot *slot,
 int tide_reduce_reject(struct tide_task *task, struct tide_slot *slot,
                        const struct tide_reject *fields)
 {
+    while (slot->suspect < slot->count && tide_reduce_dropped(slot, slot->suspect))
+        slot->suspect++; /* what is left out does nothing: it was on its way to the next */
     if (slot->suspect >= slot->count)
         return reject_all(task, slot, fields);
     int status = tide_task_reject(task, slot, slot->suspect, fields);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/dlq.h"
@@ -173,7 +174,8 @@ static int hand_on(struct tide_task *task, struct tide_slot *slot, int64_t now_u
         if (taken < 0)
             return (int)taken;
         task->step.chain->moved |= taken > 0;
-        pass(task, slot, (uint32_t)taken);
+        bool twice = (uint32_t)taken < count && tide_fault("bug.double_release");
+        pass(task, slot, twice ? 0 : (uint32_t)taken);
         if ((uint32_t)taken < count) {
             tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_BACKPRESSURE, 1);
             return TIDE_BUSY;
@@ -236,8 +238,10 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
     }
     cause_text(slot->work.death, cause, sizeof(cause));
     describe_death(slot, &fields);
+    uint32_t record = slot->released;
+    record += record + 1 < slot->count && tide_fault("bug.attribution_off_by_one");
     int status = task->reduces ? tide_reduce_reject(task, slot, &fields)
-                               : tide_task_reject(task, slot, slot->released, &fields);
+                               : tide_task_reject(task, slot, record, &fields);
     if (status != TIDE_OK || task->reduces)
         return status;
     slot->work.blamed = false;
@@ -264,6 +268,14 @@ static void accept_nothing(struct tide_task *task, struct tide_slot *slot)
     slot->ready_bytes = slot->result_at = 0;
 }
 
+static bool holds_together(const struct tide_task *task, struct tide_slot *slot)
+{
+    if (tide_results_accept(slot) < 0)
+        return false;
+    return !task->reduces ||
+           tide_results_check(slot, tide_topics_count(task->step.chain->topics)) == TIDE_OK;
+}
+
 static void take_results(struct tide_task *task, struct tide_slot *slot)
 {
     struct tide_counters *counters = task->step.chain->counters;
@@ -271,7 +283,7 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
     uint32_t before = slot->released;
     task->in_progress--;
     tide_task_observe_progress(task);
-    if (!slot->work.distrusted && tide_results_accept(slot) < 0) {
+    if (!slot->work.distrusted && !holds_together(task, slot)) {
         distrust(task, slot);
         return;
     }

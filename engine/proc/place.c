@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -95,6 +96,14 @@ static void lose(const struct tide_place *worker, struct tide_work *work,
     work->state = TIDE_WORK_LOST;
 }
 
+/* What the dead one sent is not to be held against the next one in its place. */
+static void empty_mailbox(const struct tide_place *worker)
+{
+    struct tide_hello mail;
+    while (recv(worker->socket, &mail, sizeof(mail), MSG_DONTWAIT) > 0)
+        continue;
+}
+
 static void lost(struct tide_pool *pool, struct tide_place *worker,
                  const struct tide_notice *notice, int64_t now_us)
 {
@@ -104,6 +113,7 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
         lose(worker, tide_pool_take_first(worker), notice);
     tide_fault("pool.lost");
     tide_pool_give_back(pool, worker);
+    empty_mailbox(worker);
     pool->lost++;
     if (!worker->doomed) /* else counted as such */
         count_all(pool, is_starved(notice)            ? TIDE_M_WORKER_LOST_MEMORY

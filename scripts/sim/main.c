@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * simulate [--seed N] [--steps N] [--seeds N] [--verbose]: runs seeds from N (1) on, until so many steps (10^6)
+ * or seeds are done. Prints a summary; on a failure the rule, the seed and what it draws, and ends with 1. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "sim.h"
+
+void sim_fail(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    printf("FAILED: ");
+    vprintf(format, arguments);
+    va_end(arguments);
+    printf("\n");
+    sim_print(stdout);
+    printf("again: SIM_SEED=%llu make spec SPEC=spec/sim\n", (unsigned long long)sim.set.seed);
+    fflush(stdout);
+    _exit(1);
+}
+
+/* A rule between modules was broken (tide_require), or worse. */
+static void died(int number)
+{
+    sim_fail("the engine died of signal %d (%s)", number, strsignal(number));
+}
+
+int main(int count, char **arguments)
+{
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"steps", required_argument, NULL, 'n'},
+                                            {"seeds", required_argument, NULL, 'c'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {0}};
+    unsigned long long seed = 1, first, steps = 1000000, seeds = 0;
+    bool verbose = false;
+    int option;
+    while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
+        if (option == 's')
+            seed = strtoull(optarg, NULL, 10);
+        else if (option == 'n')
+            steps = strtoull(optarg, NULL, 10);
+        else if (option == 'c')
+            seeds = strtoull(optarg, NULL, 10);
+        else if (option == 'v')
+            verbose = true;
+        else
+            return 64;
+    }
+    signal(SIGABRT, died);
+    signal(SIGSEGV, died);
+    tide_log_setup(verbose ? TIDE_LOG_INFO : TIDE_LOG_ERROR, TIDE_LOG_TEXT);
+    first = seed;
+    while (seeds > 0 ? seed < first + seeds : sim.steps < steps)
+        sim_run(seed++, verbose);
+    printf("%llu steps, %llu seeds from %llu on\n", (unsigned long long)sim.steps, seed - first,
+           first);
+    return 0;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT
+ * What is right, kept as naively as possible: no holds, no ring, no positions; a message is through when walking
+ * down from it finds each result acknowledged or each dead letter. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/slot.h"
+#include "sim.h"
+
+static uint32_t shift(uint32_t level)
+{
+    return 2 * (MOST_STEPS - 1 - level);
+}
+
+static uint64_t bit(uint32_t path)
+{
+    return 1ULL << path;
+}
+
+/* What stands at that level stands for several messages. */
+static bool is_group(uint32_t level)
+{
+    for (uint32_t i = 0; i < level; i++) {
+        if (sim.set.steps[i].kind == TIDE_STEP_REDUCE)
+            return true;
+    }
+    return false;
+}
+
+/* Behind a step that reduces everything passes: what a result of several messages meets must not depend on who
+ * is in it. */
+struct fate sim_fate(const struct item *item, uint32_t level)
+{
+    const struct rates *rates = &sim.set.rates;
+    struct fate fate = {FATE_PASS, 1, 0};
+    uint64_t mix = sim_mix(sim.set.seed, item->partition, item->index,
+                           (uint64_t)level << 32 | item->path);
+    bool reduces = sim.set.steps[level].kind == TIDE_STEP_REDUCE;
+    if (is_group(level))
+        return fate;
+    uint32_t draw = (uint32_t)(mix % SURELY);
+    fate.padding = (uint32_t)(mix >> 32) % 8 ? 0 : (uint32_t)(mix >> 36) % 200;
+    if (draw < rates->poison)
+        fate.kind = FATE_POISON;
+    else if ((draw -= rates->poison) < rates->hang)
+        fate.kind = FATE_HANG;
+    else if ((draw -= rates->hang) < rates->reject)
+        fate.kind = FATE_REJECT;
+    else if (!reduces && (draw -= rates->reject) < rates->filter)
+        fate.results = 0;
+    else if (!reduces && (draw -= rates->filter) < rates->many)
+        fate.results = 2 + (uint32_t)(mix >> 48) % 2;
+    return fate;
+}
+
+struct message *sim_message(const struct item *item)
+{
+    return &sim.partitions[item->partition].messages[item->index];
+}
+
+bool sim_present(const struct item *item)
+{
+    const struct partition *partition = &sim.partitions[item->partition];
+    return item->epoch == partition->epoch && partition->state != AWAY && partition->state != LOST;
+}
+
+void sim_mark(const struct payload *payload, uint32_t level, size_t mask)
+{
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        uint64_t *masks = (uint64_t *)(void *)((char *)sim_message(item) + mask);
+        if (item->epoch == sim_message(item)->epoch)
+            masks[level] |= bit(item->path);
+    }
+}
+
+void sim_died(const struct payload *payload, uint32_t level)
+{
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        uint64_t *died = sim_message(item)->died[level];
+        uint32_t times = 0;
+        while (times < 3 && died[times] & bit(item->path))
+            times++;
+        if (item->epoch == sim_message(item)->epoch)
+            died[times] |= bit(item->path);
+    }
+}
+
+static bool through(const struct message *message, struct item *item, uint32_t level)
+{
+    struct item child = *item;
+    if (message->lettered[level] & bit(item->path))
+        return true;
+    if (level == sim.set.step_count)
+        return message->acked & bit(item->path);
+    if (!(message->published[level] & bit(item->path)))
+        return false;
+    struct fate fate = sim_fate(item, level);
+    if (fate.kind != FATE_PASS)
+        return false;
+    for (uint32_t i = 0; i < fate.results; i++) {
+        child.path = (uint16_t)(item->path | i << shift(level));
+        if (!through(message, &child, level + 1))
+            return false;
+    }
+    return true;
+}
+
+uint32_t sim_low(struct partition *partition)
+{
+    for (; partition->low < partition->next; partition->low++) {
+        struct message *message = &partition->messages[partition->low];
+        struct item item = {(uint16_t)(partition - sim.partitions), 0, message->epoch,
+                            partition->low};
+        if (message->epoch != partition->epoch || !through(message, &item, 0))
+            break;
+    }
+    return partition->low;
+}
+
+void sim_acked(const struct payload *payload, bool letter, uint32_t level)
+{
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        struct message *message = sim_message(item);
+        if (!sim_present(item))
+            continue;
+        if (letter)
+            message->lettered[level] |= bit(item->path);
+        else
+            message->acked |= bit(item->path);
+    }
+}
+
+/* ---- what the engine sends ---- */
+
+static void check_path(const struct item *item)
+{
+    struct item at = *item;
+    at.path = 0;
+    for (uint32_t level = 0; level < sim.set.step_count; level++) {
+        struct fate fate = sim_fate(&at, level);
+        uint32_t digit = item->path >> shift(level) & 3;
+        if (fate.kind != FATE_PASS || digit >= fate.results)
+            sim_fail("a result that no function returned: %u/%u path %x", item->partition,
+                     item->index, item->path);
+        if (sim_message(item)->letter_sent[level] & bit(at.path))
+            sim_fail("%u/%u path %x is sent, and a dead letter", item->partition, item->index,
+                     item->path);
+        at.path = (uint16_t)(at.path | digit << shift(level));
+    }
+}
+
+/* Paths rise in the order of results, so what rises comes in order and only once. */
+static void check_order(const struct item *item)
+{
+    struct partition *partition = &sim.partitions[item->partition];
+    if (partition->sent_any &&
+        (item->index < partition->last_index ||
+         (item->index == partition->last_index && item->path <= partition->last_path)))
+        sim_fail("%u/%u path %x is sent after %u path %x of the same assignment", item->partition,
+                 item->index, item->path, partition->last_index, partition->last_path);
+    partition->sent_any = true;
+    partition->last_index = item->index;
+    partition->last_path = item->path;
+}
+
+const struct payload *sim_value(const struct tide_message *message)
+{
+    const struct payload *payload = (const struct payload *)(const void *)message->value;
+    if (!payload || message->value_length < sizeof(*payload) || payload->magic != MAGIC ||
+        message->value_length < sizeof(*payload) + payload->count * sizeof(struct item))
+        sim_fail("a value that no function returned");
+    return payload;
+}
+
+static bool current(const struct payload *payload)
+{
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        const struct partition *partition = &sim.partitions[i];
+        if (partition->state == OWNED && payload->epochs[i] == partition->epoch)
+            return true;
+    }
+    return false;
+}
+
+void sim_check_send(const struct tide_message *message)
+{
+    const struct payload *payload = sim_value(message);
+    if (!current(payload))
+        sim_fail("a result of an assignment that is over is sent: %u/%u",
+                 payload->items[0].partition, payload->items[0].index);
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        if (!sim_present(item))
+            continue; /* a group may have members that were revoked meanwhile */
+        check_path(item);
+        check_order(item);
+        sim_message(item)->sent |= bit(item->path);
+    }
+}
+
+/* ---- dead letters ---- */
+
+struct letter {
+    char stage[16], reason[16];
+    long long offset, partition;
+};
+
+static void take_header(const struct tide_header *header, struct letter *letter)
+{
+    char value[32] = "";
+    if (header->value_length < sizeof(value))
+        memcpy(value, header->value, header->value_length);
+    if (header->name_length == 5 && memcmp(header->name, "stage", 5) == 0)
+        snprintf(letter->stage, sizeof(letter->stage), "%.15s", value);
+    else if (header->name_length == 6 && memcmp(header->name, "reason", 6) == 0)
+        snprintf(letter->reason, sizeof(letter->reason), "%.15s", value);
+    else if (header->name_length == 15 && memcmp(header->name, "original_offset", 15) == 0)
+        letter->offset = atoll(value);
+    else if (header->name_length == 18 && memcmp(header->name, "original_partition", 18) == 0)
+        letter->partition = atoll(value);
+}
+
+static bool deserved(const struct item *item, uint32_t level, const struct letter *letter,
+                     uint64_t need)
+{
+    const struct message *message = sim_message(item);
+    if (level == sim.set.step_count)
+        return strcmp(letter->reason, "refused") == 0 && message->refused & bit(item->path);
+    if (message->excused[level] & bit(item->path))
+        return true;
+    if (strcmp(letter->reason, "too_large") == 0)
+        return need > sim.set.steps[level].max_input_block_size;
+    if (strcmp(letter->reason, "crash") == 0)
+        return message->died[level][sim.set.steps[level].crash_retries] & bit(item->path);
+    if (strcmp(letter->reason, "timeout") == 0)
+        return message->late[level] & bit(item->path);
+    return strcmp(letter->reason, "rejected") == 0 && sim_fate(item, level).kind == FATE_REJECT &&
+           message->published[level] & bit(item->path);
+}
+
+static uint32_t level_of(const struct letter *letter)
+{
+    if (strcmp(letter->stage, "produce") == 0)
+        return sim.set.step_count;
+    return (uint32_t)(letter->stage[1] - '0');
+}
+
+/* Results of the item at that level, whatever became of them. */
+static uint64_t below(const struct item *item, uint32_t level)
+{
+    uint64_t mask = 0;
+    for (uint32_t path = 0; path < MOST_PATHS && level < sim.set.step_count; path++) {
+        uint32_t same = level == 0 ? 0 : shift(level - 1);
+        if (level == 0 || path >> same == (uint32_t)item->path >> same)
+            mask |= bit(path);
+    }
+    return mask;
+}
+
+uint32_t sim_check_letter(const struct tide_message *letter_message)
+{
+    const struct payload *payload = sim_value(letter_message);
+    struct letter letter = {"", "", -1, -1};
+    struct tide_header header;
+    uint32_t at = 0;
+    while (tide_header_next(letter_message->headers, letter_message->headers_length, &at, &header) >
+           0)
+        take_header(&header, &letter);
+    uint32_t level = level_of(&letter);
+    if (level > sim.set.step_count)
+        sim_fail("a dead letter of stage \"%s\"", letter.stage);
+    if (!current(payload))
+        sim_fail("a dead letter of an assignment that is over");
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        struct message *message = sim_message(item);
+        if (!sim_present(item))
+            continue;
+        if (!deserved(item, level, &letter, tide_slot_need(letter_message)))
+            sim_fail("%u/%u path %x did not deserve a dead letter (%s, %s)", item->partition,
+                     item->index, item->path, letter.stage, letter.reason);
+        if (!is_group(level) &&
+            (letter.offset != message->offset || letter.partition != item->partition))
+            sim_fail("the dead letter of %u/%lld says %lld/%lld", item->partition,
+                     (long long)message->offset, letter.partition, letter.offset);
+        if (message->letter_sent[level] & bit(item->path))
+            sim_fail("%u/%u path %x has two dead letters (%s)", item->partition, item->index,
+                     item->path, letter.stage);
+        if (message->sent & below(item, level))
+            sim_fail("%u/%u path %x was sent before its dead letter (%s, %s)", item->partition,
+                     item->index, item->path, letter.stage, letter.reason);
+        message->letter_sent[level] |= bit(item->path);
+    }
+    return level;
+}
+
+/* ---- what the engine commits and counts ---- */
+
+void sim_check_commit(const struct tide_position *positions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct partition *partition = &sim.partitions[positions[i].partition];
+        uint32_t low = sim_low(partition);
+        int64_t most = low < sim.set.messages ? partition->messages[low].offset : INT64_MAX;
+        if (partition->state != OWNED && partition->state != LEAVING)
+            sim_fail("partition %u is committed and is not ours", positions[i].partition);
+        if (positions[i].offset > most)
+            sim_fail("partition %u is committed at %lld: %lld is not through",
+                     positions[i].partition, (long long)positions[i].offset, (long long)most);
+        if (positions[i].offset < partition->asked)
+            sim_fail("partition %u is committed backwards: %lld after %lld", positions[i].partition,
+                     (long long)positions[i].offset, (long long)partition->asked);
+        partition->asked = positions[i].offset;
+    }
+}
+
+void sim_check_turn(void)
+{
+    struct tide_totals totals;
+    tide_engine_totals(sim.engine, &totals);
+    if (totals.read != totals.produced_from + totals.filtered + totals.dead_lettered +
+                           totals.dropped + totals.in_flight)
+        sim_fail("the totals do not add up: read %llu, produced_from %llu, filtered %llu, "
+                 "dead_lettered %llu, dropped %llu, in_flight %llu",
+                 (unsigned long long)totals.read, (unsigned long long)totals.produced_from,
+                 (unsigned long long)totals.filtered, (unsigned long long)totals.dead_lettered,
+                 (unsigned long long)totals.dropped, (unsigned long long)totals.in_flight);
+    if (totals.read != sim.taken)
+        sim_fail("%llu messages were taken and %llu are counted", (unsigned long long)sim.taken,
+                 (unsigned long long)totals.read);
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        struct partition *partition = &sim.partitions[i];
+        if (partition->state != OWNED && partition->state != LEAVING)
+            continue;
+        int64_t position = tide_offsets_position(sim.engine->chain.offsets, i);
+        uint32_t low = sim_low(partition);
+        if (position >= 0 && low < sim.set.messages && position > partition->messages[low].offset)
+            sim_fail("the position of partition %u is %lld: %lld is not through", i,
+                     (long long)position, (long long)partition->messages[low].offset);
+    }
+}
+
+/* Its messages that are through are done with; the others the next owner reads. */
+void sim_forget(struct partition *partition)
+{
+    for (uint32_t i = partition->first; i < partition->next; i++) {
+        struct message *message = &partition->messages[i];
+        struct item item = {(uint16_t)(partition - sim.partitions), 0, message->epoch, i};
+        if (message->epoch == partition->epoch && through(message, &item, 0))
+            sim.through++;
+        else
+            sim.dropped++;
+    }
+}
+
+void sim_check_end(void)
+{
+    struct tide_totals totals;
+    tide_engine_totals(sim.engine, &totals);
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        const struct partition *partition = &sim.partitions[i];
+        if (partition->committed <= partition->messages[sim.set.messages - 1].offset)
+            sim_fail("at the end partition %u is committed at %lld, not after %lld", i,
+                     (long long)partition->committed,
+                     (long long)partition->messages[sim.set.messages - 1].offset);
+    }
+    if (totals.in_flight != 0)
+        sim_fail("at the end %llu messages are in flight", (unsigned long long)totals.in_flight);
+    if (totals.dropped < sim.dropped)
+        sim_fail("%llu messages were taken away and %llu are counted as dropped",
+                 (unsigned long long)sim.dropped, (unsigned long long)totals.dropped);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * A seed draws what may go wrong, and how large everything is: most runs have a few kinds of faults only. */
+#include <stdio.h>
+
+#include "sim.h"
+
+static uint32_t maybe(uint32_t most)
+{
+    return sim_roll(3) ? 0 : 1 + sim_roll(most);
+}
+
+static void draw_rates(struct rates *rates)
+{
+    *rates = (struct rates){
+        .filter = maybe(500),
+        .many = maybe(400),
+        .reject = maybe(100),
+        .poison = maybe(20),
+        .hang = sim_roll(6) ? 0 : 1 + sim_roll(10),
+        .large = maybe(20),
+        .crash = maybe(60),
+        .idle_crash = maybe(60),
+        .lie = maybe(100),
+        .fork_fails = maybe(100),
+        .block = maybe(200),
+        .partial = maybe(300),
+        .refuse = maybe(40),
+        .refuse_letter = maybe(200),
+        .revoke = maybe(8),
+        .lose = maybe(8),
+        .commit_fails = maybe(500),
+        .jump = maybe(20),
+    };
+}
+
+static uint64_t draw_size(void)
+{
+    return 256ULL << sim_roll(6);
+}
+
+static void draw_step(struct tide_step_plan *step, uint32_t number)
+{
+    static const char *const words[MOST_STEPS] = {"s0", "s1", "s2"};
+    static const int64_t times_us[] = {1000, 20000, 300000, 2000000};
+    *step = (struct tide_step_plan){
+        .kind = sim_roll(4) ? TIDE_STEP_TASK : TIDE_STEP_REDUCE,
+        .word = words[number],
+        .pool = sim_roll(sim.set.pool_count),
+        .max_batch_size = 1 + sim_roll(sim_roll(3) ? 8 : 48),
+        .max_batch_time_us = times_us[sim_roll(4)],
+        .input_block_size = draw_size(),
+        .output_block_size = draw_size(),
+        .auto_input = sim_roll(2),
+        .auto_output = sim_roll(2),
+        .eager = sim_roll(4),
+        .prefetch_batches = sim_roll(3),
+        .crash_retries = sim_roll(3),
+    };
+    step->max_input_block_size = step->input_block_size << sim_roll(4);
+    step->max_output_block_size = step->output_block_size << sim_roll(4);
+}
+
+static void draw_policies(void)
+{
+    struct settings *set = &sim.set;
+    set->commit.enabled = true;
+    if (sim_roll(3))
+        set->commit.min_time_us = 1000 << sim_roll(10);
+    if (sim_roll(3) == 0)
+        set->commit.min_messages = 1 + sim_roll(50);
+    set->dlq = (struct tide_dlq_plan){.kind = sim_roll(20) ? TIDE_DLQ_TOPIC : TIDE_DLQ_NONE,
+                                      .target = "letters",
+                                      .max_invalid_ratio = sim_roll(20) ? -1 : 0.3,
+                                      .max_consecutive_count = sim_roll(20) ? -1 : 5,
+                                      .max_buffered = sim_roll(3) ? sim_roll(20) : 0};
+    set->message_timeout_us = 500000 + sim_roll(5000000);
+}
+
+void sim_draw(uint64_t seed)
+{
+    struct settings *set = &sim.set;
+    sim.random = sim_mix(seed, 0, 0, 0) | 1;
+    *set = (struct settings){.seed = seed};
+    set->partitions = 1 + sim_roll(MOST_PARTITIONS);
+    set->messages = 20 + sim_roll(MOST_MESSAGES - 20);
+    set->actions = 500 + sim_roll(3000);
+    set->pool_count = 1 + sim_roll(MOST_POOLS);
+    for (uint32_t i = 0; i < set->pool_count; i++)
+        set->pools[i] = 1 + sim_roll(MOST_PLACES / MOST_POOLS);
+    set->step_count = 1 + sim_roll(MOST_STEPS);
+    for (uint32_t i = 0; i < set->step_count; i++) {
+        draw_step(&set->steps[i], i);
+        set->batch[i] = set->steps[i].kind == TIDE_STEP_TASK && sim_roll(4) == 0;
+    }
+    draw_policies();
+    draw_rates(&set->rates);
+}
+
+void sim_print(FILE *file)
+{
+    const struct settings *set = &sim.set;
+    const struct rates *rates = &set->rates;
+    fprintf(file, "seed %llu: %u partitions of %u messages, %u actions, pools",
+            (unsigned long long)set->seed, set->partitions, set->messages, set->actions);
+    for (uint32_t i = 0; i < set->pool_count; i++)
+        fprintf(file, " %u", set->pools[i]);
+    fprintf(file,
+            "\n  commit every %lld us or %llu messages; dlq %s, ratio %g, in a row %lld; "
+            "message_timeout %lld us\n",
+            (long long)set->commit.min_time_us, (unsigned long long)set->commit.min_messages,
+            set->dlq.kind == TIDE_DLQ_NONE ? "none" : "topic", set->dlq.max_invalid_ratio,
+            (long long)set->dlq.max_consecutive_count, (long long)set->message_timeout_us);
+    for (uint32_t i = 0; i < set->step_count; i++) {
+        const struct tide_step_plan *step = &set->steps[i];
+        fprintf(file,
+                "  step %u: %s%s, pool %u, batch %u or %lld us, input %llu to %llu%s, output %llu "
+                "to %llu%s, eager %d, prefetch %u, crash_retries %u\n",
+                i, step->kind == TIDE_STEP_REDUCE ? "reduce" : "task",
+                set->batch[i] ? " (a batch at once)" : "", step->pool, step->max_batch_size,
+                (long long)step->max_batch_time_us, (unsigned long long)step->input_block_size,
+                (unsigned long long)step->max_input_block_size, step->auto_input ? " auto" : "",
+                (unsigned long long)step->output_block_size,
+                (unsigned long long)step->max_output_block_size, step->auto_output ? " auto" : "",
+                step->eager, step->prefetch_batches, step->crash_retries);
+    }
+    fprintf(file,
+            "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
+            "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
+            "refuse_letter %u, revoke %u, "
+            "lose %u, commit_fails %u, jump %u\n",
+            rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
+            rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
+            rates->partial, rates->refuse, rates->refuse_letter, rates->revoke, rates->lose,
+            rates->commit_fails, rates->jump);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "sim.h"
+
+enum { CALM_TURNS = 20000 };
+static const int64_t START_US = 1000000000;
+
+struct sim sim;
+
+static void build(void)
+{
+    static const char *const topics[] = {"in"};
+    static const char *const outputs[] = {"out"};
+    const struct settings *set = &sim.set;
+    int status;
+    struct tide_plan plan = {
+        .name = "simulation",
+        .source = {.medium = TIDE_MEDIUM_MEMORY,
+                   .topics = topics,
+                   .topic_count = 1,
+                   .partitions = set->partitions},
+        .sink = {.medium = TIDE_MEDIUM_MEMORY, .topics = outputs, .topic_count = 1},
+        .dlq = set->dlq,
+        .commit = set->commit,
+        .steps = set->steps,
+        .step_count = set->step_count,
+        .pools = set->pools,
+        .pool_count = set->pool_count,
+        .join_timeout_us = 60000000,
+        .message_timeout_us = set->message_timeout_us,
+    };
+    sim.engine = tide_engine_new(&plan, &status);
+    if (!sim.engine)
+        sim_fail("no engine: %s", tide_error());
+}
+
+static void fill(void)
+{
+    uint64_t most = sim.set.steps[0].max_input_block_size;
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        int64_t offset = sim_roll(3);
+        for (uint32_t j = 0; j < sim.set.messages; j++) {
+            struct message *message = &sim.partitions[i].messages[j];
+            offset += 1 + (sim_roll(5) ? 0 : sim_roll(4)); /* transaction markers, compaction */
+            message->offset = offset;
+            message->size = sim_roll(8) ? 0 : sim_roll(300);
+            if (sim_chance(sim.set.rates.large))
+                message->size = (uint32_t)(most - 64 + sim_roll(128)) % 60000;
+        }
+        sim.partitions[i].committed = -1;
+        sim.partitions[i].available = sim_roll(sim.set.messages);
+    }
+}
+
+static void open(uint64_t seed, bool verbose)
+{
+    uint64_t steps = sim.steps;
+    memset(&sim, 0, sizeof(sim));
+    sim.steps = steps;
+    sim_draw(seed);
+    if (verbose)
+        sim_print(stdout);
+    sim.now_us = START_US;
+    tide_clock_hold(START_US);
+    sim.may_fail = sim.set.dlq.kind == TIDE_DLQ_NONE || sim.set.dlq.max_invalid_ratio >= 0 ||
+                   sim.set.dlq.max_consecutive_count >= 0;
+    build();
+    fill();
+    sim_source_open();
+    sim_sink_open();
+    sim_workers_open();
+    if (tide_engine_start(sim.engine, &(struct tide_connection){0}) < 0)
+        sim_fail("the engine does not start: %s", tide_error());
+}
+
+static void turn(void)
+{
+    struct tide_event event;
+    if (tide_engine_run(sim.engine, 0, &event) < 0)
+        sim_fail("the loop failed: %s", tide_error());
+    if (event.kind == TIDE_EVENT_FAILED && !(sim.may_fail && event.status == TIDE_EDATA))
+        sim_fail("the engine failed (%d): %s", event.status, event.text);
+    sim.over = event.kind == TIDE_EVENT_FAILED || event.kind == TIDE_EVENT_DONE;
+    sim.status = event.status;
+    sim_check_turn();
+}
+
+static void pass_time(int64_t by_us)
+{
+    sim.now_us += by_us;
+    tide_clock_advance(by_us);
+}
+
+static void act(void)
+{
+    sim.steps++;
+    switch (sim_roll(8)) {
+    case 0:
+    case 1:
+        turn();
+        break;
+    case 2:
+        sim_source_act();
+        break;
+    case 3:
+        sim_sink_act();
+        break;
+    default:
+        sim_workers_act();
+        break;
+    }
+    pass_time(sim_fault(sim.set.rates.jump) ? sim_roll(1200000) : sim_roll(300));
+}
+
+/* Faults are over: everything gets through, in bounded time. */
+static void settle(void)
+{
+    bool ending = false;
+    sim.calm = true;
+    for (uint32_t i = 0; !sim.over && i < CALM_TURNS; i++) {
+        sim.steps++;
+        sim_workers_act();
+        sim_source_act();
+        sim_sink_act();
+        if (!ending)
+            ending = sim_source_end();
+        turn();
+        pass_time(ending ? 20000 : sim_roll(20000));
+    }
+    if (!sim.over)
+        sim_fail("it does not come to an end although nothing is wrong any more");
+}
+
+void sim_run(uint64_t seed, bool verbose)
+{
+    open(seed, verbose);
+    for (uint32_t i = 0; i < sim.set.actions && !sim.over; i++)
+        act();
+    settle();
+    if (sim.status == 0)
+        sim_check_end();
+    tide_engine_free(sim.engine);
+}
