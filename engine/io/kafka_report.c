@@ -52,15 +52,24 @@ bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
     }
 }
 
+/* A topic that was deleted has no partitions: that is how librdkafka says it of a record without one of its own. */
+static const char *words(int error, bool letter)
+{
+    if (letter && error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        return "the topic is not there";
+    return rd_kafka_err2str((rd_kafka_resp_err_t)error);
+}
+
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
                             const struct tide_message *message, int error, const char *text)
 {
     struct tide_kafka_refused *refused = tide_kafka_sink_copy(message);
     refused->origin = origin;
-    refused->status = tide_kafka_sink_letter_waits(origin, error) ? TIDE_ETEMPORARY : TIDE_EDATA;
+    bool waits = tide_kafka_sink_letter_waits(origin, error);
+    refused->status = waits ? TIDE_ETEMPORARY : TIDE_EDATA;
     refused->too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
                          error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
-    refused->text = tide_copy(text ? text : rd_kafka_err2str((rd_kafka_resp_err_t)error));
+    refused->text = tide_copy(text ? text : words(error, waits));
     *sink->refused_end = refused;
     sink->refused_end = &refused->next;
     sink->refused_count++;
