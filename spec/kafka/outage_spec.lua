@@ -33,7 +33,7 @@ describe("under load", function()
     assert.is_true(report.produced_from <= report.read)
   end)
 
-  it("an outage longer than the session repeats no more than a commit's interval and what lay in the producer", function()
+  it("an outage longer than the session repeats a commit's interval, and what lay in the producer, at most", function()
     local input, output, group, count, held = kafka.topic(4), kafka.topic(4), kafka.group(), 20000, 1000
     kafka.produce(input, inputs.numbers(1, count))
     local run = engine.start {
