@@ -25,6 +25,7 @@ static void aborted(struct tide_engine *engine, const char *text)
              text ? text : "");
     tide_count(engine->chain.counters, 0, TIDE_M_TRANSACTION_ABORTED, 1);
     tide_commit_aborted(engine->commit);
+    tide_dlq_aborted(engine->chain.dlq);
     for (uint32_t i = 0; i < tide_offsets_partitions(offsets); i++) {
         if (tide_offsets_owned(offsets, i) && !tide_fault("bug.epoch_not_raised"))
             tide_offsets_revoke(offsets, i);

@@ -193,6 +193,11 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
     tide_letters_forget(dlq->letters, partition);
 }
 
+void tide_dlq_aborted(struct tide_dlq *dlq)
+{
+    tide_letters_aborted(dlq->letters);
+}
+
 void tide_dlq_free(struct tide_dlq *dlq)
 {
     if (!dlq)

@@ -1,46 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-#include "chain/letters.h"
+#include "chain/letters_inside.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "base/text.h"
-#include "chain/lane.h"
 #include "chain/letter.h"
-#include "chain/letter_file.h"
 #include "chain/offsets.h"
 #include "io/sink.h"
-#include "io/source.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-static const int64_t FIRST_PAUSE_US = 100000;
-static const int64_t LONGEST_PAUSE_US = 10000000;
-static const int64_t SAY_AGAIN_US = 30000000;
 enum {
     FIRST_CUT = 65536, /* bytes that are left of a letter that is too large, */
     LAST_CUT = 1024,   /* and of one that is still too large then */
     KEPT_BYTES = 64 << 20
-};
-
-struct tide_letters {
-    struct tide_dlq_plan plan;
-    char *target;
-    struct tide_chain *chain;
-    struct tide_sink *sink;
-    uint16_t topic;
-    struct tide_letter_file file;
-    struct tide_lanes lanes;
-    uint64_t kept;
-    uint64_t waiting; /* of all lanes, sent and kept */
-    uint32_t failing; /* lanes */
-    int64_t since_us; /* nothing was taken since */
-    int64_t say_us;   /* when to say it again */
-    char *failure;    /* the last one's text */
-    struct tide_text packed;
 };
 
 /* ---- new, free ---- */
@@ -83,7 +58,7 @@ uint64_t tide_letters_kept(const struct tide_letters *letters)
 
 /* ---- lanes ---- */
 
-static struct tide_origin origin_of(const struct tide_message *letter)
+struct tide_origin tide_letter_origin_of(const struct tide_message *letter)
 {
     struct tide_origin origin = letter->origin;
     origin.epoch &= TIDE_ORIGIN_EPOCH;
@@ -110,93 +85,18 @@ static void drop_first(struct tide_letters *letters, struct tide_lane *lane)
     letters->kept--;
 }
 
-static void set_failing(struct tide_letters *letters, struct tide_lane *lane, bool failing)
-{
-    if (lane->failing == failing)
-        return;
-    lane->failing = failing;
-    lane->pause_us = 0;
-    letters->failing += failing ? 1 : -1U;
-    if (!failing && letters->failing == 0)
-        tide_log(TIDE_LOG_INFO, "the dlq \"%s\" takes dead letters again", letters->target);
-}
-
 void tide_letters_forget(struct tide_letters *letters, uint32_t partition)
 {
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, partition);
     for (uint32_t left = lane->kept_count; left > 0; left--) {
         const struct tide_message *letter = &lane->kept->message;
-        if (tide_offsets_current(letters->chain->offsets, origin_of(letter)))
+        if (tide_offsets_current(letters->chain->offsets, tide_letter_origin_of(letter)))
             keep(letters, lane, letter, false); /* of a group, others of which are still ours */
         else
-            letters->waiting--, tide_offsets_drop(letters->chain->offsets, origin_of(letter));
+            letters->waiting--,
+                tide_offsets_drop(letters->chain->offsets, tide_letter_origin_of(letter));
         drop_first(letters, lane);
     }
-}
-
-/* ---- failures ---- */
-
-static void name_letter(const struct tide_letters *letters, const struct tide_message *letter,
-                        char *text, size_t size)
-{
-    const struct tide_chain *chain = letters->chain;
-    struct tide_origin first = tide_offsets_first(chain->offsets, origin_of(letter), NULL);
-    const struct tide_partition *from = chain->source ? &chain->source->partitions[first.partition]
-                                                      : NULL;
-    snprintf(text, size, "%.250s/%d/%lld",
-             from ? tide_topics_name(chain->topics, from->topic) : "input",
-             from ? from->number : first.partition,
-             (long long)tide_offsets_offset(chain->offsets, first));
-}
-
-/* Also when it only keeps its answer to itself, as while its replicas are too few. */
-static void say_again(struct tide_letters *letters, int64_t now_us)
-{
-    if (letters->waiting == 0 || now_us < letters->say_us)
-        return;
-    letters->say_us = now_us + SAY_AGAIN_US;
-    tide_log(TIDE_LOG_WARN,
-             "the dlq \"%s\" has taken nothing for %lld s; %llu dead letters wait%s%s",
-             letters->target, (long long)(now_us - letters->since_us) / 1000000,
-             (unsigned long long)letters->waiting, letters->failing > 0 ? ": " : "",
-             letters->failing > 0 ? letters->failure : "");
-}
-
-/* What was said, or the wait for an answer, begins anew. */
-static void quiet(struct tide_letters *letters)
-{
-    if (letters->failing > 0)
-        return;
-    letters->since_us = tide_clock_us();
-    letters->say_us = letters->since_us + SAY_AGAIN_US;
-}
-
-/* Says so, and sets when to try again; or ends the pipeline. */
-static int note_failure(struct tide_letters *letters, struct tide_lane *lane,
-                        const struct tide_message *letter, int status, const char *text)
-{
-    char name[300];
-    bool first = letters->failing == 0;
-    char *failure = tide_copy(text); /* it may be tide_error() */
-    name_letter(letters, letter, name, sizeof(name));
-    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_FAILED, 1);
-    free(letters->failure);
-    letters->failure = failure;
-    if (letters->plan.stop_on_failure)
-        return tide_fail(status,
-                         "%s: the dlq \"%s\" did not take its dead letter: %s; the pipeline stops "
-                         "here (on_failure = \"stop\")",
-                         name, letters->target, failure);
-    if (first)
-        quiet(letters);
-    set_failing(letters, lane, true);
-    tide_lane_pause(lane, tide_clock_us(), FIRST_PAUSE_US, LONGEST_PAUSE_US);
-    if (first)
-        tide_log(TIDE_LOG_WARN,
-                 "%s: the dlq \"%s\" did not take its dead letter: %s; its partition waits, and it "
-                 "is tried again (on_failure = \"wait\")",
-                 name, letters->target, failure);
-    return TIDE_OK;
 }
 
 /* ---- sending ---- */
@@ -204,8 +104,8 @@ static int note_failure(struct tide_letters *letters, struct tide_lane *lane,
 static void acknowledged(struct tide_letters *letters, struct tide_lane *lane)
 {
     lane->probing = false;
-    set_failing(letters, lane, false);
-    quiet(letters);
+    tide_letters_set_failing(letters, lane, false);
+    tide_letters_quiet(letters);
     letters->waiting--;
     letters->chain->moved = true;
     tide_count(letters->chain->counters, 0, TIDE_M_DLQ_MESSAGES, 1);
@@ -220,18 +120,18 @@ static int send(struct tide_letters *letters, struct tide_lane *lane,
     if (letters->plan.kind == TIDE_DLQ_FILE) {
         int status = tide_letter_file_write(&letters->file, letter->value, letter->value_length);
         if (status < 0) {
-            status = note_failure(letters, lane, letter, status, tide_error());
+            status = tide_letters_note_failure(letters, lane, letter, status, tide_error());
             return status < 0 ? status : TIDE_BUSY;
         }
         acknowledged(letters, lane);
-        tide_offsets_done(offsets, origin_of(letter), TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_done(offsets, tide_letter_origin_of(letter), TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
     ssize_t sent = letters->sink->ops->send(letters->sink, letter, 1);
     if (sent <= 0)
         return sent < 0 ? (int)sent : TIDE_BUSY;
     lane->sent++;
-    tide_offsets_release(offsets, origin_of(letter));
+    tide_offsets_release(offsets, tide_letter_origin_of(letter));
     letters->chain->moved = true;
     return TIDE_OK;
 }
@@ -250,16 +150,16 @@ static bool is_full(struct tide_letters *letters, struct tide_lane *lane)
 int tide_letters_take(struct tide_letters *letters, const struct tide_message *letter, bool orphan)
 {
     struct tide_offsets *offsets = letters->chain->offsets;
-    struct tide_lane *lane = tide_lanes_at(&letters->lanes,
-                                           tide_offsets_partition(offsets, origin_of(letter)));
+    struct tide_lane *lane = tide_lanes_at(
+        &letters->lanes, tide_offsets_partition(offsets, tide_letter_origin_of(letter)));
     int status = TIDE_BUSY;
     /* A transaction cannot end around a letter that waits: there nothing goes on past it. */
     bool stands = letters->chain->exactly_once && lane->failing && tide_clock_us() < lane->next_us;
     if ((is_full(letters, lane) || stands) && !orphan)
         return TIDE_BUSY;
-    tide_offsets_hold(offsets, origin_of(letter));
+    tide_offsets_hold(offsets, tide_letter_origin_of(letter));
     if (letters->waiting++ == 0)
-        quiet(letters);
+        tide_letters_quiet(letters);
     if (!lane->failing && !lane->kept)
         status = send(letters, lane, letter);
     if (status == TIDE_BUSY && (orphan || lane->failing || lane->kept)) {
@@ -267,7 +167,7 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *l
         status = TIDE_OK;
     } else if (status != TIDE_OK) {
         letters->waiting--;
-        tide_offsets_done(offsets, origin_of(letter),
+        tide_offsets_done(offsets, tide_letter_origin_of(letter),
                           TIDE_FATE_FILTERED); /* the message's own hold is left */
     }
     if (status == TIDE_OK)
@@ -288,7 +188,7 @@ static bool cut(struct tide_letters *letters, struct tide_lane *lane,
         how = tide_letter_cut(&letter, LAST_CUT, &letters->packed);
     if (how == 0)
         return false;
-    name_letter(letters, &letter, name, sizeof(name));
+    tide_letters_name(letters, &letter, name, sizeof(name));
     tide_log(
         TIDE_LOG_WARN,
         "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
@@ -311,10 +211,31 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
         keep(letters, lane, &report->message, false);
         return TIDE_OK;
     }
-    int status = note_failure(letters, lane, &report->message, report->status, report->text);
+    int status = tide_letters_note_failure(letters, lane, &report->message, report->status,
+                                           report->text);
     if (status == TIDE_OK)
         keep(letters, lane, &report->message, true);
     return status;
+}
+
+void tide_letters_aborted(struct tide_letters *letters)
+{
+    for (uint32_t i = 0; i < letters->lanes.count; i++) {
+        struct tide_lane *lane = &letters->lanes.items[i];
+        letters->waiting -= lane->sent;
+        lane->sent = 0;
+        lane->probing = false;
+    }
+}
+
+/* False: it was in a transaction that is gone. */
+static bool returned(struct tide_letters *letters, struct tide_lane *lane, struct tide_origin first)
+{
+    const struct tide_chain *chain = letters->chain;
+    if (lane->sent == 0 || (chain->exactly_once && tide_offsets_offset(chain->offsets, first) < 0))
+        return false;
+    lane->sent--;
+    return true;
 }
 
 int tide_letters_reported(struct tide_letters *letters, const struct tide_report *report)
@@ -324,16 +245,17 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
     origin.epoch &= TIDE_ORIGIN_EPOCH;
     struct tide_origin first = tide_offsets_first(offsets, origin, NULL);
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, first.partition);
-    lane->sent--;
+    bool known = returned(letters, lane, first);
     if (report->status == TIDE_OK) {
-        acknowledged(letters, lane);
+        if (known)
+            acknowledged(letters, lane);
         tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
-    if (tide_offsets_current(offsets, origin))
+    if (known && tide_offsets_current(offsets, origin))
         return came_back(letters, lane, report);
     lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
-    letters->waiting--;
+    letters->waiting -= known;
     tide_offsets_drop(offsets, origin);
     return TIDE_OK;
 }
@@ -342,7 +264,7 @@ static int poll_lane(struct tide_letters *letters, struct tide_lane *lane, int64
 {
     struct tide_offsets *offsets = letters->chain->offsets;
     while (lane->kept) {
-        struct tide_origin origin = origin_of(&lane->kept->message);
+        struct tide_origin origin = tide_letter_origin_of(&lane->kept->message);
         if (!tide_offsets_current(offsets, origin)) {
             tide_offsets_drop(offsets, origin);
             letters->waiting--;
@@ -370,7 +292,7 @@ int tide_letters_poll(struct tide_letters *letters, int64_t now_us)
         if (status < 0)
             return status;
     }
-    say_again(letters, now_us);
+    tide_letters_say_again(letters, now_us);
     return TIDE_OK;
 }
 

@@ -44,6 +44,8 @@ int64_t tide_letters_deadline_us(const struct tide_letters *letters);
 uint64_t tide_letters_kept(const struct tide_letters *letters);
 /** The partition is away: its letters are dropped, it will be read again. */
 void tide_letters_forget(struct tide_letters *letters, uint32_t partition);
+/** The transaction is gone, and what was sent with it: its reports may come or not. */
+void tide_letters_aborted(struct tide_letters *letters);
 void tide_letters_free(struct tide_letters *letters); /* NULL is fine */
 
 #endif

@@ -210,6 +210,26 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(C.TIDE_OK, reject "b")
   end)
 
+  it("is forgotten with its transaction, whether its report still comes or not", function()
+    new { max_buffered = 2 }
+    chain.c.exactly_once = true
+    C.tide_offsets_transactional(chain.offsets)
+    for round = 1, 3 do
+      for _ = 1, 2 do assert.equal(C.TIDE_OK, reject "a", round) end
+      assert.equal(C.TIDE_BUSY, reject "a")
+      C.tide_dlq_aborted(dlq)
+      C.tide_offsets_revoke(chain.offsets, 0)
+      if round == 2 then settle() end -- late, and of the old epoch
+      C.tide_dlq_forget(dlq, 0)
+      C.tide_offsets_forget(chain.offsets, 0)
+      C.tide_offsets_assign(chain.offsets, 0)
+      if round == 3 then settle() end
+    end
+    assert.equal(C.TIDE_OK, reject "a")
+    settle()
+    assert.same({ 1, 1 }, { chain:position(), tonumber(chain:totals().dead_lettered) })
+  end)
+
   it("of a group holds all members, and names how many they are", function()
     local origins = ffi.new "struct tide_origin[2]"
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
