@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "engine.h"
@@ -83,6 +84,7 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
         if (tide_offsets_owned(engine->chain.offsets, event->partitions[i])) /* else: aborted */
             tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
     }
+    (void)tide_fault("engine.revoke");
     leaving->count = event->partition_count;
     leaving->active = true;
     leaving->asked = false;

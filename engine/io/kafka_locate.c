@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka_source.h"
@@ -204,6 +205,7 @@ static void run(struct tide_blocking_job *job)
         .high = rd_kafka_topic_partition_list_copy(locate->list),
     };
     int status = TIDE_OK;
+    (void)tide_fault("kafka.locate");
     if (locate->plan->start == TIDE_START_TIME)
         known.at_time = rd_kafka_topic_partition_list_copy(locate->list);
     if (!locate->astray)

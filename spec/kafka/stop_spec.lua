@@ -2,6 +2,7 @@
 -- SIGTERM in each phase of a run: it ends within its bound (join_timeout, and a few seconds where the brokers do not
 -- answer) with code 0, leaves no process, and loses nothing: a second run brings out what the first did not.
 local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -20,14 +21,15 @@ describe("SIGTERM", function()
       rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } }
   end
 
-  local function start(more)
+  local function start(more, faults_armed)
     local made = {
       source = source(), produce = { topic = output },
       commit = { policy = { min_time = "100ms" } }, task_options = { processes = 2, max_batch_size = 100 },
       settings = { join_timeout = "1s" },
     }
     for name, value in pairs(more or {}) do made[name] = value end
-    return engine.start(made)
+    return engine.start(made, faults_armed
+      and { program = faults.folder .. "/tidemill", env = { TIDE_FAULTS = faults_armed } })
   end
 
   local function stop_broker()
@@ -132,6 +134,41 @@ describe("SIGTERM", function()
     term(run, 12)
     resume_broker()
     nothing_lost(100)
+  end)
+
+  it("while it finds out where to begin, which takes long", function()
+    kafka.produce(input, inputs.numbers(1, 100))
+    local stays = start()
+    inputs.wait_committed(group, input)
+    local run = start(nil, "kafka.locate=1:delay:8000")
+    stays:wait_for("partitions revoked")
+    -- Both have their share, and `run` asks for the offsets of its own.
+    wait.until_true(function() return select(2, stays:stderr():gsub("partitions assigned", "")) == 2 end, 10, "a share")
+    assert.is_false(run:says("partitions assigned"))
+    term(run, 4)
+    kafka.produce(input, inputs.numbers(101, 200))
+    inputs.wait_committed(group, input)
+    term(stays, 4)
+    inputs.once(output, 200)
+  end)
+
+  it("while its partitions are taken away", function()
+    kafka.produce(input, inputs.numbers(1, 20000))
+    local run = start({ task = WORK, settings = { join_timeout = "25s" } }, "engine.revoke=1:delay:2000")
+    wait.until_true(function() return inputs.count(output) > 1000 end, 20, "output")
+    local other = start { task = WORK, settings = { join_timeout = "25s" } }
+    local before
+    wait.until_true(function() -- it stands still in the revocation: nothing more comes out
+      local count = inputs.count(output)
+      local still = before == count
+      before = count
+      wait.pause(300)
+      return still
+    end, 20, "the revocation")
+    term(run, 10)
+    inputs.wait_committed(group, input)
+    term(other, 30)
+    inputs.at_least_once(output, 20000)
   end)
 
   it("while the group is joining, which another holds up: the others do not wait for the one that left", function()
