@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * From a plan to a chain: everything that must exist before the zygote is forked, and its end. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,6 +32,22 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     return engine->source ? TIDE_OK : TIDE_EINTERNAL;
 }
 
+/* The id is stable with an instance: a restart ends its old self's transaction at once. Without, the group's generation
+ * is what fences, and the id must be nobody else's. */
+static void begin_transactions(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    const char *instance = plan->source.instance;
+    char own[24];
+    char id[512];
+    uint64_t random;
+    tide_require(getrandom(&random, sizeof(random), 0) == sizeof(random));
+    snprintf(own, sizeof(own), "%016llx", (unsigned long long)random);
+    snprintf(id, sizeof(id), "%.160s.%.160s.%.160s", plan->name, plan->source.group,
+             instance ? instance : own);
+    tide_kafka_sink_transactions(engine->sink, engine->source, id, instance != NULL,
+                                 plan->commit.min_time_us);
+}
+
 /* One producer writes both the output and the dead letters, where both go to Kafka (or stay in memory). */
 static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
 {
@@ -52,6 +70,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
         engine->sink = tide_memory_sink_new(&plan->sink);
     if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
         return TIDE_EINTERNAL;
+    if (plan->exactly_once && plan->sink.medium == TIDE_MEDIUM_KAFKA)
+        begin_transactions(engine, plan);
     engine->letters = engine->sink;
     if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
         plan->sink.medium != TIDE_MEDIUM_MEMORY) {

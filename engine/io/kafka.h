@@ -25,6 +25,11 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count);
 
+/** A copy of the group's metadata as of the last assignment, to go with offsets in a transaction; the caller destroys
+ * it. NULL before the first. */
+struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
+    const struct tide_source *source);
+
 /** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than
  * `output` has. */
 void tide_kafka_source_limit(struct tide_source *source, const char *output, uint32_t partitions);
@@ -33,6 +38,11 @@ void tide_kafka_source_limit(struct tide_source *source, const char *output, uin
 struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
                                       const char *dead_letter_topic, struct tide_topics *topics,
                                       struct tide_loop *loop, struct tide_counters *counters);
+/** Before start(): exactly once. What is sent becomes visible together with the offsets of `source`, a Kafka source of
+ * the same brokers. `id`: the transactional.id; `instance`: another process may have it too, and is the newer one
+ * then; `interval_us`: how long a transaction is open. */
+void tide_kafka_sink_transactions(struct tide_sink *sink, struct tide_source *source,
+                                  const char *id, bool instance, int64_t interval_us);
 void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties,
                              uint32_t count);
 /** Once it is ready: how many partitions the first topic of its plan has. */

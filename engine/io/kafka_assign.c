@@ -113,6 +113,27 @@ static int check_limit(const struct tide_kafka_source *source,
     return TIDE_OK;
 }
 
+/* Assigning anew stops the partitions first, and stopping one cuts its queue off from ours. The
+ * protocol is asked for because the answer comes from librdkafka's main thread, in turn: what went
+ * before is stopped. What came in since waits in the partition's queue and is moved over by the
+ * forwarding. */
+static void lead_again(struct tide_kafka_source *source,
+                       const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_rebalance_protocol(source->client);
+    lead_queues(source, list);
+}
+
+static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
+{
+    if (!answer->membership)
+        return;
+    if (source->membership)
+        rd_kafka_consumer_group_metadata_destroy(source->membership);
+    source->membership = answer->membership;
+    answer->membership = NULL;
+}
+
 static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
 {
     rd_kafka_topic_partition_list_t *list = answer->list;
@@ -123,9 +144,14 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
         indexes[i] = (uint32_t)status;
         list->elems[i].offset = answer->places[i].offset;
     }
+    if (status >= 0 && answer->rewind && answer->incremental)
+        status = tide_kafka_assign_give_back(source, list, true);
     if (status >= 0)
         status = call_assign(source, list, answer->incremental);
+    if (status >= 0 && answer->rewind)
+        lead_again(source, list);
     if (status >= 0) {
+        keep_membership(source, answer);
         for (int i = 0; i < list->cnt; i++)
             hold(&source->partitions[indexes[i]], &answer->places[i], source->plan.until_end);
         pin(source, answer);
@@ -189,17 +215,6 @@ static int move(struct tide_kafka_source *source, const struct tide_kafka_locate
     partition->at_end = partition->target >= 0 && to >= partition->target;
     partition->astray = false;
     return TIDE_OK;
-}
-
-/* Assigning anew stops the partitions first, and stopping one cuts its queue off from ours. The
- * protocol is asked for because the answer comes from librdkafka's main thread, in turn: what went
- * before is stopped. What came in since waits in the partition's queue and is moved over by the
- * forwarding. */
-static void lead_again(struct tide_kafka_source *source,
-                       const rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_rebalance_protocol(source->client);
-    lead_queues(source, list);
 }
 
 /* librdkafka has no way to begin again with one partition: seek refuses one that it gave up. So the

@@ -257,6 +257,8 @@ struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source
 void tide_kafka_locate_free(struct tide_kafka_locate *locate)
 {
     rd_kafka_topic_partition_list_destroy(locate->list);
+    if (locate->membership)
+        rd_kafka_consumer_group_metadata_destroy(locate->membership);
     free(locate->places);
     free(locate);
 }

@@ -26,7 +26,7 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
 static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
                   rd_kafka_resp_err_t error, const char *text)
 {
-    tide_kafka_sink_refuse(sink, message->origin, message, error, text);
+    tide_kafka_sink_refuse(sink, message->origin, message, error, text, false);
     return TIDE_OK;
 }
 
@@ -44,6 +44,13 @@ static int judge(struct tide_kafka_sink *sink, const struct tide_message *messag
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
         return refuse(sink, message, error, NULL);
+    case RD_KAFKA_RESP_ERR__STATE:
+        if (sink->txn) {
+            tide_kafka_txn_fail(sink->txn, "it takes no more messages");
+            return TIDE_BUSY;
+        }
+        tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(error));
+        return tide_kafka_sink_failure(sink);
     case RD_KAFKA_RESP_ERR__FATAL:
         return sink->failure < 0 ? tide_kafka_sink_failure(sink)
                                  : TIDE_BUSY; /* its event tells the cause */
@@ -69,6 +76,8 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         partition = message->partition;
     if (partition < RD_KAFKA_PARTITION_UA)
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, "its partition is negative");
+    if (sink->txn && tide_kafka_txn_open(sink->txn) == TIDE_BUSY)
+        return TIDE_BUSY;
     if (message->header_count > 0 && !(headers = unpack(message)))
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, tide_error());
     size_t value = message->value ? message->value_length : 0;

@@ -29,6 +29,8 @@ static void free_rebalance(struct tide_kafka_rebalance *rebalance)
     if (!rebalance)
         return;
     rd_kafka_topic_partition_list_destroy(rebalance->list);
+    if (rebalance->membership)
+        rd_kafka_consumer_group_metadata_destroy(rebalance->membership);
     free(rebalance);
 }
 
@@ -43,20 +45,33 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source)
     source->leaving = NULL;
 }
 
+static bool is_incremental(const struct tide_kafka_source *source)
+{
+    const char *protocol = rd_kafka_rebalance_protocol(source->client);
+    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
+}
+
+static void append(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
+{
+    struct tide_kafka_rebalance **end = &source->rebalances;
+    while (*end)
+        end = &(*end)->next;
+    *end = rebalance;
+}
+
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
-    struct tide_kafka_rebalance **end = &source->rebalances;
-    const char *protocol = rd_kafka_rebalance_protocol(source->client);
     rebalance->assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    rebalance->incremental = protocol && strcmp(protocol, "COOPERATIVE") == 0;
+    rebalance->incremental = is_incremental(source);
     rebalance->lost = !rebalance->assign && rd_kafka_assignment_lost(source->client);
     source->outlived |= rebalance->lost && source->committing;
     rebalance->list = rd_kafka_topic_partition_list_copy(
         rd_kafka_event_topic_partition_list(event));
-    while (*end)
-        end = &(*end)->next;
-    *end = rebalance;
+    /* Now: by the time the partitions are assigned it may be of a later generation. */
+    if (rebalance->assign)
+        rebalance->membership = rd_kafka_consumer_group_metadata(source->client);
+    append(source, rebalance);
     if (source->locating && !source->locating->astray && !rebalance->incremental)
         __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
 }
@@ -67,6 +82,7 @@ static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_reba
 {
     struct tide_kafka_locate *locate = tide_kafka_locate_new(source, rebalance->list, false);
     locate->incremental = rebalance->incremental;
+    locate->membership = rebalance->membership;
     free(rebalance);
     if (source->state == TIDE_KAFKA_RUNNING && !source->failed && locate->list->cnt > 0) {
         source->locating = locate;
@@ -99,7 +115,7 @@ static uint32_t mark_leaving(struct tide_kafka_source *source,
         struct tide_kafka_partition *partition = &source->partitions[i];
         if (!tide_kafka_is_held(partition))
             continue;
-        if (rebalance->incremental &&
+        if (rebalance->incremental && !rebalance->rewind &&
             !rd_kafka_topic_partition_list_find(rebalance->list, tide_kafka_source_topic(source, i),
                                                 partition->number))
             continue;
@@ -122,7 +138,8 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
                                TIDE_OK, indexes, count, NULL);
     } else {
         forget(source);
-        status = tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
+        if (!rebalance->rewind)
+            status = tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
         free_rebalance(rebalance);
     }
     free(indexes);
@@ -144,6 +161,41 @@ static void resume_leaving(struct tide_kafka_source *source)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* ---- read again ---- */
+
+static void list_leaving(const struct tide_kafka_source *source,
+                         rd_kafka_topic_partition_list_t *list)
+{
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        if (source->partitions[i].holding == TIDE_KAFKA_LEAVING)
+            rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
+                                              source->partitions[i].number);
+}
+
+/* librdkafka has them assigned still, so the group sees nothing of it. */
+static int begin_again(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
+{
+    if (source->state != TIDE_KAFKA_RUNNING || source->failed)
+        return TIDE_OK;
+    struct tide_kafka_locate *locate = tide_kafka_locate_new(source, rebalance->list, false);
+    rebalance->list = rd_kafka_topic_partition_list_new(1);
+    locate->rewind = true;
+    locate->incremental = rebalance->incremental;
+    source->locating = locate;
+    return tide_blocking_submit(source->blocking, &locate->job);
+}
+
+void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
+{
+    struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
+    rebalance->rewind = rebalance->lost = true;
+    rebalance->incremental = is_incremental(source);
+    rebalance->list = rd_kafka_topic_partition_list_new(1);
+    source->ended = false;
+    append(source, rebalance);
+    tide_kafka_rebalance_serve(source);
+}
+
 void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 {
     struct tide_kafka_rebalance *rebalance = source->leaving;
@@ -151,8 +203,12 @@ void tide_kafka_rebalance_done(struct tide_kafka_source *source)
         return;
     source->leaving = NULL;
     resume_leaving(source);
+    if (rebalance->rewind)
+        list_leaving(source, rebalance->list);
     forget(source);
-    int status = tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
+    int status = rebalance->rewind
+                     ? begin_again(source, rebalance)
+                     : tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
     free_rebalance(rebalance);
     if (status < 0 && source->state == TIDE_KAFKA_RUNNING)
         tide_kafka_source_fail(source, status);

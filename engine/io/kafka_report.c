@@ -61,10 +61,12 @@ static const char *words(int error, bool letter)
 }
 
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, int error, const char *text)
+                            const struct tide_message *message, int error, const char *text,
+                            bool again)
 {
     struct tide_kafka_refused *refused = tide_kafka_sink_copy(message);
     refused->origin = origin;
+    refused->again = again;
     bool waits = tide_kafka_sink_letter_waits(origin, error);
     refused->status = waits ? TIDE_ETEMPORARY : TIDE_EDATA;
     refused->too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
@@ -99,6 +101,7 @@ static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *repor
     report->status = refused->status;
     report->too_large = refused->too_large;
     report->text = refused->text;
+    report->again = refused->again;
     report->message = refused->message;
 }
 
@@ -107,10 +110,13 @@ void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
     free_refused(sink->told);
     free_refused(sink->refused);
     free_refused(sink->suspects);
+    free_refused(sink->resend);
+    sink->resend = NULL;
+    sink->resend_end = &sink->resend;
     sink->told = sink->refused = sink->suspects = NULL;
     sink->refused_end = &sink->refused;
     sink->suspects_end = &sink->suspects;
-    sink->refused_count = sink->suspect_count = 0;
+    sink->refused_count = sink->suspect_count = sink->resend_count = 0;
     if (sink->event)
         rd_kafka_event_destroy(sink->event);
     sink->event = NULL;
@@ -139,6 +145,13 @@ static enum blame blame(rd_kafka_resp_err_t error)
     default:
         return NOBODY;
     }
+}
+
+/* What fails now is the producer's fault. */
+static bool is_lost(const struct tide_kafka_sink *sink)
+{
+    return sink->state == TIDE_KAFKA_SINK_REPLACING ||
+           rd_kafka_fatal_error(sink->client, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 /* Where the input came from is not known here, only its origin. */
@@ -173,10 +186,12 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
         .target_partition = record->partition < 0 ? TIDE_PARTITION_ANY : record->partition,
         .origin = origin,
     };
-    if (blame(record->err) == BATCH && !sink->trying)
+    if (!sink->txn && is_lost(sink))
+        tide_kafka_replace_keep(sink, &message);
+    else if (!sink->txn && blame(record->err) == BATCH && !sink->trying)
         tide_kafka_suspect_keep(sink, &message);
     else
-        tide_kafka_sink_refuse(sink, origin, &message, record->err, NULL);
+        tide_kafka_sink_refuse(sink, origin, &message, record->err, NULL, sink->txn != NULL);
     tide_text_free(&packed);
 }
 
@@ -196,7 +211,12 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         report->text = NULL;
         return 1;
     }
-    if (blame(record->err) == NOBODY && !tide_kafka_sink_letter_waits(origin, record->err))
+    if (sink->txn)
+        tide_kafka_txn_fail(sink->txn, rd_kafka_err2str(record->err));
+    if (blame(record->err) == NOBODY && sink->txn)
+        return 0;
+    if (blame(record->err) == NOBODY && !is_lost(sink) &&
+        !tide_kafka_sink_letter_waits(origin, record->err))
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
     else
         failed_record(sink, origin, record, headers);
@@ -232,10 +252,11 @@ static void on_error(struct tide_kafka_sink *sink, rd_kafka_event_t *event)
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     char text[512];
     if (rd_kafka_event_error_is_fatal(event)) {
-        error = rd_kafka_fatal_error(sink->client, text, sizeof(text));
-        bool fenced = error == RD_KAFKA_RESP_ERR__FENCED ||
-                      error == RD_KAFKA_RESP_ERR_PRODUCER_FENCED;
-        tide_kafka_sink_fail(sink, fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, text);
+        rd_kafka_fatal_error(sink->client, text, sizeof(text));
+        if (sink->txn)
+            tide_kafka_txn_fatal(sink->txn, text);
+        else
+            tide_kafka_replace(sink, text);
     } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         tide_kafka_outage_begin(sink->outage);
     } else if (error != RD_KAFKA_RESP_ERR__TRANSPORT) { /* librdkafka logs that itself */
@@ -273,6 +294,7 @@ ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report
     free_refused(sink->told);
     sink->told = NULL;
     while (count < max) {
+        tide_kafka_replace_poll(sink);
         tide_kafka_suspect_try(sink);
         if (sink->refused)
             tell_refused(sink, &reports[count++]);

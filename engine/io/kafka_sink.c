@@ -38,6 +38,18 @@ int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *t
 
 /* ---- start ---- */
 
+static int set_transactions(struct tide_kafka_txn *txn, rd_kafka_conf_t *conf)
+{
+    char text[512];
+    char timeout[24];
+    snprintf(timeout, sizeof(timeout), "%lld", (long long)tide_kafka_txn_timeout_ms(txn));
+    if (rd_kafka_conf_set(conf, "transactional.id", tide_kafka_txn_id(txn), text, sizeof(text)) ||
+        rd_kafka_conf_set(conf, "transaction.timeout.ms", timeout, text, sizeof(text)))
+        return tide_fail(TIDE_ECONFIG, "produce: %s", text);
+    tide_kafka_txn_watch(txn, conf);
+    return TIDE_OK;
+}
+
 static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
 {
     char messages[24];
@@ -59,13 +71,20 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
         {NULL, NULL},
     };
     const struct tide_property fixed[] = {
-        {"enable.idempotence", "true"},     {"acks", "all"},
-        {"message.timeout.ms", "0"},        {"partitioner", "murmur2_random"},
-        {"statistics.interval.ms", "1000"}, {NULL, NULL},
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {"partitioner", "murmur2_random"},
+        {"statistics.interval.ms", "1000"},
+        /* In a transaction librdkafka bounds it by the transaction's own time. */
+        {sink->txn ? NULL : "message.timeout.ms", "0"},
+        {NULL, NULL},
     };
     rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &sink->properties, fixed);
-    if (!conf)
+    if (!conf || (sink->txn && set_transactions(sink->txn, conf) < 0)) {
+        if (conf)
+            rd_kafka_conf_destroy(conf);
         return NULL;
+    }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
     if (!client) {
@@ -75,8 +94,9 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
     return client;
 }
 
-static void make_handles(struct tide_kafka_sink *sink)
+void tide_kafka_sink_handles(struct tide_kafka_sink *sink)
 {
+    free(sink->handles);
     sink->handle_count = tide_topics_count(sink->topics);
     sink->handles = tide_alloc((sink->handle_count + 1) * sizeof(*sink->handles));
     for (uint32_t i = 0; i < sink->name_count; i++) {
@@ -96,29 +116,49 @@ static void started(struct tide_blocking_job *job)
         if (reach->status < 0)
             tide_kafka_sink_fail(sink, reach->status, reach->text);
         else
-            make_handles(sink);
+            tide_kafka_sink_handles(sink);
     }
     free((char *)reach->brokers);
     free(reach->partitions);
     free(reach);
 }
 
-static int start(struct tide_sink *base)
+void tide_kafka_sink_adopt(struct tide_kafka_sink *sink, struct rd_kafka_s *client)
 {
     const uint64_t one = 1;
+    sink->client = client;
+    sink->queue = rd_kafka_queue_get_main(client);
+    rd_kafka_queue_io_event_enable(sink->queue, sink->waker, &one, sizeof(one));
+    sink->outage = tide_kafka_outage_new(client, sink->blocking);
+}
+
+/* The brokers and topics first, so that the fault that is told is the one to mend. */
+static void run_start(struct tide_blocking_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    struct tide_kafka_sink *sink = reach->owner;
+    tide_kafka_reach_run(job);
+    if (reach->status < 0 || !sink->txn)
+        return;
+    reach->status = tide_kafka_txn_init(sink->txn, reach->client, reach->blocking,
+                                        sink->timeout_us);
+    if (reach->status < 0)
+        snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
+}
+
+static int start(struct tide_sink *base)
+{
     struct tide_kafka_sink *sink = self(base);
-    sink->client = make_client(sink);
+    rd_kafka_t *client = make_client(sink);
     char *brokers = tide_copy(tide_properties_brokers(&sink->properties));
     tide_properties_wipe(&sink->properties);
-    if (!sink->client) {
+    if (!client) {
         free(brokers);
         return TIDE_ECONFIG;
     }
-    sink->queue = rd_kafka_queue_get_main(sink->client);
-    rd_kafka_queue_io_event_enable(sink->queue, sink->waker, &one, sizeof(one));
-    sink->outage = tide_kafka_outage_new(sink->client, sink->blocking);
+    tide_kafka_sink_adopt(sink, client);
     struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
-    reach->job.run = tide_kafka_reach_run;
+    reach->job.run = run_start;
     reach->job.done = started;
     reach->owner = sink;
     reach->client = sink->client;
@@ -149,8 +189,8 @@ static int ready(struct tide_sink *base)
 /* While a suspect is tried nothing else is sent: what is refused then must be its fault. */
 static bool has_room(const struct tide_kafka_sink *sink)
 {
-    return !sink->suspects && !sink->trying && sink->in_flight < sink->max_messages &&
-           sink->in_flight_bytes < sink->max_bytes;
+    return !sink->suspects && !sink->trying && !sink->resend &&
+           sink->in_flight < sink->max_messages && sink->in_flight_bytes < sink->max_bytes;
 }
 
 static ssize_t send_messages(struct tide_sink *base, const struct tide_message *messages,
@@ -176,14 +216,15 @@ static ssize_t send_messages(struct tide_sink *base, const struct tide_message *
 static ssize_t reports(struct tide_sink *base, struct tide_report *reports, size_t max)
 {
     struct tide_kafka_sink *sink = self(base);
-    if (sink->state == TIDE_KAFKA_SINK_READY)
+    if (sink->state >= TIDE_KAFKA_SINK_READY && sink->state < TIDE_KAFKA_SINK_ENDED)
         return tide_kafka_sink_reports(sink, reports, max);
     return sink->failure < 0 ? tide_kafka_sink_failure(sink) : 0;
 }
 
 static size_t pending(struct tide_sink *sink)
 {
-    return self(sink)->in_flight + self(sink)->refused_count + self(sink)->suspect_count;
+    return self(sink)->in_flight + self(sink)->refused_count + self(sink)->suspect_count +
+           self(sink)->resend_count;
 }
 
 /* ---- the end ---- */
@@ -192,6 +233,7 @@ struct destroy {
     struct tide_blocking_job job;
     rd_kafka_t *client;
     rd_kafka_queue_t *queue;
+    struct tide_kafka_txn *txn; /* to be ended; NULL = none */
 };
 
 /* Behind the check of the start, which may still be looking at the queue. The reports of what is
@@ -205,6 +247,8 @@ static void run_destroy(struct tide_blocking_job *job)
         if (event)
             rd_kafka_event_destroy(event);
     }
+    if (destroy->txn)
+        tide_kafka_txn_end(destroy->txn, destroy->client);
     rd_kafka_queue_destroy(destroy->queue);
     rd_kafka_destroy(destroy->client);
 }
@@ -214,14 +258,14 @@ static void destroyed(struct tide_blocking_job *job)
     free(job);
 }
 
-static void end_client(struct tide_kafka_sink *sink)
+void tide_kafka_sink_drop(struct tide_kafka_sink *sink)
 {
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
-    sink->state = TIDE_KAFKA_SINK_ENDED;
     tide_kafka_outage_free(sink->outage);
     for (uint32_t i = 0; i < sink->handle_count; i++)
         if (sink->handles[i])
             rd_kafka_topic_destroy(sink->handles[i]);
+    sink->handle_count = 0;
     /* The waker's number may be another file's by the time a client that hangs would write to it.
      */
     rd_kafka_queue_io_event_enable(sink->queue, -1, NULL, 0);
@@ -229,6 +273,8 @@ static void end_client(struct tide_kafka_sink *sink)
     destroy->job.run = run_destroy;
     destroy->job.done = destroyed;
     destroy->client = sink->client;
+    destroy->txn = sink->state == TIDE_KAFKA_SINK_ENDED ? sink->txn : NULL;
+    sink->client = NULL;
     tide_blocking_submit(sink->blocking, &destroy->job);
 }
 
@@ -236,8 +282,9 @@ static void free_sink(struct tide_sink *base)
 {
     struct tide_kafka_sink *sink = self(base);
     tide_kafka_sink_forget(sink);
+    sink->state = TIDE_KAFKA_SINK_ENDED;
     if (sink->client)
-        end_client(sink);
+        tide_kafka_sink_drop(sink);
     if (!tide_blocking_free(sink->blocking, FREE_WAIT_US)) {
         tide_log(TIDE_LOG_WARN, "produce: the client does not end; it is left behind");
         return; /* it may use what is below */
@@ -247,9 +294,35 @@ static void free_sink(struct tide_sink *base)
     tide_properties_wipe(&sink->properties);
     for (uint32_t i = 0; i < sink->name_count; i++)
         free(sink->names[i]);
+    tide_kafka_txn_free(sink->txn);
     free(sink->names);
     free(sink->handles);
     free(sink);
+}
+
+/* ---- transactions ---- */
+
+void tide_kafka_sink_fenced(struct tide_kafka_sink *sink, const char *text)
+{
+    char all[768];
+    snprintf(all, sizeof(all), "transactional.id \"%.200s\": a newer process has it: %.400s",
+             tide_kafka_txn_id(sink->txn), text);
+    tide_kafka_sink_fail(sink, TIDE_EFENCED, all);
+}
+
+static int commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
+{
+    return tide_kafka_txn_commit(self(sink)->txn, positions, count);
+}
+
+static enum tide_sink_outcome outcome(struct tide_sink *sink, const char **text)
+{
+    return tide_kafka_txn_outcome(self(sink)->txn, text);
+}
+
+static void abort_transaction(struct tide_sink *sink)
+{
+    tide_kafka_txn_abort(self(sink)->txn);
 }
 
 static const struct tide_sink_ops ops = {
@@ -259,6 +332,9 @@ static const struct tide_sink_ops ops = {
     .reports = reports,
     .pending = pending,
     .free = free_sink,
+    .commit = commit,
+    .outcome = outcome,
+    .abort = abort_transaction,
 };
 
 static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan *plan,
@@ -295,6 +371,7 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
     sink->counters = counters;
     sink->refused_end = &sink->refused;
     sink->suspects_end = &sink->suspects;
+    sink->resend_end = &sink->resend;
     sink->default_topic = TIDE_TOPIC_NONE;
     sink->waker = tide_loop_waker(loop, NULL, NULL);
     sink->blocking = tide_blocking_new(loop);
@@ -309,6 +386,12 @@ void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property 
                              uint32_t count)
 {
     tide_properties_set(&self(sink)->properties, properties, count);
+}
+
+void tide_kafka_sink_transactions(struct tide_sink *sink, struct tide_source *source,
+                                  const char *id, bool instance, int64_t interval_us)
+{
+    self(sink)->txn = tide_kafka_txn_new(self(sink), source, id, instance, interval_us);
 }
 
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink)

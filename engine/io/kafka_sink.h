@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its five files:
+ * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its files:
  *   kafka_sink.c     what the engine calls: start, send, end
  *   kafka_produce.c  one message to librdkafka
  *   kafka_report.c   what became of the messages
  *   kafka_suspect.c  records of a refused batch: sent again one by one, to find the one that is bad
+ *   kafka_replace.c  another producer in place of one that cannot go on
+ *   kafka_txn.c      transactions (exactly once), and kafka_txn_calls.c their blocking calls
  *   kafka_stats.c    librdkafka's statistics, once a second */
 #ifndef TIDE_IO_KAFKA_SINK_H
 #define TIDE_IO_KAFKA_SINK_H
@@ -16,6 +18,7 @@
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
 #include "io/kafka_reach.h"
+#include "io/kafka_txn.h"
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
@@ -28,6 +31,8 @@ enum tide_kafka_sink_state {
     TIDE_KAFKA_SINK_NEW,
     TIDE_KAFKA_SINK_STARTING, /* brokers and topics are looked for */
     TIDE_KAFKA_SINK_READY,
+    TIDE_KAFKA_SINK_REPLACING, /* kafka_replace.c */
+    TIDE_KAFKA_SINK_OPENING,
     TIDE_KAFKA_SINK_ENDED
 };
 
@@ -39,6 +44,7 @@ struct tide_kafka_refused {
     int status;
     bool too_large;
     char *text;
+    bool again; /* its transaction is aborted for it */
 };
 
 struct tide_kafka_sink {
@@ -78,8 +84,14 @@ struct tide_kafka_sink {
     struct tide_kafka_refused *suspects; /* to be sent alone, oldest first */
     struct tide_kafka_refused **suspects_end;
     size_t suspect_count;
-    bool trying;      /* what is in flight is one suspect, alone */
-    uint64_t retries; /* of the last statistics */
+    bool trying;                       /* what is in flight is one suspect, alone */
+    uint64_t retries;                  /* of the last statistics */
+    struct tide_kafka_txn *txn;        /* NULL = at least once */
+    struct tide_kafka_refused *resend; /* purged from a client that was replaced, oldest first */
+    struct tide_kafka_refused **resend_end;
+    size_t resend_count;
+    uint32_t replaced; /* how often, lately, and when last */
+    int64_t replaced_us;
 };
 
 /* kafka_sink.c */
@@ -89,6 +101,15 @@ int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *t
 
 /** Keeps the text of its failure as tide_error() and returns the status. */
 int tide_kafka_sink_failure(const struct tide_kafka_sink *sink);
+
+/** A newer process has its transactional.id. */
+void tide_kafka_sink_fenced(struct tide_kafka_sink *sink, const char *text);
+/** Takes over a client: its queue, and what watches it. */
+void tide_kafka_sink_adopt(struct tide_kafka_sink *sink, struct rd_kafka_s *client);
+/** The topics' handles of the client. */
+void tide_kafka_sink_handles(struct tide_kafka_sink *sink);
+/** Has the client destroyed, in the blocking thread. */
+void tide_kafka_sink_drop(struct tide_kafka_sink *sink);
 
 /* kafka_produce.c */
 
@@ -102,6 +123,13 @@ void tide_kafka_suspect_keep(struct tide_kafka_sink *sink, const struct tide_mes
 /** Sends the next one once nothing is in flight. While there are any, the sink takes no other message. */
 void tide_kafka_suspect_try(struct tide_kafka_sink *sink);
 
+/* kafka_replace.c */
+
+void tide_kafka_replace(struct tide_kafka_sink *sink, const char *why);
+/** Keeps a copy of a record that was purged, to be sent again. */
+void tide_kafka_replace_keep(struct tide_kafka_sink *sink, const struct tide_message *message);
+void tide_kafka_replace_poll(struct tide_kafka_sink *sink);
+
 /* kafka_report.c */
 
 /** A copy of a message with bytes of its own, in one piece to free(); its text is not set. */
@@ -109,9 +137,11 @@ struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *messa
 
 /** What a message counts for against max_bytes. */
 uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);
-/** Keeps a copy of the record, to be told by the next reports. `error`: librdkafka's; `text` in other words, or NULL. */
+/** Keeps a copy of the record, to be told by the next reports. `error`: librdkafka's; `text` in other words, or
+ * NULL. `again`: its transaction is aborted for it. */
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, int error, const char *text);
+                            const struct tide_message *message, int error, const char *text,
+                            bool again);
 /** A dead letter's, and an error of its topic: others are not stopped by it. */
 bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error);
 ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,

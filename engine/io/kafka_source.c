@@ -231,6 +231,26 @@ static void set_paused(struct tide_source *base, bool paused)
     source->paused = paused;
 }
 
+static void rewind_source(struct tide_source *source)
+{
+    tide_kafka_rebalance_rewind(self(source));
+}
+
+struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
+    const struct tide_source *base)
+{
+    const struct tide_kafka_source *source = (const struct tide_kafka_source *)base;
+    const void *bytes;
+    size_t size;
+    rd_kafka_consumer_group_metadata_t *copy = NULL;
+    if (!source->membership ||
+        rd_kafka_consumer_group_metadata_write(source->membership, (void **)&bytes, &size))
+        return NULL;
+    rd_kafka_error_destroy(rd_kafka_consumer_group_metadata_read(&copy, bytes, size));
+    rd_kafka_mem_free(NULL, (void *)bytes);
+    return copy;
+}
+
 static void begin_close(struct tide_source *source)
 {
     tide_kafka_connect_close(self(source));
@@ -262,6 +282,8 @@ static void free_source(struct tide_source *base)
     free((void *)source->plan.topics);
     free((char *)source->plan.group);
     free((char *)source->plan.instance);
+    if (source->membership)
+        rd_kafka_consumer_group_metadata_destroy(source->membership);
     free(source->limit_topic);
     free(source->counts);
     free(source->by_topic);
@@ -278,6 +300,7 @@ static const struct tide_source_ops ops = {
     .revoke_done = revoke_done,
     .commit = commit,
     .pause = set_paused,
+    .rewind = rewind_source,
     .close = begin_close,
     .closed = closed,
     .free = free_source,

@@ -28,6 +28,7 @@ struct rd_kafka_queue_s;
 struct rd_kafka_op_s;
 struct rd_kafka_topic_s;
 struct rd_kafka_topic_partition_list_s;
+struct rd_kafka_consumer_group_metadata_s;
 
 enum tide_kafka_holding {
     TIDE_KAFKA_AWAY,
@@ -70,7 +71,9 @@ struct tide_kafka_rebalance {
     bool assign;
     bool incremental;
     bool lost;
+    bool rewind; /* asked for by the engine: the partitions are assigned again at once */
     struct rd_kafka_topic_partition_list_s *list;
+    struct rd_kafka_consumer_group_metadata_s *membership; /* of an assignment */
 };
 
 enum { TIDE_KAFKA_LENT = 256 };
@@ -131,6 +134,7 @@ struct tide_kafka_source {
     struct tide_kafka_rebalance *rebalances; /* to be served, oldest first */
     struct tide_kafka_rebalance *leaving;    /* the engine's revoke_done() is awaited */
     struct tide_kafka_locate *locating;      /* under way in the blocking thread */
+    struct rd_kafka_consumer_group_metadata_s *membership; /* as of the last assignment */
     bool ever_assigned;
     bool settled; /* not between the two halves of a rebalance */
     bool committing;
@@ -202,6 +206,8 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
 /** Begins what is due: the next rebalance, or setting right what is astray. */
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source);
 void tide_kafka_rebalance_done(struct tide_kafka_source *source); /* the engine's revoke_done() */
+/** The engine's rewind(): behind the rebalances that wait. */
+void tide_kafka_rebalance_rewind(struct tide_kafka_source *source);
 /** The answer of kafka_locate.c; takes it over. */
 void tide_kafka_rebalance_located(struct tide_kafka_source *source,
                                   struct tide_kafka_locate *answer);
@@ -225,7 +231,9 @@ struct tide_kafka_locate {
     /* the list's offsets are out of range, so they say; else ask for the committed ones */
     bool astray;
     bool incremental;
-    const struct tide_source_plan *plan; /* the source's */
+    bool rewind; /* the partitions are assigned still: they begin again */
+    struct rd_kafka_consumer_group_metadata_s *membership; /* of the assignment; NULL = as before */
+    const struct tide_source_plan *plan;                   /* the source's */
     struct rd_kafka_topic_partition_list_s *list;
     /* the answer */
     struct tide_kafka_place *places; /* as `list` */

@@ -18,6 +18,7 @@ struct tide_report {
     int status;
     bool too_large;   /* refused for its size */
     const char *text; /* why it was refused; NULL when acknowledged */
+    bool again; /* refused with its transaction: it is aborted, and the message will be run again */
     /* the record as it was to be written, when refused: for its dead letter */
     struct tide_message message;
 };
