@@ -302,14 +302,6 @@ static void free_sink(struct tide_sink *base)
 
 /* ---- transactions ---- */
 
-void tide_kafka_sink_fenced(struct tide_kafka_sink *sink, const char *text)
-{
-    char all[768];
-    snprintf(all, sizeof(all), "transactional.id \"%.200s\": a newer process has it: %.400s",
-             tide_kafka_txn_id(sink->txn), text);
-    tide_kafka_sink_fail(sink, TIDE_EFENCED, all);
-}
-
 static int commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
 {
     return tide_kafka_txn_commit(self(sink)->txn, positions, count);

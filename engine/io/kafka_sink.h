@@ -102,8 +102,6 @@ int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *t
 /** Keeps the text of its failure as tide_error() and returns the status. */
 int tide_kafka_sink_failure(const struct tide_kafka_sink *sink);
 
-/** A newer process has its transactional.id. */
-void tide_kafka_sink_fenced(struct tide_kafka_sink *sink, const char *text);
 /** Takes over a client: its queue, and what watches it. */
 void tide_kafka_sink_adopt(struct tide_kafka_sink *sink, struct rd_kafka_s *client);
 /** The topics' handles of the client. */

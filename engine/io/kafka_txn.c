@@ -101,10 +101,14 @@ void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text)
         return;
     tide_kafka_txn_fail(txn, text);
     txn->state = LOST;
-    if (taken)
-        tide_kafka_sink_fenced(txn->sink, text);
-    else
+    if (!taken) {
         tide_kafka_replace(txn->sink, text);
+        return;
+    }
+    char all[768];
+    snprintf(all, sizeof(all), "transactional.id \"%.200s\": a newer process has it: %.400s",
+             txn->id, text);
+    tide_kafka_sink_fail(txn->sink, TIDE_EFENCED, all);
 }
 
 static void answered(struct tide_blocking_job *job)
