@@ -2,13 +2,11 @@
 -- delivery = "exactly_once" on a real Kafka: outputs, dead letters and offsets become visible together, once.
 local engine = require "spec.support.engine"
 local kafka = require "spec.support.kafka"
-local process = require "spec.support.process"
-local wait = require "spec.support.wait"
 
 describe("exactly once", function()
   if not kafka.bootstrap() then return pending("needs a Kafka") end
 
-  local input, output, letters, group
+  local input, output, group
 
   local function definition(more)
     local made = {
@@ -42,7 +40,7 @@ describe("exactly once", function()
   end
 
   before_each(function()
-    input, output, letters, group = kafka.topic(2), kafka.topic(3), kafka.topic(1), kafka.group()
+    input, output, group = kafka.topic(2), kafka.topic(3), kafka.group()
   end)
   after_each(engine.stop_all)
 
