@@ -47,8 +47,7 @@ int read_value(document *doc, edit *change)
 template <typename item> static item *enlarge(arena *memory, item *old, int32_t count, int32_t room)
 {
     auto *items = static_cast<item *>(memory->take(size_t(room) * sizeof(item)));
-    if (count > 0)
-        memcpy(static_cast<void *>(items), old, size_t(count) * sizeof(item));
+    memcpy(static_cast<void *>(items), old, size_t(count) * sizeof(item));
     return items;
 }
 
@@ -56,7 +55,7 @@ static edit *new_change(document *doc, uint32_t at, uint32_t container)
 {
     int32_t count = doc->change_count;
     if (count == doc->change_room) {
-        doc->change_room = count > 0 ? count * 2 : 8;
+        doc->change_room = count * 2;
         doc->changes = enlarge(&of(doc)->memory, doc->changes, count, doc->change_room);
         doc->order = enlarge(&of(doc)->memory, doc->order, count, doc->change_room);
     }

@@ -56,54 +56,41 @@ namespace {
 
 // The pass over the index. While a container is open, its token's link holds the container around it and
 // whether that is an object: no stack is needed. That the last token closes a container was looked at
-// before: only behind a closing one can the tokens be at an end.
-class grammar {
+// before: only behind a closing one can the tokens be at an end. `escapes`: there are some to be checked.
+template <bool escapes> class grammar {
   public:
     explicit grammar(document *opened)
         : bytes(opened->bytes), at(opened->at), link(opened->link), signatures(opened->signatures),
-          keys(opened->keys), limit(opened->bytes + opened->length), escaped(opened->escaped)
+          keys(opened->keys), limit(opened->bytes + opened->length)
     {
     }
 
     bool check(const uint32_t count)
     {
-        // Locals: the stores below could be to members, for all the compiler knows.
-        const char *const text = bytes;
-        const uint32_t *const starts = at;
-        uint32_t *const links = link;
-        const bool plain = !escaped;
         uint32_t i = 0, open = 0, depth = 0;
         bool object = false;
         for (;;) {
-            if (object) {
-                if (text[starts[i]] != '"' || text[starts[i + 1]] != ':' || !(plain || string(i)))
-                    return false;
-                if (depth == 1)
-                    add_key(i, starts[i], starts[i + 1]);
-                i += 2;
-            }
-            char c = text[starts[i]];
-            if (c == '"' && plain) {
-                links[i] = i;
-                i++;
-            } else if ((c | 0x20) == '{') {
+            if (object && !(i = members(i, depth == 1)))
+                return false;
+            char c = first(i);
+            if ((c | 0x20) == '{') {
                 if (++depth > TIDE_JSON_DEPTH)
                     return false;
-                links[i] = open << 1 | uint32_t(object);
-                links[i + 2] = 0; // walk.cpp: the keys were not looked at
+                link[i] = open << 1 | uint32_t(object);
+                link[i + 2] = 0; // walk.cpp: the keys were not looked at
                 open = i++;
                 object = c == '{';
-                if (text[starts[i]] != c + 2) // } and ] stand two behind { and [
+                if (first(i) != c + 2) // } and ] stand two behind { and [
                     continue;
             } else if (!scalar(c, i++)) {
                 return false;
             }
-            while ((c = text[starts[i]]) != ',') {
+            while ((c = first(i)) != ',') {
                 if (c != (object ? '}' : ']'))
                     return false;
-                uint32_t around = links[open];
-                links[i] = open;
-                links[open] = i++;
+                uint32_t around = link[open];
+                link[i] = open;
+                link[open] = i++;
                 open = around >> 1;
                 object = around & 1;
                 if (--depth == 0 || i == count)
@@ -117,18 +104,38 @@ class grammar {
     {
         link[i] = i;
         if (c == '"')
-            return !escaped || string(i);
+            return string(i);
         if (uint8_t(c - '0') < 10 || c == '-')
             return check_number(bytes + at[i], bytes + end(i), limit);
-        return c == 't'   ? literal(i, "true", 4)
-               : c == 'f' ? literal(i, "false", 5)
-                          : literal(i, "null", 4);
+        return literal(bytes + at[i], end(i) - at[i]);
     }
 
     int32_t key_count = 0; // of the root, when it is an object
     bool escaped_key = false;
 
   private:
+    // Members from key i on as far as their values are strings, which most are. The token of the first
+    // value that is another one, or that no comma follows; 0 = a key or a colon is wrong.
+    uint32_t members(uint32_t i, bool of_root)
+    {
+        for (;;) {
+            if (first(i) != '"' || first(i + 1) != ':' || !string(i))
+                return 0;
+            if (of_root)
+                add_key(i);
+            i += 2;
+            if (escapes || first(i) != '"' || first(i + 1) != ',')
+                return i;
+            link[i] = i;
+            i += 2;
+        }
+    }
+
+    char first(uint32_t i) const
+    {
+        return bytes[at[i]];
+    }
+
     uint32_t end(uint32_t i) const
     {
         uint32_t to = at[i + 1];
@@ -139,21 +146,36 @@ class grammar {
 
     bool string(uint32_t i) const
     {
-        return check_escapes(bytes + at[i] + 1, bytes + end(i) - 1);
+        return !escapes || check_escapes(bytes + at[i] + 1, bytes + end(i) - 1);
     }
 
-    bool literal(uint32_t i, const char *text, uint32_t length) const
+    // Without branches: true or false is as hard to foretell as a coin.
+    static bool literal(const char *from, uint32_t length)
     {
-        return end(i) - at[i] == length && memcmp(bytes + at[i], text, length) == 0;
+        uint32_t first;
+        if (length < 4)
+            return false;
+        memcpy(&first, from, 4);
+        bool four = (first == word("true")) | (first == word("null"));
+        return (four & (length == 4)) |
+               ((first == word("fals")) & (length == 5) & (from[length - 1] == 'e'));
     }
 
-    void add_key(uint32_t i, uint32_t from, uint32_t colon)
+    static uint32_t word(const char *text)
     {
-        uint32_t to = bytes[colon - 1] == '"' ? colon : end(i);
-        int32_t length = int32_t(to - from) - 2;
-        signatures[key_count] = key_signature(bytes + from + 1, length);
+        uint32_t first;
+        memcpy(&first, text, 4);
+        return first;
+    }
+
+    void add_key(uint32_t i)
+    {
+        const char *key = bytes + at[i] + 1;
+        int32_t length = int32_t((bytes[at[i + 1] - 1] == '"' ? at[i + 1] : end(i)) - at[i]) - 2;
+        signatures[key_count] = limit - key < 8 ? key_signature(key, length)
+                                                : wide_key_signature(key, length);
         keys[key_count++] = i;
-        if (escaped && memchr(bytes + from + 1, '\\', size_t(length)))
+        if (escapes && memchr(key, '\\', size_t(length)))
             escaped_key = true;
     }
 
@@ -163,15 +185,14 @@ class grammar {
     uint64_t *signatures;
     uint32_t *keys;
     const char *limit;
-    bool escaped;
 };
 
 } // namespace
 
-static bool check_grammar(document *doc)
+template <bool escapes> static bool check_grammar(document *doc)
 {
     char first = doc->bytes[doc->at[0]], last = doc->bytes[doc->at[doc->count - 1]];
-    grammar pass(doc);
+    grammar<escapes> pass(doc);
     if (first != '{' && first != '[') {
         doc->kind = TIDE_JSON_NONE;
         return doc->count == 1 && pass.scalar(first, 0);
@@ -231,11 +252,13 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     doc->edits = doc->kind = doc->key_count = 0;
     doc->escaped = memchr(bytes, '\\', size_t(length)) != nullptr;
     doc->level = parent ? parent->level + 1 : 0;
-    doc->changes = nullptr;
-    doc->order = nullptr;
-    doc->change_count = doc->change_room = 0;
+    doc->changes = doc->few_changes;
+    doc->order = doc->few_order;
+    doc->change_count = 0;
+    doc->change_room = FEW;
     doc->bound = length;
-    return check_grammar(doc) ? doc : refuse(bytes, size_t(length));
+    bool good = doc->escaped ? check_grammar<true>(doc) : check_grammar<false>(doc);
+    return good ? doc : refuse(bytes, size_t(length));
 }
 
 } // namespace tide_json_private

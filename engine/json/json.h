@@ -121,9 +121,12 @@ int tide_json_text(struct tide_json_doc *doc, int32_t node);
 
 /* Parts that the table decoder and encoder (lua/tidemill/run/json_table.c) use as well. */
 
-/** Reads the number in bytes [from, to), which was checked: the kind; the value is in `json`. */
-int tide_json_read_number(struct tide_json *json, const char *from, const char *to);
-/** The shortest text that reads back as the same number. Not for NaN or infinity. Returns its length. */
+/** Reads the number in bytes [from, to), which was checked: the kind; the value is in `json`. Bytes up to
+ * `limit` may be read. */
+int tide_json_read_number(struct tide_json *json, const char *from, const char *to,
+                          const char *limit);
+/** The shortest text that reads back as the same number. Not for NaN or infinity. Returns its length; up to
+ * TIDE_JSON_NUMBER bytes are written to. */
 int tide_json_write_double(double number, char *to);
 int tide_json_write_integer(int64_t number, char *to);
 int tide_json_write_natural(uint64_t number, char *to);

@@ -8,31 +8,6 @@
 
 namespace tide_json_private {
 
-static inline bool is_digit(char c)
-{
-    return uint8_t(c - '0') < 10;
-}
-
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "skip_digits counts from the low end");
-
-// The first byte that is no digit. Eight at once, as the counts of digits are hard to foretell.
-static inline __attribute__((always_inline)) const char *skip_digits(const char *from,
-                                                                     const char *limit)
-{
-    const uint64_t ones = 0x0101010101010101;
-    while (limit - from >= 8) {
-        uint64_t word;
-        memcpy(&word, from, 8);
-        uint64_t others = ((word ^ ones * '0') | ((word & ones * 15) + ones * 6)) & ones * 0xF0;
-        if (others)
-            return from + __builtin_ctzll(others) / 8;
-        from += 8;
-    }
-    while (from < limit && is_digit(*from))
-        from++;
-    return from;
-}
-
 // Infinity for what is too large, zero for what is too small.
 static double slow_double(const char *from, const char *to)
 {
@@ -49,33 +24,9 @@ static double slow_double(const char *from, const char *to)
     return *from == '-' ? -size : size;
 }
 
-bool check_number(const char *from, const char *to, const char *limit)
+bool is_in_range(const char *from, const char *to)
 {
-    const char *p = from + (*from == '-');
-    const char *digits = p;
-    p = skip_digits(p, limit);
-    if (p == digits || (*digits == '0' && p - digits > 1))
-        return false;
-    bool suspicious = p - digits > 290;
-    if (p < to && *p == '.') {
-        const char *fraction = ++p;
-        p = skip_digits(p, limit);
-        if (p == fraction)
-            return false;
-    }
-    if (p < to && (*p == 'e' || *p == 'E')) {
-        p++;
-        if (p < to && (*p == '+' || *p == '-'))
-            p++;
-        const char *exponent = p;
-        p = skip_digits(p, limit);
-        if (p == exponent)
-            return false;
-        suspicious = suspicious || p - exponent > 1;
-    }
-    if (p != to)
-        return false;
-    return !suspicious || std::isfinite(slow_double(from, to));
+    return std::isfinite(slow_double(from, to));
 }
 
 // 10^n is a double without error up to 22.
@@ -84,8 +35,21 @@ static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 static const uint64_t EXACT = uint64_t(1) << 53;
 
+// The number that `count` digits make, 0 to 8 of them; eight bytes are read.
+static inline uint64_t read_digits(const char *from, size_t count)
+{
+    uint64_t word;
+    memcpy(&word, from, 8);
+    // The last digit goes to the highest byte, zeros before the first.
+    word = count > 0 ? (word & 0x0F0F0F0F0F0F0F0F) << (64 - 8 * count) : 0;
+    word = word * 10 + (word >> 8); // pairs, in every other byte
+    return ((word & 0x000000FF000000FF) * (100 + (uint64_t(1000000) << 32)) +
+            ((word >> 16) & 0x000000FF000000FF) * (1 + (uint64_t(10000) << 32))) >>
+           32;
+}
+
 // Few digits and a small power of ten: one operation on two exact doubles is rounded right (Clinger).
-static bool fast_double(const char *p, const char *to, double *number)
+static bool slow_decimal(const char *p, const char *to, double *number)
 {
     uint64_t digits = 0;
     if (to - p > 17)
@@ -99,6 +63,25 @@ static bool fast_double(const char *p, const char *to, double *number)
     if (p < to || digits > EXACT)
         return false;
     *number = places ? double(digits) / POWERS[places] : double(digits);
+    return true;
+}
+
+// The same, at most eight digits at a time: how many there are is hard to foretell.
+static bool fast_decimal(const char *p, const char *to, const char *limit, double *number)
+{
+    if (limit - to < 8 || to - p > 8)
+        return slow_decimal(p, to, number);
+    size_t whole = size_t(skip_digits(p, limit) - p);
+    uint64_t digits = read_digits(p, whole);
+    p += whole;
+    if (p == to) {
+        *number = double(digits);
+        return true;
+    }
+    size_t places = size_t(to - p) - 1;
+    if (*p != '.' || skip_digits(p + 1, limit) != to)
+        return false;
+    *number = double(digits * uint64_t(POWERS[places]) + read_digits(p + 1, places)) / POWERS[places];
     return true;
 }
 
@@ -133,12 +116,12 @@ static int big_integer(tide_json *json, uint64_t size, bool negative)
 
 using namespace tide_json_private;
 
-int tide_json_read_number(tide_json *json, const char *from, const char *to)
+int tide_json_read_number(tide_json *json, const char *from, const char *to, const char *limit)
 {
     bool negative = *from == '-';
     double number;
     uint64_t size;
-    if (fast_double(from + negative, to, &number)) {
+    if (fast_decimal(from + negative, to, limit, &number)) {
         json->number = negative ? -number : number;
         return TIDE_JSON_DOUBLE;
     }
@@ -151,6 +134,33 @@ int tide_json_read_number(tide_json *json, const char *from, const char *to)
     return TIDE_JSON_DOUBLE;
 }
 
+// Writes a number below 10^8, eight bytes of which the first ones count. Without branches, as above.
+static char *write_digits(uint64_t number, char *to)
+{
+    uint64_t fours = number / 10000 | (number % 10000) << 32;
+    uint64_t high = ((fours * 10486) >> 20) & 0x0000007F0000007F; // by 100
+    uint64_t pairs = high | (fours - high * 100) << 16;
+    high = ((pairs * 103) >> 10) & 0x000F000F000F000F; // by 10
+    uint64_t digits = high | (pairs - high * 10) << 8;
+    int zeros = __builtin_ctzll(digits | uint64_t(1) << 56) / 8;
+    digits = (digits | 0x3030303030303030) >> (8 * zeros);
+    memcpy(to, &digits, 8);
+    return to + 8 - zeros;
+}
+
+static char *write_natural(uint64_t number, char *to)
+{
+    return number < 100000000 ? write_digits(number, to)
+                              : std::to_chars(to, to + TIDE_JSON_NUMBER, number).ptr;
+}
+
+static char *write_integer(int64_t number, char *to)
+{
+    *to = '-';
+    return number < 0 ? write_natural(0 - uint64_t(number), to + 1)
+                      : write_natural(uint64_t(number), to);
+}
+
 // A decimal of at most 15 digits is the only one of them that reads as its double, hence the shortest.
 static int write_decimal(double number, char *to)
 {
@@ -160,12 +170,13 @@ static int write_decimal(double number, char *to)
         auto digits = int64_t(number * POWERS[places] + std::copysign(0.5, number));
         if (double(digits) / POWERS[places] != number)
             continue;
-        char *end = std::to_chars(to, to + TIDE_JSON_NUMBER, digits).ptr;
+        char *end = write_integer(digits, to);
         if (end - to <= places + (digits < 0)) // zeros would have to come first
             return 0;
         // The point goes before the last digits.
-        for (int i = 0; i < places; i++)
-            end[-i] = end[-i - 1];
+        uint32_t last;
+        memcpy(&last, end - places, 4);
+        memcpy(end - places + 1, &last, 4);
         end[-places] = '.';
         return int(end + 1 - to);
     }
@@ -176,7 +187,7 @@ int tide_json_write_double(double number, char *to)
 {
     if (std::fabs(number) <= double(EXACT) && double(int64_t(number)) == number &&
         (number != 0 || !std::signbit(number)))
-        return int(std::to_chars(to, to + TIDE_JSON_NUMBER, int64_t(number)).ptr - to);
+        return int(write_integer(int64_t(number), to) - to);
     int length = write_decimal(number, to);
     if (length > 0 && number != 0)
         return length;
@@ -190,10 +201,10 @@ int tide_json_write_double(double number, char *to)
 
 int tide_json_write_integer(int64_t number, char *to)
 {
-    return int(std::to_chars(to, to + TIDE_JSON_NUMBER, number).ptr - to);
+    return int(write_integer(number, to) - to);
 }
 
 int tide_json_write_natural(uint64_t number, char *to)
 {
-    return int(std::to_chars(to, to + TIDE_JSON_NUMBER, number).ptr - to);
+    return int(write_natural(number, to) - to);
 }

@@ -55,6 +55,18 @@ inline uint64_t key_signature(const char *bytes, int32_t length)
     return first | uint64_t(length < 255 ? length : 255) << 56;
 }
 
+// The same where eight bytes may be read, without branches: the lengths of keys are hard to foretell.
+inline uint64_t wide_key_signature(const char *bytes, int32_t length)
+{
+    static const uint64_t KEPT[] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                    0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
+    uint64_t first;
+    memcpy(&first, bytes, 8);
+    return (first & KEPT[length < 7 ? length : 7]) | uint64_t(length < 255 ? length : 255) << 56;
+}
+
+static const int32_t FEW = 8;
+
 struct document : tide_json_doc {
     // The keys of the root object, when none is escaped, so that looking one up need not follow the links.
     uint64_t *signatures;
@@ -64,8 +76,10 @@ struct document : tide_json_doc {
     edit *changes;
     int32_t change_count;
     int32_t change_room;
-    uint32_t *order; // numbers of `changes` in the order of their tokens
-    int64_t bound;   // at least the length of the text with all changes
+    uint32_t *order;       // numbers of `changes` in the order of their tokens
+    int64_t bound;         // at least the length of the text with all changes
+    edit few_changes[FEW]; // both arrays, as long as these suffice
+    uint32_t few_order[FEW];
 };
 
 // Memory that is given back all at once.
@@ -150,6 +164,30 @@ inline bool is_object(const tide_json_doc *doc, uint32_t node)
     return doc->bytes[doc->at[node]] == '{';
 }
 
+inline bool is_digit(char c)
+{
+    return uint8_t(c - '0') < 10;
+}
+
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "skip_digits counts from the low end");
+
+// The first byte that is no digit. Eight at once, as the counts of digits are hard to foretell.
+inline const char *skip_digits(const char *from, const char *limit)
+{
+    const uint64_t ones = 0x0101010101010101;
+    while (limit - from >= 8) {
+        uint64_t word;
+        memcpy(&word, from, 8);
+        uint64_t others = ((word ^ ones * '0') | ((word & ones * 15) + ones * 6)) & ones * 0xF0;
+        if (others)
+            return from + __builtin_ctzll(others) / 8;
+        from += 8;
+    }
+    while (from < limit && is_digit(*from))
+        from++;
+    return from;
+}
+
 // index.cpp
 index_maker *new_index_maker();
 void free_index_maker(index_maker *maker);
@@ -158,9 +196,40 @@ void reset_index_maker(index_maker *maker);
 document *open_document(session *json, const char *bytes, int32_t length, document *parent);
 bool is_utf8(const char *bytes, size_t length);
 
-// number.cpp, text.cpp: of the bytes [from, to) of a token; those up to `limit` may be read.
-bool check_number(const char *from, const char *to, const char *limit);
+// number.cpp, text.cpp: of the bytes [from, to) of a token.
+// Whether a number that is long or has a large exponent is within a double.
+bool is_in_range(const char *from, const char *to);
 bool check_escapes(const char *from, const char *to);
+
+// The grammar of a number: of the bytes [from, to) of a token; those up to `limit` may be read.
+inline bool check_number(const char *from, const char *to, const char *limit)
+{
+    const char *p = from + (*from == '-');
+    const char *digits = p;
+    p = skip_digits(p, limit);
+    if (p == digits || (*digits == '0' && p - digits > 1))
+        return false;
+    bool suspicious = p - digits > 290;
+    if (p < to && *p == '.') {
+        const char *fraction = ++p;
+        p = skip_digits(p, limit);
+        if (p == fraction)
+            return false;
+    }
+    if (p < to && (*p == 'e' || *p == 'E')) {
+        p++;
+        if (p < to && (*p == '+' || *p == '-'))
+            p++;
+        const char *exponent = p;
+        p = skip_digits(p, limit);
+        if (p == exponent)
+            return false;
+        suspicious = suspicious || p - exponent > 1;
+    }
+    if (p != to)
+        return false;
+    return !suspicious || is_in_range(from, to);
+}
 
 // read.cpp
 // Whether the key at token `key` is these (unescaped) bytes.

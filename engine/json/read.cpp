@@ -185,7 +185,8 @@ int tide_json_value(tide_json_doc *doc, int32_t node)
     case 'n':
         return TIDE_JSON_NULL;
     default:
-        return tide_json_read_number(json, from, doc->bytes + end_of(doc, uint32_t(node)));
+        return tide_json_read_number(json, from, doc->bytes + end_of(doc, uint32_t(node)),
+                                     doc->bytes + doc->length);
     }
 }
 

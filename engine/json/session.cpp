@@ -38,7 +38,11 @@ int tide_json_open(tide_json *json, const char *bytes, int32_t length)
     if (!doc)
         return TIDE_EDATA;
     json->root = doc;
-    return tide_json_value(doc, 0);
+    if (doc->kind == TIDE_JSON_NONE)
+        return tide_json_value(doc, 0);
+    json->doc = doc;
+    json->node = 0;
+    return doc->kind;
 }
 
 int tide_json_open_copy(tide_json *json, const char *bytes, int32_t length)

@@ -1,7 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- run/json.lua: JSON views. A view is a cdata that names a document and one object or array in it; reading and
--- writing its fields are single C calls (engine/json/json.h), so that LuaJIT compiles them into the user's loop.
--- Any name may be a field, so a view has no methods: `tide.json` holds the functions.
+-- run/json.lua: JSON views. Reading and writing a view's fields are single C calls (engine/json/json.h), so that
+-- LuaJIT compiles them into the user's loop. Any name may be a field, so a view has no methods: `tide.json` holds the
+-- functions.
+--
+-- A view is a number in the form of a reference to a struct at that address, which is never read. A reference is an
+-- immutable value for LuaJIT, so a view that does not leave the compiled loop takes no memory; a struct with fields
+-- would be allocated for each message, as calls to C might change them. Numbers are given out once: of the views
+-- that are open, cells[number - first] says what they stand for; those of lower numbers are gone.
 local ffi = require 'ffi'
 local null = require('cjson').null
 local library = require 'tidemill.run.ffi'
@@ -9,15 +14,17 @@ local C = library.C
 
 local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
 
--- Any name may be a field of the document, so those of the struct have names that no JSON key can have: the byte
--- 255 is not UTF-8 (and a letter to ffi.cdef).
-local SERIAL, DOC, NODE = '\255serial', '\255doc', '\255node'
-
 -- The documents of the open message.
 local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
--- A type of its own for each load of this file, as in run/message.lua.
-local view_type = ffi.typeof(('struct { double %s; struct tide_json_doc *%s; int32_t %s; } /* %s */'):format(SERIAL,
-  DOC, NODE, tostring(J)))
+-- A type of its own for each load of this file, as in run/message.lua; of one byte without a name, as any name may be
+-- a field of the document.
+local view_type = ffi.typeof(('struct { char : 8; } /* %s */'):format(tostring(J)))
+local views = cast(ffi.typeof('$ *', view_type), 0)
+local cells_type = ffi.typeof 'struct { struct tide_json_doc *doc; int32_t node; }[?]'
+local address_type, number_type = ffi.typeof 'char *', ffi.typeof 'intptr_t'
+local USUAL = 64 -- views at a time; more cells are given back
+local cells, room = cells_type(USUAL), USUAL
+local first, count = 4096, 0 -- no view is NULL, which equals nil
 local walk_type = ffi.typeof 'struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position; }'
 local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
 
@@ -28,7 +35,19 @@ local WHOLE = C.TIDE_JSON_WHOLE
 
 local json = {}
 
-local new_view -- set below: the type needs its metatable first
+local function add_cells()
+  local more = cells_type(room * 2)
+  ffi.copy(more, cells, ffi.sizeof(cells))
+  cells, room = more, room * 2
+end
+
+local function new_view(doc, node)
+  if count == room then add_cells() end
+  local at = count
+  cells[at].doc, cells[at].node = doc, node
+  count = at + 1
+  return views[first + at]
+end
 
 -- return (f()) is no tail call: of those LuaJIT allows 15 in a trace.
 
@@ -44,7 +63,7 @@ local function found(kind)
   elseif kind == FALSE then
     value = false
   elseif kind >= ARRAY then
-    value = new_view(J.serial, J.doc, J.node)
+    value = new_view(J.doc, J.node)
   elseif kind == NULL then
     value = null
   elseif kind == INT64 then
@@ -58,7 +77,23 @@ local function found(kind)
 end
 
 local function gone()
-  error('this view is gone: it lives until the function returns; keep tide.json.table(view) instead', 3)
+  error('this view is gone: it lives until the function returns; keep tide.json.table(view) instead', 4)
+end
+
+local function index_of(view)
+  return tonumber(cast(number_type, cast(address_type, view))) - first
+end
+
+local function cell_at(at)
+  if at < 0 or at >= count then return nil end
+  return cells[at]
+end
+
+-- What a view stands for.
+local function cell_of(view)
+  local at = index_of(view)
+  if at < 0 or at >= count then gone() end
+  return cells[at]
 end
 
 local function refused(key)
@@ -79,8 +114,8 @@ end
 
 -- The text of a view, in J.
 local function find_text(view)
-  if view[SERIAL] ~= J.serial then gone() end
-  if C.tide_json_text(view[DOC], view[NODE]) < 0 then error(library.error(), 3) end
+  local cell = cell_of(view)
+  if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
 end
 
 local function text_of(thing)
@@ -90,17 +125,17 @@ local function text_of(thing)
 end
 
 -- Values that are none of number, string, boolean and nil.
-local function set_other(view, key, length, new)
-  if new == null then return (C.tide_json_set_kind(view[DOC], view[NODE], key, length, NULL)) end
-  if istype(int64, new) then return (C.tide_json_set_integer(view[DOC], view[NODE], key, length, new)) end
-  if istype(uint64, new) then return (C.tide_json_set_natural(view[DOC], view[NODE], key, length, new)) end
+local function set_other(cell, key, length, new)
+  if new == null then return (C.tide_json_set_kind(cell.doc, cell.node, key, length, NULL)) end
+  if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
+  if istype(uint64, new) then return (C.tide_json_set_natural(cell.doc, cell.node, key, length, new)) end
   local text = text_of(new)
-  return (C.tide_json_set_text(view[DOC], view[NODE], key, length, text, #text))
+  return (C.tide_json_set_text(cell.doc, cell.node, key, length, text, #text))
 end
 
 local function length_of(view)
-  if view[SERIAL] ~= J.serial then gone() end
-  return (C.tide_json_count(view[DOC], view[NODE]))
+  local cell = cell_of(view)
+  return (C.tide_json_count(cell.doc, cell.node))
 end
 
 local function following(walk)
@@ -115,38 +150,38 @@ local function following(walk)
 end
 
 local function each(view)
-  if view[SERIAL] ~= J.serial then gone() end
-  return following, walk_type(view[SERIAL], view[DOC], view[NODE]), nil
+  local cell = cell_of(view)
+  return following, walk_type(J.serial, cell.doc, cell.node), nil
 end
 
 local methods = {
   __index = function(view, key)
-    if view[SERIAL] ~= J.serial then gone() end
+    local cell = cell_of(view)
     local kind
     if type(key) == 'string' then
-      kind = C.tide_json_get(view[DOC], view[NODE], key, #key)
+      kind = C.tide_json_get(cell.doc, cell.node, key, #key)
     elseif type(key) == 'number' then
       local _, index = key_of(key)
-      kind = C.tide_json_get(view[DOC], view[NODE], nil, index)
+      kind = C.tide_json_get(cell.doc, cell.node, nil, index)
     else
       return nil
     end
     return (found(kind))
   end,
   __newindex = function(view, key, new)
-    if view[SERIAL] ~= J.serial then gone() end
+    local cell = cell_of(view)
     local name, length = key_of(key)
     local status
     if type(new) == 'number' then
-      status = C.tide_json_set_double(view[DOC], view[NODE], name, length, new)
+      status = C.tide_json_set_double(cell.doc, cell.node, name, length, new)
     elseif type(new) == 'string' then
-      status = C.tide_json_set_string(view[DOC], view[NODE], name, length, new, #new)
+      status = C.tide_json_set_string(cell.doc, cell.node, name, length, new, #new)
     elseif new == nil then
-      status = C.tide_json_set_kind(view[DOC], view[NODE], name, length, NONE)
+      status = C.tide_json_set_kind(cell.doc, cell.node, name, length, NONE)
     elseif type(new) == 'boolean' then
-      status = C.tide_json_set_kind(view[DOC], view[NODE], name, length, new and TRUE or FALSE)
+      status = C.tide_json_set_kind(cell.doc, cell.node, name, length, new and TRUE or FALSE)
     else
-      status = set_other(view, name, length, new)
+      status = set_other(cell, name, length, new)
     end
     if status < 0 then refused(key) end
   end,
@@ -154,12 +189,14 @@ local methods = {
   __pairs = each,
   __ipairs = each,
   __eq = function(a, b)
-    return istype(view_type, a) and istype(view_type, b) and a[SERIAL] == b[SERIAL] and a[DOC] == b[DOC]
-      and a[NODE] == b[NODE]
+    if not (istype(view_type, a) and istype(view_type, b)) then return false end
+    if cast(address_type, a) == cast(address_type, b) then return true end
+    local one, other = cell_at(index_of(a)), cell_at(index_of(b))
+    return one ~= nil and other ~= nil and one.doc == other.doc and one.node == other.node
   end,
   __tostring = function(view) return text_of(view) end,
 }
-new_view = ffi.metatype(view_type, methods)
+ffi.metatype(view_type, methods)
 
 -- For run/message.lua: one document at a time is the open message's; J.root holds it. Those of copies are beside it.
 
@@ -227,6 +264,8 @@ end
 --- The views of the open message are gone.
 function json.reset()
   C.tide_json_reset(J)
+  first, count = first + count, 0
+  if room > USUAL then cells, room = cells_type(USUAL), USUAL end
 end
 
 --- Whether something is a view.

@@ -37,9 +37,10 @@ static void push_integer(lua_State *L, int64_t bits, int ref)
     lua_call(L, 0, 1);
 }
 
-static void push_number(lua_State *L, const char *from, const char *to)
+static void push_number(lua_State *L, const struct tide_json_doc *doc, uint32_t node)
 {
-    switch (tide_json_read_number(json, from, to)) {
+    const char *to = doc->bytes + tide_json_end(doc, node);
+    switch (tide_json_read_number(json, doc->bytes + doc->at[node], to, doc->bytes + doc->length)) {
     case TIDE_JSON_INT64:
         push_integer(L, json->integer, signed_ref);
         break;
@@ -120,7 +121,7 @@ static void push_value(lua_State *L, struct tide_json_doc *doc, uint32_t node)
         lua_pushlightuserdata(L, NULL);
         break;
     default:
-        push_number(L, from, doc->bytes + tide_json_end(doc, node));
+        push_number(L, doc, node);
     }
 }
 

@@ -21,7 +21,6 @@ local band, bnot = bit.band, bit.bnot
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
 local json_text, json_write, json_reset = json.text, json.write, json.reset
 
-local record_type = ffi.typeof 'const struct tide_record *'
 local result_type = ffi.typeof 'struct tide_result *'
 local bytes_type = ffi.typeof 'const char *'
 local RECORD, RESULT = ffi.sizeof 'struct tide_record', ffi.sizeof 'struct tide_result'
@@ -34,7 +33,8 @@ local topics -- struct tide_topics *
 local targets = {} -- topic name -> number, for the topics that the pipeline names
 
 local serial = 0
-local record = cast(record_type, nil)
+-- The record that is open; in C's memory, as a pointer in an upvalue would be boxed for each message.
+local here = ffi.new 'struct { const struct tide_record *record; }'
 -- What the transform wrote: a string, or nil for null; `*_set` tells whether it wrote at all.
 local value, value_set, key, key_set
 local headers, timestamp, topic, partition -- nil = not read (headers) or not written
@@ -49,7 +49,7 @@ local documents, beside, held = false, false, false
 local message = {}
 
 local function record_bytes()
-  return cast(bytes_type, record) + RECORD
+  return cast(bytes_type, here.record) + RECORD
 end
 
 local function is_json_last()
@@ -68,7 +68,7 @@ local function get_value()
   end
   if value_set then return value end
   if read_value == none then
-    local length = record.value_length
+    local length = here.record.value_length
     read_value = length >= 0 and to_string(record_bytes(), length) or nil
   end
   return read_value
@@ -82,8 +82,8 @@ local function get_json()
     if value == nil then return nil end
     root = json_open_copy(value)
   else
-    if record.value_length < 0 then return nil end
-    root = json_open(record_bytes(), record.value_length)
+    if here.record.value_length < 0 then return nil end
+    root = json_open(record_bytes(), here.record.value_length)
   end
   opened, edits_in_value, stale = true, 0, false
   return root
@@ -102,14 +102,14 @@ local function close_views()
 end
 
 local function key_bytes()
-  local length = record.value_length
+  local length = here.record.value_length
   return record_bytes() + (length > 0 and length or 0)
 end
 
 local function get_key()
   if key_set then return key end
   if read_key == none then
-    local length = record.key_length
+    local length = here.record.key_length
     read_key = length >= 0 and to_string(key_bytes(), length) or nil
   end
   return read_key
@@ -118,10 +118,10 @@ end
 local function get_headers()
   if headers then return headers end
   headers = {}
-  local length = record.key_length
+  local length = here.record.key_length
   local bytes = key_bytes() + (length > 0 and length or 0)
   local at, header = ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
-  while C.tide_header_next(bytes, record.headers_length, at, header) == 1 do
+  while C.tide_header_next(bytes, here.record.headers_length, at, header) == 1 do
     headers[#headers + 1] = { to_string(header.name, header.name_length),
       header.value ~= nil and to_string(header.value, header.value_length) or nil }
   end
@@ -130,7 +130,7 @@ end
 
 local function get_topic()
   if topic then return topic end
-  local number = record.target_topic ~= TOPIC_NONE and record.target_topic or record.topic
+  local number = here.record.target_topic ~= TOPIC_NONE and here.record.target_topic or here.record.topic
   local name = C.tide_topics_shared_name(topics, number)
   return name ~= nil and to_string(name) or nil
 end
@@ -178,10 +178,11 @@ local copy_mark, target_mark = copies.metatable(function() documents, beside = t
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
   if self.serial ~= serial then gone() end
-  local chosen = topic or record.target_topic ~= TOPIC_NONE and get_topic() or nil
+  local chosen = topic or here.record.target_topic ~= TOPIC_NONE and get_topic() or nil
   return setmetatable({
     value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = get_topic(),
-    partition = record.partition, offset = tonumber(record.offset), timestamp = timestamp or tonumber(record.timestamp),
+    partition = here.record.partition, offset = tonumber(here.record.offset),
+    timestamp = timestamp or tonumber(here.record.timestamp),
     [target_mark] = { topic = chosen, partition = partition },
   }, copy_mark)
 end
@@ -193,9 +194,9 @@ local methods = {
     if name == 'value' then return (get_value()) end
     if name == 'json' then return (get_json()) end
     if name == 'key' then return (get_key()) end
-    if name == 'offset' then return (tonumber(record.offset)) end
-    if name == 'partition' then return record.partition end
-    if name == 'timestamp' then return timestamp or tonumber(record.timestamp) end
+    if name == 'offset' then return (tonumber(here.record.offset)) end
+    if name == 'partition' then return here.record.partition end
+    if name == 'timestamp' then return timestamp or tonumber(here.record.timestamp) end
     if name == 'topic' then return (get_topic()) end
     if name == 'headers' then return (get_headers()) end
     error(('message has no field "%s"; it has value, json, key, headers, topic, partition, offset, timestamp')
@@ -258,7 +259,7 @@ end
 
 --- Opens the message of `at` (const struct tide_record *); the one before is gone.
 function message.open(at)
-  record = at
+  here.record = at
   serial = serial + 1
   value, value_set, key, key_set = nil, false, nil, false
   read_value, read_key = none, none
@@ -363,11 +364,11 @@ function message.emit(base, at, index, room)
   local result = cast(result_type, base + at)
   result.size, result.index, result.kind, result.inherit = size, index, MESSAGE, inherit
   result.header_count, result.headers_length = headers and #headers or 0, headers_length
-  result.timestamp = timestamp or record.timestamp
+  result.timestamp = timestamp or here.record.timestamp
   result.value_length = value_length
   result.key_length = key and #key or -1
-  result.topic = topic and targets[topic] or record.target_topic
-  result.partition = partition or record.target_partition
+  result.topic = topic and targets[topic] or here.record.target_topic
+  result.partition = partition or here.record.target_partition
   local to = base + at + RESULT
   if spliced then
     to = to + value_length
@@ -385,7 +386,7 @@ end
 
 --- The record that is open, to go on from after an error.
 function message.record()
-  return record
+  return here.record
 end
 
 message.emit_reject = results.reject

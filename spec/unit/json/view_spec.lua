@@ -312,6 +312,24 @@ describe('a view', function()
     refuses('this view is gone', tide.encode, a)
   end)
 
+  it('is one of as many as are wanted', function()
+    local list = {}
+    for i = 1, 1000 do list[i] = ('{"id":%d}'):format(i) end
+    local j, kept = open('[' .. table.concat(list, ',') .. ']'), {}
+    for i = 1, 1000 do kept[i] = j[i] end
+    for i = 1, 1000 do assert.equal(i, kept[i].id) end
+    json.reset()
+    for i = 1, 1000, 100 do refuses('this view is gone', function() return kept[i].id end) end
+  end)
+
+  it('is no number and no address to a script', function()
+    local j = open '{"a":{}}'
+    for _, use in ipairs { function() return j + 1 end, function() return j - j end, function() return j < j end,
+      function() return tonumber(j) + 1 end, function() return j() end } do
+      assert.is_false(pcall(use))
+    end
+  end)
+
   it('takes any name as a field', function()
     local j = open '{"len":1,"each":2,"node":3,"doc":4,"serial":5,"__index":6,"ÿserial":7}'
     assert.same({ 1, 2, 3, 4, 5, 6, 7 }, { j.len, j.each, j.node, j.doc, j.serial, j.__index, j['ÿserial'] })
