@@ -81,7 +81,8 @@ static bool fast_decimal(const char *p, const char *to, const char *limit, doubl
     size_t places = size_t(to - p) - 1;
     if (*p != '.' || skip_digits(p + 1, limit) != to)
         return false;
-    *number = double(digits * uint64_t(POWERS[places]) + read_digits(p + 1, places)) / POWERS[places];
+    *number = double(digits * uint64_t(POWERS[places]) + read_digits(p + 1, places)) /
+              POWERS[places];
     return true;
 }
 

@@ -256,9 +256,9 @@ function json.edits_of(doc)
   return doc.edits
 end
 
---- Writes it to memory of `room` bytes. Its length; above `room` it comes with a minus sign, nothing written.
-function json.write(to, room)
-  return (C.tide_json_write(J.root, WHOLE, to, room > 0 and room or 0))
+--- Writes it to memory of `space` bytes. Its length; above `room` it comes with a minus sign, nothing written.
+function json.write(to, space)
+  return (C.tide_json_write(J.root, WHOLE, to, space > 0 and space or 0))
 end
 
 --- The views of the open message are gone.
