@@ -3,6 +3,7 @@
 -- the Kafka; here TIDE_KAFKA and TIDE_KAFKA_DIR name it. From the environment:
 --   TORTURE_PART    a part of parts.lua (short)        TORTURE_MODE  at_least_once | exactly_once (at_least_once)
 --   TORTURE_SEED    of the schedule (the time)         TORTURE_SCALE of the numbers of faults (1)
+--   TORTURE_PATIENCE  seconds without a commit in the quiet phase until it is stuck (60)
 --   TORTURE_REPORT  file to put the result's row into (none)
 --   TORTURE_DIR     folder for journal and logs of the engines (a new one; removed when nothing failed)
 -- Exit code: 0; 1 when a promise was broken; 64 usage.
@@ -19,7 +20,6 @@ local recovery = require "scripts.torture.recovery"
 local report = require "scripts.torture.report"
 
 local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 500 -- the last two: of pipeline.lua
-local STUCK_SECONDS = 60 -- without a commit in the quiet phase
 local PROGRESS_SECONDS = 5
 local USAGE = 64
 
@@ -54,7 +54,8 @@ end
 
 local function new_run()
   local self = { part = os.getenv("TORTURE_PART") or "short", mode = os.getenv("TORTURE_MODE") or "at_least_once",
-    seed = number("TORTURE_SEED", os.time()), scale = number("TORTURE_SCALE", 1) }
+    seed = number("TORTURE_SEED", os.time()), scale = number("TORTURE_SCALE", 1),
+    patience = number("TORTURE_PATIENCE", 60) }
   self.spec = parts.LIST[self.part] or usage(("TORTURE_PART=%s: no such part"):format(self.part))
   if self.mode ~= "at_least_once" and self.mode ~= "exactly_once" then
     usage(("TORTURE_MODE=%s: neither at_least_once nor exactly_once"):format(self.mode))
@@ -107,7 +108,7 @@ local function drain(self)
   self.load.moved = wait.now()
   while self.load:behind(ends) do
     turn(self, false)
-    if wait.now() - self.load.moved > STUCK_SECONDS then
+    if wait.now() - self.load.moved > self.patience then
       table.insert(self.fleet.problems, "stuck: " .. self.load:behind(ends))
       break
     end

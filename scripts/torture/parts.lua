@@ -4,12 +4,16 @@
 local parts = {}
 
 -- engines: names; `static` ones have an instance. faults: number of each event. gap: seconds from one to the next.
--- quiet_broker: only then no message may come twice, in either mode.
+-- strict: nothing of it may make a message come twice, in either mode.
 parts.LIST = {
   short = {
     static = { "a", "b" }, dynamic = { "c" }, gap = { 0.2, 0.6 },
     faults = { kill_worker = 10, segv_worker = 4, stop_worker = 2, kill_workers = 1, kill_engine = 3, kill_zygote = 1,
       stop_engine = 1, leave = 2, kill_broker = 1 },
+  },
+  power = { -- for spec/torture/power_spec.lua: how little shows a planted mistake
+    static = { "a" }, dynamic = { "b" }, gap = { 0.2, 0.5 },
+    faults = { kill_worker = 4, kill_engine = 2, leave = 2 },
   },
   workers = {
     static = { "a" }, dynamic = {}, gap = { 0.08, 0.16 }, strict = true,
