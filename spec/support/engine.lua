@@ -61,13 +61,15 @@ function engine.file(definition)
     definition.head or "", text))
 end
 
---- Starts `tidemill run`. options: args = further flags, env, program (another build's). The same definition may be started several times.
+--- Starts `tidemill run`. options: args = further flags, env, program (another build's). The same definition may be
+--- started several times.
 function engine.start(definition, options)
   options = options or {}
   local path, folder = engine.file(definition)
   local self = setmetatable({ path = path, folder = folder, report_path = folder .. "/report.json" }, metatable)
-  local arguments = { options.program or engine.PROGRAM, "run", path, "--report", self.report_path, unpack(options.args or {}) }
-  self.process = process.start(arguments, { env = options.env })
+  local program = options.program or engine.PROGRAM
+  self.process = process.start({ program, "run", path, "--report", self.report_path, unpack(options.args or {}) },
+    { env = options.env })
   return self
 end
 
