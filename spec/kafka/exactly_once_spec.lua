@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- delivery = "exactly_once" on a real Kafka: outputs, dead letters and offsets become visible together, once.
 local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local wait = require "spec.support.wait"
 
 describe("exactly once", function()
   if not kafka.bootstrap() then return pending("needs a Kafka") end
@@ -55,5 +57,83 @@ describe("exactly once", function()
     assert.equal(2000, report.produced_from)
     assert.is_true(report.metrics["producer.transaction.time"].count >= 1)
     assert.equal(0, report.metrics["producer.transaction.aborted"])
+  end)
+
+  it("has outputs of one message, dead letters and filtered ones in the same transaction", function()
+    local letters = kafka.topic(1)
+    fill(1200)
+    local run = engine.run(definition { dlq = { topic = letters }, task = [[function(message)
+      local n = tonumber(message.value)
+      if n % 5 == 0 then return nil end
+      if n % 7 == 0 then error("seven") end
+      if n % 3 == 0 then return tide.many { message.value, message.value .. "b" } end
+      return message
+    end]], task_options = { processes = 2, max_batch_size = 50 } })
+    local out, dead = seen(output), seen(letters)
+    for n = 1, 1200 do
+      local value = tostring(n)
+      local bad = n % 5 ~= 0 and n % 7 == 0
+      assert.equal(bad and 1 or nil, dead[value])
+      assert.equal(n % 5 ~= 0 and not bad and 1 or nil, out[value])
+      assert.equal(n % 5 ~= 0 and not bad and n % 3 == 0 and 1 or nil, out[value .. "b"])
+    end
+    local report = run:report()
+    assert.equal(1200, report.read)
+    assert.equal(1200, report.produced_from + report.filtered + report.dead_lettered)
+  end)
+
+  -- About 50 us a message, so that the load lasts.
+  local SLOW = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
+
+  local function member(instance)
+    return engine.start(definition {
+      source = { topic = input, group = group, start = "earliest", instance = instance,
+        rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
+      task = SLOW, task_options = { processes = 1, max_batch_size = 100 },
+    })
+  end
+
+  local function wait_committed()
+    inputs.wait_committed(group, input)
+  end
+
+  it("survives kill -9 of the engine at any moment: nothing is lost, nothing doubled", function()
+    fill(20000)
+    for round = 1, 4 do
+      local run = member("one")
+      wait.until_true(function() return inputs.count(output) >= round * 3000 end, 60,
+        function() return "output: " .. run:stderr() end)
+      run:signal("KILL")
+      run.process:wait(10)
+    end
+    local last = member("one")
+    wait_committed()
+    last:drain()
+    assert_once(20000)
+  end)
+
+  it("goes through engines that join and leave without a double", function()
+    fill(20000)
+    local stays = member()
+    stays:wait_for("partitions assigned")
+    for _ = 1, 3 do
+      local other = member()
+      other:wait_for("partitions assigned")
+      other:drain()
+    end
+    wait_committed()
+    stays:drain()
+    assert_once(20000)
+  end)
+
+  it("ends the older of two engines with one instance, with 76", function()
+    fill(100)
+    local older = member("same")
+    older:wait_for("partitions assigned")
+    local newer = member("same")
+    older:ends_with(76)
+    wait_committed()
+    newer:drain()
+    assert_once(100)
   end)
 end)
