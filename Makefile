@@ -37,7 +37,7 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/t
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check faults simulate spec spec-json spec-kafka test lint format format-check torture bench demo docs tools install uninstall clean deps help
+.PHONY: all check faults simulate spec spec-json spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -111,6 +111,10 @@ test: ## all there is: installs what is missing, starts a real Kafka, ends with 
 
 lint: ## luacheck, warnings as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh
+
+tidy: ## clang-tidy over the C files (minutes)
+	$(Q)printf '%s\n' $(SOURCES) engine/main.c lua/tidemill/run/*.c | xargs -P $$(nproc) -n 4 \
+	  sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE -Iengine $(LUA_CFLAGS) 2>/dev/null' clang-tidy
 
 format: ## clang-format over the C files
 	$(Q)clang-format -i $(FORMATTED)

@@ -9,7 +9,7 @@
 #include "shm/layout.h"
 
 enum { SMALLEST = 64 * 1024 };
-static const int64_t SHRINK_AFTER_US = 60 * 1000000;
+static const int64_t SHRINK_AFTER_US = (int64_t)60 * 1000000;
 
 void tide_task_sizes(struct tide_task *task, int64_t now_us)
 {

@@ -168,6 +168,7 @@ static int by_start(struct tide_kafka_locate *locate, const struct known *known,
     case TIDE_START_LATEST:
         return by_latest(locate, known, i);
     case TIDE_START_TIME:
+        tide_require(known->at_time);
         /* Negative: nothing is that young. */
         place->offset = known->at_time->elems[i].offset < 0 ? high
                                                             : known->at_time->elems[i].offset;

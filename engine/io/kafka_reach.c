@@ -53,7 +53,7 @@ static bool pause_a_moment(struct tide_kafka_reach *reach)
     if (reach->blocking)
         return tide_blocking_pause(reach->blocking, RETRY_US) &&
                !tide_blocking_wanted(reach->blocking);
-    nanosleep(&(struct timespec){.tv_nsec = RETRY_US * 1000}, NULL);
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_US * 1000L}, NULL);
     return true;
 }
 

@@ -164,7 +164,7 @@ void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_e
 /** FAILED, once, with the text in tide_error(). */
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status);
 /** The place of a partition, made when it is new. Negative: too many. */
-int tide_kafka_source_find(struct tide_kafka_source *source, const char *topic, int32_t number);
+int tide_kafka_source_find(struct tide_kafka_source *source, const char *name, int32_t number);
 const char *tide_kafka_source_topic(const struct tide_kafka_source *source, uint32_t index);
 
 /* kafka_control.c */

@@ -134,19 +134,19 @@ static void remember(struct feed *feed, uint32_t size)
         uint32_t room = feed->room ? feed->room * 2 : 1024;
         uint32_t *sizes = tide_alloc(room * sizeof(*sizes));
         for (uint64_t i = feed->finished; i < feed->fed; i++)
-            sizes[i % room] = feed->sizes[i % feed->room];
+            sizes[i % room] = feed->sizes[i & (feed->room - 1)];
         free(feed->sizes);
         feed->sizes = sizes;
         feed->room = room;
     }
-    feed->sizes[feed->fed % feed->room] = size;
+    feed->sizes[feed->fed & (feed->room - 1)] = size;
     feed->ahead += size;
 }
 
 static void forget(struct feed *feed, uint64_t finished)
 {
     for (; feed->finished < finished && feed->finished < feed->fed; feed->finished++)
-        feed->ahead -= feed->sizes[feed->finished % feed->room];
+        feed->ahead -= feed->sizes[feed->finished & (feed->room - 1)];
 }
 
 /* True when a line may be there now. */
