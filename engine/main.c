@@ -48,8 +48,7 @@ static void set_paths(lua_State *lua, const char *folder, const char *files)
     lua_setfield(lua, -3, "path");
     lua_pop(lua, 2);
     lua_pushstring(lua, folder);
-    lua_setglobal(lua,
-                  "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for the library and the headers */
+    lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for library and headers */
 }
 
 static int traceback(lua_State *lua)
@@ -75,8 +74,7 @@ int main(int count, char **arguments)
     lua_State *lua = luaL_newstate();
     if (!lua || own_folder(folder, sizeof(folder)) < 0 ||
         find_lua(folder, files, sizeof(files)) < 0) {
-        fprintf(stderr,
-                "tidemill: its Lua files are neither beside the program nor under its prefix\n");
+        fprintf(stderr, "tidemill: no Lua files beside the program or under its prefix\n");
         return EXIT_INTERNAL;
     }
     luaL_openlibs(lua);
@@ -91,8 +89,10 @@ int main(int count, char **arguments)
             lua_pushstring(lua, arguments[i]);
             lua_rawseti(lua, -2, i);
         }
-        if (lua_pcall(lua, 1, 1, 1) == 0)
-            return (int)lua_tointeger(lua, -1);
+        if (lua_pcall(lua, 1, 1, 1) == 0) {
+            fflush(NULL);
+            _exit((int)lua_tointeger(lua, -1)); /* no destructor may meet a client left behind */
+        }
     }
     fprintf(stderr, "tidemill: bug: %s\n", lua_tostring(lua, -1));
     return EXIT_INTERNAL;
