@@ -31,6 +31,7 @@ cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lr
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 ! wanted in-process || luajit scripts/bench/in_process.lua
 ! wanted in-process || luajit scripts/bench/json.lua
+! wanted in-process || luajit scripts/bench/respawn.lua
 [ "${BENCH_ONLY:-}" != in-process ] || exit 0
 ! wanted arroyo || prepare_arroyo
 rm -rf "$kafka_dir"
