@@ -134,6 +134,7 @@ local function one_by_one(s, functions, record, first, last)
   for index = first, last - 1 do
     local ok, items, rejected = runner.try(pass_all, functions, record, index, index + 1)
     if not ok then
+      runner.placed(items, not functions.where[2] and functions.where[1])
       items, rejected = {}, { [index] = { reason = 'error', text = items.text, traceback = items.traceback } }
     end
     if not write(s, index, index + 1, items, rejected) then return false end

@@ -83,7 +83,7 @@ end
 local function runner_of(first, functions)
   if first then return reduce.runner(first, functions) end
   if next(functions.batch) then return batch.runner(functions) end
-  return runner.fused(fuse.loop(functions, message, C, ffi))
+  return runner.fused(fuse.loop(functions, message, C, ffi), functions.where)
 end
 
 --- entries -> { run = function(job), starts, closes }: run is true when all records are through, else the block is

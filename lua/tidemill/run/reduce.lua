@@ -165,7 +165,7 @@ function reduce.runner(spec, functions)
     repeat
       local ok, problem = runner.try(accumulate, s, spec)
       if not ok then
-        leave_out(s, problem)
+        leave_out(s, runner.placed(problem, spec.where))
       elseif flush(s, spec, several) then
         return false
       end

@@ -37,6 +37,15 @@ function runner.try(fn, ...)
   return checked(xpcall(fn, handler, ...))
 end
 
+--- An error in a tail call has the place of our call, since the function's own frame is gone: `where`, the place of
+--- that function, stands for it then.
+function runner.placed(problem, where)
+  local rest = problem.text:match '^%(loop%):%d+: (.*)$'
+    or problem.text:match '^[^\n:]*tidemill/run/%l+%.lua:%d+: (.*)$'
+  if rest and where then problem.text = where .. ': ' .. rest end
+  return problem
+end
+
 --- The record behind `record`.
 function runner.next(record)
   return ffi.cast(record_type, ffi.cast(bytes_type, record) + record.size)
@@ -53,9 +62,9 @@ end
 --- Records before `index` are done, their results fill `at` bytes.
 runner.publish = C.tide_worker_publish
 
---- A loop that fuse.lua wrote -> run(job). One pcall per entry into it, not per message: the published progress
---- says which message failed.
-function runner.fused(loop)
+--- A loop that fuse.lua wrote, and the places of its functions -> run(job). One pcall per entry into it, not per
+--- message: the published progress says which message failed.
+function runner.fused(loop, where)
   return function(job)
     local output, base, record, index, last, size, most = runner.open(job)
     local at = 0
@@ -63,6 +72,7 @@ function runner.fused(loop)
     while index < last do
       local ok, done = runner.try(loop, record, index, last, output, base, at, size, most)
       if ok then return done end
+      runner.placed(done, where[tonumber(done.traceback:match "in function 'f(%d+)'")])
       local progress = output.progress
       index, at = tonumber(progress % 0x100000000ULL), tonumber(progress / 0x100000000ULL)
       at = message.emit_reject(base, at, index, at == 0 and most or size, 'error', done.text, done.traceback)
