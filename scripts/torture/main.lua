@@ -104,7 +104,11 @@ local function drain(self)
     turn(self, false)
     return self.load:quiet()
   end, 90, "the load to be fed")
-  local ends = kafka.ends(self.input)
+  local ends = wait.until_true(function() -- a broker that has just come back does not lead its partitions at once
+    turn(self, false)
+    local answered, highs = pcall(kafka.ends, self.input)
+    return answered and highs
+  end, 30, "the ends of the input")
   self.load.moved = wait.now()
   while self.load:behind(ends) do
     turn(self, false)

@@ -10,7 +10,7 @@ describe("under torture", function()
 
   after_each(process.stop_all)
 
-  for _, mode in ipairs { "at_least_once" } do
+  for _, mode in ipairs { "at_least_once", "exactly_once" } do
     it(mode .. " holds its promises", function()
       local code, out, err = process.run({ "luajit", "scripts/torture/main.lua" }, { timeout = SECONDS, env = {
         TORTURE_PART = "short", TORTURE_MODE = mode, TORTURE_REPORT = false,
