@@ -203,6 +203,11 @@ static int feed_lines(struct tide_mock *mock)
             RD_KAFKA_V_END);
         if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL)
             break;
+        if (error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+            return tide_fail(TIDE_EDATA,
+                             "line %llu of %s has %zu bytes, more than the mock Kafka takes in a "
+                             "message (1 MB); leave it out, or use --input",
+                             (unsigned long long)feed->fed + 1, feed->path, length);
         if (error)
             return tide_fail(TIDE_EINTERNAL, "mock Kafka: line %llu: %s",
                              (unsigned long long)feed->fed + 1, rd_kafka_err2str(error));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Changes are kept in the order in which they were made; at most one for each member.
+#include <algorithm>
 #include <cmath>
 
 #include "json/private.hpp"
@@ -39,8 +40,11 @@ int32_t count_added(const document *doc, uint32_t node)
 
 int read_value(document *doc, edit *change)
 {
-    if (!change->value)
+    if (!change->value) {
         change->value = open_document(of(doc), change->text, change->length, doc);
+        if (change->value)
+            change->value->place = change->container;
+    }
     return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
 }
 
@@ -166,6 +170,53 @@ static int set_element(document *doc, uint32_t node, int32_t index, text value)
     return TIDE_OK;
 }
 
+// How deep a text nests; it is JSON.
+static int32_t nesting(text value)
+{
+    int32_t depth = 0, deepest = 0;
+    bool quoted = false;
+    for (int32_t i = 0; i < value.length; i++) {
+        char c = value.bytes[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if ((c | 0x20) == '{') {
+            depth++;
+            deepest = std::max(deepest, depth);
+        } else if ((c | 0x20) == '}') {
+            depth--;
+        }
+    }
+    return deepest;
+}
+
+// Of a container: 1 is the root.
+static int32_t depth_of(const document *doc, uint32_t node)
+{
+    int32_t depth = 0;
+    for (uint32_t i = 0; i <= node; i++) {
+        char c = char(doc->bytes[doc->at[i]] | 0x20);
+        depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+    }
+    return depth;
+}
+
+// Whether the whole would nest deeper than is read. Counted exactly only where a bound does not tell.
+static bool is_too_deep(const document *doc, uint32_t node, text value)
+{
+    const int32_t own = nesting(value);
+    int32_t most = own, depth = own;
+    for (const document *in = doc; in; in = static_cast<const document *>(in->parent))
+        most += in->deepest;
+    if (most <= TIDE_JSON_DEPTH)
+        return false;
+    for (; doc; node = doc->place, doc = static_cast<const document *>(doc->parent))
+        depth += depth_of(doc, node);
+    return depth > TIDE_JSON_DEPTH;
+}
+
 static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t length, text value)
 {
     auto *doc = static_cast<document *>(opened);
@@ -174,7 +225,8 @@ static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t len
         return tide_fail(TIDE_EDATA, "an object takes strings as keys");
     if (key && !object)
         return tide_fail(TIDE_EDATA, "an array takes numbers as indexes");
-    if (doc->level == TIDE_JSON_DEPTH)
+    if (value.bytes && (*value.bytes == '{' || *value.bytes == '[') &&
+        is_too_deep(doc, uint32_t(node), value))
         return tide_fail(TIDE_EDATA, "nesting deeper than %d", TIDE_JSON_DEPTH);
     return object ? set_key(doc, uint32_t(node), key, length, value)
                   : set_element(doc, uint32_t(node), length, value);

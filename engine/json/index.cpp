@@ -74,7 +74,7 @@ template <bool escapes> class grammar {
                 return false;
             char c = first(i);
             if ((c | 0x20) == '{') {
-                if (++depth > TIDE_JSON_DEPTH)
+                if (++depth > deepest && (deepest = depth) > TIDE_JSON_DEPTH)
                     return false;
                 link[i] = open << 1 | uint32_t(object);
                 link[i + 2] = 0; // walk.cpp: the keys were not looked at
@@ -111,6 +111,7 @@ template <bool escapes> class grammar {
     }
 
     int32_t key_count = 0; // of the root, when it is an object
+    uint32_t deepest = 0;
     bool escaped_key = false;
 
   private:
@@ -199,6 +200,7 @@ template <bool escapes> static bool check_grammar(document *doc)
     }
     bool good = (last | 0x20) == '}' && pass.check(uint32_t(doc->count));
     doc->key_count = pass.escaped_key ? -1 : pass.key_count;
+    doc->deepest = int32_t(pass.deepest);
     doc->kind = first == '{' ? TIDE_JSON_OBJECT : TIDE_JSON_ARRAY;
     return good;
 }
@@ -251,7 +253,8 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     doc->count = int32_t(count);
     doc->edits = doc->kind = doc->key_count = 0;
     doc->escaped = memchr(bytes, '\\', size_t(length)) != nullptr;
-    doc->level = parent ? parent->level + 1 : 0;
+    doc->deepest = 0;
+    doc->place = 0;
     doc->changes = doc->few_changes;
     doc->order = doc->few_order;
     doc->change_count = 0;

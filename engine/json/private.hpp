@@ -72,7 +72,8 @@ struct document : tide_json_doc {
     uint64_t *signatures;
     uint32_t *keys;
     int32_t key_count; // -1: the table is not to be used
-    int32_t level;     // how many documents it is assigned in, one in the other
+    int32_t deepest;   // how deep it nests, without changes
+    uint32_t place;    // the container in the parent that it is assigned to
     edit *changes;
     int32_t change_count;
     int32_t change_room;

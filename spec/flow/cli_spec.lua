@@ -117,6 +117,13 @@ describe("the program", function()
     assert.is_truthy(err:find("partitions assigned: events/0 ", 1, true))
   end)
 
+  it("is exit 65 for a line that is no Kafka message for its size", function()
+    local long = write(folder .. "/long", "short\n" .. ("x"):rep(2000000) .. "\n")
+    local code, _, err = tidemill { "run", "scripts/identity.lua", "--mock-kafka", "--feed", long }
+    assert.equal(65, code, err)
+    assert.is_truthy(err:find("line 2 of " .. long .. " has 2000000 bytes", 1, true), err)
+  end)
+
   it("is quiet when told so", function()
     local code, _, err = tidemill { "run", "scripts/identity.lua", "--input", write(folder .. "/in", "x\n"),
       "--log-level", "error" }

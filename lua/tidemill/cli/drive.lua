@@ -73,8 +73,8 @@ function on.failed(self, event)
 end
 
 local function turn_mock(self)
-  local through, reason = self.mock:turn(self.engine:totals())
-  if through == nil then return self:fail(exit_code.INTERNAL, "mock Kafka: " .. reason) end
+  local through, reason, code = self.mock:turn(self.engine:totals())
+  if through == nil then return self:fail(code, reason) end
   if through and not self.closing then
     self.closing = true
     self.engine:close()
@@ -88,8 +88,8 @@ local function drain_mock(self)
     if tide.C.tide_clock_us() > deadline then
       return self:fail(exit_code.INTERNAL, ("mock Kafka: results did not arrive within %d s"):format(DRAIN))
     end
-    local through, reason = self.mock:turn(totals)
-    if through == nil then return self:fail(exit_code.INTERNAL, "mock Kafka: " .. reason) end
+    local through, reason, code = self.mock:turn(totals)
+    if through == nil then return self:fail(code, reason) end
   end
 end
 

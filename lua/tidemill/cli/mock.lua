@@ -64,11 +64,12 @@ local function finished(totals)
   return totals.produced_from + totals.filtered + totals.dead_lettered
 end
 
---- One turn between two turns of the engine: nil and the reason on failure; true once all that was fed is
---- through, false before.
+--- One turn between two turns of the engine: nil, the reason and the exit code on failure; true once all that was
+--- fed is through, false before.
 function Mock:turn(totals)
   local through = finished(totals)
-  if tide.C.tide_mock_turn(self.handle, through) < 0 then return failure() end
+  local status = tide.C.tide_mock_turn(self.handle, through)
+  if status < 0 then return failure(status) end
   return self.feeding and tide.C.tide_mock_fed_all(self.handle)
     and through >= tonumber(tide.C.tide_mock_fed(self.handle))
 end

@@ -24,7 +24,7 @@ local function role_of(unit)
 end
 
 -- Units in order: { step = with role or none, entries } or { step = any other }; functions still on their own.
--- `word` is what a dead letter names as its stage.
+-- `word` is what a dead letter names as its stage; `members` are the steps of the pipeline that it stands for.
 local function units_of(steps)
   local units = {}
   for _, step in ipairs(steps) do
@@ -32,16 +32,17 @@ local function units_of(steps)
     if role == "function" and last and not last.step then
       append(last.entries, step.spec.entries(step.values))
       last.word = last.word .. ", " .. step.spec.word
+      append(last.members, { step })
     else
-      units[#units + 1] = { step = role ~= "function" and step or nil, word = step.spec.word,
+      units[#units + 1] = { step = role ~= "function" and step or nil, word = step.spec.word, members = { step },
         entries = role and prepend({}, step.spec.entries(step.values)) }
     end
   end
   return units
 end
 
---- The units of a pipeline's steps: { step =, entries = }; step is nil for functions in a worker of their own,
---- entries nil for a step without functions.
+--- The units of a pipeline's steps: { step =, entries =, members = }; step is nil for functions in a worker of their
+--- own, entries nil for a step without functions.
 function group.units(steps)
   local units = units_of(steps)
   local at = 1
@@ -52,9 +53,11 @@ function group.units(steps)
     elseif role_of(before) == "multiprocessing" or role_of(before) == "state"
       and role_of(behind) ~= "multiprocessing" then
       append(before.entries, unit.entries)
+      append(before.members, unit.members)
       table.remove(units, at)
     elseif role_of(behind) == "multiprocessing" then
       behind.entries = prepend(behind.entries, unit.entries)
+      behind.members = prepend(behind.members, unit.members)
       table.remove(units, at)
     else
       at = at + 1

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- plan/print.lua: a checked pipeline as text, and as a graph for dot(1).
+local group = require("tidemill.plan.group")
 local types = require("tidemill.plan.types")
 
 local print = {}
@@ -40,11 +41,30 @@ local function add_options(lines, checked, indent)
   end
 end
 
-local function add_step(lines, checked, title)
+-- By step: with which others it shares a worker's loop, as "2. filter, 4. unfold"; "" = with none.
+local function loops_of(steps)
+  local numbers, loops = {}, {}
+  for i, step in ipairs(steps) do numbers[step] = i end
+  for _, unit in ipairs(group.units(steps)) do
+    for _, step in ipairs(unit.entries and unit.members or {}) do
+      local others = {}
+      for _, other in ipairs(unit.members) do
+        if other ~= step then others[#others + 1] = ("%d. %s"):format(numbers[other], other.word) end
+      end
+      loops[step] = table.concat(others, ", ")
+    end
+  end
+  return loops
+end
+
+local function add_step(lines, checked, title, loop)
   local line = checked.node and checked.node.line
   lines[#lines + 1] = title .. (line and "  line " .. line or "")
   if checked.values.functions then
     lines[#lines + 1] = ("    %-22s %s"):format("functions", function_names(checked.values.functions))
+  end
+  if loop then
+    lines[#lines + 1] = ("    %-22s %s"):format("loop", loop == "" and "of its own" or "shared with " .. loop)
   end
   add_options(lines, checked, "    ")
 end
@@ -64,7 +84,10 @@ end
 function print.text(pipeline)
   local lines = { ('pipeline "%s"  %s'):format(pipeline.name, pipeline.file) }
   add_options(lines, pipeline.settings, "    ")
-  for i, step in ipairs(pipeline.steps) do add_step(lines, step, ("  %d. %s"):format(i, step.word)) end
+  local loops = loops_of(pipeline.steps)
+  for i, step in ipairs(pipeline.steps) do
+    add_step(lines, step, ("  %d. %s"):format(i, step.word), loops[step])
+  end
   for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
   if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
   return table.concat(lines, "\n") .. "\n"

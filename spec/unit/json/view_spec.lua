@@ -259,6 +259,22 @@ describe('a view', function()
     refuses('json%["a"%]: NaN', function() open('{}').a = 0 / 0 end)
   end)
 
+  it('nests no deeper than is read, assigned values included', function()
+    local function nested(depth)
+      return tide.table(('['):rep(depth) .. (']'):rep(depth))
+    end
+    local j = open('{"deep":' .. ('['):rep(1000) .. '"{[\\""' .. (']'):rep(1000) .. ',"a":{}}')
+    j.b, j.a.x = nested(1023), nested(1022)
+    refuses('json%["b"%]: nesting deeper than 1024', function() j.b = nested(1024) end)
+    refuses('json%["x"%]: nesting deeper than 1024', function() j.a.x = nested(1023) end)
+    j.a.x = { nested(3), 1 }
+    j.a.x[1][1] = nested(1020)
+    refuses('json%[1%]: nesting deeper than 1024', function() j.a.x[1][1] = nested(1021) end)
+    local text = json.text()
+    json.reset()
+    assert.equal(text, tostring(open(text)))
+  end)
+
   it('is counted and walked, edits included', function()
     local j = open '{"a":1,"b":2,"a":3,"l":[1,2,3]}'
     j.b, j.c, j.l[2] = nil, 'new', nil

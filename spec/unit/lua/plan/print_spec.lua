@@ -23,6 +23,7 @@ describe("a printed plan", function()
       "    topic                  t",
       "    auto_offset_reset      error  (default)",
       "    functions              function in line 6",
+      "    loop                   of its own",
       "    pool                   pool in line 2",
       "    input_block_size       128MiB",
       "    max_input_block_size   128MiB  (default)",
@@ -39,6 +40,24 @@ describe("a printed plan", function()
     local text = print.text(pipeline_file.load(TEXT))
     assert.is_truthy(text:find("sasl.password=[redacted], sasl.username=me, ssl.key.pem=[redacted]", 1, true))
     assert.is_nil(text:find("written here", 1, true))
+  end)
+
+  it("says which steps share a worker's loop", function()
+    local text = print.text(pipeline_file.load [[
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "a:1", topic = "t", group = "g" },
+  tide.filter { function() end },
+  tide.run_task_with_multiprocessing { function() end },
+  tide.run_task { function() end },
+  tide.produce { topic = "o" },
+  tide.commit_offsets {},
+}]])
+    for number, others in pairs { [2] = "3. run_task_with_multiprocessing, 4. run_task",
+      [3] = "2. filter, 4. run_task", [4] = "2. filter, 3. run_task_with_multiprocessing" } do
+      local step = text:match("\n  " .. number .. "%. .-\n  %d%. ")
+      assert.is_truthy(step:find("    loop                   shared with " .. others .. "\n", 1, true), text)
+    end
+    assert.is_nil(text:match("\n  1%. .-\n  %d%. "):find("loop", 1, true))
   end)
 
   it("is a graph that names each step", function()
