@@ -158,13 +158,17 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
     tide_log(ours, "librdkafka %s: %s: %s", rk ? rd_kafka_name(rk) : "", facility, text);
 }
 
-/* Names and values of ours: librdkafka's text may be shown. */
-static int set_all(rd_kafka_conf_t *conf, const struct tide_property *properties)
+/* Names and values of ours: librdkafka's text may be shown. A default may be younger than the
+ * librdkafka that is there. */
+static int set_all(rd_kafka_conf_t *conf, const struct tide_property *properties, bool defaults)
 {
     char error[512];
-    for (; properties->name; properties++)
-        if (rd_kafka_conf_set(conf, properties->name, properties->value, error, sizeof(error)))
+    for (; properties->name; properties++) {
+        rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, properties->name, properties->value,
+                                                       error, sizeof(error));
+        if (result != RD_KAFKA_CONF_OK && !(defaults && result == RD_KAFKA_CONF_UNKNOWN))
             return tide_fail(TIDE_EINTERNAL, "librdkafka: %s", error);
+    }
     return TIDE_OK;
 }
 
@@ -202,8 +206,8 @@ struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, log_line);
-    if (set_all(conf, defaults) < 0 || set_users(conf, properties) < 0 ||
-        set_all(conf, fixed) < 0) {
+    if (set_all(conf, defaults, true) < 0 || set_users(conf, properties) < 0 ||
+        set_all(conf, fixed, false) < 0) {
         rd_kafka_conf_destroy(conf);
         return NULL;
     }

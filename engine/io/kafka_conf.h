@@ -27,9 +27,9 @@ void tide_properties_wipe(struct tide_properties *properties);
 /** bootstrap.servers, for texts: never NULL, never a secret. */
 const char *tide_properties_brokers(const struct tide_properties *properties);
 
-/** `defaults` (ends with a NULL name) give way to `properties`, and those to `fixed` (likewise),
- * which hold the promises. Log lines go to tide_log. NULL with TIDE_ECONFIG's text in tide_error().
- */
+/** `defaults` (ends with a NULL name; one that this librdkafka does not know is passed over) give way
+ * to `properties`, and those to `fixed` (likewise), which hold the promises. Log lines go to tide_log.
+ * NULL with TIDE_ECONFIG's text in tide_error(). */
 struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults,
                                             const struct tide_properties *properties,
                                             const struct tide_property *fixed);
