@@ -226,6 +226,25 @@ describe("bad messages", function()
     assert.is_true(report.metrics["consumer.dlq_buffer.len"].max >= 1)
   end)
 
+  it("wait in exactly_once too while the dlq's topic is gone; then each is there once", function()
+    kafka.produce(input, { { value = "bad first" } })
+    local run = engine.start(definition { settings = { delivery = "exactly_once" } })
+    wait.until_true(function() return #kafka.consume(letters) == 1 end, 20, "the first dead letter")
+    kafka.delete_topic(letters)
+    local messages = {}
+    for i = 1, 600 do messages[i] = { value = (i % 60 == 0 and "bad" or "good") .. i } end
+    kafka.produce(input, messages)
+    wait.until_true(function() return run:total("read") >= 601 end, 20, "all to be read")
+    kafka.topic(1, {}, letters)
+    wait.until_true(function() return (kafka.committed(group, input)[0] or 0) == 601 end, 60, "the last commit")
+    run:drain()
+    local found = {}
+    for _, topic in ipairs { letters, output } do
+      for _, message in ipairs(kafka.consume(topic)) do found[message.value] = (found[message.value] or 0) + 1 end
+    end
+    for _, message in ipairs(messages) do assert.equal(1, found[message.value], message.value) end
+  end)
+
   it("stop with 75 when the dlq's topic is gone, if told so", function()
     local stopping = { dlq = { topic = letters, on_failure = "stop" } }
     kafka.produce(input, { { value = "bad first" } })

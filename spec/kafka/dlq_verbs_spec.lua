@@ -92,6 +92,19 @@ describe("tidemill dlq on a topic", function()
     assert.equal(56, different)
   end)
 
+  it("passes over the markers of transactions between them", function()
+    definition.settings = { delivery = "exactly_once" }
+    for _ = 1, 3 do fill(6) end
+    done("replay", "--limit", "4", "--match", "no good")
+    done("replay", "--reason", "error")
+    assert.equal(18, #replayed())
+    assert.equal(0, count())
+    local ends, committed = kafka.ends(letters), kafka.committed("tidemill-dlq-" .. letters, letters)
+    for partition, offset in pairs(committed) do -- the last marker is no letter
+      assert.is_true(offset >= ends[partition] - 1, ("%d of %d"):format(offset, ends[partition]))
+    end
+  end)
+
   it("finds the topic in a pipeline file, and sends elsewhere if told so", function()
     fill(6)
     local other = kafka.topic(1)
