@@ -2,10 +2,10 @@
 -- Who takes part in the benchmark. `filters` = leaves debug events out; `slow` = gets fewer messages.
 -- command(job) gives argv for job = { brokers, topic, out, group, report }; read and seconds are then found in the JSON
 -- object that the program prints, or writes to job.report.
-local function tidemill(pipeline, workers)
+local function tidemill(name, workers)
   return function(job)
     return {
-      "build/tidemill", "run", ("scripts/bench/%s.lua"):format(pipeline),
+      "build/tidemill", "run", "scripts/bench/pipeline.lua", "--set", "job=" .. name,
       "--set", "brokers=" .. job.brokers, "--set", "topic=" .. job.topic, "--set", "out=" .. job.out,
       "--set", "group=" .. job.group, "--set", "workers=" .. workers, "--until-end", "--report", job.report,
     }

@@ -7,27 +7,12 @@ package.path = './lua/?.lua;./lua/?/init.lua;./?.lua;' .. package.path
 local ffi = require 'ffi'
 local cjson = require 'cjson'
 local block = require 'spec.support.block'
+local jobs = require 'scripts.bench.jobs'
 local json = require('tidemill.run.json').public
 
 require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
 
 local EVENTS, ROUNDS, RUNS = 1000, tonumber(arg[1]) or 20, tonumber(arg[2]) or 9
-
-local function view(message)
-  local event = message.json
-  if event.level == 'debug' then return nil end
-  event.v, event.value = event.value * 2, nil
-  event.seen = true
-  return message
-end
-
-local function plain(message)
-  local event = cjson.decode(message.value)
-  if event.level == 'debug' then return nil end
-  event.v, event.value = event.value * 2, nil
-  event.seen = true
-  return cjson.encode(event)
-end
 
 local function tables(message)
   local event = json.table(message.value)
@@ -85,8 +70,7 @@ local function all(fn, list)
 end
 
 local loops = race({
-  through(view), through(plain), through(tables),
-  through(function(message) return message end),
+  through(jobs.view), through(jobs.cjson), through(tables), through(jobs.identity),
   through(function(message) return message.json and message end),
 })
 local decoded, marked = {}, {}

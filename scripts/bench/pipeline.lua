@@ -1,18 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- Every message as it came: what the engine itself costs, against bare_loop.c.
+-- One of the jobs of jobs.lua from topic to topic.
 local tide = require "tidemill"
 
-return tide.pipeline "bench-identity" {
+return tide.pipeline "bench" {
   tide.kafka_source {
     brokers = tide.param "brokers",
     topic = tide.param "topic",
     group = tide.param "group",
     start = "earliest",
   },
-  tide.run_task_with_multiprocessing {
-    function(message) return message end,
-    processes = tide.param("workers", 1),
-  },
+  tide.run_task_with_multiprocessing { require "jobs"[tide.param "job"], processes = tide.param("workers", 2) },
   tide.produce { topic = tide.param "out", partition = "same" },
   tide.commit_offsets { policy = "once_per_second" },
 }
