@@ -3,7 +3,8 @@
 local dlq = {
   summary = "List, show, replay or drop dead letters.",
   description = "What becomes of dead letters: list them, show them whole, replay them to where they came from, or "
-    .. "drop them. SOURCE is a pipeline file (its dlq), a dead-letter file, or a topic.",
+    .. "drop them. SOURCE is a pipeline file (its dlq), a dead-letter file, or a topic. Groups that are used on a "
+    .. "cluster begin with tidemill-dlq-TOPIC.",
 }
 
 --- In the order of the help.

@@ -16,6 +16,7 @@ pcall(ffi.cdef, "int getpid(void);")
 local chain = {}
 
 local AT = { file = "tidemill dlq" }
+local WORKER_MEMORY = 4 * 2 ^ 30 -- one letter may be as large as a pipeline's largest block, and goes through base64
 
 -- A group of its own for each run: it reads all there is and commits nothing.
 local function group(place)
@@ -31,12 +32,14 @@ end
 --- place -> fn in a worker -> sink (a node), to the ends that there are now. What fn returns is the sink's.
 --- An engine that is not started yet, or nil, the reason and the exit code.
 function chain.new(place, fn, sink)
-  local task = node.new(list.run_task_with_multiprocessing, { fn, processes = 1 }, AT)
+  local task = node.new(list.run_task_with_multiprocessing, { fn, processes = 1, max_input_block_size = "256MiB",
+    max_output_block_size = "512MiB" }, AT)
   local whole = node.new(list.pipeline, { source(place), task, sink }, AT)
   whole.name = "dlq"
   local pipeline, texts, status = load.result(whole, AT.file, ".", session.new())
   if not pipeline then return nil, table.concat(texts, "\n"), status end
   pipeline.settings.values.broker_timeout = place.timeout_us
+  pipeline.settings.values.worker_memory = WORKER_MEMORY
   local planned = plan.new(pipeline, { until_end = place.kind == "topic", handle_signals = true })
   planned.draft.commit.enabled, planned.c.commit.enabled = false, false
   local made, reason, failure = engine.new(planned)
