@@ -62,7 +62,7 @@ $(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
 $(MODULES): $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
-	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $(filter %.c,$^) -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $(filter %.c,$^) -Wl,-z,nodelete -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
 
 $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'

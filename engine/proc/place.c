@@ -138,8 +138,8 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
         return true;
     if (notice->kind == TIDE_NOTICE_EXITED && worker->pid > 0)
         lost(pool, worker, notice, now_us);
-    if (notice->kind != TIDE_NOTICE_SPAWNED || worker->pid > 0)
-        return true;
+    if (notice->kind != TIDE_NOTICE_SPAWNED || worker->pid > 0 || worker->spawn_us > 0)
+        return true; /* nobody was ordered */
     if (notice->pid < 0) {
         tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place,
                  strerror(notice->status));

@@ -164,7 +164,7 @@ void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker)
         struct tide_hello hello;
     } mail;
     ssize_t size;
-    while ((size = recv(worker->socket, &mail, sizeof(mail), MSG_DONTWAIT)) > 0) {
+    while ((size = recv(worker->socket, &mail, sizeof(mail), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
         bool is_hello = size == (ssize_t)sizeof(mail.hello);
         bool is_report = size == (ssize_t)sizeof(mail.report);
         uint32_t generation = is_hello ? mail.hello.generation : mail.report.generation;

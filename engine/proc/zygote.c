@@ -136,7 +136,8 @@ int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uin
 
 int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
 {
-    ssize_t size = recv(zygote->engine_end, notice, sizeof(*notice), MSG_DONTWAIT);
+    /* MSG_TRUNC: the size that it had, so that a longer one is none. */
+    ssize_t size = recv(zygote->engine_end, notice, sizeof(*notice), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (size != (ssize_t)sizeof(*notice) || notice->worker >= zygote->workers)

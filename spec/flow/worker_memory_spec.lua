@@ -120,6 +120,14 @@ describe('worker_memory', function()
     assert.same({ 'crash', 'SIGABRT' }, { letter.reason, letter.cause })
   end)
 
+  it('does not get in the way of a worker that closes its Lua state', function()
+    local path = os.tmpname()
+    run = assert(flow.new { dlq = path, worker_memory = LIMIT, steps = { { function() os.exit(3, true) end } } })
+    run:push '1'
+    assert.equal('done', run:finish().kind)
+    assert.equal('exit 3', letters_of(path)[1].cause)
+  end)
+
   it('goes with the kernel taking workers before the engine', function()
     run = assert(flow.new { steps = { { function() return (io.open '/proc/self/oom_score_adj'):read '*l' end } } })
     local own = tonumber((io.open '/proc/self/oom_score_adj'):read '*l')

@@ -1,0 +1,147 @@
+-- SPDX-License-Identifier: MIT
+-- Whatever a zygote or a worker sends, the engine reads nothing outside of it, asserts nothing, and keeps its books.
+-- TIDE_SEED repeats a run.
+local ffi = require "ffi"
+local wait = require "spec.support.wait"
+local workers = require "spec.support.workers"
+local C = workers.C
+
+pcall(ffi.cdef, "long send(int socket, const void *bytes, size_t size, int flags);")
+
+local NOTICES, LIVES, SIGKILL, SIGSTOP, DONTWAIT = 100000, 100, 9, 19, 0x40
+local NOTICE, HELLO, REPORT = ffi.sizeof "struct tide_notice", ffi.sizeof "struct tide_hello",
+  ffi.sizeof "struct tide_job_report"
+
+local function any_word()
+  local odd = { 0, 1, 2, 3, 127, 255, 65536, 2 ^ 31 - 1, 2 ^ 31, 2 ^ 32 - 1 }
+  return math.random(3) == 1 and math.random(0, 2 ^ 31 - 1) or odd[math.random(#odd)]
+end
+
+-- `size` bytes of words as they come; where `like` says so, those of the struct at first.
+local function any_bytes(size, like)
+  local words = ffi.new("uint32_t[?]", math.ceil(size / 4) + 1)
+  for i = 0, math.ceil(size / 4) do words[i] = any_word() end
+  if like then ffi.copy(words, like, math.min(size, ffi.sizeof(like))) end
+  return words
+end
+
+-- All sockets that this process has: its mailbox is among them.
+local function send_everywhere(bytes, size)
+  for fd = 3, 60 do ffi.C.send(fd, bytes, size, DONTWAIT) end
+end
+
+describe("mail that makes no sense", function()
+  local run, seed
+
+  setup(function()
+    seed = tonumber(os.getenv "TIDE_SEED") or os.time()
+    math.randomseed(seed)
+    print("TIDE_SEED=" .. seed)
+  end)
+  after_each(function()
+    if run then run:free() end
+    run = nil
+  end)
+
+  -- Notices of every kind, in any order, for a pool of two whose zygote is silent; the books beside it say which of
+  -- them count. Ends when the pool gives up: five deaths in a row that nobody could prevent.
+  local function episode(most)
+    run = workers.start { pools = { 2 } }
+    ffi.C.kill(run.pid, SIGSTOP)
+    local pool, now, lost = run.pools[1], C.tide_clock_us(), 0
+    local books = { [0] = { generation = 1, alive = true }, { generation = 1, alive = true } }
+    for i = 1, most do
+      local kind, place = math.random(0, 4), math.random(0, 3)
+      local book = books[place]
+      local generation = book and math.random(4) > 1 and book.generation or any_word()
+      local pid = math.random(5) == 1 and -1 or any_word()
+      local notice = ffi.new("struct tide_notice", { kind = kind, worker = place, generation = generation, pid = pid,
+        status = any_word() })
+      ffi.fill(notice.text, ffi.sizeof(notice.text), 0xff)
+      assert(C.tide_pool_notice(pool, notice, now) == (place < 2))
+      if book and generation == book.generation then
+        if kind == C.TIDE_NOTICE_EXITED and book.alive then
+          book.alive, book.due, lost = false, true, lost + 1
+        elseif kind == C.TIDE_NOTICE_SPAWNED and not book.alive and not book.due then
+          book.alive, book.due = notice.pid > 0, notice.pid < 0
+        end
+      end
+      assert(tonumber(C.tide_pool_lost(pool)) == lost)
+      if #run.works < 40 and math.random(3) == 1 then
+        run:submit "ok"
+      elseif math.random(3) == 1 then
+        now = now + 1000000
+        if C.tide_pool_poll(pool, now) < 0 then return i end
+        for _, one in pairs(books) do
+          if one.due then one.generation, one.due = one.generation + 1, false end
+        end
+      end
+      for _, work in ipairs(run.works) do
+        if work.state == C.TIDE_WORK_LOST then
+          assert(not work.distrusted)
+          work.state = C.TIDE_WORK_IDLE
+        end
+      end
+    end
+    return most
+  end
+
+  it("from the zygote changes nothing but what it is about", function()
+    local left = NOTICES
+    while left > 0 do
+      left = left - episode(math.min(left, 5000))
+      ffi.C.kill(run.pid, SIGKILL) -- it is stopped, and would be waited for
+      run:free()
+      run = nil
+    end
+  end)
+
+  it("from the zygote that is no notice at all is the loss of it", function()
+    local seen = { [C.TIDE_OK] = 0, [C.TIDE_ETEMPORARY] = 0 }
+    for _ = 1, LIVES do
+      local sizes = { 1, 4, NOTICE - 1, NOTICE, NOTICE, NOTICE + 1, 9000 }
+      local size = sizes[math.random(#sizes)]
+      local bytes = any_bytes(size)
+      run = workers.new { pools = { 2 }, load = function(self)
+        C.tide_zygote_loaded(self.zygote, nil)
+        send_everywhere(bytes, size)
+      end }
+      assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)
+      local notice, status = ffi.new "struct tide_notice", 0
+      wait.until_true(function()
+        status = C.tide_zygote_notice(run.zygote, notice)
+        return status ~= 0
+      end, 5, "the mail")
+      status = status == 1 and C.TIDE_OK or status
+      assert(seen[status], status)
+      assert(status < 0 or size == NOTICE and notice.worker < 2)
+      seen[status] = seen[status] + 1
+      run:free()
+      run = nil
+    end
+    assert.is_true(seen[C.TIDE_ETEMPORARY] > LIVES / 4)
+  end)
+
+  it("from a worker costs that worker, and its work at the most", function()
+    run = workers.start { pools = { 2 }, check = function(job)
+      math.randomseed(tonumber(job.number) + seed)
+      local report = ffi.new("struct tide_job_report", { number = job.number, generation = job.generation,
+        outcome = math.random(0, 9) })
+      local hello = ffi.new("struct tide_hello", { generation = job.generation, failed = math.random(0, 1) })
+      local sizes = { 1, REPORT - 1, REPORT, REPORT, REPORT + 1, HELLO - 1, HELLO, HELLO, HELLO + 1, 9000 }
+      for _ = 1, math.random(1, 4) do
+        local size = sizes[math.random(#sizes)]
+        send_everywhere(any_bytes(size, math.random(2) == 1 and (size >= HELLO and hello or report) or nil), size)
+      end
+    end }
+    for _ = 1, LIVES do
+      local one, two = run:submit "check", run:submit "ok"
+      run:finish(one)
+      assert(run:finish(two) == "done" or two.state == C.TIDE_WORK_LOST)
+      assert(run.status >= 0)
+    end
+    run:until_alive()
+    assert.equal("done", run:finish(run:submit "ok"))
+    assert.is_true(run:count(C.TIDE_M_WORKER_LOST_PROTOCOL) > LIVES / 4)
+  end)
+end)
