@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
 -- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it.
+-- Brokers forget such offsets after offsets.retention.minutes, so each write commits all partitions anew.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local ranges = require("tidemill.cli.dlq.ranges")
@@ -34,6 +35,7 @@ local function read_topic(self)
   for i = 0, tide.C.tide_kafka_marks_partitions(client) - 1 do
     tide.C.tide_kafka_marks_get(client, i, mark)
     self.dealt[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
+    self.empty = self.empty and mark.offset < 0
   end
   close_topic(client)
   return self
@@ -53,9 +55,9 @@ local function read_file(self)
   return self
 end
 
---- Reads what is remembered. nil, the reason and the exit code.
+--- Reads what is remembered; `empty`: nothing is, of a topic. nil, the reason and the exit code.
 function marks.read(place)
-  local self = setmetatable({ place = place, dealt = {} }, Marks)
+  local self = setmetatable({ place = place, dealt = {}, empty = place.kind == "topic" }, Marks)
   if place.kind == "topic" then return read_topic(self) end
   return read_file(self)
 end

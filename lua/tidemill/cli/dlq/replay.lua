@@ -15,7 +15,9 @@ local replay = {
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
     .. "headers as they were, and a header replay_count. Letters that were acknowledged are remembered (in the "
     .. "committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt), and passed over by the next replay. "
-    .. "At least once: after a kill the letters of the last second may be sent again. Run one at a time.",
+    .. "At least once: after a kill the letters of the last second may be sent again. Brokers forget the group's "
+    .. "offsets offsets.retention.minutes (7 days) after the last replay or drop; then all letters count as new, and "
+    .. "replay says so. Run one at a time.",
 }
 
 function replay.define(command)
@@ -151,6 +153,9 @@ function replay.run(parsed)
   local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
   local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
   reason, code = check(self, letters)
+  if self.marks.empty and #letters > 0 then
+    say.failure("nothing is remembered of %s, not yet or not any more: all its letters count as new", self.place.name)
+  end
   if reason then
     say.failure("%s", reason)
     return code
