@@ -152,6 +152,18 @@ describe('a transform', function()
     ['an error object whose __tostring fails'] = { function()
       error(setmetatable({}, { __tostring = function() error 'no' end }))
     end, '"reason":"error"', '__tostring fails' },
+    ['an error object whose __tostring returns a number'] = { function()
+      error(setmetatable({}, { __tostring = function() return 5 end }))
+    end, '"reason":"error"', '__tostring fails' },
+    ['a partition that no topic can have'] = { function() return { partition = 1e10 } end, '"reason":"bad_return"',
+      'message.partition takes an integer from 0 to 2147483647, got 10000000000' },
+    ['a timestamp beyond all times'] = { function() return { timestamp = 1e300 } end, '"reason":"bad_return"',
+      'message.timestamp takes an integer from %-1 to 9007199254740992, got 1e%+300' },
+    ['a table in a circle as json'] = { function()
+      local t = {}
+      t.t = t
+      return { json = t }
+    end, '"reason":"bad_return"', 'message_spec.lua:%d+ tables are nested deeper than 1024, or in a cycle' },
     ['a number'] = { function() return 5 end, '"reason":"bad_return"', 'message_spec.lua:%d+ returned a number' },
     ['true'] = { function() return true end, '"reason":"bad_return"', 'returned a boolean' },
     ['an unknown field'] = { function() return { vale = 'x' } end, '"reason":"bad_return"', 'no field \\"vale\\"' },
@@ -160,7 +172,7 @@ describe('a transform', function()
     ['an unknown topic'] = { function() return { topic = 'elsewhere' } end, '"reason":"bad_return"',
       'topic \\"elsewhere\\" is none' },
     ['a negative partition'] = { function() return { partition = -1 } end, '"reason":"bad_return"',
-      'integer from 0 on, got %-1' },
+      'integer from 0 to 2147483647, got %-1' },
     ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
       'message.headers%[1%]' },
     ['a gap in tide.many'] = { function() return tide.many { 'x', nil, 'y' } end, '"reason":"bad_return"',

@@ -39,9 +39,9 @@ function check.headers(new)
   return new
 end
 
-function check.integer(name, new, least)
-  if type(new) ~= 'number' or new % 1 ~= 0 or new < least then
-    error(('message.%s takes an integer from %d on, got %s'):format(name, least,
+function check.integer(name, new, least, most)
+  if type(new) ~= 'number' or new % 1 ~= 0 or new < least or new > most then
+    error(('message.%s takes an integer from %d to %.0f, got %s'):format(name, least, most,
       type(new) == 'number' and tostring(new) or check.shown(new)), 4)
   end
   return new

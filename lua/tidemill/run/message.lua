@@ -157,11 +157,11 @@ local function set(name, new)
   elseif name == 'headers' then
     headers = check_headers(new == nil and {} or new)
   elseif name == 'timestamp' then
-    timestamp = check_integer(name, new, -1)
+    timestamp = check_integer(name, new, -1, 2 ^ 53)
   elseif name == 'topic' then
     topic = check_topic(new)
   elseif name == 'partition' then
-    partition = check_integer(name, new, 0)
+    partition = check_integer(name, new, 0, 2 ^ 31 - 1)
   else
     error(('a result has no field "%s"; it has value, json, key, headers, timestamp, topic, partition')
       :format(tostring(name)), 3)
@@ -335,7 +335,7 @@ function message.apply(result)
   if mark == reject_mark then return false, 'rejected', result.reason end
   if mark == many_mark then return false, result.wrong and 'bad_return' or 'many', result.wrong or result.list end
   local ok, problem = pcall(mark == copy_mark and set_copy or set_all, result)
-  if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^:]*message%.lua:%d+: ', '')) end
+  if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ', '')) end
   return true
 end
 

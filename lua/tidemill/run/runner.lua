@@ -15,13 +15,13 @@ function runner.describe(fn)
   return ('%s:%d'):format(info.short_src, info.linedefined)
 end
 
--- { text =, traceback = }. An error may be any value, and its __tostring may fail too.
+-- { text =, traceback = }. An error may be any value, and its __tostring may fail, or return what is no string.
 local function handler(problem)
   local ok, text = pcall(tostring, problem)
   if type(problem) == 'nil' then text = 'error(nil)' end
   -- What stands below the loop is ours, the same each time, and no news to the reader.
   local traceback = debug.traceback('', 2)
-  return { text = ok and text or 'an error object whose __tostring fails',
+  return { text = ok and type(text) == 'string' and text or 'an error object whose __tostring fails',
     traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback }
 end
 
