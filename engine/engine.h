@@ -99,6 +99,7 @@ struct tide_engine {
     struct tide_sink *letters; /* of the dlq topic; the same as sink when that is Kafka */
     struct tide_commit *commit;
     struct tide_leaving leaving;
+    bool abort_due; /* of the open transaction: what a revocation has torn cannot be committed */
 
     enum tide_engine_state state;
     int64_t deadline_us; /* of the state */

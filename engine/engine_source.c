@@ -85,6 +85,7 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
             tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
     }
     (void)tide_fault("engine.revoke");
+    engine->abort_due |= engine->plan.exactly_once && tide_offsets_torn(engine->chain.offsets);
     leaving->count = event->partition_count;
     leaving->active = true;
     leaving->asked = false;
@@ -130,7 +131,7 @@ int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
         leaving->asked = true;
         leaving->deadline_us = now_us + COMMIT_WAIT_US;
     }
-    bool aborting = engine->plan.exactly_once && engine->chain.cutting;
+    bool aborting = engine->plan.exactly_once && tide_commit_cutting(engine->commit);
     if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= leaving->deadline_us)
         tide_engine_leaving_done(engine);
     return TIDE_OK;

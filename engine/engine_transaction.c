@@ -2,7 +2,6 @@
  * Exactly once: what becomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all that was
  * read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the source
  * begins again at the committed positions. */
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "engine.h"
@@ -25,11 +24,9 @@ static void aborted(struct tide_engine *engine, const char *text)
              text ? text : "");
     tide_count(engine->chain.counters, 0, TIDE_M_TRANSACTION_ABORTED, 1);
     tide_commit_aborted(engine->commit);
+    engine->abort_due = false;
     tide_dlq_aborted(engine->chain.dlq);
-    for (uint32_t i = 0; i < tide_offsets_partitions(offsets); i++) {
-        if (tide_offsets_owned(offsets, i) && !tide_fault("bug.epoch_not_raised"))
-            tide_offsets_revoke(offsets, i);
-    }
+    tide_offsets_abort(offsets);
     if (engine->leaving.active)
         tide_engine_leaving_done(engine);
     read_on(engine);
@@ -44,6 +41,10 @@ void tide_engine_transaction_poll(struct tide_engine *engine)
     enum tide_sink_outcome outcome;
     if (!engine->plan.exactly_once || engine->state > TIDE_ENGINE_COMMITTING)
         return;
+    if (engine->abort_due && !tide_commit_under_way(engine->commit)) {
+        engine->abort_due = false;
+        sink->ops->abort(sink);
+    }
     while ((outcome = sink->ops->outcome(sink, &text)) != TIDE_SINK_NOTHING) {
         engine->progress = true;
         if (outcome == TIDE_SINK_ABORTED)

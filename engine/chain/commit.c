@@ -23,6 +23,7 @@ struct tide_commit {
     size_t count;
     struct tide_position *positions; /* scratch */
     bool under_way;
+    bool cutting;
     bool failed; /* the last one: the next waits for a second, whatever the policy says */
     int64_t last_us;
     uint64_t reached; /* of the tracker at the last commit */
@@ -108,21 +109,28 @@ static int send(struct tide_commit *commit, size_t count)
                 : source->ops->commit(source, commit->positions, count);
 }
 
+/* True when what was sent is a whole. What is owed may stand behind what is not, in a later step: when no report is
+ * left to wait for, the steps go on without a limit, until something is sent. */
+static bool cut(struct tide_commit *commit)
+{
+    struct tide_chain *chain = commit->chain;
+    commit->cutting = !clean(commit);
+    bool limited = commit->cutting && !tide_commit_torn(commit);
+    chain->moved |= chain->cutting && !limited;
+    chain->cutting = limited;
+    return !commit->cutting;
+}
+
 int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
 {
     if (!commit->plan.enabled)
         return TIDE_OK;
     if (commit->under_way)
         return TIDE_BUSY;
-    if (!now && !commit->chain->cutting && !due(commit, now_us))
+    if (!now && !commit->cutting && !due(commit, now_us))
         return TIDE_OK;
-    if (commit->transactions) {
-        commit->chain->cutting = true;
-        if (!clean(commit))
-            return TIDE_BUSY;
-        commit->chain->cutting = false;
-        commit->chain->moved = true; /* the steps may go on */
-    }
+    if (commit->transactions && !cut(commit))
+        return TIDE_BUSY;
     size_t count = collect(commit);
     commit->reached = reached(commit);
     commit->last_us = now_us;
@@ -165,14 +173,18 @@ void tide_commit_aborted(struct tide_commit *commit)
     if (commit->under_way)
         tide_count(commit->chain->counters, 0, TIDE_M_COMMIT_ERROR, 1);
     commit->under_way = false;
-    commit->chain->cutting = false;
+    commit->cutting = commit->chain->cutting = false;
     ask_again(commit);
+}
+
+bool tide_commit_cutting(const struct tide_commit *commit)
+{
+    return commit->cutting;
 }
 
 bool tide_commit_torn(const struct tide_commit *commit)
 {
-    return commit->chain->cutting &&
-           commit->transactions->ops->pending(commit->transactions) == 0 &&
+    return commit->cutting && commit->transactions->ops->pending(commit->transactions) == 0 &&
            !tide_offsets_clean(commit->chain->offsets);
 }
 
@@ -184,7 +196,7 @@ bool tide_commit_under_way(const struct tide_commit *commit)
 bool tide_commit_settled(const struct tide_commit *commit)
 {
     return !commit->plan.enabled ||
-           (!commit->under_way && !commit->chain->cutting && commit->reached == reached(commit));
+           (!commit->under_way && !commit->cutting && commit->reached == reached(commit));
 }
 
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)

@@ -5,7 +5,8 @@
  * Exactly once: the commit is the end of the sink's transaction, and its positions must stand for just what is in it.
  *   state      who                                  next
  *   open       policy, revocation, shutdown         cutting: chain->cutting; the last step and the dlq send only
- *                                                   what is owed (tide_offsets_owed)
+ *                                                   what is owed (tide_offsets_owed); anything while no
+ *                                                   report is due, for what is owed may stand behind it
  *   cutting    tide_commit_poll, once clean         under way: sink->commit
  *   under way  engine, the sink's outcome           open: COMMITTED: settled
  *   any        engine, the sink's outcome           open: ABORTED: all is read again from the committed positions
@@ -37,6 +38,7 @@ void tide_commit_answered(struct tide_commit *commit, int status, const char *te
 void tide_commit_aborted(struct tide_commit *commit);
 /** The last one failed less than a second ago: another try now would fail alike. */
 bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us);
+bool tide_commit_cutting(const struct tide_commit *commit);
 /** Cutting, and it cannot become clean by waiting for delivery reports. */
 bool tide_commit_torn(const struct tide_commit *commit);
 bool tide_commit_under_way(const struct tide_commit *commit);

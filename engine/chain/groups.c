@@ -56,6 +56,19 @@ struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_orig
     return group;
 }
 
+bool tide_groups_torn(const struct tide_groups *groups, const struct tide_offsets *offsets)
+{
+    for (uint32_t place = 0; place < groups->count; place++) {
+        const struct tide_group *group = &groups->items[place];
+        uint32_t current = 0;
+        for (uint32_t i = 0; group->holds > 0 && i < group->count; i++)
+            current += tide_offsets_current(offsets, group->members[i]);
+        if (current > 0 && current < group->count)
+            return true;
+    }
+    return false;
+}
+
 void tide_groups_close(struct tide_groups *groups, struct tide_group *group)
 {
     free(group->members);

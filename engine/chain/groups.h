@@ -21,6 +21,7 @@ struct tide_group {
 };
 
 struct tide_groups;
+struct tide_offsets;
 
 struct tide_groups *tide_groups_new(void);
 /** A group with one hold; members are copied. */
@@ -28,6 +29,8 @@ struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tid
                                     uint32_t count);
 /** The group of an origin, which must be open. */
 struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_origin origin);
+/** One of the open groups has members that are current and members that are not. */
+bool tide_groups_torn(const struct tide_groups *groups, const struct tide_offsets *offsets);
 /** Frees its place. */
 void tide_groups_close(struct tide_groups *groups, struct tide_group *group);
 void tide_groups_free(struct tide_groups *groups); /* NULL is fine */

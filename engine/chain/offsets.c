@@ -1,44 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "chain/offsets.h"
+#include "chain/offsets_inside.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/fault.h"
 #include "base/status.h"
-#include "chain/groups.h"
-
-struct entry {
-    int64_t offset;
-    uint32_t holds;
-    uint16_t fate;
-    uint16_t released; /* counted in partition.released */
-};
-
-enum state { AWAY, OWNED, LEAVING };
-
-/* Entries [head, tail) of a ring: messages read and not yet passed by the position. */
-struct partition {
-    enum state state;
-    uint16_t epoch;
-    uint32_t head;
-    uint32_t tail;
-    uint32_t capacity; /* a power of two */
-    struct entry *entries;
-    int64_t passed; /* the offset after the last entry that left the ring; -1 = none yet */
-    uint64_t released;
-    uint64_t unfinished; /* entries with holds */
-    uint32_t sent_to;    /* behind the last entry that left the last step */
-    uint64_t unsettled[TIDE_FATES];
-};
-
-struct tide_offsets {
-    struct partition *partitions;
-    size_t count;
-    struct tide_offsets_totals totals;
-    struct tide_groups *groups;
-    bool transactional;
-};
 
 struct tide_offsets *tide_offsets_new(void)
 {
@@ -47,12 +13,7 @@ struct tide_offsets *tide_offsets_new(void)
     return offsets;
 }
 
-void tide_offsets_transactional(struct tide_offsets *offsets)
-{
-    offsets->transactional = true;
-}
-
-static struct partition *at(const struct tide_offsets *offsets, uint32_t partition)
+static struct tide_track *at(const struct tide_offsets *offsets, uint32_t partition)
 {
     tide_require(partition < offsets->count);
     return &offsets->partitions[partition];
@@ -62,12 +23,13 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
 {
     while (offsets->count <= partition) {
         offsets->partitions = tide_realloc(offsets->partitions,
-                                           sizeof(struct partition) * (offsets->count + 1));
-        offsets->partitions[offsets->count++] = (struct partition){0};
+                                           sizeof(struct tide_track) * (offsets->count + 1));
+        offsets->partitions[offsets->count++] = (struct tide_track){0};
     }
-    struct partition *p = at(offsets, partition);
-    tide_require(p->state == AWAY);
-    p->state = OWNED;
+    struct tide_track *p = at(offsets, partition);
+    tide_require(p->state == TIDE_TRACK_AWAY);
+    p->state = TIDE_TRACK_OWNED;
+    p->aborted = false;
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
     p->head = p->tail = p->sent_to = 0;
     p->passed = -1;
@@ -76,15 +38,9 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
 
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition)
 {
-    struct partition *p = at(offsets, partition);
-    tide_require(p->state == OWNED);
-    p->state = LEAVING;
-}
-
-void tide_offsets_settle(struct tide_offsets *offsets)
-{
-    for (size_t i = 0; i < offsets->count; i++)
-        memset(offsets->partitions[i].unsettled, 0, sizeof(offsets->partitions[i].unsettled));
+    struct tide_track *p = at(offsets, partition);
+    tide_require(p->state == TIDE_TRACK_OWNED);
+    p->state = TIDE_TRACK_LEAVING;
 }
 
 static uint64_t *total_of(struct tide_offsets_totals *totals, uint32_t fate)
@@ -94,7 +50,7 @@ static uint64_t *total_of(struct tide_offsets_totals *totals, uint32_t fate)
                                            : &totals->filtered;
 }
 
-static void take_back(struct tide_offsets *offsets, struct partition *p)
+static void take_back(struct tide_offsets *offsets, struct tide_track *p)
 {
     for (uint32_t fate = 0; fate < TIDE_FATES; fate++) {
         *total_of(&offsets->totals, fate) -= p->unsettled[fate];
@@ -105,9 +61,9 @@ static void take_back(struct tide_offsets *offsets, struct partition *p)
 
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
 {
-    struct partition *p = at(offsets, partition);
-    tide_require(p->state == LEAVING);
-    p->state = AWAY;
+    struct tide_track *p = at(offsets, partition);
+    tide_require(p->state == TIDE_TRACK_LEAVING);
+    p->state = TIDE_TRACK_AWAY;
     take_back(offsets, p);
     offsets->totals.dropped += p->unfinished;
     offsets->totals.in_flight -= p->unfinished;
@@ -118,20 +74,20 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     p->capacity = 0;
 }
 
-static struct entry *entry_at(const struct partition *p, uint32_t sequence)
+static struct tide_entry *entry_at(const struct tide_track *p, uint32_t sequence)
 {
     return &p->entries[sequence & (p->capacity - 1)];
 }
 
-static int64_t read_to(const struct partition *p)
+static int64_t read_to(const struct tide_track *p)
 {
     return p->head == p->tail ? p->passed : entry_at(p, p->tail - 1)->offset + 1;
 }
 
-static void grow(struct partition *p)
+static void grow(struct tide_track *p)
 {
     uint32_t capacity = p->capacity ? p->capacity * 2 : 1024;
-    struct entry *entries = tide_alloc(sizeof(struct entry) * capacity);
+    struct tide_entry *entries = tide_alloc(sizeof(struct tide_entry) * capacity);
     for (uint32_t i = p->head; i != p->tail; i++)
         entries[i & (capacity - 1)] = *entry_at(p, i);
     free(p->entries);
@@ -142,11 +98,11 @@ static void grow(struct partition *p)
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
                                      int64_t offset)
 {
-    struct partition *p = at(offsets, partition);
-    tide_require(p->state == OWNED && offset >= read_to(p));
+    struct tide_track *p = at(offsets, partition);
+    tide_require(p->state == TIDE_TRACK_OWNED && offset >= read_to(p));
     if (p->tail - p->head == p->capacity)
         grow(p);
-    *entry_at(p, p->tail) = (struct entry){offset, 1, TIDE_FATE_FILTERED, 0};
+    *entry_at(p, p->tail) = (struct tide_entry){offset, 1, TIDE_FATE_FILTERED, 0};
     p->unfinished++;
     offsets->totals.read++;
     offsets->totals.in_flight++;
@@ -155,7 +111,7 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
 
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin)
 {
-    struct partition *p = at(offsets, origin.partition);
+    struct tide_track *p = at(offsets, origin.partition);
     tide_require(p->head != p->tail && origin.epoch == p->epoch && origin.sequence == p->tail - 1);
     tide_require(entry_at(p, origin.sequence)->holds == 1);
     p->tail--;
@@ -171,34 +127,35 @@ static bool is_group(struct tide_origin origin)
 
 bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin)
 {
+    bool all = offsets->transactional;
     if (is_group(origin)) {
         const struct tide_group *group = tide_groups_find(offsets->groups, origin);
         for (uint32_t i = 0; i < group->count; i++) {
-            if (tide_offsets_current(offsets, group->members[i]))
-                return true;
+            if (tide_offsets_current(offsets, group->members[i]) != all)
+                return !all;
         }
-        return false;
+        return all;
     }
-    const struct partition *p = at(offsets, origin.partition);
-    return p->state == OWNED && p->epoch == origin.epoch;
+    const struct tide_track *p = at(offsets, origin.partition);
+    return p->state == TIDE_TRACK_OWNED && p->epoch == origin.epoch;
 }
 
 /* A message that is not through; NULL when the origin is of an assignment that is over. */
-static struct entry *find(struct tide_offsets *offsets, struct tide_origin origin)
+static struct tide_entry *find(struct tide_offsets *offsets, struct tide_origin origin)
 {
-    struct partition *p = at(offsets, origin.partition);
-    if (p->state == AWAY ||
+    struct tide_track *p = at(offsets, origin.partition);
+    if (p->state == TIDE_TRACK_AWAY ||
         (p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH) && !tide_fault("bug.ack_of_dropped")))
         return NULL;
     tide_require(origin.sequence - p->head < p->tail - p->head);
-    struct entry *entry = entry_at(p, origin.sequence);
+    struct tide_entry *entry = entry_at(p, origin.sequence);
     tide_require(entry->holds > 0);
     return entry;
 }
 
 int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin)
 {
-    const struct entry *entry = find(offsets, origin);
+    const struct tide_entry *entry = find(offsets, origin);
     return entry ? entry->offset : -1;
 }
 
@@ -208,7 +165,7 @@ void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
         tide_groups_find(offsets->groups, origin)->holds++;
         return;
     }
-    struct entry *entry = find(offsets, origin);
+    struct tide_entry *entry = find(offsets, origin);
     if (entry)
         entry->holds++;
 }
@@ -221,8 +178,8 @@ void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origi
             tide_offsets_release(offsets, group->members[i]);
         return;
     }
-    struct entry *entry = find(offsets, origin);
-    struct partition *p = at(offsets, origin.partition);
+    struct tide_entry *entry = find(offsets, origin);
+    struct tide_track *p = at(offsets, origin.partition);
     if (!entry)
         return;
     if ((int32_t)(origin.sequence + 1 - p->sent_to) > 0)
@@ -231,37 +188,7 @@ void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origi
     entry->released = 1;
 }
 
-bool tide_offsets_unsettled(const struct tide_offsets *offsets, uint32_t partition)
-{
-    const struct partition *p = at(offsets, partition);
-    return p->released > 0 || p->unsettled[TIDE_FATE_PRODUCED] > 0 ||
-           p->unsettled[TIDE_FATE_DEAD_LETTERED] > 0;
-}
-
-bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin origin)
-{
-    if (is_group(origin)) {
-        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
-        for (uint32_t i = 0; i < group->count; i++) {
-            if (tide_offsets_owed(offsets, group->members[i]))
-                return true;
-        }
-        return false;
-    }
-    return (int32_t)(at(offsets, origin.partition)->sent_to - origin.sequence) > 0;
-}
-
-bool tide_offsets_clean(const struct tide_offsets *offsets)
-{
-    for (size_t i = 0; i < offsets->count; i++) {
-        const struct partition *p = &offsets->partitions[i];
-        if (p->state != AWAY && (int32_t)(p->sent_to - p->head) > 0)
-            return false;
-    }
-    return true;
-}
-
-static void finish(struct tide_offsets *offsets, struct partition *p, struct entry *entry)
+static void finish(struct tide_offsets *offsets, struct tide_track *p, struct tide_entry *entry)
 {
     struct tide_offsets_totals *totals = &offsets->totals;
     if (entry->fate != TIDE_FATE_FILTERED || !tide_fault("bug.filter_not_counted"))
@@ -295,7 +222,7 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin, 
         group_done(offsets, origin, fate);
         return;
     }
-    struct entry *entry = find(offsets, origin);
+    struct tide_entry *entry = find(offsets, origin);
     if (!entry) {
         offsets->totals.late++;
         return;
@@ -343,19 +270,20 @@ uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_
 
 bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition)
 {
-    return partition < offsets->count && at(offsets, partition)->state == OWNED;
+    return partition < offsets->count && at(offsets, partition)->state == TIDE_TRACK_OWNED;
 }
 
 bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition)
 {
-    return partition < offsets->count && at(offsets, partition)->state != AWAY;
+    return partition < offsets->count && at(offsets, partition)->state != TIDE_TRACK_AWAY &&
+           !at(offsets, partition)->aborted;
 }
 
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
 {
     if (partition >= offsets->count)
         return -1;
-    const struct partition *p = at(offsets, partition);
+    const struct tide_track *p = at(offsets, partition);
     return p->passed < 0 && p->head != p->tail ? entry_at(p, p->head)->offset : p->passed;
 }
 

@@ -61,6 +61,8 @@ bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin or
 bool tide_offsets_clean(const struct tide_offsets *offsets);
 void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition);
+/** The transaction is gone: as revoke, of all that are owned, and what is through must not be committed either. */
+void tide_offsets_abort(struct tide_offsets *offsets);
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition);
 /** A message was read. Offsets of a partition rise. */
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
@@ -77,9 +79,12 @@ void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin,
                        enum tide_fate fate);
 /** An origin for outputs that stand for several messages, with one hold. Each member gets one more, given back
  * with the group's last: so they are through together. A group is current while one of its members is: then
- * its output still leaves (a revoked member may come twice, none is lost). */
+ * its output still leaves (a revoked member may come twice, none is lost). In transactions, while all of them are. */
 struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
                                       const struct tide_origin *members, uint32_t count);
+/** Some members of a group are current and others are not: in transactions its output cannot leave, and those that are
+ * current are never through until all is read again. */
+bool tide_offsets_torn(const struct tide_offsets *offsets);
 /** Gives back a hold of something that was dropped. The members of a group are never through then: they are
  * revoked and will be read again. Nothing else has to be told of single messages (tide_offsets_forget). */
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);

@@ -1,25 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * What is right, kept as naively as possible: no holds, no ring, no positions; a message is through when walking
  * down from it finds each result acknowledged or each dead letter. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "chain/slot.h"
 #include "sim.h"
 
-static uint32_t shift(uint32_t level)
-{
-    return 2 * (MOST_STEPS - 1 - level);
-}
-
-static uint64_t bit(uint32_t path)
-{
-    return 1ULL << path;
-}
-
 /* What stands at that level stands for several messages. */
-static bool is_group(uint32_t level)
+bool sim_is_group(uint32_t level)
 {
     for (uint32_t i = 0; i < level; i++) {
         if (sim.set.steps[i].kind == TIDE_STEP_REDUCE)
@@ -37,7 +24,7 @@ struct fate sim_fate(const struct item *item, uint32_t level)
     uint64_t mix = sim_mix(sim.set.seed, item->partition, item->index,
                            (uint64_t)level << 32 | item->path);
     bool reduces = sim.set.steps[level].kind == TIDE_STEP_REDUCE;
-    if (is_group(level))
+    if (sim_is_group(level))
         return fate;
     uint32_t draw = (uint32_t)(mix % SURELY);
     fate.padding = (uint32_t)(mix >> 32) % 8 ? 0 : (uint32_t)(mix >> 36) % 200;
@@ -71,7 +58,7 @@ void sim_mark(const struct payload *payload, uint32_t level, size_t mask)
         const struct item *item = &payload->items[i];
         uint64_t *masks = (uint64_t *)(void *)((char *)sim_message(item) + mask);
         if (item->epoch == sim_message(item)->epoch)
-            masks[level] |= bit(item->path);
+            masks[level] |= sim_bit(item->path);
     }
 }
 
@@ -81,27 +68,27 @@ void sim_died(const struct payload *payload, uint32_t level)
         const struct item *item = &payload->items[i];
         uint64_t *died = sim_message(item)->died[level];
         uint32_t times = 0;
-        while (times < 3 && died[times] & bit(item->path))
+        while (times < 3 && died[times] & sim_bit(item->path))
             times++;
         if (item->epoch == sim_message(item)->epoch)
-            died[times] |= bit(item->path);
+            died[times] |= sim_bit(item->path);
     }
 }
 
 static bool through(const struct message *message, struct item *item, uint32_t level)
 {
     struct item child = *item;
-    if (message->lettered[level] & bit(item->path))
+    if (message->lettered[level] & sim_bit(item->path))
         return true;
     if (level == sim.set.step_count)
-        return message->acked & bit(item->path);
-    if (!(message->published[level] & bit(item->path)))
+        return message->acked & sim_bit(item->path);
+    if (!(message->published[level] & sim_bit(item->path)))
         return false;
     struct fate fate = sim_fate(item, level);
     if (fate.kind != FATE_PASS)
         return false;
     for (uint32_t i = 0; i < fate.results; i++) {
-        child.path = (uint16_t)(item->path | i << shift(level));
+        child.path = (uint16_t)(item->path | i << sim_shift(level));
         if (!through(message, &child, level + 1))
             return false;
     }
@@ -128,9 +115,9 @@ void sim_acked(const struct payload *payload, bool letter, uint32_t level)
         if (!sim_present(item))
             continue;
         if (letter)
-            message->lettered[level] |= bit(item->path);
+            message->lettered[level] |= sim_bit(item->path);
         else
-            message->acked |= bit(item->path);
+            message->acked |= sim_bit(item->path);
     }
 }
 
@@ -142,14 +129,14 @@ static void check_path(const struct item *item)
     at.path = 0;
     for (uint32_t level = 0; level < sim.set.step_count; level++) {
         struct fate fate = sim_fate(&at, level);
-        uint32_t digit = item->path >> shift(level) & 3;
+        uint32_t digit = item->path >> sim_shift(level) & 3;
         if (fate.kind != FATE_PASS || digit >= fate.results)
             sim_fail("a result that no function returned: %u/%u path %x", item->partition,
                      item->index, item->path);
-        if (sim_message(item)->letter_sent[level] & bit(at.path))
+        if (sim_message(item)->letter_sent[level] & sim_bit(at.path))
             sim_fail("%u/%u path %x is sent, and a dead letter", item->partition, item->index,
                      item->path);
-        at.path = (uint16_t)(at.path | digit << shift(level));
+        at.path = (uint16_t)(at.path | digit << sim_shift(level));
     }
 }
 
@@ -176,7 +163,7 @@ const struct payload *sim_value(const struct tide_message *message)
     return payload;
 }
 
-static bool current(const struct payload *payload)
+bool sim_current(const struct payload *payload)
 {
     for (uint32_t i = 0; i < sim.set.partitions; i++) {
         const struct partition *partition = &sim.partitions[i];
@@ -189,7 +176,7 @@ static bool current(const struct payload *payload)
 void sim_check_send(const struct tide_message *message)
 {
     const struct payload *payload = sim_value(message);
-    if (!current(payload))
+    if (!sim_current(payload))
         sim_fail("a result of an assignment that is over is sent: %u/%u",
                  payload->items[0].partition, payload->items[0].index);
     for (uint32_t i = 0; i < payload->count; i++) {
@@ -198,104 +185,8 @@ void sim_check_send(const struct tide_message *message)
             continue; /* a group may have members that were revoked meanwhile */
         check_path(item);
         check_order(item);
-        sim_message(item)->sent |= bit(item->path);
+        sim_message(item)->sent |= sim_bit(item->path);
     }
-}
-
-/* ---- dead letters ---- */
-
-struct letter {
-    char stage[16], reason[16];
-    long long offset, partition;
-};
-
-static void take_header(const struct tide_header *header, struct letter *letter)
-{
-    char value[32] = "";
-    if (header->value_length < sizeof(value))
-        memcpy(value, header->value, header->value_length);
-    if (header->name_length == 5 && memcmp(header->name, "stage", 5) == 0)
-        snprintf(letter->stage, sizeof(letter->stage), "%.15s", value);
-    else if (header->name_length == 6 && memcmp(header->name, "reason", 6) == 0)
-        snprintf(letter->reason, sizeof(letter->reason), "%.15s", value);
-    else if (header->name_length == 15 && memcmp(header->name, "original_offset", 15) == 0)
-        letter->offset = atoll(value);
-    else if (header->name_length == 18 && memcmp(header->name, "original_partition", 18) == 0)
-        letter->partition = atoll(value);
-}
-
-static bool deserved(const struct item *item, uint32_t level, const struct letter *letter,
-                     uint64_t need)
-{
-    const struct message *message = sim_message(item);
-    if (level == sim.set.step_count)
-        return strcmp(letter->reason, "refused") == 0 && message->refused & bit(item->path);
-    if (message->excused[level] & bit(item->path))
-        return true;
-    if (strcmp(letter->reason, "too_large") == 0)
-        return need > sim.set.steps[level].max_input_block_size;
-    if (strcmp(letter->reason, "crash") == 0)
-        return message->died[level][sim.set.steps[level].crash_retries] & bit(item->path);
-    if (strcmp(letter->reason, "timeout") == 0)
-        return message->late[level] & bit(item->path);
-    return strcmp(letter->reason, "rejected") == 0 && sim_fate(item, level).kind == FATE_REJECT &&
-           message->published[level] & bit(item->path);
-}
-
-static uint32_t level_of(const struct letter *letter)
-{
-    if (strcmp(letter->stage, "produce") == 0)
-        return sim.set.step_count;
-    return (uint32_t)(letter->stage[1] - '0');
-}
-
-/* Results of the item at that level, whatever became of them. */
-static uint64_t below(const struct item *item, uint32_t level)
-{
-    uint64_t mask = 0;
-    for (uint32_t path = 0; path < MOST_PATHS && level < sim.set.step_count; path++) {
-        uint32_t same = level == 0 ? 0 : shift(level - 1);
-        if (level == 0 || path >> same == (uint32_t)item->path >> same)
-            mask |= bit(path);
-    }
-    return mask;
-}
-
-uint32_t sim_check_letter(const struct tide_message *letter_message)
-{
-    const struct payload *payload = sim_value(letter_message);
-    struct letter letter = {"", "", -1, -1};
-    struct tide_header header;
-    uint32_t at = 0;
-    while (tide_header_next(letter_message->headers, letter_message->headers_length, &at, &header) >
-           0)
-        take_header(&header, &letter);
-    uint32_t level = level_of(&letter);
-    if (level > sim.set.step_count)
-        sim_fail("a dead letter of stage \"%s\"", letter.stage);
-    if (!current(payload))
-        sim_fail("a dead letter of an assignment that is over");
-    for (uint32_t i = 0; i < payload->count; i++) {
-        const struct item *item = &payload->items[i];
-        struct message *message = sim_message(item);
-        if (!sim_present(item))
-            continue;
-        if (!deserved(item, level, &letter, tide_slot_need(letter_message)))
-            sim_fail("%u/%u path %x did not deserve a dead letter (%s, %s)", item->partition,
-                     item->index, item->path, letter.stage, letter.reason);
-        if (!is_group(level) &&
-            (letter.offset != message->offset || letter.partition != item->partition))
-            sim_fail("the dead letter of %u/%lld says %lld/%lld", item->partition,
-                     (long long)message->offset, letter.partition, letter.offset);
-        if (message->letter_sent[level] & bit(item->path))
-            sim_fail("%u/%u path %x has two dead letters (%s)", item->partition, item->index,
-                     item->path, letter.stage);
-        if (message->sent & below(item, level))
-            sim_fail("%u/%u path %x was sent before its dead letter (%s, %s)", item->partition,
-                     item->index, item->path, letter.stage, letter.reason);
-        message->letter_sent[level] |= bit(item->path);
-    }
-    return level;
 }
 
 /* ---- what the engine commits and counts ---- */
@@ -315,6 +206,36 @@ void sim_check_commit(const struct tide_position *positions, size_t count)
             sim_fail("partition %u is committed backwards: %lld after %lld", positions[i].partition,
                      (long long)positions[i].offset, (long long)partition->asked);
         partition->asked = positions[i].offset;
+    }
+}
+
+/* What is seen and not covered by a position is read, and seen, again. */
+void sim_check_covered(const struct payload *payload, const struct tide_position *positions,
+                       size_t count)
+{
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        int64_t covered = sim.partitions[item->partition].committed;
+        for (size_t j = 0; j < count && sim_present(item); j++) {
+            if (positions[j].partition == item->partition)
+                covered = positions[j].offset;
+        }
+        if (sim_message(item)->offset >= covered)
+            sim_fail("a transaction has %u/%u in it and commits %lld, not past %lld",
+                     item->partition, item->index, (long long)covered,
+                     (long long)sim_message(item)->offset);
+    }
+}
+
+void sim_visible(const struct payload *payload, bool letter, uint32_t level)
+{
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        struct message *message = sim_message(item);
+        uint64_t *seen = letter ? &message->visible_letters[level] : &message->visible;
+        if (*seen & sim_bit(item->path))
+            sim_fail("%u/%u path %x can be seen twice", item->partition, item->index, item->path);
+        *seen |= sim_bit(item->path);
     }
 }
 

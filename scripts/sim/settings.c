@@ -94,14 +94,19 @@ void sim_draw(uint64_t seed)
     }
     draw_policies();
     draw_rates(&set->rates);
+    /* Apart, so that it changes nothing for the seeds that are kept. */
+    set->exactly_once = seed % 5 == 4;
+    if (set->exactly_once && sim_mix(seed, 1, 0, 0) % 2)
+        set->rates.abort = (uint32_t)(sim_mix(seed, 2, 0, 0) % 30);
 }
 
 void sim_print(FILE *file)
 {
     const struct settings *set = &sim.set;
     const struct rates *rates = &set->rates;
-    fprintf(file, "seed %llu: %u partitions of %u messages, %u actions, pools",
-            (unsigned long long)set->seed, set->partitions, set->messages, set->actions);
+    fprintf(file, "seed %llu%s: %u partitions of %u messages, %u actions, pools",
+            (unsigned long long)set->seed, set->exactly_once ? " (exactly once)" : "",
+            set->partitions, set->messages, set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
         fprintf(file, " %u", set->pools[i]);
     fprintf(file,
@@ -127,9 +132,9 @@ void sim_print(FILE *file)
             "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
             "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
             "refuse_letter %u, revoke %u, "
-            "lose %u, commit_fails %u, jump %u\n",
+            "lose %u, commit_fails %u, jump %u, abort %u\n",
             rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
             rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
             rates->partial, rates->refuse, rates->refuse_letter, rates->revoke, rates->lose,
-            rates->commit_fails, rates->jump);
+            rates->commit_fails, rates->jump, rates->abort);
 }

@@ -11,9 +11,10 @@
  *   settings.c what a seed draws
  *   world.c    the engine, and a run from its start to its end
  *   source.c   the group's side: partitions that come and go, messages, commits
+ *   transaction.c  what exactly once adds to it
  *   sink.c     the brokers' side: takes, refuses, acknowledges in any order across partitions
  *   workers.c  the zygote and the workers: spawn, die, hang, lie; results.c writes what a worker leaves
- *   model.c    what is right */
+ *   model.c    what is right; letters.c: which dead letters are */
 #ifndef SIM_H
 #define SIM_H
 
@@ -65,7 +66,7 @@ struct rates {
     uint32_t filter, many, reject, poison, hang, large;
     uint32_t crash, idle_crash, lie, fork_fails;
     uint32_t block, partial, refuse, refuse_letter;
-    uint32_t revoke, lose, commit_fails, jump;
+    uint32_t revoke, lose, commit_fails, jump, abort;
 };
 
 struct settings {
@@ -80,6 +81,7 @@ struct settings {
     uint32_t pool_count;
     struct tide_commit_plan commit;
     struct tide_dlq_plan dlq;
+    bool exactly_once;
     int64_t message_timeout_us;
     struct rates rates;
 };
@@ -98,9 +100,17 @@ struct message {
     uint64_t sent;
     uint64_t refused;
     uint64_t acked;
+    /* Of all epochs: in a committed transaction. */
+    uint64_t visible;
+    uint64_t visible_letters[MOST_STEPS + 1];
 };
 
-enum ownership { AWAY, OWNED, LEAVING, LOST };
+enum ownership {
+    AWAY,
+    OWNED,
+    LEAVING,
+    LOST /* or its transaction was aborted: nothing of it counts any more */
+};
 struct partition {
     enum ownership state;
     uint32_t epoch;
@@ -153,6 +163,19 @@ void sim_source_open(void);
 void sim_source_act(void);
 /** Tells END once everything is read. True when it did. */
 bool sim_source_end(void);
+/** Whether a transaction is ending whose positions nobody knows yet (the group does not tell them then). */
+bool sim_sink_undecided(void);
+/** The transaction was aborted: what was read since the last commit is nobody's. */
+void sim_source_void(void);
+/* transaction.c */
+void sim_transaction_open(struct tide_sink_ops *ops);
+void sim_transaction_act(void);
+/** One is ending or being aborted: nothing is taken. */
+bool sim_transaction_busy(void);
+void sim_transaction_add(const struct payload *payload, bool letter, uint32_t level);
+/** It was refused. */
+void sim_transaction_remove(const struct payload *payload, bool letter, uint32_t level);
+size_t sim_sink_pending(void);
 void sim_sink_open(void);
 void sim_sink_act(void);
 void sim_workers_open(void);
@@ -190,7 +213,20 @@ bool sim_write_record(struct place *place);
 bool sim_write_reduced(struct place *place);
 void sim_publish(struct place *place, uint32_t next);
 
-/* model.c */
+/* model.c, letters.c */
+/** Where a step's two bits are in a path. */
+static inline uint32_t sim_shift(uint32_t level)
+{
+    return 2 * (MOST_STEPS - 1 - level);
+}
+static inline uint64_t sim_bit(uint32_t path)
+{
+    return 1ULL << path;
+}
+/** What stands at that level stands for several messages. */
+bool sim_is_group(uint32_t level);
+/** One of the messages that the result stands for is ours. */
+bool sim_current(const struct payload *payload);
 struct fate sim_fate(const struct item *item, uint32_t level);
 struct message *sim_message(const struct item *item);
 /** Whether the item is of the present assignment of a partition that is not away. */
@@ -203,6 +239,11 @@ uint32_t sim_check_letter(const struct tide_message *message);
 /** The items of a value; fails when it holds none. */
 const struct payload *sim_value(const struct tide_message *message);
 void sim_check_commit(const struct tide_position *positions, size_t count);
+/** A result or a dead letter of a transaction that is about to be committed. */
+void sim_check_covered(const struct payload *payload, const struct tide_position *positions,
+                       size_t count);
+/** It can be seen now. */
+void sim_visible(const struct payload *payload, bool letter, uint32_t level);
 void sim_check_turn(void);
 void sim_acked(const struct payload *payload, bool letter, uint32_t level);
 /** All messages before it are through; moves partition.low. */

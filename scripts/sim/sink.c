@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The side of the brokers: io/sink.h played. Takes as much as it likes, reports in any order across partitions and
- * in order within one, refuses records for good. */
+ * in order within one, refuses records for good. Its transactions are in transaction.c. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,7 +49,8 @@ static void keep(struct sent *sent, const struct tide_message *message)
 static bool take(const struct tide_message *message)
 {
     bool letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
-    uint32_t lane = letter ? LANES - 1 : sim_value(message)->items[0].partition;
+    const struct payload *payload = sim_value(message);
+    uint32_t lane = letter ? LANES - 1 : payload->items[0].partition;
     if (broker.count[lane] == LANE || sim_fault(sim.set.rates.partial))
         return false;
     struct sent *sent = &broker.lanes[lane][(broker.head[lane] + broker.count[lane]++) % LANE];
@@ -59,6 +60,8 @@ static bool take(const struct tide_message *message)
         sent->level = sim_check_letter(message);
     else
         sim_check_send(message);
+    if (sim.set.exactly_once)
+        sim_transaction_add(payload, letter, sent->level);
     broker.pending++;
     return true;
 }
@@ -67,7 +70,7 @@ static ssize_t send(struct tide_sink *sink, const struct tide_message *messages,
 {
     size_t taken = 0;
     (void)sink;
-    while (taken < count && !broker.blocked && take(&messages[taken]))
+    while (taken < count && !broker.blocked && !sim_transaction_busy() && take(&messages[taken]))
         taken++;
     return (ssize_t)taken;
 }
@@ -98,11 +101,14 @@ static void report(uint32_t lane, struct tide_report *report)
     broker.pending--;
     broker.lent[broker.lent_count++] = sent->bytes;
     *report = (struct tide_report){.origin = sent->message.origin, .status = TIDE_OK};
-    if (!sim_fault(sent->letter ? sim.set.rates.refuse_letter : sim.set.rates.refuse)) {
+    bool refused = sim_fault(sent->letter ? sim.set.rates.refuse_letter : sim.set.rates.refuse);
+    if (!refused || sim_transaction_busy()) {
         sim_acked(payload, sent->letter, sent->level);
         return;
     }
     refuse(sent);
+    if (sim.set.exactly_once)
+        sim_transaction_remove(payload, sent->letter, sent->level);
     report->status = TIDE_EDATA;
     report->text = "simulated";
     report->message = sent->message;
@@ -129,6 +135,11 @@ static size_t pending(struct tide_sink *sink)
     return broker.pending;
 }
 
+size_t sim_sink_pending(void)
+{
+    return broker.pending;
+}
+
 static void (*free_memory)(struct tide_sink *sink);
 
 static void free_sink(struct tide_sink *sink)
@@ -146,8 +157,10 @@ static void free_sink(struct tide_sink *sink)
 
 void sim_sink_open(void)
 {
-    static struct tide_sink_ops ops = {
+    static struct tide_sink_ops ops;
+    ops = (struct tide_sink_ops){
         .start = start, .send = send, .reports = reports, .pending = pending, .free = free_sink};
+    sim_transaction_open(&ops);
     struct tide_sink *sink = sim.engine->sink;
     memset(&broker, 0, sizeof(broker));
     free_memory = sink->ops->free;
@@ -157,6 +170,8 @@ void sim_sink_open(void)
 void sim_sink_act(void)
 {
     uint32_t lane = sim_roll(LANES);
+    if (sim.set.exactly_once)
+        sim_transaction_act();
     broker.blocked = broker.blocked ? sim_fault(900) : sim_fault(sim.set.rates.block);
     for (uint32_t i = 0; i < (sim.calm ? LANES : 1); i++, lane = (lane + 1) % LANES) {
         broker.due[lane] += sim.calm ? LANE : sim_roll(8);

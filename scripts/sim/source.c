@@ -38,7 +38,11 @@ static int start(struct tide_source *source)
 
 static void begin_epoch(struct message *message, uint32_t epoch)
 {
-    struct message fresh = {.offset = message->offset, .size = message->size, .epoch = epoch};
+    struct message fresh = {.offset = message->offset,
+                            .size = message->size,
+                            .epoch = epoch,
+                            .visible = message->visible};
+    memcpy(fresh.visible_letters, message->visible_letters, sizeof(fresh.visible_letters));
     *message = fresh;
 }
 
@@ -119,9 +123,10 @@ static enum tide_source_event_kind tell(enum pending pending, uint32_t number)
         assign(partition);
         return TIDE_SOURCE_ASSIGNED;
     }
-    partition->state = pending == LOSE ? LOST : LEAVING;
-    if (pending == LOSE)
+    if (pending == LOSE && partition->state == OWNED)
         sim_forget(partition);
+    if (partition->state == OWNED)
+        partition->state = pending == LOSE ? LOST : LEAVING;
     return pending == LOSE ? TIDE_SOURCE_LOST : TIDE_SOURCE_REVOKED;
 }
 
@@ -167,7 +172,7 @@ static void event(struct tide_source *source, struct tide_source_event *event)
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
     if (group.under_way && group.answered)
         answer(event);
-    else if (!group.leaving)
+    else if (!group.leaving && (!sim.set.exactly_once || sim.calm || sim_roll(2)))
         tell_change(event);
     if (event->kind == TIDE_SOURCE_NOTHING && group.ending && !group.ended) {
         group.ended = true;
@@ -183,7 +188,7 @@ static void revoke_done(struct tide_source *source)
         struct partition *partition = &sim.partitions[i];
         if (partition->state == LEAVING)
             sim_forget(partition);
-        if (partition->state == LEAVING || partition->state == LOST)
+        if ((partition->state == LEAVING || partition->state == LOST) && !group.shown[i].owned)
             partition->state = AWAY;
     }
 }
@@ -191,8 +196,8 @@ static void revoke_done(struct tide_source *source)
 static int commit(struct tide_source *source, const struct tide_position *positions, size_t count)
 {
     (void)source;
-    if (group.under_way)
-        sim_fail("a commit is asked for while one is under way");
+    if (group.under_way || sim.set.exactly_once)
+        sim_fail("a commit is asked for while one is under way, or beside the transaction");
     sim_check_commit(positions, count);
     memcpy(group.positions, positions, sizeof(*positions) * count);
     for (size_t i = 0; i < count; i++)
@@ -206,6 +211,27 @@ static void pause(struct tide_source *source, bool paused)
 {
     (void)source;
     group.paused = paused;
+}
+
+static void rewind_all(struct tide_source *source)
+{
+    (void)source;
+    group.ending = group.ended = false;
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        if (group.shown[i].owned && group.pending[i] == NOTHING)
+            group.pending[i] = LOSE;
+    }
+}
+
+void sim_source_void(void)
+{
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        struct partition *partition = &sim.partitions[i];
+        if (partition->state != OWNED && partition->state != LEAVING)
+            continue;
+        sim_forget(partition);
+        partition->state = LOST;
+    }
 }
 
 static void close(struct tide_source *source)
@@ -236,6 +262,7 @@ void sim_source_open(void)
                                          .revoke_done = revoke_done,
                                          .commit = commit,
                                          .pause = pause,
+                                         .rewind = rewind_all,
                                          .close = close,
                                          .closed = closed,
                                          .free = free_source};
@@ -253,7 +280,7 @@ static void change(uint32_t number)
     struct partition *partition = &sim.partitions[number];
     if (group.pending[number] != NOTHING)
         return;
-    if (partition->state == AWAY && (sim.calm || sim_roll(8) == 0)) {
+    if (partition->state == AWAY && !sim_sink_undecided() && (sim.calm || sim_roll(8) == 0)) {
         /* Another one had it meanwhile. */
         uint32_t ahead = sim.calm ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {

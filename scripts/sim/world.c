@@ -33,6 +33,7 @@ static void build(void)
         .pool_count = set->pool_count,
         .join_timeout_us = 60000000,
         .message_timeout_us = set->message_timeout_us,
+        .exactly_once = set->exactly_once,
     };
     sim.engine = tide_engine_new(&plan, &status);
     if (!sim.engine)
@@ -127,8 +128,7 @@ static void settle(void)
         sim_workers_act();
         sim_source_act();
         sim_sink_act();
-        if (!ending)
-            ending = sim_source_end();
+        ending = sim_source_end();
         turn();
         pass_time(ending ? 20000 : sim_roll(20000));
     }

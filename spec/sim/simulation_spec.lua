@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Whole engines with everything around them played (scripts/sim/sim.h): 10^6 steps, the seeds that once failed, and
--- planted mistakes (base/fault.h) that must be found. SIM_SEED=N make spec SPEC=spec/sim runs one seed.
+-- Whole engines with everything around them played (scripts/sim/sim.h): 10^6 steps (every fifth seed exactly once), the
+-- seeds that once failed, and planted mistakes (base/fault.h) that must be found.
+-- SIM_SEED=N make spec SPEC=spec/sim runs one seed.
 local faults = require "spec.support.faults"
 local seeds = require "spec.sim.seeds"
 
@@ -20,8 +21,10 @@ end
 local PLANTED = {
   { "commit_after_revoke", 2000 }, { "plus_one_missing", 100 }, { "filter_not_counted", 100 },
   { "dlq_before_ack", 500 }, { "double_release", 500 }, { "attribution_off_by_one", 500 },
-  { "ack_of_dropped", 2000 },
+  { "ack_of_dropped", 2000 }, { "epoch_not_raised", 500 },
 }
+-- Not reached by the simulation, since they are made in io/kafka_*: retry with other offsets, metadata fetched late,
+-- taint ignored, resume of what is not paused. Those are for the specs of io/kafka_* and for make torture.
 
 describe("the simulation", function()
   it("finds nothing in a million steps", function()

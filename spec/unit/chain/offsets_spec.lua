@@ -3,8 +3,7 @@ local ffi = require "ffi"
 local bit = require "bit"
 local headers = require "spec.support.headers"
 local child = require "spec.support.child"
-local C = headers.declare("chain/offsets.h")
-headers.declare_private("chain/offsets.c", { "struct entry", "enum state", "struct partition", "struct tide_offsets" })
+local C = headers.declare "chain/offsets_inside.h"
 
 local SIGABRT = 6
 local offsets

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT
+ * Which dead letters are right: each says where it came from, and its message deserved it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/slot.h"
+#include "sim.h"
+
+struct letter {
+    char stage[16], reason[16];
+    long long offset, partition;
+};
+
+static void take_header(const struct tide_header *header, struct letter *letter)
+{
+    char value[32] = "";
+    if (header->value_length < sizeof(value))
+        memcpy(value, header->value, header->value_length);
+    if (header->name_length == 5 && memcmp(header->name, "stage", 5) == 0)
+        snprintf(letter->stage, sizeof(letter->stage), "%.15s", value);
+    else if (header->name_length == 6 && memcmp(header->name, "reason", 6) == 0)
+        snprintf(letter->reason, sizeof(letter->reason), "%.15s", value);
+    else if (header->name_length == 15 && memcmp(header->name, "original_offset", 15) == 0)
+        letter->offset = atoll(value);
+    else if (header->name_length == 18 && memcmp(header->name, "original_partition", 18) == 0)
+        letter->partition = atoll(value);
+}
+
+static bool deserved(const struct item *item, uint32_t level, const struct letter *letter,
+                     uint64_t need)
+{
+    const struct message *message = sim_message(item);
+    if (level == sim.set.step_count)
+        return strcmp(letter->reason, "refused") == 0 && message->refused & sim_bit(item->path);
+    if (message->excused[level] & sim_bit(item->path))
+        return true;
+    if (strcmp(letter->reason, "too_large") == 0)
+        return need > sim.set.steps[level].max_input_block_size;
+    if (strcmp(letter->reason, "crash") == 0)
+        return message->died[level][sim.set.steps[level].crash_retries] & sim_bit(item->path);
+    if (strcmp(letter->reason, "timeout") == 0)
+        return message->late[level] & sim_bit(item->path);
+    return strcmp(letter->reason, "rejected") == 0 && sim_fate(item, level).kind == FATE_REJECT &&
+           message->published[level] & sim_bit(item->path);
+}
+
+static uint32_t level_of(const struct letter *letter)
+{
+    if (strcmp(letter->stage, "produce") == 0)
+        return sim.set.step_count;
+    return (uint32_t)(letter->stage[1] - '0');
+}
+
+/* Results of the item at that level, whatever became of them. */
+static uint64_t below(const struct item *item, uint32_t level)
+{
+    uint64_t mask = 0;
+    for (uint32_t path = 0; path < MOST_PATHS && level < sim.set.step_count; path++) {
+        uint32_t same = level == 0 ? 0 : sim_shift(level - 1);
+        if (level == 0 || path >> same == (uint32_t)item->path >> same)
+            mask |= sim_bit(path);
+    }
+    return mask;
+}
+
+uint32_t sim_check_letter(const struct tide_message *letter_message)
+{
+    const struct payload *payload = sim_value(letter_message);
+    struct letter letter = {"", "", -1, -1};
+    struct tide_header header;
+    uint32_t at = 0;
+    while (tide_header_next(letter_message->headers, letter_message->headers_length, &at, &header) >
+           0)
+        take_header(&header, &letter);
+    uint32_t level = level_of(&letter);
+    if (level > sim.set.step_count)
+        sim_fail("a dead letter of stage \"%s\"", letter.stage);
+    if (!sim_current(payload))
+        sim_fail("a dead letter of an assignment that is over");
+    for (uint32_t i = 0; i < payload->count; i++) {
+        const struct item *item = &payload->items[i];
+        struct message *message = sim_message(item);
+        if (!sim_present(item))
+            continue;
+        if (!deserved(item, level, &letter, tide_slot_need(letter_message)))
+            sim_fail("%u/%u path %x did not deserve a dead letter (%s, %s)", item->partition,
+                     item->index, item->path, letter.stage, letter.reason);
+        if (!sim_is_group(level) &&
+            (letter.offset != message->offset || letter.partition != item->partition))
+            sim_fail("the dead letter of %u/%lld says %lld/%lld", item->partition,
+                     (long long)message->offset, letter.partition, letter.offset);
+        if (message->letter_sent[level] & sim_bit(item->path))
+            sim_fail("%u/%u path %x has two dead letters (%s)", item->partition, item->index,
+                     item->path, letter.stage);
+        if (message->sent & below(item, level))
+            sim_fail("%u/%u path %x was sent before its dead letter (%s, %s)", item->partition,
+                     item->index, item->path, letter.stage, letter.reason);
+        message->letter_sent[level] |= sim_bit(item->path);
+    }
+    return level;
+}

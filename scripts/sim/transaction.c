@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ * The transactions of the sink (io/sink.h): the answer to a commit comes late, an abort at any time. A commit of
+ * positions that changed hands meanwhile is fenced. What was sent to an aborted one is reported all the same. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "sim.h"
+
+enum { MOST_ENTRIES = 4096 };
+
+struct entry {
+    struct payload *payload;
+    bool letter;
+    uint32_t level;
+};
+
+static struct transaction {
+    struct entry entries[MOST_ENTRIES]; /* sent since the last commit */
+    uint32_t count;
+    struct tide_position positions[MOST_PARTITIONS];
+    uint32_t epochs[MOST_PARTITIONS];
+    size_t position_count;
+    bool ending;
+    bool decided; /* committed, and not yet told */
+    bool aborting;
+} open;
+
+static size_t size_of(const struct payload *payload)
+{
+    return sizeof(*payload) + payload->count * sizeof(struct item);
+}
+
+void sim_transaction_add(const struct payload *payload, bool letter, uint32_t level)
+{
+    if (open.count == MOST_ENTRIES)
+        sim_fail("a transaction without an end");
+    struct payload *copy = malloc(size_of(payload));
+    memcpy(copy, payload, size_of(payload));
+    open.entries[open.count++] = (struct entry){copy, letter, level};
+}
+
+void sim_transaction_remove(const struct payload *payload, bool letter, uint32_t level)
+{
+    for (uint32_t i = 0; i < open.count; i++) {
+        struct entry *entry = &open.entries[i];
+        if (entry->letter != letter || entry->payload->count != payload->count ||
+            (letter && entry->level != level) ||
+            memcmp(entry->payload, payload, size_of(payload)) != 0)
+            continue;
+        free(entry->payload);
+        *entry = open.entries[--open.count];
+        return;
+    }
+}
+
+static void clear(void)
+{
+    while (open.count > 0)
+        free(open.entries[--open.count].payload);
+    open.ending = open.decided = open.aborting = false;
+}
+
+bool sim_transaction_busy(void)
+{
+    return open.ending || open.aborting;
+}
+
+bool sim_sink_undecided(void)
+{
+    return open.ending && !open.decided;
+}
+
+static int commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
+{
+    (void)sink;
+    if (open.ending)
+        sim_fail("a transaction is committed twice");
+    if (open.aborting)
+        return TIDE_OK; /* ABORTED is the answer */
+    if (sim_sink_pending() > 0)
+        sim_fail("a transaction is committed before its reports are there");
+    sim_check_commit(positions, count);
+    for (uint32_t i = 0; i < open.count; i++)
+        sim_check_covered(open.entries[i].payload, positions, count);
+    memcpy(open.positions, positions, sizeof(*positions) * count);
+    for (size_t i = 0; i < count; i++)
+        open.epochs[i] = sim.partitions[positions[i].partition].epoch;
+    open.position_count = count;
+    open.ending = true;
+    return TIDE_OK;
+}
+
+static bool fenced(void)
+{
+    for (size_t i = 0; i < open.position_count; i++) {
+        const struct partition *partition = &sim.partitions[open.positions[i].partition];
+        if (partition->epoch != open.epochs[i] || partition->state == AWAY ||
+            partition->state == LOST)
+            return true;
+    }
+    return false;
+}
+
+static void decide(void)
+{
+    if (fenced() || sim_fault(sim.set.rates.abort * 4)) {
+        open.aborting = true;
+        open.ending = false;
+        return;
+    }
+    open.decided = true;
+    for (size_t i = 0; i < open.position_count; i++)
+        sim.partitions[open.positions[i].partition].committed = open.positions[i].offset;
+    for (uint32_t i = 0; i < open.count; i++)
+        sim_visible(open.entries[i].payload, open.entries[i].letter, open.entries[i].level);
+}
+
+static enum tide_sink_outcome outcome(struct tide_sink *sink, const char **text)
+{
+    (void)sink;
+    *text = "simulated";
+    if (open.decided && (sim.calm || sim_roll(2))) {
+        clear();
+        return TIDE_SINK_COMMITTED;
+    }
+    if (!open.aborting || sim_sink_pending() > 0 || (!sim.calm && sim_roll(2)))
+        return TIDE_SINK_NOTHING;
+    clear();
+    sim_source_void();
+    return TIDE_SINK_ABORTED;
+}
+
+static void abort_open(struct tide_sink *sink)
+{
+    (void)sink;
+    if (open.decided)
+        return; /* too late */
+    open.aborting = true;
+    open.ending = false;
+}
+
+void sim_transaction_open(struct tide_sink_ops *ops)
+{
+    clear();
+    if (!sim.set.exactly_once)
+        return;
+    ops->commit = commit;
+    ops->outcome = outcome;
+    ops->abort = abort_open;
+}
+
+void sim_transaction_act(void)
+{
+    if (open.ending && !open.decided && (sim.calm || sim_roll(4) == 0))
+        decide();
+    else if (!open.ending && sim_fault(sim.set.rates.abort))
+        open.aborting = true;
+}
