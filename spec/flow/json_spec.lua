@@ -5,33 +5,16 @@ local tide = require 'tidemill'
 local flow = require 'spec.support.flow'
 
 describe('message.json', function()
-  local run, letters
+  local fixture = flow.fixture()
+  before_each(fixture.open)
+  after_each(fixture.close)
 
   local function through(functions, messages, options)
     options = options or {}
     functions = type(functions) == 'function' and { functions } or functions
     for name, value in pairs(options.step or {}) do functions[name] = value end
-    options.steps, options.dlq = { functions }, letters
-    run = assert(flow.new(options))
-    for _, message in ipairs(messages) do run:push(message) end
-    assert.equal('done', run:finish().kind)
-    return run:results()
+    return fixture.through({ functions }, messages, options):results()
   end
-
-  local function dead_letters()
-    local file = assert(io.open(letters))
-    local text = file:read '*a'
-    file:close()
-    return text
-  end
-
-  before_each(function() letters = os.tmpname() end)
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-    os.remove(letters)
-  end)
 
   it('does the job of the design: reads, edits, filters', function()
     local results = through(function(message)
@@ -137,8 +120,8 @@ describe('message.json', function()
       return message
     end, { '{}', '{"a":1,}', '{"a":"\255"}', '{"a":1e400}', '', '{}' })
     assert.equal(2, #results)
-    assert.equal(4, run.engine:totals().dead_lettered)
-    local told = dead_letters()
+    assert.equal(4, fixture.run.engine:totals().dead_lettered)
+    local told = fixture.letters()
     assert.truthy(told:find("json_spec.lua:%d+: the value is not JSON: '}' at byte 7 where a key should be"))
     assert.truthy(told:find('a byte that is not UTF-8 at byte 6', 1, true))
     assert.truthy(told:find('a number too large for a double at byte 5', 1, true))
@@ -151,7 +134,7 @@ describe('message.json', function()
       return message
     end, { '{}' })
     assert.equal(0, #results)
-    assert.truthy(dead_letters():find('json_spec.lua:%d+: json%[\\"x\\"%]: NaN is no JSON number'))
+    assert.truthy(fixture.letters():find('json_spec.lua:%d+: json%[\\"x\\"%]: NaN is no JSON number'))
   end)
 
   it('is gone with its message', function()
@@ -189,6 +172,6 @@ describe('message.json', function()
     end, { '{"n":10}', '{"n":100000}', '{"n":10}' },
       { step = { output_block_size = 65536, max_output_block_size = 65536, auto = false } })
     assert.equal(2, #results)
-    assert.truthy(dead_letters():find('too_large', 1, true))
+    assert.truthy(fixture.letters():find('too_large', 1, true))
   end)
 end)

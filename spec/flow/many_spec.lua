@@ -4,43 +4,25 @@ local tide = require 'tidemill'
 local flow = require 'spec.support.flow'
 local C = require('tidemill.run.ffi').C
 
-local function slurp(path)
-  local file = assert(io.open(path))
-  local text = file:read '*a'
-  file:close()
-  return text
-end
-
 describe('tide.many', function()
-  local run, letters
+  local fixture = flow.fixture()
+  before_each(fixture.open)
+  after_each(fixture.close)
 
   local function through(step, values, options)
-    options = options or {}
-    options.steps, options.dlq = { step }, letters
-    run = assert(flow.new(options))
-    for _, value in ipairs(values) do run:push(value) end
-    assert.equal('done', run:finish().kind)
-    return run:values()
+    return (fixture.through({ step }, values, options):values())
   end
-
-  before_each(function() letters = os.tmpname() end)
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-    os.remove(letters)
-  end)
 
   it('hands on each result, in order, as a message of its own', function()
     local values = through({ function(m)
       return tide.many { m, 'x' .. m.value, { value = 'y', key = 'k' } }
     end }, { 'a', 'b' })
     assert.same({ 'a', 'xa', 'y', 'b', 'xb', 'y' }, values)
-    assert.equal('k', run:results()[3].key)
-    assert.is_nil(run:results()[2].key)
-    assert.equal(2, run.engine:totals().produced_from)
-    assert.equal(6, run.engine:totals().produced)
-    assert.equal(2, run:committed())
+    assert.equal('k', fixture.run:results()[3].key)
+    assert.is_nil(fixture.run:results()[2].key)
+    assert.equal(2, fixture.run.engine:totals().produced_from)
+    assert.equal(6, fixture.run.engine:totals().produced)
+    assert.equal(2, fixture.run:committed())
   end)
 
   it('inherits what the function had made of the message', function()
@@ -48,7 +30,7 @@ describe('tide.many', function()
       m.key, m.headers = 'new', { { 'h', '1' } }
       return tide.many { 'a', { headers = {} } }
     end }, { { value = 'v', key = 'old', timestamp = 5 } })
-    local results = run:results()
+    local results = fixture.run:results()
     assert.same({ 'a', 'new', 5 }, { results[1].value, results[1].key, results[1].timestamp })
     assert.same({ { 'h', '1' } }, results[1].headers)
     assert.same({ 'v', 'new' }, { results[2].value, results[2].key })
@@ -89,13 +71,13 @@ describe('tide.many', function()
       list[1] = m
       return tide.many(list)
     end }, { 'names', 'gap', 'only names', 'ok' }))
-    assert.equal(3, select(2, slurp(letters):gsub('no array of results without gaps', '')))
+    assert.equal(3, select(2, fixture.letters():gsub('no array of results without gaps', '')))
   end)
 
   it('without a result filters the message', function()
     assert.same({}, through({ function() return tide.many {} end }, { 'a', 'b' }))
-    assert.equal(2, run.engine:totals().filtered)
-    assert.equal(2, run:committed())
+    assert.equal(2, fixture.run.engine:totals().filtered)
+    assert.equal(2, fixture.run:committed())
   end)
 
   for what, fail in pairs {
@@ -108,10 +90,10 @@ describe('tide.many', function()
         function(m) if m.value == 'b2' then return fail() end return m end,
       }, { 'a', 'b', 'c' })
       assert.same({ 'a1', 'a2', 'c1', 'c2' }, values)
-      local text = slurp(letters)
+      local text = fixture.letters()
       assert.equal(1, select(2, text:gsub('\n', '')))
       assert.matches('"original_offset":1,', text)
-      assert.equal(3, run:committed())
+      assert.equal(3, fixture.run:committed())
     end)
   end
 
@@ -121,7 +103,7 @@ describe('tide.many', function()
       for i = 1, 7 do list[i] = m.value .. ':' .. i .. (' '):rep(100) end
       return tide.many(list)
     end, output_block_size = 4096, auto = false }, { 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i' })
-    assert.is_true(run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count > 0)
+    assert.is_true(fixture.run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count > 0)
     assert.equal(63, #values)
     for i, value in ipairs(values) do assert.equal((i - 1) % 7 + 1, tonumber(value:match ':(%d)')) end
   end)
@@ -132,11 +114,11 @@ describe('tide.many', function()
       return tide.many { ('x'):rep(40000), ('y'):rep(40000) }
     end, output_block_size = 4096, max_output_block_size = 65536, auto = false }, { 'a', 'big', 'b' })
     assert.same({ 'a', 'b' }, values)
-    assert.matches('"reason":"too_large"', slurp(letters))
+    assert.matches('"reason":"too_large"', fixture.letters())
   end)
 
   it('lets the offset of the parent wait for all children', function()
-    run = assert(flow.new { steps = { { function(m) return tide.many { m, m, m } end } }, max_messages = 2 })
+    local run = fixture.new { steps = { { function(m) return tide.many { m, m, m } end } }, max_messages = 2 }
     C.tide_memory_hold(run.sink, true)
     run:push 'a'
     run:start()

@@ -3,33 +3,14 @@
 local tide = require 'tidemill'
 local flow = require 'spec.support.flow'
 
-local function slurp(path)
-  local file = assert(io.open(path))
-  local text = file:read '*a'
-  file:close()
-  return text
-end
-
 describe('a transform', function()
-  local run, letters
+  local fixture = flow.fixture()
+  before_each(fixture.open)
+  after_each(fixture.close)
 
   local function through(fn, messages, options)
-    options = options or {}
-    options.steps = options.steps or { type(fn) == 'table' and fn or { fn } }
-    options.dlq = letters
-    run = assert(flow.new(options))
-    for _, message in ipairs(messages) do run:push(message) end
-    assert.equal('done', run:finish().kind)
-    return run:results()
+    return fixture.through({ type(fn) == 'table' and fn or { fn } }, messages, options):results()
   end
-
-  before_each(function() letters = os.tmpname() end)
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-    os.remove(letters)
-  end)
 
   local full = { value = 'v', key = 'k', timestamp = 1234,
     headers = { { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } } }
@@ -67,8 +48,8 @@ describe('a transform', function()
   it('filters by nil: the offset still moves', function()
     local results = through(function(message) if message.value ~= 'b' then return message end end, { 'a', 'b', 'c' })
     assert.equal(2, #results)
-    assert.equal(1, run.engine:totals().filtered)
-    assert.equal(3, run:committed())
+    assert.equal(1, fixture.run.engine:totals().filtered)
+    assert.equal(3, fixture.run:committed())
   end)
 
   it('returns a table: absent fields are inherited', function()
@@ -142,7 +123,7 @@ describe('a transform', function()
       kept = message
       return message
     end, { 'a', 'b' })
-    assert.matches('this message is gone', slurp(letters))
+    assert.matches('this message is gone', fixture.letters())
   end)
 
   local bad = {
@@ -207,13 +188,13 @@ describe('a transform', function()
         return message
       end, { 'a', 'bad', 'b' })
       assert.same({ 'a', 'b' }, { results[1].value, results[2].value })
-      local text = slurp(letters)
+      local text = fixture.letters()
       assert.matches(case[2], text)
       assert.matches(case[3], text)
       assert.matches('"original_offset":1,', text)
       assert.matches('"value":"YmFk"', text)
-      assert.equal(1, run.engine:totals().dead_lettered)
-      assert.equal(3, run:committed())
+      assert.equal(1, fixture.run.engine:totals().dead_lettered)
+      assert.equal(3, fixture.run:committed())
     end)
   end
 
@@ -224,14 +205,14 @@ describe('a transform', function()
       kept = message
       return message
     end, { 'a', 'b' })
-    assert.matches('this message is gone', slurp(letters))
+    assert.matches('this message is gone', fixture.letters())
   end)
 
   it('stops with 65 without a dlq, naming place, line and traceback, and commits nothing at or after it', function()
-    run = assert(flow.new { steps = { { function(message)
+    local run = fixture.new { dlq = false, steps = { { function(message)
       if message.value == '3' then error 'boom' end
       return message
-    end } } })
+    end } } }
     run:push_numbers(5)
     local event = run:finish()
     assert.equal(-65, event.status)
@@ -283,54 +264,49 @@ describe('a transform', function()
       return cjson.encode { v = event.v }
     end, { '{"v":21}', '{broken' })
     assert.equal('{"v":42}', results[1].value)
-    assert.equal(1, run.engine:totals().dead_lettered)
+    assert.equal(1, fixture.run.engine:totals().dead_lettered)
   end)
 end)
 
 describe('the dlq', function()
+  local fixture = flow.fixture()
+  before_each(fixture.open)
+  after_each(fixture.close)
+
   it('stops with 65 at max_consecutive_count, and says so', function()
-    local letters = os.tmpname()
-    local run = assert(flow.new { dlq = letters, max_consecutive_count = 3, steps = { { function(message)
+    local run = fixture.new { max_consecutive_count = 3, steps = { { function(message)
       if tonumber(message.value) > 10 then error 'bad' end
       return message
-    end, max_batch_size = 4 } } })
+    end, max_batch_size = 4 } } }
     run:push_numbers(50)
     local event = run:finish()
     assert.equal(-65, event.status)
     assert.matches('max_consecutive_count is reached at in/0/13', event.text)
     assert.equal(3, run.engine:totals().dead_lettered)
     assert.equal(13, run:committed())
-    run:free()
-    os.remove(letters)
   end)
 
   it('stops with 65 at max_invalid_ratio', function()
-    local letters = os.tmpname()
-    local run = assert(flow.new { dlq = letters, max_invalid_ratio = 0.1, steps = { { function(message)
+    local run = fixture.new { max_invalid_ratio = 0.1, steps = { { function(message)
       if tonumber(message.value) % 5 == 0 then error 'bad' end
       return message
-    end, max_batch_size = 4 } } })
+    end, max_batch_size = 4 } } }
     run:push_numbers(50)
     local event = run:finish()
     assert.equal(-65, event.status)
     assert.matches('max_invalid_ratio is reached at in/0/9', event.text)
-    run:free()
-    os.remove(letters)
   end)
 
   it('gets what the sink refuses for good, with stage produce', function()
     local C = require('tidemill.run.ffi').C
-    local letters = os.tmpname()
-    local run = assert(flow.new { dlq = letters, steps = { { function(m) return m.value .. '!' end } } })
+    local run = fixture.new { steps = { { function(m) return m.value .. '!' end } } }
     C.tide_memory_refuse(run.sink, '2!')
     run:push_numbers(3)
     assert.equal('done', run:finish().kind)
-    local text = slurp(letters)
+    local text = fixture.letters()
     assert.matches('"stage":"produce"', text)
     assert.matches('"original_offset":1', text)
     assert.equal(1, run.engine:totals().dead_lettered)
     assert.equal(2, run.engine:totals().produced_from)
-    run:free()
-    os.remove(letters)
   end)
 end)

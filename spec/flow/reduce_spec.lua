@@ -2,6 +2,7 @@
 -- reduce, buffer, batch: one message of a batch. What is made of it, and what becomes of the offsets.
 local ffi = require "ffi"
 local pipeline_file = require "spec.support.pipeline_file"
+local flow = require "spec.support.flow"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local C = testing.C
@@ -22,52 +23,45 @@ local function joined(options)
 end
 
 describe("reduce", function()
-  local test
-
-  local function steps(...)
-    test = testing.steps({ ... })
-    return test
-  end
-
-  after_each(function()
-    if test then test:close() end
-    test = nil
-  end)
+  local fixture = flow.fixture()
+  local steps = fixture.steps
+  before_each(fixture.open)
+  after_each(fixture.close)
 
   it("makes one message of max_batch_size messages, and commits the highest offset of each partition", function()
     steps(joined { max_batch_size = 4, max_batch_time = "1h" })
-    test:feed("a", "b", { value = "c", partition = 1 })
-    assert.produces(test, {})
-    assert.is_nil(test:committed(0))
-    test:feed({ value = "d", partition = 1 }, { value = "e", partition = 1 })
-    local values = test:values()
+    fixture.test:feed("a", "b", { value = "c", partition = 1 })
+    assert.produces(fixture.test, {})
+    assert.is_nil(fixture.test:committed(0))
+    fixture.test:feed({ value = "d", partition = 1 }, { value = "e", partition = 1 })
+    local values = fixture.test:values()
     assert.equal(1, #values)
     assert.equal(7, #values[1])
-    assert.equal(4, test:totals().produced_from)
-    assert.equal(2, test:committed(0))
-    assert.equal(2, test:committed(1))
-    assert.equal(1, test:totals().in_flight)
+    assert.equal(4, fixture.test:totals().produced_from)
+    assert.equal(2, fixture.test:committed(0))
+    assert.equal(2, fixture.test:committed(1))
+    assert.equal(1, fixture.test:totals().in_flight)
   end)
 
   it("closes at max_batch_time, and at the end of the stream", function()
     steps(joined { max_batch_size = 1000, max_batch_time = "1min" })
-    test:feed("a", "b")
-    test:advance(59)
-    assert.produces(test, {})
-    test:advance(2)
-    assert.produces(test, { "a,b" })
-    test:feed("c"):finish()
-    assert.produces(test, { "a,b", "c" })
-    assert.equal(3, test:committed())
-    local time = test:metrics()["strategies.reduce.batch_time"]
+    fixture.test:feed("a", "b")
+    fixture.test:advance(59)
+    assert.produces(fixture.test, {})
+    fixture.test:advance(2)
+    assert.produces(fixture.test, { "a,b" })
+    fixture.test:feed("c"):finish()
+    assert.produces(fixture.test, { "a,b", "c" })
+    assert.equal(3, fixture.test:committed())
+    local time = fixture.test:metrics()["strategies.reduce.batch_time"]
     assert.equal(2, time.count)
     assert.is_true(time.max >= 60 and time.max < 62)
   end)
 
   it("takes a plain initial value, and hands on the accumulated value without result", function()
     steps(tide.reduce { function(sum, m) return sum .. m.value end, initial_value = "=", max_batch_size = 2 })
-    test:feed("a", "b", "c", "d")
-    assert.produces(test, { "=ab", "=cd" })
+    fixture.test:feed("a", "b", "c", "d")
+    assert.produces(fixture.test, { "=ab", "=cd" })
   end)
 
   it("inherits nothing but the newest timestamp; a table or a copy tells the rest", function()
@@ -76,9 +70,9 @@ describe("reduce", function()
       return copy.value == "b" and "text" or copy
     end })
     for _, value in ipairs { "a", "b", "c", "d", "e", "f" } do
-      test:feed { value = value, key = "k", headers = { { "h", value } }, timestamp = value:byte() }
+      fixture.test:feed { value = value, key = "k", headers = { { "h", value } }, timestamp = value:byte() }
     end
-    local results = test:results()
+    local results = fixture.test:results()
     assert.same({ value = "text", headers = {}, timestamp = 98 }, results[1])
     assert.same({ value = "table", key = "K", headers = {}, timestamp = 100 }, results[2])
     assert.same({ value = "f", key = "k", headers = { { "h", "f" } }, timestamp = 102 }, results[3])
@@ -93,8 +87,8 @@ describe("reduce", function()
       list[1].json.last = list[2].json
       return tide.many { list[1], { json = list[1].json.last.x } }
     end })
-    test:feed('{"x":1}', '{"x":[ 2]}', "{}", '{"x":3}')
-    assert.produces(test, { '{"x":1,"n":2,"last":{"x":[ 2]}}', "[ 2]", '{"n":2,"last":{"x":3}}', "3" })
+    fixture.test:feed('{"x":1}', '{"x":[ 2]}', "{}", '{"x":3}')
+    assert.produces(fixture.test, { '{"x":1,"n":2,"last":{"x":[ 2]}}', "[ 2]", '{"n":2,"last":{"x":3}}', "3" })
   end)
 
   it("may make several messages or none: the offsets wait for the last", function()
@@ -102,36 +96,36 @@ describe("reduce", function()
       if acc[1] == "none" then return nil end
       return tide.many(acc)
     end })
-    C.tide_memory_hold(test.sink, true)
-    test:feed("a", "b", "none", "x")
-    assert.is_nil(test:committed())
-    assert.equal(2, test:filtered())
-    C.tide_memory_hold(test.sink, false)
-    test:finish()
-    assert.produces(test, { "a", "b" })
-    assert.equal(4, test:committed())
-    assert.equal(2, test:totals().produced_from)
+    C.tide_memory_hold(fixture.test.sink, true)
+    fixture.test:feed("a", "b", "none", "x")
+    assert.is_nil(fixture.test:committed())
+    assert.equal(2, fixture.test:filtered())
+    C.tide_memory_hold(fixture.test.sink, false)
+    fixture.test:finish()
+    assert.produces(fixture.test, { "a", "b" })
+    assert.equal(4, fixture.test:committed())
+    assert.equal(2, fixture.test:totals().produced_from)
   end)
 
   it("commits nothing before the reduced message is delivered", function()
     steps(joined { max_batch_size = 2 })
-    C.tide_memory_hold(test.sink, true)
-    test:feed("a", "b")
-    assert.produces(test, { "a,b" })
-    assert.is_nil(test:committed())
-    assert.equal(2, test:totals().in_flight)
-    C.tide_memory_hold(test.sink, false)
-    test:feed("c"):finish()
-    assert.equal(3, test:committed())
+    C.tide_memory_hold(fixture.test.sink, true)
+    fixture.test:feed("a", "b")
+    assert.produces(fixture.test, { "a,b" })
+    assert.is_nil(fixture.test:committed())
+    assert.equal(2, fixture.test:totals().in_flight)
+    C.tide_memory_hold(fixture.test.sink, false)
+    fixture.test:feed("c"):finish()
+    assert.equal(3, fixture.test:committed())
   end)
 
   it("works between other steps, and its results go on through the functions behind it", function()
     steps(tide.run_task_with_multiprocessing { function(m) return m.value .. "1" end, processes = 2 },
       joined { max_batch_size = 3 }, tide.run_task { function(m) return "<" .. m.value .. ">" end },
       tide.noop {}, tide.filter { function() return true end })
-    test:feed("a", "b", "c")
-    assert.produces(test, { "<a1,b1,c1>" })
-    assert.equal(3, test:committed())
+    fixture.test:feed("a", "b", "c")
+    assert.produces(fixture.test, { "<a1,b1,c1>" })
+    assert.equal(3, fixture.test:committed())
   end)
 
   it("rejects the message whose accumulation fails and accumulates the others anew", function()
@@ -140,11 +134,11 @@ describe("reduce", function()
       if m.value == "bad" then error "cannot add" end
       return acc
     end, max_batch_size = 4 })
-    test:feed("a", "bad", "b", "bad")
-    assert.produces(test, { "a,b" })
-    assert.rejects(test, { "error: .*reduce_spec.lua:%d+: cannot add", "cannot add" })
-    assert.equal(4, test:committed())
-    assert.same({ 2, 2 }, { test:totals().produced_from, test:totals().dead_lettered })
+    fixture.test:feed("a", "bad", "b", "bad")
+    assert.produces(fixture.test, { "a,b" })
+    assert.rejects(fixture.test, { "error: .*reduce_spec.lua:%d+: cannot add", "cannot add" })
+    assert.equal(4, fixture.test:committed())
+    assert.same({ 2, 2 }, { fixture.test:totals().produced_from, fixture.test:totals().dead_lettered })
   end)
 
   for name, case in pairs {
@@ -158,10 +152,10 @@ describe("reduce", function()
         if acc[1] == "a" then return case[1]() end
         return acc[1]
       end })
-      test:feed("a", "b", "c", "d")
-      assert.produces(test, { "c" })
-      assert.rejects(test, { case[2], case[2] })
-      assert.equal(4, test:committed())
+      fixture.test:feed("a", "b", "c", "d")
+      assert.produces(fixture.test, { "c" })
+      assert.rejects(fixture.test, { case[2], case[2] })
+      assert.equal(4, fixture.test:committed())
     end)
   end
 
@@ -176,11 +170,11 @@ describe("reduce", function()
         end
         return join(acc, m)
       end, max_batch_size = 6 })
-      test:feed("1", "2", "3", "4", "5", "6")
-      assert.produces(test, { "1,2,3,4,5,6" })
-      assert.rejects(test, {})
-      assert.equal(6, test:committed())
-      test:close()
+      fixture.test:feed("1", "2", "3", "4", "5", "6")
+      assert.produces(fixture.test, { "1,2,3,4,5,6" })
+      assert.rejects(fixture.test, {})
+      assert.equal(6, fixture.test:committed())
+      fixture.test:close()
     end
     os.remove(path)
   end)
@@ -190,11 +184,11 @@ describe("reduce", function()
       if m.value == "deadly" then ffi.C.kill(ffi.C.getpid(), 9) end
       return join(acc, m)
     end, max_batch_size = 4 })
-    test:feed("a", "b", "deadly", "c")
-    assert.produces(test, { "a,b,c" })
-    assert.rejects(test, { "crash: " })
-    assert.equal("2", tostring(test:rejects()[1].original_offset))
-    assert.equal(4, test:committed())
+    fixture.test:feed("a", "b", "deadly", "c")
+    assert.produces(fixture.test, { "a,b,c" })
+    assert.rejects(fixture.test, { "crash: " })
+    assert.equal("2", tostring(fixture.test:rejects()[1].original_offset))
+    assert.equal(4, fixture.test:committed())
   end)
 
   it("rejects the message that takes longer than message_timeout, and reduces the others", function()
@@ -204,11 +198,11 @@ describe("reduce", function()
           while m.value == "hang" do end
           return acc .. m.value
         end, initial_value = "", max_batch_size = 3 } }]])
-    test = testing.pipeline(path)
-    test:feed("a", "hang", "b")
-    assert.produces(test, { "ab" })
-    assert.rejects(test, { "timeout: " })
-    assert.equal(3, test:committed())
+    fixture.test = testing.pipeline(path)
+    fixture.test:feed("a", "hang", "b")
+    assert.produces(fixture.test, { "ab" })
+    assert.rejects(fixture.test, { "timeout: " })
+    assert.equal(3, fixture.test:committed())
     pipeline_file.remove_all()
   end)
 
@@ -217,31 +211,31 @@ describe("reduce", function()
       if acc[1] == "a" then ffi.C.kill(ffi.C.getpid(), 9) end
       return acc[1]
     end })
-    test:feed("a", "b", "c", "d")
-    assert.produces(test, { "c" })
-    assert.rejects(test, { "crash: ", "crash: " })
-    assert.equal(4, test:committed())
+    fixture.test:feed("a", "b", "c", "d")
+    assert.produces(fixture.test, { "c" })
+    assert.rejects(fixture.test, { "crash: ", "crash: " })
+    assert.equal(4, fixture.test:committed())
   end)
 
   it("drops a batch whose partition is revoked: nothing is produced or committed, all is read again", function()
     steps(joined { max_batch_size = 10, max_batch_time = "1h" })
-    test:feed("a", "b", "c")
-    test:revoke(0)
-    assert.equal(0, test:committed() or 0)
-    assert.equal(3, test:totals().dropped)
-    test:finish()
-    assert.produces(test, { "a,b,c" })
-    assert.equal(3, test:committed())
+    fixture.test:feed("a", "b", "c")
+    fixture.test:revoke(0)
+    assert.equal(0, fixture.test:committed() or 0)
+    assert.equal(3, fixture.test:totals().dropped)
+    fixture.test:finish()
+    assert.produces(fixture.test, { "a,b,c" })
+    assert.equal(3, fixture.test:committed())
   end)
 
   it("takes what is revoked out of a batch, and keeps the other partitions' messages", function()
     steps(joined { max_batch_size = 4, max_batch_time = "1h" })
-    test:feed({ value = "a", partition = 1 })
-    test:feed({ value = "b", partition = 0 })
-    test:revoke(0) -- b comes again
-    test:feed({ value = "c", partition = 1 })
-    assert.produces(test, { "a,b,c" })
-    assert.same({ 1, 2 }, { test:committed(0), test:committed(1) })
+    fixture.test:feed({ value = "a", partition = 1 })
+    fixture.test:feed({ value = "b", partition = 0 })
+    fixture.test:revoke(0) -- b comes again
+    fixture.test:feed({ value = "c", partition = 1 })
+    assert.produces(fixture.test, { "a,b,c" })
+    assert.same({ 1, 2 }, { fixture.test:committed(0), fixture.test:committed(1) })
   end)
 
   it("runs a batch again when part of it is revoked while its worker is at it", function()
@@ -257,17 +251,17 @@ describe("reduce", function()
       while m.value == "slow" and not is_there(go_on) do C.tide_clock_us() end
       return join(acc, m)
     end, max_batch_size = 2, max_batch_time = "1h" })
-    test:feed({ value = "x", partition = 1 })
-    test:push({ value = "slow", partition = 0 })
-    repeat test.engine:run(0.001) until is_there(begun)
-    C.tide_memory_revoke(test.source, 0, false)
-    repeat until test.engine:run(0.001).kind == "assigned"
-    assert.equal(1, test:totals().dropped)
+    fixture.test:feed({ value = "x", partition = 1 })
+    fixture.test:push({ value = "slow", partition = 0 })
+    repeat fixture.test.engine:run(0.001) until is_there(begun)
+    C.tide_memory_revoke(fixture.test.source, 0, false)
+    repeat until fixture.test.engine:run(0.001).kind == "assigned"
+    assert.equal(1, fixture.test:totals().dropped)
     io.open(go_on, "w"):close()
-    test.fed = test.fed + 1 -- what was dropped is read again
-    test:finish()
-    assert.produces(test, { "x", "slow" })
-    assert.same({ 1, 1 }, { test:committed(0), test:committed(1) })
+    fixture.test.fed = fixture.test.fed + 1 -- what was dropped is read again
+    fixture.test:finish()
+    assert.produces(fixture.test, { "x", "slow" })
+    assert.same({ 1, 1 }, { fixture.test:committed(0), fixture.test:committed(1) })
     os.remove(begun)
     os.remove(go_on)
   end)
@@ -280,19 +274,19 @@ describe("reduce", function()
     for first = 1, 9001, 1000 do
       local values = {}
       for i = first, first + 999 do values[#values + 1] = tostring(i) end
-      test:feed(unpack(values))
+      fixture.test:feed(unpack(values))
     end
-    test:finish()
+    fixture.test:finish()
     local seen, last = 0, 0
-    for _, value in ipairs(test:values()) do
+    for _, value in ipairs(fixture.test:values()) do
       for number in value:gmatch "%d+" do
         assert.is_true(tonumber(number) > last)
         last, seen = tonumber(number), seen + 1
       end
     end
     assert.equal(10000 - 103, seen)
-    assert.equal(103, test:totals().dead_lettered)
-    assert.equal(10000, test:committed())
+    assert.equal(103, fixture.test:totals().dead_lettered)
+    assert.equal(10000, fixture.test:committed())
   end)
 end)
 

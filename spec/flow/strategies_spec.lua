@@ -1,20 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- Strategies without state: filter, unfold, run_task, unbatch; alone and beside run_task_with_multiprocessing.
+local flow = require "spec.support.flow"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 
 describe("steps without state", function()
-  local test
-
-  local function steps(...)
-    test = testing.steps({ ... })
-    return test
-  end
-
-  after_each(function()
-    if test then test:close() end
-    test = nil
-  end)
+  local fixture = flow.fixture()
+  local steps = fixture.steps
+  before_each(fixture.open)
+  after_each(fixture.close)
 
   local upper = function(m) return m.value:upper() end
 
@@ -23,34 +17,35 @@ describe("steps without state", function()
       tide.run_task_with_multiprocessing { upper, processes = 2 },
       tide.unfold { function(m) return { m.value .. "1", m } end },
       tide.run_task { function(m) return m.value .. "!" end })
-    assert.equal(1, test.plan.c.step_count)
-    assert.equal(4, #test.plan.functions[1])
-    assert.equal(2, test.plan.c.pools[0])
-    test:feed("a", "b", "c")
-    assert.produces(test, { "A1!", "A!", "C1!", "C!" })
-    assert.filtered(test, 1)
-    assert.equal(3, test:committed())
+    assert.equal(1, fixture.test.plan.c.step_count)
+    assert.equal(4, #fixture.test.plan.functions[1])
+    assert.equal(2, fixture.test.plan.c.pools[0])
+    fixture.test:feed("a", "b", "c")
+    assert.produces(fixture.test, { "A1!", "A!", "C1!", "C!" })
+    assert.filtered(fixture.test, 1)
+    assert.equal(3, fixture.test:committed())
   end)
 
   it("run in one worker of their own where there is none beside them", function()
     steps(tide.filter { function(m) return #m.value > 1 end }, tide.run_task { upper })
-    assert.equal(1, test.plan.c.step_count)
-    assert.equal(1, test.plan.c.pools[0])
-    test:feed("a", "bb", "c", "dd")
-    assert.produces(test, { "BB", "DD" })
-    assert.filtered(test, 2)
-    assert.equal(2, test:metrics()["strategies.filter.dropped_messages"])
-    assert.equal(4, test:committed())
+    assert.equal(1, fixture.test.plan.c.step_count)
+    assert.equal(1, fixture.test.plan.c.pools[0])
+    fixture.test:feed("a", "bb", "c", "dd")
+    assert.produces(fixture.test, { "BB", "DD" })
+    assert.filtered(fixture.test, 2)
+    assert.equal(2, fixture.test:metrics()["strategies.filter.dropped_messages"])
+    assert.equal(4, fixture.test:committed())
   end)
 
   it("go to the workers before them, and to those behind only when there are none before", function()
     steps(tide.run_task { upper }, tide.run_task_with_multiprocessing { upper, processes = 1 },
       tide.filter { function() return true end }, tide.run_task_with_multiprocessing { upper, processes = 1 },
       tide.noop {}, tide.run_task { upper })
-    assert.equal(4, test.plan.c.step_count)
-    assert.same({ 3, 1, 1 }, { #test.plan.functions[1], #test.plan.functions[2], #test.plan.functions[4] })
-    test:feed("a")
-    assert.produces(test, { "A" })
+    local functions = fixture.test.plan.functions
+    assert.equal(4, fixture.test.plan.c.step_count)
+    assert.same({ 3, 1, 1 }, { #functions[1], #functions[2], #functions[4] })
+    fixture.test:feed("a")
+    assert.produces(fixture.test, { "A" })
   end)
 
   it("reject a filter's answer that is neither true nor false", function()
@@ -58,9 +53,9 @@ describe("steps without state", function()
       if m.value == "nil" then return nil end
       return m.value ~= "number" and true or 1
     end })
-    test:feed("a", "nil", "number")
-    assert.produces(test, { "a" })
-    assert.rejects(test, { "strategies_spec.lua:%d+ returned nil; a filter returns true or false",
+    fixture.test:feed("a", "nil", "number")
+    assert.produces(fixture.test, { "a" })
+    assert.rejects(fixture.test, { "strategies_spec.lua:%d+ returned nil; a filter returns true or false",
       "returned a number; a filter" })
   end)
 
@@ -70,19 +65,19 @@ describe("steps without state", function()
       if m.value == "bad" then return tide.reject "is bad" end
       return m.value == "none" and {} or { m, nil, "z" }
     end })
-    test:feed("text", "bad", "none", "gap")
-    assert.rejects(test, { "returned a string; unfold returns an array", "rejected: is bad", "without gaps" })
-    assert.filtered(test, 1)
-    assert.equal(1, test:metrics()["strategies.filter.dropped_messages"])
-    assert.equal(4, test:committed())
+    fixture.test:feed("text", "bad", "none", "gap")
+    assert.rejects(fixture.test, { "returned a string; unfold returns an array", "rejected: is bad", "without gaps" })
+    assert.filtered(fixture.test, 1)
+    assert.equal(1, fixture.test:metrics()["strategies.filter.dropped_messages"])
+    assert.equal(4, fixture.test:committed())
   end)
 
   it("are the stage of their dead letters, by their words; beside other workers that step's word is", function()
     local function bad() error "bad" end
     local function stage(...)
-      if test then test:close() end
+      if fixture.test then fixture.test:close() end
       steps(...):feed("a"):finish()
-      return test:rejects()[1].stage
+      return fixture.test:rejects()[1].stage
     end
     assert.equal("filter", stage(tide.filter { bad }))
     assert.equal("filter, run_task", stage(tide.filter { function() return true end }, tide.run_task { bad }))
@@ -103,8 +98,8 @@ describe("steps without state", function()
     file:close()
     steps(tide.filter { path })
     os.remove(path)
-    test:feed("a", "b")
-    assert.produces(test, { "b" })
+    fixture.test:feed("a", "b")
+    assert.produces(fixture.test, { "b" })
   end)
 end)
 

@@ -3,6 +3,7 @@
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local engine = require 'tidemill.run.engine'
+local testing = require 'tidemill.testing'
 local wait = require 'spec.support.wait'
 
 local flow = {}
@@ -49,7 +50,7 @@ function flow.new(options)
   plan.sink.medium, plan.sink.max_messages = C.TIDE_MEDIUM_MEMORY, options.max_messages or 100000
   local names = ffi.new('const char *[?]', #(options.topics or {}) + 1, options.topics or {})
   plan.sink.topics, plan.sink.topic_count = names, #(options.topics or {})
-  plan.dlq.kind, plan.dlq.target = options.dlq and C.TIDE_DLQ_FILE or C.TIDE_DLQ_NONE, options.dlq
+  plan.dlq.kind, plan.dlq.target = options.dlq and C.TIDE_DLQ_FILE or C.TIDE_DLQ_NONE, options.dlq or nil
   plan.dlq.max_invalid_ratio = options.max_invalid_ratio or -1
   plan.dlq.max_consecutive_count = options.max_consecutive_count or -1
   plan.dlq.max_buffered = options.max_buffered or 1000
@@ -173,6 +174,56 @@ end
 function flow:balanced()
   local t = self.engine:totals()
   return t.read == t.produced_from + t.filtered + t.dead_lettered + t.dropped + t.in_flight
+end
+
+--- What a spec of whole chains sets up for each test: before_each(fixture.open), after_each(fixture.close).
+--- fixture.run is the chain that was made last; its dead letters go to a file.
+function flow.fixture()
+  local fixture, path = {}, nil
+
+  function fixture.open()
+    path = os.tmpname()
+  end
+
+  function fixture.close()
+    if fixture.run then fixture.run:free() end
+    if fixture.test then fixture.test:close() end
+    fixture.run, fixture.test = nil, nil
+    os.remove(path)
+  end
+
+  --- Options as of flow.new; dlq = false: without dead letters.
+  function fixture.new(options)
+    if options.dlq == nil then options.dlq = path end
+    fixture.run = assert(flow.new(options))
+    return fixture.run
+  end
+
+  --- Runs messages through steps, to the end.
+  function fixture.through(steps, messages, options)
+    options = options or {}
+    options.steps = options.steps or steps
+    local run = fixture.new(options)
+    for _, message in ipairs(messages) do run:push(message) end
+    assert(run:finish().kind == 'done', run.last.text)
+    return run
+  end
+
+  --- The same by tidemill.testing, from words of the DSL: fixture.test is a test of these steps.
+  function fixture.steps(...)
+    fixture.test = testing.steps({ ... })
+    return fixture.test
+  end
+
+  --- The dead letters as text.
+  function fixture.letters()
+    local file = assert(io.open(path))
+    local text = file:read '*a'
+    file:close()
+    return text
+  end
+
+  return fixture
 end
 
 return flow
