@@ -4,6 +4,7 @@ local bit = require "bit"
 local cjson = require "cjson"
 local library = require "tidemill.run.ffi"
 local chains = require "spec.support.chain"
+local child = require "spec.support.child"
 local slots = require "spec.support.slot"
 local C = chains.C
 
@@ -165,6 +166,35 @@ describe("a dlq file", function()
     chain:done(message)
     assert.is_false(C.tide_dlq_joined(dlq))
     assert.same({ 0, 0 }, { chain:position(), tonumber(chain:totals().dead_lettered) })
+  end)
+
+  it("that is full for a while has all of them in the end, in order, each on a line of its own", function()
+    local code, _, err = child.run(function()
+      ffi.cdef "int setrlimit(int resource, const uint64_t *limit);"
+      local FSIZE, XFSZ, IGNORE, NONE = 1, 25, ffi.cast("void (*)(int)", 1), 0xffffffffffffffffULL
+      local function limit(bytes) assert(ffi.C.setrlimit(FSIZE, ffi.new("uint64_t[2]", bytes, NONE)) == 0) end
+      ffi.C.signal(XFSZ, IGNORE)
+      C.tide_log_setup(C.TIDE_LOG_ERROR, C.TIDE_LOG_TEXT)
+      new_file()
+      limit(300) -- in the middle of the second line
+      for i = 1, 4 do
+        local message = chain:read { value = "v" .. i }
+        assert(reject(message) == C.TIDE_OK)
+        chain:done(message)
+      end
+      assert(chain:position() == 1 and not C.tide_dlq_joined(dlq))
+      assert(C.tide_dlq_poll(dlq, C.tide_clock_us() + 60000000) == C.TIDE_OK and chain:position() == 1)
+      limit(NONE)
+      assert(C.tide_dlq_poll(dlq, C.tide_clock_us() + 60000000) == C.TIDE_OK)
+      assert(chain:position() == 4 and C.tide_dlq_joined(dlq))
+    end)
+    assert.equal(0, code, err)
+    local values = {}
+    for line in slurp():gmatch "[^\n]+" do
+      local whole, letter = pcall(cjson.decode, line)
+      values[#values + 1] = whole and letter.value or nil
+    end
+    assert.same({ base64 "v1", base64 "v2", base64 "v3", base64 "v4" }, values)
   end)
 
   it("whose last line was cut off gets the next one on a line of its own", function()
