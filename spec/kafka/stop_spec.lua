@@ -172,16 +172,20 @@ describe("SIGTERM", function()
   end)
 
   it("while the group is joining, which another holds up: the others do not wait for the one that left", function()
-    local hangs, stays = start { source = source(5000) }, start()
+    local hangs = start { source = source(8000) }
     hangs:wait_for("partitions assigned")
+    local stays = start { source = source(8000) }
     stays:wait_for("partitions assigned")
     hangs:signal("STOP")
+    local function revoked() return select(2, stays:stderr():gsub("partitions revoked", "")) end
+    local before = revoked()
     local leaves = start { source = source(60000) }
-    stays:wait_for("partitions revoked") -- it has heard of the newcomer, whose join waits for the one that hangs
+    -- It has heard of the newcomer, whose join waits for the one that hangs.
+    wait.until_true(function() return revoked() > before end, 10, "the rebalance")
     term(leaves, 4)
     assert.is_true(leaves:says("not waiting for the answer to the leave"), leaves:stderr())
     kafka.produce(input, inputs.numbers(1, 100))
-    inputs.wait_committed(group, input, 20) -- as a member the one that left would have a partition, and read nothing
+    inputs.wait_committed(group, input, 30) -- as a member the one that left would have a partition, and read nothing
     hangs:signal("CONT")
     hangs:wait_for("partitions lost")
     term(hangs, 4)
