@@ -25,11 +25,18 @@ const char *tide_error(void)
     return error_text;
 }
 
+static int out_of_memory = -TIDE_EINTERNAL;
+
+void tide_alloc_exit(int code)
+{
+    out_of_memory = code;
+}
+
 static void *or_die(void *memory, size_t size)
 {
     if (!memory && size > 0) {
         fprintf(stderr, "tidemill: out of memory (%zu bytes wanted)\n", size);
-        _Exit(-TIDE_EINTERNAL);
+        _Exit(out_of_memory);
     }
     return memory;
 }

@@ -24,10 +24,13 @@ int tide_fail(int status, const char *format, ...) __attribute__((format(printf,
 /** The text of this thread's last tide_fail(); "" when there was none. Valid until the next one. */
 const char *tide_error(void);
 
-/** Zeroed memory, never NULL: out of memory ends the process with TIDE_EINTERNAL. Given back by free(). */
+/** Zeroed memory, never NULL: out of memory ends the process with 70, or the code of tide_alloc_exit. Given back by
+ * free(). */
 void *tide_alloc(size_t size) __attribute__((malloc));
 /** As realloc(), never NULL; new bytes are not zeroed. */
 void *tide_realloc(void *memory, size_t size);
+/** With what code a process leaves that is refused memory from here on. */
+void tide_alloc_exit(int code);
 /** A copy of `text` (NULL stays NULL). Given back by free(). */
 char *tide_copy(const char *text);
 

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/status.h"
 #include "proc/mailbox.h"
 #include "proc/private.h"
 
@@ -64,6 +65,7 @@ void tide_guard_memory(uint64_t bytes)
 {
     uint64_t loaded = data_bytes();
     set_oom_score();
+    tide_alloc_exit(TIDE_EXIT_MEMORY);
     if (bytes == 0 || loaded == 0)
         return;
     limit = loaded + bytes;

@@ -3,6 +3,7 @@
 local ffi = require 'ffi'
 local cjson = require 'cjson'
 local flow = require 'spec.support.flow'
+local C = require('tidemill.run.ffi').C
 
 pcall(ffi.cdef, 'void *malloc(size_t size); void *memset(void *to, int byte, size_t size); void abort(void);')
 
@@ -46,6 +47,9 @@ local bombs = {
       if memory == nil then ffi.C.abort() end
       ffi.C.memset(memory, 1, MIB)
     end
+  end,
+  ['memory of our own'] = function()
+    while true do ffi.fill(C.tide_alloc(MIB), MIB, 1) end
   end,
   ['malloc, then exit'] = function()
     while ffi.C.malloc(MIB) ~= nil do end

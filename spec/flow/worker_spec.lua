@@ -101,6 +101,7 @@ describe('a worker that is lost', function()
   for name, hang in pairs {
     ['a compiled loop'] = function() while true do end end,
     ['a C function'] = function() return (('a'):rep(40)):find(('a*'):rep(30) .. 'b') end,
+    ['a sleep'] = function() ffi.C.poll(nil, 0, 100000) end,
     ['a stop'] = function() ffi.C.kill(ffi.C.getpid(), SIGSTOP) end,
   } do
     it('is killed from outside when one message takes longer than message_timeout: ' .. name, function()
@@ -119,6 +120,36 @@ describe('a worker that is lost', function()
       assert.equal(1, run:metric(1, 'WORKER_LOST_SIGNAL').count)
     end)
   end
+
+  it('that hangs holds back what is behind its message, and nothing else: others work on', function()
+    local ran = os.tmpname()
+    finally(function() os.remove(ran) end)
+    run = assert(flow.new { dlq = '/dev/null', pools = { 1, 2 }, message_timeout = 3, steps = {
+      { function(message) return message end, pool = 0, max_batch_size = 10 },
+      { function(message)
+        if message.value == '15' then ffi.C.poll(nil, 0, 100000) end
+        local file = io.open(ran, 'a')
+        file:write(message.value, '\n')
+        file:close()
+        return message
+      end, pool = 1, max_batch_size = 10, eager = false } } })
+    run:push_numbers(50)
+    run:start()
+    local function others_work()
+      for line in io.lines(ran) do
+        if tonumber(line) > 20 then return true end
+      end
+    end
+    run:turn_until(function() return others_work() and run.engine:totals().produced == 10 end)
+    run:turn_until(function() return run:metric(1, 'MESSAGE_TIME').count == 50 end)
+    assert.equal(10, run.engine:totals().produced)
+    assert.equal(0, run:metric(2, 'WORKER_LOST_SIGNAL').count)
+    assert.equal('done', run:finish().kind)
+    local values = run:values()
+    assert.equal(49, #values)
+    for i, value in ipairs(values) do assert.equal(tostring(i < 15 and i or i + 1), value) end
+    assert.equal(1, run:metric(2, 'WORKER_LOST_SIGNAL').count)
+  end)
 
   it('is replaced when it is stopped between two blocks, and nobody is blamed', function()
     run = assert(flow.new { message_timeout = 0.3, steps = { { function(message) return message end } } })
