@@ -2,7 +2,8 @@
 -- The engines under torture, as a supervisor runs them: one that ends is started again at once, under its name.
 --
 -- An engine: { name, static, wanted, run = "NAME.LIFE" of the present process, process, workers = pids by what the
--- journal tells, zygote = pid, expected = exit codes that the nemesis has earned }.
+-- journal tells, zygote = pid, expected = exit codes that the nemesis has earned,
+-- leaving = it has had SIGTERM }.
 local cjson = require "cjson"
 local ffi = require "ffi"
 local process = require "spec.support.process"
@@ -13,7 +14,6 @@ local methods = {}
 local metatable = { __index = methods }
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
-local KILLED = 137
 
 --- settings: dir (for logs, reports, the journal), journal (path), parameters (of the pipeline, by name), topics.
 function fleet.new(settings)
@@ -39,7 +39,7 @@ local function launch(self, engine)
   engine.life = engine.life + 1
   self.lives = self.lives + 1
   engine.run = engine.name .. "." .. engine.life
-  engine.workers, engine.zygote, engine.expected, engine.stopped = {}, nil, { [0] = false }, false
+  engine.workers, engine.zygote, engine.expected, engine.stopped, engine.leaving = {}, nil, {}, false, false
   engine.process = process.start(arguments_of(self, engine), { env = {
     TORTURE_JOURNAL = self.settings.journal, TORTURE_RUN = engine.run, TORTURE_SECOND = self.settings.second,
   } })
@@ -122,22 +122,17 @@ function methods:which(fits)
   return list
 end
 
---- True when all that are wanted have had `seconds` without an end.
-function methods:all_work()
-  for _, engine in ipairs(self.engines) do
-    if engine.wanted and (not engine.process or engine.stopped or #engine.workers == 0) then return false end
-  end
-  return true
+--- SIGTERM to one that has had none: a second one would end it at once.
+function fleet.dismiss(engine)
+  engine.expected[0], engine.leaving = true, true
+  return engine.process:signal("TERM")
 end
 
 --- SIGTERM to all, and their ends with code 0.
 function methods:finish(wait)
   for _, engine in ipairs(self.engines) do
     engine.wanted = false
-    if engine.process then
-      engine.expected[0] = true
-      engine.process:signal("TERM")
-    end
+    if engine.process and not engine.leaving then fleet.dismiss(engine) end
   end
   local ok = pcall(wait.until_true, function()
     self:turn()
@@ -149,7 +144,5 @@ function methods:finish(wait)
   if not ok then table.insert(self.problems, "engines did not end within 40 s of SIGTERM") end
   if self.file then self.file:close() end
 end
-
-fleet.KILLED = KILLED
 
 return fleet

@@ -5,6 +5,7 @@ local ffi = require "ffi"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
+local fleet = require "scripts.torture.fleet"
 local journal = require "scripts.torture.journal"
 
 local nemesis = {}
@@ -15,8 +16,8 @@ local SEGV = 11
 local SESSION = 4 -- seconds; session.timeout.ms of pipeline.lua
 local KILLED, TRY_AGAIN = 137, 75
 
-function nemesis.new(events, fleet, settings)
-  return setmetatable({ events = events, at = 1, fleet = fleet, settings = settings, later = {}, struck = {},
+function nemesis.new(events, engines, settings)
+  return setmetatable({ events = events, at = 1, fleet = engines, settings = settings, later = {}, struck = {},
     next_time = wait.now() + 3 }, metatable)
 end
 
@@ -33,7 +34,7 @@ local function choose(list, pick)
 end
 
 local function works(engine)
-  return engine.wanted and not engine.stopped and #engine.workers > 0
+  return engine.wanted and not engine.stopped and not engine.leaving and #engine.workers > 0
 end
 
 local function engine_at(self, pick)
@@ -114,19 +115,26 @@ end
 function act.stop_engine(self, event) return freeze(self, event, 0.5 + 2 * event.pick) end
 function act.freeze(self, event) return freeze(self, event, SESSION + 1 + 2 * event.pick) end
 
--- Leaves by a signal, comes back later.
-local function depart(self, event, signal, code, seconds)
-  local others = self.fleet:which(works)
+-- Of those without an instance one goes, by `go`, and comes back later; never the last one.
+local function depart(self, event, seconds, go)
   local engine = choose(self.fleet:which(function(one) return works(one) and not one.static end), event.pick)
-  if not engine or #others < 2 then return false end
-  engine.wanted, engine.expected[code] = false, true
+  if not engine or #self.fleet:which(works) < 2 then return false end
+  engine.wanted = false
   note(self, event.kind, engine.process:pid(), engine.run)
   after(self, seconds, function() engine.wanted = true end)
-  return engine.process:signal(signal)
+  return go(engine)
 end
 
-function act.leave(self, event) return depart(self, event, "TERM", 0, 1 + 1.5 * event.pick) end
-function act.lose(self, event) return depart(self, event, "KILL", KILLED, SESSION + 1) end
+function act.leave(self, event)
+  return depart(self, event, 1 + 1.5 * event.pick, fleet.dismiss)
+end
+
+function act.lose(self, event)
+  return depart(self, event, SESSION + 1, function(engine)
+    engine.expected[KILLED] = true
+    return engine.process:signal("KILL")
+  end)
+end
 
 -- Stops the broker by a verb of kafka.sh, and starts it again, beside this process.
 local function broker(self, event, verb)

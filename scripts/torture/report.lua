@@ -65,7 +65,7 @@ function report.write(path, run)
   local rows, own = {}, ("| %s | %s |"):format(run.part, run.mode)
   local file = io.open(path)
   for line in (file and file:read("*a") or ""):gmatch("[^\n]+") do
-    if line:find("^| %w+ | %w+_%w+ | %d") and line:sub(1, #own) ~= own then rows[#rows + 1] = line end
+    if line:find("^| %w+ | [%w_]+ | %d") and line:sub(1, #own) ~= own then rows[#rows + 1] = line end
   end
   if file then file:close() end
   rows[#rows + 1] = report.row(run)

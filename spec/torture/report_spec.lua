@@ -1,0 +1,31 @@
+-- SPDX-License-Identifier: MIT
+-- The document of `make torture` keeps the rows of other parts and modes, and one of each.
+local pipeline_file = require "spec.support.pipeline_file"
+local judge = require "scripts.torture.judge"
+local recovery = require "scripts.torture.recovery"
+local report = require "scripts.torture.report"
+
+local EMPTY = { input = {}, output = {}, second = {}, letters = {}, ends = {}, committed = {}, disturbances = 0 }
+
+describe("the report of a torture", function()
+  after_each(pipeline_file.remove_all)
+
+  it("keeps the rows of other runs, and replaces its own", function()
+    local path = pipeline_file.folder() .. "/torture.md"
+    for _, run in ipairs { { "workers", "at_least_once", 1 }, { "workers", "exactly_once", 2 },
+      { "engines", "at_least_once", 3 }, { "workers", "at_least_once", 4 } } do
+      report.write(path, { part = run[1], mode = run[2], seed = run[3], struck = { kill_worker = 7 }, workers = { 1 },
+        engines = {}, seconds = 5, findings = judge.run(EMPTY) })
+    end
+    local rows = {}
+    for line in io.lines(path) do rows[#rows + 1] = line:match("^| (%w+ | [%w_]+ | %d+) |") end
+    assert.same({ "engines | at_least_once | 3", "workers | at_least_once | 4", "workers | exactly_once | 2" }, rows)
+  end)
+
+  it("tells how long a replacement took, by the journal", function()
+    local function entry(time, event, pid) return { time = time, run = "a.1", event = event, pid = pid, id = 0 } end
+    local entries = { entry(0, "start", 1), entry(0, "start", 2), entry(100, "crash", 1), entry(104, "start", 3),
+      entry(200, "hang", 2), entry(300, "kill_worker", 3), entry(309, "start", 4), entry(710, "start", 5) }
+    assert.same({ 4, 9 }, recovery.workers(entries, 2, 500)) -- the hang ends by itself: nobody knows when
+  end)
+end)
