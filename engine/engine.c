@@ -180,6 +180,8 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
 static int read_source(struct tide_engine *engine, int64_t now_us)
 {
     resume_when_moving(engine, now_us);
+    if (now_us < engine->resume_us)
+        return TIDE_OK;
     /* After a busy answer one message tries the way first. */
     for (int spans = 0; spans < 8; spans++) {
         int taken = intake(engine, engine->blocked ? 1 : SPAN, now_us);
@@ -290,7 +292,7 @@ static int do_turn(struct tide_engine *engine, int64_t now_us)
             status = poll_steps(engine, now_us);
     }
     if (status == TIDE_OK && engine->source_started) {
-        tide_engine_transaction_poll(engine);
+        tide_engine_transaction_poll(engine, now_us);
         status = tide_engine_source_events(engine, now_us);
         if (status == TIDE_OK)
             status = tide_engine_leaving_poll(engine, now_us);

@@ -100,6 +100,8 @@ struct tide_engine {
     struct tide_commit *commit;
     struct tide_leaving leaving;
     bool abort_due; /* of the open transaction: what a revocation has torn cannot be committed */
+    int64_t resume_us;      /* after an abort: nothing is read before */
+    int64_t abort_pause_us; /* the rest after the next one, while no commit is between */
 
     enum tide_engine_state state;
     int64_t deadline_us; /* of the state */
@@ -158,7 +160,7 @@ int tide_engine_connect_poll(struct tide_engine *engine);
 /** Fetches the source's events. Negative = failure. */
 int tide_engine_source_events(struct tide_engine *engine, int64_t now_us);
 /** Exactly once: takes the outcomes of transactions. */
-void tide_engine_transaction_poll(struct tide_engine *engine);
+void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us);
 /** The partitions that leave are given back. */
 void tide_engine_leaving_done(struct tide_engine *engine);
 /** Goes on with partitions that leave. */

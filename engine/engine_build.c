@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "chain/suspects.h"
 #include "engine.h"
 #include "io/file.h"
 #include "io/kafka.h"
@@ -175,8 +176,10 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         (status = build_steps(engine, plan)) < 0)
         return status;
     chain->exactly_once = plan->exactly_once;
-    if (plan->exactly_once)
+    if (plan->exactly_once) {
         tide_offsets_transactional(chain->offsets);
+        chain->suspects = tide_suspects_new();
+    }
     engine->commit = tide_commit_new(&plan->commit, chain,
                                      plan->exactly_once ? engine->sink : NULL);
     return TIDE_OK;
@@ -261,6 +264,7 @@ void tide_engine_free(struct tide_engine *engine)
     for (uint32_t i = 0; i < engine->step_count; i++)
         engine->steps[i]->ops->free(engine->steps[i]);
     tide_dlq_free(engine->chain.dlq);
+    tide_suspects_free(engine->chain.suspects);
     tide_offsets_free(engine->chain.offsets);
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);

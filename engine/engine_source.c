@@ -75,14 +75,18 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
 {
     struct tide_leaving *leaving = &engine->leaving;
     bool lost = event->kind == TIDE_SOURCE_LOST;
+    bool rewound =
+        true; /* all of them left with a transaction that was aborted: they begin again */
     char text[1024];
     tide_require(!leaving->active);
     leaving->partitions = tide_realloc(leaving->partitions,
                                        sizeof(uint32_t) * (event->partition_count + 1));
     for (size_t i = 0; i < event->partition_count; i++) {
         leaving->partitions[i] = event->partitions[i];
-        if (tide_offsets_owned(engine->chain.offsets, event->partitions[i])) /* else: aborted */
-            tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
+        if (!tide_offsets_owned(engine->chain.offsets, event->partitions[i]))
+            continue;
+        tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
+        rewound = false;
     }
     (void)tide_fault("engine.revoke");
     engine->abort_due |= engine->plan.exactly_once && tide_offsets_torn(engine->chain.offsets);
@@ -91,6 +95,10 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
     leaving->asked = false;
     leaving->since_us = now_us;
     leaving->deadline_us = now_us + REPORTS_WAIT_US;
+    if (lost && rewound) {
+        tide_engine_leaving_done(engine);
+        return;
+    }
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
     tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,

@@ -7,6 +7,19 @@
 #include "engine.h"
 #include "shm/counters.h"
 
+static const int64_t FIRST_REST_US = 50000;
+static const int64_t LONGEST_REST_US = 5000000;
+
+/* A transaction that is aborted again and again (its dlq is not there) rests longer each time before it is read again. */
+static void rest(struct tide_engine *engine, int64_t now_us)
+{
+    int64_t pause_us = engine->abort_pause_us * 2;
+    engine->resume_us = now_us + engine->abort_pause_us;
+    engine->abort_pause_us = pause_us < FIRST_REST_US     ? FIRST_REST_US
+                             : pause_us > LONGEST_REST_US ? LONGEST_REST_US
+                                                          : pause_us;
+}
+
 /* The run was at the end of its input: there is more to do again. */
 static void read_on(struct tide_engine *engine)
 {
@@ -16,7 +29,7 @@ static void read_on(struct tide_engine *engine)
     engine->source_ended = false;
 }
 
-static void aborted(struct tide_engine *engine, const char *text)
+static void aborted(struct tide_engine *engine, const char *text, int64_t now_us)
 {
     struct tide_offsets *offsets = engine->chain.offsets;
     tide_log(TIDE_LOG_WARN,
@@ -30,11 +43,18 @@ static void aborted(struct tide_engine *engine, const char *text)
     if (engine->leaving.active)
         tide_engine_leaving_done(engine);
     read_on(engine);
+    rest(engine, now_us);
     engine->source->ops->rewind(engine->source);
     engine->progress = true;
 }
 
-void tide_engine_transaction_poll(struct tide_engine *engine)
+static void committed(struct tide_engine *engine)
+{
+    engine->abort_pause_us = 0;
+    tide_commit_answered(engine->commit, TIDE_OK, NULL);
+}
+
+void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_sink *sink = engine->sink;
     const char *text = NULL;
@@ -48,8 +68,8 @@ void tide_engine_transaction_poll(struct tide_engine *engine)
     while ((outcome = sink->ops->outcome(sink, &text)) != TIDE_SINK_NOTHING) {
         engine->progress = true;
         if (outcome == TIDE_SINK_ABORTED)
-            aborted(engine, text);
+            aborted(engine, text, now_us);
         else
-            tide_commit_answered(engine->commit, TIDE_OK, NULL);
+            committed(engine);
     }
 }

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "chain/offsets.h"
 #include "chain/step.h"
+#include "chain/suspects.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "shm/counters.h"
@@ -21,7 +22,8 @@ struct tide_commit {
     struct tide_sink *transactions; /* NULL = at least once */
     int64_t *asked;                 /* the position last asked to commit, by partition; -1 = none */
     size_t count;
-    struct tide_position *positions; /* scratch */
+    struct tide_position *positions; /* of the last commit */
+    size_t position_count;
     bool under_way;
     bool cutting;
     bool failed; /* the last one: the next waits for a second, whatever the policy says */
@@ -131,7 +133,7 @@ int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
         return TIDE_OK;
     if (commit->transactions && !cut(commit))
         return TIDE_BUSY;
-    size_t count = collect(commit);
+    size_t count = commit->position_count = collect(commit);
     commit->reached = reached(commit);
     commit->last_us = now_us;
     if (count == 0)
@@ -153,6 +155,14 @@ static void ask_again(struct tide_commit *commit)
     commit->reached--;
 }
 
+static void settle(struct tide_commit *commit)
+{
+    tide_offsets_settle(commit->chain->offsets);
+    for (size_t i = 0; i < commit->position_count && commit->chain->suspects; i++)
+        tide_suspects_settle(commit->chain->suspects, commit->positions[i].partition,
+                             commit->positions[i].offset);
+}
+
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
 {
     commit->under_way = false;
@@ -160,7 +170,7 @@ void tide_commit_answered(struct tide_commit *commit, int status, const char *te
     tide_observe(commit->chain->counters, 0, TIDE_M_COMMIT_TIME,
                  (double)(tide_clock_us() - commit->last_us) / 1e6);
     if (status >= 0 && commit->transactions)
-        tide_offsets_settle(commit->chain->offsets);
+        settle(commit);
     tide_count(commit->chain->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
     if (status < 0) {
         tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");

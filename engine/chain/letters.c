@@ -147,8 +147,29 @@ static bool is_full(struct tide_letters *letters, struct tide_lane *lane)
     return full;
 }
 
-int tide_letters_take(struct tide_letters *letters, const struct tide_message *letter, bool orphan)
+/* As far as it goes, marked as truncated. Returns what tide_letter_cut did. */
+static int shorten(struct tide_letters *letters, struct tide_message *letter)
 {
+    char name[300];
+    int how = tide_letter_cut(letter, FIRST_CUT, &letters->packed);
+    if (how == 0 || (letters->limit > 0 && tide_message_size(letter) >= letters->limit))
+        how = tide_letter_cut(letter, LAST_CUT, &letters->packed);
+    if (how == 0)
+        return 0;
+    tide_letters_name(letters, letter, name, sizeof(name));
+    tide_log(
+        TIDE_LOG_WARN,
+        "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
+        "its value, marked as truncated",
+        name, letters->target, letter->value_length);
+    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, how == 1);
+    return how;
+}
+
+int tide_letters_take(struct tide_letters *letters, const struct tide_message *whole, bool orphan)
+{
+    struct tide_message shorter = *whole;
+    const struct tide_message *letter = &shorter;
     struct tide_offsets *offsets = letters->chain->offsets;
     struct tide_lane *lane = tide_lanes_at(
         &letters->lanes, tide_offsets_partition(offsets, tide_letter_origin_of(letter)));
@@ -158,6 +179,8 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *l
     if ((is_full(letters, lane) || stands) && !orphan)
         return TIDE_BUSY;
     tide_offsets_hold(offsets, tide_letter_origin_of(letter));
+    if (letters->limit > 0 && tide_message_size(whole) >= letters->limit)
+        shorten(letters, &shorter);
     if (letters->waiting++ == 0)
         tide_letters_quiet(letters);
     if (!lane->failing && !lane->kept)
@@ -180,21 +203,8 @@ static bool cut(struct tide_letters *letters, struct tide_lane *lane,
                 const struct tide_report *report)
 {
     struct tide_message letter = report->message;
-    char name[300];
-    if (!report->too_large || letters->plan.whole)
+    if (!report->too_large || letters->plan.whole || shorten(letters, &letter) == 0)
         return false;
-    int how = tide_letter_cut(&letter, FIRST_CUT, &letters->packed);
-    if (how == 0)
-        how = tide_letter_cut(&letter, LAST_CUT, &letters->packed);
-    if (how == 0)
-        return false;
-    tide_letters_name(letters, &letter, name, sizeof(name));
-    tide_log(
-        TIDE_LOG_WARN,
-        "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
-        "its value, marked as truncated",
-        name, letters->target, letter.value_length);
-    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, how == 1);
     keep(letters, lane, &letter, true);
     lane->next_us = 0;
     return true;
@@ -215,6 +225,24 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
                                            report->text);
     if (status == TIDE_OK)
         keep(letters, lane, &report->message, true);
+    return status;
+}
+
+/* Refused with its transaction: its message is run again, and has another letter then. Of a batch all are said to be
+ * too large, so a small one says nothing. */
+static int gone(struct tide_letters *letters, struct tide_lane *lane,
+                const struct tide_report *report)
+{
+    uint64_t size = tide_message_size(&report->message);
+    int status = TIDE_OK;
+    if (!report->too_large || letters->plan.whole)
+        status = tide_letters_note_failure(letters, lane, &report->message, report->status,
+                                           report->text);
+    else if (size > FIRST_CUT && (letters->limit == 0 || size < letters->limit))
+        letters->limit = size;
+    letters->waiting--;
+    lane->probing = false;
+    tide_offsets_drop(letters->chain->offsets, tide_letter_origin_of(&report->message));
     return status;
 }
 
@@ -252,6 +280,8 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
         tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
+    if (known && report->again && tide_offsets_current(offsets, origin))
+        return gone(letters, lane, report);
     if (known && tide_offsets_current(offsets, origin))
         return came_back(letters, lane, report);
     lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */

@@ -24,6 +24,7 @@ struct tide_letters {
     int64_t since_us; /* nothing was taken since */
     int64_t say_us;   /* when to say it again */
     char *failure;    /* the last one's text */
+    uint64_t limit;   /* exactly once: one of so many bytes is too large; 0 = none was yet */
     struct tide_text packed;
 };
 

@@ -24,7 +24,8 @@ struct tide_chain {
     struct tide_topics *topics;
     struct tide_offsets *offsets;
     struct tide_dlq *dlq;
-    struct tide_source *source; /* names the partitions */
+    struct tide_suspects *suspects; /* exactly once; else NULL */
+    struct tide_source *source;     /* names the partitions */
     bool moved; /* a step handed something on: its taker wants to be polled before the loop waits */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
      * tide_offsets_owed(). */

@@ -7,6 +7,7 @@
 #include "chain/dlq.h"
 #include "chain/offsets.h"
 #include "chain/step.h"
+#include "chain/suspects.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "shm/topics.h"
@@ -27,6 +28,7 @@ struct produce {
         outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
     uint32_t outlet_count;
     uint64_t acknowledged;
+    bool alone; /* what is with the sink is one record of a suspect */
 };
 
 static struct produce *produce_of(struct tide_step *step)
@@ -44,6 +46,64 @@ static size_t owed(const struct tide_offsets *offsets, const struct tide_message
     return needed;
 }
 
+struct place {
+    uint32_t partition;
+    int64_t offset;
+};
+
+static struct place place_of(const struct tide_chain *chain, struct tide_origin origin)
+{
+    struct tide_origin first = tide_offsets_first(chain->offsets, origin, NULL);
+    return (struct place){first.partition, tide_offsets_offset(chain->offsets, first)};
+}
+
+/* In place of a record that the broker would refuse again. */
+static int condemn(struct produce *produce, const struct tide_message *message, const char *text)
+{
+    struct tide_reject reject = {
+        .message = message, .stage = "produce", .reason = "refused", .error = text, .attempts = 2};
+    int status = tide_dlq_reject(produce->step.chain->dlq, &reject);
+    if (status == TIDE_OK)
+        tide_offsets_done(produce->step.chain->offsets, message->origin, TIDE_FATE_DEAD_LETTERED);
+    return status;
+}
+
+/* As long as there are suspects: one at a time. 1 = taken, 0 = not now, negative. */
+static int submit_one(struct produce *produce, const struct tide_message *message)
+{
+    struct tide_chain *chain = produce->step.chain;
+    struct tide_sink *sink = produce->outlets[0].sink;
+    struct place place = place_of(chain, message->origin);
+    const char *text = NULL;
+    enum tide_verdict verdict = tide_suspects_judge(chain->suspects, place.partition, place.offset,
+                                                    message, &text);
+    size_t pending = sink->ops->pending(sink);
+    produce->alone = produce->alone && pending > 0;
+    if (produce->alone || (verdict == TIDE_VERDICT_SUSPECT && pending > 0))
+        return 0;
+    if (verdict == TIDE_VERDICT_CONDEMNED) {
+        int status = condemn(produce, message, text);
+        return status < 0 ? status : status == TIDE_OK;
+    }
+    ssize_t sent = sink->ops->send(sink, message, 1);
+    if (sent <= 0)
+        return (int)sent;
+    tide_offsets_release(chain->offsets, message->origin);
+    produce->alone = verdict == TIDE_VERDICT_SUSPECT;
+    return 1;
+}
+
+static ssize_t submit_by_one(struct produce *produce, const struct tide_message *messages,
+                             size_t count)
+{
+    size_t taken = 0;
+    int status = 1;
+    while (taken < count && (status = submit_one(produce, &messages[taken])) == 1)
+        taken++;
+    produce->step.chain->moved |= taken > 0;
+    return status < 0 ? status : (ssize_t)taken;
+}
+
 static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
                       int64_t now_us)
 {
@@ -59,6 +119,8 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     }
     if (step->chain->cutting)
         count = owed(offsets, messages, count);
+    if (step->chain->suspects && !tide_suspects_none(step->chain->suspects))
+        return submit_by_one(produce, messages, count);
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);
@@ -91,6 +153,11 @@ static int refused(struct produce *produce, const struct tide_report *report)
         return TIDE_OK;
     }
     locate(chain, &letter);
+    if (report->again) {
+        struct place place = place_of(chain, letter.origin);
+        return tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,
+                                     report->text, produce->alone);
+    }
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
@@ -105,6 +172,10 @@ static int settle(struct produce *produce, const struct tide_report *report)
     if (report->status != TIDE_OK)
         return refused(produce, report);
     produce->acknowledged++;
+    if (produce->alone) {
+        struct place place = place_of(chain, report->origin);
+        tide_suspects_cleared(chain->suspects, place.partition, place.offset);
+    }
     tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_PRODUCED);
     return TIDE_OK;
 }

@@ -3,6 +3,7 @@
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "io/kafka_sink.h"
 #include "shm/layout.h"
@@ -76,6 +77,9 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         partition = message->partition;
     if (partition < RD_KAFKA_PARTITION_UA)
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, "its partition is negative");
+    if (tide_fault("kafka.fatal"))
+        rd_kafka_test_fatal_error(sink->client, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
+                                  "as a test would have it");
     if (sink->txn && tide_kafka_txn_open(sink->txn) == TIDE_BUSY)
         return TIDE_BUSY;
     if (message->header_count > 0 && !(headers = unpack(message)))

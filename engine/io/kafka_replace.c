@@ -55,9 +55,42 @@ void tide_kafka_replace_keep(struct tide_kafka_sink *sink, const struct tide_mes
     sink->resend_count++;
 }
 
+struct place {
+    struct tide_kafka_refused *kept;
+    size_t index;
+};
+
+static int by_origin(const void *a, const void *b)
+{
+    const struct place *left = a, *right = b;
+    const struct tide_origin x = left->kept->origin, y = right->kept->origin;
+    if (x.partition != y.partition)
+        return x.partition < y.partition ? -1 : 1;
+    int32_t behind = (int32_t)(x.sequence - y.sequence);
+    return behind != 0 ? behind : (left->index > right->index) - (left->index < right->index);
+}
+
+/* What is purged is reported in no order: what waited in a queue comes before what was in flight. */
+static void sort(struct tide_kafka_sink *sink)
+{
+    struct place *places = tide_alloc((sink->resend_count + 1) * sizeof(*places));
+    size_t count = 0;
+    for (struct tide_kafka_refused *kept = sink->resend; kept; kept = kept->next, count++)
+        places[count] = (struct place){kept, count};
+    qsort(places, count, sizeof(*places), by_origin);
+    sink->resend_end = &sink->resend;
+    for (size_t i = 0; i < count; i++) {
+        *sink->resend_end = places[i].kept;
+        sink->resend_end = &places[i].kept->next;
+    }
+    *sink->resend_end = NULL;
+    free(places);
+}
+
 static void opened(struct tide_kafka_sink *sink)
 {
     sink->state = TIDE_KAFKA_SINK_READY;
+    sort(sink);
     tide_kafka_sink_handles(sink);
     if (sink->txn)
         tide_kafka_txn_replaced(sink->txn);

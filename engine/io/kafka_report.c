@@ -154,6 +154,14 @@ static bool is_lost(const struct tide_kafka_sink *sink)
            rd_kafka_fatal_error(sink->client, NULL, 0) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* What was purged went with a transaction that librdkafka gave up, and it tells only its log why. */
+static const char *reason(rd_kafka_resp_err_t error)
+{
+    bool purged = error == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+                  error == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    return purged ? "librdkafka gave it up (see its line above)" : rd_kafka_err2str(error);
+}
+
 /* Where the input came from is not known here, only its origin. */
 static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origin,
                           const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
@@ -212,7 +220,7 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         return 1;
     }
     if (sink->txn)
-        tide_kafka_txn_fail(sink->txn, rd_kafka_err2str(record->err));
+        tide_kafka_txn_fail(sink->txn, reason(record->err));
     if (blame(record->err) == NOBODY && sink->txn)
         return 0;
     if (blame(record->err) == NOBODY && !is_lost(sink) &&

@@ -9,6 +9,7 @@
  *   clear API                      no more errors
  *   leader TOPIC PARTITION BROKER  moves a partition
  *   coordinator GROUP BROKER       moves a group
+ *   versions API LOWEST HIGHEST    of the kind of request that the brokers take
  *   down BROKER, up BROKER */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -62,6 +63,13 @@ static rd_kafka_resp_err_t coordinator(char **words, int count)
     return rd_kafka_mock_coordinator_set(cluster, "group", words[1], atoi(words[2]));
 }
 
+static rd_kafka_resp_err_t versions(char **words, int count)
+{
+    (void)count;
+    return rd_kafka_mock_set_apiversion(cluster, (int16_t)atoi(words[1]), (int16_t)atoi(words[2]),
+                                        (int16_t)atoi(words[3]));
+}
+
 static rd_kafka_resp_err_t down(char **words, int count)
 {
     (void)count;
@@ -79,8 +87,9 @@ static const struct {
     int words; /* at least */
     rd_kafka_resp_err_t (*run)(char **words, int count);
 } verbs[] = {
-    {"topic", 3, topic},   {"errors", 3, errors},           {"late", 4, late}, {"clear", 2, clear},
-    {"leader", 4, leader}, {"coordinator", 3, coordinator}, {"down", 2, down}, {"up", 2, up},
+    {"topic", 3, topic}, {"errors", 3, errors}, {"late", 4, late},
+    {"clear", 2, clear}, {"leader", 4, leader}, {"coordinator", 3, coordinator},
+    {"down", 2, down},   {"up", 2, up},         {"versions", 4, versions},
 };
 
 static const char *obey(char *line)

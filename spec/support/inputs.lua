@@ -87,4 +87,11 @@ function inputs.first_in_order(topic)
   end
 end
 
+--- The value of a message's header, nil where it has none of that name.
+function inputs.header(message, name)
+  for _, header in ipairs(message.headers) do
+    if header[1] == name then return header[2] end
+  end
+end
+
 return inputs

@@ -12,7 +12,8 @@ local started = {}
 
 -- Numbers of Kafka's protocol.
 mock_kafka.API = { produce = 0, fetch = 1, list_offsets = 2, metadata = 3, offset_commit = 8, offset_fetch = 9,
-  find_coordinator = 10, join_group = 11, heartbeat = 12, sync_group = 14, end_txn = 26 }
+  find_coordinator = 10, join_group = 11, heartbeat = 12, sync_group = 14,
+  init_producer_id = 22, end_txn = 26 }
 mock_kafka.ERROR = { request_timed_out = 7, coordinator_load_in_progress = 14, coordinator_not_available = 15,
   not_coordinator = 16, illegal_generation = 22, unknown_member_id = 25, rebalance_in_progress = 27,
   fenced_instance_id = 82 }

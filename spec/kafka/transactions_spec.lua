@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- What a producer meets that a real broker does not do on demand: brokers that are too old, lost answers, fatal errors.
+local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local mock_kafka = require "spec.support.mock_kafka"
+local wait = require "spec.support.wait"
+
+describe("transactions", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local mock, input, output
+
+  local function definition(settings)
+    return { source = { topic = input, group = "g", start = "earliest" }, produce = { topic = output },
+      commit = { policy = { min_time = "50ms" } }, settings = settings or { delivery = "exactly_once" } }
+  end
+
+  local function new_mock()
+    mock = mock_kafka.start(1)
+    input, output = mock:topic(1), mock:topic(1)
+  end
+
+  after_each(function()
+    engine.stop_all()
+    mock_kafka.stop_all()
+  end)
+
+  it("are refused by name on brokers older than 2.5, before anything is read", function()
+    new_mock()
+    mock:tell("versions", mock_kafka.API.init_producer_id, 0, 1)
+    local run = engine.start(definition())
+    run:ends_with(78)
+    assert.is_true(run:says("exactly_once needs brokers from Kafka 2.5 on"))
+  end)
+
+  it("that were ended twice are not followed by another of the same producer", function()
+    new_mock()
+    mock:fail("end_txn", "coordinator_load_in_progress")
+    kafka.produce(input, inputs.numbers(1, 50))
+    local run = engine.start(definition())
+    run:wait_for("the producer is replaced: a request that ends a transaction was sent again", 40)
+    kafka.produce(input, inputs.numbers(51, 100))
+    wait.until_true(function() return inputs.count(output) >= 100 end, 30, "the rest of the output")
+    run:drain()
+    assert.equal(1, run:report().metrics["producer.replaced"])
+  end)
+
+  describe("and a fatal error:", function()
+    local program = engine.PROGRAM
+    before_each(function()
+      engine.PROGRAM = faults.folder .. "/tidemill"
+      input, output = kafka.topic(1), kafka.topic(1)
+    end)
+    after_each(function() engine.PROGRAM = program end)
+
+    for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+      it("the producer is replaced and all of it comes through, " .. delivery, function()
+        kafka.produce(input, inputs.numbers(1, 3000))
+        local made = definition { delivery = delivery }
+        made.source.group = kafka.group()
+        local run = engine.run(made, { env = { TIDE_FAULTS = "kafka.fatal=1500:errno:5" }, timeout = 60 })
+        assert.is_true(run:says("the producer is replaced"))
+        local counts, order = {}, {}
+        for _, message in ipairs(kafka.consume(output)) do
+          if not counts[message.value] then order[#order + 1] = message.value end
+          counts[message.value] = (counts[message.value] or 0) + 1
+        end
+        assert.equal(3000, #order)
+        for i, value in ipairs(order) do
+          assert.equal(tostring(i), value)
+          if delivery == "exactly_once" then assert.equal(1, counts[value]) end
+        end
+      end)
+    end
+  end)
+end)
