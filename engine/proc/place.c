@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The workers of a pool: how one comes, is watched, is lost, and is replaced. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -88,9 +89,12 @@ static void lose(const struct tide_place *worker, struct tide_work *work,
                  const struct tide_notice *notice)
 {
     uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
-    work->blamed = where != TIDE_RUNNING_NOT;
+    bool killed = worker->watch.late && WIFSIGNALED(notice->status) &&
+                  WTERMSIG(notice->status) == SIGKILL;
     work->several = where == TIDE_RUNNING_SEVERAL;
-    work->late = tide_watch_died_late(&worker->watch, work);
+    work->late = killed && tide_watch_died_late(&worker->watch, work);
+    /* One that went on before it was killed: what it was at by then did nothing. */
+    work->blamed = where != TIDE_RUNNING_NOT && (!killed || work->late);
     work->starved = is_starved(notice);
     work->death = notice->status;
     work->state = TIDE_WORK_LOST;

@@ -36,5 +36,6 @@ bool tide_watch_look(struct tide_watch *watch, const struct tide_work *work, int
 bool tide_watch_died_late(const struct tide_watch *watch, const struct tide_work *work)
 {
     return watch->late && work->job.number == watch->number &&
+           __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) == watch->running &&
            __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) == watch->progress;
 }

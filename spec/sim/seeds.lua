@@ -11,6 +11,7 @@ return {
   { 1640, "a work was given again with the progress of the worker before" },
   { 23, "what a dead worker had sent was held against the next one, for ever" },
   { 1692, "dead letters of several messages waited for ever once the first one's partition was lost" },
+  { 5699, "a record that was begun after its worker was found late, and before it was killed, was called a timeout" },
   { 4, "exactly once: what a cut waited for stood behind what it did not let go, for ever" },
   { 299, "exactly once: a result of several messages left although one of them was somebody else's by then" },
   { 954, "exactly once: a partition revoked right after an abort was committed, without what was thrown away" },
