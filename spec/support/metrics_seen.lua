@@ -18,16 +18,13 @@ local BROKER = {
 local ELSEWHERE = {
   ["consumer.commit_status{status=error}"] = "spec/unit/chain/commit_spec.lua", -- a coordinator that refuses
   ["producer.transaction.aborted"] = "spec/kafka/exactly_once_spec.lua", -- an outage in a transaction
+  ["producer.replaced"] = "spec/kafka/transactions_spec.lua", -- a producer that fails for good
   ["producer.librdkafka.broker_txretries"] = "spec/unit/io/kafka_stats_spec.lua", -- requests other than Produce
 }
-
--- Takes a producer that fails for good.
-local UNDER_WAY = { "producer.replaced" }
 
 local place = {}
 for _, name in ipairs(BROKER) do place[name] = "kafka" end
 for name in pairs(ELSEWHERE) do place[name] = "elsewhere" end
-for _, name in ipairs(UNDER_WAY) do place[name] = "under way" end
 
 function seen.new()
   return setmetatable({ names = {} }, metatable)
