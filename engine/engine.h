@@ -99,8 +99,8 @@ struct tide_engine {
     struct tide_sink *letters; /* of the dlq topic; the same as sink when that is Kafka */
     struct tide_commit *commit;
     struct tide_leaving leaving;
-    bool abort_due; /* of the open transaction: what a revocation has torn cannot be committed */
-    int64_t resume_us;      /* after an abort: nothing is read before */
+    bool abort_due;    /* of the open transaction: what a revocation has torn cannot be committed */
+    int64_t resume_us; /* after an abort: nothing is read before */
     int64_t abort_pause_us; /* the rest after the next one, while no commit is between */
 
     enum tide_engine_state state;
