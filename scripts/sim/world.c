@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "sim.h"
 
-enum { CALM_TURNS = 20000 };
+enum { PATIENCE = 20000 }; /* turns without progress: 200 s and more */
 static const int64_t START_US = 1000000000;
 
 struct sim sim;
@@ -118,12 +118,21 @@ static void act(void)
     pass_time(sim_fault(sim.set.rates.jump) ? sim_roll(1200000) : sim_roll(300));
 }
 
+/* How much is to be done, to tell whether it moves. */
+static uint64_t unread(void)
+{
+    struct tide_totals totals;
+    tide_engine_totals(sim.engine, &totals);
+    return totals.in_flight * MOST_PARTITIONS * MOST_MESSAGES - totals.read;
+}
+
 /* Faults are over: everything gets through, in bounded time. */
 static void settle(void)
 {
     bool ending = false;
+    uint64_t left = UINT64_MAX;
     sim.calm = true;
-    for (uint32_t i = 0; !sim.over && i < CALM_TURNS; i++) {
+    for (uint32_t idle = 0; !sim.over && idle < PATIENCE; idle++) {
         sim.steps++;
         sim_workers_act();
         sim_source_act();
@@ -131,6 +140,10 @@ static void settle(void)
         ending = sim_source_end();
         turn();
         pass_time(ending ? 20000 : sim_roll(20000));
+        if (unread() != left) {
+            left = unread();
+            idle = 0;
+        }
     }
     if (!sim.over)
         sim_fail("it does not come to an end although nothing is wrong any more");
