@@ -179,14 +179,25 @@ describe("the processes of a run", function()
   end
 
   it("blame nobody when all of them were stopped for longer than message_timeout", function()
-    start("function(message) local x = 0; for i = 1, 2e8 do x = x + i % 7 end; return message end",
-      { settings = 'message_timeout = "2s"' })
+    local gate, begun = os.tmpname(), os.tmpname()
+    os.remove(gate)
+    os.remove(begun)
+    start(([[function(message)
+      io.open(%q, "w"):close()
+      while not io.open(%q) do end
+      return message
+    end]]):format(begun, gate), { settings = 'message_timeout = "2s"' })
+    finally(function()
+      os.remove(gate)
+      os.remove(begun)
+    end)
     until_workers()
     feed "1\n"
-    wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+    wait.until_true(function() return io.open(begun) end, 10, "the message to be begun")
     ffi.C.kill(-run:pid(), STOP)
     wait.pause(3000)
     ffi.C.kill(-run:pid(), CONT)
+    assert(io.open(gate, "w")):close()
     wait.until_true(function() return run:stdout() == "1\n" end, 20, "the message")
     run:signal "TERM"
     ends_with(0)
