@@ -67,7 +67,8 @@ local function measure(contender, input)
   local code = run:code()
   run:stop()
   if code ~= 0 then error(("%s: code %s\n%s"):format(contender.name, code or "none, stopped", run:stderr())) end
-  local result, produced = result_of(run, job), sum((kafka.ends(job.out)))
+  local result = result_of(run, job)
+  local produced = contender.markers and result.produced or sum((kafka.ends(job.out)))
   kafka.delete_topic(job.out)
   local expected = input.count - (contender.filters and input.debugs or 0)
   if result.read ~= input.count or produced ~= expected then
@@ -113,12 +114,12 @@ local function run_rounds(list, inputs)
   return figures
 end
 
--- The median over the rounds of what this one did in a round against the bare loop in the same round.
-local function ratio_to_bare(figures, name)
-  if not figures.bare then return nil end
+-- The median over the rounds of what this one did in a round against another in the same round.
+local function ratio_to(figures, name, other)
+  if not figures[other] then return nil end
   local ratios = {}
   for round, rate in ipairs(figures[name].rate) do
-    ratios[round] = rate / figures.bare.rate[round]
+    ratios[round] = rate / figures[other].rate[round]
   end
   return median(ratios)
 end
@@ -134,7 +135,9 @@ local function summarize(list, figures)
       messages_per_second = median(mine.rate),
       cpu_us_per_message = median(mine.cpu_us),
       peak_memory_bytes = median(mine.memory),
-      ratio_to_bare = ratio_to_bare(figures, contender.name),
+      ratio_to_bare = ratio_to(figures, contender.name, "bare"),
+      beside = contender.beside,
+      ratio_beside = contender.beside and ratio_to(figures, contender.name, contender.beside),
       rounds = mine,
     }
   end
@@ -153,6 +156,11 @@ local function print_table(results, host)
     print(("%-34s %12.0f %16.2f %10.0f MiB %8s"):format(result.title, result.messages_per_second,
       result.cpu_us_per_message, result.peak_memory_bytes / 2 ^ 20,
       result.ratio_to_bare and ("%.3f"):format(result.ratio_to_bare) or "-"))
+  end
+  for _, result in ipairs(results) do
+    if result.ratio_beside then
+      print(("\n%s (%s): %.3f of %s"):format(result.title, result.name, result.ratio_beside, result.beside))
+    end
   end
   print("\nMessages are those read; memory is PSS, so shared pages count once; \"of bare\" is the median of the\n"
     .. ("ratios within a round. Arroyo gets %d messages."):format(slow_messages))
