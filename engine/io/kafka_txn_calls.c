@@ -15,6 +15,8 @@ enum { ADD_PARTITIONS = 24, ADD_OFFSETS = 25, END_TXN = 26, TXN_OFFSET_COMMIT = 
 enum {
     SLICE_MS = 1000, /* how long one call waits: between two the job may be given up */
     RETRY_US = 100000,
+    /* After a lost connection 2.0.2 may answer "again" for ever: from then on only another producer helps. */
+    PATIENCE_US = 10000000,
     /* Brokers that know it (2.5, KIP-360, KIP-447) check the group's generation when offsets go into a transaction;
      * older ones take them from anybody. */
     OLDEST_INIT = 3
@@ -86,8 +88,8 @@ bool tide_kafka_watch_tainted(const struct tide_kafka_watch *watch)
 enum answer { DONE, AGAIN, ABORT, FATAL, GIVEN_UP };
 
 /* What an error asks for; takes it over. No flag at all means that the producer cannot go on (its documentation). */
-static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking, char *text,
-                         size_t size)
+static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking, int64_t until_us,
+                         char *text, size_t size)
 {
     enum answer answer = DONE;
     if (!error)
@@ -97,7 +99,7 @@ static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking
         answer = FATAL;
     else if (rd_kafka_error_txn_requires_abort(error))
         answer = ABORT;
-    else if (!rd_kafka_error_is_retriable(error))
+    else if (!rd_kafka_error_is_retriable(error) || tide_clock_us() >= until_us)
         answer = FATAL;
     else if (blocking &&
              (tide_blocking_wanted(blocking) || !tide_blocking_pause(blocking, RETRY_US)))
@@ -110,17 +112,18 @@ static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking
 
 static enum answer commit(struct tide_kafka_call *call)
 {
+    int64_t until_us = tide_clock_us() + PATIENCE_US;
     enum answer answer;
     do {
         rd_kafka_error_t *error = NULL;
         if (call->offsets->cnt > 0) /* repeated with the same arguments only */
             error = rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
                                                          call->membership, SLICE_MS);
-        answer = judge(error, call->blocking, call->text, sizeof(call->text));
+        answer = judge(error, call->blocking, until_us, call->text, sizeof(call->text));
     } while (answer == AGAIN);
     while (answer == DONE || answer == AGAIN) {
         answer = judge(rd_kafka_commit_transaction(call->client, SLICE_MS), call->blocking,
-                       call->text, sizeof(call->text));
+                       until_us, call->text, sizeof(call->text));
         if (answer == DONE)
             break;
     }
@@ -129,11 +132,11 @@ static enum answer commit(struct tide_kafka_call *call)
 
 static enum answer abort_it(struct tide_kafka_call *call)
 {
+    int64_t until_us = tide_clock_us() + PATIENCE_US;
     enum answer answer;
-    char text[256];
     do
-        answer = judge(rd_kafka_abort_transaction(call->client, SLICE_MS), call->blocking, text,
-                       sizeof(text));
+        answer = judge(rd_kafka_abort_transaction(call->client, SLICE_MS), call->blocking, until_us,
+                       call->text, sizeof(call->text));
     while (answer == AGAIN);
     return answer == ABORT ? FATAL : answer;
 }
@@ -227,7 +230,7 @@ int tide_kafka_call_init(struct rd_kafka_s *client, const struct tide_kafka_watc
         if (!error)
             return version < OLDEST_INIT ? too_old("InitProducerId below version 3") : TIDE_OK;
         rd_kafka_resp_err_t code = rd_kafka_error_code(error);
-        enum answer answer = judge(error, blocking, text, sizeof(text));
+        enum answer answer = judge(error, blocking, INT64_MAX, text, sizeof(text));
         if (answer == GIVEN_UP || (answer == AGAIN && tide_clock_us() >= until))
             return tide_fail(TIDE_EUNREACHED, "no transactions with id \"%s\" within %lld s: %s",
                              id, (long long)(timeout_us / 1000000), text);
