@@ -116,6 +116,12 @@ static void answered(struct tide_blocking_job *job)
     struct tide_kafka_call *call = (struct tide_kafka_call *)job;
     struct tide_kafka_txn *txn = call->owner;
     bool wanted = txn->state == ENDING || txn->state == ABORTING; /* else it is replaced already */
+    if (wanted && call->result == TIDE_KAFKA_CALL_GIVEN_UP &&
+        txn->sink->state == TIDE_KAFKA_SINK_READY) {
+        tide_blocking_submit(txn->sink->blocking,
+                             job); /* the search for lost brokers went before */
+        return;
+    }
     if (wanted && call->result == TIDE_KAFKA_CALL_COMMITTED) {
         tide_observe(txn->sink->counters, 0, TIDE_M_TRANSACTION_TIME,
                      (double)(tide_clock_us() - txn->ended_us) / 1e6);

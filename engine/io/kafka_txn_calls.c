@@ -110,23 +110,30 @@ static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking
     return answer;
 }
 
+static enum answer send_offsets(struct tide_kafka_call *call, int64_t until_us)
+{
+    enum answer answer = DONE;
+    while (!call->sent && call->offsets->cnt > 0) { /* repeated with the same arguments only */
+        answer = judge(rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
+                                                            call->membership, SLICE_MS),
+                       call->blocking, until_us, call->text, sizeof(call->text));
+        if (answer != DONE && answer != AGAIN)
+            return answer;
+        call->sent = answer == DONE;
+    }
+    return DONE;
+}
+
 static enum answer commit(struct tide_kafka_call *call)
 {
     int64_t until_us = tide_clock_us() + PATIENCE_US;
-    enum answer answer;
-    do {
-        rd_kafka_error_t *error = NULL;
-        if (call->offsets->cnt > 0) /* repeated with the same arguments only */
-            error = rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
-                                                         call->membership, SLICE_MS);
-        answer = judge(error, call->blocking, until_us, call->text, sizeof(call->text));
-    } while (answer == AGAIN);
-    while (answer == DONE || answer == AGAIN) {
+    enum answer answer = send_offsets(call, until_us);
+    if (answer != DONE)
+        return answer;
+    do
         answer = judge(rd_kafka_commit_transaction(call->client, SLICE_MS), call->blocking,
                        until_us, call->text, sizeof(call->text));
-        if (answer == DONE)
-            break;
-    }
+    while (answer == AGAIN);
     return answer;
 }
 
@@ -153,8 +160,9 @@ static void run_abort(struct tide_blocking_job *job)
 static void run_commit(struct tide_blocking_job *job)
 {
     struct tide_kafka_call *call = (struct tide_kafka_call *)job;
-    enum answer answer = commit(call);
-    if (answer == ABORT)
+    enum answer answer = call->aborting ? ABORT : commit(call);
+    call->aborting = answer == ABORT;
+    if (call->aborting)
         run_abort(job);
     else
         call->result = answer == DONE       ? TIDE_KAFKA_CALL_COMMITTED

@@ -30,7 +30,7 @@ enum tide_kafka_call_result {
     TIDE_KAFKA_CALL_COMMITTED,
     TIDE_KAFKA_CALL_ABORTED,
     TIDE_KAFKA_CALL_FATAL,   /* the producer cannot go on */
-    TIDE_KAFKA_CALL_GIVEN_UP /* another job waited, or the end: unknown */
+    TIDE_KAFKA_CALL_GIVEN_UP /* another job waits, or the end: to be submitted again, behind it */
 };
 
 struct tide_kafka_call {
@@ -40,6 +40,8 @@ struct tide_kafka_call {
     struct tide_blocking *blocking;
     struct rd_kafka_topic_partition_list_s *offsets;
     struct rd_kafka_consumer_group_metadata_s *membership;
+    bool sent;     /* the offsets are in the transaction */
+    bool aborting; /* the commit has failed */
     enum tide_kafka_call_result result;
     char text[512]; /* why, unless it is committed */
 };
