@@ -37,6 +37,11 @@ function draft.new(pipeline)
   result.pool = pool_adder(result.pools)
   pipeline.settings.spec.plan(pipeline.settings.values, result)
   group.plan(pipeline.steps, result)
+  -- A transaction must not stay open until its time-out because no more messages come.
+  if result.exactly_once and result.commit.min_messages and result.commit.min_messages > 0
+    and result.commit.min_time_us == 0 then
+    result.commit.min_time_us = 1e6
+  end
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
   for _, side in ipairs { "source", "sink" } do result[side].timeout_us = result.broker_timeout_us end
   return result

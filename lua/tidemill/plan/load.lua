@@ -11,6 +11,9 @@ pcall(ffi.cdef, "long readlink(const char *path, char *target, size_t size);")
 
 local load = {}
 
+-- A third of the longest time-out of a transaction that brokers take, in microseconds.
+local LONGEST_TRANSACTION = 300e6
+
 -- Exit codes (design: sysexits.h).
 local USAGE, NO_INPUT, CONFIG = 64, 66, 78
 
@@ -151,7 +154,12 @@ local function check_delivery(pipeline, current)
     fault(sink, "the offsets are the source's, so produce must write to its brokers; leave out brokers")
   end
   if dlq and dlq.values.path then fault(dlq, "dead letters are part of the transaction; say dlq topic, not path") end
-  if not find(pipeline.steps, "commit") then
+  local commit = find(pipeline.steps, "commit")
+  local policy = commit and commit.values.policy
+  if type(policy) == "table" and (policy.min_time or 0) > LONGEST_TRANSACTION then
+    fault(commit, "policy.min_time: a transaction may be open for 5min at the most")
+  end
+  if not commit then
     fault(nil, "needs commit_offsets: its policy says when a transaction ends")
   end
 end

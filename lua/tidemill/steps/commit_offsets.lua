@@ -17,7 +17,7 @@ return {
         { name = "min_time", type = "time", unit = "seconds", above_zero = true,
           help = "Commit when so long passed since the last commit ..." },
         { name = "min_messages", type = "count", unit = "messages", min = 1, max = 1e12,
-          help = "... or when so many messages are through since." },
+          help = "... or when so many messages are through since; exactly_once commits each second at the latest." },
       },
       help = "When: immediate, once_per_second, or a table { min_time = TIME, min_messages = COUNT } (either or both: "
         .. "whatever comes first)." },

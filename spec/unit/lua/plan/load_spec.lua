@@ -121,6 +121,15 @@ return tide.pipeline "x" {
 }]]
     assert.same({ 'p:4: option "delivery" = "exactly_once": the offsets are the source\'s, so produce must write to '
       .. "its brokers; leave out brokers" }, texts)
+    _, texts = pipeline_file.load [[
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", group = "g" },
+  tide.produce { topic = "o" },
+  tide.commit_offsets { policy = { min_time = "6min" } },
+  delivery = "exactly_once",
+}]]
+    assert.same({ 'p:5: option "delivery" = "exactly_once": policy.min_time: a transaction may be open for 5min at the '
+      .. "most" }, texts)
   end)
 
   it("names words that are refused, with the reason, and words that are not there", function()
