@@ -99,6 +99,19 @@ describe("a plan", function()
     assert.is_false(c.handle_signals)
   end)
 
+  it("ends transactions each second at the latest, and has none where files stand in for Kafka", function()
+    local path = pipeline_file.write [[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "b", topic = "t", group = "g" }, tide.produce { topic = "o" },
+  tide.commit_offsets { policy = { min_messages = 8 } }, delivery = "exactly_once",
+}]]
+    local c = assert(plan.load(path)).c
+    assert.is_true(c.exactly_once)
+    assert.same({ 1e6, 8 }, { tonumber(c.commit.min_time_us), tonumber(c.commit.min_messages) })
+    assert.is_false(assert(plan.load(path, { output = "-" })).c.exactly_once)
+  end)
+
   it("fetches secrets for the connection only", function()
     local one = planned()
     local sides = one:connection()
