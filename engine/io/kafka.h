@@ -12,6 +12,7 @@
 /** Of the librdkafka that is loaded, such as "2.0.2". */
 const char *tide_rdkafka_version(void);
 
+struct rd_kafka_s;
 struct tide_topics;
 struct tide_loop;
 struct tide_counters;
@@ -29,6 +30,9 @@ void tide_kafka_source_connect(struct tide_source *source, const struct tide_pro
  * it. NULL before the first. */
 struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
     const struct tide_source *source);
+
+/** The consumer, as long as the source is not closed. */
+struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source);
 
 /** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than
  * `output` has. */

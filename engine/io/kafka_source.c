@@ -236,6 +236,11 @@ static void rewind_source(struct tide_source *source)
     tide_kafka_rebalance_rewind(self(source));
 }
 
+struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source)
+{
+    return ((const struct tide_kafka_source *)source)->client;
+}
+
 struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
     const struct tide_source *base)
 {

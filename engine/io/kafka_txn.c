@@ -210,10 +210,10 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
             offsets, tide_topics_name(txn->sink->topics, partition->topic), partition->number)
             ->offset = positions[i].offset;
     }
-    return submit(txn,
-                  tide_kafka_call_commit(txn->sink->client, txn->sink->blocking, offsets,
-                                         tide_kafka_source_membership(txn->source)),
-                  ENDING);
+    struct tide_kafka_call *call = tide_kafka_call_commit(
+        txn->sink->client, txn->sink->blocking, offsets, tide_kafka_source_membership(txn->source));
+    call->consumer = tide_kafka_source_client(txn->source);
+    return submit(txn, call, ENDING);
 }
 
 enum tide_sink_outcome tide_kafka_txn_outcome(struct tide_kafka_txn *txn, const char **text)

@@ -126,6 +126,9 @@ static enum answer send_offsets(struct tide_kafka_call *call, int64_t until_us)
 
 static enum answer commit(struct tide_kafka_call *call)
 {
+    tide_fault("kafka.commit_late");
+    if (tide_fault("bug.metadata_late")) /* leaks what it replaces */
+        call->membership = rd_kafka_consumer_group_metadata(call->consumer);
     int64_t until_us = tide_clock_us() + PATIENCE_US;
     enum answer answer = send_offsets(call, until_us);
     if (answer != DONE)

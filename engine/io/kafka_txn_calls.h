@@ -40,8 +40,9 @@ struct tide_kafka_call {
     struct tide_blocking *blocking;
     struct rd_kafka_topic_partition_list_s *offsets;
     struct rd_kafka_consumer_group_metadata_s *membership;
-    bool sent;     /* the offsets are in the transaction */
-    bool aborting; /* the commit has failed */
+    struct rd_kafka_s *consumer; /* for a planted mistake: to ask it now would be too late */
+    bool sent;                   /* the offsets are in the transaction */
+    bool aborting;               /* the commit has failed */
     enum tide_kafka_call_result result;
     char text[512]; /* why, unless it is committed */
 };

@@ -74,5 +74,35 @@ describe("transactions", function()
         end
       end)
     end
+
+    -- The commit of one engine is held back until another one has its partition: its offsets carry the generation of
+    -- the assignment that they are of, so the broker refuses them. The group's metadata as it is then would pass.
+    for _, mistake in ipairs { false, true } do
+      it("a commit that comes after a rebalance is refused" .. (mistake and "; with a planted mistake it is not" or ""),
+        function()
+          input, output = kafka.topic(2), kafka.topic(1)
+          local group = kafka.group()
+          local function member(environment)
+            local made = definition()
+            made.source.group, made.source.rdkafka = group, { ["heartbeat.interval.ms"] = 300 }
+            return engine.start(made, { env = { TIDE_FAULTS = environment } })
+          end
+          kafka.produce(input, inputs.numbers(1, 500))
+          local first = member("kafka.commit_late=1:delay:9000" .. (mistake and ",bug.metadata_late=1:bug" or ""))
+          first:wait_for("partitions assigned")
+          local second = member("")
+          inputs.wait_committed(group, input, 40)
+          first:wait_for(mistake and "partitions revoked" or "the transaction was aborted", 20)
+          inputs.wait_committed(group, input, 40)
+          first:drain()
+          second:drain()
+          local most = 0
+          for number, times in pairs(inputs.seen(output)) do
+            assert.is_true(number >= 1 and number <= 500)
+            most = math.max(most, times)
+          end
+          assert.equal(mistake and 2 or 1, most)
+        end)
+    end
   end)
 end)
