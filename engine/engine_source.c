@@ -9,6 +9,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "chain/suspects.h"
 #include "engine.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
@@ -75,8 +76,7 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
 {
     struct tide_leaving *leaving = &engine->leaving;
     bool lost = event->kind == TIDE_SOURCE_LOST;
-    bool rewound =
-        true; /* all of them left with a transaction that was aborted: they begin again */
+    bool rewound = true; /* all of them left with an aborted transaction */
     char text[1024];
     tide_require(!leaving->active);
     leaving->partitions = tide_realloc(leaving->partitions,
@@ -89,16 +89,18 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
         rewound = false;
     }
     (void)tide_fault("engine.revoke");
-    engine->abort_due |= engine->plan.exactly_once && tide_offsets_torn(engine->chain.offsets);
     leaving->count = event->partition_count;
     leaving->active = true;
     leaving->asked = false;
     leaving->since_us = now_us;
     leaving->deadline_us = now_us + REPORTS_WAIT_US;
-    if (lost && rewound) {
+    if (rewound) {
         tide_engine_leaving_done(engine);
         return;
     }
+    engine->abort_due |= engine->plan.exactly_once && tide_offsets_torn(engine->chain.offsets);
+    for (size_t i = 0; i < leaving->count && engine->chain.suspects; i++)
+        tide_suspects_settle(engine->chain.suspects, leaving->partitions[i], INT64_MAX);
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
     tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,

@@ -25,10 +25,11 @@ static int own_folder(char *folder, size_t size)
     return 0;
 }
 
-/* build/tidemill has lua/ beside its folder (build/asan/ one further up); an installed one has it under share. */
+/* build/tidemill has lua/ beside its folder (build/asan/ one, build/asan/faults/ two further up); an installed one has it under share. */
 static int find_lua(const char *folder, char *found, size_t size)
 {
-    static const char *const places[] = {"../lua", "../../lua", "../share/tidemill/lua"};
+    static const char *const places[] = {"../lua", "../../lua", "../../../lua",
+                                         "../share/tidemill/lua"};
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         char probe[2 * PATH_MAX];
         snprintf(probe, sizeof(probe), "%s/%s/tidemill/init.lua", folder, places[i]);

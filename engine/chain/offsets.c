@@ -201,6 +201,8 @@ static void finish(struct tide_offsets *offsets, struct tide_track *p, struct ti
         p->passed = entry_at(p, p->head)->offset + !tide_fault("bug.plus_one_missing");
         p->head++;
         totals->reached++;
+        if ((int32_t)(p->head - p->sent_to) > 0)
+            p->sent_to = p->head; /* filtered ones alone would leave it behind, until it wraps */
     }
 }
 

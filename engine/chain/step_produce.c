@@ -121,6 +121,7 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
         count = owed(offsets, messages, count);
     if (step->chain->suspects && !tide_suspects_none(step->chain->suspects))
         return submit_by_one(produce, messages, count);
+    produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);

@@ -189,6 +189,8 @@ static int decide(struct tide_kafka_locate *locate, const struct known *known, i
     struct tide_kafka_place *place = &locate->places[i];
     int64_t at = known->committed->elems[i].offset;
     place->end = known->high->elems[i].offset;
+    if (at < 0 && locate->rewind) /* nothing is committed yet: where it began the last time */
+        at = locate->list->elems[i].offset;
     if (at < 0)
         return by_start(locate, known, i);
     if (at < known->low->elems[i].offset || at > place->end)

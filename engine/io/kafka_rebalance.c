@@ -169,7 +169,8 @@ static void list_leaving(const struct tide_kafka_source *source,
     for (uint32_t i = 0; i < source->partition_count; i++)
         if (source->partitions[i].holding == TIDE_KAFKA_LEAVING)
             rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
-                                              source->partitions[i].number);
+                                              source->partitions[i].number)
+                ->offset = source->partitions[i].epoch_start;
 }
 
 /* librdkafka has them assigned still, so the group sees nothing of it. */

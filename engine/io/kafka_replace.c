@@ -33,9 +33,10 @@ void tide_kafka_replace(struct tide_kafka_sink *sink, const char *why)
     int64_t now_us = tide_clock_us();
     if (sink->state != TIDE_KAFKA_SINK_READY)
         return;
-    if (now_us - sink->replaced_us > WITHIN_US)
+    if (now_us - sink->replaced_us > WITHIN_US) {
         sink->replaced = 0;
-    sink->replaced_us = now_us;
+        sink->replaced_us = now_us;
+    }
     if (++sink->replaced > MOST) {
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, why);
         return;
@@ -129,13 +130,13 @@ static void open_another(struct tide_kafka_sink *sink)
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(rd_kafka_conf(sink->client));
     if (sink->txn)
         tide_kafka_txn_watch(sink->txn, conf);
-    tide_kafka_sink_drop(sink);
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
     if (!client) {
         rd_kafka_conf_destroy(conf);
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, error);
         return;
     }
+    tide_kafka_sink_drop(sink);
     tide_kafka_sink_adopt(sink, client);
     if (!sink->txn) {
         opened(sink);
@@ -152,7 +153,8 @@ static void open_another(struct tide_kafka_sink *sink)
 
 void tide_kafka_replace_poll(struct tide_kafka_sink *sink)
 {
-    if (sink->state == TIDE_KAFKA_SINK_REPLACING && sink->in_flight == 0 && !sink->event)
+    if (sink->state == TIDE_KAFKA_SINK_REPLACING && sink->failure == TIDE_OK &&
+        sink->in_flight == 0 && !sink->event)
         open_another(sink);
     while (sink->state == TIDE_KAFKA_SINK_READY && sink->resend && sink->failure == TIDE_OK &&
            tide_kafka_sink_produce(sink, &sink->resend->message) == TIDE_OK) {

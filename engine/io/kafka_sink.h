@@ -90,7 +90,7 @@ struct tide_kafka_sink {
     struct tide_kafka_refused *resend; /* purged from a client that was replaced, oldest first */
     struct tide_kafka_refused **resend_end;
     size_t resend_count;
-    uint32_t replaced; /* how often, lately, and when last */
+    uint32_t replaced; /* how often since replaced_us */
     int64_t replaced_us;
 };
 
