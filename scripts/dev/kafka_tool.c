@@ -146,6 +146,11 @@ static int wait_until_answers(char **arguments)
     return 0;
 }
 
+/* The connection was cut before the answer came, as a broker on a busy machine may do: whether the topic was made is
+ * learned by asking again. */
+static bool was_cut;
+static bool repeats; /* it is asked again */
+
 /* The result of the one admin request on `queue`; per-topic errors end the program. */
 static void admin_wait(rd_kafka_queue_t *queue)
 {
@@ -154,7 +159,10 @@ static void admin_wait(rd_kafka_queue_t *queue)
     size_t count = 0;
     if (!event)
         die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    bool before = was_cut;
+    was_cut = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TRANSPORT;
+    if (!was_cut || !repeats)
+        check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
     if (rd_kafka_event_CreateTopics_result(event))
         results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
                                                       &count);
@@ -164,8 +172,11 @@ static void admin_wait(rd_kafka_queue_t *queue)
     else if (rd_kafka_event_CreatePartitions_result(event))
         results = rd_kafka_CreatePartitions_result_topics(
             rd_kafka_event_CreatePartitions_result(event), &count);
-    for (size_t i = 0; i < count; i++)
-        check(rd_kafka_topic_result_error(results[i]), rd_kafka_topic_result_name(results[i]));
+    for (size_t i = 0; i < count && !was_cut; i++) {
+        rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
+        if (!before || error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            check(error, rd_kafka_topic_result_name(results[i]));
+    }
     rd_kafka_event_destroy(event);
 }
 
@@ -195,8 +206,11 @@ static int create_topic(char **arguments)
         *equals = '\0';
         check(rd_kafka_NewTopic_set_config(topic, *property, equals + 1), *property);
     }
-    rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
-    admin_wait(queue);
+    for (int tries = 0; tries == 0 || was_cut; tries++) {
+        repeats = tries < 3;
+        rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
+        admin_wait(queue);
+    }
     wait_for_partitions(client, arguments[0], count);
     return 0;
 }
