@@ -55,7 +55,8 @@ describe("under load", function()
     inputs.first_in_order(output)
     local twice = inputs.count(output) - count
     local late = run:report().metrics["consumer.late_reports"]
-    assert.is_true(late <= held, late .. " late reports")
-    assert.is_true(twice <= late + 2000, twice .. " came twice") -- of 0.1 s, and of a commit under way
+    local _, losses = run:stderr():gsub("partitions lost", "") -- a busy machine may lose the session twice
+    assert.is_true(late <= held * losses, late .. " late reports")
+    assert.is_true(twice <= late + 2000 * losses, twice .. " came twice") -- of 0.1 s, and of a commit under way
   end)
 end)
