@@ -5,7 +5,6 @@
 # Fails on a failure, a crash, a file over its time, processes left behind, or nothing executed.
 #   TIDE_SPEC_SECONDS   time limit of a file (240)
 #   CI=true             a pending spec counts as failed
-#   TIDE_TALLY_COPY     a file to write the last line to as well
 #   SANITIZER=address   runs against the library built so; or undefined
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
@@ -135,5 +134,5 @@ if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
 fi
 line="$passed passed, $failed failed"
 [ $skipped = 0 ] || line+=", $skipped skipped"
-echo "$line" | tee ${TIDE_TALLY_COPY:+"$TIDE_TALLY_COPY"}
+echo "$line"
 [ $failed = 0 ] && [ $((passed + skipped)) -gt 0 ]

@@ -6,10 +6,9 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
 kafka_dir=
-scratch=
 finish() {
   [ -z "$kafka_dir" ] || scripts/dev/kafka.sh stop "$kafka_dir"
-  rm -rf "$kafka_dir" "$scratch"
+  [ -z "$kafka_dir" ] || rm -rf "$kafka_dir"
 }
 trap finish EXIT
 trap 'exit 130' INT
@@ -32,25 +31,9 @@ else
   unset TIDE_RDKAFKA
   echo "test: no newer librdkafka can be had here, so the cooperative protocol is skipped" >&2
 fi
-# Two at a time: the specs of the real Kafka, which mostly wait for it, beside all others. Their words come later.
-scratch=$(mktemp -d)
-kafka_specs=
-if [ $# -eq 0 ]; then
-  TIDE_TALLY_COPY=$scratch/kafka scripts/dev/run_specs.sh spec/kafka >"$scratch/out" 2>&1 &
-  kafka_specs=$!
-  mapfile -t others < <(find spec -mindepth 1 -maxdepth 1 -type d ! -name kafka | sort)
-  set -- "${others[@]}"
-fi
 # In the background and waited for: so an interrupt reaches the trap at once.
-TIDE_TALLY_COPY=$scratch/others scripts/dev/run_specs.sh --lint "$@" &
+scripts/dev/run_specs.sh --lint "$@" &
 specs=$!
-trap 'kill $specs $kafka_specs 2>/dev/null; exit 130' INT
-trap 'kill $specs $kafka_specs 2>/dev/null; exit 143' TERM
+trap 'kill $specs 2>/dev/null; exit 130' INT
+trap 'kill $specs 2>/dev/null; exit 143' TERM
 wait $specs
-status=$?
-[ -z "$kafka_specs" ] || wait "$kafka_specs" || status=1
-[ ! -f "$scratch/out" ] || cat "$scratch/out"
-# "N passed, N failed, N skipped" of both.
-tail -qn 1 "$scratch"/{kafka,others} 2>/dev/null | awk '{ p += $1; f += $3; s += $5 }
-  END { printf "%d passed, %d failed%s\n", p, f, s ? ", " s " skipped" : "" }'
-exit $status
