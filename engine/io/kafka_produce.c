@@ -27,7 +27,7 @@ static rd_kafka_headers_t *unpack(const struct tide_message *message)
 static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
                   rd_kafka_resp_err_t error, const char *text)
 {
-    tide_kafka_sink_refuse(sink, message->origin, message, error, text, false);
+    tide_kafka_sink_refuse(sink, message, error, text, false);
     return TIDE_OK;
 }
 

@@ -48,23 +48,15 @@ void tide_kafka_replace(struct tide_kafka_sink *sink, const char *why)
                                      RD_KAFKA_PURGE_F_NON_BLOCKING);
 }
 
-void tide_kafka_replace_keep(struct tide_kafka_sink *sink, const struct tide_message *message)
-{
-    struct tide_kafka_refused *copy = tide_kafka_sink_copy(message);
-    *sink->resend_end = copy;
-    sink->resend_end = &copy->next;
-    sink->resend_count++;
-}
-
 struct place {
-    struct tide_kafka_refused *kept;
+    struct tide_kafka_record *kept;
     size_t index;
 };
 
 static int by_origin(const void *a, const void *b)
 {
     const struct place *left = a, *right = b;
-    const struct tide_origin x = left->kept->origin, y = right->kept->origin;
+    const struct tide_origin x = left->kept->message.origin, y = right->kept->message.origin;
     if (x.partition != y.partition)
         return x.partition < y.partition ? -1 : 1;
     int32_t behind = (int32_t)(x.sequence - y.sequence);
@@ -74,17 +66,16 @@ static int by_origin(const void *a, const void *b)
 /* What is purged is reported in no order: what waited in a queue comes before what was in flight. */
 static void sort(struct tide_kafka_sink *sink)
 {
-    struct place *places = tide_alloc((sink->resend_count + 1) * sizeof(*places));
+    struct tide_kafka_records *resend = &sink->resend;
+    struct place *places = tide_alloc((resend->count + 1) * sizeof(*places));
     size_t count = 0;
-    for (struct tide_kafka_refused *kept = sink->resend; kept; kept = kept->next, count++)
+    for (struct tide_kafka_record *kept = resend->first; kept; kept = kept->next, count++)
         places[count] = (struct place){kept, count};
     qsort(places, count, sizeof(*places), by_origin);
-    sink->resend_end = &sink->resend;
-    for (size_t i = 0; i < count; i++) {
-        *sink->resend_end = places[i].kept;
-        sink->resend_end = &places[i].kept->next;
-    }
-    *sink->resend_end = NULL;
+    for (size_t i = 0; i < count; i++)
+        places[i].kept->next = i + 1 < count ? places[i + 1].kept : NULL;
+    resend->first = count > 0 ? places[0].kept : NULL;
+    resend->last = count > 0 ? places[count - 1].kept : NULL;
     free(places);
 }
 
@@ -156,12 +147,7 @@ void tide_kafka_replace_poll(struct tide_kafka_sink *sink)
     if (sink->state == TIDE_KAFKA_SINK_REPLACING && sink->failure == TIDE_OK &&
         sink->in_flight == 0 && !sink->event)
         open_another(sink);
-    while (sink->state == TIDE_KAFKA_SINK_READY && sink->resend && sink->failure == TIDE_OK &&
-           tide_kafka_sink_produce(sink, &sink->resend->message) == TIDE_OK) {
-        struct tide_kafka_refused *sent = sink->resend;
-        if (!(sink->resend = sent->next))
-            sink->resend_end = &sink->resend;
-        sink->resend_count--;
-        free(sent);
-    }
+    while (sink->state == TIDE_KAFKA_SINK_READY && sink->resend.first && sink->failure == TIDE_OK &&
+           tide_kafka_sink_produce(sink, &sink->resend.first->message) == TIDE_OK)
+        tide_kafka_records_move(&sink->resend, NULL);
 }

@@ -21,14 +21,46 @@ uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_he
     return size;
 }
 
-/* ---- refused for good ---- */
+/* ---- records that are kept ---- */
 
-struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *message)
+static void append(struct tide_kafka_records *records, struct tide_kafka_record *record)
 {
-    struct tide_kafka_refused *copy = tide_alloc(sizeof(*copy) + tide_message_size(message) + 1);
-    copy->origin = message->origin;
+    record->next = NULL;
+    if (records->last)
+        records->last->next = record;
+    else
+        records->first = record;
+    records->last = record;
+    records->count++;
+}
+
+struct tide_kafka_record *tide_kafka_records_add(struct tide_kafka_records *records,
+                                                 const struct tide_message *message)
+{
+    struct tide_kafka_record *copy = tide_alloc(sizeof(*copy) + tide_message_size(message) + 1);
     tide_message_copy(&copy->message, message, (char *)(copy + 1));
+    append(records, copy);
     return copy;
+}
+
+void tide_kafka_records_move(struct tide_kafka_records *from, struct tide_kafka_records *to)
+{
+    struct tide_kafka_record *record = from->first;
+    if (!(from->first = record->next))
+        from->last = NULL;
+    from->count--;
+    if (to) {
+        append(to, record);
+    } else {
+        free(record->text);
+        free(record);
+    }
+}
+
+void tide_kafka_records_drop(struct tide_kafka_records *records)
+{
+    while (records->first)
+        tide_kafka_records_move(records, NULL);
 }
 
 bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
@@ -60,44 +92,25 @@ static const char *words(int error, bool letter)
     return rd_kafka_err2str((rd_kafka_resp_err_t)error);
 }
 
-void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, int error, const char *text,
-                            bool again)
+void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
+                            int error, const char *text, bool again)
 {
-    struct tide_kafka_refused *refused = tide_kafka_sink_copy(message);
-    refused->origin = origin;
+    struct tide_kafka_record *refused = tide_kafka_records_add(&sink->refused, message);
+    bool waits = tide_kafka_sink_letter_waits(message->origin, error);
     refused->again = again;
-    bool waits = tide_kafka_sink_letter_waits(origin, error);
     refused->status = waits ? TIDE_ETEMPORARY : TIDE_EDATA;
     refused->too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
                          error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
     refused->text = tide_copy(text ? text : words(error, waits));
-    *sink->refused_end = refused;
-    sink->refused_end = &refused->next;
-    sink->refused_count++;
     tide_count(sink->counters, 0, TIDE_M_PRODUCE_ERROR, 1);
-}
-
-static void free_refused(struct tide_kafka_refused *refused)
-{
-    while (refused) {
-        struct tide_kafka_refused *next = refused->next;
-        free(refused->text);
-        free(refused);
-        refused = next;
-    }
 }
 
 /* Moves one to those that are lent to the engine. */
 static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *report)
 {
-    struct tide_kafka_refused *refused = sink->refused;
-    if (!(sink->refused = refused->next))
-        sink->refused_end = &sink->refused;
-    sink->refused_count--;
-    refused->next = sink->told;
-    sink->told = refused;
-    report->origin = refused->origin;
+    const struct tide_kafka_record *refused = sink->refused.first;
+    tide_kafka_records_move(&sink->refused, &sink->told);
+    report->origin = refused->message.origin;
     report->status = refused->status;
     report->too_large = refused->too_large;
     report->text = refused->text;
@@ -107,16 +120,10 @@ static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *repor
 
 void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
 {
-    free_refused(sink->told);
-    free_refused(sink->refused);
-    free_refused(sink->suspects);
-    free_refused(sink->resend);
-    sink->resend = NULL;
-    sink->resend_end = &sink->resend;
-    sink->told = sink->refused = sink->suspects = NULL;
-    sink->refused_end = &sink->refused;
-    sink->suspects_end = &sink->suspects;
-    sink->refused_count = sink->suspect_count = sink->resend_count = 0;
+    tide_kafka_records_drop(&sink->told);
+    tide_kafka_records_drop(&sink->refused);
+    tide_kafka_records_drop(&sink->suspects);
+    tide_kafka_records_drop(&sink->resend);
     if (sink->event)
         rd_kafka_event_destroy(sink->event);
     sink->event = NULL;
@@ -195,11 +202,11 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
         .origin = origin,
     };
     if (!sink->txn && is_lost(sink))
-        tide_kafka_replace_keep(sink, &message);
+        tide_kafka_records_add(&sink->resend, &message);
     else if (!sink->txn && blame(record->err) == BATCH && !sink->trying)
         tide_kafka_suspect_keep(sink, &message);
     else
-        tide_kafka_sink_refuse(sink, origin, &message, record->err, NULL, sink->txn != NULL);
+        tide_kafka_sink_refuse(sink, &message, record->err, NULL, sink->txn != NULL);
     tide_text_free(&packed);
 }
 
@@ -299,12 +306,11 @@ ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report
                                 size_t max)
 {
     size_t count = 0;
-    free_refused(sink->told);
-    sink->told = NULL;
+    tide_kafka_records_drop(&sink->told);
     while (count < max) {
         tide_kafka_replace_poll(sink);
         tide_kafka_suspect_try(sink);
-        if (sink->refused)
+        if (sink->refused.first)
             tell_refused(sink, &reports[count++]);
         else if (sink->event || next_event(sink))
             count += tell_event(sink, reports + count, max - count);

@@ -189,7 +189,7 @@ static int ready(struct tide_sink *base)
 /* While a suspect is tried nothing else is sent: what is refused then must be its fault. */
 static bool has_room(const struct tide_kafka_sink *sink)
 {
-    return !sink->suspects && !sink->trying && !sink->resend &&
+    return !sink->suspects.first && !sink->trying && !sink->resend.first &&
            sink->in_flight < sink->max_messages && sink->in_flight_bytes < sink->max_bytes;
 }
 
@@ -223,8 +223,8 @@ static ssize_t reports(struct tide_sink *base, struct tide_report *reports, size
 
 static size_t pending(struct tide_sink *sink)
 {
-    return self(sink)->in_flight + self(sink)->refused_count + self(sink)->suspect_count +
-           self(sink)->resend_count;
+    return self(sink)->in_flight + self(sink)->refused.count + self(sink)->suspects.count +
+           self(sink)->resend.count;
 }
 
 /* ---- the end ---- */
@@ -361,9 +361,6 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
     sink->topics = topics;
     sink->loop = loop;
     sink->counters = counters;
-    sink->refused_end = &sink->refused;
-    sink->suspects_end = &sink->suspects;
-    sink->resend_end = &sink->resend;
     sink->default_topic = TIDE_TOPIC_NONE;
     sink->waker = tide_loop_waker(loop, NULL, NULL);
     sink->blocking = tide_blocking_new(loop);

@@ -36,15 +36,22 @@ enum tide_kafka_sink_state {
     TIDE_KAFKA_SINK_ENDED
 };
 
-/** A record that was refused for good, with bytes of its own behind the struct. */
-struct tide_kafka_refused {
-    struct tide_kafka_refused *next;
-    struct tide_origin origin;
+/** A record that is kept, with bytes of its own behind the struct. */
+struct tide_kafka_record {
+    struct tide_kafka_record *next;
     struct tide_message message;
+    /* of one that was refused */
     int status;
     bool too_large;
     char *text;
     bool again; /* its transaction is aborted for it */
+};
+
+/** Oldest first. Zero it to begin with. */
+struct tide_kafka_records {
+    struct tide_kafka_record *first;
+    struct tide_kafka_record *last;
+    size_t count;
 };
 
 struct tide_kafka_sink {
@@ -77,20 +84,14 @@ struct tide_kafka_sink {
     size_t in_flight; /* given to librdkafka, no delivery report yet */
     uint64_t in_flight_bytes;
     struct rd_kafka_op_s *event;        /* delivery reports that are told only in part */
-    struct tide_kafka_refused *refused; /* to be told, oldest first */
-    struct tide_kafka_refused **refused_end;
-    size_t refused_count;
-    struct tide_kafka_refused *told;     /* lent to the engine */
-    struct tide_kafka_refused *suspects; /* to be sent alone, oldest first */
-    struct tide_kafka_refused **suspects_end;
-    size_t suspect_count;
-    bool trying;                       /* what is in flight is one suspect, alone */
-    uint64_t retries;                  /* of the last statistics */
-    struct tide_kafka_txn *txn;        /* NULL = at least once */
-    struct tide_kafka_refused *resend; /* purged from a client that was replaced, oldest first */
-    struct tide_kafka_refused **resend_end;
-    size_t resend_count;
-    uint32_t replaced; /* how often since replaced_us */
+    struct tide_kafka_records refused;  /* to be told */
+    struct tide_kafka_records told;     /* lent to the engine */
+    struct tide_kafka_records suspects; /* to be sent alone */
+    struct tide_kafka_records resend;   /* purged from a client that was replaced */
+    bool trying;                        /* what is in flight is one suspect, alone */
+    uint64_t retries;                   /* of the last statistics */
+    struct tide_kafka_txn *txn;         /* NULL = at least once */
+    uint32_t replaced;                  /* how often since replaced_us */
     int64_t replaced_us;
 };
 
@@ -124,22 +125,24 @@ void tide_kafka_suspect_try(struct tide_kafka_sink *sink);
 /* kafka_replace.c */
 
 void tide_kafka_replace(struct tide_kafka_sink *sink, const char *why);
-/** Keeps a copy of a record that was purged, to be sent again. */
-void tide_kafka_replace_keep(struct tide_kafka_sink *sink, const struct tide_message *message);
 void tide_kafka_replace_poll(struct tide_kafka_sink *sink);
 
 /* kafka_report.c */
 
-/** A copy of a message with bytes of its own, in one piece to free(); its text is not set. */
-struct tide_kafka_refused *tide_kafka_sink_copy(const struct tide_message *message);
+/** Adds a copy of the message, and lends it. */
+struct tide_kafka_record *tide_kafka_records_add(struct tide_kafka_records *records,
+                                                 const struct tide_message *message);
+/** Moves the first one to another list; NULL: frees it. There is one. */
+void tide_kafka_records_move(struct tide_kafka_records *from, struct tide_kafka_records *to);
+/** Frees all. */
+void tide_kafka_records_drop(struct tide_kafka_records *records);
 
 /** What a message counts for against max_bytes. */
 uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);
 /** Keeps a copy of the record, to be told by the next reports. `error`: librdkafka's; `text` in other words, or
  * NULL. `again`: its transaction is aborted for it. */
-void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, struct tide_origin origin,
-                            const struct tide_message *message, int error, const char *text,
-                            bool again);
+void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
+                            int error, const char *text, bool again);
 /** A dead letter's, and an error of its topic: others are not stopped by it. */
 bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error);
 ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,

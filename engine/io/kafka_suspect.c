@@ -6,26 +6,21 @@
  *   state      who                               next
  *   suspect    kept from a refused batch         trying, once nothing is in flight
  *   trying     in flight, alone                  acknowledged; or refused, which is told to the engine */
-#include <stdlib.h>
-
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka_sink.h"
 
 void tide_kafka_suspect_keep(struct tide_kafka_sink *sink, const struct tide_message *message)
 {
-    struct tide_kafka_refused *suspect = tide_kafka_sink_copy(message);
-    if (!sink->suspects)
+    if (!sink->suspects.first)
         tide_log(TIDE_LOG_WARN,
                  "produce: the broker refused a batch; its records are sent one by one");
-    *sink->suspects_end = suspect;
-    sink->suspects_end = &suspect->next;
-    sink->suspect_count++;
+    tide_kafka_records_add(&sink->suspects, message);
 }
 
 void tide_kafka_suspect_try(struct tide_kafka_sink *sink)
 {
-    struct tide_kafka_refused *suspect = sink->suspects;
+    const struct tide_kafka_record *suspect = sink->suspects.first;
     if (sink->in_flight > 0)
         return;
     sink->trying = false;
@@ -34,9 +29,5 @@ void tide_kafka_suspect_try(struct tide_kafka_sink *sink)
         tide_kafka_sink_produce(sink, &suspect->message) != TIDE_OK)
         return;
     sink->trying = sink->in_flight > 0; /* else it was refused at once */
-    sink->suspects = suspect->next;
-    if (!sink->suspects)
-        sink->suspects_end = &sink->suspects;
-    sink->suspect_count--;
-    free(suspect);
+    tide_kafka_records_move(&sink->suspects, NULL);
 }
