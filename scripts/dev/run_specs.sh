@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Runs specs, each file in a busted of its own: run_specs.sh [--lint] [FILE or folder]... (all of spec/)
-# Ends with "N passed, N failed", and ", N skipped" when specs are pending. --lint counts `make lint` as one more.
+# Shows what a file printed if it failed. Ends with the failures and "N passed, N failed", and ", N skipped" when
+# specs are pending. --lint counts `make lint` as one more.
 # Fails on a failure, a crash, a file over its time, processes left behind, or nothing executed.
 #   TIDE_SPEC_SECONDS   time limit of a file (240)
 #   CI=true             a pending spec counts as failed
@@ -68,6 +69,16 @@ left_behind() {
   done
 }
 
+# What the file printed, now; and once more at the end its failures, which would be far up by then.
+tell_failure() {
+  [ -z "$left" ] || printf '  left behind: %s\n' "${left//$'\n'/, }" >>"$scratch/out"
+  cat "$scratch/out"
+  {
+    echo "${file#spec/} ($words)"
+    grep -a -A 8 -E '^  (FAILED|left behind)' "$scratch/out" || tail -n 20 "$scratch/out"
+  } >>"$scratch/failures"
+}
+
 run_file() {
   local file=$1 from=$EPOCHREALTIME code left ok=0 bad=0 pending=0 elapsed words
   rm -f "$TIDE_TALLY"
@@ -91,8 +102,7 @@ run_file() {
   [ "$bad" = 0 ] || words+=", $bad FAILED"
   [ "$pending" = 0 ] || words+=", $pending skipped"
   printf '%-44s %6s s  %s\n' "${file#spec/}" "$elapsed" "$words"
-  cat "$scratch/out"
-  [ -z "$left" ] || printf '  left behind: %s\n' "${left//$'\n'/, }"
+  [ "$bad" = 0 ] || tell_failure
   passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + pending))
   seconds+=("$elapsed $file")
 }
@@ -104,7 +114,7 @@ run_lint() {
   else
     failed=$((failed + 1))
     echo "lint: FAILED"
-    cat "$scratch/out"
+    tee -a "$scratch/failures" <"$scratch/out"
   fi
   leader=
 }
@@ -132,6 +142,7 @@ if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
   echo "in CI a skipped spec is a failure"
   failed=$((failed + skipped)) skipped=0
 fi
+[ ! -s "$scratch/failures" ] || { echo "failed:" && cat "$scratch/failures"; }
 line="$passed passed, $failed failed"
 [ $skipped = 0 ] || line+=", $skipped skipped"
 echo "$line"
