@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka_source.h"
+#include "shm/counters.h"
 #include "shm/layout.h"
 
 enum { LARGE_HEADERS = 65536 }; /* not worth keeping for the next message */
@@ -114,9 +115,12 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
     if (index == UINT32_MAX)
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
-    /* What came from before a rebalance, or from behind the end asked for. */
-    if (partition->holding != TIDE_KAFKA_OWNED || record->offset < partition->next)
+    if (partition->holding != TIDE_KAFKA_OWNED)
+        return false; /* from before a rebalance */
+    if (record->offset < partition->next) {
+        tide_count(source->counters, 0, TIDE_M_REFETCHED, 1);
         return false;
+    }
     if (partition->target >= 0 && record->offset >= partition->target) {
         partition->at_end = true;
         return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -225,7 +226,7 @@ static void set_paused(struct tide_source *base, bool paused)
         rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
                                           partition->number);
     }
-    if (list->cnt > 0)
+    if (list->cnt > 0 && !(paused && tide_fault("bug.resume_unpaused")))
         (paused ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
     source->paused = paused;

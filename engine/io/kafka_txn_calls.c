@@ -117,9 +117,13 @@ static enum answer send_offsets(struct tide_kafka_call *call, int64_t until_us)
         answer = judge(rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
                                                             call->membership, SLICE_MS),
                        call->blocking, until_us, call->text, sizeof(call->text));
+        if (answer == DONE && tide_fault("kafka.offsets_late"))
+            answer = AGAIN; /* as librdkafka says when the answer came after its time */
         if (answer != DONE && answer != AGAIN)
             return answer;
         call->sent = answer == DONE;
+        if (!call->sent && tide_fault("bug.offsets_retaken"))
+            rd_kafka_position(call->consumer, call->offsets);
     }
     return DONE;
 }

@@ -40,7 +40,7 @@ struct tide_kafka_call {
     struct tide_blocking *blocking;
     struct rd_kafka_topic_partition_list_s *offsets;
     struct rd_kafka_consumer_group_metadata_s *membership;
-    struct rd_kafka_s *consumer; /* for a planted mistake: to ask it now would be too late */
+    struct rd_kafka_s *consumer; /* for planted mistakes: to ask it now would be too late */
     bool sent;                   /* the offsets are in the transaction */
     bool aborting;               /* the commit has failed */
     enum tide_kafka_call_result result;

@@ -23,6 +23,34 @@ message crashes its worker (twice) and each 89th hangs until `message_timeout` (
 
 ]]
 
+-- spec/house/faults_spec.lua: each planted mistake of the engine has its row, and its spec names it.
+local TAIL = [[
+
+## Planted mistakes
+
+A checker that never fails proves nothing. So mistakes are planted in the delivery code (`tide_fault("bug. ...")`, in
+`make faults` only), and each is found by a spec (in spec/) that passes without it:
+
+| planted | what is wrong then | found by |
+|---|---|---|
+| bug.commit_after_revoke | offsets of partitions that somebody else has are committed | sim/simulation_spec |
+| bug.plus_one_missing | the last message of a partition is never committed | sim/simulation_spec, torture/power_spec |
+| bug.filter_not_counted | a filtered message holds its partition's offset for ever | sim/simulation_spec |
+| bug.dlq_before_ack | a message is through before its dead letter is written | sim/simulation_spec |
+| bug.double_release | results are sent twice when the sink took a part of them | sim/simulation_spec |
+| bug.attribution_off_by_one | the neighbour of a bad message is blamed | sim/simulation_spec, torture/power_spec |
+| bug.ack_of_dropped | reports of an assignment that is over count | sim/simulation_spec |
+| bug.epoch_not_raised | results of an aborted transaction go into the next one | sim/simulation_spec |
+| bug.other_offsets | a commit after one that failed has that one's offsets | sim/simulation_spec |
+| bug.offsets_retaken | offsets that are sent again are those of what was read by then | kafka/transactions_spec |
+| bug.metadata_late | a commit has the group's present generation, not its offsets' | kafka/transactions_spec |
+| bug.taint_ignored | a producer goes on while a request of its last transaction may be late | flow/kafka_mistakes_spec |
+| bug.resume_unpaused | a partition is resumed that was not paused, so that librdkafka rewinds it | kafka/pause_spec |
+
+The last does no harm beyond the time that it costs: what comes again is dropped by its offset, and
+`consumer.refetched` counts it.
+]]
+
 local COLUMNS = { "part", "mode", "seed", "commit", "faults", "messages", "lost", "again", "misplaced", "wrong",
   "order", "misblamed", "unknown", "worker ms", "engine ms", "seconds" }
 
@@ -71,7 +99,8 @@ function report.write(path, run)
   rows[#rows + 1] = report.row(run)
   table.sort(rows)
   file = assert(io.open(path, "w"))
-  file:write(HEAD, line_of(COLUMNS), "\n", ("|---"):rep(#COLUMNS), "|\n", table.concat(rows, "\n"), "\n")
+  file:write(HEAD, line_of(COLUMNS), "\n", ("|---"):rep(#COLUMNS), "|\n", table.concat(rows, "\n"), "\n",
+    TAIL)
   file:close()
 end
 

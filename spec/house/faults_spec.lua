@@ -24,6 +24,24 @@ describe("fault points", function()
     end
   end)
 
+  it("that are planted mistakes have their row in docs/torture.md, and are found by the specs named there", function()
+    local rows, count = {}, 0
+    for name, found_by in files.read("docs/torture.md"):gmatch("\n| (bug%.[a-z_]+) | [^|]+ | ([^|]+) |") do
+      rows[name] = found_by
+    end
+    for _, name in ipairs((points())) do
+      local mistake = name:match("^bug%.(.*)")
+      count = count + (mistake and 1 or 0)
+      for path in (mistake and assert(rows[name], name .. " has no row") or ""):gmatch("[%w_/]+_spec") do
+        local text = files.read("spec/" .. path .. ".lua")
+        assert.truthy(text:find("%f[%w_]" .. mistake .. "%f[^%w_]"), path .. " does not name " .. name)
+      end
+      rows[name] = nil
+    end
+    assert.is_true(count >= 12)
+    assert.is_nil((next(rows)), "a row without its mistake")
+  end)
+
   it("are in the library for tests only", function()
     local release = files.read((faults.folder:gsub("/faults$", "")) .. "/libtidemill.so")
     local tests = files.read(faults.library)

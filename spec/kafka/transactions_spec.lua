@@ -75,6 +75,26 @@ describe("transactions", function()
       end)
     end
 
+    -- The answer to the offsets of a transaction comes after its time, so they are sent again. One message is in
+    -- it; the others have been read, and wait for a worker that hangs.
+    for _, mistake in ipairs { false, true } do
+      it("offsets that are sent again are the same" .. (mistake and "; with a planted mistake they run ahead" or ""),
+        function()
+          input, output = kafka.topic(1), kafka.topic(1)
+          kafka.produce(input, inputs.numbers(1, 200))
+          local made = definition { delivery = "exactly_once", message_timeout = "10min" }
+          made.source.group, made.task_options = kafka.group(), { processes = 1, max_batch_size = 1 }
+          made.task = "function(m) while m.value ~= '1' do end return m end"
+          local run = engine.start(made, { env = {
+            TIDE_FAULTS = "kafka.offsets_late=1:errno:11" .. (mistake and ",bug.offsets_retaken=1:bug" or "") } })
+          local offset = wait.until_true(function() return kafka.committed(made.source.group, input)[0] end, 30,
+            function() return "a commit: " .. run:stderr() end)
+          assert.equal(1, #kafka.consume(output, { n = 1 }))
+          run:signal("KILL") -- the worker does not come to an end
+          assert.equal(not mistake, offset == 1, offset .. " messages are committed, 1 was delivered")
+        end)
+    end
+
     -- The commit of one engine is held back until another one has its partition: its offsets carry the generation of
     -- the assignment that they are of, so the broker refuses them. The group's metadata as it is then would pass.
     for _, mistake in ipairs { false, true } do

@@ -17,6 +17,7 @@ local BROKER = {
 -- What no run brings about at will: the spec of the module that counts it names its constant.
 local ELSEWHERE = {
   ["consumer.commit_status{status=error}"] = "spec/unit/chain/commit_spec.lua", -- a coordinator that refuses
+  ["consumer.refetched"] = "spec/kafka/pause_spec.lua", -- a planted mistake
   ["producer.transaction.aborted"] = "spec/kafka/exactly_once_spec.lua", -- an outage in a transaction
   ["producer.replaced"] = "spec/kafka/transactions_spec.lua", -- a producer that fails for good
   ["producer.librdkafka.broker_txretries"] = "spec/unit/io/kafka_stats_spec.lua", -- requests other than Produce

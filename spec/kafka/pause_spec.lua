@@ -1,0 +1,54 @@
+-- SPDX-License-Identifier: MIT
+-- Reading is paused after 5 s of backpressure. librdkafka before 2.4.0 rewinds a partition that is resumed and was not
+-- paused to where its assignment began: what comes again is dropped by its offset, and counted.
+local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+
+local COUNT = 5000
+
+describe("a source that was paused", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local gate
+
+  before_each(function()
+    gate = os.tmpname()
+    os.remove(gate)
+  end)
+  after_each(function()
+    engine.stop_all()
+    os.remove(gate)
+  end)
+
+  -- The functions wait at message 100 until the gate is there. Returns how many messages were fetched again.
+  local function pause(mistake)
+    local input, output = kafka.topic(1), kafka.topic(1)
+    kafka.produce(input, inputs.numbers(1, COUNT))
+    local run = engine.start({
+      source = { topic = input, group = kafka.group(), start = "earliest" }, produce = { topic = output },
+      task = ([[function(message)
+        if message.value == "100" then repeat local file = io.open(%q) until file end
+        return message
+      end]]):format(gate), task_options = { processes = 1, max_batch_size = 200 },
+      settings = { message_timeout = "10min" },
+    }, { program = faults.folder .. "/tidemill", args = { "--until-end" }, env = { TIDE_FAULTS = mistake } })
+    run:wait_for "paused reading"
+    assert(io.open(gate, "w")):close()
+    run:ends_with(0)
+    assert.is_true(run:says "reading again")
+    inputs.once(output, COUNT)
+    inputs.in_order(output)
+    return run:report().metrics["consumer.refetched"]
+  end
+
+  it("goes on where it was", function() assert.equal(0, pause(false)) end)
+
+  it("and was not, by a planted mistake, reads again from the beginning", function()
+    local _, version = process.run { engine.PROGRAM, "version" }
+    local refetched = pause "bug.resume_unpaused=1:bug"
+    if tonumber(version:match "librdkafka 2%.(%d+)") < 4 then assert.is_true(refetched > 0, refetched .. " again") end
+  end)
+end)
