@@ -43,8 +43,8 @@ A checker that never fails proves nothing. So mistakes are planted in the delive
 | bug.epoch_not_raised | results of an aborted transaction go into the next one | sim/simulation_spec |
 | bug.other_offsets | a commit after one that failed has that one's offsets | sim/simulation_spec |
 | bug.offsets_retaken | offsets that are sent again are those of what was read by then | kafka/transactions_spec |
-| bug.metadata_late | a commit has the group's present generation, not its offsets' | kafka/transactions_spec |
-| bug.taint_ignored | a producer goes on while a request of its last transaction may be late | flow/kafka_mistakes_spec |
+| bug.metadata_late | a commit has the group's present generation | kafka/transactions_spec |
+| bug.taint_ignored | a producer goes on though a request of its transaction may be late | flow/kafka_mistakes_spec |
 | bug.resume_unpaused | a partition is resumed that was not paused, so that librdkafka rewinds it | kafka/pause_spec |
 
 The last does no harm beyond the time that it costs: what comes again is dropped by its offset, and
