@@ -361,9 +361,12 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
 
 void tide_engine_close(struct tide_engine *engine)
 {
-    int64_t now_us = tide_clock_us();
+    int64_t now_us = tide_clock_us(), late_us = now_us + engine->plan.join_timeout_us;
+    engine->closing = true;
     if (engine->state == TIDE_ENGINE_CONNECTING)
         tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us);
     else if (engine->state == TIDE_ENGINE_READING)
-        tide_engine_drain(engine, now_us + engine->plan.join_timeout_us);
+        tide_engine_drain(engine, late_us);
+    else if (engine->state == TIDE_ENGINE_DRAINING && late_us < engine->deadline_us)
+        engine->deadline_us = late_us;
 }

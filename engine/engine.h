@@ -107,6 +107,7 @@ struct tide_engine {
     int64_t deadline_us; /* of the state */
     int failure;         /* status; its text below */
     char failure_text[2048];
+    bool closing; /* tide_engine_close was called */
     bool source_started;
     bool source_ended; /* it has told END: draining is for that */
     bool blocked;      /* the first step was busy */

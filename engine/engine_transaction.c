@@ -24,7 +24,7 @@ static void rest(struct tide_engine *engine, int64_t now_us)
 static void read_on(struct tide_engine *engine)
 {
     bool ending = engine->state == TIDE_ENGINE_DRAINING || engine->state == TIDE_ENGINE_COMMITTING;
-    if (ending && engine->source_ended && engine->failure == TIDE_OK)
+    if (ending && engine->source_ended && !engine->closing && engine->failure == TIDE_OK)
         tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
     engine->source_ended = false;
 }

@@ -99,12 +99,6 @@ static bool due(const struct tide_commit *commit, int64_t now_us)
            (plan->min_messages > 0 && fresh >= plan->min_messages);
 }
 
-static bool clean(const struct tide_commit *commit)
-{
-    return commit->transactions->ops->pending(commit->transactions) == 0 &&
-           tide_offsets_clean(commit->chain->offsets);
-}
-
 static int send(struct tide_commit *commit, size_t count)
 {
     struct tide_source *source = commit->chain->source;
@@ -118,8 +112,8 @@ static int send(struct tide_commit *commit, size_t count)
 static bool cut(struct tide_commit *commit)
 {
     struct tide_chain *chain = commit->chain;
-    commit->cutting = !clean(commit);
-    bool limited = commit->cutting && !tide_commit_torn(commit);
+    bool limited = commit->transactions->ops->pending(commit->transactions) > 0;
+    commit->cutting = limited || !tide_offsets_clean(chain->offsets);
     chain->moved |= chain->cutting && !limited;
     chain->cutting = limited;
     return !commit->cutting;
@@ -136,14 +130,13 @@ int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
     if (commit->transactions && !cut(commit))
         return TIDE_BUSY;
     size_t count = commit->position_count = collect(commit);
+    int status = count > 0 ? send(commit, count) : TIDE_OK;
+    commit->cutting = status == TIDE_BUSY;
+    if (status != TIDE_OK)
+        return status;
     commit->reached = reached(commit);
     commit->last_us = now_us;
-    if (count == 0)
-        return TIDE_OK;
-    int status = send(commit, count);
-    if (status < 0)
-        return status;
-    commit->under_way = true;
+    commit->under_way = count > 0;
     for (size_t i = 0; i < count; i++)
         commit->asked[commit->positions[i].partition] = commit->positions[i].offset;
     return TIDE_OK;
@@ -215,9 +208,11 @@ bool tide_commit_settled(const struct tide_commit *commit)
 
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)
 {
-    if (!commit->plan.enabled || commit->under_way || commit->reached == reached(commit))
+    int64_t wait_us = commit->plan.min_time_us;
+    if (!commit->plan.enabled || commit->under_way || commit->cutting || wait_us == 0 ||
+        commit->reached == reached(commit))
         return INT64_MAX;
-    return commit->plan.min_time_us > 0 ? commit->last_us + commit->plan.min_time_us : INT64_MAX;
+    return commit->last_us + (commit->failed && wait_us < RETRY_US ? RETRY_US : wait_us);
 }
 
 void tide_commit_free(struct tide_commit *commit)

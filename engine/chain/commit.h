@@ -22,7 +22,6 @@
 #include "base/plan.h"
 
 struct tide_commit;
-struct tide_offsets;
 struct tide_chain;
 struct tide_sink;
 

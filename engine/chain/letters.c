@@ -112,6 +112,15 @@ static void acknowledged(struct tide_letters *letters, struct tide_lane *lane)
     observe(letters);
 }
 
+static bool with_sink(const struct tide_letters *letters)
+{
+    for (uint32_t i = 0; i < letters->lanes.count; i++) {
+        if (letters->lanes.items[i].sent > 0)
+            return true;
+    }
+    return false;
+}
+
 /* TIDE_OK: with the sink, or in the file. TIDE_BUSY: neither, and in a file's case it is known to be failing. */
 static int send(struct tide_letters *letters, struct tide_lane *lane,
                 const struct tide_message *letter)
@@ -127,6 +136,8 @@ static int send(struct tide_letters *letters, struct tide_lane *lane,
         tide_offsets_done(offsets, tide_letter_origin_of(letter), TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
+    if (letters->alone && with_sink(letters))
+        return TIDE_BUSY;
     ssize_t sent = letters->sink->ops->send(letters->sink, letter, 1);
     if (sent <= 0)
         return sent < 0 ? (int)sent : TIDE_BUSY;
@@ -228,18 +239,42 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
     return status;
 }
 
-/* Refused with its transaction: its message is run again, and has another letter then. Of a batch all are said to be
- * too large, so a small one says nothing. */
-static int gone(struct tide_letters *letters, struct tide_lane *lane,
-                const struct tide_report *report)
+/* Of a batch all are said to be too large, so a small one says nothing. */
+static void learn(struct tide_letters *letters, uint64_t size)
 {
-    uint64_t size = tide_message_size(&report->message);
+    bool says = letters->alone || size > FIRST_CUT;
+    if (size > letters->largest)
+        letters->largest = size;
+    if (says && (letters->limit == 0 || size < letters->limit))
+        letters->limit = size;
+}
+
+/* None of the batch was large: they were too many. */
+static void part(struct tide_letters *letters)
+{
+    if (!letters->alone && letters->largest > 0 && letters->largest <= FIRST_CUT) {
+        letters->alone = true;
+        tide_log(TIDE_LOG_WARN,
+                 "the dlq \"%s\" takes no batch as large as the producer makes them: dead letters "
+                 "are sent alone from now on; raise the topic's max.message.bytes, or lower "
+                 "batch.size, for speed",
+                 letters->target);
+    }
+    letters->largest = 0;
+}
+
+/* Refused with its transaction: its message is run again, and has another letter then. */
+static int came_back_aborted(struct tide_letters *letters, struct tide_lane *lane,
+                             const struct tide_report *report)
+{
+    struct tide_message letter = report->message;
     int status = TIDE_OK;
-    if (!report->too_large || letters->plan.whole)
+    if (!report->too_large || letters->plan.whole ||
+        (letters->alone && tide_letter_cut(&letter, LAST_CUT, &letters->packed) == 0))
         status = tide_letters_note_failure(letters, lane, &report->message, report->status,
                                            report->text);
-    else if (size > FIRST_CUT && (letters->limit == 0 || size < letters->limit))
-        letters->limit = size;
+    else
+        learn(letters, tide_message_size(&report->message));
     letters->waiting--;
     lane->probing = false;
     tide_offsets_drop(letters->chain->offsets, tide_letter_origin_of(&report->message));
@@ -254,6 +289,7 @@ void tide_letters_aborted(struct tide_letters *letters)
         lane->sent = 0;
         lane->probing = false;
     }
+    part(letters);
 }
 
 /* False: it was in a transaction that is gone. */
@@ -274,15 +310,16 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
     struct tide_origin first = tide_offsets_first(offsets, origin, NULL);
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, first.partition);
     bool known = returned(letters, lane, first);
+    bool refused = known && !report->gone && tide_offsets_current(offsets, origin);
     if (report->status == TIDE_OK) {
         if (known)
             acknowledged(letters, lane);
         tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
     }
-    if (known && report->again && tide_offsets_current(offsets, origin))
-        return gone(letters, lane, report);
-    if (known && tide_offsets_current(offsets, origin))
+    if (refused && report->again)
+        return came_back_aborted(letters, lane, report);
+    if (refused)
         return came_back(letters, lane, report);
     lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
     letters->waiting -= known;

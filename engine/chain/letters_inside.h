@@ -24,7 +24,10 @@ struct tide_letters {
     int64_t since_us; /* nothing was taken since */
     int64_t say_us;   /* when to say it again */
     char *failure;    /* the last one's text */
-    uint64_t limit;   /* exactly once: one of so many bytes is too large; 0 = none was yet */
+    /* exactly once */
+    uint64_t limit;   /* one of so many bytes is too large; 0 = none was yet */
+    uint64_t largest; /* bytes; of those in the open transaction whose batch was too large */
+    bool alone;       /* since a batch of small ones was: one is with the sink at most */
     struct tide_text packed;
 };
 

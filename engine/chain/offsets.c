@@ -213,8 +213,13 @@ static void group_done(struct tide_offsets *offsets, struct tide_origin origin, 
         group->fate = fate;
     if (--group->holds > 0)
         return;
-    for (uint32_t i = 0; i < group->count && !group->dropped; i++)
-        tide_offsets_done(offsets, group->members[i], group->fate);
+    for (uint32_t i = 0; i < group->count; i++) {
+        if (group->dropped)
+            tide_offsets_drop(offsets, group->members[i]);
+        else
+            tide_offsets_done(offsets, group->members[i], group->fate);
+    }
+    offsets->totals.groups--;
     tide_groups_close(offsets->groups, group);
 }
 
@@ -240,6 +245,7 @@ struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
 {
     for (uint32_t i = 0; i < count; i++)
         tide_offsets_hold(offsets, members[i]);
+    offsets->totals.groups++;
     return tide_groups_open(offsets->groups, members, count);
 }
 

@@ -44,6 +44,7 @@ struct tide_offsets_totals {
     uint64_t dropped;   /* in flight when their partition went away */
     uint64_t late;      /* holds given back for a partition that is away */
     uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
+    uint64_t groups;    /* open */
     uint64_t reached;   /* grows whenever a position moves: cheap test for "anything to commit?" */
 };
 

@@ -57,6 +57,15 @@ static struct place place_of(const struct tide_chain *chain, struct tide_origin 
     return (struct place){first.partition, tide_offsets_offset(chain->offsets, first)};
 }
 
+/* The sink knows the record that left, not where it came from. */
+static void locate(const struct tide_chain *chain, struct place place, struct tide_message *message)
+{
+    const struct tide_partition *from = &chain->source->partitions[place.partition];
+    message->topic = from->topic;
+    message->partition = from->number;
+    message->offset = place.offset;
+}
+
 /* In place of a record that the broker would refuse again. */
 static int condemn(struct produce *produce, const struct tide_message *message, const char *text)
 {
@@ -129,16 +138,6 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     return sent;
 }
 
-/* The sink knows the record that left, not where it came from. */
-static void locate(const struct tide_chain *chain, struct tide_message *message)
-{
-    struct tide_origin first = tide_offsets_first(chain->offsets, message->origin, NULL);
-    const struct tide_partition *from = &chain->source->partitions[first.partition];
-    message->topic = from->topic;
-    message->partition = from->number;
-    message->offset = tide_offsets_offset(chain->offsets, first);
-}
-
 static int refused(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -149,15 +148,17 @@ static int refused(struct produce *produce, const struct tide_report *report)
                                  .error = report->text,
                                  .attempts = 1,
                                  .orphan = true};
-    if (!tide_offsets_current(chain->offsets, letter.origin)) {
-        tide_offsets_drop(chain->offsets, letter.origin);
+    if (report->gone || !tide_offsets_current(chain->offsets, report->origin)) {
+        tide_offsets_drop(chain->offsets, report->origin);
         return TIDE_OK;
     }
-    locate(chain, &letter);
+    struct place place = place_of(chain, report->origin);
+    locate(chain, place, &letter);
     if (report->again) {
-        struct place place = place_of(chain, letter.origin);
-        return tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,
-                                     report->text, produce->alone);
+        int known = tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,
+                                          report->text, produce->alone);
+        tide_offsets_drop(chain->offsets, report->origin);
+        return known;
     }
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)

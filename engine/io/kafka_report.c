@@ -110,12 +110,12 @@ static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *repor
 {
     const struct tide_kafka_record *refused = sink->refused.first;
     tide_kafka_records_move(&sink->refused, &sink->told);
-    report->origin = refused->message.origin;
-    report->status = refused->status;
-    report->too_large = refused->too_large;
-    report->text = refused->text;
-    report->again = refused->again;
-    report->message = refused->message;
+    *report = (struct tide_report){.origin = refused->message.origin,
+                                   .status = refused->status,
+                                   .too_large = refused->too_large,
+                                   .text = refused->text,
+                                   .again = refused->again,
+                                   .message = refused->message};
 }
 
 void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
@@ -228,8 +228,10 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
     }
     if (sink->txn)
         tide_kafka_txn_fail(sink->txn, reason(record->err));
-    if (blame(record->err) == NOBODY && sink->txn)
-        return 0;
+    if (blame(record->err) == NOBODY && sink->txn) {
+        *report = (struct tide_report){.origin = origin, .status = TIDE_ETEMPORARY, .gone = true};
+        return 1;
+    }
     if (blame(record->err) == NOBODY && !is_lost(sink) &&
         !tide_kafka_sink_letter_waits(origin, record->err))
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
@@ -241,22 +243,23 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
 static size_t tell_event(struct tide_kafka_sink *sink, struct tide_report *reports, size_t max)
 {
     const rd_kafka_message_t *record;
-    size_t count = 0;
+    size_t count = 0, delivered = 0;
     int64_t latency_us = -1;
     while (count < max && (record = rd_kafka_event_message_next(sink->event))) {
         if (latency_us <
             0) /* one is enough: the event is a batch that was sent and answered together */
             latency_us = rd_kafka_message_latency(record);
+        delivered += record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         count += tell(sink, record, &reports[count]);
     }
     if (count < max) {
         rd_kafka_event_destroy(sink->event);
         sink->event = NULL;
     }
-    if (latency_us >= 0 && count > 0)
+    if (latency_us >= 0 && delivered > 0)
         tide_observe_many(sink->counters, 0, TIDE_M_PRODUCE_LATENCY, (double)latency_us / 1e6,
-                          count);
-    tide_count(sink->counters, 0, TIDE_M_PRODUCE_OK, count);
+                          delivered);
+    tide_count(sink->counters, 0, TIDE_M_PRODUCE_OK, delivered);
     return count;
 }
 

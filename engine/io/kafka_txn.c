@@ -126,15 +126,13 @@ static void answered(struct tide_blocking_job *job)
         tide_observe(txn->sink->counters, 0, TIDE_M_TRANSACTION_TIME,
                      (double)(tide_clock_us() - txn->ended_us) / 1e6);
         tell(txn, TIDE_SINK_COMMITTED, "");
-        if (tide_kafka_watch_tainted(&txn->watch))
-            tide_kafka_replace(txn->sink, "a request that ends a transaction was sent again");
     } else if (wanted && call->result == TIDE_KAFKA_CALL_ABORTED) {
         tell(txn, TIDE_SINK_ABORTED, txn->cause[0] ? txn->cause : call->text);
-        if (tide_kafka_watch_tainted(&txn->watch))
-            tide_kafka_replace(txn->sink, "a request that ends a transaction was sent again");
     } else if (wanted && call->result == TIDE_KAFKA_CALL_FATAL) {
         tide_kafka_txn_fatal(txn, call->text);
     }
+    if (wanted && txn->state == IDLE && tide_kafka_watch_tainted(&txn->watch))
+        tide_kafka_replace(txn->sink, "a request that ends a transaction was sent again");
     tide_kafka_call_free(call);
 }
 
@@ -152,11 +150,17 @@ static void begin_abort(struct tide_kafka_txn *txn)
     submit(txn, tide_kafka_call_abort(txn->sink->client, txn->sink->blocking), ABORTING);
 }
 
+static bool takes(const struct tide_kafka_txn *txn)
+{
+    return txn->sink->state == TIDE_KAFKA_SINK_READY && !txn->failed &&
+           (txn->state == IDLE || txn->state == OPEN) && txn->told == TIDE_SINK_NOTHING;
+}
+
 int tide_kafka_txn_open(struct tide_kafka_txn *txn)
 {
     if (txn->state == OPEN)
         return txn->failed ? TIDE_BUSY : TIDE_OK;
-    if (!tide_kafka_txn_takes(txn))
+    if (!takes(txn))
         return TIDE_BUSY;
     rd_kafka_error_t *error = rd_kafka_begin_transaction(txn->sink->client);
     if (error) {
@@ -170,12 +174,6 @@ int tide_kafka_txn_open(struct tide_kafka_txn *txn)
     txn->opened_us = tide_clock_us();
     txn->state = OPEN;
     return TIDE_OK;
-}
-
-bool tide_kafka_txn_takes(const struct tide_kafka_txn *txn)
-{
-    return (txn->state == IDLE || txn->state == OPEN) && !txn->failed &&
-           txn->told == TIDE_SINK_NOTHING;
 }
 
 void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text)
@@ -198,11 +196,8 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
 {
     rd_kafka_topic_partition_list_t *offsets;
     int status = tide_kafka_txn_open(txn);
-    if (status < 0)
+    if (status != TIDE_OK)
         return status;
-    /* Not to be had: it is aborted, or the producer is lost; the outcome is told, and the engine asks again. */
-    if (status == TIDE_BUSY)
-        return TIDE_OK;
     offsets = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
         const struct tide_partition *partition = &txn->source->partitions[positions[i].partition];
@@ -236,7 +231,7 @@ void tide_kafka_txn_abort(struct tide_kafka_txn *txn)
 
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client)
 {
-    if (txn->state == OPEN || txn->state == ABORTING)
+    if (txn->state != IDLE && txn->state != LOST)
         tide_kafka_call_abort_now(client);
 }
 

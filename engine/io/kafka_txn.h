@@ -57,8 +57,7 @@ void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text);
 void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text);
 /** A new producer has taken its place. */
 void tide_kafka_txn_replaced(struct tide_kafka_txn *txn);
-/** A message may be sent. */
-bool tide_kafka_txn_takes(const struct tide_kafka_txn *txn);
+/** TIDE_BUSY: not now, or an abort is about to be told. */
 int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position *positions,
                           size_t count);
 enum tide_sink_outcome tide_kafka_txn_outcome(struct tide_kafka_txn *txn, const char **text);

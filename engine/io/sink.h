@@ -19,6 +19,7 @@ struct tide_report {
     bool too_large;   /* refused for its size */
     const char *text; /* why it was refused; NULL when acknowledged */
     bool again; /* refused with its transaction: it is aborted, and the message will be run again */
+    bool gone;  /* not refused, but in a transaction that is aborted; only its origin is told */
     /* the record as it was to be written, when refused: for its dead letter */
     struct tide_message message;
 };
@@ -55,7 +56,7 @@ struct tide_sink_ops {
     /* Sent and not yet reported. */
     size_t (*pending)(struct tide_sink *sink);
     void (*free)(struct tide_sink *sink); /* drops what is not written; aborts what is open */
-    /* Ends the transaction with the positions in it. Answered by outcome(). */
+    /* Ends the transaction with the positions in it. TIDE_OK = outcome() answers; TIDE_BUSY = not now. */
     int (*commit)(struct tide_sink *sink, const struct tide_position *positions, size_t count);
     /* Each outcome is told once; ABORTED comes unasked too. `text`: why, lent until the next call. */
     enum tide_sink_outcome (*outcome)(struct tide_sink *sink, const char **text);

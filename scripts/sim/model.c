@@ -278,6 +278,13 @@ void sim_forget(struct partition *partition)
     }
 }
 
+static uint64_t open_groups(void)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(sim.engine->chain.offsets, &totals);
+    return totals.groups;
+}
+
 void sim_check_end(void)
 {
     struct tide_totals totals;
@@ -289,6 +296,8 @@ void sim_check_end(void)
                      (long long)partition->committed,
                      (long long)partition->messages[sim.set.messages - 1].offset);
     }
+    if (open_groups() != 0)
+        sim_fail("at the end %llu groups are open", (unsigned long long)open_groups());
     if (totals.in_flight != 0)
         sim_fail("at the end %llu messages are in flight", (unsigned long long)totals.in_flight);
     if (totals.dropped < sim.dropped)

@@ -172,6 +172,7 @@ void sim_transaction_open(struct tide_sink_ops *ops);
 void sim_transaction_act(void);
 /** One is ending or being aborted: nothing is taken. */
 bool sim_transaction_busy(void);
+bool sim_transaction_aborting(void);
 void sim_transaction_add(const struct payload *payload, bool letter, uint32_t level);
 /** It was refused. */
 void sim_transaction_remove(const struct payload *payload, bool letter, uint32_t level);

@@ -101,6 +101,11 @@ static void report(uint32_t lane, struct tide_report *report)
     broker.pending--;
     broker.lent[broker.lent_count++] = sent->bytes;
     *report = (struct tide_report){.origin = sent->message.origin, .status = TIDE_OK};
+    if (sim_transaction_aborting() && sim_roll(2)) {
+        report->status = TIDE_ETEMPORARY;
+        report->gone = true;
+        return;
+    }
     bool refused = sim_fault(sent->letter ? sim.set.rates.refuse_letter : sim.set.rates.refuse);
     if (!refused || sim_transaction_busy()) {
         sim_acked(payload, sent->letter, sent->level);

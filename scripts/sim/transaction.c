@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The transactions of the sink (io/sink.h): the answer to a commit comes late, an abort at any time. A commit of
- * positions that changed hands meanwhile is fenced. What was sent to an aborted one is reported all the same. */
+ * positions that changed hands meanwhile is fenced. What was sent to an aborted one is reported all the same, as
+ * acknowledged or as gone. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,6 +67,11 @@ bool sim_transaction_busy(void)
     return open.ending || open.aborting;
 }
 
+bool sim_transaction_aborting(void)
+{
+    return open.aborting;
+}
+
 bool sim_sink_undecided(void)
 {
     return open.ending && !open.decided;
@@ -76,8 +82,8 @@ static int commit(struct tide_sink *sink, const struct tide_position *positions,
     (void)sink;
     if (open.ending)
         sim_fail("a transaction is committed twice");
-    if (open.aborting)
-        return TIDE_OK; /* ABORTED is the answer */
+    if (open.aborting || sim_fault(sim.set.rates.block))
+        return TIDE_BUSY;
     if (sim_sink_pending() > 0)
         sim_fail("a transaction is committed before its reports are there");
     sim_check_commit(positions, count);

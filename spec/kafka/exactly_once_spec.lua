@@ -181,6 +181,20 @@ describe("exactly once", function()
     assert.equal(1, #kafka.consume(letters))
   end)
 
+  it("brings dead letters to a topic that takes none of their batches", function()
+    local letters = kafka.topic(1, { ["max.message.bytes"] = 4000 })
+    fill(100)
+    kafka.produce(input, { { value = ("y"):rep(5000) } })
+    local run = engine.run(definition { dlq = { topic = letters },
+      produce = { topic = output, rdkafka = { ["compression.type"] = "none" } },
+      task = 'function(message) if #message.value > 1 then return tide.reject("long") end; return message end' })
+    local dead = kafka.consume(letters)
+    assert.equal(92, #dead)
+    assert.equal("5000", inputs.header(dead[92], "original_size"))
+    assert.is_true(run:says("dead letters are sent alone from now on"), run:stderr())
+    assert_once(9)
+  end)
+
   it("shortens a dead letter that is too large for its topic", function()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 100000 })
     kafka.produce(input, { { value = ("y"):rep(300000) } })

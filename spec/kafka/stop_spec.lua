@@ -21,15 +21,18 @@ describe("SIGTERM", function()
       rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } }
   end
 
-  local function start(more, faults_armed)
+  local function start(more, options)
     local made = {
       source = source(), produce = { topic = output },
       commit = { policy = { min_time = "100ms" } }, task_options = { processes = 2, max_batch_size = 100 },
       settings = { join_timeout = "1s" },
     }
     for name, value in pairs(more or {}) do made[name] = value end
-    return engine.start(made, faults_armed
-      and { program = faults.folder .. "/tidemill", env = { TIDE_FAULTS = faults_armed } })
+    return engine.start(made, options)
+  end
+
+  local function with_fault(armed)
+    return { program = faults.folder .. "/tidemill", env = { TIDE_FAULTS = armed } }
   end
 
   local function stop_broker()
@@ -103,6 +106,39 @@ describe("SIGTERM", function()
     inputs.once(output, 10)
   end)
 
+  it("while every worker hangs at the end of the input: join_timeout", function()
+    kafka.produce(input, inputs.numbers(1, 10))
+    local run = start({ task = HANG }, { args = { "--until-end" } })
+    wait.until_true(function() return run:total("read") == 10 end, 10, "10 messages read")
+    term(run, 4)
+    assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
+    nothing_lost(10)
+  end)
+
+  it("at the end of the input, of which a transaction is aborted: it is not read again", function()
+    local gate = os.tmpname()
+    os.remove(gate)
+    local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
+    kafka.produce(input, { { value = ("x"):rep(2000) } })
+    local run = start({
+      head = ("local gate = %q"):format(gate),
+      task = [[function(message)
+        while not io.open(gate) do end
+        return tide.reject "long"
+      end]],
+      dlq = { topic = letters, on_too_large = "fail" },
+      settings = { delivery = "exactly_once", join_timeout = "20s" },
+    }, { args = { "--until-end" } })
+    wait.until_true(function() return run:total("read") == 1 end, 10, "the message read")
+    run:signal("TERM")
+    run:wait_for("signal 15")
+    io.open(gate, "w"):close()
+    run:ends_with(0, 15)
+    os.remove(gate)
+    assert.is_true(run:says("the transaction was aborted"), run:stderr())
+    assert.same({}, kafka.committed(group, input))
+  end)
+
   it("while the workers are busy: what was read comes out, once", function()
     kafka.produce(input, inputs.numbers(1, 20000))
     local run = start { task = WORK, settings = { join_timeout = "25s" } }
@@ -140,7 +176,7 @@ describe("SIGTERM", function()
     kafka.produce(input, inputs.numbers(1, 100))
     local stays = start()
     inputs.wait_committed(group, input)
-    local run = start(nil, "kafka.locate=1:delay:8000")
+    local run = start(nil, with_fault "kafka.locate=1:delay:8000")
     stays:wait_for("partitions revoked")
     -- Both have their share, and `run` asks for the offsets of its own.
     wait.until_true(function() return select(2, stays:stderr():gsub("partitions assigned", "")) == 2 end, 10, "a share")
@@ -154,7 +190,7 @@ describe("SIGTERM", function()
 
   it("while its partitions are taken away", function()
     kafka.produce(input, inputs.numbers(1, 20000))
-    local run = start({ task = WORK, settings = { join_timeout = "25s" } }, "engine.revoke=1:delay:2000")
+    local run = start({ task = WORK, settings = { join_timeout = "25s" } }, with_fault "engine.revoke=1:delay:2000")
     wait.until_true(function() return inputs.count(output) > 1000 end, 20, "output")
     local other = start { task = WORK, settings = { join_timeout = "25s" } }
     local before

@@ -176,6 +176,14 @@ describe("a commit", function()
     assert.is_true(C.tide_commit_settled(commit))
   end)
 
+  it("that failed is due a second later, whatever the policy's time is", function()
+    new { min_time = 0.2 }
+    through(1)
+    poll(0.2)
+    answer(C.TIDE_ETEMPORARY, "not now")
+    assert.equal(began + 1.2 * SECOND, tonumber(C.tide_commit_deadline_us(commit)))
+  end)
+
   it("that failed is asked for again although nothing moved meanwhile", function()
     new { min_messages = 1000 }
     poll(0, true)
