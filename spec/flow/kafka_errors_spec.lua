@@ -12,7 +12,7 @@ describe("with a mock Kafka", function()
   local function start(more)
     local made = {
       source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 300 } },
+        rdkafka = { ["session.timeout.ms"] = mock_kafka.SESSION_MS, ["heartbeat.interval.ms"] = 300 } },
       produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
     }
     for name, value in pairs(more or {}) do made[name] = value end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- librdkafka's mock cluster in a process of its own (build/mock_kafka), for what a real broker does not do on demand:
 -- it fails requests by their kind, answers late, moves leaders and coordinators. It keeps no transactions and 100,000
--- messages a partition, and a first join takes 3 s: no proof of delivery, only of what an error does.
+-- messages a partition: no proof of delivery, only of what an error does. It runs with the librdkafka of TIDE_RDKAFKA
+-- where that is set: with older ones a first join takes 3 s.
 local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
 
@@ -9,6 +10,11 @@ local mock_kafka = {}
 local methods = {}
 local metatable = { __index = methods }
 local started = {}
+
+local rdkafka = os.getenv("TIDE_RDKAFKA")
+
+--- For session.timeout.ms: longer than a first join, which else would never end. A later join takes a second less.
+mock_kafka.SESSION_MS = rdkafka and 2000 or 4000
 
 -- Numbers of Kafka's protocol.
 mock_kafka.API = { produce = 0, fetch = 1, list_offsets = 2, metadata = 3, offset_commit = 8, offset_fetch = 9,
@@ -27,7 +33,8 @@ end
 --- Starts one with so many brokers; spec.support.kafka speaks to it until stop_all().
 function mock_kafka.start(brokers)
   local self = setmetatable({ path = os.tmpname(), answers = 1 }, metatable)
-  self.pipe = assert(io.popen(("env -u LD_PRELOAD build/mock_kafka %d >%s"):format(brokers or 1, self.path), "w"))
+  self.pipe = assert(io.popen(("env -u LD_PRELOAD LD_LIBRARY_PATH=%s build/mock_kafka %d >%s"):format(
+    rdkafka or "", brokers or 1, self.path), "w"))
   started[#started + 1] = self
   self.bootstrap = wait.until_true(function() return lines_of(self.path)[1] end, 10, "the mock Kafka")
   kafka.use(self.bootstrap)
