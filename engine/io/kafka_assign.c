@@ -3,7 +3,6 @@
  * offsets. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/status.h"
 #include "io/kafka_source.h"
@@ -221,8 +220,7 @@ static int move(struct tide_kafka_source *source, const struct tide_kafka_locate
  * partitions are assigned anew, each from where it is. */
 static int mended(struct tide_kafka_source *source, const struct tide_kafka_locate *answer)
 {
-    const char *protocol = rd_kafka_rebalance_protocol(source->client);
-    bool incremental = protocol && strcmp(protocol, "COOPERATIVE") == 0;
+    bool incremental = tide_kafka_is_incremental(source);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     int status = TIDE_OK;
     for (int i = 0; i < answer->list->cnt && status == TIDE_OK; i++)

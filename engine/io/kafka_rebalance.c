@@ -45,7 +45,7 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source)
     source->leaving = NULL;
 }
 
-static bool is_incremental(const struct tide_kafka_source *source)
+bool tide_kafka_is_incremental(const struct tide_kafka_source *source)
 {
     const char *protocol = rd_kafka_rebalance_protocol(source->client);
     return protocol && strcmp(protocol, "COOPERATIVE") == 0;
@@ -63,7 +63,7 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
     rebalance->assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    rebalance->incremental = is_incremental(source);
+    rebalance->incremental = tide_kafka_is_incremental(source);
     rebalance->lost = !rebalance->assign && rd_kafka_assignment_lost(source->client);
     source->outlived |= rebalance->lost && source->committing;
     rebalance->list = rd_kafka_topic_partition_list_copy(
@@ -190,7 +190,7 @@ void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
     rebalance->rewind = rebalance->lost = true;
-    rebalance->incremental = is_incremental(source);
+    rebalance->incremental = tide_kafka_is_incremental(source);
     rebalance->list = rd_kafka_topic_partition_list_new(1);
     source->ended = false;
     append(source, rebalance);

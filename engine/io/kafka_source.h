@@ -202,6 +202,8 @@ int tide_kafka_assign_mend(struct tide_kafka_source *source);
 
 /* kafka_rebalance.c */
 
+/** The group's protocol is cooperative: partitions come and go one by one. */
+bool tide_kafka_is_incremental(const struct tide_kafka_source *source);
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event);
 /** Begins what is due: the next rebalance, or setting right what is astray. */
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source);

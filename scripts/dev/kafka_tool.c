@@ -146,22 +146,17 @@ static int wait_until_answers(char **arguments)
     return 0;
 }
 
-/* The connection was cut before the answer came, as a broker on a busy machine may do: whether the topic was made is
- * learned by asking again. */
-static bool was_cut;
-static bool repeats; /* it is asked again */
-
-/* The result of the one admin request on `queue`; per-topic errors end the program. */
-static void admin_wait(rd_kafka_queue_t *queue)
+/* The result of the one admin request on `queue`; an error ends the program. False: the connection was cut before the
+ * answer came, as a broker on a busy machine may do. `again`: a topic that is there by now is not an error. */
+static bool answered(rd_kafka_queue_t *queue, bool again)
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
     const rd_kafka_topic_result_t **results = NULL;
     size_t count = 0;
     if (!event)
         die(69, "no answer to an admin request");
-    bool before = was_cut;
-    was_cut = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TRANSPORT;
-    if (!was_cut || !repeats)
+    bool cut = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TRANSPORT;
+    if (!cut)
         check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
     if (rd_kafka_event_CreateTopics_result(event))
         results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
@@ -172,12 +167,19 @@ static void admin_wait(rd_kafka_queue_t *queue)
     else if (rd_kafka_event_CreatePartitions_result(event))
         results = rd_kafka_CreatePartitions_result_topics(
             rd_kafka_event_CreatePartitions_result(event), &count);
-    for (size_t i = 0; i < count && !was_cut; i++) {
+    for (size_t i = 0; i < count; i++) {
         rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
-        if (!before || error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        if (!again || error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
             check(error, rd_kafka_topic_result_name(results[i]));
     }
     rd_kafka_event_destroy(event);
+    return !cut;
+}
+
+static void admin_wait(rd_kafka_queue_t *queue)
+{
+    if (!answered(queue, false))
+        die(69, "the connection was cut");
 }
 
 static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count)
@@ -206,11 +208,12 @@ static int create_topic(char **arguments)
         *equals = '\0';
         check(rd_kafka_NewTopic_set_config(topic, *property, equals + 1), *property);
     }
-    for (int tries = 0; tries == 0 || was_cut; tries++) {
-        repeats = tries < 3;
+    int tries = 0;
+    do {
+        if (tries == 4)
+            die(69, "%s: the connection was cut %d times", arguments[0], tries);
         rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
-        admin_wait(queue);
-    }
+    } while (!answered(queue, tries++ > 0));
     wait_for_partitions(client, arguments[0], count);
     return 0;
 }

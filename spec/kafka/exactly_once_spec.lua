@@ -20,9 +20,7 @@ describe("exactly once", function()
   end
 
   local function fill(count)
-    local messages = {}
-    for i = 1, count do messages[i] = { key = "k" .. i % 7, value = tostring(i), timestamp = i } end
-    kafka.produce(input, messages)
+    kafka.produce(input, inputs.numbers(1, count))
   end
 
   -- How often each value is there for who reads what is committed.

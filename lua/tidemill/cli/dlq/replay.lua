@@ -49,7 +49,7 @@ end
 
 -- Those to be sent, by their place, the topics they go to, and how many are refused.
 local function sort_out(chosen, parsed)
-  local todo, topics, letters, refused = {}, {}, {}, 0
+  local due, topics, letters, refused = {}, {}, {}, 0
   local known = {}
   for _, found in ipairs(chosen.letters) do
     local reason = refusal(found, chosen, parsed)
@@ -59,18 +59,18 @@ local function sort_out(chosen, parsed)
     else
       local topic = parsed.to or found.original_topic
       if not known[topic] then known[topic], topics[#topics + 1] = true, topic end
-      todo[key_of(found.partition, found.offset)] = true
+      due[key_of(found.partition, found.offset)] = true
       letters[#letters + 1] = found
     end
   end
-  return todo, topics, letters, refused
+  return due, topics, letters, refused
 end
 
 -- What runs in the worker: the message as it was, for those to be sent.
-local function sender(place, todo, parsed)
+local function sender(place, due, parsed)
   local read = place.kind == "topic" and letter.of_message or letter.of_line
   return function(message)
-    if not todo[key_of(message.partition, tonumber(message.offset))] then return nil end
+    if not due[key_of(message.partition, tonumber(message.offset))] then return nil end
     local found = read(message)
     return {
       key = found.key or cjson.null, value = found.value or cjson.null, headers = letter.replay_headers(found),
@@ -84,7 +84,7 @@ end
 local function remember(self)
   local positions = chain.positions(self.engine)
   local result, reason = self.marks:with(self.scan.seen, function(partition, offset)
-    return self.todo[key_of(partition, offset)] == true and offset < (positions[partition] or -1)
+    return self.due[key_of(partition, offset)] == true and offset < (positions[partition] or -1)
   end)
   if not result then return nil, reason end
   return self.marks:write(result)
@@ -119,7 +119,7 @@ end
 -- Sends them: how many are through, and the reason and the exit code when that is not all.
 local function send(self, letters, topics, parsed)
   local reason, code, opened, written
-  self.engine, reason, code = chain.new(self.place, sender(self.place, self.todo, parsed), chain.topics(topics))
+  self.engine, reason, code = chain.new(self.place, sender(self.place, self.due, parsed), chain.topics(topics))
   if not self.engine then return 0, reason, code end
   opened, reason = self.marks:open()
   code = exit_code.TEMPORARY
@@ -140,7 +140,7 @@ local function check(self, letters)
     return "where to? The place names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
   end
   local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
-    return self.todo[key_of(partition, offset)] == true
+    return self.due[key_of(partition, offset)] == true
   end)
   return not fits and #letters > 0 and reason or nil, exit_code.USAGE
 end
@@ -149,7 +149,7 @@ function replay.run(parsed)
   local self, code = choice.new(parsed)
   if not self then return code end
   local topics, letters, refused, reason
-  self.todo, topics, letters, refused = sort_out(self, parsed)
+  self.due, topics, letters, refused = sort_out(self, parsed)
   local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
   local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
   reason, code = check(self, letters)
