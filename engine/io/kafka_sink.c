@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "io/kafka_writable.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
 
@@ -138,10 +139,13 @@ static void run_start(struct tide_blocking_job *job)
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct tide_kafka_sink *sink = reach->owner;
     tide_kafka_reach_run(job);
-    if (reach->status < 0 || !sink->txn)
+    if (reach->status < 0)
         return;
-    reach->status = tide_kafka_txn_init(sink->txn, reach->client, reach->blocking,
-                                        sink->timeout_us);
+    reach->status = tide_kafka_writable(reach->client, reach->topics, reach->topic_count,
+                                        reach->blocking);
+    if (reach->status == TIDE_OK && sink->txn)
+        reach->status = tide_kafka_txn_init(sink->txn, reach->client, reach->blocking,
+                                            sink->timeout_us);
     if (reach->status < 0)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
 }

@@ -2,6 +2,7 @@
 -- Permissions, on a broker of its own that has an authorizer.
 local engine = require "spec.support.engine"
 local files = require "spec.house.files"
+local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
@@ -64,22 +65,70 @@ describe("a broker with an authorizer", function()
     assert.equal(0, #kafka.consume(output))
   end)
 
-  it("that lets the dlq's topic only be seen is told at the first letter, which waits for the permission", function()
-    kafka.allow("alice", "topic", letters, "describe")
-    local run = engine.start(definition {})
-    run:wait_for('0/1: the dlq "' .. letters .. '" did not take its dead letter: ')
-    assert.is_true(run:says("authorization failed"), run:stderr())
-    wait.until_true(function() return kafka.committed(group, input)[0] == 1 end, 20, "what is before it")
+  local function all_allowed()
     kafka.allow("alice", "topic", letters, "write")
-    assert.equal("bad", kafka.consume(letters, { n = 1, timeout = 40 })[1].value)
-    wait.until_true(function() return kafka.committed(group, input)[0] == 2 end, 20, "the letter's commit")
-    run:drain()
+  end
+
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("that lets the dlq's topic only be seen ends the start with 78, before anything is consumed, " .. delivery,
+      function()
+        kafka.allow("alice", "topic", letters, "describe")
+        local made = definition {}
+        made.settings = { delivery = delivery }
+        local run = engine.run(made, { code = 78 })
+        assert.is_true(run:says(('topic "%s" must not be written: '):format(letters)), run:stderr())
+        assert.is_false(run:says "partitions assigned")
+        assert.same({}, kafka.committed(group, input))
+        assert.equal(0, inputs.count(output))
+      end)
+  end
+
+  it("that lets an output only be seen ends the start with 78 alike", function()
+    all_allowed()
+    output = kafka.topic(1)
+    kafka.allow("alice", "topic", output, "describe")
+    local run = engine.run(definition {}, { code = 78 })
+    assert.is_true(run:says(('topic "%s" must not be written: '):format(output)), run:stderr())
   end)
 
-  it("that lets the dlq's topic only be seen stops the pipeline if told so: 75, the offset stays", function()
+  it("is asked without a record that would stay", function()
+    all_allowed()
+    local run = engine.start(definition {})
+    run:wait_for "partitions assigned"
+    wait.until_true(function() return kafka.committed(group, input)[0] == 2 end, 20, "both messages")
+    run:drain()
+    assert.equal(1, inputs.count(output))
+    assert.equal(1, inputs.count(letters))
+  end)
+
+  -- Until a letter meets the new permissions: the broker takes them over some time after it has answered.
+  local function forbidden(run)
+    run:wait_for "partitions assigned"
+    kafka.forbid("alice", "topic", letters, "write")
     kafka.allow("alice", "topic", letters, "describe")
-    local run = engine.run(definition { on_failure = "stop" }, { code = 75 })
-    assert.is_true(run:says("authorization failed"), run:stderr())
-    assert.same({ [0] = 1 }, kafka.committed(group, input))
+    wait.until_true(function()
+      kafka.produce(input, { { value = "bad" } })
+      return run:says "did not take its dead letter: "
+    end, 20, function() return run:stderr() end)
+  end
+
+  it("that takes the permission away is waited for", function()
+    all_allowed()
+    local run = engine.start(definition {})
+    forbidden(run)
+    assert.is_true(run:says "authorization failed", run:stderr())
+    all_allowed()
+    inputs.wait_committed(group, input, 40)
+    run:drain()
+    assert.equal(inputs.count(input) - 1, inputs.count(letters))
+  end)
+
+  it("that takes the permission away stops the pipeline if told so: 75, the offset stays", function()
+    all_allowed()
+    local run = engine.start(definition { on_failure = "stop" })
+    forbidden(run)
+    run:ends_with(75)
+    assert.is_true(run:says "authorization failed", run:stderr())
+    assert.equal(1 + inputs.count(letters), kafka.committed(group, input)[0])
   end)
 end)

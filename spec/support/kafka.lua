@@ -210,6 +210,11 @@ function kafka.allow(user, kind, name, operation)
   tool { "allow", user, kind, name, operation }
 end
 
+--- Takes that back.
+function kafka.forbid(user, kind, name, operation)
+  tool { "forbid", user, kind, name, operation }
+end
+
 -- The broker itself: gone by SIGKILL, stopped in order, back on the same port with the same data.
 for _, verb in ipairs { "kill", "stop", "restart" } do
   kafka[verb .. "_broker"] = function()

@@ -15,7 +15,7 @@ exit_code.list = {
   { "70", "internal: a bug, please report it" },
   { "75", "gave up for now: starting again is right" },
   { "76", "fenced by a newer instance: do not start again" },
-  { "78", "configuration: the pipeline file, a transform or a topic is wrong" },
+  { "78", "configuration: the pipeline file, a transform or a topic is wrong, or not permitted" },
   { "130, 143", "a second SIGINT or SIGTERM: left at once" },
 }
 

@@ -8,8 +8,7 @@ return {
   options = {
     { name = "topic", type = "string",
       help = "A topic: the original key, value and headers, and why it is here as further headers. One that is not "
-        .. "there, or may not be seen, is found at start (exit 78); that it may be seen but not written cannot be "
-        .. "asked without writing, so the log says it at the first dead letter (see on_failure)." },
+        .. "there, or must not be written, is found at start (exit 78); later see on_failure." },
     { name = "path", type = "string",
       help = 'Or a file: one JSON object a line, appended; "-" is standard error.' },
     { name = "max_invalid_ratio", type = "number", min = 0, max = 1,
