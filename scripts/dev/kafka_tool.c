@@ -242,6 +242,7 @@ static int delete_topic(char **arguments)
     rd_kafka_DeleteTopic_t *topic = rd_kafka_DeleteTopic_new(arguments[0]);
     rd_kafka_DeleteTopics(client, &topic, 1, NULL, queue);
     admin_wait(queue);
+    wait_for_partitions(client, arguments[0], 0); /* until then it still takes messages */
     return 0;
 }
 
