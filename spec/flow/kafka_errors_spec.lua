@@ -122,6 +122,10 @@ describe("with a mock Kafka", function()
     end
     inputs.wait_committed(group, input, 30)
     run:drain()
+    if run:says "partitions lost" then -- on a machine so busy that the session ended
+      inputs.at_least_once(output, 20000)
+      return inputs.first_in_order(output)
+    end
     inputs.once(output, 20000)
     inputs.in_order(output)
   end)

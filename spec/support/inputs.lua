@@ -49,9 +49,9 @@ end
 local function check(topic, count, wrong, what)
   local seen, list = inputs.seen(topic), {}
   for i = 1, count do
-    if wrong(seen[i] or 0) then list[#list + 1] = i end
+    if wrong(seen[i] or 0) then list[#list + 1] = ("%d (%d times)"):format(i, seen[i] or 0) end
   end
-  local first = table.concat(list, " ", 1, math.min(10, #list))
+  local first = table.concat(list, ", ", 1, math.min(10, #list))
   assert(#list == 0, ("%d of %d %s: %s ..."):format(#list, count, what, first))
 end
 
