@@ -17,8 +17,10 @@
 #include "shm/layout.h"
 
 enum {
-    MOST_DEATHS = 5,          /* of one place in a row, before it was ready */
-    RESPAWN_DELAY_US = 100000 /* from the second of them on */
+    MOST_DEATHS = 5,           /* of one place in a row, before it was ready */
+    RESPAWN_DELAY_US = 100000, /* from the second of them on */
+    SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
+    LONGEST_LOOK_US = 1000000  /* counted at most: an engine that was stopped finds nobody silent */
 };
 
 static void count_all(struct tide_pool *pool, enum tide_metric metric)
@@ -174,6 +176,31 @@ static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now
     worker->kill_due = true;
 }
 
+/* An order to fork or to kill is carried out, or waits for room. */
+static bool owes(const struct tide_place *worker)
+{
+    return worker->pid == 0 ? worker->spawn_us <= 1 : worker->watch.late || worker->doomed;
+}
+
+static int listen_to_zygote(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+{
+    uint64_t heard = tide_zygote_heard(pool->zygote);
+    int64_t since_us = now_us - worker->looked_us;
+    bool silent = owes(worker) && heard == worker->heard;
+    worker->heard = heard;
+    worker->looked_us = now_us;
+    if (!silent)
+        worker->silent_us = 0;
+    else
+        worker->silent_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
+    if (worker->silent_us <= SILENCE_US)
+        return TIDE_OK;
+    return tide_fail(TIDE_ETEMPORARY,
+                     "the zygote (pid %d) has not answered for %d s, and worker %u is to be "
+                     "replaced; nothing past the last commit is committed",
+                     tide_zygote_pid(pool->zygote), SILENCE_US / 1000000, worker->place);
+}
+
 static int give_up_starting(struct tide_pool *pool, const struct tide_place *worker)
 {
     if (pool->start_failed && !pool->started)
@@ -194,5 +221,5 @@ int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t n
         status = order_kill(pool, worker);
     if (status == TIDE_OK && worker->spawn_us > 0 && now_us >= worker->spawn_us)
         status = tide_place_order(pool, worker);
-    return status;
+    return status == TIDE_OK ? listen_to_zygote(pool, worker, now_us) : status;
 }

@@ -4,7 +4,9 @@
  *
  *   state      how it is seen                   next
  *   due        spawn_us > 0                     ordered, at that time
- *   ordered    spawn_us 0, pid 0                alive by SPAWNED; due again when fork failed
+ *   ordered    spawn_us 0, pid 0                alive by SPAWNED; due again when fork failed. A zygote that
+ *                                               tells nothing for ten seconds, of this or of a kill that was
+ *                                               ordered, has stopped: the pool gives up
  *   alive      pid > 0                          ready by its hello; due by EXITED
  *   ready      ready: gets works                due by EXITED
  *   doomed     ready, doomed: gets no more      due by EXITED, nothing that it had is blamed */
@@ -34,6 +36,11 @@ struct tide_place {
     bool kill_due;    /* the zygote is to be told */
     bool spoke;       /* its socket has something, says the loop */
     int64_t spawn_us; /* when to order the next one; 0 = ordered */
+    /* of the zygote, as long as it owes an answer: how many notices it had sent at the last look, when that was, and
+     * for how long there was none */
+    uint64_t heard;
+    int64_t looked_us;
+    int64_t silent_us;
 };
 
 struct tide_pool {

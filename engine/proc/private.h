@@ -25,6 +25,7 @@ struct tide_zygote {
     int32_t pid;
     uint64_t memory; /* bytes a worker may take, 0 = no limit */
     bool loaded;     /* the zygote said so, or that it could not */
+    uint64_t heard;  /* notices */
     /* in the zygote */
     int signals; /* signalfd for SIGCHLD */
     struct tide_child *children;

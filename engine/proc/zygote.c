@@ -143,7 +143,13 @@ int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
     if (size != (ssize_t)sizeof(*notice) || notice->worker >= zygote->workers)
         return tide_fail(TIDE_ETEMPORARY,
                          "the zygote is lost; nothing past the last commit is committed");
+    zygote->heard++;
     return 1;
+}
+
+uint64_t tide_zygote_heard(const struct tide_zygote *zygote)
+{
+    return zygote->heard;
 }
 
 int32_t tide_zygote_pid(const struct tide_zygote *zygote)

@@ -32,6 +32,8 @@ int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uin
                       uint32_t generation);
 /** 1 = a notice was read, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. */
 int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice);
+/** How many notices were read: as long as there are more, it lives. */
+uint64_t tide_zygote_heard(const struct tide_zygote *zygote);
 int32_t tide_zygote_pid(const struct tide_zygote *zygote);
 /** Ends the zygote and with it the workers, waits for it. NULL is fine. */
 void tide_zygote_free(struct tide_zygote *zygote);

@@ -70,7 +70,7 @@ describe("mail that makes no sense", function()
       if #run.works < 40 and math.random(3) == 1 then
         run:submit "ok"
       elseif math.random(3) == 1 then
-        now = now + 1000000
+        now = now + 200000
         if C.tide_pool_poll(pool, now) < 0 then return i end
         for _, one in pairs(books) do
           if one.due then one.generation, one.due = one.generation + 1, false end

@@ -203,6 +203,72 @@ describe("a lost worker", function()
   end)
 end)
 
+describe("a zygote that has stopped", function()
+  after_each(stop)
+
+  local function halt()
+    kill(C.tide_zygote_pid(run.zygote), SIGSTOP)
+  end
+
+  local function seconds(count)
+    for _ = 1, count do
+      C.tide_clock_advance(1e6)
+      run.status = run:turn()
+    end
+    return run.status
+  end
+
+  local function is_given_up()
+    assert.equal(C.TIDE_OK, seconds(8))
+    assert.equal(C.TIDE_ETEMPORARY, seconds(5))
+    assert.truthy(library.error():find("^the zygote %(pid %d+%) has not answered for 10 s"))
+    kill(C.tide_zygote_pid(run.zygote))
+  end
+
+  it("and is to replace a worker is given up after ten seconds", function()
+    start()
+    local notice = ffi.new "struct tide_notice"
+    kill(run:worker_pid(0))
+    wait.until_true(function() return C.tide_zygote_notice(run.zygote, notice) == 1 end, 5, "the loss")
+    halt()
+    C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us())
+    is_given_up()
+  end)
+
+  it("and is to kill a worker is given up after ten seconds", function()
+    start()
+    C.tide_pool_limit(run.pools[1], 50000)
+    halt()
+    local one = run:submit("wait", { number = 1 })
+    run:turn_until(function() return one.job.output.running == 1 end, "the work")
+    for _ = 1, 6 do -- a quarter of the limit counts from one look to the next
+      C.tide_clock_advance(12500)
+      run:turn()
+    end
+    is_given_up()
+  end)
+
+  it("is waited for as long as nothing is asked of it", function()
+    start()
+    halt()
+    assert.equal(C.TIDE_OK, seconds(60))
+    kill(C.tide_zygote_pid(run.zygote), SIGCONT)
+    assert.equal("done", run:finish(run:submit "ok"))
+  end)
+
+  it("and goes on in time has what is lost replaced", function()
+    start()
+    C.tide_pool_limit(run.pools[1], 50000)
+    halt()
+    local one = run:submit("wait", { number = 1 })
+    assert.equal(C.TIDE_OK, seconds(9))
+    kill(C.tide_zygote_pid(run.zygote), SIGCONT)
+    assert.equal("lost", run:finish(one))
+    assert.equal("done", run:finish(run:submit "ok"))
+    assert.equal(C.TIDE_OK, seconds(60))
+  end)
+end)
+
 describe("a worker that breaks the protocol", function()
   after_each(stop)
 
