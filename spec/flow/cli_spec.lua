@@ -300,6 +300,39 @@ describe("a signal", function()
     assert.is_truthy(one:stderr():find("signal 15: finishing", 1, true), one:stderr())
   end)
 
+  local function is_taken(pid)
+    return files.read(("/proc/%d/status"):format(pid)):find("ShdPnd:%s*0+\n") ~= nil
+  end
+
+  -- As timeout(1) sends it: to its command, and then to the group that the command is in. False when this process was
+  -- too slow for that.
+  local function twice(one)
+    local deadline = wait.now() + 20
+    one:signal("TERM")
+    while not is_taken(one:pid()) do assert(wait.now() < deadline, "the signal is not taken") end
+    return not one:stderr():find("finishing", 1, true) and one:signal("TERM")
+  end
+
+  it("that comes twice within a moment is one", function()
+    for _ = 1, 10 do
+      local gate = pipeline_file.folder() .. "/gate"
+      local path, folder = pipeline(([[function(message)
+        repeat local file = io.open(%q) until file
+        return message
+      end]]):format(gate))
+      local one = start(path, folder)
+      pipe:write("first\n")
+      pipe:flush()
+      wait.until_true(function() return one:stderr():find("read 1,") end, 20, "the message to be read")
+      local was_twice = twice(one)
+      write(gate, "")
+      assert.equal(0, one:wait(20), one:stderr())
+      assert.equal("first\n", one:stdout())
+      if was_twice then return end
+    end
+    error "it was not sent twice in time"
+  end)
+
   it("the second time ends it at once: 143, or 130 for Ctrl-C", function()
     for name, expected in pairs { TERM = 143, INT = 130 } do
       local path, folder = pipeline([[function(message) while true do end end]])

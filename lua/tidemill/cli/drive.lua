@@ -17,6 +17,7 @@ Drive.__index = Drive
 
 local TURN = 1 -- seconds; an event ends it early
 local MOCK_TURN = 0.01 -- with a mock Kafka, which is to be fed in between
+local MOMENT = 0.05 -- seconds: signals that come so soon one after another are one
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
@@ -57,9 +58,15 @@ function on.lost(self, event)
   self:log("TIDE_LOG_WARN", "partitions lost, no longer a member of the group: " .. event.text)
 end
 
+-- timeout(1) signals its command, and then the group that the command is in: both are the first signal.
 function on.signal(self, event)
   if self.closing then leave(event.number) end
-  self:log("TIDE_LOG_INFO", ("signal %d: finishing what was read; a second one leaves at once"):format(event.number))
+  if not self.signal then self.signal, self.signal_us = event.number, tide.C.tide_clock_us() end
+end
+
+local function obey(self)
+  if self.closing or not self.signal or tide.C.tide_clock_us() < self.signal_us + MOMENT * 1e6 then return end
+  self:log("TIDE_LOG_INFO", ("signal %d: finishing what was read; a second one leaves at once"):format(self.signal))
   self.closing = true
   self.engine:close()
 end
@@ -95,9 +102,10 @@ end
 
 local function loop(self)
   while not self.code do
-    local event = self.engine:run(self.mock and MOCK_TURN or TURN)
+    local event = self.engine:run(self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or TURN)
     local handler = on[event.kind]
     if handler then handler(self, event) end
+    if not self.code then obey(self) end
     if self.mock and not self.code then turn_mock(self) end
   end
   if self.mock and self.code == exit_code.OK then drain_mock(self) end
