@@ -216,7 +216,8 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 void tide_pool_distrust(struct tide_pool *pool, struct tide_work *work)
 {
     struct tide_place *worker = &pool->workers[work->worker - pool->workers[0].place];
-    bool gone = worker->pid == 0 || worker->generation != work->job.generation;
+    /* One that is quick has reported before the zygote tells its pid, so that says nothing. */
+    bool gone = !worker->ready || worker->generation != work->job.generation;
     work->distrusted = true;
     work->blamed = false;
     work->state = gone ? TIDE_WORK_LOST : TIDE_WORK_GIVEN;

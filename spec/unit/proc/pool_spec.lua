@@ -164,7 +164,7 @@ describe("a lost worker", function()
     -- nobody reads its report before the zygote tells of its end
     wait.until_true(function()
       return C.tide_zygote_notice(run.zygote, notice) == 1 and notice.kind == C.TIDE_NOTICE_EXITED
-    end, 5, "its end")
+    end, "its end")
     C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us())
     assert.equal(C.TIDE_WORK_DONE, tonumber(one.state))
     run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == 1 end, "the loss")
@@ -295,6 +295,23 @@ describe("a worker that breaks the protocol", function()
     run:turn()
     run.shared.gate = 1
     replaced(before)
+  end)
+
+  it("is killed too when it was quicker than the notice of its beginning", function()
+    run = workers.new {}
+    assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)
+    assert(C.tide_pool_start(run.pools[1]) == C.TIDE_OK)
+    local one = run:submit "ok"
+    wait.until_true(function() -- what the zygote tells is not read meanwhile
+      C.tide_pool_poll(run.pools[1], C.tide_clock_us())
+      return one.state == C.TIDE_WORK_DONE
+    end, "the report")
+    C.tide_pool_distrust(run.pools[1], one)
+    assert.equal(C.TIDE_WORK_GIVEN, tonumber(one.state)) -- it may still write to its blocks
+    assert.equal("lost", run:finish(one))
+    run:until_alive()
+    assert.equal(1, run:count(C.TIDE_M_WORKER_LOST_PROTOCOL))
+    assert.equal("done", run:finish(run:submit "ok"))
   end)
 
   it("by a report of another size is killed too", function()
