@@ -5,20 +5,22 @@
 # specs are pending. --lint counts `make lint` as one more.
 # Fails on a failure, a crash, a file over its time, processes left behind, or nothing executed.
 #   TIDE_SPEC_SECONDS   time limit of a file (240)
+#   TIDE_KAFKA_DIRS     folders of running Kafkas (kafka.sh): for each of them a lane, which takes one file after another,
+#                       so no two files share a Kafka. Without: one lane, with the Kafka of TIDE_KAFKA if any
 #   CI=true             a pending spec counts as failed
 #   SANITIZER=address   runs against the library built so; or undefined
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
 limit_s=${TIDE_SPEC_SECONDS:-240}
-passed=0 failed=0 skipped=0
-seconds=()
-pendings=()
 leader=
+lane_pids=()
 scratch=$(mktemp -d)
+lane=$scratch/lane0 # what is of this lane alone
+mkdir "$lane"
 
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
-export TIDE_TALLY=$scratch/tally
+export TIDE_TALLY=$lane/tally
 spec_env=()
 case ${SANITIZER:-} in
 address) spec_env=(TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}") ;;
@@ -42,6 +44,7 @@ kill_session() {
 }
 
 finish() {
+  [ ${#lane_pids[@]} -eq 0 ] || { kill "${lane_pids[@]}" 2>/dev/null && wait; }
   [ -z "$leader" ] || kill_session "$leader"
   rm -rf "$scratch"
 }
@@ -49,11 +52,11 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# In a session of its own, with the time limit: output goes to $scratch/out. The shell lets what it runs in the
+# In a session of its own, with the time limit: output goes to $lane/out. The shell lets what it runs in the
 # background ignore INT and QUIT; specs send those.
 run_limited() {
   setsid env --default-signal=INT,QUIT timeout --foreground -s KILL "$limit_s" "$@" \
-    >"$scratch/out" 2>&1 </dev/null &
+    >"$lane/out" 2>&1 </dev/null &
   leader=$!
   wait "$leader"
 }
@@ -71,12 +74,12 @@ left_behind() {
 
 # What the file printed, now; and once more at the end its failures, which would be far up by then.
 tell_failure() {
-  [ -z "$left" ] || printf '  left behind: %s\n' "${left//$'\n'/, }" >>"$scratch/out"
-  cat "$scratch/out"
+  [ -z "$left" ] || printf '  left behind: %s\n' "${left//$'\n'/, }" >>"$lane/out"
+  cat "$lane/out"
   {
     echo "${file#spec/} ($words)"
-    grep -a -A 8 -E '^  (FAILED|left behind)' "$scratch/out" || tail -n 20 "$scratch/out"
-  } >>"$scratch/failures"
+    grep -a -A 8 -E '^  (FAILED|left behind)' "$lane/out" || tail -n 20 "$lane/out"
+  } >>"$lane/failures"
 }
 
 run_file() {
@@ -87,7 +90,7 @@ run_file() {
   elapsed=$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $from }")
   if [ -s "$TIDE_TALLY" ]; then
     read -r ok bad pending <"$TIDE_TALLY"
-    mapfile -t -O ${#pendings[@]} pendings < <(sed 1d "$TIDE_TALLY")
+    sed 1d "$TIDE_TALLY" >>"$lane/pendings"
   fi
   left=$(left_behind)
   kill_session "$leader"
@@ -101,22 +104,34 @@ run_file() {
   [ -z "$left" ] || { bad=$((bad + 1)) words+=", left processes behind"; }
   [ "$bad" = 0 ] || words+=", $bad FAILED"
   [ "$pending" = 0 ] || words+=", $pending skipped"
-  printf '%-44s %6s s  %s\n' "${file#spec/}" "$elapsed" "$words"
-  [ "$bad" = 0 ] || tell_failure
-  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + pending))
-  seconds+=("$elapsed $file")
+  # At once, since another lane may write as well.
+  words=$(printf '%-44s %6s s  %s\n' "${file#spec/}" "$elapsed" "$words" && { [ "$bad" = 0 ] || tell_failure; })
+  echo "$words"
+  echo "$ok $bad $pending $elapsed $file" >>"$lane/results"
 }
 
 run_lint() {
   if run_limited make -s --no-print-directory lint; then
-    passed=$((passed + 1))
+    echo 1 0 0 >>"$lane/results"
     echo "lint: passed"
   else
-    failed=$((failed + 1))
+    echo 0 1 0 >>"$lane/results"
     echo "lint: FAILED"
-    tee -a "$scratch/failures" <"$scratch/out"
+    tee -a "$lane/failures" <"$lane/out"
   fi
   leader=
+}
+
+# Takes one file after another that no other lane has taken.
+run_lane() { # NUMBER [KAFKA_DIR]
+  trap 'kill_session "$leader"; exit 143' TERM
+  lane=$scratch/lane$1
+  mkdir "$lane"
+  export TIDE_TALLY=$lane/tally
+  [ -z "${2:-}" ] || export TIDE_KAFKA_DIR=$2 TIDE_KAFKA="$(cat "$2/bootstrap")"
+  for i in "${!files[@]}"; do
+    mkdir "$scratch/taken$i" 2>/dev/null && run_file "${files[i]}"
+  done
 }
 
 if [ "${1:-}" = --lint ]; then
@@ -128,22 +143,31 @@ busted=$(command -v busted) || {
   exit 69
 }
 [ $# -gt 0 ] || set -- spec
-mapfile -t files < <(find "$@" -name '*_spec.lua' | sort -u)
-for file in "${files[@]}"; do
-  run_file "$file"
+mapfile -t files < <(find "$@" -name '*_spec.lua' | sort -ur) # unit last would leave the long ones to one lane
+read -ra kafkas <<<"${TIDE_KAFKA_DIRS:-}"
+for i in "${!kafkas[@]}"; do
+  run_lane $((i + 1)) "${kafkas[i]}" &
+  lane_pids+=($!)
 done
+[ ${#lane_pids[@]} -gt 0 ] || { run_lane 1 & lane_pids=($!); }
+wait "${lane_pids[@]}"
+lane_pids=()
 
-if [ ${#seconds[@]} -gt 1 ]; then
+read -r passed failed skipped files_run < <(cat "$scratch"/lane*/results | awk '{ p += $1; f += $2; s += $3; n += NF > 3 }
+  END { print p + 0, f + 0, s + 0, n + 0 }')
+[ "$files_run" = ${#files[@]} ] || { failed=$((failed + 1)) && echo "only $files_run of ${#files[@]} files were run"; }
+if [ ${#files[@]} -gt 1 ]; then
   echo "slowest:"
-  printf '%s\n' "${seconds[@]}" | sort -rn | head -n 5 | sed 's/ / s  /; s/^/  /'
+  cat "$scratch"/lane*/results | awk 'NF > 3 { print "  " $4 " s  " $5 }' | sort -rn | head -n 5
 fi
-[ ${#pendings[@]} -eq 0 ] || { echo "skipped:" && printf '  %s\n' "${pendings[@]}" | sort | uniq -c; }
-if [ "${CI:-}" = true ] && [ $skipped -gt 0 ]; then
+[ "$skipped" = 0 ] || { echo "skipped:" && sed 's/^/  /' "$scratch"/lane*/pendings | sort | uniq -c; }
+if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then
   echo "in CI a skipped spec is a failure"
   failed=$((failed + skipped)) skipped=0
 fi
-[ ! -s "$scratch/failures" ] || { echo "failed:" && cat "$scratch/failures"; }
+failures=$(cat "$scratch"/lane*/failures 2>/dev/null)
+[ -z "$failures" ] || printf 'failed:\n%s\n' "$failures"
 line="$passed passed, $failed failed"
-[ $skipped = 0 ] || line+=", $skipped skipped"
+[ "$skipped" = 0 ] || line+=", $skipped skipped"
 echo "$line"
-[ $failed = 0 ] && [ $((passed + skipped)) -gt 0 ]
+[ "$failed" = 0 ] && [ $((passed + skipped)) -gt 0 ]
