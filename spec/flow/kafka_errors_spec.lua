@@ -42,7 +42,7 @@ describe("with a mock Kafka", function()
       "not_coordinator", "rebalance_in_progress", "illegal_generation", "unknown_member_id" } do
       mock:fail("offset_commit", name)
       feed(100)
-      inputs.wait_committed(group, input, 20)
+      inputs.wait_committed(group, input)
     end
     run:drain()
     local report = run:report()
@@ -54,7 +54,7 @@ describe("with a mock Kafka", function()
     start_mock()
     local run = start { commit = { policy = { min_time = "60s" } } }
     feed(100)
-    wait.until_true(function() return run:total("produced") == 100 end, 20, "100 delivered")
+    wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
     mock:fail("offset_commit", "rebalance_in_progress", 100)
     run:drain(15)
     local failed = run:report().metrics["consumer.commit_status{status=error}"]
@@ -62,7 +62,7 @@ describe("with a mock Kafka", function()
     mock:tell("clear", mock_kafka.API.offset_commit)
     assert.same({}, kafka.committed(group, input))
     run = start()
-    inputs.wait_committed(group, input, 20)
+    inputs.wait_committed(group, input)
     run:drain()
     inputs.at_least_once(output, 100)
   end)
@@ -71,7 +71,7 @@ describe("with a mock Kafka", function()
     start_mock()
     local run = start { commit = { policy = { min_time = "60s" } } }
     feed(100)
-    wait.until_true(function() return run:total("produced") == 100 end, 20, "100 delivered")
+    wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
     mock:tell("late", 1, mock_kafka.API.offset_commit, 2000)
     run:drain(15)
     assert.is_true(run:report().metrics["consumer.commit.time"].max >= 2)
@@ -113,14 +113,14 @@ describe("with a mock Kafka", function()
     local run = start { task_options = { processes = 2, max_batch_size = 200 },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" }
     for round = 1, 12 do
-      wait.until_true(function() return inputs.count(output) >= round * 1000 end, 20, "output")
+      wait.until_true(function() return inputs.count(output) >= round * 1000 end, "output")
       for partition = 0, 3 do
         mock:tell("leader", input, partition, (round + partition) % 3 + 1)
         mock:tell("leader", output, partition, (round + partition + 1) % 3 + 1)
       end
       if round % 4 == 0 then mock:tell("coordinator", group, round / 4) end
     end
-    inputs.wait_committed(group, input, 30)
+    inputs.wait_committed(group, input)
     run:drain()
     if run:says "partitions lost" then -- on a machine so busy that the session ended
       inputs.at_least_once(output, 20000)

@@ -69,7 +69,7 @@ describe("the processes of a run", function()
     return wait.until_true(function()
       local pids = group()
       return #pids == 4 and pids
-    end, 10, "engine, zygote and two workers")
+    end, "engine, zygote and two workers")
   end
 
   local function ends_with(code, seconds)
@@ -82,7 +82,7 @@ describe("the processes of a run", function()
   end
 
   local function says(text)
-    wait.until_true(function() return run:stderr():find(text, 1, true) end, 10, function()
+    wait.until_true(function() return run:stderr():find(text, 1, true) end, function()
       return ("%q on stderr: %s"):format(text, run:stderr())
     end)
   end
@@ -118,7 +118,7 @@ describe("the processes of a run", function()
       start("function(message) local x = 0; for i = 1, 1e6 do x = x + i % 7 end; return message end")
       until_workers()
       feed(("x\n"):rep(300))
-      wait.until_true(function() return #run:stdout() > 0 end, 10, "output")
+      wait.until_true(function() return #run:stdout() > 0 end, "output")
       assert.equal(0, ffi.C.kill(-run:pid(), number))
       ends_with(0, 20)
       assert.equal(0, #run:stdout() % 2)
@@ -129,7 +129,7 @@ describe("the processes of a run", function()
       start "function(message) while true do end end"
       until_workers()
       feed "stuck\n"
-      wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+      wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, "the message to be read")
       ffi.C.kill(-run:pid(), number)
       says "finishing what was read"
       ffi.C.kill(-run:pid(), number)
@@ -144,7 +144,7 @@ describe("the processes of a run", function()
         local pids = until_workers()
         if busy then
           feed "stuck\n"
-          wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, 10, "the message to be read")
+          wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, "the message to be read")
         end
         process.kill(pids[index])
         if index == 1 then return ends_with(128 + KILL) end
@@ -152,7 +152,7 @@ describe("the processes of a run", function()
         wait.until_true(function()
           local now = group()
           return #now == 4 and now[4] ~= pids[4]
-        end, 5, "a new worker")
+        end, "a new worker")
         process.kill(run:pid())
         ends_with(128 + KILL)
       end)
@@ -193,12 +193,12 @@ describe("the processes of a run", function()
     end)
     until_workers()
     feed "1\n"
-    wait.until_true(function() return io.open(begun) end, 10, "the message to be begun")
+    wait.until_true(function() return io.open(begun) end, "the message to be begun")
     ffi.C.kill(-run:pid(), STOP)
     wait.pause(3000)
     ffi.C.kill(-run:pid(), CONT)
     assert(io.open(gate, "w")):close()
-    wait.until_true(function() return run:stdout() == "1\n" end, 20, "the message")
+    wait.until_true(function() return run:stdout() == "1\n" end, "the message")
     run:signal "TERM"
     ends_with(0)
     assert.is_nil(run:stderr():find("stood still", 1, true))

@@ -75,7 +75,7 @@ describe('memory', function()
       pids = zygote and children(zygote) or {}
       pids[#pids + 1] = zygote
       return #pids == 3
-    end, 10, 'two workers')
+    end, 'two workers')
     run:signal(9)
     run:wait(5)
     feed:close()

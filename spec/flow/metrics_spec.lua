@@ -33,7 +33,7 @@ describe("the metrics", function()
   end
 
   local function run_until(fn)
-    wait.until_true(function() return fn(test.engine:run(0.01)) end, 20)
+    wait.until_true(function() return fn(test.engine:run(0.01)) end)
   end
 
   local function keep(run)

@@ -87,7 +87,7 @@ describe("committed offsets", function()
     local slow = { task_options = { processes = 2, max_batch_size = 200 },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" }
     local first = engine.start(definition(slow))
-    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
     first:drain()
     local read = first:report().read
     assert.is_true(read > 5000 and read < 60000, "the load was over before the signal: " .. read)
@@ -106,7 +106,7 @@ describe("committed offsets", function()
       local run = engine.start(definition { source = source, commit = { policy = { min_time = "100ms" } },
         task_options = { max_batch_size = 100 },
         task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" })
-      wait.until_true(function() return inputs.count(output) > before + 1000 end, 20, "output")
+      wait.until_true(function() return inputs.count(output) > before + 1000 end, "output")
       local pids = run:processes()
       run:signal("KILL")
       wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end, 1,
@@ -124,7 +124,7 @@ describe("committed offsets", function()
       kafka.produce(input, inputs.numbers(1, 10))
       local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
         task = "function(message) if message.value == '3' then while true do end end return message end" })
-      wait.until_true(function() return inputs.count(output) >= 2 end, 20, "the first messages")
+      wait.until_true(function() return inputs.count(output) >= 2 end, "the first messages")
       local pids = run:processes()
       run:signal(name)
       run:wait_for("a second one leaves at once")

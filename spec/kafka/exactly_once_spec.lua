@@ -99,7 +99,7 @@ describe("exactly once", function()
     fill(20000)
     for round = 1, 4 do
       local run = member("one")
-      wait.until_true(function() return inputs.count(output) >= round * 3000 end, 60,
+      wait.until_true(function() return inputs.count(output) >= round * 3000 end,
         function() return "output: " .. run:stderr() end)
       run:signal("KILL")
       run.process:wait(10)
@@ -170,7 +170,7 @@ describe("exactly once", function()
     wait_committed()
     kafka.delete_topic(letters)
     fill(100)
-    run:wait_for("the transaction was aborted", 40)
+    run:wait_for("the transaction was aborted")
     kafka.topic(1, nil, letters)
     wait_committed()
     run:drain()

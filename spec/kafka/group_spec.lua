@@ -31,7 +31,7 @@ describe("a group", function()
   end
 
   local function wait_output(count)
-    wait.until_true(function() return inputs.count(output) >= count end, 60,
+    wait.until_true(function() return inputs.count(output) >= count end,
       function() return ("%d in the output, there are %d"):format(count, inputs.count(output)) end)
   end
 
@@ -120,7 +120,7 @@ describe("a group", function()
     it("of two engines with the same name ends the older one with 76, at once, " .. name, function()
       feed(count)
       local older = member("one")
-      wait.until_true(function() return inputs.count(output) >= 100 end, 20, "output")
+      wait.until_true(function() return inputs.count(output) >= 100 end, "output")
       if count == 100 then wait_committed() end
       local newer = member("one")
       older:ends_with(76, 10)

@@ -21,7 +21,7 @@ describe("under load", function()
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 2, max_batch_size = 200 },
     }
-    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
     kafka.kill_broker()
     run:wait_for("no broker can be reached; waiting")
     kafka.restart_broker()
@@ -44,10 +44,10 @@ describe("under load", function()
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 200 },
     }
-    wait.until_true(function() return inputs.count(output) > 5000 end, 20, "output")
+    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
     process.pause(kafka.broker_pid())
     finally(function() process.resume(kafka.broker_pid()) end)
-    run:wait_for("partitions lost", 30)
+    run:wait_for("partitions lost")
     process.resume(kafka.broker_pid())
     inputs.wait_committed(group, input)
     run:drain()

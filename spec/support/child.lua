@@ -65,7 +65,7 @@ end
 
 --- Waits for its end. Returns exit code (nil when a signal ended it), signal, standard error.
 function methods:join(seconds)
-  wait.until_true(function() return self:ended() end, seconds or 10, "the end of the child")
+  wait.until_true(function() return self:ended() end, seconds or 60, "the end of the child")
   return self.code, self.signal, self:stderr()
 end
 

@@ -90,7 +90,7 @@ end
 
 --- Waits for the end; fails when the exit code is another.
 function methods:ends_with(wanted, seconds)
-  self.code = self.process:wait(seconds or 30)
+  self.code = self.process:wait(seconds or 60)
   assert(self.code == wanted, ("exit code %s in place of %d: %s"):format(self.code or "none yet", wanted,
     self:stderr()))
   return self
@@ -116,8 +116,8 @@ function methods:says(text)
 end
 
 --- Waits for `text` on stderr while it runs.
-function methods:wait_for(text, seconds)
-  wait.until_true(function() return self:says(text) or not self.process:running() end, seconds or 20,
+function methods:wait_for(text)
+  wait.until_true(function() return self:says(text) or not self.process:running() end,
     function() return ("%q on stderr: %s"):format(text, self:stderr()) end)
   assert(self:says(text), ("it ended without saying %q: %s"):format(text, self:stderr()))
   return self

@@ -104,7 +104,7 @@ function flow:start()
   return self
 end
 
---- Turns the engine until `fn` returns true; fails after `seconds` (20).
+--- Turns the engine until `fn` returns true; fails after `seconds` (60).
 function flow:turn_until(fn, seconds, what)
   self.events = self.events or {}
   return wait.until_true(function()
@@ -112,7 +112,7 @@ function flow:turn_until(fn, seconds, what)
     if event.kind ~= 'nothing' and event.kind ~= 'second' then self.events[#self.events + 1] = event end
     self.last = event
     return fn(event)
-  end, seconds or 20, what)
+  end, seconds or 60, what)
 end
 
 --- Nothing more is pushed: runs to the end and returns the last event ("done" or "failed").

@@ -36,7 +36,7 @@ function mock_kafka.start(brokers)
   self.pipe = assert(io.popen(("env -u LD_PRELOAD LD_LIBRARY_PATH=%s build/mock_kafka %d >%s"):format(
     rdkafka or "", brokers or 1, self.path), "w"))
   started[#started + 1] = self
-  self.bootstrap = wait.until_true(function() return lines_of(self.path)[1] end, 10, "the mock Kafka")
+  self.bootstrap = wait.until_true(function() return lines_of(self.path)[1] end, "the mock Kafka")
   kafka.use(self.bootstrap)
   return self
 end
@@ -46,7 +46,7 @@ function methods:tell(...)
   self.pipe:write(table.concat({ ... }, " "), "\n")
   self.pipe:flush()
   self.answers = self.answers + 1
-  local answer = wait.until_true(function() return lines_of(self.path)[self.answers] end, 10, "an answer")
+  local answer = wait.until_true(function() return lines_of(self.path)[self.answers] end, "an answer")
   assert(answer == "ok", answer)
 end
 

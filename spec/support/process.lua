@@ -145,9 +145,9 @@ function methods:signal(signal)
   return ffi.C.kill(self.id, SIGNALS[signal] or signal) == 0
 end
 
---- The exit code once it has ended, or nil after `seconds` (30).
+--- The exit code once it has ended, or nil after `seconds` (60).
 function methods:wait(seconds)
-  local deadline = wait.now() + (seconds or 30)
+  local deadline = wait.now() + (seconds or 60)
   while self:running() and wait.now() < deadline do
     wait.pause()
   end

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Waiting for a condition with a deadline: what specs use where others sleep.
+-- Waiting for a condition with a deadline: what specs use where others sleep. A wait ends when what it waits for is
+-- there, so its deadline may be far off; only where time itself is promised do specs name seconds.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -25,10 +26,12 @@ function wait.pause(milliseconds)
   ffi.C.poll(nil, 0, milliseconds or 5)
 end
 
---- Calls `fn` until it returns something true, and returns that. After `seconds` (10) it raises an error that
---- names `what` was waited for (a string, or a function that makes one).
+local PATIENCE = 60 -- seconds; for a machine that does other things as well
+
+--- until_true(fn, [seconds,] what): calls `fn` until it returns something true, and returns that. After `seconds` (60)
+--- it raises an error that names `what` was waited for (a string, or a function that makes one).
 function wait.until_true(fn, seconds, what)
-  seconds = seconds or 10
+  if type(seconds) ~= "number" then seconds, what = PATIENCE, seconds or what end
   local deadline = wait.now() + seconds
   while true do
     local result = fn()

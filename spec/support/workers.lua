@@ -171,7 +171,7 @@ function workers:turn_until(fn, what)
   return wait.until_true(function()
     self.status = self:turn()
     return fn()
-  end, 10, what)
+  end, what)
 end
 
 function workers:worker_pid(index, pool)

@@ -111,7 +111,7 @@ describe("mail that makes no sense", function()
       wait.until_true(function()
         status = C.tide_zygote_notice(run.zygote, notice)
         return status ~= 0
-      end, 5, "the mail")
+      end, "the mail")
       status = status == 1 and C.TIDE_OK or status
       assert(seen[status], status)
       assert(status < 0 or size == NOTICE and notice.worker < 2)

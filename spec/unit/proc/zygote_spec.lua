@@ -161,7 +161,7 @@ describe("a signal", function()
       local shared = workers.shared()
       -- the engine of this spec ignores it after the fork, so that zygote and workers do not inherit that
       local one = engine(shared, function() ffi.C.signal(number, ffi.cast("void (*)(int)", 1)) end)
-      wait.until_true(function() return shared.pids[0] ~= 0 end, 5, "the workers")
+      wait.until_true(function() return shared.pids[0] ~= 0 end, "the workers")
       for i = 0, 2 do assert.equal(one.pid, ffi.C.getpgid(shared.pids[i])) end
       assert.equal(0, ffi.C.kill(-one.pid, number))
       shared.gate = 1
@@ -173,7 +173,7 @@ describe("a signal", function()
   it("KILL to the engine leaves no zygote and no worker after a second", function()
     local shared = workers.shared()
     local one = engine(shared)
-    wait.until_true(function() return shared.pids[0] ~= 0 end, 5, "the workers")
+    wait.until_true(function() return shared.pids[0] ~= 0 end, "the workers")
     one:kill(SIGKILL)
     for i = 0, 2 do
       wait.until_true(function() return not child.alive(shared.pids[i]) end, 1, "the end of process " .. i)
@@ -183,7 +183,7 @@ describe("a signal", function()
   it("KILL to the engine ends a worker that is stuck in user code", function()
     local shared = workers.shared()
     local one = engine(shared, function(own) own:submit("wait", { number = 1000 }) end)
-    wait.until_true(function() return shared.pids[0] ~= 0 and shared.count == 1 end, 5, "the work")
+    wait.until_true(function() return shared.pids[0] ~= 0 and shared.count == 1 end, "the work")
     one:kill(SIGKILL)
     for i = 0, 2 do
       wait.until_true(function() return not child.alive(shared.pids[i]) end, 1, "the end of process " .. i)

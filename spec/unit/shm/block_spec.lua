@@ -159,7 +159,7 @@ describe("a block made read-only", function()
     local worker = child.start(function()
       C.tide_block_make_read_only(block)
       assert(block.data == address)
-      wait.until_true(function() return block.data[0] == 7 end, 5, "the engine's byte")
+      wait.until_true(function() return block.data[0] == 7 end, "the engine's byte")
       return block.data[MIB + C.TIDE_BLOCK_TAIL - 1]
     end)
     block.data[0] = 7

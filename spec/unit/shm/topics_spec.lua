@@ -53,7 +53,7 @@ describe("the topic table", function()
   it("shows workers what was added after the fork", function()
     C.tide_topics_number(topics, "before")
     local worker = child.start(function()
-      wait.until_true(function() return shared_name(1) == "after" end, 5, "the new name")
+      wait.until_true(function() return shared_name(1) == "after" end, "the new name")
       return shared_name(0) == "before" and 0 or 1
     end)
     C.tide_topics_number(topics, "after")
