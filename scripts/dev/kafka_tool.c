@@ -147,18 +147,15 @@ static int wait_until_answers(char **arguments)
     return 0;
 }
 
-/* The result of the one admin request on `queue`; an error ends the program. False: the connection was cut before the
- * answer came, as a broker on a busy machine may do. `again`: a topic that is there by now is not an error. */
-static bool answered(rd_kafka_queue_t *queue, bool again)
+/* The result of the one admin request on `queue`: what failed as a whole, or of its first topic. */
+static rd_kafka_resp_err_t admin_result(rd_kafka_queue_t *queue)
 {
     rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
     const rd_kafka_topic_result_t **results = NULL;
     size_t count = 0;
     if (!event)
-        die(69, "no answer to an admin request");
-    bool cut = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__TRANSPORT;
-    if (!cut)
-        check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+        return RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     if (rd_kafka_event_CreateTopics_result(event))
         results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event),
                                                       &count);
@@ -168,19 +165,15 @@ static bool answered(rd_kafka_queue_t *queue, bool again)
     else if (rd_kafka_event_CreatePartitions_result(event))
         results = rd_kafka_CreatePartitions_result_topics(
             rd_kafka_event_CreatePartitions_result(event), &count);
-    for (size_t i = 0; i < count; i++) {
-        rd_kafka_resp_err_t error = rd_kafka_topic_result_error(results[i]);
-        if (!again || error != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-            check(error, rd_kafka_topic_result_name(results[i]));
-    }
+    for (size_t i = 0; i < count && !error; i++)
+        error = rd_kafka_topic_result_error(results[i]);
     rd_kafka_event_destroy(event);
-    return !cut;
+    return error;
 }
 
 static void admin_wait(rd_kafka_queue_t *queue)
 {
-    if (!answered(queue, false))
-        die(69, "the connection was cut");
+    check(admin_result(queue), "admin request");
 }
 
 static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count)
@@ -193,11 +186,38 @@ static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count
     }
 }
 
+/* A broker on a busy machine, or one that was stopped for a while, may cut the connection or not answer: whether the
+ * topic was made is learned by asking again. Or it does not count as a broker for a moment, and has no replica. */
+static void create(rd_kafka_t *client, rd_kafka_NewTopic_t *topic, const char *name)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client,
+                                                                 RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    bool unsure = false;
+    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS / 5, NULL, 0);
+    for (;;) {
+        rd_kafka_CreateTopics(client, &topic, 1, options, queue);
+        rd_kafka_resp_err_t error = admin_result(queue);
+        bool unanswered = error == RD_KAFKA_RESP_ERR__TRANSPORT ||
+                          error == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                          error == RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT;
+        if (unsure && error == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+            return;
+        bool again = unanswered || error == RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR;
+        if (!again || now() > deadline) {
+            check(error, name);
+            return;
+        }
+        unsure |= unanswered;
+        usleep(100000);
+    }
+}
+
 static int create_topic(char **arguments)
 {
     char text[512];
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     int count = atoi(arguments[1]);
     rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(arguments[0], count, 1, text, sizeof(text));
     if (!topic)
@@ -209,12 +229,7 @@ static int create_topic(char **arguments)
         *equals = '\0';
         check(rd_kafka_NewTopic_set_config(topic, *property, equals + 1), *property);
     }
-    int tries = 0;
-    do {
-        if (tries == 4)
-            die(69, "%s: the connection was cut %d times", arguments[0], tries);
-        rd_kafka_CreateTopics(client, &topic, 1, NULL, queue);
-    } while (!answered(queue, tries++ > 0));
+    create(client, topic, arguments[0]);
     wait_for_partitions(client, arguments[0], count);
     return 0;
 }

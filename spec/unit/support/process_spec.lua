@@ -23,13 +23,13 @@ describe("a process of a spec", function()
 
   it("does not outlive stop_all, nor do its children", function()
     local one = process.start { "sh", "-c", "trap '' TERM; sleep 61 & echo $!; wait; wait" }
-    local child = wait.until_true(function() return tonumber(one:stdout():match("%d+")) end, 5, "the child's pid")
+    local child = wait.until_true(function() return tonumber(one:stdout():match("%d+")) end, "the child's pid")
     one:signal("KILL")
     process.stop_all()
     wait.until_true(function()
       local status = io.open(("/proc/%d/status"):format(child))
       return not status or status:read("*a"):find("State:%s+Z")
-    end, 5, "the end of the child")
+    end, "the end of the child")
   end)
 
   it("reports a program that is not there", function()
