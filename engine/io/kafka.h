@@ -52,10 +52,11 @@ void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property 
 /** Once it is ready: how many partitions the first topic of its plan has. */
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink);
 
-/** Blocking, for `check --connect` and for the start: reaches the brokers and looks for the topics.
- * TIDE_EUNREACHED, or TIDE_ECONFIG naming the topic that is not there. */
+/** Blocking, for `check --connect`: reaches the brokers and looks for the topics, and whether they may be written if
+ * that is what they are for. TIDE_EUNREACHED, or TIDE_ECONFIG naming the topic that is not there or not allowed. */
 int tide_kafka_check(const struct tide_property *properties, uint32_t count,
-                     const char *const *topics, uint32_t topic_count, int64_t timeout_us);
+                     const char *const *topics, uint32_t topic_count, bool written,
+                     int64_t timeout_us);
 
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
  * it is one that would break a promise (reliability: delivery, offsets, code loading). A NULL value

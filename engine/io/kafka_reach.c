@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
+#include "io/kafka_writable.h"
 
 enum {
     FIRST_WAIT_MS =
@@ -144,7 +145,8 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
 }
 
 int tide_kafka_check(const struct tide_property *properties, uint32_t count,
-                     const char *const *topics, uint32_t topic_count, int64_t timeout_us)
+                     const char *const *topics, uint32_t topic_count, bool written,
+                     int64_t timeout_us)
 {
     static const struct tide_property none[] = {{NULL, NULL}};
     struct tide_properties copy = {0};
@@ -169,10 +171,13 @@ int tide_kafka_check(const struct tide_property *properties, uint32_t count,
                                      .topic_count = topic_count,
                                      .timeout_us = timeout_us};
     tide_kafka_reach_run(&reach.job);
+    int status = reach.status;
+    if (status == TIDE_OK && written)
+        status = tide_kafka_writable(client, topics, topic_count, NULL);
     rd_kafka_queue_destroy(reach.events);
     rd_kafka_destroy(client);
     tide_properties_wipe(&copy);
-    return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
+    return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : status;
 }
 
 /* ---- outage ---- */

@@ -67,7 +67,8 @@ static int answers(rd_kafka_t *asker, struct tide_blocking *blocking)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(asker);
     int status = TIDE_OK;
-    while (rd_kafka_outq_len(asker) > 0 && status == TIDE_OK && !tide_blocking_wanted(blocking)) {
+    while (rd_kafka_outq_len(asker) > 0 && status == TIDE_OK &&
+           !(blocking && tide_blocking_wanted(blocking))) {
         rd_kafka_event_t *event = rd_kafka_queue_poll(queue, POLL_MS);
         const rd_kafka_message_t *answer;
         while (event && status == TIDE_OK && (answer = rd_kafka_event_message_next(event)))

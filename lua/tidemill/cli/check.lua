@@ -16,7 +16,7 @@ local check = {
 function check.define(command)
   options.file(command)
   options.set(command)
-  command:flag("--connect"):description("Also reach the brokers and look for the topics.")
+  command:flag("--connect"):description("Also reach the brokers and look for the topics and permissions.")
 end
 
 -- Loads the transforms as `run` would, in a zygote that then ends.

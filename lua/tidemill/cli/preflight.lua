@@ -21,9 +21,9 @@ local function topic_array(topics)
 end
 
 -- `properties` and `topics` stay referenced here, and with them the strings that the arrays borrow.
-local function reach(properties, topics, timeout_us)
+local function reach(properties, topics, written, timeout_us)
   local status = tide.C.tide_kafka_check(property_array(properties), #properties, topic_array(topics), #topics,
-    timeout_us)
+    written, timeout_us)
   if status < 0 then return ffi.string(tide.C.tide_error()), -status end
 end
 
@@ -34,7 +34,7 @@ function preflight.connect(plan)
   local topics = plan:kafka_topics()
   for _, side in ipairs { "source", "sink" } do
     if #sides[side] > 0 then
-      local text, status = reach(sides[side], topics[side], plan.draft.broker_timeout_us)
+      local text, status = reach(sides[side], topics[side], side == "sink", plan.draft.broker_timeout_us)
       if text then return text, status end
     end
   end
