@@ -122,7 +122,8 @@ describe("with a mock Kafka", function()
     end
     inputs.wait_committed(group, input)
     run:drain()
-    if run:says "partitions lost" then -- on a machine so busy that the session ended
+    -- On a machine so busy that the session ended, or a request that had been taken was sent again too late.
+    if run:says "partitions lost" or run:says "the producer is replaced" then
       inputs.at_least_once(output, 20000)
       return inputs.first_in_order(output)
     end
