@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * engine/json/json.h - JSON documents read in place and changed by splicing (design section 5).
  *
- * A document is checked whole when it is opened (RFC 8259; strict), by simdjson's structural index and
- * one pass over it. What is kept is that index: one token for each of { } [ ] , : and each start of a
+ * A document is checked whole when it is opened (RFC 8259; strict), by a structural index in the manner of
+ * simdjson and one pass over it. What is kept is that index: one token for each of { } [ ] , : and each start of a
  * string, number or literal. A node is the number of the token that a value starts with. Nothing is
  * decoded until it is read. Changes are kept beside the document; writing copies the untouched bytes.
  *

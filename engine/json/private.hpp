@@ -35,45 +35,21 @@ struct edit {
     struct document *value; // the same, once it was opened to be read or changed
 };
 
-// The first seven bytes of a key and its length. Up to seven bytes, two keys with equal ones are equal.
-inline uint64_t key_signature(const char *bytes, int32_t length)
-{
-    uint64_t first = 0;
-    uint32_t low, high;
-    if (length >= 8) {
-        memcpy(&first, bytes, 8);
-        first &= ~uint64_t(0) >> 8;
-    } else if (length >= 4) {
-        memcpy(&low, bytes, 4);
-        memcpy(&high, bytes + length - 4, 4);
-        first = low | uint64_t(high) << (8 * (length - 4));
-    } else if (length > 0) {
-        uint32_t half = uint32_t(length) / 2, last = uint32_t(length) - 1;
-        first = uint64_t(uint8_t(bytes[0])) | uint64_t(uint8_t(bytes[half])) << (8 * half) |
-                uint64_t(uint8_t(bytes[last])) << (8 * last);
-    }
-    return first | uint64_t(length < 255 ? length : 255) << 56;
-}
+static const size_t CHAINS = 16;
 
-// The same where eight bytes may be read, without branches: the lengths of keys are hard to foretell.
-inline uint64_t wide_key_signature(const char *bytes, int32_t length)
+inline size_t key_hash(const char *key, size_t length)
 {
-    static const uint64_t KEPT[] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
-                                    0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF};
-    uint64_t first;
-    memcpy(&first, bytes, 8);
-    return (first & KEPT[length < 7 ? length : 7]) | uint64_t(length < 255 ? length : 255) << 56;
+    return length > 0 ? (size_t(key[0]) + size_t(key[length - 1]) * 2 + length * 4) % CHAINS : 0;
 }
 
 static const int32_t FEW = 8;
 
 struct document : tide_json_doc {
-    // The keys of the root object, when none is escaped, so that looking one up need not follow the links.
-    uint64_t *signatures;
-    uint32_t *keys;
-    int32_t key_count; // -1: the table is not to be used
-    int32_t deepest;   // how deep it nests, without changes
-    uint32_t place;    // the container in the parent that it is assigned to
+    // The root object's keys by hash: a chain from the last one's token over the links of the others, to 0.
+    uint32_t chains[CHAINS];
+    bool is_chained; // no: one of them is escaped
+    int32_t deepest; // how deep it nests, without changes
+    uint32_t place;  // the container in the parent that it is assigned to
     edit *changes;
     int32_t change_count;
     int32_t change_room;
@@ -128,7 +104,7 @@ struct place {
     int32_t count; // of its elements; -1 = not counted
 };
 
-struct index_maker; // simdjson's side
+struct index_maker; // simdjson's side; there is none where fast_tokens serves
 
 struct session : tide_json {
     arena memory;
@@ -139,6 +115,28 @@ struct session : tide_json {
 inline session *of(tide_json_doc *doc)
 {
     return static_cast<session *>(doc->json);
+}
+
+template <typename word> inline word load(const char *from)
+{
+    word loaded;
+    memcpy(&loaded, from, sizeof(word));
+    return loaded;
+}
+
+// Most pieces are short, and a call of memcmp would take more time than the comparing.
+inline bool is_equal(const char *a, const char *b, size_t length)
+{
+    if (length > 16)
+        return memcmp(a, b, length) == 0;
+    if (length >= 8)
+        return load<uint64_t>(a) == load<uint64_t>(b) &&
+               load<uint64_t>(a + length - 8) == load<uint64_t>(b + length - 8);
+    if (length >= 4)
+        return load<uint32_t>(a) == load<uint32_t>(b) &&
+               load<uint32_t>(a + length - 4) == load<uint32_t>(b + length - 4);
+    return length == 0 ||
+           (a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1]);
 }
 
 inline bool is_space(char c)
@@ -196,6 +194,16 @@ void reset_index_maker(index_maker *maker);
 // nullptr with tide_error(). The bytes must live as long as the document.
 document *open_document(session *json, const char *bytes, int32_t length, document *parent);
 bool is_utf8(const char *bytes, size_t length);
+
+// tokens.cpp: an index of its own, for processors with AVX2.
+#ifdef __x86_64__
+constexpr bool HAS_FAST_TOKENS = true;
+#else
+constexpr bool HAS_FAST_TOKENS = false;
+#endif
+// Finds `at`, `count` and `escaped` of a document whose `bytes` and `length` are set. False: it is not UTF-8, holds
+// nothing but white space, a control byte in a string, or a string without an end.
+bool fast_tokens(document *doc, arena *memory);
 
 // number.cpp, text.cpp: of the bytes [from, to) of a token.
 // Whether a number that is long or has a large exponent is within a double.

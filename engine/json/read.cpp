@@ -18,40 +18,48 @@ static bool escaped_key_equals(const char *from, const char *to, const char *byt
     return equal;
 }
 
-bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
+// In a document with escapes.
+static bool odd_key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
 {
-    const char *from = doc->bytes + doc->at[key] + 1;
-    const char *colon = doc->bytes + doc->at[key + 1];
-    if (doc->escaped) {
-        const char *end = doc->bytes + end_of(doc, key) - 1;
-        if (memchr(from, '\\', size_t(end - from)))
-            return escaped_key_equals(from, end, bytes, length);
-        return end - from == length && memcmp(from, bytes, size_t(length)) == 0;
-    }
-    // Without escapes the only quote before the colon is the closing one.
-    return colon - from > length && from[length] == '"' && memcmp(from, bytes, size_t(length)) == 0;
+    const char *from = doc->bytes + doc->at[key] + 1, *end = doc->bytes + end_of(doc, key) - 1;
+    if (memchr(from, '\\', size_t(end - from)))
+        return escaped_key_equals(from, end, bytes, length);
+    return end - from == length && is_equal(from, bytes, size_t(length));
 }
 
-static uint32_t find_root_key(const document *doc, uint32_t behind, const char *key, int32_t length)
+static inline bool same_key(const document *doc, uint32_t key, const char *bytes, int32_t length)
 {
-    const uint64_t signature = key_signature(key, length), *all = doc->signatures;
-    for (int32_t i = doc->key_count - 1; i >= 0; i--)
-        if (all[i] == signature && doc->keys[i] < behind &&
-            (length < 8 || key_equals(doc, doc->keys[i], key, length)))
-            return doc->keys[i];
-    return 0;
+    if (doc->escaped)
+        return odd_key_equals(doc, key, bytes, length);
+    // Without escapes the only quote before the colon is the closing one.
+    const char *from = doc->bytes + doc->at[key] + 1, *colon = doc->bytes + doc->at[key + 1];
+    return colon - from > length && from[length] == '"' && is_equal(from, bytes, size_t(length));
+}
+
+bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
+{
+    return same_key(doc, key, bytes, length);
+}
+
+static inline uint32_t find_root_key(const document *doc, uint32_t behind, const char *key,
+                                     int32_t length)
+{
+    uint32_t found = doc->chains[key_hash(key, size_t(length))];
+    while (found && (found >= behind || !same_key(doc, found, key, length)))
+        found = doc->link[found];
+    return found;
 }
 
 uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
                   int32_t length)
 {
     const uint32_t *link = doc->link;
-    if (node == 0 && doc->key_count >= 0)
+    if (node == 0 && doc->is_chained)
         return find_root_key(doc, behind, key, length);
     // Backwards, because the last of equal keys counts: behind a value stands a comma or the bracket.
     for (uint32_t next = behind; next > node + 1;) {
         uint32_t found = link[next - 1] - 2;
-        if (key_equals(doc, found, key, length))
+        if (same_key(doc, found, key, length))
             return found;
         next = found - 1;
     }

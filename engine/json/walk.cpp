@@ -20,8 +20,10 @@ static uint32_t count_keys(const document *doc, uint32_t node)
     return count;
 }
 
-// A key's link becomes its own number, and 0 when an equal key is seen behind it. The link of the colon
-// behind an object's first key is 1 once all its keys were looked at.
+// The link of the colon behind a key, 0 at first for an object's first key, says whether an equal key was seen behind
+// it once all of them were looked at.
+enum : uint32_t { VALID = 1, OVERRIDDEN = 2 };
+
 static void mark_overridden(document *doc, uint32_t node)
 {
     uint32_t *link = doc->link;
@@ -31,7 +33,7 @@ static void mark_overridden(document *doc, uint32_t node)
     auto *table = static_cast<uint32_t *>(of(doc)->memory.take(room * sizeof(uint32_t)));
     memset(table, 0, room * sizeof(uint32_t));
     for (uint32_t key = node + 1; key < link[node]; key = link[key + 2] + 2) {
-        link[key] = key;
+        link[key + 1] = VALID;
         find_key_text(doc, key);
         const char *text = doc->json->key;
         int32_t length = doc->json->key_length;
@@ -39,17 +41,16 @@ static void mark_overridden(document *doc, uint32_t node)
         while (table[slot] && !key_equals(doc, table[slot], text, length))
             slot = (slot + 1) & (room - 1);
         if (table[slot])
-            link[table[slot]] = 0;
+            link[table[slot] + 1] = OVERRIDDEN;
         table[slot] = key;
     }
-    link[node + 2] = 1;
 }
 
 bool is_overridden(document *doc, uint32_t node, uint32_t key)
 {
     if (doc->link[node + 2] == 0)
         mark_overridden(doc, node);
-    return doc->link[key] == 0;
+    return doc->link[key + 1] == OVERRIDDEN;
 }
 
 static bool is_gone(document *doc, uint32_t at)

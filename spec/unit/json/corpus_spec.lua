@@ -37,6 +37,19 @@ describe('a JSON document', function()
     assert.same({}, faults)
   end)
 
+  it('is accepted or refused the same wherever the ends of blocks of 64 bytes fall', function()
+    for shift = 1, 64 do
+      local blank = (' '):rep(shift)
+      for _, case in ipairs(corpus) do
+        local text = case[1]
+        if #text < 300 then
+          assert.equal(case[2], opens(blank .. text), text)
+          assert.equal(case[2], opens(blank .. text .. (' '):rep(128)), text) -- the last block tells of none before it
+        end
+      end
+    end
+  end)
+
   it('is accepted or refused as by libjansson, but for what that is known to do otherwise', function()
     local faults = {}
     for i, case in ipairs(corpus) do
