@@ -124,19 +124,40 @@ template <typename word> inline word load(const char *from)
     return loaded;
 }
 
-// Most pieces are short, and a call of memcmp would take more time than the comparing.
+// Most pieces are short: calls of memcmp and memcpy would take more time than what they do.
 inline bool is_equal(const char *a, const char *b, size_t length)
 {
-    if (length > 16)
-        return memcmp(a, b, length) == 0;
-    if (length >= 8)
-        return load<uint64_t>(a) == load<uint64_t>(b) &&
-               load<uint64_t>(a + length - 8) == load<uint64_t>(b + length - 8);
+    if (length >= 8) {
+        for (size_t i = 0; i + 8 < length; i += 8)
+            if (load<uint64_t>(a + i) != load<uint64_t>(b + i))
+                return false;
+        return load<uint64_t>(a + length - 8) == load<uint64_t>(b + length - 8);
+    }
     if (length >= 4)
         return load<uint32_t>(a) == load<uint32_t>(b) &&
                load<uint32_t>(a + length - 4) == load<uint32_t>(b + length - 4);
     return length == 0 ||
            (a[0] == b[0] && a[length / 2] == b[length / 2] && a[length - 1] == b[length - 1]);
+}
+
+inline void copy(char *to, const char *from, size_t length)
+{
+    if (length > 16) {
+        memcpy(to, from, length);
+    } else if (length >= 8) {
+        auto first = load<uint64_t>(from), last = load<uint64_t>(from + length - 8);
+        memcpy(to, &first, 8);
+        memcpy(to + length - 8, &last, 8);
+    } else if (length >= 4) {
+        auto first = load<uint32_t>(from), last = load<uint32_t>(from + length - 4);
+        memcpy(to, &first, 4);
+        memcpy(to + length - 4, &last, 4);
+    } else if (length > 0) {
+        char last = from[length - 1];
+        to[0] = from[0];
+        to[length / 2] = from[length / 2];
+        to[length - 1] = last;
+    }
 }
 
 inline bool is_space(char c)

@@ -18,52 +18,46 @@ static bool escaped_key_equals(const char *from, const char *to, const char *byt
     return equal;
 }
 
-// In a document with escapes.
-static bool odd_key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
+// A key without escapes: the only quote before the colon is the closing one.
+static inline bool plain_key_equals(const document *doc, uint32_t key, const char *bytes,
+                                    int32_t length)
 {
-    const char *from = doc->bytes + doc->at[key] + 1, *end = doc->bytes + end_of(doc, key) - 1;
-    if (memchr(from, '\\', size_t(end - from)))
-        return escaped_key_equals(from, end, bytes, length);
-    return end - from == length && is_equal(from, bytes, size_t(length));
-}
-
-static inline bool same_key(const document *doc, uint32_t key, const char *bytes, int32_t length)
-{
-    if (doc->escaped)
-        return odd_key_equals(doc, key, bytes, length);
-    // Without escapes the only quote before the colon is the closing one.
     const char *from = doc->bytes + doc->at[key] + 1, *colon = doc->bytes + doc->at[key + 1];
     return colon - from > length && from[length] == '"' && is_equal(from, bytes, size_t(length));
 }
 
 bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
 {
-    return same_key(doc, key, bytes, length);
+    if (!doc->escaped)
+        return plain_key_equals(doc, key, bytes, length);
+    const char *from = doc->bytes + doc->at[key] + 1, *end = doc->bytes + end_of(doc, key) - 1;
+    if (memchr(from, '\\', size_t(end - from)))
+        return escaped_key_equals(from, end, bytes, length);
+    return end - from == length && is_equal(from, bytes, size_t(length));
 }
 
-static inline uint32_t find_root_key(const document *doc, uint32_t behind, const char *key,
-                                     int32_t length)
+// Backwards, because the last of equal keys counts: behind a value stands a comma or the bracket.
+static uint32_t walk_to_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+                            int32_t length)
 {
-    uint32_t found = doc->chains[key_hash(key, size_t(length))];
-    while (found && (found >= behind || !same_key(doc, found, key, length)))
-        found = doc->link[found];
-    return found;
+    for (uint32_t next = behind; next > node + 1;) {
+        uint32_t found = doc->link[next - 1] - 2;
+        if (key_equals(doc, found, key, length))
+            return found;
+        next = found - 1;
+    }
+    return 0;
 }
 
 uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
                   int32_t length)
 {
-    const uint32_t *link = doc->link;
-    if (node == 0 && doc->is_chained)
-        return find_root_key(doc, behind, key, length);
-    // Backwards, because the last of equal keys counts: behind a value stands a comma or the bracket.
-    for (uint32_t next = behind; next > node + 1;) {
-        uint32_t found = link[next - 1] - 2;
-        if (same_key(doc, found, key, length))
-            return found;
-        next = found - 1;
-    }
-    return 0;
+    if (node != 0 || !doc->is_chained)
+        return walk_to_key(doc, node, behind, key, length);
+    uint32_t found = doc->chains[key_hash(key, size_t(length))];
+    while (found && (found >= behind || !plain_key_equals(doc, found, key, length)))
+        found = doc->link[found];
+    return found;
 }
 
 static place *recent_place(document *doc, uint32_t node)

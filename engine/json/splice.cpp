@@ -8,30 +8,6 @@ namespace tide_json_private {
 
 namespace {
 
-// Most pieces are short, and calls of memcpy would take more time than the copying.
-inline void copy(char *to, const char *from, size_t length)
-{
-    uint64_t first, last;
-    uint32_t begin, end;
-    if (length > 16) {
-        memcpy(to, from, length);
-    } else if (length >= 8) {
-        memcpy(&first, from, 8);
-        memcpy(&last, from + length - 8, 8);
-        memcpy(to, &first, 8);
-        memcpy(to + length - 8, &last, 8);
-    } else if (length >= 4) {
-        memcpy(&begin, from, 4);
-        memcpy(&end, from + length - 4, 4);
-        memcpy(to, &begin, 4);
-        memcpy(to + length - 4, &end, 4);
-    } else if (length > 0) {
-        to[0] = from[0];
-        to[length / 2] = from[length / 2];
-        to[length - 1] = from[length - 1];
-    }
-}
-
 class writer {
   public:
     writer(document *from, uint32_t at, char *target) : doc(from), cursor(at), to(target)

@@ -157,12 +157,34 @@ static inline uint64_t special(uint64_t word)
     return ((word - ONES * 0x20) | (quote - ONES) | (slash - ONES) | word) & HIGHS;
 }
 
+// Whether they are written as they are.
+static inline bool is_plain(const char *bytes, size_t length)
+{
+    if (length >= 8) {
+        uint64_t all = special(load<uint64_t>(bytes + length - 8));
+        for (size_t i = 0; i + 8 < length; i += 8)
+            all |= special(load<uint64_t>(bytes + i));
+        return !all;
+    }
+    if (length >= 4)
+        return !special(load<uint32_t>(bytes) | uint64_t(load<uint32_t>(bytes + length - 4)) << 32);
+    for (size_t i = 0; i < length; i++)
+        if (special(ONES * uint8_t(bytes[i])))
+            return false;
+    return true;
+}
+
 int64_t tide_json_quote(const char *bytes, size_t length, char *to)
 {
     const char *from = bytes, *end = bytes + length;
     char *out = to;
     uint8_t all = 0;
     *out++ = '"';
+    if (is_plain(bytes, length)) {
+        copy(out, bytes, length);
+        out[length] = '"';
+        return int64_t(length) + 2;
+    }
     while (from < end) {
         uint64_t word;
         if (end - from >= 8) {
