@@ -5,52 +5,67 @@
 
 namespace tide_json_private {
 
-// What a message of a few hundred bytes needs, many times over; it is kept from message to message.
+// What a message of a few hundred bytes needs, many times over.
 static const size_t FIRST = 64 * 1024;
+// What was needed is kept from message to message up to this size, in one chunk; more is given back.
+static const size_t KEPT = 8 * 1024 * 1024;
 
 struct arena::chunk {
     chunk *following;
+    size_t room;
     char *bytes()
     {
         return reinterpret_cast<char *>(this + 1);
     }
 };
 
+arena::chunk *arena::new_chunk(size_t room)
+{
+    auto *made = static_cast<chunk *>(tide_realloc(nullptr, sizeof(chunk) + room));
+    made->following = nullptr;
+    made->room = room;
+    next = made->bytes();
+    end = next + room;
+    return made;
+}
+
 arena::arena()
 {
-    first = last = static_cast<chunk *>(tide_alloc(sizeof(chunk) + FIRST));
-    start = next = first->bytes();
-    end = start + FIRST;
+    first = last = new_chunk(FIRST);
 }
 
 arena::~arena()
 {
-    reset();
-    free(first);
+    free_chunks();
 }
 
 void *arena::take_more(size_t size)
 {
-    size_t room = size > 4 * FIRST ? size : 4 * FIRST;
-    chunk *more = static_cast<chunk *>(tide_realloc(nullptr, sizeof(chunk) + room));
-    more->following = nullptr;
-    last->following = more;
-    last = more;
-    next = more->bytes() + size;
-    end = more->bytes() + room;
-    return more->bytes();
+    last->following = new_chunk(size > 4 * FIRST ? size : 4 * FIRST);
+    last = last->following;
+    next += size;
+    return last->bytes();
 }
 
-void arena::free_others()
+size_t arena::free_chunks()
 {
-    for (chunk *more = first->following; more;) {
-        chunk *following = more->following;
-        free(more);
-        more = following;
+    size_t room = 0;
+    while (first) {
+        chunk *following = first->following;
+        room += first->room;
+        free(first);
+        first = following;
     }
-    first->following = nullptr;
-    last = first;
-    end = start + FIRST;
+    return room;
+}
+
+void arena::reset()
+{
+    if (first != last) {
+        size_t room = free_chunks();
+        first = last = new_chunk(room <= KEPT ? room : FIRST);
+    }
+    next = first->bytes();
 }
 
 } // namespace tide_json_private

@@ -79,19 +79,14 @@ class arena {
     {
         next = static_cast<char *>(taken) + ((size + 7) & ~size_t(7));
     }
-    void reset()
-    {
-        if (last != first)
-            free_others();
-        next = start;
-    }
+    void reset();
 
   private:
     struct chunk;
+    chunk *new_chunk(size_t room); // the one that is taken from
     void *take_more(size_t size);
-    void free_others();
+    size_t free_chunks(); // how many bytes they had
     chunk *first, *last;
-    char *start; // of the first chunk's bytes
     char *next, *end;
 };
 
