@@ -295,7 +295,7 @@ describe("a signal", function()
     pipe:flush()
     wait.until_true(function() return one:stdout():find("third") end, "the third line")
     one:signal("TERM")
-    assert.equal(0, one:wait(20))
+    assert.equal(0, one:wait())
     assert.equal("first\nsecond\nthird\n", one:stdout())
     assert.is_truthy(one:stderr():find("signal 15: finishing", 1, true), one:stderr())
   end)
@@ -326,7 +326,7 @@ describe("a signal", function()
       wait.until_true(function() return one:stderr():find("read 1,") end, 20, "the message to be read")
       local was_twice = twice(one)
       write(gate, "")
-      assert.equal(0, one:wait(20), one:stderr())
+      assert.equal(0, one:wait(), one:stderr())
       assert.equal("first\n", one:stdout())
       if was_twice then return end
     end
@@ -344,7 +344,7 @@ describe("a signal", function()
       wait.until_true(function() return one:stderr():find("finishing") end, "the first signal to be seen")
       assert.is_true(one:running())
       one:signal(name)
-      assert.equal(expected, one:wait(10))
+      assert.equal(expected, one:wait(15)) -- join_timeout is 25 s
       pipe:close()
       pipe = nil
     end

@@ -73,7 +73,7 @@ describe("the processes of a run", function()
   end
 
   local function ends_with(code, seconds)
-    local got = run:wait(seconds or 10)
+    local got = run:wait(seconds)
     assert(got == code, ("ended with %s in place of %d: %s"):format(tostring(got), code, run:stderr()))
     wait.until_true(function() return #group() == 0 end, 1, function()
       return "the end of processes " .. table.concat(group(), ", ")
@@ -100,7 +100,7 @@ describe("the processes of a run", function()
       start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
       says "loading"
       assert.equal(0, ffi.C.kill(-run:pid(), number))
-      ends_with(0, 2)
+      ends_with(0)
       assert.is_truthy(run:stderr():find("stopped by a signal while the transforms were loaded", 1, true))
     end)
 
@@ -111,7 +111,7 @@ describe("the processes of a run", function()
       says "starting"
       feed "1\n"
       assert.equal(0, ffi.C.kill(-run:pid(), number))
-      ends_with(0, 5)
+      ends_with(0)
     end)
 
     it("drain at SIG" .. name .. " to the whole group: exit 0, and what was read comes out", function()
@@ -120,7 +120,7 @@ describe("the processes of a run", function()
       feed(("x\n"):rep(300))
       wait.until_true(function() return #run:stdout() > 0 end, "output")
       assert.equal(0, ffi.C.kill(-run:pid(), number))
-      ends_with(0, 20)
+      ends_with(0)
       assert.equal(0, #run:stdout() % 2)
       assert.is_truthy(run:stderr():find("in flight 0", 1, true), run:stderr())
     end)
@@ -133,7 +133,7 @@ describe("the processes of a run", function()
       ffi.C.kill(-run:pid(), number)
       says "finishing what was read"
       ffi.C.kill(-run:pid(), number)
-      ends_with(128 + number, 2)
+      ends_with(128 + number, 15) -- join_timeout is 25 s
     end)
   end
 

@@ -77,7 +77,7 @@ describe('memory', function()
       return #pids == 3
     end, 'two workers')
     run:signal(9)
-    run:wait(5)
+    run:wait()
     feed:close()
     wait.until_true(function()
       for _, pid in ipairs(pids) do

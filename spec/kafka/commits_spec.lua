@@ -42,21 +42,21 @@ describe("committed offsets", function()
 
   it("follow once a second with policy once_per_second", function()
     local run = engine.start(definition { commit = { policy = "once_per_second" } })
-    local deadline, count, times = wait.now() + 3.5, 0, 0
-    local before = 0
-    while wait.now() < deadline do
+    local from, before, count, times = wait.now(), 0, 0, 0
+    wait.until_true(function()
       kafka.produce(input, inputs.numbers(count + 1, count + 10))
       count = count + 10
       local seen = committed()
       assert(seen >= before and seen <= count)
       if seen > before then times = times + 1 end
       before = seen
-    end
+      return times == 3
+    end, "three commits")
     run:drain()
+    local seconds = wait.now() - from
     assert.equal(count, committed())
-    assert.is_true(times >= 2, times .. " commits seen")
     local commits = run:report().metrics["consumer.commit_status{status=ok}"]
-    assert.is_true(commits >= 2 and commits <= 6, commits .. " commits")
+    assert.is_true(commits >= 3 and commits <= seconds + 2, ("%d commits in %g s"):format(commits, seconds))
   end)
 
   it("wait for min_messages", function()
@@ -128,10 +128,8 @@ describe("committed offsets", function()
       local pids = run:processes()
       run:signal(name)
       run:wait_for("a second one leaves at once")
-      local from = wait.now()
       run:signal(name)
-      run:ends_with(code, 5)
-      assert.is_true(wait.now() - from < 2, "it took its time")
+      run:ends_with(code, 15) -- join_timeout is 25 s
       wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
       assert.is_true(committed() <= 9)
     end)

@@ -12,11 +12,12 @@ describe("a group", function()
 
   local input, output, group
 
-  -- A member whose worker takes about 50 us a message, so that the load lasts.
-  local function member(instance)
+  -- A member whose worker takes about 50 us a message, so that the load lasts. Default: a session of 2 s, so that the
+  -- others soon have the partitions of one that died.
+  local function member(instance, session_ms)
     return engine.start {
       source = { topic = input, group = group, start = "earliest", instance = instance,
-        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+        rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } },
       produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 100 },
@@ -73,7 +74,7 @@ describe("a group", function()
 
   it("keeps the order of each key where no partition moved", function()
     feed(20000)
-    local one, two = member(), member()
+    local one, two = member(nil, 20000), member(nil, 20000)
     one:wait_for("partitions assigned")
     two:wait_for("partitions assigned")
     wait_committed()
@@ -96,7 +97,7 @@ describe("a group", function()
 
   it("of named engines takes a restart without a rebalance of the others", function()
     feed(1000)
-    local one, two = member("one"), member("two")
+    local one, two = member("one", 20000), member("two", 20000)
     one:wait_for("partitions assigned")
     two:wait_for("partitions assigned")
     wait_committed()
@@ -105,7 +106,7 @@ describe("a group", function()
       two:signal(name)
       two.process:wait()
       feed(1000)
-      two = member("two")
+      two = member("two", 20000)
       two:wait_for("partitions assigned")
       wait_committed()
       local _, revoked_now = one:stderr():gsub("partitions revoked", "")

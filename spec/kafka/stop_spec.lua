@@ -18,7 +18,7 @@ describe("SIGTERM", function()
 
   local function source(session_ms)
     return { topic = input, group = group, start = "earliest",
-      rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } }
+      rdkafka = { ["session.timeout.ms"] = session_ms or 6000, ["heartbeat.interval.ms"] = 300 } }
   end
 
   local function start(more, options)
@@ -45,12 +45,12 @@ describe("SIGTERM", function()
     stopped = nil
   end
 
-  -- The end, within `seconds`, and nothing left.
+  -- The end, within `seconds`, and nothing left. Default: join_timeout, and all that brokers may be waited for.
   local function term(run, seconds)
     local pids = run:processes()
     assert.is_true(#pids >= 2, "no zygote")
     run:signal("TERM")
-    run:ends_with(0, seconds)
+    run:ends_with(0, seconds or 15)
     wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
   end
 
@@ -70,20 +70,20 @@ describe("SIGTERM", function()
   it("while no broker can be reached", function()
     local run = start { source = { brokers = "127.0.0.1:1", topic = input, group = group, start = "earliest" } }
     run:wait_for("Connection refused")
-    term(run, 3)
+    term(run)
   end)
 
   it("while the broker takes connections and says nothing", function()
     stop_broker()
     local run = start()
     wait.until_true(function() return #run:workers() == 2 end, "its workers")
-    term(run, 4)
+    term(run)
   end)
 
   it("while it waits for messages", function()
     local run = start()
     run:wait_for("partitions assigned")
-    term(run, 3)
+    term(run)
   end)
 
   it("while a batch is open: it is closed, and comes out", function()
@@ -91,7 +91,7 @@ describe("SIGTERM", function()
     local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     assert.equal(0, inputs.count(output))
-    term(run, 3)
+    term(run)
     inputs.once(output, 10)
     assert.same(kafka.ends(input), kafka.committed(group, input))
   end)
@@ -100,7 +100,7 @@ describe("SIGTERM", function()
     kafka.produce(input, inputs.numbers(1, 10))
     local run = start { task = HANG }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
-    term(run, 4)
+    term(run)
     assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
     nothing_lost(10)
     inputs.once(output, 10)
@@ -110,7 +110,7 @@ describe("SIGTERM", function()
     kafka.produce(input, inputs.numbers(1, 10))
     local run = start({ task = HANG }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
-    term(run, 4)
+    term(run)
     assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
     nothing_lost(10)
   end)
@@ -152,22 +152,22 @@ describe("SIGTERM", function()
 
   it("while the broker is gone and the producer holds messages", function()
     kafka.produce(input, inputs.numbers(1, 20000))
-    local run = start { task = WORK }
+    local run = start { task = WORK, source = source(2000) } -- it cannot leave: the next run waits for its session
     wait.until_true(function() return inputs.count(output) > 1000 end, "output")
     kafka.kill_broker()
     run:wait_for("no broker can be reached")
-    term(run, 12)
+    term(run)
     kafka.restart_broker()
     nothing_lost(20000)
   end)
 
   it("while the last commit is not answered", function()
     kafka.produce(input, inputs.numbers(1, 100))
-    local run = start { commit = { policy = { min_time = "60s" } } }
+    local run = start { commit = { policy = { min_time = "60s" } }, source = source(2000) }
     wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
     assert.same({}, kafka.committed(group, input))
     stop_broker()
-    term(run, 12)
+    term(run)
     resume_broker()
     nothing_lost(100)
   end)
@@ -176,15 +176,15 @@ describe("SIGTERM", function()
     kafka.produce(input, inputs.numbers(1, 100))
     local stays = start()
     inputs.wait_committed(group, input)
-    local run = start(nil, with_fault "kafka.locate=1:delay:8000")
+    local run = start(nil, with_fault "kafka.locate=1:delay:20000")
     stays:wait_for("partitions revoked")
     -- Both have their share, and `run` asks for the offsets of its own.
     wait.until_true(function() return select(2, stays:stderr():gsub("partitions assigned", "")) == 2 end, "a share")
     assert.is_false(run:says("partitions assigned"))
-    term(run, 4)
+    term(run, 12)
     kafka.produce(input, inputs.numbers(101, 200))
     inputs.wait_committed(group, input)
-    term(stays, 4)
+    term(stays)
     inputs.once(output, 200)
   end)
 
@@ -201,7 +201,7 @@ describe("SIGTERM", function()
       wait.pause(300)
       return still
     end, "the revocation")
-    term(run, 10)
+    term(run)
     inputs.wait_committed(group, input)
     term(other, 30)
     inputs.at_least_once(output, 20000)
@@ -218,14 +218,14 @@ describe("SIGTERM", function()
     local leaves = start { source = source(60000) }
     -- It has heard of the newcomer, whose join waits for the one that hangs.
     wait.until_true(function() return revoked() > before end, "the rebalance")
-    term(leaves, 4)
+    term(leaves, 7) -- before the session of the one that hangs ends
     assert.is_true(leaves:says("not waiting for the answer to the leave"), leaves:stderr())
     kafka.produce(input, inputs.numbers(1, 100))
     inputs.wait_committed(group, input, 30) -- as a member the one that left would have a partition, and read nothing
     hangs:signal("CONT")
     hangs:wait_for("partitions lost")
-    term(hangs, 4)
-    term(stays, 4)
+    term(hangs)
+    term(stays)
     inputs.at_least_once(output, 100)
   end)
 end)
