@@ -48,7 +48,7 @@ describe("a source that was paused", function()
 
   it("and was not, by a planted mistake, reads again from the beginning", function()
     local _, version = process.run { engine.PROGRAM, "version" }
-    local refetched = pause "bug.resume_unpaused=1:bug"
-    if tonumber(version:match "librdkafka 2%.(%d+)") < 4 then assert.is_true(refetched > 0, refetched .. " again") end
+    if tonumber(version:match "librdkafka 2%.(%d+)") >= 4 then return pending("this librdkafka does not rewind") end
+    assert.is_true(pause "bug.resume_unpaused=1:bug" >= 100)
   end)
 end)
