@@ -14,8 +14,8 @@
 struct rd_kafka_s;
 
 /** Blocking, in a job of `blocking` (NULL: called directly), for some seconds at most, once the brokers were reached.
- * `client`: for its configuration. TIDE_ECONFIG names the topic that must not be written; TIDE_OK otherwise, also when no answer
- * came. Does not ask librdkafka's mock cluster, which takes such a request for a good one. */
+ * `client`: for its configuration. TIDE_ECONFIG names the topic that must not be written; TIDE_OK otherwise, also when
+ * no answer came. Does not ask librdkafka's mock cluster, which takes such a request for a good one. */
 int tide_kafka_writable(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
                         struct tide_blocking *blocking);
 
