@@ -188,7 +188,9 @@ describe("exactly once", function()
       task = 'function(message) if #message.value > 1 then return tide.reject("long") end; return message end' })
     local dead = kafka.consume(letters)
     assert.equal(92, #dead)
-    assert.equal("5000", inputs.header(dead[92], "original_size"))
+    local sizes = {} -- those of one partition may come before those of the other
+    for _, letter in ipairs(dead) do sizes[#sizes + 1] = inputs.header(letter, "original_size") end
+    assert.same({ "5000" }, sizes)
     assert.is_true(run:says("dead letters are sent alone from now on"), run:stderr())
     assert_once(9)
   end)
