@@ -45,6 +45,7 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     output->progress = first;
     output->running = 0;
     slot->work.continued = first > 0;
+    slot->work.fresh = slot->attempts > 0;
     slot->work.blamed = slot->work.late = slot->work.several = slot->work.distrusted = false;
     task->in_progress++;
     tide_task_observe_progress(task);
@@ -215,6 +216,13 @@ static void describe_death(const struct tide_slot *slot, struct tide_reject *fie
     }
 }
 
+/* What is left, from record `released` on; that alone, when a worker died of it. */
+static void submit_rest(struct tide_task *task, struct tide_slot *slot)
+{
+    bool alone = slot->attempts > 0 && !task->reduces;
+    tide_task_submit(task, slot, slot->released, alone ? slot->released + 1 : slot->count);
+}
+
 /* The worker died of record `released`, or left what is no result there: run once more alone, then out. A
  * record that took too long is not run again. */
 static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
@@ -232,8 +240,7 @@ static int deal_with_blamed(struct tide_task *task, struct tide_slot *slot)
     if (!slot->work.late && slot->attempts < retries(task, slot)) {
         slot->attempts++;
         slot->work.state = TIDE_WORK_IDLE;
-        tide_task_submit(task, slot, slot->released,
-                         task->reduces ? slot->count : slot->released + 1);
+        submit_rest(task, slot);
         return TIDE_OK;
     }
     cause_text(slot->work.death, cause, sizeof(cause));
@@ -318,7 +325,7 @@ static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t 
             return status == TIDE_OK ? TIDE_BUSY : status;
     }
     if (slot->released < slot->count) {
-        tide_task_submit(task, slot, slot->released, slot->count);
+        submit_rest(task, slot);
         return TIDE_BUSY;
     }
     tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_MSG, slot->results);

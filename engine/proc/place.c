@@ -120,18 +120,20 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
     tide_fault("pool.lost");
     tide_pool_give_back(pool, worker);
     empty_mailbox(worker);
-    pool->lost++;
+    pool->lost += !worker->retired;
     if (!worker->doomed) /* else counted as such */
         count_all(pool, is_starved(notice)            ? TIDE_M_WORKER_LOST_MEMORY
                         : WIFSIGNALED(notice->status) ? TIDE_M_WORKER_LOST_SIGNAL
                                                       : TIDE_M_WORKER_LOST_EXIT);
     worker->deaths = worker->ready ? 0 : worker->deaths + 1;
     worker->pid = 0;
-    worker->ready = worker->doomed = worker->kill_due = false;
+    worker->ready = worker->doomed = worker->kill_due = worker->used = false;
     worker->watch = (struct tide_watch){0};
-    worker->lost_us = now_us;
+    worker->lost_us = worker->retired ? 0 : now_us;
     worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
-    log_death(worker, notice);
+    if (!worker->retired)
+        log_death(worker, notice);
+    worker->retired = false;
 }
 
 bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us)
@@ -163,6 +165,16 @@ void tide_place_doom(struct tide_pool *pool, struct tide_place *worker)
         return;
     worker->doomed = worker->kill_due = true;
     count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
+}
+
+void tide_place_retire(struct tide_pool *pool, struct tide_place *worker)
+{
+    tide_log(TIDE_LOG_INFO,
+             "worker %u is replaced: a message that another died of is run again in a fresh one",
+             worker->place);
+    worker->doomed = worker->retired = true;
+    if (order_kill(pool, worker) < 0)
+        worker->kill_due = true; /* tide_place_poll finds out why */
 }
 
 static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)

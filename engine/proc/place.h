@@ -9,7 +9,10 @@
  *                                               ordered, has stopped: the pool gives up
  *   alive      pid > 0                          ready by its hello; due by EXITED
  *   ready      ready: gets works                due by EXITED
- *   doomed     ready, doomed: gets no more      due by EXITED, nothing that it had is blamed */
+ *   doomed     ready, doomed: gets no more      due by EXITED, nothing that it had is blamed
+ *
+ * Set aside (`aside`), in any of these states: it gets no work but one that wants a fresh worker. When it has nothing to
+ * do and is `used` it is doomed, as `retired`: that is no loss. */
 #ifndef TIDE_PROC_PLACE_H
 #define TIDE_PROC_PLACE_H
 
@@ -31,7 +34,10 @@ struct tide_place {
     uint32_t deaths;         /* in a row, before it was ready */
     int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
     bool ready;              /* it said hello */
-    bool doomed;             /* it broke the protocol and is about to be killed */
+    bool doomed;             /* it broke the protocol, or is retired, and is about to be killed */
+    bool used;               /* it was given a work */
+    bool aside;              /* for the next work that wants a fresh worker */
+    bool retired;
     struct tide_watch watch;
     bool kill_due;    /* the zygote is to be told */
     bool spoke;       /* its socket has something, says the loop */
@@ -64,6 +70,8 @@ struct tide_pool {
 int tide_place_order(struct tide_pool *pool, struct tide_place *worker);
 /** Has it killed: it broke the protocol. */
 void tide_place_doom(struct tide_pool *pool, struct tide_place *worker);
+/** Has it killed, which has nothing to do, to make room for a fresh one. */
+void tide_place_retire(struct tide_pool *pool, struct tide_place *worker);
 /** Its first words. */
 void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello);
 /** What is due: orders, the watch. Negative = give up (tide_pool_poll). */

@@ -80,8 +80,16 @@ static void enqueue(struct tide_pool *pool, struct tide_work *work)
     work->state = TIDE_WORK_WAITING;
 }
 
+static void set_none_aside(struct tide_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->processes; i++)
+        pool->workers[i].aside = false;
+}
+
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
 {
+    if (work->fresh)
+        set_none_aside(pool); /* another that wants one sets one aside again */
     for (struct tide_work **at = &pool->waiting; *at; at = &(*at)->next) {
         if (*at == work) {
             *at = work->next;
@@ -97,32 +105,70 @@ static struct tide_place *least_busy(struct tide_pool *pool)
     struct tide_place *best = NULL;
     for (uint32_t i = 0; i < pool->processes; i++) {
         struct tide_place *worker = &pool->workers[i];
-        if (worker->ready && !worker->doomed && worker->given < pool->depth &&
+        if (worker->ready && !worker->doomed && !worker->aside && worker->given < pool->depth &&
             (!best || worker->given < best->given))
             best = worker;
     }
     return best;
 }
 
+/* How long it takes until there is a fresh one in its place, more or less. */
+static uint32_t distance(const struct tide_place *worker)
+{
+    return 2 * worker->given + worker->used;
+}
+
+/* NULL: not yet. */
+static struct tide_place *fresh_one(struct tide_pool *pool)
+{
+    struct tide_place *best = &pool->workers[0];
+    for (uint32_t i = 1; i < pool->processes && !best->aside; i++) {
+        struct tide_place *worker = &pool->workers[i];
+        if (worker->aside || distance(worker) < distance(best))
+            best = worker;
+    }
+    best->aside = true;
+    if (!best->ready || best->doomed)
+        return NULL;
+    if (best->used && best->given == 0)
+        tide_place_retire(pool, best);
+    return best->used ? NULL : best;
+}
+
+/* False when its mailbox is full: later. */
+static bool give_to(struct tide_place *worker, struct tide_work *work)
+{
+    struct tide_work **last = &worker->first;
+    work->job.worker = worker->place;
+    work->job.generation = worker->generation;
+    if (send(worker->socket, &work->job, sizeof(work->job), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        return false;
+    work->next = NULL;
+    work->state = TIDE_WORK_GIVEN;
+    work->worker = worker->place;
+    while (*last)
+        last = &(*last)->next;
+    *last = work;
+    worker->given++;
+    worker->used = true;
+    worker->aside = false;
+    return true;
+}
+
 static void give(struct tide_pool *pool)
 {
-    struct tide_place *worker;
-    while (pool->waiting && (worker = least_busy(pool))) {
-        struct tide_work *work = pool->waiting;
-        struct tide_work **last = &worker->first;
-        work->job.worker = worker->place;
-        work->job.generation = worker->generation;
-        if (send(worker->socket, &work->job, sizeof(work->job), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-            return; /* its mailbox is full: later */
+    struct tide_work **at = &pool->waiting;
+    while (*at) {
+        struct tide_work *work = *at, *next = work->next;
+        struct tide_place *worker = work->fresh ? fresh_one(pool) : least_busy(pool);
+        if (!worker) { /* one that wants a fresh worker holds nobody up, nor is held up */
+            at = &work->next;
+            continue;
+        }
+        if (!give_to(worker, work))
+            return;
         tide_fault("pool.give");
-        pool->waiting = work->next;
-        work->next = NULL;
-        work->state = TIDE_WORK_GIVEN;
-        work->worker = worker->place;
-        while (*last)
-            last = &(*last)->next;
-        *last = work;
-        worker->given++;
+        *at = next;
     }
 }
 

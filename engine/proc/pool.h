@@ -6,7 +6,8 @@
  *   state     who             next
  *   IDLE      step            tide_pool_submit
  *   WAITING   pool            GIVEN, once a worker has room: works of later steps go first (they free
- *                             what earlier ones wait for), then the older
+ *                             what earlier ones wait for), then the older; a `fresh` one, once there is a worker
+ *                             that has run nothing: one is set aside, and replaced when it has nothing to do
  *   GIVEN     worker          DONE (its report; `outcome`), or its worker is lost: LOST for the one that
  *                             it was at, WAITING again for those behind it
  *   DONE      step            takes the results, sets IDLE
@@ -33,6 +34,7 @@ struct tide_work {
     enum tide_work_state state;
     uint64_t turn;  /* among works of one step, the lowest goes first */
     bool continued; /* goes on with a block: before those that begin one */
+    bool fresh; /* for a worker that has run nothing: an older one may die of what came before */
     uint32_t worker;
     enum tide_outcome outcome;
     uint64_t busy_ns;

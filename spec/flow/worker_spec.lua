@@ -85,6 +85,21 @@ describe('a worker that is lost', function()
     assert.is_true(run:balanced())
   end)
 
+  it('is no reason to blame a message that workers die of only after others', function()
+    local letters, count = os.tmpname(), 400
+    run = assert(flow.new { dlq = letters, pools = { 2 }, steps = { { function(message)
+      if tonumber(message.value) % 10 == 0 and rawget(_G, 'spoilt') then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
+      rawset(_G, 'spoilt', true)
+      return message.value
+    end, max_batch_size = 8, eager = false } } })
+    run:push_numbers(count)
+    assert.equal('done', run:finish().kind)
+    assert.equal('', slurp(letters))
+    assert.equal(count, #run:values())
+    assert.equal(count, run:committed())
+    assert.is_true(run:metric(1, 'WORKER_LOST_SIGNAL').count >= count / 10 - 2)
+  end)
+
   it('stops the pipeline with 65 when there is no dlq, naming the message and the cause', function()
     run = assert(flow.new { steps = { { function(message)
       if message.value == '5' then ffi.C.kill(ffi.C.getpid(), 6) end

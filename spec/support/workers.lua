@@ -189,13 +189,15 @@ function workers:until_alive()
   end, "all workers")
 end
 
---- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, turn, continued, pool.
+--- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, turn, continued, fresh,
+--- pool.
 function workers:submit(what, options)
   options = options or {}
   local one = ffi.new "struct tide_work"
   self.works[#self.works + 1] = one
   one.job.first, one.job["end"] = NUMBER[what], options.number or 0
   one.job.step, one.turn, one.continued = options.step or 0, options.turn or #self.works, options.continued or false
+  one.fresh = options.fresh or false
   one.job.output = self.shared.outputs + (#self.works - 1) % 64
   ffi.fill(one.job.output, ffi.sizeof "struct tide_output")
   C.tide_pool_submit(self.pools[options.pool or 1], one)
