@@ -1,12 +1,29 @@
 /* SPDX-License-Identifier: MIT
  * One message to librdkafka, which copies it. */
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fault.h"
 #include "base/status.h"
 #include "io/kafka_sink.h"
 #include "shm/layout.h"
+#include "shm/topics.h"
+
+void tide_kafka_sink_count(struct tide_kafka_sink *sink, const uint32_t *counts)
+{
+    sink->partitions = counts[0];
+    sink->count_count = tide_topics_count(sink->topics);
+    sink->counts = tide_alloc((sink->count_count + 1) * sizeof(*sink->counts));
+    for (uint32_t i = 0; i < sink->name_count; i++)
+        sink->counts[tide_topics_number(sink->topics, sink->names[i])] = counts[i];
+}
+
+bool tide_kafka_sink_had(const struct tide_kafka_sink *sink, int topic, int32_t partition)
+{
+    return topic >= 0 && (uint32_t)topic < sink->count_count &&
+           (partition < 0 || (uint32_t)partition < sink->counts[topic]);
+}
 
 static rd_kafka_headers_t *unpack(const struct tide_message *message)
 {
@@ -31,9 +48,28 @@ static int refuse(struct tide_kafka_sink *sink, const struct tide_message *messa
     return TIDE_OK;
 }
 
+struct target {
+    int topic;
+    int32_t partition;
+};
+
+/* No record's fault. A transaction is tried again, later and later; without one nothing waits for a topic. */
+static int gone(struct tide_kafka_sink *sink, int topic)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "topic \"%.250s\": %s",
+             tide_topics_name(sink->topics, (uint16_t)topic), TIDE_KAFKA_TOPIC_GONE);
+    if (sink->txn) {
+        tide_kafka_txn_fail(sink->txn, text);
+        return TIDE_BUSY;
+    }
+    tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, text);
+    return tide_kafka_sink_failure(sink);
+}
+
 /* TIDE_OK = taken, by librdkafka or by the refused; TIDE_BUSY; negative = the sink cannot go on. */
 static int judge(struct tide_kafka_sink *sink, const struct tide_message *message,
-                 rd_kafka_resp_err_t error)
+                 const struct target *target, rd_kafka_resp_err_t error)
 {
     if (tide_kafka_sink_letter_waits(message->origin, error))
         return refuse(sink, message, error, NULL);
@@ -41,7 +77,9 @@ static int judge(struct tide_kafka_sink *sink, const struct tide_message *messag
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
         return TIDE_BUSY;
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return refuse(sink, message, error, "its topic does not have that partition");
+        return tide_kafka_sink_had(sink, target->topic, target->partition)
+                   ? gone(sink, target->topic)
+                   : refuse(sink, message, error, "its topic does not have that partition");
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
         return refuse(sink, message, error, NULL);
@@ -101,5 +139,6 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
     }
     if (headers)
         rd_kafka_headers_destroy(headers);
-    return judge(sink, message, error);
+    const struct target target = {(int)topic, partition};
+    return judge(sink, message, &target, error);
 }

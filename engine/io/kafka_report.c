@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,9 +137,14 @@ void tide_kafka_sink_forget(struct tide_kafka_sink *sink)
  * committed. */
 enum blame { NOBODY, RECORD, BATCH };
 
-static enum blame blame(rd_kafka_resp_err_t error)
+static int topic_of(const struct tide_kafka_sink *sink, const rd_kafka_message_t *record)
 {
-    switch (error) {
+    return tide_topics_number(sink->topics, rd_kafka_topic_name(record->rkt));
+}
+
+static enum blame blame(const struct tide_kafka_sink *sink, const rd_kafka_message_t *record)
+{
+    switch (record->err) {
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
     case RD_KAFKA_RESP_ERR_INVALID_RECORD:
@@ -147,6 +153,8 @@ static enum blame blame(rd_kafka_resp_err_t error)
     case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
         return BATCH;
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return tide_kafka_sink_had(sink, topic_of(sink, record), record->partition) ? NOBODY
+                                                                                    : RECORD;
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
         return RECORD;
     default:
@@ -184,7 +192,7 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
         tide_header_pack(&packed, name, (uint32_t)strlen(name), value, (uint32_t)length);
         count++;
     }
-    int topic = tide_topics_number(sink->topics, rd_kafka_topic_name(record->rkt));
+    int topic = topic_of(sink, record);
     struct tide_message message = {
         .value = record->payload,
         .key = record->key,
@@ -203,11 +211,20 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
     };
     if (!sink->txn && is_lost(sink))
         tide_kafka_records_add(&sink->resend, &message);
-    else if (!sink->txn && blame(record->err) == BATCH && !sink->trying)
+    else if (!sink->txn && blame(sink, record) == BATCH && !sink->trying)
         tide_kafka_suspect_keep(sink, &message);
     else
         tide_kafka_sink_refuse(sink, &message, record->err, NULL, sink->txn != NULL);
     tide_text_free(&packed);
+}
+
+static void fail(struct tide_kafka_sink *sink, const rd_kafka_message_t *record)
+{
+    char text[512];
+    snprintf(text, sizeof(text), "topic \"%.250s\": %s", rd_kafka_topic_name(record->rkt),
+             record->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? TIDE_KAFKA_TOPIC_GONE
+                                                                 : rd_kafka_err2str(record->err));
+    tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, text);
 }
 
 /* Returns 1 when `report` was filled. */
@@ -226,15 +243,15 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         report->text = NULL;
         return 1;
     }
+    bool nobodys = blame(sink, record) == NOBODY;
     if (sink->txn)
         tide_kafka_txn_fail(sink->txn, reason(record->err));
-    if (blame(record->err) == NOBODY && sink->txn) {
+    if (nobodys && sink->txn) {
         *report = (struct tide_report){.origin = origin, .status = TIDE_ETEMPORARY, .gone = true};
         return 1;
     }
-    if (blame(record->err) == NOBODY && !is_lost(sink) &&
-        !tide_kafka_sink_letter_waits(origin, record->err))
-        tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, rd_kafka_err2str(record->err));
+    if (nobodys && !is_lost(sink) && !tide_kafka_sink_letter_waits(origin, record->err))
+        fail(sink, record);
     else
         failed_record(sink, origin, record, headers);
     return 0;

@@ -113,7 +113,7 @@ static void started(struct tide_blocking_job *job)
     struct tide_kafka_sink *sink = reach->owner;
     if (sink->state == TIDE_KAFKA_SINK_STARTING) {
         sink->state = TIDE_KAFKA_SINK_READY;
-        sink->partitions = reach->partitions[0];
+        tide_kafka_sink_count(sink, reach->partitions);
         if (reach->status < 0)
             tide_kafka_sink_fail(sink, reach->status, reach->text);
         else
@@ -301,6 +301,7 @@ static void free_sink(struct tide_sink *base)
     tide_kafka_txn_free(sink->txn);
     free(sink->names);
     free(sink->handles);
+    free(sink->counts);
     free(sink);
 }
 

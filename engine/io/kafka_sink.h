@@ -36,6 +36,8 @@ enum tide_kafka_sink_state {
     TIDE_KAFKA_SINK_ENDED
 };
 
+#define TIDE_KAFKA_TOPIC_GONE "it is not there any more, or has fewer partitions than at the start"
+
 /** A record that is kept, with bytes of its own behind the struct. */
 struct tide_kafka_record {
     struct tide_kafka_record *next;
@@ -80,6 +82,8 @@ struct tide_kafka_sink {
     struct rd_kafka_topic_s **handles; /* by topic number; NULL = not one of its topics */
     uint32_t handle_count;
     uint32_t partitions; /* of the default topic */
+    uint32_t *counts;    /* of partitions at the start, by topic number */
+    uint32_t count_count;
 
     size_t in_flight; /* given to librdkafka, no delivery report yet */
     uint64_t in_flight_bytes;
@@ -114,6 +118,12 @@ void tide_kafka_sink_drop(struct tide_kafka_sink *sink);
 
 /** Gives one message to librdkafka. TIDE_OK = taken (or refused: it will be told), TIDE_BUSY, negative. */
 int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message);
+
+/** Keeps how many partitions each of `names` has. */
+void tide_kafka_sink_count(struct tide_kafka_sink *sink, const uint32_t *counts);
+/** The topic had the partition (or a partition, for TIDE_PARTITION_ANY) at the start: without it now it is not the
+ * record that is wrong. */
+bool tide_kafka_sink_had(const struct tide_kafka_sink *sink, int topic, int32_t partition);
 
 /* kafka_suspect.c */
 

@@ -95,6 +95,41 @@ describe("while it runs", function()
     end)
   end
 
+  it("the output is deleted: it stops for now, and no message is held to be bad", function()
+    local letters = kafka.topic(1)
+    local run = start { dlq = { topic = letters } }
+    fill(0, 1, 10)
+    inputs.wait_committed(group, input, 10)
+    kafka.delete_topic(output)
+    fill(0, 11, 20)
+    run:ends_with(75, 60)
+    assert.is_true(run:says(('produce: topic "%s": it is not there any more'):format(output)), run:stderr())
+    assert.same({}, kafka.consume(letters))
+    assert.same({ [0] = 10 }, kafka.committed(group, input))
+    kafka.topic(1, nil, output)
+    run = start { dlq = { topic = letters } }
+    inputs.wait_committed(group, input, 20)
+    run:drain()
+    assert.equal(10, inputs.count(output))
+  end)
+
+  it("the output is deleted in exactly_once: it waits, and no message is held to be bad", function()
+    local letters = kafka.topic(1)
+    local run = start { dlq = { topic = letters }, settings = { delivery = "exactly_once" },
+      produce = { topic = output, rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300 } } }
+    fill(0, 1, 10)
+    inputs.wait_committed(group, input, 10)
+    kafka.delete_topic(output)
+    fill(0, 11, 20)
+    run:wait_for "partition count changed"
+    fill(0, 21, 30)
+    wait.until_true(function() return pcall(kafka.topic, 1, nil, output) end, 10, "the topic again")
+    inputs.wait_committed(group, input, 60)
+    run:drain()
+    assert.same({}, kafka.consume(letters))
+    assert.equal(20, #kafka.consume(output))
+  end)
+
   -- It reads little ahead: what is cut off was not fetched.
   for _, reset in ipairs { "error", "earliest" } do
     it("what comes next is cut off, with auto_offset_reset = " .. reset, function()
