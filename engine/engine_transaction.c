@@ -52,6 +52,7 @@ static void committed(struct tide_engine *engine)
 {
     engine->abort_pause_us = 0;
     tide_commit_answered(engine->commit, TIDE_OK, NULL);
+    tide_dlq_settled(engine->chain.dlq);
 }
 
 void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us)

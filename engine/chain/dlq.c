@@ -19,12 +19,18 @@ struct tally {
     uint64_t consecutive;
 };
 
+/* Of a partition. */
+struct seen {
+    struct tally now;
+    struct tally settled; /* as of the last transaction */
+};
+
 struct tide_dlq {
     struct tide_dlq_plan plan;
     struct tide_chain *chain;
     struct tide_letters *letters;
-    struct tally *tallies;
-    size_t tally_count;
+    struct seen *seen;
+    size_t seen_count;
     struct tide_text text; /* packed headers, or a line */
 };
 
@@ -49,11 +55,11 @@ void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink)
 
 static struct tally *tally(struct tide_dlq *dlq, uint32_t partition)
 {
-    while (dlq->tally_count <= partition) {
-        dlq->tallies = tide_realloc(dlq->tallies, sizeof(struct tally) * (dlq->tally_count + 1));
-        dlq->tallies[dlq->tally_count++] = (struct tally){0};
+    while (dlq->seen_count <= partition) {
+        dlq->seen = tide_realloc(dlq->seen, sizeof(struct seen) * (dlq->seen_count + 1));
+        dlq->seen[dlq->seen_count++] = (struct seen){0};
     }
-    return &dlq->tallies[partition];
+    return &dlq->seen[partition].now;
 }
 
 void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition)
@@ -193,8 +199,17 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
     tide_letters_forget(dlq->letters, partition);
 }
 
+void tide_dlq_settled(struct tide_dlq *dlq)
+{
+    for (size_t i = 0; i < dlq->seen_count; i++)
+        dlq->seen[i].settled = dlq->seen[i].now;
+}
+
+/* One bad message whose transaction is aborted ten times is not ten. */
 void tide_dlq_aborted(struct tide_dlq *dlq)
 {
+    for (size_t i = 0; i < dlq->seen_count; i++)
+        dlq->seen[i].now = dlq->seen[i].settled;
     tide_letters_aborted(dlq->letters);
 }
 
@@ -204,6 +219,6 @@ void tide_dlq_free(struct tide_dlq *dlq)
         return;
     tide_letters_free(dlq->letters);
     tide_text_free(&dlq->text);
-    free(dlq->tallies);
+    free(dlq->seen);
     free(dlq);
 }

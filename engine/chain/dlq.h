@@ -36,7 +36,9 @@ int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq);
 bool tide_dlq_joined(const struct tide_dlq *dlq);
 /** The partition is away (tide_offsets_forget follows): what waits of it is dropped. */
 void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition);
-/** The sink's transaction is gone: what was sent with it will be read again. */
+/** The sink's transaction is committed: what was counted against the limits stays counted. */
+void tide_dlq_settled(struct tide_dlq *dlq);
+/** The sink's transaction is gone: what was sent with it will be read again, and counted again. */
 void tide_dlq_aborted(struct tide_dlq *dlq);
 void tide_dlq_free(struct tide_dlq *dlq); /* NULL is fine */
 

@@ -179,6 +179,18 @@ describe("exactly once", function()
     assert.equal(1, #kafka.consume(letters))
   end)
 
+  it("holds a message that is read again and again against the dlq's limits once", function()
+    local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
+    kafka.produce(input, { { value = ("x"):rep(2000) } })
+    local run = engine.start(definition { task = 'function() return tide.reject "long" end',
+      dlq = { topic = letters, on_too_large = "fail", max_consecutive_count = 1, max_invalid_ratio = 0.01 } })
+    wait.until_true(function()
+      return select(2, run:stderr():gsub("the transaction was aborted", "")) >= 3 or not run.process:running()
+    end, 30, "three aborts")
+    run:drain()
+    assert.same({}, kafka.committed(group, input))
+  end)
+
   it("brings dead letters to a topic that takes none of their batches", function()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 4000 })
     fill(100)

@@ -280,6 +280,22 @@ describe("the limits of a dlq", function()
     assert.equal(500, feed(("b"):rep(500)))
   end)
 
+  it("count what an aborted transaction had once, when it is read again", function()
+    new_file { max_consecutive_count = 2 }
+    assert.equal(1, feed "b")
+    C.tide_dlq_settled(dlq)
+    for _ = 1, 5 do
+      assert.equal(1, feed "b")
+      C.tide_dlq_aborted(dlq)
+    end
+    assert.equal(1, feed "bb")
+    C.tide_dlq_aborted(dlq)
+    assert.equal(4, feed "gbgb")
+    C.tide_dlq_settled(dlq)
+    C.tide_dlq_aborted(dlq)
+    assert.equal(1, feed "bb")
+  end)
+
   it("let max_consecutive_count bad messages of a partition in a row through", function()
     new_file { max_consecutive_count = 3 }
     assert.equal(8, feed "bbbgbbbgbbbb" - 3)
