@@ -161,9 +161,10 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
 
 void tide_place_doom(struct tide_pool *pool, struct tide_place *worker)
 {
-    if (worker->doomed)
+    if (worker->doomed && !worker->retired)
         return;
     worker->doomed = worker->kill_due = true;
+    worker->retired = false; /* what it left was looked at only now: it is a loss after all */
     count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
 }
 
