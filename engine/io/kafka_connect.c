@@ -22,6 +22,7 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
         {"queued.max.messages.kbytes", "65536"},
         /* The same of 2.2.0 and later; before, kafka_nudge.c. */
         {"fetch.queue.backoff.ms", "10"},
+        {"check.crcs", "true"}, /* else bytes that changed on a disk are a message like any other */
         {"heartbeat.interval.ms",
          "1000"}, /* how soon members notice that another one joins or leaves */
         /* Without a static name, a process that dies is to be noticed soon. */

@@ -75,9 +75,18 @@ static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int6
                           const char *text)
 {
     tide_kafka_source_fail(source,
-                           tide_fail(TIDE_EDATA, "topic \"%s\" partition %d offset %lld: %s",
+                           tide_fail(TIDE_EDATA,
+                                     "topic \"%s\" partition %d offset %lld: %s; to leave out what "
+                                     "cannot be read, move the group's offset behind it",
                                      tide_kafka_source_topic(source, index),
                                      source->partitions[index].number, (long long)offset, text));
+}
+
+/* librdkafka goes on behind a record that it cannot read, or asks for it for ever. */
+static bool is_unreadable(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__BAD_MSG || error == RD_KAFKA_RESP_ERR__BAD_COMPRESSION ||
+           error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
 }
 
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
@@ -91,7 +100,7 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
         partition->at_end = true;
     } else if (held && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
         partition->astray = true;
-    } else if (held && error == RD_KAFKA_RESP_ERR__BAD_MSG) {
+    } else if (held && is_unreadable(error)) {
         fail_for_data(source, (uint32_t)index, where->offset, rd_kafka_event_error_string(event));
     } else if (held && partition->last_error != error) {
         partition->last_error = error;

@@ -97,6 +97,19 @@ describe("bad input", function()
     end
   end)
 
+  it("is exit 65 at a record whose bytes have changed on the broker's disk; nothing goes on behind it", function()
+    for _, value in ipairs { "first", "second", "third" } do kafka.produce(topics.source, { { value = value } }) end
+    local path = ("%s/data/%s-0/00000000000000000000.log"):format(os.getenv "TIDE_KAFKA_DIR", topics.source)
+    local log = assert(io.open(path, "r+b"))
+    log:seek("set", assert(log:read("*a"):find("second", 1, true)) - 1)
+    log:write("sEcond")
+    log:close()
+    local run = engine.run(definition(), { code = 65 })
+    assert.is_true(run:says(('topic "%s" partition 0 offset 1: '):format(topics.source)), run:stderr())
+    assert.is_true(inputs.count(topics.output) <= 1)
+    assert.is_true((kafka.committed(group, topics.source)[0] or 0) <= 1)
+  end)
+
   it("is exit 78 when a secret is not there, naming where it was looked for", function()
     local hidden = definition { rdkafka = { ["sasl.password"] = engine.code 'tide.secret_file "/no/such/secret"' } }
     local run = engine.run(hidden, { code = 78 })
