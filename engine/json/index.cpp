@@ -74,11 +74,7 @@ static bool find_tokens(index_maker *maker, document *doc, arena *memory)
 // Without branches: true or false is as hard to foretell as a coin.
 static bool is_literal(const char *from, uint32_t length)
 {
-    const auto word = [](const char *text) {
-        uint32_t first;
-        memcpy(&first, text, 4);
-        return first;
-    };
+    const auto word = load<uint32_t>;
     if (length < 4)
         return false;
     uint32_t first = word(from);

@@ -35,7 +35,7 @@ struct edit {
     struct document *value; // the same, once it was opened to be read or changed
 };
 
-static const size_t CHAINS = 16;
+static const size_t CHAINS = 16; // few, for they are cleared for each document
 
 inline size_t key_hash(const char *key, size_t length)
 {
@@ -148,10 +148,9 @@ inline void copy(char *to, const char *from, size_t length)
         memcpy(to, &first, 4);
         memcpy(to + length - 4, &last, 4);
     } else if (length > 0) {
-        char last = from[length - 1];
         to[0] = from[0];
         to[length / 2] = from[length / 2];
-        to[length - 1] = last;
+        to[length - 1] = from[length - 1];
     }
 }
 
