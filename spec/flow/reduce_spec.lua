@@ -193,7 +193,7 @@ describe("reduce", function()
 
   it("rejects the message that takes longer than message_timeout, and reduces the others", function()
     local path = pipeline_file.write([[local tide = require "tidemill"
-      return tide.pipeline "x" { message_timeout = "300ms", tide.file_source { path = "-" },
+      return tide.pipeline "x" { message_timeout = "1s", tide.file_source { path = "-" },
         tide.reduce { function(acc, m)
           while m.value == "hang" do end
           return acc .. m.value

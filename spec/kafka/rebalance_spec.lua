@@ -78,7 +78,7 @@ describe("a rebalance", function()
   end)
 
   it("leaves reports of an earlier assignment uncounted: who has the partition now reads them again", function()
-    local first = member { produce = { topic = output, rdkafka = { ["linger.ms"] = 3000 } } }
+    local first = member { produce = { topic = output, rdkafka = { ["linger.ms"] = 6000 } } }
     first:wait_for("partitions assigned")
     feed(1, 100)
     wait.until_true(function() return first:total("read") == 100 end, "100 messages read")
