@@ -106,7 +106,7 @@ spec-json: all ## the long form of the JSON specs: 1,000,000 random documents (s
 spec-kafka: all tools faults ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka
 
-test: ## all there is: installs what is missing, starts a real Kafka, ends with `N passed, N failed`
+test: ## all there is: installs what is missing, starts two real Kafkas, ends with `N passed, N failed`
 	$(Q)scripts/dev/test.sh
 
 lint: ## luacheck, warnings as errors, house style (format-check)

@@ -4,7 +4,7 @@
 # Shows what a file printed if it failed. Ends with the failures and "N passed, N failed", and ", N skipped" when
 # specs are pending. --lint counts `make lint` as one more.
 # Fails on a failure, a crash, a file over its time, processes left behind, or nothing executed.
-#   TIDE_SPEC_SECONDS   time limit of a file (240)
+#   TIDE_SPEC_SECONDS   time limit of a file (360)
 #   TIDE_KAFKA_DIRS     folders of running Kafkas (kafka.sh): for each of them a lane, which takes one file after another,
 #                       so no two files share a Kafka. Without: one lane, with the Kafka of TIDE_KAFKA if any
 #   CI=true             a pending spec counts as failed
@@ -12,7 +12,7 @@
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
-limit_s=${TIDE_SPEC_SECONDS:-240}
+limit_s=${TIDE_SPEC_SECONDS:-360}
 leader=
 lane_pids=()
 scratch=$(mktemp -d)
