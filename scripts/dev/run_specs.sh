@@ -37,10 +37,12 @@ session() {
   done
 }
 
+# Until none is left: one may fork meanwhile.
 kill_session() {
   local pids
-  mapfile -t pids < <(session "$1")
-  [ ${#pids[@]} -eq 0 ] || kill -KILL "${pids[@]}" 2>/dev/null
+  while mapfile -t pids < <(session "$1") && [ ${#pids[@]} -gt 0 ]; do
+    kill -KILL "${pids[@]}" 2>/dev/null
+  done
 }
 
 finish() {
