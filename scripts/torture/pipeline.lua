@@ -15,4 +15,5 @@ return tide.pipeline "torture" {
   tide.commit_offsets { policy = { min_time = "100ms" } },
   dlq = tide.dlq { topic = tide.param("letters") },
   delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "500ms"),
+  broker_timeout = "2min", -- a broker that is killed needs half a minute to come back on a busy machine
 }
