@@ -85,7 +85,7 @@ describe("committed offsets", function()
   it("are where the next run of the group goes on, also after a SIGTERM under load", function()
     kafka.produce(input, inputs.numbers(1, 60000))
     local slow = { task_options = { processes = 2, max_batch_size = 200 },
-      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" }
+      task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" }
     local first = engine.start(definition(slow))
     wait.until_true(function() return inputs.count(output) > 5000 end, "output")
     first:drain()
@@ -105,7 +105,7 @@ describe("committed offsets", function()
       local before = inputs.count(output)
       local run = engine.start(definition { source = source, commit = { policy = { min_time = "100ms" } },
         task_options = { max_batch_size = 100 },
-        task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end" })
+        task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" })
       wait.until_true(function() return inputs.count(output) > before + 1000 end, "output")
       local pids = run:processes()
       run:signal("KILL")

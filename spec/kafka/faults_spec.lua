@@ -6,7 +6,7 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-local WORK = "local x = 0; for i = 1, 20000 do x = x + i % 7 end; "
+local WORK = "local x = 0; for i = 1, 60000 do x = x + i % 7 end; "
 local TENTH = "if message.value % 10 == 0 then return nil end "
 
 describe("under load", function()

@@ -30,7 +30,7 @@ describe("the metrics of a broker", function()
   it("that answers, and keeps the producer waiting for a while", function()
     kafka.produce(input, inputs.numbers(1, 20000))
     local run = engine.start(definition {
-      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task = "function(message) local x = 0; for i = 1, 60000 do x = x + i % 7 end; return message end",
       task_options = { processes = 2, max_batch_size = 200 } })
     local function seconds() return select(2, run:stderr():gsub(" info read ", "")) end
     wait.until_true(function() return inputs.count(output) > 2000 end, "output")
