@@ -65,7 +65,7 @@ describe("under load", function()
       process.kill(workers[i % 2 + 1])
       wait.until_true(function()
         local now = run:workers()
-        return #now == 2 and now[2] ~= workers[2]
+        return #now == 2 and now[1] ~= workers[i % 2 + 1] and now[2] ~= workers[i % 2 + 1]
       end, "a new worker")
     end
     local pids = run:processes()
