@@ -25,7 +25,8 @@ static int own_folder(char *folder, size_t size)
     return 0;
 }
 
-/* build/tidemill has lua/ beside its folder (build/asan/ one, build/asan/faults/ two further up); an installed one has it under share. */
+/* build/tidemill has lua/ beside its folder (build/asan/ one, build/asan/faults/ two further up); an installed one has
+ * it under share. */
 static int find_lua(const char *folder, char *found, size_t size)
 {
     static const char *const places[] = {"../lua", "../../lua", "../../../lua",
