@@ -131,6 +131,7 @@ static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_
         letter.headers_length = (uint32_t)dlq->text.length;
         letter.target_topic = tide_letters_topic(dlq->letters);
         letter.target_partition = TIDE_PARTITION_ANY;
+        letter.timestamp = -1; /* now: by the message's own its topic might delete it at once */
         return letter;
     }
     tide_letter_line(&dlq->text, reject, &from);

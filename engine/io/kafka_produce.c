@@ -102,7 +102,6 @@ static int judge(struct tide_kafka_sink *sink, const struct tide_message *messag
 int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message)
 {
     rd_kafka_headers_t *headers = NULL;
-    void *opaque;
     uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic
                                                               : message->target_topic;
     int32_t partition = message->target_partition;
@@ -125,7 +124,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
     size_t value = message->value ? message->value_length : 0;
     size_t key = message->key ? message->key_length : 0;
     uint64_t size = tide_kafka_sink_size(value, key, headers);
-    memcpy(&opaque, &message->origin, sizeof(opaque));
+    void *opaque = tide_kafka_sent_keep(&sink->sent, message->origin, message->timestamp);
     rd_kafka_resp_err_t error = rd_kafka_producev(
         sink->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)message->value, value),
@@ -137,6 +136,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         sink->in_flight_bytes += size;
         return TIDE_OK;
     }
+    tide_kafka_sent_take(&sink->sent, opaque);
     if (headers)
         rd_kafka_headers_destroy(headers);
     const struct target target = {(int)topic, partition};

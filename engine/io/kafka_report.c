@@ -178,7 +178,7 @@ static const char *reason(rd_kafka_resp_err_t error)
 }
 
 /* Where the input came from is not known here, only its origin. */
-static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origin,
+static void failed_record(struct tide_kafka_sink *sink, struct tide_kafka_sent sent,
                           const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
 {
     struct tide_text packed = {0};
@@ -186,8 +186,6 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
     const void *value;
     size_t length;
     size_t count = 0;
-    rd_kafka_timestamp_type_t type;
-    int64_t timestamp = rd_kafka_message_timestamp(record, &type);
     while (headers && !rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
         tide_header_pack(&packed, name, (uint32_t)strlen(name), value, (uint32_t)length);
         count++;
@@ -202,12 +200,12 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_origin origi
         .headers_length = (uint32_t)packed.length,
         .header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX,
         .topic = TIDE_TOPIC_NONE,
-        .timestamp = timestamp,
+        .timestamp = sent.timestamp,
         .offset = -1,
         .partition = -1,
         .target_topic = topic < 0 ? TIDE_TOPIC_NONE : (uint16_t)topic,
         .target_partition = record->partition < 0 ? TIDE_PARTITION_ANY : record->partition,
-        .origin = origin,
+        .origin = sent.origin,
     };
     if (!sink->txn && is_lost(sink))
         tide_kafka_records_add(&sink->resend, &message);
@@ -232,13 +230,12 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
                    struct tide_report *report)
 {
     rd_kafka_headers_t *headers = NULL;
-    struct tide_origin origin;
     rd_kafka_message_headers(record, &headers);
-    memcpy(&origin, &record->_private, sizeof(origin));
+    struct tide_kafka_sent sent = tide_kafka_sent_take(&sink->sent, record->_private);
     sink->in_flight--;
     sink->in_flight_bytes -= tide_kafka_sink_size(record->len, record->key_len, headers);
     if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        report->origin = origin;
+        report->origin = sent.origin;
         report->status = TIDE_OK;
         report->text = NULL;
         return 1;
@@ -247,13 +244,14 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
     if (sink->txn)
         tide_kafka_txn_fail(sink->txn, reason(record->err));
     if (nobodys && sink->txn) {
-        *report = (struct tide_report){.origin = origin, .status = TIDE_ETEMPORARY, .gone = true};
+        *report = (struct tide_report){
+            .origin = sent.origin, .status = TIDE_ETEMPORARY, .gone = true};
         return 1;
     }
-    if (nobodys && !is_lost(sink) && !tide_kafka_sink_letter_waits(origin, record->err))
+    if (nobodys && !is_lost(sink) && !tide_kafka_sink_letter_waits(sent.origin, record->err))
         fail(sink, record);
     else
-        failed_record(sink, origin, record, headers);
+        failed_record(sink, sent, record, headers);
     return 0;
 }
 

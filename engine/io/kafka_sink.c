@@ -20,9 +20,6 @@ enum {
     PURGE_WAIT_MS = 10
 };
 
-_Static_assert(sizeof(struct tide_origin) == sizeof(void *),
-               "an origin is the opaque of a message");
-
 static struct tide_kafka_sink *self(struct tide_sink *sink)
 {
     return (struct tide_kafka_sink *)sink;
@@ -302,6 +299,7 @@ static void free_sink(struct tide_sink *base)
     free(sink->names);
     free(sink->handles);
     free(sink->counts);
+    tide_kafka_sent_free(&sink->sent);
     free(sink);
 }
 

@@ -3,6 +3,7 @@
  *   kafka_sink.c     what the engine calls: start, send, end
  *   kafka_produce.c  one message to librdkafka
  *   kafka_report.c   what became of the messages
+ *   kafka_sent.c     what a failed report does not tell of them
  *   kafka_suspect.c  records of a refused batch: sent again one by one, to find the one that is bad
  *   kafka_replace.c  another producer in place of one that cannot go on
  *   kafka_txn.c      transactions (exactly once), and kafka_txn_calls.c their blocking calls
@@ -18,6 +19,7 @@
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
 #include "io/kafka_reach.h"
+#include "io/kafka_sent.h"
 #include "io/kafka_txn.h"
 
 struct rd_kafka_s;
@@ -87,6 +89,7 @@ struct tide_kafka_sink {
 
     size_t in_flight; /* given to librdkafka, no delivery report yet */
     uint64_t in_flight_bytes;
+    struct tide_kafka_sents sent;       /* of what is in flight */
     struct rd_kafka_op_s *event;        /* delivery reports that are told only in part */
     struct tide_kafka_records refused;  /* to be told */
     struct tide_kafka_records told;     /* lent to the engine */

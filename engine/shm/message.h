@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Which input message this comes from: the ticket of chain/offsets, 8 bytes so that it fits the
- * opaque pointer of a librdkafka message. */
+/** Which input message this comes from: the ticket of chain/offsets, 8 bytes, as one is kept for each
+ * message that is on its way. */
 struct tide_origin {
     uint32_t sequence;  /* of the message within its partition and epoch */
     uint16_t partition; /* index into the source's partitions (io/source.h), not the number */

@@ -51,13 +51,15 @@ describe("transactions", function()
     local program = engine.PROGRAM
     before_each(function()
       engine.PROGRAM = faults.folder .. "/tidemill"
-      input, output = kafka.topic(1), kafka.topic(1)
+      input, output = kafka.topic(1, { ["retention.ms"] = -1 }), kafka.topic(1, { ["retention.ms"] = -1 })
     end)
     after_each(function() engine.PROGRAM = program end)
 
     for _, delivery in ipairs { "at_least_once", "exactly_once" } do
       it("the producer is replaced and all of it comes through, " .. delivery, function()
-        kafka.produce(input, inputs.numbers(1, 3000))
+        local sent = inputs.numbers(1, 3000)
+        for i, message in ipairs(sent) do message.timestamp = 1600000000000 + i end
+        kafka.produce(input, sent)
         local made = definition { delivery = delivery }
         made.source.group = kafka.group()
         local run = engine.run(made, { env = { TIDE_FAULTS = "kafka.fatal=1500:errno:5" }, timeout = 60 })
@@ -66,6 +68,7 @@ describe("transactions", function()
         for _, message in ipairs(kafka.consume(output)) do
           if not counts[message.value] then order[#order + 1] = message.value end
           counts[message.value] = (counts[message.value] or 0) + 1
+          assert.equal(1600000000000 + tonumber(message.value), message.timestamp)
         end
         assert.equal(3000, #order)
         for i, value in ipairs(order) do

@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: MIT
+-- Records that the output refuses, alone or with their batch: what others of the batch, and the dead letters, are then.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+
+local OLD = 1600000000000 -- ms: before the retention of any topic here
+
+describe("a record that the output refuses", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  local input, output, letters, group
+
+  local function definition(more)
+    local made = { source = { topic = input, group = group, start = "earliest" }, produce = { topic = output },
+      dlq = { topic = letters }, commit = { policy = { min_time = "50ms" } } }
+    for name, value in pairs(more or {}) do made[name] = value end
+    return made
+  end
+
+  -- Messages 1 to count, each with a time of its own.
+  local function numbers(count, change)
+    local messages = {}
+    for i = 1, count do
+      messages[i] = { key = "k" .. i, value = "v" .. i, headers = { { "h", tostring(i) }, { "null" }, { "empty", "" } },
+        timestamp = OLD + i }
+      if change then change(messages[i], i) end
+    end
+    return messages
+  end
+
+  local function by_value(messages)
+    local found = {}
+    for _, message in ipairs(messages) do
+      message.offset, found[message.value] = nil, message
+    end
+    return found
+  end
+
+  -- Each of the messages is in the output as it was, except those of `without` (by number).
+  local function assert_kept(sent, without)
+    local found, count = by_value(kafka.consume(output)), 0
+    for i, message in ipairs(sent) do
+      message.partition = 0
+      assert.same(not without[i] and message or nil, found[message.value])
+      count = count + (without[i] and 0 or 1)
+    end
+    assert.equal(count, inputs.count(output))
+  end
+
+  before_each(function()
+    input = kafka.topic(1, { ["retention.ms"] = -1 })
+    output, letters, group = kafka.topic(1, { ["retention.ms"] = -1 }), kafka.topic(1), kafka.group()
+  end)
+  after_each(engine.stop_all)
+
+  it("takes nothing from the others of its batch: they keep time, key and headers", function()
+    output = kafka.topic(1, { ["cleanup.policy"] = "compact", ["retention.ms"] = -1 })
+    local sent = numbers(10, function(message, i) if i == 6 then message.key = nil end end)
+    kafka.produce(input, sent)
+    local from = os.time() * 1000
+    engine.run(definition())
+    assert_kept(sent, { [6] = true })
+    local dead = kafka.consume(letters)
+    assert.equal(1, #dead)
+    assert.same({ "v6", ("%.0f"):format(OLD + 6), "produce", "5" }, { dead[1].value,
+      inputs.header(dead[1], "original_timestamp"), inputs.header(dead[1], "stage"),
+      inputs.header(dead[1], "original_offset") })
+    assert.is_true(dead[1].timestamp >= from, "the letter's own time is that of its writing")
+  end)
+end)
