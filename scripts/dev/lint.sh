@@ -15,10 +15,11 @@ if command -v clang-format >/dev/null; then
 else
   echo "lint: clang-format is absent (scripts/dev/install.sh test)" >&2
 fi
+read -ra compiler <<<"${CC:-gcc}" # of several words, as "ccache gcc" is
 for file in engine/*.c engine/*/*.c; do
   # The file of fault points is empty without them.
   # shellcheck disable=SC2046
-  "${CC:-gcc}" $([ "$file" != engine/base/fault.c ] || echo -DTIDE_FAULTS) -std=gnu11 -D_GNU_SOURCE -Iengine -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
+  "${compiler[@]}" $([ "$file" != engine/base/fault.c ] || echo -DTIDE_FAULTS) -std=gnu11 -D_GNU_SOURCE -Iengine -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
     -Wmissing-prototypes -Werror $(pkg-config --cflags luajit) -fsyntax-only "$file" || status=1
 done
 exit $status
