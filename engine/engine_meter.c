@@ -96,7 +96,7 @@ static double age_s(int64_t wall_ms, int64_t timestamp_ms)
 static void observe_latency(struct tide_engine *engine)
 {
     struct tide_meter *meter = &engine->meter;
-    const struct tide_offsets *offsets = engine->chain.offsets;
+    struct tide_offsets *offsets = engine->chain.offsets;
     if (meter->sample_state != TIDE_SAMPLE_IN_FLIGHT)
         return;
     if (!tide_offsets_current(offsets, meter->sample)) {

@@ -56,17 +56,14 @@ struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_orig
     return group;
 }
 
-bool tide_groups_torn(const struct tide_groups *groups, const struct tide_offsets *offsets)
+struct tide_group *tide_groups_at(struct tide_groups *groups, uint32_t place)
 {
-    for (uint32_t place = 0; place < groups->count; place++) {
-        const struct tide_group *group = &groups->items[place];
-        uint32_t current = 0;
-        for (uint32_t i = 0; group->holds > 0 && i < group->count; i++)
-            current += tide_offsets_current(offsets, group->members[i]);
-        if (current > 0 && current < group->count)
-            return true;
-    }
-    return false;
+    return groups->items[place].holds > 0 ? &groups->items[place] : NULL;
+}
+
+uint32_t tide_groups_count(const struct tide_groups *groups)
+{
+    return groups->count;
 }
 
 void tide_groups_close(struct tide_groups *groups, struct tide_group *group)

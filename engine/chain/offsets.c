@@ -10,6 +10,7 @@ struct tide_offsets *tide_offsets_new(void)
 {
     struct tide_offsets *offsets = tide_alloc(sizeof(*offsets));
     offsets->groups = tide_groups_new();
+    offsets->changes = 1; /* a new group has counted at none */
     return offsets;
 }
 
@@ -29,6 +30,7 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     struct tide_track *p = at(offsets, partition);
     tide_require(p->state == TIDE_TRACK_AWAY);
     p->state = TIDE_TRACK_OWNED;
+    offsets->changes++;
     p->aborted = false;
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
     p->head = p->tail = p->sent_to = 0;
@@ -41,6 +43,7 @@ void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition)
     struct tide_track *p = at(offsets, partition);
     tide_require(p->state == TIDE_TRACK_OWNED);
     p->state = TIDE_TRACK_LEAVING;
+    offsets->changes++;
 }
 
 static uint64_t *total_of(struct tide_offsets_totals *totals, uint32_t fate)
@@ -64,6 +67,7 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     struct tide_track *p = at(offsets, partition);
     tide_require(p->state == TIDE_TRACK_LEAVING);
     p->state = TIDE_TRACK_AWAY;
+    offsets->changes++;
     take_back(offsets, p);
     offsets->totals.dropped += p->unfinished;
     offsets->totals.in_flight -= p->unfinished;
@@ -125,16 +129,25 @@ static bool is_group(struct tide_origin origin)
     return origin.partition == TIDE_ORIGIN_GROUP;
 }
 
-bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin)
+/* Asked for each output of the group, so it is counted anew only when it may have changed. */
+uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_group *group)
 {
-    bool all = offsets->transactional;
+    if (group->counted_at == offsets->changes)
+        return group->current;
+    group->current = 0;
+    for (uint32_t i = 0; i < group->count; i++)
+        group->current += tide_offsets_current(offsets, group->members[i]);
+    group->counted_at = offsets->changes;
+    offsets->totals.walked += group->count;
+    return group->current;
+}
+
+bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin)
+{
     if (is_group(origin)) {
-        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
-        for (uint32_t i = 0; i < group->count; i++) {
-            if (tide_offsets_current(offsets, group->members[i]) != all)
-                return !all;
-        }
-        return all;
+        struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        uint32_t current = tide_offsets_count_current(offsets, group);
+        return offsets->transactional ? current == group->count : current > 0;
     }
     const struct tide_track *p = at(offsets, origin.partition);
     return p->state == TIDE_TRACK_OWNED && p->epoch == origin.epoch;
@@ -173,9 +186,11 @@ void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin)
 void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origin)
 {
     if (is_group(origin)) {
-        const struct tide_group *group = tide_groups_find(offsets->groups, origin);
-        for (uint32_t i = 0; i < group->count; i++)
+        struct tide_group *group = tide_groups_find(offsets->groups, origin);
+        for (uint32_t i = 0; i < group->count && !group->released; i++)
             tide_offsets_release(offsets, group->members[i]);
+        offsets->totals.walked += group->released ? 0 : group->count;
+        group->released = true;
         return;
     }
     struct tide_entry *entry = find(offsets, origin);
@@ -213,6 +228,7 @@ static void group_done(struct tide_offsets *offsets, struct tide_origin origin, 
         group->fate = fate;
     if (--group->holds > 0)
         return;
+    offsets->totals.walked += group->count;
     for (uint32_t i = 0; i < group->count; i++) {
         if (group->dropped)
             tide_offsets_drop(offsets, group->members[i]);

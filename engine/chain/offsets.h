@@ -45,7 +45,9 @@ struct tide_offsets_totals {
     uint64_t late;      /* holds given back for a partition that is away */
     uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
     uint64_t groups;    /* open */
-    uint64_t reached;   /* grows whenever a position moves: cheap test for "anything to commit?" */
+    uint64_t
+        walked; /* members of groups that were looked at: a measure of the work done for them */
+    uint64_t reached; /* grows whenever a position moves: cheap test for "anything to commit?" */
 };
 
 struct tide_offsets *tide_offsets_new(void);
@@ -71,7 +73,7 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
 /** Takes back the newest open: the message was not taken after all. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
 /** False once the partition is revoked: drop the message. */
-bool tide_offsets_current(const struct tide_offsets *offsets, struct tide_origin origin);
+bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin);
 /** The offset of a message (no group) that is not through and whose partition is not away; else -1. */
 int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
@@ -85,7 +87,7 @@ struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
                                       const struct tide_origin *members, uint32_t count);
 /** Some members of a group are current and others are not: in transactions its output cannot leave, and those that are
  * current are never through until all is read again. */
-bool tide_offsets_torn(const struct tide_offsets *offsets);
+bool tide_offsets_torn(struct tide_offsets *offsets);
 /** Gives back a hold of something that was dropped. The members of a group are never through then: they are
  * revoked and will be read again. Nothing else has to be told of single messages (tide_offsets_forget). */
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);

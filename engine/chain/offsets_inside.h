@@ -36,7 +36,11 @@ struct tide_offsets {
     size_t count;
     struct tide_offsets_totals totals;
     struct tide_groups *groups;
+    uint64_t changes; /* of what is current: groups count their members again after one */
     bool transactional;
 };
+
+/** How many members of the group are current. */
+uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_group *group);
 
 #endif

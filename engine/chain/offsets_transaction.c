@@ -18,6 +18,7 @@ void tide_offsets_abort(struct tide_offsets *offsets)
             continue;
         p->state = TIDE_TRACK_LEAVING;
         p->aborted = true;
+        offsets->changes++;
     }
 }
 
@@ -38,11 +39,10 @@ bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin or
 {
     if (origin.partition == TIDE_ORIGIN_GROUP) {
         const struct tide_group *group = tide_groups_find(offsets->groups, origin);
-        for (uint32_t i = 0; i < group->count; i++) {
-            if (tide_offsets_owed(offsets, group->members[i]))
-                return true;
-        }
-        return false;
+        bool owed = group->released;
+        for (uint32_t i = 0; i < group->count && !owed; i++)
+            owed = tide_offsets_owed(offsets, group->members[i]);
+        return owed;
     }
     return (int32_t)(offsets->partitions[origin.partition].sent_to - origin.sequence) > 0;
 }
@@ -57,7 +57,13 @@ bool tide_offsets_clean(const struct tide_offsets *offsets)
     return true;
 }
 
-bool tide_offsets_torn(const struct tide_offsets *offsets)
+bool tide_offsets_torn(struct tide_offsets *offsets)
 {
-    return tide_groups_torn(offsets->groups, offsets);
+    for (uint32_t place = 0; place < tide_groups_count(offsets->groups); place++) {
+        struct tide_group *group = tide_groups_at(offsets->groups, place);
+        uint32_t current = group ? tide_offsets_count_current(offsets, group) : 0;
+        if (current > 0 && current < group->count)
+            return true;
+    }
+    return false;
 }

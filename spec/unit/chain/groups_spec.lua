@@ -113,4 +113,44 @@ describe("a group", function()
     done(second)
     assert.equal(2, position(0))
   end)
+
+  -- What tide.many makes of a reduce: the work is that of the sum, not of the product.
+  for _, mode in ipairs { "at least once", "exactly once" } do
+    it("looks at each member a few times, however many its outputs are, " .. mode, function()
+      if mode == "exactly once" then C.tide_offsets_transactional(offsets) end
+      local members, count, outputs = {}, 1000, 2000
+      for i = 1, count do members[i] = open(i % 2, i) end
+      local origin = group(unpack(members))
+      for _ = 1, outputs do
+        assert.is_true(C.tide_offsets_current(offsets, origin))
+        C.tide_offsets_hold(offsets, origin)
+        C.tide_offsets_release(offsets, origin)
+        assert.is_true(C.tide_offsets_owed(offsets, origin))
+      end
+      assert.is_false(C.tide_offsets_torn(offsets))
+      for _ = 1, outputs do
+        assert.is_true(C.tide_offsets_current(offsets, origin))
+        done(origin)
+      end
+      assert.equal(1, position(1)) -- the group's own hold is left: nothing is through
+      done(origin)
+      assert.same({ count + 1, count }, { math.max(position(0), position(1)), counted "produced_from" })
+      assert.is_true(counted "walked" <= 4 * count, counted "walked" .. " looks at members")
+    end)
+  end
+
+  it("is counted again after each change of what is owned", function()
+    local origin = group(open(0, 0), open(1, 0))
+    assert.is_true(C.tide_offsets_current(offsets, origin))
+    assert.is_false(C.tide_offsets_torn(offsets))
+    C.tide_offsets_revoke(offsets, 1)
+    assert.is_true(C.tide_offsets_current(offsets, origin))
+    assert.is_true(C.tide_offsets_torn(offsets))
+    C.tide_offsets_forget(offsets, 1)
+    C.tide_offsets_assign(offsets, 1)
+    assert.is_true(C.tide_offsets_torn(offsets))
+    C.tide_offsets_abort(offsets)
+    assert.is_false(C.tide_offsets_current(offsets, origin))
+    assert.is_false(C.tide_offsets_torn(offsets))
+  end)
 end)
