@@ -24,6 +24,7 @@ struct opening {
     struct tide_blocking_job job;
     struct tide_kafka_sink *sink;
     rd_kafka_t *client;
+    bool first; /* the engine is starting */
     int status;
     char text[512];
 };
@@ -91,8 +92,9 @@ static void opened(struct tide_kafka_sink *sink)
 static void run(struct tide_blocking_job *job)
 {
     struct opening *opening = (struct opening *)job;
-    opening->status = tide_kafka_txn_init(opening->sink->txn, opening->client,
-                                          opening->sink->blocking, INIT_TIMEOUT_US);
+    opening->status = tide_kafka_txn_init(
+        opening->sink->txn, opening->client, opening->sink->blocking,
+        opening->first ? opening->sink->timeout_us : INIT_TIMEOUT_US);
     snprintf(opening->text, sizeof(opening->text), "%s", tide_error());
 }
 
@@ -103,7 +105,7 @@ static void done(struct tide_blocking_job *job)
     if (sink->state == TIDE_KAFKA_SINK_OPENING) {
         if (opening->status == TIDE_OK) {
             opened(sink);
-        } else if (opening->status == TIDE_EUNREACHED) {
+        } else if (opening->status == TIDE_EUNREACHED && !opening->first) {
             tide_log(TIDE_LOG_WARN, "produce: %s; trying on", opening->text);
             tide_blocking_submit(sink->blocking, job);
             return;
@@ -115,12 +117,16 @@ static void done(struct tide_blocking_job *job)
 }
 
 /* The old client's configuration has the secrets that were wiped here. */
-static void open_another(struct tide_kafka_sink *sink)
+static void open_another(struct tide_kafka_sink *sink, bool first)
 {
     char error[512];
+    char bytes[24];
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(rd_kafka_conf(sink->client));
     if (sink->txn)
         tide_kafka_txn_watch(sink->txn, conf);
+    snprintf(bytes, sizeof(bytes), "%lld", (long long)sink->batch_bytes);
+    if (sink->batch_bytes > 0)
+        rd_kafka_conf_set(conf, "batch.size", bytes, NULL, 0);
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, error, sizeof(error));
     if (!client) {
         rd_kafka_conf_destroy(conf);
@@ -138,6 +144,7 @@ static void open_another(struct tide_kafka_sink *sink)
     opening->job.done = done;
     opening->sink = sink;
     opening->client = client;
+    opening->first = first;
     sink->state = TIDE_KAFKA_SINK_OPENING;
     tide_blocking_submit(sink->blocking, &opening->job);
 }
@@ -146,8 +153,16 @@ void tide_kafka_replace_poll(struct tide_kafka_sink *sink)
 {
     if (sink->state == TIDE_KAFKA_SINK_REPLACING && sink->failure == TIDE_OK &&
         sink->in_flight == 0 && !sink->event)
-        open_another(sink);
+        open_another(sink, false);
     while (sink->state == TIDE_KAFKA_SINK_READY && sink->resend.first && sink->failure == TIDE_OK &&
            tide_kafka_sink_produce(sink, &sink->resend.first->message) == TIDE_OK)
         tide_kafka_records_move(&sink->resend, NULL);
+}
+
+void tide_kafka_replace_first(struct tide_kafka_sink *sink)
+{
+    tide_log(TIDE_LOG_INFO,
+             "produce: batches have %lld bytes at the most: a topic's max.message.bytes",
+             (long long)sink->batch_bytes);
+    open_another(sink, true);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/io/kafka_sink.h - inside of the Kafka sink, shared by its files:
- *   kafka_sink.c     what the engine calls: start, send, end
+ *   kafka_sink.c     what the engine calls: send, end; kafka_sink_start.c has its start
  *   kafka_produce.c  one message to librdkafka
  *   kafka_report.c   what became of the messages
  *   kafka_sent.c     what a failed report does not tell of them
@@ -81,6 +81,8 @@ struct tide_kafka_sink {
     struct rd_kafka_queue_s *queue; /* delivery reports, errors, statistics */
     int waker;
     struct tide_kafka_outage *outage;
+    int64_t
+        batch_bytes; /* a batch may have, by the settings of its topics; 0 = as librdkafka is configured */
     struct rd_kafka_topic_s **handles; /* by topic number; NULL = not one of its topics */
     uint32_t handle_count;
     uint32_t partitions; /* of the default topic */
@@ -101,6 +103,10 @@ struct tide_kafka_sink {
     uint32_t replaced;                  /* how often since replaced_us */
     int64_t replaced_us;
 };
+
+/* kafka_sink_start.c */
+
+int tide_kafka_sink_start(struct tide_sink *sink);
 
 /* kafka_sink.c */
 
@@ -139,6 +145,8 @@ void tide_kafka_suspect_try(struct tide_kafka_sink *sink);
 
 void tide_kafka_replace(struct tide_kafka_sink *sink, const char *why);
 void tide_kafka_replace_poll(struct tide_kafka_sink *sink);
+/** At the start: another client in place of that one, with smaller batches (batch_bytes). The sink becomes ready, or fails. */
+void tide_kafka_replace_first(struct tide_kafka_sink *sink);
 
 /* kafka_report.c */
 

@@ -10,8 +10,8 @@
 
 enum { POLL_MS = 100 };
 
-/* librdkafka's own, it names itself. */
-static bool is_mock(rd_kafka_t *client)
+/* It names itself. */
+bool tide_kafka_is_mock(struct rd_kafka_s *client)
 {
     static const char name[] = "mockCluster";
     char *id = rd_kafka_clusterid(client, 0);
@@ -83,7 +83,7 @@ static int answers(rd_kafka_t *asker, struct tide_blocking *blocking)
 int tide_kafka_writable(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
                         struct tide_blocking *blocking)
 {
-    if (is_mock(client))
+    if (tide_kafka_is_mock(client))
         return TIDE_OK;
     rd_kafka_t *asker = make_asker(client);
     if (!asker)

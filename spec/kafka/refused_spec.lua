@@ -39,13 +39,14 @@ describe("a record that the output refuses", function()
 
   -- Each of the messages is in the output as it was, except those of `without` (by number).
   local function assert_kept(sent, without)
-    local found, count = by_value(kafka.consume(output)), 0
+    local all, count = kafka.consume(output), 0
+    local found = by_value(all)
     for i, message in ipairs(sent) do
       message.partition = 0
       assert.same(not without[i] and message or nil, found[message.value])
       count = count + (without[i] and 0 or 1)
     end
-    assert.equal(count, inputs.count(output))
+    assert.equal(count, #all)
   end
 
   before_each(function()
@@ -68,4 +69,19 @@ describe("a record that the output refuses", function()
       inputs.header(dead[1], "original_offset") })
     assert.is_true(dead[1].timestamp >= from, "the letter's own time is that of its writing")
   end)
+
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("is not one that its batch made too large: batches are as large as the topic takes, " .. delivery, function()
+      output = kafka.topic(1, { ["max.message.bytes"] = 10000, ["retention.ms"] = -1 })
+      local sent = numbers(300, function(message, i) message.value = ("x"):rep(3000) .. i end)
+      kafka.produce(input, sent)
+      local run = engine.run(definition { settings = { delivery = delivery } })
+      assert.is_true(run:says("batches have 10000 bytes at the most"), run:stderr())
+      assert.is_false(run:says("the broker refused a batch"), run:stderr())
+      assert_kept(sent, {})
+      local metrics = run:report().metrics
+      assert.same({ 0, 0, 0 }, { metrics["producer.produce_status{status=error}"], metrics["producer.replaced"],
+        metrics["producer.transaction.aborted"] })
+    end)
+  end
 end)
