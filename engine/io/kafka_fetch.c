@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "io/kafka_headers.h"
 #include "io/kafka_source.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -32,17 +33,10 @@ static void pack_headers(struct tide_kafka_lent *lent, const rd_kafka_message_t 
                          struct tide_message *message)
 {
     rd_kafka_headers_t *headers;
-    const char *name;
-    const void *value;
-    size_t length;
-    size_t count = 0;
     if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     lent->headers.length = 0;
-    while (!rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
-        tide_header_pack(&lent->headers, name, (uint32_t)strlen(name), value, (uint32_t)length);
-        count++;
-    }
+    uint32_t count = tide_kafka_headers_pack(&lent->headers, headers);
     message->headers = lent->headers.data;
     message->headers_length = (uint32_t)lent->headers.length;
     message->header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "io/kafka_headers.h"
 #include "io/kafka_sink.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -182,14 +183,7 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_kafka_sent s
                           const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
 {
     struct tide_text packed = {0};
-    const char *name;
-    const void *value;
-    size_t length;
-    size_t count = 0;
-    while (headers && !rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
-        tide_header_pack(&packed, name, (uint32_t)strlen(name), value, (uint32_t)length);
-        count++;
-    }
+    uint32_t count = tide_kafka_headers_pack(&packed, headers);
     int topic = topic_of(sink, record);
     struct tide_message message = {
         .value = record->payload,

@@ -84,4 +84,37 @@ describe("a record that the output refuses", function()
         metrics["producer.transaction.aborted"] })
     end)
   end
+
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("for its time is a dead letter with that time, and the rest goes on, " .. delivery, function()
+      local limits = { ["retention.ms"] = -1, ["message.timestamp.after.max.ms"] = 3600000 }
+      output, letters = kafka.topic(1, limits), kafka.topic(1, limits)
+      local sent = numbers(10, function(message, i) if i == 4 then message.timestamp = message.timestamp * 1000 end end)
+      kafka.produce(input, sent)
+      local run = engine.start(definition { settings = { delivery = delivery } })
+      inputs.wait_committed(group, input)
+      run:drain()
+      assert_kept(sent, { [4] = true })
+      local dead = kafka.consume(letters)
+      assert.equal(1, #dead)
+      assert.same({ "v4", ("%.0f"):format(sent[4].timestamp), "produce", "3" }, { dead[1].value,
+        inputs.header(dead[1], "original_timestamp"), inputs.header(dead[1], "stage"),
+        inputs.header(dead[1], "original_offset") })
+      assert.is_truthy(inputs.header(dead[1], "error"):lower():find "timestamp", inputs.header(dead[1], "error"))
+    end)
+  end
+
+  it("is not made to fit: a header's name with a zero byte stays whole, from engine to engine", function()
+    local between, name, first = kafka.topic(1), "a\0b", group
+    kafka.produce(input, { { value = "1" } })
+    engine.run(definition { produce = { topic = between },
+      task = [[function(message) message.headers = { { "a\0b", "c\0d" }, { "a", "" } } return message end]] })
+    input, group = between, first .. "-second"
+    engine.run(definition { task = [[function(message)
+      local headers = message.headers
+      message.value = headers[1][1] .. "|" .. headers[1][2] .. "|" .. headers[2][1]
+      return message
+    end]] })
+    assert.equal(name .. "|c\0d|a", kafka.consume(output)[1].value)
+  end)
 end)

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ * engine/io/kafka_headers.h - headers from librdkafka's form to the packed one of shm/layout.h. */
+#ifndef TIDE_IO_KAFKA_HEADERS_H
+#define TIDE_IO_KAFKA_HEADERS_H
+
+#include <stdint.h>
+
+struct rd_kafka_headers_s;
+struct tide_text;
+
+/** Appends all headers; returns how many. NULL has none. */
+uint32_t tide_kafka_headers_pack(struct tide_text *packed,
+                                 const struct rd_kafka_headers_s *headers);
+
+#endif
