@@ -156,6 +156,48 @@ describe('a transform', function()
       'integer from 0 to 2147483647, got %-1' },
     ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
       'message.headers%[1%]' },
+    ['headers by name'] = { function(m) m.headers = { source = 'a' } return m end, '"reason":"error"',
+      'message_spec.lua:%d+: message.headers takes an array of .* has the key \\"source\\"' },
+    ['headers by name beside others'] = { function(m)
+      local headers = {}
+      headers.source = 'a'
+      headers[1] = { 'b', 'c' }
+      return { value = m.value, headers = headers }
+    end, '"reason":"bad_return"', 'has the key \\"source\\"' },
+    ['a header by name in the list that it has'] = { function(m) m.headers.source = 'a' return m end, '"reason":"error"',
+      'message_spec.lua:%d+: message.headers .* has the key \\"source\\"' },
+    ['the same in a copy'] = { function(m)
+      local copy = m:copy()
+      copy.headers.source = 'a'
+      return copy
+    end, '"reason":"bad_return"', 'has the key \\"source\\"' },
+    ['the same before tide.many'] = { function(m)
+      m.headers.source = 'a'
+      return tide.many { m, 'x' }
+    end, '"reason":"error"', 'has the key \\"source\\"' },
+    ['a value by name within a header'] = { function() return { headers = { { 'a', value = 'b' } } } end,
+      '"reason":"bad_return"', 'message.headers%[1%] has the key \\"value\\"; it is {name, value}' },
+    ['a misspelt field of a copy'] = { function(m)
+      local copy = m:copy()
+      copy.vaule = 'x'
+      return copy
+    end, '"reason":"error"', 'message_spec.lua:%d+: a copy of a message has no field \\"vaule\\"' },
+    ['another topic written into a copy'] = { function(m)
+      local copy = m:copy()
+      copy.topic = 'elsewhere'
+      return copy
+    end, '"reason":"bad_return"', 'topic of a copy is where it came from; to send it elsewhere return { topic' },
+    ['results by name in tide.many'] = { function() return tide.many { 'x', late = 'y' } end, '"reason":"bad_return"',
+      'message_spec.lua:%d+ returned tide.many of what is no array .* it has the key \\"late\\"' },
+    ['results by name that come first in tide.many'] = { function()
+      local list = {}
+      list.late = 'y'
+      list[1] = 'x'
+      return tide.many(list)
+    end, '"reason":"bad_return"', 'it has the key \\"late\\"' },
+    ['messages by name in tide.pack'] = { function(m) return tide.pack { m, late = m } end, '"reason":"error"',
+      'message_spec.lua:%d+: tide.pack takes an array of messages; this has the key \\"late\\"' },
+    ['a table of results'] = { function() return { 'x', 'y' } end, '"reason":"bad_return"', 'no field \\"1\\"' },
     ['a gap in tide.many'] = { function() return tide.many { 'x', nil, 'y' } end, '"reason":"bad_return"',
       'message_spec.lua:%d+ returned tide.many of what is no array' },
     ['a bad result in tide.many'] = { function() return tide.many { 'x', 5 } end, '"reason":"bad_return"',

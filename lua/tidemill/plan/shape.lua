@@ -27,6 +27,11 @@ end
 -- The steps as nodes, in order; what is no step is a fault.
 local function steps_of(pipeline, load)
   local steps = {}
+  for key, value in pairs(pipeline.arguments) do
+    if type(key) ~= "string" and (type(key) ~= "number" or key < 1 or key % 1 ~= 0) then
+      load:fault(pipeline, "value [%s] = %s: steps stand in a list, from 1 on", tostring(key), types.quote(value))
+    end
+  end
   for i = 1, table.maxn(pipeline.arguments) do
     local use = pipeline.arguments[i]
     if node.is(use) and STEP[use.spec.kind] then

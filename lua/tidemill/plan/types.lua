@@ -63,6 +63,9 @@ end
 function parsers.brokers(option, value)
   if type(value) == "table" and not secret.is(value) and not node.is(value) then
     local joined
+    for key in pairs(value) do
+      if type(key) ~= "number" or key < 1 or key > #value then return nil, "must be a list without gaps" end
+    end
     for i, item in ipairs(value) do
       if type(item) ~= "string" and not secret.is(item) then return nil, ("value %d must be a text"):format(i) end
       joined = joined and joined .. "," .. item or item
@@ -179,6 +182,11 @@ end
 --- The values without a name: functions, and paths of transform files.
 function types.positional(positional, arguments, report)
   local functions, count = {}, table.maxn(arguments)
+  for key, value in pairs(arguments) do
+    if type(key) ~= "string" and (type(key) ~= "number" or key < 1 or key % 1 ~= 0) then
+      report("value [%s] = %s: functions stand in a list, from 1 on", tostring(key), types.quote(value))
+    end
+  end
   for i = 1, count do
     local value = arguments[i]
     if type(value) == "string" and value ~= "" then

@@ -20,10 +20,46 @@ function check.bytes_or_null(name, new)
   return new
 end
 
+-- Of a table that is no array of `length` elements: its first key that has no place there, or the gap.
+local function misfit(list, length)
+  for key in pairs(list) do
+    if type(key) == 'string' then return ('the key "%s"'):format(key) end
+    if type(key) ~= 'number' or key < 1 or key > length or key % 1 ~= 0 then
+      return 'the key ' .. tostring(key)
+    end
+  end
+  for i = 1, length do
+    if list[i] == nil then return 'a gap at ' .. i end
+  end
+end
+
+--- nil for an array without gaps that has no other keys; else what it has, or is, in their place. What is written by
+--- name would be lost without a word where only elements are read.
+function check.not_array(list)
+  if type(list) ~= 'table' then return check.shown(list) end
+  local length, key = #list, nil
+  for i = 1, length do
+    key = next(list, key)
+    if key ~= i then return misfit(list, length) end -- mostly elements come in order
+  end
+  if next(list, key) ~= nil then return misfit(list, length) end
+end
+
+-- The key of a header beside its name and value; nil when there is none.
+local function more_than_a_pair(header)
+  local last = header[2] ~= nil and 2 or 1
+  if next(header) == 1 and (last == 1 or next(header, 1) == 2) and next(header, last) == nil then return nil end
+  for key in pairs(header) do
+    if key ~= 1 and key ~= 2 then return tostring(key) end
+  end
+end
+
 --- An array of { name, value }.
 function check.headers(new)
-  if type(new) ~= 'table' then
-    error(('message.headers takes an array of {name, value}, got %s'):format(check.shown(new)), 4)
+  local wrong = check.not_array(new)
+  if wrong then
+    error(('message.headers takes an array of {name, value}, as { { "source", "a" } }; this %s %s'):format(
+      type(new) == 'table' and 'has' or 'is', wrong), 4)
   end
   if #new > 65535 then error(('message.headers has %d entries, more than 65535'):format(#new), 4) end
   for i = 1, #new do
@@ -31,6 +67,8 @@ function check.headers(new)
     if type(header) ~= 'table' or type(header[1]) ~= 'string' then
       error(('message.headers[%d] is not {name, value} with a string as name'):format(i), 4)
     end
+    local more = more_than_a_pair(header)
+    if more then error(('message.headers[%d] has the key "%s"; it is {name, value}'):format(i, more), 4) end
     local content = header[2]
     if content ~= nil and content ~= null and type(content) ~= 'string' then
       error(('header "%s" takes a string or nil as value, got %s'):format(header[1], check.shown(content)), 4)
@@ -45,20 +83,6 @@ function check.integer(name, new, least, most)
       type(new) == 'number' and tostring(new) or check.shown(new)), 4)
   end
   return new
-end
-
---- Whether it is an array without gaps, and no more. `next` behind the last element finds nothing where the elements
---- were written in order.
-function check.is_array(list)
-  if type(list) ~= 'table' then return false end
-  local length = #list
-  for i = 1, length do
-    if list[i] == nil then return false end
-  end
-  if next(list, length > 0 and length or nil) == nil then return true end
-  local count = 0
-  for _ in pairs(list) do count = count + 1 end
-  return count == length
 end
 
 return check

@@ -2,12 +2,15 @@
 -- run/copy.lua: what message:copy() gives, and what a batch function gets: a plain table that may be kept, with a
 -- view of its own. While the view is open the value stands aside, so that the last of value and json written wins
 -- as in a message; when the views go, the value with all changes is a plain field again.
+local null = require('cjson').null
 local check = require 'tidemill.run.check'
 local json = require 'tidemill.run.json'
 
 local copies = {}
 
 local VIEW = {} -- key of { doc, value, edits = how many changes the value holds, stale = the value was written since }
+local FIELDS = { key = true, headers = true, topic = true, partition = true, offset = true, timestamp = true }
+local ORIGIN = { 'topic', 'partition', 'offset' }
 local open, count = {}, 0
 
 local function get_value(view)
@@ -61,8 +64,11 @@ function copies.metatable(opening)
         set_value(copy, new ~= nil and json.public.encode(new) or nil)
       elseif name == 'value' then
         set_value(copy, new)
-      else
+      elseif FIELDS[name] then
         rawset(copy, name, new)
+      else
+        error(('a copy of a message has no field "%s"; it has value, json, key, headers, topic, partition, offset, '
+          .. 'timestamp'):format(tostring(name)), 2)
       end
     end,
   }
@@ -80,11 +86,34 @@ function copies.close()
   count = 0
 end
 
---- A list of headers of its own.
+--- A list of headers of its own; what is no header would be lost here, so it is an error.
 function copies.headers(list)
   local own = {}
+  check.headers(list)
   for i = 1, #list do own[i] = { list[i][1], list[i][2] } end
   return own
+end
+
+--- For scripts, as tide.header: the value of the last header of that name (as Kafka's lastHeader); nil when there is
+--- none. Of a message or a copy.
+function copies.last_header(of, name)
+  local all = of.headers
+  for i = #all, 1, -1 do
+    if all[i][1] == name then
+      local content = all[i][2]
+      return content ~= null and content or nil
+    end
+  end
+end
+
+--- Raises an error for a copy whose place of origin was written over: `was` has it as it came.
+function copies.check_origin(copy, was)
+  for i = 1, #ORIGIN do
+    local name = ORIGIN[i]
+    if copy[name] ~= was[name] then
+      error(('%s of a copy is where it came from; to send it elsewhere return { %s = ... }'):format(name, name), 0)
+    end
+  end
 end
 
 return copies

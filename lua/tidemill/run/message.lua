@@ -178,12 +178,12 @@ local copy_mark, target_mark = copies.metatable(function() documents, beside = t
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
   if self.serial ~= serial then gone() end
-  local chosen = topic or here.record.target_topic ~= TOPIC_NONE and get_topic() or nil
+  local from, place, offset = get_topic(), here.record.partition, tonumber(here.record.offset)
+  local chosen = topic or here.record.target_topic ~= TOPIC_NONE and from or nil
   return setmetatable({
-    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = get_topic(),
-    partition = here.record.partition, offset = tonumber(here.record.offset),
-    timestamp = timestamp or tonumber(here.record.timestamp),
-    [target_mark] = { topic = chosen, partition = partition },
+    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = from, partition = place,
+    offset = offset, timestamp = timestamp or tonumber(here.record.timestamp),
+    [target_mark] = { to_topic = chosen, to_partition = partition, topic = from, partition = place, offset = offset },
   }, copy_mark)
 end
 
@@ -229,8 +229,10 @@ end
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
 --- A wrong list is told by apply: in a tail call error() would not know the line of the script.
 function message.many(list)
-  if not check.is_array(list) then
-    return message.wrong 'returned tide.many of what is no array of results without gaps'
+  local wrong = check.not_array(list)
+  if wrong then
+    return message.wrong(('returned tide.many of what is no array of results without gaps: it %s %s'):format(
+      type(list) == 'table' and 'has' or 'is', wrong))
   end
   return setmetatable({ list = list }, many_mark)
 end
@@ -238,17 +240,6 @@ end
 --- As a function's return: rejected as a wrong one, with this text behind the function's place.
 function message.wrong(text)
   return setmetatable({ wrong = text }, many_mark)
-end
-
---- For scripts: the value of the last header of that name (as Kafka's lastHeader); nil when there is none.
-function message.header(of, name)
-  local all = of.headers
-  for i = #all, 1, -1 do
-    if all[i][1] == name then
-      local content = all[i][2]
-      return content ~= null and content or nil
-    end
-  end
 end
 
 --- Topic numbers: `handle` is the engine's table, `names` those that a result may choose.
@@ -285,16 +276,18 @@ end
 
 -- A kept copy that is returned: all it has counts; topic, partition and offset tell where it came from.
 local function set_copy(copied)
+  local mark = copied[target_mark]
+  copies.check_origin(copied, mark)
   set('value', copied.value)
   set('key', copied.key)
-  set('headers', copied.headers and copy_headers(copied.headers))
+  headers = copied.headers and copy_headers(copied.headers) or {}
   set('timestamp', copied.timestamp)
-  topic, partition = copied[target_mark].topic, copied[target_mark].partition
+  topic, partition = mark.to_topic, mark.to_partition
 end
 
 --- A table with the fields of a message as message:copy() gives them.
 function message.as_copy(fields)
-  fields[target_mark] = {}
+  fields[target_mark] = { topic = fields.topic, partition = fields.partition, offset = fields.offset }
   return setmetatable(fields, copy_mark)
 end
 
@@ -390,6 +383,7 @@ function message.record()
 end
 
 message.emit_reject = results.reject
+message.header = copies.last_header
 message.null = null
 message.json = json.public
 message.array = json.array

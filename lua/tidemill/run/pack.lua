@@ -4,6 +4,7 @@
 -- (packed as in shm/layout.h).
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
+local check = require 'tidemill.run.check'
 local message = require 'tidemill.run.message'
 
 ffi.cdef [[
@@ -31,6 +32,7 @@ end
 
 local function pack_headers(headers)
   local parts = {}
+  check.headers(headers)
   for _, header in ipairs(headers) do
     local content = header[2]
     if content == null then content = nil end
@@ -52,7 +54,10 @@ end
 
 --- An array of messages or copies -> a value.
 function pack.pack(list)
-  local parts = { MAGIC }
+  local parts, wrong = { MAGIC }, check.not_array(list)
+  if wrong then
+    error(('tide.pack takes an array of messages; this %s %s'):format(type(list) == 'table' and 'has' or 'is', wrong), 2)
+  end
   for _, m in ipairs(list) do pack_one(m, parts) end
   return table.concat(parts)
 end

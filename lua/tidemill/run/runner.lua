@@ -73,6 +73,9 @@ function runner.fused(loop, where)
       local ok, done = runner.try(loop, record, index, last, output, base, at, size, most)
       if ok then return done end
       runner.placed(done, where[tonumber(done.traceback:match "in function 'f(%d+)'")])
+      if done.traceback:find "in function 'emit'" then -- found only now: what the last function left in the message
+        done = { text = where[#where] .. ': ' .. done.text, traceback = '' }
+      end
       local progress = output.progress
       index, at = tonumber(progress % 0x100000000ULL), tonumber(progress / 0x100000000ULL)
       at = message.emit_reject(base, at, index, at == 0 and most or size, 'error', done.text, done.traceback)

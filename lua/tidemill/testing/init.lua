@@ -10,6 +10,7 @@
 local ffi = require("ffi")
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
+local check = require("tidemill.run.check")
 local engine = require("tidemill.run.engine")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
@@ -96,8 +97,24 @@ local function settle(self)
   until quiet
 end
 
+local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true }
+
+-- What a message to feed has that cannot be fed is an error: it would be lost without a word.
+local function check_message(message)
+  if type(message) == "string" then return { value = message } end
+  if type(message) ~= "table" then error("a message to feed is a string or a table, not a " .. type(message), 4) end
+  for name in pairs(message) do
+    if not FEEDABLE[name] then
+      error(('a message to feed has no field "%s"; it has value, key, headers, timestamp, partition')
+        :format(tostring(name)), 4)
+    end
+  end
+  return message
+end
+
 local function pack_headers(headers)
   local parts = {}
+  check.headers(headers)
   for _, header in ipairs(headers) do
     local sizes = ffi.new("int32_t[2]", #header[1], header[2] and #header[2] or -1)
     parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or "")
@@ -106,7 +123,7 @@ local function pack_headers(headers)
 end
 
 local function push(self, message)
-  if type(message) == "string" then message = { value = message } end
+  message = check_message(message)
   local c, headers = ffi.new("struct tide_message"), message.headers and pack_headers(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0

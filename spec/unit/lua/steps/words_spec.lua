@@ -68,6 +68,8 @@ describe("the word", function()
       ['topics = {}' .. rest] = 'option "topics" = {...}: is empty',
       ['topics = { "a", 5 }' .. rest] = 'option "topics" = {...}: value 2 must be a text, not a number',
       ['topics = { a = "b" }' .. rest] = 'option "topics" = {...}: must be a list without gaps',
+      ['topic = "t", group = "g", brokers = { "a:1", late = "b:2" }'] = 'option "brokers" = {...}: must be a list '
+        .. "without gaps",
       ['topic = "t", start = "first"' .. rest] = 'option "start" = "first": ' .. start,
       ['topic = "t", start = -1' .. rest] = 'option "start" = -1: ' .. start,
       ['topic = "t", auto_offset_reset = "latests"' .. rest] = 'option "auto_offset_reset" = "latests": unknown; it is '
@@ -92,6 +94,7 @@ describe("the word", function()
       ["print, pool = tide.pool {}"] = true,
       [""] = "no function: name a Lua file or write a function",
       ["5"] = "function 1 = 5: must be a function or the path of a Lua file",
+      ["print, [0] = print"] = "value [0] = function: functions stand in a list, from 1 on",
       ["print, nil, print"] = "function 2 = nil: must be a function or the path of a Lua file",
       ["print, max_batch_size = 0"] = 'option "max_batch_size" = 0: must be more than 0',
       ["print, max_batch_size = -5"] = 'option "max_batch_size" = -5: must be more than 0',
