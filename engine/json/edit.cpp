@@ -247,6 +247,10 @@ int tide_json_set_double(tide_json_doc *doc, int32_t node, const char *key, int3
     if (!std::isfinite(number))
         return tide_fail(TIDE_EDATA, "%s is no JSON number",
                          std::isnan(number) ? "NaN" : "infinity");
+    const char *read;
+    int32_t size = tide_json_read_text(doc->json, number, true, &read);
+    if (size > 0)
+        return set(doc, node, key, length, {read, size});
     char *text = take(doc, TIDE_JSON_NUMBER);
     return set(doc, node, key, length, {text, tide_json_write_double(number, text)});
 }

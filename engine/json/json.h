@@ -34,9 +34,10 @@ enum tide_json_kind {
     TIDE_JSON_DOUBLE = 4, /* any number that is not one of the next two */
     TIDE_JSON_INT64 = 5,  /* an integer beyond 2^53, which a double may not hold */
     TIDE_JSON_UINT64 = 6, /* one beyond the range of int64_t */
-    TIDE_JSON_STRING = 7,
-    TIDE_JSON_ARRAY = 8,
-    TIDE_JSON_OBJECT = 9
+    TIDE_JSON_BIG = 7,    /* one beyond both: its text is in `bytes` and `length` */
+    TIDE_JSON_STRING = 8,
+    TIDE_JSON_ARRAY = 9,
+    TIDE_JSON_OBJECT = 10
 };
 
 struct tide_json_doc {
@@ -64,7 +65,7 @@ struct tide_json {
     double number;
     int64_t integer;
     uint64_t natural;
-    const char *bytes; /* STRING: unescaped; not ended by a NUL; until the reset */
+    const char *bytes; /* STRING: unescaped; BIG: the digits. Not ended by a NUL; until the reset */
     int32_t length;
     int32_t node; /* ARRAY, OBJECT: with doc */
     struct tide_json_doc *doc;
@@ -97,7 +98,8 @@ int32_t tide_json_count(struct tide_json_doc *doc, int32_t node);
 int tide_json_next(struct tide_json_doc *doc, int32_t node, int32_t position);
 
 /** Changes one member, or adds it: behind the last one. 0, or TIDE_EDATA: an index beyond the end, a key
- * for an array, NaN, infinity, bytes that are not UTF-8. */
+ * for an array, NaN, infinity, bytes that are not UTF-8. A double that was read from one of these documents is written
+ * as it stood there, when tide_json_read_text knows it. */
 int tide_json_set_double(struct tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                          double number);
 int tide_json_set_integer(struct tide_json_doc *doc, int32_t node, const char *key, int32_t length,
@@ -125,6 +127,12 @@ int tide_json_text(struct tide_json_doc *doc, int32_t node);
  * `limit` may be read. */
 int tide_json_read_number(struct tide_json *json, const char *from, const char *to,
                           const char *limit);
+/** The text that a double was read from since the reset, so that a number which goes from field to field keeps its bytes
+ * (1.0, 1.50, more digits than a double has). Its length, or 0: it was not read lately, two texts stood for it, or it is
+ * an integer up to 2^53, as scripts write themselves: of those only the number read last counts, and only when `newest`
+ * says so. */
+int32_t tide_json_read_text(const struct tide_json *json, double number, bool newest,
+                            const char **text);
 /** The shortest text that reads back as the same number. Not for NaN or infinity. Returns its length; up to
  * TIDE_JSON_NUMBER bytes are written to. */
 int tide_json_write_double(double number, char *to);

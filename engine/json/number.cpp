@@ -49,7 +49,8 @@ static inline uint64_t read_digits(const char *from, size_t count)
 }
 
 // Few digits and a small power of ten: one operation on two exact doubles is rounded right (Clinger).
-static bool slow_decimal(const char *p, const char *to, double *number)
+// `plain`: it has neither point nor exponent.
+static bool slow_decimal(const char *p, const char *to, double *number, bool *plain)
 {
     uint64_t digits = 0;
     if (to - p > 17)
@@ -63,17 +64,20 @@ static bool slow_decimal(const char *p, const char *to, double *number)
     if (p < to || digits > EXACT)
         return false;
     *number = places ? double(digits) / POWERS[places] : double(digits);
+    *plain = places == 0;
     return true;
 }
 
 // The same, at most eight digits at a time: how many there are is hard to foretell.
-static bool fast_decimal(const char *p, const char *to, const char *limit, double *number)
+static bool fast_decimal(const char *p, const char *to, const char *limit, double *number,
+                         bool *plain)
 {
     if (limit - to < 8 || to - p > 8)
-        return slow_decimal(p, to, number);
+        return slow_decimal(p, to, number, plain);
     size_t whole = size_t(skip_digits(p, limit) - p);
     uint64_t digits = read_digits(p, whole);
     p += whole;
+    *plain = p == to;
     if (p == to) {
         *number = double(digits);
         return true;
@@ -113,26 +117,82 @@ static int big_integer(tide_json *json, uint64_t size, bool negative)
     return TIDE_JSON_INT64;
 }
 
+static int long_integer(tide_json *json, const char *from, const char *to)
+{
+    json->bytes = from;
+    json->length = int32_t(to - from);
+    return TIDE_JSON_BIG;
+}
+
+static int remember(tide_json *json, const char *from, const char *to, double number)
+{
+    auto *own = static_cast<session *>(json);
+    json->number = number;
+    own->newest_is_plain = false;
+    own->numbers[own->number_count++ % NUMBERS] = {number, from, int32_t(to - from)};
+    return TIDE_JSON_DOUBLE;
+}
+
+static bool is_same(double a, double b) // -0 is not 0
+{
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
+
+static bool is_small_integer(double number)
+{
+    return std::fabs(number) <= double(EXACT) && double(int64_t(number)) == number;
+}
+
 } // namespace tide_json_private
 
 using namespace tide_json_private;
 
+int32_t tide_json_read_text(const tide_json *json, double number, bool newest, const char **text)
+{
+    auto *own = static_cast<const session *>(json);
+    if (own->number_count == 0)
+        return 0;
+    const read_number *last = &own->numbers[(own->number_count - 1) % NUMBERS], *found = nullptr;
+    newest = newest && !own->newest_is_plain && is_same(last->number, number);
+    if (!newest && is_small_integer(number))
+        return 0;
+    for (uint32_t i = 0; i < NUMBERS && i < own->number_count; i++) {
+        const read_number *one = &own->numbers[i];
+        if (!is_same(one->number, number))
+            continue;
+        if (found && (found->length != one->length ||
+                      memcmp(found->text, one->text, size_t(one->length)) != 0))
+            return 0; // which of the two it was cannot be told
+        found = one;
+    }
+    if (!found)
+        return 0;
+    *text = found->text;
+    return found->length;
+}
+
 int tide_json_read_number(tide_json *json, const char *from, const char *to, const char *limit)
 {
-    bool negative = *from == '-';
+    bool negative = *from == '-', plain;
     double number;
     uint64_t size;
-    if (fast_decimal(from + negative, to, limit, &number)) {
-        json->number = negative ? -number : number;
+    if (fast_decimal(from + negative, to, limit, &number, &plain)) {
+        number = negative ? -number : number;
+        if (!plain)
+            return remember(json, from, to, number);
+        static_cast<session *>(json)->newest_is_plain = true;
+        json->number = number;
         return TIDE_JSON_DOUBLE;
     }
-    if (integer(from + negative, to, &size) && size > EXACT) {
-        int kind = big_integer(json, size, negative);
+    static_cast<session *>(json)->newest_is_plain = true;
+    if (integer(from + negative, to, &size)) {
+        int kind = size > EXACT ? big_integer(json, size, negative) : TIDE_JSON_NONE;
         if (kind != TIDE_JSON_NONE)
             return kind;
     }
-    json->number = slow_double(from, to);
-    return TIDE_JSON_DOUBLE;
+    if (skip_digits(from + negative, limit) == to)
+        return long_integer(json, from, to);
+    return remember(json, from, to, slow_double(from, to));
 }
 
 // Writes a number below 10^8, eight bytes of which the first ones count. Without branches, as above.

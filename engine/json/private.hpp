@@ -101,10 +101,23 @@ struct place {
 
 struct index_maker; // simdjson's side; there is none where fast_tokens serves
 
+// A number as it was read.
+struct read_number {
+    double number;
+    const char *text;
+    int32_t length;
+};
+
+static const uint32_t NUMBERS = 16; // the last ones that are remembered
+
 struct session : tide_json {
     arena memory;
     index_maker *maker;
     place recent;
+    read_number
+        numbers[NUMBERS];  // without plain integers, which are always written as they were read
+    uint32_t number_count; // since the reset
+    bool newest_is_plain;  // the last number that was read is none of them
 };
 
 inline session *of(tide_json_doc *doc)

@@ -28,6 +28,7 @@ void tide_json_reset(tide_json *json)
     json->serial += 1;
     json->root = json->doc = nullptr;
     own->recent.doc = nullptr;
+    own->number_count = 0;
     own->memory.reset();
     reset_index_maker(own->maker);
 }

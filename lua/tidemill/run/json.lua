@@ -9,6 +9,7 @@
 -- that are open, cells[number - first] says what they stand for; those of lower numbers are gone.
 local ffi = require 'ffi'
 local null = require('cjson').null
+local integer = require 'tidemill.run.integer'
 local library = require 'tidemill.run.ffi'
 local C = library.C
 
@@ -30,7 +31,8 @@ local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
 
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
   C.TIDE_JSON_DOUBLE
-local INT64, UINT64, STRING, ARRAY = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_STRING, C.TIDE_JSON_ARRAY
+local INT64, UINT64, BIG, STRING, ARRAY = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_BIG, C.TIDE_JSON_STRING,
+  C.TIDE_JSON_ARRAY
 local WHOLE = C.TIDE_JSON_WHOLE
 
 local json = {}
@@ -70,6 +72,8 @@ local function found(kind)
     value = J.integer
   elseif kind == UINT64 then
     value = J.natural
+  elseif kind == BIG then
+    value = integer.new(J.bytes, J.length)
   elseif kind ~= NONE then
     error(library.error(), 3)
   end
@@ -129,7 +133,7 @@ local function set_other(cell, key, length, new)
   if new == null then return (C.tide_json_set_kind(cell.doc, cell.node, key, length, NULL)) end
   if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
   if istype(uint64, new) then return (C.tide_json_set_natural(cell.doc, cell.node, key, length, new)) end
-  local text = text_of(new)
+  local text = integer.text(new) or text_of(new)
   return (C.tide_json_set_text(cell.doc, cell.node, key, length, text, #text))
 end
 
@@ -296,7 +300,7 @@ function public.each(view)
 end
 
 --- A view, or a JSON text, as plain Lua tables: arrays are marked (tide.array), null is tide.null, integers
---- beyond 2^53 are int64 or uint64.
+--- beyond 2^53 are int64 or uint64, those beyond 64 bits carry their digits (run/integer.lua).
 function public.table(from)
   if type(from) == 'string' then return json.module.decode(from) end
   find_text(check_view('table', from))
@@ -320,7 +324,8 @@ local function load_module()
     if istype(int64, thing) then return INT64 end
     if istype(uint64, thing) then return UINT64 end
     if istype(view_type, thing) then return (text_of(thing)) end
-  end, function() return box[0] end, function() return natural[0] end, box)
+    return integer.text(thing)
+  end, function() return box[0] end, function() return natural[0] end, box, J, integer.new)
 end
 json.module = load_module()
 

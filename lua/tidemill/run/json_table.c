@@ -22,7 +22,9 @@ static struct {
     char *bytes;
     size_t used, room;
 } out;
-static int array_ref, describe_ref, signed_ref, unsigned_ref;
+static int array_ref, describe_ref, signed_ref, unsigned_ref, big_ref;
+static const struct tide_json
+    *views; /* the documents of the views: numbers that were read there keep their text */
 static int64_t
     *box; /* an int64_t[1] of Lua's: what the functions of the last two references return */
 
@@ -37,6 +39,14 @@ static void push_integer(lua_State *L, int64_t bits, int ref)
     lua_call(L, 0, 1);
 }
 
+static void push_big(lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, big_ref);
+    lua_pushlstring(L, json->bytes, (size_t)json->length);
+    lua_pushinteger(L, json->length);
+    lua_call(L, 2, 1);
+}
+
 static void push_number(lua_State *L, const struct tide_json_doc *doc, uint32_t node)
 {
     const char *to = doc->bytes + tide_json_end(doc, node);
@@ -46,6 +56,9 @@ static void push_number(lua_State *L, const struct tide_json_doc *doc, uint32_t 
         break;
     case TIDE_JSON_UINT64:
         push_integer(L, (int64_t)json->natural, unsigned_ref);
+        break;
+    case TIDE_JSON_BIG:
+        push_big(L);
         break;
     default:
         lua_pushnumber(L, json->number);
@@ -184,7 +197,12 @@ static void put_number(lua_State *L, double number)
 {
     if (!isfinite(number))
         luaL_error(L, "%s is no JSON number", isnan(number) ? "NaN" : "infinity");
-    out.used += (size_t)tide_json_write_double(number, reserve(TIDE_JSON_NUMBER));
+    const char *text;
+    int32_t length = tide_json_read_text(views, number, false, &text);
+    if (length > 0)
+        put(text, (size_t)length);
+    else
+        out.used += (size_t)tide_json_write_double(number, reserve(TIDE_JSON_NUMBER));
 }
 
 static bool is_marked(lua_State *L, int table)
@@ -269,7 +287,7 @@ static void put_table(lua_State *L, int table, int depth)
     }
 }
 
-/* Lua tells what it is: of a view the text, of an int64 or uint64 the kind. */
+/* Lua tells what it is: of a view and of an integer beyond 64 bits the text, of an int64 or uint64 the kind. */
 static void put_cdata(lua_State *L)
 {
     int64_t bits;
@@ -338,12 +356,22 @@ static int encode(lua_State *L)
     return 1;
 }
 
+static const void *pointer_in(lua_State *L, int index)
+{
+    const void *pointer;
+    memcpy(&pointer, lua_topointer(L, index), sizeof(pointer));
+    return pointer;
+}
+
 /* The one name that Lua looks for. Given describe(cdata) -> text or kind, functions that return what is in
- * the box as int64 and as uint64, and the box. */
+ * the box as int64 and as uint64, the box, the documents of the views, and a function (string, length) -> an integer
+ * beyond 64 bits. */
 int luaopen_tidemill_json(lua_State *L);
 int luaopen_tidemill_json(lua_State *L)
 {
-    lua_settop(L, 4);
+    lua_settop(L, 6);
+    big_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    views = pointer_in(L, 5);
     box = (int64_t *)(uintptr_t)lua_topointer(L, 4);
     lua_settop(L, 3);
     unsigned_ref = luaL_ref(L, LUA_REGISTRYINDEX);

@@ -1,0 +1,62 @@
+-- SPDX-License-Identifier: MIT
+-- run/integer.lua: an integer of JSON beyond 64 bits, which no number of Lua holds. It carries its digits, so that nothing
+-- is rounded without a word: tostring, .. and == use them, assigned or encoded it is the same digits again, and what
+-- would need a number is an error that says what to do.
+local ffi = require 'ffi'
+
+local integer = {}
+
+-- A type of its own for each load of this file, as in run/message.lua.
+local integer_type = ffi.typeof(('struct { int32_t length; char digits[?]; } /* %s */'):format(tostring(integer)))
+
+local function digits_of(thing)
+  return (ffi.string(thing.digits, thing.length))
+end
+
+--- From `length` bytes, which are copied: it may be kept as long as one likes.
+function integer.new(bytes, length)
+  local new = integer_type(length)
+  new.length = length
+  ffi.copy(new.digits, bytes, length)
+  return new
+end
+
+--- Its digits, with a minus before them if it is negative; nil for anything else.
+function integer.text(thing)
+  return ffi.istype(integer_type, thing) and digits_of(thing) or nil
+end
+
+local function text_of(thing)
+  return integer.text(thing) or tostring(thing)
+end
+
+local function number_of(thing)
+  return tonumber(integer.text(thing) or thing)
+end
+
+local function refused(a, b)
+  error(('the integer %s has more than 64 bits, and Lua cannot calculate with it; tonumber(tostring(x)) rounds it')
+    :format(integer.text(a) or integer.text(b)), 2)
+end
+
+local methods = {
+  __tostring = digits_of,
+  __concat = function(a, b) return text_of(a) .. text_of(b) end,
+  __eq = function(a, b)
+    local one, other = integer.text(a), integer.text(b)
+    return one ~= nil and one == other
+  end,
+  -- Rounding changes no order, except between neighbours, which are told apart by their digits.
+  __lt = function(a, b)
+    local one, other = number_of(a), number_of(b)
+    if one ~= other or type(a) ~= type(b) then return one < other end
+    local x, y = digits_of(a), digits_of(b)
+    if one < 0 then x, y = y, x end
+    return #x < #y or #x == #y and x < y
+  end,
+  __le = function(a, b) return not (b < a) end,
+}
+for _, name in ipairs { '__add', '__sub', '__mul', '__div', '__mod', '__pow', '__unm' } do methods[name] = refused end
+ffi.metatype(integer_type, methods)
+
+return integer
