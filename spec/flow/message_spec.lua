@@ -164,8 +164,10 @@ describe('a transform', function()
       headers[1] = { 'b', 'c' }
       return { value = m.value, headers = headers }
     end, '"reason":"bad_return"', 'has the key \\"source\\"' },
-    ['a header by name in the list that it has'] = { function(m) m.headers.source = 'a' return m end, '"reason":"error"',
-      'message_spec.lua:%d+: message.headers .* has the key \\"source\\"' },
+    ['a header by name in the list that it has'] = { function(m)
+      m.headers.source = 'a'
+      return m
+    end, '"reason":"error"', 'message_spec.lua:%d+: message.headers .* has the key \\"source\\"' },
     ['the same in a copy'] = { function(m)
       local copy = m:copy()
       copy.headers.source = 'a'

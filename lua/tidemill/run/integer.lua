@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- run/integer.lua: an integer of JSON beyond 64 bits, which no number of Lua holds. It carries its digits, so that nothing
--- is rounded without a word: tostring, .. and == use them, assigned or encoded it is the same digits again, and what
--- would need a number is an error that says what to do.
+-- run/integer.lua: an integer of JSON beyond 64 bits, which no number of Lua holds. It carries its digits, so that
+-- nothing is rounded without a word: tostring, .. and == use them, assigned or encoded it is the same digits again,
+-- and what would need a number is an error that says what to do.
 local ffi = require 'ffi'
 
 local integer = {}
@@ -39,6 +39,15 @@ local function refused(a, b)
     :format(integer.text(a) or integer.text(b)), 2)
 end
 
+-- Rounding changes no order, except between neighbours, which are told apart by their digits.
+local function is_less(a, b)
+  local one, other = number_of(a), number_of(b)
+  if one ~= other or type(a) ~= type(b) then return one < other end
+  local x, y = text_of(a):match '%d+', text_of(b):match '%d+' -- tostring of an int64 ends in LL
+  if one < 0 then x, y = y, x end
+  return #x < #y or #x == #y and x < y
+end
+
 local methods = {
   __tostring = digits_of,
   __concat = function(a, b) return text_of(a) .. text_of(b) end,
@@ -46,15 +55,8 @@ local methods = {
     local one, other = integer.text(a), integer.text(b)
     return one ~= nil and one == other
   end,
-  -- Rounding changes no order, except between neighbours, which are told apart by their digits.
-  __lt = function(a, b)
-    local one, other = number_of(a), number_of(b)
-    if one ~= other or type(a) ~= type(b) then return one < other end
-    local x, y = digits_of(a), digits_of(b)
-    if one < 0 then x, y = y, x end
-    return #x < #y or #x == #y and x < y
-  end,
-  __le = function(a, b) return not (b < a) end,
+  __lt = is_less,
+  __le = function(a, b) return not is_less(b, a) end,
 }
 for _, name in ipairs { '__add', '__sub', '__mul', '__div', '__mod', '__pow', '__unm' } do methods[name] = refused end
 ffi.metatype(integer_type, methods)

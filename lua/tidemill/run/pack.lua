@@ -56,7 +56,8 @@ end
 function pack.pack(list)
   local parts, wrong = { MAGIC }, check.not_array(list)
   if wrong then
-    error(('tide.pack takes an array of messages; this %s %s'):format(type(list) == 'table' and 'has' or 'is', wrong), 2)
+    local verb = type(list) == 'table' and 'has' or 'is'
+    error(('tide.pack takes an array of messages; this %s %s'):format(verb, wrong), 2)
   end
   for _, m in ipairs(list) do pack_one(m, parts) end
   return table.concat(parts)

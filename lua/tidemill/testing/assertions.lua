@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- testing/assertions.lua: for busted: assert.produces(test, values or results), assert.rejects(test,
 -- patterns of their errors), assert.filtered(test, count).
-local check = require("tidemill.run.check")
+local not_array = require("tidemill.run.check").not_array
 
 local function install(luassert, say)
   local util = require("luassert.util")
@@ -16,7 +16,7 @@ local function install(luassert, say)
   end
 
   local function all_match(found, expected, match)
-    local wrong = check.not_array(expected)
+    local wrong = not_array(expected)
     if wrong then error("expected is an array of results; this " .. wrong .. " is none", 4) end
     if #found ~= #expected then return false end
     for i, one in ipairs(found) do
