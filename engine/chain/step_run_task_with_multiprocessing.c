@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The way into run_task_with_multiprocessing: messages are copied once into the open batch; it closes on the
  * first of max_batch_size, max_batch_time, a full block, the end of the stream, or (eager) when the source
- * has nothing more right now and a worker is idle. Rules and names: the page (Arroyo), design section 3. */
+ * has nothing more right now and a worker is idle, or when its messages take long enough (tide_task_measure). Rules and names: the page (Arroyo), design section 3. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -82,8 +82,9 @@ static int take(struct tide_task *task, const struct tide_message *message, int6
         tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
         slot->input_overflowed = true;
         seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
-    } else if (slot->count == task->plan.max_batch_size) {
-        seal(task, TIDE_M_BATCH_CLOSE_SIZE, now_us);
+    } else if (slot->count >= task->most) {
+        bool full = slot->count == task->plan.max_batch_size;
+        seal(task, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
     }
     return 1;
 }

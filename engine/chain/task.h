@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/task.h - the step run_task_with_multiprocessing: step_run_task_with_multiprocessing.c fills
- * and closes batches, task_release.c hands on results, task_sizes.c keeps the block sizes, task_reduce.c
+ * and closes batches, task_release.c hands on results, task_sizes.c keeps the sizes of blocks and batches, task_reduce.c
  * is what a step that reduces does otherwise, task_view.c tells the stuck detector.
  *
  * A slot's way: free -> open (being filled) -> in `order` (with the pool, or ready) -> free. Results leave in
@@ -46,8 +46,10 @@ struct tide_task {
     struct tide_size input;
     struct tide_size output;
     struct tide_span span; /* results of the head of `order` on their way out */
-    bool closed;
-    uint32_t in_progress; /* batches a worker has or will get */
+    uint32_t in_progress;  /* batches a worker has or will get */
+    uint32_t most;         /* messages of the next batch */
+    double measured_ns;    /* run time of late, the newest counting most ... */
+    double measured;       /* ... and of so many messages */
 };
 
 /** Maps all blocks: before the fork. NULL with tide_error(). */
@@ -86,6 +88,9 @@ bool tide_task_waits(const struct tide_task *task, char *text, size_t size);
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);
 
+/** A worker has run so many messages of this work. Where a step is eager, batches are kept to what takes a worker 50 ms:
+ * more would leave others idle, and gains nothing. As long as nothing is known a batch is one message. */
+void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
 /** A batch is through: grows what overflowed, shrinks what was large for a minute, trims the slot. */
 void tide_task_resize(struct tide_task *task, struct tide_slot *slot, int64_t now_us);
 /** An empty size: what `plan` asks for. */

@@ -300,10 +300,12 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
         slot->work.blamed = false; /* it had published its last record: none is left to blame */
     if (task->reduces)
         tide_reduce_take(task, slot);
-    if (slot->work.state == TIDE_WORK_DONE && slot->ready > before)
+    if (slot->work.state == TIDE_WORK_DONE && slot->ready > before) {
+        tide_task_measure(task, &slot->work, slot->ready - before);
         tide_observe_many(counters, row, TIDE_M_MESSAGE_TIME,
                           (double)slot->work.busy_ns / 1e9 / (slot->ready - before),
                           slot->ready - before);
+    }
     if (slot->work.state == TIDE_WORK_DONE && slot->work.outcome == TIDE_OUTCOME_FULL) {
         tide_count(counters, row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
         slot->output_overflowed = true;

@@ -9,6 +9,8 @@
 #include "shm/layout.h"
 
 enum { SMALLEST = 64 * 1024 };
+static const double RUN_TIME_NS = 50e6;
+static const double KEPT = 0.875; /* of what was measured before, at each batch */
 static const int64_t SHRINK_AFTER_US = (int64_t)60 * 1000000;
 
 void tide_task_sizes(struct tide_task *task, int64_t now_us)
@@ -18,6 +20,20 @@ void tide_task_sizes(struct tide_task *task, int64_t now_us)
                                      plan->auto_input, 0, now_us};
     task->output = (struct tide_size){plan->output_block_size, plan->max_output_block_size,
                                       plan->auto_output, 0, now_us};
+    task->most = plan->eager ? 1 : plan->max_batch_size;
+}
+
+void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages)
+{
+    double fit;
+    if (!task->plan.eager)
+        return;
+    task->measured_ns = task->measured_ns * KEPT + (double)work->busy_ns;
+    task->measured = task->measured * KEPT + messages;
+    fit = RUN_TIME_NS * task->measured / (task->measured_ns + 1);
+    if (work->together || fit > task->plan.max_batch_size)
+        fit = task->plan.max_batch_size;
+    task->most = fit < 1 ? 1 : (uint32_t)fit;
 }
 
 /* Returns whether the size changed. Doubles after an overflow (to hold what did not fit, when that was more);

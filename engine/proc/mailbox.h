@@ -55,6 +55,8 @@ struct tide_job_report {
     uint32_t generation;
     uint32_t outcome;
     uint64_t busy_ns; /* from taking the job to this report */
+    uint64_t
+        together; /* 1: its function takes a whole batch, so the time is not that of so many messages */
 };
 
 enum tide_order_kind { TIDE_ORDER_SPAWN, TIDE_ORDER_KILL };

@@ -100,16 +100,19 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
     return work->state == TIDE_WORK_IDLE;
 }
 
+/* NULL: not now. Nothing is put behind what runs while another worker is about to be ready. */
 static struct tide_place *least_busy(struct tide_pool *pool)
 {
     struct tide_place *best = NULL;
+    bool coming = false;
     for (uint32_t i = 0; i < pool->processes; i++) {
         struct tide_place *worker = &pool->workers[i];
+        coming |= !worker->ready;
         if (worker->ready && !worker->doomed && !worker->aside && worker->given < pool->depth &&
             (!best || worker->given < best->given))
             best = worker;
     }
-    return best;
+    return coming && best && best->given > 0 ? NULL : best;
 }
 
 /* How long it takes until there is a fresh one in its place, more or less. */
@@ -199,6 +202,7 @@ static bool take_report(struct tide_place *worker, const struct tide_job_report 
     tide_pool_take_first(worker);
     work->outcome = report->outcome;
     work->busy_ns = report->busy_ns;
+    work->together = report->together != 0;
     work->state = TIDE_WORK_DONE;
     return true;
 }

@@ -38,6 +38,7 @@ struct tide_work {
     uint32_t worker;
     enum tide_outcome outcome;
     uint64_t busy_ns;
+    bool together; /* DONE: busy_ns is of a function that takes the whole batch */
     bool blamed;
     bool several;    /* blamed: it died in a function that had several records */
     bool late;       /* LOST: killed, since one record took longer than the limit */

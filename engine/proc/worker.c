@@ -248,10 +248,10 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
 }
 
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
-                        enum tide_outcome outcome)
+                        enum tide_outcome outcome, bool together)
 {
     struct tide_job_report report = {job->number, job->generation, outcome,
-                                     (uint64_t)now_ns() - zygote->job_began_ns};
+                                     (uint64_t)now_ns() - zygote->job_began_ns, together};
     /* An engine that is gone takes no report; the next look for a job tells. */
     (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }

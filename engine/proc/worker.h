@@ -35,8 +35,9 @@ void tide_worker_running(struct tide_output *output, uint32_t running);
 /** Records before `next` are done; their results fill `bytes`. One release store. A C call on purpose:
  * LuaJIT may move a plain FFI store out of a loop. */
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes);
+/** `together`: a function takes the whole batch at once. */
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
-                        enum tide_outcome outcome);
+                        enum tide_outcome outcome, bool together);
 /** 32 random bits from the kernel: fork copies the state of math.random. */
 uint32_t tide_worker_seed(void);
 void tide_worker_exit(int code) __attribute__((noreturn));

@@ -53,10 +53,13 @@ describe('run_task_with_multiprocessing', function()
 
   it('closes a batch at once when it is eager, the source idle and a worker too', function()
     begin { steps = { { same, max_batch_time = 3600 } } }
-    run:push_numbers(3)
+    run:push '1' -- so that its messages are known to be quick
     run:start()
-    run:turn_until(function() return run.engine:totals().produced == 3 end)
+    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    run:push_numbers(3)
+    run:turn_until(function() return run.engine:totals().produced == 4 end)
     assert.is_true(run:metric(1, 'BATCH_CLOSE_IDLE').count >= 1)
+    assert.equal(1, run:metric(1, 'BATCH_CLOSE_RUN_TIME').count)
   end)
 
   it('flushes the open batch at the end', function()
@@ -93,7 +96,7 @@ describe('run_task_with_multiprocessing', function()
     begin { steps = { { function(message)
       calls = calls + 1
       return calls .. ' ' .. message.value .. (' '):rep(200)
-    end, output_block_size = 4096, auto = false } } }
+    end, output_block_size = 4096, auto = false, eager = false } } }
     run:push_numbers(300)
     run:finish()
     assert.is_true(run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count > 5)

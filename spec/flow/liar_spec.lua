@@ -27,7 +27,7 @@ local function report(outcome, number)
   local job = ffi.new("struct tide_job", found "job")
   job.number = number or job.number
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-  C.tide_worker_report(found "zygote", job, outcome)
+  C.tide_worker_report(found "zygote", job, outcome, false)
 end
 
 -- What a liar does last: it goes on to spoil its block until it is killed.

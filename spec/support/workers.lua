@@ -61,19 +61,19 @@ end
 function acts.lie(job, self)
   local other = ffi.new("struct tide_job", job)
   other.number = job.number + 1000
-  C.tide_worker_report(self.zygote, other, C.TIDE_OUTCOME_DONE)
+  C.tide_worker_report(self.zygote, other, C.TIDE_OUTCOME_DONE, false)
   while true do wait.pause(10) end
 end
 
 function acts.twice(job, self)
-  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE)
+  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE, false)
   while self.shared.gate < 1 do wait.pause(1) end
   return C.TIDE_OUTCOME_DONE
 end
 
 function acts.late(job, self) -- reports, and dies before anybody looks
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE)
+  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE, false)
   C.tide_worker_exit(9)
 end
 
@@ -92,7 +92,7 @@ local function work(self)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_ONE)
     local outcome = acts[DO[job.first]](job, self)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-    if outcome then C.tide_worker_report(self.zygote, job, outcome) end
+    if outcome then C.tide_worker_report(self.zygote, job, outcome, false) end
   end
 end
 

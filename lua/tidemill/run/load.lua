@@ -86,8 +86,8 @@ local function runner_of(first, functions)
   return runner.fused(fuse.loop(functions, message, C, ffi), functions.where)
 end
 
---- entries -> { run = function(job), starts, closes }: run is true when all records are through, else the block is
---- full.
+--- entries -> { run = function(job), together, starts, closes }: run is true when all records are through, else the
+--- block is full; together: a function takes the whole batch.
 local function load_step(entries)
   local step, functions = { starts = {}, closes = {} }, { where = {}, batch = {} }
   local first
@@ -106,7 +106,7 @@ local function load_step(entries)
     if transform.start then step.starts[#step.starts + 1] = { transform.start, transform.where } end
     step.closes[#step.closes + 1] = transform.close
   end
-  step.run = runner_of(first, functions)
+  step.run, step.together = runner_of(first, functions), next(functions.batch) ~= nil
   return step
 end
 

@@ -45,9 +45,10 @@ local function work(zygote, steps)
       got = C.tide_worker_next(zygote, job, true)
     end
     if got < 0 then return leave(steps) end
-    local done = steps[job.step].run(job)
+    local step = steps[job.step]
+    local done = step.run(job)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-    C.tide_worker_report(zygote, job, done and C.TIDE_OUTCOME_DONE or C.TIDE_OUTCOME_FULL)
+    C.tide_worker_report(zygote, job, done and C.TIDE_OUTCOME_DONE or C.TIDE_OUTCOME_FULL, step.together)
   end
 end
 

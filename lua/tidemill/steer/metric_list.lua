@@ -52,6 +52,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Closed because the input block was full." },
   { "batch.close", { reason = "idle" }, "counter", "batches", "BATCH_CLOSE_IDLE",
     "Closed early because the source had nothing more and a worker was idle (eager)." },
+  { "batch.close", { reason = "run_time" }, "counter", "batches", "BATCH_CLOSE_RUN_TIME",
+    "Closed early because its messages take a worker 50 ms, by what was measured before (eager)." },
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Closed at the end." },
   { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
     "Ended by a signal (a crash, a kill).",

@@ -40,7 +40,9 @@ return {
       help = "A batch is closed so long after it was opened." },
     INPUT[1], OUTPUT[1], INPUT[2], OUTPUT[2],
     { name = "eager", type = "boolean", default = true,
-      help = "Close a batch early when the source has nothing more right now and a worker is idle." },
+      help = "Close a batch early when the source has nothing more right now and a worker is idle, or when its "
+        .. "messages take a worker 50 ms by what was measured before, so that slow ones are spread over all workers "
+        .. "(not where a function takes the whole batch)." },
     { name = "prefetch_batches", type = "count", unit = "batches", min = 0, max = 64, default = 1,
       help = "Batches that wait per process beyond the running one." },
     { name = "crash_retries", type = "count", unit = "times", min = 0, max = 100, default = 1,
