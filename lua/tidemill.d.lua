@@ -136,7 +136,7 @@ function tide.file_source(options) end
 ---@field output_block_size? integer|string|"auto" Shared memory of one batch's results. auto: 1 MiB at first, doubled after an overflow, halved when a quarter would have done for a minute. (in bytes)
 ---@field max_input_block_size? integer|string Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large). (in bytes)
 ---@field max_output_block_size? integer|string Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large). (in bytes)
----@field eager? boolean Close a batch early when the source has nothing more right now and a worker is idle.
+---@field eager? boolean Close a batch early when the source has nothing more right now and a worker is idle, or when its messages take a worker 50 ms by what was measured before, so that slow ones are spread over all workers (not where a function takes the whole batch).
 ---@field prefetch_batches? integer Batches that wait per process beyond the running one. (in batches)
 ---@field crash_retries? integer How often a message whose worker crashed is run again, alone, before it is rejected. (in times)
 

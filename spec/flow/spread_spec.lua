@@ -66,7 +66,7 @@ describe('eager batches', function()
   end)
 
   it('keep to the rules of the page when they are not eager', function()
-    run = assert(flow.new { pools = { 4 }, steps = { { function(m) return m end, max_batch_size = 8, eager = false } } })
+    run = assert(flow.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } })
     run:push_numbers(80)
     assert.equal('done', run:finish().kind)
     assert.same({ 8, 8 }, { run:metric(1, 'BATCH_SIZE_MSG').min, run:metric(1, 'BATCH_SIZE_MSG').max })
