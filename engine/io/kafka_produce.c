@@ -54,11 +54,11 @@ struct target {
 };
 
 /* No record's fault. A transaction is tried again, later and later; without one nothing waits for a topic. */
-static int gone(struct tide_kafka_sink *sink, int topic)
+static int topic_fails(struct tide_kafka_sink *sink, int topic, rd_kafka_resp_err_t error)
 {
     char text[512];
     snprintf(text, sizeof(text), "topic \"%.250s\": %s",
-             tide_topics_name(sink->topics, (uint16_t)topic), TIDE_KAFKA_TOPIC_GONE);
+             tide_topics_name(sink->topics, (uint16_t)topic), tide_kafka_sink_topic_words(error));
     if (sink->txn) {
         tide_kafka_txn_fail(sink->txn, text);
         return TIDE_BUSY;
@@ -73,13 +73,14 @@ static int judge(struct tide_kafka_sink *sink, const struct tide_message *messag
 {
     if (tide_kafka_sink_letter_waits(message->origin, error))
         return refuse(sink, message, error, NULL);
+    if (error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION &&
+        !tide_kafka_sink_had(sink, target->topic, target->partition))
+        return refuse(sink, message, error, "its topic does not have that partition");
+    if (tide_kafka_sink_topic_fails(error))
+        return topic_fails(sink, target->topic, error);
     switch (error) {
     case RD_KAFKA_RESP_ERR__QUEUE_FULL:
         return TIDE_BUSY;
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-        return tide_kafka_sink_had(sink, target->topic, target->partition)
-                   ? gone(sink, target->topic)
-                   : refuse(sink, message, error, "its topic does not have that partition");
     case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
     case RD_KAFKA_RESP_ERR__INVALID_ARG:
         return refuse(sink, message, error, NULL);
@@ -114,6 +115,11 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         partition = message->partition;
     if (partition < RD_KAFKA_PARTITION_UA)
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, "its partition is negative");
+    if (message->timestamp == 0) /* librdkafka takes it for none, and would send the present */
+        return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG,
+                      "its timestamp is 0 (1970-01-01), which librdkafka cannot send; set "
+                      "message.timestamp to "
+                      "another one, or to -1 for the present");
     if (tide_fault("kafka.fatal"))
         rd_kafka_test_fatal_error(sink->client, RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
                                   "as a test would have it");
@@ -129,7 +135,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         sink->client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(partition),
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)message->value, value),
         RD_KAFKA_V_KEY(message->key, key), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
-        /* 0 is "now" there: a timestamp of 0 cannot be told from none. */
+        /* 0 is "now" there. */
         RD_KAFKA_V_TIMESTAMP(message->timestamp < 0 ? 0 : message->timestamp), RD_KAFKA_V_END);
     if (!error) {
         sink->in_flight++;

@@ -65,10 +65,8 @@ void tide_kafka_records_drop(struct tide_kafka_records *records)
         tide_kafka_records_move(records, NULL);
 }
 
-bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
+bool tide_kafka_sink_topic_fails(int error)
 {
-    if (!(origin.epoch & TIDE_ORIGIN_DEAD_LETTER))
-        return false;
     switch (error) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -84,6 +82,20 @@ bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
     default:
         return false;
     }
+}
+
+const char *tide_kafka_sink_topic_words(int error)
+{
+    bool gone = error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+                error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+                error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    return gone ? "it is not there any more, or has fewer partitions than at the start"
+                : rd_kafka_err2str((rd_kafka_resp_err_t)error);
+}
+
+bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error)
+{
+    return (origin.epoch & TIDE_ORIGIN_DEAD_LETTER) && tide_kafka_sink_topic_fails(error);
 }
 
 /* A topic that was deleted has no partitions: that is how librdkafka says it of a record without one of its own. */
@@ -214,8 +226,7 @@ static void fail(struct tide_kafka_sink *sink, const rd_kafka_message_t *record)
 {
     char text[512];
     snprintf(text, sizeof(text), "topic \"%.250s\": %s", rd_kafka_topic_name(record->rkt),
-             record->err == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ? TIDE_KAFKA_TOPIC_GONE
-                                                                 : rd_kafka_err2str(record->err));
+             tide_kafka_sink_topic_words(record->err));
     tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, text);
 }
 

@@ -38,8 +38,6 @@ enum tide_kafka_sink_state {
     TIDE_KAFKA_SINK_ENDED
 };
 
-#define TIDE_KAFKA_TOPIC_GONE "it is not there any more, or has fewer partitions than at the start"
-
 /** A record that is kept, with bytes of its own behind the struct. */
 struct tide_kafka_record {
     struct tide_kafka_record *next;
@@ -164,6 +162,10 @@ uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_he
  * NULL. `again`: its transaction is aborted for it. */
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
                             int error, const char *text, bool again);
+/** The error is the topic's and no record's: it is gone, or must not be written, or not now. */
+bool tide_kafka_sink_topic_fails(int error);
+/** What an error of a topic says. */
+const char *tide_kafka_sink_topic_words(int error);
 /** A dead letter's, and an error of its topic: others are not stopped by it. */
 bool tide_kafka_sink_letter_waits(struct tide_origin origin, int error);
 ssize_t tide_kafka_sink_reports(struct tide_kafka_sink *sink, struct tide_report *reports,

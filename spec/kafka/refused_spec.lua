@@ -117,4 +117,16 @@ describe("a record that the output refuses", function()
     end]] })
     assert.equal(name .. "|c\0d|a", kafka.consume(output)[1].value)
   end)
+
+  it("by librdkafka, which takes a time of 0 for none: it is not sent with the present one", function()
+    kafka.produce(input, { { value = "1", timestamp = 1 }, { value = "2", timestamp = 1 } })
+    engine.run(definition { task = [[function(message)
+      if message.value == "1" then message.timestamp = 0 end
+      return message
+    end]] })
+    assert.equal("2", kafka.consume(output)[1].value)
+    local letter = kafka.consume(letters)[1]
+    assert.same({ "1", "0", "produce" }, { letter.value, inputs.header(letter, "original_timestamp"),
+      inputs.header(letter, "stage") })
+  end)
 end)

@@ -61,7 +61,7 @@ function engine.file(definition)
     definition.head or "", text))
 end
 
---- Starts `tidemill run`. options: args = further flags, env, program (another build's). The same definition may be
+--- Starts `tidemill run`, watched by every wait (spec.support.wait) until its end is waited for. options: args = further flags, env, program (another build's). The same definition may be
 --- started several times.
 function engine.start(definition, options)
   options = options or {}
@@ -70,6 +70,7 @@ function engine.start(definition, options)
   local program = options.program or engine.PROGRAM
   self.process = process.start({ program, "run", path, "--report", self.report_path, unpack(options.args or {}) },
     { env = options.env })
+  wait.watch(self.process)
   return self
 end
 

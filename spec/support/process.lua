@@ -141,12 +141,14 @@ end
 
 --- By number, or by a name such as "TERM"; to it alone, not to its children. False when it has ended.
 function methods:signal(signal)
+  if signal ~= "STOP" and signal ~= "CONT" then wait.unwatch(self) end
   if not self:running() then return false end
   return ffi.C.kill(self.id, SIGNALS[signal] or signal) == 0
 end
 
 --- The exit code once it has ended, or nil after `seconds` (60).
 function methods:wait(seconds)
+  wait.unwatch(self)
   local deadline = wait.now() + (seconds or 60)
   while self:running() and wait.now() < deadline do
     wait.pause()
@@ -173,6 +175,7 @@ end
 
 --- TERM, after `seconds` (10) KILL; its process group goes with it. Returns the exit code.
 function methods:stop(seconds)
+  wait.unwatch(self)
   if self.out then return self.ended end
   if self:running() then
     self:signal("TERM")

@@ -48,4 +48,27 @@ describe("wait.until_true", function()
     assert.is_false(ok)
     assert.truthy(text:find("the moon", 1, true))
   end)
+
+  it("fails at once, with its last words, when a process that is watched has ended", function()
+    local one = process.start { "sh", "-c", "echo 'the disk is gone' >&2; exit 75" }
+    wait.watch(one)
+    local from = wait.now()
+    local ok, text = pcall(wait.until_true, function() return false end, 600, "the moon")
+    one:stop()
+    assert.is_false(ok)
+    assert.is_true(wait.now() - from < 300)
+    for _, word in ipairs { "the moon", "exit code 75", "the disk is gone" } do
+      assert.truthy(text:find(word, 1, true), text)
+    end
+  end)
+
+  it("does not mind the end of a process that was told to end, or ended well", function()
+    local told, well = process.start { "sleep", "60" }, process.start { "true" }
+    wait.watch(told)
+    wait.watch(well)
+    told:signal("TERM")
+    assert.is_true(wait.until_true(function() return not told:running() and not well:running() end))
+    assert.is_true(wait.until_true(function() return true end))
+    process.stop_all()
+  end)
 end)
