@@ -246,8 +246,12 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         return 1;
     }
     bool nobodys = blame(sink, record) == NOBODY;
-    if (sink->txn)
-        tide_kafka_txn_fail(sink->txn, reason(record->err));
+    if (sink->txn) {
+        char text[512];
+        snprintf(text, sizeof(text), "topic \"%.250s\": %s", rd_kafka_topic_name(record->rkt),
+                 reason(record->err));
+        tide_kafka_txn_fail(sink->txn, text);
+    }
     if (nobodys && sink->txn) {
         *report = (struct tide_report){
             .origin = sent.origin, .status = TIDE_ETEMPORARY, .gone = true};

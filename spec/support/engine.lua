@@ -61,7 +61,8 @@ function engine.file(definition)
     definition.head or "", text))
 end
 
---- Starts `tidemill run`, watched by every wait (spec.support.wait) until its end is waited for. options: args = further flags, env, program (another build's). The same definition may be
+--- Starts `tidemill run`; every wait (spec.support.wait) watches it until its end is waited for.
+--- options: args = further flags, env, program (another build's). The same definition may be
 --- started several times.
 function engine.start(definition, options)
   options = options or {}
