@@ -15,7 +15,10 @@
 #include "base/status.h"
 #include "proc/private.h"
 
-enum { PATIENCE_MS = 2000 }; /* for a zygote that has been told to leave */
+enum {
+    PATIENCE_MS = 2000, /* for a zygote that has been told to leave */
+    THREADS_MS = 1000   /* for threads that were joined to be gone from the kernel's list */
+};
 
 static int pair(int *mine, int *other)
 {
@@ -76,10 +79,23 @@ static int threads(void)
     return count;
 }
 
+/* A join returns when the thread has given its memory back, which is before the kernel takes it off the list (a client
+ * of Kafka was just destroyed, say). So a second thread is one that stays. */
+static int lasting_threads(void)
+{
+    int count = threads();
+    for (int waited_ms = 0; count > 1 && waited_ms < THREADS_MS; waited_ms++) {
+        poll(NULL, 0, 1);
+        count = threads();
+    }
+    return count;
+}
+
 int tide_zygote_fork(struct tide_zygote *zygote)
 {
-    if (threads() > 1)
-        return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", threads());
+    int count = lasting_threads();
+    if (count > 1)
+        return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", count);
     int32_t parent = getpid();
     zygote->pid = fork();
     if (zygote->pid < 0)

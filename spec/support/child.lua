@@ -74,6 +74,11 @@ function child.run(fn, seconds)
   return child.start(fn):join(seconds)
 end
 
+--- Kills all that still run, and waits for none.
+function child.kill_all()
+  for _, one in ipairs(started) do one:kill(KILL) end
+end
+
 --- For after_each: no child of this spec outlives it.
 function child.stop_all()
   for _, one in ipairs(started) do
@@ -94,6 +99,5 @@ function child.alive(pid)
   if file then file:close() end
   return line ~= nil and line:match("%) (%a)") ~= "Z"
 end
-
 
 return child

@@ -10,6 +10,14 @@ ffi.cdef [[
 int setpgid(int pid, int group);
 int getpgid(int pid);
 int pause(void);
+int pipe(int fds[2]);
+long read(int fd, void *bytes, size_t count);
+long write(int fd, const void *bytes, size_t count);
+long ptrace(long request, int pid, void *address, void *data);
+int sem_init(void *semaphore, int shared, unsigned value);
+int sem_wait(void *semaphore);
+int sem_post(void *semaphore);
+int pthread_join(unsigned long thread, void **result);
 int pthread_create(unsigned long *thread, const void *attributes, void *(*start)(void *), void *argument);
 long readlink(const char *path, char *text, size_t size);
 int mprotect(void *address, size_t length, int protection);
@@ -23,8 +31,20 @@ local function stop()
   run = nil
 end
 
+local WALL, WNOHANG = 0x40000000, 1
+local traced -- a thread whose end is ours to look at
+
+local function look_at_end()
+  return ffi.C.waitpid(traced, nil, WALL + WNOHANG) ~= 0
+end
+
 local function end_all()
   stop()
+  if traced then
+    child.kill_all()
+    wait.until_true(look_at_end, "the end of the traced thread")
+    traced = nil
+  end
   child.stop_all()
 end
 
@@ -49,8 +69,76 @@ local function in_worker(check, options)
   return tonumber(one.job.output.progress)
 end
 
+-- A pipe whose ends fork shares: say(), and hear(), which waits for what was said ("" when nobody is left to).
+local function line()
+  local fds = ffi.new "int[2]"
+  assert(ffi.C.pipe(fds) == 0)
+  local function say(text) ffi.C.write(fds[1], ("%-16s"):format(text), 16) end
+  local function hear()
+    local bytes = ffi.new "char[16]"
+    return ffi.C.read(fds[0], bytes, 16) == 16 and ffi.string(bytes, 16):match "%S+" or ""
+  end
+  return say, hear, function() ffi.C.close(fds[1]) end
+end
+
+-- The number of the thread that is not the process itself.
+local function other_thread()
+  local list = assert(io.popen "ls /proc/$PPID/task")
+  local own = ffi.C.getpid()
+  for text in list:lines() do
+    if tonumber(text) ~= own then return list:close() and text end
+  end
+end
+
+local function state_of(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text:match "%) (%a)"
+end
+
 describe("the zygote", function()
   after_each(end_all)
+
+  -- A thread that is traced stays in the list until its tracer has looked at its end, so it is there as long as wanted.
+  it("waits for a thread that was joined and is still in the kernel's list", function()
+    local PTRACE_SEIZE = 0x4206
+    local say, hear, close = line()
+    local go, wait_for_go = line()
+    local forking = child.start(function()
+      local semaphore, thread = ffi.new "char[64]", ffi.new "unsigned long[1]"
+      assert(ffi.C.sem_init(semaphore, 0, 0) == 0)
+      local wait_for = ffi.cast("void *(*)(void *)", ffi.C.sem_wait)
+      assert(ffi.C.pthread_create(thread, nil, wait_for, semaphore) == 0)
+      say(other_thread())
+      wait_for_go()
+      ffi.C.sem_post(semaphore)
+      assert(ffi.C.pthread_join(thread[0], nil) == 0)
+      assert(other_thread(), "the joined thread is not in the list, so this proves nothing")
+      local zygote = C.tide_zygote_new(C.tide_loop_new(), 1)
+      say "joined"
+      local pid = C.tide_zygote_fork(zygote)
+      if pid == 0 then ffi.C._exit(0) end
+      assert(pid > 0, library.error())
+      assert(not other_thread())
+      C.tide_zygote_free(zygote)
+    end)
+    close()
+    local thread = tonumber(hear())
+    if ffi.C.ptrace(PTRACE_SEIZE, thread, nil, nil) ~= 0 then
+      go "on"
+      return pending "this machine does not let a process trace its child"
+    end
+    traced = thread
+    go "on"
+    assert.equal("joined", hear(), forking:stderr())
+    wait.until_true(function() return (state_of(forking.pid) or "Z"):find "[SZ]" end, "the process to wait")
+    assert.equal("S", state_of(forking.pid), forking:stderr())
+    wait.until_true(look_at_end, "the thread's end")
+    traced = nil
+    local code, _, text = forking:join()
+    assert.equal(0, code, text)
+  end)
 
   it("is not forked once the process has a second thread", function()
     local code, _, text = child.run(function()
