@@ -370,3 +370,11 @@ void tide_engine_close(struct tide_engine *engine)
     else if (engine->state == TIDE_ENGINE_DRAINING && late_us < engine->deadline_us)
         engine->deadline_us = late_us;
 }
+
+int tide_engine_reopen(struct tide_engine *engine)
+{
+    struct tide_sink *sink = engine->sink;
+    int output = sink && sink->ops->reopen ? sink->ops->reopen(sink) : TIDE_OK;
+    int letters = tide_dlq_reopen(engine->chain.dlq);
+    return output < 0 ? output : letters;
+}

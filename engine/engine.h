@@ -151,7 +151,7 @@ void tide_meter_behind(const struct tide_engine *engine, int64_t *messages, doub
 
 void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
                        int64_t deadline_us);
-/** INT and TERM are events from here on, if the plan says so: before the fork, so that none is missed. */
+/** INT, TERM, QUIT, HUP, USR1 and USR2 are events from here on, if the plan says so: before the fork, so that none is missed. */
 int tide_engine_open_signals(struct tide_engine *engine);
 /** Queues an event for Lua. */
 void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,

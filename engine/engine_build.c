@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * From a plan to a chain: everything that must exist before the zygote is forked, and its end. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -147,21 +149,10 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
-static int check_files(const struct tide_plan *plan)
-{
-    if (plan->source.medium != TIDE_MEDIUM_FILE || plan->sink.medium != TIDE_MEDIUM_FILE ||
-        !tide_file_same(plan->source.path, plan->sink.path))
-        return TIDE_OK;
-    return tide_fail(TIDE_ECONFIG, "\"%s\" is read and would be overwritten; write to another file",
-                     plan->sink.path);
-}
-
 static int build(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
-    int status = check_files(plan);
-    if (status < 0)
-        return status;
+    int status = TIDE_OK;
     engine->loop = chain->loop = tide_loop_new();
     chain->topics = tide_topics_new();
     chain->counters = tide_counters_new(plan->step_count + 1);
@@ -237,10 +228,24 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     return pid;
 }
 
+/* Of the signals that came, one that ends a run; the others have nothing to tell yet. */
+static bool is_stopped(struct tide_engine *engine)
+{
+    struct signalfd_siginfo info;
+    while (read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
+            return true;
+    }
+    return false;
+}
+
 int tide_engine_ready(struct tide_engine *engine)
 {
-    int status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
+    int status = TIDE_OK;
+    do
+        status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
                                 : TIDE_OK;
+    while (status == TIDE_BUSY && !is_stopped(engine));
     tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
                  (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
     return status;

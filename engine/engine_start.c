@@ -12,15 +12,26 @@
 #include "io/kafka.h"
 #include "shm/topics.h"
 
+/* HUP is left alone where it is ignored already: nohup did that. */
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 int tide_engine_open_signals(struct tide_engine *engine)
 {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2), as a full disk is */
     if (!engine->plan.handle_signals || engine->signals >= 0)
         return TIDE_OK;
     sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        if (numbers[i] != SIGHUP || !is_ignored(SIGHUP))
+            sigaddset(&set, numbers[i]);
+    }
     sigprocmask(SIG_BLOCK, &set, NULL); /* librdkafka's threads take this over */
     engine->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (engine->signals < 0)

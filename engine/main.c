@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { EXIT_INTERNAL = 70 };
@@ -69,9 +70,22 @@ static void take_standard(void)
     }
 }
 
+/* A file that output or log is redirected to is written at its end, as all files of ours are: one that is emptied
+ * meanwhile (logrotate's copytruncate) must not get a hole. */
+static void append_standard(void)
+{
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+        struct stat about;
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode))
+            fcntl(fd, F_SETFL, flags | O_APPEND);
+    }
+}
+
 int main(int count, char **arguments)
 {
     take_standard();
+    append_standard();
     char folder[PATH_MAX], files[2 * PATH_MAX];
     lua_State *lua = luaL_newstate();
     if (!lua || own_folder(folder, sizeof(folder)) < 0 ||

@@ -68,6 +68,9 @@ struct tide_event {
 int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_event *event);
 /** Stops reading; what was read is drained within join_timeout and committed, then comes DONE. */
 void tide_engine_close(struct tide_engine *engine);
+/** Opens the files of output and dead letters anew at their paths, without emptying them: they were moved away (logrotate).
+ * What was handed to the old ones is there whole. Negative: one that cannot be opened, and goes on as it was. */
+int tide_engine_reopen(struct tide_engine *engine);
 void tide_engine_free(struct tide_engine *engine); /* NULL is fine */
 
 /* ---- what a spec or a progress line wants to know ---- */

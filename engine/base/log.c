@@ -1,17 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/output.h"
 #include "base/text.h"
 
 static enum tide_log_level shown = TIDE_LOG_INFO;
 static enum tide_log_format form = TIDE_LOG_TEXT;
+
+/* Standard error as this process writes it. */
+static struct {
+    pthread_mutex_t lock;
+    int fd;            /* never waits; -1 = not opened yet */
+    struct stat about; /* what it is open on */
+    struct tide_text rest;
+    size_t rest_sent;
+    uint64_t lost; /* lines, since the last one that went out */
+} out = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 void tide_log_setup(enum tide_log_level level, enum tide_log_format format)
 {
@@ -42,27 +56,94 @@ static void append_escaped(struct tide_text *line, const char *text)
     }
 }
 
-void tide_log_text(enum tide_log_level level, const char *text)
+static void append_line(struct tide_text *line, enum tide_log_level level, const char *text)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
+    if (form == TIDE_LOG_JSON) {
+        tide_text_string(line, "{\"time\":\"");
+        append_time(line);
+        tide_text_format(line, "\",\"level\":\"%s\",\"message\":", names[level]);
+        tide_text_json(line, text, strlen(text));
+        tide_text_string(line, "}\n");
+    } else {
+        append_time(line);
+        tide_text_format(line, " %s ", names[level]);
+        append_escaped(line, text);
+        tide_text_string(line, "\n");
+    }
+}
+
+/* ---- standard error ---- */
+
+/* Descriptor 2 may be another stream by now: a process that was forked has one of its own. */
+static void open_output(void)
+{
+    struct stat now;
+    if (fstat(STDERR_FILENO, &now) < 0 ||
+        (out.fd >= 0 && now.st_dev == out.about.st_dev && now.st_ino == out.about.st_ino))
+        return;
+    if (out.fd >= 0)
+        close(out.fd);
+    out.fd = tide_output_duplicate(STDERR_FILENO);
+    out.about = now;
+    out.rest.length = out.rest_sent = 0;
+}
+
+/* The rest of a line of which only the beginning went out. True once nothing is left. */
+static bool push_rest(void)
+{
+    size_t left = out.rest.length - out.rest_sent;
+    ssize_t count = left > 0 ? tide_output_write(out.fd, out.rest.data + out.rest_sent, left) : 0;
+    out.rest_sent += count > 0 ? (size_t)count : 0;
+    if (out.rest_sent < out.rest.length)
+        return false;
+    out.rest.length = out.rest_sent = 0;
+    return true;
+}
+
+/* A line goes out whole or not at all, with one write where it can, so that lines of several processes do not mix. */
+static bool push(const char *bytes, size_t length)
+{
+    if (!push_rest())
+        return false;
+    ssize_t count = tide_output_write(out.fd, bytes, length);
+    if (count > 0 && (size_t)count < length)
+        tide_text_append(&out.rest, bytes + count, length - (size_t)count);
+    return count > 0;
+}
+
+/* What standard error does not take now (nobody reads the pipe, a full disk) is lost and counted. */
+static bool tell_lost(void)
+{
+    struct tide_text line = {0};
+    char text[96];
+    if (out.lost == 0)
+        return true;
+    snprintf(text, sizeof(text), "%llu log lines were lost: standard error did not take them",
+             (unsigned long long)out.lost);
+    append_line(&line, TIDE_LOG_WARN, text);
+    if (push(line.data, line.length))
+        out.lost = 0;
+    tide_text_free(&line);
+    return out.lost == 0;
+}
+
+void tide_log_bytes(const char *bytes, size_t length)
+{
+    pthread_mutex_lock(&out.lock);
+    open_output();
+    if (!tell_lost() || !push(bytes, length))
+        out.lost++;
+    pthread_mutex_unlock(&out.lock);
+}
+
+void tide_log_text(enum tide_log_level level, const char *text)
+{
+    struct tide_text line = {0};
     if (level > shown)
         return;
-    struct tide_text line = {0};
-    if (form == TIDE_LOG_JSON) {
-        tide_text_string(&line, "{\"time\":\"");
-        append_time(&line);
-        tide_text_format(&line, "\",\"level\":\"%s\",\"message\":", names[level]);
-        tide_text_json(&line, text, strlen(text));
-        tide_text_string(&line, "}\n");
-    } else {
-        append_time(&line);
-        tide_text_format(&line, " %s ", names[level]);
-        append_escaped(&line, text);
-        tide_text_string(&line, "\n");
-    }
-    /* One write a line, so that lines of several processes do not mix. A full disk loses the line. */
-    ssize_t written = write(STDERR_FILENO, line.data, line.length);
-    (void)written;
+    append_line(&line, level, text);
+    tide_log_bytes(line.data, line.length);
     tide_text_free(&line);
 }
 

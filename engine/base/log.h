@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * engine/base/log.h - log lines on stderr, as text or as one JSON object a line. Any thread may log. */
+ * engine/base/log.h - log lines on stderr, as text or as one JSON object a line. Any thread may log. Nothing waits for
+ * who reads stderr: lines that it does not take are lost, and a later line says how many. */
 #ifndef TIDE_BASE_LOG_H
 #define TIDE_BASE_LOG_H
+
+#include <stddef.h>
 
 enum tide_log_level { TIDE_LOG_ERROR, TIDE_LOG_WARN, TIDE_LOG_INFO, TIDE_LOG_DEBUG };
 enum tide_log_format { TIDE_LOG_TEXT, TIDE_LOG_JSON };
@@ -13,5 +16,7 @@ void tide_log(enum tide_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** As tide_log, for Lua, which has the text already. */
 void tide_log_text(enum tide_log_level level, const char *text);
+/** Bytes for stderr as they are (a line that is redrawn on a terminal), likewise without waiting. */
+void tide_log_bytes(const char *bytes, size_t length);
 
 #endif

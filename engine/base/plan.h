@@ -114,7 +114,7 @@ struct tide_plan {
     int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */
-    bool handle_signals;    /* INT and TERM become SIGNAL events; else they are left alone */
+    bool handle_signals;    /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
 };
 
 #endif

@@ -214,6 +214,11 @@ void tide_dlq_aborted(struct tide_dlq *dlq)
     tide_letters_aborted(dlq->letters);
 }
 
+int tide_dlq_reopen(struct tide_dlq *dlq)
+{
+    return tide_letters_reopen(dlq->letters);
+}
+
 void tide_dlq_free(struct tide_dlq *dlq)
 {
     if (!dlq)

@@ -15,7 +15,7 @@
 struct tide_dlq;
 struct tide_report;
 
-/** The file is opened here: TIDE_ENOINPUT. */
+/** The file is opened here: TIDE_ECONFIG or TIDE_ETEMPORARY when that cannot be. */
 struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
                               int *status);
 /** The sink that writes the topic; set before the first reject. */
@@ -40,6 +40,8 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition);
 void tide_dlq_settled(struct tide_dlq *dlq);
 /** The sink's transaction is gone: what was sent with it will be read again, and counted again. */
 void tide_dlq_aborted(struct tide_dlq *dlq);
+/** Its file is opened anew (tide_engine_reopen). */
+int tide_dlq_reopen(struct tide_dlq *dlq);
 void tide_dlq_free(struct tide_dlq *dlq); /* NULL is fine */
 
 #endif

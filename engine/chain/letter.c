@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "shm/layout.h"
 
@@ -92,7 +93,9 @@ void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
     field(line, "error", reject->error);
     field(line, "traceback", reject->traceback);
     field(line, "cause", reject->cause);
-    tide_text_format(line, ",\"attempts\":%u,\"key\":", reject->attempts);
+    /* The letter's own time: no two files begin with the same line, by which `tidemill dlq` knows them. */
+    tide_text_format(line, ",\"attempts\":%u,\"timestamp\":%lld,\"key\":", reject->attempts,
+                     (long long)tide_clock_wall_ms());
     tide_text_base64(line, message->key, message->key_length);
     tide_text_string(line, ",\"value\":");
     tide_text_base64(line, message->value, message->value_length);

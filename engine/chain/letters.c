@@ -121,13 +121,15 @@ static bool with_sink(const struct tide_letters *letters)
     return false;
 }
 
-/* TIDE_OK: with the sink, or in the file. TIDE_BUSY: neither, and in a file's case it is known to be failing. */
+/* TIDE_OK: with the sink, or in the file. TIDE_BUSY: neither; a file's pipe is full, or it is known to be failing. */
 static int send(struct tide_letters *letters, struct tide_lane *lane,
                 const struct tide_message *letter)
 {
     struct tide_offsets *offsets = letters->chain->offsets;
     if (letters->plan.kind == TIDE_DLQ_FILE) {
-        int status = tide_letter_file_write(&letters->file, letter->value, letter->value_length);
+        int status = tide_letter_file_write(&letters->file, letter);
+        if (status == TIDE_BUSY || letters->file.gone)
+            return status;
         if (status < 0) {
             status = tide_letters_note_failure(letters, lane, letter, status, tide_error());
             return status < 0 ? status : TIDE_BUSY;
@@ -372,6 +374,11 @@ int64_t tide_letters_deadline_us(const struct tide_letters *letters)
             deadline_us = lane->next_us;
     }
     return deadline_us;
+}
+
+int tide_letters_reopen(struct tide_letters *letters)
+{
+    return tide_letter_file_reopen(&letters->file);
 }
 
 void tide_letters_free(struct tide_letters *letters)

@@ -24,7 +24,7 @@
 struct tide_report;
 struct tide_letters;
 
-/** The file is opened here: TIDE_ENOINPUT. */
+/** The file is opened here: TIDE_ECONFIG or TIDE_ETEMPORARY when that cannot be. */
 struct tide_letters *tide_letters_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
                                       int *status);
 /** The sink that writes the topic; set before the first letter. */
@@ -46,6 +46,7 @@ uint64_t tide_letters_kept(const struct tide_letters *letters);
 void tide_letters_forget(struct tide_letters *letters, uint32_t partition);
 /** The transaction is gone, and what was sent with it: its reports may come or not. */
 void tide_letters_aborted(struct tide_letters *letters);
+int tide_letters_reopen(struct tide_letters *letters);
 void tide_letters_free(struct tide_letters *letters); /* NULL is fine */
 
 #endif

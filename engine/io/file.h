@@ -5,8 +5,6 @@
 #ifndef TIDE_IO_FILE_H
 #define TIDE_IO_FILE_H
 
-#include <stdbool.h>
-
 #include "base/plan.h"
 #include "io/sink.h"
 #include "io/source.h"
@@ -24,8 +22,5 @@ struct tide_source *tide_file_source_new(const struct tide_source_plan *plan,
  * a pipe never blocks. */
 struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,
                                      struct tide_loop *loop);
-
-/** Both are there, and are one regular file: writing the one would destroy the other. */
-bool tide_file_same(const char *a, const char *b);
 
 #endif

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/loop.h"
+#include "base/output.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "io/file.h"
@@ -152,7 +151,7 @@ static int write_out(struct file_sink *file)
             break;
         if (count < 0) {
             file->failed = true;
-            return tide_fail(TIDE_ETEMPORARY, "cannot write %s: %s", file->path, strerror(errno));
+            return tide_output_failed(file->path, errno);
         }
         file->sent += (size_t)count;
         file->total += (uint64_t)count;
@@ -174,25 +173,40 @@ static void compact(struct file_sink *file)
 
 /* ---- what the engine calls ---- */
 
+/* Writes to `fd` from now on, its own. */
+static int adopt(struct file_sink *file, int fd)
+{
+    struct epoll_event room = {.events = EPOLLOUT};
+    file->fd = fd;
+    /* Files that need no waiting are refused by epoll; so is one that is closed, and writing it tells. */
+    file->regular = epoll_ctl(file->room_epoll, EPOLL_CTL_ADD, fd, &room) < 0;
+    return TIDE_OK;
+}
+
 static int start(struct tide_sink *sink)
 {
     struct file_sink *file = self(sink);
-    struct stat about;
-    bool standard = strcmp(file->path, "-") == 0;
-    file->fd = standard
-                   ? STDOUT_FILENO
-                   : open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0666);
-    if (file->fd < 0 && errno == ENXIO)
-        return tide_fail(TIDE_ECONFIG, "cannot write %s: nobody reads the pipe", file->path);
-    if (file->fd < 0 || fstat(file->fd, &about) < 0)
-        return tide_fail(TIDE_ECONFIG, "cannot write %s: %s", file->path, strerror(errno));
-    struct epoll_event room = {.events = EPOLLOUT};
     file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (file->room_epoll < 0)
         return tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
-    /* Files that need no waiting are refused by epoll. */
-    file->regular = epoll_ctl(file->room_epoll, EPOLL_CTL_ADD, file->fd, &room) < 0;
-    return TIDE_OK;
+    int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO : tide_output_open(file->path, true);
+    return fd < 0 ? fd : adopt(file, fd);
+}
+
+/* Lines do not stand half in the one file and half in the other: a regular file takes all of the buffer at once. */
+static int reopen(struct tide_sink *sink)
+{
+    struct file_sink *file = self(sink);
+    if (file->fd <= STDERR_FILENO || !file->regular)
+        return TIDE_OK;
+    int status = write_out(file);
+    if (status < 0 || file->buffer.length > 0)
+        return status;
+    int fd = tide_output_open(file->path, false);
+    if (fd < 0)
+        return fd;
+    close(file->fd);
+    return adopt(file, fd);
 }
 
 static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *messages,
@@ -261,6 +275,7 @@ static const struct tide_sink_ops ops = {
     .send = send_messages,
     .reports = reports,
     .pending = pending,
+    .reopen = reopen,
     .free = free_sink,
 };
 
@@ -281,11 +296,4 @@ struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct t
     file->room_epoll = -1;
     file->ring = tide_alloc(((size_t)plan->max_messages + 1) * sizeof(*file->ring));
     return &file->sink;
-}
-
-bool tide_file_same(const char *a, const char *b)
-{
-    struct stat one, other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && S_ISREG(one.st_mode) &&
-           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }

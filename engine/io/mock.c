@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/output.h"
 #include "base/status.h"
 #include "base/text.h"
 
@@ -256,10 +257,9 @@ int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitio
                               "3",
                               NULL};
     struct drain *drain = &mock->drain;
-    drain->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO
-                                       : open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    drain->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : tide_output_open(path, true);
     if (drain->fd < 0)
-        return tide_fail(TIDE_ECONFIG, "cannot write %s: %s", path, strerror(errno));
+        return drain->fd;
     drain->path = tide_copy(path);
     drain->client = make_client(RD_KAFKA_CONSUMER, settings);
     if (!drain->client)
@@ -277,8 +277,10 @@ static int write_all(struct drain *drain)
     size_t sent = 0;
     while (sent < drain->text.length) {
         ssize_t count = write(drain->fd, drain->text.data + sent, drain->text.length - sent);
-        if (count < 0 && errno != EINTR)
-            return tide_fail(TIDE_ETEMPORARY, "cannot write %s: %s", drain->path, strerror(errno));
+        if (count < 0 && errno == EAGAIN)
+            poll(&(struct pollfd){.fd = drain->fd, .events = POLLOUT}, 1, -1);
+        else if (count < 0 && errno != EINTR)
+            return tide_output_failed(drain->path, errno);
         sent += count > 0 ? (size_t)count : 0;
     }
     drain->text.length = 0;

@@ -55,6 +55,9 @@ struct tide_sink_ops {
     ssize_t (*reports)(struct tide_sink *sink, struct tide_report *reports, size_t max);
     /* Sent and not yet reported. */
     size_t (*pending)(struct tide_sink *sink);
+    /* Goes on with what is at its path now, after the file there was moved away; negative = with the old one.
+     * NULL on a sink that has no file. */
+    int (*reopen)(struct tide_sink *sink);
     void (*free)(struct tide_sink *sink); /* drops what is not written; aborts what is open */
     /* Ends the transaction with the positions in it. TIDE_OK = outcome() answers; TIDE_BUSY = not now. */
     int (*commit)(struct tide_sink *sink, const struct tide_position *positions, size_t count);

@@ -38,10 +38,10 @@ static void die_with(int32_t parent)
 
 static void set_signals(int chld)
 {
-    signal(SIGINT, SIG_IGN);
-    signal(SIGTERM, SIG_IGN);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGPIPE, SIG_IGN);
+    static const int engines[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
+                                  SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+    for (size_t i = 0; i < sizeof(engines) / sizeof(*engines); i++)
+        signal(engines[i], SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     sigset_t set;
     sigemptyset(&set);

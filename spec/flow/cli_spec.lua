@@ -297,7 +297,7 @@ describe("a signal", function()
     one:signal("TERM")
     assert.equal(0, one:wait())
     assert.equal("first\nsecond\nthird\n", one:stdout())
-    assert.is_truthy(one:stderr():find("signal 15: finishing", 1, true), one:stderr())
+    assert.is_truthy(one:stderr():find("SIGTERM: finishing", 1, true), one:stderr())
   end)
 
   local function is_taken(pid)

@@ -7,6 +7,7 @@ local mock = require("tidemill.cli.mock")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
 local say = require("tidemill.cli.say")
+local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
 
 pcall(ffi.cdef, "void _exit(int status);")
@@ -58,15 +59,28 @@ function on.lost(self, event)
   self:log("TIDE_LOG_WARN", "partitions lost, no longer a member of the group: " .. event.text)
 end
 
+-- The files were moved away (logrotate). A terminal that is closed sends the same, and wants the end.
+local function reopen(self)
+  local reopened, reason = self.engine:reopen()
+  if reopened then return self:log("TIDE_LOG_INFO", "SIGHUP: the files of output and dead letters are opened anew") end
+  self:log("TIDE_LOG_ERROR", "SIGHUP: " .. reason .. "; what was open before is written on")
+end
+
 -- timeout(1) signals its command, and then the group that the command is in: both are the first signal.
 function on.signal(self, event)
-  if self.closing then leave(event.number) end
-  if not self.signal then self.signal, self.signal_us = event.number, tide.C.tide_clock_us() end
+  local number = event.number
+  if number == signals.HUP and not self.on_terminal then return reopen(self) end
+  if not signals.ends(number) then
+    return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
+  end
+  if self.closing then leave(number) end
+  if not self.signal then self.signal, self.signal_us = number, tide.C.tide_clock_us() end
 end
 
 local function obey(self)
   if self.closing or not self.signal or tide.C.tide_clock_us() < self.signal_us + MOMENT * 1e6 then return end
-  self:log("TIDE_LOG_INFO", ("signal %d: finishing what was read; a second one leaves at once"):format(self.signal))
+  local name = signals.name(self.signal)
+  self:log("TIDE_LOG_INFO", name .. ": finishing what was read; a second one leaves at once")
   self.closing = true
   self.engine:close()
 end
@@ -129,21 +143,22 @@ end
 local function finish(self, plan, options)
   self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
   if not options.report then return end
-  local written, reason = report.write(options.report, self.engine, plan)
-  if not written then self:fail(exit_code.NO_INPUT, "--report: " .. reason) end
+  local reason, code = report.write(options.report, self.engine, plan)
+  local ended_well = self.code == exit_code.OK
+  if reason then self:fail(ended_well and code or self.code, "--report: " .. reason) end
 end
 
 --- Runs a plan to its end. options: the flags of `run`. Returns the exit code.
 function drive.run(plan, options)
   tide.C.tide_log_setup(LEVEL[options.log_level], FORMAT[options.log_format])
-  local self = setmetatable({}, Drive)
+  local self = setmetatable({ on_terminal = progress.on_terminal() }, Drive)
   local reason, status
   self.engine, reason, status = engine.new(plan)
   if not self.engine then
     say.line(reason)
     return -status
   end
-  local redraw = options.log_format == "text" and progress.on_terminal()
+  local redraw = options.log_format == "text" and self.on_terminal
   self.progress = progress.new(plan, function(text) self:log("TIDE_LOG_INFO", text) end, redraw)
   start(self, plan, options)
   if not self.code then

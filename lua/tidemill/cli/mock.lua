@@ -2,7 +2,6 @@
 -- cli/mock.lua: --mock-kafka: a Kafka in this process (engine/io/mock.h) with the pipeline's topics, fed from
 -- a file and drained to one. It has threads, so it is made after the zygote was forked.
 local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
 local tide = require("tidemill.run.ffi")
 
 local mock = {}
@@ -43,9 +42,6 @@ end
 
 --- options: feed, out (paths, may be nil). nil, the reason and the exit code when it cannot be had.
 function mock.new(plan, options)
-  if options.feed and options.out and tide.C.tide_file_same(options.feed, options.out) then
-    return nil, ('--out "%s" is the file that --feed reads'):format(options.out), exit_code.USAGE
-  end
   local handle = tide.C.tide_mock_new(1)
   if handle == nil then return failure() end
   local self = setmetatable({ handle = handle, made = {}, feeding = options.feed ~= nil }, Mock)

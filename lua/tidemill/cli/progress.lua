@@ -2,6 +2,7 @@
 -- cli/progress.lua: how it goes, once a second: a line redrawn on a terminal, a log line elsewhere.
 local ffi = require("ffi")
 local metrics = require("tidemill.steer.metrics")
+local tide = require("tidemill.run.ffi")
 
 pcall(ffi.cdef, "int isatty(int fd);")
 pcall(ffi.cdef, "int ioctl(int fd, unsigned long request, ...);")
@@ -20,6 +21,11 @@ end
 --- True when stderr is a terminal.
 function progress.on_terminal()
   return ffi.C.isatty(STDERR) == 1
+end
+
+-- Not by io.stderr: a terminal that is held (Ctrl-S) must not hold the engine.
+local function draw(text)
+  tide.C.tide_log_bytes(text, #text)
 end
 
 -- A line longer than the terminal would wrap, and could not be redrawn.
@@ -65,14 +71,13 @@ function Progress:show(engine)
   local text = progress.text(totals, totals.read - self.read, gauges(self, engine))
   self.read = totals.read
   if not self.redraw then return self.log(text) end
-  io.stderr:write("\r\27[K", cut(text))
-  io.stderr:flush()
+  draw("\r\27[K" .. cut(text))
   self.drawn = true
 end
 
 --- Before anything else is written to the terminal.
 function Progress:clear()
-  if self.drawn then io.stderr:write("\r\27[K") end
+  if self.drawn then draw("\r\27[K") end
   self.drawn = false
 end
 

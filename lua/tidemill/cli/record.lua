@@ -5,12 +5,13 @@ local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local say = require("tidemill.cli.say")
+local signals = require("tidemill.cli.signals")
 
 local record = {
   summary = "Take messages from a pipeline's source into a file, for a spec to replay.",
   description = "Take the first messages of a pipeline's source into a file, one JSON object a line (topic, key, "
     .. "headers, value), for test:replay(FILE) of tidemill.testing. It reads in a group of its own from the start "
-    .. "and commits nothing.",
+    .. "and commits nothing. A signal (Ctrl-C) ends it early; what was taken by then is in the file.",
 }
 
 function record.define(command)
@@ -33,7 +34,8 @@ local function take(checked, count)
   local event, closing
   repeat
     event = self:run(0.1)
-    if not closing and self:totals().produced >= count then
+    local stopped = event.kind == "signal" and signals.ends(event.number)
+    if not closing and (stopped or self:totals().produced >= count) then
       closing = true
       self:close()
     end
@@ -63,7 +65,7 @@ function record.run(parsed)
   end
   local taken = os.tmpname()
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set, input = parsed.input, record = taken,
-    until_end = not parsed.input })
+    until_end = not parsed.input, handle_signals = true, writes = { { "--out", parsed.out } } })
   if not checked then
     say.lines(texts)
     return status

@@ -2,6 +2,7 @@
 -- cli/report.lua: what --report writes at the end.
 local json = require("tidemill.cli.json")
 local metrics = require("tidemill.steer.metrics")
+local tide = require("tidemill.run.ffi")
 
 local report = {}
 
@@ -21,22 +22,29 @@ function report.of(engine, plan)
   }
 end
 
---- Before anything is read: whether the report can be written. True, or nil and the reason.
-function report.check(path)
-  local file, reason = io.open(path, "a")
-  if file then file:close() end
-  return file ~= nil, reason
+-- The reason why it cannot be written, and the exit code.
+local function failure(path, number)
+  local status = tide.C.tide_output_failed(path, number)
+  return tide.error(), -status
 end
 
---- True, or nil and the reason.
+--- Before anything is read: nil when the report can be written (or there is to be none), else the reason and the exit
+--- code.
+function report.check(path)
+  if not path then return nil end
+  local file, _, number = io.open(path, "a")
+  if not file then return failure(path, number) end
+  file:close()
+end
+
+--- nil, or the reason and the exit code.
 function report.write(path, engine, plan)
-  local file, reason = io.open(path, "w")
-  if not file then return nil, reason end
-  local written
-  written, reason = file:write(json.encode(report.of(engine, plan)), "\n")
-  local closed, late = file:close() -- what was buffered may fail only now
-  if written and closed then return true end
-  return nil, path .. ": " .. (reason or late)
+  local file, _, number = io.open(path, "w")
+  if not file then return failure(path, number) end
+  local written, closed, late
+  written, _, number = file:write(json.encode(report.of(engine, plan)), "\n")
+  closed, _, late = file:close() -- what was buffered may fail only now
+  if not (written and closed) then return failure(path, number or late) end
 end
 
 return report

@@ -9,6 +9,11 @@ local say = require("tidemill.cli.say")
 
 local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
+  description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
+    .. "files of output and dead letters anew, without emptying them: for logrotate, which may also empty them "
+    .. "(copytruncate), since files are written at their end. Where the log goes to a terminal, SIGHUP stops. SIGUSR1 "
+    .. "and SIGUSR2 mean nothing. The log never waits for who reads standard error: lines that it does not take are "
+    .. "lost, and counted in a later one; dead letters and output do wait.",
 }
 
 local LEVELS = { "error", "warn", "info", "debug" }
@@ -95,7 +100,8 @@ function run.run(parsed)
   local checked, texts, status = plan.load(parsed.file, {
     set = parsed.set, input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
     output_format = parsed.output_format, mock = parsed.mock_kafka, until_end = parsed.until_end,
-    handle_signals = true,
+    handle_signals = true, streams = true, reads = { { "--feed", parsed.feed } },
+    writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
   })
   if not checked then
     say.lines(texts)
@@ -103,9 +109,11 @@ function run.run(parsed)
   end
   wrong = misfit(parsed, checked)
   if wrong then return usage(wrong) end
-  local writable, reason = parsed.report == nil, nil
-  if parsed.report then writable, reason = report.check(parsed.report) end
-  if not writable then return usage("--report: " .. reason) end
+  local reason, unwritable = report.check(parsed.report)
+  if reason then
+    say.failure("--report: %s", reason)
+    return unwritable
+  end
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.draft.exactly_once then
     say.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end

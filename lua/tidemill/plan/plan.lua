@@ -6,6 +6,7 @@
 -- pipeline (checked, plan/load.lua), draft.
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
+local files = require("tidemill.plan.files")
 local load = require("tidemill.plan.load")
 local struct = require("tidemill.plan.struct")
 
@@ -13,16 +14,18 @@ local plan = {}
 local Plan = {}
 Plan.__index = Plan
 
+local CONFIG = 78 -- exit code
+
 local function replace(result, options)
-  local files = options.input or options.output
+  local on_files = options.input or options.output
   if options.memory then draft.replace_by_memory(result, options.memory) end
   if options.input then draft.replace_input(result, options.input) end
-  if options.output or files and result.sink.medium ~= "TIDE_MEDIUM_NONE" then
+  if options.output or on_files and result.sink.medium ~= "TIDE_MEDIUM_NONE" then
     draft.replace_output(result, options.output or "-", options.output_format)
   end
   if options.dead_letters then
     draft.replace_dead_letters(result, options.dead_letters)
-  elseif files and result.dlq.kind == "TIDE_DLQ_TOPIC" then
+  elseif on_files and result.dlq.kind == "TIDE_DLQ_TOPIC" then
     draft.replace_dead_letters(result, "-")
   end
   if options.mock then draft.replace_start(result) end
@@ -44,11 +47,14 @@ function plan.new(pipeline, options)
 end
 
 --- Reads, checks and plans a pipeline file: a plan, or nil, the texts of all faults, the exit code.
---- options: as plan.new, and set (the values of --set by name).
+--- options: as plan.new and files.faults, and set (the values of --set by name).
 function plan.load(path, options)
   local pipeline, texts, status = load.file(path, options and options.set)
   if not pipeline then return nil, texts, status end
-  return plan.new(pipeline, options)
+  local planned = plan.new(pipeline, options)
+  local faults = files.faults(planned, options or {})
+  if #faults > 0 then return nil, faults, CONFIG end
+  return planned
 end
 
 --- { source = { {name, value} ... }, sink = ... } with the secrets in it, or nil and the reason.

@@ -87,6 +87,13 @@ function engine:close()
   C.tide_engine_close(self.handle)
 end
 
+--- Opens the files of output and dead letters anew at their paths. True, or nil, text, status.
+function engine:reopen()
+  local status = C.tide_engine_reopen(self.handle)
+  if status < 0 then return failure(status) end
+  return true
+end
+
 --- The fields of struct tide_totals as Lua numbers.
 function engine:totals()
   local c, totals = ffi.new 'struct tide_totals', {}

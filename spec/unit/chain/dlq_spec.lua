@@ -97,11 +97,12 @@ describe("a dlq file", function()
   end)
 
   it("that cannot be opened is a failure that names it", function()
-    assert.equal(C.TIDE_ENOINPUT, new { kind = C.TIDE_DLQ_FILE, target = "/no/such/folder/letters" })
+    assert.equal(C.TIDE_ECONFIG, new { kind = C.TIDE_DLQ_FILE, target = "/no/such/folder/letters" })
     assert.truthy(library.error():find("/no/such/folder/letters", 1, true))
   end)
 
-  it("gets one JSON object a line with the fields of the dead letter", function()
+  it("gets one JSON object a line with the fields of the dead letter, and its own time", function()
+    local before = os.time()
     new_file()
     local message = chain:read { value = "v\0\255", key = "k", timestamp = 1e12, offset = 2 ^ 53,
       headers = { { "h" }, { "h", "\255" } } }
@@ -109,10 +110,13 @@ describe("a dlq file", function()
       traceback = "line 1\n\tline 2", cause = "SIGSEGV", attempts = 2 }))
     local text = slurp()
     assert.equal(1, select(2, text:gsub("\n", "")))
+    local found = cjson.decode(text)
+    assert.is_true(found.timestamp >= before * 1000 and found.timestamp <= os.time() * 1000 + 1000)
+    found.timestamp = nil
     assert.same({ original_topic = "in", original_partition = 0, original_offset = 2 ^ 53, original_timestamp = 1e12,
       stage = "produce", reason = "crash", error = 'with "quotes"\nand \xEF\xBF\xBD', traceback = "line 1\n\tline 2",
       cause = "SIGSEGV", attempts = 2, key = base64 "k", value = base64 "v\0\255",
-      headers = { { base64 "h", cjson.null }, { base64 "h", base64 "\255" } } }, cjson.decode(text))
+      headers = { { base64 "h", cjson.null }, { base64 "h", base64 "\255" } } }, found)
     assert.truthy(text:find('"original_offset":9007199254740992,', 1, true))
   end)
 

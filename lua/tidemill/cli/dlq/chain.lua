@@ -9,6 +9,7 @@ local load = require("tidemill.plan.load")
 local node = require("tidemill.plan.node")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
+local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
 
 pcall(ffi.cdef, "int getpid(void);")
@@ -82,9 +83,14 @@ function chain.positions(self)
   return found
 end
 
+--- Whether the event is a signal that asks for the end.
+function chain.ends(event)
+  return event.kind == "signal" and signals.ends(event.number)
+end
+
 --- The text and the code with which a signal ends a run.
 function chain.stopped(event)
-  if event.kind == "signal" then return ("stopped by signal %d"):format(event.number), exit_code.TEMPORARY end
+  if chain.ends(event) then return "stopped by " .. signals.name(event.number), exit_code.TEMPORARY end
 end
 
 return chain

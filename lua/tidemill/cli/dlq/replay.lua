@@ -104,7 +104,7 @@ local function watch(self)
     if event.kind == "second" then
       local written, reason = remember(self)
       if not written then return reason, exit_code.TEMPORARY end
-    elseif event.kind == "signal" then
+    elseif chain.ends(event) then
       if self.stopping then return chain.stopped(event) end
       self.stopping = true
       self.engine:close()

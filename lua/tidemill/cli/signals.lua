@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: MIT
+-- cli/signals.lua: the signals that an engine tells of, and what they ask for.
+local signals = { HUP = 1, INT = 2, QUIT = 3, USR1 = 10, USR2 = 12, TERM = 15 }
+
+local names = {}
+for name, number in pairs(signals) do names[number] = name end
+
+--- "SIGTERM"
+function signals.name(number)
+  return names[number] and "SIG" .. names[number] or "signal " .. number
+end
+
+--- Whether it asks for the end.
+function signals.ends(number)
+  return number ~= signals.USR1 and number ~= signals.USR2
+end
+
+return signals

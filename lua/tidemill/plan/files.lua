@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- plan/files.lua: no file of a plan is written over that it reads, or that it writes as something else. Files are
+-- compared by what they are (device and inode; those not made yet by folder and name), before any is opened.
+local load = require("tidemill.plan.load")
+local tide = require("tidemill.run.ffi")
+
+local files = {}
+
+-- Of "-", where it stands for a stream of this process.
+local STREAM = { input = "/proc/self/fd/0", output = "/proc/self/fd/1", letters = "/proc/self/fd/2" }
+
+-- { what, path = , shown = , standard = } ; nil when there is none to compare.
+local function entry(what, path, stream, options)
+  if path == nil then return nil end
+  if path ~= "-" or not stream then return { what = what, path = path, shown = ('%s "%s"'):format(what, path) } end
+  if not options.streams then return nil end
+  return { what = what, path = stream, shown = what .. ' "-"', standard = true }
+end
+
+local function add(list, item)
+  if item then list[#list + 1] = item end
+end
+
+local function read_files(plan, options)
+  local list, source = {}, plan.draft.source
+  add(list, { what = "the pipeline file", path = load.file_of(plan.file),
+    shown = ('the pipeline file "%s"'):format(plan.file) })
+  for _, step in ipairs(plan.pipeline.steps) do
+    for _, item in ipairs(step.values.functions or {}) do
+      if type(item) == "table" then add(list, entry("the transform", item.path)) end
+    end
+  end
+  if source.medium == "TIDE_MEDIUM_FILE" then
+    add(list, entry(options.input and "--input" or "file_source", source.path, STREAM.input, options))
+  end
+  for _, read in ipairs(options.reads or {}) do add(list, entry(read[1], read[2], STREAM.input, options)) end
+  return list
+end
+
+local function written_files(plan, options)
+  local list, draft = {}, plan.draft
+  if draft.sink.medium == "TIDE_MEDIUM_FILE" and not options.record then
+    add(list, entry(options.output and "--output" or "file_sink", draft.sink.path, STREAM.output, options))
+  end
+  if draft.dlq.kind == "TIDE_DLQ_FILE" then
+    local target = draft.dlq.target
+    add(list, entry(options.dead_letters and "--dead-letters" or "the dlq's file", target, STREAM.letters, options))
+    if target ~= "-" then add(list, entry("what `tidemill dlq` remembers in", target .. ".dealt")) end
+  end
+  for _, step in ipairs(draft.steps) do
+    if step.kind == "TIDE_STEP_HEALTHCHECK" then add(list, entry("healthcheck", step.path)) end
+  end
+  for _, write in ipairs(options.writes or {}) do add(list, entry(write[1], write[2], STREAM.output, options)) end
+  if options.streams then
+    add(list, { what = "the log", path = STREAM.letters, shown = "the log, on standard error", standard = true })
+  end
+  return list
+end
+
+--- The texts of what is wrong. options: as plan.new's, and reads and writes (arrays of { flag, path }, for files that
+--- the plan does not know), streams ("-" is this process's own).
+function files.faults(plan, options)
+  local texts, written = {}, written_files(plan, options)
+  local function compare(one, other, why)
+    if one.standard and other.standard and why.both then return end
+    if tide.C.tide_output_same(one.path, other.path) then
+      texts[#texts + 1] = ("%s: %s is the same file as %s, %s; name another one"):format(plan.file, one.shown,
+        other.shown, why.text)
+    end
+  end
+  for i, one in ipairs(written) do
+    for _, other in ipairs(read_files(plan, options)) do compare(one, other, { text = "which is read" }) end
+    for j = 1, i - 1 do compare(one, written[j], { text = "and both are written", both = true }) end
+  end
+  return texts
+end
+
+return files
