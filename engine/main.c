@@ -43,13 +43,18 @@ static int find_lua(const char *folder, char *found, size_t size)
     return -1;
 }
 
+/* What lies in the current folder is the user's: files there are found by the user's files alone (run/environment.lua). */
 static void set_paths(lua_State *lua, const char *folder, const char *files)
 {
     lua_getglobal(lua, "package");
     lua_getfield(lua, -1, "path");
+    luaL_gsub(lua, lua_tostring(lua, -1), "./?.lua;", "");
     lua_pushfstring(lua, "%s/?.lua;%s/?/init.lua;%s", files, files, lua_tostring(lua, -1));
-    lua_setfield(lua, -3, "path");
-    lua_pop(lua, 2);
+    lua_setfield(lua, -4, "path");
+    lua_getfield(lua, -3, "cpath");
+    luaL_gsub(lua, lua_tostring(lua, -1), "./?.so;", "");
+    lua_setfield(lua, -5, "cpath");
+    lua_pop(lua, 4);
     lua_pushstring(lua, folder);
     lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for library and headers */
 }

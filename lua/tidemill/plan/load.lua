@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plan/load.lua: reads a pipeline file and checks all of it: names, values, order of steps.
 local ffi = require("ffi")
+local environment = require("tidemill.run.environment")
 local list = require("tidemill.steps.list")
 local node = require("tidemill.plan.node")
 local schema = require("tidemill.plan.schema")
@@ -64,14 +65,6 @@ local function with_path(path, message)
     return path .. ":" .. line .. ": " .. text
   end
   return message
-end
-
--- `require` in a pipeline, and later in its transforms, looks into the pipeline's folder first. What workers
--- need of ours is loaded before, so that a cjson.lua there does not stand in for lua-cjson.
-local function add_folder(folder)
-  require("tidemill.run.message")
-  local first = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
-  if package.path:sub(1, #first) ~= first then package.path = first .. package.path end
 end
 
 -- Runs the file with `current` gathering. The pipeline's node, or nil and the text of a Lua error.
@@ -182,11 +175,11 @@ local function failed(status, texts)
 end
 
 --- Checks what a pipeline file returned; `path` is the file, `folder` where its paths start from, `current` the
---- session. As load.file.
-function load.result(result, path, folder, current)
+--- session; `globals` (optional) those of the file, which its transforms see. As load.file.
+function load.result(result, path, folder, current, globals)
   if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
   local pipeline = check_nodes(result, current)
-  pipeline.file, pipeline.folder = path, folder
+  pipeline.file, pipeline.folder, pipeline.globals = path, folder, globals
   check_across(pipeline, current)
   check_delivery(pipeline, current)
   check_files(pipeline, current)
@@ -195,7 +188,7 @@ function load.result(result, path, folder, current)
 end
 
 --- Reads and checks a pipeline file. `set`: the values of --set by name.
---- The checked pipeline { name, file, folder, settings, steps, dlq }, or nil, the texts of all faults
+--- The checked pipeline { name, file, folder, globals, settings, steps, dlq }, or nil, the texts of all faults
 --- and the exit code.
 function load.file(path, set)
   local text, reason = read(path)
@@ -203,8 +196,8 @@ function load.file(path, set)
   local chunk, broken = loadstring(text, "@" .. path)
   if not chunk then return failed(CONFIG, { with_path(path, broken) }) end
   local current, folder = session.new(set), load.folder(load.file_of(path))
-  add_folder(folder)
-  local result, message = run(chunk, current)
+  local globals = environment.new(folder)
+  local result, message = run(setfenv(chunk, globals), current)
   if message ~= nil then
     local texts = current:fault_texts()
     texts[#texts + 1] = with_path(path, message)
@@ -212,7 +205,7 @@ function load.file(path, set)
   end
   local unasked = current:unasked()
   if #unasked > 0 then return failed(USAGE, unasked) end
-  return load.result(result, path, folder, current)
+  return load.result(result, path, folder, current, globals)
 end
 
 return load

@@ -3,7 +3,7 @@
 --
 -- A plan: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1: a
 -- list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder,
--- pipeline (checked, plan/load.lua), draft.
+-- globals (of the pipeline file), pipeline (checked, plan/load.lua), draft.
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
 local files = require("tidemill.plan.files")
@@ -41,7 +41,8 @@ function plan.new(pipeline, options)
   replace(result, options)
   local c, anchor = struct.new(result, options)
   return setmetatable({
-    name = pipeline.name, file = pipeline.file, folder = pipeline.folder, pipeline = pipeline,
+    name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
+    pipeline = pipeline,
     draft = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
   }, Plan)
 end

@@ -8,6 +8,7 @@
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local batch = require 'tidemill.run.batch'
+local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
 local reduce = require 'tidemill.run.reduce'
@@ -34,8 +35,10 @@ local function call(fn, path)
   end)
 end
 
+local plan -- that is being loaded
+
 local function load_file(path)
-  local chunk, problem = loadfile(path)
+  local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
   if not chunk then fail(problem) end
   local ok, result = call(chunk, path)
   if not ok then fail(result) end
@@ -122,8 +125,8 @@ function load.start(steps)
 end
 
 --- All steps of a plan, by their number from 0.
-function load.steps(plan)
-  package.path = plan.folder .. '/?.lua;' .. plan.folder .. '/?/init.lua;' .. package.path
+function load.steps(of)
+  plan = of
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps

@@ -1,0 +1,122 @@
+-- SPDX-License-Identifier: MIT
+-- run/environment.lua: the globals and the modules of a file of the user's. Each file has its own: what one names is
+-- neither seen nor changed by another, nor by this program. `require` looks into the pipeline's folder first, but only
+-- for the user's files; what this program requires never comes from there.
+local ffi = require 'ffi'
+
+local environment = {}
+
+-- Declarations that were made: a module that two files require is loaded for each, and C has one space of names.
+local declared = {}
+
+local function declare(text, ...)
+  if select('#', ...) > 0 then return ffi.cdef(text, ...) end
+  if declared[text] then return end
+  ffi.cdef(text)
+  declared[text] = true
+end
+
+local function copy_of(table, changes)
+  local copy = {}
+  for name, value in pairs(table) do copy[name] = value end
+  for name, value in pairs(changes) do copy[name] = value end
+  return copy
+end
+
+local function is_ours(name)
+  return name == 'tidemill' or name:sub(1, 9) == 'tidemill.'
+end
+
+-- A module that is the user's: its file, which lies in the folder or where package.path of the file tells; nil and the
+-- names that were tried in the folder.
+local function find(own, name)
+  local path, tried = package.searchpath(name, own.search)
+  if path then return path end
+  path = package.searchpath(name, own.package.path)
+  if path and path ~= package.searchpath(name, package.path) then return path end
+  return nil, tried
+end
+
+local function run_module(own, name, path)
+  local chunk, problem = loadfile(path)
+  if not chunk then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
+  if own.loading[name] then error(("loop or previous error loading module '%s'"):format(name), 0) end
+  own.loading[name] = true
+  local result = setfenv(chunk, own.globals)(name)
+  own.loading[name] = nil
+  return result
+end
+
+-- A library in C that package.cpath of the file tells of, and ours does not.
+local function open_library(own, name)
+  local path = package.searchpath(name, own.package.cpath)
+  if not path or path == package.searchpath(name, package.cpath) then return nil end
+  local open, problem = package.loadlib(path, 'luaopen_' .. name:gsub('^.*%-', ''):gsub('%.', '_'))
+  if not open then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
+  return open
+end
+
+local function load_module(own, name)
+  local preload = rawget(own.package.preload, name)
+  if preload then return preload(name) end
+  local path, tried = find(own, name)
+  if path then return run_module(own, name, path) end
+  local open = open_library(own, name)
+  if open then return open(name) end
+  local found, result = pcall(require, name)
+  if found then return result end
+  if type(result) == 'string' and result:find("module '" .. name .. "' not found", 1, true) then
+    result = result .. tried
+  end
+  error(result, 0)
+end
+
+local function requirer(own)
+  return function(name)
+    if type(name) ~= 'string' then return require(name) end -- which says what is wrong
+    if is_ours(name) then return require(name) end
+    local loaded = own.package.loaded
+    local value = rawget(loaded, name)
+    if value ~= nil then return value end
+    value = load_module(own, name)
+    if rawget(loaded, name) == nil then loaded[name] = value == nil and (package.loaded[name] or true) or value end
+    return rawget(loaded, name)
+  end
+end
+
+-- What compiles text does so for the same globals.
+local function add_loaders(globals)
+  function globals.load(chunk, name, mode, env) return load(chunk, name, mode, env or globals) end
+  globals.loadstring = globals.load
+  function globals.loadfile(path, mode, env) return loadfile(path, mode, env or globals) end
+  function globals.dofile(path)
+    local chunk, problem = loadfile(path, nil, globals)
+    if not chunk then error(problem, 0) end
+    return chunk()
+  end
+end
+
+--- The globals for one file of the pipeline in `folder`: those of Lua, and those of `base` (optional: of the pipeline
+--- file, as they are now). They are copied, so that reading one costs what it costs anywhere.
+function environment.new(folder, base)
+  local search = folder .. '/?.lua;' .. folder .. '/?/init.lua;'
+  local parent = base and rawget(base, 'package') or package
+  local own = { search = search, loading = {}, globals = copy_of(_G, base or {}) }
+  own.package = setmetatable({
+    path = parent == package and search .. package.path or parent.path,
+    cpath = parent == package and folder .. '/?.so;' .. package.cpath or parent.cpath,
+    loaded = setmetatable({ _G = own.globals, ffi = copy_of(ffi, { cdef = declare }) }, { __index = package.loaded }),
+    preload = setmetatable({}, { __index = package.preload }),
+  }, { __index = package })
+  own.package.loaded.package = own.package
+  own.globals._G, own.globals.package, own.globals.require = own.globals, own.package, requirer(own)
+  add_loaders(own.globals)
+  return own.globals
+end
+
+--- Compiles a file for globals of its own: the chunk, or nil and what is wrong.
+function environment.load_file(path, folder, base)
+  return loadfile(path, nil, environment.new(folder, base))
+end
+
+return environment
