@@ -99,9 +99,10 @@ function tide.pipeline(name) end
 ---@field brokers string|string[] Where the cluster is reached: host:port, several with commas or as a list.
 ---@field topic? string The topic to read.
 ---@field topics? string|string[] Several topics; one that begins with ^ is a pattern.
----@field pattern? string All topics that match this regular expression; it begins with ^.
+---@field pattern? string All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ unless more may follow. It has [0-9] and [[:alnum:]], not \d or (?!...). Kafka's internal topics, and those that the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may name them.
+---@field discovery_interval? number|string How often the brokers are asked for new topics of a pattern, and for partitions added to a topic: so late they may be read from (librdkafka's topic.metadata.refresh.interval.ms). (in seconds)
 ---@field group string The consumer group: engines with the same one share the partitions.
----@field start? string|integer Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as "2026-01-31T12:00:00Z".
+---@field start? string|integer Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as "2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made later all.
 ---@field auto_offset_reset? "error"|"earliest"|"latest" Where to go on when the committed offset is out of range, or missing without `start`. error: stop, and say so.
 ---@field instance? string A name of its own for this engine (group.instance.id): a restart within the session timeout takes its partitions back without a rebalance.
 ---@field rdkafka? table<string, any> Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused.

@@ -31,6 +31,10 @@ struct tide_source_plan {
     const char *const
         *topics; /* Kafka: names, or patterns that begin with ^; file: the topic to show */
     uint32_t topic_count;
+    const char *const *
+        own_topics; /* Kafka: what the pipeline writes to the same brokers; no pattern finds them */
+    uint32_t own_topic_count;
+    int64_t discovery_interval_us; /* Kafka: how often new topics and partitions are looked for */
     const char *group;
     const char *instance;  /* NULL, or the static member's name (group.instance.id) */
     enum tide_reset reset; /* for an offset that is out of range, or missing without `start` */

@@ -58,6 +58,11 @@ int tide_kafka_check(const struct tide_property *properties, uint32_t count,
                      const char *const *topics, uint32_t topic_count, bool written,
                      int64_t timeout_us);
 
+/** TIDE_ECONFIG with the reason when `pattern` is none that librdkafka finds topics by. */
+int tide_kafka_pattern_check(const char *pattern);
+/** A pattern that is well matches the name of a topic. */
+bool tide_kafka_pattern_matches(const char *pattern, const char *topic);
+
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
  * it is one that would break a promise (reliability: delivery, offsets, code loading). A NULL value
  * is not known yet. */

@@ -1,17 +1,26 @@
 /* SPDX-License-Identifier: MIT
  * The source's client from its making to its end. */
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "io/kafka_pattern.h"
 #include "io/kafka_source.h"
 
 enum { FREE_WAIT_US = 1000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
 
-static rd_kafka_t *make_client(struct tide_kafka_source *source)
+static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
 {
+    char refresh[24];
+    char expiry[24];
+    int64_t refresh_ms = source->plan.discovery_interval_us / 1000;
+    char *hidden = tide_kafka_pattern_hidden(
+        &source->plan, tide_properties_get(&source->properties, "topic.blacklist"));
+    snprintf(refresh, sizeof(refresh), "%lld", (long long)refresh_ms);
+    snprintf(expiry, sizeof(expiry), "%lld", (long long)refresh_ms * 3);
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
@@ -22,6 +31,8 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
         {"queued.max.messages.kbytes", "65536"},
         /* The same of 2.2.0 and later; before, kafka_nudge.c. */
         {"fetch.queue.backoff.ms", "10"},
+        {"topic.metadata.refresh.interval.ms", refresh},
+        {"metadata.max.age.ms", expiry}, /* librdkafka's own is three times the other, too */
         {"check.crcs", "true"}, /* else bytes that changed on a disk are a message like any other */
         {"heartbeat.interval.ms",
          "1000"}, /* how soon members notice that another one joins or leaves */
@@ -36,11 +47,19 @@ static rd_kafka_t *make_client(struct tide_kafka_source *source)
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "error"},
         {"enable.partition.eof", source->plan.until_end ? "true" : "false"},
+        {"topic.blacklist", hidden},
         {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
         {NULL, NULL},
     };
-    char error[512];
     rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &source->properties, fixed);
+    free(hidden);
+    return conf;
+}
+
+static rd_kafka_t *make_client(const struct tide_kafka_source *source)
+{
+    char error[512];
+    rd_kafka_conf_t *conf = make_conf(source);
     if (!conf)
         return NULL;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
@@ -78,14 +97,17 @@ static int subscribe(struct tide_kafka_source *source)
                  : TIDE_OK;
 }
 
-static int check_limit(const struct tide_kafka_source *source, const struct tide_kafka_reach *reach)
+static int check_limit(const struct tide_kafka_source *source)
 {
-    for (uint32_t i = 0; i < reach->topic_count; i++)
-        if (source->limit_topic && reach->partitions[i] > source->limit)
+    for (uint32_t i = 0; i < source->plan.topic_count && source->limit_topic; i++) {
+        const char *topic = source->plan.topics[i];
+        uint32_t partitions = tide_kafka_seen_partitions(&source->seen, topic);
+        if (partitions > source->limit)
             return tide_fail(
                 TIDE_ECONFIG,
                 "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
-                reach->topics[i], reach->partitions[i], source->limit_topic, source->limit);
+                topic, partitions, source->limit_topic, source->limit);
+    }
     return TIDE_OK;
 }
 
@@ -97,14 +119,13 @@ static void started(struct tide_blocking_job *job)
     if (source->state == TIDE_KAFKA_STARTING) {
         int status = reach->status < 0 ? tide_fail(reach->status, "%s", reach->text) : TIDE_OK;
         if (status == TIDE_OK)
-            status = check_limit(source, reach);
+            status = check_limit(source);
         if (status == TIDE_OK)
             status = subscribe(source);
         source->state = TIDE_KAFKA_RUNNING;
         if (status < 0)
             tide_kafka_source_fail(source, status);
     }
-    source->counts = reach->partitions;
     free((char *)reach->brokers);
     free(reach);
 }
@@ -123,14 +144,16 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
     reach->brokers = tide_copy(tide_properties_brokers(&source->properties));
     tide_properties_wipe(&source->properties);
     make_queues(source);
+    tide_kafka_pattern_tell(&source->plan);
     source->outage = tide_kafka_outage_new(source->client, source->blocking);
     reach->client = source->client;
     reach->events = source->control;
     reach->blocking = source->blocking;
     reach->topics = source->plan.topics;
     reach->topic_count = source->plan.topic_count;
+    reach->group = source->plan.group;
     reach->timeout_us = source->plan.timeout_us;
-    reach->partitions = tide_alloc((source->plan.topic_count + 1) * sizeof(*reach->partitions));
+    reach->seen = &source->seen;
     source->state = TIDE_KAFKA_STARTING;
     return tide_blocking_submit(source->blocking, &reach->job);
 }

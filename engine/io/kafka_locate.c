@@ -4,7 +4,7 @@
  *   committed, in range      there
  *   committed, out of range  `auto_offset_reset`
  *   none                     `start`; without it `auto_offset_reset`; "latest" is what comes after
- *                            the start: all there is of a partition that was added since */
+ *                            the start: all there is of a topic or partition that was added since */
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -60,7 +60,8 @@ static int ask(struct tide_kafka_locate *locate, question *how, const char *what
     for (;;) {
         for (int i = 0; i < list->cnt; i++) {
             list->elems[i].offset = offset;
-            list->elems[i].err = RD_KAFKA_RESP_ERR_NO_ERROR;
+            /* rd_kafka_offsets_for_times tells no time-out: it then leaves the list as it is. */
+            list->elems[i].err = RD_KAFKA_RESP_ERR__TIMED_OUT;
         }
         rd_kafka_resp_err_t error = ask_once(locate, how, list);
         if (!error)
@@ -106,21 +107,19 @@ static int refuse(struct tide_kafka_locate *locate, int i, const char *format, .
     return locate->status = TIDE_ECONFIG;
 }
 
-/* Of a topic that a pattern found this is not known. */
 static bool is_added(const struct tide_kafka_locate *locate, int i)
 {
     const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
-    for (uint32_t t = 0; t < locate->plan->topic_count; t++)
-        if (strcmp(locate->plan->topics[t], which->topic) == 0 && locate->source->counts[t] > 0)
-            return (uint32_t)which->partition >= locate->source->counts[t];
-    return false;
+    return (uint32_t)which->partition >=
+           tide_kafka_seen_partitions(&locate->source->seen, which->topic);
 }
 
+/* Either is committed: a member that begins later has seen the topic when it began. */
 static int by_latest(struct tide_kafka_locate *locate, const struct known *known, int i)
 {
     struct tide_kafka_place *place = &locate->places[i];
-    place->pinned = !is_added(locate, i);
-    place->offset = (place->pinned ? known->high : known->low)->elems[i].offset;
+    place->pinned = true;
+    place->offset = (is_added(locate, i) ? known->low : known->high)->elems[i].offset;
     return TIDE_OK;
 }
 

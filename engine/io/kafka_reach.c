@@ -11,6 +11,9 @@
 #include "base/status.h"
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
+#include "io/kafka_leaders.h"
+#include "io/kafka_pattern.h"
+#include "io/kafka_seen.h"
 #include "io/kafka_writable.h"
 
 enum {
@@ -28,7 +31,12 @@ struct attempt {
     int64_t grace_until; /* for topics that are not there */
     int wait_ms;
     char cause[512]; /* what the client last complained of */
+    struct tide_kafka_leaders leaders;
+    uint32_t place; /* of the topic that is asked for */
 };
+
+/* Asks once. TIDE_BUSY: no answer yet. */
+typedef int question(struct attempt *attempt, int timeout_ms);
 
 /* Keeps the newest cause. A refused login or certificate will not mend by waiting. */
 static int look_at_events(struct attempt *attempt)
@@ -59,12 +67,10 @@ static bool pause_a_moment(struct tide_kafka_reach *reach)
 }
 
 /* TIDE_BUSY: ask again. */
-static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic,
-                       uint32_t *partitions)
+static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic)
 {
     switch (topic->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
-        *partitions = (uint32_t)topic->partition_cnt;
         return topic->partition_cnt > 0 ? TIDE_OK : TIDE_BUSY;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         if (tide_clock_us() < attempt->grace_until)
@@ -82,40 +88,120 @@ static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t 
     }
 }
 
-/* Asks once for any broker (`name` NULL) or for a topic. TIDE_BUSY: no answer yet. */
-static int ask(struct attempt *attempt, const char *name, uint32_t *partitions, int timeout_ms)
+static int ask_any(struct attempt *attempt, int timeout_ms)
 {
-    rd_kafka_t *client = attempt->reach->client;
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *topic = name ? rd_kafka_topic_new(client, name, NULL) : NULL;
-    if (name && !topic)
+    if (rd_kafka_metadata(attempt->reach->client, 0, NULL, &metadata, timeout_ms))
+        return TIDE_BUSY;
+    rd_kafka_metadata_destroy(metadata);
+    return TIDE_OK;
+}
+
+static int ask_topic(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const struct rd_kafka_metadata *metadata = NULL;
+    const char *name = reach->topics[attempt->place];
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(reach->client, name, NULL);
+    if (!topic)
         return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", name,
                          rd_kafka_err2str(rd_kafka_last_error()));
     int status = TIDE_BUSY;
-    if (rd_kafka_metadata(client, 0, topic, &metadata, timeout_ms) == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        if (!name)
-            status = TIDE_OK;
-        else if (metadata->topic_cnt > 0)
-            status = judge_topic(attempt, &metadata->topics[0], partitions);
+    if (rd_kafka_metadata(reach->client, 0, topic, &metadata, timeout_ms) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (metadata->topic_cnt > 0)
+            status = judge_topic(attempt, &metadata->topics[0]);
+        if (status == TIDE_OK) {
+            uint32_t partitions = (uint32_t)metadata->topics[0].partition_cnt;
+            tide_kafka_leaders_add(&attempt->leaders, metadata, 0);
+            if (reach->partitions)
+                reach->partitions[attempt->place] = partitions;
+            if (reach->seen)
+                tide_kafka_seen_add(reach->seen, name, partitions);
+        }
         rd_kafka_metadata_destroy(metadata);
     }
-    if (topic)
-        rd_kafka_topic_destroy(topic);
+    rd_kafka_topic_destroy(topic);
     return status;
 }
 
-static int insist(struct attempt *attempt, const char *name, uint32_t *partitions)
+/* Those that the patterns find. */
+static int ask_all_topics(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (rd_kafka_metadata(reach->client, 1, NULL, &metadata, timeout_ms))
+        return TIDE_BUSY;
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+        if (topic->err ||
+            !tide_kafka_pattern_finds(reach->topics, reach->topic_count, topic->topic))
+            continue;
+        tide_kafka_leaders_add(&attempt->leaders, metadata, i);
+        if (reach->seen)
+            tide_kafka_seen_add(reach->seen, topic->topic, (uint32_t)topic->partition_cnt);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return TIDE_OK;
+}
+
+static int ask_leader(struct attempt *attempt, int timeout_ms)
+{
+    const struct tide_kafka_leader *leader = &attempt->leaders.items[attempt->place];
+    return tide_kafka_leader_ask(attempt->reach->client, leader, timeout_ms) ? TIDE_BUSY : TIDE_OK;
+}
+
+/* What is committed of any partition: the coordinator alone can say. */
+static int ask_coordinator(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const char *topic = attempt->leaders.count > 0 ? attempt->leaders.items[0].topic
+                                                   : reach->topics[0];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0);
+    rd_kafka_resp_err_t error = rd_kafka_committed(reach->client, list, timeout_ms);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        return tide_fail(TIDE_ECONFIG, "group \"%s\": %s", reach->group, rd_kafka_err2str(error));
+    return error < 0 || error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+                   error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+                   error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR
+               ? TIDE_BUSY
+               : TIDE_OK;
+}
+
+static int unreached(struct attempt *attempt, question *ask)
+{
+    const struct tide_kafka_reach *reach = attempt->reach;
+    const struct tide_kafka_leader *leader = ask == ask_leader
+                                                 ? &attempt->leaders.items[attempt->place]
+                                                 : NULL;
+    char what[900];
+    if (leader && leader->broker < 0)
+        snprintf(what, sizeof(what), "topic \"%s\" partition %d had no leader", leader->topic,
+                 leader->partition);
+    else if (leader)
+        snprintf(
+            what, sizeof(what),
+            "broker %d, which advertises \"%s\" and leads topic \"%s\" partition %d, not reached",
+            leader->broker, leader->address, leader->topic, leader->partition);
+    else if (ask == ask_coordinator)
+        snprintf(what, sizeof(what), "the coordinator of group \"%s\" not reached", reach->group);
+    else
+        snprintf(what, sizeof(what), "brokers \"%s\" %s", reach->brokers,
+                 ask == ask_any ? "not reached" : "gave no good answer");
+    return tide_fail(TIDE_EUNREACHED, "%s within %.3g s%s%s", what, (double)reach->timeout_us / 1e6,
+                     *attempt->cause ? ": " : "", attempt->cause);
+}
+
+static int insist(struct attempt *attempt, question *ask)
 {
     struct tide_kafka_reach *reach = attempt->reach;
     for (;;) {
         int64_t left_ms = (attempt->until - tide_clock_us()) / 1000;
         if (left_ms <= 0)
-            return tide_fail(TIDE_EUNREACHED, "brokers \"%s\" %s within %.3g s%s%s", reach->brokers,
-                             name ? "gave no good answer" : "not reached",
-                             (double)reach->timeout_us / 1e6, *attempt->cause ? ": " : "",
-                             attempt->cause);
-        int status = ask(attempt, name, partitions,
-                         attempt->wait_ms < left_ms ? attempt->wait_ms : (int)left_ms);
+            return unreached(attempt, ask);
+        int status = ask(attempt, attempt->wait_ms < left_ms ? attempt->wait_ms : (int)left_ms);
         if (look_at_events(attempt) < 0)
             return tide_fail(TIDE_ECONFIG, "brokers \"%s\": %s", reach->brokers, attempt->cause);
         if (status != TIDE_BUSY)
@@ -128,20 +214,56 @@ static int insist(struct attempt *attempt, const char *name, uint32_t *partition
     }
 }
 
+/* All of them, so that whoever has several to make knows at once. */
+static int find_topics(struct attempt *attempt)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    size_t length = 0;
+    bool patterns = false;
+    for (attempt->place = 0; attempt->place < reach->topic_count; attempt->place++) {
+        if (reach->topics[attempt->place][0] == '^') {
+            patterns = true;
+            continue;
+        }
+        int status = insist(attempt, ask_topic);
+        if (status < 0 && status != TIDE_ECONFIG)
+            return status;
+        if (status < 0 && length < sizeof(reach->text))
+            length += (size_t)snprintf(reach->text + length, sizeof(reach->text) - length, "%s%s",
+                                       length > 0 ? "; " : "", tide_error());
+    }
+    if (length > 0)
+        return tide_fail(TIDE_ECONFIG, "%s", reach->text);
+    return patterns ? insist(attempt, ask_all_topics) : TIDE_OK;
+}
+
+static int find_leaders(struct attempt *attempt)
+{
+    int status = TIDE_OK;
+    for (attempt->place = 0; attempt->place < attempt->leaders.count && status == TIDE_OK;
+         attempt->place++) {
+        attempt->wait_ms = FIRST_WAIT_MS;
+        status = insist(attempt, ask_leader);
+    }
+    return status;
+}
+
 void tide_kafka_reach_run(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct attempt attempt = {.reach = reach, .wait_ms = FIRST_WAIT_MS};
-    uint32_t unused = 0;
     attempt.until = tide_clock_us() + reach->timeout_us;
-    reach->status = insist(&attempt, NULL, &unused);
+    reach->status = insist(&attempt, ask_any);
     attempt.grace_until = tide_clock_us() + TOPIC_GRACE_US;
-    for (uint32_t i = 0; i < reach->topic_count && reach->status == TIDE_OK; i++)
-        if (reach->topics[i][0] != '^')
-            reach->status = insist(&attempt, reach->topics[i],
-                                   reach->partitions ? &reach->partitions[i] : &unused);
+    if (reach->status == TIDE_OK)
+        reach->status = find_topics(&attempt);
+    if (reach->status == TIDE_OK)
+        reach->status = find_leaders(&attempt);
+    if (reach->status == TIDE_OK && reach->group)
+        reach->status = insist(&attempt, ask_coordinator);
     if (reach->status < 0)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
+    tide_kafka_leaders_free(&attempt.leaders);
 }
 
 int tide_kafka_check(const struct tide_property *properties, uint32_t count,
@@ -178,83 +300,4 @@ int tide_kafka_check(const struct tide_property *properties, uint32_t count,
     rd_kafka_destroy(client);
     tide_properties_wipe(&copy);
     return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : status;
-}
-
-/* ---- outage ---- */
-
-enum { OUTAGE_TRY_MS = 1000 };
-
-struct tide_kafka_outage {
-    struct tide_blocking_job job;
-    rd_kafka_t *client;
-    struct tide_blocking *blocking;
-    bool asking; /* the job is under way */
-    bool told;   /* it was said that all are down */
-    bool back;   /* the last answer */
-    bool gone;   /* freed by its owner: ends with the job */
-};
-
-/* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the
- * time. */
-static void ask_until_back(struct tide_blocking_job *job)
-{
-    struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
-    const struct rd_kafka_metadata *metadata;
-    for (;;) {
-        if (!rd_kafka_metadata(outage->client, 0, NULL, &metadata, OUTAGE_TRY_MS)) {
-            rd_kafka_metadata_destroy(metadata);
-            outage->back = true;
-            break;
-        }
-        if (!outage->told)
-            tide_log(TIDE_LOG_WARN, "%s: no broker can be reached; waiting",
-                     rd_kafka_name(outage->client));
-        outage->told = true;
-        if (!tide_blocking_pause(outage->blocking, RETRY_US) ||
-            tide_blocking_wanted(outage->blocking))
-            return;
-    }
-    if (outage->told)
-        tide_log(TIDE_LOG_INFO, "%s: brokers are back", rd_kafka_name(outage->client));
-    outage->told = false;
-}
-
-static void asked(struct tide_blocking_job *job)
-{
-    struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
-    outage->asking = false;
-    if (outage->gone)
-        free(outage);
-    else if (!outage->back)
-        tide_kafka_outage_begin(outage); /* another job wanted the thread: after it */
-}
-
-struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
-                                                struct tide_blocking *blocking)
-{
-    struct tide_kafka_outage *outage = tide_alloc(sizeof(*outage));
-    outage->job.run = ask_until_back;
-    outage->job.done = asked;
-    outage->client = client;
-    outage->blocking = blocking;
-    return outage;
-}
-
-void tide_kafka_outage_begin(struct tide_kafka_outage *outage)
-{
-    if (outage->asking)
-        return;
-    outage->asking = true;
-    outage->back = false;
-    if (tide_blocking_submit(outage->blocking, &outage->job) < 0)
-        outage->asking = false;
-}
-
-void tide_kafka_outage_free(struct tide_kafka_outage *outage)
-{
-    if (!outage)
-        return;
-    outage->gone = true;
-    if (!outage->asking)
-        free(outage);
 }

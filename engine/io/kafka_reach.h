@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * engine/io/kafka_reach.h - are the brokers there, and the topics? Asked before anything is read,
- * and again when all brokers went away. All of it blocks: io/blocking.h. */
+ * and again when all brokers went away. All of it blocks: io/blocking.h.
+ *
+ * Reached is who will be needed: one of the brokers that are named, the leaders of all partitions of
+ * the topics (each at the address that it advertises), and the coordinator of the group. */
 #ifndef TIDE_IO_KAFKA_REACH_H
 #define TIDE_IO_KAFKA_REACH_H
 
@@ -11,6 +14,9 @@
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
+struct tide_kafka_seen;
+
+enum { TIDE_KAFKA_REACH_TEXT = 1024 };
 
 /** A question that is asked once, and its answer. Strings are lent for as long as the job is. */
 struct tide_kafka_reach {
@@ -22,13 +28,17 @@ struct tide_kafka_reach {
     const char *brokers;             /* to name them */
     const char *const *topics;       /* that must be there; patterns (^...) are passed over */
     uint32_t topic_count;
+    const char *group; /* the client's, whose coordinator is needed; NULL = none is */
     int64_t timeout_us;
     /* the answer */
-    uint32_t *partitions; /* of each topic, 0 for a pattern; the owner's array */
-    int status;           /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG */
-    char text[1024];
+    uint32_t *partitions;         /* of each topic, 0 for a pattern; the owner's array, or NULL */
+    struct tide_kafka_seen *seen; /* the topics, those that patterns find too; NULL = not wanted */
+    int status; /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG; the text names every topic that is missing */
+    char text[TIDE_KAFKA_REACH_TEXT];
 };
 void tide_kafka_reach_run(struct tide_blocking_job *job);
+
+/* kafka_outage.c */
 
 /** While the engine runs: says once that no broker can be reached, and when one is back. */
 struct tide_kafka_outage;

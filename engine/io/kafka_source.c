@@ -268,6 +268,21 @@ static bool closed(struct tide_source *base)
     return self(base)->state == TIDE_KAFKA_CLOSED;
 }
 
+static const char *const *copy_names(const char *const *names, uint32_t count)
+{
+    const char **copies = tide_alloc((count + 1) * sizeof(*copies));
+    for (uint32_t i = 0; i < count; i++)
+        copies[i] = tide_copy(names[i]);
+    return copies;
+}
+
+static void free_names(const char *const *names, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        free((char *)names[i]);
+    free((void *)names);
+}
+
 static void free_source(struct tide_source *base)
 {
     struct tide_kafka_source *source = self(base);
@@ -283,15 +298,14 @@ static void free_source(struct tide_source *base)
         free(source->by_topic[i].index);
     for (uint32_t i = 0; i < TIDE_KAFKA_LENT; i++)
         tide_text_free(&source->lent[i].headers);
-    for (uint32_t i = 0; i < source->plan.topic_count; i++)
-        free((char *)source->plan.topics[i]);
-    free((void *)source->plan.topics);
+    free_names(source->plan.topics, source->plan.topic_count);
+    free_names(source->plan.own_topics, source->plan.own_topic_count);
     free((char *)source->plan.group);
     free((char *)source->plan.instance);
     if (source->membership)
         rd_kafka_consumer_group_metadata_destroy(source->membership);
     free(source->limit_topic);
-    free(source->counts);
+    tide_kafka_seen_free(&source->seen);
     free(source->by_topic);
     free(source->partitions);
     free(source->shown);
@@ -317,12 +331,10 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
                                           struct tide_counters *counters)
 {
     struct tide_kafka_source *source = tide_alloc(sizeof(*source));
-    char **names = tide_alloc((plan->topic_count + 1) * sizeof(*names));
-    for (uint32_t i = 0; i < plan->topic_count; i++)
-        names[i] = tide_copy(plan->topics[i]);
     source->source.ops = &ops;
     source->plan = *plan;
-    source->plan.topics = (const char *const *)names;
+    source->plan.topics = copy_names(plan->topics, plan->topic_count);
+    source->plan.own_topics = copy_names(plan->own_topics, plan->own_topic_count);
     source->plan.group = tide_copy(plan->group);
     source->plan.instance = tide_copy(plan->instance);
     source->topics = topics;

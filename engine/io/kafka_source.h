@@ -22,6 +22,7 @@
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
 #include "io/kafka_reach.h"
+#include "io/kafka_seen.h"
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
@@ -102,7 +103,7 @@ struct tide_kafka_source {
     struct tide_properties properties;
     char *limit_topic; /* the output that must have as many partitions, and how many it has */
     uint32_t limit;
-    uint32_t *counts; /* partitions of each topic of the plan at the start, 0 for a pattern; kept */
+    struct tide_kafka_seen seen; /* at the start */
 
     enum tide_kafka_state state;
     bool failed;
@@ -221,7 +222,7 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source);
 struct tide_kafka_place {
     int64_t offset;
     int64_t end; /* the high watermark */
-    /* by "latest": to be committed, else a rebalance before the first commit would skip */
+    /* to be committed: by "latest", else a rebalance before the first commit would skip */
     bool pinned;
 };
 struct tide_kafka_locate {

@@ -140,7 +140,7 @@ describe("a start", function()
     local prefix = first:match("^(.*)%-%d+$") -- the topics of this spec file
     kafka.produce(first, { { value = "1" } })
     local run = engine.start(definition { pattern = "^" .. prefix .. "-later-.*|" .. first .. "$", start = "earliest",
-      rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300 } })
+      discovery_interval = "300ms" })
     kafka.consume(output, { n = 1 })
     local later = kafka.topic(2, nil, prefix .. "-later-1")
     kafka.produce(later, { { value = "2", partition = 0 }, { value = "3", partition = 1 } })

@@ -12,8 +12,7 @@ describe("while it runs", function()
 
   local function start(more, options)
     local made = {
-      source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300 } },
+      source = { topic = input, group = group, start = "earliest", discovery_interval = "300ms" },
       produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
     }
     for name, value in pairs(more or {}) do
@@ -81,8 +80,7 @@ describe("while it runs", function()
     earliest = { 75, "its log was cut at offset 5, below 10, which was read already; start again" } } do
     it("the topic is replaced unseen: it stops, with auto_offset_reset = " .. reset, function()
       fill(0, 1, 10)
-      local run = start { source = { auto_offset_reset = reset,
-        rdkafka = { ["topic.metadata.refresh.interval.ms"] = 300000 } } }
+      local run = start { source = { auto_offset_reset = reset, discovery_interval = "5min" } }
       inputs.wait_committed(group, input)
       run:signal("STOP")
       kafka.delete_topic(input)

@@ -32,7 +32,7 @@ function check.run(parsed)
     say.lines(texts)
     return status
   end
-  say.lines(advice.about(checked.pipeline))
+  say.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
   local text, failed = load_transforms(checked)
   if not text and parsed.connect then text, failed = preflight.connect(checked) end
   if text then

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- plan/advice.lua: what is legal in a pipeline but unwise. Texts as faults have them, each with a way out.
+local tide = require("tidemill.run.ffi")
 local units = require("tidemill.plan.units")
 
 local advice = {}
@@ -21,6 +22,20 @@ local function about_source(pipeline, source, add)
   if source.values.auto_offset_reset == "error" and not source.values.start then
     add(source, 'no start: the first run of a new group stops, since it has no committed offset; say '
       .. 'start = "earliest" or "latest"')
+  end
+end
+
+-- As the engine does: what the pipeline writes is not found by its own patterns.
+local function about_patterns(source, own_topics, add)
+  local named = {}
+  local topics = source.values.topics or { source.values.pattern }
+  for _, topic in ipairs(topics) do named[topic] = true end
+  for _, pattern in ipairs(topics) do
+    for _, own in ipairs(pattern:sub(1, 1) == "^" and own_topics or {}) do
+      if not named[own] and tide.C.tide_kafka_pattern_matches(pattern, own) then
+        add(source, 'the pattern "%s" matches "%s", which this pipeline writes to: it is not read', pattern, own)
+      end
+    end
   end
 end
 
@@ -58,8 +73,9 @@ local function about_sink(pipeline, source, sink, add)
   end
 end
 
---- "file:line: warning: ..." of each, in the order of the steps.
-function advice.about(pipeline)
+--- "file:line: warning: ..." of each, in the order of the steps. own_topics: what the pipeline writes to the brokers that
+--- it reads from (plan/draft.lua).
+function advice.about(pipeline, own_topics)
   local texts = {}
   local function add(step, text, ...)
     local node = step.node or step
@@ -67,6 +83,7 @@ function advice.about(pipeline)
   end
   local source = pipeline.steps[1]
   about_source(pipeline, source, add)
+  about_patterns(source, own_topics or {}, add)
   for _, step in ipairs(pipeline.steps) do
     if step.values.rdkafka then about_security(step, add) end
     if step.word == "run_task_with_multiprocessing" then about_block(step, add) end

@@ -20,6 +20,30 @@ local function pool_adder(pools)
   end
 end
 
+-- Both are given as "host:port,host:port": with one of these in common they are one cluster. A secret is not fetched
+-- for this: it is the same only as itself.
+local function one_cluster(brokers, others)
+  if others == nil or brokers == others then return true end
+  if type(brokers) ~= "string" or type(others) ~= "string" then return false end
+  local known = {}
+  for broker in brokers:gmatch("[^,%s]+") do known[broker] = true end
+  for broker in others:gmatch("[^,%s]+") do
+    if known[broker] then return true end
+  end
+  return false
+end
+
+-- What the pipeline writes to the brokers that it reads from: no pattern may find it, whatever a file stands in for.
+local function own_topics(result)
+  local topics = {}
+  if result.source.medium ~= "TIDE_MEDIUM_KAFKA" or not one_cluster(result.brokers, result.sink_brokers) then return topics end
+  if result.sink.medium == "TIDE_MEDIUM_KAFKA" then
+    for i, topic in ipairs(result.sink.topics) do topics[i] = topic end
+  end
+  if result.dlq.kind == "TIDE_DLQ_TOPIC" then topics[#topics + 1] = result.dlq.target end
+  return topics
+end
+
 --- From plan/load.lua's pipeline.
 function draft.new(pipeline)
   local result = {
@@ -43,6 +67,7 @@ function draft.new(pipeline)
     result.commit.min_time_us = 1e6
   end
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
+  result.source.own_topics = own_topics(result)
   for _, side in ipairs { "source", "sink" } do result[side].timeout_us = result.broker_timeout_us end
   return result
 end

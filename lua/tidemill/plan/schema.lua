@@ -2,8 +2,8 @@
 -- plan/schema.lua: checks what a word was called with against its option table (steps/<word>.lua).
 --
 -- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
--- place), required, min, max, above_zero, also (further texts it takes), values and refused (choice),
--- options (choice: or a table of these), word (type word), online_cores (the default).
+-- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
+-- values and refused (choice), options (choice: or a table of these), word (type word), online_cores (the default).
 local ffi = require("ffi")
 local nearest = require("tidemill.plan.nearest")
 local node = require("tidemill.plan.node")
@@ -120,6 +120,18 @@ local function check_properties(options, values, report)
   end
 end
 
+-- Patterns of topics, by the engine that will find topics by them.
+local function check_patterns(options, values, report)
+  for _, option in ipairs(options) do
+    local texts = option.patterns and values[option.name]
+    for _, text in ipairs(type(texts) == "string" and { texts } or texts or {}) do
+      if text:sub(1, 1) == "^" and tide.C.tide_kafka_pattern_check(text) < 0 then
+        report('option "%s": pattern "%s": %s', option.name, text, ffi.string(tide.C.tide_error()))
+      end
+    end
+  end
+end
+
 --- Checks one node: {word, values, given, node}; faults go to the session.
 function schema.check(use, load)
   local faulty = false
@@ -135,6 +147,7 @@ function schema.check(use, load)
     checked.values[spec.positional.name] = types.positional(spec.positional, arguments, report)
   end
   check_properties(spec.options, checked.values, report)
+  check_patterns(spec.options, checked.values, report)
   if spec.complete then spec.complete(checked.values, checked.given) end
   if spec.check then
     local show = function(name) return types.show(names_of(spec.options)[name], checked.values[name]) end

@@ -37,13 +37,20 @@ return {
     { name = "brokers", type = "brokers", required = true,
       help = "Where the cluster is reached: host:port, several with commas or as a list." },
     { name = "topic", type = "string", help = "The topic to read." },
-    { name = "topics", type = "strings", help = "Several topics; one that begins with ^ is a pattern." },
-    { name = "pattern", type = "string", help = "All topics that match this regular expression; it begins with ^." },
+    { name = "topics", type = "strings", patterns = true, help = "Several topics; one that begins with ^ is a pattern." },
+    { name = "pattern", type = "string", patterns = true,
+      help = "All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ unless "
+        .. "more may follow. It has [0-9] and [[:alnum:]], not \\d or (?!...). Kafka's internal topics, and those that "
+        .. "the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may name them." },
+    { name = "discovery_interval", type = "time", unit = "seconds", default = "5min", min = 1e4, max = 3600e6,
+      help = "How often the brokers are asked for new topics of a pattern, and for partitions added to a topic: so "
+        .. "late they may be read from (librdkafka's topic.metadata.refresh.interval.ms)." },
     { name = "group", type = "string", required = true,
       help = "The consumer group: engines with the same one share the partitions." },
     { name = "start", type = "start", default_text = "by auto_offset_reset",
       help = 'Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as '
-        .. '"2026-01-31T12:00:00Z".' },
+        .. '"2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made '
+        .. "later all." },
     { name = "auto_offset_reset", type = "choice", values = { "error", "earliest", "latest" }, default = "error",
       help = "Where to go on when the committed offset is out of range, or missing without `start`. "
         .. "error: stop, and say so." },
@@ -51,7 +58,10 @@ return {
       help = "A name of its own for this engine (group.instance.id): a restart within the session timeout takes its "
         .. "partitions back without a rebalance." },
     { name = "rdkafka", type = "properties", default_text = "none",
-      refused = { ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers" },
+      refused = {
+        ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers",
+        ["topic.metadata.refresh.interval.ms"] = "say discovery_interval",
+      },
       help = "Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused." },
   },
   check = check,
@@ -65,6 +75,7 @@ return {
       reset = RESET[values.auto_offset_reset],
       start = start.kind,
       start_at = start.at,
+      discovery_interval_us = values.discovery_interval,
     }
     draft.brokers = values.brokers
     draft.source_properties = values.rdkafka or {}
