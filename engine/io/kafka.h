@@ -52,11 +52,22 @@ void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property 
 /** Once it is ready: how many partitions the first topic of its plan has. */
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink);
 
-/** Blocking, for `check --connect`: reaches the brokers and looks for the topics, and whether they may be written if
- * that is what they are for. TIDE_EUNREACHED, or TIDE_ECONFIG naming the topic that is not there or not allowed. */
-int tide_kafka_check(const struct tide_property *properties, uint32_t count,
-                     const char *const *topics, uint32_t topic_count, bool written,
-                     int64_t timeout_us);
+/** One side of a pipeline, for `check --connect`. */
+struct tide_kafka_check {
+    const struct tide_property *properties;
+    uint32_t property_count;
+    const char *const *topics; /* patterns among them */
+    uint32_t topic_count;
+    const char *group;   /* that reads them; NULL = they are written */
+    const char *letters; /* which of them takes the dead letters, or NULL */
+    const char *
+        transactional_id; /* of nobody else, to ask whether there are transactions; NULL = not asked */
+    int64_t timeout_us;
+};
+/** Blocking: reaches all brokers that `run` will need, looks for the topics, and whether they may be written if that is
+ * what they are for, and logs warnings of their settings. TIDE_EUNREACHED, or TIDE_ECONFIG naming the topics that are
+ * not there, or the one that is not allowed. */
+int tide_kafka_check(const struct tide_kafka_check *check);
 
 /** TIDE_ECONFIG with the reason when `pattern` is none that librdkafka finds topics by. */
 int tide_kafka_pattern_check(const char *pattern);

@@ -8,6 +8,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "io/kafka_pattern.h"
+#include "io/kafka_settings.h"
 #include "io/kafka_source.h"
 
 enum { FREE_WAIT_US = 1000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
@@ -130,6 +131,15 @@ static void started(struct tide_blocking_job *job)
     free(reach);
 }
 
+static void run_start(struct tide_blocking_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    tide_kafka_reach_run(job);
+    if (reach->status == TIDE_OK)
+        tide_kafka_settings_look(reach->client, reach->topics, reach->topic_count, TIDE_KAFKA_READ,
+                                 NULL, reach->blocking);
+}
+
 int tide_kafka_connect_start(struct tide_kafka_source *source)
 {
     source->client = make_client(source);
@@ -138,7 +148,7 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
         return TIDE_ECONFIG;
     }
     struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
-    reach->job.run = tide_kafka_reach_run;
+    reach->job.run = run_start;
     reach->job.done = started;
     reach->owner = source;
     reach->brokers = tide_copy(tide_properties_brokers(&source->properties));

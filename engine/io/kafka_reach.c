@@ -10,11 +10,9 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka.h"
-#include "io/kafka_conf.h"
 #include "io/kafka_leaders.h"
 #include "io/kafka_pattern.h"
 #include "io/kafka_seen.h"
-#include "io/kafka_writable.h"
 
 enum {
     FIRST_WAIT_MS =
@@ -264,40 +262,4 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
     if (reach->status < 0)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
     tide_kafka_leaders_free(&attempt.leaders);
-}
-
-int tide_kafka_check(const struct tide_property *properties, uint32_t count,
-                     const char *const *topics, uint32_t topic_count, bool written,
-                     int64_t timeout_us)
-{
-    static const struct tide_property none[] = {{NULL, NULL}};
-    struct tide_properties copy = {0};
-    char error[512];
-    tide_properties_set(&copy, properties, count);
-    rd_kafka_conf_t *conf = tide_kafka_conf_new(none, &copy, none);
-    if (conf)
-        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
-    rd_kafka_t *client = conf ? rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error)) : NULL;
-    if (!client) {
-        if (conf) {
-            rd_kafka_conf_destroy(conf);
-            tide_fail(TIDE_ECONFIG, "librdkafka: %s", error);
-        }
-        tide_properties_wipe(&copy);
-        return TIDE_ECONFIG;
-    }
-    struct tide_kafka_reach reach = {.client = client,
-                                     .events = rd_kafka_queue_get_main(client),
-                                     .brokers = tide_properties_brokers(&copy),
-                                     .topics = topics,
-                                     .topic_count = topic_count,
-                                     .timeout_us = timeout_us};
-    tide_kafka_reach_run(&reach.job);
-    int status = reach.status;
-    if (status == TIDE_OK && written)
-        status = tide_kafka_writable(client, topics, topic_count, NULL);
-    rd_kafka_queue_destroy(reach.events);
-    rd_kafka_destroy(client);
-    tide_properties_wipe(&copy);
-    return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : status;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/status.h"
-#include "io/kafka_limits.h"
+#include "io/kafka_settings.h"
 #include "io/kafka_sink.h"
 #include "io/kafka_writable.h"
 
@@ -87,14 +87,16 @@ static void started(struct tide_blocking_job *job)
     free(reach);
 }
 
-/* One that is larger than its topic takes would be refused as a whole, and its records sent again one by one. 0 = they
- * are small enough as they are. */
-static int64_t smaller_batches(const struct tide_kafka_reach *reach)
+/* What the topics' settings say: warnings, and the size of a batch. One that is larger than its topic takes would be refused
+ * as a whole, and its records sent again one by one. 0 = they are small enough as they are. */
+static int64_t smaller_batches(const struct tide_kafka_sink *sink,
+                               const struct tide_kafka_reach *reach)
 {
     char text[32];
     size_t size = sizeof(text);
-    int64_t limit = tide_kafka_batch_limit(reach->client, reach->topics, reach->topic_count,
-                                           reach->blocking);
+    const char *letters = sink->dead_letter_topic >= 0 ? sink->names[sink->name_count - 1] : NULL;
+    int64_t limit = tide_kafka_settings_look(reach->client, reach->topics, reach->topic_count,
+                                             TIDE_KAFKA_WRITTEN, letters, reach->blocking);
     bool known = rd_kafka_conf_get(rd_kafka_conf(reach->client), "batch.size", text, &size) ==
                  RD_KAFKA_CONF_OK;
     return known && limit < strtoll(text, NULL, 10) ? limit : 0;
@@ -111,7 +113,7 @@ static void run_start(struct tide_blocking_job *job)
     reach->status = tide_kafka_writable(reach->client, reach->topics, reach->topic_count,
                                         reach->blocking);
     if (reach->status == TIDE_OK)
-        sink->batch_bytes = smaller_batches(reach);
+        sink->batch_bytes = smaller_batches(sink, reach);
     if (reach->status == TIDE_OK && sink->txn && sink->batch_bytes == 0)
         reach->status = tide_kafka_txn_init(sink->txn, reach->client, reach->blocking,
                                             sink->timeout_us);

@@ -8,7 +8,7 @@
  *   late BROKER API MS [CODE]      the next request of this kind is answered that late, or fails so
  *   clear API                      no more errors
  *   leader TOPIC PARTITION BROKER  moves a partition
- *   coordinator GROUP BROKER       moves a group
+ *   coordinator NAME BROKER [KIND] moves a group, or a transactional id (KIND transaction)
  *   versions API LOWEST HIGHEST    of the kind of request that the brokers take
  *   down BROKER, up BROKER */
 #include <librdkafka/rdkafka.h>
@@ -66,8 +66,8 @@ static rd_kafka_resp_err_t leader(char **words, int count)
 
 static rd_kafka_resp_err_t coordinator(char **words, int count)
 {
-    (void)count;
-    return rd_kafka_mock_coordinator_set(cluster, "group", words[1], atoi(words[2]));
+    return rd_kafka_mock_coordinator_set(cluster, count > 3 ? words[3] : "group", words[1],
+                                         atoi(words[2]));
 }
 
 static rd_kafka_resp_err_t versions(char **words, int count)

@@ -16,7 +16,8 @@ local check = {
 function check.define(command)
   options.file(command)
   options.set(command)
-  command:flag("--connect"):description("Also reach the brokers and look for the topics and permissions.")
+  command:flag("--connect"):description("Also reach the brokers that run will "
+    .. "need, and look for the topics, their settings, and permissions.")
 end
 
 -- Loads the transforms as `run` would, in a zygote that then ends.
@@ -34,9 +35,10 @@ function check.run(parsed)
   end
   say.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
   local text, failed = load_transforms(checked)
-  if not text and parsed.connect then text, failed = preflight.connect(checked) end
-  if text then
-    say.line(text)
+  texts = { text }
+  if not text and parsed.connect then texts, failed = preflight.connect(checked) end
+  if failed then
+    say.lines(texts)
     return failed
   end
   io.stdout:write(parsed.file, ": good\n")

@@ -65,12 +65,12 @@ function Plan:connection(brokers)
   return sides
 end
 
---- Topics that must be there: those of the source (without patterns) and of the sink, dlq included.
-function Plan:kafka_topics()
+--- Topics that must be there: those of the source (without patterns, unless asked for) and of the sink, dlq included.
+function Plan:kafka_topics(patterns)
   local source, sink = {}, {}
   if self.draft.source.medium == "TIDE_MEDIUM_KAFKA" then
     for _, topic in ipairs(self.draft.source.topics) do
-      if topic:sub(1, 1) ~= "^" then source[#source + 1] = topic end
+      if patterns or topic:sub(1, 1) ~= "^" then source[#source + 1] = topic end
     end
   end
   if self.draft.sink.medium == "TIDE_MEDIUM_KAFKA" then

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ * engine/io/kafka_settings.h - the settings of topics (DescribeConfigs) that decide what becomes of messages. It blocks:
+ * io/blocking.h. */
+#ifndef TIDE_IO_KAFKA_SETTINGS_H
+#define TIDE_IO_KAFKA_SETTINGS_H
+
+#include <stdint.h>
+
+struct rd_kafka_s;
+struct tide_blocking;
+
+enum tide_kafka_use { TIDE_KAFKA_READ, TIDE_KAFKA_WRITTEN, TIDE_KAFKA_LETTERS };
+
+/** Logs a warning for each setting that will surprise whoever uses the topics so (patterns are passed over); `letters`: the
+ * one among them that takes dead letters, or NULL. Returns the least max.message.bytes of the topics: how large a batch
+ * of records may be. 0 = not known: it must not be asked for, the brokers do not answer, or are the mock Kafka.
+ * `blocking` runs it; NULL: called directly. */
+int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *topics,
+                                 uint32_t count, enum tide_kafka_use use, const char *letters,
+                                 struct tide_blocking *blocking);
+
+#endif

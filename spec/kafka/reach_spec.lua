@@ -1,0 +1,119 @@
+-- SPDX-License-Identifier: MIT
+-- What run needs of the brokers is looked at before anything is read, and by check --connect alike: each broker that
+-- will be needed, all topics, their settings.
+local engine = require "spec.support.engine"
+local kafka = require "spec.support.kafka"
+local mock_kafka = require "spec.support.mock_kafka"
+
+local function definition(input, output, more)
+  local made = { source = { topic = input, group = kafka.group(), start = "earliest" }, produce = { topic = output },
+    settings = { broker_timeout = "2s" } }
+  for name, value in pairs(more or {}) do made[name] = value end
+  return made
+end
+
+-- By both verbs: the exit code, and all of the texts on stderr.
+local function both(made, code, ...)
+  local run = engine.start(made)
+  run:ends_with(code)
+  local checked, _, err = engine.verb("check", made, { args = { "--connect" } })
+  assert.equal(code, checked, err)
+  for _, text in ipairs { ... } do
+    assert.is_true(run:says(text), run:stderr())
+    assert.is_truthy(err:find(text, 1, true), err)
+  end
+end
+
+describe("a broker that is needed and not reached", function()
+  local mock, input, output
+
+  before_each(function()
+    mock = mock_kafka.start(3)
+    input, output = mock:topic(1), mock:topic(1)
+    mock:tell("leader", input, 0, 1)
+    mock:tell("leader", output, 0, 1)
+  end)
+  after_each(function()
+    engine.stop_all()
+    mock_kafka.stop_all()
+  end)
+
+  for _, which in ipairs { "input", "output" } do
+    it("is exit 69, by its address and what it leads: the leader of the " .. which, function()
+      local topic = which == "input" and input or output
+      mock:tell("leader", topic, 0, 2)
+      mock:tell("down", 2)
+      both(definition(input, output), 69, "broker 2, which advertises \"127.0.0.1:",
+        ('leads topic "%s" partition 0, not reached within 2 s'):format(topic), "Connection refused")
+    end)
+  end
+
+  it("is exit 69, by its group: the coordinator", function()
+    local made = definition(input, output)
+    mock:tell("coordinator", made.source.group, 3)
+    mock:tell("down", 3)
+    both(made, 69, ('the coordinator of group "%s" not reached within 2 s'):format(made.source.group))
+  end)
+
+  it("is exit 69, by its id: the coordinator of transactions", function()
+    local made = definition(input, output, { settings = { broker_timeout = "2s", delivery = "exactly_once" } })
+    made.source.instance = "one"
+    mock:tell("coordinator", made.source.group, 1)
+    for _, name in ipairs { "one", "check" } do
+      mock:tell("coordinator", ("spec.%s.%s"):format(made.source.group, name), 3, "transaction")
+    end
+    mock:tell("down", 3)
+    both(made, 69, ('no transactions with id "spec.%s.'):format(made.source.group), "within 2 s")
+  end)
+
+  it("is not one that nothing needs", function()
+    local made = definition(input, output)
+    mock:tell("coordinator", made.source.group, 1)
+    mock:tell("down", 2)
+    local code, out, err = engine.verb("check", made, { args = { "--connect" } })
+    assert.equal(0, code, out .. err)
+  end)
+end)
+
+describe("before it reads", function()
+  if not kafka.bootstrap() then return pending("needs a Kafka") end
+
+  after_each(engine.stop_all)
+
+  it("all topics that are missing are named", function()
+    local made = definition("no-such-1", "no-such-3", { dlq = { topic = "no-such-4" } })
+    made.source.topic, made.source.topics = nil, { "no-such-1", "no-such-2" }
+    local code, _, err = engine.verb("check", made, { args = { "--connect" } })
+    assert.equal(78, code, err)
+    for i = 1, 4 do assert.is_truthy(err:find(('topic "no-such-%d" is not there'):format(i), 1, true), err) end
+    local run = engine.run(made, { code = 78 })
+    for i = 3, 4 do assert.is_true(run:says(('topic "no-such-%d" is not there'):format(i)), run:stderr()) end
+  end)
+
+  it("settings of topics that will surprise are told", function()
+    local input = kafka.topic(1, { ["retention.ms"] = 60000 })
+    local output = kafka.topic(1, { ["message.timestamp.type"] = "LogAppendTime", ["min.insync.replicas"] = 2 })
+    local letters = kafka.topic(1, { ["cleanup.policy"] = "compact" })
+    local made = definition(input, output, { dlq = { topic = letters } })
+    local _, _, err = engine.verb("check", made, { args = { "--connect" } })
+    local run = engine.run(made)
+    for _, text in ipairs {
+      ('topic "%s" has retention.ms=60000: what is not read within 1 minutes is lost'):format(input),
+      ('topic "%s" has message.timestamp.type=LogAppendTime: '):format(output),
+      ('topic "%s" has min.insync.replicas=2 and only 1 replicas: '):format(output),
+      ('topic "%s" has cleanup.policy=compact: dead letters without key are refused'):format(letters),
+    } do
+      assert.is_true(run:says(text), run:stderr())
+      assert.is_truthy(err:find(text, 1, true), err)
+    end
+  end)
+
+  it("usual settings are not worth a word, with transactions too", function()
+    for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+      local made = definition(kafka.topic(1), kafka.topic(1), { dlq = { topic = kafka.topic(1) },
+        settings = { delivery = delivery } })
+      local code, out, err = engine.verb("check", made, { args = { "--connect" } })
+      assert.same({ 0, "" }, { code, err }, out)
+    end
+  end)
+end)
