@@ -37,8 +37,8 @@ local function transactional_id(draft)
   return draft.exactly_once and ("%s.%s.check"):format(draft.name:sub(1, 160), draft.source.group:sub(1, 160)) or nil
 end
 
---- Asks the brokers of both sides for all that `run` will need of them: nil, or the texts of both and the exit code of the
---- first.
+--- Asks the brokers of both sides for all that `run` will need of them: nil, or the texts of both and the exit code of
+--- the first.
 function preflight.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return { reason }, exit_code.CONFIG end

@@ -73,8 +73,8 @@ local function about_sink(pipeline, source, sink, add)
   end
 end
 
---- "file:line: warning: ..." of each, in the order of the steps. own_topics: what the pipeline writes to the brokers that
---- it reads from (plan/draft.lua).
+--- "file:line: warning: ..." of each, in the order of the steps. own_topics: what the pipeline writes to the brokers
+--- that it reads from (plan/draft.lua).
 function advice.about(pipeline, own_topics)
   local texts = {}
   local function add(step, text, ...)

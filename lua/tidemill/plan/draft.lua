@@ -36,7 +36,8 @@ end
 -- What the pipeline writes to the brokers that it reads from: no pattern may find it, whatever a file stands in for.
 local function own_topics(result)
   local topics = {}
-  if result.source.medium ~= "TIDE_MEDIUM_KAFKA" or not one_cluster(result.brokers, result.sink_brokers) then return topics end
+  if result.source.medium ~= "TIDE_MEDIUM_KAFKA" then return topics end
+  if not one_cluster(result.brokers, result.sink_brokers) then return topics end
   if result.sink.medium == "TIDE_MEDIUM_KAFKA" then
     for i, topic in ipairs(result.sink.topics) do topics[i] = topic end
   end

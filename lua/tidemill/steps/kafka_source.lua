@@ -39,9 +39,10 @@ return {
     { name = "topic", type = "string", help = "The topic to read." },
     { name = "topics", type = "strings", patterns = true, help = "Several topics; one that begins with ^ is a pattern." },
     { name = "pattern", type = "string", patterns = true,
-      help = "All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ unless "
-        .. "more may follow. It has [0-9] and [[:alnum:]], not \\d or (?!...). Kafka's internal topics, and those that "
-        .. "the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may name them." },
+      help = "All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ "
+        .. "unless more may follow. It has [0-9] and [[:alnum:]], not \\d or (?!...). Kafka's internal topics, and "
+        .. "those that the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may "
+        .. "name them." },
     { name = "discovery_interval", type = "time", unit = "seconds", default = "5min", min = 1e4, max = 3600e6,
       help = "How often the brokers are asked for new topics of a pattern, and for partitions added to a topic: so "
         .. "late they may be read from (librdkafka's topic.metadata.refresh.interval.ms)." },
