@@ -37,7 +37,8 @@ return {
     { name = "brokers", type = "brokers", required = true,
       help = "Where the cluster is reached: host:port, several with commas or as a list." },
     { name = "topic", type = "string", help = "The topic to read." },
-    { name = "topics", type = "strings", patterns = true, help = "Several topics; one that begins with ^ is a pattern." },
+    { name = "topics", type = "strings", patterns = true,
+      help = "Several topics; one that begins with ^ is a pattern." },
     { name = "pattern", type = "string", patterns = true,
       help = "All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ "
         .. "unless more may follow. It has [0-9] and [[:alnum:]], not \\d or (?!...). Kafka's internal topics, and "
