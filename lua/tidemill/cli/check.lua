@@ -22,6 +22,7 @@ end
 
 -- Loads the transforms as `run` would, in a zygote that then ends.
 local function load_transforms(checked)
+  checked.warn = say.line
   local engine, text, status = require("tidemill.run.engine").new(checked)
   if not engine then return text, -status end
   engine:free()

@@ -153,6 +153,7 @@ function drive.run(plan, options)
   tide.C.tide_log_setup(LEVEL[options.log_level], FORMAT[options.log_format])
   local self = setmetatable({ on_terminal = progress.on_terminal() }, Drive)
   local reason, status
+  plan.warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end
   self.engine, reason, status = engine.new(plan)
   if not self.engine then
     say.line(reason)

@@ -13,6 +13,7 @@ local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
+local state = require 'tidemill.run.state'
 local words = require 'tidemill.run.words'
 
 local load = {}
@@ -61,18 +62,30 @@ local function check_table(transform, path)
   return transform
 end
 
+-- What a function that runs for each message seems to keep is told where somebody asked (plan.warn).
+local function warn_of_state(fn)
+  if not plan.warn then return end
+  for _, text in ipairs(state.look(fn)) do plan.warn(text) end
+end
+
+local load_entry
+
 --- One entry -> { process = or batch =, init =, start =, close =, where = "file:line" }.
-local function load_entry(entry)
-  if type(entry) == 'function' then return { process = entry, where = runner.describe(entry) } end
+function load_entry(entry)
+  if type(entry) == 'function' then
+    warn_of_state(entry)
+    return { process = entry, where = runner.describe(entry) }
+  end
   if entry.kind ~= 'file' then return words.load(entry, load_entry, fail) end
   local result = load_file(entry.path)
-  if type(result) == 'function' then return { process = result, where = runner.describe(result) } end
+  if type(result) == 'function' then return load_entry(result) end
   if type(result) ~= 'table' then
     fail(('%s: a transform returns a function or a table, this one returned a %s'):format(entry.path, type(result)))
   end
   local transform = {}
   for name, hook in pairs(check_table(result, entry.path)) do transform[name] = hook end
   transform.where = runner.describe(transform.process or transform.batch)
+  warn_of_state(transform.process or transform.batch)
   return transform
 end
 

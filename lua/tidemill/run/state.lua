@@ -1,0 +1,163 @@
+-- SPDX-License-Identifier: MIT
+-- run/state.lua: finds where a transform keeps something from one message to the next: a store into a variable, or into
+-- a table of one, that outlives the call. Read from the bytecode of what runs for each message, so neither hooks nor
+-- the file's own code count. What a call does with a table that it is given is not looked at, except for table.insert.
+local bit = require 'bit'
+local ffi = require 'ffi'
+local jit_util = require 'jit.util'
+local vmdef = require 'jit.vmdef'
+
+local state = {}
+
+local band, shift = bit.band, bit.rshift
+local ARGUMENT = ffi.abi 'gc64' and 2 or 1 -- from a function's register to that of its first argument
+local DST, BASE = 1, 2 -- what an instruction does with the register A (jit/bc.lua)
+local INSERTS = { [table.insert] = true, [rawset] = true }
+
+local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, which '
+  .. 'does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join messages by '
+  .. 'it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end the line with '
+  .. '"-- tidemill: cache"'
+
+-- A store is told once for each variable, by its name; caches are told by their name or in the line.
+local function is_cache(name, source, line)
+  if name:lower():find 'cache' or name:lower():find 'memo' then return true end
+  local number = 0
+  local file = source:sub(1, 1) == '@' and io.open(source:sub(2))
+  if not file then return false end
+  for text in file:lines() do
+    number = number + 1
+    if number == line then
+      file:close()
+      return text:find('--%s*tidemill: cache') ~= nil
+    end
+  end
+  file:close()
+  return false
+end
+
+-- Functions of the user's files have globals of their own; ours, and those of the system, have Lua's.
+local function is_users(fn)
+  return type(fn) == 'function' and getfenv(fn) ~= _G and jit_util.funcinfo(fn).linedefined ~= nil
+end
+
+local function changed(look, name, value)
+  if type(value) == 'cdata' or look.told[name] then return end -- cdata: a buffer, mostly
+  local info = jit_util.funcinfo(look.fn, look.pc)
+  local source = info.source or ''
+  if is_cache(name, source, info.currentline) then return end
+  look.told[name] = true
+  look.texts[#look.texts + 1] = TEXT:format((source:gsub('^[@=]', '')), info.currentline, name)
+end
+
+-- What a register holds: { name = of the variable it came from, value = as it is now, if that is known }.
+local function constant(look, d)
+  return jit_util.funck(look.fn, -d - 1)
+end
+
+local read = {}
+
+function read.UGET(look, _, _, d)
+  return look.upvalues[d]
+end
+
+function read.GGET(look, _, _, d)
+  local name = constant(look, d)
+  local value = look.globals[name]
+  return { name = rawget(_G, name) == nil and name or nil, value = value }
+end
+
+function read.MOV(look, _, _, d)
+  return look.registers[d]
+end
+
+local function member(look, b, key)
+  local from = look.registers[b]
+  if not from then return nil end
+  local value = key and type(from.value) == 'table' and rawget(from.value, key)
+  return { name = from.name, value = value or nil }
+end
+
+function read.TGETS(look, b, c) return member(look, b, constant(look, c)) end
+function read.TGETV(look, b) return member(look, b) end
+function read.TGETB(look, b) return member(look, b) end
+
+local function call(look, a)
+  local fn, first = look.registers[a], look.registers[a + ARGUMENT]
+  local value = fn and fn.value
+  if value and INSERTS[value] and first and first.name then changed(look, first.name, first.value) end
+  if is_users(value) then look.queue[#look.queue + 1] = value end
+end
+
+local function store(look, name, a, b, d)
+  if name:find '^USET' then
+    local variable = look.upvalues[a]
+    if variable and variable.name then changed(look, variable.name) end
+  elseif name == 'GSET' then
+    changed(look, constant(look, d))
+  elseif name:find '^TSET' then
+    local into = look.registers[name == 'TSETM' and a - 1 or b]
+    if into and into.name then changed(look, into.name, into.value) end
+  elseif name:find '^CALL' then
+    call(look, a)
+  end
+end
+
+local examine
+
+-- A function within: what it names as the outer one does, and only that, is the outer one's variable.
+local function examine_inner(look, d)
+  local proto, outer, upvalues = constant(look, d), {}, {}
+  if type(proto) ~= 'proto' then return end
+  for _, variable in pairs(look.upvalues) do
+    if variable.name then outer[variable.name] = variable end
+  end
+  for i = 0, jit_util.funcinfo(proto).upvalues - 1 do upvalues[i] = outer[jit_util.funcuvname(proto, i)] or {} end
+  examine(look, proto, upvalues)
+end
+
+-- Instructions in the order of the file, which is near enough to the order in which they run.
+function examine(outer, fn, upvalues)
+  local look = setmetatable({ fn = fn, upvalues = upvalues, registers = {} }, { __index = outer })
+  for pc = 1, 1e9 do
+    local instruction, mode = jit_util.funcbc(fn, pc)
+    if not instruction then return end
+    local op = band(instruction, 0xff)
+    local name = vmdef.bcnames:sub(op * 6 + 1, op * 6 + 6):match '%S+'
+    local a, b, c, d = band(shift(instruction, 8), 0xff), shift(instruction, 24), band(shift(instruction, 16), 0xff),
+      shift(instruction, 16)
+    look.pc = pc
+    store(look, name, a, b, d)
+    if name == 'FNEW' then examine_inner(look, d) end
+    local effect = band(mode, 7)
+    if effect == DST then
+      look.registers[a] = read[name] and read[name](look, b, c, d) or nil
+    elseif effect == BASE and not name:find '^TSET' then
+      for register in pairs(look.registers) do
+        if register >= a then look.registers[register] = nil end
+      end
+    end
+  end
+end
+
+--- Of a function that runs for each message: warnings, an array of texts.
+function state.look(fn)
+  local look = { told = {}, texts = {}, queue = { fn } }
+  local seen = {}
+  while #look.queue > 0 do
+    local next_fn = table.remove(look.queue)
+    if is_users(next_fn) and not seen[next_fn] then
+      seen[next_fn] = true
+      look.globals = getfenv(next_fn)
+      local upvalues = {}
+      for i = 1, jit_util.funcinfo(next_fn).upvalues do
+        local name, value = debug.getupvalue(next_fn, i)
+        upvalues[i - 1] = { name = name, value = value }
+      end
+      examine(look, next_fn, upvalues)
+    end
+  end
+  return look.texts
+end
+
+return state
