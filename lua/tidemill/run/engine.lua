@@ -19,7 +19,8 @@ end
 
 --- Builds the chain, forks the zygote (the child never returns) and waits until it has the user's code.
 --- plan: c (struct tide_plan), functions, folder, file, topics, globals (optional: those that transform files begin
---- with), warn (optional: takes a text about a transform; called in the zygote). nil, text, status when it cannot be; status 0 when a signal said to stop before it was there.
+--- with), warn (optional: takes a text about a transform; called in the zygote). nil, text, status when it cannot be;
+--- status 0 when a signal said to stop before it was there.
 function engine.new(plan)
   local status = ffi.new 'int[1]'
   local handle = C.tide_engine_new(plan.c, status)

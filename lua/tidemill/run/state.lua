@@ -14,10 +14,10 @@ local ARGUMENT = ffi.abi 'gc64' and 2 or 1 -- from a function's register to that
 local DST, BASE = 1, 2 -- what an instruction does with the register A (jit/bc.lua)
 local INSERTS = { [table.insert] = true, [rawset] = true }
 
-local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, which '
-  .. 'does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join messages by '
-  .. 'it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end the line with '
-  .. '"-- tidemill: cache"'
+local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, '
+  .. 'which does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join '
+  .. 'messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end '
+  .. 'the line with "-- tidemill: cache"'
 
 -- A store is told once for each variable, by its name; caches are told by their name or in the line.
 local function is_cache(name, source, line)
