@@ -33,7 +33,7 @@ SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c))
 CXX_SOURCES := $(wildcard engine/json/*.cpp)
 HEADERS := $(wildcard engine/*.h engine/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
-FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.c scripts/*/*.[ch])
+FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
@@ -58,7 +58,7 @@ $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
 	$(Q)$(CXX) -shared $(SANITIZE) -o $@ $^ $(LIBS)
 
-$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c
+$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c lua/tidemill/run/json_members.c lua/tidemill/run/json_members.h
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
 $(MODULES): $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
@@ -142,9 +142,10 @@ install: all ## PREFIX=/usr/local, DESTDIR for packagers
 	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
 	install -m 755 $(BUILD)/libtidemill.so $(MODULES) $(DESTDIR)$(PREFIX)/lib/
 	rm -rf $(addprefix $(SHARE)/,lua scripts include)
-	install -d $(SHARE)/scripts $(SHARE)/include
+	install -d $(SHARE)/scripts/samples $(SHARE)/include
 	cp -r lua $(SHARE)/
 	install -m 644 scripts/*.lua $(SHARE)/scripts/
+	install -m 644 scripts/samples/* $(SHARE)/scripts/samples/
 	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(SHARE))/include/{} \;
 
 uninstall:

@@ -41,6 +41,8 @@ function Message:copy() end
 ---@field null userdata null, in results and headers
 ---@field log { error: fun(text: string, ...), warn: fun(text: string, ...), info: fun(text: string, ...), debug: fun(text: string, ...) }
 ---@field metric { count: fun(name: string, by?: number), gauge: fun(name: string, value: number), timing: fun(name: string, seconds: number) }
+---@field json { type: (fun(value: any): string?), len: (fun(view: any): integer), each: fun(view: any), table: (fun(view_or_text: any): any), encode: fun(value: any): string }
+---@field array fun(list?: table): table marks a table as a JSON array, also when it is empty
 ---@field time { now: fun(unit?: string), parse: fun(text: string, unit?: string), format: fun(count: any, unit?: string), convert: fun(count: any, from: string, to: string) }
 ---@field hash { xxhash64: fun(text: string, seed?: integer), sha256: fun(text: string): string, crc32c: fun(text: string): integer, hex: fun(number: any): string }
 ---@field base64 { encode: fun(text: string, kind?: "url"): string, decode: fun(text: string): string?, string? }

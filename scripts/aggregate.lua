@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Aggregates: how many visits of each page there were, once a minute.
---   tidemill run scripts/aggregate.lua --input visits.txt
+--   tidemill run scripts/aggregate.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 
 local function count(pages, message)
-  local page = message.json.page
+  local visit = message.json
+  local page = tide.json.type(visit) == "object" and visit.page
+  if type(page) ~= "string" then page = "unknown" end
   pages[page] = (pages[page] or 0) + 1
   return pages
 end
@@ -18,4 +20,5 @@ return tide.pipeline "aggregate" {
   },
   tide.produce { topic = "visits.per_minute" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "visits.dlq" },
 }

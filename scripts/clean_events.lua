@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Drops debug events, edits the others (transform.lua). Try it without a broker:
---   tidemill run scripts/clean_events.lua --input events.jsonl
---   tidemill run scripts/clean_events.lua --mock-kafka --feed events.jsonl
+--   tidemill run scripts/clean_events.lua --input scripts/samples/events.jsonl
+--   tidemill run scripts/clean_events.lua --mock-kafka --feed scripts/samples/events.jsonl
 local tide = require "tidemill"
 
 return tide.pipeline "clean-events" {

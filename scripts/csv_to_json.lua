@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- Turns lines of CSV into JSON; fields may be quoted.
---   tidemill run scripts/csv_to_json.lua --input rows.txt
+--   tidemill run scripts/csv_to_json.lua --input scripts/samples/rows.csv
 local tide = require "tidemill"
 
 local names = { "id", "name", "city" }
 local field = [[\G(?:"((?:[^"]|"")*)"|([^",]*)),]]
 
 local function to_json(message)
-  local fields, object = {}, {}
-  local rest = tide.regex.gsub(message.value .. ",", field, function(quoted, plain)
+  if message.value == nil then return message end -- null: the key is deleted
+  local line, fields, object = message.value:gsub("\r$", ""), {}, {} -- lines of Windows end in \r\n
+  local rest = tide.regex.gsub(line .. ",", field, function(quoted, plain)
     fields[#fields + 1] = quoted and quoted:gsub('""', '"') or plain
     return ""
   end)

@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Sends bad messages to the dead letters, with the reason, and goes on with the others.
---   tidemill run scripts/dead_letter.lua --input payments.txt
+--   tidemill run scripts/dead_letter.lua --input scripts/samples/payments.jsonl
 local tide = require "tidemill"
 
 local function check(message)
+  if message.value == nil then return message end -- null: the key is deleted
   local payment = message.json -- no JSON: an error, which rejects the message too
+  if tide.json.type(payment) ~= "object" then return tide.reject "no JSON object" end
   if type(payment.amount) ~= "number" then return tide.reject "amount is no number" end
   if payment.amount <= 0 then return tide.reject("amount is " .. payment.amount) end
   return message

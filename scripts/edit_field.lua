@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- Edits a field: adds the gross price to each order.
---   tidemill run scripts/edit_field.lua --input orders.txt
+--   tidemill run scripts/edit_field.lua --input scripts/samples/orders.jsonl
 local tide = require "tidemill"
 
 local function add_gross(message)
   local order = message.json
+  if tide.json.type(order) ~= "object" or type(order.net) ~= "number" then return message end
   order.gross = order.net * 1.19 -- spliced into the bytes; all else stays as it came
   return message
 end
@@ -15,4 +16,5 @@ return tide.pipeline "edit-field" {
   tide.run_task_with_multiprocessing { add_gross, processes = tide.param("processes", 2) },
   tide.produce { topic = "orders.priced" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "orders.dlq" },
 }

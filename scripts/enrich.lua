@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Enriches from a table that each worker has in memory: a country's name by its code.
---   tidemill run scripts/enrich.lua --input visits.txt
+--   tidemill run scripts/enrich.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 
 local countries = { de = "Germany", fr = "France", jp = "Japan" }
 
 local function add_country(message)
   local visit = message.json
+  if tide.json.type(visit) ~= "object" then return message end
   visit.country_name = countries[visit.country] or "unknown"
   return message
 end
@@ -17,4 +18,5 @@ return tide.pipeline "enrich" {
   tide.run_task_with_multiprocessing { add_country, processes = tide.param("processes", 2) },
   tide.produce { topic = "visits.named" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "visits.dlq" },
 }

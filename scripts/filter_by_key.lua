@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Keeps the messages whose key begins with "eu-"; the offsets of the others still move.
---   tidemill run scripts/filter_by_key.lua --input visits.txt
+-- Lines have no keys; what `tidemill record` or --output-format json wrote has:
+--   tidemill run scripts/filter_by_key.lua --input scripts/samples/visits.recorded.jsonl --input-format json
 local tide = require "tidemill"
 
 return tide.pipeline "filter-by-key" {

@@ -8,13 +8,18 @@ local function ask(keys)
   return names
 end
 
+-- The value without what a file of Windows has at the end of a line; nil for null.
+local function id_of(message)
+  return message.value and (message.value:gsub("\r$", ""))
+end
+
 return {
   start = function() store = { u1 = "Ada", u2 = "Grace" } end, -- once in each worker
   batch = function(messages)
     local keys, results = {}, {}
-    for _, message in ipairs(messages) do keys[message.value] = true end
+    for _, message in ipairs(messages) do keys[id_of(message) or ""] = true end
     local names = ask(keys) -- one question for all of them
-    for i, message in ipairs(messages) do results[i] = names[message.value] or false end -- false: filtered
+    for i, message in ipairs(messages) do results[i] = names[id_of(message) or ""] or false end -- false: filtered
     return results
   end,
   close = function() store = nil end,

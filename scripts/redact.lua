@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Redacts by regular expressions: card numbers and mail addresses.
---   tidemill run scripts/redact.lua --input mails.txt
+--   tidemill run scripts/redact.lua --input scripts/samples/mails.txt
 local tide = require "tidemill"
 
 local function redact(message)
+  if message.value == nil then return message end -- null: the key is deleted
   local text = tide.regex.gsub(message.value, [[\b(?:\d[ -]?){12,15}(\d{4})\b]], "****$1")
   return (tide.regex.gsub(text, [[[\w.+-]+@[\w-]+\.[\w.]+]], "[mail]"))
 end

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Routes by a field: each level has a topic, and there is one for the rest.
---   tidemill run scripts/route.lua --input logs.txt
+--   tidemill run scripts/route.lua --input scripts/samples/logs.jsonl --output-format json
 local tide = require "tidemill"
 
 local topics = { error = "logs.error", warning = "logs.warning" }
 
 local function route(message)
-  return { topic = topics[message.json.level] } -- without one: the default of produce
+  local log = message.json
+  return { topic = tide.json.type(log) == "object" and topics[log.level] or nil } -- without one: the default of produce
 end
 
 return tide.pipeline "route" {
@@ -15,4 +16,5 @@ return tide.pipeline "route" {
   tide.run_task_with_multiprocessing { route, processes = tide.param("processes", 2) },
   tide.produce { topic = "logs.other", topics = { "logs.error", "logs.warning" } },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "logs.dlq" },
 }

@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- Splits: one message for each item of a cart; the cart is committed once all are delivered.
---   tidemill run scripts/split.lua --input carts.txt
+--   tidemill run scripts/split.lua --input scripts/samples/carts.jsonl --output-format json
 local tide = require "tidemill"
 
 local function items_of(message)
-  local results = {}
-  for i, item in tide.json.each(message.json.items) do
-    results[i] = { key = item.id, json = item } -- the item's own bytes
+  local cart, results = message.json, {}
+  local items = tide.json.type(cart) == "object" and cart.items
+  if tide.json.type(items) ~= "array" then return results end -- null, or no cart: filtered
+  for i, item in tide.json.each(items) do
+    local id = tide.json.type(item) == "object" and item.id
+    results[i] = { key = type(id) == "string" and id or nil, json = item } -- the item's own bytes
   end
   return results
 end
@@ -17,4 +20,5 @@ return tide.pipeline "split" {
   tide.unfold { items_of },
   tide.produce { topic = "cart.items" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "carts.dlq" },
 }

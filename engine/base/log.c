@@ -44,19 +44,45 @@ static void append_time(struct tide_text *line)
     tide_text_format(line, "%s.%03dZ", text, (int)(now % 1000));
 }
 
-/* Line breaks and escape sequences of a message must not look like lines of ours. */
+/* Line breaks and escape sequences of a message must not look like lines of ours, which begin with a time: a traceback is
+ * read line by line all the same. */
 static void append_escaped(struct tide_text *line, const char *text)
 {
     for (; *text; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c < 0x20 || c == 0x7F)
+        if (c == '\n')
+            tide_text_string(line, "\n    ");
+        else if (c == '\t')
+            tide_text_string(line, "  ");
+        else if (c < 0x20 || c == 0x7F)
             tide_text_format(line, "\\x%02x", c);
         else
             tide_text_append(line, text, 1);
     }
 }
 
-static void append_line(struct tide_text *line, enum tide_log_level level, const char *text)
+/* Behind `at`: a slash and digits. NULL when there is none. */
+static const char *skip_number(const char *at)
+{
+    size_t digits = *at == '/' ? strspn(at + 1, "0123456789") : 0;
+    return digits > 0 ? at + 1 + digits : NULL;
+}
+
+static void append_place(struct tide_text *line, const char *text)
+{
+    size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    const char *partition = text + name, *offset = skip_number(partition);
+    const char *end = offset ? skip_number(offset) : NULL;
+    if (name == 0 || !end || *end != ':')
+        return;
+    tide_text_format(line, ",\"topic\":\"%.*s\",\"partition\":%.*s,\"offset\":%.*s", (int)name,
+                     text, (int)(offset - partition) - 1, partition + 1, (int)(end - offset) - 1,
+                     offset + 1);
+}
+
+/* `fields`: further members of the JSON object, or NULL. */
+static void append_line(struct tide_text *line, enum tide_log_level level, const char *text,
+                        const char *fields)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
     if (form == TIDE_LOG_JSON) {
@@ -64,6 +90,9 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
         append_time(line);
         tide_text_format(line, "\",\"level\":\"%s\",\"message\":", names[level]);
         tide_text_json(line, text, strlen(text));
+        append_place(line, text);
+        if (fields)
+            tide_text_format(line, ",%s", fields);
         tide_text_string(line, "}\n");
     } else {
         append_time(line);
@@ -121,7 +150,7 @@ static bool tell_lost(void)
         return true;
     snprintf(text, sizeof(text), "%llu log lines were lost: standard error did not take them",
              (unsigned long long)out.lost);
-    append_line(&line, TIDE_LOG_WARN, text);
+    append_line(&line, TIDE_LOG_WARN, text, NULL);
     if (push(line.data, line.length))
         out.lost = 0;
     tide_text_free(&line);
@@ -139,10 +168,15 @@ void tide_log_bytes(const char *bytes, size_t length)
 
 void tide_log_text(enum tide_log_level level, const char *text)
 {
+    tide_log_fields(level, text, NULL);
+}
+
+void tide_log_fields(enum tide_log_level level, const char *text, const char *fields)
+{
     struct tide_text line = {0};
     if (level > shown)
         return;
-    append_line(&line, level, text);
+    append_line(&line, level, text, fields);
     tide_log_bytes(line.data, line.length);
     tide_text_free(&line);
 }

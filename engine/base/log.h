@@ -11,12 +11,17 @@ enum tide_log_format { TIDE_LOG_TEXT, TIDE_LOG_JSON };
 
 /** What is shown: `level` and worse. Starts as INFO, TEXT. */
 void tide_log_setup(enum tide_log_level level, enum tide_log_format format);
-/** One line, at most 2 KiB. Control bytes in the text are escaped: a message cannot forge a line. */
+/** One line, at most 2 KiB. Control bytes in the text are escaped. Line breaks stay line breaks in the text format, and
+ * what follows them is indented: a message cannot forge a line. As JSON, a text that begins with the place of a message,
+ * "TOPIC/PARTITION/OFFSET: ", has these as fields too. */
 void tide_log(enum tide_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /** As tide_log, for Lua, which has the text already. */
 void tide_log_text(enum tide_log_level level, const char *text);
 /** Bytes for stderr as they are (a line that is redrawn on a terminal), likewise without waiting. */
 void tide_log_bytes(const char *bytes, size_t length);
+/** The same with further members of the JSON object, as "\"event\":\"progress\",\"read\":5"; the text format leaves them
+ * out. */
+void tide_log_fields(enum tide_log_level level, const char *text, const char *fields);
 
 #endif

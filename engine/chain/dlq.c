@@ -144,12 +144,13 @@ static int no_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
-    return tide_fail(TIDE_EDATA,
-                     "%s/%d/%lld: %s: %s%s%s%s%s; there is no dlq, so the pipeline stops here",
-                     topic_of(dlq, message), message->partition, (long long)message->offset,
-                     or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
-                     or_empty(reject->cause), reject->cause ? ")" : "",
-                     reject->traceback && *reject->traceback ? reject->traceback : "");
+    bool traced = reject->traceback && *reject->traceback;
+    return tide_fail(
+        TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s; there is no dlq, so the pipeline stops here%s%s",
+        topic_of(dlq, message), message->partition, (long long)message->offset,
+        or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
+        or_empty(reject->cause), reject->cause ? ")" : "",
+        traced && *reject->traceback != '\n' ? "\n" : "", traced ? reject->traceback : "");
 }
 
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "io/file.h"
@@ -155,6 +156,23 @@ static void fetch_lines(struct file_source *file)
     }
 }
 
+/* A compressed file has lines too, and no message in them. */
+static void hint_at_compression(const struct file_source *file)
+{
+    static const struct {
+        const char *magic, *name;
+    } kinds[] = {{"\x1F\x8B", "gzip"}, {"\x28\xB5\x2F\xFD", "zstd"}, {"BZh", "bzip2"}};
+    char head[4] = {0};
+    if (pread(file->fd, head, sizeof(head), 0) < (ssize_t)sizeof(head))
+        return;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (memcmp(head, kinds[i].magic, strlen(kinds[i].magic)) == 0)
+            tide_log(TIDE_LOG_WARN,
+                     "%s is compressed, and is read as it is; for its lines: %s -dc %s | tidemill "
+                     "run ... --input -",
+                     file->path, kinds[i].name, file->path);
+}
+
 /* ---- what the engine calls ---- */
 
 static int start(struct tide_source *source)
@@ -165,9 +183,13 @@ static int start(struct tide_source *source)
     file->fd = standard ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0 || fstat(file->fd, &about) < 0)
         return tide_fail(TIDE_ENOINPUT, "cannot open %s: %s", file->path, strerror(errno));
+    if (standard && (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+        return tide_fail(TIDE_ENOINPUT, "standard input is closed, or not open for reading");
     if (S_ISDIR(about.st_mode))
         return tide_fail(TIDE_ENOINPUT, "%s is a folder", file->path);
     file->regular = S_ISREG(about.st_mode);
+    if (file->regular)
+        hint_at_compression(file);
     file->partition.owned = true;
     file->tell = TELL_ASSIGNED;
     return TIDE_OK;

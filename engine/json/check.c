@@ -40,6 +40,18 @@ static int unexpected(const struct scan *scan, const char *wanted)
                      wanted);
 }
 
+/* What people meet most: a file's empty lines, and the mark that some editors write at its start. */
+static int begins_wrong(const struct scan *scan)
+{
+    if (scan->at == scan->length)
+        return tide_fail(TIDE_EDATA, scan->length == 0 ? "it is empty" : "it has only white space");
+    if (scan->length >= 3 && memcmp(scan->bytes, "\xEF\xBB\xBF", 3) == 0)
+        return tide_fail(
+            TIDE_EDATA, "it begins with a byte order mark (3 bytes, EF BB BF), which is no part of "
+                        "JSON; value:sub(4) is the text without it");
+    return TIDE_OK;
+}
+
 static void skip_space(struct scan *scan)
 {
     while (peek(scan) == ' ' || peek(scan) == '\t' || peek(scan) == '\n' || peek(scan) == '\r')
@@ -141,6 +153,9 @@ fail:
     return -1;
 }
 
+/* RFC 8259 leaves it open what they mean; there is no UTF-8 for them, and no text that would come out the same. */
+static const char LONE[] = "a lone surrogate (half a character, for which there is no UTF-8)";
+
 static int escape(struct scan *scan)
 {
     size_t from = scan->at++;
@@ -154,16 +169,16 @@ static int escape(struct scan *scan)
     if (code < 0)
         return TIDE_EDATA;
     if (code >= 0xDC00 && code <= 0xDFFF)
-        return wrong(from, "a lone surrogate");
+        return wrong(from, LONE);
     if (code < 0xD800 || code > 0xDFFF)
         return TIDE_OK;
     if (scan->length - scan->at < 6 || memcmp(scan->bytes + scan->at, "\\u", 2) != 0)
-        return wrong(from, "a lone surrogate");
+        return wrong(from, LONE);
     scan->at += 2;
     code = unit(scan);
     if (code < 0)
         return TIDE_EDATA;
-    return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : wrong(from, "a lone surrogate");
+    return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : wrong(from, LONE);
 }
 
 /* One character above 0x7F (RFC 3629, table 3-7 of Unicode). */
@@ -191,7 +206,7 @@ static int utf8(struct scan *scan)
         high = 0x8F;
     for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xBF)
         if (i >= left || p[i] < low || p[i] > high)
-            return wrong(scan->at, "a byte that is not UTF-8");
+            return wrong(scan->at, "a character that is cut, or not UTF-8,");
     scan->at += more + 1;
     return TIDE_OK;
 }
@@ -282,6 +297,9 @@ int tide_json_check(const char *bytes, size_t length)
 {
     struct scan scan = {.bytes = (const unsigned char *)bytes, .length = length};
     int status;
+    skip_space(&scan);
+    if (begins_wrong(&scan) < 0)
+        return TIDE_EDATA;
     do {
         if (scan.object[scan.depth] && scan.depth > 0 && key(&scan) < 0)
             return TIDE_EDATA;

@@ -276,7 +276,10 @@ int tide_json_set_string(tide_json_doc *doc, int32_t node, const char *key, int3
     char *text = take(doc, room);
     int64_t written = tide_json_quote(bytes, size_t(size), text);
     if (written < 0)
-        return tide_fail(TIDE_EDATA, "the string is not UTF-8");
+        return tide_fail(
+            TIDE_EDATA,
+            "the string is not UTF-8: bytes of another encoding, or a text that is cut within a "
+            "character");
     if (written > INT32_MAX)
         return tide_fail(TIDE_EDATA, "the string is too long");
     of(doc)->memory.shrink(text, size_t(written));

@@ -36,6 +36,23 @@ describe("an output that cannot be written", function()
     end
   end)
 
+  it("is a failure of every verb", function()
+    local path = pipeline_file.write(PIPELINE)
+    for _, arguments in ipairs { "help", "version", "--version", "help run", "completion bash", "plan " .. path,
+      "check " .. path, "run --help", "dlq list " .. path:gsub("[^/]*$", "letters") } do
+      local script = ('"%s" %s >/dev/full'):format(PROGRAM, arguments)
+      if arguments:find "^dlq" then
+        local letters = io.open(arguments:match "(%S+)$", "w")
+        letters:write('{"original_topic":"t","original_partition":0,"original_offset":1,"value":null,"headers":[]}\n')
+        letters:close()
+      end
+      local code, _, words = process.run { "/bin/sh", "-c", script }
+      assert.equal(75, code, arguments .. words)
+      assert.is_truthy(words:find("tidemill: standard output: ", 1, true), arguments .. words)
+    end
+    assert.equal(0, (process.run { "/bin/sh", "-c", ('"%s" help | head -1'):format(PROGRAM) }))
+  end)
+
   it("is a failure of --report too", function()
     local code, text = run(">/dev/null --report /dev/full")
     assert.equal(75, code)

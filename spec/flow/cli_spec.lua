@@ -85,6 +85,17 @@ describe("the program", function()
       { stdin = input })
     assert.same({ 0, "one\n\nthree\nno newline\n" }, { code, out })
     for line in err:gmatch("[^\n]+") do assert.is_table(cjson.decode(line)) end
+    local last = cjson.decode(err:match "([^\n]+)\n$")
+    assert.same({ "done", 4, 4, 0 }, { last.event, last.read, last.produced, last.filtered })
+  end)
+
+  it("lists its commands when it is called without one", function()
+    for command, known in pairs { [""] = "record  ", dlq = "replay  " } do
+      local code, out, err = tidemill(command == "" and {} or { command })
+      assert.same({ 64, "" }, { code, out })
+      assert.is_truthy(err:find("\n   " .. known), err)
+      assert.is_truthy(err:find("tidemill: a command is required", 1, true), err)
+    end
   end)
 
   it("writes keys, headers and topic as JSON lines", function()
@@ -161,6 +172,23 @@ describe("a bad message", function()
     local _, _, err = tidemill { "run", path, "--input", input }
     assert.is_truthy(err:find('"original_offset":1', 1, true))
   end)
+
+  it("is told with its place and a traceback of the script's own lines where there is no dlq", function()
+    local path, folder = pipeline [[function(message)
+      message.json.a.b[3] = 1
+      return message
+    end]]
+    local input = write(folder .. "/in.txt", '{"a":{"b":[1]}}\n')
+    local code, _, err = tidemill { "run", path, "--input", input }
+    assert.equal(65, code)
+    assert.matches("error in%.txt/0/0: error: [^\n]*p%.lua:%d+: json%.a%.b%[3%]: index 3 of an array of 1 elements; "
+      .. "there is no dlq, so the pipeline stops here\n    stack traceback:\n", err)
+    assert.matches("\n      [^\n]*p%.lua:%d+: in function", err)
+    assert.is_nil(err:find("tidemill/run", 1, true), err)
+    local _, _, json = tidemill { "run", path, "--input", input, "--log-format", "json" }
+    local line = cjson.decode(json:match '[^\n]*"event":"failed"[^\n]*')
+    assert.same({ "in.txt", 0, 0, 65 }, { line.topic, line.partition, line.offset, line.code })
+  end)
 end)
 
 describe("what cannot work", function()
@@ -194,7 +222,7 @@ describe("what cannot work", function()
     for text, expected in pairs {
       ["return {\n  =\n}"] = "t.lua:2: unexpected symbol near '='",
       ["\nerror('oops')"] = "t.lua:2: oops",
-      ["error({})"] = "t.lua: error without text (a table)",
+      ["error({})"] = "t.lua: {}",
       ["return 5"] = "t.lua: a transform returns a function",
     } do
       local path, folder = pipeline('"t.lua"')

@@ -128,7 +128,7 @@ describe('a transform', function()
 
   local bad = {
     ['an error'] = { function() error 'oh no' end, '"reason":"error"', 'message_spec.lua:%d+: oh no' },
-    ['error with a table'] = { function() error { code = 1 } end, '"reason":"error"', 'table: 0x' },
+    ['error with a table'] = { function() error { code = 1 } end, '"reason":"error"', [[{\"code\":1}]] },
     ['error with nil'] = { function() error(nil) end, '"reason":"error"', 'error%(nil%)' },
     ['an error object whose __tostring fails'] = { function()
       error(setmetatable({}, { __tostring = function() error 'no' end }))
@@ -215,6 +215,11 @@ describe('a transform', function()
     end)(), '"reason":"bad_return"', 'number' },
     ['an unknown topic in tide.many'] = { function(m) return tide.many { m, { topic = 'elsewhere' } } end,
       '"reason":"bad_return"', 'topic \\"elsewhere\\" is none' },
+    ['tide.reject of a table'] = { function() return tide.reject { b = 2, a = { 1 } } end, '"reason":"rejected"',
+      [["error":"{\"a\":%[1%],\"b\":2}"]] },
+    ['tide.reject of nothing'] = { function() return tide.reject() end, '"reason":"rejected"', 'no reason given' },
+    ['error of a table that has no JSON'] = { function() error { print } end, '"reason":"error"',
+      '"error":"a table without text %(a function has no JSON%)"' },
     ['tide.reject'] = { function() return tide.reject 'not today' end, '"reason":"rejected"', '"error":"not today"' },
     ['a stack overflow'] = { function(message) local function f(x) return 1 + f(x) end return tostring(f(message)) end,
       '"reason":"error"', 'stack overflow' },

@@ -28,13 +28,15 @@ describe("a new pipeline", function()
     assert.matches("cd first%-one\n  tidemill test\n", out)
     code, out = run(folder .. "/first-one", "tidemill test")
     assert.equal(0, code, out)
-    assert.matches("2 successes / 0 failures", out)
+    assert.matches("3 successes / 0 failures", out)
     code, out = run(folder .. "/first-one", "tidemill check pipeline.lua")
     assert.equal(0, code, out)
     code, out = run(folder .. "/first-one",
-      [[echo '{"level":"info"}' | tidemill run pipeline.lua --input - --log-level error]])
-    assert.equal(0, code, out)
-    assert.matches('"seen":true', out)
+      [[tidemill run pipeline.lua --input messages.jsonl --log-level error]])
+    assert.same({ 0, '{"level":"info","text":"to try it with","seen":true}\n' }, { code, out })
+    code, out = run(folder .. "/first-one",
+      [[printf 'null\n5\n{}\r\n' | tidemill run pipeline.lua --input - --log-level error]])
+    assert.same({ 0, 'null\n5\n{"seen":true}\r\n' }, { code, out })
   end)
 
   it("fails `tidemill test` when a spec fails, names what is not there", function()
@@ -46,6 +48,60 @@ describe("a new pipeline", function()
     assert.equal(0, code, out)
     code, out = run(folder, "tidemill test nowhere_spec.lua")
     assert.same({ 66, true }, { code, out:find "nowhere_spec.lua: No such file" ~= nil })
+  end)
+
+  it("is tested by several specs, from its folder and from the one above", function()
+    run(folder, "tidemill new one; cp one/spec/transform_spec.lua one/spec/second_spec.lua")
+    local code, out = run(folder .. "/one", "tidemill test")
+    assert.same({ 0, true }, { code, out:find("6 successes / 0 failures / 0 errors", 1, true) ~= nil }, out)
+    code, out = run(folder, "tidemill test one/spec")
+    assert.same({ 0, true }, { code, out:find("6 successes / 0 failures / 0 errors", 1, true) ~= nil }, out)
+    run(folder, "rm one/transform.lua")
+    code, out = run(folder, "tidemill test one/spec/transform_spec.lua")
+    assert.same({ 65, true }, { code, out:find("0 successes / 0 failures / 3 errors", 1, true) ~= nil }, out)
+  end)
+
+  it("is a failure without any test, and says what a spec is", function()
+    run(folder, "mkdir none some; echo 'local x = 1' >some/x_spec.lua; echo 'x x' >some/broken.lua")
+    for _, arguments in ipairs { "none", "some", "some --filter nothing" } do
+      local code, out = run(folder, "tidemill test " .. arguments)
+      assert.same({ 64, true }, { code, out:find("tidemill: no test ran: ", 1, true) ~= nil }, out)
+    end
+    assert.equal(65, (run(folder, "tidemill test some/broken.lua")))
+  end)
+
+  it("needs busted, and says where it is", function()
+    local code, out = run(folder, "LUA_PATH=/nowhere/?.lua tidemill help >/dev/null; mkdir busted; "
+      .. "echo 'error \"not here\"' >busted/compatibility.lua; mkdir spec; "
+      .. "LUA_PATH='./?.lua;;' tidemill test")
+    assert.same({ 69, true }, { code, out:find("install the Debian package lua-busted", 1, true) ~= nil }, out)
+  end)
+
+  it("shows where results differ, JSON by value, and what was rejected", function()
+    run(folder, "tidemill new one")
+    local file = io.open(folder .. "/one/spec/transform_spec.lua", "w")
+    file:write([[
+local testing = require "tidemill.testing"
+describe("x", function()
+  after_each(testing.close)
+  local function fed(...)
+    return testing.transform(function(m) if m.value == "no" then error "because" end return m end):feed(...)
+  end
+  it("by value", function() assert.produces(fed('{ "a":1,"b":[1, 2] }'), { '{"b":[1,2],"a":1}' }) end)
+  it("differs", function() assert.produces(fed('{"a":{"b":[1,2]}}'), { '{"a":{"b":[1,3]}}' }) end)
+  it("kind", function() assert.produces(fed('{"a":[]}'), { '{"a":{}}' }) end)
+  it("count", function() assert.produces(fed("no", "x"), { "no", "x" }) end)
+  it("key", function() assert.produces(fed({ value = "x", key = "k" }), { { value = "x", key = "l" } }) end)
+end)
+]])
+    file:close()
+    local code, out = run(folder .. "/one", "tidemill test")
+    assert.equal(65, code, out)
+    assert.matches("1 success / 4 failures / 0 errors", out)
+    for _, text in ipairs { "result 1.a.b.2 is 2, expected 3", "result 1.a is [], expected {}",
+      "1 results, expected 2", 'rejected:\n  1: "error: ', "because", 'result 1.key is "k", expected "l"' } do
+      assert.is_truthy(out:find(text, 1, true), text .. "\n" .. out)
+    end
   end)
 
   it("is not written over what is there, nor under a name that is none", function()
@@ -69,7 +125,48 @@ describe("tidemill record", function()
     test:replay(folder .. "/r.jsonl")
     assert.produces(test, { "one!", 'tw"o!', "\255!", "four!" })
     test:close()
+    code, out = run(folder, "tidemill record p.lua --match o --partition 0 --count 2 --out r2.jsonl; cat r2.jsonl")
+    assert.equal(0, code, out)
+    assert.equal('2 messages in r2.jsonl\n{"topic":"in.txt","key":null,"headers":[],"value":"one"}\n'
+      .. '{"topic":"in.txt","key":null,"headers":[],"value":"tw\\"o"}\n', out)
+    code, out = run(folder, "tidemill record p.lua --partition 1 --out r2.jsonl")
+    assert.same({ 0, "0 messages in r2.jsonl\n" }, { code, out })
+    assert.equal(64, (run(folder, "tidemill record p.lua --latest --input in.txt")))
     assert.equal(64, (run(folder, "tidemill record p.lua --count 0")))
     assert.equal(66, (run(folder, "tidemill record p.lua --count 1 --out no/where")))
+  end)
+end)
+
+describe("tidemill run --input-format json", function()
+  after_each(pipeline_file.remove_all)
+
+  it("reads what record and --output-format json wrote: key, headers, bytes", function()
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt" }, tide.filter { function(m) return m.key ~= "drop" end },\n'
+      .. 'tide.file_sink { path = "out.txt", format = "json" }, dlq = tide.dlq { path = "dead.json" } }', {
+        ["in.txt"] = '{"key":"k","value":"a\\nb",'
+          .. '"headers":[{"name":"h","value":null},{"name":"h","value_base64":"/w=="}]}\n'
+          .. '{"topic":"t","key_base64":"/w==","headers":[],"value":null}\n{"key":"drop","value":"x"}\n'
+          .. '{"level":"info"}\n5\nbroken\n' })
+    local code, out = run(folder, "tidemill run p.lua --input in.txt --input-format json --output-format json "
+      .. "--log-level error --dead-letters dead")
+    assert.equal(0, code, out)
+    local wanted = '{"topic":null,"key":"k","headers":[{"name":"h","value":null},{"name":"h","value_base64":"/w=="}],'
+      .. '"value":"a\\nb"}\n{"topic":null,"key_base64":"/w==","headers":[],"value":null}\n'
+    assert.equal(wanted, out)
+    code, out = run(folder, "tidemill dlq list dead")
+    assert.equal(0, code, out)
+    assert.equal(3, select(2, out:gsub("\n", "\n")))
+    assert.matches("no record as tidemill record", out)
+    assert.equal(64, (run(folder, "tidemill run p.lua --input-format json")))
+  end)
+
+  it("is told that a compressed file is none of lines, and that standard input is closed", function()
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt" } }', { ["in.txt"] = "one\n" })
+    local code, out = run(folder, "gzip -k in.txt; tidemill run p.lua --input in.txt.gz --output /dev/null")
+    assert.same({ 0, true }, { code, out:find("gzip -dc in.txt.gz | tidemill run", 1, true) ~= nil }, out)
+    code, out = run(folder, "tidemill run p.lua --input - <&-")
+    assert.same({ 66, true }, { code, out:find("standard input is closed", 1, true) ~= nil }, out)
   end)
 end)

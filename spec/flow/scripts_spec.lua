@@ -28,14 +28,14 @@ describe("scripts/", function()
   end)
 
   it("clean_events.lua drops debug events, edits the others", function()
-    pipeline "clean_events":feed('{"level":"debug"}', '{"v":2,"value":1}', "x")
-    assert.same({ { v = 2, seen = true } }, decoded())
-    assert.rejects(test, { "transform.lua:4: the value is not JSON" })
+    pipeline "clean_events":feed('{"level":"debug"}', '{"v":2,"value":1}', '{"value":null}', "x")
+    assert.produces(test, { '{"v":2,"seen":true}', '{"value":null,"seen":true}' })
+    assert.rejects(test, { "transform.lua:6: the value is not JSON" })
   end)
 
   it("edit_field.lua adds the gross price", function()
     pipeline "edit_field":feed('{ "net":100, "id":12345678901234567890}')
-    assert.produces(test, { '{ "net":100, "id":12345678901234567890,"gross":119}' })
+    assert.same({ '{ "net":100, "id":12345678901234567890,"gross":119}' }, test:values())
   end)
 
   it("filter_by_key.lua keeps what is from the EU", function()
@@ -51,7 +51,8 @@ describe("scripts/", function()
 
   it("split.lua makes a message of each item", function()
     pipeline "split":feed('{"items":[{"id":"a", "n": 1},{"id":"b"}]}', '{"items":[]}')
-    assert.produces(test, { { key = "a", value = '{"id":"a", "n": 1}' }, { key = "b", value = '{"id":"b"}' } })
+    assert.produces(test, { { key = "a" }, { key = "b" } })
+    assert.same({ '{"id":"a", "n": 1}', '{"id":"b"}' }, test:values())
     assert.equal(2, test:committed())
   end)
 
@@ -92,6 +93,53 @@ describe("scripts/", function()
     pipeline "batch_lookup":feed("u1", "u3", "u2")
     assert.produces(test, { "Ada", "Grace" })
     assert.filtered(test, 1)
+  end)
+
+  -- What comes into every topic sooner or later: null, JSON that is no object, lines that end as in Windows.
+  local HARMLESS = { {}, "5", '"x"', "[]", "null", "{}", "{}\r" }
+  local PASS = { -- the values that come out; others filter, or count
+    clean_events = { false, "5", '"x"', "[]", "null", '{"seen":true}', '{"seen":true}\r' },
+    edit_field = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
+    enrich = { false, "5", '"x"', "[]", "null", '{"country_name":"unknown"}', '{"country_name":"unknown"}\r' },
+    identity = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
+    redact = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
+    route = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
+    split = {}, filter_by_key = {}, batch_lookup = {}, aggregate = { '{"unknown":7}' },
+    csv_to_json = { false }, dead_letter = { false },
+  }
+  local REFUSE = { csv_to_json = 6, dead_letter = 6 } -- a line of another form is what these two look for
+
+  for name, values in pairs(PASS) do
+    it(name .. ".lua goes on with null, no object and \\r\\n", function()
+      pipeline(name):feed(unpack(HARMLESS)):advance("1min")
+      assert.same(values, test:values())
+      assert.equal(REFUSE[name] or 0, #test:rejects())
+      assert.equal(#HARMLESS, test:committed())
+    end)
+  end
+
+  it("csv_to_json.lua keeps no \\r, and lookup.lua finds with one", function()
+    pipeline "csv_to_json":feed('1,Ada,London\r', '2,Bob,"York"\r')
+    assert.produces(test, { '{"id":"1","name":"Ada","city":"London"}', '{"id":"2","name":"Bob","city":"York"}' })
+    test:close()
+    pipeline "batch_lookup":feed("u1\r")
+    assert.produces(test, { "Ada" })
+  end)
+
+  it("run as their headers say, on the samples that these name", function()
+    local program = (os.getenv "TIDE_BUILD" or "build") .. "/tidemill"
+    local pipe, ran = io.popen "grep -ho '^--   tidemill run .*' scripts/*.lua", 0
+    for line in pipe:lines() do
+      local command = line:match "^%-%-   tidemill (.*)$"
+      local process = io.popen(("%s %s 2>&1; echo code=$?"):format(program, command))
+      local text = process:read "*a"
+      process:close()
+      assert.equal("0", text:match "code=(%d+)\n$", command .. "\n" .. text)
+      assert.is_truthy(text:find "produced [1-9]", command .. "\n" .. text)
+      ran = ran + 1
+    end
+    pipe:close()
+    assert.equal(13, ran)
   end)
 
   it("are all named here", function()

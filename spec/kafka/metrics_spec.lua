@@ -31,8 +31,8 @@ describe("the metrics of a broker", function()
     kafka.produce(input, inputs.numbers(1, 20000))
     local run = engine.start(definition {
       task = "function(message) local x = 0; for i = 1, 60000 do x = x + i % 7 end; return message end",
-      task_options = { processes = 2, max_batch_size = 200 } })
-    local function seconds() return select(2, run:stderr():gsub(" info read ", "")) end
+      task_options = { processes = 2, max_batch_size = 200 } }, { args = { "--log-level", "debug" } })
+    local function seconds() return select(2, run:stderr():gsub("Z %l+ read ", "")) end
     wait.until_true(function() return inputs.count(output) > 2000 end, "output")
     process.pause(kafka.broker_pid())
     local before = seconds()

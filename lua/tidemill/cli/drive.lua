@@ -3,6 +3,7 @@
 local ffi = require("ffi")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
+local json = require("tidemill.cli.json")
 local mock = require("tidemill.cli.mock")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
@@ -24,14 +25,16 @@ local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
 local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
 
-function Drive:log(level, text)
+--- `event`, `fields`: what a JSON line has beside the text: a name, and numbers or texts by name.
+function Drive:log(level, text, event, fields)
   if self.progress then self.progress:clear() end
-  tide.C.tide_log_text(level, text)
+  local members = event and ('"event":"%s",%s'):format(event, json.members(fields)) or nil
+  tide.C.tide_log_fields(level, text, members)
 end
 
 -- Ends with a code; the reason goes to the log, where the rest of the story is.
 function Drive:fail(code, text)
-  self:log("TIDE_LOG_ERROR", text)
+  self:log("TIDE_LOG_ERROR", text, "failed", { code = code })
   self.code = code
 end
 
@@ -48,15 +51,16 @@ function on.second(self)
 end
 
 function on.assigned(self, event)
-  self:log("TIDE_LOG_INFO", "partitions assigned: " .. event.text)
+  self:log("TIDE_LOG_INFO", "partitions assigned: " .. event.text, "assigned", { partitions = event.text })
 end
 
 function on.revoked(self, event)
-  self:log("TIDE_LOG_INFO", "partitions revoked: " .. event.text)
+  self:log("TIDE_LOG_INFO", "partitions revoked: " .. event.text, "revoked", { partitions = event.text })
 end
 
 function on.lost(self, event)
-  self:log("TIDE_LOG_WARN", "partitions lost, no longer a member of the group: " .. event.text)
+  self:log("TIDE_LOG_WARN", "partitions lost, no longer a member of the group: " .. event.text, "lost",
+    { partitions = event.text })
 end
 
 -- The files were moved away (logrotate). A terminal that is closed sends the same, and wants the end.
@@ -160,7 +164,9 @@ function drive.run(plan, options)
     return -status
   end
   local redraw = options.log_format == "text" and self.on_terminal
-  self.progress = progress.new(plan, function(text) self:log("TIDE_LOG_INFO", text) end, redraw)
+  self.progress = progress.new(plan, function(text, event, fields, debugging)
+    self:log(debugging and "TIDE_LOG_DEBUG" or "TIDE_LOG_INFO", text, event, fields)
+  end, redraw)
   start(self, plan, options)
   if not self.code then
     loop(self)

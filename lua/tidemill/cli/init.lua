@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- cli/init.lua: the command line. The program (engine/main.c) calls main(argv) and exits with what it returns.
 local argparse = require("argparse")
+local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local nearest = require("tidemill.plan.nearest")
 local say = require("tidemill.cli.say")
+
+pcall(ffi.cdef, "int ferror(void *stream);")
 
 local cli = {}
 
@@ -32,7 +35,8 @@ local function add_help(parser)
   parser.error = function(self, text)
     local option = text:match("^unknown option '([^'\n]+)'$")
     if option then text = text .. nearest.hint(option, flags_of(self)) end
-    stop(exit_code.USAGE, nil, self:get_usage() .. "\n\ntidemill: " .. text)
+    local shown = text == "a command is required" and self:get_help() or self:get_usage()
+    stop(exit_code.USAGE, nil, shown .. "\n\ntidemill: " .. text)
   end
 end
 
@@ -57,10 +61,23 @@ function cli.parser()
   return parser, verbs
 end
 
+-- No flag begins with a digit: "--offset -5" is a flag and its value, which argparse takes only as "--offset=-5".
+local function arguments_of(argv)
+  local arguments = {}
+  for i = 1, #argv do
+    local last = arguments[#arguments]
+    if argv[i]:find("^%-%d") and last and last:find("^%-%-[%w-]+$") then
+      arguments[#arguments] = last .. "=" .. argv[i]
+    else
+      arguments[#arguments + 1] = argv[i]
+    end
+  end
+  return arguments
+end
+
 local function dispatch(argv)
   local parser, verbs = cli.parser()
-  local arguments = {}
-  for i = 1, #argv do arguments[i] = argv[i] end
+  local arguments = arguments_of(argv)
   local parsed = parser:parse(arguments)
   return verbs[parsed.verb].run(parsed, { parser = parser, verbs = verbs, order = cli.verbs })
 end
@@ -70,8 +87,7 @@ local function with_traceback(failure)
   return debug.traceback(tostring(failure), 2)
 end
 
---- argv[1..]: the arguments. Returns the exit code.
-function cli.main(argv)
+local function run(argv)
   local done, result = xpcall(dispatch, with_traceback, argv)
   if done then return result end
   if getmetatable(result) ~= Stop then
@@ -81,6 +97,17 @@ function cli.main(argv)
   if result.out then io.stdout:write(result.out) end
   if result.err then say.line(result.err) end
   return result.code
+end
+
+--- argv[1..]: the arguments. Returns the exit code. What was to be written to standard output and could not be makes a
+--- failure of a success; a reader that left (head) has what it wanted.
+function cli.main(argv)
+  local code = run(argv)
+  local flushed, reason = io.stdout:flush()
+  local failed = io.type(io.stdout) == "file" and ffi.C.ferror(io.stdout) ~= 0 or flushed == nil
+  if not failed or code ~= exit_code.OK or reason == "Broken pipe" then return code end
+  say.failure("standard output: %s", reason or "cannot be written")
+  return exit_code.TEMPORARY
 end
 
 return cli

@@ -37,4 +37,11 @@ function json.encode(value, indent)
   return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
 end
 
+--- The members of an object of numbers and texts on one line, without its braces.
+function json.members(object)
+  local parts = {}
+  for i, name in ipairs(sorted_names(object)) do parts[i] = string_of(name) .. ":" .. json.encode(object[name]) end
+  return table.concat(parts, ",")
+end
+
 return json

@@ -41,12 +41,12 @@ function new.run(parsed)
     end
   end
   io.stdout:write(([[
-%s/pipeline.lua  %s/transform.lua  %s/spec/transform_spec.lua
+%s/pipeline.lua  %s/transform.lua  %s/messages.jsonl  %s/spec/transform_spec.lua
 Now:
   cd %s
   tidemill test
-  echo '{"level":"info"}' | tidemill run pipeline.lua --input -
-]]):format(name, name, name, name))
+  tidemill run pipeline.lua --input messages.jsonl
+]]):format(name, name, name, name, name))
   return exit_code.OK
 end
 

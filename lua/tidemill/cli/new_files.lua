@@ -19,32 +19,43 @@ return tide.pipeline "NAME" {
   { path = "transform.lua", text = [[
 -- Called for each message. Return the message, a string (the new value), a table, several by tide.many { ... },
 -- tide.reject("reason"), or nil to filter it.
+local tide = require "tidemill"
+
 return function(message)
   local event = message.json -- a view: what is not touched stays byte for byte; what is no JSON becomes a dead letter
+  if tide.json.type(event) ~= "object" then return message end -- null (the key is deleted), a number: as it came
   if event.level == "debug" then return nil end
   event.seen = true
   return message
 end
+]] },
+  { path = "messages.jsonl", text = [[
+{"level":"info","text":"to try it with"}
+{"level":"debug","text":"this one is filtered"}
 ]] },
   { path = "spec/transform_spec.lua", text = [[
 -- Run by `tidemill test`, with the transform in a worker process as in production.
 local testing = require "tidemill.testing"
 
 describe("NAME", function()
-  local test
+  after_each(testing.close)
 
-  after_each(function() test:close() end)
-
-  it("marks events as seen, filters debug ones, rejects what is no JSON", function()
-    test = testing.transform "transform.lua"
-    test:feed('{"level":"info"}', '{"level":"debug"}', "broken")
-    assert.produces(test, { '{"level":"info","seen":true}' })
+  it("marks events as seen, filters debug ones", function()
+    local test = testing.transform "transform.lua"
+    test:feed('{"level":"info"}', '{"level":"debug"}', '{"level":"info"}\r')
+    assert.produces(test, { '{"level":"info","seen":true}', '{"level":"info","seen":true}' })
     assert.filtered(test, 1)
+  end)
+
+  it("lets null and other JSON pass, rejects what is none", function()
+    local test = testing.transform "transform.lua"
+    test:feed({ key = "k" }, "5", '"x"', "[]", "broken")
+    assert.produces(test, { { key = "k" }, "5", '"x"', "[]" })
     assert.rejects(test, { "not JSON" })
   end)
 
   it("is a whole pipeline", function()
-    test = testing.pipeline "pipeline.lua"
+    local test = testing.pipeline "pipeline.lua"
     test:feed({ value = '{"level":"info"}', key = "k", partition = 1 })
     assert.produces(test, { { key = "k" } })
     assert.equal(1, test:committed(1))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/progress.lua: how it goes, once a second: a line redrawn on a terminal, a log line elsewhere.
+-- cli/progress.lua: how it goes: on a terminal a line that is redrawn each second; elsewhere a log line when something
+-- changed, and once a minute.
 local ffi = require("ffi")
 local metrics = require("tidemill.steer.metrics")
 local tide = require("tidemill.run.ffi")
@@ -8,14 +9,16 @@ pcall(ffi.cdef, "int isatty(int fd);")
 pcall(ffi.cdef, "int ioctl(int fd, unsigned long request, ...);")
 
 local STDERR, TIOCGWINSZ = 2, 0x5413
+local QUIET = 60 -- seconds without a change, after which a log line comes all the same
 
 local progress = {}
 local Progress = {}
 Progress.__index = Progress
 
---- `log`: a function that writes one log line; `redraw`: on a terminal, in place of it.
+--- `log`: a function that writes one log line, given its text, the name of the event, fields by name, and whether it is
+--- only for debugging; `redraw`: on a terminal, in place of it.
 function progress.new(plan, log, redraw)
-  return setmetatable({ plan = plan, log = log, redraw = redraw, read = 0, drawn = false }, Progress)
+  return setmetatable({ plan = plan, log = log, redraw = redraw, read = 0, drawn = false, calm = 0 }, Progress)
 end
 
 --- True when stderr is a terminal.
@@ -65,12 +68,37 @@ local function gauges(self, engine)
     metrics.steps_gauge(engine, self.plan, "TIDE_M_PROCESSES")
 end
 
+local COUNTS = { "read", "produced", "produced_from", "filtered", "dead_lettered", "dropped", "in_flight" }
+
+-- What a log line has as fields beside the text.
+local function fields_of(totals, more)
+  local fields = more
+  for _, name in ipairs(COUNTS) do fields[name] = totals[name] end
+  if totals.lag >= 0 then fields.lag = totals.lag end
+  if totals.lag_seconds >= 0 then fields.lag_seconds = totals.lag_seconds end
+  return fields
+end
+
+-- A log line; one that tells what the last one told is for debugging.
+local function log_change(self, text, fields)
+  local counts = { fields.lag or -1, fields.batches, fields.processes }
+  for _, name in ipairs(COUNTS) do counts[#counts + 1] = fields[name] end
+  local state = table.concat(counts, " ")
+  self.calm = self.calm + 1
+  local news = state ~= self.state or self.calm >= QUIET
+  if news then self.state, self.calm = state, 0 end
+  self.log(text, "progress", fields, not news)
+end
+
 --- Called once a second.
 function Progress:show(engine)
   local totals = engine:totals()
-  local text = progress.text(totals, totals.read - self.read, gauges(self, engine))
+  local rate, batches, processes = totals.read - self.read, gauges(self, engine)
+  local text = progress.text(totals, rate, batches, processes)
   self.read = totals.read
-  if not self.redraw then return self.log(text) end
+  if not self.redraw then
+    return log_change(self, text, fields_of(totals, { rate = rate, batches = batches, processes = processes }))
+  end
   draw("\r\27[K" .. cut(text))
   self.drawn = true
 end
@@ -86,9 +114,10 @@ function Progress:finish(engine, word)
   self:clear()
   local totals = engine:totals()
   local rate = totals.seconds > 0 and totals.read / totals.seconds or 0
-  self.log(("%s: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(word,
+  local text = ("%s: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(word,
     grouped(totals.read), grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered),
-    totals.seconds, grouped(rate)))
+    totals.seconds, grouped(rate))
+  self.log(text, word, fields_of(totals, { rate = rate, seconds = totals.seconds }))
 end
 
 return progress

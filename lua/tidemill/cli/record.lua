@@ -6,23 +6,29 @@ local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local say = require("tidemill.cli.say")
 local signals = require("tidemill.cli.signals")
+local whole = require("tidemill.cli.dlq.filter").whole
 
 local record = {
   summary = "Take messages from a pipeline's source into a file, for a spec to replay.",
-  description = "Take the first messages of a pipeline's source into a file, one JSON object a line (topic, key, "
-    .. "headers, value), for test:replay(FILE) of tidemill.testing. It reads in a group of its own from the start "
-    .. "and commits nothing. A signal (Ctrl-C) ends it early; what was taken by then is in the file.",
+  description = "Take messages of a pipeline's source into a file, one JSON object a line (topic, key, headers, value), "
+    .. "for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE --input-format json`. It reads in "
+    .. "a group of its own, from the oldest message to the end that there is now, and commits nothing. A signal (Ctrl-C) "
+    .. "ends it early; what was taken by then is in the file.",
 }
 
 function record.define(command)
   options.file(command)
   options.set(command)
-  command:option("--count"):argname("N"):default("100"):convert(tonumber):description("How many messages at the most.")
+  command:option("--count"):argname("N"):default("100"):convert(whole("--count", 1))
+    :description("How many messages at the most.")
+  command:option("--match"):argname("TEXT"):description("Only messages whose value contains this text.")
+  command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("Only this partition.")
+  command:flag("--latest"):description("Messages that come from now on, until there are N; Ctrl-C ends it earlier.")
   command:option("--out"):argname("FILE"):default("recorded.jsonl"):description("Where to; it is overwritten.")
   command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
 end
 
--- Runs until enough is written or the source ends. nil, or the exit code and the text of a failure.
+-- Runs until enough is written, the source ends or a signal comes. nil, or the exit code and the text of a failure.
 local function take(checked, count)
   local self, text, status = engine.new(checked)
   if not self then return -status, text end
@@ -48,35 +54,50 @@ end
 local function cut(from, to, count)
   local out, reason = io.open(to, "wb")
   if not out then return nil, reason end
-  local written = 0
+  local written, done = 0, true
   for line in io.lines(from) do
     if written == count then break end
-    out:write(line, "\n")
+    done, reason = out:write(line, "\n")
+    if not done then break end
     written = written + 1
   end
-  out:close()
+  local closed, late = out:close() -- what was buffered may fail only now
+  if not done or not closed then return nil, to .. ": " .. (reason or late) end
   return written
 end
 
+-- A function of a message, nil for all of them.
+local function chosen(parsed)
+  local partition, text = parsed.partition, parsed.match
+  if not partition and not text then return nil end
+  return function(message)
+    return (not partition or message.partition == partition)
+      and (not text or (message.value or ""):find(text, 1, true) ~= nil)
+  end
+end
+
 function record.run(parsed)
-  if not parsed.count or parsed.count < 1 or parsed.count % 1 ~= 0 then
-    say.failure("--count: must be a whole number above 0")
+  if parsed.latest and parsed.input then
+    say.failure("--latest and --input exclude each other")
     return exit_code.USAGE
   end
   local taken = os.tmpname()
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set, input = parsed.input, record = taken,
-    until_end = not parsed.input, handle_signals = true, writes = { { "--out", parsed.out } } })
+    keep = chosen(parsed), latest = parsed.latest, until_end = not parsed.input and not parsed.latest,
+    handle_signals = true, writes = { { "--out", parsed.out } } })
   if not checked then
+    os.remove(taken)
     say.lines(texts)
     return status
   end
   local failed, text = take(checked, parsed.count)
+  local written, reason
+  if not failed then written, reason = cut(taken, parsed.out, parsed.count) end
+  os.remove(taken)
   if failed then
     say.line(text)
     return failed
   end
-  local written, reason = cut(taken, parsed.out, parsed.count)
-  os.remove(taken)
   if not written then
     say.failure("%s", reason)
     return exit_code.NO_INPUT

@@ -4,6 +4,7 @@ local drive = require("tidemill.cli.drive")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
+local record_line = require("tidemill.cli.record_line")
 local report = require("tidemill.cli.report")
 local say = require("tidemill.cli.say")
 
@@ -20,6 +21,9 @@ local LEVELS = { "error", "warn", "info", "debug" }
 
 local function define_files(command)
   command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
+  command:option("--input-format"):argname("FORMAT"):choices({ "lines", "json" })
+    :description("lines (a value a line, without a key), or json: as --output-format json and `tidemill record` write "
+      .. "it, with key and headers. What is compressed goes through a pipe: zcat FILE.gz | tidemill run ... --input -")
   command:option("--output"):argname("FILE")
     :description("Write lines to FILE (- is stdout) in place of the sink; with --input alone: stdout.")
   command:option("--dead-letters"):argname("FILE")
@@ -54,7 +58,7 @@ local EXCLUDE = {
   { "mock_kafka", "input" }, { "mock_kafka", "output" }, { "mock_kafka", "until_end" }, { "input", "until_end" },
 }
 local NEED = {
-  { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "output_format", "input", "output" },
+  { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "input_format", "input" }, { "output_format", "input", "output" },
   { "dead_letters", "input", "output", "mock_kafka" },
 }
 
@@ -99,8 +103,9 @@ function run.run(parsed)
   if wrong then return usage(wrong) end
   local checked, texts, status = plan.load(parsed.file, {
     set = parsed.set, input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
-    output_format = parsed.output_format, mock = parsed.mock_kafka, until_end = parsed.until_end,
-    handle_signals = true, streams = true, reads = { { "--feed", parsed.feed } },
+    read = parsed.input_format == "json" and record_line.read or nil, output_format = parsed.output_format,
+    mock = parsed.mock_kafka, until_end = parsed.until_end, handle_signals = true, streams = true,
+    reads = { { "--feed", parsed.feed } },
     writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
   })
   if not checked then

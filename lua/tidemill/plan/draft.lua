@@ -102,13 +102,13 @@ function draft.replace_by_memory(result, partitions)
   result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }
 end
 
---- tidemill record: the source alone, from its start and in a group of its own, into a file.
-function draft.replace_by_recorder(result, path)
+--- tidemill record: the source alone, from its start (latest: its end) and in a group of its own, into a file.
+function draft.replace_by_recorder(result, path, latest)
   draft.replace_start(result)
+  if latest then result.source.reset, result.source.start = "TIDE_RESET_LATEST", "TIDE_START_LATEST" end
   result.exactly_once = false
   if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
   result.source.instance = nil
-  result.steps, result.functions, result.pools = {}, {}, {}
   result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { result.source.topics[1] },
     format = "TIDE_OUTPUT_JSON", max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
   result.commit = { enabled = false }

@@ -7,6 +7,7 @@
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
 local files = require("tidemill.plan.files")
+local list = require("tidemill.steps.list")
 local load = require("tidemill.plan.load")
 local struct = require("tidemill.plan.struct")
 
@@ -29,13 +30,24 @@ local function replace(result, options)
     draft.replace_dead_letters(result, "-")
   end
   if options.mock then draft.replace_start(result) end
-  if options.record then draft.replace_by_recorder(result, options.record) end
+  if options.record then draft.replace_by_recorder(result, options.record, options.latest) end
 end
 
---- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths),
---- output_format ("lines", "json"), memory (partitions), record (a path), mock, until_end, handle_signals (booleans).
+-- A function of ours as the first step behind the source; the loop of the step beside it takes it in.
+local function put_first(pipeline, word, fn)
+  table.insert(pipeline.steps, 2, { word = word, spec = list[word], given = {}, values = { functions = { fn } },
+    node = pipeline.steps[1].node })
+end
+
+--- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths), read (a function that
+--- makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions), record (a
+--- path: the source alone goes there), keep (with record: a function of a message, whether to take it), latest, mock,
+--- until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
+  if options.record then pipeline.steps = { pipeline.steps[1] } end
+  if options.keep then put_first(pipeline, "filter", options.keep) end
+  if options.read then put_first(pipeline, "run_task", options.read) end
   local result = draft.new(pipeline)
   local topics = result.sink.topics or {}
   replace(result, options)

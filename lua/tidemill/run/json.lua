@@ -33,6 +33,7 @@ local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TI
   C.TIDE_JSON_DOUBLE
 local INT64, UINT64, BIG, STRING, ARRAY = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_BIG, C.TIDE_JSON_STRING,
   C.TIDE_JSON_ARRAY
+local OBJECT = C.TIDE_JSON_OBJECT
 local WHOLE = C.TIDE_JSON_WHOLE
 
 local json = {}
@@ -100,8 +101,34 @@ local function cell_of(view)
   return cells[at]
 end
 
-local function refused(key)
-  error(('json[%s]: %s'):format(type(key) == 'string' and '"' .. key .. '"' or tostring(key), library.error()), 3)
+local function step(key)
+  if type(key) == 'number' then return ('[%.14g]'):format(key) end
+  return key:find '^[%a_][%w_]*$' and '.' .. key or ('["%s"]'):format(key)
+end
+
+-- The way from a view to that of a cell, as a script would write it; nil when it is not in there.
+local function way_to(view, doc, node)
+  local at = cell_of(view)
+  if at.doc == doc and at.node == node then return '' end
+  for key, value in json.public.each(view) do
+    local way = istype(view_type, value) and way_to(value, doc, node)
+    if way then return step(key) .. way end
+  end
+end
+
+-- Only for errors: it walks the document.
+local function path_of(doc, node)
+  local top = doc
+  while top.parent ~= nil do top = top.parent end
+  local found_it, way = pcall(way_to, new_view(top, 0), doc, node)
+  return 'json' .. (found_it and way or '')
+end
+
+-- A write was refused: by C, or because the new value has no JSON.
+local function refused(view, key, problem)
+  problem = problem or library.error()
+  local cell = cell_of(view)
+  error(('%s%s: %s'):format(path_of(cell.doc, cell.node), step(key), problem), 3)
 end
 
 local function bad_key(key)
@@ -133,7 +160,9 @@ local function set_other(cell, key, length, new)
   if new == null then return (C.tide_json_set_kind(cell.doc, cell.node, key, length, NULL)) end
   if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
   if istype(uint64, new) then return (C.tide_json_set_natural(cell.doc, cell.node, key, length, new)) end
-  local text = integer.text(new) or text_of(new)
+  local has_json, text = true, integer.text(new)
+  if not text then has_json, text = pcall(text_of, new) end
+  if not has_json then return -1, (text:gsub('^[^\n:]*run/json%.lua:%d+: ', '')) end
   return (C.tide_json_set_text(cell.doc, cell.node, key, length, text, #text))
 end
 
@@ -175,7 +204,7 @@ local methods = {
   __newindex = function(view, key, new)
     local cell = cell_of(view)
     local name, length = key_of(key)
-    local status
+    local status, problem
     if type(new) == 'number' then
       status = C.tide_json_set_double(cell.doc, cell.node, name, length, new)
     elseif type(new) == 'string' then
@@ -185,9 +214,9 @@ local methods = {
     elseif type(new) == 'boolean' then
       status = C.tide_json_set_kind(cell.doc, cell.node, name, length, new and TRUE or FALSE)
     else
-      status = set_other(cell, name, length, new)
+      status, problem = set_other(cell, name, length, new)
     end
-    if status < 0 then refused(key) end
+    if status < 0 then refused(view, key, problem) end
   end,
   __len = length_of,
   __pairs = each,
@@ -288,6 +317,22 @@ local function check_view(name, thing)
   return thing
 end
 
+--- "object", "array", "string", "number", "boolean" or "null": of a view, of what is read from one, of plain tables.
+--- nil for nil (message.json of a null value, a member that is not there) and for what has no JSON.
+function public.type(thing)
+  if istype(view_type, thing) then
+    local cell = cell_of(thing)
+    return C.tide_json_value(cell.doc, cell.node) == OBJECT and 'object' or 'array'
+  end
+  local kind = type(thing)
+  if kind == 'string' or kind == 'number' or kind == 'boolean' then return kind end
+  if thing == nil then return nil end
+  if thing == null then return 'null' end
+  if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return 'number' end
+  if kind ~= 'table' then return nil end
+  return (getmetatable(thing) == json.module.array_metatable or thing[1] ~= nil) and 'array' or 'object'
+end
+
 --- Members of an object view, or the highest index of an array view.
 function public.len(view)
   return (length_of(check_view('len', view)))
@@ -311,6 +356,14 @@ end
 function public.encode(thing)
   if type(thing) == 'cdata' and istype(view_type, thing) then return (text_of(thing)) end
   return (json.module.encode(thing))
+end
+
+--- What an error or a reason says that may be any value: of a table its JSON.
+function json.told(thing)
+  local mark = type(thing) == 'table' and getmetatable(thing)
+  if type(thing) ~= 'table' or mark and mark.__tostring then return tostring(thing) end
+  local has_json, text = pcall(json.module.encode, thing)
+  return has_json and text or ('a table without text (%s)'):format(text)
 end
 
 json.public = public

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/status.h"
+#include "json_members.h"
 #include "json/json.h"
 
 enum {
@@ -22,6 +23,7 @@ static struct {
     char *bytes;
     size_t used, room;
 } out;
+static struct tide_members open_members; /* of the objects that are being written */
 static int array_ref, describe_ref, signed_ref, unsigned_ref, big_ref;
 static const struct tide_json
     *views; /* the documents of the views: numbers that were read there keep their text */
@@ -255,19 +257,21 @@ static void put_array(lua_State *L, int table, int depth)
 
 static void put_object(lua_State *L, int table, int depth)
 {
-    bool first = true;
+    size_t first = open_members.used, key_length;
     do {
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "a table has keys other than strings, or 1 to n");
-        if (!first)
-            put_char(',');
-        first = false;
+        const char *key = lua_tolstring(L, -2, &key_length);
+        size_t member = tide_members_begin(&open_members, key, key_length, out.used);
         put_string(L, -2);
         put_char(':');
         put_value(L, depth);
+        put_char(',');
+        open_members.list[member].to = out.used;
         lua_pop(L, 1);
     } while (lua_next(L, table));
-    put_char('}');
+    tide_members_close(&open_members, first, out.bytes);
+    out.bytes[out.used - 1] = '}'; /* in place of the last comma */
 }
 
 static void put_table(lua_State *L, int table, int depth)
@@ -345,10 +349,12 @@ static void put_value(lua_State *L, int depth)
 static int encode(lua_State *L)
 {
     lua_settop(L, 1);
-    out.used = 0;
+    out.used = open_members.used = 0;
     put_value(L, 0);
     lua_pushlstring(L, out.bytes, out.used);
-    if (out.room > KEPT) {
+    if (out.room > KEPT || open_members.sorted_room > KEPT ||
+        open_members.room > KEPT / sizeof(struct tide_member)) {
+        tide_members_free(&open_members);
         free(out.bytes);
         out.bytes = NULL;
         out.room = 0;

@@ -10,6 +10,7 @@ local C = require('tidemill.run.ffi').C
 local batch = require 'tidemill.run.batch'
 local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
+local json = require 'tidemill.run.json'
 local message = require 'tidemill.run.message'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
@@ -29,7 +30,8 @@ end
 local function call(fn, path)
   return xpcall(fn, function(problem)
     if type(problem) ~= 'string' then
-      problem = ('%s: error without text (a %s)'):format(path, type(problem))
+      local ok, told = pcall(json.told, problem)
+      problem = ('%s: %s'):format(path, problem ~= nil and ok and tostring(told) or 'an error without text')
     end
     local text = debug.traceback(problem, 2)
     return text:match "^(.-)\n\t%[C%]: in function '[^'\n]*'\n\t[^\n]*run/load%.lua:" or text

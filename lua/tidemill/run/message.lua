@@ -221,9 +221,9 @@ local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */
 
 local reject_mark, many_mark = {}, {}
 
---- For scripts: `return tide.reject("reason")` rejects the message.
+--- For scripts: `return tide.reject("reason")` rejects the message. Of a table the reason is its JSON.
 function message.reject(reason)
-  return setmetatable({ reason = tostring(reason) }, reject_mark)
+  return setmetatable({ reason = reason == nil and 'no reason given' or json.told(reason) }, reject_mark)
 end
 
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.

@@ -2,6 +2,7 @@
 -- run/runner.lua: runs a loop over the records of a job, and what all kinds of loops share.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
+local json = require 'tidemill.run.json'
 local message = require 'tidemill.run.message'
 
 local runner = {}
@@ -15,14 +16,17 @@ function runner.describe(fn)
   return ('%s:%d'):format(info.short_src, info.linedefined)
 end
 
--- { text =, traceback = }. An error may be any value, and its __tostring may fail, or return what is no string.
+-- { text =, traceback =, number = that of the function in a fused loop }. An error may be any value, and its __tostring
+-- may fail, or return what is no string.
 local function handler(problem)
-  local ok, text = pcall(tostring, problem)
+  local ok, text = pcall(json.told, problem)
   if type(problem) == 'nil' then text = 'error(nil)' end
-  -- What stands below the loop is ours, the same each time, and no news to the reader.
+  -- What stands below the loop, and what lies between the script and its error, is ours and no news to the reader.
   local traceback = debug.traceback('', 2)
+  traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback
   return { text = ok and type(text) == 'string' and text or 'an error object whose __tostring fails',
-    traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback }
+    traceback = traceback:gsub('\n[^\n]*/tidemill/run/[%l_]+%.lua:[^\n]*', ''),
+    number = tonumber(traceback:match "in function 'f(%d+)'") }
 end
 
 local function checked(ok, result, ...)
@@ -72,7 +76,7 @@ function runner.fused(loop, where)
     while index < last do
       local ok, done = runner.try(loop, record, index, last, output, base, at, size, most)
       if ok then return done end
-      runner.placed(done, where[tonumber(done.traceback:match "in function 'f(%d+)'")])
+      runner.placed(done, where[done.number])
       if done.traceback:find "in function 'emit'" then -- found only now: what the last function left in the message
         done = { text = where[#where] .. ': ' .. done.text, traceback = '' }
       end

@@ -6,7 +6,7 @@
 --   local test = testing.transform "transform.lua"         -- or a function; or testing.pipeline "pipeline.lua"
 --   test:feed('{"level":"info"}', { value = "x", key = "k", partition = 1 })
 --   assert.produces(test, { '{"level":"info","seen":true}' })
---   test:close()
+--   testing.close()                                        -- in after_each: all that are open
 local ffi = require("ffi")
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
@@ -28,6 +28,35 @@ local Test = {}
 Test.__index = Test
 
 local LIMIT = 30 -- seconds of the real clock that feeding may take
+local open = {} -- tests that are not closed yet
+local here = debug.getinfo(1, "S").source
+
+-- The folder of the file that called into this one.
+local function caller_folder()
+  for level = 2, math.huge do
+    local info = debug.getinfo(level, "S")
+    if not info then return nil end
+    local path = info.source ~= here and info.source:match("^@(.*)$")
+    if path then return load.folder(path) end
+  end
+end
+
+local function is_there(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- A path starts from the current folder; of what is not there, from the folder of the spec or the one above, so that
+-- the same spec runs from wherever it is called. Without any the first is named in the error.
+local function find(path)
+  local folder = path:sub(1, 1) ~= "/" and caller_folder()
+  if is_there(path) or not folder then return path end
+  for _, place in ipairs { folder .. "/" .. path, folder .. "/../" .. path } do
+    if is_there(place) then return place end
+  end
+  return path
+end
 
 local function start(pipeline, options)
   local letters = os.tmpname()
@@ -39,13 +68,14 @@ local function start(pipeline, options)
   local self = setmetatable({ engine = made, plan = planned, letters = letters, fed = 0, seen = 0 }, Test)
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   assert(made:start {})
+  open[self] = true
   return self
 end
 
 --- A pipeline file. options: set = values of --set by name, partitions = those that one can feed (4).
 function testing.pipeline(path, options)
   options = options or {}
-  local pipeline, texts = load.file(path, options.set)
+  local pipeline, texts = load.file(find(path), options.set)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   return start(pipeline, options)
 end
@@ -70,6 +100,7 @@ end
 --- A transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
   local where = node.where(2)
+  if type(transform) == "string" then transform = find(transform) end
   local step = node.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
   return testing.steps({ step }, options)
 end
@@ -263,12 +294,18 @@ function Test:committed(partition)
   return offset >= 0 and offset or nil
 end
 
---- Ends the processes. To be called in after_each.
+--- Ends the processes.
 function Test:close()
   if not self.engine then return end
+  open[self] = nil
   self.engine:free()
   self.engine = nil
   os.remove(self.letters)
+end
+
+--- Closes all tests that are open: after_each(testing.close).
+function testing.close()
+  for test in pairs(open) do test:close() end
 end
 
 testing.C = C -- for specs of our own

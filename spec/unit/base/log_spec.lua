@@ -37,10 +37,33 @@ describe("the log", function()
     assert.is_true(when >= os.date("!%Y-%m-%dT%H:%M:%S", before))
   end)
 
-  it("escapes control bytes, so that a message cannot forge a line", function()
-    local text = logged(function() C.tide_log_text(C.TIDE_LOG_INFO, "a\nb\27[31m\127") end)
-    assert.truthy(text:find("info a\\x0ab\\x1b[31m\\x7f\n", 1, true), text)
-    assert.equal(1, select(2, text:gsub("\n", "")))
+  it("escapes control bytes and indents what follows a line break, so that a message cannot forge a line", function()
+    local text = logged(function()
+      C.tide_log_text(C.TIDE_LOG_INFO, "a\n\tb\r\27[31m\127\n2026-01-01T00:00:00Z info c")
+    end)
+    assert.truthy(text:find("info a\n      b\\x0d\\x1b[31m\\x7f\n    2026-01-01T00:00:00Z info c\n", 1, true), text)
+    for line in text:gmatch "[^\n]+" do assert.truthy(line:find "^%d+%-%d+%-%d+T%d" ~= nil or line:find "^    ") end
+  end)
+
+  it("gives JSON lines the place that a text begins with, and further fields", function()
+    local text = logged(function()
+      C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_JSON)
+      C.tide_log_text(C.TIDE_LOG_WARN, "my.topic-1/12/345: error: x")
+      C.tide_log_text(C.TIDE_LOG_WARN, "a/1: no place; a/1/2 neither")
+      C.tide_log_text(C.TIDE_LOG_WARN, 'a"b/1/2: no name of a topic')
+      C.tide_log_fields(C.TIDE_LOG_INFO, "read 5", '"event":"progress","read":5')
+    end)
+    local seen = {}
+    for line in text:gmatch "[^\n]+" do
+      local object = cjson.decode(line)
+      seen[#seen + 1] = { object.topic, object.partition, object.offset, object.event, object.read }
+    end
+    assert.same({ { "my.topic-1", 12, 345 }, {}, {}, { nil, nil, nil, "progress", 5 } }, seen)
+    local plain = logged(function()
+      C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_TEXT)
+      C.tide_log_fields(C.TIDE_LOG_INFO, "read 5", '"event":"progress","read":5')
+    end)
+    assert.matches(" info read 5\n$", plain)
   end)
 
   it("writes one JSON object a line when asked to", function()

@@ -5,6 +5,21 @@ local json = require 'tidemill.run.json'
 local tide = json.public
 local null = json.null
 
+describe('tide.json.type', function()
+  after_each(json.reset)
+
+  it('tells views, what is read from them, and plain tables', function()
+    local j = json.open_copy '{"o":{},"a":[],"s":"x","n":1.5,"big":18446744073709551615,"t":false,"z":null}'
+    assert.same({ 'object', 'object', 'array', 'string', 'number', 'number', 'boolean', 'null' },
+      { tide.type(j), tide.type(j.o), tide.type(j.a), tide.type(j.s), tide.type(j.n), tide.type(j.big), tide.type(j.t),
+        tide.type(j.z) })
+    assert.is_nil(tide.type(j.none))
+    assert.is_nil(tide.type(print))
+    assert.same({ 'object', 'object', 'array', 'array', 'array' }, { tide.type {}, tide.type(tide.table '{"a":1}'),
+      tide.type { 1 }, tide.type(tide.table '[]'), tide.type(json.array {}) })
+  end)
+end)
+
 describe('tide.json.table', function()
   after_each(json.reset)
 
@@ -76,6 +91,27 @@ describe('tide.json.encode', function()
     local scattered = { [3] = 'c' }
     scattered[2], scattered[1] = 'b', 'a'
     assert.equal('["a","b","c"]', tide.encode(scattered))
+  end)
+
+  it('writes the names of an object in the order of their bytes, at every depth', function()
+    assert.equal('{"":0,"A":1,"a":{"x":[{"p":1,"q":2}],"y":2},"aa":3,"b":{}}',
+      tide.encode { b = {}, aa = 3, a = { y = 2, x = { { q = 2, p = 1 } } }, A = 1, [''] = 0 })
+    local seed = os.time()
+    math.randomseed(seed)
+    for _ = 1, 200 do
+      local object, names = {}, {}
+      for _ = 1, math.random(0, 40) do
+        local name = string.format('%x', math.random(0, 99999))
+        if object[name] == nil then names[#names + 1] = name end
+        object[name] = { [name] = name, a = #names }
+      end
+      table.sort(names)
+      local parts = {}
+      for i, name in ipairs(names) do parts[i] = ('"%s":%s'):format(name, tide.encode(object[name])) end
+      assert.equal('{' .. table.concat(parts, ',') .. '}', tide.encode(object), 'seed ' .. seed)
+    end
+    pcall(tide.encode, { a = { b = print } }) -- an error leaves nothing behind
+    assert.equal('{"a":1,"b":2}', tide.encode { b = 2, a = 1 })
   end)
 
   it('refuses tables that are neither', function()

@@ -10,7 +10,9 @@ local function range(text)
   if not first or (first == "" and last == "") then
     return nil, ('--offset %s: must be N, FROM-TO, FROM- or -TO'):format(text)
   end
-  return { first = tonumber(first) or 0, last = tonumber(last) or math.huge }
+  local chosen = { first = tonumber(first) or 0, last = tonumber(last) or math.huge }
+  if chosen.first > chosen.last then return nil, ("--offset %s: FROM is above TO, so nothing matches"):format(text) end
+  return chosen
 end
 
 local function moment(flag)

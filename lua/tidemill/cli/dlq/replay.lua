@@ -135,8 +135,8 @@ local function send(self, letters, topics, parsed)
   return sent, reason, code
 end
 
-local function check(self, letters)
-  if not self.place.write then
+local function check(self, letters, parsed)
+  if not self.place.write and not parsed.dry_run then
     return "where to? The place names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
   end
   local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
@@ -152,7 +152,7 @@ function replay.run(parsed)
   self.due, topics, letters, refused = sort_out(self, parsed)
   local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
   local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
-  reason, code = check(self, letters)
+  reason, code = check(self, letters, parsed)
   if self.marks.empty and #letters > 0 then
     say.failure("nothing is remembered of %s, not yet or not any more: all its letters count as new", self.place.name)
   end

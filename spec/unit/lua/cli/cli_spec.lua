@@ -19,7 +19,7 @@ local function run(...)
   local real = { stdout = io.stdout, stderr = io.stderr }
   local function catch(into)
     return { write = function(_, ...) for _, text in ipairs { ... } do into[#into + 1] = text end end,
-      flush = function() end }
+      flush = function() return true end }
   end
   redirect(catch(out), catch(err))
   local done, code = pcall(cli.main, { [0] = "tidemill", ... })

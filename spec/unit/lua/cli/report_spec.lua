@@ -118,6 +118,29 @@ describe("progress", function()
       .. "batches 0 of 2 processes", progress.text(other, 0, 0, 2))
   end)
 
+  it("is told when something changed, once a minute without, and else to who debugs", function()
+    local lines = {}
+    local shown = progress.new(plan { "TASK" }, function(text, event, fields, debugging)
+      lines[#lines + 1] = { text = text, event = event, fields = fields, debugging = debugging }
+    end, false)
+    local engine = fake { 0 }
+    for _ = 1, 61 do shown:show(engine) end
+    local told = {}
+    for i, line in ipairs(lines) do
+      if not line.debugging then told[#told + 1] = i end
+    end
+    assert.same({ 1, 61 }, told)
+    assert.same({ "progress", 4, 9007199254740992, 3 },
+      { lines[1].event, lines[1].fields.in_flight, lines[1].fields.read, lines[1].fields.produced })
+    assert.is_nil(lines[1].fields.lag) -- not known
+    engine.totals = function() return setmetatable({ read = 1 }, { __index = totals }) end
+    shown:show(engine)
+    assert.same({ false, 5 }, { lines[62].debugging, lines[62].fields.lag })
+    shown:finish(engine, "stopped")
+    assert.same({ "stopped", 2 }, { lines[63].event, lines[63].fields.seconds })
+    assert.is_table(cjson.decode("{" .. json.members(lines[63].fields) .. "}"))
+  end)
+
   it("gives the rate since the last line to the log, and the mean at the end", function()
     local lines = {}
     local shown = progress.new(plan { "TASK" }, function(text) lines[#lines + 1] = text end, false)

@@ -1,0 +1,37 @@
+-- SPDX-License-Identifier: MIT
+-- cli/record_line.lua: a line that `tidemill record` or --output-format json wrote (engine/io/file.h), as the message
+-- it was: the first function of a pipeline that runs with --input-format json.
+local base64 = require("tidemill.lib.base64")
+local message = require("tidemill.run.message")
+
+local null = message.null
+local record = {}
+
+-- A field, which stands under its name or, when it is not UTF-8, in base64: its bytes, or null.
+local function field(object, name)
+  local encoded, plain = object[name .. "_base64"], object[name]
+  if type(encoded) == "string" then return assert(base64.decode(encoded)) end
+  if plain == nil or plain == null then return null end
+  if type(plain) ~= "string" then error(('"%s" is a %s, not a string'):format(name, message.json.type(plain)), 0) end
+  return plain
+end
+
+local function headers_of(object)
+  local headers, list = {}, object.headers
+  if list == nil or list == null then return headers end
+  for i, header in message.json.each(list) do headers[i] = { field(header, "name"), field(header, "value") } end
+  return headers
+end
+
+--- The message of a line. Its topic, partition and offset stay those of the file.
+function record.read(line)
+  local object = line.json
+  local is_object = message.json.type(object) == "object"
+  if not is_object or object.value == nil and object.value_base64 == nil then
+    return message.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
+      .. '"headers":, "value":}')
+  end
+  return { value = field(object, "value"), key = field(object, "key"), headers = headers_of(object) }
+end
+
+return record
