@@ -10,10 +10,10 @@ local whole = require("tidemill.cli.dlq.filter").whole
 
 local record = {
   summary = "Take messages from a pipeline's source into a file, for a spec to replay.",
-  description = "Take messages of a pipeline's source into a file, one JSON object a line (topic, key, headers, value), "
-    .. "for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE --input-format json`. It reads in "
-    .. "a group of its own, from the oldest message to the end that there is now, and commits nothing. A signal (Ctrl-C) "
-    .. "ends it early; what was taken by then is in the file.",
+  description = "Take messages of a pipeline's source into a file, one JSON object a line (topic, key, headers, "
+    .. "value), for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE --input-format json`. It "
+    .. "reads in a group of its own, from the oldest message to the end that there is now, and commits nothing. A "
+    .. "signal (Ctrl-C) ends it early; what was taken by then is in the file.",
 }
 
 function record.define(command)

@@ -58,7 +58,8 @@ local EXCLUDE = {
   { "mock_kafka", "input" }, { "mock_kafka", "output" }, { "mock_kafka", "until_end" }, { "input", "until_end" },
 }
 local NEED = {
-  { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "input_format", "input" }, { "output_format", "input", "output" },
+  { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "input_format", "input" },
+  { "output_format", "input", "output" },
   { "dead_letters", "input", "output", "mock_kafka" },
 }
 

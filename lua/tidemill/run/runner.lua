@@ -16,24 +16,23 @@ function runner.describe(fn)
   return ('%s:%d'):format(info.short_src, info.linedefined)
 end
 
--- { text =, traceback =, number = that of the function in a fused loop }. An error may be any value, and its __tostring
+-- { text =, traceback =, frames = the traceback with our own frames }. An error may be any value, and its __tostring
 -- may fail, or return what is no string.
 local function handler(problem)
   local ok, text = pcall(json.told, problem)
   if type(problem) == 'nil' then text = 'error(nil)' end
   -- What stands below the loop, and what lies between the script and its error, is ours and no news to the reader.
-  local traceback = debug.traceback('', 2)
-  traceback = traceback:match '^(.-)\n[^\n]*%(loop%)' or traceback
+  local frames = debug.traceback('', 2)
+  frames = frames:match '^(.-)\n[^\n]*%(loop%)' or frames
   return { text = ok and type(text) == 'string' and text or 'an error object whose __tostring fails',
-    traceback = traceback:gsub('\n[^\n]*/tidemill/run/[%l_]+%.lua:[^\n]*', ''),
-    number = tonumber(traceback:match "in function 'f(%d+)'") }
+    traceback = frames:gsub('\n[^\n]*/tidemill/run/[%l_]+%.lua:[^\n]*', ''), frames = frames }
 end
 
 local function checked(ok, result, ...)
   if not ok then message.release() end
   if ok or type(result) == 'table' then return ok, result, ... end
   if result == 'not enough memory' then C.tide_worker_exit(C.TIDE_EXIT_MEMORY) end -- the one error without a handler
-  return false, { text = tostring(result), traceback = '' } -- the handler failed, for want of stack
+  return false, { text = tostring(result), traceback = '', frames = '' } -- the handler failed, for want of stack
 end
 
 --- As pcall; an error comes as { text =, traceback = }, and no views are left.
@@ -76,8 +75,8 @@ function runner.fused(loop, where)
     while index < last do
       local ok, done = runner.try(loop, record, index, last, output, base, at, size, most)
       if ok then return done end
-      runner.placed(done, where[done.number])
-      if done.traceback:find "in function 'emit'" then -- found only now: what the last function left in the message
+      runner.placed(done, where[tonumber(done.frames:match "in function 'f(%d+)'")])
+      if done.frames:find "in function 'emit'" then -- found only now: what the last function left in the message
         done = { text = where[#where] .. ': ' .. done.text, traceback = '' }
       end
       local progress = output.progress
