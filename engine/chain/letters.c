@@ -191,9 +191,14 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *w
     bool stands = letters->chain->exactly_once && lane->failing && tide_clock_us() < lane->next_us;
     if ((is_full(letters, lane) || stands) && !orphan)
         return TIDE_BUSY;
-    tide_offsets_hold(offsets, tide_letter_origin_of(letter));
-    if (letters->limit > 0 && tide_message_size(whole) >= letters->limit)
+    if (letters->limit > 0 && tide_message_size(whole) >= letters->limit) {
+        status = tide_letters_keep_whole(letters, whole);
+        if (status < 0)
+            return status;
+        status = TIDE_BUSY;
         shorten(letters, &shorter);
+    }
+    tide_offsets_hold(offsets, tide_letter_origin_of(letter));
     if (letters->waiting++ == 0)
         tide_letters_quiet(letters);
     if (!lane->failing && !lane->kept)
@@ -216,7 +221,7 @@ static bool cut(struct tide_letters *letters, struct tide_lane *lane,
                 const struct tide_report *report)
 {
     struct tide_message letter = report->message;
-    if (!report->too_large || letters->plan.whole || shorten(letters, &letter) == 0)
+    if (shorten(letters, &letter) == 0)
         return false;
     keep(letters, lane, &letter, true);
     lane->next_us = 0;
@@ -228,8 +233,11 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
 {
     bool probe = lane->probing;
     lane->probing = false;
-    if (cut(letters, lane, report))
-        return TIDE_OK;
+    if (report->too_large && !letters->plan.whole) {
+        int whole = tide_letters_keep_whole(letters, &report->message);
+        if (whole < 0 || cut(letters, lane, report))
+            return whole;
+    }
     if (lane->failing && !probe) { /* it was on its way when another one failed */
         keep(letters, lane, &report->message, false);
         return TIDE_OK;

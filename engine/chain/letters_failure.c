@@ -89,3 +89,22 @@ int tide_letters_note_failure(struct tide_letters *letters, struct tide_lane *la
                  name, letters->target, failure);
     return TIDE_OK;
 }
+
+int tide_letters_keep_whole(const struct tide_letters *letters, const struct tide_message *letter)
+{
+    char name[300];
+    uint32_t count;
+    (void)tide_offsets_first(letters->chain->offsets, tide_letter_origin_of(letter), &count);
+    if (count == 1)
+        return TIDE_OK;
+    tide_letters_name(letters, letter, name, sizeof(name));
+    return tide_fail(TIDE_EDATA,
+                     "%s: the dead letter of what was made of %u messages from there on, %llu "
+                     "bytes, is too large for the dlq \"%s\"; "
+                     "it is not cut, since it is all that would be left of them, and the pipeline "
+                     "stops here: raise the "
+                     "max.message.bytes of that topic or of the output, lower max_batch_size, or "
+                     "have dead letters in a file "
+                     "(path)",
+                     name, count, (unsigned long long)tide_message_size(letter), letters->target);
+}

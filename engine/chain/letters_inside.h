@@ -49,5 +49,8 @@ void tide_letters_set_failing(struct tide_letters *letters, struct tide_lane *la
 /** A letter was not taken: says so and sets when to try again; or negative, when the plan says stop. */
 int tide_letters_note_failure(struct tide_letters *letters, struct tide_lane *lane,
                               const struct tide_message *letter, int status, const char *text);
+/** The letter is too large, and stands for several messages, which nobody could find by a part of their result: so it is
+ * not cut, and the pipeline stops. TIDE_OK when it stands for one. */
+int tide_letters_keep_whole(const struct tide_letters *letters, const struct tide_message *letter);
 
 #endif

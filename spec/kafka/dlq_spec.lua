@@ -274,6 +274,31 @@ describe("bad messages", function()
     assert.same({ [0] = 4 }, kafka.committed(group, input))
   end)
 
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("that stand for several and fit nowhere stop the pipeline, whole and uncommitted, " .. delivery, function()
+      output = kafka.topic(1, { ["max.message.bytes"] = 20000 })
+      letters = kafka.topic(1, { ["max.message.bytes"] = 80000 })
+      local messages = {}
+      for i = 1, 100 do messages[i] = { value = ("x"):rep(1000) } end
+      kafka.produce(input, messages)
+      local function bulks(size)
+        return definition { settings = { delivery = delivery }, steps = ([[
+          tide.reduce { function(all, message) return all .. message.value end, initial_value = "",
+            max_batch_size = %d, max_batch_time = "10s" },
+          tide.produce { topic = %q, rdkafka = { ["compression.type"] = "none" } }]]):format(size, output) }
+      end
+      local run = engine.run(bulks(100), { code = 65 })
+      assert.is_true(run:says(input .. "/0/0: the dead letter of what was made of 100 messages from there on")
+        and run:says("max_batch_size"), run:stderr())
+      assert.same({ 0, 0 }, { #kafka.consume(letters), #kafka.consume(output) })
+      assert.equal(0, kafka.committed(group, input)[0] or 0)
+      engine.run(bulks(50)) -- whole in the dlq's topic
+      for _, letter in ipairs(kafka.consume(letters)) do assert.equal(("x"):rep(50000), letter.value) end
+      assert.same({ 2, 0 }, { #kafka.consume(letters), #kafka.consume(output) })
+      assert.equal(100, kafka.committed(group, input)[0])
+    end)
+  end
+
   it("that the broker refuses stop the pipeline without a dlq", function()
     output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local one_by_one = { topic = output, rdkafka = { ["batch.num.messages"] = 1 } }

@@ -297,6 +297,26 @@ describe("a dead letter that is too large for its topic", function()
     assert.same({ 1, 1 }, { chain:position(), chain:count(C.TIDE_M_DLQ_TRUNCATED) })
   end)
 
+  it("is not cut when it stands for several messages: the pipeline stops, and none of them is through", function()
+    new()
+    local origins = ffi.new "struct tide_origin[2]"
+    local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
+    origins[0], origins[1] = messages[1].origin, messages[2].origin
+    local group = C.tide_offsets_group(chain.offsets, origins, 2)
+    local result = slots.message { value = ("v"):rep(100000), partition = 0, offset = 5 }
+    result.origin = group
+    C.tide_memory_refuse(sink, ("v"):rep(100000))
+    assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
+    C.tide_offsets_done(chain.offsets, group, C.TIDE_FATE_FILTERED)
+    for _, message in ipairs(messages) do chain:done(message) end
+    sink.ops.reports(sink, report, 100)
+    report[0].status, report[0].too_large, report[0].text = C.TIDE_EDATA, true, "too large"
+    report[0].message = C.tide_memory_get(sink, 0)[0]
+    assert.equal(C.TIDE_EDATA, C.tide_dlq_reported(dlq, report[0]))
+    assert.is_truthy(library.error():find("made of 2 messages from there on", 1, true), library.error())
+    assert.same({ 5, 0 }, { chain:position(), chain:count(C.TIDE_M_DLQ_TRUNCATED) })
+  end)
+
   it("fails as any other when it is to stay whole", function()
     new { whole = true, stop_on_failure = true }
     C.tide_memory_refuse(sink, ("v"):rep(5000))
