@@ -28,8 +28,8 @@ return {
         .. "there. truncate: it goes there with all headers and the first 64 KiB of key and value (1 KiB when that is "
         .. "still too large), marked by the headers truncated, original_size and sha256 of the whole value, and the "
         .. "log says so; the whole message is at original_offset of original_topic as long as that is kept. What was "
-        .. "made of several messages (reduce, batch) is never cut, as it is all that would be left of them: the pipeline "
-        .. "stops (exit 65), and none of them is committed. fail: as on_failure says." },
+        .. "made of several messages (reduce, batch) is never cut, as it is all that would be left of them: the "
+        .. "pipeline stops (exit 65), and none of them is committed. fail: as on_failure says." },
   },
   check = function(_, fault, given)
     if not given.topic and not given.path then
