@@ -12,11 +12,7 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-enum {
-    FIRST_CUT = 65536, /* bytes that are left of a letter that is too large, */
-    LAST_CUT = 1024,   /* and of one that is still too large then */
-    KEPT_BYTES = 64 << 20
-};
+enum { KEPT_BYTES = 64 << 20 };
 
 /* ---- new, free ---- */
 
@@ -160,25 +156,6 @@ static bool is_full(struct tide_letters *letters, struct tide_lane *lane)
     return full;
 }
 
-/* As far as it goes, marked as truncated. Returns what tide_letter_cut did. */
-static int shorten(struct tide_letters *letters, struct tide_message *letter)
-{
-    char name[300];
-    int how = tide_letter_cut(letter, FIRST_CUT, &letters->packed);
-    if (how == 0 || (letters->limit > 0 && tide_message_size(letter) >= letters->limit))
-        how = tide_letter_cut(letter, LAST_CUT, &letters->packed);
-    if (how == 0)
-        return 0;
-    tide_letters_name(letters, letter, name, sizeof(name));
-    tide_log(
-        TIDE_LOG_WARN,
-        "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
-        "its value, marked as truncated",
-        name, letters->target, letter->value_length);
-    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, how == 1);
-    return how;
-}
-
 int tide_letters_take(struct tide_letters *letters, const struct tide_message *whole, bool orphan)
 {
     struct tide_message shorter = *whole;
@@ -196,7 +173,7 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *w
         if (status < 0)
             return status;
         status = TIDE_BUSY;
-        shorten(letters, &shorter);
+        tide_letters_shorten(letters, &shorter);
     }
     tide_offsets_hold(offsets, tide_letter_origin_of(letter));
     if (letters->waiting++ == 0)
@@ -221,7 +198,7 @@ static bool cut(struct tide_letters *letters, struct tide_lane *lane,
                 const struct tide_report *report)
 {
     struct tide_message letter = report->message;
-    if (shorten(letters, &letter) == 0)
+    if (tide_letters_shorten(letters, &letter) == 0)
         return false;
     keep(letters, lane, &letter, true);
     lane->next_us = 0;
@@ -252,7 +229,7 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
 /* Of a batch all are said to be too large, so a small one says nothing. */
 static void learn(struct tide_letters *letters, uint64_t size)
 {
-    bool says = letters->alone || size > FIRST_CUT;
+    bool says = letters->alone || size > TIDE_LETTERS_FIRST_CUT;
     if (size > letters->largest)
         letters->largest = size;
     if (says && (letters->limit == 0 || size < letters->limit))
@@ -262,7 +239,7 @@ static void learn(struct tide_letters *letters, uint64_t size)
 /* None of the batch was large: they were too many. */
 static void part(struct tide_letters *letters)
 {
-    if (!letters->alone && letters->largest > 0 && letters->largest <= FIRST_CUT) {
+    if (!letters->alone && letters->largest > 0 && letters->largest <= TIDE_LETTERS_FIRST_CUT) {
         letters->alone = true;
         tide_log(TIDE_LOG_WARN,
                  "the dlq \"%s\" takes no batch as large as the producer makes them: dead letters "
@@ -280,7 +257,7 @@ static int came_back_aborted(struct tide_letters *letters, struct tide_lane *lan
     struct tide_message letter = report->message;
     int status = TIDE_OK;
     if (!report->too_large || letters->plan.whole ||
-        (letters->alone && tide_letter_cut(&letter, LAST_CUT, &letters->packed) == 0))
+        (letters->alone && tide_letter_cut(&letter, TIDE_LETTERS_LAST_CUT, &letters->packed) == 0))
         status = tide_letters_note_failure(letters, lane, &report->message, report->status,
                                            report->text);
     else

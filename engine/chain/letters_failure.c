@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "chain/letter.h"
 #include "chain/letters_inside.h"
 #include "chain/offsets.h"
 #include "io/source.h"
@@ -107,4 +108,22 @@ int tide_letters_keep_whole(const struct tide_letters *letters, const struct tid
                      "have dead letters in a file "
                      "(path)",
                      name, count, (unsigned long long)tide_message_size(letter), letters->target);
+}
+
+int tide_letters_shorten(struct tide_letters *letters, struct tide_message *letter)
+{
+    char name[300];
+    int how = tide_letter_cut(letter, TIDE_LETTERS_FIRST_CUT, &letters->packed);
+    if (how == 0 || (letters->limit > 0 && tide_message_size(letter) >= letters->limit))
+        how = tide_letter_cut(letter, TIDE_LETTERS_LAST_CUT, &letters->packed);
+    if (how == 0)
+        return 0;
+    tide_letters_name(letters, letter, name, sizeof(name));
+    tide_log(
+        TIDE_LOG_WARN,
+        "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
+        "its value, marked as truncated",
+        name, letters->target, letter->value_length);
+    tide_count(letters->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, how == 1);
+    return how;
 }

@@ -10,6 +10,11 @@
 #include "chain/letter_file.h"
 #include "chain/letters.h"
 
+enum {
+    TIDE_LETTERS_FIRST_CUT = 65536, /* bytes that are left of a letter that is too large, */
+    TIDE_LETTERS_LAST_CUT = 1024    /* and of one that is still too large then */
+};
+
 struct tide_letters {
     struct tide_dlq_plan plan;
     char *target;
@@ -49,6 +54,8 @@ void tide_letters_set_failing(struct tide_letters *letters, struct tide_lane *la
 /** A letter was not taken: says so and sets when to try again; or negative, when the plan says stop. */
 int tide_letters_note_failure(struct tide_letters *letters, struct tide_lane *lane,
                               const struct tide_message *letter, int status, const char *text);
+/** As far as it goes, marked as truncated. Returns what tide_letter_cut did. */
+int tide_letters_shorten(struct tide_letters *letters, struct tide_message *letter);
 /** The letter is too large, and stands for several messages, which nobody could find by a part of their result: so it is
  * not cut, and the pipeline stops. TIDE_OK when it stands for one. */
 int tide_letters_keep_whole(const struct tide_letters *letters, const struct tide_message *letter);
