@@ -10,12 +10,11 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
 
-PACKAGES := luajit rdkafka jansson simdjson libcrypto
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS ?= -O2 -g
 BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
-LIBS = $(shell pkg-config --libs rdkafka jansson simdjson libcrypto) -lpthread -lm
+LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 ifdef SANITIZER
@@ -71,7 +70,7 @@ $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h)
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka jansson)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka)
 
 build/mock_kafka: scripts/dev/mock_kafka.c
 	@mkdir -p $(@D)

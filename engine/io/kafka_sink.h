@@ -176,6 +176,6 @@ void tide_kafka_sink_forget(struct tide_kafka_sink *sink);
 /* kafka_stats.c */
 
 /** Takes the few numbers that are metrics of ours out of the JSON text. */
-void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *json);
+void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *text);
 
 #endif
