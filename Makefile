@@ -5,7 +5,6 @@
 CC ?= gcc
 CXX ?= g++
 PREFIX ?= /usr/local
-SHARE = $(DESTDIR)$(PREFIX)/share/tidemill
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
@@ -36,17 +35,20 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/t
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all check faults simulate spec spec-json spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
+.PHONY: all needs bare check faults simulate spec spec-json spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
 
-$(BUILD)/%.o: %.c
+needs: # what compiling takes; says the command to type when something is missing
+	$(Q)scripts/dev/install.sh --check build
+
+$(BUILD)/%.o: %.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(ALL_FLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/%.o: %.cpp
+$(BUILD)/%.o: %.cpp | needs
 	@mkdir -p $(@D)
 	@echo '  CXX   $<'
 	$(Q)$(CXX) $(CXX_FLAGS) -MMD -MP -c $< -o $@
@@ -67,17 +69,17 @@ $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(SANITIZE) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
 
-build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h)
+build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h) | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka)
 
-build/mock_kafka: scripts/dev/mock_kafka.c
+build/mock_kafka: scripts/dev/mock_kafka.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
-build/bare_loop: scripts/bench/bare_loop.c
+build/bare_loop: scripts/bench/bare_loop.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
 	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
@@ -105,8 +107,11 @@ spec-json: all ## the long form of the JSON specs: 1,000,000 random documents (s
 spec-kafka: all tools faults ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka
 
-test: ## all there is: installs what is missing, starts two real Kafkas, ends with `N passed, N failed`
-	$(Q)scripts/dev/test.sh
+test: ## all there is: installs what is missing, starts two real Kafkas, ends with `N passed, N failed`; or SPEC=path
+	$(Q)scripts/dev/test.sh $(SPEC)
+
+bare: ## the README's commands in bare Debian roots, as a newcomer would (scripts/dev/bare.sh); needs root
+	$(Q)scripts/dev/bare.sh $(SUITE)
 
 lint: ## luacheck, warnings as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh
@@ -137,23 +142,16 @@ deps: ## install what building and running needs
 	$(Q)scripts/dev/install.sh build run
 
 install: all ## PREFIX=/usr/local, DESTDIR for packagers
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib
-	install -m 755 $(BUILD)/tidemill $(DESTDIR)$(PREFIX)/bin/tidemill
-	install -m 755 $(BUILD)/libtidemill.so $(MODULES) $(DESTDIR)$(PREFIX)/lib/
-	rm -rf $(addprefix $(SHARE)/,lua scripts include)
-	install -d $(SHARE)/scripts/samples $(SHARE)/include
-	cp -r lua $(SHARE)/
-	install -m 644 scripts/*.lua $(SHARE)/scripts/
-	install -m 644 scripts/samples/* $(SHARE)/scripts/samples/
-	cd engine && find . -name '*.h' -exec install -D -m 644 {} $(abspath $(SHARE))/include/{} \;
+	$(Q)scripts/dev/place.sh install $(BUILD)
 
-uninstall:
-	rm -rf $(DESTDIR)$(PREFIX)/bin/tidemill $(DESTDIR)$(PREFIX)/lib/libtidemill.so \
-	  $(DESTDIR)$(PREFIX)/lib/tidemill_json.so $(DESTDIR)$(PREFIX)/lib/tidemill_memory.so \
-	  $(SHARE)
+uninstall: ## what install has put below PREFIX, and nothing else
+	$(Q)scripts/dev/place.sh uninstall
 
-clean: ## remove build/ but not the Kafka and librdkafka that were fetched
-	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka -exec rm -rf {} + 2>/dev/null || true
+install uninstall: export PREFIX := $(PREFIX)
+install uninstall: export DESTDIR := $(DESTDIR)
+
+clean: ## remove build/ but not what was fetched: Kafka, librdkafka, Debian roots
+	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka ! -name bare -exec rm -rf {} + 2>/dev/null || true
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "io/kafka_sink.h"
-#include "json/json.h"
 #include "shm/counters.h"
+#include "json/json.h"
 
 /* The number `name` of an object; 0 when there is none. */
 static double number_of(struct tide_json_doc *doc, int32_t node, const char *name)
@@ -60,8 +60,7 @@ void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *text)
         struct tide_json_doc *doc = json->root;
         tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_MESSAGES,
                      number_of(doc, 0, "msg_cnt"));
-        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_BYTES,
-                     number_of(doc, 0, "msg_size"));
+        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_BYTES, number_of(doc, 0, "msg_size"));
         uint64_t retries = observe_brokers(sink, doc);
         if (retries > sink->retries)
             tide_count(sink->counters, 0, TIDE_M_PRODUCER_RETRIES, retries - sink->retries);

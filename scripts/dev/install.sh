@@ -1,33 +1,38 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [build|run|test|kafka|rdkafka|bench|demo]...
-# Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a
-# sudo that asks no password; anybody else is told the one command to type, and the exit code is 69.
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|bare|demo]...
+# Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
+# password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
+# the exit code is 69. --check installs nothing: it tells the command for these purposes.
 set -euo pipefail
 
 missing=()
 
 have() { command -v "$1" >/dev/null 2>&1; }
-need_command() { have "$1" || missing+=("$2"); }
+# "ccache gcc" is gcc.
+need_command() { have "${1##* }" || missing+=("$2"); }
+need_file() { [ -e "$1" ] || missing+=("$2"); }
 need_library() { { have pkg-config && pkg-config --exists "$1"; } || missing+=("$2"); }
 need_lua() { { have luajit && luajit -e "require '$1'" >/dev/null 2>&1; } || missing+=("$2"); }
-
-need_shared() { have luajit && luajit -e "require('ffi').load('$1')" >/dev/null 2>&1 || missing+=("$2"); }
-
-need_java() { # Kafka 4 runs on Java 17 or newer
+need_shared() { { have luajit && luajit -e "require('ffi').load('$1')" >/dev/null 2>&1; } || missing+=("$2"); }
+need_python() { { have python3 && python3 -c "import $1" 2>/dev/null; } || missing+=("$2"); }
+need_java() { # at least this version; `java -version` may print a "Picked up JAVA_TOOL_OPTIONS" first
   local version
-  version=$(java -version 2>&1 | sed -nE '1s/.*"([0-9]+).*/\1/p') || true
-  [ "${version:-0}" -ge 17 ] || missing+=(default-jre-headless)
+  version=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' | head -n 1) || true
+  [ "${version:-0}" -ge "$1" ] || missing+=("$2")
 }
 
+# What Makefile, lua/ and scripts/ use and Debian's essential packages do not have (spec/house/packages_spec.lua).
 check() {
   case $1 in
     build)
-      need_command gcc gcc
-      need_command g++ g++
+      need_command "${CC:-gcc}" gcc
+      need_command cc gcc
+      need_command "${CXX:-g++}" g++
       need_command make make
       need_command pkg-config pkg-config
-      [ -e /usr/include/stdio.h ] || missing+=(libc6-dev)
+      need_command git git
+      need_file /usr/include/stdio.h libc6-dev
       need_command luajit luajit
       need_library luajit libluajit-5.1-dev
       need_library rdkafka librdkafka-dev
@@ -37,6 +42,14 @@ check() {
     run)
       need_lua cjson lua-cjson
       need_lua argparse lua-argparse
+      need_lua mpack lua-mpack
+      need_lua busted lua-busted
+      need_shared libcrypto.so.3 libssl3
+      need_shared libpcre2-8.so.0 libpcre2-8-0
+      need_shared libxxhash.so.0 libxxhash0
+      need_shared libz.so.1 zlib1g
+      need_shared libzstd.so.1 libzstd1
+      need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
       ;;
     test)
       check build
@@ -44,57 +57,77 @@ check() {
       need_command busted lua-busted
       need_command luacheck lua-check
       need_command clang-format clang-format
-      need_command g++ g++
-      need_lua mpack lua-mpack
-      need_shared libxxhash.so.0 libxxhash0
-      need_shared libpcre2-8.so.0 libpcre2-8-0
-      need_shared libzstd.so.1 libzstd1
+      need_command shellcheck shellcheck
+      need_shared libjansson.so.4 libjansson4
       ;;
     kafka)
-      need_java
+      need_java 17 default-jre-headless # Kafka 4 runs on Java 17 or newer
       need_command mvn maven
       ;;
     rdkafka)
-      { have python3 && python3 -m pip --version >/dev/null 2>&1; } || missing+=(python3-pip)
+      need_python pip python3-pip
       ;;
     bench)
       check build
       check run
       check kafka
-      { have python3 && python3 -c 'import ensurepip' 2>/dev/null; } || missing+=(python3-venv)
+      need_python ensurepip python3-venv
+      ;;
+    bare)
+      need_command debootstrap debootstrap
       ;;
     demo)
       check build
       check run
       ;;
     *)
-      echo "usage: install.sh [build|run|test|kafka|rdkafka|bench|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|bare|demo]..." >&2
       exit 64
       ;;
   esac
 }
 
-[ $# -gt 0 ] || set -- build run
-for purpose in "$@"; do
+can_install() { have apt-get && { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; }
+
+# The one command to type, on a line of its own.
+tell_command() {
+  local sudo=
+  if ! have apt-get; then
+    echo "install: missing, by their Debian names: ${missing[*]}" >&2
+  elif [ "$(id -u)" = 0 ] || { have sudo && sudo="sudo "; }; then
+    echo "install: something is missing; please type:" >&2
+  else
+    echo "install: something is missing; please have root type:" >&2
+  fi
+  ! have apt-get ||
+    echo "${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${missing[*]}" >&2
+  exit 69
+}
+
+purposes=("$@")
+only_check=
+if [ "${1:-}" = --check ]; then
+  only_check=1
+  purposes=("${@:2}")
+fi
+[ ${#purposes[@]} -gt 0 ] || purposes=(build run)
+for purpose in "${purposes[@]}"; do
   check "$purpose"
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
-mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
-if ! have apt-get; then
-  echo "install: missing, by their Debian names: ${missing[*]}" >&2
-  exit 69
-elif [ "$(id -u)" = 0 ]; then
-  root=()
-elif have sudo && sudo -n true 2>/dev/null; then
-  root=(sudo)
-else
-  echo "install: something is missing; please type:" >&2
-  echo "sudo apt-get update && sudo apt-get install -y ${missing[*]}" >&2
-  exit 69
+tell=$only_check
+if [ -z "$only_check" ] && ! can_install; then
+  tell=1
+  for purpose in test kafka rdkafka; do
+    check "$purpose"
+  done
 fi
+mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+[ -z "$tell" ] || tell_command
 
-apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq)
+[ "$(id -u)" = 0 ] || apt=(sudo "${apt[@]}")
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 echo "install: ${missing[*]}" >&2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# `make lint`: luacheck, C formatting, a build with warnings as errors; names what is absent and goes on.
+# `make lint`: luacheck, C formatting, shellcheck, a build with warnings as errors; names what is absent and goes on.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 status=0
@@ -15,7 +15,17 @@ if command -v clang-format >/dev/null; then
 else
   echo "lint: clang-format is absent (scripts/dev/install.sh test)" >&2
 fi
+if command -v shellcheck >/dev/null; then
+  # SC2016: what stands in single quotes is for another shell; SC2317: a trap's function is reached.
+  shellcheck -x -S info -e SC2016,SC2317 scripts/*/*.sh .ci/run || status=1
+else
+  echo "lint: shellcheck is absent (scripts/dev/install.sh test)" >&2
+fi
 read -ra compiler <<<"${CC:-gcc}" # of several words, as "ccache gcc" is
+if ! command -v "${compiler[0]}" >/dev/null || ! command -v pkg-config >/dev/null; then
+  echo "lint: ${compiler[0]} or pkg-config is absent (scripts/dev/install.sh build), so the C files are not looked at" >&2
+  exit 69
+fi
 for file in engine/*.c engine/*/*.c; do
   # The file of fault points is empty without them.
   # shellcheck disable=SC2046

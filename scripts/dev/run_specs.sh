@@ -7,6 +7,7 @@
 #   TIDE_SPEC_SECONDS   time limit of a file (360)
 #   TIDE_KAFKA_DIRS     folders of running Kafkas (kafka.sh): for each of them a lane, which takes one file after another,
 #                       so no two files share a Kafka. Without: one lane, with the Kafka of TIDE_KAFKA if any
+#   TIDE_COUNTS=file    "passed failed skipped" is added to this file in place of the last line
 #   CI=true             a pending spec counts as failed
 #   SANITIZER=address   runs against the library built so; or undefined
 set -uo pipefail
@@ -130,7 +131,10 @@ run_lane() { # NUMBER [KAFKA_DIR]
   lane=$scratch/lane$1
   mkdir "$lane"
   export TIDE_TALLY=$lane/tally
-  [ -z "${2:-}" ] || export TIDE_KAFKA_DIR=$2 TIDE_KAFKA="$(cat "$2/bootstrap")"
+  if [ -n "${2:-}" ]; then
+    TIDE_KAFKA=$(<"$2/bootstrap")
+    export TIDE_KAFKA TIDE_KAFKA_DIR=$2
+  fi
   for i in "${!files[@]}"; do
     mkdir "$scratch/taken$i" 2>/dev/null && run_file "${files[i]}"
   done
@@ -169,7 +173,11 @@ if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then
 fi
 failures=$(cat "$scratch"/lane*/failures 2>/dev/null)
 [ -z "$failures" ] || printf 'failed:\n%s\n' "$failures"
-line="$passed passed, $failed failed"
-[ "$skipped" = 0 ] || line+=", $skipped skipped"
-echo "$line"
+if [ -n "${TIDE_COUNTS:-}" ]; then
+  echo "$passed $failed $skipped" >>"$TIDE_COUNTS"
+else
+  line="$passed passed, $failed failed"
+  [ "$skipped" = 0 ] || line+=", $skipped skipped"
+  echo "$line"
+fi
 [ "$failed" = 0 ] && [ $((passed + skipped)) -gt 0 ]

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `make test` runs: installs what is missing, builds, starts two real Kafkas, runs lint and all specs, stops them.
-# The last line is the tally of run_specs.sh. Where Java or the jars cannot be had, spec/kafka is skipped.
+# What `make test` runs: installs what is missing, builds, starts two real Kafkas, runs lint and all specs (or those
+# that are named), stops them. The last line is the tally of run_specs.sh. Where the jars cannot be had, spec/kafka is
+# skipped.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
@@ -17,7 +18,7 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-scripts/dev/install.sh build run test || exit
+scripts/dev/install.sh test kafka rdkafka || exit # in one go: who cannot install is told one command
 make --no-print-directory -j2 all tools faults || exit
 # Two lanes of specs, each with a Kafka of its own: specs mostly wait. The brokers' logs lie in memory where there is
 # room: on a disk a broker that was killed takes 10 s and more to look through them.
@@ -27,15 +28,13 @@ room_kib=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
 export JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC${JAVA_TOOL_OPTIONS:+ $JAVA_TOOL_OPTIONS}"
 export TIDE_KAFKA_DIRS=
 unset TIDE_KAFKA
-if scripts/dev/install.sh kafka; then
-  for _ in 1 2; do
-    kafka_dirs+=("$(mktemp -d "$folder/tidemill-kafka-XXXXXX")")
-    scripts/dev/kafka.sh start "${kafka_dirs[-1]}" log.index.size.max.bytes=65536 >/dev/null || break
-    TIDE_KAFKA_DIRS+=" ${kafka_dirs[-1]}"
-  done
-fi
+for _ in 1 2; do
+  kafka_dirs+=("$(mktemp -d "$folder/tidemill-kafka-XXXXXX")")
+  scripts/dev/kafka.sh start "${kafka_dirs[-1]}" log.index.size.max.bytes=65536 >/dev/null || break
+  TIDE_KAFKA_DIRS+=" ${kafka_dirs[-1]}"
+done
 [ -n "$TIDE_KAFKA_DIRS" ] || echo "test: no Kafka can be had here, so spec/kafka is skipped" >&2
-if [ -n "$TIDE_KAFKA_DIRS" ] && scripts/dev/install.sh rdkafka && TIDE_RDKAFKA=$(scripts/dev/rdkafka.sh); then
+if [ -n "$TIDE_KAFKA_DIRS" ] && TIDE_RDKAFKA=$(scripts/dev/rdkafka.sh); then
   export TIDE_RDKAFKA
 else
   unset TIDE_RDKAFKA

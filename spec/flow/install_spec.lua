@@ -14,11 +14,14 @@ local function run(line)
 end
 
 describe("an installed tidemill", function()
-  local prefix
+  local folder, prefix
 
+  -- Below a folder with a space, beside files of somebody else.
   setup(function()
-    prefix = pipeline_file.folder() .. "/prefix"
-    run(("mkdir -p %s/share/tidemill/lua && touch %s/share/tidemill/lua/old.lua"):format(prefix, prefix))
+    folder = pipeline_file.folder()
+    prefix = ("'%s/my code/inst'"):format(folder)
+    run(("mkdir -p '%s/my'/keep %s/share/tidemill/lua %s/bin"):format(folder, prefix, prefix))
+    run(("touch '%s/my'/keep/this %s/share/tidemill/lua/mine.lua %s/bin/mine"):format(folder, prefix, prefix))
     run(("make -s install PREFIX=%s %s"):format(prefix, sanitizer and "SANITIZER=" .. sanitizer or ""))
   end)
   teardown(pipeline_file.remove_all)
@@ -29,17 +32,36 @@ describe("an installed tidemill", function()
     assert.equal('{"level":"info","v":4,"seen":true}\n', out)
   end)
 
-  it("has the examples and no tools, headers for C, and nothing of an older version", function()
+  it("has the examples and no tools, headers for C, and nothing outside of the prefix", function()
     local files = run(("cd %s && find . -type f"):format(prefix))
     assert.is_truthy(files:find("share/tidemill/scripts/transform.lua", 1, true))
     assert.is_truthy(files:find("share/tidemill/include/tidemill.h", 1, true))
-    for _, part in ipairs { "/bench", "/dev", "/torture", "/lua/old.lua" } do
+    for _, part in ipairs { "/bench", "/dev", "/torture" } do
       assert.is_nil(files:find(part, 1, true), part)
     end
+    assert.equal("my\nmy code\n", run(("ls '%s'"):format(folder)))
+    assert.equal("inst\n", run(("ls '%s/my code'"):format(folder)))
   end)
 
-  it("goes without a trace", function()
+  it("takes the place of an older version: what that had listed and this has not is gone", function()
+    run(("cd %s && touch share/tidemill/lua/old.lua && echo share/tidemill/lua/old.lua >>share/tidemill/manifest")
+      :format(prefix))
+    run(("make -s install PREFIX=%s %s"):format(prefix, sanitizer and "SANITIZER=" .. sanitizer or ""))
+    assert.equal("mine.lua\ntidemill\ntidemill.d.lua\n", run(("ls %s/share/tidemill/lua"):format(prefix)))
+  end)
+
+  it("removes nothing that is not below the prefix, whatever the manifest says", function()
+    local copy = ("'%s/copy'"):format(folder)
+    run(("cp -r %s %s && echo ../my/keep/this >>%s/share/tidemill/manifest"):format(prefix, copy, copy))
+    local out = run(("make -s uninstall PREFIX=%s && false || rm -r %s"):format(copy, copy))
+    assert.matches("not a path of ours: ../my/keep/this", out, 1, true)
+    assert.equal("this\n", run(("ls '%s/my/keep'"):format(folder)))
+  end)
+
+  it("goes without a trace, and takes nothing of anybody else with it", function()
     run(("make -s uninstall PREFIX=%s"):format(prefix))
-    assert.equal("", run(("find %s -type f"):format(prefix)))
+    assert.equal("./my code/inst/bin/mine\n./my code/inst/share/tidemill/lua/mine.lua\n./my/keep/this\n",
+      run(("cd '%s' && find . -type f | LC_ALL=C sort"):format(folder)))
+    assert.matches("nothing to remove", run(("make -s uninstall PREFIX=%s"):format(prefix)))
   end)
 end)

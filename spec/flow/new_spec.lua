@@ -4,11 +4,11 @@ local pipeline_file = require "spec.support.pipeline_file"
 local testing = require "tidemill.testing"
 
 local here = io.popen("pwd"):read "*l"
-local program = here .. "/" .. (os.getenv "TIDE_BUILD" or "build") .. "/tidemill"
+local program = ("'%s/%s/tidemill' "):format(here, os.getenv "TIDE_BUILD" or "build") -- a folder may have a space
 
 -- Exit code and output of a command line in a folder.
 local function run(folder, line)
-  line = line:gsub("tidemill ", program .. " ")
+  line = line:gsub("tidemill ", program)
   local pipe = io.popen(("cd '%s' && { %s; } 2>&1; echo \"code=$?\""):format(folder, line))
   local text = pipe:read "*a"
   pipe:close()

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What `make bare` runs: does the README hold on a machine that has nothing? For each Debian (or those that are named:
+# bare.sh bookworm) a minimal root with git and make only, and in copies of it, with this checkout, what a newcomer
+# types. Ends with "N passed, N failed" (or adds to TIDE_COUNTS as run_specs.sh does).
+#   BARE_ROOTS  folder of the roots as debootstrap made them, which are kept and copied (build/bare)
+#   CI=true     a machine where this cannot be done (no root, no debootstrap, no mounts) is a failure, else it is skipped
+# The packages come from where this machine's apt takes them. What runs in a root has its own mounts and processes,
+# which end with it.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
+
+roots=${BARE_ROOTS:-build/bare}
+limit_s=900 # of one step
+passed=0 failed=0 skipped=0
+job=
+work=
+
+finish() {
+  [ -z "$job" ] || { kill "$job" 2>/dev/null && wait "$job"; }
+  [ -z "$work" ] || rm -rf --one-file-system "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+tell() {
+  if [ -n "${TIDE_COUNTS:-}" ]; then
+    echo "$passed $failed $skipped" >>"$TIDE_COUNTS"
+  else
+    echo "$passed passed, $failed failed$([ "$skipped" = 0 ] || echo ", $skipped skipped")"
+  fi
+  [ "$failed" = 0 ]
+  exit
+}
+
+cannot() {
+  echo "bare: skipped: $1" >&2
+  if [ "${CI:-}" = true ]; then failed=1; else skipped=1; fi
+  tell
+}
+
+# In the background and waited for, so that an interrupt reaches the trap at once. With mounts and processes of its
+# own: the kernel ends both when unshare ends.
+run_apart() {
+  timeout --kill-after=5 "$limit_s" unshare --mount --pid --fork --kill-child "$@" </dev/null &
+  job=$!
+  wait "$job"
+  local code=$?
+  job=
+  return "$code"
+}
+
+# What the machine's proxies are, for whatever fetches in a root.
+passed_on=()
+for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_INDEX_URL MAVEN_OPTS CI; do
+  [ -z "${!name:-}" ] || passed_on+=("$name=${!name}")
+done
+
+# shellcheck disable=SC2016
+ENTER='mount -t proc proc "$1/proc" && mount -t tmpfs shm "$1/dev/shm" && shift && chroot "$@"'
+
+inside() { # USER COMMAND; in $root, from the user's home
+  local home=/srv/admin as=()
+  [ "$1" = root ] || { home=/srv/$1 && as=("--userspec=$1:$1"); }
+  run_apart bash -c "$ENTER" bare "$root" "${as[@]}" "$root" \
+    /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$home" USER="$1" LANG=C \
+    "${passed_on[@]}" bash -c "cd && $2"
+}
+
+# Runs a function or command and counts it; what it printed goes to $log and is shown when it failed.
+step() { # NAME COMMAND...
+  local from=$SECONDS
+  if "${@:2}" >"$log" 2>&1; then
+    passed=$((passed + 1))
+    printf 'bare: %-9s %4d s  %s\n' "$suite" $((SECONDS - from)) "$1"
+  else
+    failed=$((failed + 1))
+    printf 'bare: %-9s %4d s  %s: FAILED\n' "$suite" $((SECONDS - from)) "$1"
+    tail -n 60 "$log" | sed 's/^/  /'
+    return 1
+  fi
+}
+
+# The address that this machine's apt has for "Debian" or "Debian-Security".
+mirror() {
+  # shellcheck disable=SC2016
+  apt-get indextargets --format '$(LABEL)|$(REPO_URI)' 'Created-By: Packages' | sed -n "s/^$1|//p" | head -n 1
+}
+
+# How this machine reaches its mirror and the world, for a root.
+pass_on_settings() { # ROOT
+  mkdir -p "$1/srv/admin" "$1/etc/apt/apt.conf.d" "$1/usr/local/share/ca-certificates"
+  apt-config dump | grep -E '^Acquire::(http|https|Check-|Retries|ForceIPv)' >"$1/etc/apt/apt.conf.d/90machine"
+  cp -rL /etc/apt/auth.conf /etc/apt/auth.conf.d "$1/etc/apt/" 2>/dev/null
+  find /usr/local/share/ca-certificates -name '*.crt' -exec cp -L {} "$1/usr/local/share/ca-certificates/" \; 2>/dev/null
+  cp -L /etc/pip.conf "$1/etc/" 2>/dev/null
+  cp -L /etc/resolv.conf /etc/hosts "$1/etc/"
+}
+
+make_root() {
+  local main security
+  main=$(mirror Debian)
+  security=$(mirror Debian-Security)
+  [ -n "$main" ] || { apt-get -qq update && main=$(mirror Debian) && security=$(mirror Debian-Security); }
+  [ -n "$main" ] || { echo "apt knows no mirror of Debian here" && return 1; }
+  root=$roots/$suite.part
+  rm -rf --one-file-system "$root"
+  run_apart debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$main" || return
+  pass_on_settings "$root"
+  echo "deb $main $suite main" >"$root/etc/apt/sources.list"
+  [ -z "$security" ] || echo "deb $security $suite-security main" >>"$root/etc/apt/sources.list"
+  inside root "update-ca-certificates && apt-get -qq update && apt-get -qq install -y --no-install-recommends git make &&
+    apt-get clean && rm -rf /var/lib/apt/lists/*" || return
+  mv "$root" "$roots/$suite"
+}
+
+# A copy of the root as $root, with the checkout as it is here (changes too) in a folder of it.
+copy_root() { # FOLDER
+  root=$work/root
+  rm -rf --one-file-system "$root"
+  cp -a --reflink=auto "$roots/$suite" "$root"
+  pass_on_settings "$root"
+  mkdir -p "$root$1"
+  git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
+    [ ! -e "$file" ] || printf '%s\0' "$file"
+  done | tar -c --null -T - | tar -x --no-same-owner -C "$root$1"
+}
+
+demo_in() { # USER FOLDER
+  inside "$1" "cd '$2' && make demo" && grep -q 'events are accounted for' "$log"
+}
+
+# Fails, and tells one line to type, without a sudo that is not there: $line.
+refuses() { # USER FOLDER TARGET
+  ! inside "$1" "cd '$2' && make $3" || return
+  line=$(grep -E '^(sudo )?apt-get ' "$log")
+  [ "$(wc -l <<<"$line")" = 1 ] && [[ $line == "apt-get update && apt-get install "* ]]
+}
+
+as_root() {
+  step "the checkout in a copy of it" copy_root /srv/admin/tidemill || return
+  step "make demo, as root" demo_in root tidemill || return
+  step "make install; tidemill new and tidemill test in another folder" \
+    inside root "make -C tidemill install && cd /tmp && tidemill new orders && cd orders && tidemill test" &&
+    step "make uninstall" inside root "make -C tidemill uninstall && [ -z \"\$(find /usr/local -name '*tidemill*')\" ]"
+}
+
+as_user() {
+  local name=newcomer folder="my code/tidemill" line
+  step "the checkout in a copy of it, below a folder with a space" copy_root "/srv/$name/$folder" || return
+  step "a user" inside root "useradd -d /srv/$name -s /bin/bash $name && chown -R $name: /srv/$name" || return
+  step "make, without a compiler: tells what to type" refuses "$name" "$folder" all
+  step "make demo, as a user without sudo: tells one command" refuses "$name" "$folder" demo || return
+  echo "bare: $suite: $line"
+  step "that command, as root" inside root "$line" || return
+  step "make demo, as that user" demo_in "$name" "$folder"
+  step "make test, as that user: lint, spec/house, spec/flow/new, spec/kafka/support" \
+    inside "$name" "cd '$folder' && make test SPEC='spec/house spec/flow/new_spec.lua spec/kafka/support_spec.lua'"
+}
+
+[ "$(id -u)" = 0 ] || cannot "only root can make a Debian root (sudo make bare)"
+scripts/dev/install.sh bare || cannot "debootstrap cannot be had here"
+run_apart true || cannot "this machine lets nobody mount (unshare --mount --pid)"
+mkdir -p "$roots"
+roots=$(cd "$roots" && pwd)
+work=$(mktemp -d "$roots/run-XXXXXX")
+log=$work/log
+suites=("$@")
+[ $# -gt 0 ] || suites=(bookworm trixie)
+for suite in "${suites[@]}"; do
+  [ -d "$roots/$suite" ] || step "debootstrap, git and make" make_root || continue
+  as_root
+  as_user
+done
+tell

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Puts the program below $DESTDIR$PREFIX, and takes it away again: place.sh install BUILD_FOLDER, place.sh uninstall.
+# share/tidemill/manifest lists what was put there, by paths from PREFIX: files, and the folders that were made for them
+# (with a / behind). Nothing that it does not list is ever removed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+: "${PREFIX:?}"
+to=${DESTDIR:-}$PREFIX
+manifest=share/tidemill/manifest
+made=()
+
+put() { # MODE FILE PATH
+  local folder
+  folder=$(dirname "$3")
+  until [ -d "$to/$folder" ]; do
+    made+=("$folder/") # the last one may be PREFIX itself: ./
+    [ "$folder" != . ] || break
+    folder=$(dirname "$folder")
+  done
+  install -D -m "$1" "$2" "$to/$3"
+  echo "$3" >>"$list"
+}
+
+put_all() { # FOLDER TARGET find's tests...; files with their paths from FOLDER
+  local file
+  while read -r file; do
+    put 644 "$1/$file" "$2/$file"
+  done < <(cd "$1" && find . "${@:3}" -type f -printf '%P\n' | sort)
+}
+
+# Files first, then the folders that are empty by then, the deepest first.
+take_away() {
+  local path
+  [ -e "$to/$manifest" ] || return 0
+  while read -r path; do
+    case $path in
+      /* | ../* | */../*) echo "place: $to/$manifest: not a path of ours: $path" >&2 && exit 65 ;;
+      */) ;;
+      *) rm -f -- "$to/$path" ;;
+    esac
+  done <"$to/$manifest"
+  grep '/$' "$to/$manifest" | LC_ALL=C sort -r >"$list" || true
+  rm -f -- "$to/$manifest"
+  while read -r path; do
+    rmdir --ignore-fail-on-non-empty -- "$to/${path#./}" 2>/dev/null || true
+  done <"$list"
+}
+
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+case ${1:-} in
+  install)
+    take_away # what an older version had
+    : >"$list"
+    put 755 "$2/tidemill" bin/tidemill
+    for library in "$2"/*.so; do
+      put 755 "$library" "lib/${library##*/}"
+    done
+    put_all lua share/tidemill/lua -name '*.lua'
+    put_all scripts share/tidemill/scripts -maxdepth 1
+    put_all scripts/samples share/tidemill/scripts/samples
+    put_all engine share/tidemill/include -name '*.h'
+    { cat "$list" && printf '%s\n' "${made[@]}"; } | LC_ALL=C sort -u >"$to/$manifest"
+    ;;
+  uninstall)
+    [ -e "$to/$manifest" ] || echo "place: nothing to remove: there is no $to/$manifest" >&2
+    take_away
+    ;;
+  *)
+    echo "usage: place.sh install BUILD_FOLDER | place.sh uninstall; PREFIX and DESTDIR from the environment" >&2
+    exit 64
+    ;;
+esac
