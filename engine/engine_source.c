@@ -157,6 +157,11 @@ static int handle(struct tide_engine *engine, const struct tide_source_event *ev
     case TIDE_SOURCE_LOST:
         revoked(engine, event, now_us);
         break;
+    case TIDE_SOURCE_PASSED:
+        for (size_t i = 0; i < event->partition_count; i++)
+            tide_offsets_skip(engine->chain.offsets, event->partitions[i],
+                              engine->source->partitions[event->partitions[i]].passed);
+        break;
     case TIDE_SOURCE_COMMITTED:
         tide_commit_answered(engine->commit, event->status, event->text);
         break;

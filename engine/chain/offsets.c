@@ -34,7 +34,7 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     p->aborted = false;
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
     p->head = p->tail = p->sent_to = 0;
-    p->passed = -1;
+    p->passed = p->skipped_to = -1;
     p->released = p->unfinished = 0;
 }
 
@@ -85,7 +85,8 @@ static struct tide_entry *entry_at(const struct tide_track *p, uint32_t sequence
 
 static int64_t read_to(const struct tide_track *p)
 {
-    return p->head == p->tail ? p->passed : entry_at(p, p->tail - 1)->offset + 1;
+    int64_t behind = p->head == p->tail ? p->passed : entry_at(p, p->tail - 1)->offset + 1;
+    return behind > p->skipped_to ? behind : p->skipped_to;
 }
 
 static void grow(struct tide_track *p)
@@ -122,6 +123,18 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
     p->unfinished--;
     offsets->totals.read--;
     offsets->totals.in_flight--;
+}
+
+void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t offset)
+{
+    struct tide_track *p = at(offsets, partition);
+    if (p->state != TIDE_TRACK_OWNED || offset <= read_to(p))
+        return;
+    p->skipped_to = offset;
+    if (p->head == p->tail) {
+        p->passed = offset;
+        offsets->totals.reached++;
+    }
 }
 
 static bool is_group(struct tide_origin origin)
@@ -219,6 +232,8 @@ static void finish(struct tide_offsets *offsets, struct tide_track *p, struct ti
         if ((int32_t)(p->head - p->sent_to) > 0)
             p->sent_to = p->head; /* filtered ones alone would leave it behind, until it wraps */
     }
+    if (p->head == p->tail && p->skipped_to > p->passed)
+        p->passed = p->skipped_to;
 }
 
 static void group_done(struct tide_offsets *offsets, struct tide_origin origin, enum tide_fate fate)

@@ -72,6 +72,9 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
                                      int64_t offset);
 /** Takes back the newest open: the message was not taken after all. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
+/** All of the partition before `offset` was opened: what lies between it and the last message (the markers of
+ * transactions) is none. Once all messages are through, the position is there. */
+void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t offset);
 /** False once the partition is revoked: drop the message. */
 bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin);
 /** The offset of a message (no group) that is not through and whose partition is not away; else -1. */

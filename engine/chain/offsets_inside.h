@@ -24,7 +24,8 @@ struct tide_track {
     uint32_t tail;
     uint32_t capacity; /* a power of two */
     struct tide_entry *entries;
-    int64_t passed; /* the offset after the last entry that left the ring; -1 = none yet */
+    int64_t passed;     /* the offset after the last entry that left the ring; -1 = none yet */
+    int64_t skipped_to; /* nothing more comes before it; -1 = not known */
     uint64_t released;
     uint64_t unfinished; /* entries with holds */
     uint32_t sent_to;    /* behind the last entry that left the last step */

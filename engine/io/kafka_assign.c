@@ -91,7 +91,12 @@ static void hold(struct tide_kafka_partition *partition, const struct tide_kafka
     partition->next = place->offset;
     partition->epoch_start = place->offset;
     partition->target = until_end ? place->end : -1;
-    partition->at_end = until_end && place->offset >= place->end;
+    partition->end = place->end;
+    partition->at_end =
+        false; /* an answer to a fetch says so, and tells of open transactions too */
+    partition->passed = partition->stable = -1;
+    partition->passed_due = partition->still_told = false;
+    partition->still_us = 0;
     partition->paused = false;
     partition->astray = false;
     partition->last_error = 0;

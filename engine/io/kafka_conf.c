@@ -33,7 +33,7 @@ static const struct refusal {
     {"enable.auto.offset.store",
      "offsets are committed once their messages are delivered, not before"},
     {"offset.store.method", "offsets are kept by the group"},
-    {"enable.partition.eof", "it is set as \"until_end\" needs it"},
+    {"enable.partition.eof", "the engine needs to know where a partition ends"},
     {"isolation.level", "messages of aborted transactions must not be read"},
     {"transactional.id", "delivery follows from the option \"delivery\" of the pipeline"},
     {"enable.idempotence", "without it retries may double or reorder messages"},

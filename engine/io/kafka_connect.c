@@ -34,6 +34,10 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
         {"fetch.queue.backoff.ms", "10"},
         {"topic.metadata.refresh.interval.ms", refresh},
         {"metadata.max.age.ms", expiry}, /* librdkafka's own is three times the other, too */
+        /* An empty answer says that the end is reached. */
+        {"fetch.wait.max.ms", source->plan.until_end ? "10" : "500"},
+        /* One message may be larger than any batch; a gigabyte is more than a block takes. */
+        {"receive.message.max.bytes", "1000000000"},
         {"check.crcs", "true"}, /* else bytes that changed on a disk are a message like any other */
         {"heartbeat.interval.ms",
          "1000"}, /* how soon members notice that another one joins or leaves */
@@ -47,7 +51,7 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
         {"enable.auto.offset.store", "false"},
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "error"},
-        {"enable.partition.eof", source->plan.until_end ? "true" : "false"},
+        {"enable.partition.eof", "true"}, /* it tells what lies behind the last message */
         {"topic.blacklist", hidden},
         {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
         {NULL, NULL},

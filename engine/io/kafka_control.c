@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -45,6 +47,33 @@ static void on_fatal(struct tide_kafka_source *source)
                           fenced && source->plan.instance ? source->plan.instance : "", text));
 }
 
+/* An answer is that large only when its first message is. librdkafka asks for it again for ever, and names no topic: it is
+ * of a partition that has more to give. */
+static void on_too_large(struct tide_kafka_source *source, const char *text)
+{
+    char where[512] = "";
+    size_t at = 0;
+    for (uint32_t i = 0; i < source->partition_count && at + 330 < sizeof(where); i++) {
+        const struct tide_kafka_partition *partition = &source->partitions[i];
+        int64_t low, high;
+        if (rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
+                                           partition->number, &low, &high) ||
+            high < partition->end)
+            high = partition->end;
+        if (tide_kafka_is_held(partition) && partition->next < high)
+            at += (size_t)snprintf(where + at, sizeof(where) - at,
+                                   "%stopic \"%s\" partition %d offset %lld", at > 0 ? ", or " : "",
+                                   tide_kafka_source_topic(source, i), partition->number,
+                                   (long long)partition->next);
+    }
+    tide_kafka_source_fail(
+        source,
+        tide_fail(TIDE_EDATA,
+                  "%s: a message is larger than rdkafka = { [\"receive.message.max.bytes\"] } "
+                  "allows; raise it, or move the group's offset behind it: %s",
+                  at > 0 ? where : "kafka_source", text));
+}
+
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -53,6 +82,8 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
         on_fatal(source);
     } else if (error == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
         tide_kafka_outage_begin(source->outage);
+    } else if (strstr(rd_kafka_event_error_string(event), "receive.message.max.bytes")) {
+        on_too_large(source, rd_kafka_event_error_string(event));
     } else if (is_configuration(error) && !source->ever_assigned) {
         tide_kafka_source_fail(source,
                                tide_fail(TIDE_ECONFIG, "group \"%s\": %s", source->plan.group,

@@ -13,6 +13,7 @@
 #include "shm/layout.h"
 
 enum { LARGE_HEADERS = 65536 }; /* not worth keeping for the next message */
+static const int64_t STILL_US = 30000000;
 
 /* ---- from a message to the engine's ---- */
 
@@ -83,6 +84,18 @@ static bool is_unreadable(rd_kafka_resp_err_t error)
            error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
 }
 
+/* Everything before `offset` was given; between it and the last message lie markers of transactions, or what was aborted. */
+static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
+                 int64_t offset)
+{
+    if (partition->target >= 0 && offset > partition->target)
+        offset = partition->target; /* messages behind it are dropped */
+    if (offset <= partition->next)
+        return;
+    partition->next = partition->passed = offset;
+    partition->passed_due = source->passed_due = true;
+}
+
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -92,6 +105,8 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     bool held = partition && tide_kafka_is_held(partition);
     if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         partition->at_end = true;
+        partition->stable = where->offset;
+        pass(source, partition, where->offset);
     } else if (held && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
         partition->astray = true;
     } else if (held && is_unreadable(error)) {
@@ -126,12 +141,12 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
     }
     if (partition->target >= 0 && record->offset >= partition->target) {
         partition->at_end = true;
+        pass(source, partition, partition->target);
         return false;
     }
     partition->next = record->offset + 1;
     partition->last_error = 0;
-    if (partition->next == partition->target)
-        partition->at_end = true;
+    partition->stable = -1;
     struct tide_kafka_lent *lent = &source->lent[source->lent_end];
     lent->event = event;
     lent->partition = index;
@@ -192,8 +207,70 @@ void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
     source->lent_end = kept;
 }
 
+/* Once the engine has taken all that was given before. */
+static void tell_passed(struct tide_kafka_source *source)
+{
+    if (!source->passed_due || source->lent_first != source->lent_end)
+        return;
+    uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < source->shown_count; i++) {
+        struct tide_kafka_partition *partition = &source->partitions[i];
+        if (!partition->passed_due || partition->holding != TIDE_KAFKA_OWNED)
+            continue;
+        partition->passed_due = false;
+        source->shown[i].passed = partition->passed;
+        indexes[count++] = i;
+    }
+    source->passed_due = false;
+    if (count > 0)
+        tide_kafka_source_tell(source, TIDE_SOURCE_PASSED, TIDE_OK, indexes, count, NULL);
+    free(indexes);
+}
+
+/* What a reader of committed messages does not get lies between the last stable offset and the high watermark. Neither is
+ * asked for: both came with the last answer to a fetch. */
+static bool holds_back(const struct tide_kafka_source *source, uint32_t index, int64_t *high)
+{
+    const struct tide_kafka_partition *partition = &source->partitions[index];
+    int64_t low;
+    return partition->stable >= 0 && source->lent_first == source->lent_end &&
+           rd_kafka_queue_length(source->data) == 0 &&
+           !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, index),
+                                           partition->number, &low, high) &&
+           *high > partition->stable;
+}
+
+static void say_held_back(const struct tide_kafka_source *source, uint32_t index, int64_t high)
+{
+    const struct tide_kafka_partition *partition = &source->partitions[index];
+    tide_log(TIDE_LOG_WARN,
+             "topic \"%s\" partition %d: a transaction that has not ended begins at offset %lld: "
+             "what is there up to %lld is %s",
+             tide_kafka_source_topic(source, index), partition->number,
+             (long long)partition->stable, (long long)high,
+             source->plan.until_end ? "not read (until_end stops before it)" : "read once it has");
+}
+
+void tide_kafka_fetch_still(struct tide_kafka_source *source, uint32_t index, int64_t now_us)
+{
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    int64_t high;
+    if (source->paused || !holds_back(source, index, &high)) {
+        partition->still_us = 0;
+        partition->still_told = false;
+        return;
+    }
+    if (partition->still_us == 0)
+        partition->still_us = now_us;
+    if (!partition->still_told && now_us - partition->still_us >= STILL_US)
+        say_held_back(source, index, high);
+    partition->still_told |= now_us - partition->still_us >= STILL_US;
+}
+
 void tide_kafka_fetch_end(struct tide_kafka_source *source)
 {
+    tell_passed(source);
     if (!source->plan.until_end || source->ended || !source->settled ||
         source->lent_first != source->lent_end || source->assigned_waiting > 0 ||
         source->locating || source->leaving || source->rebalances)
@@ -201,6 +278,10 @@ void tide_kafka_fetch_end(struct tide_kafka_source *source)
     for (uint32_t i = 0; i < source->partition_count; i++)
         if (source->partitions[i].holding == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)
             return;
+    int64_t high;
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        if (source->partitions[i].holding == TIDE_KAFKA_OWNED && holds_back(source, i, &high))
+            say_held_back(source, i, high);
     source->ended = true;
     tide_kafka_source_tell(source, TIDE_SOURCE_END, TIDE_OK, NULL, 0, NULL);
 }

@@ -198,6 +198,29 @@ static int decide(struct tide_kafka_locate *locate, const struct known *known, i
     return TIDE_OK;
 }
 
+/* New partitions, or their offsets have expired: then messages are read a second time, or skipped. */
+static void say_begun(const struct tide_kafka_locate *locate, const struct known *known)
+{
+    char text[1024] = "";
+    size_t at = 0;
+    for (int i = 0; i < locate->list->cnt && at + 128 < sizeof(text); i++) {
+        const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
+        if (known->committed->elems[i].offset >= 0)
+            continue;
+        at += (size_t)snprintf(
+            text + at, sizeof(text) - at, "%s%.60s/%d at %lld of [%lld, %lld]", at > 0 ? ", " : "",
+            which->topic, which->partition, (long long)locate->places[i].offset,
+            (long long)known->low->elems[i].offset, (long long)known->high->elems[i].offset);
+    }
+    if (at > 0)
+        tide_log(TIDE_LOG_INFO,
+                 "group \"%s\" has no committed offset (it is new there, or it expired) and begins "
+                 "by %s: %s%s",
+                 locate->plan->group,
+                 locate->plan->start == TIDE_START_NONE ? "auto_offset_reset" : "start", text,
+                 at + 128 >= sizeof(text) ? " ..." : "");
+}
+
 static void run(struct tide_blocking_job *job)
 {
     struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
@@ -226,6 +249,8 @@ static void run(struct tide_blocking_job *job)
                      locate->plan->start_at);
     for (int i = 0; i < locate->list->cnt && status == TIDE_OK; i++)
         status = decide(locate, &known, i);
+    if (status == TIDE_OK && !locate->astray && !locate->rewind)
+        say_begun(locate, &known);
     rd_kafka_topic_partition_list_destroy(known.committed);
     rd_kafka_topic_partition_list_destroy(known.low);
     rd_kafka_topic_partition_list_destroy(known.high);

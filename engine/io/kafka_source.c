@@ -135,8 +135,10 @@ static void second(struct tide_kafka_source *source)
         if (source->shown[i].owned &&
             !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
                                             source->shown[i].number, &low, &high) &&
-            high >= 0)
+            high >= 0) {
             source->shown[i].end = high;
+            tide_kafka_fetch_still(source, i, now);
+        }
     }
 }
 

@@ -45,10 +45,17 @@ struct tide_kafka_partition {
     int64_t next;        /* offset from which the next message comes */
     int64_t target;      /* until_end: the end that it had when it was assigned */
     int64_t epoch_start; /* `next` when it was assigned: nothing was read while they are equal */
+    int64_t end;         /* that it had when it was assigned */
     bool at_end;         /* until_end */
-    bool paused;         /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
-    bool astray;         /* librdkafka says that its offset is out of range */
-    int last_error;      /* told already */
+    int64_t passed;  /* everything before it is read, by the last end of partition; -1 = none yet */
+    bool passed_due; /* to be told */
+    int64_t stable;  /* where it ended at last, no message since; else -1 */
+    int64_t
+        still_us; /* since when there is more behind `stable`: an open transaction; 0 = there is not */
+    bool still_told;
+    bool paused;    /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
+    bool astray;    /* librdkafka says that its offset is out of range */
+    int last_error; /* told already */
 };
 
 /** Index of partitions by their number. */
@@ -144,7 +151,8 @@ struct tide_kafka_source {
     bool nudging; /* under way in the blocking thread */
     int64_t nudged_us;
     uint32_t nudge_from;
-    bool ended; /* the END event was given */
+    bool ended;      /* the END event was given */
+    bool passed_due; /* of any partition */
 
     struct tide_kafka_lent lent[TIDE_KAFKA_LENT];
     struct tide_message messages[TIDE_KAFKA_LENT]; /* of `lent` */
@@ -256,7 +264,9 @@ ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_mess
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count);
 /** Drops what is lent of partitions that are not owned any more (all = of every one). */
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all);
-/** Gives END when it is due. */
+/** Gives PASSED, and END when it is due. */
 void tide_kafka_fetch_end(struct tide_kafka_source *source);
+/** Once a second: says what an open transaction holds back for long. */
+void tide_kafka_fetch_still(struct tide_kafka_source *source, uint32_t index, int64_t now_us);
 
 #endif

@@ -24,8 +24,9 @@ struct tide_partition {
     uint16_t topic; /* shm/topics.h */
     bool owned;
     int32_t number;
-    int64_t end;   /* the high watermark last heard of (after the last message); -1 = unknown */
-    int64_t begin; /* owned: where this assignment began to read */
+    int64_t end;    /* the high watermark last heard of (after the last message); -1 = unknown */
+    int64_t begin;  /* owned: where this assignment began to read */
+    int64_t passed; /* of the last PASSED event: every message before it was taken */
 };
 
 enum tide_source_event_kind {
@@ -33,6 +34,7 @@ enum tide_source_event_kind {
     TIDE_SOURCE_ASSIGNED,  /* partitions */
     TIDE_SOURCE_REVOKED,   /* partitions: commit, then revoke_done() */
     TIDE_SOURCE_LOST,      /* partitions: taken away already, no commit; then revoke_done() */
+    TIDE_SOURCE_PASSED,    /* partitions: `passed` rose, behind what is no message */
     TIDE_SOURCE_COMMITTED, /* status: of the commit last asked for, text in `text` */
     TIDE_SOURCE_END,       /* every owned partition is at the end asked for: nothing more comes */
     TIDE_SOURCE_FAILED     /* status < 0, text in `text`: the source cannot go on */

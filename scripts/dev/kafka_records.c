@@ -102,7 +102,7 @@ int produce(char **arguments)
     check(rd_kafka_flush(client, TIMEOUT_MS), "flush");
     if (transaction && strcmp(arguments[1], "abort") == 0)
         check_error(rd_kafka_abort_transaction(client, TIMEOUT_MS), "abort_transaction");
-    else if (transaction)
+    else if (transaction && strcmp(arguments[1], "commit") == 0)
         check_error(rd_kafka_commit_transaction(client, TIMEOUT_MS), "commit_transaction");
     return failed_deliveries ? 69 : 0;
 }

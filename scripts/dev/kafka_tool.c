@@ -8,7 +8,7 @@
  *   create-topic NAME PARTITIONS [property=value...]
  *   add-partitions NAME TOTAL
  *   delete-topic NAME
- *   produce TOPIC [commit|abort]          records from stdin; in a transaction when told its end
+ *   produce TOPIC [commit|abort|open]     records from stdin; in a transaction when told its end
  *   fill TOPIC                            lines from stdin, values without keys, partitions in turn
  *   consume TOPIC [COUNT SECONDS]         records to stdout: what is committed up to the present
  *                                         ends, and on until there are COUNT or SECONDS are over

@@ -110,6 +110,19 @@ describe("bad input", function()
     assert.is_true((kafka.committed(group, topics.source)[0] or 0) <= 1)
   end)
 
+  it("is exit 65 at a message that receive.message.max.bytes keeps out, by topic, partition and offset", function()
+    kafka.produce(topics.source, { { value = "1" }, { value = ("x"):rep(300000) }, { value = "3" } })
+    local small = definition { rdkafka = { ["receive.message.max.bytes"] = 100000, ["fetch.max.bytes"] = 50000,
+      ["message.max.bytes"] = 50000, ["fetch.message.max.bytes"] = 1000 } }
+    kafka.commit(group, topics.source, { [0] = 1 })
+    local run = engine.run(small, { code = 65 })
+    assert.is_true(run:says(('topic "%s" partition 0 offset 1: a message is larger than rdkafka = { '
+      .. '["receive.message.max.bytes"] } allows; raise it'):format(topics.source)), run:stderr())
+    assert.same({ [0] = 1 }, kafka.committed(group, topics.source))
+    engine.run(definition())
+    assert.same({ [0] = 3 }, kafka.committed(group, topics.source))
+  end)
+
   it("is exit 78 when a secret is not there, naming where it was looked for", function()
     local hidden = definition { rdkafka = { ["sasl.password"] = engine.code 'tide.secret_file "/no/such/secret"' } }
     local run = engine.run(hidden, { code = 78 })

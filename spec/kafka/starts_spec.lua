@@ -120,6 +120,48 @@ describe("a start", function()
     assert.equal("yes yes yes more", values())
   end)
 
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("commits what lies behind the last message too: markers, and what was aborted, " .. delivery, function()
+      input = kafka.topic(2)
+      local made = definition { start = "earliest" }
+      made.settings, made.commit = { delivery = delivery }, { policy = { min_time = "50ms" } }
+      kafka.produce(input, { { value = "1", partition = 0 } }, "commit")
+      local run = engine.start(made)
+      inputs.wait_committed(group, input)
+      kafka.produce(input, { { value = "2", partition = 0 } }, "commit")
+      kafka.produce(input, { { value = "no", partition = 0 }, { value = "no", partition = 1 } }, "abort")
+      inputs.wait_committed(group, input)
+      assert.same({ [0] = 6, 2 }, kafka.committed(group, input))
+      run:drain()
+      assert.same({ "1 2", 2 }, { values(), run:report().read })
+      kafka.produce(input, { { value = "3", partition = 1 } }, "commit")
+      run = engine.start(made, { args = { "--until-end" } })
+      run:ends_with(0)
+      assert.same({ [0] = 6, 4 }, kafka.committed(group, input))
+      assert.equal("1 2 3", values())
+    end)
+  end
+
+  it("says where a transaction that has not ended holds it back", function()
+    kafka.produce(input, { { value = "1" } })
+    kafka.produce(input, { { value = "2" }, { value = "3" } }, "open")
+    for _, read in ipairs { 1, 0 } do
+      local run = engine.run(definition { start = "earliest" })
+      assert.is_true(run:says(('topic "%s" partition 0: a transaction that has not ended begins at offset 1: what is '
+        .. "there up to 3 is not read"):format(input)), run:stderr())
+      assert.equal(read, run:report().read)
+      assert.same({ [0] = 1 }, kafka.committed(group, input))
+    end
+  end)
+
+  it("without committed offset is said, with where it begins: they may have expired", function()
+    fill(5)
+    local run = engine.run(definition { start = 3 })
+    assert.is_true(run:says(('group "%s" has no committed offset (it is new there, or it expired) and begins by start: '
+      .. "%s/0 at 3 of [0, 5]"):format(group, input)), run:stderr())
+    assert.is_false(engine.run(definition { start = 3 }):says "has no committed offset")
+  end)
+
   it("ends at once when there is nothing to read", function()
     local run = engine.run(definition { start = "earliest" })
     assert.equal(0, run:report().read)

@@ -150,7 +150,8 @@ function kafka.delete_topic(topic)
   tool { "delete-topic", topic }
 end
 
---- Returns when all are acknowledged. ending = "commit" or "abort" puts them in one transaction that ends so.
+--- Returns when all are acknowledged. ending = "commit" or "abort" puts them in one transaction that ends so; "open":
+--- that does not, until the broker aborts it a minute later.
 function kafka.produce(topic, messages, ending)
   local records = {}
   for i, message in ipairs(messages) do
