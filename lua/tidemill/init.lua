@@ -68,6 +68,7 @@ end
 --- the variable itself.
 function tide.env(name, default)
   if not session.current then
+    if type(name) ~= "string" then error("tide.env takes the name of a variable, got a " .. type(name), 2) end
     local value = os.getenv(name)
     if value == nil then return default end
     return value
@@ -86,15 +87,18 @@ for _, spec in ipairs(list) do
   tide[spec.word] = tide[spec.word] or step_word(spec)
 end
 
--- What transforms use, fetched when first asked for: of run/message.lua and run/pack.lua, and the modules of lib/.
+-- What transforms use, fetched when first asked for: of run/message.lua and run/pack.lua.
 local FOR_TRANSFORMS = { reject = "message", header = "message", null = "message", many = "message", json = "message",
   array = "message", pack = "pack", unpack = "pack" }
-local LIBRARY = { log = true, metric = true, time = true, hash = true, base64 = true, regex = true, zstd = true,
-  gzip = true, msgpack = true }
+
+-- The modules of lib/ and the system libraries that they open are loaded here, before any function of the user: what
+-- that opens cannot take their file descriptors.
+for _, name in ipairs { "log", "metric", "time", "hash", "base64", "regex", "zstd", "gzip", "msgpack" } do
+  tide[name] = require("tidemill.lib." .. name)
+end
 
 local function for_transforms(name)
   if FOR_TRANSFORMS[name] then return require("tidemill.run." .. FOR_TRANSFORMS[name])[name] end
-  if LIBRARY[name] then return require("tidemill.lib." .. name) end
 end
 
 local function unknown(name, where)

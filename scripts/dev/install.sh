@@ -42,7 +42,6 @@ check() {
     run)
       need_lua cjson lua-cjson
       need_lua argparse lua-argparse
-      need_lua mpack lua-mpack
       need_lua busted lua-busted
       need_shared libcrypto.so.3 libssl3
       need_shared libpcre2-8.so.0 libpcre2-8-0

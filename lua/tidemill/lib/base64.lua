@@ -3,7 +3,7 @@
 -- without padding, and nothing else: nil and the reason when a text is none.
 local bit = require("bit")
 local ffi = require("ffi")
-local check_text = require("tidemill.lib.library").check_text
+local arguments = require("tidemill.lib.arguments")
 
 local base64 = {}
 
@@ -20,7 +20,8 @@ end
 
 --- "url": with - and _, and no padding.
 function base64.encode(text, kind)
-  check_text(text, "tide.base64.encode")
+  arguments.text(text, "tide.base64.encode")
+  arguments.choice(kind, "tide.base64.encode", ALPHABET)
   local from, to = letters[kind or "standard"], ffi.new("uint8_t[?]", #text * 4 / 3 + 8)
   local bytes, at = ffi.cast("const uint8_t *", text), 0
   for i = 0, #text - 1, 3 do
@@ -36,7 +37,7 @@ function base64.encode(text, kind)
 end
 
 function base64.decode(text)
-  check_text(text, "tide.base64.decode")
+  arguments.text(text, "tide.base64.decode")
   local body = text:match("^([^=]*)=?=?$")
   if not body or #body % 4 == 1 or (#body ~= #text and #text % 4 ~= 0) then return nil, "not base64: its length" end
   local to, at, word, bits = ffi.new("uint8_t[?]", #body + 4), 0, 0, 0

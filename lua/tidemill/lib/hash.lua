@@ -3,28 +3,26 @@
 -- hex(number) -> 16 hex digits of a uint64. xxhash64 and sha256 are those of libxxhash and libcrypto.
 local bit = require("bit")
 local ffi = require("ffi")
+local arguments = require("tidemill.lib.arguments")
 local library = require("tidemill.lib.library")
 
 local hash = {}
 
 local band, bxor, rshift = bit.band, bit.bxor, bit.rshift
 
-local xxhash, crypto, digest
+local xxhash = library.load("hash", "libxxhash.so.0", "libxxhash0",
+  "uint64_t XXH64(const void *input, size_t length, uint64_t seed);")
+local crypto = library.load("hash", "libcrypto.so.3", "libssl3",
+  "unsigned char *SHA256(const unsigned char *bytes, size_t length, unsigned char *digest);")
+local digest = ffi.new("unsigned char[32]")
 
 function hash.xxhash64(text, seed)
-  library.check_text(text, "tide.hash.xxhash64")
-  xxhash = xxhash or library.load("hash", "libxxhash.so.0", "libxxhash0",
-    "uint64_t XXH64(const void *input, size_t length, uint64_t seed);")
-  return xxhash.XXH64(text, #text, seed or 0)
+  arguments.text(text, "tide.hash.xxhash64")
+  return (xxhash.XXH64(text, #text, seed ~= nil and arguments.bits(seed, "the seed of tide.hash.xxhash64") or 0))
 end
 
 function hash.sha256(text)
-  library.check_text(text, "tide.hash.sha256")
-  if not crypto then
-    crypto = library.load("hash", "libcrypto.so.3", "libssl3",
-      "unsigned char *SHA256(const unsigned char *bytes, size_t length, unsigned char *digest);")
-    digest = ffi.new("unsigned char[32]")
-  end
+  arguments.text(text, "tide.hash.sha256")
   crypto.SHA256(text, #text, digest)
   return (ffi.string(digest, 32):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
 end
@@ -39,14 +37,14 @@ end
 
 --- No system library of Debian's base has it; the loop compiles.
 function hash.crc32c(text)
-  library.check_text(text, "tide.hash.crc32c")
+  arguments.text(text, "tide.hash.crc32c")
   local crc, bytes = -1, ffi.cast("const uint8_t *", text)
   for i = 0, #text - 1 do crc = bxor(rshift(crc, 8), crc_table[band(bxor(crc, bytes[i]), 255)]) end
   return bxor(crc, -1) % 2 ^ 32
 end
 
 function hash.hex(number)
-  return bit.tohex(number, 16)
+  return (bit.tohex(arguments.bits(number, "tide.hash.hex"), 16))
 end
 
 return hash

@@ -1,32 +1,34 @@
 -- SPDX-License-Identifier: MIT
--- lib/library.lua: system libraries and Lua modules that a word may do without: when one is missing, that word says
--- which package has it.
+-- lib/library.lua: system libraries that a word may do without. They are opened when the word is loaded, before any
+-- function of the user runs, so that what it opens cannot take their file descriptors. One that is not there is told
+-- with its package by the word that needs it, and by run/needs.lua before the first message.
 local ffi = require("ffi")
+local needs = require("tidemill.run.needs")
 
 local library = {}
 
-local function missing(word, what, package, problem)
-  error(("tide.%s needs %s: install the Debian package %s (%s)"):format(word, what, package, problem), 0)
+local function problem_of(word, soname, package, text)
+  local reason = tostring(text):gsub("\n.*", "")
+  if reason:find("No such file or directory", 1, true) then
+    return ("tide.%s needs %s: install the Debian package %s (%s)"):format(word, soname, package, reason)
+  end
+  return ("tide.%s cannot open %s of the Debian package %s: %s"):format(word, soname, package, reason)
 end
 
---- The library by its soname, with these declarations.
-function library.load(word, soname, package, declarations)
+--- Declares C functions, and types once: a second load of the same file (busted forgets what a spec file required)
+--- finds `first`, the first type, declared.
+function library.declare(declarations, first)
+  if not first or not pcall(ffi.typeof, first) then ffi.cdef(declarations) end
+end
+
+--- The library by its soname, with these declarations; of one that cannot be opened a table whose fields raise why.
+function library.load(word, soname, package, declarations, first)
+  library.declare(declarations, first)
   local found, loaded = pcall(ffi.load, soname)
-  if not found then missing(word, soname, package, (tostring(loaded):gsub("\n.*", ""))) end
-  ffi.cdef(declarations)
-  return loaded
-end
-
---- A Lua module.
-function library.require(word, name, package)
-  local found, module = pcall(require, name)
-  if not found then missing(word, "the Lua module " .. name, package, (tostring(module):gsub("\n.*", ""))) end
-  return module
-end
-
---- Raises in the line of the caller's caller unless `value` is a string.
-function library.check_text(value, what)
-  if type(value) ~= "string" then error(what .. " takes a string, got " .. type(value), 3) end
+  if found then return loaded end
+  local problem = problem_of(word, soname, package, loaded)
+  needs.missing(word, problem)
+  return setmetatable({}, { __index = function() error(problem, 3) end })
 end
 
 return library

@@ -1,82 +1,296 @@
 -- SPDX-License-Identifier: MIT
--- lib/msgpack.lua: tide.msgpack.encode(value) and decode(text) by lua-mpack, which has all numbers as doubles: what
--- would be rounded is refused. nil within is msgpack.null. decode of what is none, is cut, or has an integer beyond
--- 2^53: nil and the reason.
+-- lib/msgpack.lua: tide.msgpack.encode(value) and decode(text): what decode gives, encode writes as it was. lua-mpack,
+-- which was here before, has no types for that: {} and [], bin and str, integers beyond 2^53 became one another.
+--   nil, boolean, str     tide.null (msgpack.null), boolean, string
+--   integer               a number; beyond 2^53 int64 or uint64
+--   float                 a number; one without fraction up to 2^53 is written as an integer
+--   array, map            a table: tide.array { }, { }; a map with the keys 1 to n is msgpack.map { }
+--   bin, ext              msgpack.bin(bytes), msgpack.ext(type, bytes): `bytes` and `type` are fields
+-- decode of what is none, is cut, nests deeper than 100, or has a map's key that no table can have: nil and the reason.
 local bit = require("bit")
-local library = require("tidemill.lib.library")
+local ffi = require("ffi")
+local arguments = require("tidemill.lib.arguments")
+local json = require("tidemill.run.json")
 
-local msgpack = {}
+local msgpack = { null = json.null }
 
-local EXACT = 2 ^ 53
-local mpack
+local EXACT, DEEPEST = 2 ^ 53, 100
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+local null, is_array = json.null, json.module.array_metatable
+local is_map, is_bin, is_ext = {}, {}, {}
+is_bin.__tostring = function(bin) return bin.bytes end
 
-local function open()
-  mpack = library.require("msgpack", "mpack", "lua-mpack")
+--- A table that is written as a map, whatever its keys are.
+function msgpack.map(table)
+  if type(table) ~= "table" then error("tide.msgpack.map takes a table, got " .. arguments.shown(table), 2) end
+  return setmetatable(table, is_map)
 end
 
--- Bytes behind the type's own: of its length field, then fixed ones (shared: the format's table of types).
-local LENGTH = { [0xC4] = 1, [0xC5] = 2, [0xC6] = 4, [0xC7] = 1, [0xC8] = 2, [0xC9] = 4, [0xD9] = 1, [0xDA] = 2,
-  [0xDB] = 4 }
-local FIXED = { [0xC7] = 1, [0xC8] = 1, [0xC9] = 1, [0xCA] = 4, [0xCB] = 8, [0xCC] = 1, [0xCD] = 2, [0xCE] = 4,
-  [0xCF] = 8, [0xD0] = 1, [0xD1] = 2, [0xD2] = 4, [0xD3] = 8, [0xD4] = 2, [0xD5] = 3, [0xD6] = 5, [0xD7] = 9,
-  [0xD8] = 17, [0xDC] = 2, [0xDD] = 4, [0xDE] = 2, [0xDF] = 4 }
-
-local function big_endian(text, at, size)
-  local number = 0
-  for i = at, at + size - 1 do number = number * 256 + (text:byte(i) or 0) end
-  return number
+--- Bytes that are written as bin; tostring() gives them.
+function msgpack.bin(bytes)
+  arguments.text(bytes, "tide.msgpack.bin")
+  return setmetatable({ bytes = bytes }, is_bin)
 end
 
--- True when the integer of 8 bytes at `at` is not the same as a double.
-local function is_rounded(text, at, signed)
-  local high, low = big_endian(text, at, 4), big_endian(text, at + 4, 4)
-  if signed and high >= 2 ^ 31 then high = high - 2 ^ 32 end
-  local number = high * 2 ^ 32 + low
-  return math.abs(number) > EXACT or (math.abs(number) == EXACT and low ~= 0)
+--- Bytes of an extension type, -128 to 127 (-1 is the format's timestamp).
+function msgpack.ext(kind, bytes)
+  kind = arguments.integer(kind, "tide.msgpack.ext: a type", -128, 127)
+  arguments.text(bytes, "tide.msgpack.ext")
+  return setmetatable({ type = kind, bytes = bytes }, is_ext)
 end
 
--- Containers have only a head, their elements follow: one pass over all heads needs no depth.
-local function find_rounded(text)
-  local at = 1
-  while at <= #text do
-    local kind = text:byte(at)
-    if (kind == 0xCF or kind == 0xD3) and is_rounded(text, at + 1, kind == 0xD3) then return at end
-    local size = LENGTH[kind] and LENGTH[kind] + big_endian(text, at + 1, LENGTH[kind]) or 0
-    if bit.band(kind, 0xE0) == 0xA0 then size = bit.band(kind, 0x1F) end
-    at = at + 1 + size + (FIXED[kind] or 0)
+-- ---- values -> text ----
+
+local word = ffi.new("union { double d; float f; uint64_t u; int64_t i; uint8_t bytes[8]; }")
+
+-- The lowest `size` bytes of an integer, or all of the word as it is, big-endian behind the byte `head`.
+local function put_word(parts, head, size)
+  local text = ffi.string(word.bytes, size):reverse()
+  parts[#parts + 1] = string.char(head) .. text
+end
+
+local function put_natural(parts, natural)
+  word.u = natural
+  if natural < 0x80ULL then parts[#parts + 1] = string.char(tonumber(natural))
+  elseif natural <= 0xFFULL then put_word(parts, 0xCC, 1)
+  elseif natural <= 0xFFFFULL then put_word(parts, 0xCD, 2)
+  elseif natural <= 0xFFFFFFFFULL then put_word(parts, 0xCE, 4)
+  else put_word(parts, 0xCF, 8) end
+end
+
+local function put_integer(parts, integer)
+  if integer >= 0 then return put_natural(parts, ffi.cast(uint64, integer)) end
+  word.i = integer
+  if integer >= -32 then parts[#parts + 1] = string.char(256 + tonumber(integer))
+  elseif integer >= -0x80 then put_word(parts, 0xD0, 1)
+  elseif integer >= -0x8000 then put_word(parts, 0xD1, 2)
+  elseif integer >= -0x80000000LL then put_word(parts, 0xD2, 4)
+  else put_word(parts, 0xD3, 8) end
+end
+
+local function put_number(parts, number)
+  if number % 1 == 0 and math.abs(number) <= EXACT and not (number == 0 and 1 / number < 0) then
+    put_integer(parts, ffi.cast(int64, number))
+  else
+    word.d = number
+    put_word(parts, 0xCB, 8)
   end
 end
 
-local function check_numbers(value, depth)
-  if type(value) == "number" and value % 1 == 0 and math.abs(value) > EXACT and math.abs(value) < 2 ^ 64 then
-    error(("tide.msgpack: %.0f is beyond 2^53 and may have been rounded"):format(value), 0)
+-- A length: within the byte `small` up to `most`, else behind one of the heads of 1 (where there is one), 2, 4 bytes.
+local function put_length(parts, length, small, most, one, two, four)
+  word.u = length
+  if length <= most then parts[#parts + 1] = string.char(small + length)
+  elseif one and length <= 0xFF then put_word(parts, one, 1)
+  elseif length <= 0xFFFF then put_word(parts, two, 2)
+  else put_word(parts, four, 4) end
+end
+
+local function put_bytes(parts, bytes, ...)
+  put_length(parts, #bytes, ...)
+  parts[#parts + 1] = bytes
+end
+
+local FIXED_EXT = { [1] = 0xD4, [2] = 0xD5, [4] = 0xD6, [8] = 0xD7, [16] = 0xD8 }
+
+local function put_ext(parts, ext)
+  local fixed = FIXED_EXT[#ext.bytes]
+  if fixed then parts[#parts + 1] = string.char(fixed) else put_length(parts, #ext.bytes, 0, -1, 0xC7, 0xC8, 0xC9) end
+  parts[#parts + 1] = string.char(ext.type % 256)
+  parts[#parts + 1] = ext.bytes
+end
+
+local put -- any value
+
+-- The keys of a table: how many, and whether they are 1 to n.
+local function keys_of(value)
+  local count = 0
+  for _ in pairs(value) do count = count + 1 end
+  for i = 1, count do
+    if rawget(value, i) == nil then return count, false end
   end
-  if type(value) ~= "table" then return end
-  if depth > 100 then error("tide.msgpack: nested deeper than 100", 0) end
+  return count, true
+end
+
+local function put_table(parts, value, depth)
+  if depth > DEEPEST then error({ ("tables are nested deeper than %d, or in a cycle"):format(DEEPEST) }, 0) end
+  local mark = getmetatable(value)
+  local count, in_order = keys_of(value)
+  if mark == is_array and not in_order then error({ "an array has keys other than 1 to n without gaps" }, 0) end
+  if mark == is_array or (in_order and count > 0 and mark ~= is_map) then
+    put_length(parts, count, 0x90, 15, nil, 0xDC, 0xDD)
+    for i = 1, count do put(parts, value[i], depth) end
+    return
+  end
+  put_length(parts, count, 0x80, 15, nil, 0xDE, 0xDF)
   for key, item in pairs(value) do
-    check_numbers(key, depth + 1)
-    check_numbers(item, depth + 1)
+    put(parts, key, depth)
+    put(parts, item, depth)
   end
+end
+
+local function put_other(parts, value)
+  if value == null then
+    parts[#parts + 1] = "\192"
+  elseif ffi.istype(int64, value) then
+    put_integer(parts, value)
+  elseif ffi.istype(uint64, value) then
+    put_natural(parts, value)
+  else
+    error({ ("a %s has no msgpack; null is tide.null, of a view take tide.json.table(view)"):format(type(value)) }, 0)
+  end
+end
+
+function put(parts, value, depth)
+  local kind, mark = type(value), getmetatable(value)
+  if kind == "string" then put_bytes(parts, value, 0xA0, 31, 0xD9, 0xDA, 0xDB)
+  elseif kind == "number" then put_number(parts, value)
+  elseif kind == "boolean" then parts[#parts + 1] = value and "\195" or "\194"
+  elseif mark == is_bin then put_bytes(parts, value.bytes, 0, -1, 0xC4, 0xC5, 0xC6)
+  elseif mark == is_ext then put_ext(parts, value)
+  elseif kind == "table" then put_table(parts, value, depth + 1)
+  else put_other(parts, value) end
+end
+
+-- What pcall gives for a problem of the text or value, a table, as text; other errors are raised again.
+local function text_of(problem)
+  if type(problem) ~= "table" then error(problem, 0) end
+  return problem[1]
 end
 
 function msgpack.encode(value)
-  if not mpack then open() end
-  check_numbers(value, 0)
-  return mpack.pack(value)
+  local parts = {}
+  local ok, problem = pcall(put, parts, value, 0)
+  if not ok then error("tide.msgpack.encode: " .. text_of(problem), 2) end
+  return table.concat(parts)
+end
+
+-- ---- text -> values ----
+
+local function ends_early(text)
+  error({ ("the text ends early, at byte %d"):format(#text) }, 0)
+end
+
+-- `size` bytes at `at` as a big-endian word.
+local function read_word(text, at, size)
+  if at + size - 1 > #text then ends_early(text) end
+  word.u = 0
+  for i = 0, size - 1 do word.bytes[size - 1 - i] = text:byte(at + i) end
+  return word
+end
+
+local function read_length(text, at, size)
+  return tonumber(read_word(text, at, size).u)
+end
+
+local function read_natural(text, at, size)
+  local natural = read_word(text, at, size).u
+  return natural <= 0x20000000000000ULL and tonumber(natural) or natural
+end
+
+local function read_integer(text, at, size)
+  local bits = 64 - 8 * size
+  local integer = bit.arshift(bit.lshift(read_word(text, at, size).i, bits), bits)
+  return (integer <= 0x20000000000000LL and integer >= -0x20000000000000LL) and tonumber(integer) or integer
+end
+
+local function read_bytes(text, at, length)
+  if at + length - 1 > #text then ends_early(text) end
+  return text:sub(at, at + length - 1), at + length
+end
+
+local function read_ext(text, at, length)
+  local kind = read_integer(text, at, 1)
+  local bytes, behind = read_bytes(text, at + 1, length)
+  return msgpack.ext(kind, bytes), behind
+end
+
+local get -- any value at `at`: itself, and where the next one begins
+
+-- A container takes a byte for each element at least: a count that is none of these allocates nothing.
+local function check_container(text, at, count, depth)
+  if count > #text - at + 1 then ends_early(text) end
+  if depth == DEEPEST then error({ ("nested deeper than %d"):format(DEEPEST) }, 0) end
+end
+
+local function read_array(text, at, count, depth)
+  check_container(text, at, count, depth)
+  local array = {}
+  for i = 1, count do array[i], at = get(text, at, depth + 1) end
+  return json.array(array), at
+end
+
+local KEYS = { string = true, number = true, boolean = true }
+
+local function read_map(text, at, count, depth)
+  check_container(text, at, count, depth)
+  local map, numbers = {}, false
+  for _ = 1, count do
+    local key, item
+    local before = at
+    key, at = get(text, at, depth + 1)
+    if not KEYS[type(key)] or key ~= key then
+      error({ ("the key at byte %d is none that a table can be asked for"):format(before - 1) }, 0)
+    end
+    if rawget(map, key) ~= nil then error({ ("the key at byte %d is there twice"):format(before - 1) }, 0) end
+    item, at = get(text, at, depth + 1)
+    map[key], numbers = item, numbers or type(key) == "number"
+  end
+  return numbers and msgpack.map(map) or map, at
+end
+
+local heads = {
+  [0xC0] = function(_, at) return null, at end,
+  [0xC2] = function(_, at) return false, at end,
+  [0xC3] = function(_, at) return true, at end,
+  [0xCA] = function(text, at) return tonumber(read_word(text, at, 4).f), at + 4 end,
+  [0xCB] = function(text, at) return tonumber(read_word(text, at, 8).d), at + 8 end,
+}
+
+-- Heads of three types in a row: a length of 1 (2, 4) bytes, then what `read` takes behind it.
+local function add_lengths(first, sizes, read)
+  for i, size in ipairs(sizes) do
+    heads[first + i - 1] = function(text, at, depth)
+      return read(text, at + size, read_length(text, at, size), depth)
+    end
+  end
+end
+
+add_lengths(0xC4, { 1, 2, 4 }, function(text, at, length)
+  local bytes, behind = read_bytes(text, at, length)
+  return msgpack.bin(bytes), behind
+end)
+add_lengths(0xC7, { 1, 2, 4 }, read_ext)
+add_lengths(0xD9, { 1, 2, 4 }, read_bytes)
+add_lengths(0xDC, { 2, 4 }, read_array)
+add_lengths(0xDE, { 2, 4 }, read_map)
+for i = 0, 3 do
+  local size = 2 ^ i
+  heads[0xCC + i] = function(text, at) return read_natural(text, at, size), at + size end
+  heads[0xD0 + i] = function(text, at) return read_integer(text, at, size), at + size end
+end
+for length, head in pairs(FIXED_EXT) do
+  heads[head] = function(text, at) return read_ext(text, at, length) end
+end
+
+function get(text, at, depth)
+  local head = text:byte(at)
+  if not head then ends_early(text) end
+  if head < 0x80 then return head, at + 1 end
+  if head >= 0xE0 then return head - 256, at + 1 end
+  if head < 0x90 then return read_map(text, at + 1, head - 0x80, depth) end
+  if head < 0xA0 then return read_array(text, at + 1, head - 0x90, depth) end
+  if head < 0xC0 then return read_bytes(text, at + 1, head - 0xA0) end
+  if not heads[head] then error({ ("0x%02x at byte %d is none of its types"):format(head, at - 1) }, 0) end
+  return heads[head](text, at + 1, depth)
 end
 
 function msgpack.decode(text)
-  library.check_text(text, "tide.msgpack.decode")
-  if not mpack then open() end
-  local at = find_rounded(text)
-  if at then return nil, ("msgpack: the integer at byte %d is beyond 2^53"):format(at) end
-  local ok, value = pcall(mpack.unpack, text)
-  if not ok then return nil, "msgpack: " .. tostring(value) end
+  arguments.text(text, "tide.msgpack.decode")
+  local ok, value, behind = pcall(get, text, 1, 0)
+  if not ok then return nil, "msgpack: " .. text_of(value) end
+  if behind <= #text then return nil, ("msgpack: more bytes behind its end, from byte %d on"):format(behind - 1) end
   return value
 end
 
-return setmetatable(msgpack, { __index = function(_, name)
-  if name ~= "null" then return nil end
-  if not mpack then open() end
-  return mpack.NIL
-end })
+return msgpack

@@ -1,39 +1,48 @@
 -- SPDX-License-Identifier: MIT
 -- lib/regex.lua: tide.regex, Perl's regular expressions by PCRE2, compiled once (JIT) and kept. flags: i (case), m
--- (^ and $ at lines), s (. is any byte), x (spaces ignored), u (UTF-8).
+-- (^ and $ at lines), s (. is any byte), x (spaces ignored), u (UTF-8), w (UTF-8, and \w, \d, \s, \b and i know all
+-- letters and digits of Unicode; without it those of ASCII only).
 --   test(subject, pattern[, flags]) -> true or false
 --   match(subject, pattern[, flags]) -> the captures, the whole match when there are none; nil
 --   find(subject, pattern[, flags[, from]]) -> first and last byte; nil
 --   gsub(subject, pattern, replacement[, flags]) -> text, count; replacement: a text with $0 to $9 ($$ is $), or a
 --     function of what match gives (nil or false keeps the match)
+-- A pattern has one place for what it matched: all of it is read before a function of the user is called.
 local bit = require("bit")
 local ffi = require("ffi")
+local arguments = require("tidemill.lib.arguments")
 local library = require("tidemill.lib.library")
 
 local regex = {}
 
 local MOST = 1000 -- compiled patterns that are kept
-local FLAGS = { i = 0x8, m = 0x400, s = 0x20, x = 0x80, u = 0x80000 }
-local JIT_COMPLETE, UNSET, NO_MATCH = 1, 0xFFFFFFFFFFFFFFFFULL, -1
-local UTF, NOT_EMPTY_AT_START, ANCHORED = 0x80000, 0x8, 0x80000000
+local UTF, UCP = 0x80000, 0x20000
+local FLAGS = { i = 0x8, m = 0x400, s = 0x20, x = 0x80, u = UTF, w = UTF + UCP }
+local JIT_COMPLETE, UNSET = 1, 0xFFFFFFFFFFFFFFFFULL
+local NO_MATCH, JIT_STACK_LIMIT = -1, -46
+local NOT_EMPTY_AT_START, ANCHORED, NO_JIT = 0x8, 0x80000000, 0x2000
+local ALL_OPTIONS = 0
+local STACK_LEAST, STACK_MOST = 32 * 1024, 1024 * 1024 -- bytes that a compiled pattern may use for going back
 
-local pcre
+local pcre = library.load("regex", "libpcre2-8.so.0", "libpcre2-8-0", [[
+  typedef struct pcre2_code pcre2_code;
+  typedef struct pcre2_match_data pcre2_match_data;
+  pcre2_code *pcre2_compile_8(const char *, size_t, uint32_t, int *, size_t *, void *);
+  void pcre2_code_free_8(pcre2_code *);
+  int pcre2_jit_compile_8(pcre2_code *, uint32_t);
+  int pcre2_pattern_info_8(const pcre2_code *, uint32_t, void *);
+  pcre2_match_data *pcre2_match_data_create_from_pattern_8(const pcre2_code *, void *);
+  void pcre2_match_data_free_8(pcre2_match_data *);
+  void *pcre2_match_context_create_8(void *);
+  void *pcre2_jit_stack_create_8(size_t, size_t, void *);
+  void pcre2_jit_stack_assign_8(void *, void *, void *);
+  int pcre2_match_8(const pcre2_code *, const char *, size_t, size_t, uint32_t, pcre2_match_data *, void *);
+  size_t *pcre2_get_ovector_pointer_8(pcre2_match_data *);
+  uint32_t pcre2_get_ovector_count_8(pcre2_match_data *);
+  int pcre2_get_error_message_8(int, char *, size_t);
+]])
 
-local function open()
-  pcre = library.load("regex", "libpcre2-8.so.0", "libpcre2-8-0", [[
-    typedef struct pcre2_code pcre2_code;
-    typedef struct pcre2_match_data pcre2_match_data;
-    pcre2_code *pcre2_compile_8(const char *, size_t, uint32_t, int *, size_t *, void *);
-    void pcre2_code_free_8(pcre2_code *);
-    int pcre2_jit_compile_8(pcre2_code *, uint32_t);
-    pcre2_match_data *pcre2_match_data_create_from_pattern_8(const pcre2_code *, void *);
-    void pcre2_match_data_free_8(pcre2_match_data *);
-    int pcre2_match_8(const pcre2_code *, const char *, size_t, size_t, uint32_t, pcre2_match_data *, void *);
-    size_t *pcre2_get_ovector_pointer_8(pcre2_match_data *);
-    uint32_t pcre2_get_ovector_count_8(pcre2_match_data *);
-    int pcre2_get_error_message_8(int, char *, size_t);
-  ]])
-end
+local context -- with a stack for compiled patterns; one match runs at a time
 
 local function message_of(code)
   local text = ffi.new("char[256]")
@@ -44,34 +53,46 @@ end
 local function options_of(flags)
   local options = 0
   for flag in (flags or ""):gmatch(".") do
-    if not FLAGS[flag] then error(('tide.regex: no flag "%s"; there are i, m, s, x, u'):format(flag), 4) end
+    if not FLAGS[flag] then
+      error(("tide.regex: no flag %s; there are i, m, s, x, u, w"):format(arguments.shown(flag)), 5)
+    end
     options = bit.bor(options, FLAGS[flag])
   end
   return options
 end
 
+local function open_context()
+  context = pcre.pcre2_match_context_create_8(nil)
+  pcre.pcre2_jit_stack_assign_8(context, nil, pcre.pcre2_jit_stack_create_8(STACK_LEAST, STACK_MOST, nil))
+end
+
 local function compile(pattern, flags)
-  library.check_text(pattern, "a pattern")
-  if not pcre then open() end
   local code, at = ffi.new("int[1]"), ffi.new("size_t[1]")
-  local options = options_of(flags)
-  local compiled = pcre.pcre2_compile_8(pattern, #pattern, options, code, at, nil)
+  local options = ffi.new("uint32_t[1]", options_of(flags))
+  local compiled = pcre.pcre2_compile_8(pattern, #pattern, options[0], code, at, nil)
   if compiled == nil then
     error(("tide.regex: %s at byte %d of %s"):format(message_of(code[0]), tonumber(at[0]), pattern), 4)
   end
+  if not context then open_context() end
   compiled = ffi.gc(compiled, pcre.pcre2_code_free_8)
   pcre.pcre2_jit_compile_8(compiled, JIT_COMPLETE) -- without JIT on this machine it is interpreted
+  pcre.pcre2_pattern_info_8(compiled, ALL_OPTIONS, options) -- a pattern may begin with (*UTF)
   local data = ffi.gc(pcre.pcre2_match_data_create_from_pattern_8(compiled, nil), pcre.pcre2_match_data_free_8)
-  return { code = compiled, data = data, ovector = pcre.pcre2_get_ovector_pointer_8(data), utf = options >= UTF,
-    groups = pcre.pcre2_get_ovector_count_8(data) - 1 }
+  return { code = compiled, data = data, ovector = pcre.pcre2_get_ovector_pointer_8(data),
+    utf = bit.band(options[0], UTF) ~= 0, groups = pcre.pcre2_get_ovector_count_8(data) - 1 }
 end
 
 local kept, count = {}, 0
 
+-- Called by what the script calls, as the levels of the errors have it.
 local function get(pattern, flags)
   local of_flags = kept[flags or ""]
   local found = of_flags and of_flags[pattern]
   if found then return found end
+  if type(pattern) ~= "string" then error("a pattern is a string, got " .. arguments.shown(pattern), 3) end
+  if flags ~= nil and type(flags) ~= "string" then
+    error("the flags of a pattern are a string, got " .. arguments.shown(flags), 3)
+  end
   found = compile(pattern, flags)
   if count == MOST then kept, count = {}, 0 end
   kept[flags or ""] = kept[flags or ""] or {}
@@ -79,9 +100,13 @@ local function get(pattern, flags)
   return found
 end
 
--- True when it matches from byte `from` (0 is the first) on.
+-- True when it matches from byte `from` (0 is the first) on. What takes more than the stack of compiled patterns is
+-- run by the interpreter, which has the heap.
 local function run(one, subject, from, options)
-  local status = pcre.pcre2_match_8(one.code, subject, #subject, from, options or 0, one.data, nil)
+  local status = pcre.pcre2_match_8(one.code, subject, #subject, from, options, one.data, context)
+  if status == JIT_STACK_LIMIT then
+    status = pcre.pcre2_match_8(one.code, subject, #subject, from, bit.bor(options, NO_JIT), one.data, context)
+  end
   if status >= 0 then return true end
   if status == NO_MATCH then return false end
   error("tide.regex: " .. message_of(status), 3)
@@ -100,30 +125,43 @@ local function captures(one, subject)
   return unpack(all, 1, one.groups)
 end
 
+-- return (f()) is no tail call: the levels of errors count the frame.
+
 function regex.test(subject, pattern, flags)
-  library.check_text(subject, "tide.regex.test")
-  return run(get(pattern, flags), subject, 0)
+  arguments.text(subject, "tide.regex.test")
+  return (run(get(pattern, flags), subject, 0, 0))
 end
 
 function regex.match(subject, pattern, flags)
-  library.check_text(subject, "tide.regex.match")
+  arguments.text(subject, "tide.regex.match")
   local one = get(pattern, flags)
-  if run(one, subject, 0) then return captures(one, subject) end
+  if run(one, subject, 0, 0) then return captures(one, subject) end
 end
 
 function regex.find(subject, pattern, flags, from)
-  library.check_text(subject, "tide.regex.find")
+  arguments.text(subject, "tide.regex.find")
+  from = from == nil and 1 or arguments.integer(from, "tide.regex.find: the first byte", 1, 2 ^ 53)
   local one = get(pattern, flags)
-  if (from or 1) > #subject + 1 or not run(one, subject, (from or 1) - 1) then return nil end
+  if from > #subject + 1 or not run(one, subject, from - 1, 0) then return nil end
   return tonumber(one.ovector[0]) + 1, tonumber(one.ovector[1])
 end
 
+-- A text for replacement with what was matched.
 local function expand(one, subject, replacement)
-  if type(replacement) == "function" then return replacement(captures(one, subject)) or capture(one, subject, 0) end
   return (replacement:gsub("%$([%d$])", function(what)
     if what == "$" then return "$" end
     return tonumber(what) <= one.groups and capture(one, subject, tonumber(what)) or ""
   end))
+end
+
+-- What the script's function makes of a match; `whole` when it keeps it.
+local function ask(whole, result)
+  if not result then return whole end
+  if type(result) ~= "string" and type(result) ~= "number" then
+    error("the function of tide.regex.gsub returns a string, a number, nil or false, got "
+      .. arguments.shown(result), 3)
+  end
+  return result
 end
 
 -- The byte behind the character at `at` (from 0).
@@ -134,14 +172,19 @@ local function step(one, subject, at)
 end
 
 function regex.gsub(subject, pattern, replacement, flags)
-  library.check_text(subject, "tide.regex.gsub")
+  arguments.text(subject, "tide.regex.gsub")
+  if type(replacement) ~= "function" then arguments.text(replacement, "tide.regex.gsub, to replace by,") end
   local one, parts, from, copied, done = get(pattern, flags), {}, 0, 0, 0
   local options = 0
   while from <= #subject do
     if run(one, subject, from, options) then
       local first, last = tonumber(one.ovector[0]), tonumber(one.ovector[1])
       parts[#parts + 1] = subject:sub(copied + 1, first)
-      parts[#parts + 1] = expand(one, subject, replacement)
+      if type(replacement) == "function" then
+        parts[#parts + 1] = ask(subject:sub(first + 1, last), replacement(captures(one, subject)))
+      else
+        parts[#parts + 1] = expand(one, subject, replacement)
+      end
       from, copied, done = last, last, done + 1
       options = first == last and bit.bor(NOT_EMPTY_AT_START, ANCHORED) or 0
     elseif options ~= 0 then

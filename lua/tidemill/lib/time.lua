@@ -1,25 +1,41 @@
 -- SPDX-License-Identifier: MIT
 -- lib/time.lua: tide.time. Moments are counts since 1970-01-01T00:00:00Z in a unit: "s", "ms" (when none is said),
--- "us" or "ns". us and ns are int64, so that nothing is rounded; s and ms are numbers.
+-- "us" or "ns". us and ns are int64, so that nothing is rounded; s and ms are numbers. What int64 cannot hold is
+-- refused.
 local ffi = require("ffi")
+local arguments = require("tidemill.lib.arguments")
+local library = require("tidemill.lib.library")
 
 local time = {}
 
-ffi.cdef [[
+library.declare([[
 struct tide_timespec { int64_t seconds; int64_t nanoseconds; };
 int tide_time_clock(int clock, struct tide_timespec *now) __asm__("clock_gettime");
-]]
+]], "struct tide_timespec")
 
-local int64 = ffi.typeof("int64_t")
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+local LEAST, MOST = -0x7FFFFFFFFFFFFFFFLL - 1, 0x7FFFFFFFFFFFFFFFLL
 local PER_SECOND = { s = 1LL, ms = 1000LL, us = 1000000LL, ns = 1000000000LL }
 local DIGITS = { s = 0, ms = 3, us = 6, ns = 9 }
 local IS_NUMBER = { s = true, ms = true }
 local DAY = 86400LL
 
 local function unit_of(unit)
-  unit = unit or "ms"
-  if not PER_SECOND[unit] then error('a unit is "s", "ms", "us" or "ns", not ' .. tostring(unit), 3) end
+  if unit == nil then return "ms" end
+  if not PER_SECOND[unit] then error('a unit is "s", "ms", "us" or "ns", not ' .. arguments.shown(unit), 3) end
   return unit
+end
+
+-- A moment as whole units, downwards, and the fraction that a number may have beside them.
+local function moment_of(count, what)
+  if ffi.istype(int64, count) or (ffi.istype(uint64, count) and count <= ffi.cast(uint64, MOST)) then
+    return int64(count), 0
+  end
+  if type(count) ~= "number" or not (count >= -2 ^ 63 and count < 2 ^ 63) then
+    error(("%s takes a finite number or an int64, got %s"):format(what, arguments.shown(count)), 3)
+  end
+  local whole = math.floor(count)
+  return int64(whole), count - whole
 end
 
 local function give(count, unit)
@@ -41,12 +57,31 @@ function time.now(unit)
   return give(now.seconds * per + now.nanoseconds / (1000000000LL / per), unit)
 end
 
---- From one unit into another, downwards: convert(1500, "ms", "s") is 1.
+-- whole * ratio + more; nil when int64 does not hold it. 0 <= more <= ratio.
+local function scale(whole, ratio, more)
+  if whole >= 0 then
+    if whole > (MOST - more) / ratio then return nil end
+    return whole * ratio + more
+  end
+  -- One unit less of `whole` first: the product alone may be below what the sum is.
+  local rest = more - ratio
+  if whole + 1 < (LEAST - rest) / ratio then return nil end
+  return (whole + 1) * ratio + rest
+end
+
+--- From one unit into another, downwards: convert(1500, "ms", "s") is 1. The fraction of a number counts:
+--- convert(1.5, "s", "ms") is 1500.
 function time.convert(count, from, to)
   from, to = unit_of(from), unit_of(to)
+  local whole, fraction = moment_of(count, "tide.time.convert")
   local a, b = PER_SECOND[from], PER_SECOND[to]
-  count = int64(count)
-  return give(b >= a and count * (b / a) or floor_divide(count, a / b), to)
+  if b <= a then return (give(floor_divide(whole, a / b), to)) end
+  local ratio = b / a
+  local result = scale(whole, ratio, int64(math.floor(fraction * tonumber(ratio) + 0.5)))
+  if not result then
+    error(("tide.time.convert: %s %s are beyond what int64 holds in %s"):format(arguments.shown(count), from, to), 2)
+  end
+  return (give(result, to))
 end
 
 -- Days from the epoch to a day of the proleptic Gregorian calendar, and back (months count from March).
@@ -85,7 +120,7 @@ local function zone(text)
 end
 
 --- A moment by RFC 3339 ("2026-01-31T12:00:00.5+01:00"; digits beyond the unit are cut). nil and the reason when
---- the text is none.
+--- the text is none, or beyond what int64 holds (in ns 1677 to 2262).
 function time.parse(text, unit)
   unit = unit_of(unit)
   if type(text) ~= "string" then return nil, "not a text" end
@@ -97,15 +132,17 @@ function time.parse(text, unit)
   if d < 1 or d > month_length(y, m) or hh > 23 or mm > 59 or ss > 59 then return nil, "no such moment" end
   local seconds = int64(days_of(y, m, d)) * DAY + hh * 3600 + (mm - east) * 60 + ss
   local digits = DIGITS[unit]
-  local part = (fraction:sub(2) .. "000000000"):sub(1, digits)
-  return give(seconds * PER_SECOND[unit] + (digits > 0 and int64(tonumber(part)) or 0LL), unit)
+  local part = digits > 0 and int64(tonumber((fraction:sub(2) .. "000000000"):sub(1, digits))) or 0LL
+  local count = scale(seconds, PER_SECOND[unit], part)
+  if not count then return nil, "beyond what int64 holds in " .. unit end
+  return give(count, unit)
 end
 
 --- RFC 3339 in UTC, with the digits of the unit: format(0) is "1970-01-01T00:00:00.000Z".
 function time.format(count, unit)
   unit = unit_of(unit)
   local per = PER_SECOND[unit]
-  count = int64(count)
+  count = moment_of(count, "tide.time.format")
   local seconds = floor_divide(count, per)
   local days = tonumber(floor_divide(seconds, DAY))
   local of_day, part = tonumber(seconds - days * DAY), tonumber(count - seconds * per)

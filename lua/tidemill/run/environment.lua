@@ -3,6 +3,7 @@
 -- neither seen nor changed by another, nor by this program. `require` looks into the pipeline's folder first, but only
 -- for the user's files; what this program requires never comes from there.
 local ffi = require 'ffi'
+local needs = require 'tidemill.run.needs'
 
 local environment = {}
 
@@ -40,6 +41,8 @@ end
 local function run_module(own, name, path)
   local chunk, problem = loadfile(path)
   if not chunk then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
+  problem = needs.problem_in(path)
+  if problem then error(problem, 0) end
   if own.loading[name] then error(("loop or previous error loading module '%s'"):format(name), 0) end
   own.loading[name] = true
   local result = setfenv(chunk, own.globals)(name)
@@ -114,8 +117,10 @@ function environment.new(folder, base)
   return own.globals
 end
 
---- Compiles a file for globals of its own: the chunk, or nil and what is wrong.
+--- Compiles a file for globals of its own: the chunk, or nil and what is wrong with it, or what it needs.
 function environment.load_file(path, folder, base)
+  local problem = needs.problem_in(path)
+  if problem then return nil, problem end
   return loadfile(path, nil, environment.new(folder, base))
 end
 

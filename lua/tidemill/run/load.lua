@@ -12,6 +12,7 @@ local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
 local json = require 'tidemill.run.json'
 local message = require 'tidemill.run.message'
+local needs = require 'tidemill.run.needs'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
 local state = require 'tidemill.run.state'
@@ -70,11 +71,19 @@ local function warn_of_state(fn)
   for _, text in ipairs(state.look(fn)) do plan.warn(text) end
 end
 
+-- A word that a function of the pipeline file names and that cannot be used.
+local function check_needs(fn)
+  local info = debug.getinfo(fn, 'S')
+  local problem = needs.problem_in(info.source:gsub('^@', ''), info.linedefined, info.lastlinedefined)
+  if problem then fail(problem) end
+end
+
 local load_entry
 
 --- One entry -> { process = or batch =, init =, start =, close =, where = "file:line" }.
 function load_entry(entry)
   if type(entry) == 'function' then
+    check_needs(entry)
     warn_of_state(entry)
     return { process = entry, where = runner.describe(entry) }
   end

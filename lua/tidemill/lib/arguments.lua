@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- lib/arguments.lua: what the functions of the library are called with. An error has the place in the script: these
+-- checks are called by the function that the script calls, which is no tail call of it (levels count frames).
+local ffi = require("ffi")
+
+local arguments = {}
+
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+local EXACT = 2 ^ 53 -- integers up to here are exact as numbers
+
+local function is_integer_cdata(value)
+  return ffi.istype(int64, value) or ffi.istype(uint64, value)
+end
+
+--- A wrong value as an error shows it.
+function arguments.shown(value)
+  if type(value) == "number" then return ("%.17g"):format(value) end
+  if is_integer_cdata(value) then return (tostring(value):gsub("U?LL$", "")) end
+  if type(value) == "string" and #value <= 40 then return ("%q"):format(value) end
+  return type(value) == "nil" and "nil" or "a " .. type(value)
+end
+
+--- Raises in the line of the caller's caller unless `value` is a string.
+function arguments.text(value, what)
+  if type(value) ~= "string" then error(("%s takes a string, got %s"):format(what, arguments.shown(value)), 3) end
+end
+
+--- The same for a string or nil.
+function arguments.text_or_nil(value, what)
+  if value ~= nil and type(value) ~= "string" then
+    error(("%s takes a string or nothing, got %s"):format(what, arguments.shown(value)), 3)
+  end
+end
+
+--- An integer between two numbers, as a number; int64 and uint64 are taken as well.
+function arguments.integer(value, what, least, most)
+  local number = is_integer_cdata(value) and tonumber(value) or value
+  if type(number) ~= "number" or number % 1 ~= 0 or number < least or number > most then
+    error(("%s takes an integer from %.0f to %.0f, got %s"):format(what, least, most, arguments.shown(value)), 3)
+  end
+  return number
+end
+
+--- An unsigned integer as uint64: a number that is exact, or an int64 or uint64 by its bits.
+function arguments.bits(value, what)
+  if is_integer_cdata(value) then return ffi.cast(uint64, value) end
+  if type(value) ~= "number" or value % 1 ~= 0 or value < 0 or value > EXACT then
+    error(("%s takes an integer from 0 to 2^53, an int64 or a uint64, got %s"):format(what,
+      arguments.shown(value)), 3)
+  end
+  return ffi.cast(uint64, value)
+end
+
+--- How many bytes a result may have: a number from 0 on, infinity too; `default` for nil.
+function arguments.most(value, what, default)
+  if value == nil then return default end
+  local number = is_integer_cdata(value) and tonumber(value) or value
+  if type(number) ~= "number" or number ~= number or number < 0 then
+    error(("%s takes a number of bytes, got %s"):format(what, arguments.shown(value)), 3)
+  end
+  return number
+end
+
+--- One of a table's keys, or nil.
+function arguments.choice(value, what, choices)
+  if value == nil or choices[value] then return end
+  local names = {}
+  for name in pairs(choices) do names[#names + 1] = '"' .. name .. '"' end
+  table.sort(names)
+  error(("%s takes %s, got %s"):format(what, table.concat(names, " or "), arguments.shown(value)), 3)
+end
+
+return arguments
