@@ -120,7 +120,8 @@ struct tide_engine {
     int64_t first_read_us;
     int64_t last_done_us;
     uint64_t last_in_flight;
-    uint64_t last_late; /* reports of partitions that are away, as counted */
+    uint64_t last_late;    /* reports of partitions that are away, as counted */
+    uint64_t last_dropped; /* calls of tide.metric that counted nothing, as counted */
     uint64_t workers_lost;
     struct tide_event
         events[TIDE_ENGINE_EVENTS]; /* a ring; the oldest is dropped when Lua does not come */

@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "engine.h"
 #include "shm/counters.h"
+#include "shm/tallies.h"
 
 static const int64_t SECOND_US = 1000000;
 
@@ -240,6 +241,16 @@ void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state)
     meter->entered_us = now_us;
 }
 
+/* A worker may write nonsense there: the counter of the engine only grows. */
+static void count_dropped(struct tide_engine *engine)
+{
+    uint64_t dropped = tide_tallies_dropped(engine->tallies);
+    if (dropped > engine->last_dropped)
+        tide_count(engine->chain.counters, 0, TIDE_M_SCRIPT_METRICS_DROPPED,
+                   dropped - engine->last_dropped);
+    engine->last_dropped = dropped;
+}
+
 void tide_meter_turn(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_offsets_totals totals;
@@ -251,6 +262,7 @@ void tide_meter_turn(struct tide_engine *engine, int64_t now_us)
     }
     tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals.late - engine->last_late);
     engine->last_late = totals.late;
+    count_dropped(engine);
     observe_latency(engine);
     if (now_us < engine->second_us)
         return;

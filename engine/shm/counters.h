@@ -67,6 +67,7 @@ enum tide_metric {
     TIDE_M_LAG,
     TIDE_M_LAG_SECONDS,
     TIDE_M_STUCK,
+    TIDE_M_SCRIPT_METRICS_DROPPED,
     /* producer.*, row 0 */
     TIDE_M_PRODUCE_OK,
     TIDE_M_PRODUCE_ERROR,

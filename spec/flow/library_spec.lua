@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- tide.log, tide.metric and tide.env, where functions run: in workers.
+local ffi = require "ffi"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
+local child = require "spec.support.child"
 
 describe("in a worker", function()
   local test
@@ -12,7 +14,9 @@ describe("in a worker", function()
   end
 
   after_each(function()
-    test:close()
+    if test then test:close() end
+    test = nil
+    child.stop_all()
   end)
 
   it("tide.metric counts, over all workers, into the metrics as script.NAME", function()
@@ -32,16 +36,164 @@ describe("in a worker", function()
     assert.is_true(metrics["script.level"].last == 3 or metrics["script.level"].last == 6)
   end)
 
-  it("tide.metric refuses a 65th name, a bad one, another kind, and what is no number", function()
-    transform(function(m)
-      if m.value == "many" then for i = 1, 65 do tide.metric.count("n" .. i) end end
-      if m.value == "name" then tide.metric.count "a b" end
+  it("tide.metric costs no message: what cannot be counted is dropped, counted, and told once", function()
+    local function run(m)
+      if m.value == "many" then for i = 1, 66 do tide.metric.count("n" .. i) end end
+      if m.value == "name" then
+        tide.metric.count "a b"
+        tide.metric.gauge(nil, 1)
+        tide.metric.count(("x"):rep(48))
+      end
       if m.value == "kind" then tide.metric.gauge("n1", 1) end
-      if m.value == "text" then tide.metric.gauge("n1", "x") end
+      if m.value == "value" then
+        for _, value in ipairs { "x", 0 / 0, math.huge, -1, {} } do tide.metric.count("n1", value) end
+        tide.metric.timing "n2"
+      end
+      tide.metric.count("n1", 2LL)
+      return m
+    end
+    local code, _, log = child.run(function()
+      transform(run)
+      test:feed("many", "name", "kind", "value", "many", "name", "kind", "value"):finish()
+      assert.produces(test, { "many", "name", "kind", "value", "many", "name", "kind", "value" })
+      local metrics = test:metrics()
+      assert.equal(8 * 2 + 2, metrics["script.n1"])
+      assert.equal(2 * (2 + 3 + 1 + 6), metrics["consumer.script_metrics.dropped"])
+      test:close()
     end)
-    test:feed("many", "name", "kind", "text")
-    assert.rejects(test, { 'library_spec.lua:%d+: tide.metric: metric "n65" is one more than 64',
-      "library_spec.lua:%d+: a metric's name", 'metric "n1" is used as two kinds', "takes a number" })
+    assert.equal(0, code, log)
+    for _, problem in ipairs { "a name has up to 47", "64 names already", "another kind", "no number" } do
+      local _, count = log:gsub("library_spec%.lua:%d+: tide%.metric%.%l+ of \"[^\n]*" .. problem, "")
+      assert.equal(1, count, log)
+    end
+  end)
+
+  it("tide.log costs no message, whatever it is given", function()
+    local code, _, log = child.run(function()
+      transform(function(m)
+        tide.log.info("%d of %d", "x")
+        tide.log.info("%y", 1)
+        tide.log.info(setmetatable({}, { __tostring = function() error "mine" end }))
+        tide.log.info(setmetatable({}, { __tostring = function() return 5 end }))
+        tide.log.info()
+        tide.log.info("%s and %s", {}, nil)
+        tide.log.info "before\0behind"
+        tide.log.info(("ä"):rep(5000))
+        return m
+      end)
+      test:feed "a"
+      assert.produces(test, { "a" })
+      test:close()
+    end)
+    assert.equal(0, code, log)
+    for _, line in ipairs { "%d of %d x (", "%y 1 (", "a table without text", "nil\n", "before\\x00behind\n",
+      "table: 0x" } do
+      assert.truthy(log:find(line, 1, true), line .. "\n" .. log)
+    end
+    assert.truthy(log:find(("ä"):rep(4000) .. "\n", 1, true))
+  end)
+
+  it("texts of rejections and errors are whole, with a NUL in them too", function()
+    transform(function(m)
+      if m.value == "reject" then return tide.reject "bad\0x" end
+      if m.value == "long" then return tide.reject(("ä"):rep(2000)) end
+      error "worse\0y"
+    end)
+    test:feed("reject", "error", "long")
+    local rejects = test:rejects()
+    assert.equal("bad\\x00x", rejects[1].error)
+    assert.is_nil(rejects[1].traceback)
+    assert.matches("library_spec%.lua:%d+: worse\\x00y$", rejects[2].error)
+    assert.matches("^stack traceback:\n", (rejects[2].traceback:gsub("^%s+", "")))
+    assert.equal(("ä"):rep(750), rejects[3].error)
+  end)
+
+  it("integers beyond 2^53 are written by their digits: joined, by tostring, as a key", function()
+    transform(function(m)
+      local id, number = m.json.id, m.json.number
+      m.key = id
+      m.headers = { { "text", tide.json.text(id) }, { "tostring", tostring(id) }, { "join", "user-" .. id },
+        { "join", id .. "-" .. id .. number }, { "format", ("%s"):format(id) }, { "number", tide.json.text(number) } }
+      return tide.many { m, { key = number } }
+    end)
+    for _, id in ipairs { "9007199254740993", "-9007199254740993", "18446744073709551615" } do
+      test:feed(('{"id":%s,"number":1700000000000123}'):format(id))
+    end
+    local results = test:results()
+    assert.equal(6, #results)
+    for i, id in ipairs { "9007199254740993", "-9007199254740993", "18446744073709551615" } do
+      local one, other = results[2 * i - 1], results[2 * i]
+      assert.equal(id, one.key)
+      assert.same({ { "text", id }, { "tostring", id }, { "join", "user-" .. id },
+        { "join", id .. "-" .. id .. "1.7000000000001e+15" }, { "format", id }, { "number", "1700000000000123" } },
+        one.headers)
+      assert.equal("1700000000000123", other.key)
+    end
+  end)
+
+  it("errors about values and keys say how a number is written", function()
+    transform(function(m)
+      if m.value == "value" then m.value = 5 end
+      if m.value == "key" then m.key = 0 / 0 end
+      if m.value == "table" then m.value = {} end
+      if m.value == "{}" then m.json.x = { print } end
+      if m.value == "json" then m.json = { print } end
+    end)
+    test:feed("value", "key", "table", "{}", "json")
+    assert.rejects(test, { "library_spec.lua:%d+: message.value takes a string or nil, got a number; tide.json.text",
+      "message.key takes a string, a number or nil, got a number", "got a table; tide.json.encode",
+      "library_spec.lua:%d+: .*function has no JSON", "library_spec.lua:%d+: .*function has no JSON" })
+  end)
+
+  it("math.random differs in the file, in init, in each worker and in each run", function()
+    local path, seen = os.tmpname(), {}
+    local file = assert(io.open(path, "w"))
+    file:write([[
+      local at_file, at_init = math.random(2 ^ 31), nil
+      return { init = function() at_init = math.random(2 ^ 31) end,
+        process = function() return ("%d %d %d"):format(at_file, at_init, math.random(2 ^ 31)) end }
+    ]])
+    file:close()
+    for _ = 1, 3 do
+      transform(path)
+      test:feed "a"
+      for number in test:values()[1]:gmatch "%d+" do
+        assert.is_nil(seen[number])
+        seen[number] = true
+      end
+      test:close()
+    end
+    os.remove(path)
+  end)
+
+  it("a transform is refused when it names a word whose library is not there", function()
+    local needs = require "tidemill.run.needs"
+    needs.missing("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
+    local ok, problem = pcall(transform, function(m)
+      return tide.zstd.compress(m.value)
+    end)
+    local other = transform(function(m) return m.value .. "zstd" end)
+    needs.missing("zstd", nil)
+    assert.is_false(ok)
+    assert.matches("library_spec.lua:%d+: tide.zstd needs libzstd.so.1: install the Debian package libzstd1", problem)
+    other:feed "a"
+    assert.produces(other, { "azstd" })
+  end)
+
+  it("the library is open before a function takes all file descriptors", function()
+    ffi.cdef "int setrlimit(int resource, const uint64_t limits[2]);"
+    transform(function(m)
+      local NOFILE, files = 7, {}
+      ffi.C.setrlimit(NOFILE, ffi.new("uint64_t[2]", 64, 64))
+      repeat files[#files + 1] = io.open "/dev/null" until #files > 64 or not io.open "/dev/null"
+      if io.open "/dev/null" then return "there are file descriptors left" end
+      local text = tide.zstd.decompress(tide.zstd.compress(m.value)) .. tide.gzip.decompress(tide.gzip.compress "b")
+        .. tide.regex.gsub("x", "x", "c") .. tide.msgpack.decode(tide.msgpack.encode "d") .. tide.base64.encode "e"
+        .. tide.hash.sha256(""):sub(1, 1) .. tide.hash.hex(tide.hash.xxhash64 ""):sub(1, 1) .. tide.time.format(0)
+      return text
+    end)
+    test:feed "a"
+    assert.produces(test, { "abcdZQ==ee1970-01-01T00:00:00.000Z" })
   end)
 
   it("tide.env is the variable itself, and tide.log writes to the log", function()

@@ -102,6 +102,14 @@ describe("the metrics", function()
     assert.is_true(test:metrics()[TASK .. "worker.lost{cause=protocol}"] > 0)
   end)
 
+  it("of scripts: what cannot be counted", function()
+    start(workers { function(m)
+      require("tidemill").metric.count("n", m.value)
+      return m
+    end }):feed("no number"):finish()
+    assert.equal(1, test:metrics()["consumer.script_metrics.dropped"])
+  end)
+
   it("of filters, of reduce, of healthcheck", function()
     local path = os.tmpname()
     start(tide.healthcheck { path = path }, tide.filter { function(m) return m.value ~= "2" end },

@@ -1,41 +1,86 @@
 -- SPDX-License-Identifier: MIT
 -- lib/metric.lua: tide.metric.count(name[, by]), gauge(name, value), timing(name, seconds): metrics of one's own, in
--- the report as script.NAME, summed over the workers. A name has letters, digits, _ and . and is given by its first
--- use; there may be 64.
+-- the report as script.NAME, summed over the workers. A name has letters, digits, _ and ., up to 47 of them, and is
+-- given by its first use; there may be 64. A call that cannot be counted costs no message: it is dropped, counted
+-- (consumer.script_metrics.dropped), and the first for each reason is told in the log.
+local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
+local log = require("tidemill.lib.log")
 local worker = require("tidemill.run.worker")
 local C = library.C
 
 local metric = {}
 
+local WHY = {
+  [C.TIDE_TALLY_BAD_NAME] = 'a name has up to 47 letters, digits, _ and ., as "orders.late"',
+  [C.TIDE_TALLY_BAD_VALUE] = "the value is no number, or none that can be summed",
+  [C.TIDE_TALLY_TWO_KINDS] = "the name is used for another kind of metric too",
+  [C.TIDE_TALLY_TOO_MANY] = "there are 64 names already; a metric's name is not made from data",
+}
 local tallies, row -- of this worker, in the engine's table
 local known = {}
 
+-- The line of the script. Levels: this function, drop, add, the word's function, the script.
+local function place()
+  local caller = debug.getinfo(5, "Sl")
+  return caller and caller.currentline > 0 and ("%s:%d: "):format(caller.short_src, caller.currentline) or ""
+end
+
+local function drop(why, kind, name)
+  if C.tide_tallies_drop(tallies, why) == 0 then return end
+  local shown = type(name) == "string" and name or type(name)
+  log.warn("%stide.metric.%s of %s counts nothing: %s; further such calls are counted only", place(), kind,
+    ("%q"):format(shown:sub(1, 60)), WHY[why])
+end
+
 local function index_of(kind, name)
-  tallies, row = worker.place()
-  if not tallies then error("tide.metric counts in workers only, not while a file is loaded", 3) end
-  if type(name) ~= "string" or not name:find("^[%a_][%w_.]*$") then
-    error("a metric's name has letters, digits, _ and ., as \"orders.late\"", 3)
-  end
+  if type(name) ~= "string" or not name:find("^[%a_][%w_.]*$") then return -1 - C.TIDE_TALLY_BAD_NAME end
   local index = C.tide_tallies_index(tallies, row, name, kind)
-  if index < 0 then error("tide.metric: " .. library.error(), 3) end
-  known[kind][name] = index
+  if index >= 0 then known[kind][name] = index end
   return index
 end
 
-local function adder(kind, default)
+local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+
+-- A finite number; nil for all else.
+local function finite(value)
+  if ffi.istype(int64, value) or ffi.istype(uint64, value) then value = tonumber(value) end
+  return type(value) == "number" and value - value == 0 and value or nil
+end
+
+-- Not the usual case: the first use of a name, another value than a number, or what cannot be counted.
+local function add(word, kind, name, value)
+  tallies, row = worker.place()
+  if not tallies then error("tide.metric counts in workers only, not while a file is loaded", 3) end
+  local number = finite(value)
+  if not number or (kind == C.TIDE_TALLY_COUNT and number < 0) then
+    drop(C.TIDE_TALLY_BAD_VALUE, word, name)
+    return
+  end
+  local index = known[kind][name] or index_of(kind, name)
+  if index < 0 then
+    drop(-1 - index, word, name)
+    return
+  end
+  C.tide_tallies_add(tallies, row, index, number)
+end
+
+local function adder(word, kind, default)
   known[kind] = {}
   local indexes = known[kind]
   return function(name, value)
-    value = value or default
-    if type(value) ~= "number" or value ~= value then error("a metric takes a number", 2) end
-    local index = indexes[name] or index_of(kind, name)
-    C.tide_tallies_add(tallies, row, index, value)
+    if value == nil then value = default end
+    local index = indexes[name]
+    if index and type(value) == "number" and value >= 0 and value < math.huge then
+      C.tide_tallies_add(tallies, row, index, value)
+    else
+      add(word, kind, name, value)
+    end
   end
 end
 
-metric.count = adder(C.TIDE_TALLY_COUNT, 1)
-metric.gauge = adder(C.TIDE_TALLY_GAUGE)
-metric.timing = adder(C.TIDE_TALLY_TIMING)
+metric.count = adder("count", C.TIDE_TALLY_COUNT, 1)
+metric.gauge = adder("gauge", C.TIDE_TALLY_GAUGE)
+metric.timing = adder("timing", C.TIDE_TALLY_TIMING)
 
 return metric

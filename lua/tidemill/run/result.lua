@@ -13,6 +13,17 @@ local RESULT = ffi.sizeof 'struct tide_result'
 
 local result = {}
 
+--- Text as C has it: with \x00 for a NUL, which would end it; at most `most` bytes, without a part of a character of
+--- UTF-8 at the end.
+function result.cut(text, most)
+  text = text:sub(1, most + 4)
+  if text:find('\0', 1, true) then text = text:gsub('%z', '\\x00') end
+  if #text <= most then return text end
+  local last = most
+  while last > most - 3 and band(text:byte(last + 1), 0xC0) == 0x80 do last = last - 1 end
+  return (text:sub(1, last))
+end
+
 --- Bytes of an array of { name, value } in packed form (shm/layout.h).
 function result.headers_size(headers)
   local size = 0
@@ -40,7 +51,7 @@ end
 
 --- Writes a rejection of record `index`; texts are cut so that it fits any block.
 function result.reject(base, at, index, room, reason, text, traceback)
-  local told = reason .. '\0' .. text:sub(1, 1500) .. '\0' .. (traceback or ''):sub(1, 2000) .. '\0'
+  local told = reason .. '\0' .. result.cut(text, 1500) .. '\0' .. result.cut(traceback or '', 2000) .. '\0'
   local size = band(RESULT + #told + 7, bnot(7))
   if at + size > room then return nil, size end
   local written = cast(result_type, base + at)

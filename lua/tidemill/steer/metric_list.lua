@@ -148,6 +148,9 @@ add("engine", "consumer.", {
   { "stuck", nil, "counter", "times", "STUCK",
     "Nothing moved for stuck_detector_timeout while messages were in flight.",
     "The log says what they wait for." },
+  { "script_metrics.dropped", nil, "counter", "calls", "SCRIPT_METRICS_DROPPED",
+    "Calls of tide.metric that counted nothing: a bad name or value, a name of two kinds, a 65th name.",
+    "The log names the first one for each reason, with the line of the script." },
 })
 
 add("engine", "producer.", {
