@@ -7,9 +7,11 @@
 #include <limits.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +61,19 @@ static void set_paths(lua_State *lua, const char *folder, const char *files)
     lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for library and headers */
 }
 
+/* LuaJIT begins math.random with the same number each time. */
+static void seed_random(lua_State *lua)
+{
+    uint32_t seed = (uint32_t)getpid();
+    ssize_t got = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
+    (void)got; /* the process id stands where the kernel has no randomness yet */
+    lua_getglobal(lua, "math");
+    lua_getfield(lua, -1, "randomseed");
+    lua_pushnumber(lua, seed);
+    lua_call(lua, 1, 0);
+    lua_pop(lua, 1);
+}
+
 static int traceback(lua_State *lua)
 {
     luaL_traceback(lua, lua, lua_tostring(lua, 1), 1);
@@ -100,6 +115,7 @@ int main(int count, char **arguments)
     }
     luaL_openlibs(lua);
     set_paths(lua, folder, files);
+    seed_random(lua);
     lua_pushcfunction(lua, traceback);
     lua_getglobal(lua, "require");
     lua_pushliteral(lua, "tidemill.cli");

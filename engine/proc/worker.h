@@ -38,7 +38,7 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
 /** `together`: a function takes the whole batch at once. */
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
                         enum tide_outcome outcome, bool together);
-/** 32 random bits from the kernel: fork copies the state of math.random. */
+/** 32 random bits from the kernel: fork copies the state of math.random, so zygote and workers begin anew. */
 uint32_t tide_worker_seed(void);
 void tide_worker_exit(int code) __attribute__((noreturn));
 

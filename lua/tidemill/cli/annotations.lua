@@ -117,7 +117,8 @@ function Message:copy() end
 ---@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function }
 ---@field zstd { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }
 ---@field gzip { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }
----@field msgpack { encode: fun(value: any): string, decode: fun(text: string): any, string? }
+---@field msgpack { encode: fun(value: any): string, decode: (fun(text: string): any, string?), bin: fun(bytes: string): table, ext: fun(type: integer, bytes: string): table, map: fun(entries: table): table, null: userdata }
+---@field json { text: (fun(scalar: any): string), encode: (fun(value: any): string), table: (fun(from: any): any), len: (fun(view: any): integer), each: (fun(view: any): function) }
 local tide = {}
 
 --- Several results from one message: all of them leave, or none.

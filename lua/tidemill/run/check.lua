@@ -2,6 +2,7 @@
 -- run/check.lua: what may be written into a message. The errors are at level 4: the line of the user's script that
 -- assigned the field.
 local null = require('cjson').null
+local number = require 'tidemill.run.number'
 
 local check = {}
 
@@ -11,13 +12,21 @@ function check.shown(thing)
   return 'a ' .. type(thing)
 end
 
---- A string; nil for nil and tide.null.
+-- What to do about a value that is no string.
+local function advice(new)
+  if number.text(new) then return '; tide.json.text(x) gives all its digits' end
+  if type(new) == 'table' or type(new) == 'cdata' then return '; tide.json.encode(x) gives its text' end
+  return ''
+end
+
+--- A string; nil for nil and tide.null; a key may be a number too, which is written with all its digits.
 function check.bytes_or_null(name, new)
   if new == nil or new == null then return nil end
-  if type(new) ~= 'string' then
-    error(('message.%s takes a string or nil, got %s'):format(name, check.shown(new)), 4)
-  end
-  return new
+  if type(new) == 'string' then return new end
+  local digits = name == 'key' and number.text(new)
+  if digits then return digits end
+  error(('message.%s takes a string%s or nil, got %s%s'):format(name, name == 'key' and ', a number' or '',
+    check.shown(new), advice(new)), 4)
 end
 
 -- Of a table that is no array of `length` elements: its first key that has no place there, or the gap.

@@ -61,7 +61,7 @@ function copies.metatable(opening)
     end,
     __newindex = function(copy, name, new)
       if name == 'json' then
-        set_value(copy, new ~= nil and json.public.encode(new) or nil)
+        set_value(copy, new ~= nil and json.encode(new, 2) or nil)
       elseif name == 'value' then
         set_value(copy, new)
       elseif FIELDS[name] then
@@ -94,10 +94,9 @@ function copies.headers(list)
   return own
 end
 
---- For scripts, as tide.header: the value of the last header of that name (as Kafka's lastHeader); nil when there is
---- none. Of a message or a copy.
+--- The value of the last header of that name (as Kafka's lastHeader); nil when there is none. Of a message or a copy.
 function copies.last_header(of, name)
-  local all = of.headers
+  local all = of.headers or {}
   for i = #all, 1, -1 do
     if all[i][1] == name then
       local content = all[i][2]

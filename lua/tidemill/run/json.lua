@@ -11,6 +11,7 @@ local ffi = require 'ffi'
 local null = require('cjson').null
 local integer = require 'tidemill.run.integer'
 local library = require 'tidemill.run.ffi'
+local number = require 'tidemill.run.number'
 local C = library.C
 
 local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
@@ -149,8 +150,16 @@ local function find_text(view)
   if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
 end
 
-local function text_of(thing)
-  if not istype(view_type, thing) then return (json.module.encode(thing)) end
+-- A function of the module, whose errors have no place; they get that at `level`, as those of error() do.
+local function call(level, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if not ok then error(result, level > 0 and level + 1 or 0) end
+  return result
+end
+
+-- The text of a view, or of tables and scalars. An error is in the line at `level`: 1 is the caller's, 0 none.
+local function text_of(thing, level)
+  if not istype(view_type, thing) then return (call(level > 0 and level + 1 or 0, json.module.encode, thing)) end
   find_text(thing)
   return (to_string(J.bytes, J.length))
 end
@@ -161,8 +170,8 @@ local function set_other(cell, key, length, new)
   if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
   if istype(uint64, new) then return (C.tide_json_set_natural(cell.doc, cell.node, key, length, new)) end
   local has_json, text = true, integer.text(new)
-  if not text then has_json, text = pcall(text_of, new) end
-  if not has_json then return -1, (text:gsub('^[^\n:]*run/json%.lua:%d+: ', '')) end
+  if not text then has_json, text = pcall(text_of, new, 0) end
+  if not has_json then return -1, text end
   return (C.tide_json_set_text(cell.doc, cell.node, key, length, text, #text))
 end
 
@@ -227,7 +236,7 @@ local methods = {
     local one, other = cell_at(index_of(a)), cell_at(index_of(b))
     return one ~= nil and other ~= nil and one.doc == other.doc and one.node == other.node
   end,
-  __tostring = function(view) return text_of(view) end,
+  __tostring = function(view) return (text_of(view, 2)) end,
 }
 ffi.metatype(view_type, methods)
 
@@ -347,15 +356,23 @@ end
 --- A view, or a JSON text, as plain Lua tables: arrays are marked (tide.array), null is tide.null, integers
 --- beyond 2^53 are int64 or uint64, those beyond 64 bits carry their digits (run/integer.lua).
 function public.table(from)
-  if type(from) == 'string' then return json.module.decode(from) end
+  if type(from) == 'string' then return (call(2, json.module.decode, from)) end
   find_text(check_view('table', from))
-  return json.module.decode(J.bytes, J.length)
+  return (json.module.decode(J.bytes, J.length))
 end
 
 --- Tables, scalars, tide.null, views -> JSON text.
 function public.encode(thing)
-  if type(thing) == 'cdata' and istype(view_type, thing) then return (text_of(thing)) end
-  return (json.module.encode(thing))
+  return (text_of(thing, 2))
+end
+
+--- A number with all its digits, int64 and uint64 too, as JSON has it; a string as it is, true and false.
+function public.text(scalar)
+  local text = type(scalar) == 'string' and scalar or number.text(scalar)
+  if text then return text end
+  if type(scalar) == 'boolean' then return scalar and 'true' or 'false' end
+  local kind = scalar == null and 'tide.null' or type(scalar) == 'number' and tostring(scalar) or 'a ' .. type(scalar)
+  error(('tide.json.text takes a number, a string or a boolean, got %s'):format(kind), 2)
 end
 
 --- What an error or a reason says that may be any value: of a table its JSON.
@@ -367,6 +384,7 @@ function json.told(thing)
 end
 
 json.public = public
+json.encode = text_of
 json.null = null
 -- The table encoder and decoder (json_table.c), and what it asks of Lua: cdata it cannot make or look into.
 local function load_module()
@@ -376,7 +394,7 @@ local function load_module()
   return open(function(thing)
     if istype(int64, thing) then return INT64 end
     if istype(uint64, thing) then return UINT64 end
-    if istype(view_type, thing) then return (text_of(thing)) end
+    if istype(view_type, thing) then return (text_of(thing, 2)) end
     return integer.text(thing)
   end, function() return box[0] end, function() return natural[0] end, box, J, integer.new)
 end
@@ -384,6 +402,9 @@ json.module = load_module()
 
 --- tide.array { ... }: a table that is written as an array even when it is empty.
 function json.array(list)
+  if list ~= nil and type(list) ~= 'table' then
+    error(('tide.array takes a table, got a %s'):format(type(list)), 2)
+  end
   return setmetatable(list or {}, json.module.array_metatable)
 end
 

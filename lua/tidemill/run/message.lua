@@ -151,7 +151,7 @@ local function set(name, new)
   if name == 'value' then
     set_value(bytes_or_null(name, new))
   elseif name == 'json' then
-    set_value(new ~= nil and json.public.encode(new) or nil)
+    set_value(new ~= nil and json.encode(new, 3) or nil)
   elseif name == 'key' then
     key, key_set = bytes_or_null(name, new), true
   elseif name == 'headers' then
@@ -240,6 +240,15 @@ end
 --- As a function's return: rejected as a wrong one, with this text behind the function's place.
 function message.wrong(text)
   return setmetatable({ wrong = text }, many_mark)
+end
+
+--- For scripts: as copies.last_header, for a message, a copy or a table like one.
+function message.header(of, name)
+  if type(of) ~= 'table' and not ffi.istype(new_message, of) then
+    error(('tide.header takes a message, got %s'):format(shown(of)), 2)
+  end
+  if type(name) ~= 'string' then error(('tide.header takes a name, got %s'):format(shown(name)), 2) end
+  return (copies.last_header(of, name))
 end
 
 --- Topic numbers: `handle` is the engine's table, `names` those that a result may choose.
@@ -383,7 +392,6 @@ function message.record()
 end
 
 message.emit_reject = results.reject
-message.header = copies.last_header
 message.null = null
 message.json = json.public
 message.array = json.array

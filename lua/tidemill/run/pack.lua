@@ -30,6 +30,15 @@ local function int32(number)
   return ffi.string(ffi.new('int32_t[1]', number), 4)
 end
 
+-- What pack_one reads is there; the level is that of the line of the script.
+local function check_messages(list)
+  for i, m in ipairs(list) do
+    if type(m) ~= 'cdata' and (type(m) ~= 'table' or type(m.headers) ~= 'table') then
+      error(('tide.pack takes an array of messages; number %d is %s'):format(i, check.shown(m)), 3)
+    end
+  end
+end
+
 local function pack_headers(headers)
   local parts = {}
   check.headers(headers)
@@ -42,7 +51,8 @@ local function pack_headers(headers)
 end
 
 local function pack_one(m, parts)
-  local value, key, topic, headers = m.value, m.key, m.topic or '', pack_headers(m.headers)
+  local value, key = check.bytes_or_null('value', m.value), check.bytes_or_null('key', m.key)
+  local topic, headers = m.topic or '', pack_headers(m.headers)
   local head = ffi.new('struct tide_packed', m.offset or 0, m.timestamp or -1, m.partition or 0,
     value and #value or -1, key and #key or -1, #headers, #topic)
   parts[#parts + 1] = ffi.string(head, HEAD)
@@ -59,6 +69,7 @@ function pack.pack(list)
     local verb = type(list) == 'table' and 'has' or 'is'
     error(('tide.pack takes an array of messages; this %s %s'):format(verb, wrong), 2)
   end
+  check_messages(list)
   for _, m in ipairs(list) do pack_one(m, parts) end
   return table.concat(parts)
 end

@@ -6,6 +6,8 @@ local library = require 'tidemill.run.ffi'
 local C = library.C
 local load = require 'tidemill.run.load'
 local message = require 'tidemill.run.message'
+local number = require 'tidemill.run.number'
+local result = require 'tidemill.run.result'
 
 local worker = {}
 
@@ -37,7 +39,8 @@ local function work(zygote, steps)
   local job = ffi.new 'struct tide_job'
   guard_memory()
   math.randomseed(C.tide_worker_seed())
-  C.tide_worker_started(zygote, load.start(steps))
+  local problem = load.start(steps)
+  C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4))
   while true do
     local got = C.tide_worker_next(zygote, job, false)
     if got == 0 then
@@ -53,7 +56,8 @@ local function work(zygote, steps)
 end
 
 local function text_of(problem)
-  return type(problem) == 'table' and problem.load or tostring(problem)
+  local text = type(problem) == 'table' and problem.load or tostring(problem)
+  return result.cut(text, #text * 4)
 end
 
 local tallies, own_place
@@ -67,6 +71,8 @@ end
 function worker.main(zygote, engine, plan)
   -- The defaults are for small scripts: here whole transforms are traced into the loop.
   require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
+  math.randomseed(C.tide_worker_seed())
+  number.install()
   local ok, steps = pcall(function()
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
     return load.steps(plan)

@@ -57,6 +57,7 @@ local calls = {
   { "json.encode", { 1 }, { set("table null " .. VALUES) },
     some = "below" },
   { "json.table", { "[]" }, { set "" }, some = "text" },
+  { "json.type", { 1 }, { ANY } },
   { "json.len", { }, { set "" } },
   { "json.each", { }, { set "" } },
   { "array", { { 1 } }, { set "nil table" } },

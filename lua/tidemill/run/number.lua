@@ -1,0 +1,49 @@
+-- SPDX-License-Identifier: MIT
+-- run/number.lua: numbers as text, with all their digits. tostring() and .. of Lua round a number to 14 digits, and
+-- LuaJIT writes int64 and uint64 with a suffix, LL, and joins them to no text at all: identifiers written so are those
+-- of nobody.
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local integer = require 'tidemill.run.integer'
+
+local number = {}
+
+local to_string, istype = ffi.string, ffi.istype
+local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
+local room = ffi.new('char[?]', C.TIDE_JSON_NUMBER)
+
+--- The shortest text that reads back as the same number; of int64, uint64 and integers beyond the digits. nil for NaN,
+--- infinity and what is no number.
+function number.text(value)
+  local length
+  if type(value) == 'number' then
+    if value - value ~= 0 then return nil end
+    length = C.tide_json_write_double(value, room)
+  elseif istype(int64, value) then
+    length = C.tide_json_write_integer(value, room)
+  elseif istype(uint64, value) then
+    length = C.tide_json_write_natural(value, room)
+  else
+    return (integer.text(value))
+  end
+  return (to_string(room, length))
+end
+
+local text_of = number.text
+
+--- Where functions of the user run: tostring() and .. write int64 and uint64 by their digits. The metatable of cdata is
+--- one for all types; LuaJIT takes it to be fixed, so this comes before anything is compiled.
+function number.install()
+  local metatable = debug.getmetatable(0LL)
+  local shown, joined = metatable.__tostring, metatable.__concat
+  function metatable.__tostring(value)
+    return text_of(value) or shown(value)
+  end
+  function metatable.__concat(a, b)
+    local left, right = type(a) == 'cdata' and text_of(a) or a, type(b) == 'cdata' and text_of(b) or b
+    if type(left) == 'cdata' or type(right) == 'cdata' then return joined(a, b) end
+    return left .. right
+  end
+end
+
+return number
