@@ -12,6 +12,13 @@ function check.shown(thing)
   return 'a ' .. type(thing)
 end
 
+--- A C function whose errors have no place; they get that at `level`, as those of error() do.
+function check.call(level, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if not ok then error(result, level > 0 and level + 1 or 0) end
+  return result
+end
+
 -- What to do about a value that is no string.
 local function advice(new)
   if number.text(new) then return '; tide.json.text(x) gives all its digits' end

@@ -12,6 +12,7 @@ local null = require('cjson').null
 local integer = require 'tidemill.run.integer'
 local library = require 'tidemill.run.ffi'
 local number = require 'tidemill.run.number'
+local call = require('tidemill.run.check').call
 local C = library.C
 
 local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
@@ -148,13 +149,6 @@ end
 local function find_text(view)
   local cell = cell_of(view)
   if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
-end
-
--- A function of the module, whose errors have no place; they get that at `level`, as those of error() do.
-local function call(level, fn, ...)
-  local ok, result = pcall(fn, ...)
-  if not ok then error(result, level > 0 and level + 1 or 0) end
-  return result
 end
 
 -- The text of a view, or of tables and scalars. An error is in the line at `level`: 1 is the caller's, 0 none.
@@ -366,14 +360,7 @@ function public.encode(thing)
   return (text_of(thing, 2))
 end
 
---- A number with all its digits, int64 and uint64 too, as JSON has it; a string as it is, true and false.
-function public.text(scalar)
-  local text = type(scalar) == 'string' and scalar or number.text(scalar)
-  if text then return text end
-  if type(scalar) == 'boolean' then return scalar and 'true' or 'false' end
-  local kind = scalar == null and 'tide.null' or type(scalar) == 'number' and tostring(scalar) or 'a ' .. type(scalar)
-  error(('tide.json.text takes a number, a string or a boolean, got %s'):format(kind), 2)
-end
+public.text = number.scalar
 
 --- What an error or a reason says that may be any value: of a table its JSON.
 function json.told(thing)
@@ -402,9 +389,7 @@ json.module = load_module()
 
 --- tide.array { ... }: a table that is written as an array even when it is empty.
 function json.array(list)
-  if list ~= nil and type(list) ~= 'table' then
-    error(('tide.array takes a table, got a %s'):format(type(list)), 2)
-  end
+  if list ~= nil and type(list) ~= 'table' then error('tide.array takes a table, got a ' .. type(list), 2) end
   return setmetatable(list or {}, json.module.array_metatable)
 end
 

@@ -31,6 +31,15 @@ end
 
 local text_of = number.text
 
+--- For scripts, as tide.json.text: a number with all its digits; a string as it is, true and false.
+function number.scalar(scalar)
+  local text = type(scalar) == 'string' and scalar or text_of(scalar)
+  if text then return text end
+  if type(scalar) == 'boolean' then return scalar and 'true' or 'false' end
+  local kind = type(scalar) == 'number' and tostring(scalar) or 'a ' .. type(scalar)
+  error(('tide.json.text takes a number, a string or a boolean, got %s'):format(kind), 2)
+end
+
 --- Where functions of the user run: tostring() and .. write int64 and uint64 by their digits. The metatable of cdata is
 --- one for all types; LuaJIT takes it to be fixed, so this comes before anything is compiled.
 function number.install()
