@@ -74,9 +74,14 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
+static const char *topic_name(const struct tide_dlq *dlq, uint16_t topic)
+{
+    return or_empty(tide_topics_name(dlq->chain->topics, topic));
+}
+
 static const char *topic_of(const struct tide_dlq *dlq, const struct tide_message *message)
 {
-    return or_empty(tide_topics_name(dlq->chain->topics, message->topic));
+    return topic_name(dlq, message->topic);
 }
 
 /* One bad message is never too many for a ratio; from the second on it holds for what was seen so far. */
@@ -121,9 +126,12 @@ static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_
 {
     const struct tide_message *message = reject->message;
     struct tide_message letter = *message;
-    struct tide_letter_origin from = {topic_of(dlq, message), message->partition, message->offset,
-                                      1};
+    struct tide_letter_origin from = {
+        topic_of(dlq, message),   message->partition, message->offset, 1, NULL,
+        message->target_partition};
     (void)tide_offsets_first(dlq->chain->offsets, message->origin, &from.count);
+    if (reject->refused && message->target_topic != TIDE_TOPIC_NONE)
+        from.target = topic_name(dlq, message->target_topic);
     letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
     if (dlq->plan.kind == TIDE_DLQ_TOPIC) {
         letter.header_count = tide_letter_headers(&dlq->text, reject, &from);

@@ -40,6 +40,9 @@ uint16_t tide_letter_headers(struct tide_text *packed, const struct tide_reject 
     number_header(packed, "original_timestamp", message->timestamp, &count);
     if (from->count > 1)
         number_header(packed, "original_count", from->count, &count);
+    header(packed, "target_topic", from->target, &count);
+    if (from->target && from->target_partition >= 0)
+        number_header(packed, "target_partition", from->target_partition, &count);
     header(packed, "stage", reject->stage, &count);
     header(packed, "reason", reject->reason, &count);
     header(packed, "error", reject->error, &count);
@@ -88,6 +91,10 @@ void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
         from->partition, (long long)from->offset, (long long)message->timestamp);
     if (from->count > 1)
         tide_text_format(line, ",\"original_count\":%u", from->count);
+    if (from->target)
+        field(line, "target_topic", from->target);
+    if (from->target && from->target_partition >= 0)
+        tide_text_format(line, ",\"target_partition\":%d", from->target_partition);
     field(line, "stage", reject->stage);
     field(line, "reason", reject->reason);
     field(line, "error", reject->error);

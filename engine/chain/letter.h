@@ -25,6 +25,7 @@ struct tide_reject {
     uint32_t attempts;
     /* The message's bytes are nowhere else any more: the dead letter is taken whatever waits already. */
     bool orphan;
+    bool refused; /* `message` is a record that the output refused, not what came in */
 };
 
 /** Where a message came from, for its letter. */
@@ -34,6 +35,8 @@ struct tide_letter_origin {
     int64_t offset;
     uint32_t
         count; /* of the messages that it was made of; more than 1: these are the first one's */
+    const char *target; /* the topic that refused it; NULL = it is what came in */
+    int32_t target_partition;
 };
 
 /** The headers of a letter to a topic, in `packed`: the message's own, then why it is here. Returns how many. */

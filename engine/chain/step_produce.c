@@ -10,6 +10,7 @@
 #include "chain/suspects.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "shm/layout.h"
 #include "shm/topics.h"
 
 enum { REPORTS = 256 };
@@ -66,11 +67,23 @@ static void locate(const struct tide_chain *chain, struct place place, struct ti
     message->offset = place.offset;
 }
 
+static void name_target(const struct produce *produce, struct tide_message *record)
+{
+    if (record->target_topic == TIDE_TOPIC_NONE)
+        record->target_topic = produce->outlets[0].sink->topic;
+}
+
 /* In place of a record that the broker would refuse again. */
 static int condemn(struct produce *produce, const struct tide_message *message, const char *text)
 {
-    struct tide_reject reject = {
-        .message = message, .stage = "produce", .reason = "refused", .error = text, .attempts = 2};
+    struct tide_message letter = *message;
+    struct tide_reject reject = {.message = &letter,
+                                 .stage = "produce",
+                                 .reason = "refused",
+                                 .error = text,
+                                 .attempts = 2,
+                                 .refused = true};
+    name_target(produce, &letter);
     int status = tide_dlq_reject(produce->step.chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(produce->step.chain->offsets, message->origin, TIDE_FATE_DEAD_LETTERED);
@@ -147,13 +160,15 @@ static int refused(struct produce *produce, const struct tide_report *report)
                                  .reason = "refused",
                                  .error = report->text,
                                  .attempts = 1,
-                                 .orphan = true};
+                                 .orphan = true,
+                                 .refused = true};
     if (report->gone || !tide_offsets_current(chain->offsets, report->origin)) {
         tide_offsets_drop(chain->offsets, report->origin);
         return TIDE_OK;
     }
     struct place place = place_of(chain, report->origin);
     locate(chain, place, &letter);
+    name_target(produce, &letter);
     if (report->again) {
         int known = tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,
                                           report->text, produce->alone);

@@ -285,6 +285,7 @@ struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct t
     struct file_sink *file = tide_alloc(sizeof(*file));
     int topic = plan->topic_count > 0 ? tide_topics_number(topics, plan->topics[0]) : -1;
     file->sink.ops = &ops;
+    file->sink.topic = TIDE_TOPIC_NONE;
     file->format = plan->format;
     file->max_messages = plan->max_messages;
     file->max_bytes = plan->max_bytes;

@@ -222,7 +222,7 @@ static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan
         sink->names[sink->name_count++] = tide_copy(plan->topics[i]);
         number = tide_topics_number(sink->topics, plan->topics[i]);
         if (i == 0 && number >= 0)
-            sink->default_topic = (uint16_t)number;
+            sink->default_topic = sink->sink.topic = (uint16_t)number;
     }
     sink->dead_letter_topic = -1;
     if (dead_letter_topic && number >= 0) {
@@ -245,7 +245,7 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
     sink->topics = topics;
     sink->loop = loop;
     sink->counters = counters;
-    sink->default_topic = TIDE_TOPIC_NONE;
+    sink->default_topic = sink->sink.topic = TIDE_TOPIC_NONE;
     sink->waker = tide_loop_waker(loop, NULL, NULL);
     sink->blocking = tide_blocking_new(loop);
     if (sink->waker < 0 || !sink->blocking || name_topics(sink, plan, dead_letter_topic) < 0) {

@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "io/memory.h"
 #include "io/memory_list.h"
+#include "shm/layout.h"
 
 struct memory_sink {
     struct tide_sink sink;
@@ -101,6 +102,7 @@ struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan)
                                              .free = sink_free};
     struct memory_sink *memory = tide_alloc(sizeof(*memory));
     memory->sink.ops = &ops;
+    memory->sink.topic = TIDE_TOPIC_NONE;
     memory->max = plan->max_messages ? plan->max_messages : 100000;
     return &memory->sink;
 }

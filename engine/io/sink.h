@@ -70,6 +70,8 @@ struct tide_sink_ops {
 /** First member of every sink. */
 struct tide_sink {
     const struct tide_sink_ops *ops;
+    uint16_t
+        topic; /* where a message goes that chooses none; TIDE_TOPIC_NONE = the sink has no topics */
 };
 
 #endif

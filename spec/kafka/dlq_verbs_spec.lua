@@ -38,7 +38,7 @@ describe("tidemill dlq on a topic", function()
     local found = {}
     for _, message in ipairs(kafka.consume(input)) do
       local last = message.headers[#message.headers]
-      if last and last[1] == "replay_count" then found[#found + 1] = message end
+      if last and last[1] == "tidemill.replay_count" then found[#found + 1] = message end
     end
     return found
   end
@@ -66,7 +66,7 @@ describe("tidemill dlq on a topic", function()
     table.sort(found, function(a, b) return a.partition > b.partition end)
     for i, message in ipairs(sent) do
       local headers = { unpack(message.headers or {}) }
-      headers[#headers + 1] = { "replay_count", "1" }
+      headers[#headers + 1] = { "tidemill.replay_count", "1" }
       assert.same({ message.partition, message.key, message.value, headers },
         { found[i].partition, found[i].key, found[i].value, found[i].headers })
       assert.is_true(found[i].timestamp >= before) -- else its topic might delete it at once
@@ -155,9 +155,59 @@ describe("tidemill dlq on a topic", function()
     letters = definition.dlq.path
     done("replay")
     local message = replayed()[1]
-    assert.same({ 1, "k", "bad \0", { { "h" }, { "h", "1" }, { "replay_count", "1" } } },
+    assert.same({ 1, "k", "bad \0", { { "h" }, { "h", "1" }, { "tidemill.replay_count", "1" } } },
       { message.partition, message.key, message.value, message.headers })
     assert.equal(0, count())
+  end)
+
+  it("sends a result that the output refused to the output, not through the function again", function()
+    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    definition.produce.topic = output
+    definition.task = 'function(m) m.value = "OUT:" .. m.value return m end'
+    definition.dlq.topic = letters
+    kafka.produce(input, { { key = "k", value = "hello" .. ("x"):rep(5000), headers = { { "h", "1" } } } })
+    engine.run(definition)
+    local row = done("list")
+    assert.truthy(row:find("\t" .. output .. "/0\n", 1, true), row)
+    assert.truthy(done("show"):find("replay to   " .. output .. "/0", 1, true))
+    assert.equal(65, (dlq("replay"))) -- still too large
+    kafka.delete_topic(output)
+    wait.until_true(function() return pcall(kafka.topic, 1, nil, output) end, "the output, that takes it now")
+    assert.truthy(select(2, done("replay")):find("replayed 1 dead letter to " .. output, 1, true))
+    local message = kafka.consume(output)[1]
+    assert.same({ "k", "OUT:hello" .. ("x"):rep(5000), { { "h", "1" }, { "tidemill.replay_count", "1" } } },
+      { message.key, message.value, message.headers })
+    assert.equal(1, #kafka.consume(input))
+  end)
+
+  it("goes on past what no letter is, and what has numbers that are none", function()
+    local function letter(value, headers)
+      return { value = value, partition = 0, headers = { { "original_topic", input }, { "original_partition", "1" },
+        { "original_offset", "7" }, unpack(headers) } }
+    end
+    kafka.produce(letters, {
+      letter("infinite", { { "attempts", "1e999" }, { "original_timestamp", "nan" } }),
+      letter("hexadecimal", { { "original_partition", "0x10" } }),
+      letter("far", { { "original_partition", "99999999999" } }),
+      { value = "none", partition = 0 },
+    })
+    local own = { { "replay_count", "0x10" }, { "error", "mine" }, { "reason", "-5" } }
+    local counted = { unpack(own) }
+    for _, number in ipairs { "1e999", "nan", "-5", "0x10", "" } do
+      table.insert(counted, { "tidemill.replay_count", number })
+    end
+    kafka.produce(input, { { value = "bad headers", headers = counted, partition = 2 } })
+    engine.run(definition)
+    assert.equal(4, count())
+    assert.truthy(done("show"):find("infinite", 1, true))
+    local words = select(2, done("replay"))
+    assert.truthy(words:find("1 of 5 records are no dead letters", 1, true), words)
+    assert.truthy(words:find("replayed 4 dead letters to " .. input, 1, true), words)
+    local found = {}
+    for _, message in ipairs(replayed()) do found[message.value] = message end
+    table.insert(own, { "tidemill.replay_count", "1" })
+    assert.same(own, found["bad headers"].headers)
+    assert.truthy(found.infinite and found.hexadecimal and found.far)
   end)
 
   it("leaves what it could not send: a refused message ends it with 65, those before it are remembered", function()

@@ -7,7 +7,9 @@ return {
   example = 'dlq = tide.dlq { topic = "events.dlq", max_invalid_ratio = 0.01 }',
   options = {
     { name = "topic", type = "string",
-      help = "A topic: the original key, value and headers, and why it is here as further headers. One that is not "
+      help = "A topic: the original key, value and headers, and why it is here as further headers. Of stage produce it "
+        .. "is the record that the output refused, with target_topic; dlq replay sends it there. The letter's own time "
+        .. "is the present, the old one is in original_timestamp. One that is not "
         .. "there, or must not be written, is found at start (exit 78); later see on_failure." },
     { name = "path", type = "string",
       help = 'Or a file: one JSON object a line, appended; "-" is standard error.' },

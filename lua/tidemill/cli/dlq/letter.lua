@@ -3,24 +3,41 @@
 --
 -- A letter: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers (the original
 -- ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count, stage, reason,
--- error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was replayed before).
+-- error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was replayed before);
+-- target_topic, target_partition: of a record that an output refused (stage produce), which is what the letter holds.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 
 local letter = {}
 
---- The header that counts replays.
-letter.REPLAYS = "replay_count"
+--- The header that counts replays. Messages have headers of their own, so its name is one that is ours.
+letter.REPLAYS = "tidemill.replay_count"
 
 local NUMBERS = { "original_partition", "original_offset", "original_timestamp", "original_count", "attempts",
-  "original_size" }
+  "original_size", "target_partition" }
+local TEXTS = { "original_topic", "target_topic", "stage", "reason", "error", "traceback", "cause", "sha256" }
+local LARGEST = 2 ^ 53
 
+-- A whole number as the engine writes it, in decimal digits or as JSON's; anything else is none.
+local function whole(value)
+  if type(value) == "string" then value = value:find("^%-?%d+$") and tonumber(value) end
+  return type(value) == "number" and value % 1 == 0 and math.abs(value) <= LARGEST and value or nil
+end
+
+-- nil when a field is not what the engine writes there.
 local function finish(found, headers, partition, offset)
-  for _, name in ipairs(NUMBERS) do found[name] = tonumber(found[name]) end
+  for _, name in ipairs(NUMBERS) do found[name] = whole(found[name]) end
+  for _, name in ipairs { "original_partition", "target_partition" } do
+    local number = found[name]
+    if number and (number < 0 or number >= 2 ^ 31) then found[name] = nil end
+  end
+  for _, name in ipairs(TEXTS) do
+    if found[name] ~= nil and type(found[name]) ~= "string" then return nil end
+  end
   found.headers, found.partition, found.offset = headers, tonumber(partition), tonumber(offset)
   found.replays = 0
   for _, header in ipairs(headers) do
-    if header[1] == letter.REPLAYS then found.replays = tonumber(header[2]) or 0 end
+    if header[1] == letter.REPLAYS then found.replays = math.max(0, whole(header[2]) or 0) end
   end
   return found
 end
@@ -50,7 +67,10 @@ function letter.of_line(message)
   local done, found = pcall(cjson.decode, message.value or "")
   if not done or type(found) ~= "table" or not found.original_topic then return nil end
   local headers = {}
-  for i, header in ipairs(found.headers or {}) do headers[i] = { text(header[1]), text(header[2]) } end
+  for i, header in ipairs(type(found.headers) == "table" and found.headers or {}) do
+    if type(header) ~= "table" or not text(header[1]) then return nil end
+    headers[i] = { text(header[1]), text(header[2]) }
+  end
   for name, value in pairs(found) do
     if value == cjson.null then found[name] = nil end
   end
@@ -67,6 +87,14 @@ end
 --- Where its message came from.
 function letter.origin(found)
   return ("%s/%d/%.0f"):format(found.original_topic, found.original_partition or -1, found.original_offset or -1)
+end
+
+--- Where a replay sends it: topic and partition (nil = by its key). A record that an output refused goes there: it is
+--- what the function made of a message, and must not go through it again. nil when that is not told.
+function letter.destination(found)
+  if found.target_topic then return found.target_topic, found.target_partition end
+  if found.stage == "produce" then return nil end
+  return found.original_topic, found.original_partition
 end
 
 --- The headers with which it is replayed.

@@ -34,6 +34,13 @@ local function moment(ms)
   return ms and ms >= 0 and time.format(ms, "ms") or "-"
 end
 
+-- Where replay sends it, as topic or topic/partition.
+local function destination(found)
+  local topic, partition = letter.destination(found)
+  if not topic then return "-" end
+  return partition and ("%s/%d"):format(topic, partition) or topic
+end
+
 local COLUMNS = {
   { "LETTER", letter.id },
   { "FROM", letter.origin },
@@ -44,6 +51,7 @@ local COLUMNS = {
   { "KEY", function(found) return found.key or "-" end },
   { "BYTES", function(found) return found.size and ("%d"):format(found.size) or "-" end },
   { "ERROR", function(found) return (found.error or "-") .. (found.truncated and " (truncated)" or "") end },
+  { "REPLAY TO", destination },
 }
 
 local function cells_of(found)
@@ -73,7 +81,8 @@ local function write_table(letters)
 end
 
 local FIELDS = { "original_topic", "original_partition", "original_offset", "original_timestamp", "original_count",
-  "stage", "reason", "error", "traceback", "cause", "attempts", "truncated", "original_size", "sha256", "replays",
+  "target_topic", "target_partition", "stage", "reason", "error", "traceback", "cause", "attempts",
+  "truncated", "original_size", "sha256", "replays",
   "size" }
 
 local function json_of(value)
@@ -128,6 +137,7 @@ local function write_whole(found)
   local others = found.original_count and (" and %d more"):format(found.original_count - 1) or ""
   line("letter", letter.id(found))
   line("from", letter.origin(found) .. others)
+  line("replay to", destination(found))
   line("timestamp", moment(found.original_timestamp))
   for _, name in ipairs { "stage", "reason", "cause", "attempts" } do line(name, found[name]) end
   line("replays", found.replays)

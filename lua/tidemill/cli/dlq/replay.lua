@@ -13,7 +13,9 @@ local say = require("tidemill.cli.say")
 local replay = {
   summary = "Send the messages of dead letters back to their topics.",
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
-    .. "headers as they were, and a header replay_count. Letters that were acknowledged are remembered (in the "
+    .. "headers as they were, and a header tidemill.replay_count. A letter of stage produce holds what the output "
+    .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
+    .. "tells where). Letters that were acknowledged are remembered (in the "
     .. "committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt), and passed over by the next replay. "
     .. "At least once: after a kill the letters of the last second may be sent again. Brokers forget the group's "
     .. "offsets offsets.retention.minutes (7 days) after the last replay or drop; then all letters count as new, and "
@@ -42,14 +44,16 @@ local function refusal(found, chosen, parsed)
     return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
   elseif found.truncated and not parsed.truncated then
     return "is truncated (--truncated sends what there is)"
-  elseif chosen.place.kind == "topic" and (parsed.to or found.original_topic) == chosen.place.name then
+  elseif not parsed.to and not letter.destination(found) then
+    return "is a result that an output refused, and does not tell which (--to TOPIC sends it)"
+  elseif chosen.place.kind == "topic" and (parsed.to or letter.destination(found)) == chosen.place.name then
     return "came from the dead letters' own topic (--to TOPIC sends it elsewhere)"
   end
 end
 
--- Those to be sent, by their place, the topics they go to, and how many are refused.
+-- Those to be sent, by their place, the topics they go to, how many are refused, and how many go to the output.
 local function sort_out(chosen, parsed)
-  local due, topics, letters, refused = {}, {}, {}, 0
+  local due, topics, letters, refused, outputs = {}, {}, {}, 0, 0
   local known = {}
   for _, found in ipairs(chosen.letters) do
     local reason = refusal(found, chosen, parsed)
@@ -57,13 +61,14 @@ local function sort_out(chosen, parsed)
       refused = refused + 1
       say.failure("letter %s: %s", letter.id(found), reason)
     else
-      local topic = parsed.to or found.original_topic
+      local topic = parsed.to or letter.destination(found)
+      if found.target_topic and not parsed.to then outputs = outputs + 1 end
       if not known[topic] then known[topic], topics[#topics + 1] = true, topic end
       due[key_of(found.partition, found.offset)] = true
       letters[#letters + 1] = found
     end
   end
-  return due, topics, letters, refused
+  return due, topics, letters, refused, outputs
 end
 
 -- What runs in the worker: the message as it was, for those to be sent.
@@ -72,9 +77,11 @@ local function sender(place, due, parsed)
   return function(message)
     if not due[key_of(message.partition, tonumber(message.offset))] then return nil end
     local found = read(message)
+    local topic, partition = letter.destination(found)
+    if parsed.to then topic, partition = parsed.to, nil end
     return {
       key = found.key or cjson.null, value = found.value or cjson.null, headers = letter.replay_headers(found),
-      topic = parsed.to or found.original_topic, partition = not parsed.to and found.original_partition or nil,
+      topic = topic, partition = partition,
       timestamp = parsed.keep_timestamp and found.original_timestamp or os.time() * 1000,
     }
   end
@@ -116,6 +123,15 @@ local function watch(self)
   end
 end
 
+-- The dlq's topic is on the output's cluster, which may be another than the input's.
+local function of_output(place)
+  return setmetatable({ write = place.read }, { __index = place })
+end
+
+local function is_split(place)
+  return place.read and place.write and place.read[1].value ~= place.write[1].value
+end
+
 -- Sends them: how many are through, and the reason and the exit code when that is not all.
 local function send(self, letters, topics, parsed)
   local reason, code, opened, written
@@ -124,7 +140,7 @@ local function send(self, letters, topics, parsed)
   opened, reason = self.marks:open()
   code = exit_code.TEMPORARY
   if opened then
-    reason, code = chain.run(self.engine, self.place, watch(self))
+    reason, code = chain.run(self.engine, self.outputs > 0 and of_output(self.place) or self.place, watch(self))
     written = { remember(self) }
     if not written[1] then reason, code = reason or written[2], code or exit_code.TEMPORARY end
   end
@@ -139,6 +155,10 @@ local function check(self, letters, parsed)
   if not self.place.write and not parsed.dry_run then
     return "where to? The place names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
   end
+  if self.outputs > 0 and self.outputs < #letters and is_split(self.place) then
+    return "letters of stage produce go to the output's brokers, the others to the input's: choose one of both kinds, "
+      .. "as by --stage produce", exit_code.USAGE
+  end
   local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
     return self.due[key_of(partition, offset)] == true
   end)
@@ -149,7 +169,7 @@ function replay.run(parsed)
   local self, code = choice.new(parsed)
   if not self then return code end
   local topics, letters, refused, reason
-  self.due, topics, letters, refused = sort_out(self, parsed)
+  self.due, topics, letters, refused, self.outputs = sort_out(self, parsed)
   local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
   local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
   reason, code = check(self, letters, parsed)

@@ -8,7 +8,8 @@ local letter = require("tidemill.cli.dlq.letter")
 local scan = {}
 
 local SHORT = { "partition", "offset", "original_topic", "original_partition", "original_offset", "original_timestamp",
-  "original_count", "stage", "reason", "error", "cause", "attempts", "truncated", "original_size", "sha256", "replays" }
+  "original_count", "target_topic", "target_partition", "stage", "reason", "error", "cause", "attempts", "truncated",
+  "original_size", "sha256", "replays" }
 
 local function pack(text)
   return text and base64.encode(text) or nil
@@ -18,7 +19,8 @@ end
 local function packer(place, wanted, whole)
   local read = place.kind == "topic" and letter.of_message or letter.of_line
   return function(message)
-    local found = read(message)
+    local done, found = pcall(read, message) -- whatever stands there, the others are still wanted
+    found = done and found
     local line = { partition = message.partition, offset = tonumber(message.offset), broken = not found }
     if found and wanted(found) then
       line.wanted = true
