@@ -117,7 +117,7 @@ lint: ## luacheck, warnings as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh
 
 tidy: ## clang-tidy over the C files (minutes)
-	$(Q)printf '%s\n' $(SOURCES) engine/main.c lua/tidemill/run/*.c | xargs -P $$(nproc) -n 4 \
+	$(Q)scripts/dev/install.sh tidy && printf '%s\n' $(SOURCES) engine/main.c lua/tidemill/run/*.c | xargs -P $$(nproc) -n 4 \
 	  sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE -Iengine $(LUA_CFLAGS) 2>/dev/null' clang-tidy
 
 format: ## clang-format over the C files

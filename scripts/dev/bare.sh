@@ -106,7 +106,8 @@ make_root() {
   [ -n "$main" ] || { echo "apt knows no mirror of Debian here" && return 1; }
   root=$roots/$suite.part
   rm -rf --one-file-system "$root"
-  run_apart debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$main" || return
+  run_apart debootstrap --variant=minbase --include=ca-certificates \
+    --keyring=/usr/share/keyrings/debian-archive-keyring.gpg "$suite" "$root" "$main" || return
   pass_on_settings "$root"
   echo "deb $main $suite main" >"$root/etc/apt/sources.list"
   [ -z "$security" ] || echo "deb $security $suite-security main" >>"$root/etc/apt/sources.list"

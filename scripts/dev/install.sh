@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|bare|demo]...
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|tidy|bare|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
 # password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
 # the exit code is 69. --check installs nothing: it tells the command for these purposes.
@@ -43,6 +43,8 @@ check() {
       need_lua cjson lua-cjson
       need_lua argparse lua-argparse
       need_lua busted lua-busted
+      need_lua luassert lua-luassert
+      need_lua say lua-say
       need_shared libcrypto.so.3 libssl3
       need_shared libpcre2-8.so.0 libpcre2-8-0
       need_shared libxxhash.so.0 libxxhash0
@@ -72,15 +74,20 @@ check() {
       check kafka
       need_python ensurepip python3-venv
       ;;
+    tidy)
+      check build
+      need_command clang-tidy clang-tidy
+      ;;
     bare)
       need_command debootstrap debootstrap
+      need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
       ;;
     demo)
       check build
       check run
       ;;
     *)
-      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|bare|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|tidy|bare|demo]..." >&2
       exit 64
       ;;
   esac
