@@ -141,6 +141,28 @@ describe("tidemill dlq on a file", function()
     assert.same({ 64, true }, { code, err:find("--brokers HOST:PORT", 1, true) ~= nil }, err)
   end)
 
+  it("remembers nothing of a file that had the name before, and says so", function()
+    assert.equal(0, (dlq("drop", letters, "--yes")))
+    assert.same({}, places(letters))
+    for _, away in ipairs { os.remove, function(path) io.open(path, "wb"):close() end } do -- as copytruncate does
+      away(letters)
+      assert.equal(0, (process.run { PROGRAM, "run", pipeline }))
+      local code, out, err = dlq("list", letters)
+      assert.same({ 0, 4 }, { code, #lines_of(out) })
+      assert.truthy(err:find(letters .. ".dealt is of another file that had this name before", 1, true), err)
+    end
+    assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
+    assert.same({ "0/1", "0/2", "0/3" }, places(letters))
+  end)
+
+  it("remembers what it does when the file is moved together with FILE.dealt", function()
+    assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
+    local moved = letters .. ".1"
+    assert(os.rename(letters, moved))
+    assert(os.rename(letters .. ".dealt", moved .. ".dealt"))
+    assert.same({ "0/1", "0/2", "0/3" }, places(moved))
+  end)
+
   it("leaves out what is no dead letter, and says so", function()
     local file = assert(io.open(letters, "a"))
     file:write('{"torn":\n[]\n')

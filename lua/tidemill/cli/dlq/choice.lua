@@ -41,6 +41,10 @@ function choice.new(parsed, whole)
     say.failure("%s: %d of %d records are no dead letters; they are left out", self.place.name, self.scan.broken,
       self.scan.count)
   end
+  if self.marks.stranger and self.scan.count > 0 then
+    say.failure("%s is of another file that had this name before: all letters of %s count as new", self.marks.stranger,
+      self.place.name)
+  end
   self.letters = pick(self, parsed)
   if #self.letters < #parsed.letters then
     say.failure("%s: %d of the letters named are not there, or not chosen by the flags%s", self.place.name,

@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
--- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it.
+-- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it, bound to
+-- the file by its first line, which holds the time of its first letter: another file of that name begins otherwise.
 -- Brokers forget such offsets after offsets.retention.minutes, so each write commits all partitions anew.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
+local hash = require("tidemill.lib.hash")
 local ranges = require("tidemill.cli.dlq.ranges")
 local tide = require("tidemill.run.ffi")
 
@@ -45,17 +47,32 @@ local function path_of(place)
   return place.name .. ".dealt"
 end
 
-local function read_file(self)
-  local file = io.open(path_of(self.place), "rb")
-  local text = file and file:read("*a") or "0 "
+-- Of the letters' file: what no other file of its name has.
+local function first_line(place)
+  local file = io.open(place.name, "rb")
+  local line = file and file:read("*l") or ""
   if file then file:close() end
-  local from, metadata = text:match("^(%d+) ([%w+/=.]*)")
+  return hash.sha256(line)
+end
+
+local function read_file(self)
+  self.first_line = first_line(self.place)
+  local file = io.open(path_of(self.place), "rb")
+  if not file then return self end
+  local text = file:read("*a") or ""
+  file:close()
+  local from, metadata, of = text:match("^(%d+) ([%w+/=.]*)\n?(%x*)\n?$")
   if not from then return nil, path_of(self.place) .. ": is not what tidemill wrote", exit_code.DATA end
-  self.dealt[0] = ranges.decode(tonumber(from), metadata)
+  if of ~= self.first_line then
+    self.stranger = path_of(self.place)
+  else
+    self.dealt[0] = ranges.decode(tonumber(from), metadata)
+  end
   return self
 end
 
---- Reads what is remembered; `empty`: nothing is, of a topic. nil, the reason and the exit code.
+--- Reads what is remembered; `empty`: nothing is, of a topic; `stranger`: the path of what is remembered of another file
+--- that had the name before. nil, the reason and the exit code.
 function marks.read(place)
   local self = setmetatable({ place = place, dealt = {}, empty = place.kind == "topic" }, Marks)
   if place.kind == "topic" then return read_topic(self) end
@@ -91,7 +108,7 @@ local function write_file(self, result)
   local path = path_of(self.place)
   local file, reason = io.open(path .. ".new", "wb")
   if not file then return nil, reason end
-  local written = file:write(("%.0f %s\n"):format(mark.offset, mark.metadata))
+  local written = file:write(("%.0f %s\n%s\n"):format(mark.offset, mark.metadata, self.first_line))
   written = file:close() and written
   if not written then return nil, path .. ".new: cannot be written" end
   return os.rename(path .. ".new", path)
