@@ -225,8 +225,9 @@ static void leave(struct tide_engine *engine, int64_t now_us)
 static void end(struct tide_engine *engine)
 {
     tide_engine_enter(engine, TIDE_ENGINE_ENDED, INT64_MAX);
-    if (engine->failure < 0)
-        tide_engine_tell(engine, TIDE_EVENT_FAILED, engine->failure, 0, engine->failure_text);
+    int failure = engine->failure < 0 ? engine->failure : engine->source_failure;
+    if (failure < 0)
+        tide_engine_tell(engine, TIDE_EVENT_FAILED, failure, 0, engine->failure_text);
     else
         tide_engine_tell(engine, TIDE_EVENT_DONE, 0, 0, NULL);
 }
@@ -312,6 +313,8 @@ static int turn(struct tide_engine *engine, int64_t now_us)
         tide_engine_fail(engine, status, now_us);
     engine->progress |= engine->chain.moved;
     read_signals(engine);
+    if (engine->zygote && now_us >= engine->second_us)
+        tide_zygote_reap_orphans(engine->zygote);
     tide_meter_turn(engine, now_us);
     return TIDE_OK;
 }

@@ -5,7 +5,8 @@
  *
  *   state        who                                 next
  *   CONNECTING   the sink is being reached           READING once it is ready: the source starts
- *   READING      messages flow                       DRAINING on tide_engine_close or the source's end;
+ *   READING      messages flow                       DRAINING on tide_engine_close, the source's end, or
+ *                                                    bad data that it cannot read past;
  *                                                    FAILING on a failure, from any state
  *   DRAINING     steps are closed one by one         COMMITTING when all are joined, or join_timeout passed
  *   FAILING      delivery reports still come in      COMMITTING when none is due, or a few seconds passed;
@@ -106,6 +107,7 @@ struct tide_engine {
     enum tide_engine_state state;
     int64_t deadline_us; /* of the state */
     int failure;         /* status; its text below */
+    int source_failure;  /* likewise: it cannot read on, and what it has read before is drained */
     char failure_text[2048];
     bool closing; /* tide_engine_close was called */
     bool source_started;

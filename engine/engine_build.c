@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -32,7 +33,7 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     else
         engine->source = tide_memory_source_new(plan, chain->topics);
     chain->source = engine->source;
-    return engine->source ? TIDE_OK : TIDE_EINTERNAL;
+    return engine->source ? TIDE_OK : tide_failure();
 }
 
 /* The id is stable with an instance: a restart ends its old self's transaction at once. Without, the group's generation
@@ -72,7 +73,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     else if (plan->sink.medium == TIDE_MEDIUM_MEMORY)
         engine->sink = tide_memory_sink_new(&plan->sink);
     if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
-        return TIDE_EINTERNAL;
+        return tide_failure();
     if (plan->exactly_once && plan->sink.medium == TIDE_MEDIUM_KAFKA)
         begin_transactions(engine, plan);
     engine->letters = engine->sink;
@@ -96,12 +97,12 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
         workers += plan->pools[i];
     engine->tallies = tide_tallies_new(workers);
     if (!engine->tallies)
-        return TIDE_EINTERNAL;
+        return tide_failure();
     if (workers == 0)
         return TIDE_OK;
     engine->zygote = tide_zygote_new(engine->loop, workers);
     if (!engine->zygote)
-        return TIDE_EINTERNAL;
+        return tide_failure();
     tide_zygote_memory(engine->zygote, plan->worker_memory);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
@@ -141,7 +142,7 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
                                      : tide_step_produce_new(&engine->chain, engine->sink,
                                                              engine->letters);
         if (!step)
-            return TIDE_EINTERNAL;
+            return tide_failure();
         engine->steps[engine->step_count++] = step;
         if (i > 0)
             engine->steps[i - 1]->next = step;
@@ -149,16 +150,38 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+/* Of the program, its streams, librdkafka's connections, and what scripts open. */
+enum { OTHER_FILES = 512 };
+
+/* The soft limit is low for the sake of programs that use select(); it is raised where the plan needs more. */
+static void raise_file_limit(const struct tide_plan *plan)
+{
+    struct rlimit limit;
+    rlim_t need = OTHER_FILES;
+    for (uint32_t i = 0; i < plan->pool_count; i++)
+        need += 2 * (rlim_t)plan->pools[i];
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        const struct tide_step_plan *step = &plan->steps[i];
+        if (step->pool < plan->pool_count)
+            need += 2 * ((rlim_t)plan->pools[step->pool] * (1 + step->prefetch_batches) + 1);
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+        return;
+    limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int build(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
     int status = TIDE_OK;
+    raise_file_limit(plan);
     engine->loop = chain->loop = tide_loop_new();
     chain->topics = tide_topics_new();
     chain->counters = tide_counters_new(plan->step_count + 1);
     chain->offsets = tide_offsets_new();
     if (!chain->loop || !chain->topics || !chain->counters)
-        return TIDE_EINTERNAL;
+        return tide_failure();
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
     if (!chain->dlq)
         return status;

@@ -147,6 +147,19 @@ int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
     return TIDE_OK;
 }
 
+/* Data that cannot be read says nothing against what was read before it. */
+static int source_failed(struct tide_engine *engine, const struct tide_source_event *event,
+                         int64_t now_us)
+{
+    int status = tide_fail(event->status, "%s", event->text ? event->text : "the source failed");
+    if (status != TIDE_EDATA || engine->state != TIDE_ENGINE_READING)
+        return status;
+    engine->source_failure = status;
+    snprintf(engine->failure_text, sizeof(engine->failure_text), "%s", tide_error());
+    tide_engine_drain(engine, now_us + engine->plan.join_timeout_us);
+    return TIDE_OK;
+}
+
 static int handle(struct tide_engine *engine, const struct tide_source_event *event, int64_t now_us)
 {
     switch (event->kind) {
@@ -171,7 +184,7 @@ static int handle(struct tide_engine *engine, const struct tide_source_event *ev
             tide_engine_drain(engine, INT64_MAX);
         break;
     case TIDE_SOURCE_FAILED:
-        return tide_fail(event->status, "%s", event->text ? event->text : "the source failed");
+        return source_failed(engine, event, now_us);
     case TIDE_SOURCE_NOTHING:
         break;
     }

@@ -35,8 +35,34 @@ int tide_engine_open_signals(struct tide_engine *engine)
     sigprocmask(SIG_BLOCK, &set, NULL); /* librdkafka's threads take this over */
     engine->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (engine->signals < 0)
-        return tide_fail(TIDE_EINTERNAL, "signalfd: %s", strerror(errno));
+        return tide_fail_system("signalfd");
     return tide_loop_watch(engine->loop, engine->signals, NULL, NULL);
+}
+
+/* The sink that writes to Kafka, of output or dead letters; NULL = none. */
+static struct tide_sink *kafka_sink(const struct tide_engine *engine)
+{
+    if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
+        return engine->sink;
+    return engine->letters != engine->sink ? engine->letters : NULL;
+}
+
+static void set_properties(struct tide_engine *engine, const struct tide_connection *connection)
+{
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
+        tide_kafka_source_connect(engine->source, connection->source, connection->source_count);
+    if (kafka_sink(engine))
+        tide_kafka_sink_connect(kafka_sink(engine), connection->sink, connection->sink_count);
+}
+
+int tide_engine_try(struct tide_engine *engine, const struct tide_connection *connection)
+{
+    int status = TIDE_OK;
+    set_properties(engine, connection);
+    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
+        status = tide_kafka_source_try(engine->source);
+    return status == TIDE_OK && kafka_sink(engine) ? tide_kafka_sink_try(kafka_sink(engine))
+                                                   : status;
 }
 
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
@@ -46,12 +72,7 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
         status = tide_pool_start(engine->pools[i]);
     if (status < 0)
         return status;
-    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
-        tide_kafka_source_connect(engine->source, connection->source, connection->source_count);
-    if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
-        tide_kafka_sink_connect(engine->sink, connection->sink, connection->sink_count);
-    else if (engine->letters != engine->sink)
-        tide_kafka_sink_connect(engine->letters, connection->sink, connection->sink_count);
+    set_properties(engine, connection);
     if (engine->sink)
         status = engine->sink->ops->start(engine->sink);
     if (status == TIDE_OK && engine->letters != engine->sink)

@@ -46,6 +46,8 @@ struct tide_connection {
     uint32_t sink_count;
 };
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection);
+/** In place of start: TIDE_ECONFIG with the reason when librdkafka does not take the properties together. */
+int tide_engine_try(struct tide_engine *engine, const struct tide_connection *connection);
 
 enum tide_event_kind {
     TIDE_EVENT_NOTHING, /* the timeout passed */

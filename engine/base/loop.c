@@ -30,7 +30,7 @@ struct tide_loop *tide_loop_new(void)
     struct tide_loop *loop = tide_alloc(sizeof(*loop));
     loop->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (loop->epoll < 0) {
-        tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
+        tide_fail_system("epoll");
         tide_loop_free(loop);
         return NULL;
     }
@@ -44,7 +44,7 @@ static int add(struct tide_loop *loop, int fd, bool waker, tide_ready ready, voi
     *watch = (struct watch){loop->watches, fd, waker, false, ready, context};
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         free(watch);
-        return tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
+        return tide_fail_system("epoll");
     }
     loop->watches = watch;
     return TIDE_OK;
@@ -59,7 +59,7 @@ int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
-        return tide_fail(TIDE_EINTERNAL, "eventfd: %s", strerror(errno));
+        return tide_fail_system("eventfd");
     int status = add(loop, fd, true, ready, context);
     if (status < 0)
         close(fd);
@@ -98,7 +98,7 @@ int tide_loop_wait(struct tide_loop *loop, int64_t timeout_us)
     int timeout_ms = timeout_us <= 0 ? 0 : (int)((timeout_us + 999) / 1000);
     int count = epoll_wait(loop->epoll, events, 64, timeout_ms);
     if (count < 0)
-        return errno == EINTR ? 0 : tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
+        return errno == EINTR ? 0 : tide_fail_system("epoll");
     for (int i = 0; i < count; i++) {
         struct watch *watch = events[i].data.ptr;
         uint64_t wakes;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/status.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static _Thread_local char error_text[2048];
+static _Thread_local int error_status;
 
 int tide_fail(int status, const char *format, ...)
 {
@@ -17,7 +20,31 @@ int tide_fail(int status, const char *format, ...)
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     memcpy(error_text, text, sizeof(text));
+    error_status = status;
     return status;
+}
+
+int tide_fail_system(const char *format, ...)
+{
+    int number = errno;
+    char what[256];
+    struct rlimit limit = {0};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(what, sizeof(what), format, arguments);
+    va_end(arguments);
+    if (number != EMFILE)
+        return tide_fail(TIDE_EINTERNAL, "%s: %s", what, strerror(number));
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return tide_fail(TIDE_ECONFIG,
+                     "%s: %s: this process may have %llu; raise the limit (ulimit -n, "
+                     "LimitNOFILE= of systemd), or have fewer processes",
+                     what, strerror(number), (unsigned long long)limit.rlim_cur);
+}
+
+int tide_failure(void)
+{
+    return error_status;
 }
 
 const char *tide_error(void)

@@ -21,6 +21,11 @@ enum tide_status {
 
 /** Keeps the text of a failure for tide_error() (this thread's, cut at 2 KiB) and returns `status`. */
 int tide_fail(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/** A system call failed (errno) that must not: TIDE_EINTERNAL; TIDE_ECONFIG where the limit of open files is why. The
+ * text says `what` it was for. Returns the status. */
+int tide_fail_system(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** The status of this thread's last tide_fail(), for what answers with NULL. */
+int tide_failure(void);
 /** The text of this thread's last tide_fail(); "" when there was none. Valid until the next one. */
 const char *tide_error(void);
 

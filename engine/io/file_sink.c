@@ -188,7 +188,7 @@ static int start(struct tide_sink *sink)
     struct file_sink *file = self(sink);
     file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (file->room_epoll < 0)
-        return tide_fail(TIDE_EINTERNAL, "epoll: %s", strerror(errno));
+        return tide_fail_system("epoll");
     int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO : tide_output_open(file->path, true);
     return fd < 0 ? fd : adopt(file, fd);
 }

@@ -74,6 +74,11 @@ int tide_kafka_pattern_check(const char *pattern);
 /** A pattern that is well matches the name of a topic. */
 bool tide_kafka_pattern_matches(const char *pattern, const char *topic);
 
+/** For `check`, once connected: has librdkafka make the client as start() does, and ends it. TIDE_ECONFIG with its reason
+ * when the properties do not go together. Nobody is reached when they name no brokers. */
+int tide_kafka_source_try(struct tide_source *source);
+int tide_kafka_sink_try(struct tide_sink *sink);
+
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
  * it is one that would break a promise (reliability: delivery, offsets, code loading). A NULL value
  * is not known yet. */

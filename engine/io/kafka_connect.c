@@ -77,6 +77,14 @@ static rd_kafka_t *make_client(const struct tide_kafka_source *source)
     return client;
 }
 
+int tide_kafka_source_try(struct tide_source *base)
+{
+    rd_kafka_t *client = make_client((struct tide_kafka_source *)base);
+    if (client)
+        rd_kafka_destroy(client);
+    return client ? TIDE_OK : TIDE_ECONFIG;
+}
+
 static void make_queues(struct tide_kafka_source *source)
 {
     const uint64_t one = 1;

@@ -67,6 +67,15 @@ static rd_kafka_t *make_client(struct tide_kafka_sink *sink)
     return client;
 }
 
+int tide_kafka_sink_try(struct tide_sink *base)
+{
+    struct tide_kafka_sink *sink = (struct tide_kafka_sink *)base;
+    rd_kafka_t *client = make_client(sink);
+    if (client)
+        rd_kafka_destroy(client);
+    return client ? TIDE_OK : TIDE_ECONFIG;
+}
+
 static void started(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;

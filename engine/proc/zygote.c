@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,7 +25,7 @@ static int pair(int *mine, int *other)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return tide_fail(TIDE_EINTERNAL, "a socket pair: %s", strerror(errno));
+        return tide_fail_system("a socket pair");
     *mine = ends[0];
     *other = ends[1];
     return TIDE_OK;
@@ -171,6 +172,24 @@ uint64_t tide_zygote_heard(const struct tide_zygote *zygote)
 int32_t tide_zygote_pid(const struct tide_zygote *zygote)
 {
     return zygote->pid;
+}
+
+static bool adopts_orphans(void)
+{
+    int subreaper = 0;
+    return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &subreaper) == 0 && subreaper);
+}
+
+void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
+{
+    siginfo_t dead;
+    if (!adopts_orphans())
+        return;
+    do {
+        dead.si_pid = 0;
+        waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT);
+        /* The zygote's number must stay its own as long as it may be killed by it. */
+    } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && waitpid(dead.si_pid, NULL, 0) > 0);
 }
 
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. */

@@ -36,6 +36,9 @@ int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice);
 uint64_t tide_zygote_heard(const struct tide_zygote *zygote);
 int32_t tide_zygote_pid(const struct tide_zygote *zygote);
 /** Ends the zygote and with it the workers, waits for it. NULL is fine. */
+/** Takes the dead that were left to this process because their parents are gone: what scripts have forked, where the
+ * engine is the first process of a container, or a subreaper. Elsewhere it does nothing. */
+void tide_zygote_reap_orphans(const struct tide_zygote *zygote);
 void tide_zygote_free(struct tide_zygote *zygote);
 
 #endif

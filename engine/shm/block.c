@@ -43,7 +43,7 @@ struct tide_block *tide_block_new(size_t max)
         goto fail;
     return block;
 fail:
-    tide_fail(TIDE_EINTERNAL, "a block of %zu bytes: %s", max, strerror(errno));
+    tide_fail_system("a block of %zu bytes", max);
     tide_block_free(block);
     return NULL;
 }
@@ -54,12 +54,12 @@ int tide_block_make_read_only(struct tide_block *block)
     snprintf(path, sizeof(path), "/proc/self/fd/%d", block->fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));
+        return tide_fail_system("a block read-only");
     void *data = mmap(block->data, mapped(block), PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
                       fd, 0);
     int status = TIDE_OK;
     if (data == MAP_FAILED)
-        status = tide_fail(TIDE_EINTERNAL, "a block read-only: %s", strerror(errno));
+        status = tide_fail_system("a block read-only");
     close(fd);
     tide_block_detach(block);
     return status;
@@ -87,7 +87,7 @@ int64_t tide_block_memory(const struct tide_block *block)
 {
     struct stat status;
     if (fstat(block->fd, &status) < 0)
-        return tide_fail(TIDE_EINTERNAL, "a block's memory: %s", strerror(errno));
+        return tide_fail_system("a block's memory");
     return (int64_t)status.st_blocks * 512;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shm/counters.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +22,7 @@ struct tide_counters *tide_counters_new(uint32_t rows)
     counters->cells = mmap(NULL, counters->bytes, PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counters->cells == MAP_FAILED) {
-        tide_fail(TIDE_EINTERNAL, "counters: %s", strerror(errno));
+        tide_fail_system("counters");
         free(counters);
         return NULL;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shm/tallies.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -38,7 +37,7 @@ struct tide_tallies *tide_tallies_new(uint32_t rows)
     tallies->shared = mmap(NULL, size_of(rows), PROT_READ | PROT_WRITE,
                            MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (tallies->shared == MAP_FAILED) {
-        tide_fail(TIDE_EINTERNAL, "the scripts' metrics: %s", strerror(errno));
+        tide_fail_system("the scripts' metrics");
         free(tallies);
         return NULL;
     }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "shm/topics.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -27,7 +26,7 @@ struct tide_topics *tide_topics_new(void)
     topics->shared = mmap(NULL, sizeof(*topics->shared), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (topics->shared == MAP_FAILED) {
-        tide_fail(TIDE_EINTERNAL, "the topic table: %s", strerror(errno));
+        tide_fail_system("the topic table");
         free(topics);
         return NULL;
     }

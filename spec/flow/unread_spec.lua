@@ -142,8 +142,8 @@ describe("standard error that nobody reads", function()
   it("ends the pipeline when its reader is gone and it has dead letters: 75", function()
     local path = new()
     write_lines("bad", LETTERS)
-    local script = ('cd "%s" && { "$0" run "$1" --input in --output out --dead-letters - 2>&1; echo $? > code; } | head -1')
-      :format(folder)
+    local script = ('cd "%s" && { "$0" run "$1" --input in --output out --dead-letters - 2>&1; echo $? > code; } '
+      .. "| head -1"):format(folder)
     local code = process.run { "/bin/sh", "-c", script, PROGRAM, path }
     assert.equal(0, code)
     assert.equal("75\n", files.read(folder .. "/code"))

@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- cli/check.lua: tidemill check FILE: everything that `run` would refuse, found without reading a message.
 local advice = require("tidemill.plan.advice")
+local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local preflight = require("tidemill.cli.preflight")
 local say = require("tidemill.cli.say")
+local tide = require("tidemill.run.ffi")
 
 local check = {
   summary = "Check a pipeline file and its transforms; nothing is read.",
@@ -20,12 +22,15 @@ function check.define(command)
     .. "need, and look for the topics, their settings, and permissions.")
 end
 
--- Loads the transforms as `run` would, in a zygote that then ends.
-local function load_transforms(checked)
+-- Loads the transforms as `run` would, in a zygote that then ends, and has librdkafka make clients of the properties.
+local function try(checked)
   checked.warn = say.line
   local engine, text, status = require("tidemill.run.engine").new(checked)
   if not engine then return text, -status end
+  local taken
+  taken, text, status = engine:try(connection.settings(checked.draft))
   engine:free()
+  if not taken then return checked.file .. ": " .. text, -status end
 end
 
 function check.run(parsed)
@@ -35,7 +40,8 @@ function check.run(parsed)
     return status
   end
   say.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
-  local text, failed = load_transforms(checked)
+  tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT") -- librdkafka remarks that it knows no brokers yet
+  local text, failed = try(checked)
   texts = { text }
   if not text and parsed.connect then texts, failed = preflight.connect(checked) end
   if failed then

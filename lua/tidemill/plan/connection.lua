@@ -72,6 +72,20 @@ local function resolve(sides)
   return sides
 end
 
+--- Of both lists what says nothing of where a cluster is and who one is there: it can be tried anywhere.
+function connection.settings(draft)
+  local sides = connection.properties(draft)
+  for side, properties in pairs(sides) do
+    sides[side] = {}
+    for _, property in ipairs(properties) do
+      local secret_or_place = secret.is(property.value) or is_security(property.name)
+        or property.name == "bootstrap.servers" or property.name == "metadata.broker.list"
+      if not secret_or_place then table.insert(sides[side], property) end
+    end
+  end
+  return sides
+end
+
 --- Both lists as the engine takes them, or nil and the reason.
 function connection.resolve(draft, brokers)
   return resolve(connection.properties(draft, brokers))

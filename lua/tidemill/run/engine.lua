@@ -52,14 +52,29 @@ local function properties(list, keep)
   return array, #list
 end
 
+-- struct tide_connection; `keep` anchors what it borrows.
+local function connection_of(sides, keep)
+  local c = ffi.new 'struct tide_connection'
+  local source, sink
+  source, c.source_count = properties(sides and sides.source or {}, keep)
+  sink, c.sink_count = properties(sides and sides.sink or {}, keep)
+  c.source, c.sink = source, sink
+  keep.source, keep.sink = source, sink
+  return c
+end
+
 --- Connects and begins to read. connection: source and sink, arrays of librdkafka properties with secrets in.
 function engine:start(connection)
-  local keep, c = {}, ffi.new 'struct tide_connection'
-  local source, sink
-  source, c.source_count = properties(connection and connection.source or {}, keep)
-  sink, c.sink_count = properties(connection and connection.sink or {}, keep)
-  c.source, c.sink = source, sink
-  local status = C.tide_engine_start(self.handle, c)
+  local keep = {}
+  local status = C.tide_engine_start(self.handle, connection_of(connection, keep))
+  if status < 0 then return failure(status) end
+  return true
+end
+
+--- In place of start: whether librdkafka takes the properties together. True, or nil, text, status.
+function engine:try(connection)
+  local keep = {}
+  local status = C.tide_engine_try(self.handle, connection_of(connection, keep))
   if status < 0 then return failure(status) end
   return true
 end

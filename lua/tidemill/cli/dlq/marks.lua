@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
--- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it, bound to
--- the file by its first line, which holds the time of its first letter: another file of that name begins otherwise.
+-- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it, bound
+-- to the file by its first line, which holds the time of its first letter: another file of that name begins otherwise.
 -- Brokers forget such offsets after offsets.retention.minutes, so each write commits all partitions anew.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
@@ -71,8 +71,8 @@ local function read_file(self)
   return self
 end
 
---- Reads what is remembered; `empty`: nothing is, of a topic; `stranger`: the path of what is remembered of another file
---- that had the name before. nil, the reason and the exit code.
+--- Reads what is remembered; `empty`: nothing is, of a topic; `stranger`: the path of what is remembered of another
+--- file that had the name before. nil, the reason and the exit code.
 function marks.read(place)
   local self = setmetatable({ place = place, dealt = {}, empty = place.kind == "topic" }, Marks)
   if place.kind == "topic" then return read_topic(self) end
