@@ -15,8 +15,8 @@ local replay = {
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
     .. "headers as they were, and a header tidemill.replay_count. A letter of stage produce holds what the output "
     .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
-    .. "tells where). Letters that were acknowledged are remembered (in the "
-    .. "committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt: move it with its file), and passed over by the next. "
+    .. "tells where). Letters that were acknowledged are remembered (in the committed offsets of the group "
+    .. "tidemill-dlq-TOPIC, or in FILE.dealt: move it with its file), and passed over by the next replay. "
     .. "At least once: after a kill the letters of the last second may be sent again. Brokers forget the group's "
     .. "offsets offsets.retention.minutes (7 days) after the last replay or drop; then all letters count as new, and "
     .. "replay says so. Run one at a time.",
