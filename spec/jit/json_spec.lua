@@ -4,6 +4,7 @@ local jit_util = require 'jit.util'
 local vmdef = require 'jit.vmdef'
 local block = require 'spec.support.block'
 local json = require('tidemill.run.json').public
+local number = require 'tidemill.run.number'
 
 local type = type -- busted gives specs globals through several tables, which is no part of a transform's loop
 
@@ -105,6 +106,25 @@ describe('the loop with a JSON view', function()
       for i = 1, COUNT do assert.equal(plain[i], values[i]) end
     end)
   end
+
+  it('compiles a number as a key and as text, int64 too', function()
+    number.install()
+    local function fn(message)
+      local event = message.json
+      message.key = event.id
+      event.name = json.text(event.value) .. '-' .. json.text(event.id)
+      local large = 9007199254740993LL + event.id
+      event.large = tostring(large)
+      event.joined = 'user-' .. large
+      return message
+    end
+    local plain = interpreted(fn)
+    local aborts, traces, values = traced(fn, 20)
+    assert.same({}, aborts)
+    assert.is_true(traces >= 1)
+    assert.truthy(plain[7]:find('"name":"7.7-7","large":"9007199254741000","joined":"user-9007199254741000"', 1, true), plain[7])
+    for i = 1, COUNT do assert.equal(plain[i], values[i]) end
+  end)
 
   it('goes on compiled around assigned tables, which are C functions', function()
     local aborts, traces, values = traced(function(message)

@@ -87,7 +87,8 @@ function check.headers(new)
     if more then error(('message.headers[%d] has the key "%s"; it is {name, value}'):format(i, more), 4) end
     local content = header[2]
     if content ~= nil and content ~= null and type(content) ~= 'string' then
-      error(('header "%s" takes a string or nil as value, got %s'):format(header[1], check.shown(content)), 4)
+      error(('header "%s" takes a string or nil as value, got %s%s'):format(header[1], check.shown(content),
+        advice(content)), 4)
     end
   end
   return new
