@@ -41,7 +41,6 @@ end
 
 local function pack_headers(headers)
   local parts = {}
-  check.headers(headers)
   for _, header in ipairs(headers) do
     local content = header[2]
     if content == null then content = nil end
@@ -50,10 +49,13 @@ local function pack_headers(headers)
   return table.concat(parts)
 end
 
+-- The checks want to be called by what pack.pack calls: levels count frames.
 local function pack_one(m, parts)
   local value, key = check.bytes_or_null('value', m.value), check.bytes_or_null('key', m.key)
-  local topic, headers = m.topic or '', pack_headers(m.headers)
-  local head = ffi.new('struct tide_packed', m.offset or 0, m.timestamp or -1, m.partition or 0,
+  local topic, headers = check.bytes_or_null('topic', m.topic) or '', pack_headers(check.headers(m.headers))
+  local head = ffi.new('struct tide_packed', check.integer('offset', m.offset or 0, 0, 2 ^ 53),
+    check.integer('timestamp', m.timestamp or -1, -1, 2 ^ 53),
+    check.integer('partition', m.partition or 0, 0, 2 ^ 31 - 1),
     value and #value or -1, key and #key or -1, #headers, #topic)
   parts[#parts + 1] = ffi.string(head, HEAD)
   parts[#parts + 1] = topic

@@ -63,6 +63,8 @@ local calls = {
   { "array", { { 1 } }, { set "nil table" } },
   { "header", { { headers = {} }, "n" }, { set "table", TEXT } },
   { "pack", { {} }, { set "table" } },
+  { "reject", { "x" }, { ANY } },
+  { "many", { {} }, { ANY } },
   { "unpack", { "x" }, { ANY } },
   { "env", { "HOME", "x" }, { TEXT, ANY } },
 }
@@ -105,6 +107,27 @@ describe("with arguments of every kind", function()
       end
     end)
   end
+
+  it("tide.pack names the script's line for each field of a message", function()
+    local integers = set "nil zero one large" -- a partition is below 2^31
+    local takes = { value = set "nil null text", topic = set "nil null text", headers = set "table",
+      key = set("nil null zero one negative fraction large huge int64 negative64 uint64 text below"), offset = integers,
+      timestamp = integers, partition = integers }
+    for field, kinds in pairs(takes) do
+      for index, kind in ipairs(KINDS) do
+        local message = { headers = {} }
+        message[field] = kind[2]
+        local ok, problem = try(tide.pack, { { message } }, 1)
+        local case = ("%s = %s (%d): %s"):format(field, shown(kind[2]), index, shown(problem))
+        if not ok then
+          assert.is_true(tostring(problem):find "^spec/unit/lua/lib/arguments_spec%.lua:%d+: " ~= nil, case)
+        end
+        local edge = kind[2] == -math.huge or kind[2] == false or (field == "timestamp" and kind[2] == -1)
+          or (field == "partition" and kind[2] == 2 ^ 53)
+        if not edge then assert.equal(kinds[kind[1]] or false, ok, case) end
+      end
+    end
+  end)
 
   it("has them all", function()
     local tested = {}
