@@ -11,4 +11,5 @@ return tide.pipeline "batch-lookup" {
   },
   tide.produce { topic = "users.named" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "users.dlq" },
 }

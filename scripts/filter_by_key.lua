@@ -10,4 +10,5 @@ return tide.pipeline "filter-by-key" {
   tide.filter { function(message) return message.key ~= nil and message.key:sub(1, 3) == "eu-" end },
   tide.produce { topic = "visits.eu" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "visits.dlq" },
 }

@@ -15,4 +15,5 @@ return tide.pipeline "redact" {
   tide.run_task_with_multiprocessing { redact, processes = tide.param("processes", 2) },
   tide.produce { topic = "mails.clean" },
   tide.commit_offsets {},
+  dlq = tide.dlq { topic = "mails.dlq" },
 }

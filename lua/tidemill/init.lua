@@ -2,6 +2,7 @@
 -- tidemill: the words of a pipeline file (steps/), and what a transform uses (run/message.lua).
 -- A word only notes what it was called with and where; plan/load.lua checks all of it at once.
 local list = require("tidemill.steps.list")
+local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")
 local node = require("tidemill.plan.node")
 local secret = require("tidemill.plan.secret")
@@ -106,7 +107,7 @@ local function unknown(name, where)
   if reason then
     fault(where, 'word "%s": refused: %s', name, reason)
   else
-    fault(where, 'word "%s": unknown%s', name, nearest.hint(tostring(name), word_names()))
+    fault(where, 'word "%s": unknown%s', name, foreign.word(name) or nearest.hint(tostring(name), word_names()))
   end
 end
 

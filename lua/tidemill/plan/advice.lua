@@ -39,6 +39,18 @@ local function about_patterns(source, own_topics, add)
   end
 end
 
+-- What a function rejects, or fails on, has nowhere to go.
+local function about_dlq(pipeline, add)
+  if pipeline.dlq then return end
+  for _, step in ipairs(pipeline.steps) do
+    if step.spec.role then
+      add(step, "no dlq: the first message that this step cannot deal with stops the pipeline (exit 65), and again "
+        .. 'when it is started again; add dlq = tide.dlq { topic = "..." } to the pipeline')
+      return
+    end
+  end
+end
+
 local function about_security(source, add)
   local values = {}
   for _, property in ipairs(source.values.rdkafka or {}) do values[property.name] = property.value end
@@ -88,6 +100,7 @@ function advice.about(pipeline, own_topics)
     if step.values.rdkafka then about_security(step, add) end
     if step.word == "run_task_with_multiprocessing" then about_block(step, add) end
   end
+  about_dlq(pipeline, add)
   about_sink(pipeline, source, find(pipeline, "sink"), add)
   return texts
 end

@@ -5,6 +5,7 @@
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
 -- values and refused (choice), options (choice: or a table of these), word (type word), online_cores (the default).
 local ffi = require("ffi")
+local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")
 local node = require("tidemill.plan.node")
 local secret = require("tidemill.plan.secret")
@@ -71,10 +72,13 @@ local function parse(option, value, report)
 end
 
 local function check_unknown(options, arguments, word, report)
-  local names = names_of(options)
-  for name, value in pairs(arguments) do
+  local names, given = names_of(options), {}
+  for name in pairs(arguments) do given[#given + 1] = name end
+  table.sort(given, function(a, b) return tostring(a) < tostring(b) end) -- the same texts each time
+  for _, name in ipairs(given) do
+    local value = arguments[name]
     if type(name) == "string" and not names[name] and not session.is_absent(value) then
-      report('option "%s": unknown%s', name, nearest.hint(name, names))
+      report('option "%s": unknown%s', name, foreign.option(name, names) or nearest.hint(name, names))
     elseif type(name) ~= "string" and not word.positional then
       report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), word.word)
     end

@@ -362,13 +362,14 @@ end
 
 public.text = number.scalar
 
---- What an error or a reason says that may be any value: of a table its JSON.
-function json.told(thing)
-  local mark = type(thing) == 'table' and getmetatable(thing)
-  if type(thing) ~= 'table' or mark and mark.__tostring then return tostring(thing) end
-  local has_json, text = pcall(json.module.encode, thing)
-  return has_json and text or ('a table without text (%s)'):format(text)
-end
+-- What other libraries call them.
+local ELSEWHERE = { decode = 'table', parse = 'table', load = 'table', stringify = 'encode', dump = 'encode',
+  length = 'len', pairs = 'each', ipairs = 'each', array = 'tide.array' }
+
+setmetatable(public, { __index = function(_, name)
+  error(('tide.json has no "%s"%s; it has type, len, each, table, text, encode'):format(tostring(name),
+    ELSEWHERE[name] and ', here it is ' .. ELSEWHERE[name] or ''), 2)
+end })
 
 json.public = public
 json.encode = text_of

@@ -10,11 +10,11 @@ local C = require('tidemill.run.ffi').C
 local batch = require 'tidemill.run.batch'
 local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
-local json = require 'tidemill.run.json'
 local message = require 'tidemill.run.message'
 local needs = require 'tidemill.run.needs'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
+local told = require 'tidemill.run.told'
 local state = require 'tidemill.run.state'
 local words = require 'tidemill.run.words'
 
@@ -31,8 +31,8 @@ end
 local function call(fn, path)
   return xpcall(fn, function(problem)
     if type(problem) ~= 'string' then
-      local ok, told = pcall(json.told, problem)
-      problem = ('%s: %s'):format(path, problem ~= nil and ok and tostring(told) or 'an error without text')
+      local ok, text = pcall(told, problem)
+      problem = ('%s: %s'):format(path, problem ~= nil and ok and tostring(text) or 'an error without text')
     end
     local text = debug.traceback(problem, 2)
     return text:match "^(.-)\n\t%[C%]: in function '[^'\n]*'\n\t[^\n]*run/load%.lua:" or text

@@ -11,6 +11,7 @@ local check = require 'tidemill.run.check'
 local copies = require 'tidemill.run.copy'
 local json = require 'tidemill.run.json'
 local results = require 'tidemill.run.result'
+local told = require 'tidemill.run.told'
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local shown, bytes_or_null = check.shown, check.bytes_or_null
@@ -223,7 +224,7 @@ local reject_mark, many_mark = {}, {}
 
 --- For scripts: `return tide.reject("reason")` rejects the message. Of a table the reason is its JSON.
 function message.reject(reason)
-  return setmetatable({ reason = reason == nil and 'no reason given' or json.told(reason) }, reject_mark)
+  return setmetatable({ reason = reason == nil and 'no reason given' or told(reason) }, reject_mark)
 end
 
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.

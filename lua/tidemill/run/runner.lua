@@ -2,8 +2,8 @@
 -- run/runner.lua: runs a loop over the records of a job, and what all kinds of loops share.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
-local json = require 'tidemill.run.json'
 local message = require 'tidemill.run.message'
+local told = require 'tidemill.run.told'
 
 local runner = {}
 
@@ -19,7 +19,7 @@ end
 -- { text =, traceback =, frames = the traceback with our own frames }. An error may be any value, and its __tostring
 -- may fail, or return what is no string.
 local function handler(problem)
-  local ok, text = pcall(json.told, problem)
+  local ok, text = pcall(told, problem)
   if type(problem) == 'nil' then text = 'error(nil)' end
   -- What stands below the loop, and what lies between the script and its error, is ours and no news to the reader.
   local frames = debug.traceback('', 2)

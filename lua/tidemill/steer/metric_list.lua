@@ -68,7 +68,9 @@ add("step", "strategies.run_task_with_multiprocessing.", {
   { "worker.respawn.time", nil, "histogram", "seconds", "WORKER_RESPAWN_TIME",
     "From the loss of a worker to the new one being ready, its start hooks included." },
   { "message.time", nil, "histogram", "seconds", "MESSAGE_TIME",
-    "Time in the functions per message: that of a batch by its messages." },
+    "Mean time in the functions per message of a batch, once for each of its messages: max is the mean of the slowest "
+      .. "batch, not the slowest message.",
+    "To find single slow messages set max_batch_size = 1 for a while, or measure them: tide.metric.timing." },
   { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
   { "output_block.bytes", nil, "gauge", "bytes", "OUTPUT_BLOCK_BYTES", "Current size of an output block." },
 })

@@ -5,6 +5,18 @@ local json = require 'tidemill.run.json'
 local tide = json.public
 local null = json.null
 
+describe('tide.json', function()
+  it('points from what other libraries call its functions to ours', function()
+    for name, told in pairs {
+      decode = 'tide.json has no "decode", here it is table; it has type, len, each, table, text, encode',
+      stringify = 'here it is encode', colour = 'tide.json has no "colour"; it has type' } do
+      local ok, problem = pcall(function() return tide[name] '{}' end)
+      assert.is_false(ok)
+      assert.truthy(problem:find('table_spec.lua:%d+: ') and problem:find(told, 1, true), problem)
+    end
+  end)
+end)
+
 describe('tide.json.type', function()
   after_each(json.reset)
 

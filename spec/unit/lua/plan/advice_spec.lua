@@ -20,7 +20,7 @@ describe("advice", function()
   it("has nothing to say about a sound pipeline", function()
     assert.same({}, warnings { PRODUCE, COMMIT })
     assert.same({}, warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '1MiB' }", PRODUCE,
-      COMMIT })
+      COMMIT, 'dlq = tide.dlq { topic = "d" }' })
   end)
 
   it("warns of a missing commit_offsets, sink, or start", function()
@@ -32,11 +32,18 @@ describe("advice", function()
       .. 'start = "earliest" or "latest"' }, warnings({ PRODUCE, COMMIT }, ", start = nil"))
   end)
 
+  it("warns of functions without a dlq, once", function()
+    assert.same({ "p:4: warning: no dlq: the first message that this step cannot deal with stops the pipeline (exit "
+      .. '65), and again when it is started again; add dlq = tide.dlq { topic = "..." } to the pipeline' },
+      warnings { "tide.filter { print }", "tide.noop {}", "tide.run_task { print }", PRODUCE, COMMIT })
+  end)
+
   it("warns of an input block that cannot hold a batch", function()
     assert.same({ "p:4: warning: input_block_size = 64KiB: holds less than a batch of max_batch_size = 1000 "
       .. "messages of "
       .. '1 KiB (1000KiB), so batches would be broken up; raise it, or say "auto"' },
-      warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '64KiB' }", PRODUCE, COMMIT })
+      warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '64KiB' }", PRODUCE, COMMIT,
+        'dlq = tide.dlq { topic = "d" }' })
   end)
 
   it("warns of a loop and of weak security", function()

@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local load = require "tidemill.plan.load"
+local foreign = require "tidemill.plan.foreign"
+local list = require "tidemill.steps.list"
 local pipeline_file = require "spec.support.pipeline_file"
 
 local GOOD = pipeline_file.around()
@@ -141,6 +143,39 @@ return tide.pipeline "x" {
       'p:4: word "run_taks": unknown; did you mean "run_task"?',
       'p:5: word "colour": unknown',
     }, texts)
+  end)
+
+  it("points from names that words and options have elsewhere to ours", function()
+    local _, texts = pipeline_file.load('return tide.pipeline "x" { workers = 2,\n'
+      .. 'tide.kafka_source { bootstrap_servers = "b", ["bootstrap.servers"] = "b", group_id = "g", topic = "in",\n'
+      .. '["auto.offset.reset"] = "earliest", ["client-id"] = "c" },\n'
+      .. "tide.map { print },\ntide.kafka_sink { topic = 'x' },\n"
+      .. 'tide.produce { topic = "o", compression = "zstd", acks = 1, colour = 1 } }')
+    assert.same({
+      'p:2: option "workers": unknown; "processes" is an option of run_task_with_multiprocessing and pool',
+      'p:3: option "auto.offset.reset": unknown; here it is "start" or "auto_offset_reset"',
+      'p:3: option "bootstrap.servers": unknown; here it is "brokers"',
+      'p:3: option "bootstrap_servers": unknown; here it is "brokers"',
+      'p:3: option "client-id": unknown; librdkafka has it as a property: rdkafka = { ["client.id"] = ... }',
+      'p:3: option "group_id": unknown; here it is "group"',
+      'p:3: option "brokers": missing',
+      'p:3: option "group": missing',
+      'p:5: word "map": unknown; here it is "run_task"',
+      'p:6: word "kafka_sink": unknown; here it is "produce"',
+      'p:7: option "acks": unknown; librdkafka property "acks" cannot be set: a message is delivered once all replicas '
+        .. "in sync have it",
+      'p:7: option "colour": unknown',
+      'p:7: option "compression": unknown; librdkafka has it as a property: rdkafka = { ["compression.type"] = ... }',
+    }, texts)
+  end)
+
+  it("points only to words that there are", function()
+    for _, name in ipairs { "map", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
+      "dead_letter_queue", "parallel", "aggregate" } do
+      local ours = foreign.word(name):match '^; here it is "([%w_]+)"$'
+      assert.is_table(list[ours], name)
+      assert.is_nil(list[name])
+    end
   end)
 
   it("keeps the faults found before a Lua error", function()

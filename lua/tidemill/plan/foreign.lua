@@ -1,0 +1,81 @@
+-- SPDX-License-Identifier: MIT
+-- plan/foreign.lua: words and options by the names that they have elsewhere (Arroyo, Flink, Kafka Streams, Faust,
+-- Kafka's and librdkafka's properties): what to say here.
+local ffi = require("ffi")
+local list = require("tidemill.steps.list")
+local tide = require("tidemill.run.ffi")
+
+local foreign = {}
+
+local WORDS = {
+  map = "run_task", map_values = "run_task", transform = "run_task", process = "run_task", task = "run_task",
+  parallel = "run_task_with_multiprocessing", run_task_with_processes = "run_task_with_multiprocessing",
+  flat_map = "unfold", flatmap = "unfold", explode = "unfold", split = "unfold",
+  fold = "reduce", aggregate = "reduce", window = "reduce", where = "filter",
+  kafka = "kafka_source", source = "kafka_source", from_kafka = "kafka_source", kafka_consumer = "kafka_source",
+  consume = "kafka_source", consumer = "kafka_source",
+  kafka_sink = "produce", sink = "produce", to_kafka = "produce", kafka_producer = "produce", producer = "produce",
+  write = "produce", to = "produce",
+  file = "file_source", from_file = "file_source", to_file = "file_sink",
+  commit = "commit_offsets", dead_letter_queue = "dlq", dead_letters = "dlq", dead_letter = "dlq",
+}
+
+-- Names with _ for . and -.
+local OPTIONS = {
+  bootstrap_servers = "brokers", bootstrap_server = "brokers", broker = "brokers", servers = "brokers",
+  hosts = "brokers", metadata_broker_list = "brokers",
+  group_id = "group", consumer_group = "group", group_name = "group",
+  group_instance_id = "instance", static_member = "instance",
+  auto_offset_reset = { "start", "auto_offset_reset" }, offset_reset = { "start", "auto_offset_reset" },
+  offset = "start", from = "start",
+  topic_name = "topic", input_topic = "topic", output_topic = "topic", topic_pattern = "pattern",
+  num_processes = "processes", workers = "processes", parallelism = "processes", threads = "processes",
+  concurrency = "processes",
+  batch_size = "max_batch_size", max_poll_records = "max_batch_size", batch_time = "max_batch_time",
+  linger = "max_batch_time", dead_letters = "dlq", dead_letter_queue = "dlq",
+  file = "path", filename = "path",
+}
+
+-- Properties of librdkafka that go by a shorter name.
+local PROPERTIES = { compression = "compression.type", username = "sasl.username", password = "sasl.password" }
+
+--- '; here it is "run_task"', or nil.
+function foreign.word(name)
+  return WORDS[name] and ('; here it is "%s"'):format(WORDS[name])
+end
+
+-- What librdkafka, and we, say about a property of that name; nil when there is none.
+local function about_property(name)
+  if tide.C.tide_kafka_property_check(name, nil) < 0 then
+    local reason = ffi.string(tide.C.tide_error())
+    if reason:find("has no property", 1, true) then return nil end
+    if reason:find(" cannot be set: ", 1, true) then return "; " .. reason end
+  end
+  return ('; librdkafka has it as a property: rdkafka = { ["%s"] = ... }'):format(name)
+end
+
+-- The words that have an option, when it is one of few.
+local function owners(name)
+  local found = {}
+  for _, spec in ipairs(list) do
+    for _, option in ipairs(spec.options) do
+      if option.name == name then found[#found + 1] = spec.word end
+    end
+  end
+  return #found > 0 and #found < 3 and table.concat(found, " and ") or nil
+end
+
+--- For an option that a word does not have; `known`: those that it has, by name. A hint, or nil.
+function foreign.option(name, known)
+  local plain = name:lower():gsub("[.-]", "_")
+  local found, names = OPTIONS[plain] or name, {}
+  for _, ours in ipairs(type(found) == "table" and found or { found }) do
+    if known[ours] then names[#names + 1] = '"' .. ours .. '"' end
+  end
+  if #names > 0 then return "; here it is " .. table.concat(names, " or ") end
+  local others = type(found) == "string" and owners(found)
+  if others then return ('; "%s" is an option of %s'):format(found, others) end
+  return known.rdkafka and about_property(PROPERTIES[plain] or (plain:gsub("_", "."))) or nil
+end
+
+return foreign
