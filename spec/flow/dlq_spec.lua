@@ -65,7 +65,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ 0, "" }, { code, err })
     local lines = lines_of(out)
     assert.equal(4, #lines)
-    assert.truthy(lines[1]:find("^0/0\tin/0/1\t%S+\trun_task_with_multiprocessing\terror\t0\t%-\t5\t.*no good$"),
+    assert.truthy(lines[1]:find("^0/0\tin/0/1\t%S+\trun_task_with_multiprocessing\terror\t0\t%-\t5\t.*no good\tin/0$"),
       lines[1])
     assert.truthy(lines[2]:find("late by\\x09a day", 1, true), lines[2])
     assert.equal(out, (select(2, dlq("list", pipeline)))) -- the pipeline knows its dlq
