@@ -134,7 +134,7 @@ static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_
         from.target = topic_name(dlq, message->target_topic);
     letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
     if (dlq->plan.kind == TIDE_DLQ_TOPIC) {
-        letter.header_count = tide_letter_headers(&dlq->text, reject, &from);
+        tide_letter_headers(&dlq->text, reject, &from);
         letter.headers = dlq->text.data;
         letter.headers_length = (uint32_t)dlq->text.length;
         letter.target_topic = tide_letters_topic(dlq->letters);

@@ -11,45 +11,41 @@
 
 /* ---- to a topic ---- */
 
-static void header(struct tide_text *packed, const char *name, const char *value, uint16_t *count)
+static void header(struct tide_text *packed, const char *name, const char *value)
 {
     if (!value || !*value)
         return;
     tide_header_pack(packed, name, (uint32_t)strlen(name), value, (uint32_t)strlen(value));
-    (*count)++;
 }
 
-static void number_header(struct tide_text *packed, const char *name, long long number,
-                          uint16_t *count)
+static void number_header(struct tide_text *packed, const char *name, long long number)
 {
     char text[32];
     snprintf(text, sizeof(text), "%lld", number);
-    header(packed, name, text, count);
+    header(packed, name, text);
 }
 
-uint16_t tide_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
-                             const struct tide_letter_origin *from)
+void tide_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
+                         const struct tide_letter_origin *from)
 {
     const struct tide_message *message = reject->message;
-    uint16_t count = message->header_count;
     packed->length = 0;
     tide_text_append(packed, message->headers, message->headers_length);
-    header(packed, "original_topic", from->topic, &count);
-    number_header(packed, "original_partition", from->partition, &count);
-    number_header(packed, "original_offset", from->offset, &count);
-    number_header(packed, "original_timestamp", message->timestamp, &count);
+    header(packed, "original_topic", from->topic);
+    number_header(packed, "original_partition", from->partition);
+    number_header(packed, "original_offset", from->offset);
+    number_header(packed, "original_timestamp", message->timestamp);
     if (from->count > 1)
-        number_header(packed, "original_count", from->count, &count);
-    header(packed, "target_topic", from->target, &count);
+        number_header(packed, "original_count", from->count);
+    header(packed, "target_topic", from->target);
     if (from->target && from->target_partition >= 0)
-        number_header(packed, "target_partition", from->target_partition, &count);
-    header(packed, "stage", reject->stage, &count);
-    header(packed, "reason", reject->reason, &count);
-    header(packed, "error", reject->error, &count);
-    header(packed, "traceback", reject->traceback, &count);
-    header(packed, "cause", reject->cause, &count);
-    number_header(packed, "attempts", reject->attempts, &count);
-    return count;
+        number_header(packed, "target_partition", from->target_partition);
+    header(packed, "stage", reject->stage);
+    header(packed, "reason", reject->reason);
+    header(packed, "error", reject->error);
+    header(packed, "traceback", reject->traceback);
+    header(packed, "cause", reject->cause);
+    number_header(packed, "attempts", reject->attempts);
 }
 
 /* ---- to a file ---- */
@@ -67,7 +63,7 @@ static void headers_field(struct tide_text *line, const struct tide_message *mes
     uint32_t at = 0;
     const char *comma = "";
     tide_text_string(line, ",\"headers\":[");
-    while (message->header_count > 0 &&
+    while (message->headers_length > 0 &&
            tide_header_next(message->headers, message->headers_length, &at, &header) > 0) {
         tide_text_format(line, "%s[", comma);
         tide_text_base64(line, header.name, header.name_length);
@@ -154,11 +150,11 @@ int tide_letter_cut(struct tide_message *letter, uint32_t most, struct tide_text
     packed->length = 0;
     tide_text_append(packed, letter->headers, letter->headers_length);
     if (!again) {
-        header(packed, "truncated", "true", &letter->header_count);
-        number_header(packed, "original_size", value, &letter->header_count);
+        header(packed, "truncated", "true");
+        number_header(packed, "original_size", value);
         if (letter->value) {
             hash(letter, digest);
-            header(packed, "sha256", digest, &letter->header_count);
+            header(packed, "sha256", digest);
         }
     }
     letter->headers = packed->data;

@@ -39,9 +39,9 @@ struct tide_letter_origin {
     int32_t target_partition;
 };
 
-/** The headers of a letter to a topic, in `packed`: the message's own, then why it is here. Returns how many. */
-uint16_t tide_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
-                             const struct tide_letter_origin *from);
+/** The headers of a letter to a topic, in `packed`: the message's own, then why it is here. */
+void tide_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
+                         const struct tide_letter_origin *from);
 /** The line of a letter to a file, with its newline. */
 void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
                       const struct tide_letter_origin *from);

@@ -66,19 +66,18 @@ static void build(const struct tide_slot *slot, uint32_t record, const struct ti
     if (!(result->inherit & TIDE_INHERIT_HEADERS)) {
         message->headers = result->headers_length ? bytes : NULL;
         message->headers_length = result->headers_length;
-        message->header_count = result->header_count;
     }
 }
 
-/* So that NULL headers and a count that is not theirs reach nobody. */
 static bool headers_hold(const struct tide_message *message)
 {
     struct tide_header header;
-    uint32_t at = 0, count = 0;
+    uint32_t at = 0;
     int more;
-    while ((more = tide_header_next(message->headers, message->headers_length, &at, &header)) > 0)
-        count++;
-    return more == 0 && count == message->header_count;
+    do
+        more = tide_header_next(message->headers, message->headers_length, &at, &header);
+    while (more > 0);
+    return more == 0;
 }
 
 int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count)

@@ -79,7 +79,7 @@ static int add_headers(struct tide_text *text, const struct tide_message *messag
     uint32_t at = 0;
     int status = 0;
     tide_text_string(text, "\"headers\":[");
-    while (message->header_count > 0 &&
+    while (message->headers_length > 0 &&
            (status = tide_header_next(message->headers, message->headers_length, &at, &header)) >
                0) {
         tide_text_string(text, text->data[text->length - 1] == '[' ? "{" : ",{");

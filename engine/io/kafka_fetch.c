@@ -37,10 +37,9 @@ static void pack_headers(struct tide_kafka_lent *lent, const rd_kafka_message_t 
     if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     lent->headers.length = 0;
-    uint32_t count = tide_kafka_headers_pack(&lent->headers, headers);
+    tide_kafka_headers_pack(&lent->headers, headers);
     message->headers = lent->headers.data;
     message->headers_length = (uint32_t)lent->headers.length;
-    message->header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX;
 }
 
 static void convert(struct tide_kafka_source *source, struct tide_kafka_lent *lent,

@@ -18,15 +18,12 @@ static uint32_t name_length(const char *name, const char *value)
     return name[to - from - 1] == 0 ? (uint32_t)(to - from - 1) : (uint32_t)least;
 }
 
-uint32_t tide_kafka_headers_pack(struct tide_text *packed, const struct rd_kafka_headers_s *headers)
+void tide_kafka_headers_pack(struct tide_text *packed, const struct rd_kafka_headers_s *headers)
 {
     const char *name;
     const void *value;
     size_t length;
-    uint32_t count = 0;
-    while (headers && !rd_kafka_header_get_all(headers, count, &name, &value, &length)) {
+    size_t at = 0;
+    while (headers && !rd_kafka_header_get_all(headers, at++, &name, &value, &length))
         tide_header_pack(packed, name, name_length(name, value), value, (uint32_t)length);
-        count++;
-    }
-    return count;
 }

@@ -8,8 +8,7 @@
 struct rd_kafka_headers_s;
 struct tide_text;
 
-/** Appends all headers; returns how many. NULL has none. */
-uint32_t tide_kafka_headers_pack(struct tide_text *packed,
-                                 const struct rd_kafka_headers_s *headers);
+/** Appends all headers. NULL has none. */
+void tide_kafka_headers_pack(struct tide_text *packed, const struct rd_kafka_headers_s *headers);
 
 #endif

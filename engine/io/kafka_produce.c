@@ -10,6 +10,8 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
+enum { HEADERS = 8 }; /* that have room without growing */
+
 void tide_kafka_sink_count(struct tide_kafka_sink *sink, const uint32_t *counts)
 {
     sink->partitions = counts[0];
@@ -27,7 +29,7 @@ bool tide_kafka_sink_had(const struct tide_kafka_sink *sink, int topic, int32_t 
 
 static rd_kafka_headers_t *unpack(const struct tide_message *message)
 {
-    rd_kafka_headers_t *headers = rd_kafka_headers_new(message->header_count);
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS);
     struct tide_header header;
     uint32_t at = 0;
     int status;
@@ -125,7 +127,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
                                   "as a test would have it");
     if (sink->txn && tide_kafka_txn_open(sink->txn) == TIDE_BUSY)
         return TIDE_BUSY;
-    if (message->header_count > 0 && !(headers = unpack(message)))
+    if (message->headers_length > 0 && !(headers = unpack(message)))
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, tide_error());
     size_t value = message->value ? message->value_length : 0;
     size_t key = message->key ? message->key_length : 0;

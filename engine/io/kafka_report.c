@@ -195,7 +195,7 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_kafka_sent s
                           const rd_kafka_message_t *record, const rd_kafka_headers_t *headers)
 {
     struct tide_text packed = {0};
-    uint32_t count = tide_kafka_headers_pack(&packed, headers);
+    tide_kafka_headers_pack(&packed, headers);
     int topic = topic_of(sink, record);
     struct tide_message message = {
         .value = record->payload,
@@ -204,7 +204,6 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_kafka_sent s
         .value_length = (uint32_t)record->len,
         .key_length = (uint32_t)record->key_len,
         .headers_length = (uint32_t)packed.length,
-        .header_count = count < UINT16_MAX ? (uint16_t)count : UINT16_MAX,
         .topic = TIDE_TOPIC_NONE,
         .timestamp = sent.timestamp,
         .offset = -1,

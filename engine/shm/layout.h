@@ -41,11 +41,10 @@ struct tide_record {
     int32_t value_length; /* or TIDE_NULL */
     int32_t key_length;   /* or TIDE_NULL */
     uint32_t headers_length;
-    uint16_t header_count;
     uint16_t topic;           /* number in the topic table (shm/topics.h) */
     uint16_t target_topic;    /* an earlier step chose it; or TIDE_TOPIC_NONE */
-    uint16_t flags;           /* enum tide_record_flag */
     int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
+    uint32_t flags;           /* enum tide_record_flag */
 };
 
 /** Where a worker is with a block. */
@@ -80,14 +79,13 @@ struct tide_result {
     uint32_t index; /* of its record in the block, from 0 */
     uint8_t kind;
     uint8_t inherit;
-    uint16_t header_count;
+    uint16_t topic; /* number in the topic table, or TIDE_TOPIC_NONE */
     uint32_t headers_length;
     int64_t timestamp;    /* ms since the epoch, -1 = none */
     int32_t value_length; /* or TIDE_NULL */
     int32_t key_length;   /* or TIDE_NULL */
-    uint16_t topic;       /* number in the topic table, or TIDE_TOPIC_NONE */
-    uint16_t reserved;
-    int32_t partition; /* or TIDE_PARTITION_ANY */
+    int32_t partition;    /* or TIDE_PARTITION_ANY */
+    uint32_t reserved;
 };
 
 #endif

@@ -20,11 +20,10 @@ enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 struct tide_message {
     const char *value;   /* NULL = null; an empty one is not NULL */
     const char *key;     /* NULL = null */
-    const char *headers; /* packed as in shm/layout.h; NULL when header_count is 0 */
+    const char *headers; /* packed as in shm/layout.h; NULL when headers_length is 0 */
     uint32_t value_length;
     uint32_t key_length;
     uint32_t headers_length;
-    uint16_t header_count;
     uint16_t topic;        /* it came from (shm/topics.h) */
     int64_t timestamp;     /* ms since the epoch, -1 = none */
     int64_t offset;        /* it came from */

@@ -40,7 +40,7 @@ static void keep(struct sent *sent, const struct tide_message *message)
     sent->message.value = sent->bytes;
     sent->message.key = NULL;
     sent->message.key_length = 0;
-    if (message->header_count == 0)
+    if (message->headers_length == 0)
         return;
     sent->message.headers = memcpy(sent->bytes + message->value_length, message->headers,
                                    message->headers_length);

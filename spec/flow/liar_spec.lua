@@ -84,7 +84,7 @@ local lies = {
   ["a record behind the end"] = write { index = SIZE },
   ["a topic that there is not"] = write { topic = 4000 },
   ["a partition below none"] = write { partition = -2 },
-  ["headers that run over"] = write { headers_length = 2 ^ 32 - 1, header_count = 1 },
+  ["headers that run over"] = write { headers_length = 2 ^ 32 - 1 },
   ["a kind that there is not"] = write { kind = 9 },
 }
 

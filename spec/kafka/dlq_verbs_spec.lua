@@ -210,6 +210,27 @@ describe("tidemill dlq on a topic", function()
     assert.truthy(found.infinite and found.hexadecimal and found.far)
   end)
 
+  it("takes letters with more headers than 16 bits count", function()
+    local own = {}
+    for i = 1, 70000 do own[i] = { "h", tostring(i) } end
+    local few = { unpack(own, 1, 7000) }
+    for i = 7001, 65528 do few[i] = own[i] end -- with ours more than 65,536
+    kafka.produce(input, { { value = "bad many", headers = own }, { value = "bad some", headers = few },
+      { value = "good", headers = own } })
+    engine.run(definition)
+    assert.equal(70000, #kafka.consume(output)[1].headers)
+    assert.equal(2, count())
+    assert.truthy(done("show", "--match", "no good"):find("header      h = 65528", 1, true))
+    done("replay")
+    local found = replayed()
+    table.sort(found, function(a, b) return a.value < b.value end)
+    for i, sent in ipairs { own, few } do
+      sent[#sent + 1] = { "tidemill.replay_count", "1" }
+      assert.equal(#sent, #found[i].headers)
+      for at, header in ipairs(sent) do assert(found[i].headers[at][2] == header[2], "header " .. at) end
+    end
+  end)
+
   it("leaves what it could not send: a refused message ends it with 65, those before it are remembered", function()
     fill(5)
     local small = kafka.topic(1, { ["max.message.bytes"] = 100 })

@@ -32,7 +32,7 @@ function slot.message(fields)
   c.value, c.value_length = fields.value, fields.value and #fields.value or 0
   c.key, c.key_length = fields.key, fields.key and #fields.key or 0
   if headers and #headers > 0 then
-    c.headers, c.headers_length, c.header_count = headers, #headers, #fields.headers
+    c.headers, c.headers_length = headers, #headers
   end
   c.timestamp, c.offset, c.partition = fields.timestamp or -1, fields.offset or 0, fields.partition or 0
   c.topic, c.target_topic = fields.topic or 0, fields.target_topic or C.TIDE_TOPIC_NONE
@@ -72,7 +72,7 @@ function slot.result(fields)
   local c = ffi.new "struct tide_result"
   c.size = math.ceil((RESULT + #bytes) / 8) * 8
   c.index, c.kind, c.inherit = fields.index, fields.kind or C.TIDE_RESULT_MESSAGE, fields.inherit or 0
-  c.headers_length, c.header_count = #headers, fields.headers and #fields.headers or 0
+  c.headers_length = #headers
   c.timestamp = fields.timestamp or -1
   c.value_length, c.key_length = fields.value and #fields.value or -1, fields.key and #fields.key or -1
   c.topic, c.partition = fields.topic or C.TIDE_TOPIC_NONE, fields.partition or C.TIDE_PARTITION_ANY

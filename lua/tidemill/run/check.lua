@@ -77,7 +77,6 @@ function check.headers(new)
     error(('message.headers takes an array of {name, value}, as { { "source", "a" } }; this %s %s'):format(
       type(new) == 'table' and 'has' or 'is', wrong), 4)
   end
-  if #new > 65535 then error(('message.headers has %d entries, more than 65535'):format(#new), 4) end
   for i = 1, #new do
     local header = new[i]
     if type(header) ~= 'table' or type(header[1]) ~= 'string' then

@@ -366,7 +366,7 @@ function message.emit(base, at, index, room)
   if at + size > room then return nil, size end
   local result = cast(result_type, base + at)
   result.size, result.index, result.kind, result.inherit = size, index, MESSAGE, inherit
-  result.header_count, result.headers_length = headers and #headers or 0, headers_length
+  result.headers_length = headers_length
   result.timestamp = timestamp or here.record.timestamp
   result.value_length = value_length
   result.key_length = key and #key or -1

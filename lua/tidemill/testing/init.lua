@@ -158,7 +158,7 @@ local function push(self, message)
   local c, headers = ffi.new("struct tide_message"), message.headers and pack_headers(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0
-  if headers then c.headers, c.headers_length, c.header_count = headers, #headers, #message.headers end
+  if headers then c.headers, c.headers_length = headers, #headers end
   c.timestamp = message.timestamp or 0
   C.tide_memory_push(self.source, message.partition or 0, c)
   self.fed = self.fed + 1
@@ -224,7 +224,7 @@ end
 
 local function header_list(message)
   local headers, at, header = {}, ffi.new("uint32_t[1]"), ffi.new("struct tide_header")
-  while message.header_count > 0
+  while message.headers_length > 0
     and C.tide_header_next(message.headers, message.headers_length, at, header) == 1 do
     headers[#headers + 1] = { ffi.string(header.name, header.name_length),
       header.value ~= nil and ffi.string(header.value, header.value_length) or nil }

@@ -229,7 +229,6 @@ describe("a dlq topic", function()
       { "original_offset", "41" }, { "original_timestamp", "1000000000000" },
       { "stage", "run_task_with_multiprocessing" }, { "reason", "error" }, { "error", "x.lua:1: oh" },
       { "traceback", "stack" }, { "cause", "exit 3" }, { "attempts", "1" } }, seen.headers)
-    assert.equal(#seen.headers, letter.header_count)
     assert.equal("letters", ffi.string(C.tide_topics_name(chain.topics, letter.target_topic)))
     assert.equal(C.TIDE_PARTITION_ANY, letter.target_partition)
   end)

@@ -7,7 +7,7 @@ local function filled_message()
   local message = ffi.new("struct tide_message")
   message.value, message.value_length = "the value", 9
   message.key, message.key_length = "a key", 5
-  message.headers, message.headers_length, message.header_count = "\1\0\0\0\0\0\0\0n", 9, 1
+  message.headers, message.headers_length = "\1\0\0\0\0\0\0\0n", 9
   message.topic, message.timestamp, message.offset, message.partition = 101, 1e12, 2 ^ 40 + 1, 103
   message.target_topic, message.target_partition = 104, 105
   return message
@@ -28,7 +28,7 @@ describe("the layout", function()
   it("has no hole that would show old bytes of the engine", function()
     local at = 0
     for _, field in ipairs { "size:4", "partition:4", "offset:8", "timestamp:8", "value_length:4", "key_length:4",
-      "headers_length:4", "header_count:2", "topic:2", "target_topic:2", "flags:2", "target_partition:4" } do
+      "headers_length:4", "topic:2", "target_topic:2", "target_partition:4", "flags:4" } do
       local name, size = field:match("(.*):(%d)")
       assert.equal(at, ffi.offsetof("struct tide_record", name), name)
       at = at + size
@@ -42,9 +42,9 @@ describe("the layout", function()
     local record = ffi.cast("const struct tide_record *", slot.input.data)
     local seen = {}
     for _, field in ipairs { "partition", "offset", "timestamp", "value_length", "key_length", "headers_length",
-      "header_count", "topic", "target_topic", "target_partition" } do seen[field] = tonumber(record[field]) end
+      "topic", "target_topic", "target_partition" } do seen[field] = tonumber(record[field]) end
     assert.same({ partition = 103, offset = 2 ^ 40 + 1, timestamp = 1e12, value_length = 9, key_length = 5,
-      headers_length = 9, header_count = 1, topic = 101, target_topic = 104, target_partition = 105 }, seen)
+      headers_length = 9, topic = 101, target_topic = 104, target_partition = 105 }, seen)
     local bytes = ffi.cast("const char *", record) + ffi.sizeof "struct tide_record"
     assert.equal("the valuea key\1\0\0\0\0\0\0\0n", ffi.string(bytes, 23))
     assert.equal(72, record.size)

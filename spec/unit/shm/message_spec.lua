@@ -113,13 +113,13 @@ describe("a message", function()
     local value, key, headers = "the value", "k", pack { { "n", "v" } }
     local copy, size = copied {
       value = value, value_length = #value, key = key, key_length = #key,
-      headers = headers, headers_length = #headers, header_count = 1, offset = 7, partition = 3,
+      headers = headers, headers_length = #headers, offset = 7, partition = 3,
     }
     assert.equal(#value + #key + #headers, size)
     assert.same({ value, key, headers }, { text(copy.value, copy.value_length), text(copy.key, copy.key_length),
       text(copy.headers, copy.headers_length) })
     assert.is_true(copy.value == edge - size and copy.headers + #headers == edge)
-    assert.same({ 1, 7, 3 }, { copy.header_count, tonumber(copy.offset), copy.partition })
+    assert.same({ 7, 3 }, { tonumber(copy.offset), copy.partition })
   end)
 
   it("keeps null and empty apart; a null takes no room whatever its length says", function()
