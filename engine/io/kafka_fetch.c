@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka_headers.h"
@@ -95,6 +96,14 @@ static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *
     partition->passed_due = source->passed_due = true;
 }
 
+/* Of a topic that was deleted, or of one that a broker did not know for a moment: kafka_locate.c tells once it is back. */
+static bool is_gone(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
+           error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+}
+
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -102,7 +111,11 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
     struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
     bool held = partition && tide_kafka_is_held(partition);
-    if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    if (held && is_gone(error))
+        partition->gone = true;
+    if (held && partition->gone && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        partition->astray = true;
+    } else if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         partition->at_end = true;
         partition->stable = where->offset;
         pass(source, partition, where->offset);
@@ -133,7 +146,11 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
     if (partition->holding != TIDE_KAFKA_OWNED)
-        return false; /* from before a rebalance */
+        return false;      /* from before a rebalance */
+    if (partition->gone) { /* it is back: nothing is taken before it is known to be the same */
+        partition->astray = true;
+        return false;
+    }
     if (record->offset < partition->next) {
         tide_count(source->counters, 0, TIDE_M_REFETCHED, 1);
         return false;
@@ -163,9 +180,11 @@ ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_mess
     if (max > TIDE_KAFKA_LENT)
         max = TIDE_KAFKA_LENT;
     while (source->lent_end - source->lent_first < max && source->lent_end < TIDE_KAFKA_LENT &&
-           (event = rd_kafka_queue_poll(source->data, 0)))
+           (event = rd_kafka_queue_poll(source->data, 0))) {
+        source->heard_us = tide_clock_us();
         if (!lend(source, event))
             rd_kafka_event_destroy(event);
+    }
     size_t count = source->lent_end - source->lent_first;
     if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->locating)
         tide_kafka_nudge(source);

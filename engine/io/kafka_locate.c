@@ -221,6 +221,29 @@ static void say_begun(const struct tide_kafka_locate *locate, const struct known
                  at + 128 >= sizeof(text) ? " ..." : "");
 }
 
+/* With a topic Kafka deletes what is committed of it. One that was gone, and of which nothing is committed now though there
+ * was, is another of the same name: from where its reading goes on, only a new start can tell. */
+static int look_for_new_topics(struct tide_kafka_locate *locate)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(locate->list);
+    int status = ask(locate, rd_kafka_committed, "committed offsets", list,
+                     RD_KAFKA_OFFSET_INVALID);
+    for (int i = 0; i < list->cnt && status == TIDE_OK; i++) {
+        const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
+        if (!locate->places[i].was_gone || list->elems[i].offset >= 0)
+            continue;
+        snprintf(
+            locate->text, sizeof(locate->text),
+            "topic \"%s\" partition %d was read up to offset %lld; it was deleted and made again, "
+            "and group \"%s\" has no committed offset there any more: start again to read it from "
+            "its beginning (or by start)",
+            which->topic, which->partition, (long long)which->offset, locate->plan->group);
+        status = locate->status = TIDE_ETEMPORARY;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return status;
+}
+
 static void run(struct tide_blocking_job *job)
 {
     struct tide_kafka_locate *locate = (struct tide_kafka_locate *)job;
@@ -233,7 +256,9 @@ static void run(struct tide_blocking_job *job)
     (void)tide_fault("kafka.locate");
     if (locate->plan->start == TIDE_START_TIME)
         known.at_time = rd_kafka_topic_partition_list_copy(locate->list);
-    if (!locate->astray)
+    if (locate->astray)
+        status = look_for_new_topics(locate);
+    else
         status = ask(locate, rd_kafka_committed, "committed offsets", known.committed,
                      RD_KAFKA_OFFSET_INVALID);
     /* One request to each leader answers for all of its partitions; -2 and -1 stand for the two

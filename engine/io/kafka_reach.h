@@ -44,8 +44,10 @@ void tide_kafka_reach_run(struct tide_blocking_job *job);
 struct tide_kafka_outage;
 struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
                                                 struct tide_blocking *blocking);
-/** All brokers are said to be down. */
+/** All brokers are said to be down, or nothing was heard of them for long: asks. */
 void tide_kafka_outage_begin(struct tide_kafka_outage *outage);
+/** It was said that no broker can be reached, and none was since. */
+bool tide_kafka_outage_told(const struct tide_kafka_outage *outage);
 /** The client goes: nothing is asked any more. To be called before its destroy is submitted. */
 void tide_kafka_outage_free(struct tide_kafka_outage *outage); /* NULL is fine */
 

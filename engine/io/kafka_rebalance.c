@@ -72,7 +72,7 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
     if (rebalance->assign)
         rebalance->membership = rd_kafka_consumer_group_metadata(source->client);
     append(source, rebalance);
-    if (source->locating && !source->locating->astray && !rebalance->incremental)
+    if (source->locating && (source->locating->astray || !rebalance->incremental))
         __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
 }
 

@@ -12,7 +12,7 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-enum { SECOND_US = 1000000 };
+enum { SECOND_US = 1000000, QUIET_US = 5000000 };
 
 static struct tide_kafka_source *self(struct tide_source *source)
 {
@@ -121,6 +121,15 @@ static void show(struct tide_kafka_source *source, const struct tide_source_even
 
 /* ---- what the engine calls ---- */
 
+/* A broker that is stopped, or whose host is gone, keeps its connections: librdkafka misses it after a minute. */
+static void ask_when_quiet(struct tide_kafka_source *source, int64_t now_us)
+{
+    if (source->paused || now_us - source->heard_us < QUIET_US)
+        return;
+    source->heard_us = now_us;
+    tide_kafka_outage_begin(source->outage);
+}
+
 static void second(struct tide_kafka_source *source)
 {
     int64_t now = tide_clock_us();
@@ -129,13 +138,17 @@ static void second(struct tide_kafka_source *source)
     source->next_second_us = now + SECOND_US;
     tide_observe(source->counters, 0, TIDE_M_CONSUMER_QUEUE_SIZE,
                  (double)rd_kafka_queue_length(source->data));
+    ask_when_quiet(source, now);
+    bool out = tide_kafka_outage_told(source->outage);
     for (uint32_t i = 0; i < source->shown_count; i++) {
         int64_t low;
         int64_t high;
-        if (source->shown[i].owned &&
-            !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
-                                            source->shown[i].number, &low, &high) &&
-            high >= 0) {
+        if (out)
+            source->shown[i].end = -1; /* it may have moved since */
+        else if (source->shown[i].owned &&
+                 !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
+                                                 source->shown[i].number, &low, &high) &&
+                 high >= 0) {
             source->shown[i].end = high;
             tide_kafka_fetch_still(source, i, now);
         }
@@ -186,7 +199,8 @@ static void revoke_done(struct tide_source *source)
     tide_kafka_rebalance_done(self(source));
 }
 
-/* Of partitions that are the group's again nothing is committed: another member may be further. */
+/* Of partitions that are the group's again nothing is committed: another member may be further. Nor of those that are gone:
+ * with a topic its committed offsets are deleted, and where it began would be taken for one of the next of its name. */
 static int commit(struct tide_source *base, const struct tide_position *positions, size_t count)
 {
     struct tide_kafka_source *source = self(base);
@@ -195,7 +209,8 @@ static int commit(struct tide_source *base, const struct tide_position *position
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
         const struct tide_kafka_partition *partition = &source->partitions[positions[i].partition];
-        if (partition->holding == TIDE_KAFKA_OWNED || partition->holding == TIDE_KAFKA_LEAVING)
+        if (!partition->gone &&
+            (partition->holding == TIDE_KAFKA_OWNED || partition->holding == TIDE_KAFKA_LEAVING))
             rd_kafka_topic_partition_list_add(
                 list, tide_kafka_source_topic(source, positions[i].partition), partition->number)
                 ->offset = positions[i].offset;

@@ -53,8 +53,9 @@ struct tide_kafka_partition {
     int64_t
         still_us; /* since when there is more behind `stable`: an open transaction; 0 = there is not */
     bool still_told;
-    bool paused;    /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
-    bool astray;    /* librdkafka says that its offset is out of range */
+    bool paused; /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
+    bool astray; /* librdkafka says that its offset is out of range, or it was gone and is back */
+    bool gone;   /* librdkafka says that there is no such topic or partition */
     int last_error; /* told already */
 };
 
@@ -120,7 +121,8 @@ struct tide_kafka_source {
     int waker;
     struct tide_kafka_outage *outage;
     int64_t next_second_us;
-    int last_error; /* told already, and when */
+    int64_t heard_us; /* when something last came by the data queue, or was asked for */
+    int last_error;   /* told already, and when */
     int64_t last_error_us;
 
     struct tide_kafka_partition *partitions; /* index = that of source.partitions */
@@ -232,6 +234,8 @@ struct tide_kafka_place {
     int64_t end; /* the high watermark */
     /* to be committed: by "latest", else a rebalance before the first commit would skip */
     bool pinned;
+    bool
+        was_gone; /* astray: librdkafka said that there is no such partition, of which something was read */
 };
 struct tide_kafka_locate {
     struct tide_blocking_job job;

@@ -34,6 +34,26 @@ describe("under load", function()
     assert.is_true(report.produced_from <= report.read)
   end)
 
+  it("a broker that stands still is noticed by an engine that has nothing to do, and its lag is not known", function()
+    local input, output, group = kafka.topic(1), kafka.topic(1), kafka.group()
+    local run = engine.start { source = { topic = input, group = group, start = "earliest", instance = "one" },
+      produce = { topic = output } }
+    run:wait_for "lag 0 ("
+    process.pause(kafka.broker_pid())
+    finally(function() process.resume(kafka.broker_pid()) end)
+    local from = wait.now()
+    run:wait_for "no broker can be reached; waiting"
+    assert.is_true(wait.now() - from < 30, "it took its time") -- 40 s by the session alone
+    wait.until_true(function() return run:stderr():find "no broker can be reached; waiting.*lag unknown" end,
+      function() return run:stderr() end)
+    process.resume(kafka.broker_pid())
+    run:wait_for "brokers are back"
+    kafka.produce(input, { { value = "1" } })
+    inputs.wait_committed(group, input)
+    run:drain()
+    assert.equal(1, inputs.count(output))
+  end)
+
   it("an outage longer than the session repeats a commit's interval, and what lay in the producer, at most", function()
     local input, output, group, count, held = kafka.topic(4), kafka.topic(4), kafka.group(), 20000, 1000
     kafka.produce(input, inputs.numbers(1, count))

@@ -76,6 +76,25 @@ describe("while it runs", function()
     inputs.once(output, 15)
   end)
 
+  for _, count in ipairs { 5, 15 } do -- fewer than were read of the old one, and more
+    it("the topic is deleted and made again between two looks: it stops, a new start reads all " .. count, function()
+      fill(0, 1, 10)
+      local run = start { source = { discovery_interval = "5min", auto_offset_reset = "earliest" } }
+      inputs.wait_committed(group, input)
+      kafka.delete_topic(input)
+      run:wait_for "topic does not exist"
+      wait.until_true(function() return pcall(kafka.topic, 1, nil, input) end, "the topic again")
+      fill(0, 11, 10 + count)
+      run:ends_with(75)
+      assert.is_true(run:says(('topic "%s" partition 0 was read up to offset 10; it was deleted and made again')
+        :format(input)), run:stderr())
+      run = start()
+      inputs.wait_committed(group, input, count)
+      run:drain()
+      inputs.once(output, 10 + count)
+    end)
+  end
+
   for reset, ending in pairs { error = { 78, "is at offset 10, which is out of range [0, 5]" },
     earliest = { 75, "its log was cut at offset 5, below 10, which was read already; start again" } } do
     it("the topic is replaced unseen: it stops, with auto_offset_reset = " .. reset, function()
