@@ -4,6 +4,8 @@ local ffi = require "ffi"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local child = require "spec.support.child"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
 
 describe("in a worker", function()
   local test
@@ -203,5 +205,51 @@ describe("in a worker", function()
     end)
     test:feed("a")
     assert.produces(test, { os.getenv "HOME" .. "default" })
+  end)
+end)
+
+describe("a word whose library is not there", function()
+  local here = assert(io.popen("pwd")):read("*l")
+  local program = here .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  local function names(transform, more)
+    local files = more or {}
+    files["in"], files["transform.lua"] = "x\n", transform
+    local path, folder = pipeline_file.write([[
+require("tidemill.run.needs").missing("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
+local tide = require "tidemill"
+return tide.pipeline "x" { tide.file_source { path = "in" },
+  tide.run_task_with_multiprocessing { "transform.lua", processes = 1 }, tide.file_sink { path = "-" } }]], files)
+    return path, folder
+  end
+
+  local function assert_refused(place, path, folder)
+    for _, verb in ipairs { "check", "run" } do
+      local code, out, err = process.run({ program, verb, path }, { cwd = folder })
+      assert.equal(78, code, err)
+      assert.matches(place .. ": tide.zstd needs libzstd.so.1: install the Debian package libzstd1", err)
+      assert.equal("", out)
+    end
+  end
+
+  it("is told by check and by run, before the first message, with the line of the transform", function()
+    assert_refused("transform%.lua:2",
+      names "return function(m)\n  return require('tidemill').zstd.compress(m.value)\nend")
+  end)
+
+  it("is told when a module names it that the transform requires", function()
+    assert_refused("helper%.lua:1", names("return require 'helper'",
+      { ["helper.lua"] = "return function(m) return require('tidemill').zstd.compress(m.value) end" }))
+  end)
+
+  it("stops nothing that does not name it", function()
+    local path, folder = names "return function(m) return m.value .. 'zstd' end"
+    local code, out = process.run({ program, "run", path, "--input", "in" }, { cwd = folder })
+    assert.same({ 0, "xzstd\n" }, { code, out })
   end)
 end)
