@@ -5,6 +5,7 @@ local files = require "spec.house.files"
 local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 
@@ -85,5 +86,31 @@ describe("the program on a real Kafka", function()
     code, _, err = tidemill("run", "--until-end", "--report", folder .. "/report.json")
     assert.equal(0, code, err)
     assert.equal(1, cjson.decode(files.read(folder .. "/report.json")).read)
+  end)
+
+  it("records what comes from now on, chosen by text and partition, into what run reads", function()
+    kafka.produce(names.topic, { { value = "old new", partition = 1 } })
+    local out = folder .. "/recorded.jsonl"
+    local arguments = { PROGRAM, "record", path, "--latest", "--match", "new", "--partition", "1", "--count", "3",
+      "--out", out }
+    for name, value in pairs(names) do
+      arguments[#arguments + 1] = "--set"
+      arguments[#arguments + 1] = name .. "=" .. value
+    end
+    local record, deadline = process.start(arguments), wait.now() + 60
+    while record:running() do -- nobody outside can see where it has begun, so messages keep coming
+      assert(wait.now() < deadline, record:stderr())
+      kafka.produce(names.topic, { { value = "new", key = "k", partition = 1 }, { value = "new", partition = 0 },
+        { value = "other", partition = 1 } })
+    end
+    assert.same({ 0, "3 messages in " .. out .. "\n" }, { record:code(), record:stdout() }, record:stderr())
+    for _, line in ipairs(files.lines(out)) do
+      local message = cjson.decode(line)
+      assert.same({ "new", "k" }, { message.value, message.key })
+    end
+    assert.same({}, kafka.committed(names.group, names.topic))
+    local code, text, err = tidemill("run", "--input", out, "--input-format", "json", "--output-format", "json")
+    assert.equal(0, code, err)
+    assert.equal(3, select(2, text:gsub('"key":"k"', "")))
   end)
 end)
