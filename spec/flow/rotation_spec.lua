@@ -1,8 +1,17 @@
 -- SPDX-License-Identifier: MIT
 -- Files that are moved away or emptied while they are written (logrotate), and the signals that go with it.
+local ffi = require "ffi"
+require "spec.support.child" -- declares close
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
+
+ffi.cdef [[
+int posix_openpt(int flags);
+int grantpt(int fd);
+int unlockpt(int fd);
+char *ptsname(int fd);
+]]
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 
@@ -143,6 +152,21 @@ describe("a signal", function()
     assert.is_truthy(read("report"):find('"read": 2', 1, true), read "report")
   end)
 
+  it("HUP from a terminal, which is closed then, ends as TERM does", function()
+    local O_RDWR_NOCTTY = 0x102
+    local master = ffi.C.posix_openpt(O_RDWR_NOCTTY)
+    assert(master >= 0 and ffi.C.grantpt(master) == 0 and ffi.C.unlockpt(master) == 0)
+    start("--output out 2> " .. ffi.string(ffi.C.ptsname(master)))
+    feed "first\n"
+    until_found("out", "first\n")
+    one:signal "HUP"
+    local code = one:wait()
+    ffi.C.close(master)
+    assert.equal(0, code)
+    assert.equal("first\n", read "out")
+    assert.is_truthy(read("report"):find('"read": 1', 1, true), read "report")
+  end)
+
   it("HUP is left alone under nohup", function()
     start "--output out"
     one:stop()
@@ -164,7 +188,7 @@ describe("a signal", function()
     start "--output out"
     feed "first\n"
     until_found("out", "first\n")
-    for _, number in ipairs { 3, 10, 12, 1 } do require("ffi").C.kill(-one:pid(), number) end
+    for _, number in ipairs { 3, 10, 12, 1 } do ffi.C.kill(-one:pid(), number) end
     assert.equal(0, one:wait(), one:stderr())
     assert.is_nil(one:stderr():find("was killed", 1, true), one:stderr())
     assert.is_truthy(read("report"):find('"read": 1', 1, true), read "report")
