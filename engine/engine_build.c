@@ -104,6 +104,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     if (!engine->zygote)
         return tide_failure();
     tide_zygote_memory(engine->zygote, plan->worker_memory);
+    tide_zygote_limit(engine->zygote, plan->start_timeout_us);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
     for (; engine->pool_count < plan->pool_count; engine->pool_count++) {
@@ -111,6 +112,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
         engine->pools[engine->pool_count] = tide_pool_new(engine->zygote, engine->loop, workers,
                                                           processes, engine->chain.counters);
         tide_pool_limit(engine->pools[engine->pool_count], plan->message_timeout_us);
+        tide_pool_limit_start(engine->pools[engine->pool_count], plan->start_timeout_us);
         workers += processes;
     }
     return TIDE_OK;
@@ -251,27 +253,27 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     return pid;
 }
 
-/* Of the signals that came, one that ends a run; the others have nothing to tell yet. */
-static bool is_stopped(struct tide_engine *engine)
+/* Of the signals that came, one that ends a run, or 0; the others have nothing to tell yet. */
+static int stop_signal(struct tide_engine *engine)
 {
     struct signalfd_siginfo info;
     while (read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
-            return true;
+            return (int)info.ssi_signo;
     }
-    return false;
+    return 0;
 }
 
 int tide_engine_ready(struct tide_engine *engine)
 {
-    int status = TIDE_OK;
+    int status = TIDE_OK, stopped = 0;
     do
         status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
                                 : TIDE_OK;
-    while (status == TIDE_BUSY && !is_stopped(engine));
+    while (status == TIDE_BUSY && (stopped = stop_signal(engine)) == 0);
     tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
                  (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
-    return status;
+    return stopped > 0 ? stopped : status;
 }
 
 void tide_engine_free(struct tide_engine *engine)

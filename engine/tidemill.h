@@ -34,8 +34,8 @@ struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status);
 /** As fork(). In the zygote `*zygote` is set (proc/worker.h goes on from there) and the engine must not
  * be used any more. TIDE_EINTERNAL when the process has a second thread already. */
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote);
-/** Waits until the zygote has loaded the user's code: TIDE_OK, or TIDE_ECONFIG with its text. TIDE_BUSY when a
- * signal came first (handle_signals): nothing was begun, free the engine. */
+/** Waits until the zygote has loaded the user's code: TIDE_OK, or TIDE_ECONFIG with its text. A signal's number when
+ * one came first (handle_signals): nothing was begun, free the engine. */
 int tide_engine_ready(struct tide_engine *engine);
 
 struct tide_connection {

@@ -85,6 +85,7 @@ function tide.unpack(value) end
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka together, in one transaction for each interval of commit_offsets; who reads with isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on.
 ---@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take over one message. (in seconds)
+---@field start_timeout? number|string How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again. (in seconds)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; the message it is at is run again, alone, as after a crash. (in bytes)
 ---@field stuck_detector_timeout? number|string How long nothing may move while messages are in flight before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)

@@ -6,9 +6,11 @@
  *   from     to       what                   answered by
  *   engine   zygote   order SPAWN            notice SPAWNED (pid, or -1 when fork failed)
  *   engine   zygote   order KILL             notice EXITED; only if that generation is still alive
+ *   zygote   engine   notice LOADING         before each file and each `init` hook: which one
  *   zygote   engine   notice LOADED/REJECTED once, after the user's code was loaded
  *   zygote   engine   notice EXITED          engine: takes the worker's last reports from its socket first,
  *                                            then orders SPAWN with the next generation
+ *   worker   engine   hello, starting        before each `start` hook: which one
  *   worker   engine   hello                  once, when its `start` hooks are through: jobs from then on. A hook
  *                                            that failed is told in it, and the worker leaves
  *   engine   worker   job                    report, once the job is through or the output block is full;
@@ -46,8 +48,9 @@ enum { TIDE_EXIT_MEMORY = 71 };
 
 struct tide_hello {
     uint32_t generation;
-    uint32_t failed; /* 1: a `start` hook failed; why is in text */
-    char text[2040];
+    uint32_t failed;   /* 1: a `start` hook failed; why is in text */
+    uint32_t starting; /* 1: the hook in text begins now */
+    char text[2036];
 };
 
 struct tide_job_report {
@@ -67,6 +70,7 @@ struct tide_order {
 };
 
 enum tide_notice_kind {
+    TIDE_NOTICE_LOADING,
     TIDE_NOTICE_LOADED,
     TIDE_NOTICE_REJECTED,
     TIDE_NOTICE_SPAWNED,
@@ -78,7 +82,7 @@ struct tide_notice {
     uint32_t generation;
     int32_t pid;
     int32_t status;  /* EXITED: as waitpid gives it */
-    char text[2036]; /* REJECTED: why the user's code cannot be loaded */
+    char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded */
 };
 
 #endif

@@ -53,9 +53,19 @@ static int order_kill(struct tide_pool *pool, struct tide_place *worker)
     return status < 0 ? status : TIDE_OK;
 }
 
+static void set_hook(struct tide_place *worker, const char *hook)
+{
+    free(worker->hook);
+    worker->hook = hook ? tide_copy(hook) : NULL;
+    worker->hook_us = 0;
+}
+
 void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello)
 {
     hello->text[sizeof(hello->text) - 1] = 0;
+    set_hook(worker, hello->starting ? hello->text : NULL);
+    if (hello->starting)
+        return;
     if (hello->failed) {
         free(pool->start_failed);
         pool->start_failed = tide_copy(hello->text);
@@ -129,6 +139,7 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
     worker->pid = 0;
     worker->ready = worker->doomed = worker->kill_due = worker->used = false;
     worker->watch = (struct tide_watch){0};
+    set_hook(worker, NULL);
     worker->lost_us = worker->retired ? 0 : now_us;
     worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
     if (!worker->retired)
@@ -189,6 +200,27 @@ static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now
     worker->kill_due = true;
 }
 
+/* A `start` hook that does not come back: when none did, that is the end of the run. */
+static int watch_hook(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+{
+    int64_t since_us = now_us - worker->looked_us;
+    if (!worker->hook || worker->doomed)
+        return TIDE_OK;
+    worker->hook_us += since_us < LONGEST_LOOK_US ? since_us : LONGEST_LOOK_US;
+    if (worker->hook_us <= pool->start_limit_us)
+        return TIDE_OK;
+    if (!pool->started)
+        return tide_fail(TIDE_ECONFIG,
+                         "%s: not through after %.1f s; an endless loop? If it needs more, raise "
+                         "start_timeout",
+                         worker->hook, (double)pool->start_limit_us / 1e6);
+    tide_log(TIDE_LOG_WARN, "worker %u (pid %d): %s: not through after %.1f s; it is replaced",
+             worker->place, worker->pid, worker->hook, (double)pool->start_limit_us / 1e6);
+    set_hook(worker, NULL);
+    worker->kill_due = true;
+    return TIDE_OK;
+}
+
 /* An order to fork or to kill is carried out, or waits for room. */
 static bool owes(const struct tide_place *worker)
 {
@@ -230,6 +262,8 @@ int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t n
     int status = give_up_starting(pool, worker);
     if (status == TIDE_OK && pool->limit_us > 0)
         watch(pool, worker, now_us);
+    if (status == TIDE_OK && pool->start_limit_us > 0)
+        status = watch_hook(pool, worker, now_us);
     if (status == TIDE_OK && worker->kill_due)
         status = order_kill(pool, worker);
     if (status == TIDE_OK && worker->spawn_us > 0 && now_us >= worker->spawn_us)

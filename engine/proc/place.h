@@ -42,6 +42,8 @@ struct tide_place {
     bool kill_due;    /* the zygote is to be told */
     bool spoke;       /* its socket has something, says the loop */
     int64_t spawn_us; /* when to order the next one; 0 = ordered */
+    char *hook;       /* the `start` hook that it is at; NULL = none */
+    int64_t hook_us;  /* for how long, as far as the engine was there to see it */
     /* of the zygote, as long as it owes an answer: how many notices it had sent at the last look, when that was, and
      * for how long there was none */
     uint64_t heard;
@@ -62,8 +64,9 @@ struct tide_pool {
     uint64_t numbers;
     uint64_t lost;
     int64_t limit_us;
-    bool started;       /* the `start` hooks went well once */
-    char *start_failed; /* what the last one said that did not */
+    int64_t start_limit_us; /* for a `start` hook */
+    bool started;           /* the `start` hooks went well once */
+    char *start_failed;     /* what the last one said that did not */
 };
 
 /** TIDE_OK also when the zygote has too many orders: tide_place_poll tries again. */
@@ -72,7 +75,7 @@ int tide_place_order(struct tide_pool *pool, struct tide_place *worker);
 void tide_place_doom(struct tide_pool *pool, struct tide_place *worker);
 /** Has it killed, which has nothing to do, to make room for a fresh one. */
 void tide_place_retire(struct tide_pool *pool, struct tide_place *worker);
-/** Its first words. */
+/** Its first words. Their text is copied. */
 void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello);
 /** What is due: orders, the watch. Negative = give up (tide_pool_poll). */
 int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t now_us);

@@ -44,6 +44,11 @@ void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
     pool->limit_us = limit_us;
 }
 
+void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us)
+{
+    pool->start_limit_us = limit_us;
+}
+
 static void heard(void *context)
 {
     ((struct tide_place *)context)->spoke = true;
@@ -307,8 +312,10 @@ void tide_pool_free(struct tide_pool *pool)
 {
     if (!pool)
         return;
-    for (uint32_t i = 0; i < pool->processes; i++)
+    for (uint32_t i = 0; i < pool->processes; i++) {
         tide_loop_unwatch(pool->loop, pool->workers[i].socket);
+        free(pool->workers[i].hook);
+    }
     free(pool->workers);
     free(pool->start_failed);
     free(pool);

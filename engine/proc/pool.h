@@ -63,6 +63,8 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
  * most a second a poll, so that a stopped engine finds nobody late. Kept from outside, by SIGKILL: it holds
  * in C functions and compiled loops too. */
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us);
+/** The same for each `start` hook: one that takes longer ends the run while none was through, else its worker. */
+void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us);
 /** Orders all workers. After the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);

@@ -91,6 +91,13 @@ static void notify(struct tide_zygote *zygote, const struct tide_notice *notice)
         _exit(0);
 }
 
+void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
+{
+    struct tide_notice notice = {.kind = TIDE_NOTICE_LOADING};
+    strncpy(notice.text, what, sizeof(notice.text) - 1);
+    notify(zygote, &notice);
+}
+
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error)
 {
     tide_fault("z.load");
@@ -200,6 +207,13 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
             child->generation == order.generation)
             kill(child->pid, SIGKILL);
     }
+}
+
+void tide_worker_starting(struct tide_zygote *zygote, const char *what)
+{
+    struct tide_hello hello = {.generation = zygote->generation, .starting = 1};
+    strncpy(hello.text, what, sizeof(hello.text) - 1);
+    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */
 }
 
 void tide_worker_started(struct tide_zygote *zygote, const char *error)

@@ -18,6 +18,8 @@
 struct tide_zygote;
 struct tide_output;
 
+/** In the zygote: begins with a piece of the user's code, as "init: t.lua:5". */
+void tide_zygote_loading(struct tide_zygote *zygote, const char *what);
 /** In the zygote, once: the user's code is loaded (`error` NULL) or cannot be. */
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
 /** In the zygote: forks workers as ordered. Returns in each new worker only, with its place's number;
@@ -25,6 +27,8 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
  * `patience_us` later, which they may use to close what they have open. */
 int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us);
 
+/** In a worker: begins with a `start` hook, as "start: t.lua:7". */
+void tide_worker_starting(struct tide_zygote *zygote, const char *what);
 /** In a worker, once, before it asks for jobs: its `start` hooks are through (`error` NULL); or one failed,
  * with the text to tell, and this does not return. */
 void tide_worker_started(struct tide_zygote *zygote, const char *error);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "proc/private.h"
@@ -68,6 +70,11 @@ void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)
     zygote->memory = bytes;
 }
 
+void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
+{
+    zygote->start_limit_us = limit_us;
+}
+
 static int threads(void)
 {
     int count = 0;
@@ -98,6 +105,7 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     if (count > 1)
         return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", count);
     int32_t parent = getpid();
+    zygote->loading_us = tide_clock_us();
     zygote->pid = fork();
     if (zygote->pid < 0)
         return tide_fail(TIDE_ETEMPORARY, "fork: %s", strerror(errno));
@@ -112,23 +120,46 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     return zygote->pid;
 }
 
-int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
+/* TIDE_OK = it has something to say, TIDE_BUSY = `wake` has, TIDE_ECONFIG = the limit is over. */
+static int wait_for_notice(struct tide_zygote *zygote, int wake)
 {
     struct pollfd fds[2] = {{zygote->engine_end, POLLIN, 0}, {wake, POLLIN, 0}};
+    int64_t limit_us = zygote->start_limit_us, left_ms = -1;
+    do {
+        int64_t left_us = zygote->loading_us + limit_us - tide_clock_us();
+        if (limit_us > 0)
+            left_ms = left_us > 0 ? left_us / 1000 + 1 : 0;
+    } while (poll(fds, 2, (int)(left_ms < INT32_MAX ? left_ms : INT32_MAX)) < 0 && errno == EINTR);
+    if (fds[0].revents)
+        return TIDE_OK;
+    if (fds[1].revents)
+        return TIDE_BUSY;
+    return tide_fail(TIDE_ECONFIG,
+                     "%s: not through after %.1f s; an endless loop? If it needs more, raise "
+                     "start_timeout",
+                     zygote->loading[0] ? zygote->loading : "loading the transforms",
+                     (double)limit_us / 1e6);
+}
+
+int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
+{
     struct tide_notice notice;
     ssize_t size;
-    while (poll(fds, 2, -1) < 0 && errno == EINTR)
-        continue;
-    if (!fds[0].revents)
-        return TIDE_BUSY;
+    do {
+        int status = wait_for_notice(zygote, wake);
+        if (status != TIDE_OK)
+            return status;
+        do
+            size = recv(zygote->engine_end, &notice, sizeof(notice), 0);
+        while (size < 0 && errno == EINTR);
+        notice.text[sizeof(notice.text) - 1] = 0;
+        zygote->loading_us = tide_clock_us();
+        snprintf(zygote->loading, sizeof(zygote->loading), "%s", notice.text);
+    } while (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADING);
     zygote->loaded = true;
-    do
-        size = recv(zygote->engine_end, &notice, sizeof(notice), 0);
-    while (size < 0 && errno == EINTR);
     if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADED)
         return TIDE_OK;
     if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_REJECTED) {
-        notice.text[sizeof(notice.text) - 1] = 0;
         return tide_fail(TIDE_ECONFIG, "%s", notice.text);
     }
     return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");

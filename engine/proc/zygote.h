@@ -19,10 +19,13 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
                         uint32_t input_count, struct tide_block **outputs, uint32_t output_count);
 /** What a worker may take beyond what is loaded before it is forked, in bytes; 0 = no limit. */
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
+/** How long the zygote may take for each piece of the user's code that it loads; 0 = for ever. */
+void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this
  * process has a second thread (a forked librdkafka or a held lock would hang there). */
 int tide_zygote_fork(struct tide_zygote *zygote);
-/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, or when it died. TIDE_BUSY when the
+/** Blocks until the user's code is loaded: TIDE_OK, TIDE_ECONFIG with its text, or when it died, or with what it was at
+ * when the limit was over. TIDE_BUSY when the
  * descriptor `wake` (-1 = none) has something to read before that. */
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake);
 /** The socket of a worker's place, to send jobs and read reports. */

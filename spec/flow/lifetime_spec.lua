@@ -101,12 +101,27 @@ describe("the processes of a run", function()
     pipeline_file.remove_all()
   end)
 
+  local endless = {
+    ["a file"] = { "\nwhile true do end", "/t.lua: not through after 1.0 s" },
+    ["`init`"] = { "return { process = print,\ninit = function() while true do end end }",
+      "init: .*/t.lua:2: not through after 1.0 s" },
+    ["`start`"] = { "return { process = print,\nstart = function() local x repeat x = 1 until x ~= 1 end }",
+      "start: .*/t.lua:2: not through after 1.0 s; an endless loop%? If it needs more, raise start_timeout" },
+  }
+  for name, case in pairs(endless) do
+    it("end with 78 for an endless loop in " .. name .. ", which is named with its file", function()
+      start('"t.lua"', { settings = 'start_timeout = "1s"', files = { ["t.lua"] = case[1] } })
+      ends_with(78)
+      assert.matches(case[2], run:stderr())
+    end)
+  end
+
   for name, number in pairs { TERM = TERM, INT = INT } do
-    it("end at SIG" .. name .. " while the transforms are loaded: exit 0, nothing begun", function()
+    it("end at SIG" .. name .. " while the transforms are loaded: exit 128 and its number, nothing begun", function()
       start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
       says "loading"
       assert.equal(0, ffi.C.kill(-run:pid(), number))
-      ends_with(0)
+      ends_with(128 + number)
       assert.is_truthy(run:stderr():find("stopped by a signal while the transforms were loaded", 1, true))
     end)
 

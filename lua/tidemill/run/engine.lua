@@ -20,7 +20,7 @@ end
 --- Builds the chain, forks the zygote (the child never returns) and waits until it has the user's code.
 --- plan: c (struct tide_plan), functions, folder, file, topics, globals (optional: those that transform files begin
 --- with), warn (optional: takes a text about a transform; called in the zygote). nil, text, status when it cannot be;
---- status 0 when a signal said to stop before it was there.
+--- status -128 - n when signal n said to stop before it was there.
 function engine.new(plan)
   local status = ffi.new 'int[1]'
   local handle = C.tide_engine_new(plan.c, status)
@@ -33,7 +33,7 @@ function engine.new(plan)
     local answer = pid < 0 and pid or C.tide_engine_ready(handle)
     if answer ~= 0 then
       local _, text = failure(answer)
-      if answer > 0 then text, answer = 'stopped by a signal while the transforms were loaded', 0 end
+      if answer > 0 then text, answer = 'stopped by a signal while the transforms were loaded', -128 - answer end
       C.tide_engine_free(handle)
       return nil, text, answer
     end

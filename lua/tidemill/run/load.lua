@@ -40,10 +40,12 @@ local function call(fn, path)
 end
 
 local plan -- that is being loaded
+local tell -- takes what is begun with: "init: t.lua:5"
 
 local function load_file(path)
   local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
   if not chunk then fail(problem) end
+  tell(path)
   local ok, result = call(chunk, path)
   if not ok then fail(result) end
   return result
@@ -102,6 +104,7 @@ end
 
 local function init(transform)
   if not transform.init then return end
+  tell('init: ' .. runner.describe(transform.init))
   local ok, problem = call(transform.init, transform.where)
   if not ok then fail('init: ' .. problem) end
 end
@@ -130,17 +133,19 @@ local function load_step(entries)
       functions.batch[at] = transform.batch and true or nil
     end
     init(transform)
-    if transform.start then step.starts[#step.starts + 1] = { transform.start, transform.where } end
+    if transform.start then step.starts[#step.starts + 1] = { transform.start, runner.describe(transform.start) } end
     step.closes[#step.closes + 1] = transform.close
   end
   step.run, step.together = runner_of(first, functions), next(functions.batch) ~= nil
   return step
 end
 
---- In a worker: the `start` hooks. The text of the one that fails, nil when all went well.
-function load.start(steps)
+--- In a worker: the `start` hooks. The text of the one that fails, nil when all went well. `telling` takes what is
+--- begun with.
+function load.start(steps, telling)
   for _, step in pairs(steps) do
     for _, start in ipairs(step.starts) do
+      telling('start: ' .. start[2])
       local ok, problem = call(unpack(start))
       if not ok then return 'start: ' .. problem end
     end
@@ -148,9 +153,9 @@ function load.start(steps)
   return nil -- C wants an argument
 end
 
---- All steps of a plan, by their number from 0.
-function load.steps(of)
-  plan = of
+--- All steps of a plan, by their number from 0. `telling` takes what is begun with.
+function load.steps(of, telling)
+  plan, tell = of, telling
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps

@@ -39,7 +39,7 @@ local function work(zygote, steps)
   local job = ffi.new 'struct tide_job'
   guard_memory()
   math.randomseed(C.tide_worker_seed())
-  local problem = load.start(steps)
+  local problem = load.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
   C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4))
   while true do
     local got = C.tide_worker_next(zygote, job, false)
@@ -75,7 +75,7 @@ function worker.main(zygote, engine, plan)
   number.install()
   local ok, steps = pcall(function()
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
-    return load.steps(plan)
+    return load.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps)) end
   C.tide_zygote_loaded(zygote, nil)

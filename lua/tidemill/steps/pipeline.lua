@@ -17,6 +17,9 @@ return {
       help = "How long SIGTERM waits for what was read to be delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long a worker may take over one message." },
+    { name = "start_timeout", type = "time", unit = "seconds", default = "1min", above_zero = true,
+      help = "How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends with "
+        .. "exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
         .. "the message it is at is run again, alone, as after a crash." },
@@ -32,6 +35,7 @@ return {
   plan = function(values, draft)
     draft.join_timeout_us = values.join_timeout
     draft.message_timeout_us = values.message_timeout
+    draft.start_timeout_us = values.start_timeout
     draft.worker_memory = values.worker_memory
     draft.stuck_detector_timeout_us = values.stuck_detector_timeout
     draft.broker_timeout_us = values.broker_timeout
