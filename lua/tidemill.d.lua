@@ -133,7 +133,7 @@ function tide.file_source(options) end
 
 ---@class tide.run_task_with_multiprocessing.Options
 ---@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several: they run one after another in the worker.
----@field processes? integer Worker processes of this step. Not together with pool. (in processes)
+---@field processes? integer Worker processes of this step. Not together with pool. By default as many as cores may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
 ---@field pool? tide.Setting The worker processes, to be shared by several steps.
 ---@field max_batch_size? integer A batch is closed when it has so many messages. (in messages)
 ---@field max_batch_time? number|string A batch is closed so long after it was opened. (in seconds)
@@ -326,7 +326,7 @@ function tide.commit_offsets(options) end
 function tide.dlq(options) end
 
 ---@class tide.pool.Options
----@field processes? integer How many worker processes. (in processes)
+---@field processes? integer How many worker processes. By default as many as cores may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
 
 --- Worker processes, kept over rebalances, that several steps may share.
 ---```lua

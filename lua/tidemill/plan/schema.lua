@@ -3,7 +3,7 @@
 --
 -- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
--- values and refused (choice), options (choice: or a table of these), word (type word), online_cores (the default).
+-- values and refused (choice), options (choice: or a table of these), word (type word), usable_cores (the default).
 local ffi = require("ffi")
 local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")

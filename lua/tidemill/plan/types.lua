@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- plan/types.lua: the types of options: how each is read from what was written, and how it is shown.
+local cores = require("tidemill.plan.cores")
 local nearest = require("tidemill.plan.nearest")
 local node = require("tidemill.plan.node")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 local units = require("tidemill.plan.units")
-local ffi = require("ffi")
 
 local types = {}
 
@@ -166,13 +166,9 @@ function types.parse(option, value)
   return parsers[option.type](option, value)
 end
 
-local online_cores = 84 -- _SC_NPROCESSORS_ONLN of glibc and musl on Linux
-
-pcall(ffi.cdef, "long sysconf(int name);")
-
 --- What holds when the option is left out; nil when nothing does.
 function types.default(option)
-  if option.online_cores then return math.max(1, tonumber(ffi.C.sysconf(online_cores))) end
+  if option.usable_cores then return cores.usable() end
   if type(option.default) == "string" and option.type ~= "choice" and option.default ~= (option.also or {})[1] then
     return (parsers[option.type](option, option.default))
   end

@@ -21,6 +21,7 @@ local function leave(steps)
       if not ok then io.stderr:write('tidemill: close: ', tostring(problem), '\n') end
     end
   end
+  io.stdout:flush()
   C.tide_worker_exit(0)
 end
 
@@ -51,6 +52,7 @@ local function work(zygote, steps)
     local step = steps[job.step]
     local done = step.run(job)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
+    io.stdout:flush()
     C.tide_worker_report(zygote, job, done and C.TIDE_OUTCOME_DONE or C.TIDE_OUTCOME_FULL, step.together)
   end
 end
@@ -72,6 +74,7 @@ function worker.main(zygote, engine, plan)
   -- The defaults are for small scripts: here whole transforms are traced into the loop.
   require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
   math.randomseed(C.tide_worker_seed())
+  io.stdout:setvbuf 'line' -- it goes to standard error; what a crash or the end of a worker would leave behind is lost
   number.install()
   local ok, steps = pcall(function()
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})

@@ -18,8 +18,8 @@ return {
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long a worker may take over one message." },
     { name = "start_timeout", type = "time", unit = "seconds", default = "1min", above_zero = true,
-      help = "How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends with "
-        .. "exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
+      help = "How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends "
+        .. "with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
         .. "the message it is at is run again, alone, as after a crash." },

@@ -6,7 +6,9 @@ return {
   summary = "worker processes, kept over rebalances, that several steps may share",
   example = 'local pool = tide.pool { processes = 4 }',
   options = {
-    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, online_cores = true,
-      default_text = "online cores", help = "How many worker processes." },
+    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, usable_cores = true,
+      default_text = "the cores that it may use",
+      help = "How many worker processes. By default as many as cores may be used: those of the affinity "
+        .. "(taskset), up to the quota of the control group (docker --cpus)." },
   },
 }

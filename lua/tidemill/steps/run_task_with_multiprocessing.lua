@@ -30,8 +30,10 @@ return {
     help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "
       .. "several: they run one after another in the worker." },
   options = {
-    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, online_cores = true,
-      default_text = "online cores", help = "Worker processes of this step. Not together with pool." },
+    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, usable_cores = true,
+      default_text = "the cores that it may use",
+      help = "Worker processes of this step. Not together with pool. By default as many as cores may be used: those "
+        .. "of the affinity (taskset), up to the quota of the control group (docker --cpus)." },
     { name = "pool", type = "word", word = "pool", default_text = "one of its own",
       help = "The worker processes, to be shared by several steps." },
     { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,

@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: MIT
+-- plan/cores.lua: how many processors this process may use: those it may run on (taskset, cpuset), and no more than the
+-- time that its control groups leave it (docker --cpus, CPUQuota of systemd).
+local ffi = require("ffi")
+
+pcall(ffi.cdef, "int sched_getaffinity(int pid, size_t size, uint64_t *mask);")
+
+local cores = {}
+
+local WORDS = 128 -- of 64 processors each
+
+local function allowed()
+  local mask = ffi.new("uint64_t[?]", WORDS)
+  if ffi.C.sched_getaffinity(0, WORDS * 8, mask) < 0 then return 1 end
+  local count = 0
+  for i = 0, WORDS - 1 do
+    local word = mask[i]
+    while word ~= 0 do
+      word = bit.band(word, word - 1)
+      count = count + 1
+    end
+  end
+  return count
+end
+
+local function read(path)
+  local file = io.open(path)
+  local text = file and file:read("*a")
+  if file then file:close() end
+  return text
+end
+
+-- Processors' worth of time of one group; nil = no limit there.
+local function quota_of(folder)
+  local quota, period = (read(folder .. "/cpu.max") or ""):match("^(%d+) (%d+)")
+  quota = quota or (read(folder .. "/cpu.cfs_quota_us") or ""):match("^%d+")
+  period = period or (read(folder .. "/cpu.cfs_period_us") or ""):match("^%d+")
+  return quota and period and tonumber(quota) / tonumber(period)
+end
+
+-- The least quota of a group and those it is in; a container sees its own as the root.
+local function quota(root, path)
+  local least
+  while true do
+    local found = quota_of(root .. path)
+    if found and (not least or found < least) then least = found end
+    if path == "" then return least end
+    path = path:match("^(.*)/[^/]*$") or ""
+  end
+end
+
+--- The number, 1 at least. `root` and `groups` are for specs: /sys/fs/cgroup and the text of /proc/self/cgroup.
+function cores.usable(root, groups)
+  root, groups = root or "/sys/fs/cgroup", groups or read("/proc/self/cgroup") or ""
+  local count = allowed()
+  for controllers, path in groups:gmatch("%d+:([^:\n]*):(/[^\n]*)") do
+    local version2, cpu = controllers == "", ("," .. controllers .. ","):find(",cpu,", 1, true)
+    local limit = (version2 or cpu) and quota(version2 and root or root .. "/cpu", path == "/" and "" or path)
+    if limit then count = math.min(count, math.ceil(limit)) end
+  end
+  return math.max(1, count)
+end
+
+return cores
