@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- lib/regex.lua: tide.regex, Perl's regular expressions by PCRE2, compiled once (JIT) and kept. flags: i (case), m
--- (^ and $ at lines), s (. is any byte), x (spaces ignored), u (UTF-8), w (UTF-8, and \w, \d, \s, \b and i know all
--- letters and digits of Unicode; without it those of ASCII only).
+-- (^ and $ at lines), s (. is any byte), x (spaces ignored), u (UTF-8), w (UTF-8, and \w, \d, \s, \b know all letters
+-- and digits of Unicode; without it those of ASCII only).
 --   test(subject, pattern[, flags]) -> true or false
 --   match(subject, pattern[, flags]) -> the captures, the whole match when there are none; nil
 --   find(subject, pattern[, flags[, from]]) -> first and last byte; nil

@@ -152,6 +152,8 @@ describe("tide.regex", function()
     assert.is_false(regex.test("é", "^\\w$"))
     assert.is_false(regex.test("é", "^\\w$", "u"))
     assert.is_true(regex.test("é", "^\\w$", "w"))
+    assert.same({ false, true, true }, { regex.test("É", "é", "i"), regex.test("É", "é", "iu"),
+      regex.test("É", "é", "iw") })
     assert.is_true(regex.test("\217\163", "^\\d$", "w")) -- ARABIC-INDIC DIGIT THREE
     assert.equal("-ä-", (regex.gsub("ä", "(*UTF)", "-")))
   end)
