@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "chain/offsets.h"
 
-enum { NONE = UINT32_MAX };
+static const uint32_t NONE = UINT32_MAX;
 
 struct tide_groups {
     struct tide_group *items;

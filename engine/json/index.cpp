@@ -77,10 +77,9 @@ static bool is_literal(const char *from, uint32_t length)
     const auto word = load<uint32_t>;
     if (length < 4)
         return false;
-    uint32_t first = word(from);
-    bool four = (first == word("true")) | (first == word("null"));
-    return (four & (length == 4)) |
-           ((first == word("fals")) & (length == 5) & (from[length - 1] == 'e'));
+    uint32_t first = word(from), yes = word("true"), none = word("null"), fals = word("fals");
+    bool four = (first == yes) | (first == none);
+    return (four & (length == 4)) | ((first == fals) & (length == 5) & (from[length - 1] == 'e'));
 }
 
 // Of a token that is no string and no bracket: a number or a literal.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# `make lint`: luacheck, C formatting, shellcheck, a build with warnings as errors; names what is absent and goes on.
+# What `make lint` runs (with its LINT_FLAGS): luacheck, C formatting, shellcheck, a build with warnings as errors; names
+# what is absent and goes on.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 status=0
@@ -21,6 +22,7 @@ if command -v shellcheck >/dev/null; then
 else
   echo "lint: shellcheck is absent (scripts/dev/install.sh test)" >&2
 fi
+read -ra flags <<<"$LINT_FLAGS"
 read -ra compiler <<<"${CC:-gcc}" # of several words, as "ccache gcc" is
 if ! command -v "${compiler[0]}" >/dev/null || ! command -v pkg-config >/dev/null; then
   echo "lint: ${compiler[0]} or pkg-config is absent (scripts/dev/install.sh build), so the C files are not looked at" >&2
@@ -28,8 +30,9 @@ if ! command -v "${compiler[0]}" >/dev/null || ! command -v pkg-config >/dev/nul
 fi
 for file in engine/*.c engine/*/*.c; do
   # The file of fault points is empty without them.
-  # shellcheck disable=SC2046
-  "${compiler[@]}" $([ "$file" != engine/base/fault.c ] || echo -DTIDE_FAULTS) -std=gnu11 -D_GNU_SOURCE -Iengine -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes \
-    -Wmissing-prototypes -Werror $(pkg-config --cflags luajit) -fsyntax-only "$file" || status=1
+  faults=()
+  [ "$file" != engine/base/fault.c ] || faults=(-DTIDE_FAULTS)
+  "${compiler[@]}" "${faults[@]}" "${flags[@]}" -std=gnu11 -D_GNU_SOURCE -Iengine -Werror -fsyntax-only "$file" ||
+    status=1
 done
 exit $status
