@@ -33,6 +33,7 @@ local took = {}
 for index = 0, PROCESSES - 1 do until_ready(index) end
 for i = 1, KILLS do
   local index = i % PROCESSES
+  until_ready(index) -- it may be replaced just now: one whose batch was lost with another's
   local produced, pid = run.engine:totals().produced, run.engine:worker_pid(0, index)
   local killed = wait.now()
   ffi.C.kill(pid, SIGKILL)

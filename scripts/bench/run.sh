@@ -25,10 +25,20 @@ prepare_arroyo() {
   cp "$requirements" "$venv/"
 }
 
+# A name that is none would leave out what was meant.
+check_names() {
+  local names name
+  names=" in-process $(luajit -e 'for _, one in ipairs(require "scripts.bench.contenders") do io.write(one.name, " ") end')"
+  for name in ${BENCH_ONLY//,/ }; do
+    [[ $names == *" $name "* ]] || { echo "bench: BENCH_ONLY: no contender $name; there are:$names" >&2 && exit 64; }
+  done
+}
+
 scripts/dev/install.sh bench
+export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
+[ -z "${BENCH_ONLY:-}" ] || check_names
 make --no-print-directory -j2 >&2
 cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lrdkafka
-export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 ! wanted in-process || luajit scripts/bench/in_process.lua
 ! wanted in-process || luajit scripts/bench/json.lua
 ! wanted in-process || luajit scripts/bench/respawn.lua

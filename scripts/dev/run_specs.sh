@@ -88,7 +88,8 @@ tell_failure() {
 run_file() {
   local file=$1 from=$EPOCHREALTIME code left ok=0 bad=0 pending=0 elapsed words
   rm -f "$TIDE_TALLY"
-  run_limited env "${spec_env[@]}" luajit "$busted" --ignore-lua -o spec.support.tally "$file"
+  mkdir -p "$lane/tmp"
+  run_limited env "${spec_env[@]}" TMPDIR="$lane/tmp" luajit "$busted" --ignore-lua -o spec.support.tally "$file"
   code=$?
   elapsed=$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $from }")
   if [ -s "$TIDE_TALLY" ]; then
@@ -97,6 +98,7 @@ run_file() {
   fi
   left=$(left_behind)
   kill_session "$leader"
+  rm -rf "$lane/tmp" # what a spec leaves there is not left to the machine
   leader=
   words="$ok passed"
   if [ $code = 137 ] && [ "${elapsed%.*}" -ge "$limit_s" ]; then

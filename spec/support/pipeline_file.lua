@@ -10,7 +10,8 @@ local folders = {}
 
 --- A new empty folder.
 function pipeline_file.folder()
-  local template = ffi.new("char[?]", 64, "/tmp/tidemill-spec-XXXXXX")
+  local path = (os.getenv "TMPDIR" or "/tmp") .. "/tidemill-spec-XXXXXX"
+  local template = ffi.new("char[?]", #path + 1, path)
   assert(ffi.C.mkdtemp(template) ~= nil, "no temporary folder")
   local folder = ffi.string(template)
   folders[#folders + 1] = folder
