@@ -172,6 +172,29 @@ describe("tidemill dlq on a file", function()
     assert.truthy(err:find("2 of 6 records are no dead letters", 1, true), err)
   end)
 
+  it("goes on past lines of the right form with fields that are not the engine's", function()
+    local file = assert(io.open(letters, "a"))
+    for _, line in ipairs { '{"original_topic":5}', '{"original_topic":"in","error":{}}',
+      '{"original_topic":"in","headers":[5]}', '{"original_topic":"in","headers":[["!"]]}' } do
+      file:write(line, "\n")
+    end
+    file:write('{"original_topic":"in","headers":5,"attempts":1e999,"original_partition":0.5,',
+      '"original_offset":"0x10"}\n')
+    file:close()
+    for _, verb in ipairs { "list", "show" } do
+      local code, out, err = dlq(verb, letters, "--format", "json")
+      assert.equal(0, code, err)
+      local lines = lines_of(out)
+      assert.equal(5, #lines)
+      assert.truthy(err:find("4 of 9 records are no dead letters", 1, true), err)
+      local last = cjson.decode(lines[5])
+      assert.same({ "in", nil, nil, nil }, { last.original_topic, last.attempts, last.original_partition,
+        last.original_offset })
+    end
+    local code, _, err = dlq("replay", letters, "--dry-run")
+    assert.equal(0, code, err)
+  end)
+
   it("says what is wrong with the command line", function()
     local function says(code, text, ...)
       local seen, _, err = dlq(...)
