@@ -98,7 +98,7 @@ describe("SIGTERM", function()
 
   it("while every worker hangs: join_timeout, and their messages are read again", function()
     kafka.produce(input, inputs.numbers(1, 10))
-    local run = start { task = HANG }
+    local run = start { task = HANG, task_options = { eager = false } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     term(run)
     assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
@@ -108,7 +108,7 @@ describe("SIGTERM", function()
 
   it("while every worker hangs at the end of the input: join_timeout", function()
     kafka.produce(input, inputs.numbers(1, 10))
-    local run = start({ task = HANG }, { args = { "--until-end" } })
+    local run = start({ task = HANG, task_options = { eager = false } }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     term(run)
     assert.is_true(run:says("join_timeout passed: 10 messages are not through"), run:stderr())
