@@ -192,6 +192,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         (status = build_steps(engine, plan)) < 0)
         return status;
     chain->exactly_once = plan->exactly_once;
+    chain->retry_timeout_us = plan->retry_timeout_us;
     if (plan->exactly_once) {
         tide_offsets_transactional(chain->offsets);
         chain->suspects = tide_suspects_new();

@@ -116,6 +116,7 @@ struct tide_plan {
     int64_t join_timeout_us;
     int64_t message_timeout_us;
     int64_t start_timeout_us; /* for a transform file, its `init`, its `start`, each; 0 = none */
+    int64_t retry_timeout_us; /* of tide.retry; 0 = for ever */
     int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/lane.h - the dead letters of one partition that are not acknowledged, and those of them that are to be
- * sent again. For chain/letters.c only, which has the protocol. */
+ * engine/chain/lane.h - messages of one partition that wait, oldest first. For chain/letters.c: the dead letters that are
+ * not acknowledged, and those of them that are to be sent again. For chain/task_retry.c: what is to be tried again, and
+ * what waits behind it. Each has the protocol. */
 #ifndef TIDE_CHAIN_LANE_H
 #define TIDE_CHAIN_LANE_H
 
@@ -21,12 +22,14 @@ struct tide_lane {
     struct tide_kept *last;
     uint32_t kept_count;
     uint64_t kept_bytes;
-    uint32_t sent; /* with the sink */
+    uint32_t sent; /* with the sink, or in a slot */
     bool failing;
     bool probing;    /* what is sent is the probe */
     bool exceeded;   /* it said no since it last said yes */
     int64_t next_us; /* failing: of the next probe */
     int64_t pause_us;
+    int64_t since_us; /* a step's: the first one was tried first, 0 = not yet ... */
+    uint32_t tries;   /* ... and so many times */
 };
 
 /** Zero it to begin with. */

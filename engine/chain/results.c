@@ -43,7 +43,7 @@ static bool fits(const struct tide_slot *slot, const struct tide_result *result,
            result->size <= slot->ready_bytes - slot->result_at && result->index >= slot->released &&
            result->index < slot->ready && result->partition >= TIDE_PARTITION_ANY &&
            (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
-           (result->kind == TIDE_RESULT_MESSAGE || result->kind == TIDE_RESULT_REJECT);
+           result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_RETRY;
 }
 
 static void build(const struct tide_slot *slot, uint32_t record, const struct tide_result *result,
@@ -80,6 +80,10 @@ static bool headers_hold(const struct tide_message *message)
     return more == 0;
 }
 
+static const enum tide_item_kind kinds[] = {[TIDE_RESULT_MESSAGE] = TIDE_ITEM_MESSAGE,
+                                            [TIDE_RESULT_REJECT] = TIDE_ITEM_REJECT,
+                                            [TIDE_RESULT_RETRY] = TIDE_ITEM_RETRY};
+
 int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count)
 {
     const char *results = (const char *)(slot->work.job.output + 1);
@@ -99,8 +103,7 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
                 goto broken;
             if (result.index == record) {
                 struct tide_message *message = &span->messages[span->message_count];
-                item->kind = result.kind == TIDE_RESULT_REJECT ? TIDE_ITEM_REJECT
-                                                               : TIDE_ITEM_MESSAGE;
+                item->kind = kinds[result.kind];
                 item->message = span->message_count++;
                 item->bytes = result.size;
                 build(slot, record, &result, results + slot->result_at + sizeof(result), message);
@@ -133,4 +136,34 @@ int tide_results_check(const struct tide_slot *slot, uint32_t topic_count)
             walk.released += span.items[i].kind == TIDE_ITEM_FINISHED;
     } while (span.item_count > 0);
     return TIDE_OK;
+}
+
+void tide_results_told(const struct tide_message *message, struct tide_told *told)
+{
+    size_t length = message->value ? message->value_length : 0;
+    const char *end;
+    if (length > sizeof(told->texts) - 3)
+        length = sizeof(told->texts) - 3;
+    if (length > 0)
+        memcpy(told->texts, message->value, length);
+    memset(told->texts + length, 0, 3);
+    end = told->texts + length;
+    told->reason = told->texts;
+    told->error = told->reason + strlen(told->reason) + 1;
+    told->traceback = told->error > end ? told->error : told->error + strlen(told->error) + 1;
+    if (told->error > end)
+        told->error = told->traceback = "";
+    else if (told->traceback > end)
+        told->traceback = "";
+}
+
+bool tide_results_retry(const struct tide_slot *slot, uint32_t topic_count, struct tide_told *told)
+{
+    struct tide_slot walk = *slot;
+    struct tide_span span;
+    bool retry = tide_results_read(&walk, &span, topic_count) == TIDE_OK && span.item_count > 0 &&
+                 span.items[0].kind == TIDE_ITEM_RETRY;
+    if (retry)
+        tide_results_told(&span.messages[span.items[0].message], told);
+    return retry;
 }

@@ -14,7 +14,8 @@
 enum tide_item_kind {
     TIDE_ITEM_MESSAGE,  /* a result to hand on */
     TIDE_ITEM_FINISHED, /* all results of a record were before; none at all = filtered */
-    TIDE_ITEM_REJECT    /* the record is rejected; `message.value` holds reason, error, traceback */
+    TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
+    TIDE_ITEM_RETRY     /* it is to be tried again; the same */
 };
 
 struct tide_item {
@@ -35,6 +36,18 @@ struct tide_span {
     uint32_t item_at; /* the first that is not done with */
 };
 
+/** What a rejection tells. */
+struct tide_told {
+    char texts[8192];
+    const char *reason;
+    const char *error;
+    const char *traceback;
+};
+
+/** Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */
+void tide_results_told(const struct tide_message *message, struct tide_told *told);
+/** The first result says that the whole run is to be tried again: `told` says why. */
+bool tide_results_retry(const struct tide_slot *slot, uint32_t topic_count, struct tide_told *told);
 /** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true, or its report (work.outcome, when
  * the state is DONE) does not go with it. */
 int tide_results_accept(struct tide_slot *slot);

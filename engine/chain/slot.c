@@ -36,6 +36,9 @@ void tide_slot_reset(struct tide_slot *slot)
     slot->attempts = 0;
     slot->one_by_one = false;
     slot->suspect = 0;
+    slot->lane = 0;
+    slot->marked = slot->retried = slot->again = false;
+    slot->wait = (struct tide_lane){0};
 }
 
 uint64_t tide_slot_need(const struct tide_message *message)

@@ -30,8 +30,9 @@ struct tide_chain {
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
      * tide_offsets_owed(). */
     bool cutting;
-    bool exactly_once; /* what is sent is in a transaction of the sink */
-    bool source_idle;  /* the source had nothing more at its last poll */
+    int64_t retry_timeout_us; /* of a message that asks for tide.retry; 0 = for ever */
+    bool exactly_once;        /* what is sent is in a transaction of the sink */
+    bool source_idle;         /* the source had nothing more at its last poll */
 };
 
 struct tide_step_ops {

@@ -17,12 +17,11 @@ static struct tide_task *task_of(struct tide_step *step)
     return (struct tide_task *)(void *)step;
 }
 
-static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us)
+void tide_task_seal(struct tide_task *task, struct tide_slot *slot, enum tide_metric reason,
+                    int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
-    struct tide_slot *slot = task->open;
     uint32_t row = task->step.row;
-    task->open = NULL;
     slot->sealed_us = now_us;
     slot->work.turn = ++task->turns;
     task->order[(task->order_head + task->order_count++) % task->slot_count] = slot;
@@ -34,6 +33,13 @@ static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us
         tide_observe(counters, row, TIDE_M_REDUCE_BATCH_TIME,
                      (double)(now_us - slot->opened_us) / 1e6);
     tide_task_submit(task, slot, 0, slot->count);
+}
+
+static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us)
+{
+    struct tide_slot *slot = task->open;
+    task->open = NULL;
+    tide_task_seal(task, slot, reason, now_us);
 }
 
 static bool open_slot(struct tide_task *task, int64_t now_us)
@@ -73,7 +79,7 @@ static int take(struct tide_task *task, const struct tide_message *message, int6
         task->open->input_overflowed = true;
         seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
     }
-    if (!task->open && !open_slot(task, now_us))
+    if (task->waiting_bytes > task->input.max || (!task->open && !open_slot(task, now_us)))
         return 0;
     struct tide_slot *slot = task->open;
     tide_slot_append(slot, message);
@@ -109,6 +115,7 @@ static int poll(struct tide_step *step, int64_t now_us)
     int status = tide_task_release(task, now_us);
     if (status < 0)
         return status;
+    tide_retry_poll(task, now_us);
     if (task->open && now_us - task->open->opened_us >= task->plan.max_batch_time_us)
         seal(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
     else if (task->open && task->plan.eager && step->chain->source_idle &&
@@ -127,13 +134,15 @@ static void close_step(struct tide_step *step, int64_t now_us)
 static bool joined(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    return !task->open && task->order_count == 0;
+    return !task->open && task->order_count == 0 && task->waiting == 0;
 }
 
 static int64_t deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    return task->open ? task->open->opened_us + task->plan.max_batch_time_us : INT64_MAX;
+    int64_t open_us = task->open ? task->open->opened_us + task->plan.max_batch_time_us : INT64_MAX;
+    int64_t retry_us = tide_retry_deadline(task);
+    return open_us < retry_us ? open_us : retry_us;
 }
 
 static void free_step(struct tide_step *step)
@@ -142,6 +151,7 @@ static void free_step(struct tide_step *step)
     for (uint32_t i = 0; i < task->slot_count; i++)
         tide_slot_free(task->slots[i]);
     free(task->slots);
+    tide_retry_free(task);
     free(task->order);
     free(task->word);
     free(task);

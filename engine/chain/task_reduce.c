@@ -13,6 +13,7 @@
 #include "chain/task.h"
 #include "shm/block.h"
 #include "shm/layout.h"
+#include "shm/topics.h"
 
 static struct tide_record *record_at(const struct tide_slot *slot, uint32_t index)
 {
@@ -51,13 +52,20 @@ static void open_group(struct tide_task *task, struct tide_slot *slot)
     free(members);
 }
 
-void tide_reduce_take(struct tide_task *task, struct tide_slot *slot)
+void tide_reduce_take(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
 {
+    struct tide_told told;
     bool failed = slot->work.state == TIDE_WORK_LOST || slot->work.blamed;
-    if (!failed && !tide_reduce_mark(task, slot, slot->released, slot->ready)) {
+    bool retry = !failed &&
+                 tide_results_retry(slot, tide_topics_count(task->step.chain->topics), &told);
+    bool whole = !failed && !tide_reduce_mark(task, slot, slot->released, slot->ready);
+    if (whole && !retry) {
         open_group(task, slot);
+        slot->wait = (struct tide_lane){0};
         return;
     }
+    if (whole)
+        tide_retry_note(task, slot, told.error, now_us);
     if (failed && slot->suspect != slot->ready) {
         slot->suspect = slot->ready;
         slot->attempts = 0;

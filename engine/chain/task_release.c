@@ -42,6 +42,8 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     };
     if (task->reduces)
         tide_reduce_mark(task, slot, first, end);
+    else
+        tide_retry_mark(task, slot, first, end);
     output->progress = first;
     output->running = 0;
     slot->work.continued = first > 0;
@@ -50,6 +52,15 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     task->in_progress++;
     tide_task_observe_progress(task);
     tide_pool_submit(task->pool, &slot->work);
+}
+
+/* With the record behind `released`. */
+static void go_on(struct tide_slot *slot)
+{
+    slot->released++;
+    slot->results_before = slot->results;
+    slot->rejected = false;
+    slot->attempts = 0;
 }
 
 void tide_task_finish_record(struct tide_task *task, struct tide_slot *slot)
@@ -65,10 +76,8 @@ void tide_task_finish_record(struct tide_task *task, struct tide_slot *slot)
     } else {
         tide_offsets_drop(chain->offsets, origin);
     }
-    slot->released++;
-    slot->results_before = slot->results;
-    slot->rejected = false;
-    slot->attempts = 0;
+    tide_retry_finished(task, slot);
+    go_on(slot);
 }
 
 int tide_task_reject(struct tide_task *task, struct tide_slot *slot, uint32_t record,
@@ -86,41 +95,32 @@ int tide_task_reject(struct tide_task *task, struct tide_slot *slot, uint32_t re
     return status;
 }
 
-/* Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */
 static int reject_told(struct tide_task *task, struct tide_slot *slot, uint32_t record,
-                       const struct tide_message *told)
+                       const struct tide_message *message, int64_t now_us, bool retry)
 {
-    char texts[8192] = "";
-    const char *parts[3];
-    size_t length = told->value ? told->value_length : 0;
-    if (length > sizeof(texts) - 3)
-        length = sizeof(texts) - 3;
-    if (length > 0)
-        memcpy(texts, told->value, length);
-    memset(texts + length, 0, 3);
-    parts[0] = texts;
-    parts[1] = parts[0] + strlen(parts[0]) + 1;
-    parts[2] = parts[1] + strlen(parts[1]) + 1;
-    if (parts[1] > texts + length)
-        parts[1] = parts[2] = "";
-    else if (parts[2] > texts + length)
-        parts[2] = "";
-    struct tide_reject fields = {.reason = parts[0],
-                                 .error = parts[1],
-                                 .traceback = parts[2],
+    struct tide_told told;
+    tide_results_told(message, &told);
+    if (retry && !task->reduces)
+        return tide_retry_again(task, slot, message, told.error, now_us);
+    struct tide_reject fields = {.reason = told.reason,
+                                 .error = told.error,
+                                 .traceback = told.traceback,
                                  .attempts = slot->attempts + 1};
     return tide_task_reject(task, slot, record, &fields);
 }
 
 /* Messages of the span that can go in one call: up to the next reject, all of the present assignment. */
-static uint32_t run_length(struct tide_task *task, const struct tide_span *span)
+static uint32_t run_length(struct tide_task *task, const struct tide_slot *slot,
+                           const struct tide_span *span)
 {
     uint32_t count = 0;
     for (uint32_t i = span->item_at; i < span->item_count; i++) {
         const struct tide_item *item = &span->items[i];
+        if (tide_retry_waits(task, slot, item->record))
+            break;
         if (item->kind == TIDE_ITEM_FINISHED)
             continue;
-        if (item->kind == TIDE_ITEM_REJECT ||
+        if (item->kind != TIDE_ITEM_MESSAGE ||
             !tide_offsets_current(task->step.chain->offsets, span->messages[item->message].origin))
             break;
         count++;
@@ -135,13 +135,18 @@ static void pass(struct tide_task *task, struct tide_slot *slot, uint32_t taken)
     struct tide_offsets *offsets = task->step.chain->offsets;
     for (; span->item_at < span->item_count; span->item_at++) {
         const struct tide_item *item = &span->items[span->item_at];
-        if (item->kind == TIDE_ITEM_FINISHED) {
+        if (tide_retry_waits(task, slot, item->record)) {
+            if (item->kind != TIDE_ITEM_FINISHED)
+                continue; /* it is run again */
+            tide_retry_park(task, slot);
+            go_on(slot);
+        } else if (item->kind == TIDE_ITEM_FINISHED) {
             tide_task_finish_record(task, slot);
         } else if (item->kind == TIDE_ITEM_MESSAGE && taken > 0) {
             taken--;
             slot->results++;
             slot->result_bytes += item->bytes;
-        } else if (item->kind == TIDE_ITEM_REJECT ||
+        } else if (item->kind != TIDE_ITEM_MESSAGE ||
                    tide_offsets_current(offsets, span->messages[item->message].origin)) {
             return;
         } /* else: revoked, dropped */
@@ -157,16 +162,19 @@ static int hand_on(struct tide_task *task, struct tide_slot *slot, int64_t now_u
     pass(task, slot, 0);
     while (span->item_at < span->item_count) {
         const struct tide_item *item = &span->items[span->item_at];
-        if (item->kind == TIDE_ITEM_REJECT) {
-            int status = reject_told(task, slot, item->record, &span->messages[item->message]);
+        if (item->kind != TIDE_ITEM_MESSAGE) {
+            int status = reject_told(task, slot, item->record, &span->messages[item->message],
+                                     now_us, item->kind == TIDE_ITEM_RETRY);
             if (status != TIDE_OK)
                 return status;
+            if (span->item_at == span->item_count)
+                break; /* the whole slot is put off */
             span->item_at++;
             pass(task, slot, 0);
             continue;
         }
         const struct tide_message *messages = &span->messages[item->message];
-        uint32_t count = run_length(task, span);
+        uint32_t count = run_length(task, slot, span);
         for (uint32_t i = 0; i < count; i++)
             tide_offsets_hold(offsets, messages[i].origin);
         ssize_t taken = next->ops->submit(next, messages, count, now_us);
@@ -283,7 +291,7 @@ static bool holds_together(const struct tide_task *task, struct tide_slot *slot)
            tide_results_check(slot, tide_topics_count(task->step.chain->topics)) == TIDE_OK;
 }
 
-static void take_results(struct tide_task *task, struct tide_slot *slot)
+static void take_results(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
@@ -299,7 +307,7 @@ static void take_results(struct tide_task *task, struct tide_slot *slot)
     else if (slot->ready == slot->work.job.end && !task->reduces)
         slot->work.blamed = false; /* it had published its last record: none is left to blame */
     if (task->reduces)
-        tide_reduce_take(task, slot);
+        tide_reduce_take(task, slot, now_us);
     if (slot->work.state == TIDE_WORK_DONE && slot->ready > before) {
         tide_task_measure(task, &slot->work, slot->ready - before);
         tide_observe_many(counters, row, TIDE_M_MESSAGE_TIME,
@@ -326,10 +334,14 @@ static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t 
         if (status != TIDE_OK || slot->work.state != TIDE_WORK_IDLE)
             return status == TIDE_OK ? TIDE_BUSY : status;
     }
+    int status = tide_retry_batch(task, slot, now_us);
+    if (status != TIDE_OK)
+        return status;
     if (slot->released < slot->count) {
         submit_rest(task, slot);
         return TIDE_BUSY;
     }
+    tide_retry_end(task, slot);
     tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_MSG, slot->results);
     tide_observe(counters, task->step.row, TIDE_M_OUTPUT_BATCH_SIZE_BYTES,
                  (double)slot->result_bytes);
@@ -350,7 +362,7 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
         if (slot->work.state == TIDE_WORK_WAITING || slot->work.state == TIDE_WORK_GIVEN)
             return TIDE_OK;
         if (slot->work.state != TIDE_WORK_IDLE)
-            take_results(task, slot);
+            take_results(task, slot, now_us);
         if (slot->work.state != TIDE_WORK_IDLE)
             continue;
         int status = hand_on(task, slot, now_us);

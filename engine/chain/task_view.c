@@ -29,6 +29,11 @@ bool tide_task_waits(const struct tide_task *task, char *text, size_t size)
 {
     const struct tide_slot *slot = oldest(task);
     struct tide_message message;
+    if (!slot && task->waiting > 0) {
+        snprintf(text, size, "%u messages of %s wait to be tried again (tide.retry)", task->waiting,
+                 task->word);
+        return true;
+    }
     if (!slot)
         return false;
     uint32_t record = record_of(slot);
@@ -44,6 +49,11 @@ bool tide_task_waits(const struct tide_task *task, char *text, size_t size)
                  (long long)message.offset);
         break;
     default:
+        if (slot->again) {
+            snprintf(text, size, "a batch of %s waits to be tried again: %s", task->word,
+                     slot->reason);
+            break;
+        }
         snprintf(text, size, "the step after %s takes nothing", task->word);
     }
     return true;

@@ -48,7 +48,7 @@ enum { TIDE_EXIT_MEMORY = 71 };
 
 struct tide_hello {
     uint32_t generation;
-    uint32_t failed;   /* 1: a `start` hook failed; why is in text */
+    uint32_t failed;   /* 1: a `start` hook failed, 2: it wants to be tried again; why is in text */
     uint32_t starting; /* 1: the hook in text begins now */
     char text[2036];
 };

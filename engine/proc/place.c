@@ -69,6 +69,7 @@ void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct 
     if (hello->failed) {
         free(pool->start_failed);
         pool->start_failed = tide_copy(hello->text);
+        pool->start_status = hello->failed == 2 ? TIDE_ETEMPORARY : TIDE_ECONFIG;
         return; /* it leaves now */
     }
     worker->ready = pool->started = true;
@@ -249,7 +250,7 @@ static int listen_to_zygote(struct tide_pool *pool, struct tide_place *worker, i
 static int give_up_starting(struct tide_pool *pool, const struct tide_place *worker)
 {
     if (pool->start_failed && !pool->started)
-        return tide_fail(TIDE_ECONFIG, "%s", pool->start_failed);
+        return tide_fail(pool->start_status, "%s", pool->start_failed);
     if (worker->deaths < MOST_DEATHS)
         return TIDE_OK;
     return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it was ready%s%s",

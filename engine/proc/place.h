@@ -66,7 +66,8 @@ struct tide_pool {
     int64_t limit_us;
     int64_t start_limit_us; /* for a `start` hook */
     bool started;           /* the `start` hooks went well once */
-    char *start_failed;     /* what the last one said that did not */
+    char *start_failed;     /* what the last one said that did not ... */
+    int start_status;       /* ... and what the pipeline ends with when none went well */
 };
 
 /** TIDE_OK also when the zygote has too many orders: tide_place_poll tries again. */

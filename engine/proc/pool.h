@@ -71,7 +71,7 @@ void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
 /** Takes back what waits; what is given comes back by its report. True when it is IDLE now. */
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
 /** Reads reports, gives out work. Negative = give up: a `start` hook failed and none went well before
- * (TIDE_ECONFIG, with its text), or workers die again and again before they are ready, or the zygote does nothing that
+ * (TIDE_ECONFIG, with its text; TIDE_ETEMPORARY where it said tide.retry), or workers die again and again before they are ready, or the zygote does nothing that
  * it is told (TIDE_ETEMPORARY). */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
 /** True when the notice was about one of its places. */

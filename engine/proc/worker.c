@@ -216,9 +216,12 @@ void tide_worker_starting(struct tide_zygote *zygote, const char *what)
     (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */
 }
 
-void tide_worker_started(struct tide_zygote *zygote, const char *error)
+void tide_worker_started(struct tide_zygote *zygote, const char *error, bool again)
 {
-    struct tide_hello hello = {.generation = zygote->generation, .failed = error != NULL};
+    struct tide_hello hello = {.generation = zygote->generation,
+                               .failed = !error  ? 0
+                                         : again ? 2
+                                                 : 1};
     if (error)
         strncpy(hello.text, error, sizeof(hello.text) - 1);
     (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */

@@ -30,8 +30,8 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us);
 /** In a worker: begins with a `start` hook, as "start: t.lua:7". */
 void tide_worker_starting(struct tide_zygote *zygote, const char *what);
 /** In a worker, once, before it asks for jobs: its `start` hooks are through (`error` NULL); or one failed,
- * with the text to tell, and this does not return. */
-void tide_worker_started(struct tide_zygote *zygote, const char *error);
+ * with the text to tell, and this does not return. `again`: what it needs may be there later. */
+void tide_worker_started(struct tide_zygote *zygote, const char *error, bool again);
 /** In a worker: the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone. */
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
 /** Marks the loop over a block as entered or left (shm/layout.h: what a death in between is blamed on). */

@@ -27,6 +27,7 @@ enum tide_metric {
     TIDE_M_BATCH_CLOSE_BLOCK,
     TIDE_M_BATCH_CLOSE_IDLE,
     TIDE_M_BATCH_CLOSE_RUN_TIME,
+    TIDE_M_BATCH_CLOSE_RETRY,
     TIDE_M_BATCH_CLOSE_FLUSH,
     TIDE_M_WORKER_LOST_SIGNAL,
     TIDE_M_WORKER_LOST_EXIT,
@@ -34,6 +35,7 @@ enum tide_metric {
     TIDE_M_WORKER_LOST_PROTOCOL,
     TIDE_M_WORKER_RESPAWN_TIME,
     TIDE_M_MESSAGE_TIME,
+    TIDE_M_MESSAGE_RETRY,
     TIDE_M_INPUT_BLOCK_BYTES,
     TIDE_M_OUTPUT_BLOCK_BYTES,
     /* other strategies.*, in the row of the step; healthcheck.touch in row 0 */

@@ -29,8 +29,11 @@ enum {
     TIDE_PARTITION_ANY = -1  /* a partition number: by the rule of the next step */
 };
 
-/** Set by the engine in a record of a step that reduces (chain/task_reduce.c). */
-enum tide_record_flag { TIDE_RECORD_DROPPED = 1 /* revoked or rejected since: leave it out */ };
+/** Set by the engine: DROPPED where a step reduces (chain/task_reduce.c), WAITS elsewhere. */
+enum tide_record_flag {
+    TIDE_RECORD_DROPPED = 1, /* revoked or rejected since: leave it out */
+    TIDE_RECORD_WAITS = 2    /* behind one that is tried again: leave it out (chain/task_retry.c) */
+};
 
 /** One message in an input block. Its bytes follow: value, key, headers. */
 struct tide_record {
@@ -66,7 +69,8 @@ struct tide_output {
 
 enum tide_result_kind {
     TIDE_RESULT_MESSAGE = 1,
-    TIDE_RESULT_REJECT = 2 /* value: reason \0 error \0 traceback \0 */
+    TIDE_RESULT_REJECT = 2, /* value: reason \0 error \0 traceback \0 */
+    TIDE_RESULT_RETRY = 3   /* the same; where a step reduces, the first result: the whole run is */
 };
 
 /** What a result takes over from its record, so that it need not be copied by the worker. */

@@ -88,9 +88,9 @@ for _, spec in ipairs(list) do
   tide[spec.word] = tide[spec.word] or step_word(spec)
 end
 
--- What transforms use, fetched when first asked for: of run/message.lua and run/pack.lua.
-local FOR_TRANSFORMS = { reject = "message", header = "message", null = "message", many = "message", json = "message",
-  array = "message", pack = "pack", unpack = "pack" }
+-- What transforms use, fetched when first asked for: of run/message.lua, run/verdict.lua, run/pack.lua.
+local FOR_TRANSFORMS = { reject = "verdict", retry = "verdict", header = "message", null = "message", many = "message",
+  json = "message", array = "message", pack = "pack", unpack = "pack" }
 
 -- The modules of lib/ and the system libraries that they open are loaded here, before any function of the user: what
 -- that opens cannot take their file descriptors.

@@ -62,12 +62,26 @@ static char *put(struct place *place, uint32_t index, uint8_t kind, uint32_t val
     return at + sizeof(result);
 }
 
-static void put_reject(struct place *place, uint32_t index, const char *reason)
+static void put_told(struct place *place, uint32_t index, uint8_t kind, const char *reason)
 {
     char text[32] = ""; /* reason, error, traceback */
     uint32_t length = (uint32_t)strlen(reason) + 3;
     memcpy(text, reason, strlen(reason));
-    memcpy(put(place, index, TIDE_RESULT_REJECT, length), text, length);
+    memcpy(put(place, index, kind, length), text, length);
+}
+
+static void put_reject(struct place *place, uint32_t index, const char *reason)
+{
+    put_told(place, index, TIDE_RESULT_REJECT, reason);
+}
+
+/* What it needs is down: now and then, as long as it is not calm. */
+static bool wants_retry(struct place *place, uint32_t index)
+{
+    place->retried = result_size(8) <= room(place) && sim_fault(sim.set.rates.retry);
+    if (place->retried)
+        put_told(place, index, TIDE_RESULT_RETRY, "retry");
+    return place->retried;
 }
 
 /* False = it does not fit behind what is there. */
@@ -105,6 +119,8 @@ bool sim_write_record(struct place *place)
 {
     const struct payload *payload = sim_payload(place->record);
     struct fate fate = sim_fate(&payload->items[0], place->job.step);
+    if (wants_retry(place, place->at))
+        return true;
     if (fate.kind == FATE_REJECT)
         return try_reject(place, place->at, "rejected");
     uint64_t need = (uint64_t)result_size(value_size(payload, &fate)) * fate.results;
@@ -213,6 +229,8 @@ bool sim_write_reduced(struct place *place)
 {
     const struct tide_record *record = sim_first(&place->job);
     uint32_t from = place->job.first;
+    if (wants_retry(place, from))
+        return true;
     while (from < place->job.end) {
         struct chunk chunk = measure(place, from, record, 1 + sim_roll(place->job.end - from));
         uint64_t need = chunk.rejects + (chunk.items

@@ -98,6 +98,8 @@ void sim_draw(uint64_t seed)
     set->exactly_once = seed % 5 == 4;
     if (set->exactly_once && sim_mix(seed, 1, 0, 0) % 2)
         set->rates.abort = (uint32_t)(sim_mix(seed, 2, 0, 0) % 30);
+    if (sim_mix(seed, 3, 0, 0) % 3 == 0)
+        set->rates.retry = (uint32_t)(sim_mix(seed, 4, 0, 0) % 200);
 }
 
 void sim_print(FILE *file)
@@ -132,9 +134,9 @@ void sim_print(FILE *file)
             "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
             "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
             "refuse_letter %u, revoke %u, "
-            "lose %u, commit_fails %u, jump %u, abort %u\n",
+            "lose %u, commit_fails %u, jump %u, abort %u, retry %u\n",
             rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
             rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
             rates->partial, rates->refuse, rates->refuse_letter, rates->revoke, rates->lose,
-            rates->commit_fails, rates->jump, rates->abort);
+            rates->commit_fails, rates->jump, rates->abort, rates->retry);
 }

@@ -64,7 +64,7 @@ struct fate {
 /** What a run may meet; each is a rate of SURELY. Many are 0 in most runs. */
 struct rates {
     uint32_t filter, many, reject, poison, hang, large;
-    uint32_t crash, idle_crash, lie, fork_fails;
+    uint32_t crash, idle_crash, lie, fork_fails, retry;
     uint32_t block, partial, refuse, refuse_letter;
     uint32_t revoke, lose, commit_fails, jump, abort;
 };
@@ -196,6 +196,7 @@ struct place {
     bool stuck;
     bool lied;
     bool full;
+    bool retried; /* what it wrote last asks to be tried again */
     struct tide_job job;
     uint32_t at; /* record to run next */
     const struct tide_record *record;
@@ -208,7 +209,7 @@ struct place {
 const struct tide_record *sim_first(const struct tide_job *job);
 const struct payload *sim_payload(const struct tide_record *record);
 const struct tide_record *sim_next(const struct tide_record *record);
-/** Writes what the fate of a record says. False = the block is full. */
+/** Writes what the fate of a record says, or that it is to be tried again. False = the block is full. */
 bool sim_write_record(struct place *place);
 /** The same for what a whole batch makes. False = the block is full; else all is written. */
 bool sim_write_reduced(struct place *place);

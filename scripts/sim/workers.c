@@ -185,7 +185,7 @@ static void lie(struct place *place)
         result.index = place->job.end + sim_roll(5);
         break;
     case 3:
-        result.kind = (uint8_t)(3 + sim_roll(200));
+        result.kind = (uint8_t)(4 + sim_roll(200));
         break;
     default:
         result.value_length = -2 - (int32_t)sim_roll(1000);
@@ -208,7 +208,7 @@ static void mark_published(const struct place *place, uint32_t first, uint32_t e
 {
     const struct tide_record *record = record_at(place, first);
     for (uint32_t i = first; i < end; i++, record = sim_next(record)) {
-        if (!(record->flags & TIDE_RECORD_DROPPED))
+        if (!place->retried && record->flags == 0)
             sim_mark(sim_payload(record), place->job.step, offsetof(struct message, published));
     }
 }
@@ -228,6 +228,11 @@ static void run_records(struct place *place)
 {
     for (uint32_t most = 1 + sim_roll(8); place->at < place->job.end && most > 0; most--) {
         uint32_t before = place->bytes;
+        if (place->record->flags & TIDE_RECORD_WAITS) { /* left out */
+            place->record = sim_next(place->record);
+            sim_publish(place, ++place->at);
+            continue;
+        }
         if (!survives(place))
             return;
         if (!sim_write_record(place)) {
@@ -253,7 +258,7 @@ static void run_several(struct place *place)
     const struct tide_record *record = sim_first(&place->job);
     for (uint32_t i = place->job.first; i < place->job.end; i++, record = sim_next(record)) {
         place->record = record;
-        if (!survives(place))
+        if (record->flags == 0 && !survives(place))
             return;
     }
     place->record = sim_first(&place->job);
@@ -294,7 +299,7 @@ static void fetch(struct place *place)
         return;
     place->job = job;
     place->busy = true;
-    place->lied = place->full = place->stuck = place->entered = false;
+    place->lied = place->full = place->stuck = place->entered = place->retried = false;
     place->at = job.first;
     place->record = sim_first(&job);
     place->bytes = place->last_result = 0;

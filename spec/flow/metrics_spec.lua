@@ -146,6 +146,16 @@ describe("the metrics", function()
     test:finish()
   end)
 
+  it("of what is tried again", function()
+    local tried = 0
+    start(workers { function(m)
+      tried = tried + 1
+      return tried == 1 and tide.retry "down" or m
+    end }):feed("a"):advance(1):finish()
+    assert.equal(1, test:metrics()[TASK .. "message.retry"])
+    assert.equal(1, test:metrics()[TASK .. "batch.close{reason=retry}"])
+  end)
+
   it("of dead letters that nobody takes", function()
     local run = flow.new { steps = { { function() error "bad" end } }, dlq = "/dev/full", max_buffered = 1 }
     run:push_numbers(3)

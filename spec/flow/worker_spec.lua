@@ -236,6 +236,18 @@ describe('a worker that is lost', function()
     assert.is_true(run:committed() <= 0)
   end)
 
+  it('ends with 75, to be started again, when its start hook says tide.retry', function()
+    local step, path = transform [[return {
+      start = function() return require("tidemill").retry("redis: connection refused") end,
+      process = function(m) return m end }]]
+    run = assert(flow.new { pools = { 2 }, steps = { step } })
+    run:push '1'
+    local event = run:finish()
+    assert.equal(-75, event.status)
+    assert.equal('start: ' .. path .. ':3: redis: connection refused', event.text)
+    assert.is_true(run:committed() <= 0)
+  end)
+
   it('ends with 75 when a start hook fails that went well before: five times in a row', function()
     local flag = os.tmpname()
     os.remove(flag)

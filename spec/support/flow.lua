@@ -21,7 +21,7 @@ local function fill_step(step, given)
     if given[name] ~= nil then return given[name] end
     return defaults[name]
   end
-  step.kind, step.word = C.TIDE_STEP_TASK, 'run_task_with_multiprocessing'
+  step.kind, step.word = given.reduce and C.TIDE_STEP_REDUCE or C.TIDE_STEP_TASK, 'run_task_with_multiprocessing'
   step.max_batch_time_us = option 'max_batch_time' * 1e6
   step.auto_input, step.auto_output = option 'auto', option 'auto'
   for _, name in ipairs { 'pool', 'max_batch_size', 'input_block_size', 'output_block_size', 'max_input_block_size',
@@ -60,6 +60,7 @@ function flow.new(options)
   plan.steps, plan.step_count, plan.pools, plan.pool_count = steps, #options.steps, counts, #pools
   plan.join_timeout_us, plan.message_timeout_us = (options.join_timeout or 25) * 1e6,
     (options.message_timeout or 30) * 1e6
+  plan.retry_timeout_us = (options.retry_timeout or 300) * 1e6
   plan.worker_memory = options.worker_memory or 0
   plan.stuck_detector_timeout_us = (options.stuck_detector_timeout or 0) * 1e6
   local made, problem, status = engine.new {

@@ -84,7 +84,7 @@ end
 local function work(self)
   local job = ffi.new "struct tide_job"
   if self.shared.doomed ~= 0 then C.tide_worker_exit(1) end
-  C.tide_worker_started(self.zygote, nil)
+  C.tide_worker_started(self.zygote, nil, false)
   while true do
     if C.tide_worker_next(self.zygote, job, true) < 0 then C.tide_worker_exit(0) end
     self.shared.done[self.shared.count % 60] = tonumber(job.number)

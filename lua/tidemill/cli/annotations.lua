@@ -102,8 +102,9 @@ function Message:copy() end
 
 ---@class tide.Many
 ---@class tide.Reject
+---@class tide.Retry
 
----@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Many|tide.Reject|nil
+---@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Many|tide.Reject|tide.Retry|nil
 
 ---@class tide
 ---@field null userdata null, in results and headers
@@ -130,6 +131,11 @@ function tide.many(results) end
 ---@param reason string
 ---@return tide.Reject
 function tide.reject(reason) end
+
+--- What the message needs is not there right now: it is tried again later, until the pipeline's retry_timeout.
+---@param reason string
+---@return tide.Retry
+function tide.retry(reason) end
 
 --- The value of the last header of that name.
 ---@param message tide.Message

@@ -3,6 +3,7 @@
 -- it was: the first function of a pipeline that runs with --input-format json.
 local base64 = require("tidemill.lib.base64")
 local message = require("tidemill.run.message")
+local verdict = require 'tidemill.run.verdict'
 
 local null = message.null
 local record = {}
@@ -28,7 +29,7 @@ function record.read(line)
   local object = line.json
   local is_object = message.json.type(object) == "object"
   if not is_object or object.value == nil and object.value_base64 == nil then
-    return message.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
+    return verdict.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
       .. '"headers":, "value":}')
   end
   return { value = field(object, "value"), key = field(object, "key"), headers = headers_of(object) }

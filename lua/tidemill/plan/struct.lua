@@ -53,6 +53,7 @@ function struct.new(draft, options)
   plan.join_timeout_us = draft.join_timeout_us
   plan.message_timeout_us = draft.message_timeout_us
   plan.start_timeout_us = draft.start_timeout_us
+  plan.retry_timeout_us = draft.retry_timeout_us
   plan.stuck_detector_timeout_us = draft.stuck_detector_timeout_us
   plan.exactly_once = draft.exactly_once
   plan.worker_memory = draft.worker_memory

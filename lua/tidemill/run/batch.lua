@@ -5,6 +5,7 @@
 -- one by one, as batch { message }, to find the one it is due to.
 local C = require('tidemill.run.ffi').C
 local message = require 'tidemill.run.message'
+local verdict = require 'tidemill.run.verdict'
 local runner = require 'tidemill.run.runner'
 
 local batch = {}
@@ -62,6 +63,12 @@ function Pass:all(items, fn)
   for i, item in ipairs(items) do copies[i] = item.copy end
   message.hold()
   local results = fn(copies)
+  local retry = verdict.retry_reason(results)
+  if retry then
+    for _, item in ipairs(items) do self:reject(item, 'retry', retry) end
+    message.release()
+    return
+  end
   local count = type(results) == 'table' and count_of(results)
   if count ~= #items or #results ~= #items then
     local problem = count and ('returned %d results for %d messages'):format(count, #items)
@@ -79,7 +86,9 @@ end
 local function pass_all(functions, record, first, last)
   local items, rejected = {}, {}
   for index = first, last - 1 do
-    items[#items + 1] = { index = index, record = record, copy = message.open(record):copy() }
+    if record.flags == 0 then
+      items[#items + 1] = { index = index, record = record, copy = message.open(record):copy() }
+    end
     record = runner.next(record)
   end
   for i, fn in ipairs(functions) do

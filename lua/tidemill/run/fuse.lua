@@ -18,7 +18,7 @@ local body = [[
 return function(record, index, last, output, base, at, size, most)
   for i = index, last - 1 do
     local m = open(record)
-    local keep, reason, problem, room = true, nil, nil, at == 0 and most or size
+    local keep, reason, problem, room = record.flags == 0, nil, nil, at == 0 and most or size
 %s
     if keep then
       local now, want = emit(base, at, i, room)

@@ -11,6 +11,7 @@ local batch = require 'tidemill.run.batch'
 local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
+local verdict = require 'tidemill.run.verdict'
 local needs = require 'tidemill.run.needs'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
@@ -140,17 +141,19 @@ local function load_step(entries)
   return step
 end
 
---- In a worker: the `start` hooks. The text of the one that fails, nil when all went well. `telling` takes what is
---- begun with.
+--- In a worker: the `start` hooks. The text of the one that fails, and whether it may go well later (tide.retry);
+--- nil, false when all went well. `telling` takes what is begun with.
 function load.start(steps, telling)
   for _, step in pairs(steps) do
     for _, start in ipairs(step.starts) do
       telling('start: ' .. start[2])
       local ok, problem = call(unpack(start))
-      if not ok then return 'start: ' .. problem end
+      if not ok then return 'start: ' .. problem, false end
+      local reason = verdict.retry_reason(problem)
+      if reason then return ('start: %s: %s'):format(start[2], reason), true end
     end
   end
-  return nil -- C wants an argument
+  return nil, false
 end
 
 --- All steps of a plan, by their number from 0. `telling` takes what is begun with.

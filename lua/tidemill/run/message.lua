@@ -11,7 +11,7 @@ local check = require 'tidemill.run.check'
 local copies = require 'tidemill.run.copy'
 local json = require 'tidemill.run.json'
 local results = require 'tidemill.run.result'
-local told = require 'tidemill.run.told'
+local verdict = require 'tidemill.run.verdict'
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local shown, bytes_or_null = check.shown, check.bytes_or_null
@@ -220,12 +220,7 @@ local methods = {
 -- gives back the older type (with the older methods) for the same text.
 local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */'):format(tostring(methods))), methods)
 
-local reject_mark, many_mark = {}, {}
-
---- For scripts: `return tide.reject("reason")` rejects the message. Of a table the reason is its JSON.
-function message.reject(reason)
-  return setmetatable({ reason = reason == nil and 'no reason given' or told(reason) }, reject_mark)
-end
+local many_mark = {}
 
 --- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
 --- A wrong list is told by apply: in a tail call error() would not know the line of the script.
@@ -331,11 +326,11 @@ function message.apply(result)
     return true
   end
   if type(result) ~= 'table' then
-    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many or tide.reject')
-      :format(shown(result))
+    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many, tide.reject or '
+      .. 'tide.retry'):format(shown(result))
   end
   local mark = getmetatable(result)
-  if mark == reject_mark then return false, 'rejected', result.reason end
+  if mark == verdict.mark then return false, result.kind, result.reason end
   if mark == many_mark then return false, result.wrong and 'bad_return' or 'many', result.wrong or result.list end
   local ok, problem = pcall(mark == copy_mark and set_copy or set_all, result)
   if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ', '')) end

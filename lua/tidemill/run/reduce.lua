@@ -10,6 +10,7 @@ local bit = require 'bit'
 local C = require('tidemill.run.ffi').C
 local many = require 'tidemill.run.many'
 local message = require 'tidemill.run.message'
+local verdict = require 'tidemill.run.verdict'
 local pack = require 'tidemill.run.pack'
 local runner = require 'tidemill.run.runner'
 
@@ -68,6 +69,8 @@ local function accumulate(s, spec)
       local acc = s.acc
       if s.count == 0 then acc = spec.new() end
       acc = spec.append(acc, message.open(record))
+      s.retry = verdict.retry_reason(acc)
+      if s.retry then return end
       ready = spec.ready ~= nil and spec.ready(acc) and true
       s.acc, s.count, s.newest, s.newest_record = acc, s.count + 1, index, record
     end
@@ -83,6 +86,10 @@ local function write_result(s, spec, several, at)
   if result == nil then
     message.release()
     return at
+  end
+  if verdict.retry_reason(result) then
+    message.release()
+    return at, 'retry', verdict.retry_reason(result)
   end
   local m = message.open(s.newest_record)
   m.value, m.key, m.headers = nil, nil, {}
@@ -133,6 +140,10 @@ local function flush(s, spec, several)
     close(s)
     return false
   end
+  if reason == 'retry' then
+    s.retry = problem
+    return false
+  end
   if not at and s.at > 0 then
     runner.publish(s.output, s.from, s.at) -- what is before stands; the rest is run again in an empty block
     return true
@@ -164,12 +175,17 @@ function reduce.runner(spec, functions)
     C.tide_worker_running(s.output, C.TIDE_RUNNING_ONE)
     repeat
       local ok, problem = runner.try(accumulate, s, spec)
-      if not ok then
+      if s.retry then
+        break
+      elseif not ok then
         leave_out(s, runner.placed(problem, spec.where))
       elseif flush(s, spec, several) then
         return false
       end
-    until ok and s.index >= s.last
+    until ok and s.index >= s.last or s.retry
+    if s.retry then -- the whole run, whatever is written of it
+      s.at = message.emit_reject(s.base, 0, s.first, s.most, 'retry', s.retry)
+    end
     runner.publish(s.output, s.last, s.at)
     return true
   end

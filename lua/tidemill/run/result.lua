@@ -10,6 +10,7 @@ local cast, copy = ffi.cast, ffi.copy
 local band, bnot = bit.band, bit.bnot
 local result_type = ffi.typeof 'struct tide_result *'
 local RESULT = ffi.sizeof 'struct tide_result'
+local REJECT, RETRY = C.TIDE_RESULT_REJECT, C.TIDE_RESULT_RETRY
 
 local result = {}
 
@@ -49,14 +50,15 @@ function result.put_headers(headers, to)
   end
 end
 
---- Writes a rejection of record `index`; texts are cut so that it fits any block.
+--- Writes a rejection of record `index`, or, for the reason "retry", that it is to be tried again;
+--- texts are cut so that it fits any block.
 function result.reject(base, at, index, room, reason, text, traceback)
   local told = reason .. '\0' .. result.cut(text, 1500) .. '\0' .. result.cut(traceback or '', 2000) .. '\0'
   local size = band(RESULT + #told + 7, bnot(7))
   if at + size > room then return nil, size end
   local written = cast(result_type, base + at)
   ffi.fill(written, RESULT)
-  written.size, written.index, written.kind = size, index, C.TIDE_RESULT_REJECT
+  written.size, written.index, written.kind = size, index, reason == 'retry' and RETRY or REJECT
   written.value_length, written.key_length = #told, -1
   written.topic, written.partition, written.timestamp = C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY, -1
   copy(base + at + RESULT, told, #told)

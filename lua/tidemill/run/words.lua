@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- run/words.lua: filter, unfold and unbatch as functions of a message, to be fused like any other.
 local message = require 'tidemill.run.message'
+local verdict = require 'tidemill.run.verdict'
 local pack = require 'tidemill.run.pack'
 
 local words = {}
@@ -16,6 +17,7 @@ function kinds.filter(fn)
     local keep = fn(m)
     if keep == true then return m end
     if keep == false then return nil end
+    if verdict.retry_reason(keep) then return keep end
     return message.wrong(('returned %s; a filter returns true or false'):format(shown(keep)))
   end
 end
@@ -24,7 +26,7 @@ function kinds.unfold(fn)
   return function(m)
     local list = fn(m)
     if type(list) == 'table' and getmetatable(list) == nil then return message.many(list) end
-    if type(list) == 'table' then return list end -- tide.reject, tide.many
+    if type(list) == 'table' then return list end -- tide.reject, tide.retry, tide.many
     return message.wrong(('returned %s; unfold returns an array of results'):format(shown(list)))
   end
 end

@@ -40,8 +40,8 @@ local function work(zygote, steps)
   local job = ffi.new 'struct tide_job'
   guard_memory()
   math.randomseed(C.tide_worker_seed())
-  local problem = load.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
-  C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4))
+  local problem, again = load.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
+  C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4), again)
   while true do
     local got = C.tide_worker_next(zygote, job, false)
     if got == 0 then

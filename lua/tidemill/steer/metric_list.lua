@@ -54,6 +54,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Closed early because the source had nothing more and a worker was idle (eager)." },
   { "batch.close", { reason = "run_time" }, "counter", "batches", "BATCH_CLOSE_RUN_TIME",
     "Closed early because its messages take a worker 50 ms, by what was measured before (eager)." },
+  { "batch.close", { reason = "retry" }, "counter", "batches", "BATCH_CLOSE_RETRY",
+    "Messages that are tried again, or have waited behind one (tide.retry)." },
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Closed at the end." },
   { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
     "Ended by a signal (a crash, a kill).",
@@ -71,6 +73,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Mean time in the functions per message of a batch, once for each of its messages: max is the mean of the slowest "
       .. "batch, not the slowest message.",
     "To find single slow messages set max_batch_size = 1 for a while, or measure them: tide.metric.timing." },
+  { "message.retry", nil, "counter", "times", "MESSAGE_RETRY", "A function returned tide.retry.",
+    "Going up: what the function needs (a lookup) is down; the log has its reason." },
   { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
   { "output_block.bytes", nil, "gauge", "bytes", "OUTPUT_BLOCK_BYTES", "Current size of an output block." },
 })

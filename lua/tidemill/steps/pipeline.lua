@@ -20,6 +20,9 @@ return {
     { name = "start_timeout", type = "time", unit = "seconds", default = "1min", above_zero = true,
       help = "How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends "
         .. "with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
+    { name = "retry_timeout", type = "time", unit = "seconds", default = "5min", above_zero = true,
+      help = "How long a message for which a function returns tide.retry is tried again, before it is rejected "
+        .. "(retry_timeout)." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
         .. "the message it is at is run again, alone, as after a crash." },
@@ -36,6 +39,7 @@ return {
     draft.join_timeout_us = values.join_timeout
     draft.message_timeout_us = values.message_timeout
     draft.start_timeout_us = values.start_timeout
+    draft.retry_timeout_us = values.retry_timeout
     draft.worker_memory = values.worker_memory
     draft.stuck_detector_timeout_us = values.stuck_detector_timeout
     draft.broker_timeout_us = values.broker_timeout

@@ -19,7 +19,7 @@ return tide.pipeline "x" {
     rdkafka = { ["linger.ms"] = 5 } },
   tide.commit_offsets { policy = { min_time = "2s", min_messages = 8 } },
   dlq = tide.dlq { topic = "d", max_invalid_ratio = 0.25 },
-  join_timeout = "1s", message_timeout = "2s", broker_timeout = "3s",
+  join_timeout = "1s", message_timeout = "2s", retry_timeout = "4s", broker_timeout = "3s",
 }]]
 
 local secret_path
@@ -95,7 +95,8 @@ describe("a plan", function()
     assert.same({ "d", 0.25, -1 },
       { ffi.string(c.dlq.target), c.dlq.max_invalid_ratio, tonumber(c.dlq.max_consecutive_count) })
     assert.same({ true, 2e6, 8 }, { c.commit.enabled, tonumber(c.commit.min_time_us), tonumber(c.commit.min_messages) })
-    assert.same({ 1e6, 2e6 }, { tonumber(c.join_timeout_us), tonumber(c.message_timeout_us) })
+    assert.same({ 1e6, 2e6, 4e6 },
+      { tonumber(c.join_timeout_us), tonumber(c.message_timeout_us), tonumber(c.retry_timeout_us) })
     assert.is_false(c.handle_signals)
   end)
 

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ * tide.retry: a message that is to be tried again waits in the lane of its partition, and what follows it in the
+ * partition waits behind it, so that the order is kept; its slot goes on with the others. Nothing of a message that
+ * waits is handed on: it is run anew. After a pause the first of a lane is run alone, in a slot of its own; once it
+ * is through the rest follows in batches. The lane keeps what such a batch has until each message is through, so a
+ * batch that is told to wait again is simply dropped.
+ *
+ * A step that reduces has no lanes: its batch waits as a whole, and the ones behind it.
+ *
+ * Results of several messages (groups) have one lane together: their members are of any partition. */
+#include <stdio.h>
+
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/dlq.h"
+#include "chain/offsets.h"
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+enum { FIRST_PAUSE_US = 100000, LONGEST_PAUSE_US = 10000000, LOG_EVERY_US = 60000000 };
+
+static struct tide_lane *lane_of(struct tide_task *task, struct tide_origin origin)
+{
+    bool group = origin.partition == TIDE_ORIGIN_GROUP;
+    return tide_lanes_at(&task->lanes, group ? 0 : origin.partition);
+}
+
+static struct tide_lane *lane_run(struct tide_task *task, const struct tide_slot *slot)
+{
+    return tide_lanes_at(&task->lanes, slot->lane - 1);
+}
+
+static struct tide_record *record_at(const struct tide_slot *slot, uint32_t index)
+{
+    return (struct tide_record *)(void *)(slot->input->data + (uint64_t)slot->places[index] * 8);
+}
+
+/* The first of the lane is another message now. */
+static void begin(struct tide_lane *lane)
+{
+    lane->since_us = lane->next_us = lane->pause_us = 0;
+    lane->tries = 0;
+}
+
+static void drop_first(struct tide_task *task, struct tide_lane *lane)
+{
+    task->waiting--;
+    task->waiting_bytes -= tide_message_size(&lane->kept->message);
+    tide_lane_drop(lane);
+    begin(lane);
+}
+
+void tide_retry_mark(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end && task->waiting > 0 && slot->lane == 0; i++) {
+        if (lane_of(task, slot->origins[i])->kept) {
+            record_at(slot, i)->flags |= TIDE_RECORD_WAITS;
+            slot->marked = true;
+        }
+    }
+}
+
+bool tide_retry_waits(struct tide_task *task, const struct tide_slot *slot, uint32_t index)
+{
+    if (slot->lane > 0 || (task->waiting == 0 && !slot->marked && !slot->retried))
+        return false;
+    if (tide_fault("bug.retry_overtaken"))
+        return slot->retried;
+    return slot->retried || record_at(slot, index)->flags & TIDE_RECORD_WAITS ||
+           lane_of(task, slot->origins[index])->kept;
+}
+
+void tide_retry_park(struct tide_task *task, struct tide_slot *slot)
+{
+    struct tide_message message;
+    tide_slot_message(slot, slot->released, &message);
+    if (tide_offsets_current(task->step.chain->offsets, message.origin)) {
+        tide_lane_keep(lane_of(task, message.origin), &message, false);
+        task->waiting++;
+        task->waiting_bytes += tide_message_size(&message);
+    } else {
+        tide_offsets_drop(task->step.chain->offsets, message.origin);
+    }
+    slot->retried = false;
+}
+
+/* Said at once, and then once a minute. */
+static void say(struct tide_task *task, const struct tide_message *message, const char *reason,
+                int64_t now_us)
+{
+    struct tide_chain *chain = task->step.chain;
+    struct tide_message from = *message;
+    tide_count(chain->counters, task->step.row, TIDE_M_MESSAGE_RETRY, 1);
+    task->retries++;
+    if (task->retry_said_us > 0 && now_us - task->retry_said_us < LOG_EVERY_US)
+        return;
+    tide_log(TIDE_LOG_WARN,
+             "%s: %s/%d/%lld is tried again, and what follows it in its partition waits: %s (%llu "
+             "times since this was said last)",
+             task->word, tide_topics_name(chain->topics, from.topic), from.partition,
+             (long long)from.offset, reason, (unsigned long long)task->retries);
+    task->retries = 0;
+    task->retry_said_us = now_us;
+}
+
+static bool too_late(const struct tide_task *task, int64_t since_us, int64_t now_us)
+{
+    int64_t limit_us = task->step.chain->retry_timeout_us;
+    return limit_us > 0 && since_us > 0 && now_us - since_us >= limit_us;
+}
+
+/* The rest of the slot's messages are in the lane still. */
+static void put_off(struct tide_task *task, struct tide_slot *slot)
+{
+    task->span.item_at = task->span.item_count;
+    slot->released = slot->ready = slot->count;
+    slot->work.blamed = false;
+}
+
+int tide_retry_again(struct tide_task *task, struct tide_slot *slot,
+                     const struct tide_message *message, const char *reason, int64_t now_us)
+{
+    struct tide_lane *lane = slot->lane > 0 ? lane_run(task, slot) : lane_of(task, message->origin);
+    if (!tide_offsets_current(task->step.chain->offsets, message->origin))
+        return TIDE_OK;
+    if (slot->lane > 0 && too_late(task, lane->since_us, now_us)) {
+        struct tide_reject fields = {
+            .reason = "retry_timeout", .error = reason, .attempts = lane->tries + 1};
+        return tide_task_reject(task, slot, slot->released, &fields);
+    }
+    if (lane->since_us == 0)
+        lane->since_us = now_us;
+    lane->tries++;
+    tide_lane_pause(lane, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    say(task, message, reason, now_us);
+    if (slot->lane > 0)
+        put_off(task, slot);
+    else
+        slot->retried = true;
+    return TIDE_OK;
+}
+
+void tide_retry_finished(struct tide_task *task, struct tide_slot *slot)
+{
+    if (slot->lane == 0)
+        return;
+    lane_run(task, slot)->sent--;
+    drop_first(task, lane_run(task, slot));
+}
+
+void tide_retry_end(struct tide_task *task, struct tide_slot *slot)
+{
+    if (slot->lane > 0)
+        lane_run(task, slot)->sent = 0;
+}
+
+/* What was revoked meanwhile is read again by its next owner. */
+static void sweep(struct tide_task *task, struct tide_lane *lane)
+{
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    while (lane->kept && !tide_offsets_current(offsets, lane->kept->message.origin)) {
+        tide_offsets_drop(offsets, lane->kept->message.origin);
+        drop_first(task, lane);
+    }
+}
+
+static void run(struct tide_task *task, uint32_t number, int64_t now_us)
+{
+    struct tide_lane *lane = &task->lanes.items[number];
+    struct tide_slot *slot = task->free;
+    uint32_t most = lane->tries > 0 ? 1 : task->most;
+    task->free = slot->next;
+    slot->opened_us = now_us;
+    slot->lane = number + 1;
+    for (struct tide_kept *kept = lane->kept; kept && slot->count < most; kept = kept->next) {
+        if (slot->count > 0 && slot->bytes + tide_slot_need(&kept->message) > task->input.now)
+            break;
+        tide_slot_append(slot, &kept->message);
+    }
+    lane->sent = slot->count;
+    tide_task_seal(task, slot, TIDE_M_BATCH_CLOSE_RETRY, now_us);
+}
+
+void tide_retry_poll(struct tide_task *task, int64_t now_us)
+{
+    for (uint32_t i = 0; i < task->lanes.count && task->waiting > 0; i++) {
+        struct tide_lane *lane = &task->lanes.items[i];
+        if (lane->sent > 0)
+            continue;
+        sweep(task, lane);
+        if (lane->kept && task->free && now_us >= lane->next_us)
+            run(task, i, now_us);
+    }
+}
+
+int64_t tide_retry_deadline(const struct tide_task *task)
+{
+    int64_t due_us = INT64_MAX;
+    const struct tide_slot *oldest = task->order_count > 0 ? task->order[task->order_head] : NULL;
+    if (oldest && oldest->again)
+        due_us = oldest->wait.next_us;
+    for (uint32_t i = 0; i < task->lanes.count && task->waiting > 0 && task->free; i++) {
+        const struct tide_lane *lane = &task->lanes.items[i];
+        if (lane->kept && lane->sent == 0 && lane->next_us < due_us)
+            due_us = lane->next_us;
+    }
+    return due_us;
+}
+
+void tide_retry_free(struct tide_task *task)
+{
+    tide_lanes_free(&task->lanes);
+}
+
+/* ---- a step that reduces ---- */
+
+void tide_retry_note(struct tide_task *task, struct tide_slot *slot, const char *reason,
+                     int64_t now_us)
+{
+    struct tide_message message;
+    tide_slot_message(slot, slot->released, &message);
+    snprintf(slot->reason, sizeof(slot->reason), "%s", reason);
+    if (slot->wait.since_us == 0)
+        slot->wait.since_us = now_us;
+    slot->wait.tries++;
+    slot->again = true;
+    tide_lane_pause(&slot->wait, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    say(task, &message, reason, now_us);
+}
+
+int tide_retry_batch(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+{
+    if (!slot->again)
+        return TIDE_OK;
+    if (too_late(task, slot->wait.since_us, now_us)) {
+        struct tide_reject fields = {
+            .reason = "retry_timeout", .error = slot->reason, .attempts = slot->wait.tries};
+        slot->suspect = slot->count; /* none of them more than another */
+        int status = tide_reduce_reject(task, slot, &fields);
+        slot->again = status != TIDE_OK;
+        return status;
+    }
+    if (now_us < slot->wait.next_us)
+        return TIDE_BUSY;
+    slot->again = false;
+    return TIDE_OK;
+}
