@@ -84,7 +84,7 @@ describe("what a pipeline carries", function()
     assert.same(message.headers, own)
     if wanted.stage then assert.equal(wanted.stage, ours.stage) end
     if wanted.reason then assert.equal(wanted.reason, ours.reason) end
-    assert(letter.timestamp >= from and letter.timestamp <= os.time() * 1000 + 1000, "a dead letter has the time of now")
+    assert(letter.timestamp >= from and letter.timestamp <= os.time() * 1000 + 1000, "a dead letter's time is not now")
     if ours.truncated then
       assert.equal(#message.value, tonumber(ours.original_size))
       assert.equal(hash.sha256(message.value), ours.sha256)

@@ -41,8 +41,8 @@ local function json_value()
 end
 
 -- Names are UTF-8 by Kafka's protocol: a broker that compresses anew writes U+FFFD for what is not.
-local NAMES = { "h", "h", "", " ", "\195\169", "\1", "a=b", "a,b", "\240\144\128\128", "X-Trace", "original_topic", "error", "stage",
-  "reason", "attempts", "replay_count", "truncated", "sha256", ("n"):rep(300) }
+local NAMES = { "h", "h", "", " ", "\195\169", "\1", "a=b", "a,b", "\240\144\128\128", "X-Trace", "original_topic",
+  "error", "stage", "reason", "attempts", "replay_count", "truncated", "sha256", ("n"):rep(300) }
 
 local function headers()
   local list = {}
@@ -247,7 +247,7 @@ function carriage.same(wanted, seen, what)
   if #missing + #more == 0 then return end
   table.sort(missing)
   table.sort(more)
-  error(("%s: %d records of the model are missing, and %d are there that it has not; %s"):format(what, #missing, #more,
+  error(("%s: %d records of the model are missing, %d are there that it has not; %s"):format(what, #missing, #more,
     missing[1] and nearest(missing[1], more) or "one too many:\n  " .. shown(more[1]:sub(1, 400))), 2)
 end
 
