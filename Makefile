@@ -36,7 +36,7 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/t
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all needs bare check faults simulate spec spec-json spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
+.PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -104,6 +104,10 @@ spec: all tools faults ## specs; SPEC=path runs one file or folder
 
 spec-json: all ## the long form of the JSON specs: 1,000,000 random documents (some minutes)
 	$(Q)TIDE_JSON_DOCUMENTS=1000000 TIDE_SPEC_SECONDS=3600 scripts/dev/run_specs.sh spec/unit/json/random_spec.lua
+
+spec-carriage: ## the long form of spec/kafka/carriage_spec.lua: 1,000,000 random messages (an hour or so)
+	$(Q)TIDE_CARRIAGE_MESSAGES=$(or $(CARRIAGE_MESSAGES),1000000) TIDE_SPEC_SECONDS=14400 \
+	  scripts/dev/test.sh spec/kafka/carriage_spec.lua
 
 spec-kafka: all tools faults ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka

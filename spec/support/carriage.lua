@@ -247,8 +247,8 @@ function carriage.same(wanted, seen, what)
   if #missing + #more == 0 then return end
   table.sort(missing)
   table.sort(more)
-  error(("%s: %d records of the model are missing, %d are there that it has not; %s"):format(what, #missing, #more,
-    missing[1] and nearest(missing[1], more) or "one too many:\n  " .. shown(more[1]:sub(1, 400))), 2)
+  error(("%s: %d records of the model are missing, %d are there that it has not; %s"):format(what, #missing,
+    #more, missing[1] and nearest(missing[1], more) or "one too many:\n  " .. shown(more[1]:sub(1, 400))), 2)
 end
 
 return carriage
