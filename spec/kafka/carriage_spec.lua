@@ -18,8 +18,7 @@ describe("what a pipeline carries", function()
 
   -- What went in as it lies in the topic; the tool itself is held against what was given to it.
   local function fill(round, topic)
-    local messages, now = {}, os.time() * 1000
-    for i = 1, ROUND do messages[i] = carriage.message(round.partitions, round.most, now) end
+    local messages = carriage.messages(round, ROUND, os.time() * 1000)
     kafka.produce(topic, messages)
     local given, lying = {}, {}
     local seen = kafka.consume(topic)

@@ -63,14 +63,29 @@ local function time(now)
   return now - HOUR + random(0, 1000)
 end
 
---- One random message; `most` bounds the bytes of its value.
-function carriage.message(partitions, most, now)
+local function draw(round, now)
   local kind = random(10)
   return {
     key = random(4) > 1 and (pick { "", "k", "key " .. random(50), bytes(random(40)) }) or nil,
-    value = kind > 1 and (kind <= 4 and json_value() or bytes(size(most))) or nil,
-    headers = headers(), partition = random(0, partitions - 1), timestamp = time(now),
+    value = kind > 1 and (kind <= 4 and json_value() or bytes(size(round.most))) or nil,
+    headers = headers(), partition = random(0, round.partitions - 1), timestamp = time(now),
   }
+end
+
+--- Random messages for a topic that is empty. In exactly once each refusal costs an aborted transaction, some
+--- seconds; there only few are refused.
+function carriage.messages(round, count, now)
+  local list, offsets = {}, {}
+  while #list < count do
+    local message = draw(round, now)
+    message.offset = offsets[message.partition] or 0
+    local record = carriage.result(message)
+    if not round.exactly_once or not record or not carriage.refused(record, round.output, now) or random(100) == 1 then
+      offsets[message.partition] = message.offset + 1
+      list[#list + 1] = message
+    end
+  end
+  return list
 end
 
 -- ---- topics ----
