@@ -133,7 +133,7 @@ carriage.TRANSFORM = [[function(message)
     message.headers, message.timestamp = headers, message.timestamp + 1
     message.key = message.key == nil and "new" or nil
   elseif kind == 5 then
-    return { value = tide.null, headers = { { "only", "" } }, timestamp = 1234567890123 }
+    return { value = tide.null, headers = { { "only", "" } }, timestamp = message.timestamp + 2 }
   elseif kind == 6 then
     message.value = "a change that a rejected message does not keep"
     return tide.reject("no good")
@@ -162,7 +162,7 @@ function carriage.result(message)
     record.headers[#record.headers + 1] = { "added\195\191" }
     record.timestamp, record.key = record.timestamp + 1, message.key == nil and "new" or nil
   elseif kind == 5 then
-    record.value, record.headers, record.timestamp = nil, { { "only", "" } }, 1234567890123
+    record.value, record.headers, record.timestamp = nil, { { "only", "" } }, message.timestamp + 2
   elseif kind == 6 then
     return nil, "rejected"
   elseif kind == 7 then
