@@ -175,14 +175,16 @@ static int unreached(struct attempt *attempt, question *ask)
                                                  ? &attempt->leaders.items[attempt->place]
                                                  : NULL;
     char what[900];
+    char address[320] = "which the other brokers do not list";
+    if (leader && *leader->address)
+        snprintf(address, sizeof(address), "which advertises \"%s\"", leader->address);
     if (leader && leader->broker < 0)
         snprintf(what, sizeof(what), "topic \"%s\" partition %d had no leader", leader->topic,
                  leader->partition);
     else if (leader)
-        snprintf(
-            what, sizeof(what),
-            "broker %d, which advertises \"%s\" and leads topic \"%s\" partition %d, not reached",
-            leader->broker, leader->address, leader->topic, leader->partition);
+        snprintf(what, sizeof(what),
+                 "broker %d, %s and which leads topic \"%s\" partition %d, not reached",
+                 leader->broker, address, leader->topic, leader->partition);
     else if (ask == ask_coordinator)
         snprintf(what, sizeof(what), "the coordinator of group \"%s\" not reached", reach->group);
     else

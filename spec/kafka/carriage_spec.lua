@@ -118,7 +118,7 @@ describe("what a pipeline carries", function()
     local wanted, seen = {}, {}
     for i, message in ipairs(messages) do
       local headers = { unpack(message.headers) }
-      headers[#headers + 1] = { "replay_count", "1" }
+      headers[#headers + 1] = { "tidemill.replay_count", "1" }
       wanted[i] = carriage.text { key = message.key, value = message.value, headers = headers, partition = 0,
         timestamp = message.timestamp }
     end

@@ -43,8 +43,11 @@ describe("a broker that is needed and not reached", function()
       local topic = which == "input" and input or output
       mock:tell("leader", topic, 0, 2)
       mock:tell("down", 2)
-      both(definition(input, output), 69, "broker 2, which advertises \"127.0.0.1:",
-        ('leads topic "%s" partition 0, not reached within 2 s'):format(topic), "Connection refused")
+      -- Like a real broker, a newer mock (TIDE_RDKAFKA) does not list those that are down.
+      local address = os.getenv "TIDE_RDKAFKA" and "broker 2, which the other brokers do not list"
+        or 'broker 2, which advertises "127.0.0.1:'
+      both(definition(input, output), 69, address,
+        ('leads topic "%s" partition 0, not reached within 2 s'):format(topic))
     end)
   end
 

@@ -52,7 +52,7 @@ describe("a rebalance", function()
     inputs.wait_committed(group, input)
     inputs.once(output, 100)
     local report = hangs:report()
-    assert.is_true(report.dropped >= 20, report.dropped .. " dropped") -- two batches at least
+    assert.is_true(report.dropped >= 2, report.dropped .. " dropped") -- the two that hang at least
     assert.same({ 0, report.read }, { report.produced, report.dropped })
     assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
   end)
