@@ -244,7 +244,7 @@ function carriage.same_order(wanted, seen, partitions, what)
     for _, text in ipairs(wanted) do
       if text:sub(1, #prefix) == prefix then
         at = at + 1
-        if texts[at] ~= text then error(("%s, partition %d, offset %d: out of order"):format(what, partition, at), 2) end
+        if texts[at] ~= text then error(("%s, %d/%d: out of order"):format(what, partition, at - 1), 2) end
       end
     end
   end
