@@ -92,7 +92,7 @@ function tide.unpack(value) end
 ---@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take over one message. (in seconds)
 ---@field start_timeout? number|string How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again. (in seconds)
----@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again, before it is rejected (retry_timeout). (in seconds)
+---@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again, before it is rejected (retry_timeout). What waits meanwhile is kept in memory, up to the step's max_input_block_size: beyond, reading stops. (in seconds)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; the message it is at is run again, alone, as after a crash. (in bytes)
 ---@field stuck_detector_timeout? number|string How long nothing may move while messages are in flight before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)

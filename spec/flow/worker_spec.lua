@@ -244,7 +244,7 @@ describe('a worker that is lost', function()
     run:push '1'
     local event = run:finish()
     assert.equal(-75, event.status)
-    assert.equal('start: ' .. path .. ':3: redis: connection refused', event.text)
+    assert.equal('start: ' .. path .. ':2: redis: connection refused', event.text)
     assert.is_true(run:committed() <= 0)
   end)
 

@@ -22,7 +22,8 @@ return {
         .. "with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
     { name = "retry_timeout", type = "time", unit = "seconds", default = "5min", above_zero = true,
       help = "How long a message for which a function returns tide.retry is tried again, before it is rejected "
-        .. "(retry_timeout)." },
+        .. "(retry_timeout). What waits meanwhile is kept in memory, up to the step's max_input_block_size: beyond, "
+        .. "reading stops." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
         .. "the message it is at is run again, alone, as after a crash." },
