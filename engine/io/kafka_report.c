@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka_headers.h"
@@ -212,6 +213,8 @@ static void failed_record(struct tide_kafka_sink *sink, struct tide_kafka_sent s
         .target_partition = record->partition < 0 ? TIDE_PARTITION_ANY : record->partition,
         .origin = sent.origin,
     };
+    if (tide_fault("bug.report_time"))
+        message.timestamp = rd_kafka_message_timestamp(record, NULL);
     if (!sink->txn && is_lost(sink))
         tide_kafka_records_add(&sink->resend, &message);
     else if (!sink->txn && blame(sink, record) == BATCH && !sink->trying)

@@ -4,6 +4,7 @@
 -- spec-carriage); TIDE_SEED repeats a run.
 local carriage = require "spec.support.carriage"
 local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
 local hash = require "tidemill.lib.hash"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -126,7 +127,7 @@ describe("what a pipeline carries", function()
     carriage.same(wanted, seen, "the replay")
   end
 
-  local function carry(round)
+  local function carry(round, options)
     local from = os.time() * 1000 - 1000
     local input, output = kafka.topic(round.partitions, round.input), kafka.topic(round.partitions, round.output)
     local letters, group = kafka.topic(1, round.letters), kafka.group()
@@ -136,7 +137,7 @@ describe("what a pipeline carries", function()
       produce = { topic = output, partition = "same", rdkafka = { ["compression.type"] = round.compression } },
       dlq = { topic = letters }, commit = { policy = { min_time = "100ms" } }, task = carriage.TRANSFORM,
       task_options = { processes = round.processes, max_batch_size = round.max_batch_size },
-      settings = { delivery = round.exactly_once and "exactly_once" or nil } }, { timeout = 120 })
+      settings = { delivery = round.exactly_once and "exactly_once" or nil } }, options)
     local count, refusals = 0, false
     for _, letter in pairs(dead) do count, refusals = count + 1, refusals or letter.stage == "produce" end
     check_output(round, records, output, from, refusals)
@@ -149,12 +150,23 @@ describe("what a pipeline carries", function()
     math.randomseed(SEED)
     for number = 1, math.ceil(COUNT / ROUND) do
       local round = carriage.round()
-      local done, problem = pcall(carry, round)
+      local done, problem = pcall(carry, round, { timeout = 120 })
       if not done then
         error(("TIDE_SEED=%d, round %d, %s:\n%s"):format(SEED, number, require("cjson").encode(round),
           type(problem) == "table" and tostring(problem.message or problem[1]) or tostring(problem)), 0)
       end
     end
     print(("carriage: seed %d"):format(SEED))
+  end)
+
+  it("is not, once times are read from failed reports (the planted mistake report_time)", function()
+    math.randomseed(SEED)
+    local round = carriage.round()
+    round.exactly_once, round.output["cleanup.policy"] = false, "compact"
+    round.output["message.timestamp.type"], round.max_batch_size = "CreateTime", 1000
+    local done, problem = pcall(carry, round, { program = faults.folder .. "/tidemill",
+      env = { TIDE_FAULTS = "bug.report_time=1+:bug" } })
+    assert.is_false(done, ("not found, with TIDE_SEED=%d"):format(SEED))
+    assert.is_truthy(tostring(problem):find("records of the model are missing", 1, true), tostring(problem))
   end)
 end)

@@ -78,7 +78,8 @@ end
 --- Runs to the ends that the partitions have at start; fails when the exit code is not options.code (0).
 function engine.run(definition, options)
   options = options or {}
-  local self = engine.start(definition, { args = { "--until-end", unpack(options.args or {}) }, env = options.env })
+  local self = engine.start(definition, { args = { "--until-end", unpack(options.args or {}) }, env = options.env,
+    program = options.program })
   self:ends_with(options.code or 0, options.timeout)
   return self
 end
