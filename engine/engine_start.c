@@ -87,15 +87,19 @@ static int ready(struct tide_sink *sink)
     return sink && sink->ops->ready ? sink->ops->ready(sink) : 1;
 }
 
-/* partition = "same" needs as many partitions in the output: known only now that it was reached. */
-static void limit_source(struct tide_engine *engine)
+/* What the source must know of the output: its cluster, and for partition = "same" how many partitions it has. */
+static void tell_source(struct tide_engine *engine)
 {
-    if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA &&
-        engine->plan.sink.medium == TIDE_MEDIUM_KAFKA &&
-        engine->plan.sink.partitioner == TIDE_PARTITION_SAME)
-        tide_kafka_source_limit(engine->source,
-                                tide_topics_name(engine->chain.topics, engine->output_topic),
-                                tide_kafka_sink_partitions(engine->sink));
+    struct tide_kafka_output output = {0};
+    if (engine->plan.source.medium != TIDE_MEDIUM_KAFKA || !kafka_sink(engine))
+        return;
+    output.cluster = tide_kafka_sink_cluster(kafka_sink(engine));
+    if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA &&
+        engine->plan.sink.partitioner == TIDE_PARTITION_SAME) {
+        output.limit_topic = tide_topics_name(engine->chain.topics, engine->output_topic);
+        output.limit = tide_kafka_sink_partitions(engine->sink);
+    }
+    tide_kafka_source_output(engine->source, &output);
 }
 
 int tide_engine_connect_poll(struct tide_engine *engine)
@@ -106,7 +110,7 @@ int tide_engine_connect_poll(struct tide_engine *engine)
         return output < 0 ? output : letters;
     if (output == 0 || letters == 0)
         return TIDE_OK;
-    limit_source(engine);
+    tell_source(engine);
     engine->source_started = true;
     tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
     return engine->source->ops->start(engine->source);

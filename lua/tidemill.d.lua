@@ -276,7 +276,7 @@ function tide.noop(options) end
 ---@class tide.produce.Options
 ---@field topic string The topic to write to.
 ---@field topics? string|string[] Further topics that a result may name.
----@field brokers? string|string[] Where the cluster is reached.
+---@field brokers? string|string[] Where the cluster is reached. When it turns out to be the source's under another name, a pattern that finds what is written is refused.
 ---@field partition? "key"|"same" key: by the key's hash (murmur2_random), as Kafka's own client does. same: the input's number, refused when the topic has fewer partitions.
 ---@field max_buffer_size? integer Messages sent and not yet acknowledged; then the step is busy and intake stops. (in messages)
 ---@field max_buffer_bytes? integer|string The same in bytes. (in bytes)

@@ -34,6 +34,9 @@ struct tide_source_plan {
     const char *const *
         own_topics; /* Kafka: what the pipeline writes to the same brokers; no pattern finds them */
     uint32_t own_topic_count;
+    const char *const *
+        apart_topics; /* Kafka: what it writes to brokers of another name; they may be the same all the same */
+    uint32_t apart_topic_count;
     int64_t discovery_interval_us; /* Kafka: how often new topics and partitions are looked for */
     const char *group;
     const char *instance;  /* NULL, or the static member's name (group.instance.id) */

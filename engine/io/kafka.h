@@ -34,9 +34,15 @@ struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
 /** The consumer, as long as the source is not closed. */
 struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source);
 
-/** Before start(), for partition = "same": TIDE_ECONFIG when a topic has more partitions than
- * `output` has. */
-void tide_kafka_source_limit(struct tide_source *source, const char *output, uint32_t partitions);
+/** What the source must know of the output, once that was reached. */
+struct tide_kafka_output {
+    const char *cluster; /* the id of the cluster that is written to; NULL = none, or not known */
+    const char *limit_topic; /* partition = "same": the topic written to; NULL = no limit */
+    uint32_t limit;          /* how many partitions it has */
+};
+/** Before start(); copied. The start is TIDE_ECONFIG when a topic has more partitions than the limit, or a pattern finds one
+ * of the plan's apart_topics. */
+void tide_kafka_source_output(struct tide_source *source, const struct tide_kafka_output *output);
 
 /** `dead_letter_topic` may be NULL; it is written by the same producer. */
 struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
@@ -51,23 +57,33 @@ void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property 
                              uint32_t count);
 /** Once it is ready: how many partitions the first topic of its plan has. */
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink);
+/** Once it is ready: the id of its cluster, lent; NULL = not known. */
+const char *tide_kafka_sink_cluster(const struct tide_sink *sink);
 
-/** One side of a pipeline, for `check --connect`. */
+enum { TIDE_KAFKA_CLUSTER = 256 };
+
+/** One side of a pipeline, for `check --connect`: the output first, as the source must know of it. */
 struct tide_kafka_check {
     const struct tide_property *properties;
     uint32_t property_count;
     const char *const *topics; /* patterns among them */
     uint32_t topic_count;
-    const char *group;   /* that reads them; NULL = they are written */
-    const char *letters; /* which of them takes the dead letters, or NULL */
+    const char *group; /* that reads them; NULL = they are written */
+    bool letters;      /* the last of them takes the dead letters */
     const char *
         transactional_id; /* of nobody else, to ask whether there are transactions; NULL = not asked */
     int64_t timeout_us;
+    const char *const *apart_topics; /* as of the source's plan */
+    uint32_t apart_topic_count;
+    struct tide_kafka_output output; /* of a source: what was found out of the output */
+    /* the answer */
+    char cluster[TIDE_KAFKA_CLUSTER]; /* its id; "" = not known */
+    uint32_t partitions;              /* of the first topic; 0 for a pattern */
 };
 /** Blocking: reaches all brokers that `run` will need, looks for the topics, and whether they may be written if that is
  * what they are for, and logs warnings of their settings. TIDE_EUNREACHED, or TIDE_ECONFIG naming the topics that are
- * not there, or the one that is not allowed. */
-int tide_kafka_check(const struct tide_kafka_check *check);
+ * not there, or the one that is not allowed, or why source and output do not go together. */
+int tide_kafka_check(struct tide_kafka_check *check);
 
 /** TIDE_ECONFIG with the reason when `pattern` is none that librdkafka finds topics by. */
 int tide_kafka_pattern_check(const char *pattern);

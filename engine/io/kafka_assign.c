@@ -107,13 +107,14 @@ static int check_limit(const struct tide_kafka_source *source,
                        const rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++)
-        if (source->limit_topic && (uint32_t)list->elems[i].partition >= source->limit)
+        if (source->output.limit_topic &&
+            (uint32_t)list->elems[i].partition >= source->output.limit)
             return tide_fail(TIDE_ECONFIG,
                              "partition = \"same\": topic \"%s\" has a partition %d, the output "
                              "\"%s\" had only %u "
                              "partitions at the start",
-                             list->elems[i].topic, list->elems[i].partition, source->limit_topic,
-                             source->limit);
+                             list->elems[i].topic, list->elems[i].partition,
+                             source->output.limit_topic, source->output.limit);
     return TIDE_OK;
 }
 

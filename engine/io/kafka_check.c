@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * `tidemill check --connect`: what `run` would ask of the brokers before it reads anything. */
 #include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
 #include "base/status.h"
 #include "io/kafka.h"
 #include "io/kafka_conf.h"
+#include "io/kafka_fit.h"
 #include "io/kafka_reach.h"
+#include "io/kafka_seen.h"
 #include "io/kafka_settings.h"
 #include "io/kafka_txn_calls.h"
 #include "io/kafka_writable.h"
@@ -41,18 +45,37 @@ static rd_kafka_t *make_client(const struct tide_kafka_check *check,
     return client;
 }
 
-static int reach(const struct tide_kafka_check *check, rd_kafka_t *client, const char *brokers)
+/* Whether source and output go together, as the start of `run` asks. */
+static int fit(const struct tide_kafka_check *check, const struct tide_kafka_seen *seen)
 {
+    const struct tide_source_plan plan = {.topics = check->topics,
+                                          .topic_count = check->topic_count,
+                                          .apart_topics = check->apart_topics,
+                                          .apart_topic_count = check->apart_topic_count};
+    return tide_kafka_fit(&plan, seen, *check->cluster ? check->cluster : NULL, &check->output);
+}
+
+static int reach(struct tide_kafka_check *check, rd_kafka_t *client, const char *brokers)
+{
+    struct tide_kafka_seen seen = {0};
     struct tide_kafka_reach reach = {.client = client,
                                      .events = rd_kafka_queue_get_main(client),
                                      .brokers = brokers,
                                      .topics = check->topics,
                                      .topic_count = check->topic_count,
                                      .group = check->group,
+                                     .seen = &seen,
                                      .timeout_us = check->timeout_us};
     tide_kafka_reach_run(&reach.job);
     rd_kafka_queue_destroy(reach.events);
-    return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
+    snprintf(check->cluster, sizeof(check->cluster), "%s", reach.cluster ? reach.cluster : "");
+    check->partitions = tide_kafka_seen_partitions(&seen, check->topics[0]);
+    int status = reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
+    if (status == TIDE_OK && check->group)
+        status = fit(check, &seen);
+    tide_kafka_seen_free(&seen);
+    free(reach.cluster);
+    return status;
 }
 
 /* The id is one of its own, so that an engine that runs is not fenced. It may be refused where the engine's is allowed: that
@@ -74,7 +97,7 @@ static int find_transactions(const struct tide_kafka_check *check,
     return status;
 }
 
-int tide_kafka_check(const struct tide_kafka_check *check)
+int tide_kafka_check(struct tide_kafka_check *check)
 {
     struct tide_properties properties = {0};
     tide_properties_set(&properties, check->properties, check->property_count);

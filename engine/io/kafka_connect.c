@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "io/kafka_fit.h"
 #include "io/kafka_pattern.h"
 #include "io/kafka_settings.h"
 #include "io/kafka_source.h"
@@ -110,20 +111,6 @@ static int subscribe(struct tide_kafka_source *source)
                  : TIDE_OK;
 }
 
-static int check_limit(const struct tide_kafka_source *source)
-{
-    for (uint32_t i = 0; i < source->plan.topic_count && source->limit_topic; i++) {
-        const char *topic = source->plan.topics[i];
-        uint32_t partitions = tide_kafka_seen_partitions(&source->seen, topic);
-        if (partitions > source->limit)
-            return tide_fail(
-                TIDE_ECONFIG,
-                "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
-                topic, partitions, source->limit_topic, source->limit);
-    }
-    return TIDE_OK;
-}
-
 /* The check is through: nothing was read before. */
 static void started(struct tide_blocking_job *job)
 {
@@ -132,7 +119,7 @@ static void started(struct tide_blocking_job *job)
     if (source->state == TIDE_KAFKA_STARTING) {
         int status = reach->status < 0 ? tide_fail(reach->status, "%s", reach->text) : TIDE_OK;
         if (status == TIDE_OK)
-            status = check_limit(source);
+            status = tide_kafka_fit(&source->plan, &source->seen, reach->cluster, &source->output);
         if (status == TIDE_OK)
             status = subscribe(source);
         source->state = TIDE_KAFKA_RUNNING;
@@ -140,6 +127,7 @@ static void started(struct tide_blocking_job *job)
             tide_kafka_source_fail(source, status);
     }
     free((char *)reach->brokers);
+    free(reach->cluster);
     free(reach);
 }
 
@@ -149,7 +137,7 @@ static void run_start(struct tide_blocking_job *job)
     tide_kafka_reach_run(job);
     if (reach->status == TIDE_OK)
         tide_kafka_settings_look(reach->client, reach->topics, reach->topic_count, TIDE_KAFKA_READ,
-                                 NULL, reach->blocking);
+                                 false, reach->blocking);
 }
 
 int tide_kafka_connect_start(struct tide_kafka_source *source)

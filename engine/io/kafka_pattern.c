@@ -127,3 +127,18 @@ void tide_kafka_pattern_tell(const struct tide_source_plan *plan)
                          "not read",
                          plan->topics[i], plan->own_topics[j]);
 }
+
+int tide_kafka_pattern_apart(const struct tide_source_plan *plan, const char *cluster)
+{
+    for (uint32_t i = 0; i < plan->apart_topic_count; i++) {
+        const char *topic = plan->apart_topics[i];
+        if (!is_named(plan, topic) &&
+            tide_kafka_pattern_finds(plan->topics, plan->topic_count, topic))
+            return tide_fail(TIDE_ECONFIG,
+                             "a pattern of kafka_source finds topic \"%s\", which this pipeline "
+                             "writes to: the brokers of produce are those of kafka_source under "
+                             "another name (cluster id %s); leave out produce's brokers",
+                             topic, cluster);
+    }
+    return TIDE_OK;
+}

@@ -22,4 +22,7 @@ char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char 
 /** Says which topics of the pipeline's own the patterns would have found. */
 void tide_kafka_pattern_tell(const struct tide_source_plan *plan);
 
+/** For the case that both are one cluster, of this id: TIDE_ECONFIG when a pattern finds one of the plan's apart_topics. */
+int tide_kafka_pattern_apart(const struct tide_source_plan *plan, const char *cluster);
+
 #endif

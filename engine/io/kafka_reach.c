@@ -4,6 +4,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -19,7 +20,8 @@ enum {
         500, /* doubled until a slow network is met, so that a lost try is noticed early */
     LONGEST_WAIT_MS = 8000,
     TOPIC_GRACE_US = 1000000, /* a topic made a moment ago may not be known to each broker yet */
-    RETRY_US = 100000
+    RETRY_US = 100000,
+    CLUSTER_WAIT_MS = 100
 };
 
 /* One run of the question. */
@@ -214,6 +216,19 @@ static int insist(struct attempt *attempt, question *ask)
     }
 }
 
+/* The same topic may take results and dead letters. */
+static bool was_asked(const struct attempt *attempt)
+{
+    const struct tide_kafka_reach *reach = attempt->reach;
+    for (uint32_t i = 0; i < attempt->place; i++)
+        if (strcmp(reach->topics[i], reach->topics[attempt->place]) == 0) {
+            if (reach->partitions)
+                reach->partitions[attempt->place] = reach->partitions[i];
+            return true;
+        }
+    return false;
+}
+
 /* All of them, so that whoever has several to make knows at once. */
 static int find_topics(struct attempt *attempt)
 {
@@ -225,6 +240,8 @@ static int find_topics(struct attempt *attempt)
             patterns = true;
             continue;
         }
+        if (was_asked(attempt))
+            continue;
         int status = insist(attempt, ask_topic);
         if (status < 0 && status != TIDE_ECONFIG)
             return status;
@@ -248,6 +265,15 @@ static int find_leaders(struct attempt *attempt)
     return status;
 }
 
+/* It came with the topics: the time is for what is a broker only by its protocol, and sends none. */
+static void find_cluster(struct tide_kafka_reach *reach)
+{
+    char *id = rd_kafka_clusterid(reach->client, CLUSTER_WAIT_MS);
+    reach->cluster = tide_copy(id);
+    if (id)
+        rd_kafka_mem_free(reach->client, id);
+}
+
 void tide_kafka_reach_run(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
@@ -261,6 +287,8 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
         reach->status = find_leaders(&attempt);
     if (reach->status == TIDE_OK && reach->group)
         reach->status = insist(&attempt, ask_coordinator);
+    if (reach->status == TIDE_OK)
+        find_cluster(reach);
     if (reach->status < 0)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
     tide_kafka_leaders_free(&attempt.leaders);

@@ -33,6 +33,7 @@ struct tide_kafka_reach {
     /* the answer */
     uint32_t *partitions;         /* of each topic, 0 for a pattern; the owner's array, or NULL */
     struct tide_kafka_seen *seen; /* the topics, those that patterns find too; NULL = not wanted */
+    char *cluster;                /* the id of the cluster, to be freed; NULL = it has none */
     int status; /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG; the text names every topic that is missing */
     char text[TIDE_KAFKA_REACH_TEXT];
 };

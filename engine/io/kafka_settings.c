@@ -109,6 +109,15 @@ static void take_replicas(rd_kafka_t *client, const char *const *topics, uint32_
     }
 }
 
+/* Brokers refuse a request as a whole that has a topic twice. */
+static bool is_again(const char *const *topics, uint32_t place)
+{
+    for (uint32_t i = 0; i < place; i++)
+        if (strcmp(topics[i], topics[place]) == 0)
+            return true;
+    return false;
+}
+
 static void ask_settings(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
                          struct settings *settings, struct tide_blocking *blocking)
 {
@@ -119,13 +128,15 @@ static void ask_settings(struct rd_kafka_s *client, const char *const *topics, u
     if (count == 0 || tide_kafka_is_mock(client))
         return;
     rd_kafka_ConfigResource_t **asked = tide_alloc(sizeof(*asked) * count);
+    uint32_t distinct = 0;
     for (uint32_t i = 0; i < count; i++)
-        asked[i] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i]);
+        if (!is_again(topics, i))
+            asked[distinct++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i]);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client,
                                                                  RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
     rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof(text));
-    rd_kafka_DescribeConfigs(client, asked, count, options, queue);
+    rd_kafka_DescribeConfigs(client, asked, distinct, options, queue);
     while (!event && !(blocking && tide_blocking_wanted(blocking)))
         event = rd_kafka_queue_poll(queue, POLL_MS);
     if (event) {
@@ -135,7 +146,7 @@ static void ask_settings(struct rd_kafka_s *client, const char *const *topics, u
     }
     rd_kafka_AdminOptions_destroy(options);
     rd_kafka_queue_destroy(queue);
-    rd_kafka_ConfigResource_destroy_array(asked, count);
+    rd_kafka_ConfigResource_destroy_array(asked, distinct);
     free(asked);
 }
 
@@ -172,19 +183,22 @@ static void warn_of_output(const struct settings *settings, const char *topic)
                  topic, (long long)settings->before_max_ms);
 }
 
+static void warn_of_replicas(const struct settings *settings, const char *topic)
+{
+    if (settings->replicas > 0 && settings->min_insync_replicas > settings->replicas)
+        tide_log(
+            TIDE_LOG_WARN,
+            "topic \"%s\" has min.insync.replicas=%lld and only %lld replicas: its brokers may "
+            "take nothing that is sent to it",
+            topic, (long long)settings->min_insync_replicas, (long long)settings->replicas);
+}
+
 static void warn(const struct settings *settings, const char *topic, enum tide_kafka_use use)
 {
     if (use == TIDE_KAFKA_LETTERS)
         warn_of_letters(settings, topic);
     if (use == TIDE_KAFKA_WRITTEN)
         warn_of_output(settings, topic);
-    if (use != TIDE_KAFKA_READ && settings->replicas > 0 &&
-        settings->min_insync_replicas > settings->replicas)
-        tide_log(
-            TIDE_LOG_WARN,
-            "topic \"%s\" has min.insync.replicas=%lld and only %lld replicas: its brokers may "
-            "take nothing that is sent to it",
-            topic, (long long)settings->min_insync_replicas, (long long)settings->replicas);
     if (use == TIDE_KAFKA_READ && settings->deleted && settings->retention_ms >= 0 &&
         settings->retention_ms < HOUR_MS)
         tide_log(TIDE_LOG_WARN,
@@ -194,7 +208,7 @@ static void warn(const struct settings *settings, const char *topic, enum tide_k
 }
 
 int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *topics,
-                                 uint32_t count, enum tide_kafka_use use, const char *letters,
+                                 uint32_t count, enum tide_kafka_use use, bool letters,
                                  struct tide_blocking *blocking)
 {
     const char **names = tide_alloc(sizeof(*names) * (count + 1));
@@ -209,8 +223,9 @@ int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *t
         int64_t limit = settings[i].max_message_bytes;
         if (limit > 0 && (least == 0 || limit < least))
             least = limit;
-        warn(&settings[i], names[i],
-             letters && strcmp(names[i], letters) == 0 ? TIDE_KAFKA_LETTERS : use);
+        warn(&settings[i], names[i], letters && i + 1 == known ? TIDE_KAFKA_LETTERS : use);
+        if (use != TIDE_KAFKA_READ && !is_again(names, i))
+            warn_of_replicas(&settings[i], names[i]);
     }
     free(settings);
     free(names);

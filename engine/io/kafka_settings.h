@@ -4,6 +4,7 @@
 #ifndef TIDE_IO_KAFKA_SETTINGS_H
 #define TIDE_IO_KAFKA_SETTINGS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rd_kafka_s;
@@ -12,11 +13,11 @@ struct tide_blocking;
 enum tide_kafka_use { TIDE_KAFKA_READ, TIDE_KAFKA_WRITTEN, TIDE_KAFKA_LETTERS };
 
 /** Logs a warning for each setting that will surprise whoever uses the topics so (patterns are passed over); `letters`: the
- * one among them that takes dead letters, or NULL. Returns the least max.message.bytes of the topics: how large a batch
+ * last of them takes dead letters, and may be an output too, which is named before. Returns the least max.message.bytes of the topics: how large a batch
  * of records may be. 0 = not known: it must not be asked for, the brokers do not answer, or are the mock Kafka.
  * `blocking` runs it; NULL: called directly. */
 int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *topics,
-                                 uint32_t count, enum tide_kafka_use use, const char *letters,
+                                 uint32_t count, enum tide_kafka_use use, bool letters,
                                  struct tide_blocking *blocking);
 
 #endif

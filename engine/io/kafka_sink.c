@@ -180,6 +180,7 @@ static void free_sink(struct tide_sink *base)
     free(sink->names);
     free(sink->handles);
     free(sink->counts);
+    free(sink->cluster);
     tide_kafka_sent_free(&sink->sent);
     free(sink);
 }
@@ -270,4 +271,9 @@ void tide_kafka_sink_transactions(struct tide_sink *sink, struct tide_source *so
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink)
 {
     return ((const struct tide_kafka_sink *)sink)->partitions;
+}
+
+const char *tide_kafka_sink_cluster(const struct tide_sink *sink)
+{
+    return ((const struct tide_kafka_sink *)sink)->cluster;
 }

@@ -84,6 +84,7 @@ struct tide_kafka_sink {
     struct rd_kafka_topic_s **handles; /* by topic number; NULL = not one of its topics */
     uint32_t handle_count;
     uint32_t partitions; /* of the default topic */
+    char *cluster;       /* its id; NULL = not known */
     uint32_t *counts;    /* of partitions at the start, by topic number */
     uint32_t count_count;
 

@@ -82,6 +82,9 @@ static void started(struct tide_blocking_job *job)
     struct tide_kafka_sink *sink = reach->owner;
     if (sink->state == TIDE_KAFKA_SINK_STARTING) {
         tide_kafka_sink_count(sink, reach->partitions);
+        free(sink->cluster);
+        sink->cluster = reach->cluster;
+        reach->cluster = NULL;
         if (reach->status == TIDE_OK && sink->batch_bytes > 0)
             tide_kafka_replace_first(sink);
         else
@@ -92,6 +95,7 @@ static void started(struct tide_blocking_job *job)
             tide_kafka_sink_handles(sink);
     }
     free((char *)reach->brokers);
+    free(reach->cluster);
     free(reach->partitions);
     free(reach);
 }
@@ -103,7 +107,7 @@ static int64_t smaller_batches(const struct tide_kafka_sink *sink,
 {
     char text[32];
     size_t size = sizeof(text);
-    const char *letters = sink->dead_letter_topic >= 0 ? sink->names[sink->name_count - 1] : NULL;
+    bool letters = sink->dead_letter_topic >= 0;
     int64_t limit = tide_kafka_settings_look(reach->client, reach->topics, reach->topic_count,
                                              TIDE_KAFKA_WRITTEN, letters, reach->blocking);
     bool known = rd_kafka_conf_get(rd_kafka_conf(reach->client), "batch.size", text, &size) ==

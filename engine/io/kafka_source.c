@@ -300,6 +300,12 @@ static void free_names(const char *const *names, uint32_t count)
     free((void *)names);
 }
 
+static void free_output(struct tide_kafka_source *source)
+{
+    free((char *)source->output.cluster);
+    free((char *)source->output.limit_topic);
+}
+
 static void free_source(struct tide_source *base)
 {
     struct tide_kafka_source *source = self(base);
@@ -317,11 +323,12 @@ static void free_source(struct tide_source *base)
         tide_text_free(&source->lent[i].headers);
     free_names(source->plan.topics, source->plan.topic_count);
     free_names(source->plan.own_topics, source->plan.own_topic_count);
+    free_names(source->plan.apart_topics, source->plan.apart_topic_count);
     free((char *)source->plan.group);
     free((char *)source->plan.instance);
     if (source->membership)
         rd_kafka_consumer_group_metadata_destroy(source->membership);
-    free(source->limit_topic);
+    free_output(source);
     tide_kafka_seen_free(&source->seen);
     free(source->by_topic);
     free(source->partitions);
@@ -352,6 +359,7 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
     source->plan = *plan;
     source->plan.topics = copy_names(plan->topics, plan->topic_count);
     source->plan.own_topics = copy_names(plan->own_topics, plan->own_topic_count);
+    source->plan.apart_topics = copy_names(plan->apart_topics, plan->apart_topic_count);
     source->plan.group = tide_copy(plan->group);
     source->plan.instance = tide_copy(plan->instance);
     source->topics = topics;
@@ -373,9 +381,9 @@ void tide_kafka_source_connect(struct tide_source *source, const struct tide_pro
     tide_properties_set(&self(source)->properties, properties, count);
 }
 
-void tide_kafka_source_limit(struct tide_source *source, const char *output, uint32_t partitions)
+void tide_kafka_source_output(struct tide_source *source, const struct tide_kafka_output *output)
 {
-    free(self(source)->limit_topic);
-    self(source)->limit_topic = tide_copy(output);
-    self(source)->limit = partitions;
+    free_output(self(source));
+    self(source)->output = (struct tide_kafka_output){
+        tide_copy(output->cluster), tide_copy(output->limit_topic), output->limit};
 }

@@ -109,9 +109,8 @@ struct tide_kafka_source {
     struct tide_counters *counters;
     struct tide_blocking *blocking;
     struct tide_properties properties;
-    char *limit_topic; /* the output that must have as many partitions, and how many it has */
-    uint32_t limit;
-    struct tide_kafka_seen seen; /* at the start */
+    struct tide_kafka_output output; /* with strings of its own */
+    struct tide_kafka_seen seen;     /* at the start */
 
     enum tide_kafka_state state;
     bool failed;

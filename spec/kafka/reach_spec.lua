@@ -119,4 +119,59 @@ describe("before it reads", function()
       assert.same({ 0, "" }, { code, err }, out)
     end
   end)
+
+  it("a topic that is named twice is asked for once, and its settings are known", function()
+    local input, output = kafka.topic(1), kafka.topic(1, { ["cleanup.policy"] = "compact",
+      ["message.timestamp.type"] = "LogAppendTime" })
+    kafka.produce(input, { { key = "k", value = "1" } })
+    local made = definition(nil, output, { dlq = { topic = output } })
+    made.source.topics = { input, input }
+    made.produce.topics = { output, output }
+    local _, _, err = engine.verb("check", made, { args = { "--connect" } })
+    local run = engine.run(made)
+    assert.equal(1, run:report().read)
+    for _, text in ipairs { err, run:stderr() } do
+      for _, warning in ipairs { "message.timestamp.type=LogAppendTime", "cleanup.policy=compact" } do
+        local _, count = text:gsub(('topic "%s" has %s'):format(output, warning):gsub("%p", "%%%0"), "")
+        assert.equal(1, count, text)
+      end
+      assert.is_nil(text:find("settings are not known", 1, true), text)
+      assert.is_nil(text:find("PROTOERR", 1, true), text)
+    end
+  end)
+
+  it("a topic that is missing is named once, though it takes results and dead letters", function()
+    local made = definition(kafka.topic(1), "no-such-5", { dlq = { topic = "no-such-5" } })
+    local _, _, err = engine.verb("check", made, { args = { "--connect" } })
+    local run = engine.run(made, { code = 78 })
+    for _, text in ipairs { err, run:stderr() } do
+      local _, count = text:gsub('topic "no%-such%-5" is not there', "")
+      assert.equal(1, count, text)
+    end
+  end)
+
+  it('partition = "same" needs as many partitions in the output', function()
+    local input, output = kafka.topic(3), kafka.topic(2)
+    local made = definition(input, output)
+    made.produce.partition = "same"
+    both(made, 78, ('partition = "same": topic "%s" has 3 partitions, the output "%s" only 2'):format(input, output))
+    made.produce.topic = kafka.topic(3)
+    local code, out, err = engine.verb("check", made, { args = { "--connect" } })
+    assert.equal(0, code, out .. err)
+  end)
+
+  it("a pattern and an output on the same cluster under another name do not go together", function()
+    local input = kafka.topic(1)
+    local clean = kafka.topic(1, nil, input .. ".clean")
+    local elsewhere = kafka.bootstrap():gsub("^127%.0%.0%.1:", "localhost:")
+    assert.not_equal(elsewhere, kafka.bootstrap())
+    local made = definition(nil, clean)
+    made.source.pattern, made.produce.brokers = "^" .. input, elsewhere
+    kafka.produce(input, { { value = "1" } })
+    both(made, 78, ('a pattern of kafka_source finds topic "%s", which this pipeline writes to'):format(clean))
+    assert.equal(0, (kafka.ends(clean))[0])
+    made.source.pattern = "^" .. input .. "$"
+    engine.run(made)
+    assert.equal(1, (kafka.ends(clean))[0])
+  end)
 end)

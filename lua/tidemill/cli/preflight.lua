@@ -20,16 +20,28 @@ local function topic_array(topics)
   return array
 end
 
--- What is in `fields` and the arrays stays referenced here, and with it what the struct borrows.
+-- What is in `fields` and the arrays stays referenced here, and with it what the struct borrows. Text and exit code, or
+-- nil; then the struct with the answer.
 local function look(plan, properties, topics, fields)
-  local names, values = topic_array(topics), property_array(properties)
+  local names, apart = topic_array(topics), topic_array(plan.draft.source.apart_topics or {})
+  local values = property_array(properties)
   local check = ffi.new("struct tide_kafka_check")
   check.properties, check.property_count = values, #properties
   check.topics, check.topic_count = names, #topics
+  check.apart_topics, check.apart_topic_count = apart, #(plan.draft.source.apart_topics or {})
   check.timeout_us = plan.draft.broker_timeout_us
   for name, value in pairs(fields) do check[name] = value end
   local status = tide.C.tide_kafka_check(check)
-  if status < 0 then return ffi.string(tide.C.tide_error()), -status end
+  if status < 0 then return ffi.string(tide.C.tide_error()), -status, check end
+  return nil, nil, check
+end
+
+-- What the source must know of the output, as the engine tells it: struct tide_kafka_output.
+local function output_of(plan, answer)
+  local sink = plan.draft.sink
+  local same = sink.medium == "TIDE_MEDIUM_KAFKA" and sink.partitioner == "TIDE_PARTITION_SAME"
+    and answer.partitions > 0
+  return { cluster = answer.cluster, limit_topic = same and sink.topics[1] or nil, limit = answer.partitions }
 end
 
 -- The name of one more engine: that of one that runs would be taken from it.
@@ -45,14 +57,17 @@ function preflight.connect(plan)
   local draft, texts, code = plan.draft, {}, nil
   local fields = {
     source = { group = draft.source.group },
-    sink = { letters = draft.dlq.kind == "TIDE_DLQ_TOPIC" and draft.dlq.target or nil,
+    sink = { letters = draft.dlq.kind == "TIDE_DLQ_TOPIC",
       transactional_id = transactional_id(draft) },
   }
-  for _, side in ipairs { "source", "sink" } do
+  local answer
+  for _, side in ipairs { "sink", "source" } do
     if #sides[side] > 0 then
-      local text, status = look(plan, sides[side], plan:kafka_topics(true)[side], fields[side])
-      texts[#texts + 1] = text
-      code = code or status
+      if answer then fields.source.output = output_of(plan, answer) end
+      local text, status
+      text, status, answer = look(plan, sides[side], plan:kafka_topics(true)[side], fields[side])
+      if text then table.insert(texts, 1, text) end
+      code = status or code
     end
   end
   if code then return texts, code end

@@ -33,11 +33,10 @@ local function one_cluster(brokers, others)
   return false
 end
 
--- What the pipeline writes to the brokers that it reads from: no pattern may find it, whatever a file stands in for.
-local function own_topics(result)
+-- What the pipeline writes to Kafka: no pattern may find it, whatever a file stands in for.
+local function written_topics(result)
   local topics = {}
   if result.source.medium ~= "TIDE_MEDIUM_KAFKA" then return topics end
-  if not one_cluster(result.brokers, result.sink_brokers) then return topics end
   if result.sink.medium == "TIDE_MEDIUM_KAFKA" then
     for i, topic in ipairs(result.sink.topics) do topics[i] = topic end
   end
@@ -68,7 +67,9 @@ function draft.new(pipeline)
     result.commit.min_time_us = 1e6
   end
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
-  result.source.own_topics = own_topics(result)
+  local same = one_cluster(result.brokers, result.sink_brokers)
+  result.source.own_topics, result.source.apart_topics = {}, {}
+  result.source[same and "own_topics" or "apart_topics"] = written_topics(result)
   for _, side in ipairs { "source", "sink" } do result[side].timeout_us = result.broker_timeout_us end
   return result
 end
@@ -119,6 +120,12 @@ end
 function draft.replace_dead_letters(result, path)
   result.exactly_once = false
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path
+end
+
+--- --mock-kafka: whatever brokers are named, it is one cluster.
+function draft.replace_clusters(result)
+  for _, topic in ipairs(result.source.apart_topics or {}) do table.insert(result.source.own_topics, topic) end
+  result.source.apart_topics = {}
 end
 
 --- --mock-kafka: read from the start, since nothing was committed there before.

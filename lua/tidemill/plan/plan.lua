@@ -29,7 +29,10 @@ local function replace(result, options)
   elseif on_files and result.dlq.kind == "TIDE_DLQ_TOPIC" then
     draft.replace_dead_letters(result, "-")
   end
-  if options.mock then draft.replace_start(result) end
+  if options.mock then
+    draft.replace_start(result)
+    draft.replace_clusters(result)
+  end
   if options.record then draft.replace_by_recorder(result, options.record, options.latest) end
 end
 

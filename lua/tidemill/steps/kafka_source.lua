@@ -4,8 +4,14 @@ local RESET = {
   error = "TIDE_RESET_ERROR", earliest = "TIDE_RESET_EARLIEST", latest = "TIDE_RESET_LATEST",
 }
 
+-- A name that is said twice is one topic: librdkafka refuses to subscribe to it twice.
 local function topics_of(values)
-  return values.topics or { values.topic or values.pattern }
+  local topics, known = {}, {}
+  for _, topic in ipairs(values.topics or { values.topic or values.pattern }) do
+    if not known[topic] then topics[#topics + 1] = topic end
+    known[topic] = true
+  end
+  return topics
 end
 
 local function check(values, fault, given)

@@ -10,7 +10,8 @@ return {
   options = {
     { name = "topic", type = "string", required = true, help = "The topic to write to." },
     { name = "topics", type = "strings", default_text = "none", help = "Further topics that a result may name." },
-    { name = "brokers", type = "brokers", default_text = "the source's", help = "Where the cluster is reached." },
+    { name = "brokers", type = "brokers", default_text = "the source's", help = "Where the cluster is reached. "
+      .. "When it turns out to be the source's under another name, a pattern that finds what is written is refused." },
     { name = "partition", type = "choice", values = { "key", "same" }, default = "key",
       help = "key: by the key's hash (murmur2_random), as Kafka's own client does. same: the input's number, refused "
         .. "when the topic has fewer partitions." },
@@ -28,9 +29,10 @@ return {
         .. "security, SASL and TLS properties." },
   },
   plan = function(values, draft)
-    local topics = { values.topic }
+    local topics, known = { values.topic }, { [values.topic] = true }
     for _, topic in ipairs(values.topics or {}) do
-      if topic ~= values.topic then topics[#topics + 1] = topic end
+      if not known[topic] then topics[#topics + 1] = topic end
+      known[topic] = true
     end
     draft.sink = {
       medium = "TIDE_MEDIUM_KAFKA",

@@ -42,8 +42,8 @@ describe("a pattern of topics", function()
     tide.produce { topic = "events.clean", topics = { "events.other" }, %s }, tide.commit_offsets {},
     dlq = tide.dlq { topic = "events.dlq" } }]]
 
-  local function own(source, sink)
-    local checked = plan.new(assert(pipeline_file.load(TEXT:format(source, sink or ""))))
+  local function own(source, sink, options)
+    local checked = plan.new(assert(pipeline_file.load(TEXT:format(source, sink or ""))), options)
     return checked.draft.source.own_topics, advice.about(checked.pipeline, checked.draft.source.own_topics)
   end
 
@@ -60,6 +60,9 @@ describe("a pattern of topics", function()
 
   it("is told nothing of other brokers' topics, and leaves what is named", function()
     assert.same({}, (own('pattern = "^e"', 'brokers = "d:1"')))
+    -- A mock Kafka stands in for both.
+    local mocked = own('pattern = "^e"', 'brokers = "d:1"', { mock = true })
+    assert.same({ "events.clean", "events.other", "events.dlq" }, mocked)
     local _, warnings = own 'topics = { "^events[.](clean|raw)", "events.clean" }'
     assert.equal(1, #warnings)
     assert.is_truthy(warnings[1]:find("every result comes back as an input", 1, true), warnings[1])
