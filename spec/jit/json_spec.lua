@@ -6,7 +6,8 @@ local block = require 'spec.support.block'
 local json = require('tidemill.run.json').public
 local number = require 'tidemill.run.number'
 
-local type = type -- busted gives specs globals through several tables, which is no part of a transform's loop
+-- busted gives specs globals through several tables, which is no part of a transform's loop
+local tostring, type = tostring, type
 
 local COUNT = 2000
 
