@@ -316,7 +316,7 @@ function tide.file_sink(options) end
 function tide.commit_offsets(options) end
 
 ---@class tide.dlq.Options
----@field topic? string A topic: the original key, value and headers, and why it is here as further headers. Of stage produce it is the record that the output refused, with target_topic; dlq replay sends it there. The letter's own time is the present, the old one is in original_timestamp. One that is not there, or must not be written, is found at start (exit 78); later see on_failure.
+---@field topic? string A topic: the original key, value and headers, and why it is here as further headers. Of stage produce it is the record that the output refused, with target_topic; dlq replay sends it there. Where a step in workers of its own rejects what an earlier step made of the message, it is that, marked intermediate, and dlq replay needs --to. The letter's own time is the present, the old one is in original_timestamp. One that is not there, or must not be written, is found at start (exit 78); later see on_failure.
 ---@field path? string Or a file: one JSON object a line, appended; "-" is standard error.
 ---@field max_invalid_ratio? number More than this share of bad messages in a partition: stop (exit 65).
 ---@field max_consecutive_count? integer More than so many bad ones on end in a partition: stop (exit 65). (in messages)

@@ -126,12 +126,15 @@ static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_
 {
     const struct tide_message *message = reject->message;
     struct tide_message letter = *message;
-    struct tide_letter_origin from = {
-        topic_of(dlq, message),   message->partition, message->offset, 1, NULL,
-        message->target_partition};
+    struct tide_letter_origin from = {.topic = topic_of(dlq, message),
+                                      .partition = message->partition,
+                                      .offset = message->offset,
+                                      .count = 1,
+                                      .target_partition = message->target_partition};
     (void)tide_offsets_first(dlq->chain->offsets, message->origin, &from.count);
     if (reject->refused && message->target_topic != TIDE_TOPIC_NONE)
         from.target = topic_name(dlq, message->target_topic);
+    from.intermediate = !reject->refused && message->flags & TIDE_MESSAGE_RESULT;
     letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
     if (dlq->plan.kind == TIDE_DLQ_TOPIC) {
         tide_letter_headers(&dlq->text, reject, &from);

@@ -40,6 +40,7 @@ void tide_letter_headers(struct tide_text *packed, const struct tide_reject *rej
     header(packed, "target_topic", from->target);
     if (from->target && from->target_partition >= 0)
         number_header(packed, "target_partition", from->target_partition);
+    header(packed, "intermediate", from->intermediate ? "true" : NULL);
     header(packed, "stage", reject->stage);
     header(packed, "reason", reject->reason);
     header(packed, "error", reject->error);
@@ -91,6 +92,8 @@ void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
         field(line, "target_topic", from->target);
     if (from->target && from->target_partition >= 0)
         tide_text_format(line, ",\"target_partition\":%d", from->target_partition);
+    if (from->intermediate)
+        tide_text_string(line, ",\"intermediate\":true");
     field(line, "stage", reject->stage);
     field(line, "reason", reject->reason);
     field(line, "error", reject->error);

@@ -15,7 +15,7 @@ struct tide_text;
 /** Texts may be NULL. */
 struct tide_reject {
     const struct tide_message
-        *message;      /* as it came in; of stage "produce": the record that was refused */
+        *message; /* as it came into the step; of stage "produce": the record that was refused */
     const char *stage; /* the word of the step: "filter", "produce" */
     const char
         *reason; /* one word: error, bad_return, rejected, too_large, crash, timeout, refused */
@@ -37,6 +37,8 @@ struct tide_letter_origin {
         count; /* of the messages that it was made of; more than 1: these are the first one's */
     const char *target; /* the topic that refused it; NULL = it is what came in */
     int32_t target_partition;
+    bool
+        intermediate; /* what came into the step is not the message itself, but what an earlier step made of it */
 };
 
 /** The headers of a letter to a topic, in `packed`: the message's own, then why it is here. */

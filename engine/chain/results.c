@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "chain/results.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -26,6 +27,7 @@ int tide_results_accept(struct tide_slot *slot)
     slot->ready = next;
     slot->ready_bytes = bytes;
     slot->result_at = 0;
+    slot->result_record = UINT32_MAX;
     if (bytes + sizeof(*output) > slot->output->touched)
         slot->output->touched = bytes + sizeof(*output);
     return TIDE_OK;
@@ -46,10 +48,28 @@ static bool fits(const struct tide_slot *slot, const struct tide_result *result,
            result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_RETRY;
 }
 
+/* What took all over, and is the only result of its record, is the message itself still. */
+static bool is_made(const struct tide_slot *slot, const struct tide_result *result,
+                    int64_t timestamp)
+{
+    const int all = TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS;
+    const char *next = (const char *)(slot->work.job.output + 1) + slot->result_at + result->size;
+    uint32_t left = slot->ready_bytes - slot->result_at - result->size;
+    bool several = slot->result_record == result->index;
+    uint32_t index;
+    if (left >= sizeof(*result)) {
+        memcpy(&index, next + offsetof(struct tide_result, index), sizeof(index));
+        several |= index == result->index;
+    }
+    return several || (result->inherit & all) != all || result->timestamp != timestamp;
+}
+
 static void build(const struct tide_slot *slot, uint32_t record, const struct tide_result *result,
                   const char *bytes, struct tide_message *message)
 {
     tide_slot_message(slot, record, message);
+    if (is_made(slot, result, message->timestamp))
+        message->flags |= TIDE_MESSAGE_RESULT;
     message->timestamp = result->timestamp;
     message->target_topic = result->topic;
     message->target_partition = result->partition;
@@ -109,6 +129,7 @@ int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t t
                 build(slot, record, &result, results + slot->result_at + sizeof(result), message);
                 if (!(result.inherit & TIDE_INHERIT_HEADERS) && !headers_hold(message))
                     goto broken;
+                slot->result_record = record;
                 slot->result_at += result.size;
             }
         }

@@ -71,6 +71,7 @@ void tide_slot_append(struct tide_slot *slot, const struct tide_message *message
         .topic = message->topic,
         .target_topic = message->target_topic,
         .target_partition = message->target_partition,
+        .message_flags = message->flags,
     };
     char *to = (char *)(record + 1);
     to = put(to, message->value, message->value ? message->value_length : 0);
@@ -104,6 +105,7 @@ void tide_slot_message(const struct tide_slot *slot, uint32_t index, struct tide
         .partition = record->partition,
         .target_topic = record->target_topic,
         .target_partition = record->target_partition,
+        .flags = record->message_flags,
         .origin = slot->origins[index],
     };
 }

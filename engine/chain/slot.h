@@ -29,9 +29,10 @@ struct tide_slot {
     /* release: what is left is records [released, count), of which [released, ready) have results */
     uint32_t released;
     uint32_t ready;
-    uint32_t ready_bytes; /* of results */
-    uint32_t result_at;   /* byte of the next result */
-    uint32_t results;     /* released so far */
+    uint32_t ready_bytes;   /* of results */
+    uint32_t result_at;     /* byte of the next result */
+    uint32_t result_record; /* of the result before; UINT32_MAX = none */
+    uint32_t results;       /* released so far */
     uint64_t result_bytes;
     uint32_t results_before; /* of the records before `released` */
     bool rejected;           /* record `released` is with the dlq */

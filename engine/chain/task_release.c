@@ -370,8 +370,10 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
             return status;
         if (tide_results_read(slot, span, tide_topics_count(task->step.chain->topics)) < 0)
             distrust(task, slot);
-        for (uint32_t i = 0; slot->grouped && i < span->message_count; i++)
+        for (uint32_t i = 0; slot->grouped && i < span->message_count; i++) {
             span->messages[i].origin = slot->group;
+            span->messages[i].flags |= TIDE_MESSAGE_RESULT;
+        }
         if (span->item_count > 0 || slot->work.state != TIDE_WORK_IDLE)
             continue;
         status = end_or_go_on(task, slot, now_us);

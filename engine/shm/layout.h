@@ -47,7 +47,8 @@ struct tide_record {
     uint16_t topic;           /* number in the topic table (shm/topics.h) */
     uint16_t target_topic;    /* an earlier step chose it; or TIDE_TOPIC_NONE */
     int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
-    uint32_t flags;           /* enum tide_record_flag */
+    uint16_t flags;           /* enum tide_record_flag */
+    uint16_t message_flags;   /* enum tide_message_flag (shm/message.h); not for workers */
 };
 
 /** Where a worker is with a block. */

@@ -17,6 +17,11 @@ struct tide_origin {
 /** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
 enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 
+enum tide_message_flag {
+    /* Its bytes are what a step made of the message, or of several; of one result that took all over they are not. */
+    TIDE_MESSAGE_RESULT = 1
+};
+
 struct tide_message {
     const char *value;   /* NULL = null; an empty one is not NULL */
     const char *key;     /* NULL = null */
@@ -24,12 +29,12 @@ struct tide_message {
     uint32_t value_length;
     uint32_t key_length;
     uint32_t headers_length;
-    uint16_t topic;        /* it came from (shm/topics.h) */
-    int64_t timestamp;     /* ms since the epoch, -1 = none */
-    int64_t offset;        /* it came from */
-    int32_t partition;     /* it came from */
-    uint16_t target_topic; /* TIDE_TOPIC_NONE = by the rule of the sink */
-    uint16_t flags;
+    uint16_t topic;           /* it came from (shm/topics.h) */
+    int64_t timestamp;        /* ms since the epoch, -1 = none */
+    int64_t offset;           /* it came from */
+    int32_t partition;        /* it came from */
+    uint16_t target_topic;    /* TIDE_TOPIC_NONE = by the rule of the sink */
+    uint16_t flags;           /* enum tide_message_flag */
     int32_t target_partition; /* TIDE_PARTITION_ANY = by the rule of the sink */
     struct tide_origin origin;
 };

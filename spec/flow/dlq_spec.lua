@@ -213,6 +213,85 @@ describe("tidemill dlq on a file", function()
   end)
 end)
 
+describe("dead letters of a step behind others", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  -- The letters' values with whether they are intermediate, after a pipeline of these steps.
+  local function letters_of(steps, input)
+    local folder = pipeline_file.folder()
+    letters = folder .. "/letters.jsonl"
+    local file = assert(io.open(folder .. "/in", "w"))
+    file:write(input)
+    file:close()
+    pipeline = pipeline_file.write(([[
+      local tide = require "tidemill"
+      local function bad() error "no good" end
+      return tide.pipeline "x" { tide.file_source { path = %q }, %s tide.file_sink { path = "/dev/null" },
+        dlq = tide.dlq { path = %q } }]]):format(folder .. "/in", steps, letters))
+    local code, _, err = process.run { PROGRAM, "run", pipeline }
+    assert.equal(0, code, err)
+    local found, out = {}, nil
+    code, out, err = dlq("show", letters, "--format", "json")
+    assert.equal(0, code, err)
+    for i, line in ipairs(lines_of(out)) do
+      local seen = cjson.decode(line)
+      found[i] = { base64.decode(seen.value), seen.intermediate }
+    end
+    return found
+  end
+
+  local MAKE = [[tide.run_task_with_multiprocessing { processes = 1, function(m)
+      if m.value == "twice" then return tide.many { m, m } end
+      if m.value == "later" then return { value = m.value, timestamp = 5 } end
+      if m.value == "made" then m.value = "MADE" end
+      return m
+    end }, ]]
+  local REJECT = "tide.run_task_with_multiprocessing { processes = 1, bad }, "
+
+  it("say whether they hold the message, or what was made of it: that is sent only where --to says", function()
+    assert.same({ { "same", false }, { "MADE", true }, { "twice", true }, { "twice", true }, { "later", true } },
+      letters_of(MAKE .. REJECT, "same\nmade\ntwice\nlater\n"))
+    local code, out, err = dlq("replay", letters, "--dry-run")
+    assert.same({ 65, 1, "0/0" }, { code, #lines_of(out), out:match "^[^\t]+" }, err)
+    assert.truthy(err:find("letter 0/1: holds what an earlier step made of in/0/1", 1, true), err)
+    assert.truthy(err:find("--to TOPIC", 1, true), err)
+    assert.truthy(err:find("would replay 1 dead letter to in; 4 refused", 1, true), err)
+    code, out, err = dlq("replay", letters, "--dry-run", "--to", "other")
+    assert.same({ 0, 5 }, { code, #lines_of(out) }, err)
+    local rows = lines_of((select(2, dlq("list", letters))))
+    assert.truthy(rows[1]:find("no good\tin/0$"), rows[1])
+    assert.truthy(rows[2]:find("no good (intermediate)\t-", 1, true), rows[2])
+    assert.truthy((select(2, dlq("show", letters, "0/1"))):find("holds       what an earlier step made", 1, true))
+    assert.falsy((select(2, dlq("show", letters, "0/0"))):find("holds", 1, true))
+  end)
+
+  it("keep that through further steps, and through tide.retry", function()
+    local pass = "tide.run_task_with_multiprocessing { processes = 1, function(m) return m end }, "
+    local again = [[tide.run_task_with_multiprocessing { processes = 1, (function()
+        local tried = {}
+        return function(m)
+          if tried[m.value] then error "no good" end
+          tried[m.value] = true
+          return tide.retry "not yet"
+        end
+      end)() }, ]]
+    assert.same({ { "same", false }, { "MADE", true } }, letters_of(MAKE .. pass .. again, "same\nmade\n"))
+  end)
+
+  it("hold what a reduce made; its members and those of functions in one worker are the messages", function()
+    local reduce = "tide.reduce { %s, initial_value = '', result = function(text) %s return { value = text } end }, "
+    local join = "function(text, m) return text .. m.value end"
+    assert.same({ { "ab", true } }, letters_of(reduce:format(join, "") .. REJECT, "a\nb\n"))
+    assert.same({ { "a", false }, { "b", false } }, letters_of(reduce:format(join, "bad()"), "a\nb\n"))
+    assert.same({ { "a", false }, { "MADE", true } }, letters_of(MAKE .. reduce:format(join, "bad()"), "a\nmade\n"))
+    assert.same({ { "made", false } }, letters_of([[tide.run_task_with_multiprocessing { processes = 1,
+      function(m) return tide.many { "x", "y" } end, bad }, ]], "made\n"))
+  end)
+end)
+
 describe("a script that kills every worker", function()
   after_each(function()
     process.stop_all()

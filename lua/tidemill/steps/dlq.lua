@@ -8,9 +8,10 @@ return {
   options = {
     { name = "topic", type = "string",
       help = "A topic: the original key, value and headers, and why it is here as further headers. Of stage produce it "
-        .. "is the record that the output refused, with target_topic; dlq replay sends it there. The letter's own time "
-        .. "is the present, the old one is in original_timestamp. One that is not "
-        .. "there, or must not be written, is found at start (exit 78); later see on_failure." },
+        .. "is the record that the output refused, with target_topic; dlq replay sends it there. Where a step in "
+        .. "workers of its own rejects what an earlier step made of the message, it is that, marked intermediate, and "
+        .. "dlq replay needs --to. The letter's own time is the present, the old one is in original_timestamp. One "
+        .. "that is not there, or must not be written, is found at start (exit 78); later see on_failure." },
     { name = "path", type = "string",
       help = 'Or a file: one JSON object a line, appended; "-" is standard error.' },
     { name = "max_invalid_ratio", type = "number", min = 0, max = 1,

@@ -233,6 +233,20 @@ describe("a dlq topic", function()
     assert.equal(C.TIDE_PARTITION_ANY, letter.target_partition)
   end)
 
+  it("says that a value is what an earlier step made, but not of one that has a target", function()
+    for _, refused in ipairs { false, true } do
+      local message = chain:read { value = "made" }
+      message.flags = C.TIDE_MESSAGE_RESULT
+      assert.equal(C.TIDE_OK, reject(message, { reason = "error", refused = refused }))
+    end
+    local function said(number)
+      for _, header in ipairs(slots.fields(C.tide_memory_get(sink, number)).headers) do
+        if header[1] == "intermediate" then return header[2] end
+      end
+    end
+    assert.same({ "true", nil }, { said(0), said(1) })
+  end)
+
   it("leaves out what there is not", function()
     reject(chain:read {}, { reason = "error", error = "" })
     local letter = C.tide_memory_get(sink, 0)

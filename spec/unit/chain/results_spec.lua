@@ -76,6 +76,21 @@ describe("results", function()
       target_topic = 1, target_partition = 3 }, items[3].message)
   end)
 
+  it("are marked unless they are the message itself: all of it, and it alone", function()
+    fill(5)
+    local function result(index, fields)
+      fields = fields or {}
+      fields.index, fields.inherit, fields.timestamp = index, fields.inherit or 7, fields.timestamp or 1000 + index
+      return fields
+    end
+    leave(5, result(0), result(1), result(1), result(2, { inherit = 6, value = "new" }), result(3, { timestamp = 9 }),
+      result(4))
+    local marked = {}
+    assert.equal(C.TIDE_OK, C.tide_results_accept(slot))
+    slots.read_all(slot, 0, function(_, message) marked[#marked + 1] = message.flags end)
+    assert.same({ 0, 1, 1, 1, 1, 0 }, marked)
+  end)
+
   it("carry null and empty values, keys and headers of their own", function()
     fill(3)
     leave(3, { index = 0, headers = { { "a", "1" }, { "a" }, { "", "" } } }, { index = 1, value = "", key = "" },

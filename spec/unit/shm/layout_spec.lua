@@ -28,7 +28,7 @@ describe("the layout", function()
   it("has no hole that would show old bytes of the engine", function()
     local at = 0
     for _, field in ipairs { "size:4", "partition:4", "offset:8", "timestamp:8", "value_length:4", "key_length:4",
-      "headers_length:4", "topic:2", "target_topic:2", "target_partition:4", "flags:4" } do
+      "headers_length:4", "topic:2", "target_topic:2", "target_partition:4", "flags:2", "message_flags:2" } do
       local name, size = field:match("(.*):(%d)")
       assert.equal(at, ffi.offsetof("struct tide_record", name), name)
       at = at + size

@@ -4,7 +4,8 @@
 -- A letter: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers (the original
 -- ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count, stage, reason,
 -- error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was replayed before);
--- target_topic, target_partition: of a record that an output refused (stage produce), which is what the letter holds.
+-- target_topic, target_partition: of a record that an output refused (stage produce), which is what the letter holds;
+-- intermediate: it holds what an earlier step made of the message, and a later one rejected.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 
@@ -54,7 +55,7 @@ function letter.of_message(message)
   for i, header in ipairs(headers) do
     if i < first then own[i] = header else found[header[1]] = header[2] end
   end
-  found.truncated = found.truncated == "true"
+  found.truncated, found.intermediate = found.truncated == "true", found.intermediate == "true"
   return finish(found, own, message.partition, message.offset)
 end
 
@@ -75,7 +76,7 @@ function letter.of_line(message)
     if value == cjson.null then found[name] = nil end
   end
   found.key, found.value = text(found.key), text(found.value)
-  found.truncated = false
+  found.truncated, found.intermediate = false, found.intermediate == true
   return finish(found, headers, message.partition, message.offset)
 end
 
@@ -90,10 +91,11 @@ function letter.origin(found)
 end
 
 --- Where a replay sends it: topic and partition (nil = by its key). A record that an output refused goes there: it is
---- what the function made of a message, and must not go through it again. nil when that is not told.
+--- what the function made of a message, and must not go through it again. nil when that is not told, and of what is
+--- neither for the input nor for the output yet.
 function letter.destination(found)
   if found.target_topic then return found.target_topic, found.target_partition end
-  if found.stage == "produce" then return nil end
+  if found.stage == "produce" or found.intermediate then return nil end
   return found.original_topic, found.original_partition
 end
 

@@ -50,7 +50,10 @@ local COLUMNS = {
   { "REPLAYS", function(found) return ("%d"):format(found.replays) end },
   { "KEY", function(found) return found.key or "-" end },
   { "BYTES", function(found) return found.size and ("%d"):format(found.size) or "-" end },
-  { "ERROR", function(found) return (found.error or "-") .. (found.truncated and " (truncated)" or "") end },
+  { "ERROR", function(found)
+    local marks = (found.truncated and " (truncated)" or "") .. (found.intermediate and " (intermediate)" or "")
+    return (found.error or "-") .. marks
+  end },
   { "REPLAY TO", destination },
 }
 
@@ -82,7 +85,7 @@ end
 
 local FIELDS = { "original_topic", "original_partition", "original_offset", "original_timestamp", "original_count",
   "target_topic", "target_partition", "stage", "reason", "error", "traceback", "cause", "attempts",
-  "truncated", "original_size", "sha256", "replays",
+  "truncated", "intermediate", "original_size", "sha256", "replays",
   "size" }
 
 local function json_of(value)
@@ -138,6 +141,7 @@ local function write_whole(found)
   line("letter", letter.id(found))
   line("from", letter.origin(found) .. others)
   line("replay to", destination(found))
+  line("holds", found.intermediate and "what an earlier step made of the message (intermediate)" or nil)
   line("timestamp", moment(found.original_timestamp))
   for _, name in ipairs { "stage", "reason", "cause", "attempts" } do line(name, found[name]) end
   line("replays", found.replays)

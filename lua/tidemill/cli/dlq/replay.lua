@@ -15,8 +15,10 @@ local replay = {
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
     .. "headers as they were, and a header tidemill.replay_count. A letter of stage produce holds what the output "
     .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
-    .. "tells where). Letters that were acknowledged are remembered (in the committed offsets of the group "
-    .. "tidemill-dlq-TOPIC, or in FILE.dealt: move it with its file), and passed over by the next replay. "
+    .. "tells where). One of a step behind others in workers of their own may hold what those made of the message "
+    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. Letters that were "
+    .. "acknowledged are remembered (in the committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt: move "
+    .. "it with its file), and passed over by the next replay. "
     .. "At least once: after a kill the letters of the last second may be sent again. Brokers forget the group's "
     .. "offsets offsets.retention.minutes (7 days) after the last replay or drop; then all letters count as new, and "
     .. "replay says so. Run one at a time.",
@@ -44,6 +46,9 @@ local function refusal(found, chosen, parsed)
     return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
   elseif found.truncated and not parsed.truncated then
     return "is truncated (--truncated sends what there is)"
+  elseif not parsed.to and found.intermediate then
+    return ("holds what an earlier step made of %s, and the steps before would be run on it again (--to TOPIC sends it "
+      .. "elsewhere)"):format(letter.origin(found))
   elseif not parsed.to and not letter.destination(found) then
     return "is a result that an output refused, and does not tell which (--to TOPIC sends it)"
   elseif chosen.place.kind == "topic" and (parsed.to or letter.destination(found)) == chosen.place.name then
