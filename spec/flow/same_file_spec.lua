@@ -87,6 +87,27 @@ describe("one file twice in a pipeline", function()
     assert_refused({ '--report "out"', "file_sink" }, "run", "p.lua", "--report", "out")
     assert_refused({ '--dead-letters "in"' }, "run", "p.lua", "--input", "in", "--dead-letters", "in")
     assert_refused({ '--out "in"', '--input "in"' }, "record", "p.lua", "--input", "in", "--out", "in")
+    assert_refused({ '--out "t.lua"', "the transform" }, "record", "p.lua", "--input", "in", "--out", "t.lua")
+  end)
+
+  it("is refused when it is a module of the pipeline, or of a transform, or of another module", function()
+    new { "in", "out", "letters" }
+    write("p.lua", 'local first = require "first"\n' .. files.read(folder .. "/p.lua"))
+    write("t.lua", "local second = require('lib.second') return function() error 'bad' end")
+    write("first.lua", "return {}")
+    assert(os.execute(("mkdir -p %s/lib/third"):format(folder)) == 0)
+    write("lib/second.lua", 'return { third = require "lib.third" }')
+    write("lib/third/init.lua", "return {}")
+    for _, name in ipairs { "first.lua", "lib/second.lua", "lib/third/init.lua" } do
+      local before = files.read(folder .. "/" .. name)
+      local full = ('the module "./%s"'):format(name)
+      assert_refused({ '--output "' .. name, full }, "run", "p.lua", "--input", "in", "--output", name)
+      assert_refused({ '--report "' .. name, full }, "run", "p.lua", "--report", name)
+      assert_refused({ '--out "' .. name, full }, "record", "p.lua", "--input", "in", "--out", name)
+      assert.equal(before, files.read(folder .. "/" .. name))
+    end
+    local code, _, text = process.run { PROGRAM, "run", path, "--output", folder .. "/other.lua" }
+    assert.equal(0, code, text)
   end)
 
   it("is found behind a standard stream", function()
@@ -97,6 +118,14 @@ describe("one file twice in a pipeline", function()
     for _, redirect in ipairs { "--output - >> in", "--output both --dead-letters - 2>> both", "2>> in" } do
       local code, _, text = process.run(shell(redirect))
       assert.equal(78, code, redirect .. text)
+    end
+    write("in", INPUT) -- which has what the log said
+    for _, verb in ipairs { "run p.lua --input - --output in", "record p.lua --input - --out in" } do
+      local command = ('cd "%s" && exec "%s" %s < in'):format(folder, PROGRAM, verb)
+      local code, _, text = process.run { "/bin/sh", "-c", command }
+      assert.equal(78, code, verb .. text)
+      assert.is_truthy(text:find('--input "-", which is read', 1, true), text)
+      assert.equal(INPUT, files.read(folder .. "/in"))
     end
     local code, _, text = process.run(shell("--output - --dead-letters - > both 2>&1")) -- as a terminal has it
     assert.equal(0, code, text)

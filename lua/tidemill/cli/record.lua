@@ -84,7 +84,7 @@ function record.run(parsed)
   local taken = os.tmpname()
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set, input = parsed.input, record = taken,
     keep = chosen(parsed), latest = parsed.latest, until_end = not parsed.input and not parsed.latest,
-    handle_signals = true, writes = { { "--out", parsed.out } } })
+    handle_signals = true, streams = true, writes = { { "--out", parsed.out } } })
   if not checked then
     os.remove(taken)
     say.lines(texts)

@@ -21,15 +21,46 @@ local function add(list, item)
   if item then list[#list + 1] = item end
 end
 
-local function read_files(plan, options)
-  local list, source = {}, plan.draft.source
-  add(list, { what = "the pipeline file", path = load.file_of(plan.file),
-    shown = ('the pipeline file "%s"'):format(plan.file) })
-  for _, step in ipairs(plan.pipeline.steps) do
-    for _, item in ipairs(step.values.functions or {}) do
-      if type(item) == "table" then add(list, entry("the transform", item.path)) end
+local function text_of(path)
+  if not tide.C.tide_output_same(path, path) then return "" end -- nothing that reading would use up, as a pipe
+  local file = io.open(path, "rb")
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  return text
+end
+
+-- Modules in the pipeline's folder that the file names in a `require`, and those that they name: the transforms' are
+-- not loaded yet.
+local function add_modules(list, path, folder, known)
+  local search = folder .. "/?.lua;" .. folder .. "/?/init.lua"
+  for name in text_of(path):gmatch("%f[%w_]require%s*%(?%s*[\"']([^\"'\n]+)[\"']") do
+    local module = package.searchpath(name, search)
+    if module and not known[module] then
+      known[module] = true
+      add(list, entry("the module", module))
+      add_modules(list, module, folder, known)
     end
   end
+end
+
+-- The user's code; of all steps, those of the file that an option leaves out among them.
+local function add_code(list, plan)
+  local file, modules = load.file_of(plan.file), {}
+  add(list, { what = "the pipeline file", path = file, shown = ('the pipeline file "%s"'):format(plan.file) })
+  add_modules(list, file, plan.folder, modules)
+  for _, step in ipairs(plan.steps) do
+    for _, item in ipairs(step.values.functions or {}) do
+      if type(item) == "table" then
+        add(list, entry("the transform", item.path))
+        add_modules(list, item.path, plan.folder, modules)
+      end
+    end
+  end
+end
+
+local function read_files(plan, options)
+  local list, source = {}, plan.draft.source
+  add_code(list, plan)
   if source.medium == "TIDE_MEDIUM_FILE" then
     add(list, entry(options.input and "--input" or "file_source", source.path, STREAM.input, options))
   end

@@ -3,7 +3,8 @@
 --
 -- A plan: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1: a
 -- list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder,
--- globals (of the pipeline file), pipeline (checked, plan/load.lua), draft.
+-- globals (of the pipeline file), pipeline (checked, plan/load.lua), steps (of the file, whatever an option leaves of
+-- them), draft.
 local connection = require("tidemill.plan.connection")
 local draft = require("tidemill.plan.draft")
 local files = require("tidemill.plan.files")
@@ -48,6 +49,7 @@ end
 --- until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
+  local steps = pipeline.steps
   if options.record then pipeline.steps = { pipeline.steps[1] } end
   if options.keep then put_first(pipeline, "filter", options.keep) end
   if options.read then put_first(pipeline, "run_task", options.read) end
@@ -57,7 +59,7 @@ function plan.new(pipeline, options)
   local c, anchor = struct.new(result, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
-    pipeline = pipeline,
+    pipeline = pipeline, steps = steps,
     draft = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
   }, Plan)
 end
