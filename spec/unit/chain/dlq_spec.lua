@@ -233,7 +233,7 @@ describe("a dlq topic", function()
     assert.equal(C.TIDE_PARTITION_ANY, letter.target_partition)
   end)
 
-  it("says that a value is what an earlier step made, but not of one that has a target", function()
+  it("says that a value is what an earlier step made, but not of a record that the output refused", function()
     for _, refused in ipairs { false, true } do
       local message = chain:read { value = "made" }
       message.flags = C.TIDE_MESSAGE_RESULT
