@@ -115,7 +115,7 @@ function tide.pipeline(name) end
 ---@field group string The consumer group: engines with the same one share the partitions.
 ---@field start? string|integer Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as "2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made later all.
 ---@field auto_offset_reset? "error"|"earliest"|"latest" Where to go on when the committed offset is out of range, or missing without `start`. error: stop, and say so.
----@field instance? string A name of its own for this engine (group.instance.id): a restart within the session timeout takes its partitions back without a rebalance.
+---@field instance? string A name of its own for this engine (group.instance.id): a restart within the session timeout takes its partitions back without a rebalance, unless there are some by then that no member owns.
 ---@field rdkafka? table<string, any> Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused.
 
 --- Reads Kafka topics as a member of a consumer group.

@@ -161,6 +161,8 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
             hold(&source->partitions[indexes[i]], &answer->places[i], source->plan.until_end);
         pin(source, answer);
         source->last_handle = NULL;
+        if (source->plan.instance && !source->ever_assigned)
+            tide_kafka_unread_look(source);
         source->ever_assigned = true;
         /* With the cooperative protocol a new member begins with none, and more follow. */
         source->settled = source->settled || list->cnt > 0 || !answer->incremental;

@@ -99,7 +99,7 @@ static void make_queues(struct tide_kafka_source *source)
     rd_kafka_queue_io_event_enable(source->data, source->waker, &one, sizeof(one));
 }
 
-static int subscribe(struct tide_kafka_source *source)
+int tide_kafka_connect_subscribe(struct tide_kafka_source *source)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->plan.topic_count; i++)
@@ -121,7 +121,7 @@ static void started(struct tide_blocking_job *job)
         if (status == TIDE_OK)
             status = tide_kafka_fit(&source->plan, &source->seen, reach->cluster, &source->output);
         if (status == TIDE_OK)
-            status = subscribe(source);
+            status = tide_kafka_connect_subscribe(source);
         source->state = TIDE_KAFKA_RUNNING;
         if (status < 0)
             tide_kafka_source_fail(source, status);

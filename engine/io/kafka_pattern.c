@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "io/kafka_pattern.h"
 
+#include <librdkafka/rdkafka.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +115,19 @@ char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char 
         hide(&list, plan, plan->own_topics[i]);
     tide_text_append(&list, "", 1);
     return list.data;
+}
+
+bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
+{
+    char list[4096];
+    size_t size = sizeof(list);
+    char *rest = NULL;
+    if (rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", list, &size))
+        return true; /* too long: not known */
+    for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
+        if (tide_kafka_pattern_matches(one, topic))
+            return true;
+    return false;
 }
 
 void tide_kafka_pattern_tell(const struct tide_source_plan *plan)

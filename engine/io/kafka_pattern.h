@@ -19,6 +19,9 @@ bool tide_kafka_pattern_any(const struct tide_source_plan *plan);
  * the user gave (may be NULL). One that the plan also names as it is stays readable. To be freed. */
 char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char *users);
 
+/** The topic is one that patterns of this client must not find (its topic.blacklist). */
+bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic);
+
 /** Says which topics of the pipeline's own the patterns would have found. */
 void tide_kafka_pattern_tell(const struct tide_source_plan *plan);
 

@@ -166,6 +166,11 @@ struct tide_kafka_source {
 /** The queue is empty: sees to it that librdkafka fetches again. */
 void tide_kafka_nudge(struct tide_kafka_source *source);
 
+/* kafka_unread.c */
+
+/** After the first assignment of a static member: sees to it that partitions which nobody owns are shared out. */
+void tide_kafka_unread_look(struct tide_kafka_source *source);
+
 /* kafka_source.c */
 
 /** Takes over nothing; `indexes` and `text` are copied. */
@@ -185,6 +190,8 @@ void tide_kafka_control_drain(struct tide_kafka_source *source);
 /* kafka_connect.c */
 
 int tide_kafka_connect_start(struct tide_kafka_source *source);
+/** Joins the group with the plan's topics; a member joins again. */
+int tide_kafka_connect_subscribe(struct tide_kafka_source *source);
 /** Leaves the group. */
 void tide_kafka_connect_close(struct tide_kafka_source *source);
 /** While it leaves: goes on once it has left. */

@@ -137,4 +137,39 @@ describe("a group", function()
       inputs.at_least_once(output, fed)
     end)
   end
+
+  it("of a named engine reads what was added while it was away, and rebalances only then", function()
+    local later = input .. "-later"
+    local function named()
+      return engine.start { source = { pattern = "^" .. input, group = group, start = "earliest", instance = "one",
+        rdkafka = { ["session.timeout.ms"] = 30000 } }, produce = { topic = output },
+        commit = { policy = { min_time = "100ms" } } }
+    end
+    local run
+    for round = 1, 3 do
+      feed(100)
+      if round == 3 then
+        kafka.topic(2, nil, later)
+        kafka.add_partitions(input, 10)
+        kafka.produce(later, inputs.numbers(fed + 1, fed + 100))
+        fed = fed + 100
+      end
+      run = named()
+      run:wait_for("partitions assigned")
+      wait_committed()
+      if round < 3 then
+        run:drain()
+        local _, assigned = run:stderr():gsub("partitions assigned", "")
+        assert.equal(1, assigned, run:stderr())
+        assert.is_false(run:says("no member reads"), run:stderr())
+      end
+    end
+    inputs.wait_committed(group, later)
+    assert.is_true(run:says("no member reads"), run:stderr())
+    for _, name in ipairs { input .. "/8", input .. "/9", later .. "/0", later .. "/1", "(4 in all)" } do
+      assert.is_true(run:says(name), run:stderr())
+    end
+    run:drain()
+    inputs.at_least_once(output, fed)
+  end)
 end)

@@ -64,7 +64,7 @@ return {
         .. "error: stop, and say so." },
     { name = "instance", type = "string", default_text = "unset: session timeout 10 s",
       help = "A name of its own for this engine (group.instance.id): a restart within the session timeout takes its "
-        .. "partitions back without a rebalance." },
+        .. "partitions back without a rebalance, unless there are some by then that no member owns." },
     { name = "rdkafka", type = "properties", default_text = "none",
       refused = {
         ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers",
