@@ -13,6 +13,7 @@
 #include "io/blocking.h"
 #include "io/kafka_pattern.h"
 #include "io/kafka_source.h"
+#include "io/kafka_writable.h"
 
 enum { TIMEOUT_MS = 5000, POLL_MS = 100, PATIENCE = 5 /* polls, though another job waits */ };
 
@@ -103,11 +104,15 @@ static void asked(struct tide_blocking_job *job)
         tide_blocking_submit(source->blocking, job) == TIDE_OK)
         return; /* after the other one */
     if (look->count > 0 && source->state == TIDE_KAFKA_RUNNING && !source->failed) {
+        /* With the cooperative protocol librdkafka does nothing for the topics that it has. */
+        bool again = !tide_kafka_is_incremental(source);
         tide_log(TIDE_LOG_WARN,
                  "group \"%s\": no member reads %s (%u in all), added while this instance was "
-                 "away: it joins again, so that they are shared out",
-                 source->plan.group, look->text, look->count);
-        if (tide_kafka_connect_subscribe(source) < 0)
+                 "away: %s so that they are shared out",
+                 source->plan.group, look->text, look->count,
+                 again ? "it joins again,"
+                       : "start a further member, or leave all stopped for session.timeout.ms,");
+        if (again && tide_kafka_connect_subscribe(source) < 0)
             tide_log(TIDE_LOG_WARN, "%s", tide_error());
     }
     free(look);
@@ -115,6 +120,8 @@ static void asked(struct tide_blocking_job *job)
 
 void tide_kafka_unread_look(struct tide_kafka_source *source)
 {
+    if (tide_kafka_is_mock(source->client))
+        return; /* it cannot tell */
     struct look *look = tide_alloc(sizeof(*look));
     look->job.run = ask;
     look->job.done = asked;
