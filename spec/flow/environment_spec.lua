@@ -52,6 +52,22 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, ]] .. steps .. [[,
     assert.equal("xa14b14\n", (run(task("a.lua", "b.lua"), files, "x\n")))
   end)
 
+  it("may be of C types with methods, in a module that two files require", function()
+    local files = {
+      ["point.lua"] = "local ffi = require 'ffi'\nffi.cdef 'struct point_of_the_user { int x; };'\n"
+        .. "return ffi.metatype('struct point_of_the_user', { __index = { twice = function(p) return 2 * p.x end } })",
+      ["a.lua"] = "local point = require 'point'\nreturn function(m) return m.value .. point(1):twice() end",
+      ["b.lua"] = "local point = require 'point'\nreturn function(m) return m.value .. point(2):twice() end",
+    }
+    assert.equal("x24\n", (run(task("a.lua", "b.lua"), files, "x\n")))
+  end)
+
+  it("may be watched by a metatable of _G that allows no undeclared one", function()
+    local files = { ["a.lua"] = "setmetatable(_G, { __index = function(_, name) error('undeclared ' .. name) end })\n"
+      .. "return function(m) if m.value == 'never' then return DEBUG_OFF end return m.value end" }
+    assert.equal("x\n", (run(task("a.lua"), files, "x\n")))
+  end)
+
   it("are not those of the program: modules of the same name beside the pipeline", function()
     local files = { ["in"] = "{}\n",
       ["cjson.lua"] = "return { mine = 'cjson' }", ["argparse.lua"] = "error 'of the user'", ["t.lua"] = [[

@@ -135,7 +135,8 @@ end
 function regex.match(subject, pattern, flags)
   arguments.text(subject, "tide.regex.match")
   local one = get(pattern, flags)
-  if run(one, subject, 0, 0) then return captures(one, subject) end
+  if not run(one, subject, 0, 0) then return nil end
+  return captures(one, subject)
 end
 
 function regex.find(subject, pattern, flags, from)

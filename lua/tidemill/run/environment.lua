@@ -7,14 +7,28 @@ local needs = require 'tidemill.run.needs'
 
 local environment = {}
 
--- Declarations that were made: a module that two files require is loaded for each, and C has one space of names.
-local declared = {}
+-- Declarations that were made, and types that were given methods, by the place where: a module that two files require
+-- is loaded for each, and C has one space of names. The methods are then those of the module that was loaded first.
+local declared, typed = {}, {}
+
+-- What a function of ffi says is wrong is said of the caller's line.
+local function checked(succeeded, result, ...)
+  if not succeeded then error(result, 3) end
+  return result, ...
+end
 
 local function declare(text, ...)
-  if select('#', ...) > 0 then return ffi.cdef(text, ...) end
+  if select('#', ...) > 0 then return checked(pcall(ffi.cdef, text, ...)) end
   if declared[text] then return end
-  ffi.cdef(text)
+  checked(pcall(ffi.cdef, text))
   declared[text] = true
+end
+
+local function metatype(ctype, methods)
+  local caller = debug.getinfo(2, 'Sl')
+  local place = ('%s:%d %s'):format(caller.source, caller.currentline, tostring(checked(pcall(ffi.typeof, ctype))))
+  typed[place] = typed[place] or checked(pcall(ffi.metatype, ctype, methods))
+  return typed[place]
 end
 
 local function copy_of(table, changes)
@@ -108,7 +122,8 @@ function environment.new(folder, base)
   own.package = setmetatable({
     path = parent == package and search .. package.path or parent.path,
     cpath = parent == package and folder .. '/?.so;' .. package.cpath or parent.cpath,
-    loaded = setmetatable({ _G = own.globals, ffi = copy_of(ffi, { cdef = declare }) }, { __index = package.loaded }),
+    loaded = setmetatable({ _G = own.globals, ffi = copy_of(ffi, { cdef = declare, metatype = metatype }) },
+      { __index = package.loaded }),
     preload = setmetatable({}, { __index = package.preload }),
   }, { __index = package })
   own.package.loaded.package = own.package

@@ -63,7 +63,7 @@ end
 
 function read.GGET(look, _, _, d)
   local name = constant(look, d)
-  local value = look.globals[name]
+  local value = rawget(look.globals, name)
   return { name = rawget(_G, name) == nil and name or nil, value = value }
 end
 

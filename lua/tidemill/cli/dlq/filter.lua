@@ -27,8 +27,8 @@ end
 
 local function whole(flag, least)
   return function(text)
-    local number = tonumber(text)
-    if number and number >= least and number % 1 == 0 then return number end
+    local number = text:find("^%d+$") and tonumber(text)
+    if number and number >= least then return number end
     return nil, ("%s %s: must be a whole number from %d on"):format(flag, text, least)
   end
 end
