@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "chain/letters.h"
 #include "chain/offsets.h"
+#include "io/source.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
@@ -164,10 +165,28 @@ static int no_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
         traced && *reject->traceback != '\n' ? "\n" : "", traced ? reject->traceback : "");
 }
 
-int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject)
+/* A record that came back from the output does not know where it came from; what was made of several messages has the
+ * place of the last one, and is told by the first: everything from there on is in it. */
+static void locate(const struct tide_chain *chain, struct tide_message *message)
 {
-    const struct tide_message *message = reject->message;
+    struct tide_origin first = tide_offsets_first(chain->offsets, message->origin, NULL);
+    const struct tide_partition *from = &chain->source->partitions[first.partition];
+    int64_t offset = tide_offsets_offset(chain->offsets, first);
+    if (offset < 0 && message->topic != TIDE_TOPIC_NONE)
+        return; /* The first one's partition is away: another member reads it again. */
+    message->topic = from->topic;
+    message->partition = from->number;
+    message->offset = offset;
+}
+
+int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
+{
+    struct tide_message located = *given->message;
+    struct tide_reject here = *given;
+    const struct tide_message *message = here.message = &located;
+    const struct tide_reject *reject = &here;
     int64_t from_us = tide_clock_us();
+    locate(dlq->chain, &located);
     if (dlq->plan.kind == TIDE_DLQ_NONE)
         return no_dlq(dlq, reject);
     if (dlq->chain->cutting && !tide_offsets_owed(dlq->chain->offsets, message->origin))

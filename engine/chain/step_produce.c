@@ -58,15 +58,6 @@ static struct place place_of(const struct tide_chain *chain, struct tide_origin 
     return (struct place){first.partition, tide_offsets_offset(chain->offsets, first)};
 }
 
-/* The sink knows the record that left, not where it came from. */
-static void locate(const struct tide_chain *chain, struct place place, struct tide_message *message)
-{
-    const struct tide_partition *from = &chain->source->partitions[place.partition];
-    message->topic = from->topic;
-    message->partition = from->number;
-    message->offset = place.offset;
-}
-
 static void name_target(const struct produce *produce, struct tide_message *record)
 {
     if (record->target_topic == TIDE_TOPIC_NONE)
@@ -74,19 +65,17 @@ static void name_target(const struct produce *produce, struct tide_message *reco
 }
 
 /* In place of a record that the broker would refuse again. */
-static int condemn(struct produce *produce, const struct tide_message *message, const char *text)
+static int condemn(struct produce *produce, const struct tide_message *record, const char *text)
 {
-    struct tide_message letter = *message;
-    struct tide_reject reject = {.message = &letter,
+    struct tide_reject reject = {.message = record,
                                  .stage = "produce",
                                  .reason = "refused",
                                  .error = text,
                                  .attempts = 2,
                                  .refused = true};
-    name_target(produce, &letter);
     int status = tide_dlq_reject(produce->step.chain->dlq, &reject);
     if (status == TIDE_OK)
-        tide_offsets_done(produce->step.chain->offsets, message->origin, TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_done(produce->step.chain->offsets, record->origin, TIDE_FATE_DEAD_LETTERED);
     return status;
 }
 
@@ -96,15 +85,17 @@ static int submit_one(struct produce *produce, const struct tide_message *messag
     struct tide_chain *chain = produce->step.chain;
     struct tide_sink *sink = produce->outlets[0].sink;
     struct place place = place_of(chain, message->origin);
+    struct tide_message record = *message;
     const char *text = NULL;
+    name_target(produce, &record);
     enum tide_verdict verdict = tide_suspects_judge(chain->suspects, place.partition, place.offset,
-                                                    message, &text);
+                                                    &record, &text);
     size_t pending = sink->ops->pending(sink);
     produce->alone = produce->alone && pending > 0;
     if (produce->alone || (verdict == TIDE_VERDICT_SUSPECT && pending > 0))
         return 0;
     if (verdict == TIDE_VERDICT_CONDEMNED) {
-        int status = condemn(produce, message, text);
+        int status = condemn(produce, &record, text);
         return status < 0 ? status : status == TIDE_OK;
     }
     ssize_t sent = sink->ops->send(sink, message, 1);
@@ -167,7 +158,6 @@ static int refused(struct produce *produce, const struct tide_report *report)
         return TIDE_OK;
     }
     struct place place = place_of(chain, report->origin);
-    locate(chain, place, &letter);
     name_target(produce, &letter);
     if (report->again) {
         int known = tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,

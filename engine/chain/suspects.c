@@ -57,7 +57,8 @@ static const struct condemned *condemned(const struct suspect *suspect,
                                          const struct tide_message *record)
 {
     const struct condemned *known = suspect->records;
-    while (known && !(same_bytes(known->record.value, known->record.value_length, record->value,
+    while (known && !(known->record.target_topic == record->target_topic &&
+                      same_bytes(known->record.value, known->record.value_length, record->value,
                                  record->value_length) &&
                       same_bytes(known->record.key, known->record.key_length, record->key,
                                  record->key_length)))
@@ -66,13 +67,15 @@ static const struct condemned *condemned(const struct suspect *suspect,
 }
 
 enum tide_verdict tide_suspects_judge(const struct tide_suspects *suspects, uint32_t partition,
-                                      int64_t offset, const struct tide_message *record,
+                                      int64_t offset, struct tide_message *record,
                                       const char **text)
 {
     const struct suspect *suspect = find(suspects, partition, offset);
     const struct condemned *known = suspect ? condemned(suspect, record) : NULL;
-    if (known)
+    if (known) {
         *text = known->text;
+        record->target_partition = known->record.target_partition;
+    }
     return known                          ? TIDE_VERDICT_CONDEMNED
            : !suspect || suspect->cleared ? TIDE_VERDICT_FREE
                                           : TIDE_VERDICT_SUSPECT;

@@ -24,9 +24,10 @@ enum tide_verdict { TIDE_VERDICT_FREE, TIDE_VERDICT_SUSPECT, TIDE_VERDICT_CONDEM
 struct tide_suspects *tide_suspects_new(void);
 /** There are none: every record is free. */
 bool tide_suspects_none(const struct tide_suspects *suspects);
-/** What to do with a record of the message. CONDEMNED: `*text` is why, lent. */
+/** What to do with a record of the message, whose target topic is named. CONDEMNED: `*text` is why, lent, and the record
+ * gets the partition that refused it. */
 enum tide_verdict tide_suspects_judge(const struct tide_suspects *suspects, uint32_t partition,
-                                      int64_t offset, const struct tide_message *record,
+                                      int64_t offset, struct tide_message *record,
                                       const char **text);
 /** The record was refused; `alone`: nothing else was in flight. TIDE_EDATA: its message makes another such record
  * each time that it is run. */

@@ -102,19 +102,21 @@ static int judge(struct tide_kafka_sink *sink, const struct tide_message *messag
     }
 }
 
-int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message)
+int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *given)
 {
+    struct tide_message placed = *given; /* its dead letter tells the partition too */
+    const struct tide_message *message = &placed;
     rd_kafka_headers_t *headers = NULL;
     uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->default_topic
                                                               : message->target_topic;
-    int32_t partition = message->target_partition;
     rd_kafka_topic_t *handle = topic < sink->handle_count ? sink->handles[topic] : NULL;
     if (!handle)
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG,
                       "its topic is not one that the pipeline writes");
-    if (partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME &&
+    if (placed.target_partition == TIDE_PARTITION_ANY && sink->partitioner == TIDE_PARTITION_SAME &&
         (int32_t)topic != sink->dead_letter_topic)
-        partition = message->partition;
+        placed.target_partition = placed.partition;
+    int32_t partition = placed.target_partition;
     if (partition < RD_KAFKA_PARTITION_UA)
         return refuse(sink, message, RD_KAFKA_RESP_ERR__INVALID_ARG, "its partition is negative");
     if (message->timestamp == 0) /* librdkafka takes it for none, and would send the present */

@@ -163,6 +163,31 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(moved))
   end)
 
+  it("tell the first of the messages that they were made of", function()
+    local folder = pipeline_file.folder()
+    local file = assert(io.open(folder .. "/in", "wb"))
+    file:write("1\n2\n3\n4\n5\n6\n")
+    file:close()
+    local bulks = pipeline_file.write(([[
+      local tide = require "tidemill"
+      return tide.pipeline "x" {
+        tide.file_source { path = "%s/in" },
+        tide.reduce { function(all, message) return all .. message.value end, initial_value = "", max_batch_size = 3,
+          max_batch_time = "60s" },
+        tide.run_task_with_multiprocessing { processes = 1, function() error("no good") end },
+        tide.file_sink { path = "/dev/null" },
+        dlq = tide.dlq { path = "%s/letters" } }]]):format(folder, folder))
+    local code, _, err = process.run { PROGRAM, "run", bulks }
+    assert.equal(0, code, err)
+    local found = {}
+    for i, line in ipairs(lines_of(files.read(folder .. "/letters"))) do
+      local letter = cjson.decode(line)
+      found[i] = { letter.original_topic, letter.original_partition, letter.original_offset, letter.original_count,
+        base64.decode(letter.value) }
+    end
+    assert.same({ { "in", 0, 0, 3, "123" }, { "in", 0, 3, 3, "456" } }, found)
+  end)
+
   it("leaves out what is no dead letter, and says so", function()
     local file = assert(io.open(letters, "a"))
     file:write('{"torn":\n[]\n')

@@ -2,6 +2,7 @@
 -- Bad messages: dead letters in a topic, limits, and the stop without them.
 local engine = require "spec.support.engine"
 local hash = require "tidemill.lib.hash"
+local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
@@ -257,22 +258,30 @@ describe("bad messages", function()
     assert.same({ [0] = 1 }, kafka.committed(group, input))
   end)
 
-  it("that stand for several (reduce) and are refused have the first one's coordinates, and their number", function()
-    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
-    local messages = {}
-    for i = 1, 4 do messages[i] = { value = ("x"):rep(1000) } end
-    kafka.produce(input, messages)
-    local report = engine.run(definition { steps = ([[
-      tide.reduce { function(all, message) return all .. message.value end, initial_value = "", max_batch_size = 4,
-        max_batch_time = "10s" },
-      tide.produce { topic = %q }]]):format(output) }):report()
-    local letter = kafka.consume(letters)[1]
-    local headers = headers_of(letter)
-    assert.same({ 4000, input, "0", "0", "4", "produce" }, { #letter.value, headers.original_topic,
-      headers.original_partition, headers.original_offset, headers.original_count, headers.stage })
-    assert.same({ 4, 4, 0 }, { report.read, report.dead_lettered, report.produced_from })
-    assert.same({ [0] = 4 }, kafka.committed(group, input))
-  end)
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("that stand for several and are refused have the first one's place, and their number, " .. delivery, function()
+      output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+      local messages = {}
+      for i = 1, 8 do messages[i] = { value = ("x"):rep(1000) } end
+      kafka.produce(input, messages)
+      local run = engine.start(definition { settings = { delivery = delivery }, steps = ([[
+        tide.reduce { function(all, message) return all .. message.value end, initial_value = "", max_batch_size = 4,
+          max_batch_time = "10s" },
+        tide.produce { topic = %q }]]):format(output) })
+      inputs.wait_committed(group, input)
+      run:drain()
+      local dead = kafka.consume(letters)
+      assert.equal(2, #dead)
+      for i, letter in ipairs(dead) do
+        local headers = headers_of(letter)
+        assert.same({ 4000, input, "0", tostring(4 * (i - 1)), "4", "produce" }, { #letter.value,
+          headers.original_topic, headers.original_partition, headers.original_offset, headers.original_count,
+          headers.stage })
+      end
+      local report = run:report()
+      assert.same({ 8, 0 }, { report.dead_lettered, report.produced_from })
+    end)
+  end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
     it("that stand for several and fit nowhere stop the pipeline, whole and uncommitted, " .. delivery, function()

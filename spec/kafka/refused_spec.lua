@@ -104,6 +104,28 @@ describe("a record that the output refuses", function()
     end)
   end
 
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("is told with the partition that it was for, " .. delivery, function()
+      local limits = { ["retention.ms"] = -1, ["message.timestamp.after.max.ms"] = 3600000 }
+      input, output = kafka.topic(4, limits), kafka.topic(4, limits)
+      local future = (os.time() + 1e6) * 1000
+      kafka.produce(input, { { key = "a", value = "ahead", partition = 3, timestamp = OLD },
+        { key = "a", value = "zero", partition = 2, timestamp = OLD } })
+      local run = engine.start(definition { settings = { delivery = delivery }, task = ([[function(message)
+        message.timestamp = message.value == "zero" and 0 or %.0f
+        return message
+      end]]):format(future), produce = { topic = output, partition = "same" } })
+      inputs.wait_committed(group, input)
+      run:drain()
+      local found = {}
+      for _, letter in ipairs(kafka.consume(letters)) do
+        found[letter.value] = { inputs.header(letter, "target_topic"), inputs.header(letter, "target_partition"),
+          inputs.header(letter, "original_partition") }
+      end
+      assert.same({ ahead = { output, "3", "3" }, zero = { output, "2", "2" } }, found)
+    end)
+  end
+
   it("is not made to fit: a header's name with a zero byte stays whole, from engine to engine", function()
     local between, name, first = kafka.topic(1), "a\0b", group
     kafka.produce(input, { { value = "1" } })

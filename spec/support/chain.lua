@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- What the steps of a chain share (chain/step.h), without an engine: for specs of one module of it.
 local ffi = require "ffi"
-local C = require("spec.support.headers").declare("chain/step.h", "chain/offsets.h", "chain/dlq.h", "chain/commit.h")
+local C = require("spec.support.headers").declare("chain/step.h", "chain/offsets.h", "chain/dlq.h", "chain/commit.h",
+  "io/source.h")
 local slots = require "spec.support.slot"
 
 local chain = { C = C }
@@ -16,8 +17,14 @@ function chain.new(partitions)
   self.counters = ffi.gc(C.tide_counters_new(1), C.tide_counters_free)
   self.offsets = ffi.gc(C.tide_offsets_new(), C.tide_offsets_free)
   self.c.topics, self.c.counters, self.c.offsets = self.topics, self.counters, self.offsets
-  C.tide_topics_number(self.topics, "in")
-  for i = 0, (partitions or 2) - 1 do C.tide_offsets_assign(self.offsets, i) end
+  local count, topic = partitions or 2, C.tide_topics_number(self.topics, "in")
+  self.partitions = ffi.new("struct tide_partition[?]", count)
+  self.source = ffi.new("struct tide_source", { partitions = self.partitions, partition_count = count })
+  self.c.source = self.source
+  for i = 0, count - 1 do
+    self.partitions[i].topic, self.partitions[i].number = topic, i
+    C.tide_offsets_assign(self.offsets, i)
+  end
   return self
 end
 
