@@ -49,7 +49,8 @@ struct tide_source_plan {
 };
 
 enum tide_partitioner { TIDE_PARTITION_BY_KEY, TIDE_PARTITION_SAME };
-enum tide_output_format { TIDE_OUTPUT_LINES, TIDE_OUTPUT_JSON };
+/* RECORDED is JSON with the topic that the message was read from, not the one that it goes to. */
+enum tide_output_format { TIDE_OUTPUT_LINES, TIDE_OUTPUT_JSON, TIDE_OUTPUT_RECORDED };
 
 struct tide_sink_plan {
     enum tide_medium medium;

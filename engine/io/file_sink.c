@@ -95,9 +95,9 @@ static int add_headers(struct tide_text *text, const struct tide_message *messag
 static int add_json(struct file_sink *file, const struct tide_message *message)
 {
     struct tide_text *text = &file->buffer;
-    const char *topic = message->target_topic == TIDE_TOPIC_NONE
-                            ? file->default_topic
-                            : tide_topics_name(file->topics, message->target_topic);
+    uint16_t number = file->format == TIDE_OUTPUT_RECORDED ? message->topic : message->target_topic;
+    const char *topic = number == TIDE_TOPIC_NONE ? file->default_topic
+                                                  : tide_topics_name(file->topics, number);
     tide_text_string(text, "{\"topic\":");
     tide_text_json(text, topic, topic ? strlen(topic) : 0);
     tide_text_string(text, ",");
@@ -112,7 +112,7 @@ static int add_json(struct file_sink *file, const struct tide_message *message)
 
 static int add_message(struct file_sink *file, const struct tide_message *message)
 {
-    if (file->format == TIDE_OUTPUT_JSON)
+    if (file->format != TIDE_OUTPUT_LINES)
         return add_json(file, message);
     if (message->value)
         tide_text_append(&file->buffer, message->value, message->value_length);

@@ -109,4 +109,24 @@ describe("on a real Kafka", function()
     assert.produces(test, { { key = "k", value = '{"v":2}', headers = { { "h", "x" } } }, '{"v":4}' })
     test:close()
   end)
+
+  it("record names each message's own topic, of several and of a pattern", function()
+    local folder, prefix = pipeline_file.folder(), "record-" .. kafka.group()
+    local one, two = kafka.topic(1, nil, prefix .. "-a"), kafka.topic(1, nil, prefix .. "-b")
+    kafka.produce(one, { { value = "1" } })
+    kafka.produce(two, { { value = "2" } })
+    for i, source in ipairs { { topics = { one, two } }, { pattern = "^" .. prefix } } do
+      local path = ("%s/%d.jsonl"):format(folder, i)
+      source.group = kafka.group()
+      local code, _, words = engine.verb("record", { source = source, produce = { topic = output } },
+        { args = { "--out", path } })
+      assert.equal(0, code, words)
+      local found = {}
+      for _, line in ipairs(files.lines(path)) do
+        local message = cjson.decode(line)
+        found[message.value] = message.topic
+      end
+      assert.same({ ["1"] = one, ["2"] = two }, found)
+    end
+  end)
 end)

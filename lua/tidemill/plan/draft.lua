@@ -110,8 +110,8 @@ function draft.replace_by_recorder(result, path, latest)
   result.exactly_once = false
   if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
   result.source.instance = nil
-  result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { result.source.topics[1] },
-    format = "TIDE_OUTPUT_JSON", max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
+  result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = {}, format = "TIDE_OUTPUT_RECORDED",
+    max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
   result.commit = { enabled = false }
   result.dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
 end
