@@ -155,6 +155,24 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(letters))
   end)
 
+  it("knows another file by its first letter where both begin with a line that is none", function()
+    local function begin(line)
+      local file = assert(io.open(letters, "wb"))
+      file:write(line)
+      file:close()
+      assert.equal(0, (process.run { PROGRAM, "run", pipeline }))
+    end
+    for _, line in ipairs { "# letters of today\n", "\n", '{"original_topic":7}\n' } do
+      begin(line)
+      assert.equal(0, (dlq("drop", letters, "--yes")))
+      assert.same({}, places(letters))
+      begin(line)
+      local code, out, err = dlq("list", letters)
+      assert.same({ 0, 4 }, { code, #lines_of(out) }, err)
+      assert.truthy(err:find(letters .. ".dealt is of another file that had this name before", 1, true), err)
+    end
+  end)
+
   it("remembers what it does when the file is moved together with FILE.dealt", function()
     assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
     local moved = letters .. ".1"

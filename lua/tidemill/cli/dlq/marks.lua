@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
 -- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it, bound
--- to the file by its first line, which holds the time of its first letter: another file of that name begins otherwise.
+-- to the file by the line of its first letter, which holds its time: in another file of that name it is another one.
 -- Brokers forget such offsets after offsets.retention.minutes, so each write commits all partitions anew.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local hash = require("tidemill.lib.hash")
+local letter = require("tidemill.cli.dlq.letter")
 local ranges = require("tidemill.cli.dlq.ranges")
 local tide = require("tidemill.run.ffi")
 
@@ -47,23 +48,30 @@ local function path_of(place)
   return place.name .. ".dealt"
 end
 
--- Of the letters' file: what no other file of its name has.
-local function first_line(place)
-  local file = io.open(place.name, "rb")
-  local line = file and file:read("*l") or ""
+-- Of the letters' file: what no other file of its name has. Other lines may stand before the first letter, and they
+-- may be the same in each file.
+local function first_letter(place)
+  local file, found = io.open(place.name, "rb"), ""
+  for line in file and file:lines() or function() end do
+    local done, read = pcall(letter.of_line, { value = line, partition = 0, offset = 0 })
+    if done and read then
+      found = line
+      break
+    end
+  end
   if file then file:close() end
-  return hash.sha256(line)
+  return hash.sha256(found)
 end
 
 local function read_file(self)
-  self.first_line = first_line(self.place)
+  self.first_letter = first_letter(self.place)
   local file = io.open(path_of(self.place), "rb")
   if not file then return self end
   local text = file:read("*a") or ""
   file:close()
   local from, metadata, of = text:match("^(%d+) ([%w+/=.]*)\n?(%x*)\n?$")
   if not from then return nil, path_of(self.place) .. ": is not what tidemill wrote", exit_code.DATA end
-  if of ~= self.first_line then
+  if of ~= self.first_letter then
     self.stranger = path_of(self.place)
   else
     self.dealt[0] = ranges.decode(tonumber(from), metadata)
@@ -108,7 +116,7 @@ local function write_file(self, result)
   local path = path_of(self.place)
   local file, reason = io.open(path .. ".new", "wb")
   if not file then return nil, reason end
-  local written = file:write(("%.0f %s\n%s\n"):format(mark.offset, mark.metadata, self.first_line))
+  local written = file:write(("%.0f %s\n%s\n"):format(mark.offset, mark.metadata, self.first_letter))
   written = file:close() and written
   if not written then return nil, path .. ".new: cannot be written" end
   return os.rename(path .. ".new", path)
