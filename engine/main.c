@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <lua.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,8 +103,24 @@ static void append_standard(void)
     }
 }
 
+/* Signals that the engine of a run answers wait until there is one, rather than kill: logrotate's HUP may come at any
+ * time. INT and TERM end the program until then, as they do any other. */
+static void hold_signals(const char *verb)
+{
+    static const int answered[] = {SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+    sigset_t set;
+    if (!verb || strcmp(verb, "run") != 0)
+        return;
+    signal(SIGALRM, SIG_IGN); /* nothing here sets an alarm */
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof(answered) / sizeof(answered[0]); i++)
+        sigaddset(&set, answered[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int main(int count, char **arguments)
 {
+    hold_signals(count > 1 ? arguments[1] : NULL);
     take_standard();
     append_standard();
     char folder[PATH_MAX], files[2 * PATH_MAX];

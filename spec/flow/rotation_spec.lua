@@ -152,6 +152,30 @@ describe("a signal", function()
     assert.is_truthy(read("report"):find('"read": 2', 1, true), read "report")
   end)
 
+  it("is answered, or has no say, before there is an engine too", function()
+    local path, at = pipeline_file.write([[
+      local ffi = require "ffi"
+      ffi.cdef "int getpid(void); int kill(int pid, int number);"
+      for number in (os.getenv "EARLY" or ""):gmatch "%d+" do ffi.C.kill(ffi.C.getpid(), tonumber(number)) end
+      ]] .. PIPELINE)
+    local file = assert(io.open(at .. "/in", "wb"))
+    file:write "first\n"
+    file:close()
+    local function run(early)
+      local code, out, err = process.run({ PROGRAM, "run", path, "--input", at .. "/in" }, { env = { EARLY = early } })
+      return { code, out }, err
+    end
+    local ended, words = run "1 10 12 14" -- HUP, USR1, USR2, ALRM
+    assert.same({ 0, "first\n" }, ended, words)
+    ended, words = run "3"
+    assert.same({ 128 + 3, "" }, ended, words)
+    assert.is_truthy(words:find("stopped by a signal while the transforms were loaded", 1, true), words)
+    for _, number in ipairs { 2, 15 } do -- those end it as they end anything
+      ended, words = run(tostring(number))
+      assert.same({ 128 + number, "" }, ended, words)
+    end
+  end)
+
   it("HUP from a terminal, which is closed then, ends as TERM does", function()
     local O_RDWR_NOCTTY = 0x102
     local master = ffi.C.posix_openpt(O_RDWR_NOCTTY)
