@@ -141,6 +141,43 @@ describe("reduce", function()
     assert.same({ 2, 2 }, { fixture.test:totals().produced_from, fixture.test:totals().dead_lettered })
   end)
 
+  it("rejects only the message for which tide.reject is returned in place of what is accumulated", function()
+    steps(tide.reduce { function(acc, m)
+      acc.sum = acc.sum + (tonumber(m.value) or 1000)
+      if not tonumber(m.value) then return tide.reject("no number: " .. m.value) end
+      return acc
+    end, initial_value = function() return { sum = 0 } end, max_batch_size = 5,
+      result = function(acc) return tostring(acc.sum) end })
+    fixture.test:feed("1", "2", "x", "4", "5", "y", "7", "8", "9", "z")
+    assert.produces(fixture.test, { "12", "24" })
+    assert.rejects(fixture.test, { "rejected: no number: x", "rejected: no number: y", "rejected: no number: z" })
+    assert.equal(0, fixture.test:filtered())
+    assert.equal(10, fixture.test:committed())
+  end)
+
+  it("does so where what is accumulated is a plain value, or nothing is left", function()
+    steps(tide.reduce { function(text, m)
+      return m.value == "bad" and tide.reject "bad" or text .. m.value
+    end, initial_value = "=", max_batch_size = 2 })
+    fixture.test:feed("a", "bad", "bad", "b", "bad", "bad", "c", "d")
+    assert.produces(fixture.test, { "=a", "=b", "=cd" })
+    assert.rejects(fixture.test, { "rejected: bad", "rejected: bad", "rejected: bad", "rejected: bad" })
+    assert.equal(8, fixture.test:committed())
+  end)
+
+  it("names tide.many in place of what is accumulated as a wrong return", function()
+    steps(joined { function(acc, m)
+      if m.value == "many" then return tide.many { "x" } end
+      if m.value == "gap" then return tide.many { a = "x" } end
+      return join(acc, m)
+    end, max_batch_size = 4 })
+    fixture.test:feed("a", "many", "gap", "b")
+    assert.produces(fixture.test, { "a,b" })
+    assert.rejects(fixture.test, { "bad_return: .*reduce_spec.lua:%d+ returned tide.many; ",
+      "bad_return: .*reduce_spec.lua:%d+ returned tide.many of what is no array" })
+    assert.equal(4, fixture.test:committed())
+  end)
+
   for name, case in pairs {
     ["an error"] = { function() error "cannot end" end, "error: .*cannot end" },
     ["a wrong type"] = { function() return 5 end, "bad_return: .*reduce_spec.lua:%d+ returned a number" },
@@ -300,6 +337,23 @@ describe("buffer", function()
     assert.produces(test, { "abc", "def", "gh" })
     assert.equal(8, test:committed())
     assert.equal(8, test:totals().produced_from)
+    test:close()
+  end)
+
+  it("rejects only the message for which append returns tide.reject, with what is handed on before it kept", function()
+    local test = testing.steps { tide.buffer {
+      new = function() return {} end, ready = function(acc) return #acc == 2 end,
+      append = function(acc, m)
+        if m.value == "bad" then return tide.reject "no b" end
+        if m.value == "many" then return tide.many { "x" } end
+        return join(acc, m)
+      end,
+      result = function(acc) return table.concat(acc) end, max_batch_size = 8, max_batch_time = "1h",
+    } }
+    test:feed("a", "b", "bad", "c", "many", "d", "e", "bad")
+    assert.produces(test, { "ab", "cd", "e" })
+    assert.rejects(test, { "rejected: no b", "bad_return: .*reduce_spec.lua:%d+ returned tide.many; ", "no b" })
+    assert.equal(8, test:committed())
     test:close()
   end)
 

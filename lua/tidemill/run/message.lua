@@ -318,6 +318,13 @@ function message.was_open(thing, saved)
   return ffi.istype(new_message, thing) and thing.serial == saved.serial
 end
 
+--- What tide.reject, tide.retry or tide.many made: a reason, and its text or the list; nil for all else.
+function message.verdict_of(thing)
+  local mark = type(thing) == 'table' and getmetatable(thing)
+  if mark == verdict.mark then return thing.kind, thing.reason end
+  if mark == many_mark then return thing.wrong and 'bad_return' or 'many', thing.wrong or thing.list end
+end
+
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
 --- hand on; false, reason, error = rejected; false, 'many', list = several (run/many.lua).
 function message.apply(result)
@@ -329,10 +336,9 @@ function message.apply(result)
     return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many, tide.reject or '
       .. 'tide.retry'):format(shown(result))
   end
-  local mark = getmetatable(result)
-  if mark == verdict.mark then return false, result.kind, result.reason end
-  if mark == many_mark then return false, result.wrong and 'bad_return' or 'many', result.wrong or result.list end
-  local ok, problem = pcall(mark == copy_mark and set_copy or set_all, result)
+  local reason, told = message.verdict_of(result)
+  if reason then return false, reason, told end
+  local ok, problem = pcall(getmetatable(result) == copy_mark and set_copy or set_all, result)
   if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ', '')) end
   return true
 end

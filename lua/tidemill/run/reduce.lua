@@ -4,7 +4,7 @@
 -- repeated; chain/task_reduce.c says what the engine does with that. Progress is published only to say at which
 -- record the worker is; results count once all of them are written.
 --
--- A message whose accumulation raises an error is rejected, and, since the accumulated table may be half changed
+-- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table may be half changed
 -- then, the run begins again without it. When the result itself fails, all its messages are rejected.
 local bit = require 'bit'
 local C = require('tidemill.run.ffi').C
@@ -33,14 +33,15 @@ end
 
 function forms.buffer(entry)
   return { new = entry.new, append = entry.append, ready = entry.ready, result = entry.result,
-    where = runner.describe(entry.result) }
+    where = runner.describe(entry.result), append_where = runner.describe(entry.append) }
 end
 
 function forms.batch()
   return { new = pack.new, append = pack.append, result = pack.result, where = 'tide.batch' }
 end
 
---- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, hooks }.
+--- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, append_where, hooks }: the
+--- place of append is `where` when append_where is nil.
 function reduce.load(entry, load_entry, fail)
   return forms[entry.form](entry, load_entry, fail)
 end
@@ -59,7 +60,17 @@ local function is_left_out(s, index, record)
   return s.bad[index] ~= nil or bit.band(record.flags, DROPPED) ~= 0
 end
 
--- Goes on to the end of the accumulation; raises what the user's functions raise, at record s.index.
+-- Why what append returned cannot be accumulated, with the text: it is no value but says what becomes of the message.
+local function refusal(acc, where)
+  local reason, text = message.verdict_of(acc)
+  if reason == 'many' then
+    return 'bad_return', where .. ' returned tide.many; what is accumulated goes on, and only the result may be several'
+  end
+  return reason, reason == 'bad_return' and where .. ' ' .. text or text
+end
+
+-- Goes on to the end of the accumulation; raises what the user's functions raise, at record s.index. Returns why that
+-- message is rejected, if it is.
 local function accumulate(s, spec)
   local ready = false
   while s.index < s.last and not ready do
@@ -69,8 +80,13 @@ local function accumulate(s, spec)
       local acc = s.acc
       if s.count == 0 then acc = spec.new() end
       acc = spec.append(acc, message.open(record))
-      s.retry = verdict.retry_reason(acc)
-      if s.retry then return end
+      local reason, text = refusal(acc, spec.append_where or spec.where)
+      if reason == 'retry' then
+        s.retry = text
+        return nil
+      elseif reason then
+        return { reason = reason, text = text }
+      end
       ready = spec.ready ~= nil and spec.ready(acc) and true
       s.acc, s.count, s.newest, s.newest_record = acc, s.count + 1, index, record
     end
@@ -155,7 +171,7 @@ end
 local LASTING = { ['nil'] = true, boolean = true, number = true, string = true } -- an error cannot have changed it
 
 local function leave_out(s, problem)
-  s.bad[s.index] = { reason = 'error', text = problem.text, traceback = problem.traceback }
+  s.bad[s.index] = { reason = problem.reason or 'error', text = problem.text, traceback = problem.traceback }
   if LASTING[type(s.acc)] then
     s.index, s.record = s.index + 1, runner.next(s.record)
   else
@@ -178,11 +194,13 @@ function reduce.runner(spec, functions)
       if s.retry then
         break
       elseif not ok then
-        leave_out(s, runner.placed(problem, spec.where))
+        leave_out(s, runner.placed(problem, spec.append_where or spec.where))
+      elseif problem then
+        leave_out(s, problem)
       elseif flush(s, spec, several) then
         return false
       end
-    until ok and s.index >= s.last or s.retry
+    until ok and not problem and s.index >= s.last or s.retry
     if s.retry then -- the whole run, whatever is written of it
       s.at = message.emit_reject(s.base, 0, s.first, s.most, 'retry', s.retry)
     end
