@@ -81,7 +81,7 @@ struct tide_notice {
     uint32_t worker;
     uint32_t generation;
     int32_t pid;
-    int32_t status;  /* EXITED: as waitpid gives it */
+    int32_t status;  /* EXITED: as waitpid gives it; REJECTED: TIDE_ECONFIG or TIDE_ETEMPORARY */
     char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded */
 };
 

@@ -80,7 +80,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
     if (null > STDERR_FILENO)
         close(null);
     if (map_blocks(zygote) < 0)
-        tide_zygote_loaded(zygote, tide_error());
+        tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
 }
 
@@ -98,12 +98,14 @@ void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
     notify(zygote, &notice);
 }
 
-void tide_zygote_loaded(struct tide_zygote *zygote, const char *error)
+void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again)
 {
     tide_fault("z.load");
     struct tide_notice notice = {.kind = error ? TIDE_NOTICE_REJECTED : TIDE_NOTICE_LOADED};
-    if (error)
+    if (error) {
+        notice.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
         strncpy(notice.text, error, sizeof(notice.text) - 1);
+    }
     notify(zygote, &notice);
     if (error)
         _exit(-TIDE_ECONFIG);

@@ -20,8 +20,9 @@ struct tide_output;
 
 /** In the zygote: begins with a piece of the user's code, as "init: t.lua:5". */
 void tide_zygote_loading(struct tide_zygote *zygote, const char *what);
-/** In the zygote, once: the user's code is loaded (`error` NULL) or cannot be. */
-void tide_zygote_loaded(struct tide_zygote *zygote, const char *error);
+/** In the zygote, once: the user's code is loaded (`error` NULL); or it cannot be, with the text
+ * to tell, and this does not return. `again`: what it needs may be there later. */
+void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again);
 /** In the zygote: forks workers as ordered. Returns in each new worker only, with its place's number;
  * the zygote itself leaves by _exit when the engine is gone, and its workers with it: at the latest
  * `patience_us` later, which they may use to close what they have open. */

@@ -160,7 +160,8 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
     if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADED)
         return TIDE_OK;
     if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_REJECTED) {
-        return tide_fail(TIDE_ECONFIG, "%s", notice.text);
+        return tide_fail(notice.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
+                         notice.text);
     }
     return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
 }

@@ -248,6 +248,36 @@ describe('a worker that is lost', function()
     assert.is_true(run:committed() <= 0)
   end)
 
+  it('ends with 78 when its start hook says tide.reject, which is of messages', function()
+    local step, path = transform [[return {
+      start = function() return require("tidemill").reject("no licence") end,
+      process = function(m) return m end }]]
+    run = assert(flow.new { pools = { 2 }, steps = { step } })
+    run:push '1'
+    local event = run:finish()
+    assert.equal(-78, event.status)
+    assert.truthy(event.text:find('start: ' .. path .. ':2 returned tide.reject: no licence; ', 1, true), event.text)
+    assert.same({}, run:values())
+  end)
+
+  for name, case in pairs {
+    retry = { 'tide.retry "lookup is down"', -75, ':3: lookup is down' },
+    reject = { 'tide.reject "lookup is down"', -78, ':3 returned tide.reject: lookup is down; ' },
+    many = { 'tide.many {}', -78, ':3 returned tide.many; ' },
+    value = { '{ 1 }' },
+  } do
+    it('does not begin with what its init hook could not load: ' .. name, function()
+      local step, path = transform(([[local tide = require "tidemill"
+return {
+  init = function() return %s end,
+  process = function(m) return m end }]]):format(case[1]))
+      local problem, status
+      run, problem, status = flow.new { steps = { step } }
+      assert.equal(case[2], status)
+      if status then assert.equal('init: ' .. path .. case[3], problem:sub(1, #path + #case[3] + 6)) end
+    end)
+  end
+
   it('ends with 75 when a start hook fails that went well before: five times in a row', function()
     local flag = os.tmpname()
     os.remove(flag)

@@ -99,7 +99,7 @@ end
 local function zygote_main(self, load)
   local ok, problem = xpcall(function()
     if load then load(self) end
-    C.tide_zygote_loaded(self.zygote, nil)
+    C.tide_zygote_loaded(self.zygote, nil, false)
     self.place = C.tide_zygote_serve(self.zygote, 0)
     work(self)
   end, debug.traceback)

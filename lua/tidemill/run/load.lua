@@ -11,7 +11,6 @@ local batch = require 'tidemill.run.batch'
 local environment = require 'tidemill.run.environment'
 local fuse = require 'tidemill.run.fuse'
 local message = require 'tidemill.run.message'
-local verdict = require 'tidemill.run.verdict'
 local needs = require 'tidemill.run.needs'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
@@ -24,8 +23,9 @@ local load = {}
 -- Functions of a transform table; others are not silently left out.
 local HOOKS = { init = true, start = true, process = true, batch = true, close = true }
 
-local function fail(text)
-  error({ load = text }, 0)
+-- `again`: it may go well later.
+local function fail(text, again)
+  error({ load = text, again = again }, 0)
 end
 
 -- Calls a part of a transform file: an error may be any value, and of the traceback only the file's own part is news.
@@ -103,11 +103,24 @@ function load_entry(entry)
   return transform
 end
 
+-- Runs the hook "init: t.lua:5". The text when it fails, and whether it may go well later (tide.retry); nil, false when
+-- it went well.
+local function run_hook(hook, name, path)
+  local ok, result = call(hook, path)
+  if not ok then return name:match '^%a+: ' .. result, false end
+  local reason, text = message.verdict_of(result)
+  if reason == 'retry' then return ('%s: %s'):format(name, text), true end
+  if not reason then return nil, false end
+  return ('%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what it '
+    .. 'needs is down'):format(name, reason == 'rejected' and 'tide.reject: ' .. text or 'tide.many'), false
+end
+
 local function init(transform)
   if not transform.init then return end
-  tell('init: ' .. runner.describe(transform.init))
-  local ok, problem = call(transform.init, transform.where)
-  if not ok then fail('init: ' .. problem) end
+  local name = 'init: ' .. runner.describe(transform.init)
+  tell(name)
+  local problem, again = run_hook(transform.init, name, transform.where)
+  if problem then fail(problem, again) end
 end
 
 -- The runner of a step: fused where every function takes one message.
@@ -146,11 +159,10 @@ end
 function load.start(steps, telling)
   for _, step in pairs(steps) do
     for _, start in ipairs(step.starts) do
-      telling('start: ' .. start[2])
-      local ok, problem = call(unpack(start))
-      if not ok then return 'start: ' .. problem, false end
-      local reason = verdict.retry_reason(problem)
-      if reason then return ('start: %s: %s'):format(start[2], reason), true end
+      local name = 'start: ' .. start[2]
+      telling(name)
+      local problem, again = run_hook(start[1], name, start[2])
+      if problem then return problem, again end
     end
   end
   return nil, false

@@ -80,8 +80,8 @@ function worker.main(zygote, engine, plan)
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
     return load.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
-  if not ok then C.tide_zygote_loaded(zygote, text_of(steps)) end
-  C.tide_zygote_loaded(zygote, nil)
+  if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == 'table' and steps.again or false) end
+  C.tide_zygote_loaded(zygote, nil, false)
   collectgarbage 'collect'
   own_place = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
   tallies = C.tide_engine_tallies(engine)

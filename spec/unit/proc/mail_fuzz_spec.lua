@@ -103,7 +103,7 @@ describe("mail that makes no sense", function()
       local size = sizes[math.random(#sizes)]
       local bytes = any_bytes(size)
       run = workers.new { pools = { 2 }, load = function(self)
-        C.tide_zygote_loaded(self.zygote, nil)
+        C.tide_zygote_loaded(self.zygote, nil, false)
         send_everywhere(bytes, size)
       end }
       assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)

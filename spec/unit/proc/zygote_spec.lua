@@ -159,7 +159,7 @@ describe("the zygote", function()
 
   it("tells why it cannot load", function()
     local reason = "x.lua:3: no such word " .. ("y"):rep(5000)
-    run = workers.new { load = function(self) C.tide_zygote_loaded(self.zygote, reason) end }
+    run = workers.new { load = function(self) C.tide_zygote_loaded(self.zygote, reason, false) end }
     assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(reason:sub(1, 2035), library.error())
   end)
