@@ -90,4 +90,27 @@ return function(m)
   return m
 end]]))
   end)
+
+  it("is not the only thing told: a verdict that is made and not returned is, too", function()
+    local _, err = warnings [[
+local tide = require "tidemill"
+local retry = tide.retry
+return function(m)
+  if m.key then tide.reject("no " .. m.key) end
+  if not m.value then retry(tostring(m.value)) end
+  pcall(function() tide.many {
+    "x" } end)
+  if m.value == "a" then return tide.reject "a" end
+  local again = m.value == "b" and tide.retry "b"
+  if again then return again end
+  tide.log.info("read", { value = m.value })
+  return m.value == "c" and tide.many { "d" } or m
+end]]
+    local found = {}
+    for line, word in err:gmatch "t%.lua:(%d+): warning: what tide%.(%a+) makes is not returned" do
+      found[#found + 1] = line .. " " .. word
+    end
+    table.sort(found)
+    assert.same({ "4 reject", "5 retry", "6 many" }, found, err)
+  end)
 end)

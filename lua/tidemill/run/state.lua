@@ -6,6 +6,8 @@ local bit = require 'bit'
 local ffi = require 'ffi'
 local jit_util = require 'jit.util'
 local vmdef = require 'jit.vmdef'
+local message = require 'tidemill.run.message'
+local verdict = require 'tidemill.run.verdict'
 
 local state = {}
 
@@ -18,6 +20,10 @@ local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next:
   .. 'which does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join '
   .. 'messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end '
   .. 'the line with "-- tidemill: cache"'
+
+local VERDICTS = { [verdict.reject] = 'reject', [verdict.retry] = 'retry', [message.many] = 'many' }
+local NOT_RETURNED = '%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write '
+  .. '"return tide.%s(...)"'
 
 -- A store is told once for each variable, by its name; caches are told by their name or in the line.
 local function is_cache(name, source, line)
@@ -71,9 +77,17 @@ function read.MOV(look, _, _, d)
   return look.registers[d]
 end
 
+local function not_returned(look, name)
+  local info = jit_util.funcinfo(look.fn, look.pc)
+  look.texts[#look.texts + 1] = NOT_RETURNED:format((info.source or ''):gsub('^[@=]', ''), info.currentline, name, name)
+end
+
 local function member(look, b, key)
   local from = look.registers[b]
   if not from then return nil end
+  if key and from.value == package.loaded.tidemill then -- which may not have fetched it yet
+    return { name = from.name, value = verdict[key] or message[key] }
+  end
   local value = key and type(from.value) == 'table' and rawget(from.value, key)
   return { name = from.name, value = value or nil }
 end
@@ -82,10 +96,11 @@ function read.TGETS(look, b, c) return member(look, b, constant(look, c)) end
 function read.TGETV(look, b) return member(look, b) end
 function read.TGETB(look, b) return member(look, b) end
 
-local function call(look, a)
+local function call(look, a, b)
   local fn, first = look.registers[a], look.registers[a + ARGUMENT]
   local value = fn and fn.value
   if value and INSERTS[value] and first and first.name then changed(look, first.name, first.value) end
+  if b == 1 and VERDICTS[value] then not_returned(look, VERDICTS[value]) end -- a statement: no results
   if is_users(value) then look.queue[#look.queue + 1] = value end
 end
 
@@ -99,7 +114,7 @@ local function store(look, name, a, b, d)
     local into = look.registers[name == 'TSETM' and a - 1 or b]
     if into and into.name then changed(look, into.name, into.value) end
   elseif name:find '^CALL' then
-    call(look, a)
+    call(look, a, b)
   end
 end
 
