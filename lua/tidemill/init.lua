@@ -122,6 +122,10 @@ setmetatable(tide, {
     unknown(name, node.where(2))
     return function() return session.absent end
   end,
+  __newindex = function(_, name)
+    error(("tide.%s is written; the table of tidemill is not to be changed, all files have the same"):format(
+      tostring(name)), 2)
+  end,
 })
 
 return tide

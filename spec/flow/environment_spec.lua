@@ -132,6 +132,56 @@ return tide.pipeline "x" (steps)]], { ["in"] = "x\n",
     assert.same({ 0, "xy\n" }, { code, out }, err)
   end)
 
+  describe("in the libraries of Lua, which are one for all files,", function()
+    local function trim(text) return "function string.trim(s) return '" .. text .. "' .. s end\n" end
+    local SHOW = "return function(m) return m.value:trim() end"
+
+    -- The text of `check`, which refuses the pipeline; the folder in it is left out.
+    local function refused(steps, files)
+      local path, folder = pipeline_file.write(([[local tide = require "tidemill"
+return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(steps), files)
+      local code, _, err = process.run({ PROGRAM, "check", path })
+      assert.equal(78, code, err)
+      return (err:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
+    end
+
+    it("are refused where a second file writes one differently, in one step or in two", function()
+      local files = { ["a.lua"] = "\n" .. trim "T1" .. SHOW, ["b.lua"] = trim "T2" .. SHOW }
+      for _, steps in ipairs { task("a.lua", "b.lua"), task("a.lua") .. ", " .. task("b.lua") } do
+        local err = refused(steps, files)
+        assert.is_truthy(err:find("string.trim is written by a.lua:2 and, differently, by b.lua:1: ", 1, true), err)
+      end
+      local err = refused(task("a.lua", "b.lua"), { ["a.lua"] = "math.limit = 1\nreturn function(m) return m end",
+        ["b.lua"] = "math.limit = 2\nreturn function(m) return m end" })
+      assert.is_truthy(err:find("math.limit is written by a.lua and, differently, by b.lua: ", 1, true), err)
+    end)
+
+    it("are taken where both write the same: by a module that both require, or one file used twice", function()
+      local files = { ["shared.lua"] = trim "T" .. "math.limit = 1\n", ["a.lua"] = "require 'shared'\n" .. SHOW,
+        ["b.lua"] = "require 'shared'\n" .. SHOW }
+      assert.equal("TTTx\n", (run(task("a.lua", "b.lua", "a.lua"), files, "x\n")))
+      assert.equal("TTx\n", (run(task("a.lua", "b.lua"), { ["a.lua"] = trim "T" .. SHOW,
+        ["b.lua"] = "if not string.trim then error 'none' end\n" .. SHOW }, "x\n")))
+    end)
+
+    it("are refused in the table of tidemill, old and new ones", function()
+      for name, text in pairs {
+        ["null"] = "local _ = tide.null\ntide.null = 5", ["log"] = "tide.log = print", ["helper"] = "tide.helper = print",
+        ["array"] = "function tide.array() end",
+      } do
+        local err = refused(task "a.lua", { ["a.lua"] = "local tide = require 'tidemill'\n" .. text
+          .. "\nreturn function(m) return m end" })
+        assert.matches("a%.lua[:%d]*: tide%." .. name .. " is written; ", err)
+      end
+    end)
+
+    it("leave the table of tidemill as it is where it is only read", function()
+      assert.equal("x\n", (run(task("a.lua", "b.lua"), { ["a.lua"] = "local tide = require 'tidemill'\n"
+        .. "local null, many = tide.null, tide.many\nreturn function(m) return m end",
+        ["b.lua"] = "local null = require('tidemill').null\nreturn function(m) return m end" }, "x\n")))
+    end)
+  end)
+
   it("that are not found are told with the pipeline's folder", function()
     local path, folder = pipeline_file.write([[local tide = require "tidemill"
 return tide.pipeline "x" { tide.file_source { path = "in" }, tide.run_task { "t.lua" } }]],

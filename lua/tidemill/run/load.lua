@@ -14,6 +14,7 @@ local message = require 'tidemill.run.message'
 local needs = require 'tidemill.run.needs'
 local reduce = require 'tidemill.run.reduce'
 local runner = require 'tidemill.run.runner'
+local shared = require 'tidemill.run.shared'
 local told = require 'tidemill.run.told'
 local state = require 'tidemill.run.state'
 local words = require 'tidemill.run.words'
@@ -41,14 +42,18 @@ local function call(fn, path)
 end
 
 local plan -- that is being loaded
+local common -- what its files write into tables that all of them have
 local tell -- takes what is begun with: "init: t.lua:5"
 
 local function load_file(path)
   local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
   if not chunk then fail(problem) end
   tell(path)
+  common:look()
   local ok, result = call(chunk, path)
   if not ok then fail(result) end
+  problem = common:problem_of(path)
+  if problem then fail(problem) end
   return result
 end
 
@@ -170,7 +175,7 @@ end
 
 --- All steps of a plan, by their number from 0. `telling` takes what is begun with.
 function load.steps(of, telling)
-  plan, tell = of, telling
+  plan, tell, common = of, telling, shared.new()
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps
