@@ -166,7 +166,8 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(step
 
     it("are refused in the table of tidemill, old and new ones", function()
       for name, text in pairs {
-        ["null"] = "local _ = tide.null\ntide.null = 5", ["log"] = "tide.log = print", ["helper"] = "tide.helper = print",
+        ["null"] = "local _ = tide.null\ntide.null = 5", ["log"] = "tide.log = print",
+        ["helper"] = "tide.helper = print",
         ["array"] = "function tide.array() end",
       } do
         local err = refused(task "a.lua", { ["a.lua"] = "local tide = require 'tidemill'\n" .. text

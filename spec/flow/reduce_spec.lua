@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- reduce, buffer, batch: one message of a batch. What is made of it, and what becomes of the offsets.
+-- reduce, buffer: one message of a batch. What is made of it, and what becomes of the offsets. batch: unbatch_spec.lua.
 local ffi = require "ffi"
 local pipeline_file = require "spec.support.pipeline_file"
 local flow = require "spec.support.flow"
@@ -368,48 +368,6 @@ describe("buffer", function()
     assert.equal(5, #values)
     for i, value in ipairs(values) do assert.equal(("acegi"):sub(i, i), value:sub(1, 1)) end
     assert.equal(10, test:committed())
-    test:close()
-  end)
-end)
-
-describe("batch and unbatch", function()
-  local full = { value = "v", key = "k", headers = { { "a", "1" }, { "a" }, { "", "" } }, timestamp = 7 }
-
-  it("keep all fields of all messages", function()
-    local test = testing.steps { tide.batch { max_batch_size = 3 }, tide.unbatch {} }
-    test:feed(full, { value = nil, key = "" }, { value = "", timestamp = 9 })
-    local results = test:results()
-    assert.same({ value = "v", key = "k", headers = full.headers, timestamp = 7 }, results[1])
-    assert.same({ key = "", headers = {}, timestamp = 0 }, results[2])
-    assert.same({ value = "", headers = {}, timestamp = 9 }, results[3])
-    assert.equal(3, test:committed())
-    test:close()
-  end)
-
-  it("let functions between them have the whole batch", function()
-    local test = testing.steps {
-      tide.batch { max_batch_size = 2 },
-      tide.run_task_with_multiprocessing { function(m)
-        local list = assert(tide.unpack(m.value))
-        assert(list[1].topic == "in" and list[2].offset == 1)
-        for i, one in ipairs(list) do one.value = i .. "/" .. #list .. one.value end
-        return tide.pack(list)
-      end, processes = 1 },
-      tide.noop {},
-      tide.unbatch {},
-    }
-    test:feed("a", "b")
-    assert.produces(test, { "1/2a", "2/2b" })
-    assert.equal(2, test:committed())
-    test:close()
-  end)
-
-  it("reject a value that is no batch, whole or cut", function()
-    local test = testing.steps { tide.unbatch {} }
-    local packed = tide.pack { full }
-    test:feed("x", packed:sub(1, -2), packed)
-    assert.produces(test, { "v" })
-    assert.rejects(test, { "is none that tide.batch made", "ends early" })
     test:close()
   end)
 end)

@@ -116,8 +116,8 @@ local function run_hook(hook, name, path)
   local reason, text = message.verdict_of(result)
   if reason == 'retry' then return ('%s: %s'):format(name, text), true end
   if not reason then return nil, false end
-  return ('%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what it '
-    .. 'needs is down'):format(name, reason == 'rejected' and 'tide.reject: ' .. text or 'tide.many'), false
+  return ('%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what '
+    .. 'it needs is down'):format(name, reason == 'rejected' and 'tide.reject: ' .. text or 'tide.many'), false
 end
 
 local function init(transform)

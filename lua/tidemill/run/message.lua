@@ -226,11 +226,9 @@ local many_mark = {}
 --- A wrong list is told by apply: in a tail call error() would not know the line of the script.
 function message.many(list)
   local wrong = check.not_array(list)
-  if wrong then
-    return message.wrong(('returned tide.many of what is no array of results without gaps: it %s %s'):format(
-      type(list) == 'table' and 'has' or 'is', wrong))
-  end
-  return setmetatable({ list = list }, many_mark)
+  if not wrong then return setmetatable({ list = list }, many_mark) end
+  return message.wrong(('returned tide.many of what is no array of results without gaps: it %s %s'):format(
+    type(list) == 'table' and 'has' or 'is', wrong))
 end
 
 --- As a function's return: rejected as a wrong one, with this text behind the function's place.

@@ -4,8 +4,8 @@
 -- repeated; chain/task_reduce.c says what the engine does with that. Progress is published only to say at which
 -- record the worker is; results count once all of them are written.
 --
--- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table may be half changed
--- then, the run begins again without it. When the result itself fails, all its messages are rejected.
+-- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table
+-- may be half changed then, the run begins again without it. When the result itself fails, all its messages are rejected.
 local bit = require 'bit'
 local C = require('tidemill.run.ffi').C
 local many = require 'tidemill.run.many'
@@ -40,8 +40,8 @@ function forms.batch()
   return { new = pack.new, append = pack.append, result = pack.result, where = 'tide.batch' }
 end
 
---- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, append_where, hooks }: the
---- place of append is `where` when append_where is nil.
+--- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, append_where,
+--- hooks }; the place of append is `where` when append_where is nil.
 function reduce.load(entry, load_entry, fail)
   return forms[entry.form](entry, load_entry, fail)
 end

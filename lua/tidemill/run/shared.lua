@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- run/shared.lua: the tables that all files of the user's have in common: Lua's libraries, the metatable of strings, and
+-- run/shared.lua: the tables that all files of the user's have in common: Lua's libraries, the metatable of strings,
 -- that of tidemill. The last one who writes a name there holds for all of them, so a second file that writes it
 -- differently is refused, and what tidemill has is not written at all. They are looked at before and after each file.
 local message = require 'tidemill.run.message'
@@ -58,7 +58,7 @@ function shared:note(name, value, path)
     self.writers[name] = writer or { value = value, path = path }
     return nil
   end
-  return ('%s is written by %s and, differently, by %s: all files have one such table, so the last would hold for both. '
+  return ('%s is written by %s and, differently, by %s: all files have one such table, so the last holds for both. '
     .. 'Use a local function, or two names'):format(name, place(writer.value, writer.path), place(value, path))
 end
 
