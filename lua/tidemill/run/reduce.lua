@@ -5,7 +5,8 @@
 -- record the worker is; results count once all of them are written.
 --
 -- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table
--- may be half changed then, the run begins again without it. When the result itself fails, all its messages are rejected.
+-- may be half changed then, the run begins again without it. When the result itself fails, all its messages are
+-- rejected.
 local bit = require 'bit'
 local C = require('tidemill.run.ffi').C
 local many = require 'tidemill.run.many'
