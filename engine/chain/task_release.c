@@ -17,8 +17,23 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
+/* Those that are done do not count, though what is before them may wait (to be tried again, or for room). */
+static uint32_t with_pool(const struct tide_task *task)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < task->order_count; i++) {
+        const struct tide_slot *slot = task->order[(task->order_head + i) % task->slot_count];
+        count += slot->work.state == TIDE_WORK_WAITING || slot->work.state == TIDE_WORK_GIVEN;
+    }
+    return count;
+}
+
 void tide_task_observe_progress(struct tide_task *task)
 {
+    uint32_t in_progress = with_pool(task);
+    if (in_progress == task->in_progress)
+        return;
+    task->in_progress = in_progress;
     /* How many processes this step can use now: batches that wait behind a running one do not count. */
     uint32_t processes = tide_pool_processes(task->pool);
     tide_observe(task->step.chain->counters, task->step.row, TIDE_M_BATCHES_IN_PROGRESS,
@@ -49,9 +64,8 @@ void tide_task_submit(struct tide_task *task, struct tide_slot *slot, uint32_t f
     slot->work.continued = first > 0;
     slot->work.fresh = slot->attempts > 0;
     slot->work.blamed = slot->work.late = slot->work.several = slot->work.distrusted = false;
-    task->in_progress++;
-    tide_task_observe_progress(task);
     tide_pool_submit(task->pool, &slot->work);
+    tide_task_observe_progress(task);
 }
 
 /* With the record behind `released`. */
@@ -271,9 +285,8 @@ static void distrust(struct tide_task *task, struct tide_slot *slot)
 {
     tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
              slot->work.worker, tide_error());
-    task->in_progress++;
-    tide_task_observe_progress(task);
     tide_pool_distrust(task->pool, &slot->work);
+    tide_task_observe_progress(task);
 }
 
 static void accept_nothing(struct tide_task *task, struct tide_slot *slot)
@@ -296,7 +309,6 @@ static void take_results(struct tide_task *task, struct tide_slot *slot, int64_t
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
     uint32_t before = slot->released;
-    task->in_progress--;
     tide_task_observe_progress(task);
     if (!slot->work.distrusted && !holds_together(task, slot)) {
         distrust(task, slot);
@@ -357,6 +369,7 @@ static int end_or_go_on(struct tide_task *task, struct tide_slot *slot, int64_t 
 int tide_task_release(struct tide_task *task, int64_t now_us)
 {
     struct tide_span *span = &task->span;
+    tide_task_observe_progress(task);
     while (task->order_count > 0) {
         struct tide_slot *slot = task->order[task->order_head];
         if (slot->work.state == TIDE_WORK_WAITING || slot->work.state == TIDE_WORK_GIVEN)

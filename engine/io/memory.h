@@ -9,7 +9,8 @@
 
 struct tide_topics;
 
-/** plan->partitions partitions of plan->topics[0], all assigned at start. */
+/** plan->partitions partitions (at most 64) of plan->topics[0], all assigned at start. Below, a partition is one of
+ * them, from 0; any other is a bug of the caller. */
 struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                            struct tide_topics *topics);
 /** Copies a message in; its offset is the count of those before it in its partition. */
@@ -23,7 +24,7 @@ void tide_memory_end(struct tide_source *source);
  * offset last committed. */
 void tide_memory_revoke(struct tide_source *source, uint32_t partition, bool lost);
 /** The offset last committed, -1 when none was. */
-int64_t tide_memory_committed(const struct tide_source *source, uint32_t partition);
+int64_t tide_memory_committed(struct tide_source *source, uint32_t partition);
 
 struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan);
 /** A blocked sink takes nothing; `held` reports wait until it is let go. */

@@ -40,6 +40,12 @@ static struct memory_source *source_of(struct tide_source *source)
     return (struct memory_source *)(void *)source;
 }
 
+static struct lane *lane_of(struct memory_source *memory, uint32_t partition)
+{
+    tide_require(partition < memory->source.partition_count);
+    return &memory->lanes[partition];
+}
+
 static int source_start(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
@@ -151,7 +157,7 @@ static int source_commit(struct tide_source *source, const struct tide_position 
 {
     struct memory_source *memory = source_of(source);
     for (size_t i = 0; i < count; i++)
-        memory->lanes[positions[i].partition].committed = positions[i].offset;
+        lane_of(memory, positions[i].partition)->committed = positions[i].offset;
     memory->committed = true;
     return TIDE_OK;
 }
@@ -209,13 +215,14 @@ void tide_memory_push(struct tide_source *source, uint32_t partition,
                       const struct tide_message *message)
 {
     struct memory_source *memory = source_of(source);
-    struct tide_message *kept = tide_memory_keep(&memory->lanes[partition].list, message);
+    struct lane *lane = lane_of(memory, partition);
+    struct tide_message *kept = tide_memory_keep(&lane->list, message);
     kept->topic = memory->partitions[partition].topic;
     kept->partition = (int32_t)partition;
     kept->target_topic = TIDE_TOPIC_NONE;
     kept->target_partition = TIDE_PARTITION_ANY;
     kept->origin.partition = (uint16_t)partition;
-    memory->partitions[partition].end = (int64_t)memory->lanes[partition].list.count;
+    memory->partitions[partition].end = (int64_t)lane->list.count;
 }
 
 void tide_memory_repeat(struct tide_source *source, uint64_t total)
@@ -230,10 +237,10 @@ void tide_memory_end(struct tide_source *source)
 
 void tide_memory_revoke(struct tide_source *source, uint32_t partition, bool lost)
 {
-    source_of(source)->lanes[partition].change = lost ? LOSE : REVOKE;
+    lane_of(source_of(source), partition)->change = lost ? LOSE : REVOKE;
 }
 
-int64_t tide_memory_committed(const struct tide_source *source, uint32_t partition)
+int64_t tide_memory_committed(struct tide_source *source, uint32_t partition)
 {
-    return ((const struct memory_source *)(const void *)source)->lanes[partition].committed;
+    return lane_of(source_of(source), partition)->committed;
 }

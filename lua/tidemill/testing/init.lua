@@ -9,8 +9,8 @@
 --   testing.close()                                        -- in after_each: all that are open
 local ffi = require("ffi")
 local cjson = require("cjson")
+local arguments = require("tidemill.testing.arguments")
 local base64 = require("tidemill.lib.base64")
-local check = require("tidemill.run.check")
 local engine = require("tidemill.run.engine")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
@@ -20,7 +20,6 @@ local metrics = require("tidemill.steer.metrics")
 local node = require("tidemill.plan.node")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
-local units = require("tidemill.plan.units")
 local C = library.C
 
 local testing = {}
@@ -28,6 +27,7 @@ local Test = {}
 Test.__index = Test
 
 local LIMIT = 30 -- seconds of the real clock that feeding may take
+local RETRY_PAUSE_US = 10000000 -- the longest pause between two tries (engine/chain/task_retry.c)
 local open = {} -- tests that are not closed yet
 local here = debug.getinfo(1, "S").source
 
@@ -60,12 +60,14 @@ end
 
 local function start(pipeline, options)
   local letters = os.tmpname()
-  local planned = plan.new(pipeline, { memory = options.partitions or 4, dead_letters = letters })
+  local partitions = options.partitions or 4
+  local planned = plan.new(pipeline, { memory = partitions, dead_letters = letters })
   planned.draft.dlq.max_invalid_ratio, planned.draft.dlq.max_consecutive_count = -1, -1
   planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
   local made, problem = engine.new(planned)
   if not made then error(problem, 3) end
-  local self = setmetatable({ engine = made, plan = planned, letters = letters, fed = 0, seen = 0 }, Test)
+  local self = setmetatable({ engine = made, plan = planned, letters = letters, partitions = partitions,
+    fed = 0 }, Test)
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   assert(made:start {})
   open[self] = true
@@ -74,7 +76,8 @@ end
 
 --- A pipeline file. options: set = values of --set by name, partitions = those that one can feed (4).
 function testing.pipeline(path, options)
-  options = options or {}
+  arguments.path(path, "testing.pipeline")
+  options = arguments.options(options, "testing.pipeline", "set partitions")
   local pipeline, texts = load.file(find(path), options.set)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   return start(pipeline, options)
@@ -83,7 +86,8 @@ end
 --- Steps as a pipeline has them, without source and sink. options: topics = those that a result may name,
 --- partitions.
 function testing.steps(steps, options)
-  options = options or {}
+  arguments.steps(steps)
+  options = arguments.options(options, "testing.steps", "topics partitions")
   local where = node.where(2)
   local source = node.new(list.file_source, { path = "-", topic = "in" }, where)
   local arguments = { source, unpack(steps) }
@@ -99,6 +103,7 @@ end
 
 --- A transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
+  options = arguments.options(options, "testing.transform", "topics partitions")
   local where = node.where(2)
   if type(transform) == "string" then transform = find(transform) end
   local step = node.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
@@ -128,24 +133,8 @@ local function settle(self)
   until quiet
 end
 
-local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true }
-
--- What a message to feed has that cannot be fed is an error: it would be lost without a word.
-local function check_message(message)
-  if type(message) == "string" then return { value = message } end
-  if type(message) ~= "table" then error("a message to feed is a string or a table, not a " .. type(message), 4) end
-  for name in pairs(message) do
-    if not FEEDABLE[name] then
-      error(('a message to feed has no field "%s"; it has value, key, headers, timestamp, partition')
-        :format(tostring(name)), 4)
-    end
-  end
-  return message
-end
-
 local function pack_headers(headers)
   local parts = {}
-  check.headers(headers)
   for _, header in ipairs(headers) do
     local sizes = ffi.new("int32_t[2]", #header[1], header[2] and #header[2] or -1)
     parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or "")
@@ -153,25 +142,27 @@ local function pack_headers(headers)
   return table.concat(parts)
 end
 
+-- `message` is as arguments.message returns it.
 local function push(self, message)
-  message = check_message(message)
   local c, headers = ffi.new("struct tide_message"), message.headers and pack_headers(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0
   if headers then c.headers, c.headers_length = headers, #headers end
-  c.timestamp = message.timestamp or 0
-  C.tide_memory_push(self.source, message.partition or 0, c)
+  c.timestamp = message.timestamp
+  C.tide_memory_push(self.source, message.partition, c)
   self.fed = self.fed + 1
 end
 
 --- Feeds one message and does not wait.
 function Test:push(message)
-  push(self, message)
+  push(self, (arguments.message(message, self.partitions)))
 end
 
 --- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until nothing moves.
 function Test:feed(...)
-  for i = 1, select("#", ...) do push(self, (select(i, ...))) end
+  local messages = {}
+  for i = 1, select("#", ...) do messages[i] = arguments.message((select(i, ...)), self.partitions) end
+  for _, message in ipairs(messages) do push(self, message) end -- all are checked before the first is fed
   settle(self)
   return self
 end
@@ -187,7 +178,8 @@ function Test:replay(path)
   for line in io.lines(path) do
     local object, headers = cjson.decode(line), {}
     for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
-    push(self, { value = field_of(object, "value"), key = field_of(object, "key"), headers = headers })
+    push(self, arguments.message({ value = field_of(object, "value"), key = field_of(object, "key"),
+      headers = headers }, self.partitions))
   end
   settle(self)
   return self
@@ -195,15 +187,16 @@ end
 
 --- Moves the clock on by seconds, or as "1min".
 function Test:advance(time)
-  C.tide_clock_advance(assert(units.time(time)))
+  C.tide_clock_advance(arguments.time(time, "test:advance"))
   settle(self)
   return self
 end
 
 --- The partition is taken away and comes back, as in a rebalance: what is not committed is read again.
 function Test:revoke(partition)
+  partition = arguments.partition(partition, "test:revoke", self.partitions)
   local before = self.engine:totals()
-  C.tide_memory_revoke(self.source, partition or 0, false)
+  C.tide_memory_revoke(self.source, partition, false)
   repeat until turn(self, 0.005).kind == "assigned"
   local after = self.engine:totals()
   self.fed = self.fed + (after.dropped - before.dropped)
@@ -211,12 +204,16 @@ function Test:revoke(partition)
   return self
 end
 
---- The input ends: what waits for more is handed on.
+--- The input ends: what waits for more is handed on, and what waits to be tried again (tide.retry) is, over and over
+--- as the clock is moved on, until it is through or a dead letter.
 function Test:finish()
   if self.finished then return self end
   C.tide_memory_end(self.source)
+  local until_s, event = os.time() + LIMIT, nil
   repeat
-    local event = turn(self, 0.05)
+    event = turn(self, 0.005)
+    if event.kind == "nothing" and is_quiet(self) then C.tide_clock_advance(RETRY_PAUSE_US) end
+    if os.time() > until_s then error(("the pipeline is not through after %d s"):format(LIMIT), 2) end
   until event.kind == "done"
   self.finished = true
   return self
@@ -290,7 +287,8 @@ end
 
 --- The offset that is committed for a partition; nil when none is.
 function Test:committed(partition)
-  local offset = tonumber(C.tide_memory_committed(self.source, partition or 0))
+  partition = arguments.partition(partition, "test:committed", self.partitions)
+  local offset = tonumber(C.tide_memory_committed(self.source, partition))
   return offset >= 0 and offset or nil
 end
 

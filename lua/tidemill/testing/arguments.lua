@@ -1,0 +1,104 @@
+-- SPDX-License-Identifier: MIT
+-- testing/arguments.lua: what specs call tidemill.testing with. An error has the line of the spec: these checks are
+-- called by the function that the spec calls, which is no tail call of it (levels count frames).
+local check = require("tidemill.run.check")
+local shown = require("tidemill.lib.arguments").shown
+local units = require("tidemill.plan.units")
+
+local arguments = {}
+
+local MOST_PARTITIONS = 64 -- of the source in memory (engine/io/memory_source.c)
+local LATEST = 2 ^ 53 -- milliseconds; beyond it numbers are not exact
+local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true }
+
+local function is_integer(value, least, most)
+  return type(value) == "number" and value % 1 == 0 and value >= least and value <= most
+end
+
+--- Raises unless `value` is a partition of the test; nil is partition 0.
+function arguments.partition(value, what, partitions)
+  if value == nil then return 0 end
+  if is_integer(value, 0, partitions - 1) then return value end
+  error(("%s takes a partition from 0 to %d (option partitions), got %s"):format(what, partitions - 1, shown(value)), 3)
+end
+
+--- Microseconds of a time.
+function arguments.time(value, what)
+  local time, reason = units.time(value)
+  if time and time >= 0 then return time end
+  error(("%s takes a time, got %s: %s"):format(what, shown(value), reason or "the clock never goes back"), 3)
+end
+
+--- Raises unless `value` is a string.
+function arguments.path(value, what)
+  if type(value) ~= "string" then error(("%s takes the path of a file, got %s"):format(what, shown(value)), 3) end
+end
+
+--- What a message to feed has that cannot be fed is an error: it would be lost without a word. Returns its fields.
+function arguments.message(message, partitions)
+  if type(message) == "string" then message = { value = message } end
+  if type(message) ~= "table" then
+    error("a message to feed is a string or a table, not " .. check.shown(message), 3)
+  end
+  for name in pairs(message) do
+    if not FEEDABLE[name] then
+      error(('a message to feed has no field "%s"; it has value, key, headers, timestamp, partition')
+        :format(tostring(name)), 3)
+    end
+  end
+  return {
+    value = check.bytes_or_null("value", message.value),
+    key = check.bytes_or_null("key", message.key),
+    headers = message.headers ~= nil and check.headers(message.headers) or nil,
+    timestamp = check.integer("timestamp", message.timestamp or 0, -1, LATEST),
+    partition = check.integer("partition", message.partition or 0, 0, partitions - 1),
+  }
+end
+
+--- Raises unless `steps` is an array without gaps: what follows a gap would not run.
+function arguments.steps(steps)
+  local wrong = check.not_array(steps)
+  if not wrong then return end
+  local verb = type(steps) == "table" and "has" or "is"
+  error(("testing.steps takes a list of steps, this %s %s"):format(verb, wrong), 3)
+end
+
+local function has_texts(list)
+  for _, text in ipairs(list) do
+    if type(text) ~= "string" then return false end
+  end
+  return true
+end
+
+local OPTIONS = {
+  partitions = function(value)
+    if not is_integer(value, 1, MOST_PARTITIONS) then
+      return ("takes an integer from 1 to %d, got %s"):format(MOST_PARTITIONS, shown(value))
+    end
+  end,
+  topics = function(value)
+    local wrong = check.not_array(value)
+    local verb = type(value) == "table" and "has" or "is"
+    if wrong then return ("takes an array of names, this %s %s"):format(verb, wrong) end
+    if not has_texts(value) then return "takes an array of names: each is a string" end
+  end,
+  set = function(value)
+    if type(value) ~= "table" then return "takes a table of values by name, got " .. shown(value) end
+  end,
+}
+
+--- Raises unless `options` is nil or a table of those named; returns a table.
+function arguments.options(options, what, names)
+  if options == nil then return {} end
+  if type(options) ~= "table" then error(("%s takes options as a table, got %s"):format(what, shown(options)), 3) end
+  for name, value in pairs(options) do
+    if not (" " .. names .. " "):find(" " .. tostring(name) .. " ", 1, true) then
+      error(('%s has no option "%s"; it has %s'):format(what, tostring(name), (names:gsub(" ", ", "))), 3)
+    end
+    local wrong = OPTIONS[name](value)
+    if wrong then error(("%s: the option %s %s"):format(what, name, wrong), 3) end
+  end
+  return options
+end
+
+return arguments
