@@ -161,6 +161,21 @@ describe("tidemill run --input-format json", function()
     assert.equal(64, (run(folder, "tidemill run p.lua --input-format json")))
   end)
 
+  it("keeps a timestamp, and refuses by its name and line what is none of a record", function()
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt" }, tide.run_task { function(m) return tostring(m.timestamp) end },\n'
+      .. 'tide.file_sink { path = "out.txt" }, dlq = tide.dlq { path = "dead.json" } }', {
+        ["in.txt"] = '{"value":"a","timestamp":1700000000123}\n{"value":"b","timestamp":null}\n{"value":"c"}\n'
+          .. '{"value":"d","partition":1}\n{"value":"e","timestamp":1.5}\n' })
+    local code, out = run(folder, "tidemill run p.lua --input in.txt --input-format json --output - "
+      .. "--log-level error --dead-letters dead")
+    assert.same({ 0, "1700000000123\n-1\n-1\n" }, { code, out })
+    code, out = run(folder, "tidemill dlq list dead")
+    assert.equal(0, code, out)
+    assert.matches('in.txt: line 4: a record has no field "partition"', out, 1, true)
+    assert.matches("message.timestamp takes an integer", out, 1, true)
+  end)
+
   it("is told that a compressed file is none of lines, and that standard input is closed", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. 'tide.file_source { path = "in.txt" } }', { ["in.txt"] = "one\n" })

@@ -8,6 +8,9 @@ local verdict = require 'tidemill.run.verdict'
 local null = message.null
 local record = {}
 
+local NAMES = { topic = true, key = true, key_base64 = true, headers = true, value = true, value_base64 = true,
+  timestamp = true }
+
 -- A field, which stands under its name or, when it is not UTF-8, in base64: its bytes, or null.
 local function field(object, name)
   local encoded, plain = object[name .. "_base64"], object[name]
@@ -24,6 +27,13 @@ local function headers_of(object)
   return headers
 end
 
+-- The first name of the line's object that is none of a record; nil when all are.
+local function unknown_name(object)
+  for name in message.json.each(object) do
+    if not NAMES[name] then return name end
+  end
+end
+
 --- The message of a line. Its topic, partition and offset stay those of the file.
 function record.read(line)
   local object = line.json
@@ -32,7 +42,14 @@ function record.read(line)
     return verdict.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
       .. '"headers":, "value":}')
   end
-  return { value = field(object, "value"), key = field(object, "key"), headers = headers_of(object) }
+  local unknown = unknown_name(object)
+  if unknown then
+    return verdict.reject(('%s: line %d: a record has no field "%s"; it has topic, key, headers, value, timestamp')
+      :format(line.topic, line.offset + 1, unknown))
+  end
+  local timestamp = object.timestamp
+  return { value = field(object, "value"), key = field(object, "key"), headers = headers_of(object),
+    timestamp = timestamp ~= null and timestamp or nil }
 end
 
 return record
