@@ -44,6 +44,18 @@ end]]
     assert.same({ "2 by_id", "5 seen", "7 count" }, (warnings(transform, "run")))
   end)
 
+  it("is told once of a module that two files require", function()
+    local path, folder = pipeline_file.write([[local tide = require "tidemill"
+return tide.pipeline "x" { tide.file_source { path = "in" }, tide.run_task { "t1.lua", "t2.lua" },
+  tide.file_sink { path = "-" } }]], { ["in"] = "x\n",
+      ["m.lua"] = "local m, seen = {}, 0\nfunction m.run(message) seen = seen + 1 return message end\nreturn m\n",
+      ["t1.lua"] = 'local m = require "m"\nreturn function(message) return m.run(message) end\n',
+      ["t2.lua"] = 'local m = require "m"\nreturn function(message) return m.run(message) end\n' })
+    local code, _, err = process.run({ PROGRAM, "check", path }, { cwd = folder })
+    assert.equal(0, code, err)
+    assert.equal(1, select(2, err:gsub('m%.lua:2: warning: "seen" keeps something', "")), err)
+  end)
+
   it("is found in inner functions, inner tables, and what table.insert gets", function()
     assert.same({ "4 count", "5 all", "6 list" }, (warnings [[
 local count, list, all = 0, {}, { deep = { er = {} } }

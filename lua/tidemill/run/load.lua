@@ -44,6 +44,7 @@ end
 local plan -- that is being loaded
 local common -- what its files write into tables that all of them have
 local tell -- takes what is begun with: "init: t.lua:5"
+local warned -- of by now, by text: a module that several files require is loaded for each, and told of once
 
 local function load_file(path)
   local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
@@ -76,7 +77,10 @@ end
 -- What a function that runs for each message seems to keep is told where somebody asked (plan.warn).
 local function warn_of_state(fn)
   if not plan.warn then return end
-  for _, text in ipairs(state.look(fn)) do plan.warn(text) end
+  for _, text in ipairs(state.look(fn)) do
+    if not warned[text] then plan.warn(text) end
+    warned[text] = true
+  end
 end
 
 -- A word that a function of the pipeline file names and that cannot be used.
@@ -175,7 +179,7 @@ end
 
 --- All steps of a plan, by their number from 0. `telling` takes what is begun with.
 function load.steps(of, telling)
-  plan, tell, common = of, telling, shared.new()
+  plan, tell, common, warned = of, telling, shared.new(), {}
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps
