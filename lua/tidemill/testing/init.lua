@@ -90,9 +90,9 @@ function testing.steps(steps, options)
   options = arguments.options(options, "testing.steps", "topics partitions")
   local where = node.where(2)
   local source = node.new(list.file_source, { path = "-", topic = "in" }, where)
-  local arguments = { source, unpack(steps) }
+  local given = { source, unpack(steps) }
   local current = session.new()
-  local pipeline, texts = load.result(node.new(list.pipeline, arguments, where), where.file, ".", current)
+  local pipeline, texts = load.result(node.new(list.pipeline, given, where), where.file, ".", current)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   pipeline.name = "test"
   local spec = list.produce
@@ -209,9 +209,9 @@ end
 function Test:finish()
   if self.finished then return self end
   C.tide_memory_end(self.source)
-  local until_s, event = os.time() + LIMIT, nil
+  local until_s = os.time() + LIMIT
   repeat
-    event = turn(self, 0.005)
+    local event = turn(self, 0.005)
     if event.kind == "nothing" and is_quiet(self) then C.tide_clock_advance(RETRY_PAUSE_US) end
     if os.time() > until_s then error(("the pipeline is not through after %d s"):format(LIMIT), 2) end
   until event.kind == "done"
