@@ -126,7 +126,7 @@ describe("a dead letter that its topic does not take", function()
     local words = {}
     for line in text:gmatch "[^\n]+" do words[#words + 1] = line:match "Z (%a+ .*)$" end
     assert.equal(4, #words, text)
-    assert.truthy(words[1]:find('warn input/0/0: the dlq "letters" did not take its dead letter: refused by the mem', 1,
+    assert.truthy(words[1]:find('warn in/0/0: the dlq "letters" did not take its dead letter: refused by the mem', 1,
       true), text)
     assert.truthy(words[2]:find('warn the dlq "letters" has taken nothing for 30 s; 1 dead letters wait: refused', 1,
       true), text)
