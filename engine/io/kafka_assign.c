@@ -99,6 +99,7 @@ static void hold(struct tide_kafka_partition *partition, const struct tide_kafka
     partition->still_us = 0;
     partition->paused = false;
     partition->astray = partition->gone = false;
+    partition->committed = place->committed;
     partition->last_error = 0;
 }
 
@@ -187,20 +188,15 @@ bool tide_kafka_assign_astray(const struct tide_kafka_source *source)
 int tide_kafka_assign_mend(struct tide_kafka_source *source)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    bool *gone = tide_alloc((source->partition_count + 1) * sizeof(*gone));
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
         if (!partition->astray || !tide_kafka_is_held(partition))
             continue;
-        gone[list->cnt] = partition->gone && partition->next != partition->epoch_start;
         rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
                                           partition->number)
             ->offset = partition->next;
     }
     source->locating = tide_kafka_locate_new(source, list, true);
-    for (int i = 0; i < list->cnt; i++)
-        source->locating->places[i].was_gone = gone[i];
-    free(gone);
     return tide_blocking_submit(source->blocking, &source->locating->job);
 }
 

@@ -96,9 +96,23 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     }
 }
 
+static void keep_committed(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
+    for (int i = 0; list && i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *which = &list->elems[i];
+        int index = which->err ? -1
+                               : tide_kafka_source_find(source, which->topic, which->partition);
+        if (index >= 0)
+            source->partitions[index].committed = true;
+    }
+}
+
 static void on_commit(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+    if (!error)
+        keep_committed(source, event);
     if (rd_kafka_event_opaque(event) != source) {
         if (error)
             tide_log(TIDE_LOG_WARN, "group \"%s\": the offsets begun at could not be committed: %s",

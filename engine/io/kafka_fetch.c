@@ -111,8 +111,10 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
     struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
     bool held = partition && tide_kafka_is_held(partition);
-    if (held && is_gone(error))
+    if (held && is_gone(error)) {
         partition->gone = true;
+        tide_kafka_seen_forget(&source->seen, where->topic);
+    }
     if (held && partition->gone && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         partition->astray = true;
     } else if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {

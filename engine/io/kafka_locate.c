@@ -4,7 +4,8 @@
  *   committed, in range      there
  *   committed, out of range  `auto_offset_reset`
  *   none                     `start`; without it `auto_offset_reset`; "latest" is what comes after
- *                            the start: all there is of a topic or partition that was added since */
+ *                            the start: all there is of a topic or partition that was added since,
+ *                            or of a topic that was deleted and made again */
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -107,11 +108,15 @@ static int refuse(struct tide_kafka_locate *locate, int i, const char *format, .
     return locate->status = TIDE_ECONFIG;
 }
 
-static bool is_added(const struct tide_kafka_locate *locate, int i)
+/* With a topic Kafka deletes what is committed of it, and while it has a member a group's offsets do not expire: a topic
+ * of which an offset was committed, and is not now, is another of the same name. */
+static bool is_added(const struct tide_kafka_locate *locate, const struct known *known, int i)
 {
-    const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
-    return (uint32_t)which->partition >=
-           tide_kafka_seen_partitions(&locate->source->seen, which->topic);
+    bool added = locate->places[i].added;
+    for (int j = 0; j < locate->list->cnt && !added; j++)
+        added = locate->places[j].was_committed && known->committed->elems[j].offset < 0 &&
+                strcmp(locate->list->elems[i].topic, locate->list->elems[j].topic) == 0;
+    return added;
 }
 
 /* Either is committed: a member that begins later has seen the topic when it began. */
@@ -119,7 +124,7 @@ static int by_latest(struct tide_kafka_locate *locate, const struct known *known
 {
     struct tide_kafka_place *place = &locate->places[i];
     place->pinned = true;
-    place->offset = (is_added(locate, i) ? known->low : known->high)->elems[i].offset;
+    place->offset = (is_added(locate, known, i) ? known->low : known->high)->elems[i].offset;
     return TIDE_OK;
 }
 
@@ -188,6 +193,7 @@ static int decide(struct tide_kafka_locate *locate, const struct known *known, i
     struct tide_kafka_place *place = &locate->places[i];
     int64_t at = known->committed->elems[i].offset;
     place->end = known->high->elems[i].offset;
+    place->committed = at >= 0;
     if (at < 0 && locate->rewind) /* nothing is committed yet: where it began the last time */
         at = locate->list->elems[i].offset;
     if (at < 0)
@@ -223,15 +229,21 @@ static void say_begun(const struct tide_kafka_locate *locate, const struct known
 
 /* With a topic Kafka deletes what is committed of it. One that was gone, and of which nothing is committed now though there
  * was, is another of the same name: from where its reading goes on, only a new start can tell. */
-static int look_for_new_topics(struct tide_kafka_locate *locate)
+static int look_for_new_topics(struct tide_kafka_locate *locate, const struct known *known)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_copy(locate->list);
     int status = ask(locate, rd_kafka_committed, "committed offsets", list,
                      RD_KAFKA_OFFSET_INVALID);
     for (int i = 0; i < list->cnt && status == TIDE_OK; i++) {
         const rd_kafka_topic_partition_t *which = &locate->list->elems[i];
-        if (!locate->places[i].was_gone || list->elems[i].offset >= 0)
+        const struct tide_kafka_place *place = &locate->places[i];
+        if (!place->was_gone || list->elems[i].offset >= 0)
             continue;
+        if (!place->was_read) { /* so nothing is to be told apart: it begins as any new one */
+            if (place->was_committed)
+                known->committed->elems[i].offset = RD_KAFKA_OFFSET_INVALID;
+            continue;
+        }
         snprintf(
             locate->text, sizeof(locate->text),
             "topic \"%s\" partition %d was read up to offset %lld; it was deleted and made again, "
@@ -257,7 +269,7 @@ static void run(struct tide_blocking_job *job)
     if (locate->plan->start == TIDE_START_TIME)
         known.at_time = rd_kafka_topic_partition_list_copy(locate->list);
     if (locate->astray)
-        status = look_for_new_topics(locate);
+        status = look_for_new_topics(locate, &known);
     else
         status = ask(locate, rd_kafka_committed, "committed offsets", known.committed,
                      RD_KAFKA_OFFSET_INVALID);
@@ -289,6 +301,20 @@ static void done(struct tide_blocking_job *job)
     tide_kafka_rebalance_located(locate->source, locate);
 }
 
+static void keep_known(struct tide_kafka_source *source, const rd_kafka_topic_partition_t *which,
+                       struct tide_kafka_place *place)
+{
+    int index = tide_kafka_source_find(source, which->topic, which->partition);
+    place->added = (uint32_t)which->partition >=
+                   tide_kafka_seen_partitions(&source->seen, which->topic);
+    if (index < 0)
+        return; /* it is told when they are assigned */
+    const struct tide_kafka_partition *partition = &source->partitions[index];
+    place->was_committed = partition->committed;
+    place->was_gone = partition->gone;
+    place->was_read = partition->next != partition->epoch_start;
+}
+
 struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
                                                 struct rd_kafka_topic_partition_list_s *list,
                                                 bool astray)
@@ -303,6 +329,8 @@ struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source
     locate->plan = &source->plan;
     locate->list = list;
     locate->places = tide_alloc((size_t)(list->cnt + 1) * sizeof(*locate->places));
+    for (int i = 0; i < list->cnt; i++)
+        keep_known(source, &list->elems[i], &locate->places[i]);
     return locate;
 }
 

@@ -24,6 +24,13 @@ uint32_t tide_kafka_seen_partitions(const struct tide_kafka_seen *seen, const ch
     return 0;
 }
 
+void tide_kafka_seen_forget(struct tide_kafka_seen *seen, const char *topic)
+{
+    for (uint32_t i = 0; i < seen->count; i++)
+        if (strcmp(seen->names[i], topic) == 0)
+            seen->counts[i] = 0;
+}
+
 void tide_kafka_seen_free(struct tide_kafka_seen *seen)
 {
     for (uint32_t i = 0; i < seen->count; i++)

@@ -16,6 +16,8 @@ struct tide_kafka_seen {
 void tide_kafka_seen_add(struct tide_kafka_seen *seen, const char *topic, uint32_t partitions);
 /** How many partitions the topic had; 0 = it was not there. */
 uint32_t tide_kafka_seen_partitions(const struct tide_kafka_seen *seen, const char *topic);
+/** It was deleted: one of its name that is there later was not seen. */
+void tide_kafka_seen_forget(struct tide_kafka_seen *seen, const char *topic);
 void tide_kafka_seen_free(struct tide_kafka_seen *seen);
 
 #endif

@@ -139,6 +139,7 @@ static void second(struct tide_kafka_source *source)
     tide_observe(source->counters, 0, TIDE_M_CONSUMER_QUEUE_SIZE,
                  (double)rd_kafka_queue_length(source->data));
     ask_when_quiet(source, now);
+    tide_kafka_gone_look(source);
     bool out = tide_kafka_outage_told(source->outage);
     for (uint32_t i = 0; i < source->shown_count; i++) {
         int64_t low;

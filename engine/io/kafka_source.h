@@ -6,6 +6,7 @@
  *   kafka_rebalance.c  assignments and revocations, one at a time, in order
  *   kafka_assign.c     the calls that begin and end partitions
  *   kafka_locate.c     where a partition begins; runs in the blocking thread
+ *   kafka_gone.c       what is deleted is looked for
  *   kafka_fetch.c      messages, from the data queue to the engine
  *
  * librdkafka's side of a rebalance: after its event it waits until assign or unassign was called,
@@ -56,6 +57,7 @@ struct tide_kafka_partition {
     bool paused; /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
     bool astray; /* librdkafka says that its offset is out of range, or it was gone and is back */
     bool gone;   /* librdkafka says that there is no such topic or partition */
+    bool committed; /* the group has had an offset of it: were there none now, it is another */
     int last_error; /* told already */
 };
 
@@ -152,6 +154,8 @@ struct tide_kafka_source {
     bool nudging; /* under way in the blocking thread */
     int64_t nudged_us;
     uint32_t nudge_from;
+    bool looking; /* whether what is gone is back: under way in the blocking thread */
+    uint32_t look_from;
     bool ended;      /* the END event was given */
     bool passed_due; /* of any partition */
 
@@ -170,6 +174,11 @@ void tide_kafka_nudge(struct tide_kafka_source *source);
 
 /** After the first assignment of a static member: sees to it that partitions which nobody owns are shared out. */
 void tide_kafka_unread_look(struct tide_kafka_source *source);
+
+/* kafka_gone.c */
+
+/** Once a second: asks whether a topic of which partitions are gone is there again; those are astray then. */
+void tide_kafka_gone_look(struct tide_kafka_source *source);
 
 /* kafka_source.c */
 
@@ -240,8 +249,12 @@ struct tide_kafka_place {
     int64_t end; /* the high watermark */
     /* to be committed: by "latest", else a rebalance before the first commit would skip */
     bool pinned;
-    bool
-        was_gone; /* astray: librdkafka said that there is no such partition, of which something was read */
+    bool committed; /* it has a committed offset */
+    /* what was known of the partition when the question was made */
+    bool was_committed;
+    bool was_gone; /* librdkafka said that there is no such partition */
+    bool was_read; /* something of it */
+    bool added;    /* it was not there when the source began */
 };
 struct tide_kafka_locate {
     struct tide_blocking_job job;

@@ -76,7 +76,7 @@ describe("while it runs", function()
     inputs.once(output, 15)
   end)
 
-  for _, count in ipairs { 5, 15 } do -- fewer than were read of the old one, and more
+  for _, count in ipairs { 5, 10, 15 } do -- fewer than were read of the old one, as many, and more
     it("the topic is deleted and made again between two looks: it stops, a new start reads all " .. count, function()
       fill(0, 1, 10)
       local run = start { source = { discovery_interval = "5min", auto_offset_reset = "earliest" } }
@@ -94,6 +94,38 @@ describe("while it runs", function()
       inputs.once(output, 10 + count)
     end)
   end
+
+  for _, literal in ipairs { true, false } do
+    it("the topic is deleted and made again, with start = latest: it is read from its beginning, by "
+      .. (literal and "its name" or "a pattern"), function()
+      fill(0, 11, 20)
+      local run = start { source = { start = "latest", pattern = not literal and "^" .. input .. "$" or nil } }
+      run:wait_for "/0 at 10 of [0, 10]"
+      inputs.wait_committed(group, input)
+      kafka.delete_topic(input)
+      run:wait_for "partitions revoked"
+      run:signal("STOP") -- so that they hold something by the time they are found
+      wait.until_true(function() return pcall(kafka.topic, 1, nil, input) end, "the topic again")
+      fill(0, 1, 3)
+      run:signal("CONT")
+      inputs.wait_committed(group, input)
+      run:drain()
+      inputs.once(output, 3)
+    end)
+  end
+
+  it("a topic of which nothing was read is deleted and made again between two looks: all of it is read", function()
+    fill(0, 11, 12)
+    local run = start { source = { start = "latest", discovery_interval = "5min" } }
+    inputs.wait_committed(group, input)
+    kafka.delete_topic(input)
+    run:wait_for "topic does not exist"
+    wait.until_true(function() return pcall(kafka.topic, 1, nil, input) end, "the topic again")
+    fill(0, 1, 5)
+    inputs.wait_committed(group, input)
+    run:drain()
+    inputs.once(output, 5)
+  end)
 
   for reset, ending in pairs { error = { 78, "is at offset 10, which is out of range [0, 5]" },
     earliest = { 75, "its log was cut at offset 5, below 10, which was read already; start again" } } do

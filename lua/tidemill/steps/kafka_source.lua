@@ -58,7 +58,10 @@ return {
     { name = "start", type = "start", default_text = "by auto_offset_reset",
       help = 'Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as '
         .. '"2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made '
-        .. "later all." },
+        .. "later all. A topic that is deleted and made again while the engine runs is read from its beginning, or the "
+        .. "engine stops (exit 75). Made again within a second it may not be seen that it was gone: then reading "
+        .. "goes on at the old offset, and what is before it is skipped. Stop the engine first, or wait until it says "
+        .. "that the topic does not exist." },
     { name = "auto_offset_reset", type = "choice", values = { "error", "earliest", "latest" }, default = "error",
       help = "Where to go on when the committed offset is out of range, or missing without `start`. "
         .. "error: stop, and say so." },
