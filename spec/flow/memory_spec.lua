@@ -47,9 +47,9 @@ describe('memory', function()
     local chunk = line:rep(2000)
     local feed = assert(io.open(pipe, 'w'))
     local engine, worker, early = run:pid(), nil, nil
-    for i = 1, 150 do
+    for i = 1, 400 do
       feed:write(chunk)
-      if i == 30 then
+      if i == 200 then -- every block has been filled by then, however slowly batches grew
         worker = children(children(engine)[1])[1]
         early = { own_kib(engine), own_kib(worker) }
       end
@@ -61,7 +61,7 @@ describe('memory', function()
     assert.is_true(late[2] <= 12 * 1024, 'worker: ' .. late[2] .. ' KiB')
     assert.is_true(late[1] - early[1] < 2048, ('engine: %d, then %d KiB'):format(early[1], late[1]))
     assert.is_true(late[2] - early[2] < 4096, ('worker: %d, then %d KiB'):format(early[2], late[2]))
-    assert.matches('read 300,000', run:stderr())
+    assert.matches('read 800,000', run:stderr())
   end)
 
   it('leaves no process behind when the engine is killed', function()
