@@ -33,12 +33,9 @@ void tide_letters_name(const struct tide_letters *letters, const struct tide_mes
     const struct tide_chain *chain = letters->chain;
     struct tide_origin first = tide_offsets_first(chain->offsets, tide_letter_origin_of(letter),
                                                   NULL);
-    const struct tide_partition *from = chain->source ? &chain->source->partitions[first.partition]
-                                                      : NULL;
-    snprintf(text, size, "%.250s/%d/%lld",
-             from ? tide_topics_name(chain->topics, from->topic) : "input",
-             from ? from->number : first.partition,
-             (long long)tide_offsets_offset(chain->offsets, first));
+    const struct tide_partition *from = &chain->source->partitions[first.partition];
+    snprintf(text, size, "%.250s/%d/%lld", tide_topics_name(chain->topics, from->topic),
+             from->number, (long long)tide_offsets_offset(chain->offsets, first));
 }
 
 /* Also when it only keeps its answer to itself, as while its replicas are too few. */

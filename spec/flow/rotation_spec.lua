@@ -63,13 +63,15 @@ local function start(tail, sub)
   one = process.start { "/bin/sh", "-c", script, here .. "/" .. PROGRAM }
 end
 
+local function stop()
+  if pipe then pipe:close() end
+  pipe = nil
+  process.stop_all()
+  pipeline_file.remove_all()
+end
+
 describe("a file that is written", function()
-  after_each(function()
-    if pipe then pipe:close() end
-    pipe = nil
-    process.stop_all()
-    pipeline_file.remove_all()
-  end)
+  after_each(stop)
 
   it("and emptied meanwhile goes on from its new end, without a hole", function()
     for _, tail in ipairs { "--output out --dead-letters letters", "--dead-letters letters > out" } do
@@ -129,12 +131,7 @@ describe("a file that is written", function()
 end)
 
 describe("a signal", function()
-  after_each(function()
-    if pipe then pipe:close() end
-    pipe = nil
-    process.stop_all()
-    pipeline_file.remove_all()
-  end)
+  after_each(stop)
 
   it("QUIT ends as TERM does, with the report; USR1 and USR2 are told and change nothing", function()
     start "--output out"

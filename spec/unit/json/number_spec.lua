@@ -1,26 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- Numbers: what Lua sees of them, and that a number which is copied keeps its bytes.
 local json = require 'tidemill.run.json'
+local json_view = require 'spec.support.json_view'
 local tide = json.public
 
 describe('a number of a view', function()
   after_each(json.reset)
 
   local open = json.open_copy
-
-  -- What `fn` makes of a document.
-  local function edited(text, fn)
-    fn(open(text))
-    local result = json.text()
-    json.reset()
-    return result
-  end
-
-  local function refuses(pattern, fn, ...)
-    local ok, problem = pcall(fn, ...)
-    assert.is_false(ok)
-    assert.truthy(tostring(problem):find(pattern), problem)
-  end
+  local edited, refuses = json_view.edited, json_view.refuses
 
   it('keeps integers beyond 2^53', function()
     local j = open [[{"a":9007199254740992,"b":9007199254740993,"c":-9007199254740993,"d":18446744073709551615,

@@ -2,6 +2,7 @@
 -- The view: what is read, what an edit leaves of the original bytes.
 local ffi = require 'ffi'
 local json = require 'tidemill.run.json'
+local json_view = require 'spec.support.json_view'
 local tide = json.public
 local null = json.null
 
@@ -9,20 +10,7 @@ describe('a view', function()
   after_each(json.reset)
 
   local open = json.open_copy
-
-  -- What `fn` makes of a document.
-  local function edited(text, fn)
-    fn(open(text))
-    local result = json.text()
-    json.reset()
-    return result
-  end
-
-  local function refuses(pattern, fn, ...)
-    local ok, problem = pcall(fn, ...)
-    assert.is_false(ok)
-    assert.truthy(tostring(problem):find(pattern), problem)
-  end
+  local edited, refuses = json_view.edited, json_view.refuses
 
   it('reads any depth', function()
     local j = open '{"a":{"b":[10,{"id":"x"}]},"t":true,"f":false,"n":null,"s":"é\\n","d":-1.5e2}'
