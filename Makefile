@@ -28,11 +28,11 @@ ALL_FLAGS = $(BASE_FLAGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
 CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fPIC -fvisibility=hidden -Iengine -Wall -Wextra -Wpedantic -Wshadow \
   $(shell pkg-config --cflags simdjson) $(HARDENING) $(SANITIZE) $(CFLAGS)
 
-SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c))
+SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 CXX_SOURCES := $(wildcard engine/json/*.cpp)
-HEADERS := $(wildcard engine/*.h engine/*/*.h)
+HEADERS := $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
-FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
+FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 

@@ -9,7 +9,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "engine.h"
-#include "io/kafka.h"
+#include "kafka/kafka.h"
 #include "shm/topics.h"
 
 /* HUP is left alone where it is ignored already: nohup did that. */

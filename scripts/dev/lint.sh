@@ -28,7 +28,7 @@ if ! command -v "${compiler[0]}" >/dev/null || ! command -v pkg-config >/dev/nul
   echo "lint: ${compiler[0]} or pkg-config is absent (scripts/dev/install.sh build), so the C files are not looked at" >&2
   exit 69
 fi
-for file in engine/*.c engine/*/*.c; do
+for file in engine/*.c engine/*/*.c engine/*/*/*.c; do
   # The file of fault points is empty without them.
   faults=()
   [ "$file" != engine/base/fault.c ] || faults=(-DTIDE_FAULTS)

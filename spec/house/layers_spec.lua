@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- Dependencies point one way: base < {shm, json} < {proc, io} < chain < engine, and
+-- Dependencies point one way: base < {shm, json} < {proc, io} < {chain, kafka} < engine, and
 -- {steps, run} < {plan, lib} < steer < testing < cli.
 local files = require "spec.house.files"
 
-local C_RANK = { base = 1, shm = 2, json = 2, proc = 3, io = 3, chain = 4, engine = 5 }
+local C_RANK = { base = 1, shm = 2, json = 2, proc = 3, io = 3, chain = 4, kafka = 4, engine = 5 }
 local LUA_RANK = { steps = 1, run = 1, lib = 2, plan = 2, tidemill = 3, steer = 4, testing = 5, cli = 6 }
 
 -- Faults of one dependency: to one's own folder or to a lower rank.
@@ -14,9 +14,9 @@ local function judge(faults, rank, from, to, path, line)
   end
 end
 
--- engine/io/x.c -> io; engine/x.c -> engine
+-- engine/io/x.c -> io; engine/kafka/sink/x.c -> kafka; engine/x.c -> engine
 local function c_folder(path)
-  return path:match("^(%w+)/[^/]+$") or "engine"
+  return path:match("^(%w+)/") or "engine"
 end
 
 describe("the layers", function()
@@ -33,12 +33,24 @@ describe("the layers", function()
     assert.same({}, faults)
   end)
 
-  it("let only io/kafka and io/mock see librdkafka, and only the program see Lua", function()
+  it("of the Kafka client stand below its source and its sink, which do not know each other", function()
+    local faults = {}
+    for _, path in ipairs(files.list({ "engine/kafka" }, { "*.c", "*.h" })) do
+      for _, line in ipairs(files.lines(path)) do
+        local part = line:match('^#include "kafka/(%w+)/')
+        if part and part ~= path:match("^engine/kafka/(%w+)/") then
+          faults[#faults + 1] = path .. " includes " .. line
+        end
+      end
+    end
+    assert.same({}, faults)
+  end)
+
+  it("let only engine/kafka see librdkafka, and only the program see Lua", function()
     local faults = {}
     for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.h", "*.cpp", "*.hpp" })) do
       local text = files.read(path)
-      if text:find("#include <librdkafka/", 1, true) and not path:find("^engine/io/kafka")
-        and not path:find("^engine/io/mock") then
+      if text:find("#include <librdkafka/", 1, true) and not path:find("^engine/kafka/") then
         faults[#faults + 1] = path .. " includes librdkafka"
       end
       if text:find("#include <simdjson.h>", 1, true) and path ~= "engine/json/index.cpp" then

@@ -24,7 +24,7 @@ local PLANTED = {
   { "ack_of_dropped", 2000 }, { "epoch_not_raised", 500 }, { "other_offsets", 500 },
   { "retry_overtaken", 500 },
 }
--- Those in io/kafka_*, which the simulation does not reach: docs/torture.md.
+-- Those in engine/kafka, which the simulation does not reach: docs/torture.md.
 
 describe("the simulation", function()
   it("finds nothing in a million steps", function()

@@ -20,7 +20,7 @@ local ELSEWHERE = {
   ["consumer.refetched"] = "spec/kafka/pause_spec.lua", -- a planted mistake
   ["producer.transaction.aborted"] = "spec/kafka/exactly_once_spec.lua", -- an outage in a transaction
   ["producer.replaced"] = "spec/kafka/transactions_spec.lua", -- a producer that fails for good
-  ["producer.librdkafka.broker_txretries"] = "spec/unit/io/kafka_stats_spec.lua", -- requests other than Produce
+  ["producer.librdkafka.broker_txretries"] = "spec/unit/kafka/sink/stats_spec.lua", -- requests other than Produce
 }
 
 local place = {}

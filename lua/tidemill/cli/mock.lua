@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/mock.lua: --mock-kafka: a Kafka in this process (engine/io/mock.h) with the pipeline's topics, fed from
+-- cli/mock.lua: --mock-kafka: a Kafka in this process (engine/kafka/mock.h) with the pipeline's topics, fed from
 -- a file and drained to one. It has threads, so it is made after the zygote was forked.
 local ffi = require("ffi")
 local tide = require("tidemill.run.ffi")

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "kafka/blocking.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/loop.h"
+#include "base/status.h"
+
+struct list {
+    struct tide_blocking_job *first;
+    struct tide_blocking_job **end;
+};
+
+struct tide_blocking {
+    struct tide_loop *loop;
+    int waker;
+    bool started;
+    pthread_t thread;
+    pthread_mutex_t lock; /* what is below */
+    pthread_cond_t change;
+    struct list waiting;
+    struct list finished;
+    bool ending;
+    bool ended;
+    bool left; /* nobody waits any more: no waker, no done */
+};
+
+static void append(struct list *list, struct tide_blocking_job *job)
+{
+    job->next = NULL;
+    *list->end = job;
+    list->end = &job->next;
+}
+
+static struct tide_blocking_job *take(struct list *list)
+{
+    struct tide_blocking_job *job = list->first;
+    if (job && !(list->first = job->next))
+        list->end = &list->first;
+    return job;
+}
+
+static void call_done(void *context)
+{
+    struct tide_blocking *blocking = context;
+    for (;;) {
+        pthread_mutex_lock(&blocking->lock);
+        struct tide_blocking_job *job = take(&blocking->finished);
+        pthread_mutex_unlock(&blocking->lock);
+        if (!job)
+            return;
+        job->done(job);
+    }
+}
+
+struct tide_blocking *tide_blocking_new(struct tide_loop *loop)
+{
+    struct tide_blocking *blocking = tide_alloc(sizeof(*blocking));
+    pthread_condattr_t monotonic;
+    blocking->loop = loop;
+    blocking->waker = tide_loop_waker(loop, call_done, blocking);
+    if (blocking->waker < 0) {
+        free(blocking);
+        return NULL;
+    }
+    blocking->waiting.end = &blocking->waiting.first;
+    blocking->finished.end = &blocking->finished.first;
+    pthread_mutex_init(&blocking->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&blocking->change, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return blocking;
+}
+
+static void finish(struct tide_blocking *blocking, struct tide_blocking_job *job)
+{
+    const uint64_t one = 1;
+    pthread_mutex_lock(&blocking->lock);
+    append(&blocking->finished, job);
+    /* Under the lock: tide_blocking_free may close the waker once `left` is set. */
+    if (!blocking->left && write(blocking->waker, &one, sizeof(one)) < 0)
+        (void)0; /* an eventfd is only ever full when it wakes already */
+    pthread_cond_broadcast(&blocking->change);
+    pthread_mutex_unlock(&blocking->lock);
+}
+
+static void *serve(void *context)
+{
+    struct tide_blocking *blocking = context;
+    pthread_mutex_lock(&blocking->lock);
+    for (;;) {
+        struct tide_blocking_job *job = take(&blocking->waiting);
+        if (job) {
+            pthread_mutex_unlock(&blocking->lock);
+            job->run(job);
+            finish(blocking, job);
+            pthread_mutex_lock(&blocking->lock);
+        } else if (blocking->ending) {
+            break;
+        } else {
+            pthread_cond_wait(&blocking->change, &blocking->lock);
+        }
+    }
+    blocking->ended = true;
+    pthread_cond_broadcast(&blocking->change);
+    pthread_mutex_unlock(&blocking->lock);
+    return NULL;
+}
+
+static int start(struct tide_blocking *blocking)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    /* Signals are for the engine's thread. */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&blocking->thread, NULL, serve, blocking);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return tide_fail(TIDE_EINTERNAL, "cannot start a thread: %s", strerror(error));
+    blocking->started = true;
+    return TIDE_OK;
+}
+
+int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_job *job)
+{
+    if (!blocking->started) {
+        int status = start(blocking);
+        if (status < 0)
+            return status;
+    }
+    pthread_mutex_lock(&blocking->lock);
+    append(&blocking->waiting, job);
+    pthread_cond_broadcast(&blocking->change);
+    pthread_mutex_unlock(&blocking->lock);
+    return TIDE_OK;
+}
+
+static struct timespec after(int64_t time_us)
+{
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_nsec += time_us % 1000000 * 1000;
+    at.tv_sec += time_us / 1000000 + at.tv_nsec / 1000000000;
+    at.tv_nsec %= 1000000000;
+    return at;
+}
+
+bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us)
+{
+    struct timespec until = after(time_us);
+    int error = 0;
+    pthread_mutex_lock(&blocking->lock);
+    while (!blocking->ending && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&blocking->change, &blocking->lock, &until);
+    bool go_on = !blocking->ending;
+    pthread_mutex_unlock(&blocking->lock);
+    return go_on;
+}
+
+bool tide_blocking_wanted(struct tide_blocking *blocking)
+{
+    pthread_mutex_lock(&blocking->lock);
+    bool wanted = blocking->ending || blocking->waiting.first;
+    pthread_mutex_unlock(&blocking->lock);
+    return wanted;
+}
+
+static bool wait_for_end(struct tide_blocking *blocking, int64_t time_us)
+{
+    struct timespec until = after(time_us);
+    int error = 0;
+    pthread_mutex_lock(&blocking->lock);
+    blocking->ending = true;
+    pthread_cond_broadcast(&blocking->change);
+    while (!blocking->ended && error != ETIMEDOUT)
+        error = pthread_cond_timedwait(&blocking->change, &blocking->lock, &until);
+    bool ended = blocking->ended;
+    blocking->left = !ended;
+    pthread_mutex_unlock(&blocking->lock);
+    return ended;
+}
+
+bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us)
+{
+    if (!blocking)
+        return true;
+    bool ended = !blocking->started || wait_for_end(blocking, time_us);
+    if (ended && blocking->started) {
+        pthread_join(blocking->thread, NULL);
+        call_done(blocking);
+    }
+    tide_loop_unwatch(blocking->loop, blocking->waker);
+    if (!ended)
+        return false;
+    pthread_mutex_destroy(&blocking->lock);
+    pthread_cond_destroy(&blocking->change);
+    free(blocking);
+    return true;
+}

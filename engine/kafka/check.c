@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT
+ * `tidemill check --connect`: what `run` would ask of the brokers before it reads anything. */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "kafka/client.h"
+#include "kafka/fit.h"
+#include "kafka/kafka.h"
+#include "kafka/reach.h"
+#include "kafka/seen.h"
+#include "kafka/settings.h"
+#include "kafka/txn_calls.h"
+#include "kafka/writable.h"
+
+/* A consumer of the group or a producer: properties of the other kind are complained of. `transactional_id`: or NULL. */
+static rd_kafka_t *make_client(const struct tide_kafka_check *check,
+                               const struct tide_properties *properties,
+                               const char *transactional_id, struct tide_kafka_watch *watch)
+{
+    const struct tide_property none[] = {{NULL, NULL}};
+    const struct tide_property reading[] = {
+        {"enable.auto.commit", "false"}, {"group.id", check->group}, {NULL, NULL}};
+    const struct tide_property writing[] = {
+        {"enable.idempotence", "true"},
+        {"acks", "all"},
+        {transactional_id ? "transactional.id" : NULL, transactional_id},
+        {NULL, NULL},
+    };
+    char error[512];
+    rd_kafka_conf_t *conf = tide_kafka_conf_new(none, properties, check->group ? reading : writing);
+    if (!conf)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
+    if (watch)
+        tide_kafka_watch_requests(watch, conf);
+    rd_kafka_t *client = rd_kafka_new(check->group ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf,
+                                      error, sizeof(error));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tide_fail(TIDE_ECONFIG, "librdkafka: %s", error);
+    }
+    return client;
+}
+
+/* Whether source and output go together, as the start of `run` asks. */
+static int fit(const struct tide_kafka_check *check, const struct tide_kafka_seen *seen)
+{
+    const struct tide_source_plan plan = {.topics = check->topics,
+                                          .topic_count = check->topic_count,
+                                          .apart_topics = check->apart_topics,
+                                          .apart_topic_count = check->apart_topic_count};
+    return tide_kafka_fit(&plan, seen, *check->cluster ? check->cluster : NULL, &check->output);
+}
+
+static int reach(struct tide_kafka_check *check, rd_kafka_t *client, const char *brokers)
+{
+    struct tide_kafka_seen seen = {0};
+    struct tide_kafka_reach reach = {.client = client,
+                                     .events = rd_kafka_queue_get_main(client),
+                                     .brokers = brokers,
+                                     .topics = check->topics,
+                                     .topic_count = check->topic_count,
+                                     .group = check->group,
+                                     .seen = &seen,
+                                     .timeout_us = check->timeout_us};
+    tide_kafka_reach_run(&reach.job);
+    rd_kafka_queue_destroy(reach.events);
+    snprintf(check->cluster, sizeof(check->cluster), "%s", reach.cluster ? reach.cluster : "");
+    check->partitions = tide_kafka_seen_partitions(&seen, check->topics[0]);
+    int status = reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
+    if (status == TIDE_OK && check->group)
+        status = fit(check, &seen);
+    tide_kafka_seen_free(&seen);
+    free(reach.cluster);
+    return status;
+}
+
+/* The id is one of its own, so that an engine that runs is not fenced. It may be refused where the engine's is allowed: that
+ * says nothing. */
+static int find_transactions(const struct tide_kafka_check *check,
+                             const struct tide_properties *properties)
+{
+    struct tide_kafka_watch watch = {0};
+    rd_kafka_t *producer = make_client(check, properties, check->transactional_id, &watch);
+    if (!producer)
+        return TIDE_ECONFIG;
+    int status = tide_kafka_call_init(producer, &watch, NULL, check->transactional_id,
+                                      check->timeout_us);
+    rd_kafka_destroy(producer);
+    if (status == TIDE_ECONFIG || status == TIDE_EFENCED) {
+        tide_log(TIDE_LOG_INFO, "whether transactions can be had is not known: %s", tide_error());
+        status = TIDE_OK;
+    }
+    return status;
+}
+
+int tide_kafka_check(struct tide_kafka_check *check)
+{
+    struct tide_properties properties = {0};
+    tide_properties_set(&properties, check->properties, check->property_count);
+    rd_kafka_t *client = make_client(check, &properties, NULL, NULL);
+    int status = client ? reach(check, client, tide_properties_brokers(&properties)) : TIDE_ECONFIG;
+    if (status == TIDE_OK && !check->group)
+        status = tide_kafka_writable(client, check->topics, check->topic_count, NULL);
+    if (status == TIDE_OK && check->transactional_id)
+        status = find_transactions(check, &properties);
+    tide_properties_wipe(&properties);
+    if (status == TIDE_OK)
+        tide_kafka_settings_look(client, check->topics, check->topic_count,
+                                 check->group ? TIDE_KAFKA_READ : TIDE_KAFKA_WRITTEN,
+                                 check->letters, NULL);
+    if (client)
+        rd_kafka_destroy(client);
+    return status;
+}

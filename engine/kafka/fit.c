@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "kafka/fit.h"
+
+#include <string.h>
+
+#include "base/status.h"
+#include "kafka/pattern.h"
+
+static int check_limit(const struct tide_source_plan *plan, const struct tide_kafka_seen *seen,
+                       const struct tide_kafka_output *output)
+{
+    for (uint32_t i = 0; i < plan->topic_count && output->limit_topic; i++) {
+        uint32_t partitions = tide_kafka_seen_partitions(seen, plan->topics[i]);
+        if (partitions > output->limit)
+            return tide_fail(
+                TIDE_ECONFIG,
+                "partition = \"same\": topic \"%s\" has %u partitions, the output \"%s\" only %u",
+                plan->topics[i], partitions, output->limit_topic, output->limit);
+    }
+    return TIDE_OK;
+}
+
+int tide_kafka_fit(const struct tide_source_plan *plan, const struct tide_kafka_seen *seen,
+                   const char *cluster, const struct tide_kafka_output *output)
+{
+    int status = check_limit(plan, seen, output);
+    if (status == TIDE_OK && cluster && output->cluster && strcmp(cluster, output->cluster) == 0)
+        status = tide_kafka_pattern_apart(plan, cluster);
+    return status;
+}

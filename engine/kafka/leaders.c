@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "kafka/leaders.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/status.h"
+
+static bool is_known(const struct tide_kafka_leaders *leaders, int32_t broker)
+{
+    for (uint32_t i = 0; i < leaders->count; i++)
+        if (leaders->items[i].broker == broker)
+            return true;
+    return false;
+}
+
+static char *address_of(const struct rd_kafka_metadata *metadata, int32_t broker)
+{
+    char text[300] = "";
+    for (int i = 0; i < metadata->broker_cnt; i++)
+        if (metadata->brokers[i].id == broker)
+            snprintf(text, sizeof(text), "%s:%d", metadata->brokers[i].host,
+                     metadata->brokers[i].port);
+    return tide_copy(text);
+}
+
+void tide_kafka_leaders_add(struct tide_kafka_leaders *leaders,
+                            const struct rd_kafka_metadata *metadata, int topic)
+{
+    const struct rd_kafka_metadata_topic *from = &metadata->topics[topic];
+    for (int i = 0; i < from->partition_cnt; i++) {
+        int32_t broker = from->partitions[i].leader;
+        if (broker >= 0 && is_known(leaders, broker))
+            continue;
+        leaders->items = tide_realloc(leaders->items,
+                                      (leaders->count + 1) * sizeof(*leaders->items));
+        leaders->items[leaders->count++] = (struct tide_kafka_leader){
+            .broker = broker,
+            .address = address_of(metadata, broker),
+            .topic = tide_copy(from->topic),
+            .partition = from->partitions[i].id,
+        };
+    }
+}
+
+int tide_kafka_leader_ask(struct rd_kafka_s *client, const struct tide_kafka_leader *leader,
+                          int timeout_ms)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, leader->topic, leader->partition)->offset =
+        RD_KAFKA_OFFSET_END;
+    /* The call tells no time-out: it then leaves the list as it is. */
+    list->elems[0].err = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(client, list, timeout_ms);
+    if (!error)
+        error = list->elems[0].err;
+    rd_kafka_topic_partition_list_destroy(list);
+    bool later = error < 0 || error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
+                 error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                 error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    return later ? error : 0;
+}
+
+void tide_kafka_leaders_free(struct tide_kafka_leaders *leaders)
+{
+    for (uint32_t i = 0; i < leaders->count; i++) {
+        free(leaders->items[i].address);
+        free(leaders->items[i].topic);
+    }
+    free(leaders->items);
+    *leaders = (struct tide_kafka_leaders){0};
+}

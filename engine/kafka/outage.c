@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT
+ * An outage while the engine runs: it is waited out, and said. */
+#include <librdkafka/rdkafka.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "kafka/reach.h"
+
+enum { OUTAGE_TRY_MS = 1000, RETRY_US = 100000 };
+
+struct tide_kafka_outage {
+    struct tide_blocking_job job;
+    rd_kafka_t *client;
+    struct tide_blocking *blocking;
+    bool asking; /* the job is under way */
+    bool told;   /* it was said that all are down; read and written atomically */
+    bool back;   /* the last answer */
+    bool gone;   /* freed by its owner: ends with the job */
+};
+
+/* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the
+ * time. */
+static void ask_until_back(struct tide_blocking_job *job)
+{
+    struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
+    const struct rd_kafka_metadata *metadata;
+    for (;;) {
+        if (!rd_kafka_metadata(outage->client, 0, NULL, &metadata, OUTAGE_TRY_MS)) {
+            rd_kafka_metadata_destroy(metadata);
+            outage->back = true;
+            break;
+        }
+        if (!outage->told)
+            tide_log(TIDE_LOG_WARN, "%s: no broker can be reached; waiting",
+                     rd_kafka_name(outage->client));
+        __atomic_store_n(&outage->told, true, __ATOMIC_RELAXED);
+        if (!tide_blocking_pause(outage->blocking, RETRY_US) ||
+            tide_blocking_wanted(outage->blocking))
+            return;
+    }
+    if (outage->told)
+        tide_log(TIDE_LOG_INFO, "%s: brokers are back", rd_kafka_name(outage->client));
+    __atomic_store_n(&outage->told, false, __ATOMIC_RELAXED);
+}
+
+static void asked(struct tide_blocking_job *job)
+{
+    struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
+    outage->asking = false;
+    if (outage->gone)
+        free(outage);
+    else if (!outage->back)
+        tide_kafka_outage_begin(outage); /* another job wanted the thread: after it */
+}
+
+struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
+                                                struct tide_blocking *blocking)
+{
+    struct tide_kafka_outage *outage = tide_alloc(sizeof(*outage));
+    outage->job.run = ask_until_back;
+    outage->job.done = asked;
+    outage->client = client;
+    outage->blocking = blocking;
+    return outage;
+}
+
+void tide_kafka_outage_begin(struct tide_kafka_outage *outage)
+{
+    if (outage->asking)
+        return;
+    outage->asking = true;
+    outage->back = false;
+    if (tide_blocking_submit(outage->blocking, &outage->job) < 0)
+        outage->asking = false;
+}
+
+bool tide_kafka_outage_told(const struct tide_kafka_outage *outage)
+{
+    return __atomic_load_n(&outage->told, __ATOMIC_RELAXED);
+}
+
+void tide_kafka_outage_free(struct tide_kafka_outage *outage)
+{
+    if (!outage)
+        return;
+    outage->gone = true;
+    if (!outage->asking)
+        free(outage);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+#include "kafka/pattern.h"
+
+#include <librdkafka/rdkafka.h>
+#include <regex.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "base/text.h"
+
+/* Those that Kafka keeps for itself; its own clients do not find them by patterns either. */
+static const char *const internal[] = {"__consumer_offsets", "__transaction_state",
+                                       "__share_group_state", "__cluster_metadata"};
+
+/* POSIX takes any other escaped letter for the letter itself: "\d" finds a d. */
+static const char letters[] = "wWsSbB";
+
+static int check_escapes(const char *pattern)
+{
+    for (const char *at = strchr(pattern, '\\'); at; at = strchr(at + 2, '\\')) {
+        char next = at[1];
+        bool letter = (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z');
+        if (letter && !strchr(letters, next))
+            return tide_fail(TIDE_ECONFIG,
+                             "\\%c is not of POSIX extended regular expressions, which topics are "
+                             "found by (there \\d is written [0-9])",
+                             next);
+        if (!next)
+            break; /* regcomp refuses it */
+    }
+    return TIDE_OK;
+}
+
+int tide_kafka_pattern_check(const char *pattern)
+{
+    regex_t compiled;
+    char text[128];
+    int error = regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB);
+    if (!error) {
+        regfree(&compiled);
+        return check_escapes(pattern);
+    }
+    regerror(error, &compiled, text, sizeof(text));
+    return tide_fail(TIDE_ECONFIG, "%s; topics are found by POSIX extended regular expressions%s",
+                     text, strstr(pattern, "(?") ? ", which have no (?...)" : "");
+}
+
+bool tide_kafka_pattern_matches(const char *pattern, const char *topic)
+{
+    regex_t compiled;
+    if (regcomp(&compiled, pattern, REG_EXTENDED | REG_NOSUB))
+        return false;
+    bool matches = regexec(&compiled, topic, 0, NULL, 0) == 0;
+    regfree(&compiled);
+    return matches;
+}
+
+static bool is_pattern(const char *topic)
+{
+    return topic[0] == '^';
+}
+
+bool tide_kafka_pattern_finds(const char *const *topics, uint32_t count, const char *topic)
+{
+    for (size_t i = 0; i < sizeof(internal) / sizeof(*internal); i++)
+        if (strcmp(internal[i], topic) == 0)
+            return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (is_pattern(topics[i]) && tide_kafka_pattern_matches(topics[i], topic))
+            return true;
+    return false;
+}
+
+bool tide_kafka_pattern_any(const struct tide_source_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->topic_count; i++)
+        if (is_pattern(plan->topics[i]))
+            return true;
+    return false;
+}
+
+static bool is_named(const struct tide_source_plan *plan, const char *topic)
+{
+    for (uint32_t i = 0; i < plan->topic_count; i++)
+        if (strcmp(plan->topics[i], topic) == 0)
+            return true;
+    return false;
+}
+
+/* As an expression that finds this name alone. A name has letters, digits and these three signs, or is refused by Kafka. */
+static void hide(struct tide_text *list, const struct tide_source_plan *plan, const char *topic)
+{
+    if (is_named(plan, topic))
+        return;
+    tide_text_string(list, list->length > 0 ? ",^" : "^");
+    for (const char *at = topic; *at; at++) {
+        bool plain = *at == '_' || *at == '-' || (*at >= '0' && *at <= '9') ||
+                     (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z');
+        tide_text_append(list, plain ? at : *at == '.' ? "[.]" : ".", plain || *at != '.' ? 1 : 3);
+    }
+    tide_text_string(list, "$");
+}
+
+char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char *users)
+{
+    struct tide_text list = {0};
+    if (users)
+        tide_text_string(&list, users);
+    bool any = tide_kafka_pattern_any(plan);
+    for (size_t i = 0; any && i < sizeof(internal) / sizeof(*internal); i++)
+        hide(&list, plan, internal[i]);
+    for (uint32_t i = 0; any && i < plan->own_topic_count; i++)
+        hide(&list, plan, plan->own_topics[i]);
+    tide_text_append(&list, "", 1);
+    return list.data;
+}
+
+bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
+{
+    char list[4096];
+    size_t size = sizeof(list);
+    char *rest = NULL;
+    if (rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", list, &size))
+        return true; /* too long: not known */
+    for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
+        if (tide_kafka_pattern_matches(one, topic))
+            return true;
+    return false;
+}
+
+void tide_kafka_pattern_tell(const struct tide_source_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->topic_count; i++)
+        for (uint32_t j = 0; is_pattern(plan->topics[i]) && j < plan->own_topic_count; j++)
+            if (!is_named(plan, plan->own_topics[j]) &&
+                tide_kafka_pattern_matches(plan->topics[i], plan->own_topics[j]))
+                tide_log(TIDE_LOG_WARN,
+                         "the pattern \"%s\" matches \"%s\", which this pipeline writes to: it is "
+                         "not read",
+                         plan->topics[i], plan->own_topics[j]);
+}
+
+int tide_kafka_pattern_apart(const struct tide_source_plan *plan, const char *cluster)
+{
+    for (uint32_t i = 0; i < plan->apart_topic_count; i++) {
+        const char *topic = plan->apart_topics[i];
+        if (!is_named(plan, topic) &&
+            tide_kafka_pattern_finds(plan->topics, plan->topic_count, topic))
+            return tide_fail(TIDE_ECONFIG,
+                             "a pattern of kafka_source finds topic \"%s\", which this pipeline "
+                             "writes to: the brokers of produce are those of kafka_source under "
+                             "another name (cluster id %s); leave out produce's brokers",
+                             topic, cluster);
+    }
+    return TIDE_OK;
+}

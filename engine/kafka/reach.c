@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+#include "kafka/reach.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "kafka/kafka.h"
+#include "kafka/leaders.h"
+#include "kafka/pattern.h"
+#include "kafka/seen.h"
+
+enum {
+    FIRST_WAIT_MS =
+        500, /* doubled until a slow network is met, so that a lost try is noticed early */
+    LONGEST_WAIT_MS = 8000,
+    TOPIC_GRACE_US = 1000000, /* a topic made a moment ago may not be known to each broker yet */
+    RETRY_US = 100000,
+    CLUSTER_WAIT_MS = 100
+};
+
+/* One run of the question. */
+struct attempt {
+    struct tide_kafka_reach *reach;
+    int64_t until;
+    int64_t grace_until; /* for topics that are not there */
+    int wait_ms;
+    char cause[512]; /* what the client last complained of */
+    struct tide_kafka_leaders leaders;
+    uint32_t place; /* of the topic that is asked for */
+};
+
+/* Asks once. TIDE_BUSY: no answer yet. */
+typedef int question(struct attempt *attempt, int timeout_ms);
+
+/* Keeps the newest cause. A refused login or certificate will not mend by waiting. */
+static int look_at_events(struct attempt *attempt)
+{
+    rd_kafka_event_t *event;
+    int status = TIDE_OK;
+    while ((event = rd_kafka_queue_poll(attempt->reach->events, 0))) {
+        rd_kafka_resp_err_t error = rd_kafka_event_error(event);
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR &&
+            error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+            snprintf(attempt->cause, sizeof(attempt->cause), "%s",
+                     rd_kafka_event_error_string(event));
+            if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL)
+                status = TIDE_ECONFIG;
+        }
+        rd_kafka_event_destroy(event);
+    }
+    return status;
+}
+
+static bool pause_a_moment(struct tide_kafka_reach *reach)
+{
+    if (reach->blocking)
+        return tide_blocking_pause(reach->blocking, RETRY_US) &&
+               !tide_blocking_wanted(reach->blocking);
+    nanosleep(&(struct timespec){.tv_nsec = RETRY_US * 1000L}, NULL);
+    return true;
+}
+
+/* TIDE_BUSY: ask again. */
+static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic)
+{
+    switch (topic->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        return topic->partition_cnt > 0 ? TIDE_OK : TIDE_BUSY;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        if (tide_clock_us() < attempt->grace_until)
+            return TIDE_BUSY;
+        return tide_fail(TIDE_ECONFIG, "topic \"%s\" is not there (brokers \"%s\")", topic->topic,
+                         attempt->reach->brokers);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", topic->topic,
+                         rd_kafka_err2str(topic->err));
+    default:
+        snprintf(attempt->cause, sizeof(attempt->cause), "topic \"%s\": %s", topic->topic,
+                 rd_kafka_err2str(topic->err));
+        return TIDE_BUSY;
+    }
+}
+
+static int ask_any(struct attempt *attempt, int timeout_ms)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (rd_kafka_metadata(attempt->reach->client, 0, NULL, &metadata, timeout_ms))
+        return TIDE_BUSY;
+    rd_kafka_metadata_destroy(metadata);
+    return TIDE_OK;
+}
+
+static int ask_topic(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const struct rd_kafka_metadata *metadata = NULL;
+    const char *name = reach->topics[attempt->place];
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(reach->client, name, NULL);
+    if (!topic)
+        return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", name,
+                         rd_kafka_err2str(rd_kafka_last_error()));
+    int status = TIDE_BUSY;
+    if (rd_kafka_metadata(reach->client, 0, topic, &metadata, timeout_ms) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (metadata->topic_cnt > 0)
+            status = judge_topic(attempt, &metadata->topics[0]);
+        if (status == TIDE_OK) {
+            uint32_t partitions = (uint32_t)metadata->topics[0].partition_cnt;
+            tide_kafka_leaders_add(&attempt->leaders, metadata, 0);
+            if (reach->partitions)
+                reach->partitions[attempt->place] = partitions;
+            if (reach->seen)
+                tide_kafka_seen_add(reach->seen, name, partitions);
+        }
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(topic);
+    return status;
+}
+
+/* Those that the patterns find. */
+static int ask_all_topics(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const struct rd_kafka_metadata *metadata = NULL;
+    if (rd_kafka_metadata(reach->client, 1, NULL, &metadata, timeout_ms))
+        return TIDE_BUSY;
+    for (int i = 0; i < metadata->topic_cnt; i++) {
+        const struct rd_kafka_metadata_topic *topic = &metadata->topics[i];
+        if (topic->err ||
+            !tide_kafka_pattern_finds(reach->topics, reach->topic_count, topic->topic))
+            continue;
+        tide_kafka_leaders_add(&attempt->leaders, metadata, i);
+        if (reach->seen)
+            tide_kafka_seen_add(reach->seen, topic->topic, (uint32_t)topic->partition_cnt);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return TIDE_OK;
+}
+
+static int ask_leader(struct attempt *attempt, int timeout_ms)
+{
+    const struct tide_kafka_leader *leader = &attempt->leaders.items[attempt->place];
+    return tide_kafka_leader_ask(attempt->reach->client, leader, timeout_ms) ? TIDE_BUSY : TIDE_OK;
+}
+
+/* What is committed of any partition: the coordinator alone can say. */
+static int ask_coordinator(struct attempt *attempt, int timeout_ms)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    const char *topic = attempt->leaders.count > 0 ? attempt->leaders.items[0].topic
+                                                   : reach->topics[0];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, 0);
+    rd_kafka_resp_err_t error = rd_kafka_committed(reach->client, list, timeout_ms);
+    rd_kafka_topic_partition_list_destroy(list);
+    if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        return tide_fail(TIDE_ECONFIG, "group \"%s\": %s", reach->group, rd_kafka_err2str(error));
+    return error < 0 || error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+                   error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+                   error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR
+               ? TIDE_BUSY
+               : TIDE_OK;
+}
+
+static int unreached(struct attempt *attempt, question *ask)
+{
+    const struct tide_kafka_reach *reach = attempt->reach;
+    const struct tide_kafka_leader *leader = ask == ask_leader
+                                                 ? &attempt->leaders.items[attempt->place]
+                                                 : NULL;
+    char what[900];
+    char address[320] = "which the other brokers do not list";
+    if (leader && *leader->address)
+        snprintf(address, sizeof(address), "which advertises \"%s\"", leader->address);
+    if (leader && leader->broker < 0)
+        snprintf(what, sizeof(what), "topic \"%s\" partition %d had no leader", leader->topic,
+                 leader->partition);
+    else if (leader)
+        snprintf(what, sizeof(what),
+                 "broker %d, %s and which leads topic \"%s\" partition %d, not reached",
+                 leader->broker, address, leader->topic, leader->partition);
+    else if (ask == ask_coordinator)
+        snprintf(what, sizeof(what), "the coordinator of group \"%s\" not reached", reach->group);
+    else
+        snprintf(what, sizeof(what), "brokers \"%s\" %s", reach->brokers,
+                 ask == ask_any ? "not reached" : "gave no good answer");
+    return tide_fail(TIDE_EUNREACHED, "%s within %.3g s%s%s", what, (double)reach->timeout_us / 1e6,
+                     *attempt->cause ? ": " : "", attempt->cause);
+}
+
+static int insist(struct attempt *attempt, question *ask)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    for (;;) {
+        int64_t left_ms = (attempt->until - tide_clock_us()) / 1000;
+        if (left_ms <= 0)
+            return unreached(attempt, ask);
+        int status = ask(attempt, attempt->wait_ms < left_ms ? attempt->wait_ms : (int)left_ms);
+        if (look_at_events(attempt) < 0)
+            return tide_fail(TIDE_ECONFIG, "brokers \"%s\": %s", reach->brokers, attempt->cause);
+        if (status != TIDE_BUSY)
+            return status;
+        if (!pause_a_moment(reach))
+            return tide_fail(TIDE_EUNREACHED, "stopped while brokers \"%s\" were looked for",
+                             reach->brokers);
+        if (attempt->wait_ms < LONGEST_WAIT_MS)
+            attempt->wait_ms *= 2;
+    }
+}
+
+/* The same topic may take results and dead letters. */
+static bool was_asked(const struct attempt *attempt)
+{
+    const struct tide_kafka_reach *reach = attempt->reach;
+    for (uint32_t i = 0; i < attempt->place; i++)
+        if (strcmp(reach->topics[i], reach->topics[attempt->place]) == 0) {
+            if (reach->partitions)
+                reach->partitions[attempt->place] = reach->partitions[i];
+            return true;
+        }
+    return false;
+}
+
+/* All of them, so that whoever has several to make knows at once. */
+static int find_topics(struct attempt *attempt)
+{
+    struct tide_kafka_reach *reach = attempt->reach;
+    size_t length = 0;
+    bool patterns = false;
+    for (attempt->place = 0; attempt->place < reach->topic_count; attempt->place++) {
+        if (reach->topics[attempt->place][0] == '^') {
+            patterns = true;
+            continue;
+        }
+        if (was_asked(attempt))
+            continue;
+        int status = insist(attempt, ask_topic);
+        if (status < 0 && status != TIDE_ECONFIG)
+            return status;
+        if (status < 0 && length < sizeof(reach->text))
+            length += (size_t)snprintf(reach->text + length, sizeof(reach->text) - length, "%s%s",
+                                       length > 0 ? "; " : "", tide_error());
+    }
+    if (length > 0)
+        return tide_fail(TIDE_ECONFIG, "%s", reach->text);
+    return patterns ? insist(attempt, ask_all_topics) : TIDE_OK;
+}
+
+static int find_leaders(struct attempt *attempt)
+{
+    int status = TIDE_OK;
+    for (attempt->place = 0; attempt->place < attempt->leaders.count && status == TIDE_OK;
+         attempt->place++) {
+        attempt->wait_ms = FIRST_WAIT_MS;
+        status = insist(attempt, ask_leader);
+    }
+    return status;
+}
+
+/* It came with the topics: the time is for what is a broker only by its protocol, and sends none. */
+static void find_cluster(struct tide_kafka_reach *reach)
+{
+    char *id = rd_kafka_clusterid(reach->client, CLUSTER_WAIT_MS);
+    reach->cluster = tide_copy(id);
+    if (id)
+        rd_kafka_mem_free(reach->client, id);
+}
+
+void tide_kafka_reach_run(struct tide_blocking_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    struct attempt attempt = {.reach = reach, .wait_ms = FIRST_WAIT_MS};
+    attempt.until = tide_clock_us() + reach->timeout_us;
+    reach->status = insist(&attempt, ask_any);
+    attempt.grace_until = tide_clock_us() + TOPIC_GRACE_US;
+    if (reach->status == TIDE_OK)
+        reach->status = find_topics(&attempt);
+    if (reach->status == TIDE_OK)
+        reach->status = find_leaders(&attempt);
+    if (reach->status == TIDE_OK && reach->group)
+        reach->status = insist(&attempt, ask_coordinator);
+    if (reach->status == TIDE_OK)
+        find_cluster(reach);
+    if (reach->status < 0)
+        snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
+    tide_kafka_leaders_free(&attempt.leaders);
+}

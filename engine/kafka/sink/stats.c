@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "kafka/sink/inside.h"
+#include "shm/counters.h"
+#include "json/json.h"
+
+/* The number `name` of an object; 0 when there is none. */
+static double number_of(struct tide_json_doc *doc, int32_t node, const char *name)
+{
+    switch (tide_json_get(doc, node, name, (int32_t)strlen(name))) {
+    case TIDE_JSON_DOUBLE:
+        return doc->json->number;
+    case TIDE_JSON_INT64:
+        return (double)doc->json->integer;
+    case TIDE_JSON_UINT64:
+        return (double)doc->json->natural;
+    default:
+        return 0;
+    }
+}
+
+/* Of a window of librdkafka's ({"avg":, "cnt":, ...} in microseconds), in seconds. */
+static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric,
+                           struct tide_json_doc *doc, int32_t broker, const char *name)
+{
+    if (tide_json_get(doc, broker, name, (int32_t)strlen(name)) != TIDE_JSON_OBJECT)
+        return;
+    int32_t window = doc->json->node;
+    double count = number_of(doc, window, "cnt");
+    double average_us = number_of(doc, window, "avg");
+    if (count > 0)
+        tide_observe_many(sink->counters, 0, metric, average_us / 1e6, (uint64_t)count);
+}
+
+/* What librdkafka has sent again so far, over all brokers; their windows are observed on the way. */
+static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_doc *doc)
+{
+    struct tide_json *json = doc->json;
+    double retries = 0;
+    if (tide_json_get(doc, 0, "brokers", 7) != TIDE_JSON_OBJECT)
+        return 0;
+    int32_t brokers = json->node, kind;
+    for (int32_t at = 0; (kind = tide_json_next(doc, brokers, at)) > TIDE_JSON_NONE;) {
+        int32_t broker = json->node;
+        at = json->position;
+        if (kind != TIDE_JSON_OBJECT)
+            continue;
+        retries += number_of(doc, broker, "txretries");
+        observe_window(sink, TIDE_M_PRODUCER_RTT, doc, broker, "rtt");
+        observe_window(sink, TIDE_M_PRODUCER_OUTBUF_LATENCY, doc, broker, "outbuf_latency");
+    }
+    return (uint64_t)retries;
+}
+
+void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *text)
+{
+    struct tide_json *json = tide_json_new();
+    if (tide_json_open(json, text, (int32_t)strlen(text)) == TIDE_JSON_OBJECT) {
+        struct tide_json_doc *doc = json->root;
+        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_MESSAGES,
+                     number_of(doc, 0, "msg_cnt"));
+        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_BYTES, number_of(doc, 0, "msg_size"));
+        uint64_t retries = observe_brokers(sink, doc);
+        if (retries > sink->retries)
+            tide_count(sink->counters, 0, TIDE_M_PRODUCER_RETRIES, retries - sink->retries);
+        sink->retries = retries;
+    }
+    tide_json_free(json);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ * The source's client from its making to its end. */
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/status.h"
+#include "kafka/fit.h"
+#include "kafka/pattern.h"
+#include "kafka/settings.h"
+#include "kafka/source/inside.h"
+
+enum { FREE_WAIT_US = 1000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
+
+static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
+{
+    char refresh[24];
+    char expiry[24];
+    int64_t refresh_ms = source->plan.discovery_interval_us / 1000;
+    char *hidden = tide_kafka_pattern_hidden(
+        &source->plan, tide_properties_get(&source->properties, "topic.blacklist"));
+    snprintf(refresh, sizeof(refresh), "%lld", (long long)refresh_ms);
+    snprintf(expiry, sizeof(expiry), "%lld", (long long)refresh_ms * 3);
+    const struct tide_property defaults[] = {
+        {"client.id", "tidemill"},
+        {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
+        /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second
+         * later: the queue must hold more than a second's work. Bytes bound it, messages only if
+         * they are tiny. */
+        {"queued.min.messages", "300000"},
+        {"queued.max.messages.kbytes", "65536"},
+        /* The same of 2.2.0 and later; before, source/nudge.c. */
+        {"fetch.queue.backoff.ms", "10"},
+        {"topic.metadata.refresh.interval.ms", refresh},
+        {"metadata.max.age.ms", expiry}, /* librdkafka's own is three times the other, too */
+        /* An empty answer says that the end is reached. */
+        {"fetch.wait.max.ms", source->plan.until_end ? "10" : "500"},
+        /* One message may be larger than any batch; a gigabyte is more than a block takes. */
+        {"receive.message.max.bytes", "1000000000"},
+        {"check.crcs", "true"}, /* else bytes that changed on a disk are a message like any other */
+        {"heartbeat.interval.ms",
+         "1000"}, /* how soon members notice that another one joins or leaves */
+        /* Without a static name, a process that dies is to be noticed soon. */
+        {source->plan.instance ? NULL : "session.timeout.ms", "10000"},
+        {NULL, NULL},
+    };
+    const struct tide_property fixed[] = {
+        {"group.id", source->plan.group},
+        {"enable.auto.commit", "false"},
+        {"enable.auto.offset.store", "false"},
+        {"isolation.level", "read_committed"},
+        {"auto.offset.reset", "error"},
+        {"enable.partition.eof", "true"}, /* it tells what lies behind the last message */
+        {"topic.blacklist", hidden},
+        {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
+        {NULL, NULL},
+    };
+    rd_kafka_conf_t *conf = tide_kafka_conf_new(defaults, &source->properties, fixed);
+    free(hidden);
+    return conf;
+}
+
+static rd_kafka_t *make_client(const struct tide_kafka_source *source)
+{
+    char error[512];
+    rd_kafka_conf_t *conf = make_conf(source);
+    if (!conf)
+        return NULL;
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
+                                       RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
+    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tide_fail(TIDE_ECONFIG, "kafka_source: %s", error);
+    }
+    return client;
+}
+
+int tide_kafka_source_try(struct tide_source *base)
+{
+    rd_kafka_t *client = make_client((struct tide_kafka_source *)base);
+    if (client)
+        rd_kafka_destroy(client);
+    return client ? TIDE_OK : TIDE_ECONFIG;
+}
+
+static void make_queues(struct tide_kafka_source *source)
+{
+    const uint64_t one = 1;
+    source->control = rd_kafka_queue_new(source->client);
+    source->data = rd_kafka_queue_new(source->client);
+    rd_kafka_poll_set_consumer(source->client);
+    rd_kafka_queue_t *group = rd_kafka_queue_get_consumer(source->client);
+    rd_kafka_queue_forward(group, source->control);
+    rd_kafka_queue_destroy(group);
+    rd_kafka_queue_io_event_enable(source->control, source->waker, &one, sizeof(one));
+    rd_kafka_queue_io_event_enable(source->data, source->waker, &one, sizeof(one));
+}
+
+int tide_kafka_connect_subscribe(struct tide_kafka_source *source)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (uint32_t i = 0; i < source->plan.topic_count; i++)
+        rd_kafka_topic_partition_list_add(list, source->plan.topics[i], RD_KAFKA_PARTITION_UA);
+    rd_kafka_resp_err_t error = rd_kafka_subscribe(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    return error ? tide_fail(TIDE_ECONFIG, "kafka_source: cannot subscribe: %s",
+                             rd_kafka_err2str(error))
+                 : TIDE_OK;
+}
+
+/* The check is through: nothing was read before. */
+static void started(struct tide_blocking_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    struct tide_kafka_source *source = reach->owner;
+    if (source->state == TIDE_KAFKA_STARTING) {
+        int status = reach->status < 0 ? tide_fail(reach->status, "%s", reach->text) : TIDE_OK;
+        if (status == TIDE_OK)
+            status = tide_kafka_fit(&source->plan, &source->seen, reach->cluster, &source->output);
+        if (status == TIDE_OK)
+            status = tide_kafka_connect_subscribe(source);
+        source->state = TIDE_KAFKA_RUNNING;
+        if (status < 0)
+            tide_kafka_source_fail(source, status);
+    }
+    free((char *)reach->brokers);
+    free(reach->cluster);
+    free(reach);
+}
+
+static void run_start(struct tide_blocking_job *job)
+{
+    struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
+    tide_kafka_reach_run(job);
+    if (reach->status == TIDE_OK)
+        tide_kafka_settings_look(reach->client, reach->topics, reach->topic_count, TIDE_KAFKA_READ,
+                                 false, reach->blocking);
+}
+
+int tide_kafka_connect_start(struct tide_kafka_source *source)
+{
+    source->client = make_client(source);
+    if (!source->client) {
+        tide_properties_wipe(&source->properties);
+        return TIDE_ECONFIG;
+    }
+    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
+    reach->job.run = run_start;
+    reach->job.done = started;
+    reach->owner = source;
+    reach->brokers = tide_copy(tide_properties_brokers(&source->properties));
+    tide_properties_wipe(&source->properties);
+    make_queues(source);
+    tide_kafka_pattern_tell(&source->plan);
+    source->outage = tide_kafka_outage_new(source->client, source->blocking);
+    reach->client = source->client;
+    reach->events = source->control;
+    reach->blocking = source->blocking;
+    reach->topics = source->plan.topics;
+    reach->topic_count = source->plan.topic_count;
+    reach->group = source->plan.group;
+    reach->timeout_us = source->plan.timeout_us;
+    reach->seen = &source->seen;
+    source->state = TIDE_KAFKA_STARTING;
+    return tide_blocking_submit(source->blocking, &reach->job);
+}
+
+/* ---- the end ---- */
+
+struct destroy {
+    struct tide_blocking_job job;
+    struct tide_kafka_source *source;
+    rd_kafka_t *client;
+    rd_kafka_queue_t *control;
+    rd_kafka_queue_t *data;
+};
+
+/* Behind the check of the start, which may still be looking at a queue. Leaves the group if that
+ * was not done: the others would wait for the session to end. */
+static void run_destroy(struct tide_blocking_job *job)
+{
+    struct destroy *destroy = (struct destroy *)job;
+    rd_kafka_queue_destroy(destroy->control);
+    rd_kafka_queue_destroy(destroy->data);
+    rd_kafka_destroy(destroy->client);
+}
+
+static void destroyed(struct tide_blocking_job *job)
+{
+    ((struct destroy *)job)->source->state = TIDE_KAFKA_CLOSED;
+    free(job);
+}
+
+/* The waker's number may be another file's by the time a client that hangs would write to it. */
+static void silence(struct tide_kafka_source *source)
+{
+    tide_kafka_outage_free(source->outage);
+    source->outage = NULL;
+    rd_kafka_queue_io_event_enable(source->control, -1, NULL, 0);
+    rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
+}
+
+static void begin_destroy(struct tide_kafka_source *source)
+{
+    struct destroy *destroy = tide_alloc(sizeof(*destroy));
+    source->state = TIDE_KAFKA_DESTROYING;
+    if (source->locating)
+        __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+    tide_kafka_fetch_purge(source, true);
+    tide_kafka_rebalance_drop(source);
+    silence(source);
+    destroy->control = source->control;
+    destroy->data = source->data;
+    destroy->job.run = run_destroy;
+    destroy->job.done = destroyed;
+    destroy->source = source;
+    destroy->client = source->client;
+    tide_blocking_submit(source->blocking, &destroy->job);
+}
+
+void tide_kafka_connect_close(struct tide_kafka_source *source)
+{
+    if (source->state == TIDE_KAFKA_NEW) {
+        source->state = TIDE_KAFKA_CLOSED;
+    } else if (source->state == TIDE_KAFKA_STARTING) {
+        begin_destroy(source); /* behind the check, which comes to an end when another job waits */
+    } else if (source->state == TIDE_KAFKA_RUNNING) {
+        source->state = TIDE_KAFKA_CLOSING;
+        tide_kafka_fetch_purge(source, true);
+        if (source->locating)
+            __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+        rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, source->control);
+        if (error) /* a fatal error: there is no group to leave */
+            begin_destroy(source);
+        rd_kafka_error_destroy(error);
+    }
+}
+
+void tide_kafka_connect_closing(struct tide_kafka_source *source)
+{
+    if (!source->leaving && rd_kafka_consumer_closed(source->client))
+        begin_destroy(source);
+}
+
+/* A broker answers the requests of a connection in turn, and a join only once every member has
+ * joined or its session has ended. A leave (or a commit) sent behind one is served after it: the
+ * broker has it and needs nobody to wait for the answer. Nor could the client be destroyed now:
+ * that of 2.0.2 waits for ever when it is asked to while it closes. */
+static bool leave_behind(struct tide_kafka_source *source)
+{
+    tide_log(TIDE_LOG_INFO,
+             "group \"%s\": not waiting for the answer to the leave: a member has yet to join, or "
+             "the broker is away",
+             source->plan.group);
+    silence(source);
+    tide_blocking_free(source->blocking, 0);
+    return false;
+}
+
+bool tide_kafka_connect_free(struct tide_kafka_source *source)
+{
+    if (source->state == TIDE_KAFKA_CLOSING)
+        return leave_behind(source);
+    if (source->state != TIDE_KAFKA_NEW && source->state < TIDE_KAFKA_DESTROYING)
+        begin_destroy(source);
+    if (!tide_blocking_free(source->blocking, FREE_WAIT_US)) {
+        tide_log(TIDE_LOG_WARN, "kafka_source: the client does not end; it is left behind");
+        return false;
+    }
+    tide_properties_wipe(&source->properties);
+    if (source->waker >= 0)
+        tide_loop_unwatch(source->loop, source->waker);
+    return true;
+}
