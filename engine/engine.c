@@ -21,7 +21,7 @@ static const int64_t LEAVE_US = 1000000;    /* for leaving: nothing depends on i
 static const int64_t LONGEST_WAIT_US =
     100000; /* a pipe that was full has no way to wake the loop */
 
-void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
+void tide_engine_emit(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text)
 {
     if (engine->event_count == TIDE_ENGINE_EVENTS) {
@@ -36,8 +36,8 @@ void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int
     snprintf(event->text, sizeof(event->text), "%s", text ? text : "");
 }
 
-void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
-                       int64_t deadline_us)
+void tide_engine_enter_state(struct tide_engine *engine, enum tide_engine_state state,
+                             int64_t deadline_us)
 {
     tide_meter_enter(engine, state);
     engine->state = state;
@@ -47,7 +47,7 @@ void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
 
 void tide_engine_drain(struct tide_engine *engine, int64_t deadline_us)
 {
-    tide_engine_enter(engine, TIDE_ENGINE_DRAINING, deadline_us);
+    tide_engine_enter_state(engine, TIDE_ENGINE_DRAINING, deadline_us);
     engine->closed_steps = 0;
 }
 
@@ -57,7 +57,7 @@ void tide_engine_fail(struct tide_engine *engine, int status, int64_t now_us)
         return; /* the first one is the cause */
     engine->failure = status;
     snprintf(engine->failure_text, sizeof(engine->failure_text), "%s", tide_error());
-    tide_engine_enter(engine, TIDE_ENGINE_FAILING, now_us + PATIENCE_US);
+    tide_engine_enter_state(engine, TIDE_ENGINE_FAILING, now_us + PATIENCE_US);
 }
 
 /* ---- one turn ---- */
@@ -78,7 +78,7 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
         lost += tide_pool_lost(engine->pools[i]);
     }
     if (lost > engine->workers_lost)
-        tide_engine_tell(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),
+        tide_engine_emit(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),
                          NULL);
     engine->workers_lost = lost;
     return status;
@@ -148,9 +148,9 @@ static int intake(struct tide_engine *engine, size_t most, int64_t now_us)
     struct tide_message messages[SPAN];
     struct tide_offsets *offsets = engine->chain.offsets;
     struct tide_step *first = engine->steps[0];
-    tide_meter_lap(engine, TIDE_LAP_PROCESSING);
+    tide_meter_charge(engine, TIDE_TIME_PROCESSING);
     ssize_t count = engine->source->ops->poll(engine->source, messages, most);
-    tide_meter_lap(engine, TIDE_LAP_POLL);
+    tide_meter_charge(engine, TIDE_TIME_POLL);
     if (count <= 0) {
         engine->progress |= count == 0 && !engine->chain.source_idle;
         engine->chain.source_idle = true;
@@ -198,7 +198,7 @@ static void close_steps(struct tide_engine *engine, int64_t now_us)
     while (engine->closed_steps < engine->step_count) {
         struct tide_step *step = engine->steps[engine->closed_steps];
         step->ops->close(step, now_us);
-        if (!step->ops->joined(step))
+        if (!step->ops->join(step))
             return;
         engine->closed_steps++;
     }
@@ -217,19 +217,19 @@ static void give_up_late(struct tide_engine *engine, int64_t now_us)
 
 static void leave(struct tide_engine *engine, int64_t now_us)
 {
-    tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us + LEAVE_US);
+    tide_engine_enter_state(engine, TIDE_ENGINE_LEAVING, now_us + LEAVE_US);
     if (engine->source_started)
         engine->source->ops->close(engine->source);
 }
 
 static void end(struct tide_engine *engine)
 {
-    tide_engine_enter(engine, TIDE_ENGINE_ENDED, INT64_MAX);
+    tide_engine_enter_state(engine, TIDE_ENGINE_ENDED, INT64_MAX);
     int failure = engine->failure < 0 ? engine->failure : engine->source_failure;
     if (failure < 0)
-        tide_engine_tell(engine, TIDE_EVENT_FAILED, failure, 0, engine->failure_text);
+        tide_engine_emit(engine, TIDE_EVENT_FAILED, failure, 0, engine->failure_text);
     else
-        tide_engine_tell(engine, TIDE_EVENT_DONE, 0, 0, NULL);
+        tide_engine_emit(engine, TIDE_EVENT_DONE, 0, 0, NULL);
 }
 
 static int poll_state(struct tide_engine *engine, int64_t now_us)
@@ -246,14 +246,14 @@ static int poll_state(struct tide_engine *engine, int64_t now_us)
         close_steps(engine, now_us);
         if (engine->closed_steps == engine->step_count || late) {
             give_up_late(engine, now_us);
-            tide_engine_enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
+            tide_engine_enter_state(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
         }
         break;
     case TIDE_ENGINE_FAILING:
         if (engine->failure == TIDE_EFENCED) /* all of it is the newer one's by now */
             leave(engine, now_us);
-        else if (last->ops->joined(last) || late || !engine->source_started)
-            tide_engine_enter(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
+        else if (last->ops->join(last) || late || !engine->source_started)
+            tide_engine_enter_state(engine, TIDE_ENGINE_COMMITTING, now_us + PATIENCE_US);
         break;
     case TIDE_ENGINE_COMMITTING:
         if (engine->source_started && !tide_commit_resting(engine->commit, now_us))
@@ -276,7 +276,7 @@ static void read_signals(struct tide_engine *engine)
     struct signalfd_siginfo info;
     while (engine->signals >= 0 &&
            read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
-        tide_engine_tell(engine, TIDE_EVENT_SIGNAL, 0, (int)info.ssi_signo, NULL);
+        tide_engine_emit(engine, TIDE_EVENT_SIGNAL, 0, (int)info.ssi_signo, NULL);
 }
 
 static int do_turn(struct tide_engine *engine, int64_t now_us)
@@ -296,7 +296,7 @@ static int do_turn(struct tide_engine *engine, int64_t now_us)
         tide_engine_transaction_poll(engine, now_us);
         status = tide_engine_source_events(engine, now_us);
         if (status == TIDE_OK)
-            status = tide_engine_leaving_poll(engine, now_us);
+            status = tide_engine_revocation_poll(engine, now_us);
         if (status == TIDE_OK && engine->state <= TIDE_ENGINE_DRAINING)
             status = tide_commit_poll(engine->commit, false, now_us);
     }
@@ -306,12 +306,12 @@ static int do_turn(struct tide_engine *engine, int64_t now_us)
 
 static int turn(struct tide_engine *engine, int64_t now_us)
 {
-    engine->progress = engine->chain.moved = false;
+    engine->progress = engine->chain.progress = false;
     tide_count(engine->chain.counters, 0, TIDE_M_RUN_COUNT, 1);
     int status = do_turn(engine, now_us);
     if (status < 0)
         tide_engine_fail(engine, status, now_us);
-    engine->progress |= engine->chain.moved;
+    engine->progress |= engine->chain.progress;
     read_signals(engine);
     if (engine->zygote && now_us >= engine->second_us)
         tide_zygote_reap_orphans(engine->zygote);
@@ -331,25 +331,25 @@ static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64
     int64_t commit_us = tide_commit_deadline_us(engine->commit);
     wake_us = commit_us < wake_us ? commit_us : wake_us;
     wake_us = engine->deadline_us < wake_us ? engine->deadline_us : wake_us;
-    if (engine->leaving.active && engine->leaving.deadline_us < wake_us)
-        wake_us = engine->leaving.deadline_us;
+    if (engine->revocation.active && engine->revocation.deadline_us < wake_us)
+        wake_us = engine->revocation.deadline_us;
     return engine->progress || wake_us < now_us ? 0 : wake_us - now_us;
 }
 
 int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_event *event)
 {
-    int64_t now_us = tide_meter_lap(engine, TIDE_LAP_OTHER);
+    int64_t now_us = tide_meter_charge(engine, TIDE_TIME_OTHER);
     int64_t until_us = now_us + timeout_us;
     while (engine->event_count == 0) {
         turn(engine, now_us);
-        tide_meter_lap(engine, TIDE_LAP_PROCESSING);
+        tide_meter_charge(engine, TIDE_TIME_PROCESSING);
         if (engine->event_count > 0)
             break;
         int status = tide_loop_wait(engine->loop, wait_time(engine, now_us, until_us));
         if (status < 0)
             return status;
         bool reading = engine->state == TIDE_ENGINE_READING && !engine->blocked;
-        now_us = tide_meter_lap(engine, reading ? TIDE_LAP_POLL : TIDE_LAP_OTHER);
+        now_us = tide_meter_charge(engine, reading ? TIDE_TIME_POLL : TIDE_TIME_OTHER);
         if (now_us >= until_us && !engine->progress)
             break;
     }
@@ -367,7 +367,7 @@ void tide_engine_close(struct tide_engine *engine)
     int64_t now_us = tide_clock_us(), late_us = now_us + engine->plan.join_timeout_us;
     engine->closing = true;
     if (engine->state == TIDE_ENGINE_CONNECTING)
-        tide_engine_enter(engine, TIDE_ENGINE_LEAVING, now_us);
+        tide_engine_enter_state(engine, TIDE_ENGINE_LEAVING, now_us);
     else if (engine->state == TIDE_ENGINE_READING)
         tide_engine_drain(engine, late_us);
     else if (engine->state == TIDE_ENGINE_DRAINING && late_us < engine->deadline_us)
@@ -378,6 +378,6 @@ int tide_engine_reopen(struct tide_engine *engine)
 {
     struct tide_sink *sink = engine->sink;
     int output = sink && sink->ops->reopen ? sink->ops->reopen(sink) : TIDE_OK;
-    int letters = tide_dlq_reopen(engine->chain.dlq);
-    return output < 0 ? output : letters;
+    int dlq = tide_dlq_reopen(engine->chain.dlq);
+    return output < 0 ? output : dlq;
 }

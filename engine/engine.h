@@ -42,7 +42,7 @@ enum tide_engine_state {
 enum { TIDE_ENGINE_EVENTS = 64 };
 
 /** Partitions on their way out (one revocation at a time; the source tells the next one later). */
-struct tide_leaving {
+struct tide_revocation {
     uint32_t *partitions;
     size_t count;
     bool active;
@@ -52,12 +52,12 @@ struct tide_leaving {
 };
 
 /** Whose the time is that passed since the last lap. */
-enum tide_lap {
-    TIDE_LAP_POLL, /* the source's: reading it, waiting for it */
-    TIDE_LAP_PROCESSING,
-    TIDE_LAP_CALLBACK, /* beside the others: answering assignments and revocations */
-    TIDE_LAP_OTHER,    /* nobody's: Lua, waiting for anything else */
-    TIDE_LAP_COUNT
+enum tide_time_use {
+    TIDE_TIME_POLL, /* the source's: reading it, waiting for it */
+    TIDE_TIME_PROCESSING,
+    TIDE_TIME_CALLBACK, /* beside the others: answering assignments and revocations */
+    TIDE_TIME_OTHER,    /* nobody's: Lua, waiting for anything else */
+    TIDE_TIME_COUNT
 };
 
 /** Of the message whose latency is taken; TAKEN becomes WANTED with the next second. */
@@ -68,18 +68,18 @@ struct tide_meter {
     int64_t created_us;
     int64_t entered_us; /* the present state */
     int64_t stop_us;    /* when stopping was wished, or a failure began it; 0 = not yet */
-    int64_t lap_us;
-    int64_t spent_us[TIDE_LAP_COUNT]; /* since the last second */
-    struct tide_lag *lags;            /* of each partition, as of the last second */
-    int64_t *newest_ms;               /* of each partition: timestamp of the last message taken */
+    int64_t charged_us;
+    int64_t spent_us[TIDE_TIME_COUNT]; /* since the last second */
+    struct tide_lag *lags;             /* of each partition, as of the last second */
+    int64_t *newest_ms;                /* of each partition: timestamp of the last message taken */
     uint32_t partition_count;
     enum tide_sample sample_state;
     struct tide_origin sample;
     int64_t sample_offset;
     int64_t sample_ms;
-    uint64_t moved; /* changes when anything gets further */
-    int64_t looked_us;
-    int64_t stood_us; /* without moving */
+    uint64_t progress; /* changes when anything gets further */
+    int64_t checked_us;
+    int64_t stalled_us; /* without moving */
     bool stuck;
 };
 
@@ -95,11 +95,11 @@ struct tide_engine {
     uint32_t step_count;
     uint32_t closed_steps;
     struct tide_source *source;
-    struct tide_sink *sink;    /* of the output; NULL = dropped */
-    uint16_t output_topic;     /* the sink's first topic */
-    struct tide_sink *letters; /* of the dlq topic; the same as sink when that is Kafka */
+    struct tide_sink *sink;     /* of the output; NULL = dropped */
+    uint16_t output_topic;      /* the sink's first topic */
+    struct tide_sink *dlq_sink; /* of the dlq topic; the same as sink when that is Kafka */
     struct tide_commit *commit;
-    struct tide_leaving leaving;
+    struct tide_revocation revocation;
     bool abort_due;    /* of the open transaction: what a revocation has torn cannot be committed */
     int64_t resume_us; /* after an abort: nothing is read before */
     int64_t abort_pause_us; /* the rest after the next one, while no commit is between */
@@ -136,7 +136,7 @@ struct tide_engine {
 /* engine_meter.c */
 
 /** Ends a lap: the time since the last one is `lap`'s. Returns the present time. */
-int64_t tide_meter_lap(struct tide_engine *engine, enum tide_lap lap);
+int64_t tide_meter_charge(struct tide_engine *engine, enum tide_time_use use);
 /** The end of a turn: what changed, latency, and once a second the rest. */
 void tide_meter_turn(struct tide_engine *engine, int64_t now_us);
 /** Partitions are the engine's now; dealing with that began at `since_us`. */
@@ -150,14 +150,14 @@ void tide_meter_taken(struct tide_engine *engine, const struct tide_message *mes
 /** The engine goes on to `state`. */
 void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state);
 /** How far behind it is now: the sum over the partitions, the worst of them; -1 = unknown. */
-void tide_meter_behind(const struct tide_engine *engine, int64_t *messages, double *seconds);
+void tide_meter_lag(const struct tide_engine *engine, int64_t *messages, double *seconds);
 
-void tide_engine_enter(struct tide_engine *engine, enum tide_engine_state state,
-                       int64_t deadline_us);
+void tide_engine_enter_state(struct tide_engine *engine, enum tide_engine_state state,
+                             int64_t deadline_us);
 /** INT, TERM, QUIT, HUP, USR1 and USR2 are events from here on, if the plan says so: before the fork, so that none is missed. */
 int tide_engine_open_signals(struct tide_engine *engine);
 /** Queues an event for Lua. */
-void tide_engine_tell(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
+void tide_engine_emit(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text);
 /** CONNECTING: goes on to READING once the sinks are ready. */
 int tide_engine_connect_poll(struct tide_engine *engine);
@@ -166,9 +166,9 @@ int tide_engine_source_events(struct tide_engine *engine, int64_t now_us);
 /** Exactly once: takes the outcomes of transactions. */
 void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us);
 /** The partitions that leave are given back. */
-void tide_engine_leaving_done(struct tide_engine *engine);
+void tide_engine_revocation_done(struct tide_engine *engine);
 /** Goes on with partitions that leave. */
-int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us);
+int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us);
 /** Stops reading; `deadline_us` is when draining is given up. */
 void tide_engine_drain(struct tide_engine *engine, int64_t deadline_us);
 /** Keeps the first failure and begins to leave. */

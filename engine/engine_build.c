@@ -56,7 +56,7 @@ static void begin_transactions(struct tide_engine *engine, const struct tide_pla
 static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
-    const char *letters = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
+    const char *dlq_topic = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
     /* Their numbers must be there before the fork: workers name topics by number. */
     for (uint32_t i = 0; i < plan->sink.topic_count; i++) {
         int number = tide_topics_number(chain->topics, plan->sink.topics[i]);
@@ -66,7 +66,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
             engine->output_topic = (uint16_t)number;
     }
     if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
-        engine->sink = tide_kafka_sink_new(&plan->sink, letters, chain->topics, chain->loop,
+        engine->sink = tide_kafka_sink_new(&plan->sink, dlq_topic, chain->topics, chain->loop,
                                            chain->counters);
     else if (plan->sink.medium == TIDE_MEDIUM_FILE)
         engine->sink = tide_file_sink_new(&plan->sink, chain->topics, chain->loop);
@@ -76,17 +76,17 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
         return tide_failure();
     if (plan->exactly_once && plan->sink.medium == TIDE_MEDIUM_KAFKA)
         begin_transactions(engine, plan);
-    engine->letters = engine->sink;
-    if (letters && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
+    engine->dlq_sink = engine->sink;
+    if (dlq_topic && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
         plan->sink.medium != TIDE_MEDIUM_MEMORY) {
         struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
                                        .max_messages = 10000,
                                        .max_bytes = 64 << 20,
                                        .timeout_us = plan->source.timeout_us};
-        engine->letters = tide_kafka_sink_new(&apart, letters, chain->topics, chain->loop,
-                                              chain->counters);
+        engine->dlq_sink = tide_kafka_sink_new(&apart, dlq_topic, chain->topics, chain->loop,
+                                               chain->counters);
     }
-    tide_dlq_sink(chain->dlq, engine->letters);
+    tide_dlq_sink(chain->dlq, engine->dlq_sink);
     return TIDE_OK;
 }
 
@@ -142,7 +142,7 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
         struct tide_step *step = i < plan->step_count
                                      ? build_step(engine, plan, i)
                                      : tide_step_produce_new(&engine->chain, engine->sink,
-                                                             engine->letters);
+                                                             engine->dlq_sink);
         if (!step)
             return tide_failure();
         engine->steps[engine->step_count++] = step;
@@ -288,12 +288,12 @@ void tide_engine_free(struct tide_engine *engine)
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);
-    if (engine->letters && engine->letters != engine->sink)
-        engine->letters->ops->free(engine->letters);
+    if (engine->dlq_sink && engine->dlq_sink != engine->sink)
+        engine->dlq_sink->ops->free(engine->dlq_sink);
     if (engine->sink)
         engine->sink->ops->free(engine->sink);
     for (uint32_t i = 0; i < engine->step_count; i++)
-        engine->steps[i]->ops->free(engine->steps[i]);
+        engine->steps[i]->ops->terminate(engine->steps[i]);
     tide_dlq_free(engine->chain.dlq);
     tide_suspects_free(engine->chain.suspects);
     tide_offsets_free(engine->chain.offsets);
@@ -303,7 +303,7 @@ void tide_engine_free(struct tide_engine *engine)
     if (engine->signals >= 0)
         close(engine->signals);
     tide_loop_free(engine->loop);
-    free(engine->leaving.partitions);
+    free(engine->revocation.partitions);
     free(engine->meter.lags);
     free(engine->meter.newest_ms);
     free(engine->pools);

@@ -20,20 +20,20 @@ static void observe_us(struct tide_engine *engine, enum tide_metric metric, int6
 
 /* ---- time ---- */
 
-int64_t tide_meter_lap(struct tide_engine *engine, enum tide_lap lap)
+int64_t tide_meter_charge(struct tide_engine *engine, enum tide_time_use use)
 {
     struct tide_meter *meter = &engine->meter;
     int64_t now_us = tide_clock_us();
-    meter->spent_us[lap] += now_us - meter->lap_us;
-    meter->lap_us = now_us;
+    meter->spent_us[use] += now_us - meter->charged_us;
+    meter->charged_us = now_us;
     return now_us;
 }
 
-static void observe_laps(struct tide_engine *engine)
+static void observe_times(struct tide_engine *engine)
 {
     static const enum tide_metric metrics[] = {TIDE_M_POLL_TIME, TIDE_M_PROCESSING_TIME,
                                                TIDE_M_CALLBACK_TIME};
-    for (uint32_t i = 0; i < TIDE_LAP_OTHER; i++) {
+    for (uint32_t i = 0; i < TIDE_TIME_OTHER; i++) {
         if (engine->meter.spent_us[i] > 0)
             observe_us(engine, metrics[i], engine->meter.spent_us[i]);
         engine->meter.spent_us[i] = 0;
@@ -44,7 +44,7 @@ static void callback(struct tide_engine *engine, enum tide_metric metric, int64_
 {
     int64_t took_us = tide_clock_us() - since_us;
     observe_us(engine, metric, took_us);
-    engine->meter.spent_us[TIDE_LAP_CALLBACK] += took_us;
+    engine->meter.spent_us[TIDE_TIME_CALLBACK] += took_us;
 }
 
 /* ---- how far behind ---- */
@@ -128,7 +128,7 @@ static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partiti
     return lag;
 }
 
-void tide_meter_behind(const struct tide_engine *engine, int64_t *messages, double *seconds)
+void tide_meter_lag(const struct tide_engine *engine, int64_t *messages, double *seconds)
 {
     int64_t wall_ms = tide_clock_wall_ms();
     *messages = -1;
@@ -149,7 +149,7 @@ static void observe_lag(struct tide_engine *engine)
     int64_t wall_ms = tide_clock_wall_ms();
     for (uint32_t i = 0; i < engine->meter.partition_count; i++)
         engine->meter.lags[i] = lag_of(engine, i, wall_ms);
-    tide_meter_behind(engine, &messages, &seconds);
+    tide_meter_lag(engine, &messages, &seconds);
     if (messages >= 0)
         tide_observe(engine->chain.counters, 0, TIDE_M_LAG, (double)messages);
     if (seconds >= 0)
@@ -166,7 +166,8 @@ bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct ti
 
 /* ---- whether anything moves ---- */
 
-static uint64_t how_far(const struct tide_engine *engine, const struct tide_offsets_totals *totals)
+static uint64_t progress_of(const struct tide_engine *engine,
+                            const struct tide_offsets_totals *totals)
 {
     uint64_t sum = totals->produced_from + totals->filtered + totals->dead_lettered +
                    totals->dropped;
@@ -183,11 +184,11 @@ static bool binds(const struct tide_engine *engine, char *text, size_t size)
 {
     struct tide_step *last = engine->steps[engine->step_count - 1];
     snprintf(text, size, "the output has not acknowledged what was sent");
-    if (!last->ops->joined(last))
+    if (!last->ops->join(last))
         return true;
     for (uint32_t i = engine->step_count - 1; i-- > 0;) {
         struct tide_step *step = engine->steps[i];
-        if (!step->ops->joined(step))
+        if (!step->ops->join(step))
             return tide_task_waits((const struct tide_task *)(const void *)step, text, size);
     }
     snprintf(text, size, "no step has them");
@@ -201,24 +202,24 @@ static void detect_stuck(struct tide_engine *engine, int64_t now_us)
     struct tide_offsets_totals totals;
     char text[256];
     tide_offsets_totals(engine->chain.offsets, &totals);
-    uint64_t moved = how_far(engine, &totals);
-    int64_t since_us = now_us - meter->looked_us;
-    meter->looked_us = now_us;
-    meter->stood_us += since_us < SECOND_US ? since_us : SECOND_US;
-    double stood_s = (double)meter->stood_us / 1e6;
-    if (moved != meter->moved || totals.in_flight == 0) {
+    uint64_t progress = progress_of(engine, &totals);
+    int64_t since_us = now_us - meter->checked_us;
+    meter->checked_us = now_us;
+    meter->stalled_us += since_us < SECOND_US ? since_us : SECOND_US;
+    double stalled_s = (double)meter->stalled_us / 1e6;
+    if (progress != meter->progress || totals.in_flight == 0) {
         if (meter->stuck)
-            tide_log(TIDE_LOG_INFO, "moving again after %.0f s", stood_s);
-        meter->moved = moved;
-        meter->stood_us = 0;
+            tide_log(TIDE_LOG_INFO, "moving again after %.0f s", stalled_s);
+        meter->progress = progress;
+        meter->stalled_us = 0;
         meter->stuck = false;
     } else if (!meter->stuck && engine->plan.stuck_detector_timeout_us > 0 &&
-               meter->stood_us >= engine->plan.stuck_detector_timeout_us &&
+               meter->stalled_us >= engine->plan.stuck_detector_timeout_us &&
                binds(engine, text, sizeof(text))) {
         meter->stuck = true;
         tide_count(engine->chain.counters, 0, TIDE_M_STUCK, 1);
         tide_log(TIDE_LOG_WARN, "stuck: nothing moved for %.0f s, with %llu messages in flight: %s",
-                 stood_s, (unsigned long long)totals.in_flight, text);
+                 stalled_s, (unsigned long long)totals.in_flight, text);
     }
 }
 
@@ -236,7 +237,7 @@ void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state)
         observe_lag(engine); /* the partitions are still the engine's */
     } else if (state == TIDE_ENGINE_ENDED) {
         observe_us(engine, TIDE_M_SHUTDOWN_TIME, now_us - meter->stop_us);
-        observe_laps(engine);
+        observe_times(engine);
     }
     meter->entered_us = now_us;
 }
@@ -269,10 +270,10 @@ void tide_meter_turn(struct tide_engine *engine, int64_t now_us)
     engine->second_us = now_us + SECOND_US;
     if (engine->meter.sample_state == TIDE_SAMPLE_TAKEN)
         engine->meter.sample_state = TIDE_SAMPLE_WANTED;
-    observe_laps(engine);
+    observe_times(engine);
     if (engine->state <= TIDE_ENGINE_DRAINING) {
         observe_lag(engine);
         detect_stuck(engine, now_us);
     }
-    tide_engine_tell(engine, TIDE_EVENT_SECOND, 0, 0, NULL);
+    tide_engine_emit(engine, TIDE_EVENT_SECOND, 0, 0, NULL);
 }

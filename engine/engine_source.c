@@ -42,20 +42,20 @@ static void assigned(struct tide_engine *engine, const struct tide_source_event 
     }
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_ASSIGNED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
-    tide_engine_tell(engine, TIDE_EVENT_ASSIGNED, 0, (int)event->partition_count, text);
+    tide_engine_emit(engine, TIDE_EVENT_ASSIGNED, 0, (int)event->partition_count, text);
     tide_meter_assigned(engine, event->partitions, event->partition_count, since_us);
 }
 
-void tide_engine_leaving_done(struct tide_engine *engine)
+void tide_engine_revocation_done(struct tide_engine *engine)
 {
-    struct tide_leaving *leaving = &engine->leaving;
-    for (size_t i = 0; i < leaving->count; i++) {
-        tide_dlq_forget(engine->chain.dlq, leaving->partitions[i]);
-        tide_offsets_forget(engine->chain.offsets, leaving->partitions[i]);
+    struct tide_revocation *revocation = &engine->revocation;
+    for (size_t i = 0; i < revocation->count; i++) {
+        tide_dlq_forget(engine->chain.dlq, revocation->partitions[i]);
+        tide_offsets_forget(engine->chain.offsets, revocation->partitions[i]);
     }
-    leaving->active = false;
+    revocation->active = false;
     engine->source->ops->revoke_done(engine->source);
-    tide_meter_revoked(engine, leaving->since_us);
+    tide_meter_revoked(engine, revocation->since_us);
     engine->progress = true;
 }
 
@@ -63,47 +63,47 @@ void tide_engine_leaving_done(struct tide_engine *engine)
 static void lose(struct tide_engine *engine)
 {
     bool sent = false;
-    for (size_t i = 0; i < engine->leaving.count; i++)
-        sent |= tide_offsets_unsettled(engine->chain.offsets, engine->leaving.partitions[i]);
+    for (size_t i = 0; i < engine->revocation.count; i++)
+        sent |= tide_offsets_unsettled(engine->chain.offsets, engine->revocation.partitions[i]);
     /* A commit that is under way is told apart by the group: it knows who owned them when. */
     if (engine->plan.exactly_once && sent && !tide_commit_under_way(engine->commit))
         engine->sink->ops->abort(engine->sink);
-    tide_engine_leaving_done(engine);
+    tide_engine_revocation_done(engine);
 }
 
 static void revoked(struct tide_engine *engine, const struct tide_source_event *event,
                     int64_t now_us)
 {
-    struct tide_leaving *leaving = &engine->leaving;
+    struct tide_revocation *revocation = &engine->revocation;
     bool lost = event->kind == TIDE_SOURCE_LOST;
     bool rewound = true; /* all of them left with an aborted transaction */
     char text[1024];
-    tide_require(!leaving->active);
-    leaving->partitions = tide_realloc(leaving->partitions,
-                                       sizeof(uint32_t) * (event->partition_count + 1));
+    tide_require(!revocation->active);
+    revocation->partitions = tide_realloc(revocation->partitions,
+                                          sizeof(uint32_t) * (event->partition_count + 1));
     for (size_t i = 0; i < event->partition_count; i++) {
-        leaving->partitions[i] = event->partitions[i];
+        revocation->partitions[i] = event->partitions[i];
         if (!tide_offsets_owned(engine->chain.offsets, event->partitions[i]))
             continue;
         tide_offsets_revoke(engine->chain.offsets, event->partitions[i]);
         rewound = false;
     }
     (void)tide_fault("engine.revoke");
-    leaving->count = event->partition_count;
-    leaving->active = true;
-    leaving->asked = false;
-    leaving->since_us = now_us;
-    leaving->deadline_us = now_us + REPORTS_WAIT_US;
+    revocation->count = event->partition_count;
+    revocation->active = true;
+    revocation->asked = false;
+    revocation->since_us = now_us;
+    revocation->deadline_us = now_us + REPORTS_WAIT_US;
     if (rewound) {
-        tide_engine_leaving_done(engine);
+        tide_engine_revocation_done(engine);
         return;
     }
     engine->abort_due |= engine->plan.exactly_once && tide_offsets_torn(engine->chain.offsets);
-    for (size_t i = 0; i < leaving->count && engine->chain.suspects; i++)
-        tide_suspects_settle(engine->chain.suspects, leaving->partitions[i], INT64_MAX);
+    for (size_t i = 0; i < revocation->count && engine->chain.suspects; i++)
+        tide_suspects_settle(engine->chain.suspects, revocation->partitions[i], INT64_MAX);
     tide_count(engine->chain.counters, 0, TIDE_M_PARTITIONS_REVOKED, event->partition_count);
     name_partitions(engine, event, text, sizeof(text));
-    tide_engine_tell(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,
+    tide_engine_emit(engine, lost ? TIDE_EVENT_LOST : TIDE_EVENT_REVOKED, 0,
                      (int)event->partition_count, text);
     if (lost)
         lose(engine);
@@ -111,39 +111,39 @@ static void revoked(struct tide_engine *engine, const struct tide_source_event *
 
 static bool reports_due(const struct tide_engine *engine)
 {
-    for (size_t i = 0; i < engine->leaving.count; i++) {
-        if (tide_offsets_released(engine->chain.offsets, engine->leaving.partitions[i]) > 0)
+    for (size_t i = 0; i < engine->revocation.count; i++) {
+        if (tide_offsets_released(engine->chain.offsets, engine->revocation.partitions[i]) > 0)
             return true;
     }
     return false;
 }
 
-int tide_engine_leaving_poll(struct tide_engine *engine, int64_t now_us)
+int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
 {
-    struct tide_leaving *leaving = &engine->leaving;
-    if (!leaving->active)
+    struct tide_revocation *revocation = &engine->revocation;
+    if (!revocation->active)
         return TIDE_OK;
     if (engine->state == TIDE_ENGINE_LEAVING) { /* the last commit has had its time */
-        tide_engine_leaving_done(engine);
+        tide_engine_revocation_done(engine);
         return TIDE_OK;
     }
-    if (!leaving->asked) {
-        if (reports_due(engine) && now_us < leaving->deadline_us)
+    if (!revocation->asked) {
+        if (reports_due(engine) && now_us < revocation->deadline_us)
             return TIDE_OK;
         int status = tide_commit_poll(engine->commit, true, now_us);
         if (status < 0)
             return status;
         bool torn = tide_commit_torn(engine->commit);
-        if (status == TIDE_BUSY && !torn && now_us < leaving->deadline_us + COMMIT_WAIT_US)
+        if (status == TIDE_BUSY && !torn && now_us < revocation->deadline_us + COMMIT_WAIT_US)
             return TIDE_OK; /* an older commit is under way, or a transaction has reports to come */
         if (status == TIDE_BUSY && engine->plan.exactly_once)
             engine->sink->ops->abort(engine->sink);
-        leaving->asked = true;
-        leaving->deadline_us = now_us + COMMIT_WAIT_US;
+        revocation->asked = true;
+        revocation->deadline_us = now_us + COMMIT_WAIT_US;
     }
     bool aborting = engine->plan.exactly_once && tide_commit_cutting(engine->commit);
-    if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= leaving->deadline_us)
-        tide_engine_leaving_done(engine);
+    if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= revocation->deadline_us)
+        tide_engine_revocation_done(engine);
     return TIDE_OK;
 }
 

@@ -44,7 +44,7 @@ static struct tide_sink *kafka_sink(const struct tide_engine *engine)
 {
     if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
         return engine->sink;
-    return engine->letters != engine->sink ? engine->letters : NULL;
+    return engine->dlq_sink != engine->sink ? engine->dlq_sink : NULL;
 }
 
 static void set_properties(struct tide_engine *engine, const struct tide_connection *connection)
@@ -75,10 +75,10 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
     set_properties(engine, connection);
     if (engine->sink)
         status = engine->sink->ops->start(engine->sink);
-    if (status == TIDE_OK && engine->letters != engine->sink)
-        status = engine->letters->ops->start(engine->letters);
+    if (status == TIDE_OK && engine->dlq_sink != engine->sink)
+        status = engine->dlq_sink->ops->start(engine->dlq_sink);
     engine->second_us = tide_clock_us();
-    tide_engine_enter(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
+    tide_engine_enter_state(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
     return status;
 }
 
@@ -105,13 +105,13 @@ static void tell_source(struct tide_engine *engine)
 int tide_engine_connect_poll(struct tide_engine *engine)
 {
     int output = ready(engine->sink);
-    int letters = engine->letters != engine->sink ? ready(engine->letters) : 1;
-    if (output < 0 || letters < 0)
-        return output < 0 ? output : letters;
-    if (output == 0 || letters == 0)
+    int dlq = engine->dlq_sink != engine->sink ? ready(engine->dlq_sink) : 1;
+    if (output < 0 || dlq < 0)
+        return output < 0 ? output : dlq;
+    if (output == 0 || dlq == 0)
         return TIDE_OK;
     tell_source(engine);
     engine->source_started = true;
-    tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
+    tide_engine_enter_state(engine, TIDE_ENGINE_READING, INT64_MAX);
     return engine->source->ops->start(engine->source);
 }

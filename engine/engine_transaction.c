@@ -25,7 +25,7 @@ static void read_on(struct tide_engine *engine)
 {
     bool ending = engine->state == TIDE_ENGINE_DRAINING || engine->state == TIDE_ENGINE_COMMITTING;
     if (ending && engine->source_ended && !engine->closing && engine->failure == TIDE_OK)
-        tide_engine_enter(engine, TIDE_ENGINE_READING, INT64_MAX);
+        tide_engine_enter_state(engine, TIDE_ENGINE_READING, INT64_MAX);
     engine->source_ended = false;
 }
 
@@ -40,8 +40,8 @@ static void aborted(struct tide_engine *engine, const char *text, int64_t now_us
     engine->abort_due = false;
     tide_dlq_aborted(engine->chain.dlq);
     tide_offsets_abort(offsets);
-    if (engine->leaving.active)
-        tide_engine_leaving_done(engine);
+    if (engine->revocation.active)
+        tide_engine_revocation_done(engine);
     read_on(engine);
     rest(engine, now_us);
     engine->source->ops->rewind(engine->source);

@@ -36,7 +36,7 @@ void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *to
     int64_t last_us = engine->last_in_flight > 0 ? tide_clock_us() : engine->last_done_us;
     if (engine->first_read_us > 0 && last_us > engine->first_read_us)
         totals->seconds = (double)(last_us - engine->first_read_us) / 1e6;
-    tide_meter_behind(engine, &totals->lag, &totals->lag_seconds);
+    tide_meter_lag(engine, &totals->lag, &totals->lag_seconds);
 }
 
 bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int32_t *number,

@@ -114,7 +114,7 @@ static bool cut(struct tide_commit *commit)
     struct tide_chain *chain = commit->chain;
     bool limited = commit->transactions->ops->pending(commit->transactions) > 0;
     commit->cutting = limited || !tide_offsets_clean(chain->offsets);
-    chain->moved |= chain->cutting && !limited;
+    chain->progress |= chain->cutting && !limited;
     chain->cutting = limited;
     return !commit->cutting;
 }

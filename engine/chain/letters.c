@@ -103,7 +103,7 @@ static void acknowledged(struct tide_letters *letters, struct tide_lane *lane)
     tide_letters_set_failing(letters, lane, false);
     tide_letters_quiet(letters);
     letters->waiting--;
-    letters->chain->moved = true;
+    letters->chain->progress = true;
     tide_count(letters->chain->counters, 0, TIDE_M_DLQ_MESSAGES, 1);
     observe(letters);
 }
@@ -141,7 +141,7 @@ static int send(struct tide_letters *letters, struct tide_lane *lane,
         return sent < 0 ? (int)sent : TIDE_BUSY;
     lane->sent++;
     tide_offsets_release(offsets, tide_letter_origin_of(letter));
-    letters->chain->moved = true;
+    letters->chain->progress = true;
     return TIDE_OK;
 }
 

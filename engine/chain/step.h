@@ -26,7 +26,8 @@ struct tide_chain {
     struct tide_dlq *dlq;
     struct tide_suspects *suspects; /* exactly once; else NULL */
     struct tide_source *source;     /* names the partitions */
-    bool moved; /* a step handed something on: its taker wants to be polled before the loop waits */
+    bool
+        progress; /* A step forwarded messages in this turn: the next one must be polled before the loop waits. */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
      * tide_offsets_owed(). */
     bool cutting;
@@ -46,11 +47,11 @@ struct tide_step_ops {
     /* Seals what is open: no message will be submitted any more. */
     void (*close)(struct tide_step *step, int64_t now_us);
     /* True when nothing that was taken is left here. After close, poll until it is. */
-    bool (*joined)(struct tide_step *step);
+    bool (*join)(struct tide_step *step);
     /* When poll has to be called next although nothing else happens; INT64_MAX = not. */
     int64_t (*deadline_us)(struct tide_step *step);
-    /* Drops the rest. */
-    void (*free)(struct tide_step *step);
+    /* Frees the step, and drops what is left in it. */
+    void (*terminate)(struct tide_step *step);
 };
 
 /** First member of every step. */
@@ -68,7 +69,7 @@ struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char
 /** The last step: hands to the sink (NULL drops) and takes its reports, and those of the sink that writes the
  * dlq's topic (NULL, the same, or another). */
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
-                                        struct tide_sink *letters);
+                                        struct tide_sink *dlq_sink);
 /** Messages that were acknowledged. */
 uint64_t tide_step_produce_count(const struct tide_step *step);
 

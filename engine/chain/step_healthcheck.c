@@ -31,8 +31,8 @@ static struct healthcheck *healthcheck_of(struct tide_step *step)
     return (struct healthcheck *)(void *)step;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
-                      int64_t now_us)
+static ssize_t healthcheck_submit(struct tide_step *step, const struct tide_message *messages,
+                                  size_t count, int64_t now_us)
 {
     return step->next->ops->submit(step->next, messages, count, now_us);
 }
@@ -57,7 +57,7 @@ static bool is_well(struct healthcheck *healthcheck)
     return moved || totals.in_flight == 0;
 }
 
-static int poll(struct tide_step *step, int64_t now_us)
+static int healthcheck_poll(struct tide_step *step, int64_t now_us)
 {
     struct healthcheck *healthcheck = healthcheck_of(step);
     if (now_us < healthcheck->next_us)
@@ -74,23 +74,23 @@ static int poll(struct tide_step *step, int64_t now_us)
     return TIDE_OK;
 }
 
-static void close_step(struct tide_step *step, int64_t now_us)
+static void healthcheck_close(struct tide_step *step, int64_t now_us)
 {
     (void)step, (void)now_us;
 }
 
-static bool joined(struct tide_step *step)
+static bool healthcheck_join(struct tide_step *step)
 {
     (void)step;
     return true;
 }
 
-static int64_t deadline_us(struct tide_step *step)
+static int64_t healthcheck_deadline_us(struct tide_step *step)
 {
     return healthcheck_of(step)->next_us;
 }
 
-static void free_step(struct tide_step *step)
+static void healthcheck_terminate(struct tide_step *step)
 {
     free(healthcheck_of(step)->path);
     free(step);
@@ -98,8 +98,12 @@ static void free_step(struct tide_step *step)
 
 struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char *path)
 {
-    static const struct tide_step_ops ops = {submit, poll,        close_step,
-                                             joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {.submit = healthcheck_submit,
+                                             .poll = healthcheck_poll,
+                                             .close = healthcheck_close,
+                                             .join = healthcheck_join,
+                                             .deadline_us = healthcheck_deadline_us,
+                                             .terminate = healthcheck_terminate};
     struct healthcheck *healthcheck = tide_alloc(sizeof(*healthcheck));
     healthcheck->step = (struct tide_step){.ops = &ops, .chain = chain};
     healthcheck->path = tide_copy(path);

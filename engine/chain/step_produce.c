@@ -113,12 +113,12 @@ static ssize_t submit_by_one(struct produce *produce, const struct tide_message 
     int status = 1;
     while (taken < count && (status = submit_one(produce, &messages[taken])) == 1)
         taken++;
-    produce->step.chain->moved |= taken > 0;
+    produce->step.chain->progress |= taken > 0;
     return status < 0 ? status : (ssize_t)taken;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
-                      int64_t now_us)
+static ssize_t produce_submit(struct tide_step *step, const struct tide_message *messages,
+                              size_t count, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
     struct tide_offsets *offsets = step->chain->offsets;
@@ -138,7 +138,7 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_release(offsets, messages[i].origin);
-    step->chain->moved |= sent > 0;
+    step->chain->progress |= sent > 0;
     return sent;
 }
 
@@ -196,7 +196,7 @@ static int poll_outlet(struct produce *produce, struct outlet *outlet)
                 return status;
             /* After a failure the next poll goes on behind it: what was delivered still counts. */
             outlet->report_at++;
-            produce->step.chain->moved |= status < 0;
+            produce->step.chain->progress |= status < 0;
             if (status < 0)
                 return status;
         }
@@ -211,7 +211,7 @@ static int poll_outlet(struct produce *produce, struct outlet *outlet)
     return TIDE_OK;
 }
 
-static int poll(struct tide_step *step, int64_t now_us)
+static int produce_poll(struct tide_step *step, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
     for (uint32_t i = 0; i < produce->outlet_count; i++) {
@@ -222,12 +222,12 @@ static int poll(struct tide_step *step, int64_t now_us)
     return tide_dlq_poll(step->chain->dlq, now_us);
 }
 
-static void close_step(struct tide_step *step, int64_t now_us)
+static void produce_close(struct tide_step *step, int64_t now_us)
 {
     (void)step, (void)now_us;
 }
 
-static bool joined(struct tide_step *step)
+static bool produce_join(struct tide_step *step)
 {
     struct produce *produce = produce_of(step);
     for (uint32_t i = 0; i < produce->outlet_count; i++) {
@@ -239,26 +239,30 @@ static bool joined(struct tide_step *step)
     return tide_dlq_joined(step->chain->dlq);
 }
 
-static int64_t deadline_us(struct tide_step *step)
+static int64_t produce_deadline_us(struct tide_step *step)
 {
     return tide_dlq_deadline_us(step->chain->dlq);
 }
 
-static void free_step(struct tide_step *step)
+static void produce_terminate(struct tide_step *step)
 {
     free(step);
 }
 
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
-                                        struct tide_sink *letters)
+                                        struct tide_sink *dlq_sink)
 {
-    static const struct tide_step_ops ops = {submit, poll,        close_step,
-                                             joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {.submit = produce_submit,
+                                             .poll = produce_poll,
+                                             .close = produce_close,
+                                             .join = produce_join,
+                                             .deadline_us = produce_deadline_us,
+                                             .terminate = produce_terminate};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};
     produce->outlets[0].sink = sink;
-    produce->outlets[1].sink = letters;
-    produce->outlet_count = letters && letters != sink ? 2 : 1;
+    produce->outlets[1].sink = dlq_sink;
+    produce->outlet_count = dlq_sink && dlq_sink != sink ? 2 : 1;
     return &produce->step;
 }
 

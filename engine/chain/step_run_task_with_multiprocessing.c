@@ -95,8 +95,8 @@ static int take(struct tide_task *task, const struct tide_message *message, int6
     return 1;
 }
 
-static ssize_t submit(struct tide_step *step, const struct tide_message *messages, size_t count,
-                      int64_t now_us)
+static ssize_t task_submit(struct tide_step *step, const struct tide_message *messages,
+                           size_t count, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
     for (size_t i = 0; i < count; i++) {
@@ -109,7 +109,7 @@ static ssize_t submit(struct tide_step *step, const struct tide_message *message
     return (ssize_t)count;
 }
 
-static int poll(struct tide_step *step, int64_t now_us)
+static int task_poll(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
     int status = tide_task_release(task, now_us);
@@ -124,20 +124,20 @@ static int poll(struct tide_step *step, int64_t now_us)
     return TIDE_OK;
 }
 
-static void close_step(struct tide_step *step, int64_t now_us)
+static void task_close(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
     if (task->open)
         seal(task, TIDE_M_BATCH_CLOSE_FLUSH, now_us);
 }
 
-static bool joined(struct tide_step *step)
+static bool task_join(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
     return !task->open && task->order_count == 0 && task->waiting == 0;
 }
 
-static int64_t deadline_us(struct tide_step *step)
+static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
     int64_t open_us = task->open ? task->open->opened_us + task->plan.max_batch_time_us : INT64_MAX;
@@ -145,7 +145,7 @@ static int64_t deadline_us(struct tide_step *step)
     return open_us < retry_us ? open_us : retry_us;
 }
 
-static void free_step(struct tide_step *step)
+static void task_terminate(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
     for (uint32_t i = 0; i < task->slot_count; i++)
@@ -161,8 +161,12 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                 struct tide_pool *pool, uint32_t processes, uint32_t number,
                                 uint32_t row)
 {
-    static const struct tide_step_ops ops = {submit, poll,        close_step,
-                                             joined, deadline_us, free_step};
+    static const struct tide_step_ops ops = {.submit = task_submit,
+                                             .poll = task_poll,
+                                             .close = task_close,
+                                             .join = task_join,
+                                             .deadline_us = task_deadline_us,
+                                             .terminate = task_terminate};
     uint32_t slots = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
@@ -177,7 +181,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
         struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max,
                                                task->output.max);
         if (!slot) {
-            free_step(&task->step);
+            task_terminate(&task->step);
             return NULL;
         }
         task->slots[task->slot_count] = slot;

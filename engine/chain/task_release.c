@@ -196,7 +196,7 @@ static int hand_on(struct tide_task *task, struct tide_slot *slot, int64_t now_u
             tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_FILTERED);
         if (taken < 0)
             return (int)taken;
-        task->step.chain->moved |= taken > 0;
+        task->step.chain->progress |= taken > 0;
         bool twice = (uint32_t)taken < count && tide_fault("bug.double_release");
         pass(task, slot, twice ? 0 : (uint32_t)taken);
         if ((uint32_t)taken < count) {
