@@ -205,12 +205,24 @@ static bool cut(struct tide_letters *letters, struct tide_lane *lane,
     return true;
 }
 
+static bool is_too_large(const struct tide_report *report)
+{
+    return report->kind == TIDE_REPORT_TOO_LARGE || report->kind == TIDE_REPORT_TOO_LARGE_ABORTED;
+}
+
+static int note_failure(struct tide_letters *letters, struct tide_lane *lane,
+                        const struct tide_report *report)
+{
+    int status = report->kind == TIDE_REPORT_UNAVAILABLE ? TIDE_ETEMPORARY : TIDE_EDATA;
+    return tide_letters_note_failure(letters, lane, &report->message, status, report->text);
+}
+
 static int came_back(struct tide_letters *letters, struct tide_lane *lane,
                      const struct tide_report *report)
 {
     bool probe = lane->probing;
     lane->probing = false;
-    if (report->too_large && !letters->plan.whole) {
+    if (is_too_large(report) && !letters->plan.whole) {
         int whole = tide_letters_keep_whole(letters, &report->message);
         if (whole < 0 || cut(letters, lane, report))
             return whole;
@@ -219,8 +231,7 @@ static int came_back(struct tide_letters *letters, struct tide_lane *lane,
         keep(letters, lane, &report->message, false);
         return TIDE_OK;
     }
-    int status = tide_letters_note_failure(letters, lane, &report->message, report->status,
-                                           report->text);
+    int status = note_failure(letters, lane, report);
     if (status == TIDE_OK)
         keep(letters, lane, &report->message, true);
     return status;
@@ -256,10 +267,9 @@ static int came_back_aborted(struct tide_letters *letters, struct tide_lane *lan
 {
     struct tide_message letter = report->message;
     int status = TIDE_OK;
-    if (!report->too_large || letters->plan.whole ||
+    if (!is_too_large(report) || letters->plan.whole ||
         (letters->alone && tide_letter_cut(&letter, TIDE_LETTERS_LAST_CUT, &letters->packed) == 0))
-        status = tide_letters_note_failure(letters, lane, &report->message, report->status,
-                                           report->text);
+        status = note_failure(letters, lane, report);
     else
         learn(letters, tide_message_size(&report->message));
     letters->waiting--;
@@ -297,17 +307,27 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
     struct tide_origin first = tide_offsets_first(offsets, origin, NULL);
     struct tide_lane *lane = tide_lanes_at(&letters->lanes, first.partition);
     bool known = returned(letters, lane, first);
-    bool refused = known && !report->gone && tide_offsets_current(offsets, origin);
-    if (report->status == TIDE_OK) {
+    bool current = known && tide_offsets_current(offsets, origin);
+    switch (report->kind) {
+    case TIDE_REPORT_DELIVERED:
         if (known)
             acknowledged(letters, lane);
         tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
         return TIDE_OK;
+    case TIDE_REPORT_REFUSED:
+    case TIDE_REPORT_TOO_LARGE:
+    case TIDE_REPORT_UNAVAILABLE:
+        if (current)
+            return came_back(letters, lane, report);
+        break;
+    case TIDE_REPORT_REFUSED_ABORTED:
+    case TIDE_REPORT_TOO_LARGE_ABORTED:
+        if (current)
+            return came_back_aborted(letters, lane, report);
+        break;
+    case TIDE_REPORT_ABORTED:
+        break;
     }
-    if (refused && report->again)
-        return came_back_aborted(letters, lane, report);
-    if (refused)
-        return came_back(letters, lane, report);
     lane->probing = false; /* it is failing still: another may have to wait, but the pause holds */
     letters->waiting -= known;
     tide_offsets_drop(offsets, origin);

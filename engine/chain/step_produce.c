@@ -153,22 +153,35 @@ static int refused(struct produce *produce, const struct tide_report *report)
                                  .attempts = 1,
                                  .orphan = true,
                                  .refused = true};
-    if (report->gone || !tide_offsets_current(chain->offsets, report->origin)) {
-        tide_offsets_drop(chain->offsets, report->origin);
-        return TIDE_OK;
-    }
-    struct place place = place_of(chain, report->origin);
     name_target(produce, &letter);
-    if (report->again) {
-        int known = tide_suspects_refused(chain->suspects, place.partition, place.offset, &letter,
-                                          report->text, produce->alone);
-        tide_offsets_drop(chain->offsets, report->origin);
-        return known;
-    }
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
         tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
     return status;
+}
+
+static int refused_aborted(struct produce *produce, const struct tide_report *report)
+{
+    struct tide_chain *chain = produce->step.chain;
+    struct tide_message record = report->message;
+    struct place place = place_of(chain, report->origin);
+    name_target(produce, &record);
+    int status = tide_suspects_refused(chain->suspects, place.partition, place.offset, &record,
+                                       report->text, produce->alone);
+    tide_offsets_drop(chain->offsets, report->origin);
+    return status;
+}
+
+static int delivered(struct produce *produce, const struct tide_report *report)
+{
+    struct tide_chain *chain = produce->step.chain;
+    produce->acknowledged++;
+    if (produce->alone) {
+        struct place place = place_of(chain, report->origin);
+        tide_suspects_cleared(chain->suspects, place.partition, place.offset);
+    }
+    tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_PRODUCED);
+    return TIDE_OK;
 }
 
 static int settle(struct produce *produce, const struct tide_report *report)
@@ -176,14 +189,24 @@ static int settle(struct produce *produce, const struct tide_report *report)
     struct tide_chain *chain = produce->step.chain;
     if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
         return tide_dlq_reported(chain->dlq, report);
-    if (report->status != TIDE_OK)
-        return refused(produce, report);
-    produce->acknowledged++;
-    if (produce->alone) {
-        struct place place = place_of(chain, report->origin);
-        tide_suspects_cleared(chain->suspects, place.partition, place.offset);
+    switch (report->kind) {
+    case TIDE_REPORT_DELIVERED:
+        return delivered(produce, report);
+    case TIDE_REPORT_REFUSED:
+    case TIDE_REPORT_TOO_LARGE:
+    case TIDE_REPORT_UNAVAILABLE: /* a sink reports this of dead letters only */
+        if (tide_offsets_current(chain->offsets, report->origin))
+            return refused(produce, report);
+        break;
+    case TIDE_REPORT_REFUSED_ABORTED:
+    case TIDE_REPORT_TOO_LARGE_ABORTED:
+        if (tide_offsets_current(chain->offsets, report->origin))
+            return refused_aborted(produce, report);
+        break;
+    case TIDE_REPORT_ABORTED:
+        break;
     }
-    tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_PRODUCED);
+    tide_offsets_drop(chain->offsets, report->origin);
     return TIDE_OK;
 }
 

@@ -241,9 +241,8 @@ static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size
         const struct written *oldest = &file->ring[file->first];
         if (oldest->end > file->total)
             break;
-        reports[count].origin = oldest->origin;
-        reports[count].status = TIDE_OK;
-        reports[count].text = NULL;
+        reports[count] = (struct tide_report){.origin = oldest->origin,
+                                              .kind = TIDE_REPORT_DELIVERED};
         file->first = (file->first + 1) % file->max_messages;
         file->count--;
     }

@@ -42,9 +42,9 @@ static void report(struct memory_sink *memory, const struct tide_message *messag
         memory->due = tide_realloc(memory->due, sizeof(struct tide_report) * memory->due_capacity);
     }
     struct tide_report *due = &memory->due[memory->due_count++];
-    *due = (struct tide_report){.origin = message->origin, .status = TIDE_OK, .message = *message};
+    *due = (struct tide_report){.origin = message->origin, .kind = TIDE_REPORT_DELIVERED};
     if (bad) {
-        due->status = TIDE_EDATA;
+        due->kind = TIDE_REPORT_REFUSED;
         due->text = "refused by the memory sink";
         due->message = memory->list.items[memory->list.count - 1].message;
     }

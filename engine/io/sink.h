@@ -10,17 +10,34 @@
 
 #include "shm/message.h"
 
-/** The fate of one message that was sent. Lent until the next call of reports(). */
+/** What became of a message that was sent.
+ *   kind               when                                          what the receiver does
+ *   DELIVERED          the output has acknowledged it                releases the message's reference
+ *   REFUSED            the output will never take this message       writes a dead letter; a dead letter is kept,
+ *                                                                    and sent again later
+ *   TOO_LARGE          REFUSED, for its size                         the same; a dead letter is shortened first
+ *   UNAVAILABLE        a dead letter whose topic takes nothing now   keeps it, and sends it again later
+ *   REFUSED_ABORTED    REFUSED by the broker, within a transaction,  remembers what is wrong with it: the message
+ *                      which is aborted for it                       is read and run again
+ *   TOO_LARGE_ABORTED  REFUSED_ABORTED, for its size                 the same
+ *   ABORTED            it was in a transaction that is aborted for   drops the message's reference: the message is
+ *                      another reason                                read and run again */
+enum tide_report_kind {
+    TIDE_REPORT_DELIVERED,
+    TIDE_REPORT_REFUSED,
+    TIDE_REPORT_TOO_LARGE,
+    TIDE_REPORT_UNAVAILABLE,
+    TIDE_REPORT_REFUSED_ABORTED,
+    TIDE_REPORT_TOO_LARGE_ABORTED,
+    TIDE_REPORT_ABORTED
+};
+
+/** A delivery report. Its pointers are borrowed until the next call of reports(). */
 struct tide_report {
     struct tide_origin origin;
-    /* TIDE_OK = acknowledged; TIDE_EDATA = refused for good, this message alone; of a dead letter also
-     * TIDE_ETEMPORARY = its topic takes nothing now */
-    int status;
-    bool too_large;   /* refused for its size */
-    const char *text; /* why it was refused; NULL when acknowledged */
-    bool again; /* refused with its transaction: it is aborted, and the message will be run again */
-    bool gone;  /* not refused, but in a transaction that is aborted; only its origin is told */
-    /* the record as it was to be written, when refused: for its dead letter */
+    enum tide_report_kind kind;
+    /* of every kind but DELIVERED and ABORTED: why, and the record as it was to be written */
+    const char *text;
     struct tide_message message;
 };
 

@@ -100,10 +100,9 @@ static void report(uint32_t lane, struct tide_report *report)
     broker.due[lane]--;
     broker.pending--;
     broker.lent[broker.lent_count++] = sent->bytes;
-    *report = (struct tide_report){.origin = sent->message.origin, .status = TIDE_OK};
+    *report = (struct tide_report){.origin = sent->message.origin, .kind = TIDE_REPORT_DELIVERED};
     if (sim_transaction_aborting() && sim_roll(2)) {
-        report->status = TIDE_ETEMPORARY;
-        report->gone = true;
+        report->kind = TIDE_REPORT_ABORTED;
         return;
     }
     bool refused = sim_fault(sent->letter ? sim.set.rates.refuse_letter : sim.set.rates.refuse);
@@ -114,7 +113,7 @@ static void report(uint32_t lane, struct tide_report *report)
     refuse(sent);
     if (sim.set.exactly_once)
         sim_transaction_remove(payload, sent->letter, sent->level);
-    report->status = TIDE_EDATA;
+    report->kind = TIDE_REPORT_REFUSED;
     report->text = "simulated";
     report->message = sent->message;
 }

@@ -43,10 +43,8 @@ struct tide_kafka_record {
     struct tide_kafka_record *next;
     struct tide_message message;
     /* of one that was refused */
-    int status;
-    bool too_large;
+    enum tide_report_kind kind;
     char *text;
-    bool again; /* its transaction is aborted for it */
 };
 
 /** Oldest first. Zero it to begin with. */
@@ -160,9 +158,9 @@ void tide_kafka_records_drop(struct tide_kafka_records *records);
 /** What a message counts for against max_bytes. */
 uint64_t tide_kafka_sink_size(size_t value, size_t key, const struct rd_kafka_headers_s *headers);
 /** Keeps a copy of the record, to be told by the next reports. `error`: librdkafka's; `text` in other words, or
- * NULL. `again`: its transaction is aborted for it. */
+ * NULL. `aborted`: its transaction is aborted for it. */
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
-                            int error, const char *text, bool again);
+                            int error, const char *text, bool aborted);
 /** The error is the topic's and no record's: it is gone, or must not be written, or not now. */
 bool tide_kafka_sink_topic_fails(int error);
 /** What an error of a topic says. */

@@ -108,14 +108,17 @@ static const char *words(int error, bool letter)
 }
 
 void tide_kafka_sink_refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
-                            int error, const char *text, bool again)
+                            int error, const char *text, bool aborted)
 {
     struct tide_kafka_record *refused = tide_kafka_records_add(&sink->refused, message);
     bool waits = tide_kafka_sink_letter_waits(message->origin, error);
-    refused->again = again;
-    refused->status = waits ? TIDE_ETEMPORARY : TIDE_EDATA;
-    refused->too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
-                         error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+    bool too_large = error == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ||
+                     error == RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE;
+    refused->kind = aborted && too_large ? TIDE_REPORT_TOO_LARGE_ABORTED
+                    : aborted            ? TIDE_REPORT_REFUSED_ABORTED
+                    : waits              ? TIDE_REPORT_UNAVAILABLE
+                    : too_large          ? TIDE_REPORT_TOO_LARGE
+                                         : TIDE_REPORT_REFUSED;
     refused->text = tide_copy(text ? text : words(error, waits));
     tide_count(sink->counters, 0, TIDE_M_PRODUCE_ERROR, 1);
 }
@@ -126,10 +129,8 @@ static void tell_refused(struct tide_kafka_sink *sink, struct tide_report *repor
     const struct tide_kafka_record *refused = sink->refused.first;
     tide_kafka_records_move(&sink->refused, &sink->told);
     *report = (struct tide_report){.origin = refused->message.origin,
-                                   .status = refused->status,
-                                   .too_large = refused->too_large,
+                                   .kind = refused->kind,
                                    .text = refused->text,
-                                   .again = refused->again,
                                    .message = refused->message};
 }
 
@@ -242,9 +243,7 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
     sink->in_flight--;
     sink->in_flight_bytes -= tide_kafka_sink_size(record->len, record->key_len, headers);
     if (record->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        report->origin = sent.origin;
-        report->status = TIDE_OK;
-        report->text = NULL;
+        *report = (struct tide_report){.origin = sent.origin, .kind = TIDE_REPORT_DELIVERED};
         return 1;
     }
     bool nobodys = blame(sink, record) == NOBODY;
@@ -255,8 +254,7 @@ static size_t tell(struct tide_kafka_sink *sink, const rd_kafka_message_t *recor
         tide_kafka_txn_fail(sink->txn, text);
     }
     if (nobodys && sink->txn) {
-        *report = (struct tide_report){
-            .origin = sent.origin, .status = TIDE_ETEMPORARY, .gone = true};
+        *report = (struct tide_report){.origin = sent.origin, .kind = TIDE_REPORT_ABORTED};
         return 1;
     }
     if (nobodys && !is_lost(sink) && !tide_kafka_sink_letter_waits(sent.origin, record->err))

@@ -34,7 +34,7 @@ end
 local function settle(too_large)
   local count, status = tonumber(sink.ops.reports(sink, report, 100)), C.TIDE_OK
   for i = 0, count - 1 do
-    report[i].too_large = too_large and report[i].status ~= C.TIDE_OK or false
+    if too_large and report[i].kind == C.TIDE_REPORT_REFUSED then report[i].kind = C.TIDE_REPORT_TOO_LARGE end
     local answer = C.tide_dlq_reported(dlq, report[i])
     if answer ~= C.TIDE_OK then status = answer end
   end
@@ -285,7 +285,7 @@ describe("a dead letter that is too large for its topic", function()
       -- what was sent is reported as it was refused
       sink.ops.reports(sink, report, 100)
       local refused = report[0]
-      refused.status, refused.too_large, refused.text = C.TIDE_EDATA, true, "too large"
+      refused.kind, refused.text = C.TIDE_REPORT_TOO_LARGE, "too large"
       refused.message = C.tide_memory_get(sink, i - 1)[0]
       assert.equal(C.TIDE_OK, C.tide_dlq_reported(dlq, refused))
     end
@@ -310,7 +310,7 @@ describe("a dead letter that is too large for its topic", function()
     C.tide_offsets_done(chain.offsets, group, C.TIDE_FATE_FILTERED)
     for _, message in ipairs(messages) do chain:done(message) end
     sink.ops.reports(sink, report, 100)
-    report[0].status, report[0].too_large, report[0].text = C.TIDE_EDATA, true, "too large"
+    report[0].kind, report[0].text = C.TIDE_REPORT_TOO_LARGE, "too large"
     report[0].message = C.tide_memory_get(sink, 0)[0]
     assert.equal(C.TIDE_EDATA, C.tide_dlq_reported(dlq, report[0]))
     assert.is_truthy(library.error():find("made of 2 messages from there on", 1, true), library.error())

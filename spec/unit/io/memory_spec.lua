@@ -212,6 +212,10 @@ describe("the memory sink", function()
     return tonumber(sink.ops.reports(sink, reports, max or 8))
   end
 
+  local function kind(index)
+    return tonumber(reports[index].kind)
+  end
+
   local function pending()
     return tonumber(sink.ops.pending(sink))
   end
@@ -233,7 +237,7 @@ describe("the memory sink", function()
     send("a", "b", "c")
     assert.equal(3, pending())
     assert.equal(2, reported(2))
-    assert.same({ 1, 2, C.TIDE_OK }, { reports[0].origin.sequence, reports[1].origin.sequence, reports[0].status })
+    assert.same({ 1, 2, C.TIDE_REPORT_DELIVERED }, { reports[0].origin.sequence, reports[1].origin.sequence, kind(0) })
     assert.equal(1, pending())
     assert.equal(1, reported())
     assert.equal(3, reports[0].origin.sequence)
@@ -267,13 +271,14 @@ describe("the memory sink", function()
     C.tide_memory_refuse(sink, "bad")
     assert.equal(3, send("bad", "bad!", "ba"))
     assert.equal(3, reported())
-    assert.same({ C.TIDE_EDATA, C.TIDE_OK, C.TIDE_OK }, { reports[0].status, reports[1].status, reports[2].status })
+    assert.same({ C.TIDE_REPORT_REFUSED, C.TIDE_REPORT_DELIVERED, C.TIDE_REPORT_DELIVERED },
+      { kind(0), kind(1), kind(2) })
     assert.equal("bad", slots.fields(reports[0].message).value)
     assert.is_true(reports[0].text ~= nil and reports[1].text == nil)
     C.tide_memory_refuse(sink, nil)
     send("bad")
     reported()
-    assert.equal(C.TIDE_OK, reports[0].status)
+    assert.equal(C.TIDE_REPORT_DELIVERED, kind(0))
   end)
 
   it("only counts when it is told to discard", function()
