@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- tidemill: the words of a pipeline file (steps/), and what a transform uses (run/message.lua).
--- A word only notes what it was called with and where; plan/load.lua checks all of it at once.
+-- require "tidemill": the steps and settings of a pipeline file (steps/), and what a transform uses (run/, lib/).
+-- A step or setting only notes what it was called with and in which line; plan/load.lua checks the whole pipeline
+-- at once, so that all faults are reported together.
 local list = require("tidemill.steps.list")
 local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")
@@ -16,18 +17,18 @@ local function fault(where, text, ...)
   session.current:fault(where, text, ...)
 end
 
-local function word_names()
+local function step_names()
   local names = {}
-  for i, spec in ipairs(list) do names[i] = spec.word end
+  for i, spec in ipairs(list) do names[i] = spec.name end
   return names
 end
 
--- A step or a setting: tide.word { options }.
-local function step_word(spec)
+-- The function behind tide.NAME { options }, for a step or a setting.
+local function step_function(spec)
   return function(arguments)
     local where = node.where(2)
     if arguments ~= nil and (type(arguments) ~= "table" or node.is(arguments)) then
-      fault(where, 'word "%s": takes a table of options, as %s; this is a %s', spec.word, spec.example,
+      fault(where, "tide.%s: takes a table of options, as %s; this is a %s", spec.name, spec.example,
         node.is(arguments) and tostring(arguments) or type(arguments))
       arguments = session.absent
     end
@@ -35,10 +36,10 @@ local function step_word(spec)
   end
 end
 
-local function is_name(where, word, name)
+local function is_name(where, step, name)
   if session.is_absent(name) then return false end
   if type(name) == "string" and name ~= "" then return true end
-  fault(where, 'word "%s": takes a text first, as %s; this is a %s', word, list[word].example, type(name))
+  fault(where, "tide.%s: takes a text first, as %s; this is a %s", step, list[step].example, type(name))
   return false
 end
 
@@ -48,7 +49,7 @@ function tide.pipeline(name)
   if not is_name(where, "pipeline", name) then name = session.absent end
   return function(arguments)
     if type(arguments) ~= "table" or node.is(arguments) then
-      fault(where, 'word "pipeline": takes a name and a table, as %s', list.pipeline.example)
+      fault(where, "tide.pipeline: takes a name and a table, as %s", list.pipeline.example)
       arguments = {}
     end
     local pipeline = node.new(list.pipeline, arguments, where)
@@ -85,15 +86,15 @@ function tide.secret_file(path)
 end
 
 for _, spec in ipairs(list) do
-  tide[spec.word] = tide[spec.word] or step_word(spec)
+  tide[spec.name] = tide[spec.name] or step_function(spec)
 end
 
--- What transforms use, fetched when first asked for: of run/message.lua, run/verdict.lua, run/pack.lua.
-local FOR_TRANSFORMS = { reject = "verdict", retry = "verdict", header = "message", null = "message", many = "message",
+-- What transforms use is fetched when it is first asked for: from run/message.lua, run/answer.lua, run/pack.lua.
+local FOR_TRANSFORMS = { reject = "answer", retry = "answer", header = "message", null = "message", many = "message",
   json = "message", array = "message", pack = "pack", unpack = "pack" }
 
--- The modules of lib/ and the system libraries that they open are loaded here, before any function of the user: what
--- that opens cannot take their file descriptors.
+-- The modules of lib/ and their system libraries are loaded here, before any function of the user runs, so that a file
+-- that the user opens cannot take their file descriptors.
 for _, name in ipairs { "log", "metric", "time", "hash", "base64", "regex", "zstd", "gzip", "msgpack" } do
   tide[name] = require("tidemill.lib." .. name)
 end
@@ -105,13 +106,13 @@ end
 local function unknown(name, where)
   local reason = list.refused[name]
   if reason then
-    fault(where, 'word "%s": refused: %s', name, reason)
+    fault(where, "tide.%s: refused: %s", name, reason)
   else
-    fault(where, 'word "%s": unknown%s', name, foreign.word(name) or nearest.hint(tostring(name), word_names()))
+    fault(where, "tide.%s: unknown%s", name, foreign.step(name) or nearest.hint(tostring(name), step_names()))
   end
 end
 
--- An unknown word is a fault like any other, so that all are reported together: the load goes on.
+-- An unknown name is a fault like any other: it is noted, and the load goes on.
 setmetatable(tide, {
   __index = function(_, name)
     local value = for_transforms(name)

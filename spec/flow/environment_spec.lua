@@ -81,7 +81,7 @@ end]],
     }
     local path, folder = pipeline_file.write("", {})
     os.execute(("mkdir -p %s/tidemill/run %s/tidemill/lib"):format(folder, folder))
-    for _, name in ipairs { "init", "run/message", "run/load", "run/worker", "lib/log", "lib/library" } do
+    for _, name in ipairs { "init", "run/message", "run/transforms", "run/worker", "lib/log", "lib/library" } do
       local file = assert(io.open(("%s/tidemill/%s.lua"):format(folder, name), "w"))
       file:write("error 'of the user'")
       file:close()

@@ -169,13 +169,13 @@ describe("in a worker", function()
   end)
 
   it("a transform is refused when it names a word whose library is not there", function()
-    local needs = require "tidemill.run.needs"
-    needs.missing("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
+    local missing_libraries = require "tidemill.run.missing_libraries"
+    missing_libraries.add("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
     local ok, problem = pcall(transform, function(m)
       return tide.zstd.compress(m.value)
     end)
     local other = transform(function(m) return m.value .. "zstd" end)
-    needs.missing("zstd", nil)
+    missing_libraries.add("zstd", nil)
     assert.is_false(ok)
     assert.matches("library_spec.lua:%d+: tide.zstd needs libzstd.so.1: install the Debian package libzstd1", problem)
     other:feed "a"
@@ -221,7 +221,8 @@ describe("a word whose library is not there", function()
     local files = more or {}
     files["in"], files["transform.lua"] = "x\n", transform
     local path, folder = pipeline_file.write([[
-require("tidemill.run.needs").missing("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
+local missing_libraries = require "tidemill.run.missing_libraries"
+missing_libraries.add("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
 local tide = require "tidemill"
 return tide.pipeline "x" { tide.file_source { path = "in" },
   tide.run_task_with_multiprocessing { "transform.lua", processes = 1 }, tide.file_sink { path = "-" } }]], files)

@@ -232,7 +232,7 @@ describe('a worker that is lost', function()
     local event = run:finish()
     assert.equal(-78, event.status)
     assert.truthy(event.text:find('start: ' .. path .. ':2: no licence', 1, true), event.text)
-    assert.is_nil(event.text:find('run/load.lua', 1, true), event.text)
+    assert.is_nil(event.text:find('run/transforms.lua', 1, true), event.text)
     assert.is_true(run:committed() <= 0)
   end)
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/annotations.lua: the words as LuaCATS annotations, so that the Lua language server completes and checks
+-- cli/annotations.lua: steps and settings as LuaCATS annotations, so that the Lua language server completes and checks
 -- pipelines and transforms. scripts/dev/docs.lua writes lua/tidemill.d.lua from it.
 local list = require("tidemill.steps.list")
 
@@ -19,15 +19,15 @@ end
 
 local function type_of(option)
   if option.type == "choice" then return quoted(option.values) .. (option.options and "|table" or "") end
-  if option.type == "word" then return "tide.Setting" end
+  if option.type == "setting" then return "tide.Setting" end
   local name = TYPES[option.type] or "any"
   return option.also and name .. "|" .. quoted(option.also) or name
 end
 
 local function add_class(lines, spec)
-  lines[#lines + 1] = ("---@class tide.%s.Options"):format(spec.word)
+  lines[#lines + 1] = ("---@class tide.%s.Options"):format(spec.name)
   if spec.positional then lines[#lines + 1] = "---@field [integer] string|function " .. spec.positional.help end
-  if spec.word == "pipeline" then lines[#lines + 1] = "---@field [integer] tide.Step The steps, in order." end
+  if spec.name == "pipeline" then lines[#lines + 1] = "---@field [integer] tide.Step The steps, in order." end
   for _, option in ipairs(spec.options) do
     lines[#lines + 1] = ("---@field %s%s %s %s%s"):format(option.name, option.required and "" or "?", type_of(option),
       option.help, option.unit and (" (in %s)"):format(option.unit) or "")
@@ -52,15 +52,15 @@ local function add_function(lines, spec)
         name == "default" and "any" or "string", argument.help)
     end
     lines[#lines + 1] = "---@return any"
-    lines[#lines + 1] = ("function tide.%s(%s) end"):format(spec.word, table.concat(names, ", "))
-  elseif spec.word == "pipeline" then
+    lines[#lines + 1] = ("function tide.%s(%s) end"):format(spec.name, table.concat(names, ", "))
+  elseif spec.name == "pipeline" then
     lines[#lines + 1] = "---@param name string"
     lines[#lines + 1] = "---@return fun(arguments: tide.pipeline.Options): tide.Pipeline"
     lines[#lines + 1] = "function tide.pipeline(name) end"
   else
-    lines[#lines + 1] = ("---@param options tide.%s.Options"):format(spec.word)
+    lines[#lines + 1] = ("---@param options tide.%s.Options"):format(spec.name)
     lines[#lines + 1] = "---@return " .. RETURNS[spec.kind]
-    lines[#lines + 1] = ("function tide.%s(options) end"):format(spec.word)
+    lines[#lines + 1] = ("function tide.%s(options) end"):format(spec.name)
   end
   lines[#lines + 1] = ""
 end

@@ -11,7 +11,7 @@ local tide = require("tidemill.run.ffi")
 
 local check = {
   summary = "Check a pipeline file and its transforms; nothing is read.",
-  description = "Check a pipeline file: words, options, their values, and that the transforms load. Warns of what is "
+  description = "Check a pipeline file: steps, settings, options, and that the transforms load. Warns of what is "
     .. "legal but unwise. Nothing is read or written.",
 }
 

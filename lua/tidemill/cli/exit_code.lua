@@ -8,7 +8,7 @@ local exit_code = {
 --- For the documents, in order.
 exit_code.list = {
   { "0", "done" },
-  { "64", "usage: a wrong verb, flag or --set" },
+  { "64", "usage: a wrong command, flag or --set" },
   { "65", "bad data: a bad message and no dlq, or the dlq's limits reached" },
   { "66", "no such input: the pipeline file, or the one of --input, cannot be read" },
   { "69", "the broker was not reached at start" },

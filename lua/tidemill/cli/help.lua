@@ -1,22 +1,22 @@
 -- SPDX-License-Identifier: MIT
--- cli/help.lua: tidemill help [VERB|WORD]
+-- cli/help.lua: tidemill help [COMMAND|STEP]
 local exit_code = require("tidemill.cli.exit_code")
 local list = require("tidemill.steps.list")
 local nearest = require("tidemill.plan.nearest")
 local reference = require("tidemill.cli.reference")
 local say = require("tidemill.cli.say")
 
-local help = { summary = "Show help on a verb, or on a word of the pipeline file." }
+local help = { summary = "Show help on a command, or on a step or setting of the pipeline file." }
 
 function help.define(command)
-  command:argument("topic"):args("?"):argname("VERB|WORD")
-    :description("A verb (as run) or a word (as kafka_source); nothing lists both.")
+  command:argument("topic"):args("?"):argname("COMMAND|STEP")
+    :description("A command (as run), or a step or setting (as kafka_source or dlq); without one all are listed.")
 end
 
 local function overview(context)
-  local lines = { context.parser:get_help(), "", "Words of the pipeline file:" }
+  local lines = { context.parser:get_help(), "", "Steps and settings of the pipeline file:" }
   for _, spec in ipairs(list) do
-    lines[#lines + 1] = ("   %-30s %s"):format(spec.word, spec.summary)
+    lines[#lines + 1] = ("   %-30s %s"):format(spec.name, spec.summary)
   end
   return table.concat(lines, "\n") .. "\n"
 end
@@ -25,24 +25,24 @@ end
 function help.topics(context)
   local all = {}
   for _, verb in ipairs(context.order) do all[#all + 1] = verb end
-  for _, spec in ipairs(list) do all[#all + 1] = spec.word end
+  for _, spec in ipairs(list) do all[#all + 1] = spec.name end
   return all
 end
 
--- The text, or nil. A verb may be a word too (dlq): then both.
+-- The help text, or nil. A command and a setting may have one name (dlq): then both texts.
 local function text_of(topic, context)
   if not topic then return overview(context) end
-  local verb, word = context.verbs[topic], list[topic:gsub("^tide%.", "")]
-  local texts = { verb and verb.command:get_help() .. "\n", word and reference.text(word) }
-  if verb and word then return table.concat(texts, "\n") end
-  return verb and texts[1] or word and texts[2] or nil
+  local command, step = context.verbs[topic], list[topic:gsub("^tide%.", "")]
+  local texts = { command and command.command:get_help() .. "\n", step and reference.text(step) }
+  if command and step then return table.concat(texts, "\n") end
+  return command and texts[1] or step and texts[2] or nil
 end
 
 function help.run(parsed, context)
   local text = text_of(parsed.topic, context)
   if not text then
     local refused = list.refused[parsed.topic]
-    say.failure(refused and '"%s" is refused: %s' or 'no verb or word "%s"%s', parsed.topic,
+    say.failure(refused and '"%s" is refused: %s' or 'no command, step or setting "%s"%s', parsed.topic,
       refused or nearest.hint(parsed.topic, help.topics(context)))
     return exit_code.USAGE
   end

@@ -44,7 +44,7 @@ end
 function cli.parser()
   local parser = argparse("tidemill", "A stream processor: Kafka in, Lua functions in forked workers, Kafka out.")
   parser:command_target("verb"):require_command(true)
-  parser:epilog("`tidemill help VERB` and `tidemill help WORD` (a word of the pipeline file) tell more.")
+  parser:epilog("`tidemill help COMMAND` and `tidemill help STEP` (a step or setting of the pipeline file) tell more.")
   parser:help_max_width(100):usage_max_width(100)
   add_help(parser)
   parser:flag("--version"):description("Show the version and exit."):action(function()

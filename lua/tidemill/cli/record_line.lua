@@ -3,7 +3,7 @@
 -- it was: the first function of a pipeline that runs with --input-format json.
 local base64 = require("tidemill.lib.base64")
 local message = require("tidemill.run.message")
-local verdict = require 'tidemill.run.verdict'
+local answer = require("tidemill.run.answer")
 
 local null = message.null
 local record = {}
@@ -39,12 +39,12 @@ function record.read(line)
   local object = line.json
   local is_object = message.json.type(object) == "object"
   if not is_object or object.value == nil and object.value_base64 == nil then
-    return verdict.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
+    return answer.reject('no record as tidemill record and --output-format json write it: {"topic":, "key":, '
       .. '"headers":, "value":}')
   end
   local unknown = unknown_name(object)
   if unknown then
-    return verdict.reject(('%s: line %d: a record has no field "%s"; it has topic, key, headers, value, timestamp')
+    return answer.reject(('%s: line %d: a record has no field "%s"; it has topic, key, headers, value, timestamp')
       :format(line.topic, line.offset + 1, unknown))
   end
   local timestamp = object.timestamp

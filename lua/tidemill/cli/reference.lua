@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/reference.lua: a word's option table as text for a terminal, and as Markdown for docs/options.md.
+-- cli/reference.lua: the option table of a step or setting as text for a terminal, and as Markdown for docs/options.md.
 local reference = {}
 
 local TYPES = {
@@ -18,7 +18,7 @@ end
 --- What an option takes: 'size or "auto"', 'tide.pool'.
 function reference.type(option)
   if option.type == "choice" then return choices(option) end
-  if option.type == "word" then return "tide." .. option.word end
+  if option.type == "setting" then return "tide." .. option.setting end
   local name = TYPES[option.type] or option.type
   return option.also and name .. ' or "' .. table.concat(option.also, '", "') .. '"' or name
 end
@@ -48,7 +48,7 @@ local function wrap(text, indent, width)
   return table.concat(lines, "\n")
 end
 
--- Positional values, arguments and options of a word, in one list.
+-- Positional values, arguments and options of a step, in one list.
 local function all_of(spec)
   local all = {}
   if spec.positional then all[1] = spec.positional end
@@ -62,9 +62,9 @@ local function all_of(spec)
   return all
 end
 
---- For `tidemill help WORD`.
+--- For `tidemill help STEP`.
 function reference.text(spec)
-  local lines = { "tide." .. spec.word .. ": " .. spec.summary, "", "  " .. spec.example, "" }
+  local lines = { "tide." .. spec.name .. ": " .. spec.summary, "", "  " .. spec.example, "" }
   for _, option in ipairs(all_of(spec)) do
     lines[#lines + 1] = ("  %s  (%s%s; %s)"):format(option.name, reference.type(option), unit(option),
       option.required and "required" or "default " .. reference.default(option))
@@ -79,7 +79,7 @@ end
 
 --- For docs/options.md.
 function reference.markdown(spec)
-  local lines = { "## " .. spec.word, "", spec.summary:gsub("^%l", string.upper) .. ".", "", "```lua", spec.example,
+  local lines = { "## " .. spec.name, "", spec.summary:gsub("^%l", string.upper) .. ".", "", "```lua", spec.example,
     "```", "" }
   local all = all_of(spec)
   if #all > 0 then

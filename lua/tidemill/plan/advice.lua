@@ -14,7 +14,7 @@ local function find(pipeline, kind)
 end
 
 local function about_source(pipeline, source, add)
-  if source.word ~= "kafka_source" then return end
+  if source.name ~= "kafka_source" then return end
   if not find(pipeline, "commit") then
     add(source, "no commit_offsets: after a restart everything since the last commit of this group is read again; "
       .. "add tide.commit_offsets {}")
@@ -79,7 +79,7 @@ local function about_sink(pipeline, source, sink, add)
   local read = {}
   for _, topic in ipairs(source.values.topics or { source.values.topic }) do read[topic] = true end
   for _, topic in ipairs { sink.values.topic, unpack(sink.values.topics or {}) } do
-    if read[topic] and source.word == "kafka_source" then
+    if read[topic] and source.name == "kafka_source" then
       add(sink, 'produces into "%s", which it reads: every result comes back as an input', topic)
     end
   end
@@ -98,7 +98,7 @@ function advice.about(pipeline, own_topics)
   about_patterns(source, own_topics or {}, add)
   for _, step in ipairs(pipeline.steps) do
     if step.values.rdkafka then about_security(step, add) end
-    if step.word == "run_task_with_multiprocessing" then about_block(step, add) end
+    if step.name == "run_task_with_multiprocessing" then about_block(step, add) end
   end
   about_dlq(pipeline, add)
   about_sink(pipeline, source, find(pipeline, "sink"), add)

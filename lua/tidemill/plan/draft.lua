@@ -49,7 +49,7 @@ function draft.new(pipeline)
   local result = {
     name = pipeline.name,
     steps = {}, -- struct tide_step_plan
-    functions = {}, -- by the number of a task step: what runs in its workers (run/load.lua)
+    functions = {}, -- by the number of a task step: what runs in its workers (run/transforms.lua)
     pools = {},
     source_properties = {},
     sink_properties = {},

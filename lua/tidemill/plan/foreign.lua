@@ -7,7 +7,7 @@ local tide = require("tidemill.run.ffi")
 
 local foreign = {}
 
-local WORDS = {
+local STEPS = {
   map = "run_task", map_values = "run_task", transform = "run_task", process = "run_task", task = "run_task",
   parallel = "run_task_with_multiprocessing", run_task_with_processes = "run_task_with_multiprocessing",
   flat_map = "unfold", flatmap = "unfold", explode = "unfold", split = "unfold",
@@ -40,8 +40,8 @@ local OPTIONS = {
 local PROPERTIES = { compression = "compression.type", username = "sasl.username", password = "sasl.password" }
 
 --- '; here it is "run_task"', or nil.
-function foreign.word(name)
-  return WORDS[name] and ('; here it is "%s"'):format(WORDS[name])
+function foreign.step(name)
+  return STEPS[name] and ('; here it is "%s"'):format(STEPS[name])
 end
 
 -- What librdkafka, and we, say about a property of that name; nil when there is none.
@@ -59,7 +59,7 @@ local function owners(name)
   local found = {}
   for _, spec in ipairs(list) do
     for _, option in ipairs(spec.options) do
-      if option.name == name then found[#found + 1] = spec.word end
+      if option.name == name then found[#found + 1] = spec.name end
     end
   end
   return #found > 0 and #found < 3 and table.concat(found, " and ") or nil

@@ -24,17 +24,17 @@ local function role_of(unit)
 end
 
 -- Units in order: { step = with role or none, entries } or { step = any other }; functions still on their own.
--- `word` is what a dead letter names as its stage; `members` are the steps of the pipeline that it stands for.
+-- `name` is what a dead letter names as its stage; `members` are the steps of the pipeline that it stands for.
 local function units_of(steps)
   local units = {}
   for _, step in ipairs(steps) do
     local role, last = step.spec.role, units[#units]
     if role == "function" and last and not last.step then
       append(last.entries, step.spec.entries(step.values))
-      last.word = last.word .. ", " .. step.spec.word
+      last.name = last.name .. ", " .. step.spec.name
       append(last.members, { step })
     else
-      units[#units + 1] = { step = role ~= "function" and step or nil, word = step.spec.word, members = { step },
+      units[#units + 1] = { step = role ~= "function" and step or nil, name = step.spec.name, members = { step },
         entries = role and prepend({}, step.spec.entries(step.values)) }
     end
   end
@@ -74,7 +74,7 @@ function group.plan(steps, draft)
     else
       blocks.add(draft, "TIDE_STEP_TASK", ALONE, unit.entries)
     end
-    if unit.entries then draft.steps[#draft.steps].word = unit.word end
+    if unit.entries then draft.steps[#draft.steps].word = unit.name end
   end
 end
 

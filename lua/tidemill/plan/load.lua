@@ -77,7 +77,7 @@ local function run(chunk, current)
 end
 
 local function check_result(result, path, current)
-  if node.is(result) and result.spec.word == "pipeline" then return true end
+  if node.is(result) and result.spec.name == "pipeline" then return true end
   if session.is_absent(result) and #current.faults > 0 then return false end
   current:fault({ file = path }, 'must return tide.pipeline "name" { ... }; it returned %s',
     node.is(result) and tostring(result) or type(result))
@@ -116,7 +116,7 @@ end
 local function check_across(pipeline, current)
   local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
   local topic = dlq and dlq.values.topic
-  local on_kafka = source and source.word == "kafka_source" or sink and sink.word == "produce"
+  local on_kafka = source and source.name == "kafka_source" or sink and sink.name == "produce"
   if topic and not on_kafka then
     current:fault(dlq.node, 'option "topic" = "%s": the pipeline has neither kafka_source nor produce, so there are '
       .. "no brokers to write it to; say path = FILE", topic)
@@ -128,7 +128,7 @@ local function check_across(pipeline, current)
         .. "ever; name another topic", topic)
     end
   end
-  if sink and sink.word == "produce" and source and source.word ~= "kafka_source" and not sink.given.brokers then
+  if sink and sink.name == "produce" and source and source.name ~= "kafka_source" and not sink.given.brokers then
     current:fault(sink.node, 'option "brokers": missing; the source is no Kafka to take them from')
   end
 end
@@ -140,9 +140,9 @@ local function check_delivery(pipeline, current)
   local function fault(step, text, ...)
     current:fault(step and step.node or pipeline.node, 'option "delivery" = "exactly_once": ' .. text, ...)
   end
-  if source and source.word ~= "kafka_source" then fault(source, "needs kafka_source, not %s", source.word) end
-  if not sink or sink.word ~= "produce" then
-    fault(sink, "needs produce, %s", sink and "not " .. sink.word or "and there is no sink")
+  if source and source.name ~= "kafka_source" then fault(source, "needs kafka_source, not %s", source.name) end
+  if not sink or sink.name ~= "produce" then
+    fault(sink, "needs produce, %s", sink and "not " .. sink.name or "and there is no sink")
   elseif sink.given.brokers and source and sink.values.brokers ~= source.values.brokers then
     fault(sink, "the offsets are the source's, so produce must write to its brokers; leave out brokers")
   end

@@ -13,7 +13,7 @@ function node.is(value)
 end
 
 function Node:__tostring()
-  return "tide." .. self.spec.word
+  return "tide." .. self.spec.name
 end
 
 --- file and line of the code that called a word, `level` calls up from the caller of this function.

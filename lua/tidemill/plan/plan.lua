@@ -38,8 +38,8 @@ local function replace(result, options)
 end
 
 -- A function of ours as the first step behind the source; the loop of the step beside it takes it in.
-local function put_first(pipeline, word, fn)
-  table.insert(pipeline.steps, 2, { word = word, spec = list[word], given = {}, values = { functions = { fn } },
+local function put_first(pipeline, name, fn)
+  table.insert(pipeline.steps, 2, { name = name, spec = list[name], given = {}, values = { functions = { fn } },
     node = pipeline.steps[1].node })
 end
 

@@ -18,7 +18,7 @@ end
 local function effective(option, checked)
   local value, given = checked.values[option.name], checked.given[option.name]
   if type(value) == "table" and value.spec then
-    return ("%s in line %d"):format(value.word, value.node.line or 0), given
+    return ("%s in line %d"):format(value.name, value.node.line or 0), given
   end
   if value == nil then return option.default_text, given end
   return types.show(option, value), given
@@ -49,7 +49,7 @@ local function loops_of(steps)
     for _, step in ipairs(unit.entries and unit.members or {}) do
       local others = {}
       for _, other in ipairs(unit.members) do
-        if other ~= step then others[#others + 1] = ("%d. %s"):format(numbers[other], other.word) end
+        if other ~= step then others[#others + 1] = ("%d. %s"):format(numbers[other], other.name) end
       end
       loops[step] = table.concat(others, ", ")
     end
@@ -86,7 +86,7 @@ function print.text(pipeline)
   add_options(lines, pipeline.settings, "    ")
   local loops = loops_of(pipeline.steps)
   for i, step in ipairs(pipeline.steps) do
-    add_step(lines, step, ("  %d. %s"):format(i, step.word), loops[step])
+    add_step(lines, step, ("  %d. %s"):format(i, step.name), loops[step])
   end
   for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
   if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
@@ -103,7 +103,7 @@ local function label(step)
   if values.topic then details = values.topic end
   details = values.functions and function_names(values.functions) or details or values.pattern or values.path
   if type(values.policy) == "string" then details = values.policy end
-  return details and step.word .. "\\n" .. details:gsub("\\", "\\\\") or step.word
+  return details and step.name .. "\\n" .. details:gsub("\\", "\\\\") or step.name
 end
 
 local function escape_label(text)

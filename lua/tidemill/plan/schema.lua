@@ -63,7 +63,7 @@ local function parse(option, value, report)
     return nil, "refused: " .. option.refused[value]
   end
   if option.options and type(value) == "table" and not node.is(value) then
-    return (check_options(option.options, value, { word = 'option "' .. option.name .. '"' }, report))
+    return (check_options(option.options, value, { name = 'option "' .. option.name .. '"' }, report))
   end
   local parsed
   parsed, reason = types.parse(option, value)
@@ -71,7 +71,7 @@ local function parse(option, value, report)
   return parsed, bounds(option, parsed)
 end
 
-local function check_unknown(options, arguments, word, report)
+local function check_unknown(options, arguments, owner, report)
   local names, given = names_of(options), {}
   for name in pairs(arguments) do given[#given + 1] = name end
   table.sort(given, function(a, b) return tostring(a) < tostring(b) end) -- the same texts each time
@@ -79,16 +79,16 @@ local function check_unknown(options, arguments, word, report)
     local value = arguments[name]
     if type(name) == "string" and not names[name] and not session.is_absent(value) then
       report('option "%s": unknown%s', name, foreign.option(name, names) or nearest.hint(name, names))
-    elseif type(name) ~= "string" and not word.positional then
-      report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), word.word)
+    elseif type(name) ~= "string" and not owner.positional then
+      report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), owner.name)
     end
   end
 end
 
 -- Values by name (defaults included), and which were given.
-function check_options(options, arguments, word, report)
+function check_options(options, arguments, owner, report)
   local values, given = {}, {}
-  check_unknown(options, arguments, word, report)
+  check_unknown(options, arguments, owner, report)
   for _, option in ipairs(options) do
     local value = arguments[option.name]
     if session.is_absent(value) then
@@ -144,7 +144,7 @@ function schema.check(use, load)
     load:fault(use, text, ...)
   end
   local spec, arguments = use.spec, use.arguments
-  local checked = { word = spec.word, spec = spec, values = {}, given = {}, node = use, faulty = true }
+  local checked = { name = spec.name, spec = spec, values = {}, given = {}, node = use, faulty = true }
   if session.is_absent(arguments) then return checked end
   checked.values, checked.given = check_options(spec.options, arguments, spec, report)
   if spec.positional then

@@ -14,11 +14,11 @@ local function misplaced(use, first)
   local same = first[kind]
   if same and kind ~= "task" then
     return ("a second %s, after %s in line %d; a pipeline has one"):format(
-      kind == "commit" and "commit_offsets" or kind, same.spec.word, same.line or 0)
+      kind == "commit" and "commit_offsets" or kind, same.spec.name, same.line or 0)
   elseif kind == "source" and next(first) then
     return "a source comes first"
   elseif first.sink and kind ~= "commit" then
-    return ("stands after %s; only commit_offsets may follow it"):format(first.sink.spec.word)
+    return ("stands after %s; only commit_offsets may follow it"):format(first.sink.spec.name)
   elseif first.commit then
     return "stands after commit_offsets, which comes last"
   end
@@ -37,11 +37,11 @@ local function steps_of(pipeline, load)
     if node.is(use) and STEP[use.spec.kind] then
       steps[#steps + 1] = use
     elseif node.is(use) and use.spec.kind == "setting" then
-      local where = use.spec.word == "dlq" and "dlq = tide.dlq { ... }"
+      local where = use.spec.name == "dlq" and "dlq = tide.dlq { ... }"
         or "pool = tide.pool { ... } in run_task_with_multiprocessing"
-      load:fault(use, 'word "%s": is no step; write %s', use.spec.word, where)
+      load:fault(use, "tide.%s: is no step; write %s", use.spec.name, where)
     elseif node.is(use) then
-      load:fault(use, 'word "%s": cannot stand inside of a pipeline', use.spec.word)
+      load:fault(use, "tide.%s: cannot stand inside of a pipeline", use.spec.name)
     elseif not session.is_absent(use) then
       load:fault(pipeline, "step %d = %s: must be a step, as tide.produce { ... }", i, types.quote(use))
     end
@@ -63,7 +63,7 @@ function shape.check(pipeline, load)
   local first = {}
   for _, use in ipairs(steps) do
     local reason = misplaced(use, first)
-    if reason then load:fault(use, 'word "%s": %s', use.spec.word, reason) end
+    if reason then load:fault(use, "tide.%s: %s", use.spec.name, reason) end
     first[use.spec.kind] = first[use.spec.kind] or use
   end
   if (not steps[1] or steps[1].spec.kind ~= "source") and not has_absent(pipeline) then

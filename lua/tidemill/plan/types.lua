@@ -154,9 +154,9 @@ function parsers.properties(option, value)
   return properties
 end
 
-function parsers.word(option, value)
-  if not node.is(value) or value.spec.word ~= option.word then
-    return wrong(("tide.%s { ... }"):format(option.word), value)
+function parsers.setting(option, value)
+  if not node.is(value) or value.spec.name ~= option.setting then
+    return wrong(("tide.%s { ... }"):format(option.setting), value)
   end
   return value
 end

@@ -3,10 +3,10 @@
 -- own with its own view (run/copy.lua), and returns an array of as many results (false = filtered). Views live until
 -- the results are taken. Nothing is published before all is through; after an error or a death the messages are run
 -- one by one, as batch { message }, to find the one it is due to.
-local C = require('tidemill.run.ffi').C
-local message = require 'tidemill.run.message'
-local verdict = require 'tidemill.run.verdict'
-local runner = require 'tidemill.run.runner'
+local C = require("tidemill.run.ffi").C
+local message = require("tidemill.run.message")
+local answer = require("tidemill.run.answer")
+local runner = require("tidemill.run.runner")
 
 local batch = {}
 
@@ -21,7 +21,7 @@ local Pass = {}
 Pass.__index = Pass
 
 function Pass:reject(item, reason, problem)
-  if reason == 'bad_return' then problem = ('%s %s'):format(self.where, problem) end
+  if reason == "bad_return" then problem = ("%s %s"):format(self.where, problem) end
   self.rejected[item.index] = self.rejected[item.index] or { reason = reason, text = problem }
 end
 
@@ -33,7 +33,7 @@ function Pass:take(item, copy, result)
   if not rawequal(result, self.open) then keep, reason, problem = message.apply(result) end
   if keep then
     self.items[#self.items + 1] = { index = item.index, record = item.record, copy = m:copy() }
-  elseif reason == 'many' then
+  elseif reason == "many" then
     for _, one in ipairs(problem) do self:take(item, copy, one) end
   else
     self:reject(item, reason, problem)
@@ -63,18 +63,18 @@ function Pass:all(items, fn)
   for i, item in ipairs(items) do copies[i] = item.copy end
   message.hold()
   local results = fn(copies)
-  local retry = verdict.retry_reason(results)
+  local retry = answer.retry_reason(results)
   if retry then
-    for _, item in ipairs(items) do self:reject(item, 'retry', retry) end
+    for _, item in ipairs(items) do self:reject(item, "retry", retry) end
     message.release()
     return
   end
-  local count = type(results) == 'table' and count_of(results)
+  local count = type(results) == "table" and count_of(results)
   if count ~= #items or #results ~= #items then
-    local problem = count and ('returned %d results for %d messages'):format(count, #items)
-      or ('returned a %s; batch returns an array of as many results as it gets messages'):format(type(results))
-    if #items > 1 then error(self.where .. ' ' .. problem, 0) end
-    self:reject(items[1], 'bad_return', problem)
+    local problem = count and ("returned %d results for %d messages"):format(count, #items)
+      or ("returned a %s; batch returns an array of as many results as it gets messages"):format(type(results))
+    if #items > 1 then error(self.where .. " " .. problem, 0) end
+    self:reject(items[1], "bad_return", problem)
     message.release()
     return
   end
@@ -93,7 +93,7 @@ local function pass_all(functions, record, first, last)
   end
   for i, fn in ipairs(functions) do
     local pass = setmetatable({ items = {}, rejected = rejected, where = functions.where[i] }, Pass)
-    if #items > 0 then pass[functions.batch[i] and 'all' or 'each'](pass, items, fn) end
+    if #items > 0 then pass[functions.batch[i] and "all" or "each"](pass, items, fn) end
     items = pass.items
   end
   return items, rejected
@@ -126,8 +126,8 @@ local function write(s, first, last, items, rejected)
       at, want = write_items(s.base, s.at, index, room, items, from)
       if not at and s.at > 0 then return false end
       if not at then
-        why = { reason = 'too_large',
-          text = ('the result takes %d bytes, more than max_output_block_size (%d)'):format(want, s.most) }
+        why = { reason = "too_large",
+          text = ("the result takes %d bytes, more than max_output_block_size (%d)"):format(want, s.most) }
       end
     end
     if why then at = message.emit_reject(s.base, s.at, index, room, why.reason, why.text, why.traceback) end
@@ -144,7 +144,7 @@ local function one_by_one(s, functions, record, first, last)
     local ok, items, rejected = runner.try(pass_all, functions, record, index, index + 1)
     if not ok then
       runner.placed(items, not functions.where[2] and functions.where[1])
-      items, rejected = {}, { [index] = { reason = 'error', text = items.text, traceback = items.traceback } }
+      items, rejected = {}, { [index] = { reason = "error", text = items.text, traceback = items.traceback } }
     end
     if not write(s, index, index + 1, items, rejected) then return false end
     record = runner.next(record)

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- run/check.lua: what may be written into a message. The errors are at level 4: the line of the user's script that
 -- assigned the field.
-local null = require('cjson').null
-local number = require 'tidemill.run.number'
+local null = require("cjson").null
+local number = require("tidemill.run.number")
 
 local check = {}
 
 --- What a wrong thing is called in an error.
 function check.shown(thing)
-  if thing == null then return 'tide.null' end
-  return 'a ' .. type(thing)
+  if thing == null then return "tide.null" end
+  return "a " .. type(thing)
 end
 
 --- A C function whose errors have no place; they get that at `level`, as those of error() do.
@@ -21,38 +21,38 @@ end
 
 -- What to do about a value that is no string.
 local function advice(new)
-  if number.text(new) then return '; tide.json.text(x) gives all its digits' end
-  if type(new) == 'table' or type(new) == 'cdata' then return '; tide.json.encode(x) gives its text' end
-  return ''
+  if number.text(new) then return "; tide.json.text(x) gives all its digits" end
+  if type(new) == "table" or type(new) == "cdata" then return "; tide.json.encode(x) gives its text" end
+  return ""
 end
 
 --- A string; nil for nil and tide.null; a key may be a number too, which is written with all its digits.
 function check.bytes_or_null(name, new)
   if new == nil or new == null then return nil end
-  if type(new) == 'string' then return new end
-  local digits = name == 'key' and number.text(new)
+  if type(new) == "string" then return new end
+  local digits = name == "key" and number.text(new)
   if digits then return digits end
-  error(('message.%s takes a string%s or nil, got %s%s'):format(name, name == 'key' and ', a number' or '',
+  error(("message.%s takes a string%s or nil, got %s%s"):format(name, name == "key" and ", a number" or "",
     check.shown(new), advice(new)), 4)
 end
 
 -- Of a table that is no array of `length` elements: its first key that has no place there, or the gap.
 local function misfit(list, length)
   for key in pairs(list) do
-    if type(key) == 'string' then return ('the key "%s"'):format(key) end
-    if type(key) ~= 'number' or key < 1 or key > length or key % 1 ~= 0 then
-      return 'the key ' .. tostring(key)
+    if type(key) == "string" then return ('the key "%s"'):format(key) end
+    if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
+      return "the key " .. tostring(key)
     end
   end
   for i = 1, length do
-    if list[i] == nil then return 'a gap at ' .. i end
+    if list[i] == nil then return "a gap at " .. i end
   end
 end
 
 --- nil for an array without gaps that has no other keys; else what it has, or is, in their place. What is written by
 --- name would be lost without a word where only elements are read.
 function check.not_array(list)
-  if type(list) ~= 'table' then return check.shown(list) end
+  if type(list) ~= "table" then return check.shown(list) end
   local length, key = #list, nil
   for i = 1, length do
     key = next(list, key)
@@ -75,17 +75,17 @@ function check.headers(new)
   local wrong = check.not_array(new)
   if wrong then
     error(('message.headers takes an array of {name, value}, as { { "source", "a" } }; this %s %s'):format(
-      type(new) == 'table' and 'has' or 'is', wrong), 4)
+      type(new) == "table" and "has" or "is", wrong), 4)
   end
   for i = 1, #new do
     local header = new[i]
-    if type(header) ~= 'table' or type(header[1]) ~= 'string' then
-      error(('message.headers[%d] is not {name, value} with a string as name'):format(i), 4)
+    if type(header) ~= "table" or type(header[1]) ~= "string" then
+      error(("message.headers[%d] is not {name, value} with a string as name"):format(i), 4)
     end
     local more = more_than_a_pair(header)
     if more then error(('message.headers[%d] has the key "%s"; it is {name, value}'):format(i, more), 4) end
     local content = header[2]
-    if content ~= nil and content ~= null and type(content) ~= 'string' then
+    if content ~= nil and content ~= null and type(content) ~= "string" then
       error(('header "%s" takes a string or nil as value, got %s%s'):format(header[1], check.shown(content),
         advice(content)), 4)
     end
@@ -94,9 +94,9 @@ function check.headers(new)
 end
 
 function check.integer(name, new, least, most)
-  if type(new) ~= 'number' or new % 1 ~= 0 or new < least or new > most then
-    error(('message.%s takes an integer from %d to %.0f, got %s'):format(name, least, most,
-      type(new) == 'number' and tostring(new) or check.shown(new)), 4)
+  if type(new) ~= "number" or new % 1 ~= 0 or new < least or new > most then
+    error(("message.%s takes an integer from %d to %.0f, got %s"):format(name, least, most,
+      type(new) == "number" and tostring(new) or check.shown(new)), 4)
   end
   return new
 end

@@ -2,15 +2,15 @@
 -- run/copy.lua: what message:copy() gives, and what a batch function gets: a plain table that may be kept, with a
 -- view of its own. While the view is open the value stands aside, so that the last of value and json written wins
 -- as in a message; when the views go, the value with all changes is a plain field again.
-local null = require('cjson').null
-local check = require 'tidemill.run.check'
-local json = require 'tidemill.run.json'
+local null = require("cjson").null
+local check = require("tidemill.run.check")
+local json = require("tidemill.run.json")
 
 local copies = {}
 
 local VIEW = {} -- key of { doc, value, edits = how many changes the value holds, stale = the value was written since }
 local FIELDS = { key = true, headers = true, topic = true, partition = true, offset = true, timestamp = true }
-local ORIGIN = { 'topic', 'partition', 'offset' }
+local ORIGIN = { "topic", "partition", "offset" }
 local open, count = {}, 0
 
 local function get_value(view)
@@ -24,14 +24,14 @@ local function get_json(copy)
   local view = rawget(copy, VIEW)
   if view and not (view.stale and json.edits_of(view.doc) == view.edits) then return (json.root_of(view.doc)) end
   local value
-  if view then value = view.value else value = rawget(copy, 'value') end
-  value = check.bytes_or_null('value', value)
+  if view then value = view.value else value = rawget(copy, "value") end
+  value = check.bytes_or_null("value", value)
   if value == nil then return nil end
   local doc = json.open_beside(value)
   if not view then
     view = {}
     rawset(copy, VIEW, view)
-    rawset(copy, 'value', nil)
+    rawset(copy, "value", nil)
     count = count + 1
     open[count] = copy
   end
@@ -42,7 +42,7 @@ end
 local function set_value(copy, new)
   local view = rawget(copy, VIEW)
   if not view then
-    rawset(copy, 'value', new)
+    rawset(copy, "value", new)
     return
   end
   view.value, view.edits, view.stale = new, json.edits_of(view.doc), true
@@ -52,23 +52,23 @@ end
 function copies.metatable(opening)
   return {
     __index = function(copy, name)
-      if name == 'json' then
+      if name == "json" then
         opening()
         return (get_json(copy))
       end
-      local view = name == 'value' and rawget(copy, VIEW)
+      local view = name == "value" and rawget(copy, VIEW)
       if view then return (get_value(view)) end
     end,
     __newindex = function(copy, name, new)
-      if name == 'json' then
+      if name == "json" then
         set_value(copy, new ~= nil and json.encode(new, 2) or nil)
-      elseif name == 'value' then
+      elseif name == "value" then
         set_value(copy, new)
       elseif FIELDS[name] then
         rawset(copy, name, new)
       else
         error(('a copy of a message has no field "%s"; it has value, json, key, headers, topic, partition, offset, '
-          .. 'timestamp'):format(tostring(name)), 2)
+          .. "timestamp"):format(tostring(name)), 2)
       end
     end,
   }
@@ -80,7 +80,7 @@ function copies.close()
     local copy = open[i]
     local value = get_value(copy[VIEW])
     rawset(copy, VIEW, nil)
-    rawset(copy, 'value', value)
+    rawset(copy, "value", value)
     open[i] = nil
   end
   count = 0
@@ -110,7 +110,7 @@ function copies.check_origin(copy, was)
   for i = 1, #ORIGIN do
     local name = ORIGIN[i]
     if copy[name] ~= was[name] then
-      error(('%s of a copy is where it came from; to send it elsewhere return { %s = ... }'):format(name, name), 0)
+      error(("%s of a copy is where it came from; to send it elsewhere return { %s = ... }"):format(name, name), 0)
     end
   end
 end

@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- run/engine.lua: an engine as a Lua object: new, start, run, close, free. Used by the program and by specs.
-local ffi = require 'ffi'
-local library = require 'tidemill.run.ffi'
+local ffi = require("ffi")
+local library = require("tidemill.run.ffi")
 local C = library.C
 
 local engine = {}
 engine.__index = engine
 
 local kinds = {
-  [C.TIDE_EVENT_NOTHING] = 'nothing', [C.TIDE_EVENT_SECOND] = 'second', [C.TIDE_EVENT_ASSIGNED] = 'assigned',
-  [C.TIDE_EVENT_REVOKED] = 'revoked', [C.TIDE_EVENT_LOST] = 'lost', [C.TIDE_EVENT_WORKER_LOST] = 'worker_lost',
-  [C.TIDE_EVENT_SIGNAL] = 'signal', [C.TIDE_EVENT_DONE] = 'done', [C.TIDE_EVENT_FAILED] = 'failed',
+  [C.TIDE_EVENT_NOTHING] = "nothing", [C.TIDE_EVENT_SECOND] = "second", [C.TIDE_EVENT_ASSIGNED] = "assigned",
+  [C.TIDE_EVENT_REVOKED] = "revoked", [C.TIDE_EVENT_LOST] = "lost", [C.TIDE_EVENT_WORKER_LOST] = "worker_lost",
+  [C.TIDE_EVENT_SIGNAL] = "signal", [C.TIDE_EVENT_DONE] = "done", [C.TIDE_EVENT_FAILED] = "failed",
 }
 
 local function failure(status)
@@ -22,29 +22,29 @@ end
 --- with), warn (optional: takes a text about a transform; called in the zygote). nil, text, status when it cannot be;
 --- status -128 - n when signal n said to stop before it was there.
 function engine.new(plan)
-  local status = ffi.new 'int[1]'
+  local status = ffi.new "int[1]"
   local handle = C.tide_engine_new(plan.c, status)
   if handle == nil then return failure(status[0]) end
   if next(plan.functions) then
-    local zygote = ffi.new 'struct tide_zygote *[1]'
+    local zygote = ffi.new "struct tide_zygote *[1]"
     io.stdout:flush()
     local pid = C.tide_engine_fork(handle, zygote)
-    if pid == 0 then require('tidemill.run.worker').main(zygote[0], handle, plan) end
+    if pid == 0 then require("tidemill.run.worker").main(zygote[0], handle, plan) end
     local answer = pid < 0 and pid or C.tide_engine_ready(handle)
     if answer ~= 0 then
       local _, text = failure(answer)
-      if answer > 0 then text, answer = 'stopped by a signal while the transforms were loaded', -128 - answer end
+      if answer > 0 then text, answer = "stopped by a signal while the transforms were loaded", -128 - answer end
       C.tide_engine_free(handle)
       return nil, text, answer
     end
   end
-  return setmetatable({ handle = ffi.gc(handle, C.tide_engine_free), plan = plan, event = ffi.new 'struct tide_event' },
+  return setmetatable({ handle = ffi.gc(handle, C.tide_engine_free), plan = plan, event = ffi.new "struct tide_event" },
     engine)
 end
 
 -- An array of {name =, value =} -> struct tide_property[]; `keep` anchors the strings.
 local function properties(list, keep)
-  local array = ffi.new('struct tide_property[?]', #list + 1)
+  local array = ffi.new("struct tide_property[?]", #list + 1)
   for i, property in ipairs(list) do
     array[i - 1].name, array[i - 1].value = property.name, property.value
     keep[#keep + 1] = property
@@ -54,7 +54,7 @@ end
 
 -- struct tide_connection; `keep` anchors what it borrows.
 local function connection_of(sides, keep)
-  local c = ffi.new 'struct tide_connection'
+  local c = ffi.new "struct tide_connection"
   local source, sink
   source, c.source_count = properties(sides and sides.source or {}, keep)
   sink, c.sink_count = properties(sides and sides.sink or {}, keep)
@@ -83,7 +83,7 @@ end
 function engine:run(timeout)
   local event = self.event
   local status = C.tide_engine_run(self.handle, (timeout or 1) * 1e6, event)
-  if status < 0 then return { kind = 'failed', status = status, number = 0, text = library.error() } end
+  if status < 0 then return { kind = "failed", status = status, number = 0, text = library.error() } end
   return { kind = kinds[tonumber(event.kind)], status = event.status, number = event.number,
     text = ffi.string(event.text) }
 end
@@ -93,9 +93,9 @@ function engine:finish(each, timeout)
   local deadline = timeout and os.time() + timeout
   while true do
     local event = self:run(0.5)
-    if event.kind == 'done' or event.kind == 'failed' then return event end
+    if event.kind == "done" or event.kind == "failed" then return event end
     if each then each(event) end
-    if deadline and os.time() > deadline then return { kind = 'timeout' } end
+    if deadline and os.time() > deadline then return { kind = "timeout" } end
   end
 end
 
@@ -112,10 +112,10 @@ end
 
 --- The fields of struct tide_totals as Lua numbers.
 function engine:totals()
-  local c, totals = ffi.new 'struct tide_totals', {}
+  local c, totals = ffi.new "struct tide_totals", {}
   C.tide_engine_totals(self.handle, c)
-  for _, name in ipairs { 'read', 'produced', 'produced_from', 'filtered', 'dead_lettered', 'dropped', 'in_flight',
-    'seconds', 'lag', 'lag_seconds' } do
+  for _, name in ipairs { "read", "produced", "produced_from", "filtered", "dead_lettered", "dropped", "in_flight",
+    "seconds", "lag", "lag_seconds" } do
     totals[name] = tonumber(c[name])
   end
   return totals
@@ -123,8 +123,8 @@ end
 
 --- One metric: metric is a TIDE_M_* constant, row 0 the engine, row n the n-th step; an array of rows: all together.
 function engine:counter(rows, metric)
-  local counter = ffi.new 'struct tide_counter'
-  for _, row in ipairs(type(rows) == 'table' and rows or { rows }) do
+  local counter = ffi.new "struct tide_counter"
+  for _, row in ipairs(type(rows) == "table" and rows or { rows }) do
     C.tide_counter_add(counter, C.tide_counters_get(C.tide_engine_counters(self.handle), row, metric))
   end
   return { count = tonumber(counter.count), sum = counter.sum, min = counter.min, max = counter.max,
@@ -134,7 +134,7 @@ end
 --- How far behind it is, by partition: array of { topic, partition, messages, seconds }; the last two are nil while
 --- they are unknown. Those that went to another engine are left out.
 function engine:lags()
-  local list, lag, index = {}, ffi.new 'struct tide_lag', 0
+  local list, lag, index = {}, ffi.new "struct tide_lag", 0
   local function known(value) return value >= 0 and tonumber(value) or nil end
   while C.tide_engine_lag(self.handle, index, lag) do
     if lag.messages >= 0 or lag.seconds >= 0 then

@@ -2,8 +2,8 @@
 -- run/environment.lua: the globals and the modules of a file of the user's. Each file has its own: what one names is
 -- neither seen nor changed by another, nor by this program. `require` looks into the pipeline's folder first, but only
 -- for the user's files; what this program requires never comes from there.
-local ffi = require 'ffi'
-local needs = require 'tidemill.run.needs'
+local ffi = require("ffi")
+local missing_libraries = require("tidemill.run.missing_libraries")
 
 local environment = {}
 
@@ -18,15 +18,15 @@ local function checked(succeeded, result, ...)
 end
 
 local function declare(text, ...)
-  if select('#', ...) > 0 then return checked(pcall(ffi.cdef, text, ...)) end
+  if select("#", ...) > 0 then return checked(pcall(ffi.cdef, text, ...)) end
   if declared[text] then return end
   checked(pcall(ffi.cdef, text))
   declared[text] = true
 end
 
 local function metatype(ctype, methods)
-  local caller = debug.getinfo(2, 'Sl')
-  local place = ('%s:%d %s'):format(caller.source, caller.currentline, tostring(checked(pcall(ffi.typeof, ctype))))
+  local caller = debug.getinfo(2, "Sl")
+  local place = ("%s:%d %s"):format(caller.source, caller.currentline, tostring(checked(pcall(ffi.typeof, ctype))))
   typed[place] = typed[place] or checked(pcall(ffi.metatype, ctype, methods))
   return typed[place]
 end
@@ -39,7 +39,7 @@ local function copy_of(table, changes)
 end
 
 local function is_ours(name)
-  return name == 'tidemill' or name:sub(1, 9) == 'tidemill.'
+  return name == "tidemill" or name:sub(1, 9) == "tidemill."
 end
 
 -- A module that is the user's: its file, which lies in the folder or where package.path of the file tells; nil and the
@@ -55,7 +55,7 @@ end
 local function run_module(own, name, path)
   local chunk, problem = loadfile(path)
   if not chunk then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
-  problem = needs.problem_in(path)
+  problem = missing_libraries.problem_in(path)
   if problem then error(problem, 0) end
   if own.loading[name] then error(("loop or previous error loading module '%s'"):format(name), 0) end
   own.loading[name] = true
@@ -68,7 +68,7 @@ end
 local function open_library(own, name)
   local path = package.searchpath(name, own.package.cpath)
   if not path or path == package.searchpath(name, package.cpath) then return nil end
-  local open, problem = package.loadlib(path, 'luaopen_' .. name:gsub('^.*%-', ''):gsub('%.', '_'))
+  local open, problem = package.loadlib(path, "luaopen_" .. name:gsub("^.*%-", ""):gsub("%.", "_"))
   if not open then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
   return open
 end
@@ -82,7 +82,7 @@ local function load_module(own, name)
   if open then return open(name) end
   local found, result = pcall(require, name)
   if found then return result end
-  if type(result) == 'string' and result:find("module '" .. name .. "' not found", 1, true) then
+  if type(result) == "string" and result:find("module '" .. name .. "' not found", 1, true) then
     result = result .. tried
   end
   error(result, 0)
@@ -90,7 +90,7 @@ end
 
 local function requirer(own)
   return function(name)
-    if type(name) ~= 'string' then return require(name) end -- which says what is wrong
+    if type(name) ~= "string" then return require(name) end -- which says what is wrong
     if is_ours(name) then return require(name) end
     local loaded = own.package.loaded
     local value = rawget(loaded, name)
@@ -116,12 +116,12 @@ end
 --- The globals for one file of the pipeline in `folder`: those of Lua, and those of `base` (optional: of the pipeline
 --- file, as they are now). They are copied, so that reading one costs what it costs anywhere.
 function environment.new(folder, base)
-  local search = folder .. '/?.lua;' .. folder .. '/?/init.lua;'
-  local parent = base and rawget(base, 'package') or package
+  local search = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
+  local parent = base and rawget(base, "package") or package
   local own = { search = search, loading = {}, globals = copy_of(_G, base or {}) }
   own.package = setmetatable({
     path = parent == package and search .. package.path or parent.path,
-    cpath = parent == package and folder .. '/?.so;' .. package.cpath or parent.cpath,
+    cpath = parent == package and folder .. "/?.so;" .. package.cpath or parent.cpath,
     loaded = setmetatable({ _G = own.globals, ffi = copy_of(ffi, { cdef = declare, metatype = metatype }) },
       { __index = package.loaded }),
     preload = setmetatable({}, { __index = package.preload }),
@@ -134,7 +134,7 @@ end
 
 --- Compiles a file for globals of its own: the chunk, or nil and what is wrong with it, or what it needs.
 function environment.load_file(path, folder, base)
-  local problem = needs.problem_in(path)
+  local problem = missing_libraries.problem_in(path)
   if problem then return nil, problem end
   return loadfile(path, nil, environment.new(folder, base))
 end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- run/fuse.lua: one or more functions -> one loop over a block. The loop is written out for their number, so
 -- that LuaJIT compiles it together with the user's code as one trace.
-local many = require 'tidemill.run.many'
+local many = require("tidemill.run.many")
 
 local fuse = {}
 
@@ -65,16 +65,16 @@ local one = [[
 function fuse.text(count)
   local names, calls = {}, {}
   for i = 1, count do
-    names[i] = ('local f%d = call[%d]'):format(i, i)
+    names[i] = ("local f%d = call[%d]"):format(i, i)
     calls[i] = one:format(i, i + 1, i)
   end
-  return head .. 'local where = call.where\n' .. table.concat(names, '\n') .. '\n' ..
-    body:format(table.concat(calls, '\n'))
+  return head .. "local where = call.where\n" .. table.concat(names, "\n") .. "\n" ..
+    body:format(table.concat(calls, "\n"))
 end
 
 --- functions: an array of functions, `where` = for each "file:line" -> the loop. Run in a worker.
 function fuse.loop(functions, message, C, ffi)
-  local chunk = assert(loadstring(fuse.text(#functions), '=(loop)'))
+  local chunk = assert(loadstring(fuse.text(#functions), "=(loop)"))
   return chunk(functions, message, C, ffi, many.runner(functions, message))
 end
 

@@ -2,12 +2,12 @@
 -- run/integer.lua: an integer of JSON beyond 64 bits, which no number of Lua holds. It carries its digits, so that
 -- nothing is rounded without a word: tostring, .. and == use them, assigned or encoded it is the same digits again,
 -- and what would need a number is an error that says what to do.
-local ffi = require 'ffi'
+local ffi = require("ffi")
 
 local integer = {}
 
 -- A type of its own for each load of this file, as in run/message.lua.
-local integer_type = ffi.typeof(('struct { int32_t length; char digits[?]; } /* %s */'):format(tostring(integer)))
+local integer_type = ffi.typeof(("struct { int32_t length; char digits[?]; } /* %s */"):format(tostring(integer)))
 
 local function digits_of(thing)
   return (ffi.string(thing.digits, thing.length))
@@ -35,7 +35,7 @@ local function number_of(thing)
 end
 
 local function refused(a, b)
-  error(('the integer %s has more than 64 bits, and Lua cannot calculate with it; tonumber(tostring(x)) rounds it')
+  error(("the integer %s has more than 64 bits, and Lua cannot calculate with it; tonumber(tostring(x)) rounds it")
     :format(integer.text(a) or integer.text(b)), 2)
 end
 
@@ -43,7 +43,7 @@ end
 local function is_less(a, b)
   local one, other = number_of(a), number_of(b)
   if one ~= other or type(a) ~= type(b) then return one < other end
-  local x, y = text_of(a):match '%d+', text_of(b):match '%d+' -- tostring of an int64 ends in LL
+  local x, y = text_of(a):match "%d+", text_of(b):match "%d+" -- tostring of an int64 ends in LL
   if one < 0 then x, y = y, x end
   return #x < #y or #x == #y and x < y
 end
@@ -58,7 +58,7 @@ local methods = {
   __lt = is_less,
   __le = function(a, b) return not is_less(b, a) end,
 }
-for _, name in ipairs { '__add', '__sub', '__mul', '__div', '__mod', '__pow', '__unm' } do methods[name] = refused end
+for _, name in ipairs { "__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm" } do methods[name] = refused end
 ffi.metatype(integer_type, methods)
 
 return integer

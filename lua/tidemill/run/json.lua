@@ -7,12 +7,12 @@
 -- immutable value for LuaJIT, so a view that does not leave the compiled loop takes no memory; a struct with fields
 -- would be allocated for each message, as calls to C might change them. Numbers are given out once: of the views
 -- that are open, cells[number - first] says what they stand for; those of lower numbers are gone.
-local ffi = require 'ffi'
-local null = require('cjson').null
-local integer = require 'tidemill.run.integer'
-local library = require 'tidemill.run.ffi'
-local number = require 'tidemill.run.number'
-local call = require('tidemill.run.check').call
+local ffi = require("ffi")
+local null = require("cjson").null
+local integer = require("tidemill.run.integer")
+local library = require("tidemill.run.ffi")
+local number = require("tidemill.run.number")
+local call = require("tidemill.run.check").call
 local C = library.C
 
 local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
@@ -21,15 +21,15 @@ local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
 local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
 -- A type of its own for each load of this file, as in run/message.lua; of one byte without a name, as any name may be
 -- a field of the document.
-local view_type = ffi.typeof(('struct { char : 8; } /* %s */'):format(tostring(J)))
-local views = cast(ffi.typeof('$ *', view_type), 0)
-local cells_type = ffi.typeof 'struct { struct tide_json_doc *doc; int32_t node; }[?]'
-local address_type, number_type = ffi.typeof 'char *', ffi.typeof 'intptr_t'
+local view_type = ffi.typeof(("struct { char : 8; } /* %s */"):format(tostring(J)))
+local views = cast(ffi.typeof("$ *", view_type), 0)
+local cells_type = ffi.typeof "struct { struct tide_json_doc *doc; int32_t node; }[?]"
+local address_type, number_type = ffi.typeof "char *", ffi.typeof "intptr_t"
 local USUAL = 64 -- views at a time; more cells are given back
 local cells, room = cells_type(USUAL), USUAL
 local first, count = 4096, 0 -- no view is NULL, which equals nil
-local walk_type = ffi.typeof 'struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position; }'
-local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
+local walk_type = ffi.typeof "struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position; }"
+local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
   C.TIDE_JSON_DOUBLE
@@ -84,7 +84,7 @@ local function found(kind)
 end
 
 local function gone()
-  error('this view is gone: it lives until the function returns; keep tide.json.table(view) instead', 4)
+  error("this view is gone: it lives until the function returns; keep tide.json.table(view) instead", 4)
 end
 
 local function index_of(view)
@@ -104,14 +104,14 @@ local function cell_of(view)
 end
 
 local function step(key)
-  if type(key) == 'number' then return ('[%.14g]'):format(key) end
-  return key:find '^[%a_][%w_]*$' and '.' .. key or ('["%s"]'):format(key)
+  if type(key) == "number" then return ("[%.14g]"):format(key) end
+  return key:find "^[%a_][%w_]*$" and "." .. key or ('["%s"]'):format(key)
 end
 
 -- The way from a view to that of a cell, as a script would write it; nil when it is not in there.
 local function way_to(view, doc, node)
   local at = cell_of(view)
-  if at.doc == doc and at.node == node then return '' end
+  if at.doc == doc and at.node == node then return "" end
   for key, value in json.public.each(view) do
     local way = istype(view_type, value) and way_to(value, doc, node)
     if way then return step(key) .. way end
@@ -123,24 +123,24 @@ local function path_of(doc, node)
   local top = doc
   while top.parent ~= nil do top = top.parent end
   local found_it, way = pcall(way_to, new_view(top, 0), doc, node)
-  return 'json' .. (found_it and way or '')
+  return "json" .. (found_it and way or "")
 end
 
 -- A write was refused: by C, or because the new value has no JSON.
 local function refused(view, key, problem)
   problem = problem or library.error()
   local cell = cell_of(view)
-  error(('%s%s: %s'):format(path_of(cell.doc, cell.node), step(key), problem), 3)
+  error(("%s%s: %s"):format(path_of(cell.doc, cell.node), step(key), problem), 3)
 end
 
 local function bad_key(key)
-  error(('a JSON field is named by a string or a number, not by a %s'):format(type(key)), 4)
+  error(("a JSON field is named by a string or a number, not by a %s"):format(type(key)), 4)
 end
 
 -- What C takes for a key: its bytes and their length, or NULL and an index.
 local function key_of(key)
-  if type(key) == 'string' then return key, #key end
-  if type(key) ~= 'number' then bad_key(key) end
+  if type(key) == "string" then return key, #key end
+  if type(key) ~= "number" then bad_key(key) end
   if key % 1 ~= 0 or key < 1 or key > 0x7fffffff then return nil, 0 end
   return nil, key
 end
@@ -194,9 +194,9 @@ local methods = {
   __index = function(view, key)
     local cell = cell_of(view)
     local kind
-    if type(key) == 'string' then
+    if type(key) == "string" then
       kind = C.tide_json_get(cell.doc, cell.node, key, #key)
-    elseif type(key) == 'number' then
+    elseif type(key) == "number" then
       local _, index = key_of(key)
       kind = C.tide_json_get(cell.doc, cell.node, nil, index)
     else
@@ -208,13 +208,13 @@ local methods = {
     local cell = cell_of(view)
     local name, length = key_of(key)
     local status, problem
-    if type(new) == 'number' then
+    if type(new) == "number" then
       status = C.tide_json_set_double(cell.doc, cell.node, name, length, new)
-    elseif type(new) == 'string' then
+    elseif type(new) == "string" then
       status = C.tide_json_set_string(cell.doc, cell.node, name, length, new, #new)
     elseif new == nil then
       status = C.tide_json_set_kind(cell.doc, cell.node, name, length, NONE)
-    elseif type(new) == 'boolean' then
+    elseif type(new) == "boolean" then
       status = C.tide_json_set_kind(cell.doc, cell.node, name, length, new and TRUE or FALSE)
     else
       status, problem = set_other(cell, name, length, new)
@@ -239,14 +239,14 @@ ffi.metatype(view_type, methods)
 --- Opens the message's value and returns its root: a view, a scalar or tide.null. Raises what is wrong with it.
 function json.open(bytes, length)
   local kind = C.tide_json_open(J, bytes, length)
-  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  if kind < 0 then error("the value is not JSON: " .. library.error(), 4) end
   return (found(kind))
 end
 
 --- The same for a Lua string, which is copied.
 function json.open_copy(text)
   local kind = C.tide_json_open_copy(J, text, #text)
-  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  if kind < 0 then error("the value is not JSON: " .. library.error(), 4) end
   return (found(kind))
 end
 
@@ -263,8 +263,8 @@ end
 --- A document with its changes, as a string.
 function json.text_of(doc)
   local length = -C.tide_json_write(doc, WHOLE, nil, 0)
-  if length <= 0 then return '' end
-  local text = ffi.new('char[?]', length)
+  if length <= 0 then return "" end
+  local text = ffi.new("char[?]", length)
   C.tide_json_write(doc, WHOLE, text, length)
   return (to_string(text, length))
 end
@@ -278,7 +278,7 @@ end
 function json.open_beside(text)
   local root = J.root
   local kind = C.tide_json_open_copy(J, text, #text)
-  if kind < 0 then error('the value is not JSON: ' .. library.error(), 4) end
+  if kind < 0 then error("the value is not JSON: " .. library.error(), 4) end
   local doc = J.root
   J.root = root
   return doc
@@ -315,7 +315,7 @@ local public = {}
 
 local function check_view(name, thing)
   if not istype(view_type, thing) then
-    error(('tide.json.%s takes a view, got a %s'):format(name, type(thing)), 3)
+    error(("tide.json.%s takes a view, got a %s"):format(name, type(thing)), 3)
   end
   return thing
 end
@@ -325,33 +325,33 @@ end
 function public.type(thing)
   if istype(view_type, thing) then
     local cell = cell_of(thing)
-    return C.tide_json_value(cell.doc, cell.node) == OBJECT and 'object' or 'array'
+    return C.tide_json_value(cell.doc, cell.node) == OBJECT and "object" or "array"
   end
   local kind = type(thing)
-  if kind == 'string' or kind == 'number' or kind == 'boolean' then return kind end
+  if kind == "string" or kind == "number" or kind == "boolean" then return kind end
   if thing == nil then return nil end
-  if thing == null then return 'null' end
-  if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return 'number' end
-  if kind ~= 'table' then return nil end
-  return (getmetatable(thing) == json.module.array_metatable or thing[1] ~= nil) and 'array' or 'object'
+  if thing == null then return "null" end
+  if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return "number" end
+  if kind ~= "table" then return nil end
+  return (getmetatable(thing) == json.module.array_metatable or thing[1] ~= nil) and "array" or "object"
 end
 
 --- Members of an object view, or the highest index of an array view.
 function public.len(view)
-  return (length_of(check_view('len', view)))
+  return (length_of(check_view("len", view)))
 end
 
 --- for key, value in tide.json.each(view): an array's elements with their indexes, an object's members.
 function public.each(view)
-  local next, walk = each(check_view('each', view))
+  local next, walk = each(check_view("each", view))
   return next, walk, nil
 end
 
 --- A view, or a JSON text, as plain Lua tables: arrays are marked (tide.array), null is tide.null, integers
 --- beyond 2^53 are int64 or uint64, those beyond 64 bits carry their digits (run/integer.lua).
 function public.table(from)
-  if type(from) == 'string' then return (call(2, json.module.decode, from)) end
-  find_text(check_view('table', from))
+  if type(from) == "string" then return (call(2, json.module.decode, from)) end
+  find_text(check_view("table", from))
   return (json.module.decode(J.bytes, J.length))
 end
 
@@ -363,12 +363,12 @@ end
 public.text = number.scalar
 
 -- What other libraries call them.
-local ELSEWHERE = { decode = 'table', parse = 'table', load = 'table', stringify = 'encode', dump = 'encode',
-  length = 'len', pairs = 'each', ipairs = 'each', array = 'tide.array' }
+local ELSEWHERE = { decode = "table", parse = "table", load = "table", stringify = "encode", dump = "encode",
+  length = "len", pairs = "each", ipairs = "each", array = "tide.array" }
 
 setmetatable(public, { __index = function(_, name)
   error(('tide.json has no "%s"%s; it has type, len, each, table, text, encode'):format(tostring(name),
-    ELSEWHERE[name] and ', here it is ' .. ELSEWHERE[name] or ''), 2)
+    ELSEWHERE[name] and ", here it is " .. ELSEWHERE[name] or ""), 2)
 end })
 
 json.public = public
@@ -376,9 +376,9 @@ json.encode = text_of
 json.null = null
 -- The table encoder and decoder (json_table.c), and what it asks of Lua: cdata it cannot make or look into.
 local function load_module()
-  local open = assert(package.loadlib(library.folder .. '/tidemill_json.so', 'luaopen_tidemill_json'))
-  local box = ffi.new 'int64_t[1]'
-  local natural = cast('uint64_t *', box)
+  local open = assert(package.loadlib(library.folder .. "/tidemill_json.so", "luaopen_tidemill_json"))
+  local box = ffi.new "int64_t[1]"
+  local natural = cast("uint64_t *", box)
   return open(function(thing)
     if istype(int64, thing) then return INT64 end
     if istype(uint64, thing) then return UINT64 end
@@ -390,7 +390,7 @@ json.module = load_module()
 
 --- tide.array { ... }: a table that is written as an array even when it is empty.
 function json.array(list)
-  if list ~= nil and type(list) ~= 'table' then error('tide.array takes a table, got a ' .. type(list), 2) end
+  if list ~= nil and type(list) ~= "table" then error("tide.array takes a table, got a " .. type(list), 2) end
   return setmetatable(list or {}, json.module.array_metatable)
 end
 

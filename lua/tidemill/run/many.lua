@@ -6,7 +6,7 @@ local many = {}
 local function write(message, base, at, index, room)
   local now, want = message.emit(base, at, index, room)
   if now then return now end
-  return nil, 'too_large', ('the results take at least %d bytes, more than there are in a block (%d)'):format(
+  return nil, "too_large", ("the results take at least %d bytes, more than there are in a block (%d)"):format(
     at + want, room)
 end
 
@@ -15,7 +15,7 @@ end
 --- reason, error when the message is rejected.
 function many.runner(functions, message)
   local function bad_return(from, problem)
-    return 'bad_return', ('%s %s'):format(functions.where[from - 1], problem)
+    return "bad_return", ("%s %s"):format(functions.where[from - 1], problem)
   end
 
   -- The open message through the functions from `from` on. True = write it; false = filtered;
@@ -26,7 +26,7 @@ function many.runner(functions, message)
       if not rawequal(result, m) then
         if result == nil then return false end
         local keep, reason, problem = message.apply(result)
-        if reason == 'bad_return' then return nil, bad_return(i + 1, problem) end
+        if reason == "bad_return" then return nil, bad_return(i + 1, problem) end
         if not keep then return nil, reason, problem, i + 1 end
       end
     end
@@ -35,9 +35,9 @@ function many.runner(functions, message)
 
   local function take(item, m, saved, from)
     if message.was_open(item, saved) then return run(m, from) end
-    if type(item) == 'cdata' then return nil, bad_return(from, 'returned in tide.many a message that is gone') end
+    if type(item) == "cdata" then return nil, bad_return(from, "returned in tide.many a message that is gone") end
     local keep, reason, problem = message.apply(item)
-    if reason == 'bad_return' then return nil, bad_return(from, problem) end
+    if reason == "bad_return" then return nil, bad_return(from, problem) end
     if not keep then return nil, reason, problem, from end
     return run(m, from)
   end
@@ -49,7 +49,7 @@ function many.runner(functions, message)
       local now = at
       if keep then
         now, reason, problem = write(message, base, at, index, room)
-      elseif reason == 'many' then
+      elseif reason == "many" then
         now, reason, problem = expand(problem, next_from, base, at, index, room)
       end
       if reason then return nil, reason, problem end
@@ -64,7 +64,7 @@ function many.runner(functions, message)
     message.release()
     if not reason then return now end
     -- In a block that holds results already there is more room the next time: it is only full.
-    if reason == 'too_large' and at > 0 then return nil end
+    if reason == "too_large" and at > 0 then return nil end
     return at, reason, problem
   end
 end

@@ -3,15 +3,15 @@
 -- state lives in upvalues of this file, so that LuaJIT keeps it in registers across the user's function. The
 -- object itself is a cdata that holds only a serial number: a kept one is known by its old number.
 -- `return (f())` is no tail call: of those LuaJIT allows 15 in a trace.
-local ffi = require 'ffi'
-local bit = require 'bit'
-local null = require('cjson').null
-local C = require('tidemill.run.ffi').C
-local check = require 'tidemill.run.check'
-local copies = require 'tidemill.run.copy'
-local json = require 'tidemill.run.json'
-local results = require 'tidemill.run.result'
-local verdict = require 'tidemill.run.verdict'
+local ffi = require("ffi")
+local bit = require("bit")
+local null = require("cjson").null
+local C = require("tidemill.run.ffi").C
+local check = require("tidemill.run.check")
+local copies = require("tidemill.run.copy")
+local json = require("tidemill.run.json")
+local results = require("tidemill.run.result")
+local answer = require("tidemill.run.answer")
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local shown, bytes_or_null = check.shown, check.bytes_or_null
@@ -22,9 +22,9 @@ local band, bnot = bit.band, bit.bnot
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
 local json_text, json_write, json_reset = json.text, json.write, json.reset
 
-local result_type = ffi.typeof 'struct tide_result *'
-local bytes_type = ffi.typeof 'const char *'
-local RECORD, RESULT = ffi.sizeof 'struct tide_record', ffi.sizeof 'struct tide_result'
+local result_type = ffi.typeof "struct tide_result *"
+local bytes_type = ffi.typeof "const char *"
+local RECORD, RESULT = ffi.sizeof "struct tide_record", ffi.sizeof "struct tide_result"
 local MESSAGE = C.TIDE_RESULT_MESSAGE
 local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
   C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
@@ -35,7 +35,7 @@ local targets = {} -- topic name -> number, for the topics that the pipeline nam
 
 local serial = 0
 -- The record that is open; in C's memory, as a pointer in an upvalue would be boxed for each message.
-local here = ffi.new 'struct { const struct tide_record *record; }'
+local here = ffi.new "struct { const struct tide_record *record; }"
 -- What the transform wrote: a string, or nil for null; `*_set` tells whether it wrote at all.
 local value, value_set, key, key_set
 local headers, timestamp, topic, partition -- nil = not read (headers) or not written
@@ -121,7 +121,7 @@ local function get_headers()
   headers = {}
   local length = here.record.key_length
   local bytes = key_bytes() + (length > 0 and length or 0)
-  local at, header = ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
+  local at, header = ffi.new "uint32_t[1]", ffi.new "struct tide_header"
   while C.tide_header_next(bytes, here.record.headers_length, at, header) == 1 do
     headers[#headers + 1] = { to_string(header.name, header.name_length),
       header.value ~= nil and to_string(header.value, header.value_length) or nil }
@@ -141,27 +141,27 @@ local function check_topic(new)
     local known = {}
     for name in pairs(targets) do known[#known + 1] = '"' .. name .. '"' end
     table.sort(known)
-    error(('topic %s is none that produce names (%s)'):format(
-      type(new) == 'string' and '"' .. new .. '"' or shown(new), table.concat(known, ', ')), 4)
+    error(("topic %s is none that produce names (%s)"):format(
+      type(new) == "string" and '"' .. new .. '"' or shown(new), table.concat(known, ", ")), 4)
   end
   return new
 end
 
 -- For assignment and for result tables; level 4 in the checks is the line of the user's script.
 local function set(name, new)
-  if name == 'value' then
+  if name == "value" then
     set_value(bytes_or_null(name, new))
-  elseif name == 'json' then
+  elseif name == "json" then
     set_value(new ~= nil and json.encode(new, 3) or nil)
-  elseif name == 'key' then
+  elseif name == "key" then
     key, key_set = bytes_or_null(name, new), true
-  elseif name == 'headers' then
+  elseif name == "headers" then
     headers = check_headers(new == nil and {} or new)
-  elseif name == 'timestamp' then
+  elseif name == "timestamp" then
     timestamp = check_integer(name, new, -1, 2 ^ 53)
-  elseif name == 'topic' then
+  elseif name == "topic" then
     topic = check_topic(new)
-  elseif name == 'partition' then
+  elseif name == "partition" then
     partition = check_integer(name, new, 0, 2 ^ 31 - 1)
   else
     error(('a result has no field "%s"; it has value, json, key, headers, timestamp, topic, partition')
@@ -170,7 +170,7 @@ local function set(name, new)
 end
 
 local function gone()
-  error('this message is gone: it lives until the function returns; keep message:copy() instead', 3)
+  error("this message is gone: it lives until the function returns; keep message:copy() instead", 3)
 end
 
 local copy_headers = copies.headers
@@ -191,26 +191,26 @@ end
 local methods = {
   __index = function(self, name)
     if self.serial ~= serial then gone() end
-    if name == 'copy' then return copy_open end
-    if name == 'value' then return (get_value()) end
-    if name == 'json' then return (get_json()) end
-    if name == 'key' then return (get_key()) end
-    if name == 'offset' then return (tonumber(here.record.offset)) end
-    if name == 'partition' then return here.record.partition end
-    if name == 'timestamp' then return timestamp or tonumber(here.record.timestamp) end
-    if name == 'topic' then return (get_topic()) end
-    if name == 'headers' then return (get_headers()) end
+    if name == "copy" then return copy_open end
+    if name == "value" then return (get_value()) end
+    if name == "json" then return (get_json()) end
+    if name == "key" then return (get_key()) end
+    if name == "offset" then return (tonumber(here.record.offset)) end
+    if name == "partition" then return here.record.partition end
+    if name == "timestamp" then return timestamp or tonumber(here.record.timestamp) end
+    if name == "topic" then return (get_topic()) end
+    if name == "headers" then return (get_headers()) end
     error(('message has no field "%s"; it has value, json, key, headers, topic, partition, offset, timestamp')
       :format(tostring(name)), 2)
   end,
   __newindex = function(self, name, new)
     if self.serial ~= serial then gone() end
-    if name == 'value' and type(new) == 'string' then
+    if name == "value" and type(new) == "string" then
       set_value(new)
       return
     end
-    if name == 'topic' or name == 'partition' or name == 'offset' then
-      error(('message.%s is where the message came from; to send it elsewhere return { %s = ... }')
+    if name == "topic" or name == "partition" or name == "offset" then
+      error(("message.%s is where the message came from; to send it elsewhere return { %s = ... }")
         :format(name, name), 2)
     end
     set(name, new)
@@ -218,7 +218,7 @@ local methods = {
 }
 -- A type of its own for each load of this file: busted forgets what a spec file required, loads it again, and
 -- gives back the older type (with the older methods) for the same text.
-local new_message = ffi.metatype(ffi.typeof(('struct { double serial; } /* %s */'):format(tostring(methods))), methods)
+local new_message = ffi.metatype(ffi.typeof(("struct { double serial; } /* %s */"):format(tostring(methods))), methods)
 
 local many_mark = {}
 
@@ -227,8 +227,8 @@ local many_mark = {}
 function message.many(list)
   local wrong = check.not_array(list)
   if not wrong then return setmetatable({ list = list }, many_mark) end
-  return message.wrong(('returned tide.many of what is no array of results without gaps: it %s %s'):format(
-    type(list) == 'table' and 'has' or 'is', wrong))
+  return message.wrong(("returned tide.many of what is no array of results without gaps: it %s %s"):format(
+    type(list) == "table" and "has" or "is", wrong))
 end
 
 --- As a function's return: rejected as a wrong one, with this text behind the function's place.
@@ -238,10 +238,10 @@ end
 
 --- For scripts: as copies.last_header, for a message, a copy or a table like one.
 function message.header(of, name)
-  if type(of) ~= 'table' and not ffi.istype(new_message, of) then
-    error(('tide.header takes a message, got %s'):format(shown(of)), 2)
+  if type(of) ~= "table" and not ffi.istype(new_message, of) then
+    error(("tide.header takes a message, got %s"):format(shown(of)), 2)
   end
-  if type(name) ~= 'string' then error(('tide.header takes a name, got %s'):format(shown(name)), 2) end
+  if type(name) ~= "string" then error(("tide.header takes a name, got %s"):format(shown(name)), 2) end
   return (copies.last_header(of, name))
 end
 
@@ -281,10 +281,10 @@ end
 local function set_copy(copied)
   local mark = copied[target_mark]
   copies.check_origin(copied, mark)
-  set('value', copied.value)
-  set('key', copied.key)
+  set("value", copied.value)
+  set("key", copied.key)
   headers = copied.headers and copy_headers(copied.headers) or {}
-  set('timestamp', copied.timestamp)
+  set("timestamp", copied.timestamp)
   topic, partition = mark.to_topic, mark.to_partition
 end
 
@@ -318,26 +318,26 @@ end
 
 --- What tide.reject, tide.retry or tide.many made: a reason, and its text or the list; nil for all else.
 function message.verdict_of(thing)
-  local mark = type(thing) == 'table' and getmetatable(thing)
-  if mark == verdict.mark then return thing.kind, thing.reason end
-  if mark == many_mark then return thing.wrong and 'bad_return' or 'many', thing.wrong or thing.list end
+  local mark = type(thing) == "table" and getmetatable(thing)
+  if mark == answer.mark then return thing.kind, thing.reason end
+  if mark == many_mark then return thing.wrong and "bad_return" or "many", thing.wrong or thing.list end
 end
 
 --- Takes over what a function returned (other than the message itself and nil). True = a message is there to
 --- hand on; false, reason, error = rejected; false, 'many', list = several (run/many.lua).
 function message.apply(result)
-  if type(result) == 'string' then
+  if type(result) == "string" then
     set_value(result)
     return true
   end
-  if type(result) ~= 'table' then
-    return false, 'bad_return', ('returned %s; return the message, nil, a string, a table, tide.many, tide.reject or '
-      .. 'tide.retry'):format(shown(result))
+  if type(result) ~= "table" then
+    return false, "bad_return", ("returned %s; return the message, nil, a string, a table, tide.many, tide.reject or "
+      .. "tide.retry"):format(shown(result))
   end
   local reason, told = message.verdict_of(result)
   if reason then return false, reason, told end
   local ok, problem = pcall(getmetatable(result) == copy_mark and set_copy or set_all, result)
-  if not ok then return false, 'bad_return', (tostring(problem):gsub('^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ', '')) end
+  if not ok then return false, "bad_return", (tostring(problem):gsub("^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ", "")) end
   return true
 end
 

@@ -2,21 +2,21 @@
 -- run/number.lua: numbers as text, with all their digits. tostring() and .. of Lua round a number to 14 digits, and
 -- LuaJIT writes int64 and uint64 with a suffix, LL, and joins them to no text at all: identifiers written so are those
 -- of nobody.
-local ffi = require 'ffi'
-local C = require('tidemill.run.ffi').C
-local integer = require 'tidemill.run.integer'
+local ffi = require("ffi")
+local C = require("tidemill.run.ffi").C
+local integer = require("tidemill.run.integer")
 
 local number = {}
 
 local to_string, istype = ffi.string, ffi.istype
-local int64, uint64 = ffi.typeof 'int64_t', ffi.typeof 'uint64_t'
-local room = ffi.new('char[?]', C.TIDE_JSON_NUMBER)
+local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
+local room = ffi.new("char[?]", C.TIDE_JSON_NUMBER)
 
 --- The shortest text that reads back as the same number; of int64, uint64 and integers beyond the digits. nil for NaN,
 --- infinity and what is no number.
 function number.text(value)
   local length
-  if type(value) == 'number' then
+  if type(value) == "number" then
     if value - value ~= 0 then return nil end
     length = C.tide_json_write_double(value, room)
   elseif istype(int64, value) then
@@ -33,11 +33,11 @@ local text_of = number.text
 
 --- For scripts, as tide.json.text: a number with all its digits; a string as it is, true and false.
 function number.scalar(scalar)
-  local text = type(scalar) == 'string' and scalar or text_of(scalar)
+  local text = type(scalar) == "string" and scalar or text_of(scalar)
   if text then return text end
-  if type(scalar) == 'boolean' then return scalar and 'true' or 'false' end
-  local kind = type(scalar) == 'number' and tostring(scalar) or 'a ' .. type(scalar)
-  error(('tide.json.text takes a number, a string or a boolean, got %s'):format(kind), 2)
+  if type(scalar) == "boolean" then return scalar and "true" or "false" end
+  local kind = type(scalar) == "number" and tostring(scalar) or "a " .. type(scalar)
+  error(("tide.json.text takes a number, a string or a boolean, got %s"):format(kind), 2)
 end
 
 --- Where functions of the user run: tostring() and .. write int64 and uint64 by their digits. The metatable of cdata is
@@ -49,8 +49,8 @@ function number.install()
     return text_of(value) or shown(value)
   end
   function metatable.__concat(a, b)
-    local left, right = type(a) == 'cdata' and text_of(a) or a, type(b) == 'cdata' and text_of(b) or b
-    if type(left) == 'cdata' or type(right) == 'cdata' then return joined(a, b) end
+    local left, right = type(a) == "cdata" and text_of(a) or a, type(b) == "cdata" and text_of(b) or b
+    if type(left) == "cdata" or type(right) == "cdata" then return joined(a, b) end
     return left .. right
   end
 end

@@ -2,10 +2,10 @@
 -- run/pack.lua: several messages as one value, what tide.batch makes and tide.unbatch takes apart.
 -- Layout: 8 bytes MAGIC, then for each message a struct tide_packed and its bytes: topic, value, key, headers
 -- (packed as in shm/layout.h).
-local ffi = require 'ffi'
-local C = require('tidemill.run.ffi').C
-local check = require 'tidemill.run.check'
-local message = require 'tidemill.run.message'
+local ffi = require("ffi")
+local C = require("tidemill.run.ffi").C
+local check = require("tidemill.run.check")
+local message = require("tidemill.run.message")
 
 ffi.cdef [[
 struct tide_packed {
@@ -22,19 +22,19 @@ struct tide_packed {
 
 local pack = {}
 
-local MAGIC = 'tidepk1\n'
-local HEAD = ffi.sizeof 'struct tide_packed'
+local MAGIC = "tidepk1\n"
+local HEAD = ffi.sizeof "struct tide_packed"
 local null = message.null
 
 local function int32(number)
-  return ffi.string(ffi.new('int32_t[1]', number), 4)
+  return ffi.string(ffi.new("int32_t[1]", number), 4)
 end
 
 -- What pack_one reads is there; the level is that of the line of the script.
 local function check_messages(list)
   for i, m in ipairs(list) do
-    if type(m) ~= 'cdata' and (type(m) ~= 'table' or type(m.headers) ~= 'table') then
-      error(('tide.pack takes an array of messages; number %d is %s'):format(i, check.shown(m)), 3)
+    if type(m) ~= "cdata" and (type(m) ~= "table" or type(m.headers) ~= "table") then
+      error(("tide.pack takes an array of messages; number %d is %s"):format(i, check.shown(m)), 3)
     end
   end
 end
@@ -44,23 +44,23 @@ local function pack_headers(headers)
   for _, header in ipairs(headers) do
     local content = header[2]
     if content == null then content = nil end
-    parts[#parts + 1] = int32(#header[1]) .. int32(content and #content or -1) .. header[1] .. (content or '')
+    parts[#parts + 1] = int32(#header[1]) .. int32(content and #content or -1) .. header[1] .. (content or "")
   end
   return table.concat(parts)
 end
 
 -- The checks want to be called by what pack.pack calls: levels count frames.
 local function pack_one(m, parts)
-  local value, key = check.bytes_or_null('value', m.value), check.bytes_or_null('key', m.key)
-  local topic, headers = check.bytes_or_null('topic', m.topic) or '', pack_headers(check.headers(m.headers))
-  local head = ffi.new('struct tide_packed', check.integer('offset', m.offset or 0, 0, 2 ^ 53),
-    check.integer('timestamp', m.timestamp or -1, -1, 2 ^ 53),
-    check.integer('partition', m.partition or 0, 0, 2 ^ 31 - 1),
+  local value, key = check.bytes_or_null("value", m.value), check.bytes_or_null("key", m.key)
+  local topic, headers = check.bytes_or_null("topic", m.topic) or "", pack_headers(check.headers(m.headers))
+  local head = ffi.new("struct tide_packed", check.integer("offset", m.offset or 0, 0, 2 ^ 53),
+    check.integer("timestamp", m.timestamp or -1, -1, 2 ^ 53),
+    check.integer("partition", m.partition or 0, 0, 2 ^ 31 - 1),
     value and #value or -1, key and #key or -1, #headers, #topic)
   parts[#parts + 1] = ffi.string(head, HEAD)
   parts[#parts + 1] = topic
-  parts[#parts + 1] = value or ''
-  parts[#parts + 1] = key or ''
+  parts[#parts + 1] = value or ""
+  parts[#parts + 1] = key or ""
   parts[#parts + 1] = headers
 end
 
@@ -68,8 +68,8 @@ end
 function pack.pack(list)
   local parts, wrong = { MAGIC }, check.not_array(list)
   if wrong then
-    local verb = type(list) == 'table' and 'has' or 'is'
-    error(('tide.pack takes an array of messages; this %s %s'):format(verb, wrong), 2)
+    local verb = type(list) == "table" and "has" or "is"
+    error(("tide.pack takes an array of messages; this %s %s"):format(verb, wrong), 2)
   end
   check_messages(list)
   for _, m in ipairs(list) do pack_one(m, parts) end
@@ -89,7 +89,7 @@ end
 pack.result = table.concat
 
 local function unpack_headers(bytes, length)
-  local list, at, header = {}, ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
+  local list, at, header = {}, ffi.new "uint32_t[1]", ffi.new "struct tide_header"
   local status
   repeat
     status = C.tide_header_next(bytes, length, at, header)
@@ -103,7 +103,7 @@ end
 
 local function unpack_one(bytes, room)
   if room < HEAD then return nil end
-  local head = ffi.new 'struct tide_packed' -- a copy: nothing in a value is aligned
+  local head = ffi.new "struct tide_packed" -- a copy: nothing in a value is aligned
   ffi.copy(head, bytes, HEAD)
   local value_length, key_length = math.max(head.value_length, 0), math.max(head.key_length, 0)
   local size = HEAD + head.topic_length + value_length + key_length + head.headers_length
@@ -125,13 +125,13 @@ end
 
 --- The messages of a value as an array of copies; or nil and what is wrong.
 function pack.unpack(value)
-  if type(value) ~= 'string' or value:sub(1, #MAGIC) ~= MAGIC then
-    return nil, 'the value is none that tide.batch made'
+  if type(value) ~= "string" or value:sub(1, #MAGIC) ~= MAGIC then
+    return nil, "the value is none that tide.batch made"
   end
-  local list, at, bytes = {}, #MAGIC, ffi.cast('const char *', value)
+  local list, at, bytes = {}, #MAGIC, ffi.cast("const char *", value)
   while at < #value do
     local m, size = unpack_one(bytes + at, #value - at)
-    if not m then return nil, 'the value of tide.batch ends early' end
+    if not m then return nil, "the value of tide.batch ends early" end
     list[#list + 1] = m
     at = at + size
   end

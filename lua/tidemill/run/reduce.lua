@@ -7,13 +7,13 @@
 -- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table
 -- may be half changed then, the run begins again without it. When the result itself fails, all its messages are
 -- rejected.
-local bit = require 'bit'
-local C = require('tidemill.run.ffi').C
-local many = require 'tidemill.run.many'
-local message = require 'tidemill.run.message'
-local verdict = require 'tidemill.run.verdict'
-local pack = require 'tidemill.run.pack'
-local runner = require 'tidemill.run.runner'
+local bit = require("bit")
+local C = require("tidemill.run.ffi").C
+local many = require("tidemill.run.many")
+local message = require("tidemill.run.message")
+local answer = require("tidemill.run.answer")
+local pack = require("tidemill.run.pack")
+local runner = require("tidemill.run.runner")
 
 local reduce = {}
 
@@ -25,9 +25,9 @@ local forms = {}
 
 function forms.reduce(entry, load_entry, fail)
   local transform = load_entry(entry.of)
-  if transform.batch then fail(transform.where .. ': reduce takes no batch function') end
+  if transform.batch then fail(transform.where .. ": reduce takes no batch function") end
   local initial = entry.initial_value
-  transform.new = type(initial) == 'function' and initial or function() return initial end
+  transform.new = type(initial) == "function" and initial or function() return initial end
   transform.append, transform.result = transform.process, entry.result or same
   return transform
 end
@@ -38,7 +38,7 @@ function forms.buffer(entry)
 end
 
 function forms.batch()
-  return { new = pack.new, append = pack.append, result = pack.result, where = 'tide.batch' }
+  return { new = pack.new, append = pack.append, result = pack.result, where = "tide.batch" }
 end
 
 --- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, append_where,
@@ -64,10 +64,10 @@ end
 -- Why what append returned cannot be accumulated, with the text: it is no value but says what becomes of the message.
 local function refusal(acc, where)
   local reason, text = message.verdict_of(acc)
-  if reason == 'many' then
-    return 'bad_return', where .. ' returned tide.many; what is accumulated goes on, and only the result may be several'
+  if reason == "many" then
+    return "bad_return", where .. " returned tide.many; what is accumulated goes on, and only the result may be several"
   end
-  return reason, reason == 'bad_return' and where .. ' ' .. text or text
+  return reason, reason == "bad_return" and where .. " " .. text or text
 end
 
 -- Goes on to the end of the accumulation; raises what the user's functions raise, at record s.index. Returns why that
@@ -82,7 +82,7 @@ local function accumulate(s, spec)
       if s.count == 0 then acc = spec.new() end
       acc = spec.append(acc, message.open(record))
       local reason, text = refusal(acc, spec.append_where or spec.where)
-      if reason == 'retry' then
+      if reason == "retry" then
         s.retry = text
         return nil
       elseif reason then
@@ -104,9 +104,9 @@ local function write_result(s, spec, several, at)
     message.release()
     return at
   end
-  if verdict.retry_reason(result) then
+  if answer.retry_reason(result) then
     message.release()
-    return at, 'retry', verdict.retry_reason(result)
+    return at, "retry", answer.retry_reason(result)
   end
   local m = message.open(s.newest_record)
   m.value, m.key, m.headers = nil, nil, {}
@@ -151,13 +151,13 @@ end
 -- Ends the accumulation that is open. True = the block is full.
 local function flush(s, spec, several)
   local ok, at, reason, problem = runner.try(write, s, spec, several)
-  if not ok then return reject_all(s, { reason = 'error', text = at.text, traceback = at.traceback }) end
+  if not ok then return reject_all(s, { reason = "error", text = at.text, traceback = at.traceback }) end
   if at and not reason then
     s.at = at
     close(s)
     return false
   end
-  if reason == 'retry' then
+  if reason == "retry" then
     s.retry = problem
     return false
   end
@@ -165,14 +165,14 @@ local function flush(s, spec, several)
     runner.publish(s.output, s.from, s.at) -- what is before stands; the rest is run again in an empty block
     return true
   end
-  return reject_all(s, { reason = reason or 'too_large', text = problem
-    or ('what the batch makes is more than max_output_block_size (%d)'):format(s.most) })
+  return reject_all(s, { reason = reason or "too_large", text = problem
+    or ("what the batch makes is more than max_output_block_size (%d)"):format(s.most) })
 end
 
-local LASTING = { ['nil'] = true, boolean = true, number = true, string = true } -- an error cannot have changed it
+local LASTING = { ["nil"] = true, boolean = true, number = true, string = true } -- an error cannot have changed it
 
 local function leave_out(s, problem)
-  s.bad[s.index] = { reason = problem.reason or 'error', text = problem.text, traceback = problem.traceback }
+  s.bad[s.index] = { reason = problem.reason or "error", text = problem.text, traceback = problem.traceback }
   if LASTING[type(s.acc)] then
     s.index, s.record = s.index + 1, runner.next(s.record)
   else
@@ -203,7 +203,7 @@ function reduce.runner(spec, functions)
       end
     until ok and not problem and s.index >= s.last or s.retry
     if s.retry then -- the whole run, whatever is written of it
-      s.at = message.emit_reject(s.base, 0, s.first, s.most, 'retry', s.retry)
+      s.at = message.emit_reject(s.base, 0, s.first, s.most, "retry", s.retry)
     end
     runner.publish(s.output, s.last, s.at)
     return true

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- run/worker.lua: what the zygote and the workers do after the fork. The zygote loads the user's code once and
 -- forks workers as ordered; a worker runs its loops over block after block.
-local ffi = require 'ffi'
-local library = require 'tidemill.run.ffi'
+local ffi = require("ffi")
+local library = require("tidemill.run.ffi")
 local C = library.C
-local load = require 'tidemill.run.load'
-local message = require 'tidemill.run.message'
-local number = require 'tidemill.run.number'
-local result = require 'tidemill.run.result'
+local load = require("tidemill.run.transforms")
+local message = require("tidemill.run.message")
+local number = require("tidemill.run.number")
+local result = require("tidemill.run.result")
 
 local worker = {}
 
@@ -18,7 +18,7 @@ local function leave(steps)
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
       local ok, problem = xpcall(close, debug.traceback)
-      if not ok then io.stderr:write('tidemill: close: ', tostring(problem), '\n') end
+      if not ok then io.stderr:write("tidemill: close: ", tostring(problem), "\n") end
     end
   end
   io.stdout:flush()
@@ -34,10 +34,10 @@ end
 
 -- Lua that is refused memory ends the worker, and raises no error that a script could catch: what has been
 -- half done then is no heap to go on with.
-local guard_memory = assert(package.loadlib(library.folder .. '/tidemill_memory.so', 'luaopen_tidemill_memory'))
+local guard_memory = assert(package.loadlib(library.folder .. "/tidemill_memory.so", "luaopen_tidemill_memory"))
 
 local function work(zygote, steps)
-  local job = ffi.new 'struct tide_job'
+  local job = ffi.new "struct tide_job"
   guard_memory()
   math.randomseed(C.tide_worker_seed())
   local problem, again = load.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
@@ -45,7 +45,7 @@ local function work(zygote, steps)
   while true do
     local got = C.tide_worker_next(zygote, job, false)
     if got == 0 then
-      collectgarbage 'step' -- the time is free now
+      collectgarbage "step" -- the time is free now
       got = C.tide_worker_next(zygote, job, true)
     end
     if got < 0 then return leave(steps) end
@@ -58,7 +58,7 @@ local function work(zygote, steps)
 end
 
 local function text_of(problem)
-  local text = type(problem) == 'table' and problem.load or tostring(problem)
+  local text = type(problem) == "table" and problem.load or tostring(problem)
   return result.cut(text, #text * 4)
 end
 
@@ -72,21 +72,21 @@ end
 --- In the zygote: loads, serves, and in each forked worker works; never returns. `engine` is the C handle.
 function worker.main(zygote, engine, plan)
   -- The defaults are for small scripts: here whole transforms are traced into the loop.
-  require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
+  require("jit.opt").start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   math.randomseed(C.tide_worker_seed())
-  io.stdout:setvbuf 'line' -- it goes to standard error; what a crash or the end of a worker would leave behind is lost
+  io.stdout:setvbuf "line" -- it goes to standard error; what a crash or the end of a worker would leave behind is lost
   number.install()
   local ok, steps = pcall(function()
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
     return load.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
-  if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == 'table' and steps.again or false) end
+  if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end
   C.tide_zygote_loaded(zygote, nil, false)
-  collectgarbage 'collect'
+  collectgarbage "collect"
   own_place = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
   tallies = C.tide_engine_tallies(engine)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
-  io.stderr:write('tidemill: worker: ', tostring(problem), '\n')
+  io.stderr:write("tidemill: worker: ", tostring(problem), "\n")
   C.tide_worker_exit(70)
 end
 

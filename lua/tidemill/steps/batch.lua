@@ -3,7 +3,7 @@
 local accumulation = require("tidemill.steps.accumulation")
 
 return {
-  word = "batch",
+  name = "batch",
   kind = "task",
   role = "state",
   summary = "makes one message of several, with all of their fields; tide.unpack and tide.unbatch take it apart",

@@ -29,7 +29,7 @@ local function block(values, side)
 end
 
 --- Adds a step to the draft. values: as the options of run_task_with_multiprocessing, all but max_batch_size and
---- max_batch_time optional; entries: what runs in its workers, in order (run/load.lua).
+--- max_batch_time optional; entries: what runs in its workers, in order (run/transforms.lua).
 function blocks.add(draft, kind, values, entries)
   local input, output = block(values, "input"), block(values, "output")
   table.insert(draft.steps, {

@@ -3,7 +3,7 @@
 local accumulation = require("tidemill.steps.accumulation")
 
 return {
-  word = "buffer",
+  name = "buffer",
   kind = "task",
   role = "state",
   summary = "as reduce, but its own function says when enough is gathered",

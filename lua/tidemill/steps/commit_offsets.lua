@@ -7,7 +7,7 @@ local function limits(policy)
 end
 
 return {
-  word = "commit_offsets",
+  name = "commit_offsets",
   kind = "commit",
   summary = "commits the offsets of what is through",
   example = 'tide.commit_offsets { policy = "once_per_second" }',

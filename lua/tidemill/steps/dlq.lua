@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/dlq.lua: where bad messages go, and how many there may be.
 return {
-  word = "dlq",
+  name = "dlq",
   kind = "setting",
   summary = "the dead letters: where bad messages go, and how many may be bad before the pipeline stops",
   example = 'dlq = tide.dlq { topic = "events.dlq", max_invalid_ratio = 0.01 }',

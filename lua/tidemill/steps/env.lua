@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/env.lua: a value from the environment.
 return {
-  word = "env",
+  name = "env",
   kind = "value",
   summary = "the value of an environment variable, never printed where it may be a secret",
   example = 'rdkafka = { ["sasl.password"] = tide.env "KAFKA_PASSWORD" }',

@@ -3,7 +3,7 @@
 local FORMAT = { lines = "TIDE_OUTPUT_LINES", json = "TIDE_OUTPUT_JSON" }
 
 return {
-  word = "file_sink",
+  name = "file_sink",
   kind = "sink",
   summary = "writes messages as lines of a file, which is emptied at start",
   example = 'tide.file_sink { path = "clean.jsonl" }',

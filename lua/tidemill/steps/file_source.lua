@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/file_source.lua: the lines of a file as messages.
 return {
-  word = "file_source",
+  name = "file_source",
   kind = "source",
   summary = "reads the lines of a file: partition 0, offset = the line, from 0",
   example = 'tide.file_source { path = "events.jsonl" }',

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/filter.lua: functions that hold no state; plan/group.lua says in which workers they run.
 return {
-  word = "filter",
+  name = "filter",
   kind = "task",
   role = "function",
   summary = "keeps the messages for which its function returns true; the offsets of the others still move",

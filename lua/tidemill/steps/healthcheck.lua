@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/healthcheck.lua: a file whose age tells a supervisor whether the pipeline moves (Arroyo's Healthcheck).
 return {
-  word = "healthcheck",
+  name = "healthcheck",
   kind = "task",
   summary = "touches a file, at most once a second, while messages get through or there are none",
   example = 'tide.healthcheck { path = "/run/tidemill/alive" }',

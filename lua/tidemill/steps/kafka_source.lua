@@ -35,7 +35,7 @@ local function check(values, fault, given)
 end
 
 return {
-  word = "kafka_source",
+  name = "kafka_source",
   kind = "source",
   summary = "reads Kafka topics as a member of a consumer group",
   example = 'tide.kafka_source { brokers = "127.0.0.1:9092", topic = "events", group = "clean-events" }',

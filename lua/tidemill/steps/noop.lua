@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/noop.lua: hands every message on as it is.
 return {
-  word = "noop",
+  name = "noop",
   kind = "task",
   summary = "hands every message on as it is",
   example = "tide.noop {}",

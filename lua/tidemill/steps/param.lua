@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/param.lua: a value from the command line.
 return {
-  word = "param",
+  name = "param",
   kind = "value",
   summary = "the value of --set name=value, else the default",
   example = 'tide.param("brokers", "127.0.0.1:9092")',

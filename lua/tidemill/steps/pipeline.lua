@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- steps/pipeline.lua: tide.pipeline "name" { steps ..., settings = ... }.
 return {
-  word = "pipeline",
+  name = "pipeline",
   kind = "pipeline",
   summary = "a chain of steps, in the order of the stream, and the settings of the whole",
   example = 'tide.pipeline "clean-events" { tide.kafka_source { ... }, ..., delivery = "at_least_once" }',
   options = {
-    { name = "dlq", type = "word", word = "dlq", default_text = "none: a bad message stops the pipeline (exit 65)",
+    { name = "dlq", type = "setting", setting = "dlq",
+      default_text = "none: a bad message stops the pipeline (exit 65)",
       help = "Where bad messages go." },
     { name = "delivery", type = "choice", values = { "at_least_once", "exactly_once" }, default = "at_least_once",
       help = "at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered "

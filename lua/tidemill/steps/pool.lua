@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/pool.lua: worker processes that several steps may share.
 return {
-  word = "pool",
+  name = "pool",
   kind = "setting",
   summary = "worker processes, kept over rebalances, that several steps may share",
   example = 'local pool = tide.pool { processes = 4 }',

@@ -3,7 +3,7 @@
 local PARTITION = { key = "TIDE_PARTITION_BY_KEY", same = "TIDE_PARTITION_SAME" }
 
 return {
-  word = "produce",
+  name = "produce",
   kind = "sink",
   summary = "writes messages to a Kafka topic",
   example = 'tide.produce { topic = "events.clean" }',

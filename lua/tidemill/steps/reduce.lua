@@ -4,7 +4,7 @@
 local accumulation = require("tidemill.steps.accumulation")
 
 return {
-  word = "reduce",
+  name = "reduce",
   kind = "task",
   role = "state",
   summary = "makes one message of a batch; its offsets are committed once that message is delivered",

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/run_task.lua: functions that hold no state; plan/group.lua says in which workers they run.
 return {
-  word = "run_task",
+  name = "run_task",
   kind = "task",
   role = "function",
   summary = "calls functions on each message: in the workers of a run_task_with_multiprocessing beside it, else in one",

@@ -22,7 +22,7 @@ local function check_block(values, given, side, fault, show)
 end
 
 return {
-  word = "run_task_with_multiprocessing",
+  name = "run_task_with_multiprocessing",
   kind = "task",
   summary = "runs functions over each message, in parallel, in forked worker processes",
   example = 'tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 1000 }',
@@ -34,7 +34,7 @@ return {
       default_text = "the cores that it may use",
       help = "Worker processes of this step. Not together with pool. By default as many as cores may be used: those "
         .. "of the affinity (taskset), up to the quota of the control group (docker --cpus)." },
-    { name = "pool", type = "word", word = "pool", default_text = "one of its own",
+    { name = "pool", type = "setting", setting = "pool", default_text = "one of its own",
       help = "The worker processes, to be shared by several steps." },
     { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
       help = "A batch is closed when it has so many messages." },

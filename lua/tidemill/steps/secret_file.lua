@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/secret_file.lua: a secret from a file.
 return {
-  word = "secret_file",
+  name = "secret_file",
   kind = "value",
   summary = "the contents of a file without the newline at its end, read when the engine connects, never printed",
   example = 'rdkafka = { ["sasl.password"] = tide.secret_file "/run/secrets/kafka" }',

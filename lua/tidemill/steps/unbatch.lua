@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/unbatch.lua: takes apart what batch made (Arroyo's UnbatchStep).
 return {
-  word = "unbatch",
+  name = "unbatch",
   kind = "task",
   role = "function",
   summary = "makes the messages again that batch made one of; offsets are committed once all of them are delivered",

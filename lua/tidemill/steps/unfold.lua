@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/unfold.lua: functions that hold no state; plan/group.lua says in which workers they run.
 return {
-  word = "unfold",
+  name = "unfold",
   kind = "task",
   role = "function",
   summary = "makes several messages of one; its offset is committed once all of them are delivered",

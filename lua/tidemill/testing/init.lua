@@ -96,7 +96,7 @@ function testing.steps(steps, options)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   pipeline.name = "test"
   local spec = list.produce
-  pipeline.steps[#pipeline.steps + 1] = { word = "produce", spec = spec, given = {}, node = pipeline.node,
+  pipeline.steps[#pipeline.steps + 1] = { name = "produce", spec = spec, given = {}, node = pipeline.node,
     values = { topic = "out", topics = options.topics, partition = "key", max_buffer_size = 1, max_buffer_bytes = 1 } }
   return start(pipeline, options)
 end

@@ -12,11 +12,11 @@ describe("the annotations", function()
 
   it("have every word with every option", function()
     for _, spec in ipairs(list) do
-      assert.is_truthy(text:find("function tide." .. spec.word .. "(", 1, true), spec.word)
-      local class = text:match("%-%-%-@class tide%." .. spec.word .. "%.Options\n(.-)\n\n") or ""
+      assert.is_truthy(text:find("function tide." .. spec.name .. "(", 1, true), spec.name)
+      local class = text:match("%-%-%-@class tide%." .. spec.name .. "%.Options\n(.-)\n\n") or ""
       for _, option in ipairs(spec.options) do
         local mark = option.required and " " or "? "
-        assert.is_truthy(class:find("---@field " .. option.name .. mark, 1, true), spec.word .. "." .. option.name)
+        assert.is_truthy(class:find("---@field " .. option.name .. mark, 1, true), spec.name .. "." .. option.name)
       end
     end
   end)

@@ -85,9 +85,9 @@ describe("the command line", function()
 
   it("has help on every word, with its options, types and defaults", function()
     for _, spec in ipairs(list) do
-      local code, out = run("help", spec.word)
+      local code, out = run("help", spec.name)
       assert.equal(0, code)
-      assert.is_truthy(out:find("tide." .. spec.word .. ": " .. spec.summary, 1, true))
+      assert.is_truthy(out:find("tide." .. spec.name .. ": " .. spec.summary, 1, true))
       for _, option in ipairs(spec.options) do assert.is_truthy(out:find("  " .. option.name .. "  (", 1, true)) end
     end
     local _, out = run("help", "tide.commit_offsets")
@@ -97,7 +97,8 @@ describe("the command line", function()
 
   it("has no help on what is not there, but the nearest", function()
     local code, out, err = run("help", "prodce")
-    assert.same({ 64, "", 'tidemill: no verb or word "prodce"; did you mean "produce"?\n' }, { code, out, err })
+    assert.same({ 64, "", 'tidemill: no command, step or setting "prodce"; did you mean "produce"?\n' },
+      { code, out, err })
     code, out, err = run("help", "run_task_in_threads")
     assert.same({ 64, "" }, { code, out })
     assert.is_truthy(err:find('"run_task_in_threads" is refused: threads would share', 1, true))

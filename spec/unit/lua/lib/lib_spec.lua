@@ -287,7 +287,7 @@ end)
 
 describe("a library that cannot be opened", function()
   local library = require "tidemill.lib.library"
-  local needs = require "tidemill.run.needs"
+  local missing_libraries = require "tidemill.run.missing_libraries"
 
   -- The word as one would be whose library ffi.load refuses with this text.
   local function word(refusal)
@@ -298,7 +298,7 @@ describe("a library that cannot be opened", function()
     return opened
   end
 
-  after_each(function() needs.missing("nothing", nil) end)
+  after_each(function() missing_libraries.add("nothing", nil) end)
 
   it("is told with its package when it is not there", function()
     local opened = library.load("nothing", "libnotthere.so.9", "libnotthere9", "")
@@ -320,7 +320,7 @@ describe("a library that cannot be opened", function()
     local file = assert(io.open(path, "w"))
     file:write("local nothing = 1\nreturn function(m)\n  return tide.nothing.of(m.value)\nend\n")
     file:close()
-    local told, before = needs.problem_in(path), needs.problem_in(path, 1, 2)
+    local told, before = missing_libraries.problem_in(path), missing_libraries.problem_in(path, 1, 2)
     os.remove(path)
     assert.matches("^" .. path:gsub("%p", "%%%0") .. ":3: tide.nothing needs libnotthere.so.9", told)
     assert.is_nil(before)

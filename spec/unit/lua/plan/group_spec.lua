@@ -3,9 +3,9 @@
 local list = require "tidemill.steps.list"
 local group = require "tidemill.plan.group"
 
-local function step(word)
-  local functions = { word }
-  return { word = word, spec = list[word], values = { functions = functions } }
+local function step(name)
+  local functions = { name }
+  return { name = name, spec = list[name], values = { functions = functions } }
 end
 
 -- "run_task filter" -> "filter+run_task"-like text of the units.
@@ -17,7 +17,7 @@ local function units(text)
     for i, entry in ipairs(unit.entries or {}) do
       names[i] = type(entry) == "table" and (entry.form or entry.kind) or entry
     end
-    shown[#shown + 1] = (unit.step and unit.step.word or "alone") .. "(" .. table.concat(names, " ") .. ")"
+    shown[#shown + 1] = (unit.step and unit.step.name or "alone") .. "(" .. table.concat(names, " ") .. ")"
   end
   return table.concat(shown, " ")
 end

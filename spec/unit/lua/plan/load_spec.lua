@@ -13,7 +13,7 @@ describe("a pipeline file", function()
     local pipeline = pipeline_file.load(GOOD)
     assert.equal("x", pipeline.name)
     local words = {}
-    for i, step in ipairs(pipeline.steps) do words[i] = step.word end
+    for i, step in ipairs(pipeline.steps) do words[i] = step.name end
     assert.same({ "kafka_source", "run_task_with_multiprocessing", "produce", "commit_offsets" }, words)
     assert.equal(1000, pipeline.steps[2].values.max_batch_size)
     assert.equal(25e6, pipeline.settings.values.join_timeout)
@@ -95,7 +95,7 @@ return tide.pipeline "x" {
       'p:4: option "max_batch_time" = "1 sek": not a time; write seconds, or a number with us, ms, s, min or h, '
         .. 'as "500ms"',
       "p:4: transform cannot be read: FOLDER/none.lua: No such file or directory",
-      'p:5: word "prodce": unknown; did you mean "produce"?',
+      'p:5: tide.prodce: unknown; did you mean "produce"?',
       'p:6: option "partition" = 3: must be "key" or "same", not a number',
     }, texts)
   end)
@@ -138,10 +138,10 @@ return tide.pipeline "x" {
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
       .. "tide.run_task_in_threads {},\ntide.run_taks {},\ntide.colour {} }")
     assert.same({
-      'p:3: word "run_task_in_threads": refused: threads would share one Lua state; use '
+      'p:3: tide.run_task_in_threads: refused: threads would share one Lua state; use '
         .. "run_task_with_multiprocessing, which has processes",
-      'p:4: word "run_taks": unknown; did you mean "run_task"?',
-      'p:5: word "colour": unknown',
+      'p:4: tide.run_taks: unknown; did you mean "run_task"?',
+      'p:5: tide.colour: unknown',
     }, texts)
   end)
 
@@ -160,8 +160,8 @@ return tide.pipeline "x" {
       'p:3: option "group_id": unknown; here it is "group"',
       'p:3: option "brokers": missing',
       'p:3: option "group": missing',
-      'p:5: word "map": unknown; here it is "run_task"',
-      'p:6: word "kafka_sink": unknown; here it is "produce"',
+      'p:5: tide.map: unknown; here it is "run_task"',
+      'p:6: tide.kafka_sink: unknown; here it is "produce"',
       'p:7: option "acks": unknown; librdkafka property "acks" cannot be set: a message is delivered once all replicas '
         .. "in sync have it",
       'p:7: option "colour": unknown',
@@ -172,7 +172,7 @@ return tide.pipeline "x" {
   it("points only to words that there are", function()
     for _, name in ipairs { "map", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
       "dead_letter_queue", "parallel", "aggregate" } do
-      local ours = foreign.word(name):match '^; here it is "([%w_]+)"$'
+      local ours = foreign.step(name):match '^; here it is "([%w_]+)"$'
       assert.is_table(list[ours], name)
       assert.is_nil(list[name])
     end
@@ -180,7 +180,7 @@ return tide.pipeline "x" {
 
   it("keeps the faults found before a Lua error", function()
     local _, texts = pipeline_file.load("tide.colour {}\nlocal x = nil\nreturn x.y")
-    assert.same({ 'p:2: word "colour": unknown', "p:4: attempt to index local 'x' (a nil value)" }, texts)
+    assert.same({ 'p:2: tide.colour: unknown', "p:4: attempt to index local 'x' (a nil value)" }, texts)
   end)
 end)
 
@@ -201,24 +201,24 @@ describe("the order of steps", function()
 
   it("names what stands at a wrong place", function()
     assert.same({ "p:3: the first step must be a source: kafka_source or file_source" }, faults("tide.noop {}", SINK))
-    assert.same({ 'p:4: word "file_source": a second source, after file_source in line 3; a pipeline has one' },
+    assert.same({ 'p:4: tide.file_source: a second source, after file_source in line 3; a pipeline has one' },
       faults(SOURCE, SOURCE))
-    assert.same({ 'p:5: word "noop": stands after file_sink; only commit_offsets may follow it' },
+    assert.same({ 'p:5: tide.noop: stands after file_sink; only commit_offsets may follow it' },
       faults(SOURCE, SINK, "tide.noop {}"))
-    assert.same({ 'p:5: word "file_sink": a second sink, after file_sink in line 4; a pipeline has one' },
+    assert.same({ 'p:5: tide.file_sink: a second sink, after file_sink in line 4; a pipeline has one' },
       faults(SOURCE, SINK, SINK))
-    assert.same({ 'p:5: word "file_sink": stands after commit_offsets, which comes last' },
+    assert.same({ 'p:5: tide.file_sink: stands after commit_offsets, which comes last' },
       faults(SOURCE, "tide.commit_offsets {}", SINK))
-    assert.same({ 'p:5: word "commit_offsets": a second commit_offsets, after commit_offsets in line 4; a '
+    assert.same({ 'p:5: tide.commit_offsets: a second commit_offsets, after commit_offsets in line 4; a '
       .. 'pipeline has one' },
       faults(SOURCE, "tide.commit_offsets {}", "tide.commit_offsets {}"))
     assert.same({ "p:2: the first step must be a source: kafka_source or file_source" }, faults())
   end)
 
   it("names what is no step", function()
-    assert.same({ 'p:4: word "dlq": is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE,
+    assert.same({ 'p:4: tide.dlq: is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE,
       'tide.dlq { path = "d" }'))
-    assert.same({ 'p:4: word "pool": is no step; write pool = tide.pool { ... } in run_task_with_multiprocessing' },
+    assert.same({ 'p:4: tide.pool: is no step; write pool = tide.pool { ... } in run_task_with_multiprocessing' },
       faults(SOURCE, "tide.pool {}"))
     assert.same({ "p:2: step 2 = 5: must be a step, as tide.produce { ... }" }, faults(SOURCE, "5"))
     assert.same({ "p:2: step 2 = nil: must be a step, as tide.produce { ... }" }, faults(SOURCE, "nil", SINK))

@@ -1,23 +1,23 @@
 -- SPDX-License-Identifier: MIT
--- run/load.lua: the user's code of a plan -> what runs over the blocks of each step.
+-- run/transforms.lua: the user's code of a plan -> what runs over the blocks of each step.
 --
 -- An entry of a step (plan.functions[number][i]):
 --   a function, or { kind = "file", path = }                    called with a message
---   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/words.lua
+--   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
-local ffi = require 'ffi'
-local C = require('tidemill.run.ffi').C
-local batch = require 'tidemill.run.batch'
-local environment = require 'tidemill.run.environment'
-local fuse = require 'tidemill.run.fuse'
-local message = require 'tidemill.run.message'
-local needs = require 'tidemill.run.needs'
-local reduce = require 'tidemill.run.reduce'
-local runner = require 'tidemill.run.runner'
-local shared = require 'tidemill.run.shared'
-local told = require 'tidemill.run.told'
-local state = require 'tidemill.run.state'
-local words = require 'tidemill.run.words'
+local ffi = require("ffi")
+local C = require("tidemill.run.ffi").C
+local batch = require("tidemill.run.batch")
+local environment = require("tidemill.run.environment")
+local fuse = require("tidemill.run.fuse")
+local message = require("tidemill.run.message")
+local missing_libraries = require("tidemill.run.missing_libraries")
+local reduce = require("tidemill.run.reduce")
+local runner = require("tidemill.run.runner")
+local shared_tables = require("tidemill.run.shared_tables")
+local error_text = require("tidemill.run.error_text")
+local state_warnings = require("tidemill.run.state_warnings")
+local function_steps = require("tidemill.run.function_steps")
 
 local load = {}
 
@@ -32,12 +32,12 @@ end
 -- Calls a part of a transform file: an error may be any value, and of the traceback only the file's own part is news.
 local function call(fn, path)
   return xpcall(fn, function(problem)
-    if type(problem) ~= 'string' then
-      local ok, text = pcall(told, problem)
-      problem = ('%s: %s'):format(path, problem ~= nil and ok and tostring(text) or 'an error without text')
+    if type(problem) ~= "string" then
+      local ok, text = pcall(error_text, problem)
+      problem = ("%s: %s"):format(path, problem ~= nil and ok and tostring(text) or "an error without text")
     end
     local text = debug.traceback(problem, 2)
-    return text:match "^(.-)\n\t%[C%]: in function '[^'\n]*'\n\t[^\n]*run/load%.lua:" or text
+    return text:match "^(.-)\n\t%[C%]: in function '[^'\n]*'\n\t[^\n]*run/transforms%.lua:" or text
   end)
 end
 
@@ -63,7 +63,7 @@ local function check_table(transform, path)
     if not HOOKS[name] then
       fail(('%s: a transform has no "%s"; it has init, start, process, batch, close'):format(path, tostring(name)))
     end
-    if type(hook) ~= 'function' then fail(('%s: "%s" is no function but a %s'):format(path, name, type(hook))) end
+    if type(hook) ~= "function" then fail(('%s: "%s" is no function but a %s'):format(path, name, type(hook))) end
   end
   if not transform.process and not transform.batch then
     fail(path .. ': the transform table has no function "process" and no "batch"')
@@ -77,7 +77,7 @@ end
 -- What a function that runs for each message seems to keep is told where somebody asked (plan.warn).
 local function warn_of_state(fn)
   if not plan.warn then return end
-  for _, text in ipairs(state.look(fn)) do
+  for _, text in ipairs(state_warnings.of(fn)) do
     if not warned[text] then plan.warn(text) end
     warned[text] = true
   end
@@ -85,8 +85,8 @@ end
 
 -- A word that a function of the pipeline file names and that cannot be used.
 local function check_needs(fn)
-  local info = debug.getinfo(fn, 'S')
-  local problem = needs.problem_in(info.source:gsub('^@', ''), info.linedefined, info.lastlinedefined)
+  local info = debug.getinfo(fn, "S")
+  local problem = missing_libraries.problem_in(info.source:gsub("^@", ""), info.linedefined, info.lastlinedefined)
   if problem then fail(problem) end
 end
 
@@ -94,16 +94,16 @@ local load_entry
 
 --- One entry -> { process = or batch =, init =, start =, close =, where = "file:line" }.
 function load_entry(entry)
-  if type(entry) == 'function' then
+  if type(entry) == "function" then
     check_needs(entry)
     warn_of_state(entry)
     return { process = entry, where = runner.describe(entry) }
   end
-  if entry.kind ~= 'file' then return words.load(entry, load_entry, fail) end
+  if entry.kind ~= "file" then return function_steps.load(entry, load_entry, fail) end
   local result = load_file(entry.path)
-  if type(result) == 'function' then return load_entry(result) end
-  if type(result) ~= 'table' then
-    fail(('%s: a transform returns a function or a table, this one returned a %s'):format(entry.path, type(result)))
+  if type(result) == "function" then return load_entry(result) end
+  if type(result) ~= "table" then
+    fail(("%s: a transform returns a function or a table, this one returned a %s"):format(entry.path, type(result)))
   end
   local transform = {}
   for name, hook in pairs(check_table(result, entry.path)) do transform[name] = hook end
@@ -116,17 +116,17 @@ end
 -- it went well.
 local function run_hook(hook, name, path)
   local ok, result = call(hook, path)
-  if not ok then return name:match '^%a+: ' .. result, false end
+  if not ok then return name:match "^%a+: " .. result, false end
   local reason, text = message.verdict_of(result)
-  if reason == 'retry' then return ('%s: %s'):format(name, text), true end
+  if reason == "retry" then return ("%s: %s"):format(name, text), true end
   if not reason then return nil, false end
-  return ('%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what '
-    .. 'it needs is down'):format(name, reason == 'rejected' and 'tide.reject: ' .. text or 'tide.many'), false
+  return ("%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what "
+    .. "it needs is down"):format(name, reason == "rejected" and "tide.reject: " .. text or "tide.many"), false
 end
 
 local function init(transform)
   if not transform.init then return end
-  local name = 'init: ' .. runner.describe(transform.init)
+  local name = "init: " .. runner.describe(transform.init)
   tell(name)
   local problem, again = run_hook(transform.init, name, transform.where)
   if problem then fail(problem, again) end
@@ -146,7 +146,7 @@ local function load_step(entries)
   local first
   for _, entry in ipairs(entries) do
     local transform
-    if type(entry) == 'table' and entry.kind == 'reduce' then
+    if type(entry) == "table" and entry.kind == "reduce" then
       first = reduce.load(entry, load_entry, fail)
       transform = first
     else
@@ -168,7 +168,7 @@ end
 function load.start(steps, telling)
   for _, step in pairs(steps) do
     for _, start in ipairs(step.starts) do
-      local name = 'start: ' .. start[2]
+      local name = "start: " .. start[2]
       telling(name)
       local problem, again = run_hook(start[1], name, start[2])
       if problem then return problem, again end
@@ -179,7 +179,7 @@ end
 
 --- All steps of a plan, by their number from 0. `telling` takes what is begun with.
 function load.steps(of, telling)
-  plan, tell, common, warned = of, telling, shared.new(), {}
+  plan, tell, common, warned = of, telling, shared_tables.new(), {}
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps

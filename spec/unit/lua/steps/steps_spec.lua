@@ -21,10 +21,10 @@ end
 describe("the table of each word", function()
   it("has a summary, an example, and options with type and help", function()
     for _, spec in ipairs(list) do
-      assert.is_string(spec.summary, spec.word)
-      assert.is_string(spec.example, spec.word)
+      assert.is_string(spec.summary, spec.name)
+      assert.is_string(spec.example, spec.name)
       for _, option in ipairs(spec.options) do
-        local name = spec.word .. "." .. option.name
+        local name = spec.name .. "." .. option.name
         assert.is_string(option.type, name)
         assert.is_string(option.help, name)
         assert.is_truthy(option.help:find("[.:]$"), name .. ": help is a sentence")
@@ -181,11 +181,11 @@ describe("the word", function()
     assert.same({ 'p:2: option "message_timeout" = "0s": must be more than 0' }, faults('message_timeout = "0s"'))
     assert.same({ 'p:2: option "delivry": unknown; did you mean "delivery"?' }, faults('delivry = "x"'))
     local _, texts = pipeline_file.load('return tide.pipeline(5) { tide.file_source { path = "-" } }')
-    assert.same({ 'p:2: word "pipeline": takes a text first, as ' .. list.pipeline.example .. "; this is a number" },
+    assert.same({ 'p:2: tide.pipeline: takes a text first, as ' .. list.pipeline.example .. "; this is a number" },
       texts)
     _, texts = pipeline_file.load('return tide.pipeline "x" (tide.file_source "a")')
-    assert.same({ 'p:2: word "file_source": takes a table of options, as tide.file_source { path = "events.jsonl" }; '
-      .. "this is a string", 'p:2: word "pipeline": takes a name and a table, as ' .. list.pipeline.example,
+    assert.same({ 'p:2: tide.file_source: takes a table of options, as tide.file_source { path = "events.jsonl" }; '
+      .. "this is a string", 'p:2: tide.pipeline: takes a name and a table, as ' .. list.pipeline.example,
       "p:2: the first step must be a source: kafka_source or file_source" }, texts)
   end)
 

@@ -1,41 +1,42 @@
 -- SPDX-License-Identifier: MIT
--- run/state.lua: finds where a transform keeps something from one message to the next: a store into a variable, or into
--- a table of one, that outlives the call. Read from the bytecode of what runs for each message, so neither hooks nor
--- the file's own code count. What a call does with a table that it is given is not looked at, except for table.insert.
-local bit = require 'bit'
-local ffi = require 'ffi'
-local jit_util = require 'jit.util'
-local vmdef = require 'jit.vmdef'
-local message = require 'tidemill.run.message'
-local verdict = require 'tidemill.run.verdict'
+-- run/state_warnings.lua: warns where a transform keeps something from one message to the next: a store into a variable
+-- that outlives the call, or into a table in such a variable. It reads the bytecode of the functions that run for each
+-- message, so stores in hooks or at the top of the file are not reported. A table that is passed to a function is not
+-- followed into it, except for table.insert and rawset.
+local bit = require("bit")
+local ffi = require("ffi")
+local jit_util = require("jit.util")
+local vmdef = require("jit.vmdef")
+local message = require("tidemill.run.message")
+local answer = require("tidemill.run.answer")
 
-local state = {}
+local state_warnings = {}
 
 local band, shift = bit.band, bit.rshift
-local ARGUMENT = ffi.abi 'gc64' and 2 or 1 -- from a function's register to that of its first argument
+local ARGUMENT = ffi.abi "gc64" and 2 or 1 -- from a function's register to that of its first argument
 local DST, BASE = 1, 2 -- what an instruction does with the register A (jit/bc.lua)
 local INSERTS = { [table.insert] = true, [rawset] = true }
 
 local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, '
-  .. 'which does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join '
-  .. 'messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end '
+  .. "which does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join "
+  .. "messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end "
   .. 'the line with "-- tidemill: cache"'
 
-local VERDICTS = { [verdict.reject] = 'reject', [verdict.retry] = 'retry', [message.many] = 'many' }
-local NOT_RETURNED = '%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write '
+local VERDICTS = { [answer.reject] = "reject", [answer.retry] = "retry", [message.many] = "many" }
+local NOT_RETURNED = "%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write "
   .. '"return tide.%s(...)"'
 
 -- A store is told once for each variable, by its name; caches are told by their name or in the line.
 local function is_cache(name, source, line)
-  if name:lower():find 'cache' or name:lower():find 'memo' then return true end
+  if name:lower():find "cache" or name:lower():find "memo" then return true end
   local number = 0
-  local file = source:sub(1, 1) == '@' and io.open(source:sub(2))
+  local file = source:sub(1, 1) == "@" and io.open(source:sub(2))
   if not file then return false end
   for text in file:lines() do
     number = number + 1
     if number == line then
       file:close()
-      return text:find('--%s*tidemill: cache') ~= nil
+      return text:find("--%s*tidemill: cache") ~= nil
     end
   end
   file:close()
@@ -44,16 +45,16 @@ end
 
 -- Functions of the user's files have globals of their own; ours, and those of the system, have Lua's.
 local function is_users(fn)
-  return type(fn) == 'function' and getfenv(fn) ~= _G and jit_util.funcinfo(fn).linedefined ~= nil
+  return type(fn) == "function" and getfenv(fn) ~= _G and jit_util.funcinfo(fn).linedefined ~= nil
 end
 
 local function changed(look, name, value)
-  if type(value) == 'cdata' or look.told[name] then return end -- cdata: a buffer, mostly
+  if type(value) == "cdata" or look.told[name] then return end -- cdata: a buffer, mostly
   local info = jit_util.funcinfo(look.fn, look.pc)
-  local source = info.source or ''
+  local source = info.source or ""
   if is_cache(name, source, info.currentline) then return end
   look.told[name] = true
-  look.texts[#look.texts + 1] = TEXT:format((source:gsub('^[@=]', '')), info.currentline, name)
+  look.texts[#look.texts + 1] = TEXT:format((source:gsub("^[@=]", "")), info.currentline, name)
 end
 
 -- What a register holds: { name = of the variable it came from, value = as it is now, if that is known }.
@@ -79,16 +80,16 @@ end
 
 local function not_returned(look, name)
   local info = jit_util.funcinfo(look.fn, look.pc)
-  look.texts[#look.texts + 1] = NOT_RETURNED:format((info.source or ''):gsub('^[@=]', ''), info.currentline, name, name)
+  look.texts[#look.texts + 1] = NOT_RETURNED:format((info.source or ""):gsub("^[@=]", ""), info.currentline, name, name)
 end
 
 local function member(look, b, key)
   local from = look.registers[b]
   if not from then return nil end
   if key and from.value == package.loaded.tidemill then -- which may not have fetched it yet
-    return { name = from.name, value = verdict[key] or message[key] }
+    return { name = from.name, value = answer[key] or message[key] }
   end
-  local value = key and type(from.value) == 'table' and rawget(from.value, key)
+  local value = key and type(from.value) == "table" and rawget(from.value, key)
   return { name = from.name, value = value or nil }
 end
 
@@ -105,15 +106,15 @@ local function call(look, a, b)
 end
 
 local function store(look, name, a, b, d)
-  if name:find '^USET' then
+  if name:find "^USET" then
     local variable = look.upvalues[a]
     if variable and variable.name then changed(look, variable.name) end
-  elseif name == 'GSET' then
+  elseif name == "GSET" then
     changed(look, constant(look, d))
-  elseif name:find '^TSET' then
-    local into = look.registers[name == 'TSETM' and a - 1 or b]
+  elseif name:find "^TSET" then
+    local into = look.registers[name == "TSETM" and a - 1 or b]
     if into and into.name then changed(look, into.name, into.value) end
-  elseif name:find '^CALL' then
+  elseif name:find "^CALL" then
     call(look, a, b)
   end
 end
@@ -123,7 +124,7 @@ local examine
 -- A function within: what it names as the outer one does, and only that, is the outer one's variable.
 local function examine_inner(look, d)
   local proto, outer, upvalues = constant(look, d), {}, {}
-  if type(proto) ~= 'proto' then return end
+  if type(proto) ~= "proto" then return end
   for _, variable in pairs(look.upvalues) do
     if variable.name then outer[variable.name] = variable end
   end
@@ -138,16 +139,16 @@ function examine(outer, fn, upvalues)
     local instruction, mode = jit_util.funcbc(fn, pc)
     if not instruction then return end
     local op = band(instruction, 0xff)
-    local name = vmdef.bcnames:sub(op * 6 + 1, op * 6 + 6):match '%S+'
+    local name = vmdef.bcnames:sub(op * 6 + 1, op * 6 + 6):match "%S+"
     local a, b, c, d = band(shift(instruction, 8), 0xff), shift(instruction, 24), band(shift(instruction, 16), 0xff),
       shift(instruction, 16)
     look.pc = pc
     store(look, name, a, b, d)
-    if name == 'FNEW' then examine_inner(look, d) end
+    if name == "FNEW" then examine_inner(look, d) end
     local effect = band(mode, 7)
     if effect == DST then
       look.registers[a] = read[name] and read[name](look, b, c, d) or nil
-    elseif effect == BASE and not name:find '^TSET' then
+    elseif effect == BASE and not name:find "^TSET" then
       for register in pairs(look.registers) do
         if register >= a then look.registers[register] = nil end
       end
@@ -156,7 +157,7 @@ function examine(outer, fn, upvalues)
 end
 
 --- Of a function that runs for each message: warnings, an array of texts.
-function state.look(fn)
+function state_warnings.of(fn)
   local look = { told = {}, texts = {}, queue = { fn } }
   local seen = {}
   while #look.queue > 0 do
@@ -175,4 +176,4 @@ function state.look(fn)
   return look.texts
 end
 
-return state
+return state_warnings
