@@ -7,13 +7,13 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/client.h"
-#include "kafka/fit.h"
+#include "kafka/compatible.h"
 #include "kafka/kafka.h"
+#include "kafka/known_topics.h"
 #include "kafka/reach.h"
-#include "kafka/seen.h"
 #include "kafka/settings.h"
 #include "kafka/txn_calls.h"
-#include "kafka/writable.h"
+#include "kafka/write_permission.h"
 
 /* A consumer of the group or a producer: properties of the other kind are complained of. `transactional_id`: or NULL. */
 static rd_kafka_t *make_client(const struct tide_kafka_check *check,
@@ -46,34 +46,35 @@ static rd_kafka_t *make_client(const struct tide_kafka_check *check,
 }
 
 /* Whether source and output go together, as the start of `run` asks. */
-static int fit(const struct tide_kafka_check *check, const struct tide_kafka_seen *seen)
+static int fit(const struct tide_kafka_check *check, const struct tide_known_topics *known_topics)
 {
     const struct tide_source_plan plan = {.topics = check->topics,
                                           .topic_count = check->topic_count,
                                           .apart_topics = check->apart_topics,
                                           .apart_topic_count = check->apart_topic_count};
-    return tide_kafka_fit(&plan, seen, *check->cluster ? check->cluster : NULL, &check->output);
+    return tide_kafka_compatible(&plan, known_topics, *check->cluster ? check->cluster : NULL,
+                                 &check->output);
 }
 
 static int reach(struct tide_kafka_check *check, rd_kafka_t *client, const char *brokers)
 {
-    struct tide_kafka_seen seen = {0};
+    struct tide_known_topics known_topics = {0};
     struct tide_kafka_reach reach = {.client = client,
                                      .events = rd_kafka_queue_get_main(client),
                                      .brokers = brokers,
                                      .topics = check->topics,
                                      .topic_count = check->topic_count,
                                      .group = check->group,
-                                     .seen = &seen,
+                                     .known_topics = &known_topics,
                                      .timeout_us = check->timeout_us};
     tide_kafka_reach_run(&reach.job);
     rd_kafka_queue_destroy(reach.events);
     snprintf(check->cluster, sizeof(check->cluster), "%s", reach.cluster ? reach.cluster : "");
-    check->partitions = tide_kafka_seen_partitions(&seen, check->topics[0]);
+    check->partitions = tide_known_topics_partitions(&known_topics, check->topics[0]);
     int status = reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
     if (status == TIDE_OK && check->group)
-        status = fit(check, &seen);
-    tide_kafka_seen_free(&seen);
+        status = fit(check, &known_topics);
+    tide_known_topics_free(&known_topics);
     free(reach.cluster);
     return status;
 }
@@ -104,7 +105,7 @@ int tide_kafka_check(struct tide_kafka_check *check)
     rd_kafka_t *client = make_client(check, &properties, NULL, NULL);
     int status = client ? reach(check, client, tide_properties_brokers(&properties)) : TIDE_ECONFIG;
     if (status == TIDE_OK && !check->group)
-        status = tide_kafka_writable(client, check->topics, check->topic_count, NULL);
+        status = tide_kafka_check_write_permission(client, check->topics, check->topic_count, NULL);
     if (status == TIDE_OK && check->transactional_id)
         status = find_transactions(check, &properties);
     tide_properties_wipe(&properties);

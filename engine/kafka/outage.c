@@ -14,7 +14,7 @@ struct tide_kafka_outage {
     rd_kafka_t *client;
     struct tide_blocking *blocking;
     bool asking; /* the job is under way */
-    bool told;   /* it was said that all are down; read and written atomically */
+    bool logged; /* it was said that all are down; read and written atomically */
     bool back;   /* the last answer */
     bool gone;   /* freed by its owner: ends with the job */
 };
@@ -31,17 +31,17 @@ static void ask_until_back(struct tide_blocking_job *job)
             outage->back = true;
             break;
         }
-        if (!outage->told)
+        if (!outage->logged)
             tide_log(TIDE_LOG_WARN, "%s: no broker can be reached; waiting",
                      rd_kafka_name(outage->client));
-        __atomic_store_n(&outage->told, true, __ATOMIC_RELAXED);
+        __atomic_store_n(&outage->logged, true, __ATOMIC_RELAXED);
         if (!tide_blocking_pause(outage->blocking, RETRY_US) ||
             tide_blocking_wanted(outage->blocking))
             return;
     }
-    if (outage->told)
+    if (outage->logged)
         tide_log(TIDE_LOG_INFO, "%s: brokers are back", rd_kafka_name(outage->client));
-    __atomic_store_n(&outage->told, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&outage->logged, false, __ATOMIC_RELAXED);
 }
 
 static void asked(struct tide_blocking_job *job)
@@ -75,9 +75,9 @@ void tide_kafka_outage_begin(struct tide_kafka_outage *outage)
         outage->asking = false;
 }
 
-bool tide_kafka_outage_told(const struct tide_kafka_outage *outage)
+bool tide_kafka_outage_lasts(const struct tide_kafka_outage *outage)
 {
-    return __atomic_load_n(&outage->told, __ATOMIC_RELAXED);
+    return __atomic_load_n(&outage->logged, __ATOMIC_RELAXED);
 }
 
 void tide_kafka_outage_free(struct tide_kafka_outage *outage)

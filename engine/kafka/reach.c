@@ -11,9 +11,9 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/kafka.h"
+#include "kafka/known_topics.h"
 #include "kafka/leaders.h"
 #include "kafka/pattern.h"
-#include "kafka/seen.h"
 
 enum {
     FIRST_WAIT_MS =
@@ -32,7 +32,7 @@ struct attempt {
     int wait_ms;
     char cause[512]; /* what the client last complained of */
     struct tide_kafka_leaders leaders;
-    uint32_t place; /* of the topic that is asked for */
+    uint32_t item; /* which topic or leader is asked for */
 };
 
 /* Asks once. TIDE_BUSY: no answer yet. */
@@ -101,7 +101,7 @@ static int ask_topic(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
     const struct rd_kafka_metadata *metadata = NULL;
-    const char *name = reach->topics[attempt->place];
+    const char *name = reach->topics[attempt->item];
     rd_kafka_topic_t *topic = rd_kafka_topic_new(reach->client, name, NULL);
     if (!topic)
         return tide_fail(TIDE_ECONFIG, "topic \"%s\": %s", name,
@@ -115,9 +115,9 @@ static int ask_topic(struct attempt *attempt, int timeout_ms)
             uint32_t partitions = (uint32_t)metadata->topics[0].partition_cnt;
             tide_kafka_leaders_add(&attempt->leaders, metadata, 0);
             if (reach->partitions)
-                reach->partitions[attempt->place] = partitions;
-            if (reach->seen)
-                tide_kafka_seen_add(reach->seen, name, partitions);
+                reach->partitions[attempt->item] = partitions;
+            if (reach->known_topics)
+                tide_known_topics_add(reach->known_topics, name, partitions);
         }
         rd_kafka_metadata_destroy(metadata);
     }
@@ -138,8 +138,9 @@ static int ask_all_topics(struct attempt *attempt, int timeout_ms)
             !tide_kafka_pattern_finds(reach->topics, reach->topic_count, topic->topic))
             continue;
         tide_kafka_leaders_add(&attempt->leaders, metadata, i);
-        if (reach->seen)
-            tide_kafka_seen_add(reach->seen, topic->topic, (uint32_t)topic->partition_cnt);
+        if (reach->known_topics)
+            tide_known_topics_add(reach->known_topics, topic->topic,
+                                  (uint32_t)topic->partition_cnt);
     }
     rd_kafka_metadata_destroy(metadata);
     return TIDE_OK;
@@ -147,7 +148,7 @@ static int ask_all_topics(struct attempt *attempt, int timeout_ms)
 
 static int ask_leader(struct attempt *attempt, int timeout_ms)
 {
-    const struct tide_kafka_leader *leader = &attempt->leaders.items[attempt->place];
+    const struct tide_kafka_leader *leader = &attempt->leaders.items[attempt->item];
     return tide_kafka_leader_ask(attempt->reach->client, leader, timeout_ms) ? TIDE_BUSY : TIDE_OK;
 }
 
@@ -174,7 +175,7 @@ static int unreached(struct attempt *attempt, question *ask)
 {
     const struct tide_kafka_reach *reach = attempt->reach;
     const struct tide_kafka_leader *leader = ask == ask_leader
-                                                 ? &attempt->leaders.items[attempt->place]
+                                                 ? &attempt->leaders.items[attempt->item]
                                                  : NULL;
     char what[900];
     char address[320] = "which the other brokers do not list";
@@ -220,10 +221,10 @@ static int insist(struct attempt *attempt, question *ask)
 static bool was_asked(const struct attempt *attempt)
 {
     const struct tide_kafka_reach *reach = attempt->reach;
-    for (uint32_t i = 0; i < attempt->place; i++)
-        if (strcmp(reach->topics[i], reach->topics[attempt->place]) == 0) {
+    for (uint32_t i = 0; i < attempt->item; i++)
+        if (strcmp(reach->topics[i], reach->topics[attempt->item]) == 0) {
             if (reach->partitions)
-                reach->partitions[attempt->place] = reach->partitions[i];
+                reach->partitions[attempt->item] = reach->partitions[i];
             return true;
         }
     return false;
@@ -235,8 +236,8 @@ static int find_topics(struct attempt *attempt)
     struct tide_kafka_reach *reach = attempt->reach;
     size_t length = 0;
     bool patterns = false;
-    for (attempt->place = 0; attempt->place < reach->topic_count; attempt->place++) {
-        if (reach->topics[attempt->place][0] == '^') {
+    for (attempt->item = 0; attempt->item < reach->topic_count; attempt->item++) {
+        if (reach->topics[attempt->item][0] == '^') {
             patterns = true;
             continue;
         }
@@ -257,8 +258,8 @@ static int find_topics(struct attempt *attempt)
 static int find_leaders(struct attempt *attempt)
 {
     int status = TIDE_OK;
-    for (attempt->place = 0; attempt->place < attempt->leaders.count && status == TIDE_OK;
-         attempt->place++) {
+    for (attempt->item = 0; attempt->item < attempt->leaders.count && status == TIDE_OK;
+         attempt->item++) {
         attempt->wait_ms = FIRST_WAIT_MS;
         status = insist(attempt, ask_leader);
     }

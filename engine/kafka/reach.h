@@ -14,7 +14,7 @@
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
-struct tide_kafka_seen;
+struct tide_known_topics;
 
 enum { TIDE_KAFKA_REACH_TEXT = 1024 };
 
@@ -31,9 +31,10 @@ struct tide_kafka_reach {
     const char *group; /* the client's, whose coordinator is needed; NULL = none is */
     int64_t timeout_us;
     /* the answer */
-    uint32_t *partitions;         /* of each topic, 0 for a pattern; the owner's array, or NULL */
-    struct tide_kafka_seen *seen; /* the topics, those that patterns find too; NULL = not wanted */
-    char *cluster;                /* the id of the cluster, to be freed; NULL = it has none */
+    uint32_t *partitions; /* of each topic, 0 for a pattern; the owner's array, or NULL */
+    struct tide_known_topics
+        *known_topics; /* the topics, those that patterns find too; NULL = not wanted */
+    char *cluster;     /* the id of the cluster, to be freed; NULL = it has none */
     int status; /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG; the text names every topic that is missing */
     char text[TIDE_KAFKA_REACH_TEXT];
 };
@@ -48,7 +49,7 @@ struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
 /** All brokers are said to be down, or nothing was heard of them for long: asks. */
 void tide_kafka_outage_begin(struct tide_kafka_outage *outage);
 /** It was said that no broker can be reached, and none was since. */
-bool tide_kafka_outage_told(const struct tide_kafka_outage *outage);
+bool tide_kafka_outage_lasts(const struct tide_kafka_outage *outage);
 /** The client goes: nothing is asked any more. To be called before its destroy is submitted. */
 void tide_kafka_outage_free(struct tide_kafka_outage *outage); /* NULL is fine */
 

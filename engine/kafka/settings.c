@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/blocking.h"
-#include "kafka/writable.h"
+#include "kafka/write_permission.h"
 
 enum { TIMEOUT_MS = 5000, POLL_MS = 100 };
 
@@ -195,7 +195,7 @@ static void warn_of_replicas(const struct settings *settings, const char *topic)
 
 static void warn(const struct settings *settings, const char *topic, enum tide_kafka_use use)
 {
-    if (use == TIDE_KAFKA_LETTERS)
+    if (use == TIDE_KAFKA_DEAD_LETTERS)
         warn_of_letters(settings, topic);
     if (use == TIDE_KAFKA_WRITTEN)
         warn_of_output(settings, topic);
@@ -223,7 +223,7 @@ int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *t
         int64_t limit = settings[i].max_message_bytes;
         if (limit > 0 && (least == 0 || limit < least))
             least = limit;
-        warn(&settings[i], names[i], letters && i + 1 == known ? TIDE_KAFKA_LETTERS : use);
+        warn(&settings[i], names[i], letters && i + 1 == known ? TIDE_KAFKA_DEAD_LETTERS : use);
         if (use != TIDE_KAFKA_READ && !is_again(names, i))
             warn_of_replicas(&settings[i], names[i]);
     }

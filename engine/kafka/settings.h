@@ -10,7 +10,7 @@
 struct rd_kafka_s;
 struct tide_blocking;
 
-enum tide_kafka_use { TIDE_KAFKA_READ, TIDE_KAFKA_WRITTEN, TIDE_KAFKA_LETTERS };
+enum tide_kafka_use { TIDE_KAFKA_READ, TIDE_KAFKA_WRITTEN, TIDE_KAFKA_DEAD_LETTERS };
 
 /** Logs a warning for each setting that will surprise whoever uses the topics so (patterns are passed over); `letters`: the
  * last of them takes dead letters, and may be an output too, which is named before. Returns the least max.message.bytes of the topics: how large a batch

@@ -176,7 +176,7 @@ describe("SIGTERM", function()
     kafka.produce(input, inputs.numbers(1, 100))
     local stays = start()
     inputs.wait_committed(group, input)
-    local run = start(nil, with_fault "kafka.locate=1:delay:20000")
+    local run = start(nil, with_fault "kafka.resolve=1:delay:20000")
     stays:wait_for("partitions revoked")
     -- Both have their share, and `run` asks for the offsets of its own.
     wait.until_true(function() return select(2, stays:stderr():gsub("partitions assigned", "")) == 2 end, "a share")

@@ -7,7 +7,7 @@
 #include "base/status.h"
 #include "kafka/settings.h"
 #include "kafka/sink/inside.h"
-#include "kafka/writable.h"
+#include "kafka/write_permission.h"
 
 enum { SPARE = 2 }; /* librdkafka's own bounds, above ours */
 
@@ -123,8 +123,8 @@ static void run_start(struct tide_blocking_job *job)
     tide_kafka_reach_run(job);
     if (reach->status < 0)
         return;
-    reach->status = tide_kafka_writable(reach->client, reach->topics, reach->topic_count,
-                                        reach->blocking);
+    reach->status = tide_kafka_check_write_permission(reach->client, reach->topics,
+                                                      reach->topic_count, reach->blocking);
     if (reach->status == TIDE_OK)
         sink->batch_bytes = smaller_batches(sink, reach);
     if (reach->status == TIDE_OK && sink->txn && sink->batch_bytes == 0)

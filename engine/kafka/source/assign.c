@@ -7,9 +7,9 @@
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-bool tide_kafka_is_held(const struct tide_kafka_partition *partition)
+bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition)
 {
-    return partition->holding == TIDE_KAFKA_GIVEN || partition->holding == TIDE_KAFKA_OWNED;
+    return partition->assignment == TIDE_KAFKA_PENDING || partition->assignment == TIDE_KAFKA_OWNED;
 }
 
 /* ---- calls that librdkafka waits for ---- */
@@ -70,36 +70,38 @@ void tide_kafka_assign_decline(struct tide_kafka_source *source,
 
 /* Commits the offsets that "latest" chose: were they not kept, whoever gets the partition before
  * the first commit would begin at a later "latest", and skip what came between. */
-static void pin(struct tide_kafka_source *source, const struct tide_kafka_locate *answer)
+static void commit_start_offsets(struct tide_kafka_source *source,
+                                 const struct tide_kafka_resolve *answer)
 {
-    rd_kafka_topic_partition_list_t *pinned = rd_kafka_topic_partition_list_new(answer->list->cnt);
+    rd_kafka_topic_partition_list_t *to_commit = rd_kafka_topic_partition_list_new(
+        answer->list->cnt);
     for (int i = 0; i < answer->list->cnt; i++) {
         const rd_kafka_topic_partition_t *element = &answer->list->elems[i];
-        if (answer->places[i].pinned)
-            rd_kafka_topic_partition_list_add(pinned, element->topic, element->partition)->offset =
-                answer->places[i].offset;
+        if (answer->starts[i].to_commit)
+            rd_kafka_topic_partition_list_add(to_commit, element->topic, element->partition)
+                ->offset = answer->starts[i].offset;
     }
-    if (pinned->cnt > 0)
-        rd_kafka_commit_queue(source->client, pinned, source->control, NULL, NULL);
-    rd_kafka_topic_partition_list_destroy(pinned);
+    if (to_commit->cnt > 0)
+        rd_kafka_commit_queue(source->client, to_commit, source->control, NULL, NULL);
+    rd_kafka_topic_partition_list_destroy(to_commit);
 }
 
-static void hold(struct tide_kafka_partition *partition, const struct tide_kafka_place *place,
-                 bool until_end)
+static void begin_reading(struct tide_kafka_partition *partition,
+                          const struct tide_kafka_start *start, bool until_end)
 {
-    partition->holding = TIDE_KAFKA_GIVEN;
-    partition->next = place->offset;
-    partition->epoch_start = place->offset;
-    partition->target = until_end ? place->end : -1;
-    partition->end = place->end;
+    partition->assignment = TIDE_KAFKA_PENDING;
+    partition->next = start->offset;
+    partition->epoch_start = start->offset;
+    partition->target = until_end ? start->end : -1;
+    partition->end = start->end;
     partition->at_end =
         false; /* an answer to a fetch says so, and tells of open transactions too */
     partition->passed = partition->stable = -1;
-    partition->passed_due = partition->still_told = false;
+    partition->passed_due = partition->still_logged = false;
     partition->still_us = 0;
     partition->paused = false;
-    partition->astray = partition->gone = false;
-    partition->committed = place->committed;
+    partition->out_of_range = partition->missing = false;
+    partition->committed = start->committed;
     partition->last_error = 0;
 }
 
@@ -130,7 +132,7 @@ static void lead_again(struct tide_kafka_source *source,
     lead_queues(source, list);
 }
 
-static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
+static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     if (!answer->membership)
         return;
@@ -140,7 +142,7 @@ static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_
     answer->membership = NULL;
 }
 
-static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
+static int assigned(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     rd_kafka_topic_partition_list_t *list = answer->list;
     uint32_t *indexes = tide_alloc((size_t)(list->cnt + 1) * sizeof(*indexes));
@@ -148,7 +150,7 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
     for (int i = 0; i < list->cnt && status >= 0; i++) {
         status = tide_kafka_source_find(source, list->elems[i].topic, list->elems[i].partition);
         indexes[i] = (uint32_t)status;
-        list->elems[i].offset = answer->places[i].offset;
+        list->elems[i].offset = answer->starts[i].offset;
     }
     if (status >= 0 && answer->rewind && answer->incremental)
         status = tide_kafka_assign_give_back(source, list, true);
@@ -159,75 +161,76 @@ static int assigned(struct tide_kafka_source *source, struct tide_kafka_locate *
     if (status >= 0) {
         keep_membership(source, answer);
         for (int i = 0; i < list->cnt; i++)
-            hold(&source->partitions[indexes[i]], &answer->places[i], source->plan.until_end);
-        pin(source, answer);
+            begin_reading(&source->partitions[indexes[i]], &answer->starts[i],
+                          source->plan.until_end);
+        commit_start_offsets(source, answer);
         source->last_handle = NULL;
         if (source->plan.instance && !source->ever_assigned)
-            tide_kafka_unread_look(source);
+            tide_kafka_unowned_look(source);
         source->ever_assigned = true;
         /* With the cooperative protocol a new member begins with none, and more follow. */
         source->settled = source->settled || list->cnt > 0 || !answer->incremental;
         source->assigned_waiting++;
-        tide_kafka_source_tell(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes, (uint32_t)list->cnt,
+        tide_kafka_source_emit(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes, (uint32_t)list->cnt,
                                NULL);
     }
     free(indexes);
     return status < 0 ? status : TIDE_OK;
 }
 
-/* ---- astray: out of range while it runs ---- */
+/* ---- out of range while it runs ---- */
 
-bool tide_kafka_assign_astray(const struct tide_kafka_source *source)
+bool tide_kafka_any_out_of_range(const struct tide_kafka_source *source)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].astray && tide_kafka_is_held(&source->partitions[i]))
+        if (source->partitions[i].out_of_range && tide_kafka_is_assigned(&source->partitions[i]))
             return true;
     return false;
 }
 
-int tide_kafka_assign_mend(struct tide_kafka_source *source)
+int tide_kafka_assign_ask_again(struct tide_kafka_source *source)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!partition->astray || !tide_kafka_is_held(partition))
+        if (!partition->out_of_range || !tide_kafka_is_assigned(partition))
             continue;
         rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
                                           partition->number)
             ->offset = partition->next;
     }
-    source->locating = tide_kafka_locate_new(source, list, true);
-    return tide_blocking_submit(source->blocking, &source->locating->job);
+    source->resolving = tide_kafka_resolve_new(source, list, true);
+    return tide_blocking_submit(source->blocking, &source->resolving->job);
 }
 
 /* The log may have been cut below what was read: then messages in flight have offsets that will be
  * given again, which only a new start can tell apart. */
-static int move(struct tide_kafka_source *source, const struct tide_kafka_locate *answer, int i)
+static int move(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer, int i)
 {
     const rd_kafka_topic_partition_t *element = &answer->list->elems[i];
     int index = tide_kafka_source_find(source, element->topic, element->partition);
     if (index < 0)
         return index;
     struct tide_kafka_partition *partition = &source->partitions[index];
-    int64_t to = answer->places[i].offset;
+    int64_t to = answer->starts[i].offset;
     if (to < partition->next && partition->next != partition->epoch_start)
         return tide_fail(
             TIDE_ETEMPORARY,
             "topic \"%s\" partition %d: its log was cut at offset %lld, below %lld, which was "
             "read already; start again to go on there",
-            element->topic, element->partition, (long long)answer->places[i].end,
+            element->topic, element->partition, (long long)answer->starts[i].end,
             (long long)partition->next);
     if (partition->next == partition->epoch_start)
         partition->epoch_start = to;
     partition->next = to;
     partition->at_end = partition->target >= 0 && to >= partition->target;
-    partition->astray = partition->gone = false;
+    partition->out_of_range = partition->missing = false;
     return TIDE_OK;
 }
 
 /* librdkafka has no way to begin again with one partition: seek refuses one that it gave up. So the
  * partitions are assigned anew, each from where it is. */
-static int mended(struct tide_kafka_source *source, const struct tide_kafka_locate *answer)
+static int assign_again(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer)
 {
     bool incremental = tide_kafka_is_incremental(source);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -237,7 +240,7 @@ static int mended(struct tide_kafka_source *source, const struct tide_kafka_loca
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
         const char *topic = tide_kafka_source_topic(source, i);
-        if (tide_kafka_is_held(partition) &&
+        if (tide_kafka_is_assigned(partition) &&
             (!incremental ||
              rd_kafka_topic_partition_list_find(answer->list, topic, partition->number)))
             rd_kafka_topic_partition_list_add(list, topic, partition->number)->offset =
@@ -249,13 +252,13 @@ static int mended(struct tide_kafka_source *source, const struct tide_kafka_loca
         status = call_assign(source, list, incremental);
     if (status == TIDE_OK) {
         lead_again(source, list);
-        pin(source, answer);
+        commit_start_offsets(source, answer);
     }
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }
 
-int tide_kafka_assign_located(struct tide_kafka_source *source, struct tide_kafka_locate *answer)
+int tide_kafka_assign_resolved(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
-    return answer->astray ? mended(source, answer) : assigned(source, answer);
+    return answer->out_of_range ? assign_again(source, answer) : assigned(source, answer);
 }

@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "kafka/fit.h"
+#include "kafka/compatible.h"
 #include "kafka/pattern.h"
 #include "kafka/settings.h"
 #include "kafka/source/inside.h"
@@ -31,7 +31,7 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
          * they are tiny. */
         {"queued.min.messages", "300000"},
         {"queued.max.messages.kbytes", "65536"},
-        /* The same of 2.2.0 and later; before, source/nudge.c. */
+        /* The same of 2.2.0 and later; before, source/wake.c. */
         {"fetch.queue.backoff.ms", "10"},
         {"topic.metadata.refresh.interval.ms", refresh},
         {"metadata.max.age.ms", expiry}, /* librdkafka's own is three times the other, too */
@@ -119,7 +119,8 @@ static void started(struct tide_blocking_job *job)
     if (source->state == TIDE_KAFKA_STARTING) {
         int status = reach->status < 0 ? tide_fail(reach->status, "%s", reach->text) : TIDE_OK;
         if (status == TIDE_OK)
-            status = tide_kafka_fit(&source->plan, &source->seen, reach->cluster, &source->output);
+            status = tide_kafka_compatible(&source->plan, &source->known_topics, reach->cluster,
+                                           &source->output);
         if (status == TIDE_OK)
             status = tide_kafka_connect_subscribe(source);
         source->state = TIDE_KAFKA_RUNNING;
@@ -163,7 +164,7 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
     reach->topic_count = source->plan.topic_count;
     reach->group = source->plan.group;
     reach->timeout_us = source->plan.timeout_us;
-    reach->seen = &source->seen;
+    reach->known_topics = &source->known_topics;
     source->state = TIDE_KAFKA_STARTING;
     return tide_blocking_submit(source->blocking, &reach->job);
 }
@@ -207,8 +208,8 @@ static void begin_destroy(struct tide_kafka_source *source)
 {
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
     source->state = TIDE_KAFKA_DESTROYING;
-    if (source->locating)
-        __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+    if (source->resolving)
+        __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
     tide_kafka_fetch_purge(source, true);
     tide_kafka_rebalance_drop(source);
     silence(source);
@@ -230,8 +231,8 @@ void tide_kafka_connect_close(struct tide_kafka_source *source)
     } else if (source->state == TIDE_KAFKA_RUNNING) {
         source->state = TIDE_KAFKA_CLOSING;
         tide_kafka_fetch_purge(source, true);
-        if (source->locating)
-            __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+        if (source->resolving)
+            __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
         rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, source->control);
         if (error) /* a fatal error: there is no group to leave */
             begin_destroy(source);

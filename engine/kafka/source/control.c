@@ -60,7 +60,7 @@ static void on_too_large(struct tide_kafka_source *source, const char *text)
                                            partition->number, &low, &high) ||
             high < partition->end)
             high = partition->end;
-        if (tide_kafka_is_held(partition) && partition->next < high)
+        if (tide_kafka_is_assigned(partition) && partition->next < high)
             at += (size_t)snprintf(where + at, sizeof(where) - at,
                                    "%stopic \"%s\" partition %d offset %lld", at > 0 ? ", or " : "",
                                    tide_kafka_source_topic(source, i), partition->number,
@@ -120,7 +120,7 @@ static void on_commit(struct tide_kafka_source *source, rd_kafka_event_t *event)
         return;
     }
     source->committing = false;
-    tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL,
+    tide_kafka_source_emit(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL,
                            0, error ? rd_kafka_err2str(error) : NULL);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_LENT are held
+ * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_BORROWED are held
  * here; the rest waits in librdkafka, which stops fetching when its queue is full. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
@@ -31,19 +31,19 @@ static uint32_t find_index(struct tide_kafka_source *source, const rd_kafka_mess
     return (uint32_t)index;
 }
 
-static void pack_headers(struct tide_kafka_lent *lent, const rd_kafka_message_t *record,
+static void pack_headers(struct tide_kafka_borrowed *borrowed, const rd_kafka_message_t *record,
                          struct tide_message *message)
 {
     rd_kafka_headers_t *headers;
     if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
-    lent->headers.length = 0;
-    tide_kafka_headers_pack(&lent->headers, headers);
-    message->headers = lent->headers.data;
-    message->headers_length = (uint32_t)lent->headers.length;
+    borrowed->headers.length = 0;
+    tide_kafka_headers_pack(&borrowed->headers, headers);
+    message->headers = borrowed->headers.data;
+    message->headers_length = (uint32_t)borrowed->headers.length;
 }
 
-static void convert(struct tide_kafka_source *source, struct tide_kafka_lent *lent,
+static void convert(struct tide_kafka_source *source, struct tide_kafka_borrowed *borrowed,
                     const rd_kafka_message_t *record, struct tide_message *message)
 {
     rd_kafka_timestamp_type_t type;
@@ -53,15 +53,15 @@ static void convert(struct tide_kafka_source *source, struct tide_kafka_lent *le
         .key = record->key,
         .value_length = (uint32_t)record->len,
         .key_length = (uint32_t)record->key_len,
-        .topic = source->partitions[lent->partition].topic,
+        .topic = source->partitions[borrowed->partition].topic,
         .timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp,
         .offset = record->offset,
         .partition = record->partition,
         .target_topic = TIDE_TOPIC_NONE,
         .target_partition = TIDE_PARTITION_ANY,
-        .origin.partition = (uint16_t)lent->partition,
+        .origin.partition = (uint16_t)borrowed->partition,
     };
-    pack_headers(lent, record, message);
+    pack_headers(borrowed, record, message);
 }
 
 /* ---- events of the data queue ---- */
@@ -96,7 +96,7 @@ static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *
     partition->passed_due = source->passed_due = true;
 }
 
-/* Of a topic that was deleted, or of one that a broker did not know for a moment: source/locate.c tells once it is back. */
+/* Of a topic that was deleted, or of one that a broker did not know for a moment: source/resolve.c tells once it is back. */
 static bool is_gone(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
@@ -110,22 +110,22 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
     int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
     struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
-    bool held = partition && tide_kafka_is_held(partition);
-    if (held && is_gone(error)) {
-        partition->gone = true;
-        tide_kafka_seen_forget(&source->seen, where->topic);
+    bool assigned = partition && tide_kafka_is_assigned(partition);
+    if (assigned && is_gone(error)) {
+        partition->missing = true;
+        tide_known_topics_forget(&source->known_topics, where->topic);
     }
-    if (held && partition->gone && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        partition->astray = true;
-    } else if (held && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+    if (assigned && partition->missing && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        partition->out_of_range = true;
+    } else if (assigned && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         partition->at_end = true;
         partition->stable = where->offset;
         pass(source, partition, where->offset);
-    } else if (held && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-        partition->astray = true;
-    } else if (held && is_unreadable(error)) {
+    } else if (assigned && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        partition->out_of_range = true;
+    } else if (assigned && is_unreadable(error)) {
         fail_for_data(source, (uint32_t)index, where->offset, rd_kafka_event_error_string(event));
-    } else if (held && partition->last_error != error) {
+    } else if (assigned && partition->last_error != error) {
         partition->last_error = error;
         tide_log(TIDE_LOG_WARN, "topic \"%s\" partition %d: %s", where->topic, where->partition,
                  rd_kafka_event_error_string(event));
@@ -134,8 +134,8 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
         rd_kafka_topic_partition_destroy(where);
 }
 
-/* True when the event is a message for the engine, which is lent now. */
-static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
+/* True when the event is a message for the engine, which is borrowed now. */
+static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
@@ -147,10 +147,10 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
     if (index == UINT32_MAX)
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
-    if (partition->holding != TIDE_KAFKA_OWNED)
-        return false;      /* from before a rebalance */
-    if (partition->gone) { /* it is back: nothing is taken before it is known to be the same */
-        partition->astray = true;
+    if (partition->assignment != TIDE_KAFKA_OWNED)
+        return false;         /* from before a rebalance */
+    if (partition->missing) { /* it is back: nothing is taken before it is known to be the same */
+        partition->out_of_range = true;
         return false;
     }
     if (record->offset < partition->next) {
@@ -165,11 +165,11 @@ static bool lend(struct tide_kafka_source *source, rd_kafka_event_t *event)
     partition->next = record->offset + 1;
     partition->last_error = 0;
     partition->stable = -1;
-    struct tide_kafka_lent *lent = &source->lent[source->lent_end];
-    lent->event = event;
-    lent->partition = index;
-    convert(source, lent, record, &source->messages[source->lent_end]);
-    source->lent_end++;
+    struct tide_kafka_borrowed *borrowed = &source->borrowed[source->borrowed_end];
+    borrowed->event = event;
+    borrowed->partition = index;
+    convert(source, borrowed, record, &source->messages[source->borrowed_end]);
+    source->borrowed_end++;
     return true;
 }
 
@@ -177,66 +177,69 @@ ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_mess
                               size_t max)
 {
     rd_kafka_event_t *event;
-    if (source->lent_first == source->lent_end)
-        source->lent_first = source->lent_end = 0;
-    if (max > TIDE_KAFKA_LENT)
-        max = TIDE_KAFKA_LENT;
-    while (source->lent_end - source->lent_first < max && source->lent_end < TIDE_KAFKA_LENT &&
+    if (source->borrowed_first == source->borrowed_end)
+        source->borrowed_first = source->borrowed_end = 0;
+    if (max > TIDE_KAFKA_BORROWED)
+        max = TIDE_KAFKA_BORROWED;
+    while (source->borrowed_end - source->borrowed_first < max &&
+           source->borrowed_end < TIDE_KAFKA_BORROWED &&
            (event = rd_kafka_queue_poll(source->data, 0))) {
         source->heard_us = tide_clock_us();
-        if (!lend(source, event))
+        if (!borrow(source, event))
             rd_kafka_event_destroy(event);
     }
-    size_t count = source->lent_end - source->lent_first;
-    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->locating)
-        tide_kafka_nudge(source);
+    size_t count = source->borrowed_end - source->borrowed_first;
+    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->resolving)
+        tide_kafka_wake_fetcher(source);
     if (count > max)
         count = max;
-    memcpy(messages, &source->messages[source->lent_first], count * sizeof(*messages));
+    memcpy(messages, &source->messages[source->borrowed_first], count * sizeof(*messages));
     return source->failed ? 0 : (ssize_t)count;
 }
 
-static void give_back(struct tide_kafka_lent *lent)
+static void give_back(struct tide_kafka_borrowed *borrowed)
 {
-    rd_kafka_event_destroy(lent->event);
-    lent->event = NULL;
-    if (lent->headers.capacity > LARGE_HEADERS)
-        tide_text_free(&lent->headers);
+    rd_kafka_event_destroy(borrowed->event);
+    borrowed->event = NULL;
+    if (borrowed->headers.capacity > LARGE_HEADERS)
+        tide_text_free(&borrowed->headers);
 }
 
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count)
 {
-    tide_require(count <= source->lent_end - source->lent_first);
+    tide_require(count <= source->borrowed_end - source->borrowed_first);
     for (; count > 0; count--)
-        give_back(&source->lent[source->lent_first++]);
+        give_back(&source->borrowed[source->borrowed_first++]);
 }
 
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
 {
-    uint32_t kept = source->lent_first;
-    for (uint32_t i = source->lent_first; i < source->lent_end; i++) {
-        if (!all && source->partitions[source->lent[i].partition].holding == TIDE_KAFKA_OWNED) {
-            struct tide_kafka_lent swap = source->lent[kept]; /* with its room for headers */
-            source->lent[kept] = source->lent[i];
-            source->lent[i] = swap;
+    uint32_t kept = source->borrowed_first;
+    for (uint32_t i = source->borrowed_first; i < source->borrowed_end; i++) {
+        if (!all &&
+            source->partitions[source->borrowed[i].partition].assignment == TIDE_KAFKA_OWNED) {
+            struct tide_kafka_borrowed swap =
+                source->borrowed[kept]; /* with its room for headers */
+            source->borrowed[kept] = source->borrowed[i];
+            source->borrowed[i] = swap;
             source->messages[kept++] = source->messages[i];
         } else {
-            give_back(&source->lent[i]);
+            give_back(&source->borrowed[i]);
         }
     }
-    source->lent_end = kept;
+    source->borrowed_end = kept;
 }
 
 /* Once the engine has taken all that was given before. */
-static void tell_passed(struct tide_kafka_source *source)
+static void emit_passed(struct tide_kafka_source *source)
 {
-    if (!source->passed_due || source->lent_first != source->lent_end)
+    if (!source->passed_due || source->borrowed_first != source->borrowed_end)
         return;
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
     uint32_t count = 0;
     for (uint32_t i = 0; i < source->shown_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!partition->passed_due || partition->holding != TIDE_KAFKA_OWNED)
+        if (!partition->passed_due || partition->assignment != TIDE_KAFKA_OWNED)
             continue;
         partition->passed_due = false;
         source->shown[i].passed = partition->passed;
@@ -244,7 +247,7 @@ static void tell_passed(struct tide_kafka_source *source)
     }
     source->passed_due = false;
     if (count > 0)
-        tide_kafka_source_tell(source, TIDE_SOURCE_PASSED, TIDE_OK, indexes, count, NULL);
+        tide_kafka_source_emit(source, TIDE_SOURCE_PASSED, TIDE_OK, indexes, count, NULL);
     free(indexes);
 }
 
@@ -254,7 +257,7 @@ static bool holds_back(const struct tide_kafka_source *source, uint32_t index, i
 {
     const struct tide_kafka_partition *partition = &source->partitions[index];
     int64_t low;
-    return partition->stable >= 0 && source->lent_first == source->lent_end &&
+    return partition->stable >= 0 && source->borrowed_first == source->borrowed_end &&
            rd_kafka_queue_length(source->data) == 0 &&
            !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, index),
                                            partition->number, &low, high) &&
@@ -278,30 +281,30 @@ void tide_kafka_fetch_still(struct tide_kafka_source *source, uint32_t index, in
     int64_t high;
     if (source->paused || !holds_back(source, index, &high)) {
         partition->still_us = 0;
-        partition->still_told = false;
+        partition->still_logged = false;
         return;
     }
     if (partition->still_us == 0)
         partition->still_us = now_us;
-    if (!partition->still_told && now_us - partition->still_us >= STILL_US)
+    if (!partition->still_logged && now_us - partition->still_us >= STILL_US)
         say_held_back(source, index, high);
-    partition->still_told |= now_us - partition->still_us >= STILL_US;
+    partition->still_logged |= now_us - partition->still_us >= STILL_US;
 }
 
 void tide_kafka_fetch_end(struct tide_kafka_source *source)
 {
-    tell_passed(source);
+    emit_passed(source);
     if (!source->plan.until_end || source->ended || !source->settled ||
-        source->lent_first != source->lent_end || source->assigned_waiting > 0 ||
-        source->locating || source->leaving || source->rebalances)
+        source->borrowed_first != source->borrowed_end || source->assigned_waiting > 0 ||
+        source->resolving || source->leaving || source->rebalances)
         return;
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].holding == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)
+        if (source->partitions[i].assignment == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)
             return;
     int64_t high;
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].holding == TIDE_KAFKA_OWNED && holds_back(source, i, &high))
+        if (source->partitions[i].assignment == TIDE_KAFKA_OWNED && holds_back(source, i, &high))
             say_held_back(source, i, high);
     source->ended = true;
-    tide_kafka_source_tell(source, TIDE_SOURCE_END, TIDE_OK, NULL, 0, NULL);
+    tide_kafka_source_emit(source, TIDE_SOURCE_END, TIDE_OK, NULL, 0, NULL);
 }

@@ -5,13 +5,13 @@
  *   source/connect.c    the client, from the check at the start to its end
  *   source/rebalance.c  assignments and revocations, one at a time, in order
  *   source/assign.c     the calls that begin and end partitions
- *   source/locate.c     where a partition begins; runs in the blocking thread
- *   source/gone.c       what is deleted is looked for
+ *   source/resolve.c     where a partition begins; runs in the blocking thread
+ *   source/recreated.c       what is deleted is looked for
  *   source/fetch.c      messages, from the data queue to the engine
  *
  * librdkafka's side of a rebalance: after its event it waits until assign or unassign was called,
  * and keeps the membership alive meanwhile. So both may take a while here: an assignment waits for
- * source/locate.c, a revocation for the engine's commit. */
+ * source/resolve.c, a revocation for the engine's commit. */
 #ifndef TIDE_KAFKA_SOURCE_INSIDE_H
 #define TIDE_KAFKA_SOURCE_INSIDE_H
 
@@ -22,8 +22,8 @@
 #include "base/text.h"
 #include "kafka/client.h"
 #include "kafka/kafka.h"
+#include "kafka/known_topics.h"
 #include "kafka/reach.h"
-#include "kafka/seen.h"
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
@@ -32,9 +32,9 @@ struct rd_kafka_topic_s;
 struct rd_kafka_topic_partition_list_s;
 struct rd_kafka_consumer_group_metadata_s;
 
-enum tide_kafka_holding {
-    TIDE_KAFKA_AWAY,
-    TIDE_KAFKA_GIVEN, /* assigned; the ASSIGNED event is not fetched yet */
+enum tide_kafka_assignment {
+    TIDE_KAFKA_UNASSIGNED,
+    TIDE_KAFKA_PENDING, /* assigned; the ASSIGNED event is not fetched yet */
     TIDE_KAFKA_OWNED,
     TIDE_KAFKA_LEAVING /* the REVOKED or LOST event exists; revoke_done() is awaited */
 };
@@ -42,30 +42,31 @@ enum tide_kafka_holding {
 struct tide_kafka_partition {
     uint16_t topic;
     int32_t number;
-    enum tide_kafka_holding holding;
+    enum tide_kafka_assignment assignment;
     int64_t next;        /* offset from which the next message comes */
     int64_t target;      /* until_end: the end that it had when it was assigned */
     int64_t epoch_start; /* `next` when it was assigned: nothing was read while they are equal */
     int64_t end;         /* that it had when it was assigned */
     bool at_end;         /* until_end */
     int64_t passed;  /* everything before it is read, by the last end of partition; -1 = none yet */
-    bool passed_due; /* to be told */
+    bool passed_due; /* to be queued */
     int64_t stable;  /* where it ended at last, no message since; else -1 */
     int64_t
         still_us; /* since when there is more behind `stable`: an open transaction; 0 = there is not */
-    bool still_told;
+    bool still_logged;
     bool paused; /* resuming one that is not would rewind it (librdkafka before 2.4.0) */
-    bool astray; /* librdkafka says that its offset is out of range, or it was gone and is back */
-    bool gone;   /* librdkafka says that there is no such topic or partition */
+    bool
+        out_of_range; /* librdkafka says that its offset is out of range, or it was missing and is back */
+    bool missing;   /* librdkafka says that there is no such topic or partition */
     bool committed; /* the group has had an offset of it: were there none now, it is another */
-    int last_error; /* told already */
+    int last_error; /* queued already */
 };
 
 /** Index of partitions by their number. */
 struct tide_kafka_topic {
     uint16_t topic;
     const struct rd_kafka_topic_s *handle; /* last seen with messages; only compared */
-    uint32_t *index;                       /* place in `partitions` plus one, by partition number */
+    uint32_t *index;                       /* start in `partitions` plus one, by partition number */
     uint32_t capacity;
 };
 
@@ -87,8 +88,8 @@ struct tide_kafka_rebalance {
     struct rd_kafka_consumer_group_metadata_s *membership; /* of an assignment */
 };
 
-enum { TIDE_KAFKA_LENT = 256 };
-struct tide_kafka_lent {
+enum { TIDE_KAFKA_BORROWED = 256 };
+struct tide_kafka_borrowed {
     struct rd_kafka_op_s *event;
     uint32_t partition;
     struct tide_text headers; /* kept for the next message that has some */
@@ -111,8 +112,8 @@ struct tide_kafka_source {
     struct tide_counters *counters;
     struct tide_blocking *blocking;
     struct tide_properties properties;
-    struct tide_kafka_output output; /* with strings of its own */
-    struct tide_kafka_seen seen;     /* at the start */
+    struct tide_kafka_output output;       /* with strings of its own */
+    struct tide_known_topics known_topics; /* at the start */
 
     enum tide_kafka_state state;
     bool failed;
@@ -123,7 +124,7 @@ struct tide_kafka_source {
     struct tide_kafka_outage *outage;
     int64_t next_second_us;
     int64_t heard_us; /* when something last came by the data queue, or was asked for */
-    int last_error;   /* told already, and when */
+    int last_error;   /* queued already, and when */
     int64_t last_error_us;
 
     struct tide_kafka_partition *partitions; /* index = that of source.partitions */
@@ -139,55 +140,55 @@ struct tide_kafka_source {
 
     struct tide_kafka_source_event *events; /* to be fetched, oldest first */
     struct tide_kafka_source_event **events_end;
-    struct tide_kafka_source_event *fetched; /* lent to the engine */
+    struct tide_kafka_source_event *fetched; /* borrowed to the engine */
     uint32_t assigned_waiting;               /* ASSIGNED events among them: no messages before */
 
     struct tide_kafka_rebalance *rebalances; /* to be served, oldest first */
     struct tide_kafka_rebalance *leaving;    /* the engine's revoke_done() is awaited */
-    struct tide_kafka_locate *locating;      /* under way in the blocking thread */
+    struct tide_kafka_resolve *resolving;    /* under way in the blocking thread */
     struct rd_kafka_consumer_group_metadata_s *membership; /* as of the last assignment */
     bool ever_assigned;
     bool settled; /* not between the two halves of a rebalance */
     bool committing;
     bool outlived; /* the commit last asked for was under way when the membership ended */
     bool paused;
-    bool nudging; /* under way in the blocking thread */
-    int64_t nudged_us;
-    uint32_t nudge_from;
-    bool looking; /* whether what is gone is back: under way in the blocking thread */
+    bool waking; /* under way in the blocking thread */
+    int64_t woken_us;
+    uint32_t wake_from;
+    bool looking; /* whether what is missing is back: under way in the blocking thread */
     uint32_t look_from;
     bool ended;      /* the END event was given */
     bool passed_due; /* of any partition */
 
-    struct tide_kafka_lent lent[TIDE_KAFKA_LENT];
-    struct tide_message messages[TIDE_KAFKA_LENT]; /* of `lent` */
-    uint32_t lent_first;
-    uint32_t lent_end;
+    struct tide_kafka_borrowed borrowed[TIDE_KAFKA_BORROWED];
+    struct tide_message messages[TIDE_KAFKA_BORROWED]; /* of `borrowed` */
+    uint32_t borrowed_first;
+    uint32_t borrowed_end;
 };
 
-/* source/nudge.c */
+/* source/wake.c */
 
 /** The queue is empty: sees to it that librdkafka fetches again. */
-void tide_kafka_nudge(struct tide_kafka_source *source);
+void tide_kafka_wake_fetcher(struct tide_kafka_source *source);
 
-/* source/unread.c */
+/* source/unowned.c */
 
 /** After the first assignment of a static member: sees to it that partitions which nobody owns are shared out. */
-void tide_kafka_unread_look(struct tide_kafka_source *source);
+void tide_kafka_unowned_look(struct tide_kafka_source *source);
 
-/* source/gone.c */
+/* source/recreated.c */
 
-/** Once a second: asks whether a topic of which partitions are gone is there again; those are astray then. */
-void tide_kafka_gone_look(struct tide_kafka_source *source);
+/** Once a second: asks whether a topic of which partitions are missing is there again; those are out_of_range then. */
+void tide_kafka_recreated_look(struct tide_kafka_source *source);
 
 /* source/source.c */
 
 /** Takes over nothing; `indexes` and `text` are copied. */
-void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind,
+void tide_kafka_source_emit(struct tide_kafka_source *source, enum tide_source_event_kind kind,
                             int status, const uint32_t *indexes, uint32_t count, const char *text);
 /** FAILED, once, with the text in tide_error(). */
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status);
-/** The place of a partition, made when it is new. Negative: too many. */
+/** The start of a partition, made when it is new. Negative: too many. */
 int tide_kafka_source_find(struct tide_kafka_source *source, const char *name, int32_t number);
 const char *tide_kafka_source_topic(const struct tide_kafka_source *source, uint32_t index);
 
@@ -211,9 +212,9 @@ bool tide_kafka_connect_free(struct tide_kafka_source *source);
 /* source/assign.c */
 
 /** Given to the engine, and not on its way back. */
-bool tide_kafka_is_held(const struct tide_kafka_partition *partition);
-/** Assigns what was located, and tells the engine; or sets right what was astray. */
-int tide_kafka_assign_located(struct tide_kafka_source *source, struct tide_kafka_locate *answer);
+bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition);
+/** Assigns what was resolved, and tells the engine; or sets right what was out_of_range. */
+int tide_kafka_assign_resolved(struct tide_kafka_source *source, struct tide_kafka_resolve *answer);
 int tide_kafka_assign_give_back(struct tide_kafka_source *source,
                                 const struct rd_kafka_topic_partition_list_s *list,
                                 bool incremental);
@@ -222,70 +223,70 @@ void tide_kafka_assign_decline(struct tide_kafka_source *source,
                                const struct rd_kafka_topic_partition_list_s *list,
                                bool incremental);
 /** Is a partition out of range while it runs? */
-bool tide_kafka_assign_astray(const struct tide_kafka_source *source);
+bool tide_kafka_any_out_of_range(const struct tide_kafka_source *source);
 /** Asks where to go on with those. */
-int tide_kafka_assign_mend(struct tide_kafka_source *source);
+int tide_kafka_assign_ask_again(struct tide_kafka_source *source);
 
 /* source/rebalance.c */
 
 /** The group's protocol is cooperative: partitions come and go one by one. */
 bool tide_kafka_is_incremental(const struct tide_kafka_source *source);
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event);
-/** Begins what is due: the next rebalance, or setting right what is astray. */
+/** Begins what is due: the next rebalance, or setting right what is out_of_range. */
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source);
 void tide_kafka_rebalance_done(struct tide_kafka_source *source); /* the engine's revoke_done() */
 /** The engine's rewind(): behind the rebalances that wait. */
 void tide_kafka_rebalance_rewind(struct tide_kafka_source *source);
-/** The answer of source/locate.c; takes it over. */
-void tide_kafka_rebalance_located(struct tide_kafka_source *source,
-                                  struct tide_kafka_locate *answer);
+/** The answer of source/resolve.c; takes it over. */
+void tide_kafka_rebalance_resolved(struct tide_kafka_source *source,
+                                   struct tide_kafka_resolve *answer);
 void tide_kafka_rebalance_drop(struct tide_kafka_source *source);
 
-/* source/locate.c */
+/* source/resolve.c */
 
 /** Where to begin, of one partition. */
-struct tide_kafka_place {
+struct tide_kafka_start {
     int64_t offset;
     int64_t end; /* the high watermark */
     /* to be committed: by "latest", else a rebalance before the first commit would skip */
-    bool pinned;
+    bool to_commit;
     bool committed; /* it has a committed offset */
     /* what was known of the partition when the question was made */
     bool was_committed;
-    bool was_gone; /* librdkafka said that there is no such partition */
-    bool was_read; /* something of it */
-    bool added;    /* it was not there when the source began */
+    bool was_missing; /* librdkafka said that there is no such partition */
+    bool was_read;    /* something of it */
+    bool added;       /* it was not there when the source began */
 };
-struct tide_kafka_locate {
+struct tide_kafka_resolve {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
     struct tide_blocking *blocking;
     struct rd_kafka_s *client;
     bool dropped; /* the answer is not wanted any more (read and written atomically) */
     /* the list's offsets are out of range, so they say; else ask for the committed ones */
-    bool astray;
+    bool out_of_range;
     bool incremental;
     bool rewind; /* the partitions are assigned still: they begin again */
     struct rd_kafka_consumer_group_metadata_s *membership; /* of the assignment; NULL = as before */
     const struct tide_source_plan *plan;                   /* the source's */
     struct rd_kafka_topic_partition_list_s *list;
     /* the answer */
-    struct tide_kafka_place *places; /* as `list` */
+    struct tide_kafka_start *starts; /* as `list` */
     int status;
     char text[1024];
 };
 /** Takes over `list`. */
-struct tide_kafka_locate *tide_kafka_locate_new(struct tide_kafka_source *source,
-                                                struct rd_kafka_topic_partition_list_s *list,
-                                                bool astray);
-void tide_kafka_locate_free(struct tide_kafka_locate *locate);
+struct tide_kafka_resolve *tide_kafka_resolve_new(struct tide_kafka_source *source,
+                                                  struct rd_kafka_topic_partition_list_s *list,
+                                                  bool out_of_range);
+void tide_kafka_resolve_free(struct tide_kafka_resolve *resolve);
 
 /* source/fetch.c */
 
 ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
                               size_t max);
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count);
-/** Drops what is lent of partitions that are not owned any more (all = of every one). */
+/** Drops what is borrowed of partitions that are not owned any more (all = of every one). */
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all);
 /** Gives PASSED, and END when it is due. */
 void tide_kafka_fetch_end(struct tide_kafka_source *source);

@@ -2,7 +2,7 @@
  * Rebalances, one at a time and in order. Each ends with a call of assign or unassign: librdkafka
  * waits for it.
  *
- *   assigned  ask where to begin (source/locate.c), lead the partitions' queues to ours, assign,
+ *   assigned  ask where to begin (source/resolve.c), lead the partitions' queues to ours, assign,
  *             tell the engine
  *   revoked   tell the engine, wait for its revoke_done(), unassign
  *
@@ -19,7 +19,7 @@
 static bool holds_any(const struct tide_kafka_source *source)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (tide_kafka_is_held(&source->partitions[i]))
+        if (tide_kafka_is_assigned(&source->partitions[i]))
             return true;
     return false;
 }
@@ -72,28 +72,28 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
     if (rebalance->assign)
         rebalance->membership = rd_kafka_consumer_group_metadata(source->client);
     append(source, rebalance);
-    if (source->locating && (source->locating->astray || !rebalance->incremental))
-        __atomic_store_n(&source->locating->dropped, true, __ATOMIC_RELEASE);
+    if (source->resolving && (source->resolving->out_of_range || !rebalance->incremental))
+        __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
 }
 
 /* ---- assigned ---- */
 
 static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
 {
-    struct tide_kafka_locate *locate = tide_kafka_locate_new(source, rebalance->list, false);
-    locate->incremental = rebalance->incremental;
-    locate->membership = rebalance->membership;
+    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, rebalance->list, false);
+    resolve->incremental = rebalance->incremental;
+    resolve->membership = rebalance->membership;
     free(rebalance);
-    if (source->state == TIDE_KAFKA_RUNNING && !source->failed && locate->list->cnt > 0) {
-        source->locating = locate;
-        return tide_blocking_submit(source->blocking, &locate->job);
+    if (source->state == TIDE_KAFKA_RUNNING && !source->failed && resolve->list->cnt > 0) {
+        source->resolving = resolve;
+        return tide_blocking_submit(source->blocking, &resolve->job);
     }
     int status = TIDE_OK;
     if (source->state == TIDE_KAFKA_RUNNING && !source->failed)
-        status = tide_kafka_assign_located(source, locate);
+        status = tide_kafka_assign_resolved(source, resolve);
     else
-        tide_kafka_assign_decline(source, locate->list, locate->incremental);
-    tide_kafka_locate_free(locate);
+        tide_kafka_assign_decline(source, resolve->list, resolve->incremental);
+    tide_kafka_resolve_free(resolve);
     return status;
 }
 
@@ -102,24 +102,24 @@ static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_reba
 static void forget(struct tide_kafka_source *source)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].holding == TIDE_KAFKA_LEAVING)
-            source->partitions[i].holding = TIDE_KAFKA_AWAY;
+        if (source->partitions[i].assignment == TIDE_KAFKA_LEAVING)
+            source->partitions[i].assignment = TIDE_KAFKA_UNASSIGNED;
 }
 
-/* What it is told to give back, of what it has. */
+/* What it is queued to give back, of what it has. */
 static uint32_t mark_leaving(struct tide_kafka_source *source,
                              const struct tide_kafka_rebalance *rebalance, uint32_t *indexes)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!tide_kafka_is_held(partition))
+        if (!tide_kafka_is_assigned(partition))
             continue;
         if (rebalance->incremental && !rebalance->rewind &&
             !rd_kafka_topic_partition_list_find(rebalance->list, tide_kafka_source_topic(source, i),
                                                 partition->number))
             continue;
-        partition->holding = TIDE_KAFKA_LEAVING;
+        partition->assignment = TIDE_KAFKA_LEAVING;
         indexes[count++] = i;
     }
     return count;
@@ -134,7 +134,7 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
     tide_kafka_fetch_purge(source, false);
     if (count > 0 && !source->failed) {
         source->leaving = rebalance;
-        tide_kafka_source_tell(source, rebalance->lost ? TIDE_SOURCE_LOST : TIDE_SOURCE_REVOKED,
+        tide_kafka_source_emit(source, rebalance->lost ? TIDE_SOURCE_LOST : TIDE_SOURCE_REVOKED,
                                TIDE_OK, indexes, count, NULL);
     } else {
         forget(source);
@@ -152,7 +152,7 @@ static void resume_leaving(struct tide_kafka_source *source)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (partition->holding == TIDE_KAFKA_LEAVING && partition->paused)
+        if (partition->assignment == TIDE_KAFKA_LEAVING && partition->paused)
             rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
                                               partition->number);
     }
@@ -167,7 +167,7 @@ static void list_leaving(const struct tide_kafka_source *source,
                          rd_kafka_topic_partition_list_t *list)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].holding == TIDE_KAFKA_LEAVING)
+        if (source->partitions[i].assignment == TIDE_KAFKA_LEAVING)
             rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
                                               source->partitions[i].number)
                 ->offset = source->partitions[i].epoch_start;
@@ -178,12 +178,12 @@ static int begin_again(struct tide_kafka_source *source, struct tide_kafka_rebal
 {
     if (source->state != TIDE_KAFKA_RUNNING || source->failed)
         return TIDE_OK;
-    struct tide_kafka_locate *locate = tide_kafka_locate_new(source, rebalance->list, false);
+    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, rebalance->list, false);
     rebalance->list = rd_kafka_topic_partition_list_new(1);
-    locate->rewind = true;
-    locate->incremental = rebalance->incremental;
-    source->locating = locate;
-    return tide_blocking_submit(source->blocking, &locate->job);
+    resolve->rewind = true;
+    resolve->incremental = rebalance->incremental;
+    source->resolving = resolve;
+    return tide_blocking_submit(source->blocking, &resolve->job);
 }
 
 void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
@@ -218,27 +218,27 @@ void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 
 /* ---- in order ---- */
 
-void tide_kafka_rebalance_located(struct tide_kafka_source *source,
-                                  struct tide_kafka_locate *answer)
+void tide_kafka_rebalance_resolved(struct tide_kafka_source *source,
+                                   struct tide_kafka_resolve *answer)
 {
     int status = TIDE_OK;
     bool wanted = source->state == TIDE_KAFKA_RUNNING && !source->failed && !answer->dropped;
-    source->locating = NULL;
+    source->resolving = NULL;
     if (wanted && answer->status < 0)
         status = tide_fail(answer->status, "%s", answer->text);
     else if (wanted)
-        status = tide_kafka_assign_located(source, answer);
-    else if (!answer->astray)
+        status = tide_kafka_assign_resolved(source, answer);
+    else if (!answer->out_of_range)
         tide_kafka_assign_decline(source, answer->list, answer->incremental);
     if (status < 0)
         tide_kafka_source_fail(source, status);
-    tide_kafka_locate_free(answer);
+    tide_kafka_resolve_free(answer);
     tide_kafka_rebalance_serve(source);
 }
 
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
 {
-    while (!source->locating && !source->leaving) {
+    while (!source->resolving && !source->leaving) {
         struct tide_kafka_rebalance *rebalance = source->rebalances;
         int status = TIDE_OK;
         if (rebalance) {
@@ -246,8 +246,8 @@ void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
             status = rebalance->assign ? begin_assign(source, rebalance)
                                        : begin_revoke(source, rebalance);
         } else if (source->state == TIDE_KAFKA_RUNNING && !source->failed &&
-                   tide_kafka_assign_astray(source)) {
-            status = tide_kafka_assign_mend(source);
+                   tide_kafka_any_out_of_range(source)) {
+            status = tide_kafka_assign_ask_again(source);
         } else {
             return;
         }

@@ -21,33 +21,34 @@ static struct tide_kafka_source *self(struct tide_source *source)
 
 /* ---- events ---- */
 
-void tide_kafka_source_tell(struct tide_kafka_source *source, enum tide_source_event_kind kind,
+void tide_kafka_source_emit(struct tide_kafka_source *source, enum tide_source_event_kind kind,
                             int status, const uint32_t *indexes, uint32_t count, const char *text)
 {
-    struct tide_kafka_source_event *told = tide_alloc(sizeof(*told));
-    told->partitions = tide_alloc((count + 1) * sizeof(*indexes));
+    struct tide_kafka_source_event *queued = tide_alloc(sizeof(*queued));
+    queued->partitions = tide_alloc((count + 1) * sizeof(*indexes));
     if (count > 0)
-        memcpy(told->partitions, indexes, count * sizeof(*indexes));
-    told->text = tide_copy(text);
-    told->event = (struct tide_source_event){kind, status, told->partitions, count, told->text};
-    *source->events_end = told;
-    source->events_end = &told->next;
+        memcpy(queued->partitions, indexes, count * sizeof(*indexes));
+    queued->text = tide_copy(text);
+    queued->event = (struct tide_source_event){kind, status, queued->partitions, count,
+                                               queued->text};
+    *source->events_end = queued;
+    source->events_end = &queued->next;
 }
 
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status)
 {
     if (!source->failed)
-        tide_kafka_source_tell(source, TIDE_SOURCE_FAILED, status, NULL, 0, tide_error());
+        tide_kafka_source_emit(source, TIDE_SOURCE_FAILED, status, NULL, 0, tide_error());
     source->failed = true;
 }
 
-static void free_event(struct tide_kafka_source_event *told)
+static void free_event(struct tide_kafka_source_event *queued)
 {
-    if (!told)
+    if (!queued)
         return;
-    free(told->partitions);
-    free(told->text);
-    free(told);
+    free(queued->partitions);
+    free(queued->text);
+    free(queued);
 }
 
 /* ---- partitions ---- */
@@ -114,14 +115,14 @@ static void show(struct tide_kafka_source *source, const struct tide_source_even
         struct tide_kafka_partition *partition = &source->partitions[event->partitions[i]];
         source->shown[event->partitions[i]].owned = owned;
         source->shown[event->partitions[i]].begin = partition->epoch_start;
-        if (owned && partition->holding == TIDE_KAFKA_GIVEN)
-            partition->holding = TIDE_KAFKA_OWNED;
+        if (owned && partition->assignment == TIDE_KAFKA_PENDING)
+            partition->assignment = TIDE_KAFKA_OWNED;
     }
 }
 
 /* ---- what the engine calls ---- */
 
-/* A broker that is stopped, or whose host is gone, keeps its connections: librdkafka misses it after a minute. */
+/* A broker that is stopped, or whose host is missing, keeps its connections: librdkafka misses it after a minute. */
 static void ask_when_quiet(struct tide_kafka_source *source, int64_t now_us)
 {
     if (source->paused || now_us - source->heard_us < QUIET_US)
@@ -139,8 +140,8 @@ static void second(struct tide_kafka_source *source)
     tide_observe(source->counters, 0, TIDE_M_CONSUMER_QUEUE_SIZE,
                  (double)rd_kafka_queue_length(source->data));
     ask_when_quiet(source, now);
-    tide_kafka_gone_look(source);
-    bool out = tide_kafka_outage_told(source->outage);
+    tide_kafka_recreated_look(source);
+    bool out = tide_kafka_outage_lasts(source->outage);
     for (uint32_t i = 0; i < source->shown_count; i++) {
         int64_t low;
         int64_t high;
@@ -184,15 +185,15 @@ static void next_event(struct tide_source *base, struct tide_source_event *event
     tide_kafka_control_drain(source);
     second(source);
     tide_kafka_fetch_end(source);
-    struct tide_kafka_source_event *told = source->events;
+    struct tide_kafka_source_event *queued = source->events;
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
-    if (!told)
+    if (!queued)
         return;
-    if (!(source->events = told->next))
+    if (!(source->events = queued->next))
         source->events_end = &source->events;
-    source->fetched = told;
-    show(source, &told->event);
-    *event = told->event;
+    source->fetched = queued;
+    show(source, &queued->event);
+    *event = queued->event;
 }
 
 static void revoke_done(struct tide_source *source)
@@ -200,7 +201,7 @@ static void revoke_done(struct tide_source *source)
     tide_kafka_rebalance_done(self(source));
 }
 
-/* Of partitions that are the group's again nothing is committed: another member may be further. Nor of those that are gone:
+/* Of partitions that are the group's again nothing is committed: another member may be further. Nor of those that are missing:
  * with a topic its committed offsets are deleted, and where it began would be taken for one of the next of its name. */
 static int commit(struct tide_source *base, const struct tide_position *positions, size_t count)
 {
@@ -210,8 +211,8 @@ static int commit(struct tide_source *base, const struct tide_position *position
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
         const struct tide_kafka_partition *partition = &source->partitions[positions[i].partition];
-        if (!partition->gone &&
-            (partition->holding == TIDE_KAFKA_OWNED || partition->holding == TIDE_KAFKA_LEAVING))
+        if (!partition->missing && (partition->assignment == TIDE_KAFKA_OWNED ||
+                                    partition->assignment == TIDE_KAFKA_LEAVING))
             rd_kafka_topic_partition_list_add(
                 list, tide_kafka_source_topic(source, positions[i].partition), partition->number)
                 ->offset = positions[i].offset;
@@ -224,7 +225,7 @@ static int commit(struct tide_source *base, const struct tide_position *position
     source->committing = list->cnt > 0 && !error;
     source->outlived = false;
     if (!source->committing)
-        tide_kafka_source_tell(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK,
+        tide_kafka_source_emit(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK,
                                NULL, 0, error ? rd_kafka_err2str(error) : NULL);
     rd_kafka_topic_partition_list_destroy(list);
     return TIDE_OK;
@@ -238,7 +239,7 @@ static void set_paused(struct tide_source *base, bool paused)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (paused ? partition->holding != TIDE_KAFKA_OWNED : !partition->paused)
+        if (paused ? partition->assignment != TIDE_KAFKA_OWNED : !partition->paused)
             continue;
         partition->paused = paused;
         rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
@@ -314,14 +315,14 @@ static void free_source(struct tide_source *base)
         return; /* a call hangs that uses it */
     free_event(source->fetched);
     while (source->events) {
-        struct tide_kafka_source_event *told = source->events;
-        source->events = told->next;
-        free_event(told);
+        struct tide_kafka_source_event *queued = source->events;
+        source->events = queued->next;
+        free_event(queued);
     }
     for (uint32_t i = 0; i < source->topic_count; i++)
         free(source->by_topic[i].index);
-    for (uint32_t i = 0; i < TIDE_KAFKA_LENT; i++)
-        tide_text_free(&source->lent[i].headers);
+    for (uint32_t i = 0; i < TIDE_KAFKA_BORROWED; i++)
+        tide_text_free(&source->borrowed[i].headers);
     free_names(source->plan.topics, source->plan.topic_count);
     free_names(source->plan.own_topics, source->plan.own_topic_count);
     free_names(source->plan.apart_topics, source->plan.apart_topic_count);
@@ -330,7 +331,7 @@ static void free_source(struct tide_source *base)
     if (source->membership)
         rd_kafka_consumer_group_metadata_destroy(source->membership);
     free_output(source);
-    tide_kafka_seen_free(&source->seen);
+    tide_known_topics_free(&source->known_topics);
     free(source->by_topic);
     free(source->partitions);
     free(source->shown);

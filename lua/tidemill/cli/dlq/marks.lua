@@ -22,21 +22,21 @@ local function open_topic(place)
     array[i - 1].name, array[i - 1].value = property.name, property.value
   end
   local status = ffi.new("int[1]")
-  local client = tide.C.tide_kafka_marks_new(array, #properties, group, place.name, place.timeout_us, status)
+  local client = tide.C.tide_kafka_committed_new(array, #properties, group, place.name, place.timeout_us, status)
   if client == nil then return nil, tide.error(), -status[0] end
-  return ffi.gc(client, tide.C.tide_kafka_marks_free)
+  return ffi.gc(client, tide.C.tide_kafka_committed_free)
 end
 
 local function close_topic(client)
-  tide.C.tide_kafka_marks_free(ffi.gc(client, nil))
+  tide.C.tide_kafka_committed_free(ffi.gc(client, nil))
 end
 
 local function read_topic(self)
   local client, reason, status = open_topic(self.place)
   if not client then return nil, reason, status end
-  local mark = ffi.new("struct tide_mark")
-  for i = 0, tide.C.tide_kafka_marks_partitions(client) - 1 do
-    tide.C.tide_kafka_marks_get(client, i, mark)
+  local mark = ffi.new("struct tide_committed_offset")
+  for i = 0, tide.C.tide_kafka_committed_partitions(client) - 1 do
+    tide.C.tide_kafka_committed_get(client, i, mark)
     self.dealt[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
     self.empty = self.empty and mark.offset < 0
   end
@@ -134,9 +134,9 @@ end
 function Marks:write(result)
   if self.place.kind == "file" then return write_file(self, result) end
   for partition, mark in pairs(result) do
-    tide.C.tide_kafka_marks_set(self.client, partition, mark.offset, mark.metadata)
+    tide.C.tide_kafka_committed_set(self.client, partition, mark.offset, mark.metadata)
   end
-  if tide.C.tide_kafka_marks_commit(self.client) < 0 then return nil, tide.error() end
+  if tide.C.tide_kafka_committed_commit(self.client) < 0 then return nil, tide.error() end
   return true
 end
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/writable.h - may topics be written? Kafka has no request that asks, librdkafka before 2.3.0 no call.
+ * engine/kafka/write_permission.h - may topics be written? Kafka has no request that asks, librdkafka before 2.3.0 no call.
  * But a broker looks at a Produce request in this order: is it allowed (TOPIC_AUTHORIZATION_FAILED); does its number of
  * acknowledgements make sense, else nothing is written (INVALID_REQUIRED_ACKS); only then at its records. So one that
  * asks for two acknowledgements gets one of these answers, and leaves nothing. Source: Kafka's
  * KafkaApis.handleProduceRequest and ReplicaManager.appendRecords, 0.10 to 4.1; tried on 3.9 and 4.1. */
-#ifndef TIDE_KAFKA_WRITABLE_H
-#define TIDE_KAFKA_WRITABLE_H
+#ifndef TIDE_KAFKA_WRITE_PERMISSION_H
+#define TIDE_KAFKA_WRITE_PERMISSION_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ bool tide_kafka_is_mock(struct rd_kafka_s *client);
 /** Blocking, in a job of `blocking` (NULL: called directly), for some seconds at most, once the brokers were reached.
  * `client`: for its configuration. TIDE_ECONFIG names the topic that must not be written; TIDE_OK otherwise, also when
  * no answer came. Does not ask librdkafka's mock cluster, which takes such a request for a good one. */
-int tide_kafka_writable(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
-                        struct tide_blocking *blocking);
+int tide_kafka_check_write_permission(struct rd_kafka_s *client, const char *const *topics,
+                                      uint32_t count, struct tide_blocking *blocking);
 
 #endif

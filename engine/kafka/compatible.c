@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-#include "kafka/fit.h"
+#include "kafka/compatible.h"
 
 #include <string.h>
 
 #include "base/status.h"
 #include "kafka/pattern.h"
 
-static int check_limit(const struct tide_source_plan *plan, const struct tide_kafka_seen *seen,
+static int check_limit(const struct tide_source_plan *plan,
+                       const struct tide_known_topics *known_topics,
                        const struct tide_kafka_output *output)
 {
     for (uint32_t i = 0; i < plan->topic_count && output->limit_topic; i++) {
-        uint32_t partitions = tide_kafka_seen_partitions(seen, plan->topics[i]);
+        uint32_t partitions = tide_known_topics_partitions(known_topics, plan->topics[i]);
         if (partitions > output->limit)
             return tide_fail(
                 TIDE_ECONFIG,
@@ -20,10 +21,11 @@ static int check_limit(const struct tide_source_plan *plan, const struct tide_ka
     return TIDE_OK;
 }
 
-int tide_kafka_fit(const struct tide_source_plan *plan, const struct tide_kafka_seen *seen,
-                   const char *cluster, const struct tide_kafka_output *output)
+int tide_kafka_compatible(const struct tide_source_plan *plan,
+                          const struct tide_known_topics *known_topics, const char *cluster,
+                          const struct tide_kafka_output *output)
 {
-    int status = check_limit(plan, seen, output);
+    int status = check_limit(plan, known_topics, output);
     if (status == TIDE_OK && cluster && output->cluster && strcmp(cluster, output->cluster) == 0)
         status = tide_kafka_pattern_apart(plan, cluster);
     return status;

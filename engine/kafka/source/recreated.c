@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A topic that was deleted while it is read may come again, as another of the same name. librdkafka goes on with it where it
- * was, and says nothing when that is just its end, which it has told already: so the brokers are asked. */
+ * was, and says nothing when that is just its end, which it has queued already: so the brokers are asked. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -39,21 +39,21 @@ static void asked(struct tide_blocking_job *job)
     struct tide_kafka_source *source = look->source;
     source->looking = false;
     for (uint32_t i = 0; i < source->partition_count && look->back; i++)
-        if (source->partitions[i].gone &&
+        if (source->partitions[i].missing &&
             source->partitions[i].topic == source->partitions[look->partition].topic)
-            source->partitions[i].astray = true;
+            source->partitions[i].out_of_range = true;
     free(look->topic);
     free(look);
 }
 
-void tide_kafka_gone_look(struct tide_kafka_source *source)
+void tide_kafka_recreated_look(struct tide_kafka_source *source)
 {
     uint32_t index = 0;
     bool found = false;
     for (uint32_t i = 0; i < source->partition_count && !found; i++) {
         index = source->look_from++ % source->partition_count;
         const struct tide_kafka_partition *partition = &source->partitions[index];
-        found = partition->gone && !partition->astray && tide_kafka_is_held(partition);
+        found = partition->missing && !partition->out_of_range && tide_kafka_is_assigned(partition);
     }
     if (!found || source->looking)
         return;

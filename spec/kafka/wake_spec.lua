@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- kafka/source/nudge.c: a consumer that has emptied a queue that was full wakes librdkafka by asking for watermarks.
+-- kafka/source/wake.c: a consumer that has emptied a queue that was full wakes librdkafka by asking for watermarks.
 local engine = require "spec.support.engine"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "kafka/writable.h"
+#include "kafka/write_permission.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -80,8 +80,8 @@ static int answers(rd_kafka_t *asker, struct tide_blocking *blocking)
     return status;
 }
 
-int tide_kafka_writable(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
-                        struct tide_blocking *blocking)
+int tide_kafka_check_write_permission(struct rd_kafka_s *client, const char *const *topics,
+                                      uint32_t count, struct tide_blocking *blocking)
 {
     if (tide_kafka_is_mock(client))
         return TIDE_OK;

@@ -13,7 +13,7 @@
 #include "kafka/blocking.h"
 #include "kafka/pattern.h"
 #include "kafka/source/inside.h"
-#include "kafka/writable.h"
+#include "kafka/write_permission.h"
 
 enum { TIMEOUT_MS = 5000, POLL_MS = 100, PATIENCE = 5 /* polls, though another job waits */ };
 
@@ -22,7 +22,7 @@ struct look {
     struct tide_kafka_source *source;
     rd_kafka_t *client;
     const char *group;
-    const struct tide_kafka_seen *seen; /* does not change any more */
+    const struct tide_known_topics *known_topics; /* does not change any more */
     /* the answer */
     bool answered; /* or another job wanted the thread */
     uint32_t count;
@@ -50,12 +50,12 @@ static void compare(struct look *look, const rd_kafka_ConsumerGroupDescription_t
     size_t length = 0;
     if (rd_kafka_ConsumerGroupDescription_error(group) ||
         rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
-        return; /* between two assignments, or not told */
-    for (uint32_t i = 0; i < look->seen->count; i++) {
-        const char *topic = look->seen->names[i];
+        return; /* between two assignments, or not queued */
+    for (uint32_t i = 0; i < look->known_topics->count; i++) {
+        const char *topic = look->known_topics->names[i];
         if (tide_kafka_pattern_hides(look->client, topic))
             continue;
-        for (uint32_t p = 0; p < look->seen->counts[i]; p++) {
+        for (uint32_t p = 0; p < look->known_topics->counts[i]; p++) {
             if (is_owned(group, topic, (int32_t)p))
                 continue;
             look->count++;
@@ -118,7 +118,7 @@ static void asked(struct tide_blocking_job *job)
     free(look);
 }
 
-void tide_kafka_unread_look(struct tide_kafka_source *source)
+void tide_kafka_unowned_look(struct tide_kafka_source *source)
 {
     if (tide_kafka_is_mock(source->client))
         return; /* it cannot tell */
@@ -128,7 +128,7 @@ void tide_kafka_unread_look(struct tide_kafka_source *source)
     look->source = source;
     look->client = source->client;
     look->group = source->plan.group;
-    look->seen = &source->seen;
+    look->known_topics = &source->known_topics;
     if (tide_blocking_submit(source->blocking, &look->job) < 0)
         free(look);
 }
