@@ -223,24 +223,24 @@ static bool is_task(const struct tide_engine *engine, uint32_t number)
 
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
-    uint32_t slots = 0, at = 0;
+    uint32_t batches = 0, at = 0;
     int status = tide_engine_open_signals(engine);
     if (status < 0)
         return status;
     *zygote = engine->zygote;
     tide_require(engine->zygote);
     for (uint32_t i = 0; i < engine->step_count; i++)
-        slots += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->slot_count
-                                    : 0;
-    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * slots + 1));
+        batches += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->batch_count
+                                      : 0;
+    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * batches + 1));
     for (uint32_t i = 0; i < engine->step_count; i++) {
         struct tide_task *task = (struct tide_task *)(void *)engine->steps[i];
-        for (uint32_t j = 0; is_task(engine, i) && j < task->slot_count; j++, at++) {
-            blocks[at] = task->slots[j]->input;
-            blocks[slots + at] = task->slots[j]->output;
+        for (uint32_t j = 0; is_task(engine, i) && j < task->batch_count; j++, at++) {
+            blocks[at] = task->batches[j]->input;
+            blocks[batches + at] = task->batches[j]->output;
         }
     }
-    tide_zygote_blocks(engine->zygote, blocks, slots, blocks + slots, slots);
+    tide_zygote_blocks(engine->zygote, blocks, batches, blocks + batches, batches);
     int pid = tide_zygote_fork(engine->zygote);
     if (pid == 0) {
         /* The engine's own: no worker has a way to them. */

@@ -90,8 +90,9 @@ int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step
     if (step >= engine->step_count || engine->steps[step]->row == 0)
         return tide_fail(TIDE_EINTERNAL, "step %u has no blocks", step);
     const struct tide_task *task = (const struct tide_task *)(const void *)engine->steps[step];
-    for (uint32_t i = 0; i < task->slot_count; i++) {
-        int64_t bytes = tide_block_memory(input ? task->slots[i]->input : task->slots[i]->output);
+    for (uint32_t i = 0; i < task->batch_count; i++) {
+        int64_t bytes = tide_block_memory(input ? task->batches[i]->input
+                                                : task->batches[i]->output);
         if (bytes < 0)
             return bytes;
         sum += bytes;

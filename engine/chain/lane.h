@@ -22,7 +22,7 @@ struct tide_lane {
     struct tide_kept *last;
     uint32_t kept_count;
     uint64_t kept_bytes;
-    uint32_t sent; /* with the sink, or in a slot */
+    uint32_t sent; /* with the sink, or in a batch */
     bool failing;
     bool probing;    /* what is sent is the probe */
     bool exceeded;   /* it said no since it last said yes */

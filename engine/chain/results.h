@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "chain/slot.h"
+#include "chain/batch.h"
 #include "shm/message.h"
 
 enum tide_item_kind {
@@ -21,23 +21,23 @@ enum tide_item_kind {
 struct tide_item {
     enum tide_item_kind kind;
     uint32_t record;
-    uint32_t message; /* index into the span's messages, for MESSAGE and REJECT */
+    uint32_t message; /* index into the parsed's messages, for MESSAGE and REJECT */
     uint32_t bytes;   /* of the result in the block */
 };
 
-enum { TIDE_SPAN_MESSAGES = 128, TIDE_SPAN_ITEMS = 384 };
+enum { TIDE_PARSED_MESSAGES = 128, TIDE_PARSED_ITEMS = 384 };
 
 /** Results read and checked, waiting to be handed on. */
-struct tide_span {
-    struct tide_message messages[TIDE_SPAN_MESSAGES];
-    struct tide_item items[TIDE_SPAN_ITEMS];
+struct tide_parsed {
+    struct tide_message messages[TIDE_PARSED_MESSAGES];
+    struct tide_item items[TIDE_PARSED_ITEMS];
     uint32_t message_count;
     uint32_t item_count;
     uint32_t item_at; /* the first that is not done with */
 };
 
 /** What a rejection tells. */
-struct tide_told {
+struct tide_failure {
     char texts[8192];
     const char *reason;
     const char *error;
@@ -45,18 +45,19 @@ struct tide_told {
 };
 
 /** Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */
-void tide_results_told(const struct tide_message *message, struct tide_told *told);
+void tide_results_failure(const struct tide_message *message, struct tide_failure *failure);
 /** The first result says that the whole run is to be tried again: `told` says why. */
-bool tide_results_retry(const struct tide_slot *slot, uint32_t topic_count, struct tide_told *told);
+bool tide_results_retry(const struct tide_batch *batch, uint32_t topic_count,
+                        struct tide_failure *failure);
 /** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true, or its report (work.outcome, when
  * the state is DONE) does not go with it. */
-int tide_results_accept(struct tide_slot *slot);
-/** Fills an empty span with the next results. TIDE_EDATA = the block does not hold what its worker said;
- * the records that were whole before that are in the span. Nothing left: item_count is 0. `topic_count`: numbers below
+int tide_results_accept(struct tide_batch *batch);
+/** Fills an empty parsed with the next results. TIDE_EDATA = the block does not hold what its worker said;
+ * the records that were whole before that are in the parsed. Nothing left: item_count is 0. `topic_count`: numbers below
  * it may be named by a result. */
-int tide_results_read(struct tide_slot *slot, struct tide_span *span, uint32_t topic_count);
+int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint32_t topic_count);
 /** Reads all of them at once, to no end: TIDE_EDATA when one is broken. For a step that reduces, where a result also
  * stands for records before its own: they must not be done with before it is known to be there. */
-int tide_results_check(const struct tide_slot *slot, uint32_t topic_count);
+int tide_results_check(const struct tide_batch *batch, uint32_t topic_count);
 
 #endif

@@ -17,32 +17,33 @@ static struct tide_task *task_of(struct tide_step *step)
     return (struct tide_task *)(void *)step;
 }
 
-void tide_task_seal(struct tide_task *task, struct tide_slot *slot, enum tide_metric reason,
+void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
-    slot->sealed_us = now_us;
-    slot->work.turn = ++task->turns;
-    task->order[(task->order_head + task->order_count++) % task->slot_count] = slot;
+    batch->sealed_us = now_us;
+    batch->work.turn = ++task->turns;
+    task->order[(task->order_head + task->order_count++) % task->batch_count] = batch;
     tide_count(counters, row, reason, 1);
-    tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, slot->count);
-    tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)slot->bytes);
-    tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME, (double)(now_us - slot->opened_us) / 1e6);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, batch->count);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)batch->bytes);
+    tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME,
+                 (double)(now_us - batch->opened_us) / 1e6);
     if (task->reduces)
         tide_observe(counters, row, TIDE_M_REDUCE_BATCH_TIME,
-                     (double)(now_us - slot->opened_us) / 1e6);
-    tide_task_submit(task, slot, 0, slot->count);
+                     (double)(now_us - batch->opened_us) / 1e6);
+    tide_task_submit(task, batch, 0, batch->count);
 }
 
 static void seal(struct tide_task *task, enum tide_metric reason, int64_t now_us)
 {
-    struct tide_slot *slot = task->open;
+    struct tide_batch *batch = task->open;
     task->open = NULL;
-    tide_task_seal(task, slot, reason, now_us);
+    tide_task_seal(task, batch, reason, now_us);
 }
 
-static bool open_slot(struct tide_task *task, int64_t now_us)
+static bool open_batch(struct tide_task *task, int64_t now_us)
 {
     if (!task->free)
         return false;
@@ -69,7 +70,7 @@ static int reject_too_large(struct tide_task *task, const struct tide_message *m
 /* 1 = taken, 0 = no room now, negative = failure. */
 static int take(struct tide_task *task, const struct tide_message *message, int64_t now_us)
 {
-    uint64_t need = tide_slot_need(message);
+    uint64_t need = tide_batch_need(message);
     if (need > task->input.max) {
         int status = reject_too_large(task, message, need);
         return status < 0 ? status : status == TIDE_OK;
@@ -79,17 +80,17 @@ static int take(struct tide_task *task, const struct tide_message *message, int6
         task->open->input_overflowed = true;
         seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
     }
-    if (task->waiting_bytes > task->input.max || (!task->open && !open_slot(task, now_us)))
+    if (task->waiting_bytes > task->input.max || (!task->open && !open_batch(task, now_us)))
         return 0;
-    struct tide_slot *slot = task->open;
-    tide_slot_append(slot, message);
-    if (slot->bytes > task->input.now) {
+    struct tide_batch *batch = task->open;
+    tide_batch_append(batch, message);
+    if (batch->bytes > task->input.now) {
         /* Larger than a whole block: it has this one alone, which may use its maximum. */
         tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
-        slot->input_overflowed = true;
+        batch->input_overflowed = true;
         seal(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
-    } else if (slot->count >= task->most) {
-        bool full = slot->count == task->plan.max_batch_size;
+    } else if (batch->count >= task->most) {
+        bool full = batch->count == task->plan.max_batch_size;
         seal(task, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
     }
     return 1;
@@ -148,9 +149,9 @@ static int64_t task_deadline_us(struct tide_step *step)
 static void task_terminate(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    for (uint32_t i = 0; i < task->slot_count; i++)
-        tide_slot_free(task->slots[i]);
-    free(task->slots);
+    for (uint32_t i = 0; i < task->batch_count; i++)
+        tide_batch_free(task->batches[i]);
+    free(task->batches);
     tide_retry_free(task);
     free(task->order);
     free(task->word);
@@ -167,26 +168,26 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .join = task_join,
                                              .deadline_us = task_deadline_us,
                                              .terminate = task_terminate};
-    uint32_t slots = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
+    uint32_t batches = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
     task->plan.word = task->word = tide_copy(plan->word);
     task->reduces = plan->kind == TIDE_STEP_REDUCE;
     task->pool = pool;
-    task->slots = tide_alloc(sizeof(*task->slots) * slots);
-    task->order = tide_alloc(sizeof(*task->order) * slots);
+    task->batches = tide_alloc(sizeof(*task->batches) * batches);
+    task->order = tide_alloc(sizeof(*task->order) * batches);
     tide_task_sizes(task, tide_clock_us());
-    for (; task->slot_count < slots; task->slot_count++) {
-        struct tide_slot *slot = tide_slot_new(plan->max_batch_size, task->input.max,
+    for (; task->batch_count < batches; task->batch_count++) {
+        struct tide_batch *batch = tide_batch_new(plan->max_batch_size, task->input.max,
                                                task->output.max);
-        if (!slot) {
+        if (!batch) {
             task_terminate(&task->step);
             return NULL;
         }
-        task->slots[task->slot_count] = slot;
-        slot->next = task->free;
-        task->free = slot;
+        task->batches[task->batch_count] = batch;
+        batch->next = task->free;
+        task->free = batch;
     }
     tide_observe(chain->counters, row, TIDE_M_INPUT_BLOCK_BYTES, (double)task->input.now);
     tide_observe(chain->counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->output.now);

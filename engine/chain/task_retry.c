@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * tide.retry: a message that is to be tried again waits in the lane of its partition, and what follows it in the
- * partition waits behind it, so that the order is kept; its slot goes on with the others. Nothing of a message that
- * waits is handed on: it is run anew. After a pause the first of a lane is run alone, in a slot of its own; once it
+ * partition waits behind it, so that the order is kept; its batch goes on with the others. Nothing of a message that
+ * waits is handed on: it is run anew. After a pause the first of a lane is run alone, in a batch of its own; once it
  * is through the rest follows in batches. The lane keeps what such a batch has until each message is through, so a
  * batch that is told to wait again is simply dropped.
  *
@@ -29,14 +29,14 @@ static struct tide_lane *lane_of(struct tide_task *task, struct tide_origin orig
     return tide_lanes_at(&task->lanes, group ? 0 : origin.partition);
 }
 
-static struct tide_lane *lane_run(struct tide_task *task, const struct tide_slot *slot)
+static struct tide_lane *lane_run(struct tide_task *task, const struct tide_batch *batch)
 {
-    return tide_lanes_at(&task->lanes, slot->lane - 1);
+    return tide_lanes_at(&task->lanes, batch->lane - 1);
 }
 
-static struct tide_record *record_at(const struct tide_slot *slot, uint32_t index)
+static struct tide_record *record_at(const struct tide_batch *batch, uint32_t index)
 {
-    return (struct tide_record *)(void *)(slot->input->data + (uint64_t)slot->places[index] * 8);
+    return (struct tide_record *)(void *)(batch->input->data + (uint64_t)batch->places[index] * 8);
 }
 
 /* The first of the lane is another message now. */
@@ -54,30 +54,30 @@ static void drop_first(struct tide_task *task, struct tide_lane *lane)
     begin(lane);
 }
 
-void tide_retry_mark(struct tide_task *task, struct tide_slot *slot, uint32_t first, uint32_t end)
+void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = first; i < end && task->waiting > 0 && slot->lane == 0; i++) {
-        if (lane_of(task, slot->origins[i])->kept) {
-            record_at(slot, i)->flags |= TIDE_RECORD_WAITS;
-            slot->marked = true;
+    for (uint32_t i = first; i < end && task->waiting > 0 && batch->lane == 0; i++) {
+        if (lane_of(task, batch->origins[i])->kept) {
+            record_at(batch, i)->flags |= TIDE_RECORD_WAITS;
+            batch->marked = true;
         }
     }
 }
 
-bool tide_retry_waits(struct tide_task *task, const struct tide_slot *slot, uint32_t index)
+bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, uint32_t index)
 {
-    if (slot->lane > 0 || (task->waiting == 0 && !slot->marked && !slot->retried))
+    if (batch->lane > 0 || (task->waiting == 0 && !batch->marked && !batch->retried))
         return false;
     if (tide_fault("bug.retry_overtaken"))
-        return slot->retried;
-    return slot->retried || record_at(slot, index)->flags & TIDE_RECORD_WAITS ||
-           lane_of(task, slot->origins[index])->kept;
+        return batch->retried;
+    return batch->retried || record_at(batch, index)->flags & TIDE_RECORD_WAITS ||
+           lane_of(task, batch->origins[index])->kept;
 }
 
-void tide_retry_park(struct tide_task *task, struct tide_slot *slot)
+void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
 {
     struct tide_message message;
-    tide_slot_message(slot, slot->released, &message);
+    tide_batch_message(batch, batch->released, &message);
     if (tide_offsets_current(task->step.chain->offsets, message.origin)) {
         tide_lane_keep(lane_of(task, message.origin), &message, false);
         task->waiting++;
@@ -85,7 +85,7 @@ void tide_retry_park(struct tide_task *task, struct tide_slot *slot)
     } else {
         tide_offsets_drop(task->step.chain->offsets, message.origin);
     }
-    slot->retried = false;
+    batch->retried = false;
 }
 
 /* Said at once, and then once a minute. */
@@ -113,49 +113,50 @@ static bool too_late(const struct tide_task *task, int64_t since_us, int64_t now
     return limit_us > 0 && since_us > 0 && now_us - since_us >= limit_us;
 }
 
-/* The rest of the slot's messages are in the lane still. */
-static void put_off(struct tide_task *task, struct tide_slot *slot)
+/* The rest of the batch's messages are in the lane still. */
+static void put_off(struct tide_task *task, struct tide_batch *batch)
 {
-    task->span.item_at = task->span.item_count;
-    slot->released = slot->ready = slot->count;
-    slot->work.blamed = false;
+    task->parsed.item_at = task->parsed.item_count;
+    batch->released = batch->ready = batch->count;
+    batch->work.blamed = false;
 }
 
-int tide_retry_again(struct tide_task *task, struct tide_slot *slot,
+int tide_retry_again(struct tide_task *task, struct tide_batch *batch,
                      const struct tide_message *message, const char *reason, int64_t now_us)
 {
-    struct tide_lane *lane = slot->lane > 0 ? lane_run(task, slot) : lane_of(task, message->origin);
+    struct tide_lane *lane = batch->lane > 0 ? lane_run(task, batch)
+                                             : lane_of(task, message->origin);
     if (!tide_offsets_current(task->step.chain->offsets, message->origin))
         return TIDE_OK;
-    if (slot->lane > 0 && too_late(task, lane->since_us, now_us)) {
+    if (batch->lane > 0 && too_late(task, lane->since_us, now_us)) {
         struct tide_reject fields = {
             .reason = "retry_timeout", .error = reason, .attempts = lane->tries + 1};
-        return tide_task_reject(task, slot, slot->released, &fields);
+        return tide_task_reject(task, batch, batch->released, &fields);
     }
     if (lane->since_us == 0)
         lane->since_us = now_us;
     lane->tries++;
     tide_lane_pause(lane, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
     say(task, message, reason, now_us);
-    if (slot->lane > 0)
-        put_off(task, slot);
+    if (batch->lane > 0)
+        put_off(task, batch);
     else
-        slot->retried = true;
+        batch->retried = true;
     return TIDE_OK;
 }
 
-void tide_retry_finished(struct tide_task *task, struct tide_slot *slot)
+void tide_retry_finished(struct tide_task *task, struct tide_batch *batch)
 {
-    if (slot->lane == 0)
+    if (batch->lane == 0)
         return;
-    lane_run(task, slot)->sent--;
-    drop_first(task, lane_run(task, slot));
+    lane_run(task, batch)->sent--;
+    drop_first(task, lane_run(task, batch));
 }
 
-void tide_retry_end(struct tide_task *task, struct tide_slot *slot)
+void tide_retry_end(struct tide_task *task, struct tide_batch *batch)
 {
-    if (slot->lane > 0)
-        lane_run(task, slot)->sent = 0;
+    if (batch->lane > 0)
+        lane_run(task, batch)->sent = 0;
 }
 
 /* What was revoked meanwhile is read again by its next owner. */
@@ -171,18 +172,18 @@ static void sweep(struct tide_task *task, struct tide_lane *lane)
 static void run(struct tide_task *task, uint32_t number, int64_t now_us)
 {
     struct tide_lane *lane = &task->lanes.items[number];
-    struct tide_slot *slot = task->free;
+    struct tide_batch *batch = task->free;
     uint32_t most = lane->tries > 0 ? 1 : task->most;
-    task->free = slot->next;
-    slot->opened_us = now_us;
-    slot->lane = number + 1;
-    for (struct tide_kept *kept = lane->kept; kept && slot->count < most; kept = kept->next) {
-        if (slot->count > 0 && slot->bytes + tide_slot_need(&kept->message) > task->input.now)
+    task->free = batch->next;
+    batch->opened_us = now_us;
+    batch->lane = number + 1;
+    for (struct tide_kept *kept = lane->kept; kept && batch->count < most; kept = kept->next) {
+        if (batch->count > 0 && batch->bytes + tide_batch_need(&kept->message) > task->input.now)
             break;
-        tide_slot_append(slot, &kept->message);
+        tide_batch_append(batch, &kept->message);
     }
-    lane->sent = slot->count;
-    tide_task_seal(task, slot, TIDE_M_BATCH_CLOSE_RETRY, now_us);
+    lane->sent = batch->count;
+    tide_task_seal(task, batch, TIDE_M_BATCH_CLOSE_RETRY, now_us);
 }
 
 void tide_retry_poll(struct tide_task *task, int64_t now_us)
@@ -200,7 +201,7 @@ void tide_retry_poll(struct tide_task *task, int64_t now_us)
 int64_t tide_retry_deadline(const struct tide_task *task)
 {
     int64_t due_us = INT64_MAX;
-    const struct tide_slot *oldest = task->order_count > 0 ? task->order[task->order_head] : NULL;
+    const struct tide_batch *oldest = task->order_count > 0 ? task->order[task->order_head] : NULL;
     if (oldest && oldest->again)
         due_us = oldest->wait.next_us;
     for (uint32_t i = 0; i < task->lanes.count && task->waiting > 0 && task->free; i++) {
@@ -218,34 +219,34 @@ void tide_retry_free(struct tide_task *task)
 
 /* ---- a step that reduces ---- */
 
-void tide_retry_note(struct tide_task *task, struct tide_slot *slot, const char *reason,
+void tide_retry_note(struct tide_task *task, struct tide_batch *batch, const char *reason,
                      int64_t now_us)
 {
     struct tide_message message;
-    tide_slot_message(slot, slot->released, &message);
-    snprintf(slot->reason, sizeof(slot->reason), "%s", reason);
-    if (slot->wait.since_us == 0)
-        slot->wait.since_us = now_us;
-    slot->wait.tries++;
-    slot->again = true;
-    tide_lane_pause(&slot->wait, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    tide_batch_message(batch, batch->released, &message);
+    snprintf(batch->reason, sizeof(batch->reason), "%s", reason);
+    if (batch->wait.since_us == 0)
+        batch->wait.since_us = now_us;
+    batch->wait.tries++;
+    batch->again = true;
+    tide_lane_pause(&batch->wait, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
     say(task, &message, reason, now_us);
 }
 
-int tide_retry_batch(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+int tide_retry_batch(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
-    if (!slot->again)
+    if (!batch->again)
         return TIDE_OK;
-    if (too_late(task, slot->wait.since_us, now_us)) {
+    if (too_late(task, batch->wait.since_us, now_us)) {
         struct tide_reject fields = {
-            .reason = "retry_timeout", .error = slot->reason, .attempts = slot->wait.tries};
-        slot->suspect = slot->count; /* none of them more than another */
-        int status = tide_reduce_reject(task, slot, &fields);
-        slot->again = status != TIDE_OK;
+            .reason = "retry_timeout", .error = batch->reason, .attempts = batch->wait.tries};
+        batch->suspect = batch->count; /* none of them more than another */
+        int status = tide_reduce_reject(task, batch, &fields);
+        batch->again = status != TIDE_OK;
         return status;
     }
-    if (now_us < slot->wait.next_us)
+    if (now_us < batch->wait.next_us)
         return TIDE_BUSY;
-    slot->again = false;
+    batch->again = false;
     return TIDE_OK;
 }

@@ -57,28 +57,28 @@ static bool adapt(struct tide_size *size, bool overflowed, uint64_t used, int64_
     return size->now != before;
 }
 
-static void trim(struct tide_task *task, struct tide_slot *slot)
+static void trim(struct tide_task *task, struct tide_batch *batch)
 {
-    tide_block_trim(slot->input, task->input.now);
-    tide_block_trim(slot->output, sizeof(struct tide_output) + task->output.now);
+    tide_block_trim(batch->input, task->input.now);
+    tide_block_trim(batch->output, sizeof(struct tide_output) + task->output.now);
 }
 
-void tide_task_resize(struct tide_task *task, struct tide_slot *slot, int64_t now_us)
+void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
     uint64_t before = task->input.now + task->output.now;
-    if (adapt(&task->input, slot->input_overflowed, slot->bytes, now_us)) {
+    if (adapt(&task->input, batch->input_overflowed, batch->bytes, now_us)) {
         tide_count(counters, row, TIDE_M_BATCH_INPUT_RESIZE, 1);
         tide_observe(counters, row, TIDE_M_INPUT_BLOCK_BYTES, (double)task->input.now);
     }
-    if (adapt(&task->output, slot->output_overflowed, slot->result_bytes, now_us)) {
+    if (adapt(&task->output, batch->output_overflowed, batch->result_bytes, now_us)) {
         tide_count(counters, row, TIDE_M_BATCH_OUTPUT_RESIZE, 1);
         tide_observe(counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->output.now);
     }
-    trim(task, slot);
-    /* Slots that are seldom used keep what they once had: they give it back when the size falls. */
-    for (slot = task->input.now + task->output.now < before ? task->free : NULL; slot;
-         slot = slot->next)
-        trim(task, slot);
+    trim(task, batch);
+    /* Batches that are seldom used keep what they once had: they give it back when the size falls. */
+    for (batch = task->input.now + task->output.now < before ? task->free : NULL; batch;
+         batch = batch->next)
+        trim(task, batch);
 }

@@ -7,51 +7,52 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-static const struct tide_slot *oldest(const struct tide_task *task)
+static const struct tide_batch *oldest(const struct tide_task *task)
 {
     return task->order_count > 0 ? task->order[task->order_head] : NULL;
 }
 
 /* The record that its worker is at; foreign input. */
-static uint32_t record_of(const struct tide_slot *slot)
+static uint32_t record_of(const struct tide_batch *batch)
 {
-    const struct tide_output *output = (const struct tide_output *)(const void *)slot->output->data;
+    const struct tide_output *output =
+        (const struct tide_output *)(const void *)batch->output->data;
     return (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
 }
 
 uint64_t tide_task_moved(const struct tide_task *task)
 {
-    const struct tide_slot *slot = oldest(task);
-    return ((task->turns - task->order_count) << 32) + (slot ? record_of(slot) : 0);
+    const struct tide_batch *batch = oldest(task);
+    return ((task->turns - task->order_count) << 32) + (batch ? record_of(batch) : 0);
 }
 
 bool tide_task_waits(const struct tide_task *task, char *text, size_t size)
 {
-    const struct tide_slot *slot = oldest(task);
+    const struct tide_batch *batch = oldest(task);
     struct tide_message message;
-    if (!slot && task->waiting > 0) {
+    if (!batch && task->waiting > 0) {
         snprintf(text, size, "%u messages of %s wait to be tried again (tide.retry)", task->waiting,
                  task->word);
         return true;
     }
-    if (!slot)
+    if (!batch)
         return false;
-    uint32_t record = record_of(slot);
-    switch (slot->work.state) {
+    uint32_t record = record_of(batch);
+    switch (batch->work.state) {
     case TIDE_WORK_WAITING:
         snprintf(text, size, "%s has no worker for its batch", task->word);
         break;
     case TIDE_WORK_GIVEN:
-        tide_slot_message(slot, record < slot->count ? record : slot->count - 1, &message);
+        tide_batch_message(batch, record < batch->count ? record : batch->count - 1, &message);
         snprintf(text, size, "worker %d of %s is at %s/%d/%lld",
-                 tide_pool_pid(task->pool, slot->work.worker), task->word,
+                 tide_pool_pid(task->pool, batch->work.worker), task->word,
                  tide_topics_name(task->step.chain->topics, message.topic), message.partition,
                  (long long)message.offset);
         break;
     default:
-        if (slot->again) {
+        if (batch->again) {
             snprintf(text, size, "a batch of %s waits to be tried again: %s", task->word,
-                     slot->reason);
+                     batch->reason);
             break;
         }
         snprintf(text, size, "the step after %s takes nothing", task->word);

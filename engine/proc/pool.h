@@ -28,7 +28,7 @@ enum tide_work_state {
     TIDE_WORK_LOST
 };
 
-/** Embedded in a step's slot. Between submit and DONE/LOST it belongs to the pool. */
+/** Embedded in a step's batch. Between submit and DONE/LOST it belongs to the pool. */
 struct tide_work {
     struct tide_job job;
     enum tide_work_state state;

@@ -4,13 +4,13 @@
  * Input block:  records one behind the other from byte 0, each a struct tide_record and its bytes.
  *               Written by the engine only; workers have it mapped read-only.
  * Output block: a struct tide_output, then from its end on results one behind the other, each a
- *               struct tide_result and its bytes. Written by the worker that runs the slot.
+ *               struct tide_result and its bytes. Written by the worker that runs the batch.
  *
  * Records and results start at multiples of 8. 64 bytes behind the last one are readable (simdjson).
  * Header bytes, in both: for each header uint32_t name length, int32_t value length (-1 = null), the
  * name, the value; nothing aligned.
  *
- * Who writes what, when, of one slot (the state is the engine's own, see chain/slots.h):
+ * Who writes what, when, of one batch (the state is the engine's own, see chain/batch.h):
  *   state     who writes                 next
  *   open      engine: input records      sealed (size, count, time, idle worker)
  *   queued    nobody                     given to a worker

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chain/slot.h"
+#include "chain/batch.h"
 #include "sim.h"
 
 struct letter {
@@ -83,7 +83,7 @@ uint32_t sim_check_letter(const struct tide_message *letter_message)
         struct message *message = sim_message(item);
         if (!sim_present(item))
             continue;
-        if (!deserved(item, level, &letter, tide_slot_need(letter_message)))
+        if (!deserved(item, level, &letter, tide_batch_need(letter_message)))
             sim_fail("%u/%u path %x did not deserve a dead letter (%s, %s)", item->partition,
                      item->index, item->path, letter.stage, letter.reason);
         if (!sim_is_group(level) &&

@@ -10,7 +10,7 @@ local function_steps = require("tidemill.run.function_steps")
 
 local COUNT = 4000
 
--- An input block with COUNT records, as chain/slot.c lays them out.
+-- An input block with COUNT records, as chain/batch.c lays them out.
 local function input_block()
   local size = ffi.sizeof "struct tide_record"
   local block = ffi.new("char[?]", COUNT * (size + 128))

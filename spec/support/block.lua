@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- An input block as chain/slot.c lays it out, and the worker's loop over it: for specs and benchmarks in one process.
+-- An input block as chain/batch.c lays it out, and the worker's loop over it: for specs and benchmarks in one process.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local fuse = require 'tidemill.run.fuse'

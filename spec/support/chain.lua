@@ -3,7 +3,7 @@
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("chain/step.h", "chain/offsets.h", "chain/dlq.h", "chain/commit.h",
   "io/source.h")
-local slots = require "spec.support.slot"
+local batches = require "spec.support.batch"
 
 local chain = { C = C }
 chain.__index = chain
@@ -28,13 +28,13 @@ function chain.new(partitions)
   return self
 end
 
---- Opens a message of the partition (0) and returns it as a struct tide_message; see support/slot.message for fields.
+--- Opens a message of the partition (0) and returns it as a struct tide_message; see support/batch.message for fields.
 function chain:read(fields, partition)
   fields = fields or {}
   fields.partition = partition or 0
   fields.offset = fields.offset or math.max(0, tonumber(C.tide_offsets_read_to(self.offsets, fields.partition)))
   fields.origin = C.tide_offsets_open(self.offsets, fields.partition, fields.offset)
-  local message, keep = slots.message(fields)
+  local message, keep = batches.message(fields)
   self.keep = { self.keep, keep }
   return message
 end

@@ -5,7 +5,7 @@ local cjson = require "cjson"
 local library = require "tidemill.run.ffi"
 local chains = require "spec.support.chain"
 local child = require "spec.support.child"
-local slots = require "spec.support.slot"
+local batches = require "spec.support.batch"
 local C = chains.C
 
 local chain, dlq, sink, path
@@ -223,7 +223,7 @@ describe("a dlq topic", function()
     assert.equal(C.TIDE_OK, reject(message, { stage = "run_task_with_multiprocessing", reason = "error",
       error = "x.lua:1: oh", traceback = "stack", cause = "exit 3", attempts = 1 }))
     local letter = C.tide_memory_get(sink, 0)
-    local seen = slots.fields(letter)
+    local seen = batches.fields(letter)
     assert.same({ "v\0", "k", -1 }, { seen.value, seen.key, seen.timestamp }) -- no time of its own: the present
     assert.same({ { "mine", "1" }, { "mine" }, { "original_topic", "in" }, { "original_partition", "0" },
       { "original_offset", "41" }, { "original_timestamp", "1000000000000" },
@@ -240,7 +240,7 @@ describe("a dlq topic", function()
       assert.equal(C.TIDE_OK, reject(message, { reason = "error", refused = refused }))
     end
     local function said(number)
-      for _, header in ipairs(slots.fields(C.tide_memory_get(sink, number)).headers) do
+      for _, header in ipairs(batches.fields(C.tide_memory_get(sink, number)).headers) do
         if header[1] == "intermediate" then return header[2] end
       end
     end
@@ -252,7 +252,7 @@ describe("a dlq topic", function()
     local letter = C.tide_memory_get(sink, 0)
     assert.is_true(letter.value == nil and letter.key == nil)
     local names = {}
-    for i, header in ipairs(slots.fields(letter).headers) do names[i] = header[1] end
+    for i, header in ipairs(batches.fields(letter).headers) do names[i] = header[1] end
     assert.same({ "original_topic", "original_partition", "original_offset", "original_timestamp", "reason",
       "attempts" }, names)
   end)

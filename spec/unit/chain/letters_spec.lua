@@ -4,7 +4,7 @@ local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local chains = require "spec.support.chain"
 local child = require "spec.support.child"
-local slots = require "spec.support.slot"
+local batches = require "spec.support.batch"
 local C = chains.C
 
 local chain, dlq, sink, report
@@ -50,7 +50,7 @@ end
 local function sent(from)
   local values = {}
   for i = from or 0, tonumber(C.tide_memory_count(sink)) - 1 do
-    values[#values + 1] = slots.fields(C.tide_memory_get(sink, i)).value
+    values[#values + 1] = batches.fields(C.tide_memory_get(sink, i)).value
   end
   return values
 end
@@ -89,7 +89,7 @@ describe("a dead letter that its topic does not take", function()
     C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = message, reason = "error", error = "oh" }))
     settle()
     poll_later()
-    assert.same(slots.fields(C.tide_memory_get(sink, 0)), slots.fields(C.tide_memory_get(sink, 1)))
+    assert.same(batches.fields(C.tide_memory_get(sink, 0)), batches.fields(C.tide_memory_get(sink, 1)))
   end)
 
   it("pauses longer each time, 10 s at the most", function()
@@ -235,7 +235,7 @@ describe("a dead letter that its topic does not take", function()
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
     origins[0], origins[1] = messages[1].origin, messages[2].origin
     local group = C.tide_offsets_group(chain.offsets, origins, 2)
-    local result = slots.message { value = "a", partition = 0, offset = 5 }
+    local result = batches.message { value = "a", partition = 0, offset = 5 }
     result.origin = group
     C.tide_memory_refuse(sink, "a")
     assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
@@ -248,7 +248,7 @@ describe("a dead letter that its topic does not take", function()
     settle()
     assert.equal(7, chain:position())
     local count
-    for _, header in ipairs(slots.fields(C.tide_memory_get(sink, 1)).headers) do
+    for _, header in ipairs(batches.fields(C.tide_memory_get(sink, 1)).headers) do
       if header[1] == "original_count" then count = header[2] end
     end
     assert.equal("2", count)
@@ -265,7 +265,7 @@ describe("a dead letter that is too large for its topic", function()
 
   local function marks(index)
     local found = {}
-    for _, header in ipairs(slots.fields(C.tide_memory_get(sink, index)).headers) do
+    for _, header in ipairs(batches.fields(C.tide_memory_get(sink, index)).headers) do
       found[#found + 1] = (header[1] == "truncated" or header[1] == "original_size" or header[1] == "sha256")
         and header[1] .. "=" .. header[2] or nil
     end
@@ -303,7 +303,7 @@ describe("a dead letter that is too large for its topic", function()
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
     origins[0], origins[1] = messages[1].origin, messages[2].origin
     local group = C.tide_offsets_group(chain.offsets, origins, 2)
-    local result = slots.message { value = ("v"):rep(100000), partition = 0, offset = 5 }
+    local result = batches.message { value = ("v"):rep(100000), partition = 0, offset = 5 }
     result.origin = group
     C.tide_memory_refuse(sink, ("v"):rep(100000))
     assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))

@@ -1,35 +1,35 @@
 -- SPDX-License-Identifier: MIT
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
-local slots = require "spec.support.slot"
-local C = slots.C
+local batches = require "spec.support.batch"
+local C = batches.C
 
 local SIZE = 8192 -- bytes for results; behind them nothing may be read
 local MESSAGE, FINISHED, REJECT = C.TIDE_ITEM_MESSAGE, C.TIDE_ITEM_FINISHED, C.TIDE_ITEM_REJECT
-local slot, output
+local batch, output
 
--- A slot of `count` records with value "v<i>", key "k<i>" and one header, given to a worker.
+-- A batch of `count` records with value "v<i>", key "k<i>" and one header, given to a worker.
 local function fill(count, first)
-  C.tide_slot_reset(slot)
+  C.tide_batch_reset(batch)
   for i = 0, count - 1 do
-    local message, keep = slots.message { value = "v" .. i, key = "k" .. i, headers = { { "h" .. i, "x" } },
+    local message, keep = batches.message { value = "v" .. i, key = "k" .. i, headers = { { "h" .. i, "x" } },
       timestamp = 1000 + i, offset = i, partition = 5, topic = 1 }
-    C.tide_slot_append(slot, message)
+    C.tide_batch_append(batch, message)
     keep[1] = nil
   end
-  slot.released = first or 0
-  slots.give(slot, output, SIZE, first)
+  batch.released = first or 0
+  batches.give(batch, output, SIZE, first)
 end
 
 local function leave(next, ...)
   local parts = {}
-  for i, fields in ipairs { ... } do parts[i] = type(fields) == "string" and fields or slots.result(fields) end
-  slots.leave(slot, table.concat(parts), next)
+  for i, fields in ipairs { ... } do parts[i] = type(fields) == "string" and fields or batches.result(fields) end
+  batches.leave(batch, table.concat(parts), next)
 end
 
 local function read(topic_count)
-  assert.equal(C.TIDE_OK, C.tide_results_accept(slot))
-  return slots.read_all(slot, topic_count)
+  assert.equal(C.TIDE_OK, C.tide_results_accept(batch))
+  return batches.read_all(batch, topic_count)
 end
 
 local function shape(items)
@@ -41,8 +41,8 @@ local function shape(items)
 end
 
 describe("results", function()
-  setup(function() output = slots.guarded_output(SIZE) end)
-  before_each(function() slot = ffi.gc(C.tide_slot_new(500, 65536, SIZE), C.tide_slot_free) end)
+  setup(function() output = batches.guarded_output(SIZE) end)
+  before_each(function() batch = ffi.gc(C.tide_batch_new(500, 65536, SIZE), C.tide_batch_free) end)
 
   it("come in the order of their records; a record without one was filtered", function()
     fill(4)
@@ -86,8 +86,8 @@ describe("results", function()
     leave(5, result(0), result(1), result(1), result(2, { inherit = 6, value = "new" }), result(3, { timestamp = 9 }),
       result(4))
     local marked = {}
-    assert.equal(C.TIDE_OK, C.tide_results_accept(slot))
-    slots.read_all(slot, 0, function(_, message) marked[#marked + 1] = message.flags end)
+    assert.equal(C.TIDE_OK, C.tide_results_accept(batch))
+    batches.read_all(batch, 0, function(_, message) marked[#marked + 1] = message.flags end)
     assert.same({ 0, 1, 1, 1, 1, 0 }, marked)
   end)
 
@@ -133,26 +133,26 @@ describe("results", function()
   it("tell how far the output block has pages", function()
     fill(1)
     leave(1, { index = 0, value = ("x"):rep(5000) })
-    C.tide_results_accept(slot)
-    assert.equal(ffi.sizeof "struct tide_output" + slot.ready_bytes, tonumber(slot.output.touched))
+    C.tide_results_accept(batch)
+    assert.equal(ffi.sizeof "struct tide_output" + batch.ready_bytes, tonumber(batch.output.touched))
   end)
 end)
 
 describe("progress", function()
-  setup(function() output = slots.guarded_output(SIZE) end)
-  before_each(function() slot = ffi.gc(C.tide_slot_new(500, 65536, SIZE), C.tide_slot_free) end)
+  setup(function() output = batches.guarded_output(SIZE) end)
+  before_each(function() batch = ffi.gc(C.tide_batch_new(500, 65536, SIZE), C.tide_batch_free) end)
 
   it("that cannot be true is refused and changes nothing", function()
     fill(10, 4)
     for _, word in ipairs { { 3, 0 }, { 11, 0 }, { 2 ^ 32 - 1, 0 }, { 5, SIZE + 1 }, { 5, 2 ^ 32 - 1 } } do
       C.tide_worker_publish(output, word[1], word[2])
-      assert.equal(C.TIDE_EDATA, C.tide_results_accept(slot))
+      assert.equal(C.TIDE_EDATA, C.tide_results_accept(batch))
       assert.truthy(library.error():find(("progress %.0f of [4, 10], %.0f bytes"):format(word[1], word[2]), 1, true))
-      assert.equal(0, slot.ready)
+      assert.equal(0, batch.ready)
     end
     for _, word in ipairs { { 4, 0 }, { 10, SIZE } } do
       C.tide_worker_publish(output, word[1], word[2])
-      assert.equal(C.TIDE_OK, C.tide_results_accept(slot))
+      assert.equal(C.TIDE_OK, C.tide_results_accept(batch))
     end
   end)
 
@@ -160,15 +160,15 @@ describe("progress", function()
     fill(3)
     leave(1, { index = 0, value = "a" }, { index = 1, value = "b" })
     C.tide_worker_publish(output, 1, 48)
-    C.tide_results_accept(slot)
+    C.tide_results_accept(batch)
     C.tide_worker_publish(output, 3, SIZE)
-    assert.equal("m0 f0", shape((slots.read_all(slot))))
+    assert.equal("m0 f0", shape((batches.read_all(batch))))
   end)
 end)
 
 describe("a result that does not hold together", function()
-  setup(function() output = slots.guarded_output(SIZE) end)
-  before_each(function() slot = ffi.gc(C.tide_slot_new(500, 65536, SIZE), C.tide_slot_free) end)
+  setup(function() output = batches.guarded_output(SIZE) end)
+  before_each(function() batch = ffi.gc(C.tide_batch_new(500, 65536, SIZE), C.tide_batch_free) end)
 
   local huge = 2 ^ 32 - 8
   local broken = {
@@ -195,7 +195,7 @@ describe("a result that does not hold together", function()
   end
 
   it("for its headers are cut short is refused", function()
-    local packed = slots.pack { { "name", "value" } }
+    local packed = batches.pack { { "name", "value" } }
     for cut = 1, #packed - 1 do
       fill(1)
       leave(1, { index = 0, value = packed:sub(1, cut), set = { value_length = -1, headers_length = cut } })
@@ -210,11 +210,11 @@ describe("whatever a worker leaves", function()
   local first, last, in_first, in_last
 
   setup(function()
-    output = slots.guarded_output(SIZE)
-    slot = ffi.gc(C.tide_slot_new(500, 65536, SIZE), C.tide_slot_free)
+    output = batches.guarded_output(SIZE)
+    batch = ffi.gc(C.tide_batch_new(500, 65536, SIZE), C.tide_batch_free)
     first = ffi.cast("uintptr_t", output) + ffi.sizeof "struct tide_output"
     last = first + SIZE
-    in_first = ffi.cast("uintptr_t", slot.input.data)
+    in_first = ffi.cast("uintptr_t", batch.input.data)
     in_last = in_first + 65536
   end)
 
@@ -231,7 +231,7 @@ describe("whatever a worker leaves", function()
     assert((message.headers ~= nil) == (message.headers_length > 0), "headers")
     assert(message.target_topic == C.TIDE_TOPIC_NONE or message.target_topic < 3, "topic")
     assert(message.target_partition >= -1, "partition")
-    assert(message.offset < slot.count and message.partition == 5, "the record's own")
+    assert(message.offset < batch.count and message.partition == 5, "the record's own")
   end
 
   local odd = { 0, 1, 2, 7, 8, 39, 40, 41, 48, 64, 127, 128, 255, 256, SIZE - 40, SIZE, 2 ^ 31 - 1, 2 ^ 31, 2 ^ 32 - 8,
@@ -242,7 +242,7 @@ describe("whatever a worker leaves", function()
     if math.random(2) == 1 then fields.value = ("v"):rep(math.random(0, 60)) end
     if math.random(2) == 1 then fields.key = ("k"):rep(math.random(0, 20)) end
     if math.random(3) == 1 then fields.headers = { { "h", "1" }, { ("n"):rep(math.random(0, 9)) } } end
-    return slots.result(fields)
+    return batches.result(fields)
   end
 
   -- Mostly valid results of rising records, then one place of them made odd.
@@ -275,14 +275,14 @@ describe("whatever a worker leaves", function()
     fill(count, math.random(0, count))
     local bytes = math.random(20) == 1 and noise() or random_bytes(count)
     ffi.fill(output, ffi.sizeof "struct tide_output" + SIZE, math.random(0, 255))
-    slots.leave(slot, bytes, math.random(4) > 1 and count or math.random(0, count + 1))
+    batches.leave(batch, bytes, math.random(4) > 1 and count or math.random(0, count + 1))
     if math.random(3) == 1 then
       C.tide_worker_publish(output, math.random(0, count), odd[math.random(#odd)])
     end
-    if C.tide_results_accept(slot) < 0 then return "progress" end
-    local ready = slot.ready
-    local items, status = slots.read_all(slot, 3, look)
-    local record, open = slot.work.job.first, true
+    if C.tide_results_accept(batch) < 0 then return "progress" end
+    local ready = batch.ready
+    local items, status = batches.read_all(batch, 3, look)
+    local record, open = batch.work.job.first, true
     for _, item in ipairs(items) do
       assert(item.record == record, "records rise one by one")
       open = item.kind ~= FINISHED

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
-local slots = require "spec.support.slot"
+local batches = require "spec.support.batch"
 local C = library.C
 
 local topics, source, sink
@@ -16,7 +16,7 @@ local function new_source(partitions)
 end
 
 local function push(value, partition)
-  C.tide_memory_push(source, partition or 0, (slots.message { value = value }))
+  C.tide_memory_push(source, partition or 0, (batches.message { value = value }))
 end
 
 -- The next event's name and the first partition it is about.
@@ -100,7 +100,7 @@ describe("the memory source", function()
   it("keeps bytes of its own and names topic, partition and end", function()
     start(2)
     local bytes = ffi.new("char[3]", "abc")
-    local message, keep = slots.message { key = "", headers = { { "h" } } }
+    local message, keep = batches.message { key = "", headers = { { "h" } } }
     message.value, message.value_length, message.topic, message.partition = bytes, 3, 77, 77
     C.tide_memory_push(source, 1, message)
     ffi.fill(bytes, 3, 0x7A)
@@ -109,7 +109,7 @@ describe("the memory source", function()
     event()
     local one = ffi.new "struct tide_message[1]"
     source.ops.poll(source, one, 1)
-    local seen = slots.fields(one[0])
+    local seen = batches.fields(one[0])
     assert.same({ "abc", "", { { "h" } }, 1, 1 }, { seen.value, seen.key, seen.headers, seen.topic, seen.partition })
     assert.same({ C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY, 1 },
       { seen.target_topic, seen.target_partition, one[0].origin.partition })
@@ -203,7 +203,7 @@ describe("the memory sink", function()
   local function send(...)
     local messages = ffi.new("struct tide_message[?]", select("#", ...))
     for i, value in ipairs { ... } do
-      messages[i - 1] = slots.message { value = value, origin = { i, 0, 1 } }
+      messages[i - 1] = batches.message { value = value, origin = { i, 0, 1 } }
     end
     return tonumber(sink.ops.send(sink, messages, select("#", ...)))
   end
@@ -222,14 +222,14 @@ describe("the memory sink", function()
 
   it("keeps what is sent in order, and copies it", function()
     local bytes = ffi.new("char[2]", "ab")
-    local message = slots.message {}
+    local message = batches.message {}
     message.value, message.value_length = bytes, 2
     sink.ops.send(sink, message, 1)
     bytes[0] = 0
     send("c")
     assert.equal(2, tonumber(C.tide_memory_count(sink)))
-    assert.equal("ab", slots.fields(C.tide_memory_get(sink, 0)).value)
-    assert.equal("c", slots.fields(C.tide_memory_get(sink, 1)).value)
+    assert.equal("ab", batches.fields(C.tide_memory_get(sink, 0)).value)
+    assert.equal("c", batches.fields(C.tide_memory_get(sink, 1)).value)
     assert.is_true(C.tide_memory_get(sink, 2) == nil)
   end)
 
@@ -273,7 +273,7 @@ describe("the memory sink", function()
     assert.equal(3, reported())
     assert.same({ C.TIDE_REPORT_REFUSED, C.TIDE_REPORT_DELIVERED, C.TIDE_REPORT_DELIVERED },
       { kind(0), kind(1), kind(2) })
-    assert.equal("bad", slots.fields(reports[0].message).value)
+    assert.equal("bad", batches.fields(reports[0].message).value)
     assert.is_true(reports[0].text ~= nil and reports[1].text == nil)
     C.tide_memory_refuse(sink, nil)
     send("bad")

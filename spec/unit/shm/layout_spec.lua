@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What gcc writes, ffi reads, and the other way round: the two read one header, so a field that moved shows here.
 local ffi = require "ffi"
-local C = require("spec.support.headers").declare("shm/layout.h", "shm/block.h", "chain/slot.h")
+local C = require("spec.support.headers").declare("shm/layout.h", "shm/block.h", "chain/batch.h")
 
 local function filled_message()
   local message = ffi.new("struct tide_message")
@@ -37,9 +37,9 @@ describe("the layout", function()
   end)
 
   it("of a record that the engine writes is what a worker reads", function()
-    local slot = ffi.gc(C.tide_slot_new(4, 65536, 65536), C.tide_slot_free)
-    C.tide_slot_append(slot, filled_message())
-    local record = ffi.cast("const struct tide_record *", slot.input.data)
+    local batch = ffi.gc(C.tide_batch_new(4, 65536, 65536), C.tide_batch_free)
+    C.tide_batch_append(batch, filled_message())
+    local record = ffi.cast("const struct tide_record *", batch.input.data)
     local seen = {}
     for _, field in ipairs { "partition", "offset", "timestamp", "value_length", "key_length", "headers_length",
       "topic", "target_topic", "target_partition" } do seen[field] = tonumber(record[field]) end

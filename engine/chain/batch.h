@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/slot.h - one input block, one output block, and what the engine keeps to itself of the
- * batch in them. A step owns its slots; nothing that decides anything lives in shared memory. */
-#ifndef TIDE_CHAIN_SLOT_H
-#define TIDE_CHAIN_SLOT_H
+ * engine/chain/batch.h - one input block, one output block, and what the engine keeps to itself of the
+ * batch in them. A step owns its batches; nothing that decides anything lives in shared memory. */
+#ifndef TIDE_CHAIN_BATCH_H
+#define TIDE_CHAIN_BATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +13,7 @@
 
 struct tide_block;
 
-struct tide_slot {
+struct tide_batch {
     struct tide_work work; /* its step's way to the pool */
     struct tide_block *input;
     struct tide_block *output;
@@ -49,19 +49,20 @@ struct tide_slot {
     struct tide_origin group; /* what its results stand for, when `grouped` */
     bool grouped;
     uint32_t suspect; /* the record that `attempts` is about; `count` = none, the result itself */
-    struct tide_slot *next; /* free list */
+    struct tide_batch *next; /* free list */
 };
 
 /** `max_input` and `max_output` in bytes. NULL with tide_error(). Before the fork. */
-struct tide_slot *tide_slot_new(uint32_t capacity, uint64_t max_input, uint64_t max_output);
+struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output);
 /** Empty again. */
-void tide_slot_reset(struct tide_slot *slot);
+void tide_batch_reset(struct tide_batch *batch);
 /** Bytes that `message` takes as a record. */
-uint64_t tide_slot_need(const struct tide_message *message);
+uint64_t tide_batch_need(const struct tide_message *message);
 /** Copies the message in as the next record. The caller has seen to the room. */
-void tide_slot_append(struct tide_slot *slot, const struct tide_message *message);
+void tide_batch_append(struct tide_batch *batch, const struct tide_message *message);
 /** Record `index` as the message it was. */
-void tide_slot_message(const struct tide_slot *slot, uint32_t index, struct tide_message *message);
-void tide_slot_free(struct tide_slot *slot); /* NULL is fine */
+void tide_batch_message(const struct tide_batch *batch, uint32_t index,
+                        struct tide_message *message);
+void tide_batch_free(struct tide_batch *batch); /* NULL is fine */
 
 #endif

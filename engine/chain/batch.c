@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "chain/slot.h"
+#include "chain/batch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,40 +8,40 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
-struct tide_slot *tide_slot_new(uint32_t capacity, uint64_t max_input, uint64_t max_output)
+struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output)
 {
-    struct tide_slot *slot = tide_alloc(sizeof(*slot));
-    slot->capacity = capacity;
-    slot->origins = tide_alloc(sizeof(*slot->origins) * capacity);
-    slot->places = tide_alloc(sizeof(*slot->places) * capacity);
-    slot->input = tide_block_new(max_input);
-    slot->output = slot->input ? tide_block_new(sizeof(struct tide_output) + max_output) : NULL;
-    if (!slot->output) {
-        tide_slot_free(slot);
+    struct tide_batch *batch = tide_alloc(sizeof(*batch));
+    batch->capacity = capacity;
+    batch->origins = tide_alloc(sizeof(*batch->origins) * capacity);
+    batch->places = tide_alloc(sizeof(*batch->places) * capacity);
+    batch->input = tide_block_new(max_input);
+    batch->output = batch->input ? tide_block_new(sizeof(struct tide_output) + max_output) : NULL;
+    if (!batch->output) {
+        tide_batch_free(batch);
         return NULL;
     }
-    return slot;
+    return batch;
 }
 
-void tide_slot_reset(struct tide_slot *slot)
+void tide_batch_reset(struct tide_batch *batch)
 {
-    tide_require(slot->work.state == TIDE_WORK_IDLE);
-    slot->count = 0;
-    slot->bytes = 0;
-    slot->input_overflowed = slot->output_overflowed = false;
-    slot->released = slot->ready = slot->ready_bytes = slot->result_at = 0;
-    slot->results = slot->results_before = 0;
-    slot->result_bytes = 0;
-    slot->rejected = false;
-    slot->attempts = 0;
-    slot->one_by_one = false;
-    slot->suspect = 0;
-    slot->lane = 0;
-    slot->marked = slot->retried = slot->again = false;
-    slot->wait = (struct tide_lane){0};
+    tide_require(batch->work.state == TIDE_WORK_IDLE);
+    batch->count = 0;
+    batch->bytes = 0;
+    batch->input_overflowed = batch->output_overflowed = false;
+    batch->released = batch->ready = batch->ready_bytes = batch->result_at = 0;
+    batch->results = batch->results_before = 0;
+    batch->result_bytes = 0;
+    batch->rejected = false;
+    batch->attempts = 0;
+    batch->one_by_one = false;
+    batch->suspect = 0;
+    batch->lane = 0;
+    batch->marked = batch->retried = batch->again = false;
+    batch->wait = (struct tide_lane){0};
 }
 
-uint64_t tide_slot_need(const struct tide_message *message)
+uint64_t tide_batch_need(const struct tide_message *message)
 {
     uint64_t bytes = sizeof(struct tide_record) + (uint64_t)message->value_length +
                      message->key_length + message->headers_length;
@@ -55,11 +55,11 @@ static char *put(char *to, const char *bytes, uint32_t length)
     return to + length;
 }
 
-void tide_slot_append(struct tide_slot *slot, const struct tide_message *message)
+void tide_batch_append(struct tide_batch *batch, const struct tide_message *message)
 {
-    uint64_t need = tide_slot_need(message);
-    struct tide_record *record = (struct tide_record *)(void *)(slot->input->data + slot->bytes);
-    tide_require(slot->count < slot->capacity && slot->bytes + need <= slot->input->max);
+    uint64_t need = tide_batch_need(message);
+    struct tide_record *record = (struct tide_record *)(void *)(batch->input->data + batch->bytes);
+    tide_require(batch->count < batch->capacity && batch->bytes + need <= batch->input->max);
     *record = (struct tide_record){
         .size = (uint32_t)need,
         .partition = message->partition,
@@ -77,16 +77,17 @@ void tide_slot_append(struct tide_slot *slot, const struct tide_message *message
     to = put(to, message->value, message->value ? message->value_length : 0);
     to = put(to, message->key, message->key ? message->key_length : 0);
     put(to, message->headers, message->headers_length);
-    slot->origins[slot->count] = message->origin;
-    slot->places[slot->count++] = (uint32_t)(slot->bytes / 8);
-    slot->bytes += need;
-    if (slot->bytes > slot->input->touched)
-        slot->input->touched = slot->bytes;
+    batch->origins[batch->count] = message->origin;
+    batch->places[batch->count++] = (uint32_t)(batch->bytes / 8);
+    batch->bytes += need;
+    if (batch->bytes > batch->input->touched)
+        batch->input->touched = batch->bytes;
 }
 
-void tide_slot_message(const struct tide_slot *slot, uint32_t index, struct tide_message *message)
+void tide_batch_message(const struct tide_batch *batch, uint32_t index,
+                        struct tide_message *message)
 {
-    const char *place = slot->input->data + (uint64_t)slot->places[index] * 8;
+    const char *place = batch->input->data + (uint64_t)batch->places[index] * 8;
     const struct tide_record *record = (const struct tide_record *)(const void *)place;
     const char *value = (const char *)(record + 1);
     uint32_t value_length = record->value_length < 0 ? 0 : (uint32_t)record->value_length;
@@ -106,17 +107,17 @@ void tide_slot_message(const struct tide_slot *slot, uint32_t index, struct tide
         .target_topic = record->target_topic,
         .target_partition = record->target_partition,
         .flags = record->message_flags,
-        .origin = slot->origins[index],
+        .origin = batch->origins[index],
     };
 }
 
-void tide_slot_free(struct tide_slot *slot)
+void tide_batch_free(struct tide_batch *batch)
 {
-    if (!slot)
+    if (!batch)
         return;
-    tide_block_free(slot->input);
-    tide_block_free(slot->output);
-    free(slot->origins);
-    free(slot->places);
-    free(slot);
+    tide_block_free(batch->input);
+    tide_block_free(batch->output);
+    free(batch->origins);
+    free(batch->places);
+    free(batch);
 }

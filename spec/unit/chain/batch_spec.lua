@@ -2,23 +2,23 @@
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local child = require "spec.support.child"
-local slots = require "spec.support.slot"
-local C = slots.C
+local batches = require "spec.support.batch"
+local C = batches.C
 
 local SIGABRT, MIB = 6, 1024 * 1024
-local slot
+local batch
 
 local function append(fields)
-  local message, keep = slots.message(fields)
-  local need = tonumber(C.tide_slot_need(message))
-  C.tide_slot_append(slot, message)
+  local message, keep = batches.message(fields)
+  local need = tonumber(C.tide_batch_need(message))
+  C.tide_batch_append(batch, message)
   return need, keep
 end
 
 local function back(index)
   local message = ffi.new "struct tide_message"
-  C.tide_slot_message(slot, index, message)
-  return slots.fields(message), message
+  C.tide_batch_message(batch, index, message)
+  return batches.fields(message), message
 end
 
 local function whole(fields)
@@ -28,8 +28,8 @@ local function whole(fields)
   return all
 end
 
-describe("a slot", function()
-  before_each(function() slot = ffi.gc(C.tide_slot_new(100, MIB, MIB), C.tide_slot_free) end)
+describe("a batch", function()
+  before_each(function() batch = ffi.gc(C.tide_batch_new(100, MIB, MIB), C.tide_batch_free) end)
   after_each(child.stop_all)
 
   it("gives back each message as it was", function()
@@ -43,7 +43,7 @@ describe("a slot", function()
       { value = ("x"):rep(100000), key = "\0\255" },
     }
     for _, fields in ipairs(messages) do append(fields) end
-    assert.equal(#messages, slot.count)
+    assert.equal(#messages, batch.count)
     for i, fields in ipairs(messages) do assert.same(whole(fields), (back(i - 1))) end
   end)
 
@@ -60,70 +60,70 @@ describe("a slot", function()
     append { value = "v", origin = { 11, 22, 33 } }
     local _, message = back(0)
     assert.same({ 11, 22, 33 }, { message.origin.sequence, message.origin.partition, message.origin.epoch })
-    local record = ffi.string(slot.input.data, tonumber(slot.bytes))
+    local record = ffi.string(batch.input.data, tonumber(batch.bytes))
     assert.falsy(record:find("\11\0\0\0\22\0\33", 1, true))
   end)
 
-  it("needs what tide_slot_need says, a multiple of 8, and nothing between", function()
+  it("needs what tide_batch_need says, a multiple of 8, and nothing between", function()
     local sum = 0
     for length = 0, 40 do
       local need = append { value = ("v"):rep(length) }
       assert.equal(0, need % 8)
       assert.is_true(need >= ffi.sizeof "struct tide_record" + length)
       assert.is_true(need < ffi.sizeof "struct tide_record" + length + 8)
-      assert.equal(sum / 8, slot.places[length])
+      assert.equal(sum / 8, batch.places[length])
       sum = sum + need
-      assert.equal(sum, tonumber(slot.bytes))
+      assert.equal(sum, tonumber(batch.bytes))
     end
   end)
 
   it("can be filled to its last byte", function()
-    slot = ffi.gc(C.tide_slot_new(2, 4096, 4096), C.tide_slot_free)
+    batch = ffi.gc(C.tide_batch_new(2, 4096, 4096), C.tide_batch_free)
     local head = ffi.sizeof "struct tide_record"
     append { value = ("a"):rep(2048 - head) }
     append { value = ("b"):rep(2048 - head) }
-    assert.equal(4096, tonumber(slot.bytes))
+    assert.equal(4096, tonumber(batch.bytes))
     assert.equal(("b"):rep(2048 - head), back(1).value)
   end)
 
   it("knows how far its input block has pages", function()
     append { value = ("x"):rep(10000) }
-    assert.equal(tonumber(slot.bytes), tonumber(slot.input.touched))
-    C.tide_slot_reset(slot)
+    assert.equal(tonumber(batch.bytes), tonumber(batch.input.touched))
+    C.tide_batch_reset(batch)
     append { value = "x" }
-    assert.is_true(slot.input.touched > 10000)
+    assert.is_true(batch.input.touched > 10000)
   end)
 
   it("is empty again after a reset", function()
     append { value = "old" }
-    slot.released, slot.ready, slot.ready_bytes, slot.result_at, slot.results, slot.attempts = 1, 1, 1, 1, 1, 1
-    slot.input_overflowed, slot.output_overflowed, slot.result_bytes = true, true, 1
-    C.tide_slot_reset(slot)
+    batch.released, batch.ready, batch.ready_bytes, batch.result_at, batch.results, batch.attempts = 1, 1, 1, 1, 1, 1
+    batch.input_overflowed, batch.output_overflowed, batch.result_bytes = true, true, 1
+    C.tide_batch_reset(batch)
     for _, field in ipairs { "count", "bytes", "released", "ready", "ready_bytes", "result_at", "results",
-      "result_bytes", "attempts" } do assert.equal(0, tonumber(slot[field]), field) end
-    assert.is_false(slot.input_overflowed or slot.output_overflowed)
+      "result_bytes", "attempts" } do assert.equal(0, tonumber(batch[field]), field) end
+    assert.is_false(batch.input_overflowed or batch.output_overflowed)
     append { value = "new" }
     assert.equal("new", back(0).value)
   end)
 
   it("ends the process when it is reset while the pool has it", function()
-    slot.work.state = C.TIDE_WORK_GIVEN
-    assert.equal(SIGABRT, select(2, child.run(function() C.tide_slot_reset(slot) end)))
+    batch.work.state = C.TIDE_WORK_GIVEN
+    assert.equal(SIGABRT, select(2, child.run(function() C.tide_batch_reset(batch) end)))
   end)
 
   it("ends the process when more is appended than there is room for", function()
-    slot = ffi.gc(C.tide_slot_new(1, 4096, 4096), C.tide_slot_free)
+    batch = ffi.gc(C.tide_batch_new(1, 4096, 4096), C.tide_batch_free)
     assert.equal(SIGABRT, select(2, child.run(function() append { value = ("x"):rep(5000) } end)))
     append {}
     assert.equal(SIGABRT, select(2, child.run(function() append {} end)))
   end)
 
   it("that is too large is a failure with a text", function()
-    local made = C.tide_slot_new(1, 2 ^ 62, 4096)
+    local made = C.tide_batch_new(1, 2 ^ 62, 4096)
     assert.is_true(made == nil)
     assert.truthy(library.error():find("bytes", 1, true))
-    local other = C.tide_slot_new(1, 4096, 2 ^ 61)
+    local other = C.tide_batch_new(1, 4096, 2 ^ 61)
     assert.is_true(other == nil)
-    C.tide_slot_free(nil)
+    C.tide_batch_free(nil)
   end)
 end)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A slot (chain/slot.h) as specs drive it: messages from tables, results written as a worker writes them.
+-- A batch (chain/batch.h) as specs drive it: messages from tables, results written as a worker writes them.
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("base/text.h", "shm/block.h", "chain/results.h")
 
@@ -8,14 +8,14 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd, long
 int mprotect(void *address, size_t length, int protection);
 ]]
 
-local slot = {}
-slot.C = C
+local batch = {}
+batch.C = C
 
 local PAGE = 4096
 local OUTPUT, RESULT = ffi.sizeof "struct tide_output", ffi.sizeof "struct tide_result"
 
 --- Packed headers of an array of {name, value}.
-function slot.pack(headers)
+function batch.pack(headers)
   local text = ffi.gc(ffi.new("struct tide_text"), C.tide_text_free)
   for _, header in ipairs(headers) do
     local name, value = header[1], header[2]
@@ -26,9 +26,9 @@ end
 
 --- struct tide_message of { value, key, headers, timestamp, offset, partition, topic }; the second result keeps its
 --- bytes alive.
-function slot.message(fields)
+function batch.message(fields)
   local c = ffi.new "struct tide_message"
-  local headers = fields.headers and slot.pack(fields.headers)
+  local headers = fields.headers and batch.pack(fields.headers)
   c.value, c.value_length = fields.value, fields.value and #fields.value or 0
   c.key, c.key_length = fields.key, fields.key and #fields.key or 0
   if headers and #headers > 0 then
@@ -42,7 +42,7 @@ function slot.message(fields)
 end
 
 --- The fields of a struct tide_message; headers as an array of {name, value}.
-function slot.fields(c)
+function batch.fields(c)
   local list, at, header = {}, ffi.new "uint32_t[1]", ffi.new "struct tide_header"
   while c.headers_length > 0 and C.tide_header_next(c.headers, c.headers_length, at, header) == 1 do
     list[#list + 1] = { ffi.string(header.name, header.name_length),
@@ -57,7 +57,7 @@ function slot.fields(c)
 end
 
 --- Memory that ends where `size` bytes behind a struct tide_output end: what is read beyond is a SIGSEGV.
-function slot.guarded_output(size)
+function batch.guarded_output(size)
   local bytes = math.ceil((OUTPUT + size) / PAGE) * PAGE
   local base = ffi.cast("char *", ffi.C.mmap(nil, bytes + PAGE, 3, 0x22, -1, 0))
   assert(ffi.C.mprotect(base + bytes, PAGE, 0) == 0)
@@ -66,8 +66,8 @@ end
 
 --- The bytes of a result: { index, kind, inherit, value, key, headers, topic, partition, timestamp }; `set` overrides
 --- fields of the struct.
-function slot.result(fields)
-  local headers = fields.headers and slot.pack(fields.headers) or ""
+function batch.result(fields)
+  local headers = fields.headers and batch.pack(fields.headers) or ""
   local bytes = (fields.value or "") .. (fields.key or "") .. headers
   local c = ffi.new "struct tide_result"
   c.size = math.ceil((RESULT + #bytes) / 8) * 8
@@ -81,40 +81,40 @@ function slot.result(fields)
   return ffi.string(c, RESULT) .. bytes .. ("\0"):rep(size - RESULT - #bytes)
 end
 
---- Gives records [first, end) of the slot a job with room for `size` bytes at `output`.
-function slot.give(c, output, size, first)
+--- Gives records [first, end) of the batch a job with room for `size` bytes at `output`.
+function batch.give(c, output, size, first)
   local job = c.work.job
   job.first, job["end"], job.output, job.output_size, job.output_max = first or 0, c.count, output, size, size
 end
 
 --- What a worker leaves: `bytes` and its progress.
-function slot.leave(c, bytes, next)
+function batch.leave(c, bytes, next)
   local output = c.work.job.output
   ffi.copy(ffi.cast("char *", output) + OUTPUT, bytes, #bytes)
   C.tide_worker_publish(output, next, #bytes)
 end
 
-local span = ffi.new "struct tide_span"
+local parsed = ffi.new "struct tide_parsed"
 
 --- Reads all that is there as tide_task_release does: an array of { kind, record, message }, and the last status.
-function slot.read_all(c, topic_count, look)
+function batch.read_all(c, topic_count, look)
   local items = {}
   repeat
-    local status = C.tide_results_read(c, span, topic_count or 0)
-    for i = 0, span.item_count - 1 do
-      local item = span.items[i]
+    local status = C.tide_results_read(c, parsed, topic_count or 0)
+    for i = 0, parsed.item_count - 1 do
+      local item = parsed.items[i]
       local finished = item.kind == C.TIDE_ITEM_FINISHED
       local entry = { kind = tonumber(item.kind), record = item.record }
       if not finished then
-        if look then look(item, span.messages[item.message]) end
-        entry.message = slot.fields(span.messages[item.message])
+        if look then look(item, parsed.messages[item.message]) end
+        entry.message = batch.fields(parsed.messages[item.message])
       end
       items[#items + 1] = entry
       if finished then c.released = c.released + 1 end
     end
     if status < 0 then return items, status end
-  until span.item_count == 0
+  until parsed.item_count == 0
   return items, C.TIDE_OK
 end
 
-return slot
+return batch
