@@ -82,3 +82,26 @@ void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t 
          batch = batch->next)
         trim(task, batch);
 }
+
+/* Those that are done do not count, though what is before them may wait (to be tried again, or for room). */
+static uint32_t with_pool(const struct tide_task *task)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < task->order_count; i++) {
+        const struct tide_batch *batch = task->order[(task->order_head + i) % task->batch_count];
+        count += batch->work.state == TIDE_WORK_WAITING || batch->work.state == TIDE_WORK_GIVEN;
+    }
+    return count;
+}
+
+void tide_task_observe_progress(struct tide_task *task)
+{
+    uint32_t in_progress = with_pool(task);
+    if (in_progress == task->in_progress)
+        return;
+    task->in_progress = in_progress;
+    /* How many processes this step can use now: batches that wait behind a running one do not count. */
+    uint32_t processes = tide_pool_processes(task->pool);
+    tide_observe(task->step.chain->counters, task->step.row, TIDE_M_BATCHES_IN_PROGRESS,
+                 task->in_progress < processes ? task->in_progress : processes);
+}
