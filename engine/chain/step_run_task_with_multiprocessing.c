@@ -168,7 +168,8 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .join = task_join,
                                              .deadline_us = task_deadline_us,
                                              .terminate = task_terminate};
-    uint32_t batches = processes * (1 + plan->prefetch_batches) + 1; /* one more to fill meanwhile */
+    uint32_t batches = processes * (1 + plan->prefetch_batches) +
+                       1; /* one more to fill meanwhile */
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
@@ -180,7 +181,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     tide_task_sizes(task, tide_clock_us());
     for (; task->batch_count < batches; task->batch_count++) {
         struct tide_batch *batch = tide_batch_new(plan->max_batch_size, task->input.max,
-                                               task->output.max);
+                                                  task->output.max);
         if (!batch) {
             task_terminate(&task->step);
             return NULL;
