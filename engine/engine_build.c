@@ -1,24 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * From a plan to a chain: everything that must exist before the zygote is forked, and its end. */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "chain/suspects.h"
-#include "engine.h"
+#include "chain/task.h"
+#include "engine_inside.h"
 #include "io/file.h"
 #include "io/memory.h"
 #include "kafka/kafka.h"
-#include "proc/worker.h"
-#include "shm/block.h"
 #include "shm/counters.h"
 #include "shm/tallies.h"
 #include "shm/topics.h"
@@ -216,67 +212,6 @@ struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status)
     return engine;
 }
 
-static bool is_task(const struct tide_engine *engine, uint32_t number)
-{
-    return engine->steps[number]->row > 0;
-}
-
-int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
-{
-    uint32_t batches = 0, at = 0;
-    int status = tide_engine_open_signals(engine);
-    if (status < 0)
-        return status;
-    *zygote = engine->zygote;
-    tide_require(engine->zygote);
-    for (uint32_t i = 0; i < engine->step_count; i++)
-        batches += is_task(engine, i) ? ((struct tide_task *)(void *)engine->steps[i])->batch_count
-                                      : 0;
-    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * batches + 1));
-    for (uint32_t i = 0; i < engine->step_count; i++) {
-        struct tide_task *task = (struct tide_task *)(void *)engine->steps[i];
-        for (uint32_t j = 0; is_task(engine, i) && j < task->batch_count; j++, at++) {
-            blocks[at] = task->batches[j]->input;
-            blocks[batches + at] = task->batches[j]->output;
-        }
-    }
-    tide_zygote_blocks(engine->zygote, blocks, batches, blocks + batches, batches);
-    int pid = tide_zygote_fork(engine->zygote);
-    if (pid == 0) {
-        /* The engine's own: no worker has a way to them. */
-        tide_counters_free(engine->chain.counters);
-        tide_dlq_free(engine->chain.dlq);
-        tide_loop_free(engine->loop);
-        if (engine->signals >= 0)
-            close(engine->signals);
-    }
-    free(blocks);
-    return pid;
-}
-
-/* Of the signals that came, one that ends a run, or 0; the others have nothing to tell yet. */
-static int stop_signal(struct tide_engine *engine)
-{
-    struct signalfd_siginfo info;
-    while (read(engine->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        if (info.ssi_signo != SIGHUP && info.ssi_signo != SIGUSR1 && info.ssi_signo != SIGUSR2)
-            return (int)info.ssi_signo;
-    }
-    return 0;
-}
-
-int tide_engine_ready(struct tide_engine *engine)
-{
-    int status = TIDE_OK, stopped = 0;
-    do
-        status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
-                                : TIDE_OK;
-    while (status == TIDE_BUSY && (stopped = stop_signal(engine)) == 0);
-    tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
-                 (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
-    return stopped > 0 ? stopped : status;
-}
-
 void tide_engine_free(struct tide_engine *engine)
 {
     if (!engine)
@@ -300,8 +235,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);
     tide_tallies_free(engine->tallies);
-    if (engine->signals >= 0)
-        close(engine->signals);
+    tide_engine_close_signals(engine);
     tide_loop_free(engine->loop);
     free(engine->revocation.partitions);
     free(engine->meter.lags);

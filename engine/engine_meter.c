@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * What is measured of the engine as a whole: where its time goes, how far behind it is, whether anything
- * moves. The clock is read a few times a turn, never for a message; sums are observed once a second and at the
- * end, as Arroyo does. */
+ * What is measured of the engine as a whole: where its time goes, lag and latency, and whether messages get on at all
+ * (the stuck detector). The clock is read a few times a turn and never for a single message, which would cost more than
+ * many transforms do; sums are observed once a second and at the end, as Arroyo does. What a step measures of itself is in
+ * the step. Start reading at tide_meter_turn. */
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "engine.h"
+#include "engine_inside.h"
 #include "shm/counters.h"
 #include "shm/tallies.h"
 
@@ -40,16 +41,16 @@ static void observe_times(struct tide_engine *engine)
     }
 }
 
-static void callback(struct tide_engine *engine, enum tide_metric metric, int64_t since_us)
+static void observe_callback(struct tide_engine *engine, enum tide_metric metric, int64_t since_us)
 {
     int64_t took_us = tide_clock_us() - since_us;
     observe_us(engine, metric, took_us);
     engine->meter.spent_us[TIDE_TIME_CALLBACK] += took_us;
 }
 
-/* ---- how far behind ---- */
+/* ---- lag and latency ---- */
 
-static void know(struct tide_meter *meter, uint32_t partition)
+static void add_partition(struct tide_meter *meter, uint32_t partition)
 {
     for (; meter->partition_count <= partition; meter->partition_count++) {
         size_t count = meter->partition_count + 1;
@@ -64,28 +65,31 @@ void tide_meter_assigned(struct tide_engine *engine, const uint32_t *partitions,
                          int64_t since_us)
 {
     for (size_t i = 0; i < count; i++)
-        know(&engine->meter, partitions[i]);
-    callback(engine, TIDE_M_RUN_CALLBACK_ASSIGNED, since_us);
+        add_partition(&engine->meter, partitions[i]);
+    observe_callback(engine, TIDE_M_RUN_CALLBACK_ASSIGNED, since_us);
 }
 
 void tide_meter_revoked(struct tide_engine *engine, int64_t since_us)
 {
-    callback(engine, TIDE_M_RUN_CALLBACK_REVOKED, since_us);
+    observe_callback(engine, TIDE_M_RUN_CALLBACK_REVOKED, since_us);
     observe_us(engine, TIDE_M_JOIN_TIME, tide_clock_us() - since_us);
 }
 
-void tide_meter_taken(struct tide_engine *engine, const struct tide_message *messages, size_t count)
+void tide_meter_taken(struct tide_engine *engine, const struct tide_message *messages, size_t count,
+                      int64_t now_us)
 {
     struct tide_meter *meter = &engine->meter;
     const struct tide_message *last = &messages[count - 1];
+    if (meter->first_read_us == 0)
+        meter->first_read_us = now_us;
     for (size_t i = 0; i < count; i++)
         meter->newest_ms[messages[i].origin.partition] = messages[i].timestamp;
-    if (meter->sample_state != TIDE_SAMPLE_WANTED || last->timestamp < 0)
+    if (meter->sample.state != TIDE_SAMPLE_WANTED || last->timestamp < 0)
         return;
-    meter->sample_state = TIDE_SAMPLE_IN_FLIGHT;
-    meter->sample = last->origin;
-    meter->sample_offset = last->offset;
-    meter->sample_ms = last->timestamp;
+    meter->sample.state = TIDE_SAMPLE_IN_FLIGHT;
+    meter->sample.origin = last->origin;
+    meter->sample.offset = last->offset;
+    meter->sample.timestamp_ms = last->timestamp;
 }
 
 static double age_s(int64_t wall_ms, int64_t timestamp_ms)
@@ -93,19 +97,21 @@ static double age_s(int64_t wall_ms, int64_t timestamp_ms)
     return wall_ms > timestamp_ms ? (double)(wall_ms - timestamp_ms) / 1e3 : 0;
 }
 
-/* As in Arroyo, that of a message whose offset goes to be committed, one a second. */
+/* Latency is that of a message whose offset can be committed, as in Arroyo. One message a second is enough for a histogram,
+ * and needs no memory for each message in flight. */
 static void observe_latency(struct tide_engine *engine)
 {
     struct tide_meter *meter = &engine->meter;
     struct tide_offsets *offsets = engine->chain.offsets;
-    if (meter->sample_state != TIDE_SAMPLE_IN_FLIGHT)
+    if (meter->sample.state != TIDE_SAMPLE_IN_FLIGHT)
         return;
-    if (!tide_offsets_current(offsets, meter->sample)) {
-        meter->sample_state = TIDE_SAMPLE_WANTED;
-    } else if (tide_offsets_position(offsets, meter->sample.partition) > meter->sample_offset) {
+    if (!tide_offsets_current(offsets, meter->sample.origin)) {
+        meter->sample.state = TIDE_SAMPLE_WANTED;
+    } else if (tide_offsets_position(offsets, meter->sample.origin.partition) >
+               meter->sample.offset) {
         tide_observe(engine->chain.counters, 0, TIDE_M_LATENCY,
-                     age_s(tide_clock_wall_ms(), meter->sample_ms));
-        meter->sample_state = TIDE_SAMPLE_TAKEN;
+                     age_s(tide_clock_wall_ms(), meter->sample.timestamp_ms));
+        meter->sample.state = TIDE_SAMPLE_TAKEN;
     }
 }
 
@@ -156,76 +162,73 @@ static void observe_lag(struct tide_engine *engine)
         tide_observe(engine->chain.counters, 0, TIDE_M_LAG_SECONDS, seconds);
 }
 
-bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag)
-{
-    if (index >= engine->meter.partition_count)
-        return false;
-    *lag = engine->meter.lags[index];
-    return true;
-}
+/* ---- the stuck detector ---- */
 
-/* ---- whether anything moves ---- */
-
-static uint64_t progress_of(const struct tide_engine *engine,
-                            const struct tide_offsets_totals *totals)
+/* A sum that changes whenever a message gets on: in a step, or out of the chain. */
+static uint64_t work_done(const struct tide_engine *engine,
+                          const struct tide_offsets_totals *totals)
 {
     uint64_t sum = totals->produced_from + totals->filtered + totals->dead_lettered +
                    totals->dropped;
     for (uint32_t i = 0; i < engine->step_count; i++) {
-        if (engine->steps[i]->row > 0)
-            sum += tide_task_moved((const struct tide_task *)(const void *)engine->steps[i]);
+        const struct tide_step *step = engine->steps[i];
+        sum += step->ops->progress ? step->ops->progress(step) : 0;
     }
     return sum;
 }
 
-/* The last step that has anything binds, since those behind it are idle. False when that is meant to be so: a
- * batch waits for its time. */
-static bool binds(const struct tide_engine *engine, char *text, size_t size)
+/* What the chain waits for. The last step that has messages decides, since those after it are idle. False when the wait is
+ * meant to be: a batch waits for its time. */
+static bool describe_wait(const struct tide_engine *engine, char *text, size_t size)
 {
-    struct tide_step *last = engine->steps[engine->step_count - 1];
-    snprintf(text, size, "the output has not acknowledged what was sent");
-    if (!last->ops->join(last))
-        return true;
-    for (uint32_t i = engine->step_count - 1; i-- > 0;) {
+    for (uint32_t i = engine->step_count; i-- > 0;) {
         struct tide_step *step = engine->steps[i];
         if (!step->ops->join(step))
-            return tide_task_waits((const struct tide_task *)(const void *)step, text, size);
+            return step->ops->waits(step, text, size);
     }
     snprintf(text, size, "no step has them");
     return true;
 }
 
-/* Once a second, and a second is the most that one turn counts for: an engine that was stopped is not stuck. */
-static void detect_stuck(struct tide_engine *engine, int64_t now_us)
+static void warn_stuck(struct tide_engine *engine, uint64_t in_flight)
 {
     struct tide_meter *meter = &engine->meter;
-    struct tide_offsets_totals totals;
     char text[256];
+    if (!describe_wait(engine, text, sizeof(text)))
+        return;
+    meter->stall.stuck = true;
+    tide_count(engine->chain.counters, 0, TIDE_M_STUCK, 1);
+    tide_log(TIDE_LOG_WARN, "stuck: nothing moved for %.0f s, with %llu messages in flight: %s",
+             (double)meter->stall.stalled_us / 1e6, (unsigned long long)in_flight, text);
+}
+
+/* This is called once a second, and a second is the most that is added: an engine whose process was stopped for an hour is
+ * not stuck. */
+static void detect_stall(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_meter *meter = &engine->meter;
+    int64_t timeout_us = engine->plan.stuck_detector_timeout_us;
+    struct tide_offsets_totals totals;
     tide_offsets_totals(engine->chain.offsets, &totals);
-    uint64_t progress = progress_of(engine, &totals);
-    int64_t since_us = now_us - meter->checked_us;
-    meter->checked_us = now_us;
-    meter->stalled_us += since_us < SECOND_US ? since_us : SECOND_US;
-    double stalled_s = (double)meter->stalled_us / 1e6;
-    if (progress != meter->progress || totals.in_flight == 0) {
-        if (meter->stuck)
-            tide_log(TIDE_LOG_INFO, "moving again after %.0f s", stalled_s);
-        meter->progress = progress;
-        meter->stalled_us = 0;
-        meter->stuck = false;
-    } else if (!meter->stuck && engine->plan.stuck_detector_timeout_us > 0 &&
-               meter->stalled_us >= engine->plan.stuck_detector_timeout_us &&
-               binds(engine, text, sizeof(text))) {
-        meter->stuck = true;
-        tide_count(engine->chain.counters, 0, TIDE_M_STUCK, 1);
-        tide_log(TIDE_LOG_WARN, "stuck: nothing moved for %.0f s, with %llu messages in flight: %s",
-                 stalled_s, (unsigned long long)totals.in_flight, text);
+    uint64_t work = work_done(engine, &totals);
+    int64_t since_us = now_us - meter->stall.checked_us;
+    meter->stall.checked_us = now_us;
+    meter->stall.stalled_us += since_us < SECOND_US ? since_us : SECOND_US;
+    if (work != meter->stall.work || totals.in_flight == 0) {
+        if (meter->stall.stuck)
+            tide_log(TIDE_LOG_INFO, "moving again after %.0f s",
+                     (double)meter->stall.stalled_us / 1e6);
+        meter->stall.work = work;
+        meter->stall.stalled_us = 0;
+        meter->stall.stuck = false;
+    } else if (!meter->stall.stuck && timeout_us > 0 && meter->stall.stalled_us >= timeout_us) {
+        warn_stuck(engine, totals.in_flight);
     }
 }
 
-/* ---- when ---- */
+/* ---- states and turns ---- */
 
-void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state)
+void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state state)
 {
     struct tide_meter *meter = &engine->meter;
     int64_t now_us = tide_clock_us();
@@ -242,38 +245,41 @@ void tide_meter_enter(struct tide_engine *engine, enum tide_engine_state state)
     meter->entered_us = now_us;
 }
 
-/* A worker may write nonsense there: the counter of the engine only grows. */
-static void count_dropped(struct tide_engine *engine)
+/* Counters are added to, so what other modules count in all is turned into what was added since the last turn. */
+static void count_added(struct tide_engine *engine, const struct tide_offsets_totals *totals)
 {
+    struct tide_meter *meter = &engine->meter;
     uint64_t dropped = tide_tallies_dropped(engine->tallies);
-    if (dropped > engine->last_dropped)
+    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals->late - meter->last_late);
+    meter->last_late = totals->late;
+    /* this sum lies in memory that a worker may write nonsense to, and a counter must not fall */
+    if (dropped > meter->last_dropped)
         tide_count(engine->chain.counters, 0, TIDE_M_SCRIPT_METRICS_DROPPED,
-                   dropped - engine->last_dropped);
-    engine->last_dropped = dropped;
+                   dropped - meter->last_dropped);
+    meter->last_dropped = dropped;
 }
 
-void tide_meter_turn(struct tide_engine *engine, int64_t now_us)
+bool tide_meter_turn(struct tide_engine *engine, int64_t now_us)
 {
+    struct tide_meter *meter = &engine->meter;
     struct tide_offsets_totals totals;
     tide_offsets_totals(engine->chain.offsets, &totals);
-    if (totals.in_flight != engine->last_in_flight || totals.in_flight == 0) {
-        if (engine->last_in_flight > 0)
-            engine->last_done_us = now_us;
-        engine->last_in_flight = totals.in_flight;
+    if (totals.in_flight != meter->last_in_flight || totals.in_flight == 0) {
+        if (meter->last_in_flight > 0)
+            meter->last_done_us = now_us;
+        meter->last_in_flight = totals.in_flight;
     }
-    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals.late - engine->last_late);
-    engine->last_late = totals.late;
-    count_dropped(engine);
+    count_added(engine, &totals);
     observe_latency(engine);
-    if (now_us < engine->second_us)
-        return;
-    engine->second_us = now_us + SECOND_US;
-    if (engine->meter.sample_state == TIDE_SAMPLE_TAKEN)
-        engine->meter.sample_state = TIDE_SAMPLE_WANTED;
+    if (now_us < meter->second_us)
+        return false;
+    meter->second_us = now_us + SECOND_US;
+    if (meter->sample.state == TIDE_SAMPLE_TAKEN)
+        meter->sample.state = TIDE_SAMPLE_WANTED;
     observe_times(engine);
-    if (engine->state <= TIDE_ENGINE_DRAINING) {
+    if (engine->run.state <= TIDE_ENGINE_DRAINING) {
         observe_lag(engine);
-        detect_stuck(engine, now_us);
+        detect_stall(engine, now_us);
     }
-    tide_engine_emit(engine, TIDE_EVENT_SECOND, 0, 0, NULL);
+    return true;
 }

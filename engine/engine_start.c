@@ -1,45 +1,72 @@
 /* SPDX-License-Identifier: MIT
- * The start, after the fork: signals, workers, connections. The source begins once the sinks are ready. */
-#include <errno.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/signalfd.h>
+ * The start of a run. The fork comes first, while the process has one thread and no connection: librdkafka's threads would
+ * not survive it, and workers must not have the engine's sockets and secrets. Then come signals, workers and connections;
+ * the source starts once the sinks are ready (engine.c), so that no message is read that could not be written. */
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "engine.h"
+#include "engine_inside.h"
 #include "kafka/kafka.h"
+#include "shm/counters.h"
 #include "shm/topics.h"
 
-/* HUP is left alone where it is ignored already: nohup did that. */
-static bool is_ignored(int number)
+/* Returns how many batches the steps have, and sets the blocks of each unless they are NULL. */
+static uint32_t collect_blocks(const struct tide_engine *engine, struct tide_block **inputs,
+                               struct tide_block **outputs)
 {
-    struct sigaction now;
-    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
-}
-
-int tide_engine_open_signals(struct tide_engine *engine)
-{
-    static const int numbers[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-    sigset_t set;
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error of write(2), as a full disk is */
-    if (!engine->plan.handle_signals || engine->signals >= 0)
-        return TIDE_OK;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-        if (numbers[i] != SIGHUP || !is_ignored(SIGHUP))
-            sigaddset(&set, numbers[i]);
+    struct tide_step_blocks blocks;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < engine->step_count; i++) {
+        const struct tide_step *step = engine->steps[i];
+        for (uint32_t j = 0; step->ops->blocks && step->ops->blocks(step, j, &blocks); j++) {
+            if (inputs) {
+                inputs[count] = blocks.input;
+                outputs[count] = blocks.output;
+            }
+            count++;
+        }
     }
-    sigprocmask(SIG_BLOCK, &set, NULL); /* librdkafka's threads take this over */
-    engine->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (engine->signals < 0)
-        return tide_fail_system("signalfd");
-    return tide_loop_watch(engine->loop, engine->signals, NULL, NULL);
+    return count;
 }
 
-/* The sink that writes to Kafka, of output or dead letters; NULL = none. */
+int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
+{
+    int status = tide_engine_open_signals(engine);
+    if (status < 0)
+        return status;
+    *zygote = engine->zygote;
+    tide_require(engine->zygote);
+    uint32_t count = collect_blocks(engine, NULL, NULL);
+    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * count + 1));
+    collect_blocks(engine, blocks, blocks + count);
+    tide_zygote_blocks(engine->zygote, blocks, count, blocks + count, count);
+    int pid = tide_zygote_fork(engine->zygote);
+    if (pid == 0) {
+        /* These are the engine's alone: a worker must have no way to them. */
+        tide_counters_free(engine->chain.counters);
+        tide_dlq_free(engine->chain.dlq);
+        tide_loop_free(engine->loop);
+        tide_engine_close_signals(engine);
+    }
+    free(blocks);
+    return pid;
+}
+
+int tide_engine_ready(struct tide_engine *engine)
+{
+    int status = TIDE_OK, stopped = 0;
+    do
+        status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
+                                : TIDE_OK;
+    while (status == TIDE_BUSY && (stopped = tide_engine_stop_signal(engine)) == 0);
+    tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
+                 (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
+    return stopped > 0 ? stopped : status;
+}
+
+/* The sink that writes to Kafka, be it the output or dead letters; NULL = none does. */
 static struct tide_sink *kafka_sink(const struct tide_engine *engine)
 {
     if (engine->plan.sink.medium == TIDE_MEDIUM_KAFKA)
@@ -77,18 +104,18 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
         status = engine->sink->ops->start(engine->sink);
     if (status == TIDE_OK && engine->dlq_sink != engine->sink)
         status = engine->dlq_sink->ops->start(engine->dlq_sink);
-    engine->second_us = tide_clock_us();
-    tide_engine_enter_state(engine, TIDE_ENGINE_CONNECTING, INT64_MAX);
+    tide_engine_enter_state(engine, TIDE_ENGINE_CONNECTING, tide_clock_us());
     return status;
 }
 
-static int ready(struct tide_sink *sink)
+static int is_ready(struct tide_sink *sink)
 {
     return sink && sink->ops->ready ? sink->ops->ready(sink) : 1;
 }
 
-/* What the source must know of the output: its cluster, and for partition = "same" how many partitions it has. */
-static void tell_source(struct tide_engine *engine)
+/* What the source has to know of the output: its cluster, to see that it is the same one in exactly_once, and with
+ * partition = "same" how many partitions there are. */
+static void describe_output(struct tide_engine *engine)
 {
     struct tide_kafka_output output = {0};
     if (engine->plan.source.medium != TIDE_MEDIUM_KAFKA || !kafka_sink(engine))
@@ -102,16 +129,14 @@ static void tell_source(struct tide_engine *engine)
     tide_kafka_source_output(engine->source, &output);
 }
 
-int tide_engine_connect_poll(struct tide_engine *engine)
+int tide_engine_sinks_ready(struct tide_engine *engine)
 {
-    int output = ready(engine->sink);
-    int dlq = engine->dlq_sink != engine->sink ? ready(engine->dlq_sink) : 1;
+    int output = is_ready(engine->sink);
+    int dlq = engine->dlq_sink != engine->sink ? is_ready(engine->dlq_sink) : 1;
     if (output < 0 || dlq < 0)
         return output < 0 ? output : dlq;
     if (output == 0 || dlq == 0)
-        return TIDE_OK;
-    tell_source(engine);
-    engine->source_started = true;
-    tide_engine_enter_state(engine, TIDE_ENGINE_READING, INT64_MAX);
-    return engine->source->ops->start(engine->source);
+        return 0;
+    describe_output(engine);
+    return 1;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * What Lua may look at: totals, counters, processes, memory. Reads only. */
+ * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine. */
 #include "base/clock.h"
 #include "base/status.h"
-#include "engine.h"
+#include "engine_inside.h"
 #include "shm/block.h"
 #include "shm/counters.h"
 
@@ -33,9 +33,10 @@ void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *to
         .dropped = seen.dropped,
         .in_flight = seen.in_flight,
     };
-    int64_t last_us = engine->last_in_flight > 0 ? tide_clock_us() : engine->last_done_us;
-    if (engine->first_read_us > 0 && last_us > engine->first_read_us)
-        totals->seconds = (double)(last_us - engine->first_read_us) / 1e6;
+    int64_t last_us = engine->meter.last_in_flight > 0 ? tide_clock_us()
+                                                       : engine->meter.last_done_us;
+    if (engine->meter.first_read_us > 0 && last_us > engine->meter.first_read_us)
+        totals->seconds = (double)(last_us - engine->meter.first_read_us) / 1e6;
     tide_meter_lag(engine, &totals->lag, &totals->lag_seconds);
 }
 
@@ -46,6 +47,14 @@ bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int3
         return false;
     *number = engine->source->partitions[index].number;
     *offset = tide_offsets_position(engine->chain.offsets, index);
+    return true;
+}
+
+bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag)
+{
+    if (index >= engine->meter.partition_count)
+        return false;
+    *lag = engine->meter.lags[index];
     return true;
 }
 
@@ -86,13 +95,12 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
 
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)
 {
+    struct tide_step_blocks blocks;
     int64_t sum = 0;
-    if (step >= engine->step_count || engine->steps[step]->row == 0)
+    if (step >= engine->step_count || !engine->steps[step]->ops->blocks)
         return tide_fail(TIDE_EINTERNAL, "step %u has no blocks", step);
-    const struct tide_task *task = (const struct tide_task *)(const void *)engine->steps[step];
-    for (uint32_t i = 0; i < task->batch_count; i++) {
-        int64_t bytes = tide_block_memory(input ? task->batches[i]->input
-                                                : task->batches[i]->output);
+    for (uint32_t i = 0; engine->steps[step]->ops->blocks(engine->steps[step], i, &blocks); i++) {
+        int64_t bytes = tide_block_memory(input ? blocks.input : blocks.output);
         if (bytes < 0)
             return bytes;
         sum += bytes;

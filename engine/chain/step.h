@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/step.h - the strategy interface: Arroyo's five verbs in the manner of write(2). A step
- * hands on to `next`; nobody calls back. No verb blocks. */
+ * engine/chain/step.h - the interface of a step of the chain: Arroyo's strategy, with its five verbs submit, poll, close,
+ * join and terminate. A step forwards messages by calling submit of `next`; there are no callbacks. No verb blocks. */
 #ifndef TIDE_CHAIN_STEP_H
 #define TIDE_CHAIN_STEP_H
 
@@ -12,6 +12,7 @@
 #include "base/plan.h"
 #include "shm/message.h"
 
+struct tide_block;
 struct tide_step;
 struct tide_sink;
 struct tide_source;
@@ -27,7 +28,7 @@ struct tide_chain {
     struct tide_suspects *suspects; /* exactly once; else NULL */
     struct tide_source *source;     /* names the partitions */
     bool
-        progress; /* A step forwarded messages in this turn: the next one must be polled before the loop waits. */
+        progress; /* something happened in this turn, so the chain is polled again before the loop waits */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
      * tide_offsets_owed(). */
     bool cutting;
@@ -36,22 +37,39 @@ struct tide_chain {
     bool source_idle;         /* the source had nothing more at its last poll */
 };
 
+/** The blocks of one batch. */
+struct tide_step_blocks {
+    struct tide_block *input;
+    struct tide_block *output;
+};
+
 struct tide_step_ops {
-    /* Takes messages in order and returns how many; fewer than `count` = busy: the caller keeps the
-     * rest and tries again after the next poll. Negative = none was taken, and the pipeline cannot go
-     * on. The span is lent for the call. Each taken message's hold (chain/offsets.h) is the step's now. */
+    /* Takes messages in order and returns how many; fewer than `count` = backpressure: the caller keeps the rest and
+     * offers it again after the next poll. Negative = none was taken, and the pipeline cannot go on. The messages are
+     * borrowed for the call. The reference (chain/offsets.h) of each message taken belongs to the step now. */
     ssize_t (*submit)(struct tide_step *step, const struct tide_message *messages, size_t count,
                       int64_t now_us);
     /* Does what is due. Negative = the pipeline cannot go on. */
     int (*poll)(struct tide_step *step, int64_t now_us);
-    /* Seals what is open: no message will be submitted any more. */
+    /* No message will be submitted any more, so an open batch is sealed. May be called again. */
     void (*close)(struct tide_step *step, int64_t now_us);
-    /* True when nothing that was taken is left here. After close, poll until it is. */
+    /* True when the step has no message left. After close, the engine polls until it is true. */
     bool (*join)(struct tide_step *step);
-    /* When poll has to be called next although nothing else happens; INT64_MAX = not. */
+    /* When poll has to be called at the latest, although nothing else happens; INT64_MAX = never. */
     int64_t (*deadline_us)(struct tide_step *step);
-    /* Frees the step, and drops what is left in it. */
+    /* Drops the messages that are left, and frees the step. */
     void (*terminate)(struct tide_step *step);
+
+    /* The rest is NULL where a step has no batches. */
+
+    /* The blocks of batch `index`, from 0; false past the last one. */
+    bool (*blocks)(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks);
+    /* A number that changes whenever a message gets on in this step. */
+    uint64_t (*progress)(const struct tide_step *step);
+
+    /* NULL where join is always true. Describes what the step waits for, for the stuck detector. False when the wait is
+     * meant to be. */
+    bool (*waits)(const struct tide_step *step, char *text, size_t size);
 };
 
 /** First member of every step. */
@@ -63,11 +81,19 @@ struct tide_step {
     uint32_t row;    /* of the counters */
 };
 
+/* Verbs of a step that keeps no message (step_pass.c). */
+ssize_t tide_step_pass_submit(struct tide_step *step, const struct tide_message *messages,
+                              size_t count, int64_t now_us);
+int tide_step_pass_poll(struct tide_step *step, int64_t now_us);
+void tide_step_pass_close(struct tide_step *step, int64_t now_us);
+bool tide_step_pass_join(struct tide_step *step);
+int64_t tide_step_pass_deadline_us(struct tide_step *step);
+
 struct tide_step *tide_step_noop_new(struct tide_chain *chain);
-/** Touches the file while the pipeline moves, at most once a second. */
+/** Touches the file at most once a second, as long as the pipeline is well. */
 struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char *path);
-/** The last step: hands to the sink (NULL drops) and takes its reports, and those of the sink that writes the
- * dlq's topic (NULL, the same, or another). */
+/** The last step: sends messages to the sink (NULL = drops them) and handles its delivery reports, and those of the sink
+ * that writes the dlq's topic (NULL, the same sink, or another one). */
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
                                         struct tide_sink *dlq_sink);
 /** Messages that were acknowledged. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * produce, and the end of every chain: hands messages to the sink, and turns its reports into offsets. A
  * dead letter's report comes here too, since one producer writes both topics. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/status.h"
@@ -245,11 +246,6 @@ static int produce_poll(struct tide_step *step, int64_t now_us)
     return tide_dlq_poll(step->chain->dlq, now_us);
 }
 
-static void produce_close(struct tide_step *step, int64_t now_us)
-{
-    (void)step, (void)now_us;
-}
-
 static bool produce_join(struct tide_step *step)
 {
     struct produce *produce = produce_of(step);
@@ -267,6 +263,13 @@ static int64_t produce_deadline_us(struct tide_step *step)
     return tide_dlq_deadline_us(step->chain->dlq);
 }
 
+static bool produce_waits(const struct tide_step *step, char *text, size_t size)
+{
+    (void)step;
+    snprintf(text, size, "the output has not acknowledged what was sent");
+    return true;
+}
+
 static void produce_terminate(struct tide_step *step)
 {
     free(step);
@@ -277,10 +280,11 @@ struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_si
 {
     static const struct tide_step_ops ops = {.submit = produce_submit,
                                              .poll = produce_poll,
-                                             .close = produce_close,
+                                             .close = tide_step_pass_close,
                                              .join = produce_join,
                                              .deadline_us = produce_deadline_us,
-                                             .terminate = produce_terminate};
+                                             .terminate = produce_terminate,
+                                             .waits = produce_waits};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};
     produce->outlets[0].sink = sink;

@@ -167,7 +167,10 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .close = task_close,
                                              .join = task_join,
                                              .deadline_us = task_deadline_us,
-                                             .terminate = task_terminate};
+                                             .terminate = task_terminate,
+                                             .blocks = tide_task_blocks,
+                                             .progress = tide_task_progress,
+                                             .waits = tide_task_waits};
     uint32_t batches = processes * (1 + plan->prefetch_batches) +
                        1; /* one more to fill meanwhile */
     struct tide_task *task = tide_alloc(sizeof(*task));

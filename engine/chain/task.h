@@ -118,10 +118,13 @@ void tide_retry_note(struct tide_task *task, struct tide_batch *batch, const cha
 /** A step that reduces: TIDE_OK when the batch need not wait (any more), or all of it is rejected. TIDE_BUSY = not now. */
 int tide_retry_batch(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
 
-/** Changes when the oldest batch gets further. */
-uint64_t tide_task_moved(const struct tide_task *task);
-/** What the oldest batch that is closed waits for, in words. False when there is none. */
-bool tide_task_waits(const struct tide_task *task, char *text, size_t size);
+/* Optional verbs of the step (chain/step.h; task_view.c). */
+bool tide_task_blocks(const struct tide_step *step, uint32_t index,
+                      struct tide_step_blocks *blocks);
+/** Changes when the oldest batch gets on. */
+uint64_t tide_task_progress(const struct tide_step *step);
+/** Describes what the oldest batch waits for. False when no batch is closed. */
+bool tide_task_waits(const struct tide_step *step, char *text, size_t size);
 
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the oldest batch of a step is doing, for the stuck detector. Reads only. */
+ * What the engine asks a step about its batches: their blocks, and what the oldest batch is doing, for the stuck detector.
+ * Nothing here changes the step. */
 #include <stdio.h>
 
 #include "chain/task.h"
@@ -20,14 +21,25 @@ static uint32_t record_of(const struct tide_batch *batch)
     return (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
 }
 
-uint64_t tide_task_moved(const struct tide_task *task)
+bool tide_task_blocks(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks)
 {
+    const struct tide_task *task = (const struct tide_task *)(const void *)step;
+    if (index >= task->batch_count)
+        return false;
+    *blocks = (struct tide_step_blocks){task->batches[index]->input, task->batches[index]->output};
+    return true;
+}
+
+uint64_t tide_task_progress(const struct tide_step *step)
+{
+    const struct tide_task *task = (const struct tide_task *)(const void *)step;
     const struct tide_batch *batch = oldest(task);
     return ((task->turns - task->order_count) << 32) + (batch ? record_of(batch) : 0);
 }
 
-bool tide_task_waits(const struct tide_task *task, char *text, size_t size)
+bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
 {
+    const struct tide_task *task = (const struct tide_task *)(const void *)step;
     const struct tide_batch *batch = oldest(task);
     struct tide_message message;
     if (!batch && task->waiting > 0) {

@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "engine.h"
+#include "engine_inside.h"
 #include "shm/layout.h"
 
 enum {

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ * Gives partitions back when the group revokes them. Their epochs rise first, so that nothing of them is sent any more;
+ * then delivery reports that are already on their way are waited for, and one more commit. Both waits are short: the whole
+ * group stands still meanwhile, and what is not committed is only read again by the next owner. Transforms are never
+ * waited for, as they may take any time. The states are in engine_inside.h; start reading at tide_engine_revoke. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/status.h"
+#include "chain/suspects.h"
+#include "engine_inside.h"
+#include "shm/counters.h"
+
+static const int64_t REPORTS_WAIT_US = 50000;
+static const int64_t COMMIT_WAIT_US = 3000000;
+
+/* What a revocation is about. */
+enum kind {
+    REVOKED, /* the partitions are still the engine's: what was sent is committed */
+    LOST,    /* they have another owner already: no commit can cover what was sent */
+    REWOUND /* an aborted transaction has dropped all that was read of them, and they come back at once */
+};
+
+static enum kind begin(struct tide_engine *engine, const struct tide_source_event *event,
+                       int64_t now_us)
+{
+    struct tide_revocation *revocation = &engine->revocation;
+    enum kind kind = REWOUND;
+    size_t size = sizeof(*event->partitions) * event->partition_count;
+    tide_require(revocation->state == TIDE_REVOCATION_NONE);
+    revocation->partitions = tide_realloc(revocation->partitions, size + 1);
+    if (size > 0)
+        memcpy(revocation->partitions, event->partitions, size);
+    revocation->count = event->partition_count;
+    for (size_t i = 0; i < revocation->count; i++) {
+        if (!tide_offsets_owned(engine->chain.offsets, revocation->partitions[i]))
+            continue;
+        tide_offsets_revoke(engine->chain.offsets, revocation->partitions[i]);
+        kind = event->kind == TIDE_SOURCE_LOST ? LOST : REVOKED;
+    }
+    (void)tide_fault("engine.revoke");
+    revocation->state = TIDE_REVOCATION_REPORTS;
+    revocation->since_us = now_us;
+    revocation->deadline_us = now_us + REPORTS_WAIT_US;
+    return kind;
+}
+
+static void finish(struct tide_engine *engine)
+{
+    struct tide_revocation *revocation = &engine->revocation;
+    for (size_t i = 0; i < revocation->count; i++) {
+        tide_dlq_forget(engine->chain.dlq, revocation->partitions[i]);
+        tide_offsets_forget(engine->chain.offsets, revocation->partitions[i]);
+    }
+    revocation->state = TIDE_REVOCATION_NONE;
+    engine->source->ops->revoke_done(engine->source);
+    tide_meter_revoked(engine, revocation->since_us);
+    engine->chain.progress = true;
+}
+
+static void announce(struct tide_engine *engine, enum tide_event_kind kind)
+{
+    struct tide_revocation *revocation = &engine->revocation;
+    struct tide_chain *chain = &engine->chain;
+    revocation->abort_due |= engine->plan.exactly_once && tide_offsets_torn(chain->offsets);
+    for (size_t i = 0; i < revocation->count && chain->suspects; i++)
+        tide_suspects_settle(chain->suspects, revocation->partitions[i], INT64_MAX);
+    tide_count(chain->counters, 0, TIDE_M_PARTITIONS_REVOKED, revocation->count);
+    tide_engine_emit_partitions(engine, kind, revocation->partitions, revocation->count);
+}
+
+/* What was sent of lost partitions in the open transaction must not be seen: the new owner sends it as well. A commit that
+ * is under way needs no abort, since the group itself refuses it if it came too late. */
+static void abort_lost(struct tide_engine *engine)
+{
+    bool sent = false;
+    for (size_t i = 0; i < engine->revocation.count; i++)
+        sent |= tide_offsets_unsettled(engine->chain.offsets, engine->revocation.partitions[i]);
+    if (engine->plan.exactly_once && sent && !tide_commit_under_way(engine->commit))
+        engine->sink->ops->abort(engine->sink);
+}
+
+void tide_engine_revoke(struct tide_engine *engine, const struct tide_source_event *event,
+                        int64_t now_us)
+{
+    switch (begin(engine, event, now_us)) {
+    case REVOKED:
+        announce(engine, TIDE_EVENT_REVOKED);
+        break; /* tide_engine_revocation_poll goes on */
+    case LOST:
+        announce(engine, TIDE_EVENT_LOST);
+        abort_lost(engine);
+        finish(engine);
+        break;
+    case REWOUND:
+        finish(engine);
+        break;
+    }
+}
+
+static bool reports_due(const struct tide_engine *engine)
+{
+    for (size_t i = 0; i < engine->revocation.count; i++) {
+        if (tide_offsets_released(engine->chain.offsets, engine->revocation.partitions[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Asks for the last commit once no report is due. TIDE_BUSY = it has to wait; negative = failure. */
+static int ask_commit(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_revocation *revocation = &engine->revocation;
+    if (reports_due(engine) && now_us < revocation->deadline_us)
+        return TIDE_BUSY;
+    int status = tide_commit_poll(engine->commit, true, now_us);
+    bool hopeless = tide_commit_torn(engine->commit);
+    if (status < 0)
+        return status;
+    /* an older commit is under way, or reports of the transaction are due */
+    if (status == TIDE_BUSY && !hopeless && now_us < revocation->deadline_us + COMMIT_WAIT_US)
+        return TIDE_BUSY;
+    if (status == TIDE_BUSY && engine->plan.exactly_once)
+        engine->sink->ops->abort(engine->sink);
+    revocation->state = TIDE_REVOCATION_COMMIT;
+    revocation->deadline_us = now_us + COMMIT_WAIT_US;
+    return TIDE_OK;
+}
+
+int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_revocation *revocation = &engine->revocation;
+    if (revocation->state == TIDE_REVOCATION_NONE)
+        return TIDE_OK;
+    if (engine->run.state == TIDE_ENGINE_LEAVING) { /* the last commit has had its time */
+        finish(engine);
+        return TIDE_OK;
+    }
+    if (revocation->state == TIDE_REVOCATION_REPORTS) {
+        int status = ask_commit(engine, now_us);
+        if (status != TIDE_OK)
+            return status < 0 ? status : TIDE_OK;
+    }
+    bool aborting = engine->plan.exactly_once && tide_commit_cutting(engine->commit);
+    if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= revocation->deadline_us)
+        finish(engine);
+    return TIDE_OK;
+}
+
+void tide_engine_revocation_abort(struct tide_engine *engine)
+{
+    if (!engine->revocation.abort_due || tide_commit_under_way(engine->commit))
+        return;
+    engine->revocation.abort_due = false;
+    engine->sink->ops->abort(engine->sink);
+}
+
+void tide_engine_revocation_aborted(struct tide_engine *engine)
+{
+    engine->revocation.abort_due = false;
+    if (engine->revocation.state != TIDE_REVOCATION_NONE)
+        finish(engine);
+}
