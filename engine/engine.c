@@ -141,10 +141,10 @@ static enum tide_engine_state commit(struct tide_engine *engine, int64_t now_us)
 {
     int status = TIDE_OK;
     if (engine->run.source_started && !tide_commit_resting(engine->commit, now_us))
-        status = tide_commit_poll(engine->commit, true, now_us);
+        status = tide_commit_force(engine->commit, now_us);
     if (status < 0)
         tide_engine_fail(engine, status, now_us);
-    bool done = tide_commit_settled(engine->commit) || status < 0;
+    bool done = tide_commit_up_to_date(engine->commit) || status < 0;
     return done || now_us >= engine->run.deadline_us ? leave(engine) : TIDE_ENGINE_COMMITTING;
 }
 
@@ -182,7 +182,7 @@ static int poll_source(struct tide_engine *engine, int64_t now_us)
     if (status == TIDE_OK)
         status = tide_engine_revocation_poll(engine, now_us);
     if (status == TIDE_OK && phases[engine->run.state].commits)
-        status = tide_commit_poll(engine->commit, false, now_us);
+        status = tide_commit_poll(engine->commit, now_us);
     return status;
 }
 

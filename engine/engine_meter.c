@@ -121,7 +121,7 @@ static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partiti
     int64_t read_to = tide_offsets_read_to(engine->chain.offsets, partition);
     int64_t newest_ms = engine->meter.newest_ms[partition];
     struct tide_lag lag = {shown->topic, shown->number, -1, -1};
-    if (!tide_offsets_ours(engine->chain.offsets, partition))
+    if (!tide_offsets_may_commit(engine->chain.offsets, partition))
         return lag;
     if (read_to < 0)
         read_to = shown->begin;
@@ -250,8 +250,9 @@ static void count_added(struct tide_engine *engine, const struct tide_offsets_to
 {
     struct tide_meter *meter = &engine->meter;
     uint64_t dropped = tide_tallies_dropped(engine->tallies);
-    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS, totals->late - meter->last_late);
-    meter->last_late = totals->late;
+    tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS,
+               totals->late_reports - meter->last_late);
+    meter->last_late = totals->late_reports;
     /* this sum lies in memory that a worker may write nonsense to, and a counter must not fall */
     if (dropped > meter->last_dropped)
         tide_count(engine->chain.counters, 0, TIDE_M_SCRIPT_METRICS_DROPPED,

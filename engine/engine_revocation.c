@@ -63,7 +63,8 @@ static void announce(struct tide_engine *engine, enum tide_event_kind kind)
 {
     struct tide_revocation *revocation = &engine->revocation;
     struct tide_chain *chain = &engine->chain;
-    revocation->abort_due |= engine->plan.exactly_once && tide_offsets_torn(chain->offsets);
+    revocation->abort_due |= engine->plan.exactly_once &&
+                             tide_offsets_partially_revoked(chain->offsets);
     for (size_t i = 0; i < revocation->count && chain->suspects; i++)
         tide_suspects_settle(chain->suspects, revocation->partitions[i], INT64_MAX);
     tide_count(chain->counters, 0, TIDE_M_PARTITIONS_REVOKED, revocation->count);
@@ -76,8 +77,9 @@ static void abort_lost(struct tide_engine *engine)
 {
     bool sent = false;
     for (size_t i = 0; i < engine->revocation.count; i++)
-        sent |= tide_offsets_unsettled(engine->chain.offsets, engine->revocation.partitions[i]);
-    if (engine->plan.exactly_once && sent && !tide_commit_under_way(engine->commit))
+        sent |= tide_offsets_uncommitted(engine->chain.offsets, engine->revocation.partitions[i]);
+    if (engine->plan.exactly_once && sent &&
+        tide_commit_state(engine->commit) != TIDE_COMMIT_UNDER_WAY)
         engine->sink->ops->abort(engine->sink);
 }
 
@@ -102,7 +104,8 @@ void tide_engine_revoke(struct tide_engine *engine, const struct tide_source_eve
 static bool reports_due(const struct tide_engine *engine)
 {
     for (size_t i = 0; i < engine->revocation.count; i++) {
-        if (tide_offsets_released(engine->chain.offsets, engine->revocation.partitions[i]) > 0)
+        if (tide_offsets_awaiting_report(engine->chain.offsets, engine->revocation.partitions[i]) >
+            0)
             return true;
     }
     return false;
@@ -114,8 +117,8 @@ static int ask_commit(struct tide_engine *engine, int64_t now_us)
     struct tide_revocation *revocation = &engine->revocation;
     if (reports_due(engine) && now_us < revocation->deadline_us)
         return TIDE_BUSY;
-    int status = tide_commit_poll(engine->commit, true, now_us);
-    bool hopeless = tide_commit_torn(engine->commit);
+    int status = tide_commit_force(engine->commit, now_us);
+    bool hopeless = tide_commit_barrier_blocked(engine->commit);
     if (status < 0)
         return status;
     /* an older commit is under way, or reports of the transaction are due */
@@ -142,15 +145,17 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
         if (status != TIDE_OK)
             return status < 0 ? status : TIDE_OK;
     }
-    bool aborting = engine->plan.exactly_once && tide_commit_cutting(engine->commit);
-    if ((!tide_commit_under_way(engine->commit) && !aborting) || now_us >= revocation->deadline_us)
+    bool aborting = engine->plan.exactly_once &&
+                    tide_commit_state(engine->commit) == TIDE_COMMIT_PREPARING;
+    if ((tide_commit_state(engine->commit) != TIDE_COMMIT_UNDER_WAY && !aborting) ||
+        now_us >= revocation->deadline_us)
         finish(engine);
     return TIDE_OK;
 }
 
 void tide_engine_revocation_abort(struct tide_engine *engine)
 {
-    if (!engine->revocation.abort_due || tide_commit_under_way(engine->commit))
+    if (!engine->revocation.abort_due || tide_commit_state(engine->commit) == TIDE_COMMIT_UNDER_WAY)
         return;
     engine->revocation.abort_due = false;
     engine->sink->ops->abort(engine->sink);

@@ -49,13 +49,13 @@ void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_sink *sink = engine->sink;
     const char *text = NULL;
-    enum tide_sink_outcome outcome;
+    enum tide_transaction_result result;
     if (!engine->plan.exactly_once || engine->run.state > TIDE_ENGINE_COMMITTING)
         return;
     tide_engine_revocation_abort(engine);
-    while ((outcome = sink->ops->outcome(sink, &text)) != TIDE_SINK_NOTHING) {
+    while ((result = sink->ops->transaction_result(sink, &text)) != TIDE_TRANSACTION_NO_RESULT) {
         engine->chain.progress = true;
-        if (outcome == TIDE_SINK_ABORTED)
+        if (result == TIDE_TRANSACTION_ABORTED)
             transaction_aborted(engine, text, now_us);
         else
             transaction_committed(engine);

@@ -1,10 +1,15 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer. The
+ * tracker counts how often a position moved, so that asking "is there anything to commit?" in each turn costs nothing;
+ * the positions themselves are collected only when a commit is due.
+ * Start reading at try_commit, which every commit goes through; the states are in commit.h. */
 #include "chain/commit.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/offsets.h"
@@ -20,15 +25,17 @@ struct tide_commit {
     struct tide_commit_plan plan;
     struct tide_chain *chain;
     struct tide_sink *transactions; /* NULL = at least once */
-    int64_t *asked;                 /* the position last asked to commit, by partition; -1 = none */
-    size_t count;
-    struct tide_position *positions; /* of the commit under way, or of one that failed */
+    enum tide_commit_state state;
+    int64_t last_us;          /* when the last commit was begun */
+    uint64_t positions_moved; /* the tracker's count then */
+    bool dirty; /* what was asked for must be asked for again, even if no position moves */
+    /* By partition: the position last asked for, -1 = none. */
+    int64_t *asked;
+    uint32_t partition_count;
+    /* Of the commit that is under way, or of one that failed; there is room for each partition. */
+    struct tide_position *positions;
+    uint32_t room;
     size_t position_count;
-    bool under_way;
-    bool cutting;
-    bool failed; /* the last one: the next waits for a second, whatever the policy says */
-    int64_t last_us;
-    uint64_t reached; /* of the tracker at the last commit */
 };
 
 struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_chain *chain,
@@ -40,181 +47,6 @@ struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct 
     return commit;
 }
 
-static void make_room(struct tide_commit *commit, size_t count)
-{
-    if (count <= commit->count)
-        return;
-    commit->asked = tide_realloc(commit->asked, sizeof(int64_t) * count);
-    commit->positions = tide_realloc(commit->positions, sizeof(struct tide_position) * count);
-    while (commit->count < count)
-        commit->asked[commit->count++] = -1;
-}
-
-void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
-{
-    make_room(commit, partition + 1);
-    commit->asked[partition] = -1;
-}
-
-/* What moved since it was last asked for, of the partitions that are ours. */
-static size_t collect(struct tide_commit *commit)
-{
-    size_t count = 0;
-    if (commit->position_count > 0 && tide_fault("bug.other_offsets"))
-        return commit->position_count; /* what it asked for the first time */
-    make_room(commit, tide_offsets_partitions(commit->chain->offsets));
-    for (uint32_t i = 0; i < commit->count; i++) {
-        int64_t position = tide_offsets_position(commit->chain->offsets, i);
-        if (position < 0 || position == commit->asked[i] ||
-            (!tide_offsets_ours(commit->chain->offsets, i) &&
-             !tide_fault("bug.commit_after_revoke")))
-            continue;
-        commit->positions[count++] = (struct tide_position){i, position};
-    }
-    return count;
-}
-
-static uint64_t reached(const struct tide_commit *commit)
-{
-    struct tide_offsets_totals totals;
-    tide_offsets_totals(commit->chain->offsets, &totals);
-    return totals.reached;
-}
-
-bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us)
-{
-    return commit->failed && now_us - commit->last_us < RETRY_US;
-}
-
-/* immediate: as soon as anything is through and the last commit is answered. */
-static bool due(const struct tide_commit *commit, int64_t now_us)
-{
-    const struct tide_commit_plan *plan = &commit->plan;
-    uint64_t fresh = reached(commit) - commit->reached;
-    if (fresh == 0 || tide_commit_resting(commit, now_us))
-        return false;
-    if (plan->min_time_us == 0 && plan->min_messages == 0)
-        return true;
-    return (plan->min_time_us > 0 && now_us - commit->last_us >= plan->min_time_us) ||
-           (plan->min_messages > 0 && fresh >= plan->min_messages);
-}
-
-static int send(struct tide_commit *commit, size_t count)
-{
-    struct tide_source *source = commit->chain->source;
-    struct tide_sink *sink = commit->transactions;
-    return sink ? sink->ops->commit(sink, commit->positions, count)
-                : source->ops->commit(source, commit->positions, count);
-}
-
-/* True when what was sent is a whole. What is owed may stand behind what is not, in a later step: when no report is
- * left to wait for, the steps go on without a limit, until something is sent. */
-static bool cut(struct tide_commit *commit)
-{
-    struct tide_chain *chain = commit->chain;
-    bool limited = commit->transactions->ops->pending(commit->transactions) > 0;
-    commit->cutting = limited || !tide_offsets_clean(chain->offsets);
-    chain->progress |= chain->cutting && !limited;
-    chain->cutting = limited;
-    return !commit->cutting;
-}
-
-int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us)
-{
-    if (!commit->plan.enabled)
-        return TIDE_OK;
-    if (commit->under_way)
-        return TIDE_BUSY;
-    if (!now && !commit->cutting && !due(commit, now_us))
-        return TIDE_OK;
-    if (commit->transactions && !cut(commit))
-        return TIDE_BUSY;
-    size_t count = commit->position_count = collect(commit);
-    int status = count > 0 ? send(commit, count) : TIDE_OK;
-    commit->cutting = status == TIDE_BUSY;
-    if (status != TIDE_OK)
-        return status;
-    commit->reached = reached(commit);
-    commit->last_us = now_us;
-    commit->under_way = count > 0;
-    for (size_t i = 0; i < count; i++)
-        commit->asked[commit->positions[i].partition] = commit->positions[i].offset;
-    return TIDE_OK;
-}
-
-/* Forgets what was asked, so that the next commit asks again. */
-static void ask_again(struct tide_commit *commit)
-{
-    for (size_t i = 0; i < commit->count; i++)
-        commit->asked[i] = -1;
-    commit->reached--;
-}
-
-static void settle(struct tide_commit *commit)
-{
-    tide_offsets_settle(commit->chain->offsets);
-    for (size_t i = 0; i < commit->position_count && commit->chain->suspects; i++)
-        tide_suspects_settle(commit->chain->suspects, commit->positions[i].partition,
-                             commit->positions[i].offset);
-}
-
-void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
-{
-    commit->under_way = false;
-    commit->failed = status < 0;
-    tide_observe(commit->chain->counters, 0, TIDE_M_COMMIT_TIME,
-                 (double)(tide_clock_us() - commit->last_us) / 1e6);
-    if (status >= 0 && commit->transactions)
-        settle(commit);
-    if (status >= 0)
-        commit->position_count = 0;
-    tide_count(commit->chain->counters, 0, status < 0 ? TIDE_M_COMMIT_ERROR : TIDE_M_COMMIT_OK, 1);
-    if (status < 0) {
-        tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");
-        ask_again(commit);
-    }
-}
-
-void tide_commit_aborted(struct tide_commit *commit)
-{
-    if (commit->under_way)
-        tide_count(commit->chain->counters, 0, TIDE_M_COMMIT_ERROR, 1);
-    commit->under_way = false;
-    commit->cutting = commit->chain->cutting = false;
-    ask_again(commit);
-}
-
-bool tide_commit_cutting(const struct tide_commit *commit)
-{
-    return commit->cutting;
-}
-
-bool tide_commit_torn(const struct tide_commit *commit)
-{
-    return commit->cutting && commit->transactions->ops->pending(commit->transactions) == 0 &&
-           !tide_offsets_clean(commit->chain->offsets);
-}
-
-bool tide_commit_under_way(const struct tide_commit *commit)
-{
-    return commit->under_way;
-}
-
-bool tide_commit_settled(const struct tide_commit *commit)
-{
-    return !commit->plan.enabled ||
-           (!commit->under_way && !commit->cutting && commit->reached == reached(commit));
-}
-
-int64_t tide_commit_deadline_us(const struct tide_commit *commit)
-{
-    int64_t wait_us = commit->plan.min_time_us;
-    if (!commit->plan.enabled || commit->under_way || commit->cutting || wait_us == 0 ||
-        commit->reached == reached(commit))
-        return INT64_MAX;
-    return commit->last_us + (commit->failed && wait_us < RETRY_US ? RETRY_US : wait_us);
-}
-
 void tide_commit_free(struct tide_commit *commit)
 {
     if (!commit)
@@ -222,4 +54,218 @@ void tide_commit_free(struct tide_commit *commit)
     free(commit->asked);
     free(commit->positions);
     free(commit);
+}
+
+/* ---- what is committed ---- */
+
+static void grow_to(struct tide_commit *commit, uint32_t partitions)
+{
+    uint32_t known = commit->partition_count;
+    tide_grow(&commit->asked, &commit->partition_count, partitions, sizeof(*commit->asked));
+    tide_grow(&commit->positions, &commit->room, partitions, sizeof(*commit->positions));
+    for (uint32_t i = known; i < commit->partition_count; i++)
+        commit->asked[i] = -1;
+}
+
+void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
+{
+    grow_to(commit, partition + 1);
+    commit->asked[partition] = -1;
+}
+
+/* The positions that moved since they were last asked for. Returns how many. */
+static size_t collect_positions(struct tide_commit *commit)
+{
+    const struct tide_offsets *offsets = commit->chain->offsets;
+    size_t count = 0;
+    if (commit->position_count > 0 && tide_fault("bug.other_offsets"))
+        return commit->position_count; /* what was asked for the first time */
+    grow_to(commit, (uint32_t)tide_offsets_partitions(offsets));
+    for (uint32_t i = 0; i < commit->partition_count; i++) {
+        int64_t position = tide_offsets_position(offsets, i);
+        if (position < 0 || position == commit->asked[i] ||
+            (!tide_offsets_may_commit(offsets, i) && !tide_fault("bug.commit_after_revoke")))
+            continue;
+        commit->positions[count++] = (struct tide_position){i, position};
+    }
+    return count;
+}
+
+static uint64_t positions_moved(const struct tide_commit *commit)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(commit->chain->offsets, &totals);
+    return totals.positions_moved;
+}
+
+static void ask_again(struct tide_commit *commit)
+{
+    for (uint32_t i = 0; i < commit->partition_count; i++)
+        commit->asked[i] = -1;
+    commit->dirty = true;
+}
+
+/* ---- when ---- */
+
+bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us)
+{
+    return commit->state == TIDE_COMMIT_RESTING && now_us - commit->last_us < RETRY_US;
+}
+
+/* How often positions moved since the last commit; a commit that must be repeated counts as one move. */
+static uint64_t moves_since_last(const struct tide_commit *commit)
+{
+    return positions_moved(commit) - commit->positions_moved + commit->dirty;
+}
+
+/* With neither a time nor a number the policy is "immediate": as soon as anything is complete. */
+static bool is_due(const struct tide_commit *commit, int64_t now_us)
+{
+    const struct tide_commit_plan *plan = &commit->plan;
+    uint64_t moves = moves_since_last(commit);
+    if (moves == 0 || tide_commit_resting(commit, now_us))
+        return false;
+    if (plan->min_time_us == 0 && plan->min_messages == 0)
+        return true;
+    return (plan->min_time_us > 0 && now_us - commit->last_us >= plan->min_time_us) ||
+           (plan->min_messages > 0 && moves >= plan->min_messages);
+}
+
+/* Returns whether the barrier is reached. Only what the transaction needs is sent while reports are due; but what is
+ * needed may be queued behind what is not, in a later step: so when no report is left to wait for, everything is let
+ * through until something is sent. */
+static bool approach_barrier(struct tide_commit *commit)
+{
+    struct tide_chain *chain = commit->chain;
+    bool reports_due = commit->transactions->ops->pending(commit->transactions) > 0;
+    /* Steps that held back what was not needed have to be polled before the loop waits. */
+    chain->progress |= chain->send_only_needed && !reports_due;
+    chain->send_only_needed = reports_due;
+    return !reports_due && tide_offsets_at_barrier(chain->offsets);
+}
+
+static int send_positions(struct tide_commit *commit, size_t count)
+{
+    struct tide_source *source = commit->chain->source;
+    struct tide_sink *sink = commit->transactions;
+    return sink ? sink->ops->commit(sink, commit->positions, count)
+                : source->ops->commit(source, commit->positions, count);
+}
+
+static int begin_commit(struct tide_commit *commit, int64_t now_us)
+{
+    size_t count = commit->position_count = collect_positions(commit);
+    int status = count > 0 ? send_positions(commit, count) : TIDE_OK;
+    if (status != TIDE_OK) {
+        commit->state = status == TIDE_BUSY ? TIDE_COMMIT_PREPARING : TIDE_COMMIT_OPEN;
+        return status;
+    }
+    for (size_t i = 0; i < count; i++)
+        commit->asked[commit->positions[i].partition] = commit->positions[i].offset;
+    commit->positions_moved = positions_moved(commit);
+    commit->dirty = false;
+    commit->last_us = now_us;
+    commit->state = count > 0 ? TIDE_COMMIT_UNDER_WAY : TIDE_COMMIT_OPEN;
+    return TIDE_OK;
+}
+
+static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
+{
+    if (!commit->plan.enabled)
+        return TIDE_OK;
+    switch (commit->state) {
+    case TIDE_COMMIT_UNDER_WAY:
+        return TIDE_BUSY;
+    case TIDE_COMMIT_OPEN:
+    case TIDE_COMMIT_RESTING:
+        if (!wanted && !is_due(commit, now_us))
+            return TIDE_OK;
+        break;
+    case TIDE_COMMIT_PREPARING:
+        break;
+    }
+    if (commit->transactions && !approach_barrier(commit)) {
+        commit->state = TIDE_COMMIT_PREPARING;
+        return TIDE_BUSY;
+    }
+    return begin_commit(commit, now_us);
+}
+
+int tide_commit_poll(struct tide_commit *commit, int64_t now_us)
+{
+    return try_commit(commit, false, now_us);
+}
+
+int tide_commit_force(struct tide_commit *commit, int64_t now_us)
+{
+    return try_commit(commit, true, now_us);
+}
+
+/* ---- the answer ---- */
+
+static void transaction_committed(struct tide_commit *commit)
+{
+    tide_offsets_committed(commit->chain->offsets);
+    for (size_t i = 0; i < commit->position_count && commit->chain->suspects; i++)
+        tide_suspects_settle(commit->chain->suspects, commit->positions[i].partition,
+                             commit->positions[i].offset);
+}
+
+void tide_commit_answered(struct tide_commit *commit, int status, const char *text)
+{
+    struct tide_counters *counters = commit->chain->counters;
+    tide_observe(counters, 0, TIDE_M_COMMIT_TIME,
+                 (double)(tide_clock_us() - commit->last_us) / 1e6);
+    if (status < 0) {
+        commit->state = TIDE_COMMIT_RESTING;
+        tide_count(counters, 0, TIDE_M_COMMIT_ERROR, 1);
+        tide_log(TIDE_LOG_WARN, "commit failed: %s; the next one covers it", text ? text : "");
+        ask_again(commit);
+        return;
+    }
+    commit->state = TIDE_COMMIT_OPEN;
+    tide_count(counters, 0, TIDE_M_COMMIT_OK, 1);
+    if (commit->transactions)
+        transaction_committed(commit);
+    commit->position_count = 0;
+}
+
+void tide_commit_aborted(struct tide_commit *commit)
+{
+    if (commit->state == TIDE_COMMIT_UNDER_WAY)
+        tide_count(commit->chain->counters, 0, TIDE_M_COMMIT_ERROR, 1);
+    commit->state = TIDE_COMMIT_OPEN;
+    commit->chain->send_only_needed = false;
+    ask_again(commit);
+}
+
+/* ---- questions ---- */
+
+enum tide_commit_state tide_commit_state(const struct tide_commit *commit)
+{
+    return commit->state;
+}
+
+bool tide_commit_barrier_blocked(const struct tide_commit *commit)
+{
+    return commit->state == TIDE_COMMIT_PREPARING && commit->transactions &&
+           commit->transactions->ops->pending(commit->transactions) == 0 &&
+           !tide_offsets_at_barrier(commit->chain->offsets);
+}
+
+bool tide_commit_up_to_date(const struct tide_commit *commit)
+{
+    bool at_rest = commit->state == TIDE_COMMIT_OPEN || commit->state == TIDE_COMMIT_RESTING;
+    return !commit->plan.enabled || (at_rest && moves_since_last(commit) == 0);
+}
+
+int64_t tide_commit_deadline_us(const struct tide_commit *commit)
+{
+    int64_t wait_us = commit->plan.min_time_us;
+    bool at_rest = commit->state == TIDE_COMMIT_OPEN || commit->state == TIDE_COMMIT_RESTING;
+    if (!commit->plan.enabled || !at_rest || wait_us == 0 || moves_since_last(commit) == 0)
+        return INT64_MAX;
+    if (commit->state == TIDE_COMMIT_RESTING && wait_us < RETRY_US)
+        wait_us = RETRY_US;
+    return commit->last_us + wait_us;
 }

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/commit.h - commit_offsets: when to commit which positions. One commit is under way at most;
- * a failed one is not repeated, the next covers it, a second later at the earliest. Policies: Arroyo's commit policies.
+ * engine/chain/commit.h - when to commit which positions, by the policy of commit_offsets (Arroyo's commit policies).
+ * One commit is under way at most. A failed commit is not repeated: the next one covers it, a second later at the
+ * earliest.
  *
- * Exactly once: the commit is the end of the sink's transaction, and its positions must stand for just what is in it.
- *   state      who                                  next
- *   open       policy, revocation, shutdown         cutting: chain->cutting; the last step and the dlq send only
- *                                                   what is owed (tide_offsets_owed); anything while no
- *                                                   report is due, for what is owed may stand behind it
- *   cutting    tide_commit_poll, once clean         under way: sink->commit
- *   under way  engine, the sink's outcome           open: COMMITTED: settled
- *   any        engine, the sink's outcome           open: ABORTED: all is read again from the committed positions
- * Where one task step stands before the last, what was sent is a prefix of what was read, so a cut waits for delivery
- * reports only, never for workers. With several, dead letters may overtake messages that are still in a later step:
- * those are waited for, since they are owed. */
+ * In exactly_once the commit ends the sink's transaction, and its positions must stand for just what is in that: so it
+ * is made at a barrier (tide_offsets_at_barrier).
+ *   state       what happens                                        next
+ *   OPEN        the policy's time is up or its number is reached    at least once: the source commits: UNDER_WAY
+ *               (poll), or the engine wants a commit (force)        exactly once: PREPARING
+ *   PREPARING   at least once: the source is not busy any more      UNDER_WAY
+ *               exactly once: the barrier is reached                the sink commits: UNDER_WAY
+ *   UNDER_WAY   the answer: committed                               OPEN
+ *               the answer: failed                                  RESTING
+ *   RESTING     a second has passed                                 OPEN
+ *               the engine wants a commit (force)                   as from OPEN
+ *   any         the transaction is aborted                          OPEN; the positions begin again at those committed
+ * While PREPARING the last step and the dlq send only what the transaction needs (tide_offsets_in_transaction, told to
+ * them by send_only_needed of struct tide_chain), as long as delivery reports are due. When none is due and the barrier
+ * is not reached, what is needed must be queued behind something that is not: then everything is sent again, until a
+ * report is due.
+ * With one task step what was sent is a prefix of what was read, so only delivery reports are waited for, never workers.
+ * With several, dead letters may overtake messages that are in a later step; those messages are waited for. */
 #ifndef TIDE_CHAIN_COMMIT_H
 #define TIDE_CHAIN_COMMIT_H
 
@@ -25,27 +33,36 @@ struct tide_commit;
 struct tide_chain;
 struct tide_sink;
 
-/** `transactions`: the sink whose transactions take the positions; NULL = they go to the chain's source. */
+enum tide_commit_state {
+    TIDE_COMMIT_OPEN,
+    TIDE_COMMIT_PREPARING,
+    TIDE_COMMIT_UNDER_WAY,
+    TIDE_COMMIT_RESTING
+};
+
+/** `transactions`: the sink whose transactions take the positions; NULL = the chain's source commits them. Both are
+ * borrowed. */
 struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_chain *chain,
                                     struct tide_sink *transactions);
-/** Commits when the policy says so, or `now` whatever it says. TIDE_BUSY while one is under way that must
- * end first; TIDE_OK when there is nothing to commit or the commit was begun. */
-int tide_commit_poll(struct tide_commit *commit, bool now, int64_t now_us);
-/** The source's COMMITTED event, or the sink's outcome. */
+/** Commits when the policy says so. TIDE_OK = there is nothing to commit now, or the commit is under way. TIDE_BUSY = it
+ * could not be begun: call again. Negative = the source or the sink cannot go on. */
+int tide_commit_poll(struct tide_commit *commit, int64_t now_us);
+/** Commits whatever the policy says. Returns as tide_commit_poll. */
+int tide_commit_force(struct tide_commit *commit, int64_t now_us);
+/** The source's COMMITTED event, or the transaction's result COMMITTED. `text`: why it failed, may be NULL. */
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text);
-/** The transaction is gone: everything that was asked for must be asked for again. */
+/** The transaction is aborted. */
 void tide_commit_aborted(struct tide_commit *commit);
-/** The last one failed less than a second ago: another try now would fail alike. */
-bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us);
-bool tide_commit_cutting(const struct tide_commit *commit);
-/** Cutting, and it cannot become clean by waiting for delivery reports. */
-bool tide_commit_torn(const struct tide_commit *commit);
-bool tide_commit_under_way(const struct tide_commit *commit);
-/** All that is done is committed, as far as commits go (or committing is off). */
-bool tide_commit_settled(const struct tide_commit *commit);
-/** The partition was assigned anew. */
+/** The partition was assigned again: what was committed of it before means nothing now. */
 void tide_commit_assigned(struct tide_commit *commit, uint32_t partition);
-/** When the policy's time is up; INT64_MAX = not. */
+enum tide_commit_state tide_commit_state(const struct tide_commit *commit);
+/** True while a commit would come less than a second after one that failed, and so fail alike. */
+bool tide_commit_resting(const struct tide_commit *commit, int64_t now_us);
+/** True while PREPARING when no delivery report is due, so that waiting for reports does not lead to the barrier. */
+bool tide_commit_barrier_blocked(const struct tide_commit *commit);
+/** True if everything complete is committed, or committing is off. */
+bool tide_commit_up_to_date(const struct tide_commit *commit);
+/** When the policy's time is up; INT64_MAX = it is not running. */
 int64_t tide_commit_deadline_us(const struct tide_commit *commit);
 void tide_commit_free(struct tide_commit *commit); /* NULL is fine */
 

@@ -189,7 +189,8 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     locate(dlq->chain, &located);
     if (dlq->plan.kind == TIDE_DLQ_NONE)
         return no_dlq(dlq, reject);
-    if (dlq->chain->cutting && !tide_offsets_owed(dlq->chain->offsets, message->origin))
+    if (dlq->chain->send_only_needed &&
+        !tide_offsets_in_transaction(dlq->chain->offsets, message->origin))
         return TIDE_BUSY;
     int status = check_limits(dlq, reject);
     if (status < 0)
@@ -200,7 +201,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
         return status;
     count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
     if (tide_fault("bug.dlq_before_ack"))
-        tide_offsets_done(dlq->chain->offsets, message->origin, TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_unref(dlq->chain->offsets, message->origin, TIDE_OUTCOME_DEAD_LETTERED);
     tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,
                  (double)(tide_clock_us() - from_us) / 1e6);
     return TIDE_OK;

@@ -1,64 +1,65 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The table of groups. An origin has to stay 8 bytes for a group too, so it names an entry of this table and the epoch
+ * of the entry, and the members lie here. Entries are used again, the last freed first: so the table is as long as the
+ * most groups that were ever open at once, and is never shortened. */
 #include "chain/groups.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/status.h"
-#include "chain/offsets.h"
 
 static const uint32_t NONE = UINT32_MAX;
 
 struct tide_groups {
     struct tide_group *items;
     uint32_t count;
-    uint32_t free;
+    uint32_t first_free;
 };
 
 struct tide_groups *tide_groups_new(void)
 {
     struct tide_groups *groups = tide_alloc(sizeof(*groups));
-    groups->free = NONE;
+    groups->first_free = NONE;
     return groups;
 }
 
-static uint32_t take_place(struct tide_groups *groups)
+static uint32_t take_entry(struct tide_groups *groups)
 {
-    uint32_t place = groups->free;
-    if (place != NONE) {
-        groups->free = groups->items[place].next_free;
-        return place;
+    uint32_t index = groups->first_free;
+    if (index != NONE) {
+        groups->first_free = groups->items[index].next_free;
+        return index;
     }
-    groups->items = tide_realloc(groups->items, sizeof(struct tide_group) * (groups->count + 1));
-    groups->items[groups->count] = (struct tide_group){0};
-    return groups->count++;
+    tide_grow(&groups->items, &groups->count, groups->count + 1, sizeof(*groups->items));
+    return groups->count - 1;
 }
 
 struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tide_origin *members,
                                     uint32_t count)
 {
-    uint32_t place = take_place(groups);
-    struct tide_group *group = &groups->items[place];
+    uint32_t index = take_entry(groups);
+    struct tide_group *group = &groups->items[index];
     uint16_t epoch = (uint16_t)((group->epoch + 1) & TIDE_ORIGIN_EPOCH);
     tide_require(count > 0);
-    *group = (struct tide_group){
-        .count = count, .holds = 1, .epoch = epoch, .fate = TIDE_FATE_FILTERED};
+    *group = (struct tide_group){.count = count, .references = 1, .epoch = epoch};
     group->members = tide_alloc(sizeof(*members) * count);
     memcpy(group->members, members, sizeof(*members) * count);
-    return (struct tide_origin){place, TIDE_ORIGIN_GROUP, epoch};
+    return (struct tide_origin){index, TIDE_ORIGIN_GROUP, epoch};
 }
 
 struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_origin origin)
 {
     tide_require(origin.sequence < groups->count);
     struct tide_group *group = &groups->items[origin.sequence];
-    tide_require(group->holds > 0 && group->epoch == (origin.epoch & TIDE_ORIGIN_EPOCH));
+    tide_require(group->references > 0 && group->epoch == (origin.epoch & TIDE_ORIGIN_EPOCH));
     return group;
 }
 
-struct tide_group *tide_groups_at(struct tide_groups *groups, uint32_t place)
+struct tide_group *tide_groups_at(struct tide_groups *groups, uint32_t index)
 {
-    return groups->items[place].holds > 0 ? &groups->items[place] : NULL;
+    return groups->items[index].references > 0 ? &groups->items[index] : NULL;
 }
 
 uint32_t tide_groups_count(const struct tide_groups *groups)
@@ -70,8 +71,8 @@ void tide_groups_close(struct tide_groups *groups, struct tide_group *group)
 {
     free(group->members);
     group->members = NULL;
-    group->next_free = groups->free;
-    groups->free = (uint32_t)(group - groups->items);
+    group->next_free = groups->first_free;
+    groups->first_free = (uint32_t)(group - groups->items);
 }
 
 void tide_groups_free(struct tide_groups *groups)

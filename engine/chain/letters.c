@@ -131,7 +131,7 @@ static int send(struct tide_letters *letters, struct tide_lane *lane,
             return status < 0 ? status : TIDE_BUSY;
         }
         acknowledged(letters, lane);
-        tide_offsets_done(offsets, tide_letter_origin_of(letter), TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_unref(offsets, tide_letter_origin_of(letter), TIDE_OUTCOME_DEAD_LETTERED);
         return TIDE_OK;
     }
     if (letters->alone && with_sink(letters))
@@ -140,7 +140,7 @@ static int send(struct tide_letters *letters, struct tide_lane *lane,
     if (sent <= 0)
         return sent < 0 ? (int)sent : TIDE_BUSY;
     lane->sent++;
-    tide_offsets_release(offsets, tide_letter_origin_of(letter));
+    tide_offsets_mark_sent(offsets, tide_letter_origin_of(letter));
     letters->chain->progress = true;
     return TIDE_OK;
 }
@@ -175,7 +175,7 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *w
         status = TIDE_BUSY;
         tide_letters_shorten(letters, &shorter);
     }
-    tide_offsets_hold(offsets, tide_letter_origin_of(letter));
+    tide_offsets_ref(offsets, tide_letter_origin_of(letter));
     if (letters->waiting++ == 0)
         tide_letters_quiet(letters);
     if (!lane->failing && !lane->kept)
@@ -185,8 +185,8 @@ int tide_letters_take(struct tide_letters *letters, const struct tide_message *w
         status = TIDE_OK;
     } else if (status != TIDE_OK) {
         letters->waiting--;
-        tide_offsets_done(offsets, tide_letter_origin_of(letter),
-                          TIDE_FATE_FILTERED); /* the message's own hold is left */
+        tide_offsets_unref(offsets, tide_letter_origin_of(letter),
+                           TIDE_OUTCOME_FILTERED); /* the message's own hold is left */
     }
     if (status == TIDE_OK)
         observe(letters);
@@ -312,7 +312,7 @@ int tide_letters_reported(struct tide_letters *letters, const struct tide_report
     case TIDE_REPORT_DELIVERED:
         if (known)
             acknowledged(letters, lane);
-        tide_offsets_done(offsets, origin, TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_unref(offsets, origin, TIDE_OUTCOME_DEAD_LETTERED);
         return TIDE_OK;
     case TIDE_REPORT_REFUSED:
     case TIDE_REPORT_TOO_LARGE:
@@ -346,7 +346,7 @@ static int poll_lane(struct tide_letters *letters, struct tide_lane *lane, int64
             continue;
         }
         bool probing = lane->failing;
-        if (letters->chain->cutting && !tide_offsets_owed(offsets, origin))
+        if (letters->chain->send_only_needed && !tide_offsets_in_transaction(offsets, origin))
             return TIDE_OK;
         if (probing && (lane->sent > 0 || now_us < lane->next_us))
             return TIDE_OK;

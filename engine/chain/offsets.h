@@ -1,20 +1,30 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/offsets.h - which messages are through, and so how far each partition may be committed.
+ * engine/chain/offsets.h - the offset tracker: it knows which messages are complete, and so how far each partition may
+ * be committed.
  *
- * A message is opened when it is read and has one hold then; each output that leaves takes one more;
- * filtering, acknowledgement and the end of a step's work give one back. At none it is through. The position
- * of a partition is the lowest offset that is not through: "everything before it is done".
+ * A message is opened when it is read, with one reference. Each output that is sent takes another; a delivery report,
+ * and the end of a step's work on the message, each give one back. With no reference left the message is complete. The
+ * position of a partition is the lowest offset that is not complete: everything before it is.
  *
- * In transactions (exactly once) a message that is through is settled by the commit of the transaction; until then
- * forgetting its partition takes it back: it counts as dropped, since it will be read again.
+ * A message that is read, makes two results, and is complete when both are acknowledged:
  *
- * Epochs. An assignment gives a partition a new epoch; a message's origin carries it.
- *   state     who, when                        what is taken from an origin of that epoch
- *   owned     tide_offsets_assign              all
- *   leaving   tide_offsets_revoke, at once     holds given back count (delivery reports that are due), but
- *             when the partition is revoked    tide_offsets_current is false: nothing more is released
- *   away      tide_offsets_forget, after the   nothing: late reports are counted and dropped; what was in
- *             commit                           flight is dropped (another reads it again) */
+ *     origin = tide_offsets_open(offsets, partition, offset);         1 reference: it is in the chain
+ *     tide_offsets_ref(offsets, origin);                              2, 3: one for each result
+ *     tide_offsets_ref(offsets, origin);
+ *     tide_offsets_unref(offsets, origin, TIDE_OUTCOME_FILTERED);     the step has finished with it
+ *     tide_offsets_mark_sent(offsets, origin);                        twice, by the last step
+ *     tide_offsets_unref(offsets, origin, TIDE_OUTCOME_PRODUCED);     twice, by the delivery reports: complete
+ *
+ * In exactly_once the outcome of a complete message is final once its transaction is committed. Until then forgetting
+ * the partition takes the outcome back: the message counts as dropped, since it will be read again.
+ *
+ * Each assignment of a partition has a new epoch, which the origins of its messages carry.
+ *   state     entered by                       what happens to an origin of that epoch
+ *   owned     tide_offsets_assign              everything is allowed
+ *   leaving   tide_offsets_revoke, at once     it is no longer current, so nothing more of it is sent; references are
+ *             when the partition is revoked    still given back, by the delivery reports that are due
+ *   away      tide_offsets_forget, after the   nothing: late reports are counted and ignored; messages that were in
+ *             commit                           flight are dropped, since the next owner reads them again */
 #ifndef TIDE_CHAIN_OFFSETS_H
 #define TIDE_CHAIN_OFFSETS_H
 
@@ -24,14 +34,12 @@
 
 #include "shm/message.h"
 
-/** As origin.partition: the origin is a group's (tide_offsets_group). */
-enum { TIDE_ORIGIN_GROUP = 0xFFFF };
-
-enum tide_fate {
-    TIDE_FATE_FILTERED = 0,
-    TIDE_FATE_PRODUCED = 1,
-    TIDE_FATE_DEAD_LETTERED = 2,
-    TIDE_FATES = 3
+/** How a message became complete. Of several outputs the highest outcome counts. */
+enum tide_outcome {
+    TIDE_OUTCOME_FILTERED = 0,
+    TIDE_OUTCOME_PRODUCED = 1,
+    TIDE_OUTCOME_DEAD_LETTERED = 2,
+    TIDE_OUTCOMES = 3
 };
 
 struct tide_offsets;
@@ -41,78 +49,106 @@ struct tide_offsets_totals {
     uint64_t produced_from;
     uint64_t filtered;
     uint64_t dead_lettered;
-    uint64_t dropped;   /* in flight when their partition went away */
-    uint64_t late;      /* holds given back for a partition that is away */
+    uint64_t dropped;      /* they were in flight when their partition went away */
+    uint64_t late_reports; /* references given back after the partition went away */
     uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
-    uint64_t groups;    /* open */
+    uint64_t groups;    /* that are open */
     uint64_t
-        walked; /* members of groups that were looked at: a measure of the work done for them */
-    uint64_t reached; /* grows whenever a position moves: cheap test for "anything to commit?" */
+        members_visited; /* members of groups that were looked at: measures the work for groups */
+    uint64_t
+        positions_moved; /* grows with every position: a cheap test for "anything to commit?" */
+};
+
+/** What the tracker knows about an origin. Of a group, `partition` and `offset` are its first member's. */
+struct tide_offsets_look {
+    bool current;        /* as tide_offsets_current() */
+    bool in_transaction; /* as tide_offsets_in_transaction() */
+    uint32_t partition;
+    uint32_t count; /* of messages that the origin stands for: 1, or the members of the group */
+    int64_t offset; /* -1 when its assignment is over */
 };
 
 struct tide_offsets *tide_offsets_new(void);
-/** From now on what is through is settled by tide_offsets_settle. */
-void tide_offsets_transactional(struct tide_offsets *offsets);
-/** The transaction is committed. */
-void tide_offsets_settle(struct tide_offsets *offsets);
-/** Something of the partition left the last step and is in no committed transaction. */
-bool tide_offsets_unsettled(const struct tide_offsets *offsets, uint32_t partition);
-/** No transaction may end without it: another output of this message, or a message behind it in its partition, has
- * left the last step already. */
-bool tide_offsets_owed(const struct tide_offsets *offsets, struct tide_origin origin);
-/** In every partition all messages up to the last one that left the last step are through. */
-bool tide_offsets_clean(const struct tide_offsets *offsets);
+void tide_offsets_free(struct tide_offsets *offsets); /* NULL is fine */
+
+/* Partitions (offsets.c). */
+
 void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition);
-/** The transaction is gone: as revoke, of all that are owned, and what is through must not be committed either. */
-void tide_offsets_abort(struct tide_offsets *offsets);
 void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition);
-/** A message was read. Offsets of a partition rise. */
+/** The log has no messages between the last message read and `offset`, only markers of transactions. The position gets
+ * there once all messages before are complete. */
+void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t offset);
+
+/* Messages (offsets.c). An origin may carry the mark of a dead letter. */
+
+/** A message was read. Offsets of a partition must rise. */
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
                                      int64_t offset);
-/** Takes back the newest open: the message was not taken after all. */
+/** Takes back the newest tide_offsets_open: the first step did not take the message. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
-/** All of the partition before `offset` was opened: what lies between it and the last message (the markers of
- * transactions) is none. Once all messages are through, the position is there. */
-void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t offset);
-/** False once the partition is revoked: drop the message. */
-bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin);
-/** The offset of a message (no group) that is not through and whose partition is not away; else -1. */
-int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
-void tide_offsets_hold(struct tide_offsets *offsets, struct tide_origin origin);
-/** Gives one hold back; the message's fate is the highest of those told. */
-void tide_offsets_done(struct tide_offsets *offsets, struct tide_origin origin,
-                       enum tide_fate fate);
-/** An origin for outputs that stand for several messages, with one hold. Each member gets one more, given back
- * with the group's last: so they are through together. A group is current while one of its members is: then
- * its output still leaves (a revoked member may come twice, none is lost). In transactions, while all of them are. */
+void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin);
+/** Gives one reference back, and says what became of it. */
+void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
+                        enum tide_outcome outcome);
+/** Gives back the reference of an output that was dropped because its messages are no longer current. The members of a
+ * group do not become complete then, since they will be read again. For the origin of a single message this does
+ * nothing, since tide_offsets_forget settles it. */
+void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);
+/** The last step has sent an output of the message: a delivery report is due. */
+void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin origin);
+/** Makes an origin, with one reference, for outputs that stand for several messages. Each member gets one reference
+ * more, which is given back with the group's last: so the members become complete together. A group is current as long
+ * as one of its members is, and its output is sent then: a revoked member may be seen twice, but none is lost. In
+ * exactly_once it is current only as long as all its members are. */
 struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
                                       const struct tide_origin *members, uint32_t count);
-/** Some members of a group are current and others are not: in transactions its output cannot leave, and those that are
- * current are never through until all is read again. */
-bool tide_offsets_torn(struct tide_offsets *offsets);
-/** Gives back a hold of something that was dropped. The members of a group are never through then: they are
- * revoked and will be read again. Nothing else has to be told of single messages (tide_offsets_forget). */
-void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin);
-/** The partition of a message; of a group's first member. */
+
+/* Transactions, exactly_once (offsets_transaction.c). */
+
+/** From now on outcomes are final only with tide_offsets_committed. */
+void tide_offsets_transactional(struct tide_offsets *offsets);
+/** The open transaction is committed. */
+void tide_offsets_committed(struct tide_offsets *offsets);
+/** The open transaction is aborted: revokes all partitions that are owned, and what is complete in them must not be
+ * committed either. */
+void tide_offsets_abort(struct tide_offsets *offsets);
+/** True if something of the partition was sent that is in no committed transaction yet. */
+bool tide_offsets_uncommitted(const struct tide_offsets *offsets, uint32_t partition);
+/** The barrier: in every partition all messages up to the last one that was sent are complete. */
+bool tide_offsets_at_barrier(const struct tide_offsets *offsets);
+/** True if a group has members that are current and others that are not. In exactly_once its output cannot be sent, and
+ * the members that are current cannot become complete before everything is read again. */
+bool tide_offsets_partially_revoked(struct tide_offsets *offsets);
+
+/* Questions (offsets_read.c). */
+
+/** False once the partition is revoked: drop the message. */
+bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin);
+/** True if the open transaction must contain this message: another of its outputs, or a later message of its partition,
+ * was sent already. */
+bool tide_offsets_in_transaction(const struct tide_offsets *offsets, struct tide_origin origin);
+/** Everything about one origin that is not complete. Of a group it visits the members, so loops over many messages ask
+ * for what they need by the functions beside it. */
+struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct tide_origin origin);
+/** The partition of a message; of a group its first member's. */
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
-/** Assigned, and not on its way back. */
-bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
 /** A message's own origin; of a group its first member's. `count` (may be NULL): how many messages it stands for. */
 struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
                                       uint32_t *count);
-/** Owned or leaving: what is done may still be committed. */
-bool tide_offsets_ours(const struct tide_offsets *offsets, uint32_t partition);
-/** The offset to commit: everything before it is through. -1 when nothing was read since the assignment. */
+/** The offset of a message (not of a group) that is not complete; -1 when its assignment is over. */
+int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
+size_t tide_offsets_partitions(const struct tide_offsets *offsets);
+/** True if the partition is assigned and not being revoked. */
+bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
+/** True if the partition's position may be committed: it is owned or leaving, and its transaction is not aborted. */
+bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition);
+/** The offset to commit: everything before it is complete. -1 when nothing was read since the assignment. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset after the last message read; -1 when none was. */
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
-/** Messages of the partition that are not through and have left the last step (delivery reports are due). */
-uint64_t tide_offsets_released(const struct tide_offsets *offsets, uint32_t partition);
-/** The message has left the last step. */
-void tide_offsets_release(struct tide_offsets *offsets, struct tide_origin origin);
-size_t tide_offsets_partitions(const struct tide_offsets *offsets);
+/** Messages of the partition that were sent and are not complete: delivery reports are due. */
+uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32_t partition);
 void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals);
-void tide_offsets_free(struct tide_offsets *offsets); /* NULL is fine */
 
 #endif

@@ -1,46 +1,74 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/offsets_inside.h - the tracker's own structs, for offsets.c and offsets_transaction.c. */
+ * engine/chain/offsets_inside.h - the structs of the offset tracker, which its three files share:
+ *   offsets_read.c          finds messages and answers questions
+ *   offsets.c               what happens to partitions and to messages
+ *   offsets_transaction.c   what exactly_once asks and says
+ * The last two call the first. */
 #ifndef TIDE_CHAIN_OFFSETS_INSIDE_H
 #define TIDE_CHAIN_OFFSETS_INSIDE_H
 
 #include "chain/groups.h"
 #include "chain/offsets.h"
 
-struct tide_entry {
+/** A message that was read, and that the position of its partition has not passed. */
+struct tide_tracked_message {
     int64_t offset;
-    uint32_t holds;
-    uint16_t fate;
-    uint16_t released; /* counted in partition.released */
+    uint32_t references; /* 0 = complete */
+    uint16_t outcome;    /* enum tide_outcome */
+    uint16_t sent;       /* 1 = counted in awaiting_report of its partition */
 };
 
-enum tide_track_state { TIDE_TRACK_AWAY, TIDE_TRACK_OWNED, TIDE_TRACK_LEAVING };
+enum tide_tracked_state { TIDE_TRACKED_AWAY, TIDE_TRACKED_OWNED, TIDE_TRACKED_LEAVING };
 
-/* Entries [head, tail) of a ring: messages read and not yet passed by the position. */
-struct tide_track {
-    enum tide_track_state state;
-    bool aborted; /* the transaction of what is through is gone */
+/** A partition. Its messages [head, tail) are in a ring, by sequence. */
+struct tide_tracked_partition {
+    enum tide_tracked_state state;
     uint16_t epoch;
     uint32_t head;
     uint32_t tail;
     uint32_t capacity; /* a power of two */
-    struct tide_entry *entries;
-    int64_t passed;     /* the offset after the last entry that left the ring; -1 = none yet */
-    int64_t skipped_to; /* nothing more comes before it; -1 = not known */
-    uint64_t released;
-    uint64_t unfinished; /* entries with holds */
-    uint32_t sent_to;    /* behind the last entry that left the last step */
-    uint64_t unsettled[TIDE_FATES];
+    struct tide_tracked_message *messages;
+    int64_t passed;     /* the offset after the last message that left the ring; -1 = none yet */
+    int64_t skipped_to; /* there is nothing more before this offset; -1 = not known */
+    uint64_t awaiting_report;
+    uint64_t incomplete;
+    /* exactly_once */
+    bool aborted;      /* its transaction is, so its position must not be committed */
+    uint32_t sent_end; /* the sequence after the last message that was sent */
+    uint64_t uncommitted[TIDE_OUTCOMES]; /* complete since the last commit, by outcome */
 };
 
 struct tide_offsets {
-    struct tide_track *partitions;
-    size_t count;
+    struct tide_tracked_partition *partitions;
+    uint32_t partition_count;
     struct tide_offsets_totals totals;
     struct tide_groups *groups;
-    uint64_t changes; /* of what is current: groups count their members again after one */
+    uint64_t revision; /* rises when what is current changes: groups count their members again */
     bool transactional;
 };
 
+static inline struct tide_tracked_message *tide_tracked_message_at(
+    const struct tide_tracked_partition *partition, uint32_t sequence)
+{
+    return &partition->messages[sequence & (partition->capacity - 1)];
+}
+
+/** True if sequence `a` comes after `b`. They wrap around, and are never half of their range apart. */
+static inline bool tide_sequence_after(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) > 0;
+}
+
+/* offsets_read.c */
+
+struct tide_tracked_partition *tide_offsets_partition_at(const struct tide_offsets *offsets,
+                                                         uint32_t partition);
+/** The message of an origin, which must not be complete; NULL when the origin's assignment is over. */
+struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
+                                               struct tide_origin origin);
+/** The group of an origin; NULL when the origin is a single message's. */
+struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
+                                         struct tide_origin origin);
 /** How many members of the group are current. */
 uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_group *group);
 

@@ -19,10 +19,10 @@ int tide_results_accept(struct tide_batch *batch)
         return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next,
                          batch->work.job.first, batch->work.job.end, bytes);
     if (batch->work.state == TIDE_WORK_DONE &&
-        (batch->work.outcome == TIDE_OUTCOME_DONE ? next < batch->work.job.end
-                                                  : next == batch->work.job.first))
+        (batch->work.outcome == TIDE_JOB_DONE ? next < batch->work.job.end
+                                              : next == batch->work.job.first))
         return tide_fail(TIDE_EDATA, "reported %s at record %u of [%u, %u]",
-                         batch->work.outcome == TIDE_OUTCOME_DONE ? "done" : "full", next,
+                         batch->work.outcome == TIDE_JOB_DONE ? "done" : "full", next,
                          batch->work.job.first, batch->work.job.end);
     batch->ready = next;
     batch->ready_bytes = bytes;

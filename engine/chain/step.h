@@ -30,8 +30,8 @@ struct tide_chain {
     bool
         progress; /* something happened in this turn, so the chain is polled again before the loop waits */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see
-     * tide_offsets_owed(). */
-    bool cutting;
+     * tide_offsets_in_transaction(). */
+    bool send_only_needed;
     int64_t retry_timeout_us; /* of a message that asks for tide.retry; 0 = for ever */
     bool exactly_once;        /* what is sent is in a transaction of the sink */
     bool source_idle;         /* the source had nothing more at its last poll */

@@ -43,7 +43,7 @@ static size_t owed(const struct tide_offsets *offsets, const struct tide_message
                    size_t count)
 {
     size_t needed = 0;
-    while (needed < count && tide_offsets_owed(offsets, messages[needed].origin))
+    while (needed < count && tide_offsets_in_transaction(offsets, messages[needed].origin))
         needed++;
     return needed;
 }
@@ -76,7 +76,8 @@ static int condemn(struct produce *produce, const struct tide_message *record, c
                                  .refused = true};
     int status = tide_dlq_reject(produce->step.chain->dlq, &reject);
     if (status == TIDE_OK)
-        tide_offsets_done(produce->step.chain->offsets, record->origin, TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_unref(produce->step.chain->offsets, record->origin,
+                           TIDE_OUTCOME_DEAD_LETTERED);
     return status;
 }
 
@@ -102,7 +103,7 @@ static int submit_one(struct produce *produce, const struct tide_message *messag
     ssize_t sent = sink->ops->send(sink, message, 1);
     if (sent <= 0)
         return (int)sent;
-    tide_offsets_release(chain->offsets, message->origin);
+    tide_offsets_mark_sent(chain->offsets, message->origin);
     produce->alone = verdict == TIDE_VERDICT_SUSPECT;
     return 1;
 }
@@ -127,18 +128,18 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
     (void)now_us;
     if (!sink) {
         for (size_t i = 0; i < count; i++)
-            tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_PRODUCED);
+            tide_offsets_unref(offsets, messages[i].origin, TIDE_OUTCOME_PRODUCED);
         produce->acknowledged += count;
         return (ssize_t)count;
     }
-    if (step->chain->cutting)
+    if (step->chain->send_only_needed)
         count = owed(offsets, messages, count);
     if (step->chain->suspects && !tide_suspects_none(step->chain->suspects))
         return submit_by_one(produce, messages, count);
     produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
-        tide_offsets_release(offsets, messages[i].origin);
+        tide_offsets_mark_sent(offsets, messages[i].origin);
     step->chain->progress |= sent > 0;
     return sent;
 }
@@ -157,7 +158,7 @@ static int refused(struct produce *produce, const struct tide_report *report)
     name_target(produce, &letter);
     int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
-        tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_DEAD_LETTERED);
+        tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_DEAD_LETTERED);
     return status;
 }
 
@@ -181,7 +182,7 @@ static int delivered(struct produce *produce, const struct tide_report *report)
         struct place place = place_of(chain, report->origin);
         tide_suspects_cleared(chain->suspects, place.partition, place.offset);
     }
-    tide_offsets_done(chain->offsets, report->origin, TIDE_FATE_PRODUCED);
+    tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_PRODUCED);
     return TIDE_OK;
 }
 

@@ -63,7 +63,7 @@ static int reject_too_large(struct tide_task *task, const struct tide_message *m
     fields.error = tide_error();
     int status = tide_dlq_reject(task->step.chain->dlq, &fields);
     if (status == TIDE_OK)
-        tide_offsets_done(task->step.chain->offsets, message->origin, TIDE_FATE_FILTERED);
+        tide_offsets_unref(task->step.chain->offsets, message->origin, TIDE_OUTCOME_FILTERED);
     return status;
 }
 

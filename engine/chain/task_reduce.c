@@ -80,7 +80,7 @@ void tide_reduce_leave(struct tide_task *task, struct tide_batch *batch)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
     if (batch->grouped && tide_offsets_current(offsets, batch->group))
-        tide_offsets_done(offsets, batch->group, TIDE_FATE_FILTERED);
+        tide_offsets_unref(offsets, batch->group, TIDE_OUTCOME_FILTERED);
     else if (batch->grouped)
         tide_offsets_drop(offsets, batch->group);
     batch->grouped = false;

@@ -60,7 +60,7 @@ void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch)
     struct tide_chain *chain = task->step.chain;
     struct tide_origin origin = batch->origins[batch->released];
     if (tide_offsets_current(chain->offsets, origin)) {
-        tide_offsets_done(chain->offsets, origin, TIDE_FATE_FILTERED);
+        tide_offsets_unref(chain->offsets, origin, TIDE_OUTCOME_FILTERED);
         if (!batch->rejected && !(task->reduces && tide_reduce_dropped(batch, batch->released)))
             tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin));
         if (!batch->rejected && !task->reduces && batch->results == batch->results_before)
@@ -169,10 +169,10 @@ static int hand_on(struct tide_task *task, struct tide_batch *batch, int64_t now
         const struct tide_message *messages = &parsed->messages[item->message];
         uint32_t count = run_length(task, batch, parsed);
         for (uint32_t i = 0; i < count; i++)
-            tide_offsets_hold(offsets, messages[i].origin);
+            tide_offsets_ref(offsets, messages[i].origin);
         ssize_t taken = next->ops->submit(next, messages, count, now_us);
         for (uint32_t i = taken < 0 ? 0 : (uint32_t)taken; i < count; i++)
-            tide_offsets_done(offsets, messages[i].origin, TIDE_FATE_FILTERED);
+            tide_offsets_unref(offsets, messages[i].origin, TIDE_OUTCOME_FILTERED);
         if (taken < 0)
             return (int)taken;
         task->step.chain->progress |= taken > 0;
@@ -306,7 +306,7 @@ static void take_results(struct tide_task *task, struct tide_batch *batch, int64
                           (double)batch->work.busy_ns / 1e9 / (batch->ready - before),
                           batch->ready - before);
     }
-    if (batch->work.state == TIDE_WORK_DONE && batch->work.outcome == TIDE_OUTCOME_FULL) {
+    if (batch->work.state == TIDE_WORK_DONE && batch->work.outcome == TIDE_JOB_FULL) {
         tide_count(counters, row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
         batch->output_overflowed = true;
     }

@@ -41,10 +41,10 @@ struct tide_report {
     struct tide_message message;
 };
 
-enum tide_sink_outcome {
-    TIDE_SINK_NOTHING,
-    TIDE_SINK_COMMITTED, /* of the commit that was asked for */
-    TIDE_SINK_ABORTED    /* nothing that was sent since the last COMMITTED will ever be seen */
+enum tide_transaction_result {
+    TIDE_TRANSACTION_NO_RESULT,
+    TIDE_TRANSACTION_COMMITTED, /* of the commit that was asked for */
+    TIDE_TRANSACTION_ABORTED /* nothing that was sent since the last COMMITTED will ever be seen */
 };
 
 struct tide_position;
@@ -76,10 +76,10 @@ struct tide_sink_ops {
      * NULL on a sink that has no file. */
     int (*reopen)(struct tide_sink *sink);
     void (*free)(struct tide_sink *sink); /* drops what is not written; aborts what is open */
-    /* Ends the transaction with the positions in it. TIDE_OK = outcome() answers; TIDE_BUSY = not now. */
+    /* Ends the transaction with the positions in it. TIDE_OK = transaction_result() answers; TIDE_BUSY = not now. */
     int (*commit)(struct tide_sink *sink, const struct tide_position *positions, size_t count);
-    /* Each outcome is told once; ABORTED comes unasked too. `text`: why, lent until the next call. */
-    enum tide_sink_outcome (*outcome)(struct tide_sink *sink, const char **text);
+    /* Each result is told once; ABORTED comes unasked too. `text`: why, lent until the next call. */
+    enum tide_transaction_result (*transaction_result)(struct tide_sink *sink, const char **text);
     /* Throws the open transaction away, or the one that is ending if it still can. */
     void (*abort)(struct tide_sink *sink);
 };

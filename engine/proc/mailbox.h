@@ -38,9 +38,9 @@ struct tide_job {
     uint64_t output_max;  /* as much may be used for one result in an empty block */
 };
 
-enum tide_outcome {
-    TIDE_OUTCOME_DONE, /* all records of the job */
-    TIDE_OUTCOME_FULL  /* the next result does not fit behind those that are there */
+enum tide_job_end {
+    TIDE_JOB_DONE, /* all records of the job */
+    TIDE_JOB_FULL  /* the next result does not fit behind those that are there */
 };
 
 /** What a worker leaves with when it may not have more memory: nothing of its heap is trusted then. */

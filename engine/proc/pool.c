@@ -202,7 +202,7 @@ struct tide_work *tide_pool_take_first(struct tide_place *worker)
 static bool take_report(struct tide_place *worker, const struct tide_job_report *report)
 {
     struct tide_work *work = worker->first;
-    if (!work || report->number != work->job.number || report->outcome > TIDE_OUTCOME_FULL)
+    if (!work || report->number != work->job.number || report->outcome > TIDE_JOB_FULL)
         return false;
     tide_pool_take_first(worker);
     work->outcome = report->outcome;

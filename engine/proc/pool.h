@@ -36,7 +36,7 @@ struct tide_work {
     bool continued; /* goes on with a block: before those that begin one */
     bool fresh; /* for a worker that has run nothing: an older one may die of what came before */
     uint32_t worker;
-    enum tide_outcome outcome;
+    enum tide_job_end outcome;
     uint64_t busy_ns;
     bool together; /* DONE: busy_ns is of a function that takes the whole batch */
     bool blamed;

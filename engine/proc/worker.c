@@ -267,7 +267,7 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
 }
 
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
-                        enum tide_outcome outcome, bool together)
+                        enum tide_job_end outcome, bool together)
 {
     struct tide_job_report report = {job->number, job->generation, outcome,
                                      (uint64_t)now_ns() - zygote->job_began_ns, together};

@@ -16,6 +16,8 @@ struct tide_origin {
 };
 /** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
 enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
+/** As origin.partition: the origin stands for a group of messages (tide_offsets_group). */
+enum { TIDE_ORIGIN_GROUP = 0xFFFF };
 
 enum tide_message_flag {
     /* Its bytes are what a step made of the message, or of several; of one result that took all over they are not. */

@@ -122,19 +122,19 @@ static void decide(void)
         sim_visible(open.entries[i].payload, open.entries[i].letter, open.entries[i].level);
 }
 
-static enum tide_sink_outcome outcome(struct tide_sink *sink, const char **text)
+static enum tide_transaction_result transaction_result(struct tide_sink *sink, const char **text)
 {
     (void)sink;
     *text = "simulated";
     if (open.decided && (sim.calm || sim_roll(2))) {
         clear();
-        return TIDE_SINK_COMMITTED;
+        return TIDE_TRANSACTION_COMMITTED;
     }
     if (!open.aborting || sim_sink_pending() > 0 || (!sim.calm && sim_roll(2)))
-        return TIDE_SINK_NOTHING;
+        return TIDE_TRANSACTION_NO_RESULT;
     clear();
     sim_source_void();
-    return TIDE_SINK_ABORTED;
+    return TIDE_TRANSACTION_ABORTED;
 }
 
 static void abort_open(struct tide_sink *sink)
@@ -152,7 +152,7 @@ void sim_transaction_open(struct tide_sink_ops *ops)
     if (!sim.set.exactly_once)
         return;
     ops->commit = commit;
-    ops->outcome = outcome;
+    ops->transaction_result = transaction_result;
     ops->abort = abort_open;
 }
 

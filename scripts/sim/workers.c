@@ -143,7 +143,7 @@ static void obey(void)
 static void report(struct place *place)
 {
     struct tide_job_report report = {place->job.number, place->job.generation,
-                                     place->full ? TIDE_OUTCOME_FULL : TIDE_OUTCOME_DONE, 1000,
+                                     place->full ? TIDE_JOB_FULL : TIDE_JOB_DONE, 1000,
                                      sim.set.batch[place->job.step]};
     size_t size = sizeof(report);
     if (place->lied && sim_roll(2)) {

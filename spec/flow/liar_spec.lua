@@ -57,27 +57,27 @@ local function write(set)
     for name, value in pairs(set) do fields[name] = value end
     result[0] = fields
     C.tide_worker_publish(output, SIZE, 48)
-    report(C.TIDE_OUTCOME_DONE)
+    report(C.TIDE_JOB_DONE)
     ffi.C.poll(nil, 0, 20)
     go_on_spoiling(output)
   end
 end
 
 local lies = {
-  ["done without work"] = leave(0, 0, C.TIDE_OUTCOME_DONE),
-  ["done before the end"] = leave(20, 0, C.TIDE_OUTCOME_DONE),
-  ["full without work"] = leave(0, 0, C.TIDE_OUTCOME_FULL),
-  ["progress behind the end"] = leave(SIZE + 1, 0, C.TIDE_OUTCOME_DONE),
-  ["more bytes than a block has"] = leave(SIZE, 2 ^ 32 - 8, C.TIDE_OUTCOME_DONE),
-  ["bytes that hold no result"] = leave(SIZE, 8, C.TIDE_OUTCOME_DONE),
+  ["done without work"] = leave(0, 0, C.TIDE_JOB_DONE),
+  ["done before the end"] = leave(20, 0, C.TIDE_JOB_DONE),
+  ["full without work"] = leave(0, 0, C.TIDE_JOB_FULL),
+  ["progress behind the end"] = leave(SIZE + 1, 0, C.TIDE_JOB_DONE),
+  ["more bytes than a block has"] = leave(SIZE, 2 ^ 32 - 8, C.TIDE_JOB_DONE),
+  ["bytes that hold no result"] = leave(SIZE, 8, C.TIDE_JOB_DONE),
   ["no such outcome"] = leave(nil, 0, 7),
   ["done twice"] = function(output)
-    report(C.TIDE_OUTCOME_DONE)
-    report(C.TIDE_OUTCOME_DONE)
+    report(C.TIDE_JOB_DONE)
+    report(C.TIDE_JOB_DONE)
     go_on_spoiling(output)
   end,
   ["done with a job that is not its own"] = function(output)
-    report(C.TIDE_OUTCOME_DONE, 1000000)
+    report(C.TIDE_JOB_DONE, 1000000)
     go_on_spoiling(output)
   end,
   ["a value longer than its result"] = write { value_length = 1000000 },

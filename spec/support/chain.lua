@@ -40,7 +40,7 @@ function chain:read(fields, partition)
 end
 
 function chain:done(message, fate)
-  C.tide_offsets_done(self.offsets, message.origin, fate or C.TIDE_FATE_FILTERED)
+  C.tide_offsets_unref(self.offsets, message.origin, fate or C.TIDE_OUTCOME_FILTERED)
 end
 
 function chain:position(partition)

@@ -15,7 +15,7 @@ local function contents(path)
 end
 
 -- What run/ffi.lua has declared is in its list.
-for path in contents("lua/tidemill/run/ffi.lua"):gmatch("'([%w_/]+%.h)'") do
+for path in contents("lua/tidemill/run/ffi.lua"):gmatch('"([%w_/]+%.h)"') do
   declared[path] = true
 end
 

@@ -6,7 +6,7 @@ model.__index = model
 
 function model.new(partitions)
   local self = setmetatable({ partitions = {}, totals = { read = 0, produced_from = 0, filtered = 0,
-    dead_lettered = 0, dropped = 0, late = 0, in_flight = 0, reached = 0 } }, model)
+    dead_lettered = 0, dropped = 0, late_reports = 0, in_flight = 0, positions_moved = 0 } }, model)
   for i = 0, partitions - 1 do self.partitions[i] = { state = "away", epoch = 0, list = {} } end
   return self
 end
@@ -67,7 +67,7 @@ local fates = { [0] = "filtered", "produced_from", "dead_lettered" }
 function model:done(message, fate)
   local totals = self.totals
   if not self:ours(message) then
-    totals.late = totals.late + 1
+    totals.late_reports = totals.late_reports + 1
     return
   end
   message.holds, message.fate = message.holds - 1, math.max(message.fate, fate)
@@ -76,7 +76,7 @@ function model:done(message, fate)
   totals.in_flight = totals.in_flight - 1
   local p = self.partitions[message.partition]
   while p.list[p.through + 1] and p.list[p.through + 1].holds == 0 do
-    p.through, totals.reached = p.through + 1, totals.reached + 1
+    p.through, totals.positions_moved = p.through + 1, totals.positions_moved + 1
   end
 end
 

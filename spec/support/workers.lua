@@ -32,11 +32,11 @@ local acts = {}
 
 function acts.ok(job)
   C.tide_worker_publish(job.output, job["end"], 0)
-  return C.TIDE_OUTCOME_DONE
+  return C.TIDE_JOB_DONE
 end
 
 function acts.full()
-  return C.TIDE_OUTCOME_FULL
+  return C.TIDE_JOB_FULL
 end
 
 function acts.wait(job, self)
@@ -61,24 +61,24 @@ end
 function acts.lie(job, self)
   local other = ffi.new("struct tide_job", job)
   other.number = job.number + 1000
-  C.tide_worker_report(self.zygote, other, C.TIDE_OUTCOME_DONE, false)
+  C.tide_worker_report(self.zygote, other, C.TIDE_JOB_DONE, false)
   while true do wait.pause(10) end
 end
 
 function acts.twice(job, self)
-  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE, false)
+  C.tide_worker_report(self.zygote, job, C.TIDE_JOB_DONE, false)
   while self.shared.gate < 1 do wait.pause(1) end
-  return C.TIDE_OUTCOME_DONE
+  return C.TIDE_JOB_DONE
 end
 
 function acts.late(job, self) -- reports, and dies before anybody looks
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-  C.tide_worker_report(self.zygote, job, C.TIDE_OUTCOME_DONE, false)
+  C.tide_worker_report(self.zygote, job, C.TIDE_JOB_DONE, false)
   C.tide_worker_exit(9)
 end
 
 function acts.check(job, self)
-  return self.check(job, self) or C.TIDE_OUTCOME_DONE
+  return self.check(job, self) or C.TIDE_JOB_DONE
 end
 
 local function work(self)

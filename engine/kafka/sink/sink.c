@@ -192,9 +192,9 @@ static int commit(struct tide_sink *sink, const struct tide_position *positions,
     return tide_kafka_txn_commit(self(sink)->txn, positions, count);
 }
 
-static enum tide_sink_outcome outcome(struct tide_sink *sink, const char **text)
+static enum tide_transaction_result transaction_result(struct tide_sink *sink, const char **text)
 {
-    return tide_kafka_txn_outcome(self(sink)->txn, text);
+    return tide_kafka_txn_result(self(sink)->txn, text);
 }
 
 static void abort_transaction(struct tide_sink *sink)
@@ -210,7 +210,7 @@ static const struct tide_sink_ops ops = {
     .pending = pending,
     .free = free_sink,
     .commit = commit,
-    .outcome = outcome,
+    .transaction_result = transaction_result,
     .abort = abort_transaction,
 };
 

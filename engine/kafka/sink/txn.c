@@ -33,7 +33,7 @@ struct tide_kafka_txn {
     int64_t ended_us;
     bool failed;     /* it will be aborted */
     char cause[512]; /* of that */
-    enum tide_sink_outcome told;
+    enum tide_transaction_result told;
     char told_text[512];
     struct tide_kafka_watch watch;
 };
@@ -76,9 +76,9 @@ int tide_kafka_txn_init(struct tide_kafka_txn *txn, struct rd_kafka_s *client,
 
 /* ---- the engine's thread ---- */
 
-static void tell(struct tide_kafka_txn *txn, enum tide_sink_outcome outcome, const char *text)
+static void tell(struct tide_kafka_txn *txn, enum tide_transaction_result result, const char *text)
 {
-    txn->told = outcome;
+    txn->told = result;
     snprintf(txn->told_text, sizeof(txn->told_text), "%s", text);
     txn->failed = false;
     txn->cause[0] = 0;
@@ -125,9 +125,9 @@ static void answered(struct tide_blocking_job *job)
     if (wanted && call->result == TIDE_KAFKA_CALL_COMMITTED) {
         tide_observe(txn->sink->counters, 0, TIDE_M_TRANSACTION_TIME,
                      (double)(tide_clock_us() - txn->ended_us) / 1e6);
-        tell(txn, TIDE_SINK_COMMITTED, "");
+        tell(txn, TIDE_TRANSACTION_COMMITTED, "");
     } else if (wanted && call->result == TIDE_KAFKA_CALL_ABORTED) {
-        tell(txn, TIDE_SINK_ABORTED, txn->cause[0] ? txn->cause : call->text);
+        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause[0] ? txn->cause : call->text);
     } else if (wanted && call->result == TIDE_KAFKA_CALL_FATAL) {
         tide_kafka_txn_fatal(txn, call->text);
     }
@@ -153,7 +153,7 @@ static void begin_abort(struct tide_kafka_txn *txn)
 static bool takes(const struct tide_kafka_txn *txn)
 {
     return txn->sink->state == TIDE_KAFKA_SINK_READY && !txn->failed &&
-           (txn->state == IDLE || txn->state == OPEN) && txn->told == TIDE_SINK_NOTHING;
+           (txn->state == IDLE || txn->state == OPEN) && txn->told == TIDE_TRANSACTION_NO_RESULT;
 }
 
 int tide_kafka_txn_open(struct tide_kafka_txn *txn)
@@ -187,7 +187,7 @@ void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text)
 void tide_kafka_txn_replaced(struct tide_kafka_txn *txn)
 {
     if (txn->state == LOST)
-        tell(txn, TIDE_SINK_ABORTED, txn->cause);
+        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause);
     tide_kafka_watch_reset(&txn->watch);
 }
 
@@ -211,14 +211,14 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
     return submit(txn, call, ENDING);
 }
 
-enum tide_sink_outcome tide_kafka_txn_outcome(struct tide_kafka_txn *txn, const char **text)
+enum tide_transaction_result tide_kafka_txn_result(struct tide_kafka_txn *txn, const char **text)
 {
-    enum tide_sink_outcome told = txn->told;
+    enum tide_transaction_result told = txn->told;
     if (txn->failed && txn->state == OPEN)
         begin_abort(txn);
     else if (txn->failed && txn->state == IDLE)
-        tell(txn, TIDE_SINK_ABORTED, txn->cause), told = txn->told;
-    txn->told = TIDE_SINK_NOTHING;
+        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause), told = txn->told;
+    txn->told = TIDE_TRANSACTION_NO_RESULT;
     *text = txn->told_text;
     return told;
 }

@@ -60,7 +60,7 @@ void tide_kafka_txn_replaced(struct tide_kafka_txn *txn);
 /** TIDE_BUSY: not now, or an abort is about to be told. */
 int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position *positions,
                           size_t count);
-enum tide_sink_outcome tide_kafka_txn_outcome(struct tide_kafka_txn *txn, const char **text);
+enum tide_transaction_result tide_kafka_txn_result(struct tide_kafka_txn *txn, const char **text);
 void tide_kafka_txn_abort(struct tide_kafka_txn *txn);
 /** Blocking, at the end: aborts what is open, so that readers need not wait for its timeout. */
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client);

@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: MIT
+-- When positions are committed at least once: chain/commit.h. Exactly once is in commit_transaction_spec.lua.
 local ffi = require "ffi"
 local chains = require "spec.support.chain"
 local C = chains.C
+
+jit.off(true, true) -- the library calls back into this file
 
 local SECOND = 1e6
 local chain, source, commit, began
@@ -17,8 +20,16 @@ local function new(options)
 end
 
 -- seconds: since the commit was made.
-local function poll(seconds, now)
-  return C.tide_commit_poll(commit, now or false, began + (seconds or 0) * SECOND)
+local function poll(seconds)
+  return C.tide_commit_poll(commit, began + (seconds or 0) * SECOND)
+end
+
+local function force(seconds)
+  return C.tide_commit_force(commit, began + (seconds or 0) * SECOND)
+end
+
+local function state()
+  return tonumber(C.tide_commit_state(commit))
 end
 
 -- The source's answer, as the engine hands it over.
@@ -44,10 +55,10 @@ describe("the policy", function()
   it("immediate commits what is through as soon as the last commit is answered", function()
     new {}
     assert.equal(C.TIDE_OK, poll())
-    assert.is_false(C.tide_commit_under_way(commit))
+    assert.not_equal(C.TIDE_COMMIT_UNDER_WAY, state())
     through(2)
     assert.equal(C.TIDE_OK, poll())
-    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
     assert.equal(2, committed())
     through(1)
     assert.equal(C.TIDE_BUSY, poll())
@@ -107,9 +118,9 @@ describe("the policy", function()
   it("that is off commits nothing and is always settled", function()
     new { enabled = false }
     through(1)
-    assert.equal(C.TIDE_OK, poll(0, true))
+    assert.equal(C.TIDE_OK, force())
     assert.equal(-1, committed())
-    assert.is_true(C.tide_commit_settled(commit))
+    assert.is_true(C.tide_commit_up_to_date(commit))
     assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
   end)
 end)
@@ -121,21 +132,21 @@ describe("a commit", function()
     new {}
     local slow = chain:read()
     through(5)
-    poll(0, true)
+    force()
     assert.is_true(committed() <= 0)
     chain:done(slow)
-    if C.tide_commit_under_way(commit) then answer() end
+    if state() == C.TIDE_COMMIT_UNDER_WAY then answer() end
     poll()
     assert.equal(6, committed())
   end)
 
   it("is made now, whatever the policy says, when it is asked for", function()
     new { min_time = 3600 }
-    poll(1, true)
+    force(1)
     through(1)
-    poll(2, true)
+    force(2)
     assert.equal(1, committed())
-    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
   end)
 
   it("takes all partitions that moved, and only those that are ours", function()
@@ -155,8 +166,8 @@ describe("a commit", function()
     through(1)
     poll()
     answer()
-    poll(0, true)
-    assert.is_false(C.tide_commit_under_way(commit))
+    force()
+    assert.not_equal(C.TIDE_COMMIT_UNDER_WAY, state())
     assert.equal(1, chain:count(C.TIDE_M_COMMIT_OK))
   end)
 
@@ -164,16 +175,27 @@ describe("a commit", function()
     new {}
     through(1)
     poll()
-    assert.is_false(C.tide_commit_settled(commit))
+    assert.is_false(C.tide_commit_up_to_date(commit))
     answer(C.TIDE_ETEMPORARY, "no coordinator")
-    assert.is_false(C.tide_commit_settled(commit))
+    assert.is_false(C.tide_commit_up_to_date(commit))
     assert.equal(1, chain:count(C.TIDE_M_COMMIT_ERROR))
+    assert.equal(C.TIDE_COMMIT_RESTING, state())
     poll(0.9) -- not at once: a broker that refuses quickly would be asked without end
-    assert.is_false(C.tide_commit_under_way(commit))
+    assert.not_equal(C.TIDE_COMMIT_UNDER_WAY, state())
     poll(1.1)
-    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
     answer()
-    assert.is_true(C.tide_commit_settled(commit))
+    assert.is_true(C.tide_commit_up_to_date(commit))
+  end)
+
+  it("that failed is repeated at once when the engine wants one, as in a revocation", function()
+    new {}
+    through(1)
+    poll()
+    answer(C.TIDE_ETEMPORARY, "not now")
+    assert.is_true(C.tide_commit_resting(commit, began))
+    assert.equal(C.TIDE_OK, force())
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
   end)
 
   it("that failed is due a second later, whatever the policy's time is", function()
@@ -186,25 +208,25 @@ describe("a commit", function()
 
   it("that failed is asked for again although nothing moved meanwhile", function()
     new { min_messages = 1000 }
-    poll(0, true)
+    force()
     through(1)
-    poll(0, true)
+    force()
     answer(C.TIDE_ETEMPORARY)
-    assert.equal(C.TIDE_OK, poll(0, true))
-    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(C.TIDE_OK, force())
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
   end)
 
   it("settles once all that is through is answered", function()
     new { min_time = 1 }
-    assert.is_true(C.tide_commit_settled(commit))
+    assert.is_true(C.tide_commit_up_to_date(commit))
     assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
     through(1)
-    assert.is_false(C.tide_commit_settled(commit))
-    poll(0, true)
-    assert.is_false(C.tide_commit_settled(commit))
+    assert.is_false(C.tide_commit_up_to_date(commit))
+    force()
+    assert.is_false(C.tide_commit_up_to_date(commit))
     assert.equal(2 ^ 63, tonumber(C.tide_commit_deadline_us(commit)))
     answer()
-    assert.is_true(C.tide_commit_settled(commit))
+    assert.is_true(C.tide_commit_up_to_date(commit))
   end)
 
   it("begins anew with a partition that was assigned again", function()
@@ -218,7 +240,26 @@ describe("a commit", function()
     C.tide_commit_assigned(commit, 0)
     chain:done(chain:read({ offset = 1 })) -- another had set it back; the same position is news again
     poll()
-    assert.is_true(C.tide_commit_under_way(commit))
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
     assert.equal(2, committed())
+  end)
+end)
+
+describe("a source that is busy", function()
+  it("is asked again in each turn, until it takes the commit", function()
+    local status = C.TIDE_BUSY
+    local ops = ffi.new("struct tide_source_ops", { commit = function() return status end })
+    new {}
+    source.ops.free(source)
+    chain.c.source = ffi.new("struct tide_source", { ops = ops })
+    through(1)
+    assert.equal(C.TIDE_BUSY, poll())
+    assert.equal(C.TIDE_COMMIT_PREPARING, state())
+    assert.is_false(C.tide_commit_barrier_blocked(commit)) -- there is no barrier at least once
+    assert.is_false(C.tide_commit_up_to_date(commit))
+    status = C.TIDE_OK
+    assert.equal(C.TIDE_OK, poll())
+    assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
+    ops.commit:free()
   end)
 end)

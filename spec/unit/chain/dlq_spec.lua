@@ -262,7 +262,7 @@ describe("a dlq topic", function()
     reject(message)
     chain:done(message)
     assert.equal(0, chain:position())
-    assert.equal(1, tonumber(C.tide_offsets_released(chain.offsets, 0)))
+    assert.equal(1, tonumber(C.tide_offsets_awaiting_report(chain.offsets, 0)))
     local report = ffi.new "struct tide_report[1]"
     assert.equal(1, tonumber(sink.ops.reports(sink, report, 1)))
     assert.is_true(bit.band(report[0].origin.epoch, C.TIDE_ORIGIN_DEAD_LETTER) ~= 0)

@@ -15,12 +15,12 @@ end
 local function group(...)
   local members = ffi.new("struct tide_origin[?]", select("#", ...), { ... })
   local origin = C.tide_offsets_group(offsets, members, select("#", ...))
-  for i = 0, select("#", ...) - 1 do C.tide_offsets_done(offsets, members[i], C.TIDE_FATE_FILTERED) end
+  for i = 0, select("#", ...) - 1 do C.tide_offsets_unref(offsets, members[i], C.TIDE_OUTCOME_FILTERED) end
   return origin
 end
 
 local function done(origin, fate)
-  C.tide_offsets_done(offsets, origin, fate or C.TIDE_FATE_PRODUCED)
+  C.tide_offsets_unref(offsets, origin, fate or C.TIDE_OUTCOME_PRODUCED)
 end
 
 local function position(partition)
@@ -41,7 +41,7 @@ describe("a group", function()
 
   it("lets the highest offset of each partition be committed once its last hold is given back", function()
     local origin = group(open(0, 5), open(1, 7), open(0, 6))
-    C.tide_offsets_hold(offsets, origin)
+    C.tide_offsets_ref(offsets, origin)
     done(origin)
     assert.same({ 5, 7 }, { position(0), position(1) })
     done(origin)
@@ -51,9 +51,9 @@ describe("a group", function()
 
   it("has the highest fate of its outputs, for all members", function()
     local origin = group(open(0, 0), open(0, 1))
-    C.tide_offsets_hold(offsets, origin)
-    done(origin, C.TIDE_FATE_DEAD_LETTERED)
-    done(origin, C.TIDE_FATE_FILTERED)
+    C.tide_offsets_ref(offsets, origin)
+    done(origin, C.TIDE_OUTCOME_DEAD_LETTERED)
+    done(origin, C.TIDE_OUTCOME_FILTERED)
     assert.equal(2, counted "dead_lettered")
   end)
 
@@ -72,13 +72,13 @@ describe("a group", function()
     assert.is_true(C.tide_offsets_current(offsets, origin))
     C.tide_offsets_forget(offsets, 0)
     done(origin)
-    assert.same({ 1, 1 }, { counted "late", counted "produced_from" })
+    assert.same({ 1, 1 }, { counted "late_reports", counted "produced_from" })
     assert.equal(1, position(1))
   end)
 
   it("that was dropped lets no member through", function()
     local origin = group(open(0, 0), open(0, 1))
-    C.tide_offsets_hold(offsets, origin)
+    C.tide_offsets_ref(offsets, origin)
     C.tide_offsets_revoke(offsets, 0)
     assert.is_false(C.tide_offsets_current(offsets, origin))
     C.tide_offsets_drop(offsets, origin)
@@ -99,9 +99,9 @@ describe("a group", function()
 
   it("counts as released in each partition", function()
     local origin = group(open(0, 0), open(1, 0))
-    C.tide_offsets_release(offsets, origin)
-    assert.same({ 1, 1 }, { tonumber(C.tide_offsets_released(offsets, 0)),
-      tonumber(C.tide_offsets_released(offsets, 1)) })
+    C.tide_offsets_mark_sent(offsets, origin)
+    assert.same({ 1, 1 }, { tonumber(C.tide_offsets_awaiting_report(offsets, 0)),
+      tonumber(C.tide_offsets_awaiting_report(offsets, 1)) })
   end)
 
   it("uses its place again, under another epoch", function()
@@ -123,11 +123,11 @@ describe("a group", function()
       local origin = group(unpack(members))
       for _ = 1, outputs do
         assert.is_true(C.tide_offsets_current(offsets, origin))
-        C.tide_offsets_hold(offsets, origin)
-        C.tide_offsets_release(offsets, origin)
-        assert.is_true(C.tide_offsets_owed(offsets, origin))
+        C.tide_offsets_ref(offsets, origin)
+        C.tide_offsets_mark_sent(offsets, origin)
+        assert.is_true(C.tide_offsets_in_transaction(offsets, origin))
       end
-      assert.is_false(C.tide_offsets_torn(offsets))
+      assert.is_false(C.tide_offsets_partially_revoked(offsets))
       for _ = 1, outputs do
         assert.is_true(C.tide_offsets_current(offsets, origin))
         done(origin)
@@ -135,22 +135,22 @@ describe("a group", function()
       assert.equal(1, position(1)) -- the group's own hold is left: nothing is through
       done(origin)
       assert.same({ count + 1, count }, { math.max(position(0), position(1)), counted "produced_from" })
-      assert.is_true(counted "walked" <= 4 * count, counted "walked" .. " looks at members")
+      assert.is_true(counted "members_visited" <= 4 * count, counted "members_visited" .. " looks at members")
     end)
   end
 
   it("is counted again after each change of what is owned", function()
     local origin = group(open(0, 0), open(1, 0))
     assert.is_true(C.tide_offsets_current(offsets, origin))
-    assert.is_false(C.tide_offsets_torn(offsets))
+    assert.is_false(C.tide_offsets_partially_revoked(offsets))
     C.tide_offsets_revoke(offsets, 1)
     assert.is_true(C.tide_offsets_current(offsets, origin))
-    assert.is_true(C.tide_offsets_torn(offsets))
+    assert.is_true(C.tide_offsets_partially_revoked(offsets))
     C.tide_offsets_forget(offsets, 1)
     C.tide_offsets_assign(offsets, 1)
-    assert.is_true(C.tide_offsets_torn(offsets))
+    assert.is_true(C.tide_offsets_partially_revoked(offsets))
     C.tide_offsets_abort(offsets)
     assert.is_false(C.tide_offsets_current(offsets, origin))
-    assert.is_false(C.tide_offsets_torn(offsets))
+    assert.is_false(C.tide_offsets_partially_revoked(offsets))
   end)
 end)

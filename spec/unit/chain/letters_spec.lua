@@ -239,7 +239,7 @@ describe("a dead letter that its topic does not take", function()
     result.origin = group
     C.tide_memory_refuse(sink, "a")
     assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
-    C.tide_offsets_done(chain.offsets, group, C.TIDE_FATE_FILTERED)
+    C.tide_offsets_unref(chain.offsets, group, C.TIDE_OUTCOME_FILTERED)
     for _, message in ipairs(messages) do chain:done(message) end
     settle()
     C.tide_memory_refuse(sink, nil)
@@ -307,7 +307,7 @@ describe("a dead letter that is too large for its topic", function()
     result.origin = group
     C.tide_memory_refuse(sink, ("v"):rep(100000))
     assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
-    C.tide_offsets_done(chain.offsets, group, C.TIDE_FATE_FILTERED)
+    C.tide_offsets_unref(chain.offsets, group, C.TIDE_OUTCOME_FILTERED)
     for _, message in ipairs(messages) do chain:done(message) end
     sink.ops.reports(sink, report, 100)
     report[0].kind, report[0].text = C.TIDE_REPORT_TOO_LARGE, "too large"

@@ -6,7 +6,8 @@ local C = require("spec.support.headers").declare("chain/offsets.h")
 
 local offsets
 local totals_of = ffi.new "struct tide_offsets_totals"
-local names = { "read", "produced_from", "filtered", "dead_lettered", "dropped", "late", "in_flight", "reached" }
+local names = { "read", "produced_from", "filtered", "dead_lettered", "dropped", "late_reports", "in_flight",
+  "positions_moved" }
 
 local function totals()
   C.tide_offsets_totals(offsets, totals_of)
@@ -68,14 +69,14 @@ describe("any order of work", function()
     local message = random_alive()
     if not message then return end
     message.touched = true
-    C.tide_offsets_hold(offsets, origin_of(message))
+    C.tide_offsets_ref(offsets, origin_of(message))
     slow:hold(message)
   end
 
   function work.release()
     local message = random_alive()
     if not message then return end
-    C.tide_offsets_release(offsets, origin_of(message))
+    C.tide_offsets_mark_sent(offsets, origin_of(message))
     slow:release(message)
   end
 
@@ -84,7 +85,7 @@ describe("any order of work", function()
     local message, fate = alive[index], math.random(0, 2)
     if not message or filling and math.random(4) > 1 then return end
     message.touched = true
-    C.tide_offsets_done(offsets, origin_of(message), fate)
+    C.tide_offsets_unref(offsets, origin_of(message), fate)
     slow:done(message, fate)
     if message.holds == 0 then table.remove(alive, index) end
   end
@@ -92,9 +93,9 @@ describe("any order of work", function()
   function work.late()
     local message = #over > 0 and over[math.random(#over)]
     if not message then return end
-    C.tide_offsets_hold(offsets, origin_of(message))
-    C.tide_offsets_release(offsets, origin_of(message))
-    C.tide_offsets_done(offsets, origin_of(message), 1)
+    C.tide_offsets_ref(offsets, origin_of(message))
+    C.tide_offsets_mark_sent(offsets, origin_of(message))
+    C.tide_offsets_unref(offsets, origin_of(message), 1)
     slow:done(message, 1)
   end
 
@@ -120,14 +121,14 @@ describe("any order of work", function()
     end
     assert(got.read == got.produced_from + got.filtered + got.dead_lettered + got.dropped + got.in_flight)
     local p = slow.partitions[partition]
-    assert(C.tide_offsets_ours(offsets, partition) == (p.state ~= "away"))
+    assert(C.tide_offsets_may_commit(offsets, partition) == (p.state ~= "away"))
     if p.state == "away" then return end
     local at, to, released = slow:answers(partition)
     local position = tonumber(C.tide_offsets_position(offsets, partition))
     local read_to = tonumber(C.tide_offsets_read_to(offsets, partition))
     if at ~= position then error(("position %d, not %d"):format(position, at)) end
     if to ~= read_to then error(("read to %d, not %d"):format(read_to, to)) end
-    assert(released == tonumber(C.tide_offsets_released(offsets, partition)))
+    assert(released == tonumber(C.tide_offsets_awaiting_report(offsets, partition)))
     local message = random_alive() or over[1]
     if message then assert(C.tide_offsets_current(offsets, origins[message]) == slow:current(message)) end
   end
@@ -156,7 +157,8 @@ describe("any order of work", function()
     local seed = tonumber(os.getenv("TIDE_SEED")) or os.time()
     local ok, seen = pcall(run, seed)
     assert(ok, ("TIDE_SEED=%d: %s"):format(seed, tostring(seen)))
-    for _, name in ipairs { "produced_from", "filtered", "dead_lettered", "dropped", "late", "reached" } do
+    for _, name in ipairs { "produced_from", "filtered", "dead_lettered", "dropped", "late_reports",
+      "positions_moved" } do
       assert.is_true(seen[name] > 500, ("only %d %s"):format(seen[name], name))
     end
   end)

@@ -3,7 +3,9 @@ local ffi = require "ffi"
 local bit = require "bit"
 local headers = require "spec.support.headers"
 local child = require "spec.support.child"
-local C = headers.declare "chain/offsets_inside.h"
+local C = headers.declare("chain/offsets.h", "chain/groups.h")
+headers.declare_private("chain/offsets_inside.h", { "struct tide_tracked_message", "enum tide_tracked_state",
+  "struct tide_tracked_partition", "struct tide_offsets" })
 
 local SIGABRT = 6
 local offsets
@@ -13,7 +15,7 @@ local function open(partition, offset)
 end
 
 local function done(origin, fate)
-  C.tide_offsets_done(offsets, origin, fate or C.TIDE_FATE_PRODUCED)
+  C.tide_offsets_unref(offsets, origin, fate or C.TIDE_OUTCOME_PRODUCED)
 end
 
 local function position(partition)
@@ -25,7 +27,8 @@ local function read_to(partition)
 end
 
 local totals_of = ffi.new "struct tide_offsets_totals"
-local names = { "read", "produced_from", "filtered", "dead_lettered", "dropped", "late", "in_flight", "reached" }
+local names = { "read", "produced_from", "filtered", "dead_lettered", "dropped", "late_reports", "in_flight",
+  "positions_moved" }
 
 local function totals()
   C.tide_offsets_totals(offsets, totals_of)
@@ -106,16 +109,16 @@ describe("a partition's position", function()
   end)
 
   it("counts what is no message as reached: it is to be committed", function()
-    local before = totals().reached
+    local before = totals().positions_moved
     C.tide_offsets_skip(offsets, 0, 5)
-    assert.equal(before + 1, totals().reached)
+    assert.equal(before + 1, totals().positions_moved)
     assert.equal(0, totals().in_flight)
   end)
 
   it("stays while any hold is left", function()
     local a = open(0, 7)
-    C.tide_offsets_hold(offsets, a)
-    C.tide_offsets_hold(offsets, a)
+    C.tide_offsets_ref(offsets, a)
+    C.tide_offsets_ref(offsets, a)
     done(a)
     done(a)
     assert.equal(7, position())
@@ -174,7 +177,7 @@ describe("a message's fate", function()
       local before = totals()[name]
       for turn = 1, 2 do
         local a = open(0, read_to() + 1)
-        C.tide_offsets_hold(offsets, a)
+        C.tide_offsets_ref(offsets, a)
         done(a, fates[turn])
         done(a, fates[3 - turn])
         assert.equal(before + turn, totals()[name])
@@ -185,7 +188,7 @@ describe("a message's fate", function()
   it("is told by a dead letter's origin as by its own", function()
     local a = open(0, 1)
     a.epoch = bit.bor(a.epoch, C.TIDE_ORIGIN_DEAD_LETTER)
-    done(a, C.TIDE_FATE_DEAD_LETTERED)
+    done(a, C.TIDE_OUTCOME_DEAD_LETTERED)
     assert.equal(1, totals().dead_lettered)
     assert.equal(2, position())
   end)
@@ -199,14 +202,14 @@ describe("an epoch", function()
     assert.is_true(C.tide_offsets_current(offsets, a))
     C.tide_offsets_revoke(offsets, 0)
     assert.is_false(C.tide_offsets_current(offsets, a))
-    assert.is_true(C.tide_offsets_ours(offsets, 0))
+    assert.is_true(C.tide_offsets_may_commit(offsets, 0))
     done(a)
     assert.equal(2, position())
     C.tide_offsets_forget(offsets, 0)
-    assert.is_false(C.tide_offsets_ours(offsets, 0))
+    assert.is_false(C.tide_offsets_may_commit(offsets, 0))
     done(b)
     local seen = totals()
-    assert.same({ 1, 1, 1, 0 }, { seen.produced_from, seen.dropped, seen.late, seen.in_flight })
+    assert.same({ 1, 1, 1, 0 }, { seen.produced_from, seen.dropped, seen.late_reports, seen.in_flight })
   end)
 
   it("does not take the late reports of an older one for its own", function()
@@ -218,14 +221,14 @@ describe("an epoch", function()
     local new_one = open(0, 1)
     assert.equal(old.sequence, new_one.sequence)
     done(old)
-    C.tide_offsets_hold(offsets, old)
-    C.tide_offsets_release(offsets, old)
+    C.tide_offsets_ref(offsets, old)
+    C.tide_offsets_mark_sent(offsets, old)
     assert.is_false(C.tide_offsets_current(offsets, old))
     assert.equal(1, position())
-    assert.equal(0, tonumber(C.tide_offsets_released(offsets, 0)))
+    assert.equal(0, tonumber(C.tide_offsets_awaiting_report(offsets, 0)))
     done(new_one)
     assert.equal(2, position())
-    assert.equal(1, totals().late)
+    assert.equal(1, totals().late_reports)
   end)
 
   it("comes round after 32,767 assignments and is told apart still", function()
@@ -239,7 +242,7 @@ describe("an epoch", function()
     assert.equal(0, bit.band(old.epoch, C.TIDE_ORIGIN_DEAD_LETTER))
     done(open(0, 1))
     done(old)
-    assert.same({ 1, 70000, 1 }, { totals().produced_from, totals().dropped, totals().late })
+    assert.same({ 1, 70000, 1 }, { totals().produced_from, totals().dropped, totals().late_reports })
   end)
 end)
 
@@ -248,13 +251,13 @@ describe("what has left the last step", function()
 
   it("is counted once a message, until it is through", function()
     local a, b = open(0, 1), open(0, 2)
-    for _ = 1, 2 do C.tide_offsets_release(offsets, a) end
-    C.tide_offsets_release(offsets, b)
-    assert.equal(2, tonumber(C.tide_offsets_released(offsets, 0)))
+    for _ = 1, 2 do C.tide_offsets_mark_sent(offsets, a) end
+    C.tide_offsets_mark_sent(offsets, b)
+    assert.equal(2, tonumber(C.tide_offsets_awaiting_report(offsets, 0)))
     done(b)
-    assert.equal(1, tonumber(C.tide_offsets_released(offsets, 0)))
+    assert.equal(1, tonumber(C.tide_offsets_awaiting_report(offsets, 0)))
     done(a)
-    assert.equal(0, tonumber(C.tide_offsets_released(offsets, 0)))
+    assert.equal(0, tonumber(C.tide_offsets_awaiting_report(offsets, 0)))
   end)
 end)
 
@@ -278,12 +281,12 @@ describe("a broken rule", function()
   end)
 
   it("ends the process: a hold on what is through", function()
-    aborts(function() open(0, 1) local b = open(0, 2) done(b) C.tide_offsets_hold(offsets, b) end)
+    aborts(function() open(0, 1) local b = open(0, 2) done(b) C.tide_offsets_ref(offsets, b) end)
   end)
 
   it("ends the process: taking back another than the newest, or one that is held", function()
     aborts(function() local a = open(0, 1) open(0, 2) C.tide_offsets_unopen(offsets, a) end)
-    aborts(function() local a = open(0, 1) C.tide_offsets_hold(offsets, a) C.tide_offsets_unopen(offsets, a) end)
+    aborts(function() local a = open(0, 1) C.tide_offsets_ref(offsets, a) C.tide_offsets_unopen(offsets, a) end)
     aborts(function() local a = open(0, 1) done(a) C.tide_offsets_unopen(offsets, a) end)
   end)
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ * The half of the offset tracker that only looks: it finds the message or the group of an origin, and answers questions
+ * about them and about partitions. It is apart from offsets.c so that each change of the tracker's state is in one file,
+ * and the questions, which are many, do not stand between them.
+ * Start reading at tide_offsets_find: the checks there decide whether an origin still means anything. */
+#include "base/fault.h"
+#include "base/status.h"
+#include "chain/offsets_inside.h"
+
+struct tide_tracked_partition *tide_offsets_partition_at(const struct tide_offsets *offsets,
+                                                         uint32_t partition)
+{
+    tide_require(partition < offsets->partition_count);
+    return &offsets->partitions[partition];
+}
+
+struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
+                                         struct tide_origin origin)
+{
+    return origin.partition == TIDE_ORIGIN_GROUP ? tide_groups_find(offsets->groups, origin) : NULL;
+}
+
+struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
+                                               struct tide_origin origin)
+{
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
+    if (p->state == TIDE_TRACKED_AWAY ||
+        (p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH) && !tide_fault("bug.ack_of_dropped")))
+        return NULL;
+    tide_require(origin.sequence - p->head < p->tail - p->head);
+    struct tide_tracked_message *message = tide_tracked_message_at(p, origin.sequence);
+    tide_require(message->references > 0);
+    return message;
+}
+
+/* This is asked for each output of the group, so the members are visited again only after a change of what is current:
+ * otherwise a group of n messages with n results would cost n * n. */
+uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_group *group)
+{
+    if (group->counted_at == offsets->revision)
+        return group->current;
+    group->current = 0;
+    for (uint32_t i = 0; i < group->count; i++)
+        group->current += tide_offsets_current(offsets, group->members[i]);
+    group->counted_at = offsets->revision;
+    offsets->totals.members_visited += group->count;
+    return group->current;
+}
+
+bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct tide_group *group = tide_offsets_group_of(offsets, origin);
+    if (group) {
+        uint32_t current = tide_offsets_count_current(offsets, group);
+        return offsets->transactional ? current == group->count : current > 0;
+    }
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
+    return p->state == TIDE_TRACKED_OWNED && p->epoch == (origin.epoch & TIDE_ORIGIN_EPOCH);
+}
+
+/* Groups of groups are what a reduce makes of the results of another; the largest count of them is told. */
+static struct tide_origin first_message(const struct tide_offsets *offsets,
+                                        struct tide_origin origin, uint32_t *count)
+{
+    const struct tide_group *group;
+    *count = 1;
+    while ((group = tide_offsets_group_of(offsets, origin))) {
+        *count = group->count > *count ? group->count : *count;
+        origin = group->members[0];
+    }
+    return origin;
+}
+
+struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct tide_offsets_look look = {.current = tide_offsets_current(offsets, origin),
+                                     .in_transaction = tide_offsets_in_transaction(offsets, origin),
+                                     .offset = -1};
+    struct tide_origin first = first_message(offsets, origin, &look.count);
+    const struct tide_tracked_message *message = tide_offsets_find(offsets, first);
+    look.partition = first.partition;
+    if (message)
+        look.offset = message->offset;
+    return look;
+}
+
+struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
+                                      uint32_t *count)
+{
+    uint32_t several;
+    origin = first_message(offsets, origin, &several);
+    if (count)
+        *count = several;
+    return origin;
+}
+
+int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    const struct tide_tracked_message *message = tide_offsets_find(offsets, origin);
+    return message ? message->offset : -1;
+}
+
+uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin)
+{
+    uint32_t count;
+    return first_message(offsets, origin, &count).partition;
+}
+
+bool tide_offsets_in_transaction(const struct tide_offsets *offsets, struct tide_origin origin)
+{
+    const struct tide_group *group = tide_offsets_group_of(offsets, origin);
+    if (group) {
+        bool needed = group->sent;
+        for (uint32_t i = 0; i < group->count && !needed; i++)
+            needed = tide_offsets_in_transaction(offsets, group->members[i]);
+        return needed;
+    }
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
+    return tide_sequence_after(p->sent_end, origin.sequence);
+}
+
+size_t tide_offsets_partitions(const struct tide_offsets *offsets)
+{
+    return offsets->partition_count;
+}
+
+bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->partition_count &&
+           offsets->partitions[partition].state == TIDE_TRACKED_OWNED;
+}
+
+bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return partition < offsets->partition_count &&
+           offsets->partitions[partition].state != TIDE_TRACKED_AWAY &&
+           !offsets->partitions[partition].aborted;
+}
+
+int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
+{
+    if (partition >= offsets->partition_count)
+        return -1;
+    const struct tide_tracked_partition *p = &offsets->partitions[partition];
+    return p->passed < 0 && p->head != p->tail ? tide_tracked_message_at(p, p->head)->offset
+                                               : p->passed;
+}
+
+int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
+{
+    if (partition >= offsets->partition_count)
+        return -1;
+    const struct tide_tracked_partition *p = &offsets->partitions[partition];
+    int64_t after_last = p->head == p->tail ? p->passed
+                                            : tide_tracked_message_at(p, p->tail - 1)->offset + 1;
+    return after_last > p->skipped_to ? after_last : p->skipped_to;
+}
+
+uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return tide_offsets_partition_at(offsets, partition)->awaiting_report;
+}
+
+void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals)
+{
+    *totals = offsets->totals;
+}
