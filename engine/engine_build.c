@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "chain/suspects.h"
+#include "chain/bad_records.h"
 #include "chain/task.h"
 #include "engine_inside.h"
 #include "io/file.h"
@@ -191,7 +191,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->retry_timeout_us = plan->retry_timeout_us;
     if (plan->exactly_once) {
         tide_offsets_transactional(chain->offsets);
-        chain->suspects = tide_suspects_new();
+        chain->bad_records = tide_bad_records_new();
     }
     engine->commit = tide_commit_new(&plan->commit, chain,
                                      plan->exactly_once ? engine->sink : NULL);
@@ -230,7 +230,7 @@ void tide_engine_free(struct tide_engine *engine)
     for (uint32_t i = 0; i < engine->step_count; i++)
         engine->steps[i]->ops->terminate(engine->steps[i]);
     tide_dlq_free(engine->chain.dlq);
-    tide_suspects_free(engine->chain.suspects);
+    tide_bad_records_free(engine->chain.bad_records);
     tide_offsets_free(engine->chain.offsets);
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);

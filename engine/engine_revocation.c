@@ -8,7 +8,7 @@
 
 #include "base/fault.h"
 #include "base/status.h"
-#include "chain/suspects.h"
+#include "chain/bad_records.h"
 #include "engine_inside.h"
 #include "shm/counters.h"
 
@@ -65,8 +65,8 @@ static void announce(struct tide_engine *engine, enum tide_event_kind kind)
     struct tide_chain *chain = &engine->chain;
     revocation->abort_due |= engine->plan.exactly_once &&
                              tide_offsets_partially_revoked(chain->offsets);
-    for (size_t i = 0; i < revocation->count && chain->suspects; i++)
-        tide_suspects_settle(chain->suspects, revocation->partitions[i], INT64_MAX);
+    for (size_t i = 0; i < revocation->count && chain->bad_records; i++)
+        tide_bad_records_committed(chain->bad_records, revocation->partitions[i], INT64_MAX);
     tide_count(chain->counters, 0, TIDE_M_PARTITIONS_REVOKED, revocation->count);
     tide_engine_emit_partitions(engine, kind, revocation->partitions, revocation->count);
 }

@@ -42,7 +42,7 @@ static void transaction_committed(struct tide_engine *engine)
 {
     engine->abort.pause_us = 0;
     tide_commit_answered(engine->commit, TIDE_OK, NULL);
-    tide_dlq_settled(engine->chain.dlq);
+    tide_dlq_committed(engine->chain.dlq);
 }
 
 void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us)

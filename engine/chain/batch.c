@@ -36,9 +36,9 @@ void tide_batch_reset(struct tide_batch *batch)
     batch->attempts = 0;
     batch->one_by_one = false;
     batch->suspect = 0;
-    batch->lane = 0;
+    batch->queue = 0;
     batch->marked = batch->retried = batch->again = false;
-    batch->wait = (struct tide_lane){0};
+    batch->wait = (struct tide_partition_queue){0};
 }
 
 uint64_t tide_batch_need(const struct tide_message *message)

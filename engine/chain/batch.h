@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "chain/lane.h"
+#include "chain/partition_queue.h"
 #include "proc/pool.h"
 #include "shm/message.h"
 
@@ -39,12 +39,12 @@ struct tide_batch {
     uint32_t attempts;       /* at record `released`: times a worker died of it */
     bool one_by_one;         /* a worker died in a function that had several records */
     /* tide.retry (task_retry.c) */
-    uint32_t lane; /* its records are the first ones of that lane, counted from 1; 0 = of none */
-    bool marked;   /* some records are to be left out: they wait */
-    bool retried;  /* record `released` is to wait */
-    bool again;    /* of a step that reduces: all of it waits ... */
-    struct tide_lane wait; /* ... so long: its times only */
-    char reason[256];      /* ... because of this */
+    uint32_t queue; /* its records are the first ones of that queue, counted from 1; 0 = of none */
+    bool marked;    /* some records are to be left out: they wait */
+    bool retried;   /* record `released` is to wait */
+    bool again;     /* of a step that reduces: all of it waits ... */
+    struct tide_partition_queue wait; /* ... so long: its times only */
+    char reason[256];                 /* ... because of this */
     /* of a step that reduces */
     struct tide_origin group; /* what its results stand for, when `grouped` */
     bool grouped;

@@ -12,9 +12,9 @@
 #include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "chain/bad_records.h"
 #include "chain/offsets.h"
 #include "chain/step.h"
-#include "chain/suspects.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "shm/counters.h"
@@ -206,9 +206,9 @@ int tide_commit_force(struct tide_commit *commit, int64_t now_us)
 static void transaction_committed(struct tide_commit *commit)
 {
     tide_offsets_committed(commit->chain->offsets);
-    for (size_t i = 0; i < commit->position_count && commit->chain->suspects; i++)
-        tide_suspects_settle(commit->chain->suspects, commit->positions[i].partition,
-                             commit->positions[i].offset);
+    for (size_t i = 0; i < commit->position_count && commit->chain->bad_records; i++)
+        tide_bad_records_committed(commit->chain->bad_records, commit->positions[i].partition,
+                                   commit->positions[i].offset);
 }
 
 void tide_commit_answered(struct tide_commit *commit, int status, const char *text)

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Rejects messages: checks the limits, makes the dead letter and gives it to dlq_writer.c. The dead letter gets the
+ * place of the input message from the offset tracker, not from the caller: a record that comes back from the output
+ * knows only its origin, and a result of reduce or batch stands for several messages. Start reading at tide_dlq_reject. */
 #include "chain/dlq.h"
 
 #include <stdlib.h>
@@ -7,33 +10,12 @@
 #include "base/fault.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "chain/letters.h"
+#include "chain/dlq_inside.h"
 #include "chain/offsets.h"
 #include "io/source.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
-
-struct tally {
-    uint64_t all;
-    uint64_t invalid;
-    uint64_t consecutive;
-};
-
-/* Of a partition. */
-struct seen {
-    struct tally now;
-    struct tally settled; /* as of the last transaction */
-};
-
-struct tide_dlq {
-    struct tide_dlq_plan plan;
-    struct tide_chain *chain;
-    struct tide_letters *letters;
-    struct seen *seen;
-    size_t seen_count;
-    struct tide_text text; /* packed headers, or a line */
-};
 
 struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
                               int *status)
@@ -41,33 +23,20 @@ struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chai
     struct tide_dlq *dlq = tide_alloc(sizeof(*dlq));
     dlq->plan = *plan;
     dlq->plan.target = NULL;
+    dlq->target = tide_copy(plan->target);
     dlq->chain = chain;
-    dlq->letters = tide_letters_new(plan, chain, status);
-    if (dlq->letters)
+    dlq->reject.limits.max_invalid_ratio = plan->max_invalid_ratio;
+    dlq->reject.limits.max_consecutive_count = plan->max_consecutive_count;
+    *status = tide_dlq_writer_open(dlq);
+    if (*status >= 0)
         return dlq;
     tide_dlq_free(dlq);
     return NULL;
 }
 
-void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink)
-{
-    tide_letters_sink(dlq->letters, sink);
-}
-
-static struct tally *tally(struct tide_dlq *dlq, uint32_t partition)
-{
-    while (dlq->seen_count <= partition) {
-        dlq->seen = tide_realloc(dlq->seen, sizeof(struct seen) * (dlq->seen_count + 1));
-        dlq->seen[dlq->seen_count++] = (struct seen){0};
-    }
-    return &dlq->seen[partition].now;
-}
-
 void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition)
 {
-    struct tally *seen = tally(dlq, partition);
-    seen->all++;
-    seen->consecutive = 0;
+    tide_dlq_limits_passed(&dlq->reject.limits, partition);
 }
 
 static const char *or_empty(const char *text)
@@ -80,183 +49,129 @@ static const char *topic_name(const struct tide_dlq *dlq, uint16_t topic)
     return or_empty(tide_topics_name(dlq->chain->topics, topic));
 }
 
-static const char *topic_of(const struct tide_dlq *dlq, const struct tide_message *message)
-{
-    return topic_name(dlq, message->topic);
-}
-
-/* One bad message is never too many for a ratio; from the second on it holds for what was seen so far. */
-static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject)
+static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject, uint32_t partition)
 {
     const struct tide_message *message = reject->message;
-    const struct tally *seen = tally(dlq,
-                                     tide_offsets_partition(dlq->chain->offsets, message->origin));
-    const char *limit = NULL;
-    if (dlq->plan.max_consecutive_count >= 0 &&
-        seen->consecutive + 1 > (uint64_t)dlq->plan.max_consecutive_count)
-        limit = "max_consecutive_count";
-    else if (dlq->plan.max_invalid_ratio >= 0 && seen->invalid >= 1 &&
-             (double)(seen->invalid + 1) > dlq->plan.max_invalid_ratio * (double)(seen->all + 1))
-        limit = "max_invalid_ratio";
+    struct tide_dlq_count with;
+    const char *limit = tide_dlq_limits_exceeded(&dlq->reject.limits, partition, &with);
     if (!limit)
         return TIDE_OK;
     return tide_fail(TIDE_EDATA,
                      "the dlq's %s is reached at %s/%d/%lld: %llu of %llu messages of this "
                      "partition are bad, %llu in a row; "
                      "the last one: %s: %s%s%s%s",
-                     limit, topic_of(dlq, message), message->partition, (long long)message->offset,
-                     (unsigned long long)seen->invalid + 1, (unsigned long long)seen->all + 1,
-                     (unsigned long long)seen->consecutive + 1, or_empty(reject->reason),
-                     or_empty(reject->error), reject->cause ? " (" : "", or_empty(reject->cause),
-                     reject->cause ? ")" : "");
+                     limit, topic_name(dlq, message->topic), message->partition,
+                     (long long)message->offset, (unsigned long long)with.invalid,
+                     (unsigned long long)with.all, (unsigned long long)with.consecutive,
+                     or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
+                     or_empty(reject->cause), reject->cause ? ")" : "");
 }
 
-static void count_reject(struct tide_dlq *dlq, uint32_t partition)
-{
-    struct tally *seen = tally(dlq, partition);
-    seen->invalid++;
-    seen->consecutive++;
-    seen->all++;
-    tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
-}
-
-/* ---- one message ---- */
-
-/* As its topic or file gets it. */
-static struct tide_message write_letter(struct tide_dlq *dlq, const struct tide_reject *reject)
+static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct tide_reject *reject,
+                                            uint32_t count)
 {
     const struct tide_message *message = reject->message;
+    struct tide_text *text = &dlq->reject.text;
     struct tide_message letter = *message;
-    struct tide_letter_origin from = {.topic = topic_of(dlq, message),
-                                      .partition = message->partition,
-                                      .offset = message->offset,
-                                      .count = 1,
-                                      .target_partition = message->target_partition};
-    (void)tide_offsets_first(dlq->chain->offsets, message->origin, &from.count);
+    struct tide_dead_letter_source from = {.topic = topic_name(dlq, message->topic),
+                                           .partition = message->partition,
+                                           .offset = message->offset,
+                                           .count = count,
+                                           .target_partition = message->target_partition};
     if (reject->refused && message->target_topic != TIDE_TOPIC_NONE)
         from.target = topic_name(dlq, message->target_topic);
     from.intermediate = !reject->refused && message->flags & TIDE_MESSAGE_RESULT;
     letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
-    if (dlq->plan.kind == TIDE_DLQ_TOPIC) {
-        tide_letter_headers(&dlq->text, reject, &from);
-        letter.headers = dlq->text.data;
-        letter.headers_length = (uint32_t)dlq->text.length;
-        letter.target_topic = tide_letters_topic(dlq->letters);
-        letter.target_partition = TIDE_PARTITION_ANY;
-        letter.timestamp = -1; /* now: by the message's own its topic might delete it at once */
-        return letter;
+    if (dlq->plan.kind == TIDE_DLQ_FILE) {
+        tide_dead_letter_line(text, reject, &from);
+        return (struct tide_message){
+            .value = text->data, .value_length = (uint32_t)text->length, .origin = letter.origin};
     }
-    tide_letter_line(&dlq->text, reject, &from);
-    return (struct tide_message){.value = dlq->text.data,
-                                 .value_length = (uint32_t)dlq->text.length,
-                                 .origin = letter.origin};
+    tide_dead_letter_headers(text, reject, &from);
+    letter.headers = text->data;
+    letter.headers_length = (uint32_t)text->length;
+    letter.target_topic = dlq->writer.topic;
+    letter.target_partition = TIDE_PARTITION_ANY;
+    /* -1 = now. With the timestamp of the message, the topic's retention might delete the dead letter at once. */
+    letter.timestamp = -1;
+    return letter;
 }
 
-static int no_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
+static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
-    tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     bool traced = reject->traceback && *reject->traceback;
+    tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     return tide_fail(
         TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s; there is no dlq, so the pipeline stops here%s%s",
-        topic_of(dlq, message), message->partition, (long long)message->offset,
+        topic_name(dlq, message->topic), message->partition, (long long)message->offset,
         or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
         or_empty(reject->cause), reject->cause ? ")" : "",
         traced && *reject->traceback != '\n' ? "\n" : "", traced ? reject->traceback : "");
 }
 
-/* A record that came back from the output does not know where it came from; what was made of several messages has the
- * place of the last one, and is told by the first: everything from there on is in it. */
-static void locate(const struct tide_chain *chain, struct tide_message *message)
+/* Sets where the message came from. A group is named by its first member, since its dead letter stands for everything
+ * from there on. */
+static void set_place(const struct tide_chain *chain, const struct tide_offsets_look *look,
+                      struct tide_message *message)
 {
-    struct tide_origin first = tide_offsets_first(chain->offsets, message->origin, NULL);
-    const struct tide_partition *from = &chain->source->partitions[first.partition];
-    int64_t offset = tide_offsets_offset(chain->offsets, first);
-    if (offset < 0 && message->topic != TIDE_TOPIC_NONE)
-        return; /* The first one's partition is away: another member reads it again. */
+    const struct tide_partition *from = &chain->source->partitions[look->partition];
+    if (look->offset < 0 && message->topic != TIDE_TOPIC_NONE)
+        return; /* its partition was revoked, and another member of the consumer group reads it again */
     message->topic = from->topic;
     message->partition = from->number;
-    message->offset = offset;
+    message->offset = look->offset;
 }
 
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
 {
-    struct tide_message located = *given->message;
-    struct tide_reject here = *given;
-    const struct tide_message *message = here.message = &located;
-    const struct tide_reject *reject = &here;
+    struct tide_offsets *offsets = dlq->chain->offsets;
+    struct tide_message message = *given->message;
+    struct tide_offsets_look look = tide_offsets_look(offsets, message.origin);
+    struct tide_reject reject = *given;
     int64_t from_us = tide_clock_us();
-    locate(dlq->chain, &located);
+    set_place(dlq->chain, &look, &message);
+    reject.message = &message;
     if (dlq->plan.kind == TIDE_DLQ_NONE)
-        return no_dlq(dlq, reject);
-    if (dlq->chain->send_only_needed &&
-        !tide_offsets_in_transaction(dlq->chain->offsets, message->origin))
+        return fail_without_dlq(dlq, &reject);
+    if (dlq->chain->send_only_needed && !look.in_transaction)
         return TIDE_BUSY;
-    int status = check_limits(dlq, reject);
+    int status = check_limits(dlq, &reject, look.partition);
     if (status < 0)
         return status;
-    struct tide_message letter = write_letter(dlq, reject);
-    status = tide_letters_take(dlq->letters, &letter, reject->orphan);
+    struct tide_message letter = make_dead_letter(dlq, &reject, look.count);
+    status = tide_dlq_writer_take(dlq, &letter, reject.only_copy);
     if (status != TIDE_OK)
         return status;
-    count_reject(dlq, tide_offsets_partition(dlq->chain->offsets, message->origin));
+    tide_dlq_limits_rejected(&dlq->reject.limits, look.partition);
+    tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     if (tide_fault("bug.dlq_before_ack"))
-        tide_offsets_unref(dlq->chain->offsets, message->origin, TIDE_OUTCOME_DEAD_LETTERED);
+        tide_offsets_unref(offsets, message.origin, TIDE_OUTCOME_DEAD_LETTERED);
     tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,
                  (double)(tide_clock_us() - from_us) / 1e6);
     return TIDE_OK;
 }
 
-int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
+void tide_dlq_committed(struct tide_dlq *dlq)
 {
-    return tide_letters_reported(dlq->letters, report);
+    tide_dlq_limits_committed(&dlq->reject.limits);
 }
 
-int tide_dlq_poll(struct tide_dlq *dlq, int64_t now_us)
-{
-    return tide_letters_poll(dlq->letters, now_us);
-}
-
-int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq)
-{
-    return tide_letters_deadline_us(dlq->letters);
-}
-
-bool tide_dlq_joined(const struct tide_dlq *dlq)
-{
-    return tide_letters_kept(dlq->letters) == 0;
-}
-
-void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
-{
-    tide_letters_forget(dlq->letters, partition);
-}
-
-void tide_dlq_settled(struct tide_dlq *dlq)
-{
-    for (size_t i = 0; i < dlq->seen_count; i++)
-        dlq->seen[i].settled = dlq->seen[i].now;
-}
-
-/* One bad message whose transaction is aborted ten times is not ten. */
 void tide_dlq_aborted(struct tide_dlq *dlq)
 {
-    for (size_t i = 0; i < dlq->seen_count; i++)
-        dlq->seen[i].now = dlq->seen[i].settled;
-    tide_letters_aborted(dlq->letters);
-}
-
-int tide_dlq_reopen(struct tide_dlq *dlq)
-{
-    return tide_letters_reopen(dlq->letters);
+    tide_dlq_limits_aborted(&dlq->reject.limits);
+    tide_dlq_writer_aborted(dlq);
 }
 
 void tide_dlq_free(struct tide_dlq *dlq)
 {
     if (!dlq)
         return;
-    tide_letters_free(dlq->letters);
-    tide_text_free(&dlq->text);
-    free(dlq->seen);
+    tide_dlq_writer_close(dlq);
+    tide_dlq_limits_free(&dlq->reject.limits);
+    tide_text_free(&dlq->reject.text);
+    tide_text_free(&dlq->failure.packed);
+    free(dlq->failure.text);
+    free(dlq->target);
     free(dlq);
 }

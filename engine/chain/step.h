@@ -25,8 +25,8 @@ struct tide_chain {
     struct tide_topics *topics;
     struct tide_offsets *offsets;
     struct tide_dlq *dlq;
-    struct tide_suspects *suspects; /* exactly once; else NULL */
-    struct tide_source *source;     /* names the partitions */
+    struct tide_bad_records *bad_records; /* exactly once; else NULL */
+    struct tide_source *source;           /* names the partitions */
     bool
         progress; /* something happened in this turn, so the chain is polled again before the loop waits */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "chain/bad_records.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
 #include "chain/step.h"
-#include "chain/suspects.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "shm/layout.h"
@@ -30,7 +30,7 @@ struct produce {
         outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
     uint32_t outlet_count;
     uint64_t acknowledged;
-    bool alone; /* what is with the sink is one record of a suspect */
+    bool alone; /* what is with the sink is one record of a message whose records are sent alone */
 };
 
 static struct produce *produce_of(struct tide_step *step)
@@ -66,7 +66,8 @@ static void name_target(const struct produce *produce, struct tide_message *reco
 }
 
 /* In place of a record that the broker would refuse again. */
-static int condemn(struct produce *produce, const struct tide_message *record, const char *text)
+static int send_dead_letter(struct produce *produce, const struct tide_message *record,
+                            const char *text)
 {
     struct tide_reject reject = {.message = record,
                                  .stage = "produce",
@@ -81,7 +82,7 @@ static int condemn(struct produce *produce, const struct tide_message *record, c
     return status;
 }
 
-/* As long as there are suspects: one at a time. 1 = taken, 0 = not now, negative. */
+/* While bad records are known, records are sent one at a time. 1 = taken, 0 = not now, negative. */
 static int submit_one(struct produce *produce, const struct tide_message *message)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -90,21 +91,21 @@ static int submit_one(struct produce *produce, const struct tide_message *messag
     struct tide_message record = *message;
     const char *text = NULL;
     name_target(produce, &record);
-    enum tide_verdict verdict = tide_suspects_judge(chain->suspects, place.partition, place.offset,
-                                                    &record, &text);
+    enum tide_send_rule rule = tide_bad_records_rule(chain->bad_records, place.partition,
+                                                     place.offset, &record, &text);
     size_t pending = sink->ops->pending(sink);
     produce->alone = produce->alone && pending > 0;
-    if (produce->alone || (verdict == TIDE_VERDICT_SUSPECT && pending > 0))
+    if (produce->alone || (rule == TIDE_SEND_ALONE && pending > 0))
         return 0;
-    if (verdict == TIDE_VERDICT_CONDEMNED) {
-        int status = condemn(produce, &record, text);
+    if (rule == TIDE_SEND_DEAD_LETTER) {
+        int status = send_dead_letter(produce, &record, text);
         return status < 0 ? status : status == TIDE_OK;
     }
     ssize_t sent = sink->ops->send(sink, message, 1);
     if (sent <= 0)
         return (int)sent;
     tide_offsets_mark_sent(chain->offsets, message->origin);
-    produce->alone = verdict == TIDE_VERDICT_SUSPECT;
+    produce->alone = rule == TIDE_SEND_ALONE;
     return 1;
 }
 
@@ -134,7 +135,7 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
     }
     if (step->chain->send_only_needed)
         count = owed(offsets, messages, count);
-    if (step->chain->suspects && !tide_suspects_none(step->chain->suspects))
+    if (step->chain->bad_records && !tide_bad_records_empty(step->chain->bad_records))
         return submit_by_one(produce, messages, count);
     produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
@@ -153,7 +154,7 @@ static int refused(struct produce *produce, const struct tide_report *report)
                                  .reason = "refused",
                                  .error = report->text,
                                  .attempts = 1,
-                                 .orphan = true,
+                                 .only_copy = true,
                                  .refused = true};
     name_target(produce, &letter);
     int status = tide_dlq_reject(chain->dlq, &reject);
@@ -168,8 +169,8 @@ static int refused_aborted(struct produce *produce, const struct tide_report *re
     struct tide_message record = report->message;
     struct place place = place_of(chain, report->origin);
     name_target(produce, &record);
-    int status = tide_suspects_refused(chain->suspects, place.partition, place.offset, &record,
-                                       report->text, produce->alone);
+    int status = tide_bad_records_refused(chain->bad_records, place.partition, place.offset,
+                                          &record, report->text, produce->alone);
     tide_offsets_drop(chain->offsets, report->origin);
     return status;
 }
@@ -180,7 +181,7 @@ static int delivered(struct produce *produce, const struct tide_report *report)
     produce->acknowledged++;
     if (produce->alone) {
         struct place place = place_of(chain, report->origin);
-        tide_suspects_cleared(chain->suspects, place.partition, place.offset);
+        tide_bad_records_acknowledged(chain->bad_records, place.partition, place.offset);
     }
     tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_PRODUCED);
     return TIDE_OK;

@@ -14,7 +14,7 @@
 
 #include "base/plan.h"
 #include "chain/batch.h"
-#include "chain/lane.h"
+#include "chain/partition_queue.h"
 #include "chain/results.h"
 #include "chain/step.h"
 #include "shm/counters.h"
@@ -47,8 +47,9 @@ struct tide_task {
     uint64_t turns;
     struct tide_size input;
     struct tide_size output;
-    struct tide_lanes lanes; /* of messages that are tried again, and those behind them */
-    uint32_t waiting;        /* in all lanes */
+    struct tide_partition_queues
+        queues;       /* of messages that are tried again, and those behind them */
+    uint32_t waiting; /* in all queues */
     uint64_t waiting_bytes;
     uint64_t retries;          /* since the log was told of one ... */
     int64_t retry_said_us;     /* ... at this time */
@@ -98,13 +99,13 @@ void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t 
                      uint32_t end);
 /** Record `index`, which is the one to be released next, has to wait. */
 bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, uint32_t index);
-/** Record `released` goes to the lane of its partition; it is for the caller to go on behind it. */
+/** Record `released` goes to the queue of its partition; it is for the caller to go on behind it. */
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch);
 /** Record `released` asks to be tried again, for `reason`: it waits from now on, or is rejected after retry_timeout. When
- * the batch was a lane's, all of it is put off, and its parsed is empty then. TIDE_BUSY = not now. */
+ * the batch was a queue's, all of it is put off, and its parsed is empty then. TIDE_BUSY = not now. */
 int tide_retry_again(struct tide_task *task, struct tide_batch *batch,
                      const struct tide_message *message, const char *reason, int64_t now_us);
-/** Record `released` is through: it leaves its lane, if the batch is one's. */
+/** Record `released` is through: it leaves its queue, if the batch is one's. */
 void tide_retry_finished(struct tide_task *task, struct tide_batch *batch);
 /** The batch is done with. */
 void tide_retry_end(struct tide_task *task, struct tide_batch *batch);

@@ -63,7 +63,7 @@ void tide_reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t 
     bool whole = !failed && !tide_reduce_mark(task, batch, batch->released, batch->ready);
     if (whole && !retry) {
         open_group(task, batch);
-        batch->wait = (struct tide_lane){0};
+        batch->wait = (struct tide_partition_queue){0};
         return;
     }
     if (whole)

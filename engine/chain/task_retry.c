@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
- * tide.retry: a message that is to be tried again waits in the lane of its partition, and what follows it in the
+ * tide.retry: a message that is to be tried again waits in the queue of its partition, and what follows it in the
  * partition waits behind it, so that the order is kept; its batch goes on with the others. Nothing of a message that
- * waits is handed on: it is run anew. After a pause the first of a lane is run alone, in a batch of its own; once it
- * is through the rest follows in batches. The lane keeps what such a batch has until each message is through, so a
+ * waits is handed on: it is run anew. After a pause the first of a queue is run alone, in a batch of its own; once it
+ * is through the rest follows in batches. The queue keeps what such a batch has until each message is through, so a
  * batch that is told to wait again is simply dropped.
  *
- * A step that reduces has no lanes: its batch waits as a whole, and the ones behind it.
+ * A step that reduces has no queues: its batch waits as a whole, and the ones behind it.
  *
- * Results of several messages (groups) have one lane together: their members are of any partition. */
+ * Results of several messages (groups) have one queue together: their members are of any partition. */
 #include <stdio.h>
 
 #include "base/fault.h"
@@ -23,15 +23,16 @@
 
 enum { FIRST_PAUSE_US = 100000, LONGEST_PAUSE_US = 10000000, LOG_EVERY_US = 60000000 };
 
-static struct tide_lane *lane_of(struct tide_task *task, struct tide_origin origin)
+static struct tide_partition_queue *queue_of(struct tide_task *task, struct tide_origin origin)
 {
     bool group = origin.partition == TIDE_ORIGIN_GROUP;
-    return tide_lanes_at(&task->lanes, group ? 0 : origin.partition);
+    return tide_partition_queues_at(&task->queues, group ? 0 : origin.partition);
 }
 
-static struct tide_lane *lane_run(struct tide_task *task, const struct tide_batch *batch)
+static struct tide_partition_queue *queue_run(struct tide_task *task,
+                                              const struct tide_batch *batch)
 {
-    return tide_lanes_at(&task->lanes, batch->lane - 1);
+    return tide_partition_queues_at(&task->queues, batch->queue - 1);
 }
 
 static struct tide_record *record_at(const struct tide_batch *batch, uint32_t index)
@@ -39,25 +40,25 @@ static struct tide_record *record_at(const struct tide_batch *batch, uint32_t in
     return (struct tide_record *)(void *)(batch->input->data + (uint64_t)batch->places[index] * 8);
 }
 
-/* The first of the lane is another message now. */
-static void begin(struct tide_lane *lane)
+/* The first of the queue is another message now. */
+static void begin(struct tide_partition_queue *queue)
 {
-    lane->since_us = lane->next_us = lane->pause_us = 0;
-    lane->tries = 0;
+    queue->since_us = queue->next_us = queue->pause_us = 0;
+    queue->tries = 0;
 }
 
-static void drop_first(struct tide_task *task, struct tide_lane *lane)
+static void drop_first(struct tide_task *task, struct tide_partition_queue *queue)
 {
     task->waiting--;
-    task->waiting_bytes -= tide_message_size(&lane->kept->message);
-    tide_lane_drop(lane);
-    begin(lane);
+    task->waiting_bytes -= tide_message_size(&queue->kept->message);
+    tide_partition_queue_drop(queue);
+    begin(queue);
 }
 
 void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first, uint32_t end)
 {
-    for (uint32_t i = first; i < end && task->waiting > 0 && batch->lane == 0; i++) {
-        if (lane_of(task, batch->origins[i])->kept) {
+    for (uint32_t i = first; i < end && task->waiting > 0 && batch->queue == 0; i++) {
+        if (queue_of(task, batch->origins[i])->kept) {
             record_at(batch, i)->flags |= TIDE_RECORD_WAITS;
             batch->marked = true;
         }
@@ -66,12 +67,12 @@ void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t 
 
 bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, uint32_t index)
 {
-    if (batch->lane > 0 || (task->waiting == 0 && !batch->marked && !batch->retried))
+    if (batch->queue > 0 || (task->waiting == 0 && !batch->marked && !batch->retried))
         return false;
     if (tide_fault("bug.retry_overtaken"))
         return batch->retried;
     return batch->retried || record_at(batch, index)->flags & TIDE_RECORD_WAITS ||
-           lane_of(task, batch->origins[index])->kept;
+           queue_of(task, batch->origins[index])->kept;
 }
 
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
@@ -79,7 +80,7 @@ void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
     struct tide_message message;
     tide_batch_message(batch, batch->released, &message);
     if (tide_offsets_current(task->step.chain->offsets, message.origin)) {
-        tide_lane_keep(lane_of(task, message.origin), &message, false);
+        tide_partition_queue_keep(queue_of(task, message.origin), &message, false);
         task->waiting++;
         task->waiting_bytes += tide_message_size(&message);
     } else {
@@ -113,7 +114,7 @@ static bool too_late(const struct tide_task *task, int64_t since_us, int64_t now
     return limit_us > 0 && since_us > 0 && now_us - since_us >= limit_us;
 }
 
-/* The rest of the batch's messages are in the lane still. */
+/* The rest of the batch's messages are in the queue still. */
 static void put_off(struct tide_task *task, struct tide_batch *batch)
 {
     task->parsed.item_at = task->parsed.item_count;
@@ -124,21 +125,21 @@ static void put_off(struct tide_task *task, struct tide_batch *batch)
 int tide_retry_again(struct tide_task *task, struct tide_batch *batch,
                      const struct tide_message *message, const char *reason, int64_t now_us)
 {
-    struct tide_lane *lane = batch->lane > 0 ? lane_run(task, batch)
-                                             : lane_of(task, message->origin);
+    struct tide_partition_queue *queue = batch->queue > 0 ? queue_run(task, batch)
+                                                          : queue_of(task, message->origin);
     if (!tide_offsets_current(task->step.chain->offsets, message->origin))
         return TIDE_OK;
-    if (batch->lane > 0 && too_late(task, lane->since_us, now_us)) {
+    if (batch->queue > 0 && too_late(task, queue->since_us, now_us)) {
         struct tide_reject fields = {
-            .reason = "retry_timeout", .error = reason, .attempts = lane->tries + 1};
+            .reason = "retry_timeout", .error = reason, .attempts = queue->tries + 1};
         return tide_task_reject(task, batch, batch->released, &fields);
     }
-    if (lane->since_us == 0)
-        lane->since_us = now_us;
-    lane->tries++;
-    tide_lane_pause(lane, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    if (queue->since_us == 0)
+        queue->since_us = now_us;
+    queue->tries++;
+    tide_partition_queue_pause(queue, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
     say(task, message, reason, now_us);
-    if (batch->lane > 0)
+    if (batch->queue > 0)
         put_off(task, batch);
     else
         batch->retried = true;
@@ -147,53 +148,53 @@ int tide_retry_again(struct tide_task *task, struct tide_batch *batch,
 
 void tide_retry_finished(struct tide_task *task, struct tide_batch *batch)
 {
-    if (batch->lane == 0)
+    if (batch->queue == 0)
         return;
-    lane_run(task, batch)->sent--;
-    drop_first(task, lane_run(task, batch));
+    queue_run(task, batch)->sent--;
+    drop_first(task, queue_run(task, batch));
 }
 
 void tide_retry_end(struct tide_task *task, struct tide_batch *batch)
 {
-    if (batch->lane > 0)
-        lane_run(task, batch)->sent = 0;
+    if (batch->queue > 0)
+        queue_run(task, batch)->sent = 0;
 }
 
 /* What was revoked meanwhile is read again by its next owner. */
-static void sweep(struct tide_task *task, struct tide_lane *lane)
+static void sweep(struct tide_task *task, struct tide_partition_queue *queue)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    while (lane->kept && !tide_offsets_current(offsets, lane->kept->message.origin)) {
-        tide_offsets_drop(offsets, lane->kept->message.origin);
-        drop_first(task, lane);
+    while (queue->kept && !tide_offsets_current(offsets, queue->kept->message.origin)) {
+        tide_offsets_drop(offsets, queue->kept->message.origin);
+        drop_first(task, queue);
     }
 }
 
 static void run(struct tide_task *task, uint32_t number, int64_t now_us)
 {
-    struct tide_lane *lane = &task->lanes.items[number];
+    struct tide_partition_queue *queue = &task->queues.items[number];
     struct tide_batch *batch = task->free;
-    uint32_t most = lane->tries > 0 ? 1 : task->most;
+    uint32_t most = queue->tries > 0 ? 1 : task->most;
     task->free = batch->next;
     batch->opened_us = now_us;
-    batch->lane = number + 1;
-    for (struct tide_kept *kept = lane->kept; kept && batch->count < most; kept = kept->next) {
+    batch->queue = number + 1;
+    for (struct tide_kept *kept = queue->kept; kept && batch->count < most; kept = kept->next) {
         if (batch->count > 0 && batch->bytes + tide_batch_need(&kept->message) > task->input.now)
             break;
         tide_batch_append(batch, &kept->message);
     }
-    lane->sent = batch->count;
+    queue->sent = batch->count;
     tide_task_seal(task, batch, TIDE_M_BATCH_CLOSE_RETRY, now_us);
 }
 
 void tide_retry_poll(struct tide_task *task, int64_t now_us)
 {
-    for (uint32_t i = 0; i < task->lanes.count && task->waiting > 0; i++) {
-        struct tide_lane *lane = &task->lanes.items[i];
-        if (lane->sent > 0)
+    for (uint32_t i = 0; i < task->queues.count && task->waiting > 0; i++) {
+        struct tide_partition_queue *queue = &task->queues.items[i];
+        if (queue->sent > 0)
             continue;
-        sweep(task, lane);
-        if (lane->kept && task->free && now_us >= lane->next_us)
+        sweep(task, queue);
+        if (queue->kept && task->free && now_us >= queue->next_us)
             run(task, i, now_us);
     }
 }
@@ -204,17 +205,17 @@ int64_t tide_retry_deadline(const struct tide_task *task)
     const struct tide_batch *oldest = task->order_count > 0 ? task->order[task->order_head] : NULL;
     if (oldest && oldest->again)
         due_us = oldest->wait.next_us;
-    for (uint32_t i = 0; i < task->lanes.count && task->waiting > 0 && task->free; i++) {
-        const struct tide_lane *lane = &task->lanes.items[i];
-        if (lane->kept && lane->sent == 0 && lane->next_us < due_us)
-            due_us = lane->next_us;
+    for (uint32_t i = 0; i < task->queues.count && task->waiting > 0 && task->free; i++) {
+        const struct tide_partition_queue *queue = &task->queues.items[i];
+        if (queue->kept && queue->sent == 0 && queue->next_us < due_us)
+            due_us = queue->next_us;
     }
     return due_us;
 }
 
 void tide_retry_free(struct tide_task *task)
 {
-    tide_lanes_free(&task->lanes);
+    tide_partition_queues_free(&task->queues);
 }
 
 /* ---- a step that reduces ---- */
@@ -229,7 +230,7 @@ void tide_retry_note(struct tide_task *task, struct tide_batch *batch, const cha
         batch->wait.since_us = now_us;
     batch->wait.tries++;
     batch->again = true;
-    tide_lane_pause(&batch->wait, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
+    tide_partition_queue_pause(&batch->wait, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
     say(task, &message, reason, now_us);
 }
 

@@ -78,7 +78,7 @@ void sim_died(const struct payload *payload, uint32_t level)
 static bool through(const struct message *message, struct item *item, uint32_t level)
 {
     struct item child = *item;
-    if (message->lettered[level] & sim_bit(item->path))
+    if (message->dead_lettered[level] & sim_bit(item->path))
         return true;
     if (level == sim.set.step_count)
         return message->acked & sim_bit(item->path);
@@ -107,15 +107,15 @@ uint32_t sim_low(struct partition *partition)
     return partition->low;
 }
 
-void sim_acked(const struct payload *payload, bool letter, uint32_t level)
+void sim_acked(const struct payload *payload, bool dead_letter, uint32_t level)
 {
     for (uint32_t i = 0; i < payload->count; i++) {
         const struct item *item = &payload->items[i];
         struct message *message = sim_message(item);
         if (!sim_present(item))
             continue;
-        if (letter)
-            message->lettered[level] |= sim_bit(item->path);
+        if (dead_letter)
+            message->dead_lettered[level] |= sim_bit(item->path);
         else
             message->acked |= sim_bit(item->path);
     }
@@ -133,7 +133,7 @@ static void check_path(const struct item *item)
         if (fate.kind != FATE_PASS || digit >= fate.results)
             sim_fail("a result that no function returned: %u/%u path %x", item->partition,
                      item->index, item->path);
-        if (sim_message(item)->letter_sent[level] & sim_bit(at.path))
+        if (sim_message(item)->dead_letter_sent[level] & sim_bit(at.path))
             sim_fail("%u/%u path %x is sent, and a dead letter", item->partition, item->index,
                      item->path);
         at.path = (uint16_t)(at.path | digit << sim_shift(level));
@@ -227,12 +227,12 @@ void sim_check_covered(const struct payload *payload, const struct tide_position
     }
 }
 
-void sim_visible(const struct payload *payload, bool letter, uint32_t level)
+void sim_visible(const struct payload *payload, bool dead_letter, uint32_t level)
 {
     for (uint32_t i = 0; i < payload->count; i++) {
         const struct item *item = &payload->items[i];
         struct message *message = sim_message(item);
-        uint64_t *seen = letter ? &message->visible_letters[level] : &message->visible;
+        uint64_t *seen = dead_letter ? &message->visible_dead_letters[level] : &message->visible;
         if (*seen & sim_bit(item->path))
             sim_fail("%u/%u path %x can be seen twice", item->partition, item->index, item->path);
         *seen |= sim_bit(item->path);

@@ -25,7 +25,7 @@ static void draw_rates(struct rates *rates)
         .block = maybe(200),
         .partial = maybe(300),
         .refuse = maybe(40),
-        .refuse_letter = maybe(200),
+        .refuse_dead_letter = maybe(200),
         .revoke = maybe(8),
         .lose = maybe(8),
         .commit_fails = maybe(500),
@@ -133,10 +133,10 @@ void sim_print(FILE *file)
     fprintf(file,
             "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
             "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
-            "refuse_letter %u, revoke %u, "
+            "refuse_dead_letter %u, revoke %u, "
             "lose %u, commit_fails %u, jump %u, abort %u, retry %u\n",
             rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
             rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
-            rates->partial, rates->refuse, rates->refuse_letter, rates->revoke, rates->lose,
+            rates->partial, rates->refuse, rates->refuse_dead_letter, rates->revoke, rates->lose,
             rates->commit_fails, rates->jump, rates->abort, rates->retry);
 }

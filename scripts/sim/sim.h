@@ -14,7 +14,7 @@
  *   transaction.c  what exactly once adds to it
  *   sink.c     the brokers' side: takes, refuses, acknowledges in any order across partitions
  *   workers.c  the zygote and the workers: spawn, die, hang, lie; results.c writes what a worker leaves
- *   model.c    what is right; letters.c: which dead letters are */
+ *   model.c    what is right; dead_letters.c: which dead letters are */
 #ifndef SIM_H
 #define SIM_H
 
@@ -65,7 +65,7 @@ struct fate {
 struct rates {
     uint32_t filter, many, reject, poison, hang, large;
     uint32_t crash, idle_crash, lie, fork_fails, retry;
-    uint32_t block, partial, refuse, refuse_letter;
+    uint32_t block, partial, refuse, refuse_dead_letter;
     uint32_t revoke, lose, commit_fails, jump, abort;
 };
 
@@ -95,14 +95,14 @@ struct message {
     uint64_t died[MOST_STEPS][4]; /* [0]: once at least, [1]: twice, ... */
     uint64_t late[MOST_STEPS];
     uint64_t excused[MOST_STEPS]; /* rejected by a worker for its size, or its worker lied */
-    uint64_t letter_sent[MOST_STEPS + 1];
-    uint64_t lettered[MOST_STEPS + 1]; /* its dead letter was acknowledged */
+    uint64_t dead_letter_sent[MOST_STEPS + 1];
+    uint64_t dead_lettered[MOST_STEPS + 1]; /* its dead letter was acknowledged */
     uint64_t sent;
     uint64_t refused;
     uint64_t acked;
     /* Of all epochs: in a committed transaction. */
     uint64_t visible;
-    uint64_t visible_letters[MOST_STEPS + 1];
+    uint64_t visible_dead_letters[MOST_STEPS + 1];
 };
 
 enum ownership {
@@ -173,9 +173,9 @@ void sim_transaction_act(void);
 /** One is ending or being aborted: nothing is taken. */
 bool sim_transaction_busy(void);
 bool sim_transaction_aborting(void);
-void sim_transaction_add(const struct payload *payload, bool letter, uint32_t level);
+void sim_transaction_add(const struct payload *payload, bool dead_letter, uint32_t level);
 /** It was refused. */
-void sim_transaction_remove(const struct payload *payload, bool letter, uint32_t level);
+void sim_transaction_remove(const struct payload *payload, bool dead_letter, uint32_t level);
 size_t sim_sink_pending(void);
 void sim_sink_open(void);
 void sim_sink_act(void);
@@ -215,7 +215,7 @@ bool sim_write_record(struct place *place);
 bool sim_write_reduced(struct place *place);
 void sim_publish(struct place *place, uint32_t next);
 
-/* model.c, letters.c */
+/* model.c, dead_letters.c */
 /** Where a step's two bits are in a path. */
 static inline uint32_t sim_shift(uint32_t level)
 {
@@ -237,7 +237,7 @@ void sim_died(const struct payload *payload, uint32_t level);
 void sim_mark(const struct payload *payload, uint32_t level, size_t mask);
 void sim_check_send(const struct tide_message *message);
 /** Returns the level that it is about: a step, or their number for what the sink refused. */
-uint32_t sim_check_letter(const struct tide_message *message);
+uint32_t sim_check_dead_letter(const struct tide_message *message);
 /** The items of a value; fails when it holds none. */
 const struct payload *sim_value(const struct tide_message *message);
 void sim_check_commit(const struct tide_position *positions, size_t count);
@@ -245,9 +245,9 @@ void sim_check_commit(const struct tide_position *positions, size_t count);
 void sim_check_covered(const struct payload *payload, const struct tide_position *positions,
                        size_t count);
 /** It can be seen now. */
-void sim_visible(const struct payload *payload, bool letter, uint32_t level);
+void sim_visible(const struct payload *payload, bool dead_letter, uint32_t level);
 void sim_check_turn(void);
-void sim_acked(const struct payload *payload, bool letter, uint32_t level);
+void sim_acked(const struct payload *payload, bool dead_letter, uint32_t level);
 /** All messages before it are through; moves partition.low. */
 uint32_t sim_low(struct partition *partition);
 void sim_forget(struct partition *partition);

@@ -7,20 +7,20 @@
 #include "base/status.h"
 #include "sim.h"
 
-enum { LANES = MOST_PARTITIONS + 1, LANE = 256, LENT = 256 };
+enum { QUEUES = MOST_PARTITIONS + 1, QUEUE_LENGTH = 256, LENT = 256 };
 
 struct sent {
     struct tide_message message;
     char *bytes;
-    bool letter;
-    uint32_t level; /* of a letter */
+    bool dead_letter;
+    uint32_t level; /* of a dead letter */
 };
 
 static struct broker {
-    struct sent lanes[LANES][LANE]; /* rings; the last is the dead letters' */
-    uint32_t head[LANES], count[LANES];
-    uint32_t due[LANES]; /* may be reported */
-    char *lent[LENT];    /* bytes of reported records */
+    struct sent queues[QUEUES][QUEUE_LENGTH]; /* rings; the last is the dead letters' */
+    uint32_t head[QUEUES], count[QUEUES];
+    uint32_t due[QUEUES]; /* may be reported */
+    char *lent[LENT];     /* bytes of reported records */
     uint32_t lent_count;
     size_t pending;
     bool blocked;
@@ -48,20 +48,21 @@ static void keep(struct sent *sent, const struct tide_message *message)
 
 static bool take(const struct tide_message *message)
 {
-    bool letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
+    bool dead_letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
     const struct payload *payload = sim_value(message);
-    uint32_t lane = letter ? LANES - 1 : payload->items[0].partition;
-    if (broker.count[lane] == LANE || sim_fault(sim.set.rates.partial))
+    uint32_t queue = dead_letter ? QUEUES - 1 : payload->items[0].partition;
+    if (broker.count[queue] == QUEUE_LENGTH || sim_fault(sim.set.rates.partial))
         return false;
-    struct sent *sent = &broker.lanes[lane][(broker.head[lane] + broker.count[lane]++) % LANE];
+    struct sent *sent =
+        &broker.queues[queue][(broker.head[queue] + broker.count[queue]++) % QUEUE_LENGTH];
     keep(sent, message);
-    sent->letter = letter;
-    if (letter)
-        sent->level = sim_check_letter(message);
+    sent->dead_letter = dead_letter;
+    if (dead_letter)
+        sent->level = sim_check_dead_letter(message);
     else
         sim_check_send(message);
     if (sim.set.exactly_once)
-        sim_transaction_add(payload, letter, sent->level);
+        sim_transaction_add(payload, dead_letter, sent->level);
     broker.pending++;
     return true;
 }
@@ -84,20 +85,20 @@ static void refuse(const struct sent *sent)
         uint64_t bit = 1ULL << payload->items[i].path;
         if (!sim_present(&payload->items[i]))
             continue;
-        if (sent->letter)
-            message->letter_sent[sent->level] &= ~bit;
+        if (sent->dead_letter)
+            message->dead_letter_sent[sent->level] &= ~bit;
         else
             message->refused |= bit;
     }
 }
 
-static void report(uint32_t lane, struct tide_report *report)
+static void report(uint32_t queue, struct tide_report *report)
 {
-    struct sent *sent = &broker.lanes[lane][broker.head[lane]];
+    struct sent *sent = &broker.queues[queue][broker.head[queue]];
     const struct payload *payload = (const struct payload *)(const void *)sent->bytes;
-    broker.head[lane] = (broker.head[lane] + 1) % LANE;
-    broker.count[lane]--;
-    broker.due[lane]--;
+    broker.head[queue] = (broker.head[queue] + 1) % QUEUE_LENGTH;
+    broker.count[queue]--;
+    broker.due[queue]--;
     broker.pending--;
     broker.lent[broker.lent_count++] = sent->bytes;
     *report = (struct tide_report){.origin = sent->message.origin, .kind = TIDE_REPORT_DELIVERED};
@@ -105,14 +106,15 @@ static void report(uint32_t lane, struct tide_report *report)
         report->kind = TIDE_REPORT_ABORTED;
         return;
     }
-    bool refused = sim_fault(sent->letter ? sim.set.rates.refuse_letter : sim.set.rates.refuse);
+    bool refused = sim_fault(sent->dead_letter ? sim.set.rates.refuse_dead_letter
+                                               : sim.set.rates.refuse);
     if (!refused || sim_transaction_busy()) {
-        sim_acked(payload, sent->letter, sent->level);
+        sim_acked(payload, sent->dead_letter, sent->level);
         return;
     }
     refuse(sent);
     if (sim.set.exactly_once)
-        sim_transaction_remove(payload, sent->letter, sent->level);
+        sim_transaction_remove(payload, sent->dead_letter, sent->level);
     report->kind = TIDE_REPORT_REFUSED;
     report->text = "simulated";
     report->message = sent->message;
@@ -121,14 +123,14 @@ static void report(uint32_t lane, struct tide_report *report)
 static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
 {
     size_t count = 0;
-    uint32_t from = sim_roll(LANES);
+    uint32_t from = sim_roll(QUEUES);
     (void)sink;
     while (broker.lent_count > 0)
         free(broker.lent[--broker.lent_count]);
-    for (uint32_t i = 0; i < LANES; i++) {
-        uint32_t lane = (from + i) % LANES;
-        while (broker.due[lane] > 0 && count < max && count < LENT)
-            report(lane, &reports[count++]);
+    for (uint32_t i = 0; i < QUEUES; i++) {
+        uint32_t queue = (from + i) % QUEUES;
+        while (broker.due[queue] > 0 && count < max && count < LENT)
+            report(queue, &reports[count++]);
     }
     return (ssize_t)count;
 }
@@ -148,10 +150,10 @@ static void (*free_memory)(struct tide_sink *sink);
 
 static void free_sink(struct tide_sink *sink)
 {
-    for (uint32_t lane = 0; lane < LANES; lane++) {
-        for (; broker.count[lane] > 0; broker.count[lane]--) {
-            free(broker.lanes[lane][broker.head[lane]].bytes);
-            broker.head[lane] = (broker.head[lane] + 1) % LANE;
+    for (uint32_t queue = 0; queue < QUEUES; queue++) {
+        for (; broker.count[queue] > 0; broker.count[queue]--) {
+            free(broker.queues[queue][broker.head[queue]].bytes);
+            broker.head[queue] = (broker.head[queue] + 1) % QUEUE_LENGTH;
         }
     }
     while (broker.lent_count > 0)
@@ -173,13 +175,13 @@ void sim_sink_open(void)
 
 void sim_sink_act(void)
 {
-    uint32_t lane = sim_roll(LANES);
+    uint32_t queue = sim_roll(QUEUES);
     if (sim.set.exactly_once)
         sim_transaction_act();
     broker.blocked = broker.blocked ? sim_fault(900) : sim_fault(sim.set.rates.block);
-    for (uint32_t i = 0; i < (sim.calm ? LANES : 1); i++, lane = (lane + 1) % LANES) {
-        broker.due[lane] += sim.calm ? LANE : sim_roll(8);
-        if (broker.due[lane] > broker.count[lane])
-            broker.due[lane] = broker.count[lane];
+    for (uint32_t i = 0; i < (sim.calm ? QUEUES : 1); i++, queue = (queue + 1) % QUEUES) {
+        broker.due[queue] += sim.calm ? QUEUE_LENGTH : sim_roll(8);
+        if (broker.due[queue] > broker.count[queue])
+            broker.due[queue] = broker.count[queue];
     }
 }

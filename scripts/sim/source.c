@@ -42,7 +42,8 @@ static void begin_epoch(struct message *message, uint32_t epoch)
                             .size = message->size,
                             .epoch = epoch,
                             .visible = message->visible};
-    memcpy(fresh.visible_letters, message->visible_letters, sizeof(fresh.visible_letters));
+    memcpy(fresh.visible_dead_letters, message->visible_dead_letters,
+           sizeof(fresh.visible_dead_letters));
     *message = fresh;
 }
 

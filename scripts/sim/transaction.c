@@ -12,7 +12,7 @@ enum { MOST_ENTRIES = 4096 };
 
 struct entry {
     struct payload *payload;
-    bool letter;
+    bool dead_letter;
     uint32_t level;
 };
 
@@ -25,83 +25,83 @@ static struct transaction {
     bool ending;
     bool decided; /* committed, and not yet told */
     bool aborting;
-} open;
+} txn;
 
 static size_t size_of(const struct payload *payload)
 {
     return sizeof(*payload) + payload->count * sizeof(struct item);
 }
 
-void sim_transaction_add(const struct payload *payload, bool letter, uint32_t level)
+void sim_transaction_add(const struct payload *payload, bool dead_letter, uint32_t level)
 {
-    if (open.count == MOST_ENTRIES)
+    if (txn.count == MOST_ENTRIES)
         sim_fail("a transaction without an end");
     struct payload *copy = malloc(size_of(payload));
     memcpy(copy, payload, size_of(payload));
-    open.entries[open.count++] = (struct entry){copy, letter, level};
+    txn.entries[txn.count++] = (struct entry){copy, dead_letter, level};
 }
 
-void sim_transaction_remove(const struct payload *payload, bool letter, uint32_t level)
+void sim_transaction_remove(const struct payload *payload, bool dead_letter, uint32_t level)
 {
-    for (uint32_t i = 0; i < open.count; i++) {
-        struct entry *entry = &open.entries[i];
-        if (entry->letter != letter || entry->payload->count != payload->count ||
-            (letter && entry->level != level) ||
+    for (uint32_t i = 0; i < txn.count; i++) {
+        struct entry *entry = &txn.entries[i];
+        if (entry->dead_letter != dead_letter || entry->payload->count != payload->count ||
+            (dead_letter && entry->level != level) ||
             memcmp(entry->payload, payload, size_of(payload)) != 0)
             continue;
         free(entry->payload);
-        *entry = open.entries[--open.count];
+        *entry = txn.entries[--txn.count];
         return;
     }
 }
 
 static void clear(void)
 {
-    while (open.count > 0)
-        free(open.entries[--open.count].payload);
-    open.ending = open.decided = open.aborting = false;
+    while (txn.count > 0)
+        free(txn.entries[--txn.count].payload);
+    txn.ending = txn.decided = txn.aborting = false;
 }
 
 bool sim_transaction_busy(void)
 {
-    return open.ending || open.aborting;
+    return txn.ending || txn.aborting;
 }
 
 bool sim_transaction_aborting(void)
 {
-    return open.aborting;
+    return txn.aborting;
 }
 
 bool sim_sink_undecided(void)
 {
-    return open.ending && !open.decided;
+    return txn.ending && !txn.decided;
 }
 
 static int commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
 {
     (void)sink;
-    if (open.ending)
+    if (txn.ending)
         sim_fail("a transaction is committed twice");
-    if (open.aborting || sim_fault(sim.set.rates.block))
+    if (txn.aborting || sim_fault(sim.set.rates.block))
         return TIDE_BUSY;
     if (sim_sink_pending() > 0)
         sim_fail("a transaction is committed before its reports are there");
     sim_check_commit(positions, count);
-    for (uint32_t i = 0; i < open.count; i++)
-        sim_check_covered(open.entries[i].payload, positions, count);
-    memcpy(open.positions, positions, sizeof(*positions) * count);
+    for (uint32_t i = 0; i < txn.count; i++)
+        sim_check_covered(txn.entries[i].payload, positions, count);
+    memcpy(txn.positions, positions, sizeof(*positions) * count);
     for (size_t i = 0; i < count; i++)
-        open.epochs[i] = sim.partitions[positions[i].partition].epoch;
-    open.position_count = count;
-    open.ending = true;
+        txn.epochs[i] = sim.partitions[positions[i].partition].epoch;
+    txn.position_count = count;
+    txn.ending = true;
     return TIDE_OK;
 }
 
 static bool fenced(void)
 {
-    for (size_t i = 0; i < open.position_count; i++) {
-        const struct partition *partition = &sim.partitions[open.positions[i].partition];
-        if (partition->epoch != open.epochs[i] || partition->state == AWAY ||
+    for (size_t i = 0; i < txn.position_count; i++) {
+        const struct partition *partition = &sim.partitions[txn.positions[i].partition];
+        if (partition->epoch != txn.epochs[i] || partition->state == AWAY ||
             partition->state == LOST)
             return true;
     }
@@ -111,26 +111,26 @@ static bool fenced(void)
 static void decide(void)
 {
     if (fenced() || sim_fault(sim.set.rates.abort * 4)) {
-        open.aborting = true;
-        open.ending = false;
+        txn.aborting = true;
+        txn.ending = false;
         return;
     }
-    open.decided = true;
-    for (size_t i = 0; i < open.position_count; i++)
-        sim.partitions[open.positions[i].partition].committed = open.positions[i].offset;
-    for (uint32_t i = 0; i < open.count; i++)
-        sim_visible(open.entries[i].payload, open.entries[i].letter, open.entries[i].level);
+    txn.decided = true;
+    for (size_t i = 0; i < txn.position_count; i++)
+        sim.partitions[txn.positions[i].partition].committed = txn.positions[i].offset;
+    for (uint32_t i = 0; i < txn.count; i++)
+        sim_visible(txn.entries[i].payload, txn.entries[i].dead_letter, txn.entries[i].level);
 }
 
 static enum tide_transaction_result transaction_result(struct tide_sink *sink, const char **text)
 {
     (void)sink;
     *text = "simulated";
-    if (open.decided && (sim.calm || sim_roll(2))) {
+    if (txn.decided && (sim.calm || sim_roll(2))) {
         clear();
         return TIDE_TRANSACTION_COMMITTED;
     }
-    if (!open.aborting || sim_sink_pending() > 0 || (!sim.calm && sim_roll(2)))
+    if (!txn.aborting || sim_sink_pending() > 0 || (!sim.calm && sim_roll(2)))
         return TIDE_TRANSACTION_NO_RESULT;
     clear();
     sim_source_void();
@@ -140,10 +140,10 @@ static enum tide_transaction_result transaction_result(struct tide_sink *sink, c
 static void abort_open(struct tide_sink *sink)
 {
     (void)sink;
-    if (open.decided)
+    if (txn.decided)
         return; /* too late */
-    open.aborting = true;
-    open.ending = false;
+    txn.aborting = true;
+    txn.ending = false;
 }
 
 void sim_transaction_open(struct tide_sink_ops *ops)
@@ -158,8 +158,8 @@ void sim_transaction_open(struct tide_sink_ops *ops)
 
 void sim_transaction_act(void)
 {
-    if (open.ending && !open.decided && (sim.calm || sim_roll(4) == 0))
+    if (txn.ending && !txn.decided && (sim.calm || sim_roll(4) == 0))
         decide();
-    else if (!open.ending && sim_fault(sim.set.rates.abort))
-        open.aborting = true;
+    else if (!txn.ending && sim_fault(sim.set.rates.abort))
+        txn.aborting = true;
 }

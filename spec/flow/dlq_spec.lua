@@ -149,7 +149,7 @@ describe("tidemill dlq on a file", function()
       assert.equal(0, (process.run { PROGRAM, "run", pipeline }))
       local code, out, err = dlq("list", letters)
       assert.same({ 0, 4 }, { code, #lines_of(out) })
-      assert.truthy(err:find(letters .. ".dealt is of another file that had this name before", 1, true), err)
+      assert.truthy(err:find(letters .. ".processed is of another file that had this name before", 1, true), err)
     end
     assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
     assert.same({ "0/1", "0/2", "0/3" }, places(letters))
@@ -169,16 +169,29 @@ describe("tidemill dlq on a file", function()
       begin(line)
       local code, out, err = dlq("list", letters)
       assert.same({ 0, 4 }, { code, #lines_of(out) }, err)
-      assert.truthy(err:find(letters .. ".dealt is of another file that had this name before", 1, true), err)
+      assert.truthy(err:find(letters .. ".processed is of another file that had this name before", 1, true), err)
     end
   end)
 
-  it("remembers what it does when the file is moved together with FILE.dealt", function()
+  it("remembers what it does when the file is moved together with FILE.processed", function()
     assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
     local moved = letters .. ".1"
     assert(os.rename(letters, moved))
-    assert(os.rename(letters .. ".dealt", moved .. ".dealt"))
+    assert(os.rename(letters .. ".processed", moved .. ".processed"))
     assert.same({ "0/1", "0/2", "0/3" }, places(moved))
+  end)
+
+  it("refuse a FILE.dealt of an older tidemill, and name what it is called now", function()
+    assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
+    assert(os.rename(letters .. ".processed", letters .. ".dealt"))
+    for _, command in ipairs { "list", "drop" } do
+      local code, out, err = dlq(command, letters)
+      assert.same({ 65, "" }, { code, out })
+      assert.truthy(err:find(letters .. ".dealt: what was replayed and dropped is remembered in " .. letters
+        .. ".processed now; rename it", 1, true), err)
+    end
+    assert(os.rename(letters .. ".dealt", letters .. ".processed"))
+    assert.same({ "0/1", "0/2", "0/3" }, places(letters))
   end)
 
   it("tell the first of the messages that they were made of", function()

@@ -76,7 +76,7 @@ local function written_files(plan, options)
   if draft.dlq.kind == "TIDE_DLQ_FILE" then
     local target = draft.dlq.target
     add(list, entry(options.dead_letters and "--dead-letters" or "the dlq's file", target, STREAM.letters, options))
-    if target ~= "-" then add(list, entry("what `tidemill dlq` remembers in", target .. ".dealt")) end
+    if target ~= "-" then add(list, entry("what `tidemill dlq` remembers in", target .. ".processed")) end
   end
   for _, step in ipairs(draft.steps) do
     if step.kind == "TIDE_STEP_HEALTHCHECK" then add(list, entry("healthcheck", step.path)) end

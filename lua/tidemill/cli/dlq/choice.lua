@@ -19,8 +19,8 @@ end
 local function pick(self, parsed)
   local picked, limit = {}, parsed.limit or math.huge
   for _, found in ipairs(self.scan.found) do
-    local dealt = self.marks:is_dealt(found.partition, found.offset)
-    if #picked < limit and (parsed.all or not dealt) then picked[#picked + 1] = found end
+    local processed = self.marks:is_processed(found.partition, found.offset)
+    if #picked < limit and (parsed.all or not processed) then picked[#picked + 1] = found end
   end
   return picked
 end

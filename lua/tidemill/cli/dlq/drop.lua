@@ -7,8 +7,8 @@ local output = require("tidemill.cli.dlq.output")
 local say = require("tidemill.cli.say")
 
 local drop = {
-  summary = "Mark dead letters as dealt with, without replaying them.",
-  description = "Mark dead letters as dealt with: list, show and replay pass over them from then on (--all shows "
+  summary = "Mark dead letters as processed, without replaying them.",
+  description = "Mark dead letters as processed: list, show and replay pass over them from then on (--all shows "
     .. "them). Nothing is deleted: a topic keeps them as long as it keeps its records, a file until "
     .. "somebody deletes it.",
 }

@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/marks.lua: what is remembered of a place: the letters that were replayed or dropped. Of a topic that is the
--- committed offsets of the group tidemill-dlq-TOPIC, which never has a member; of a file, FILE.dealt beside it, bound
--- to the file by the line of its first letter, which holds its time: in another file of that name it is another one.
--- Brokers forget such offsets after offsets.retention.minutes, so each write commits all partitions anew.
+-- cli/dlq/marks.lua remembers which dead letters of a place were processed, that is, replayed or dropped. For a topic
+-- it keeps them in the committed offsets of the group tidemill-dlq-TOPIC, which never has a member; for a file, in
+-- FILE.processed beside it. That is bound to the file by the line of its first dead letter, which holds a time and so
+-- is another one in another file of that name. Brokers forget such offsets after offsets.retention.minutes, so each
+-- write commits all partitions anew.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local hash = require("tidemill.lib.hash")
-local letter = require("tidemill.cli.dlq.letter")
+local letter = require("tidemill.cli.dlq.dead_letter")
 local ranges = require("tidemill.cli.dlq.ranges")
 local tide = require("tidemill.run.ffi")
 
@@ -37,7 +38,7 @@ local function read_topic(self)
   local mark = ffi.new("struct tide_committed_offset")
   for i = 0, tide.C.tide_kafka_committed_partitions(client) - 1 do
     tide.C.tide_kafka_committed_get(client, i, mark)
-    self.dealt[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
+    self.processed[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
     self.empty = self.empty and mark.offset < 0
   end
   close_topic(client)
@@ -45,11 +46,19 @@ local function read_topic(self)
 end
 
 local function path_of(place)
-  return place.name .. ".dealt"
+  return place.name .. ".processed"
 end
 
--- Of the letters' file: what no other file of its name has. Other lines may stand before the first letter, and they
--- may be the same in each file.
+-- The file had this name before; what it says is not ignored silently, or all dead letters would be replayed again.
+local function old_path(place)
+  local path = place.name .. ".dealt"
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file and path
+end
+
+-- What no other file of this name has. Other lines may come before the first dead letter, and they may be the same in
+-- each file.
 local function first_letter(place)
   local file, found = io.open(place.name, "rb"), ""
   for line in file and file:lines() or function() end do
@@ -64,6 +73,11 @@ local function first_letter(place)
 end
 
 local function read_file(self)
+  local old = old_path(self.place)
+  if old then
+    return nil, ("%s: what was replayed and dropped is remembered in %s now; rename it, or remove it to begin anew")
+      :format(old, path_of(self.place)), exit_code.DATA
+  end
   self.first_letter = first_letter(self.place)
   local file = io.open(path_of(self.place), "rb")
   if not file then return self end
@@ -74,32 +88,32 @@ local function read_file(self)
   if of ~= self.first_letter then
     self.stranger = path_of(self.place)
   else
-    self.dealt[0] = ranges.decode(tonumber(from), metadata)
+    self.processed[0] = ranges.decode(tonumber(from), metadata)
   end
   return self
 end
 
---- Reads what is remembered; `empty`: nothing is, of a topic; `stranger`: the path of what is remembered of another
---- file that had the name before. nil, the reason and the exit code.
+--- Reads what is remembered. `empty`: nothing is remembered of a topic; `stranger`: the path of what is remembered of
+--- another file that had the name before. On failure nil, the reason and the exit code.
 function marks.read(place)
-  local self = setmetatable({ place = place, dealt = {}, empty = place.kind == "topic" }, Marks)
+  local self = setmetatable({ place = place, processed = {}, empty = place.kind == "topic" }, Marks)
   if place.kind == "topic" then return read_topic(self) end
   return read_file(self)
 end
 
---- Whether a letter was replayed or dropped.
-function Marks:is_dealt(partition, offset)
-  local dealt = self.dealt[partition]
-  return dealt ~= nil and dealt(offset)
+--- Whether a dead letter was replayed or dropped.
+function Marks:is_processed(partition, offset)
+  local processed = self.processed[partition]
+  return processed ~= nil and processed(offset)
 end
 
---- What is to be written once also the letters for which `also` (a function of partition and offset) is true are dealt
---- with: { partition = { offset, metadata } }, or nil and the reason when that is more than can be kept.
+--- What has to be written once the dead letters for which `also` (a function of partition and offset) is true are
+--- processed too: { partition = { offset, metadata } }, or nil and the reason when that is more than can be kept.
 function Marks:with(seen, also)
   local result = {}
   for partition, offsets in pairs(seen) do
     local from, metadata = ranges.encode(offsets, function(offset)
-      return self:is_dealt(partition, offset) or also(partition, offset)
+      return self:is_processed(partition, offset) or also(partition, offset)
     end)
     if #metadata > ranges.MOST and self.place.kind == "topic" then
       return nil, ("partition %d: the letters chosen lie too scattered to be remembered (%d bytes, %d are kept); "

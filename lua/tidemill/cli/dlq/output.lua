@@ -4,7 +4,7 @@
 local cjson = require("cjson")
 local ffi = require("ffi")
 local base64 = require("tidemill.lib.base64")
-local letter = require("tidemill.cli.dlq.letter")
+local letter = require("tidemill.cli.dlq.dead_letter")
 local time = require("tidemill.lib.time")
 
 pcall(ffi.cdef, "int isatty(int fd);")

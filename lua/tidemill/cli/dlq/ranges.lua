@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/ranges.lua: which letters of a partition are dealt with (replayed or dropped), as a committed offset can
+-- cli/dlq/ranges.lua: which dead letters of a partition are processed (replayed or dropped), as a committed offset can
 -- keep it: all before `from`, and what its metadata tells: "r" and the lengths of stretches that are not and that are,
 -- in turn, or "b" and a bit for each offset.
 local bit = require("bit")
@@ -22,11 +22,11 @@ local function base36(number)
 end
 
 local function decode_lengths(from, text, list)
-  local at, dealt = from, false
+  local at, processed = from, false
   for length in text:gmatch("%w+") do
     local stop = at + tonumber(length, 36)
-    if dealt then list[#list + 1] = { at, stop - 1 } end
-    at, dealt = stop, not dealt
+    if processed then list[#list + 1] = { at, stop - 1 } end
+    at, processed = stop, not processed
   end
 end
 
@@ -40,7 +40,7 @@ local function decode_bits(from, text, list)
   end
 end
 
---- A function of an offset: whether it is dealt with. `from` < 0: none is.
+--- A function of an offset: whether it is processed. `from` < 0: none is.
 function ranges.decode(from, metadata)
   local list, kind = {}, metadata:sub(1, 1)
   if kind == "r" then decode_lengths(from, metadata:sub(2), list) end
@@ -87,20 +87,21 @@ local function encode_bits(from, list)
   return "b" .. base64.encode(table.concat(bytes))
 end
 
---- `seen`: offsets of the letters there are, rising; `is_dealt` a function of one. Offsets without a letter (markers of
---- transactions, compaction) go with the letter before them. Returns the offset and the metadata.
-function ranges.encode(seen, is_dealt)
+--- `seen` holds the offsets of the dead letters there are, rising; `is_processed` is a function of one. Offsets without
+--- a dead letter (markers of transactions, compaction) go with the one before them. Returns the offset and the
+--- metadata.
+function ranges.encode(seen, is_processed)
   local from, list, last = nil, {}, false
   for _, offset in ipairs(seen) do
-    local dealt = is_dealt(offset)
-    if not dealt then
+    local processed = is_processed(offset)
+    if not processed then
       from = from or offset
     elseif from and last then
       list[#list][2] = offset
     elseif from then
       list[#list + 1] = { offset, offset }
     end
-    last = dealt
+    last = processed
   end
   if not from then return #seen > 0 and seen[#seen] + 1 or 0, "" end
   if #list == 0 then return from, "" end

@@ -6,21 +6,21 @@ local chain = require("tidemill.cli.dlq.chain")
 local choice = require("tidemill.cli.dlq.choice")
 local exit_code = require("tidemill.cli.exit_code")
 local filter = require("tidemill.cli.dlq.filter")
-local letter = require("tidemill.cli.dlq.letter")
+local letter = require("tidemill.cli.dlq.dead_letter")
 local output = require("tidemill.cli.dlq.output")
 local say = require("tidemill.cli.say")
 
 local replay = {
   summary = "Send the messages of dead letters back to their topics.",
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
-    .. "headers as they were, and a header tidemill.replay_count. A letter of stage produce holds what the output "
+    .. "headers as they were, and a header tidemill.replay_count. A dead letter of stage produce holds what the output "
     .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
-    .. "tells where). One of a step behind others in workers of their own may hold what those made of the message "
-    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. Letters that were "
-    .. "acknowledged are remembered (in the committed offsets of the group tidemill-dlq-TOPIC, or in FILE.dealt: move "
-    .. "it with its file), and passed over by the next replay. "
-    .. "At least once: after a kill the letters of the last second may be sent again. Brokers forget the group's "
-    .. "offsets offsets.retention.minutes (7 days) after the last replay or drop; then all letters count as new, and "
+    .. "tells where). One of a step after others in workers of their own may hold what those made of the message "
+    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. Dead letters "
+    .. "that were acknowledged are remembered (in the committed offsets of the group tidemill-dlq-TOPIC, or in "
+    .. "FILE.processed: move it with its file), and passed over by the next replay. At least once: after a kill the "
+    .. "dead letters of the last second may be sent again. Brokers forget the group's offsets "
+    .. "offsets.retention.minutes (7 days) after the last replay or drop; then all dead letters count as new, and "
     .. "replay says so. Run one at a time.",
 }
 

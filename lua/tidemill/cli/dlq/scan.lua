@@ -3,7 +3,7 @@
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local chain = require("tidemill.cli.dlq.chain")
-local letter = require("tidemill.cli.dlq.letter")
+local letter = require("tidemill.cli.dlq.dead_letter")
 
 local scan = {}
 
@@ -65,9 +65,9 @@ local function gather(path)
   return result
 end
 
---- `wanted`: a function of a letter. { found = letters that are wanted, by their place (see letter.lua; `size` of the
---- value; value, headers and traceback only when `whole`), seen = { partition = offsets of all, rising }, broken =
---- how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read.
+--- `wanted`: a function of a dead letter. { found = those that are wanted, by their place (see dead_letter.lua; `size`
+--- of the value; value, headers and traceback only when `whole`), seen = { partition = offsets of all, rising },
+--- broken = how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read.
 function scan.read(place, wanted, whole)
   local path = os.tmpname()
   local self, reason, code = chain.new(place, packer(place, wanted, whole), chain.lines(path))

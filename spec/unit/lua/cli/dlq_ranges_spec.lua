@@ -3,29 +3,29 @@
 local ranges = require "tidemill.cli.dlq.ranges"
 
 local function set_of(text)
-  local seen, dealt = {}, {}
+  local seen, processed = {}, {}
   local offset = 100
   for letter in text:gmatch "." do
     if letter ~= " " then seen[#seen + 1] = offset end
-    dealt[offset] = letter == "x"
+    processed[offset] = letter == "x"
     offset = offset + 1
   end
-  return seen, function(at) return dealt[at] end
+  return seen, function(at) return processed[at] end
 end
 
-local function comes_back(seen, is_dealt)
-  local from, metadata = ranges.encode(seen, is_dealt)
+local function comes_back(seen, is_processed)
+  local from, metadata = ranges.encode(seen, is_processed)
   local again = ranges.decode(from, metadata)
   for _, offset in ipairs(seen) do
-    if is_dealt(offset) ~= again(offset) then error(("offset %d by %d %q"):format(offset, from, metadata)) end
+    if is_processed(offset) ~= again(offset) then error(("offset %d by %d %q"):format(offset, from, metadata)) end
   end
   return from, metadata
 end
 
-describe("the letters that are dealt with", function()
+describe("the dead letters that are processed", function()
   it("are none before anything is remembered", function()
-    local dealt = ranges.decode(-1, "")
-    assert.is_false(dealt(0))
+    local processed = ranges.decode(-1, "")
+    assert.is_false(processed(0))
   end)
 
   it("are all before the offset, when they are the first ones", function()
@@ -35,7 +35,7 @@ describe("the letters that are dealt with", function()
     assert.same({ 0, "" }, { comes_back({}, function() end) })
   end)
 
-  it("go with the letter before them where there is none (a marker of a transaction)", function()
+  it("go with the dead letter before them where there is none (a marker of a transaction)", function()
     assert.same({ 107, "" }, { comes_back(set_of "xx xx x") })
     local from, metadata = comes_back(set_of "x.xx xx .")
     assert.same({ 101, "r1.5" }, { from, metadata })

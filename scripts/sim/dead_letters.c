@@ -7,12 +7,12 @@
 #include "chain/batch.h"
 #include "sim.h"
 
-struct letter {
+struct dead_letter {
     char stage[16], reason[16];
     long long offset, partition;
 };
 
-static void take_header(const struct tide_header *header, struct letter *letter)
+static void take_header(const struct tide_header *header, struct dead_letter *letter)
 {
     char value[32] = "";
     if (header->value_length < sizeof(value))
@@ -27,7 +27,7 @@ static void take_header(const struct tide_header *header, struct letter *letter)
         letter->partition = atoll(value);
 }
 
-static bool deserved(const struct item *item, uint32_t level, const struct letter *letter,
+static bool deserved(const struct item *item, uint32_t level, const struct dead_letter *letter,
                      uint64_t need)
 {
     const struct message *message = sim_message(item);
@@ -45,7 +45,7 @@ static bool deserved(const struct item *item, uint32_t level, const struct lette
            message->published[level] & sim_bit(item->path);
 }
 
-static uint32_t level_of(const struct letter *letter)
+static uint32_t level_of(const struct dead_letter *letter)
 {
     if (strcmp(letter->stage, "produce") == 0)
         return sim.set.step_count;
@@ -64,10 +64,10 @@ static uint64_t below(const struct item *item, uint32_t level)
     return mask;
 }
 
-uint32_t sim_check_letter(const struct tide_message *letter_message)
+uint32_t sim_check_dead_letter(const struct tide_message *letter_message)
 {
     const struct payload *payload = sim_value(letter_message);
-    struct letter letter = {"", "", -1, -1};
+    struct dead_letter letter = {"", "", -1, -1};
     struct tide_header header;
     uint32_t at = 0;
     while (tide_header_next(letter_message->headers, letter_message->headers_length, &at, &header) >
@@ -90,13 +90,13 @@ uint32_t sim_check_letter(const struct tide_message *letter_message)
             (letter.offset != message->offset || letter.partition != item->partition))
             sim_fail("the dead letter of %u/%lld says %lld/%lld", item->partition,
                      (long long)message->offset, letter.partition, letter.offset);
-        if (message->letter_sent[level] & sim_bit(item->path))
+        if (message->dead_letter_sent[level] & sim_bit(item->path))
             sim_fail("%u/%u path %x has two dead letters (%s)", item->partition, item->index,
                      item->path, letter.stage);
         if (message->sent & below(item, level))
             sim_fail("%u/%u path %x was sent before its dead letter (%s, %s)", item->partition,
                      item->index, item->path, letter.stage, letter.reason);
-        message->letter_sent[level] |= sim_bit(item->path);
+        message->dead_letter_sent[level] |= sim_bit(item->path);
     }
     return level;
 }

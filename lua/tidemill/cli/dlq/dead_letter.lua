@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/letter.lua: a dead letter as engine/chain/letter.h writes it, to a topic or as a line of a file.
+-- cli/dlq/dead_letter.lua: a dead letter as engine/chain/dead_letter.h writes it, to a topic or as a line of a file.
 --
 -- A letter: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers (the original
 -- ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count, stage, reason,

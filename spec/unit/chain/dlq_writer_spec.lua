@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Dead letters on their way (chain/letters.h): kept when their topic does not take them, tried again, never lost.
+-- Dead letters on their way (chain/dlq.h): kept when their topic does not take them, tried again, never lost.
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local chains = require "spec.support.chain"
@@ -22,10 +22,10 @@ local function new(options)
 end
 
 -- Its own step is done with the message: the letter alone holds it.
-local function reject(value, partition, orphan)
+local function reject(value, partition, only_copy)
   local message = chain:read({ value = value }, partition)
   local status = C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = message, reason = "error",
-    orphan = orphan or false }))
+    only_copy = only_copy or false }))
   if status == C.TIDE_OK then chain:done(message) end
   return status
 end
@@ -165,7 +165,7 @@ describe("a dead letter that its topic does not take", function()
     local waiting = C.tide_counters_get(chain.counters, 0, C.TIDE_M_DLQ_WAITING)
     local partitions = C.tide_counters_get(chain.counters, 0, C.TIDE_M_DLQ_PARTITIONS)
     assert.same({ 4, 2 }, { waiting.last, partitions.last })
-    assert.equal(C.TIDE_OK, reject("orphan", 0, true)) -- its bytes would be lost
+    assert.equal(C.TIDE_OK, reject("only copy", 0, true)) -- its bytes would be lost
   end)
 
   it("ends the pipeline with on_failure stop: 65 for the letter's own fault, named", function()
@@ -238,7 +238,8 @@ describe("a dead letter that its topic does not take", function()
     local result = batches.message { value = "a", partition = 0, offset = 5 }
     result.origin = group
     C.tide_memory_refuse(sink, "a")
-    assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
+    local given = ffi.new("struct tide_reject", { message = result, only_copy = true })
+    assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, given))
     C.tide_offsets_unref(chain.offsets, group, C.TIDE_OUTCOME_FILTERED)
     for _, message in ipairs(messages) do chain:done(message) end
     settle()
@@ -306,7 +307,8 @@ describe("a dead letter that is too large for its topic", function()
     local result = batches.message { value = ("v"):rep(100000), partition = 0, offset = 5 }
     result.origin = group
     C.tide_memory_refuse(sink, ("v"):rep(100000))
-    assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = result, orphan = true })))
+    local given = ffi.new("struct tide_reject", { message = result, only_copy = true })
+    assert.equal(C.TIDE_OK, C.tide_dlq_reject(dlq, given))
     C.tide_offsets_unref(chain.offsets, group, C.TIDE_OUTCOME_FILTERED)
     for _, message in ipairs(messages) do chain:done(message) end
     sink.ops.reports(sink, report, 100)

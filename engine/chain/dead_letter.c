@@ -1,5 +1,8 @@
-/* SPDX-License-Identifier: MIT */
-#include "chain/letter.h"
+/* SPDX-License-Identifier: MIT
+ * Writes dead letters. Both forms hold the same fields in the same order, and a field without a value is left out (or
+ * null), so that readers need not know which version wrote them. A dead letter never loses its headers: what is cut off
+ * when it is too large is the value and the key, since the headers say where the whole message is. */
+#include "chain/dead_letter.h"
 
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -9,9 +12,9 @@
 #include "base/text.h"
 #include "shm/layout.h"
 
-/* ---- to a topic ---- */
+/* ---- for a topic ---- */
 
-static void header(struct tide_text *packed, const char *name, const char *value)
+static void text_header(struct tide_text *packed, const char *name, const char *value)
 {
     if (!value || !*value)
         return;
@@ -22,42 +25,42 @@ static void number_header(struct tide_text *packed, const char *name, long long 
 {
     char text[32];
     snprintf(text, sizeof(text), "%lld", number);
-    header(packed, name, text);
+    text_header(packed, name, text);
 }
 
-void tide_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
-                         const struct tide_letter_origin *from)
+void tide_dead_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
+                              const struct tide_dead_letter_source *from)
 {
     const struct tide_message *message = reject->message;
     packed->length = 0;
     tide_text_append(packed, message->headers, message->headers_length);
-    header(packed, "original_topic", from->topic);
+    text_header(packed, "original_topic", from->topic);
     number_header(packed, "original_partition", from->partition);
     number_header(packed, "original_offset", from->offset);
     number_header(packed, "original_timestamp", message->timestamp);
     if (from->count > 1)
         number_header(packed, "original_count", from->count);
-    header(packed, "target_topic", from->target);
+    text_header(packed, "target_topic", from->target);
     if (from->target && from->target_partition >= 0)
         number_header(packed, "target_partition", from->target_partition);
-    header(packed, "intermediate", from->intermediate ? "true" : NULL);
-    header(packed, "stage", reject->stage);
-    header(packed, "reason", reject->reason);
-    header(packed, "error", reject->error);
-    header(packed, "traceback", reject->traceback);
-    header(packed, "cause", reject->cause);
+    text_header(packed, "intermediate", from->intermediate ? "true" : NULL);
+    text_header(packed, "stage", reject->stage);
+    text_header(packed, "reason", reject->reason);
+    text_header(packed, "error", reject->error);
+    text_header(packed, "traceback", reject->traceback);
+    text_header(packed, "cause", reject->cause);
     number_header(packed, "attempts", reject->attempts);
 }
 
-/* ---- to a file ---- */
+/* ---- for a file ---- */
 
-static void field(struct tide_text *line, const char *name, const char *text)
+static void text_field(struct tide_text *line, const char *name, const char *text)
 {
     tide_text_format(line, ",\"%s\":", name);
     tide_text_json(line, text && *text ? text : NULL, text ? strlen(text) : 0);
 }
 
-/* Pairs of name and value, as in a message's `headers`. */
+/* A list of pairs, since a name may occur several times. */
 static void headers_field(struct tide_text *line, const struct tide_message *message)
 {
     struct tide_header header;
@@ -76,8 +79,8 @@ static void headers_field(struct tide_text *line, const struct tide_message *mes
     tide_text_string(line, "]");
 }
 
-void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
-                      const struct tide_letter_origin *from)
+void tide_dead_letter_line(struct tide_text *line, const struct tide_reject *reject,
+                           const struct tide_dead_letter_source *from)
 {
     const struct tide_message *message = reject->message;
     line->length = 0;
@@ -89,17 +92,17 @@ void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
     if (from->count > 1)
         tide_text_format(line, ",\"original_count\":%u", from->count);
     if (from->target)
-        field(line, "target_topic", from->target);
+        text_field(line, "target_topic", from->target);
     if (from->target && from->target_partition >= 0)
         tide_text_format(line, ",\"target_partition\":%d", from->target_partition);
     if (from->intermediate)
         tide_text_string(line, ",\"intermediate\":true");
-    field(line, "stage", reject->stage);
-    field(line, "reason", reject->reason);
-    field(line, "error", reject->error);
-    field(line, "traceback", reject->traceback);
-    field(line, "cause", reject->cause);
-    /* The letter's own time: no two files begin with the same line, by which `tidemill dlq` knows them. */
+    text_field(line, "stage", reject->stage);
+    text_field(line, "reason", reject->reason);
+    text_field(line, "error", reject->error);
+    text_field(line, "traceback", reject->traceback);
+    text_field(line, "cause", reject->cause);
+    /* The time of the dead letter makes the first lines of any two files differ; `tidemill dlq` tells files apart by it. */
     tide_text_format(line, ",\"attempts\":%u,\"timestamp\":%lld,\"key\":", reject->attempts,
                      (long long)tide_clock_wall_ms());
     tide_text_base64(line, message->key, message->key_length);
@@ -109,32 +112,32 @@ void tide_letter_line(struct tide_text *line, const struct tide_reject *reject,
     tide_text_string(line, "}\n");
 }
 
-/* ---- a letter that is too large ---- */
+/* ---- one that is too large ---- */
 
-static bool is(const struct tide_header *header, const char *name)
+static bool has_name(const struct tide_header *header, const char *name)
 {
     return header->name_length == strlen(name) &&
            memcmp(header->name, name, header->name_length) == 0;
 }
 
-/* Whether our own headers say so already: what they tell of the whole still holds. */
-static bool was_cut(const struct tide_message *letter)
+/* Looks at our own headers only: the message may have brought a header "truncated", or be a dead letter itself. */
+static bool is_truncated(const struct tide_message *letter)
 {
     struct tide_header header;
     uint32_t at = 0;
     bool ours = false;
-    bool cut = false;
+    bool truncated = false;
     while (tide_header_next(letter->headers, letter->headers_length, &at, &header) > 0) {
-        if (is(&header, "original_topic")) {
+        if (has_name(&header, "original_topic")) {
             ours = true;
-            cut = false;
+            truncated = false;
         }
-        cut |= ours && is(&header, "truncated");
+        truncated |= ours && has_name(&header, "truncated");
     }
-    return cut;
+    return truncated;
 }
 
-static void hash(const struct tide_message *letter, char text[2 * SHA256_DIGEST_LENGTH + 1])
+static void hash_value(const struct tide_message *letter, char text[2 * SHA256_DIGEST_LENGTH + 1])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256((const unsigned char *)letter->value, letter->value_length, digest);
@@ -142,27 +145,28 @@ static void hash(const struct tide_message *letter, char text[2 * SHA256_DIGEST_
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
-int tide_letter_cut(struct tide_message *letter, uint32_t most, struct tide_text *packed)
+enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint32_t max,
+                                               struct tide_text *packed)
 {
     char digest[2 * SHA256_DIGEST_LENGTH + 1];
     uint32_t value = letter->value ? letter->value_length : 0;
     uint32_t key = letter->key ? letter->key_length : 0;
-    bool again = was_cut(letter);
-    if (value <= most && key <= most)
-        return 0;
+    bool again = is_truncated(letter);
+    if (value <= max && key <= max)
+        return TIDE_NOT_TRUNCATED;
     packed->length = 0;
     tide_text_append(packed, letter->headers, letter->headers_length);
     if (!again) {
-        header(packed, "truncated", "true");
+        text_header(packed, "truncated", "true");
         number_header(packed, "original_size", value);
         if (letter->value) {
-            hash(letter, digest);
-            header(packed, "sha256", digest);
+            hash_value(letter, digest);
+            text_header(packed, "sha256", digest);
         }
     }
     letter->headers = packed->data;
     letter->headers_length = (uint32_t)packed->length;
-    letter->value_length = value > most ? most : value;
-    letter->key_length = key > most ? most : key;
-    return again ? 2 : 1;
+    letter->value_length = value > max ? max : value;
+    letter->key_length = key > max ? max : key;
+    return again ? TIDE_TRUNCATED_AGAIN : TIDE_TRUNCATED;
 }

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ * The records that the broker refuses (exactly_once). They are remembered by content, not by number: after an abort the
+ * transform runs again and may make its results in another order, or others altogether. Every list here is short, since
+ * it holds only messages of refused batches that are not committed yet, so it is searched from its beginning.
+ * Start reading at tide_bad_records_refused. */
+#include "chain/bad_records.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "base/status.h"
+
+enum { MAX_BAD_RECORDS = 100 }; /* of one message */
+
+/* The bytes of the record follow the struct. */
+struct bad_record {
+    SLIST_ENTRY(bad_record) next;
+    struct tide_message record;
+    char *text; /* the broker's reason */
+};
+
+/* A message of a refused batch. */
+struct tested {
+    SLIST_ENTRY(tested) next;
+    uint32_t partition;
+    int64_t offset;
+    uint32_t refusals;
+    bool passed;
+    uint32_t bad_count;
+    SLIST_HEAD(, bad_record) bad;
+};
+
+struct tide_bad_records {
+    SLIST_HEAD(, tested) messages;
+};
+
+struct tide_bad_records *tide_bad_records_new(void)
+{
+    return tide_alloc(sizeof(struct tide_bad_records));
+}
+
+bool tide_bad_records_empty(const struct tide_bad_records *list)
+{
+    return SLIST_EMPTY(&list->messages);
+}
+
+static struct tested *find_message(const struct tide_bad_records *list, uint32_t partition,
+                                   int64_t offset)
+{
+    struct tested *message = SLIST_FIRST(&list->messages);
+    while (message && (message->partition != partition || message->offset != offset))
+        message = SLIST_NEXT(message, next);
+    return message;
+}
+
+static bool same_bytes(const char *a, uint32_t a_length, const char *b, uint32_t b_length)
+{
+    return !a == !b && (!a || (a_length == b_length && memcmp(a, b, a_length) == 0));
+}
+
+static bool same_record(const struct tide_message *a, const struct tide_message *b)
+{
+    return a->target_topic == b->target_topic &&
+           same_bytes(a->value, a->value_length, b->value, b->value_length) &&
+           same_bytes(a->key, a->key_length, b->key, b->key_length);
+}
+
+static const struct bad_record *find_bad(const struct tested *message,
+                                         const struct tide_message *record)
+{
+    const struct bad_record *bad = SLIST_FIRST(&message->bad);
+    while (bad && !same_record(&bad->record, record))
+        bad = SLIST_NEXT(bad, next);
+    return bad;
+}
+
+enum tide_send_rule tide_bad_records_rule(const struct tide_bad_records *list, uint32_t partition,
+                                          int64_t offset, struct tide_message *record,
+                                          const char **text)
+{
+    const struct tested *message = find_message(list, partition, offset);
+    const struct bad_record *bad = message ? find_bad(message, record) : NULL;
+    if (!bad)
+        return !message || message->passed ? TIDE_SEND_FREELY : TIDE_SEND_ALONE;
+    *text = bad->text;
+    record->target_partition = bad->record.target_partition;
+    return TIDE_SEND_DEAD_LETTER;
+}
+
+static void add_bad(struct tested *message, const struct tide_message *record, const char *text)
+{
+    struct bad_record *bad = tide_alloc(sizeof(*bad) + tide_message_size(record) + 1);
+    tide_message_copy(&bad->record, record, (char *)(bad + 1));
+    bad->text = tide_copy(text);
+    SLIST_INSERT_HEAD(&message->bad, bad, next);
+}
+
+int tide_bad_records_refused(struct tide_bad_records *list, uint32_t partition, int64_t offset,
+                             const struct tide_message *record, const char *text, bool alone)
+{
+    struct tested *message = find_message(list, partition, offset);
+    if (!message) {
+        message = tide_alloc(sizeof(*message));
+        message->partition = partition;
+        message->offset = offset;
+        SLIST_INSERT_HEAD(&list->messages, message, next);
+    }
+    message->refusals++;
+    message->passed = false;
+    if (!alone || find_bad(message, record))
+        return TIDE_OK;
+    if (++message->bad_count > MAX_BAD_RECORDS)
+        return tide_fail(TIDE_EDATA,
+                         "offset %lld: more than %d of its outputs are refused by the broker, the "
+                         "last with: %s",
+                         (long long)offset, MAX_BAD_RECORDS, text);
+    add_bad(message, record, text);
+    return TIDE_OK;
+}
+
+/* Once a message was refused a second time, one good record proves nothing about its others: they stay tested. */
+void tide_bad_records_acknowledged(struct tide_bad_records *list, uint32_t partition,
+                                   int64_t offset)
+{
+    struct tested *message = find_message(list, partition, offset);
+    if (message && message->refusals == 1)
+        message->passed = true;
+}
+
+static void free_message(struct tested *message)
+{
+    while (!SLIST_EMPTY(&message->bad)) {
+        struct bad_record *bad = SLIST_FIRST(&message->bad);
+        SLIST_REMOVE_HEAD(&message->bad, next);
+        free(bad->text);
+        free(bad);
+    }
+    free(message);
+}
+
+void tide_bad_records_committed(struct tide_bad_records *list, uint32_t partition, int64_t position)
+{
+    struct tested *next;
+    for (struct tested *message = SLIST_FIRST(&list->messages); message; message = next) {
+        next = SLIST_NEXT(message, next);
+        if (message->partition != partition || message->offset >= position)
+            continue;
+        SLIST_REMOVE(&list->messages, message, tested, next);
+        free_message(message);
+    }
+}
+
+void tide_bad_records_free(struct tide_bad_records *list)
+{
+    while (list && !SLIST_EMPTY(&list->messages)) {
+        struct tested *message = SLIST_FIRST(&list->messages);
+        SLIST_REMOVE_HEAD(&list->messages, next);
+        free_message(message);
+    }
+    free(list);
+}

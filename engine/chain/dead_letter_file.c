@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT
+ * Appends lines with write(2), one call a line, without a buffer: a dead letter counts as written when the kernel has it,
+ * and several pipelines may append to one file. Start reading at tide_dead_letter_file_write. */
+#include "chain/dead_letter_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/output.h"
+#include "base/status.h"
+
+static bool is_standard(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* Returns the descriptor; negative = failed, with the path in the error. */
+static int open_path(const char *path, bool *half_line)
+{
+    const int flags = O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+    char last = '\n';
+    int fd = is_standard(path) ? tide_output_duplicate(STDERR_FILENO)
+                               : open(path, O_RDWR | flags, 0644);
+    if (fd < 0 && !is_standard(path)) /* We may have the permission to write and not to read. */
+        fd = open(path, O_WRONLY | flags, 0644);
+    if (fd < 0) {
+        int status = tide_output_failed(path, errno);
+        return tide_fail(status, "dlq file: %s", tide_error());
+    }
+    off_t end = is_standard(path) ? 0 : lseek(fd, 0, SEEK_END);
+    *half_line = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+    return fd;
+}
+
+int tide_dead_letter_file_open(struct tide_dead_letter_file *file, const char *path)
+{
+    file->path = tide_copy(path);
+    file->fd = open_path(path, &file->half_line);
+    return file->fd < 0 ? file->fd : TIDE_OK;
+}
+
+int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file)
+{
+    bool half_line;
+    if (file->fd < 0 || is_standard(file->path))
+        return TIDE_OK;
+    int fd = open_path(file->path, &half_line);
+    if (fd < 0)
+        return fd;
+    close(file->fd);
+    file->fd = fd;
+    file->half_line = half_line;
+    file->begun.line.length = 0;
+    return TIDE_OK;
+}
+
+/* Says what errno means; `begun`: the file has a part of the line. */
+static int write_failed(struct tide_dead_letter_file *file, bool begun)
+{
+    if (errno == EAGAIN)
+        return TIDE_BUSY;
+    file->reader_gone = errno == EPIPE;
+    file->half_line |= begun;
+    file->begun.line.length = 0;
+    if (file->reader_gone)
+        return tide_fail(TIDE_ETEMPORARY,
+                         "dlq file \"%s\": nobody reads it any more (%s); the pipeline stops here",
+                         file->path, strerror(EPIPE));
+    return tide_fail(TIDE_ETEMPORARY, "dlq file \"%s\": %s", file->path, strerror(errno));
+}
+
+/* Goes on with the line that was begun. */
+static int continue_line(struct tide_dead_letter_file *file)
+{
+    size_t left = file->begun.line.length - file->begun.sent;
+    ssize_t count = tide_output_write(file->fd, file->begun.line.data + file->begun.sent, left);
+    if (count < 0)
+        return write_failed(file, true);
+    file->begun.sent += (size_t)count;
+    if (file->begun.sent < file->begun.line.length)
+        return TIDE_BUSY;
+    file->begun.line.length = 0;
+    return TIDE_OK;
+}
+
+static bool same_origin(struct tide_origin a, struct tide_origin b)
+{
+    return a.sequence == b.sequence && a.partition == b.partition && a.epoch == b.epoch;
+}
+
+int tide_dead_letter_file_write(struct tide_dead_letter_file *file,
+                                const struct tide_message *letter)
+{
+    if (file->begun.line.length > 0) {
+        int status = continue_line(file);
+        if (status != TIDE_OK || same_origin(file->begun.origin, letter->origin))
+            return status;
+    }
+    if (file->half_line && tide_output_write(file->fd, "\n", 1) < 0)
+        return write_failed(file, true);
+    file->half_line = false;
+    ssize_t count = tide_output_write(file->fd, letter->value, letter->value_length);
+    if (count < 0)
+        return write_failed(file, false);
+    if ((size_t)count == letter->value_length)
+        return TIDE_OK;
+    tide_text_append(&file->begun.line, letter->value, letter->value_length);
+    file->begun.sent = (size_t)count;
+    file->begun.origin = letter->origin;
+    return continue_line(file); /* a second write tells why the first one stopped */
+}
+
+void tide_dead_letter_file_close(struct tide_dead_letter_file *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    tide_text_free(&file->begun.line);
+    free(file->path);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#include "chain/partition_queue.h"
+
+#include <stdlib.h>
+
+#include "base/grow.h"
+#include "base/status.h"
+
+struct tide_partition_queue *tide_partition_queues_at(struct tide_partition_queues *queues,
+                                                      uint32_t partition)
+{
+    tide_grow(&queues->items, &queues->count, partition + 1, sizeof(*queues->items));
+    return &queues->items[partition];
+}
+
+struct tide_queue_totals tide_partition_queues_totals(const struct tide_partition_queues *queues)
+{
+    struct tide_queue_totals totals = {0};
+    for (uint32_t i = 0; i < queues->count; i++) {
+        const struct tide_partition_queue *queue = &queues->items[i];
+        totals.kept += queue->kept_count;
+        totals.kept_bytes += queue->kept_bytes;
+        totals.sent += queue->sent;
+        totals.used += queue->kept_count > 0 || queue->sent > 0;
+    }
+    return totals;
+}
+
+void tide_partition_queues_free(struct tide_partition_queues *queues)
+{
+    for (uint32_t i = 0; i < queues->count; i++) {
+        while (queues->items[i].kept)
+            tide_partition_queue_drop(&queues->items[i]);
+    }
+    free(queues->items);
+}
+
+void tide_partition_queue_pause(struct tide_partition_queue *queue, int64_t now_us,
+                                int64_t first_us, int64_t max_us)
+{
+    queue->pause_us = queue->pause_us == 0 ? first_us : queue->pause_us * 2;
+    if (queue->pause_us > max_us)
+        queue->pause_us = max_us;
+    queue->next_us = now_us + queue->pause_us;
+}
+
+void tide_partition_queue_keep(struct tide_partition_queue *queue,
+                               const struct tide_message *message, bool in_front)
+{
+    struct tide_kept *kept = tide_alloc(sizeof(*kept) + tide_message_size(message) + 1);
+    tide_message_copy(&kept->message, message, (char *)(kept + 1));
+    if (!queue->kept) {
+        queue->kept = queue->last = kept;
+    } else if (in_front) {
+        kept->next = queue->kept;
+        queue->kept = kept;
+    } else {
+        queue->last->next = kept;
+        queue->last = kept;
+    }
+    queue->kept_count++;
+    queue->kept_bytes += tide_message_size(message);
+}
+
+void tide_partition_queue_drop(struct tide_partition_queue *queue)
+{
+    struct tide_kept *kept = queue->kept;
+    queue->kept = kept->next;
+    queue->kept_count--;
+    queue->kept_bytes -= tide_message_size(&kept->message);
+    free(kept);
+}
