@@ -7,38 +7,46 @@
 ---@class tide.Pipeline
 
 ---@alias tide.Header { [1]: string, [2]: string? }
+---@alias tide.Headers tide.Header[]|table<string, string>
 
 --- What a transform gets. It lives until the function returns; copy() is for keeping.
 ---@class tide.Message
 ---@field value string?
 ---@field json any a view of the value, read and edited in place
 ---@field key string?
----@field headers tide.Header[]
----@field topic string where it came from
----@field partition integer where it came from
+---@field headers tide.Header[]|fun(self: tide.Message): tide.Header[] may be written as { name = value } too
+---@field topic string where it came from; written, where it goes: a topic that produce names
+---@field partition integer where it came from; written, where it goes
 ---@field offset integer where it came from
 ---@field timestamp integer milliseconds since the epoch, -1 for none
 local Message = {}
+--- A table of its fields that may be kept.
 ---@return tide.Message
 function Message:copy() end
+--- The value of the last header of that name.
+---@param name string
+---@return string?
+function Message:header(name) end
 
 --- What a transform may return in place of the message: absent fields are inherited, tide.null is null.
 ---@class tide.Result
 ---@field value? string
 ---@field json? any in place of value: written as JSON
 ---@field key? string
----@field headers? tide.Header[]
+---@field headers? tide.Headers
 ---@field topic? string one that produce names
 ---@field partition? integer
 ---@field timestamp? integer
 
+---@class tide.Drop
 ---@class tide.Many
 ---@class tide.Reject
 ---@class tide.Retry
 
----@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Many|tide.Reject|tide.Retry|nil
+---@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Drop|tide.Many|tide.Reject|tide.Retry|nil
 
 ---@class tide
+---@field drop tide.Drop no result: the message is filtered
 ---@field null userdata null, in results and headers
 ---@field log { error: fun(text: string, ...), warn: fun(text: string, ...), info: fun(text: string, ...), debug: fun(text: string, ...) }
 ---@field metric { count: fun(name: string, by?: number), gauge: fun(name: string, value: number), timing: fun(name: string, seconds: number) }
@@ -55,7 +63,7 @@ function Message:copy() end
 local tide = {}
 
 --- Several results from one message: all of them leave, or none.
----@param results (tide.Message|tide.Result|string)[]
+---@param results (tide.Message|tide.Result|string|tide.Drop)[]
 ---@return tide.Many
 function tide.many(results) end
 
@@ -68,12 +76,6 @@ function tide.reject(reason) end
 ---@param reason string
 ---@return tide.Retry
 function tide.retry(reason) end
-
---- The value of the last header of that name.
----@param message tide.Message
----@param name string
----@return string?
-function tide.header(message, name) end
 
 --- Several messages as one value, as tide.batch makes it.
 ---@param messages tide.Message[]
@@ -152,7 +154,7 @@ function tide.file_source(options) end
 ---@field prefetch_batches? integer Batches that wait per process beyond the running one. (in batches)
 ---@field crash_retries? integer How often a message whose worker crashed is run again, alone, before it is rejected. (in times)
 
---- Runs functions over each message, in parallel, in forked worker processes.
+--- Runs functions over each message, in parallel, in forked worker processes; tide.map is a short name of it.
 ---```lua
 ---tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 1000 }
 ---```
@@ -172,18 +174,18 @@ function tide.run_task_with_multiprocessing(options) end
 function tide.run_task(options) end
 
 ---@class tide.filter.Options
----@field [integer] string|function A Lua file that returns a function, or a function, or several: each returns true (keep) or false; anything else rejects the message.
+---@field [integer] string|function A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform.
 
---- Keeps the messages for which its function returns true; the offsets of the others still move.
+--- Keeps the messages for which its function returns a true value; the offsets of the others still move.
 ---```lua
----tide.filter { function(message) return message.key ~= nil end }
+---tide.filter { function(message) return message.key end }
 ---```
 ---@param options tide.filter.Options
 ---@return tide.Step
 function tide.filter(options) end
 
 ---@class tide.unfold.Options
----@field [integer] string|function A Lua file that returns a function, or a function, or several: each returns an array of results (messages, copies, strings, tables); an empty one filters the message.
+---@field [integer] string|function A Lua file that returns a function, or a function, or several: each returns an array of results (messages, copies, strings, tables); an empty one, or tide.drop, filters the message.
 
 --- Makes several messages of one; its offset is committed once all of them are delivered.
 ---```lua
@@ -196,7 +198,7 @@ function tide.unfold(options) end
 ---@class tide.reduce.Options
 ---@field [integer] string|function The accumulator, a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns one. When it raises an error its message is rejected, and the others are accumulated again.
 ---@field initial_value? any What the accumulator begins with, or a function that makes it: a table has to be made anew each time.
----@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or nil for none. Only the newest timestamp stays.
+---@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept.
 ---@field max_batch_size? integer A batch ends when it has so many messages. (in messages)
 ---@field max_batch_time? number|string A batch ends so long after its first message. (in seconds)
 ---@field max_input_block_size? integer|string A batch ends when its messages take so much memory: they are kept until what is made of them is handed on, so that nothing is lost with a worker. (in bytes)
@@ -368,5 +370,8 @@ function tide.env(name, default) end
 ---@param path string The file, from the current folder.
 ---@return any
 function tide.secret_file(path) end
+
+--- A short name of tide.run_task_with_multiprocessing.
+tide.map = tide.run_task_with_multiprocessing
 
 return tide

@@ -7,7 +7,7 @@ local tide = require "tidemill"
 return tide.pipeline "filter-by-key" {
   tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "visits", group = "filter-by-key",
     start = "earliest" },
-  tide.filter { function(message) return message.key ~= nil and message.key:sub(1, 3) == "eu-" end },
+  tide.filter { function(message) return message.key and message.key:find "^eu%-" end },
   tide.produce { topic = "visits.eu" },
   tide.commit_offsets {},
   dlq = tide.dlq { topic = "visits.dlq" },

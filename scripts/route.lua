@@ -7,7 +7,9 @@ local topics = { error = "logs.error", warning = "logs.warning" }
 
 local function route(message)
   local log = message.json
-  return { topic = tide.json.type(log) == "object" and topics[log.level] or nil } -- without one: the default of produce
+  local topic = tide.json.type(log) == "object" and topics[log.level]
+  if topic then message.topic = topic end -- else the topic of produce
+  return message
 end
 
 return tide.pipeline "route" {

@@ -20,6 +20,7 @@ end
 local function step_names()
   local names = {}
   for i, spec in ipairs(list) do names[i] = spec.name end
+  for short in pairs(list.short_names) do names[#names + 1] = short end
   return names
 end
 
@@ -88,9 +89,15 @@ end
 for _, spec in ipairs(list) do
   tide[spec.name] = tide[spec.name] or step_function(spec)
 end
+for short, name in pairs(list.short_names) do tide[short] = tide[name] end
+
+--- This was the name of message:header before version 1.0.
+function tide.header()
+  error('tide.header(message, "name") is written message:header "name" now', 2)
+end
 
 -- What transforms use is fetched when it is first asked for: from run/message.lua, run/answer.lua, run/pack.lua.
-local FOR_TRANSFORMS = { reject = "answer", retry = "answer", header = "message", null = "message", many = "message",
+local FOR_TRANSFORMS = { drop = "answer", reject = "answer", retry = "answer", many = "answer", null = "message",
   json = "message", array = "message", pack = "pack", unpack = "pack" }
 
 -- The modules of lib/ and their system libraries are loaded here, before any function of the user runs, so that a file

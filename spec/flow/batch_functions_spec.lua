@@ -50,6 +50,18 @@ describe("a batch transform", function()
     assert.equal(4, test:committed())
   end)
 
+  it("filters by tide.drop, in tide.many too, and refuses it in place of the array", function()
+    transform [[return { batch = function(messages)
+      if #messages == 1 then return tide.drop end
+      return { tide.drop, "b", tide.many { "c", tide.drop }, tide.many { tide.drop } }
+    end }]]
+    test:feed("a", "b", "c", "d")
+    test:feed("alone"):finish()
+    assert.produces(test, { "b", "c" })
+    assert.filtered(test, 2)
+    assert.rejects(test, { "returned tide.drop; batch returns an array" })
+  end)
+
   it("stands between functions of one message", function()
     path = os.tmpname()
     local file = assert(io.open(path, "w"))

@@ -137,6 +137,22 @@ describe('message.json', function()
     assert.truthy(fixture.letters():find('json_spec.lua:%d+: json%.x: NaN is no JSON number'))
   end)
 
+  it('says what to use in place of a table', function()
+    local cases = {
+      { 'next', function(view) return (next(view)) end, 'next.* for a view use tide.json.each' },
+      { 'concat', function(view) return (table.concat(view)) end, 'table.concat%(tide.json.table%(view%)%)' },
+      { 'insert', function(view) table.insert(view, 1) end, 'view%[#view %+ 1%] = value' },
+      { 'sort', function(view) table.sort(view) end, 'for a view use tide.json.table%(view%)' },
+      { 'unpack', function(view) return unpack(view) end, 'for a view use tide.json.table%(view%)' },
+      { '..', function(view) return 'a' .. view end, 'json_spec.lua:%d+: a JSON view is joined .*tide.json.encode' },
+    }
+    through(function(message) return cases[message.json[1]][2](message.json) or 'nothing' end,
+      { '[1]', '[2]', '[3]', '[4]', '[5]', '[6]' })
+    local told = {}
+    for line in fixture.letters():gmatch '[^\n]+' do told[#told + 1] = line end
+    for i, case in ipairs(cases) do assert.matches(case[3], told[i], case[1]) end
+  end)
+
   it('is gone with its message', function()
     local kept
     local results = through(function(message)

@@ -93,7 +93,7 @@ describe("a worker that lies", function()
 
   local function start(lie)
     test = testing.steps { tide.run_task_with_multiprocessing { function(m)
-      if m.value:find "x" or C.tide_fault_pass "w.lie" then lie(found "output") end
+      if m.value:find "x" or C.tide_fault_pass "w.lie" then lie(found("job").output) end
       return m.value .. "!"
     end, processes = 2, prefetch_batches = 1, max_batch_size = SIZE, max_batch_time = 3600, eager = false } }
   end

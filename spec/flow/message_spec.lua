@@ -25,7 +25,8 @@ describe('a transform', function()
 
   it('sees all fields', function()
     local result = through(function(message)
-      assert(tide.header(message, 'a') == '2' and tide.header(message, 'none') == nil)
+      assert(message:header 'a' == '2' and message:header 'none' == nil and message:header 'n' == nil)
+      assert(message:headers() == message.headers and message:copy():header 'a' == '2')
       local headers = message.headers
       return table.concat({ message.value, message.key, message.topic, message.partition, message.offset,
         message.timestamp, #headers, headers[1][1], tostring(headers[3][2]), headers[4][2] }, '|')
@@ -50,6 +51,56 @@ describe('a transform', function()
     assert.equal(2, #results)
     assert.equal(1, fixture.run.engine:totals().filtered)
     assert.equal(3, fixture.run:committed())
+  end)
+
+  it('filters by tide.drop, in lists too', function()
+    local values = {}
+    for i, result in ipairs(through(function(message)
+      if message.value == 'b' then return tide.drop end
+      if message.value == 'c' then return tide.many { message, tide.drop, 'd' } end
+      return message
+    end, { 'a', 'b', 'c' })) do values[i] = result.value end
+    assert.same({ 'a', 'c', 'd' }, values)
+    assert.equal(1, fixture.run.engine:totals().filtered)
+    assert.equal(3, fixture.run:committed())
+  end)
+
+  it('takes headers by name wherever headers are taken, in the order of their names', function()
+    local results = through(function(message)
+      if message.value == 'result' then return { headers = { b = '1', a = tide.null } } end
+      if message.value == 'copy' then
+        local copy = message:copy()
+        copy.headers = { b = '1', a = tide.null }
+        return copy
+      end
+      if message.value == 'late' then
+        message.headers.b = '1' -- it has none
+        return message
+      end
+      message.headers = { b = '1', a = tide.null }
+      assert(message.headers[1][1] == 'a' and message:header 'b' == '1' and message:header 'a' == nil)
+      return message.value == 'many' and tide.many { message, 'x' } or message
+    end, { 'result', 'copy', 'late', 'message', 'many' })
+    local both = { { 'a' }, { 'b', '1' } }
+    assert.same({ both, both, { { 'b', '1' } }, both, both, both }, { results[1].headers, results[2].headers,
+      results[3].headers, results[4].headers, results[5].headers, results[6].headers })
+  end)
+
+  it('sends a message where its topic and partition are written to, as a copy and in tide.many too', function()
+    local results = through(function(message)
+      if message.value == 'copy' then
+        local copy = message:copy()
+        copy.topic, copy.partition = 'other', 4
+        return copy
+      end
+      message.topic, message.partition = 'other', 4
+      assert(message.topic == 'other' and message.partition == 4 and message:copy().partition == 4)
+      if message.value == 'many' then return tide.many { message, { topic = 'third' }, { partition = 5 } } end
+      return message
+    end, { 'message', 'copy', 'many' }, { topics = { 'other', 'third' } })
+    local places = {}
+    for i, result in ipairs(results) do places[i] = { result.topic, result.target_partition } end
+    assert.same({ { 'other', 4 }, { 'other', 4 }, { 'other', 4 }, { 'third', 4 }, { 'other', 5 } }, places)
   end)
 
   it('returns a table: absent fields are inherited', function()
@@ -156,8 +207,14 @@ describe('a transform', function()
       'integer from 0 to 2147483647, got %-1' },
     ['headers that are none'] = { function() return { headers = { 'x' } } end, '"reason":"bad_return"',
       'message.headers%[1%]' },
-    ['headers by name'] = { function(m) m.headers = { source = 'a' } return m end, '"reason":"error"',
-      'message_spec.lua:%d+: message.headers takes an array of .* has the key \\"source\\"' },
+    ['a number as a header by name'] = { function(m) m.headers = { source = 5 } return m end, '"reason":"error"',
+      'message_spec.lua:%d+: header \\"source\\" takes a string or nil as value, got a number; tide.json.text' },
+    ['true as a header by name'] = { function() return { headers = { source = true } } end, '"reason":"bad_return"',
+      'message_spec.lua:%d+ header \\"source\\" takes a string or nil as value, got a boolean' },
+    ['several values of one name'] = { function() return { headers = { a = { 'x', 'y' } } } end,
+      '"reason":"bad_return"', 'several values of one name are { { \\"name\\", \\"a\\" }' },
+    ['headers by number and name'] = { function() return { headers = { a = 'x', [7] = 'y' } } end,
+      '"reason":"bad_return"', 'message.headers .*7' },
     ['headers by name beside others'] = { function(m)
       local headers = {}
       headers.source = 'a'
@@ -165,15 +222,17 @@ describe('a transform', function()
       return { value = m.value, headers = headers }
     end, '"reason":"bad_return"', 'has the key \\"source\\"' },
     ['a header by name in the list that it has'] = { function(m)
+      m.headers = { { 'a', 'b' } }
       m.headers.source = 'a'
       return m
     end, '"reason":"error"', 'message_spec.lua:%d+: message.headers .* has the key \\"source\\"' },
     ['the same in a copy'] = { function(m)
       local copy = m:copy()
-      copy.headers.source = 'a'
+      copy.headers[1], copy.headers.source = { 'a', 'b' }, 'a'
       return copy
     end, '"reason":"bad_return"', 'has the key \\"source\\"' },
     ['the same before tide.many'] = { function(m)
+      m.headers = { { 'a', 'b' } }
       m.headers.source = 'a'
       return tide.many { m, 'x' }
     end, '"reason":"error"', 'has the key \\"source\\"' },
@@ -188,7 +247,44 @@ describe('a transform', function()
       local copy = m:copy()
       copy.topic = 'elsewhere'
       return copy
-    end, '"reason":"bad_return"', 'topic of a copy is where it came from; to send it elsewhere return { topic' },
+    end, '"reason":"bad_return"', 'message_spec.lua:%d+ topic \\"elsewhere\\" is none that produce names' },
+    ['no topic in a copy'] = { function(m)
+      local copy = m:copy()
+      copy.topic = nil
+      return copy
+    end, '"reason":"bad_return"', 'topic a nil is none that produce names' },
+    ['a wrong partition in a copy'] = { function(m)
+      local copy = m:copy()
+      copy.partition = 1.5
+      return copy
+    end, '"reason":"bad_return"', 'message.partition takes an integer from 0 to 2147483647, got 1.5' },
+    ['another offset written into a copy'] = { function(m)
+      local copy = m:copy()
+      copy.offset = 7
+      return copy
+    end, '"reason":"bad_return"', 'offset of a copy is where the message came from' },
+    ['an unknown topic that is assigned'] = { function(m) m.topic = 'elsewhere' return m end, '"reason":"error"',
+      'message_spec.lua:%d+: topic \\"elsewhere\\" is none that produce names' },
+    ['a wrong partition that is assigned'] = { function(m) m.partition = -1 return m end, '"reason":"error"',
+      'message_spec.lua:%d+: message.partition takes an integer from 0 to 2147483647, got %-1' },
+    ['the old tide.header'] = { function(m) return tide.header(m, 'a') end, '"reason":"error"',
+      'message_spec.lua:%d+: tide.header%(message, \\"name\\"%) is written message:header \\"name\\" now' },
+    ['a header without a name'] = { function(m) return m:header() end, '"reason":"error"',
+      'message_spec.lua:%d+: message:header takes a name, got a nil' },
+    ['pairs of a message'] = { function(m) return (pairs(m)) end, '"reason":"error"',
+      'message_spec.lua:%d+: .*message:copy%(%)' },
+    ['ipairs of a message'] = { function(m) return (ipairs(m)) end, '"reason":"error"',
+      'message_spec.lua:%d+: .*message:copy%(%)' },
+    ['next of a message'] = { function(m) return next(m) end, '"reason":"error"',
+      'message_spec.lua:%d+: .* for a message its fields or message:copy%(%)' },
+    ['the length of a message'] = { function(m) return tostring(#m) end, '"reason":"error"',
+      'message_spec.lua:%d+: #message: a message is neither a table nor a text' },
+    ['a message as text'] = { function(m) return tostring(m) .. '!' end, '"reason":"error"',
+      'message_spec.lua:%d+: tostring%(message%): a message is neither a table nor a text; use its fields' },
+    ['a message joined to a text'] = { function(m) return 'a ' .. m end, '"reason":"error"',
+      'message_spec.lua:%d+: message .. text: a message is neither' },
+    ['a message in table.concat'] = { function(m) return table.concat(m) end, '"reason":"error"',
+      'message_spec.lua:%d+: .* for a message its fields' },
     ['results by name in tide.many'] = { function() return tide.many { 'x', late = 'y' } end, '"reason":"bad_return"',
       'message_spec.lua:%d+ returned tide.many of what is no array .* it has the key \\"late\\"' },
     ['results by name that come first in tide.many'] = { function()

@@ -48,31 +48,42 @@ describe("steps without state", function()
     assert.produces(fixture.test, { "A" })
   end)
 
-  it("reject a filter's answer that is neither true nor false", function()
+  it("drop what a filter answers with nil, false or tide.drop, and keep it for anything else", function()
+    local answers = { ["nil"] = nil, no = false, drop = tide.drop, number = 0, text = "", table = {}, null = tide.null }
     steps(tide.filter { function(m)
-      if m.value == "nil" then return nil end
-      return m.value ~= "number" and true or 1
+      if m.value == "message" then return m end
+      return answers[m.value]
     end })
-    fixture.test:feed("a", "nil", "number")
-    assert.produces(fixture.test, { "a" })
-    assert.rejects(fixture.test, { "strategies_spec.lua:%d+ returned nil; a filter returns true or false",
-      "returned a number; a filter" })
+    fixture.test:feed("nil", "no", "drop", "number", "text", "table", "null", "message")
+    assert.produces(fixture.test, { "number", "text", "table", "null", "message" })
+    assert.filtered(fixture.test, 3)
+  end)
+
+  it("take tide.reject from a filter, and refuse several results", function()
+    steps(tide.filter { function(m)
+      return m.value == "bad" and tide.reject "is bad" or tide.many { m, m }
+    end })
+    fixture.test:feed("bad", "several")
+    assert.rejects(fixture.test, { "rejected: is bad",
+      "strategies_spec.lua:%d+ returned tide.many; a filter only keeps a message or drops it" })
   end)
 
   it("reject an unfold that returns no array, and let tide.reject through", function()
     steps(tide.unfold { function(m)
       if m.value == "text" then return "x" end
       if m.value == "bad" then return tide.reject "is bad" end
+      if m.value == "drop" then return tide.drop end
       return m.value == "none" and {} or { m, nil, "z" }
     end })
-    fixture.test:feed("text", "bad", "none", "gap")
-    assert.rejects(fixture.test, { "returned a string; unfold returns an array", "rejected: is bad", "without gaps" })
-    assert.filtered(fixture.test, 1)
-    assert.equal(1, fixture.test:metrics()["strategies.filter.dropped_messages"])
-    assert.equal(4, fixture.test:committed())
+    fixture.test:feed("text", "bad", "none", "gap", "drop")
+    assert.rejects(fixture.test, { "returned a string; unfold returns an array", "rejected: is bad",
+      "without gaps.*tide.drop stands for" })
+    assert.filtered(fixture.test, 2)
+    assert.equal(2, fixture.test:metrics()["strategies.filter.dropped_messages"])
+    assert.equal(5, fixture.test:committed())
   end)
 
-  it("are the stage of their dead letters, by their words; beside other workers that step's word is", function()
+  it("are the stage of their dead letters, by their names; beside other workers that step's name is", function()
     local function bad() error "bad" end
     local function stage(...)
       if fixture.test then fixture.test:close() end

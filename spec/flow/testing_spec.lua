@@ -37,7 +37,8 @@ describe("tidemill.testing", function()
         assert.matches("got " .. shown, text, 1, true)
       end
     end
-    assert.matches("message.headers takes an array of", refusal(function() test:push { headers = { a = 1 } } end))
+    assert.matches("message.headers takes an array of", refusal(function() test:push { headers = 5 } end))
+    assert.matches('header "a" takes a string', refusal(function() test:push { headers = { a = 1 } } end))
     assert.matches('no field "valu"', refusal(function() test:push { valu = "x" } end), 1, true)
     assert.matches("not a number", refusal(function() test:feed(5) end), 1, true)
     assert.matches("not a nil", refusal(function() test:feed("good", nil) end), 1, true)
@@ -46,6 +47,13 @@ describe("tidemill.testing", function()
       :feed { timestamp = 2 ^ 53, value = "x" }
     assert.same({ false, "x" }, test:values())
     assert.equal(2 ^ 53, test:results()[2].timestamp)
+  end)
+
+  it("feeds headers by name, and null ones", function()
+    local test = testing.transform(as_it_is)
+    test:feed({ value = "x", headers = { b = "2", a = "1" } }, { value = "y", headers = { { "n", tide.null } } })
+    local results = test:results()
+    assert.same({ { { "a", "1" }, { "b", "2" } }, { { "n" } } }, { results[1].headers, results[2].headers })
   end)
 
   it("refuses partitions that the test has not, and times that are none", function()

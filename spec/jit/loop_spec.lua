@@ -4,7 +4,7 @@ local ffi = require("ffi")
 local jit_util = require("jit.util")
 local C = require("tidemill.run.ffi").C
 local fuse = require("tidemill.run.fuse")
-local message = require("tidemill.run.message")
+local result = require("tidemill.run.result")
 local vmdef = require("jit.vmdef")
 local function_steps = require("tidemill.run.function_steps")
 
@@ -37,7 +37,7 @@ local function traced(fn, times)
   local input, most = input_block(), COUNT * 512
   local memory = ffi.new("char[?]", 64 + most)
   local output = ffi.cast("struct tide_output *", memory)
-  local loop = fuse.loop({ fn, where = { "spec" } }, message, C, ffi)
+  local loop = fuse.loop { fn, where = { "spec" } }
   local aborts, loops, began = {}, 0, ""
   local function where(fn_or_proto, pc)
     local info = jit_util.funcinfo(fn_or_proto, pc)
@@ -62,8 +62,8 @@ local function traced(fn, times)
   jit.opt.start("maxmcode=8192", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   jit.attach(on_trace, "trace")
   for _ = 1, times do
-    assert(loop(ffi.cast("const struct tide_record *", input), 0, COUNT, output, ffi.cast("char *", memory) + 64, 0,
-      most, most))
+    result.open(output, most, most)
+    assert(loop(ffi.cast("const struct tide_record *", input), 0, COUNT))
   end
   jit.attach(on_trace)
   return aborts, loops, tonumber(output.progress / 0x100000000ULL), memory

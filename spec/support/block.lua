@@ -3,7 +3,7 @@
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local fuse = require 'tidemill.run.fuse'
-local message = require 'tidemill.run.message'
+local writer = require 'tidemill.run.result'
 
 local block = {}
 block.__index = block
@@ -37,14 +37,14 @@ end
 
 --- The loop of a worker around one function.
 function block.loop(fn)
-  return fuse.loop({ fn, where = { 'spec' } }, message, C, ffi)
+  return fuse.loop { fn, where = { 'spec' } }
 end
 
 --- Runs a loop over all records. Raises what the function raises.
 function block:run(loop)
   local output = ffi.cast('struct tide_output *', self.output)
-  local done = loop(ffi.cast('const struct tide_record *', self.input), 0, self.count, output,
-    ffi.cast('char *', self.output) + 64, 0, self.most, self.most)
+  writer.open(output, self.most, self.most)
+  local done = loop(ffi.cast('const struct tide_record *', self.input), 0, self.count)
   assert(done, 'the output block is full')
   self.bytes = tonumber(output.progress / 0x100000000ULL)
   return self

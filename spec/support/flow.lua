@@ -3,6 +3,7 @@
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local engine = require 'tidemill.run.engine'
+local header_codec = require 'tidemill.run.headers'
 local testing = require 'tidemill.testing'
 local wait = require 'spec.support.wait'
 
@@ -73,20 +74,11 @@ function flow.new(options)
   return self
 end
 
-local function pack_headers(list)
-  local parts = {}
-  for _, header in ipairs(list) do
-    local sizes = ffi.new('int32_t[2]', #header[1], header[2] and #header[2] or -1)
-    parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or '')
-  end
-  return table.concat(parts)
-end
-
 --- message: a value, or { value =, key =, headers = {{name, value}}, timestamp = }; nil value = null.
 function flow:push(message, partition)
   if type(message) == 'string' then message = { value = message } end
   local c = ffi.new 'struct tide_message'
-  local headers = message.headers and pack_headers(message.headers)
+  local headers = message.headers and header_codec.pack(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0
   if headers then c.headers, c.headers_length = headers, #headers end
@@ -125,16 +117,6 @@ function flow:finish(seconds)
   return self.last
 end
 
-local function header_list(message)
-  local list, at, header = {}, ffi.new 'uint32_t[1]', ffi.new 'struct tide_header'
-  while message.headers_length > 0
-    and C.tide_header_next(message.headers, message.headers_length, at, header) == 1 do
-    list[#list + 1] = { ffi.string(header.name, header.name_length),
-      header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
-  end
-  return list
-end
-
 --- What the sink has: array of { value, key, headers, partition, offset, timestamp, topic }.
 function flow:results()
   local list = {}
@@ -144,7 +126,8 @@ function flow:results()
     list[#list + 1] = {
       value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
       key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
-      headers = header_list(message), partition = message.partition, offset = tonumber(message.offset),
+      headers = header_codec.read(message.headers, message.headers_length),
+      partition = message.partition, offset = tonumber(message.offset),
       timestamp = tonumber(message.timestamp), target_partition = message.target_partition,
       topic = message.target_topic ~= C.TIDE_TOPIC_NONE
         and ffi.string(C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)) or nil,

@@ -75,38 +75,46 @@ local HEAD = [[
 ---@class tide.Pipeline
 
 ---@alias tide.Header { [1]: string, [2]: string? }
+---@alias tide.Headers tide.Header[]|table<string, string>
 
 --- What a transform gets. It lives until the function returns; copy() is for keeping.
 ---@class tide.Message
 ---@field value string?
 ---@field json any a view of the value, read and edited in place
 ---@field key string?
----@field headers tide.Header[]
----@field topic string where it came from
----@field partition integer where it came from
+---@field headers tide.Header[]|fun(self: tide.Message): tide.Header[] may be written as { name = value } too
+---@field topic string where it came from; written, where it goes: a topic that produce names
+---@field partition integer where it came from; written, where it goes
 ---@field offset integer where it came from
 ---@field timestamp integer milliseconds since the epoch, -1 for none
 local Message = {}
+--- A table of its fields that may be kept.
 ---@return tide.Message
 function Message:copy() end
+--- The value of the last header of that name.
+---@param name string
+---@return string?
+function Message:header(name) end
 
 --- What a transform may return in place of the message: absent fields are inherited, tide.null is null.
 ---@class tide.Result
 ---@field value? string
 ---@field json? any in place of value: written as JSON
 ---@field key? string
----@field headers? tide.Header[]
+---@field headers? tide.Headers
 ---@field topic? string one that produce names
 ---@field partition? integer
 ---@field timestamp? integer
 
+---@class tide.Drop
 ---@class tide.Many
 ---@class tide.Reject
 ---@class tide.Retry
 
----@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Many|tide.Reject|tide.Retry|nil
+---@alias tide.Transform fun(message: tide.Message): tide.Message|tide.Result|string|tide.Drop|tide.Many|tide.Reject|tide.Retry|nil
 
 ---@class tide
+---@field drop tide.Drop no result: the message is filtered
 ---@field null userdata null, in results and headers
 ---@field log { error: fun(text: string, ...), warn: fun(text: string, ...), info: fun(text: string, ...), debug: fun(text: string, ...) }
 ---@field metric { count: fun(name: string, by?: number), gauge: fun(name: string, value: number), timing: fun(name: string, seconds: number) }
@@ -123,7 +131,7 @@ function Message:copy() end
 local tide = {}
 
 --- Several results from one message: all of them leave, or none.
----@param results (tide.Message|tide.Result|string)[]
+---@param results (tide.Message|tide.Result|string|tide.Drop)[]
 ---@return tide.Many
 function tide.many(results) end
 
@@ -136,12 +144,6 @@ function tide.reject(reason) end
 ---@param reason string
 ---@return tide.Retry
 function tide.retry(reason) end
-
---- The value of the last header of that name.
----@param message tide.Message
----@param name string
----@return string?
-function tide.header(message, name) end
 
 --- Several messages as one value, as tide.batch makes it.
 ---@param messages tide.Message[]
@@ -160,6 +162,9 @@ function annotations.text()
   for _, spec in ipairs(list) do
     if not spec.arguments then add_class(lines, spec) end
     add_function(lines, spec)
+  end
+  for short, name in pairs(list.short_names) do
+    lines[#lines + 1] = ("--- A short name of tide.%s.\ntide.%s = tide.%s\n"):format(name, short, name)
   end
   lines[#lines + 1] = "return tide"
   return table.concat(lines, "\n") .. "\n"

@@ -32,7 +32,8 @@ end
 -- The help text, or nil. A command and a setting may have one name (dlq): then both texts.
 local function text_of(topic, context)
   if not topic then return overview(context) end
-  local command, step = context.verbs[topic], list[topic:gsub("^tide%.", "")]
+  local name = topic:gsub("^tide%.", "")
+  local command, step = context.verbs[topic], list[list.short_names[name] or name]
   local texts = { command and command.command:get_help() .. "\n", step and reference.text(step) }
   if command and step then return table.concat(texts, "\n") end
   return command and texts[1] or step and texts[2] or nil

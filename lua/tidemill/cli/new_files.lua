@@ -18,7 +18,7 @@ return tide.pipeline "NAME" {
 ]] },
   { path = "transform.lua", text = [[
 -- Called for each message. Return the message, a string (the new value), a table, several by tide.many { ... },
--- tide.reject("reason"), or nil to filter it.
+-- tide.reject("reason"), or tide.drop (or nil) to filter it.
 local tide = require "tidemill"
 
 return function(message)

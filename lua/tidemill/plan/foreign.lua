@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/foreign.lua: words and options by the names that they have elsewhere (Arroyo, Flink, Kafka Streams, Faust,
+-- plan/foreign.lua: steps and options by the names that they have elsewhere (Arroyo, Flink, Kafka Streams, Faust,
 -- Kafka's and librdkafka's properties): what to say here.
 local ffi = require("ffi")
 local list = require("tidemill.steps.list")
@@ -8,7 +8,7 @@ local tide = require("tidemill.run.ffi")
 local foreign = {}
 
 local STEPS = {
-  map = "run_task", map_values = "run_task", transform = "run_task", process = "run_task", task = "run_task",
+  map_values = "run_task", transform = "run_task", process = "run_task", task = "run_task",
   parallel = "run_task_with_multiprocessing", run_task_with_processes = "run_task_with_multiprocessing",
   flat_map = "unfold", flatmap = "unfold", explode = "unfold", split = "unfold",
   fold = "reduce", aggregate = "reduce", window = "reduce", where = "filter",

@@ -1,52 +1,62 @@
 -- SPDX-License-Identifier: MIT
--- run/batch.lua: steps with a function `batch`, which gets all messages of a block at once, each an object of its
--- own with its own view (run/copy.lua), and returns an array of as many results (false = filtered). Views live until
--- the results are taken. Nothing is published before all is through; after an error or a death the messages are run
--- one by one, as batch { message }, to find the one it is due to.
+-- run/batch.lua: the runner of steps with a function `batch`, which gets all messages of a block at once, each as an
+-- object of its own with its own view (run/copy.lua), and returns an array of as many answers. Nothing is published
+-- before all functions have run over all messages. After an error, or a death of the worker, the messages are run one
+-- by one, as batch { message }, to find the one that caused it.
 local C = require("tidemill.run.ffi").C
-local message = require("tidemill.run.message")
 local answer = require("tidemill.run.answer")
+local message = require("tidemill.run.message")
+local result = require("tidemill.run.result")
 local runner = require("tidemill.run.runner")
 
 local batch = {}
 
--- The message of a record as a function before made it: `copy` over what came in.
-local function reopen(record, copy)
-  local m = message.open(record)
-  assert(message.apply(copy))
+local EMIT, DROP, REJECT, RETRY, EXPAND, FULL =
+  answer.EMIT, answer.DROP, answer.REJECT, answer.RETRY, answer.EXPAND, answer.FULL
+
+-- An item is a message on its way through the functions: { index, record, copy }, where `copy` is what the functions
+-- before made of the record. A refusal is { outcome = REJECT or RETRY, reason, text, traceback }.
+
+-- The message of an item, open.
+local function reopen(item)
+  local m = message.open(item.record)
+  assert(message.apply(item.copy) == EMIT)
   return m
 end
 
+-- A run of one function over all items.
 local Pass = {}
 Pass.__index = Pass
 
-function Pass:reject(item, reason, problem)
-  if reason == "bad_return" then problem = ("%s %s"):format(self.where, problem) end
-  self.rejected[item.index] = self.rejected[item.index] or { reason = reason, text = problem }
+-- Only the first refusal of a message counts.
+function Pass:refuse(item, outcome, reason, text)
+  if reason == "bad_return" then text = ("%s %s"):format(self.where, text) end
+  self.refused[item.index] = self.refused[item.index] or { outcome = outcome, reason = reason, text = text }
 end
 
--- What a function returned for an item -> items of the next stage.
-function Pass:take(item, copy, result)
-  if result == nil or result == false then return end
-  local m = reopen(item.record, copy)
-  local keep, reason, problem = true, nil, nil
-  if not rawequal(result, self.open) then keep, reason, problem = message.apply(result) end
-  if keep then
+-- Makes items of the next pass from what the function returned for an item; `open` is the message, if it was open.
+function Pass:take(item, returned, open)
+  if returned == false then return end
+  local m = reopen(item)
+  local outcome, detail, text = EMIT, nil, nil
+  if type(returned) == "nil" or not rawequal(returned, open) then outcome, detail, text = message.apply(returned) end
+  if outcome == EMIT then
     self.items[#self.items + 1] = { index = item.index, record = item.record, copy = m:copy() }
-  elseif reason == "many" then
-    for _, one in ipairs(problem) do self:take(item, copy, one) end
-  else
-    self:reject(item, reason, problem)
+  elseif outcome == EXPAND then
+    for _, one in ipairs(detail) do self:take(item, one, open) end
+  elseif outcome ~= DROP then
+    self:refuse(item, outcome, detail, text)
   end
 end
 
--- One message after the other.
+-- Runs a function of one message over the items, one after the other.
 function Pass:each(items, fn)
   for _, item in ipairs(items) do
     message.hold()
-    self.open = reopen(item.record, item.copy)
-    local result = fn(self.open)
-    self:take(item, self.open:copy(), result)
+    local open = reopen(item)
+    local returned = fn(open)
+    item.copy = open:copy()
+    self:take(item, returned, open)
     message.release()
   end
 end
@@ -57,34 +67,41 @@ local function count_of(list)
   return count
 end
 
--- All at once.
+-- What is wrong with the array that a batch function returned for `count` messages; nil if nothing is.
+local function problem_of(returned, count)
+  if type(returned) ~= "table" or answer.of(returned) then
+    return ("returned %s; batch returns an array of as many results as it gets messages"):format(
+      returned == answer.drop and "tide.drop" or "a " .. type(returned))
+  end
+  local found = count_of(returned)
+  if found == count and #returned == count then return nil end
+  return ("returned %d results for %d messages"):format(found, count)
+end
+
+-- Runs a batch function over all items at once.
 function Pass:all(items, fn)
   local copies = {}
   for i, item in ipairs(items) do copies[i] = item.copy end
   message.hold()
-  local results = fn(copies)
-  local retry = answer.retry_reason(results)
-  if retry then
-    for _, item in ipairs(items) do self:reject(item, "retry", retry) end
-    message.release()
-    return
+  local returned = fn(copies)
+  local outcome, _, text = answer.of(returned)
+  local problem = outcome ~= RETRY and problem_of(returned, #items)
+  if outcome == RETRY then
+    for _, item in ipairs(items) do self:refuse(item, RETRY, nil, text) end
+  elseif problem and #items > 1 then
+    error(self.where .. " " .. problem, 0)
+  elseif problem then
+    self:refuse(items[1], REJECT, "bad_return", problem)
+  else
+    for i, item in ipairs(items) do self:take(item, returned[i]) end
   end
-  local count = type(results) == "table" and count_of(results)
-  if count ~= #items or #results ~= #items then
-    local problem = count and ("returned %d results for %d messages"):format(count, #items)
-      or ("returned a %s; batch returns an array of as many results as it gets messages"):format(type(results))
-    if #items > 1 then error(self.where .. " " .. problem, 0) end
-    self:reject(items[1], "bad_return", problem)
-    message.release()
-    return
-  end
-  for i, item in ipairs(items) do self:take(item, item.copy, results[i]) end
   message.release()
 end
 
--- Records [first, last) through all functions: items and rejects by index. Raises what they raise.
+-- Records [first, last) through all functions: the items at the end, and the refusals by index. Raises what the
+-- functions raise.
 local function pass_all(functions, record, first, last)
-  local items, rejected = {}, {}
+  local items, refused = {}, {}
   for index = first, last - 1 do
     if record.flags == 0 then
       items[#items + 1] = { index = index, record = record, copy = message.open(record):copy() }
@@ -92,23 +109,25 @@ local function pass_all(functions, record, first, last)
     record = runner.next(record)
   end
   for i, fn in ipairs(functions) do
-    local pass = setmetatable({ items = {}, rejected = rejected, where = functions.where[i] }, Pass)
+    local pass = setmetatable({ items = {}, refused = refused, where = functions.where[i] }, Pass)
     if #items > 0 then pass[functions.batch[i] and "all" or "each"](pass, items, fn) end
     items = pass.items
   end
-  return items, rejected
+  return items, refused
 end
 
--- The results of one record, from items[from] on: the bytes in use then; nil, bytes = no room for so many.
-local function write_items(base, at, index, room, items, from)
+-- Writes the results of record `index`, which are items[from] and those that follow: outcome, reason, text.
+local function write_items(index, items, from)
   while items[from] and items[from].index == index do
-    local item = items[from]
-    reopen(item.record, item.copy)
-    local now, want = message.emit(base, at, index, room)
-    if not now then return nil, at + want end
-    at, from = now, from + 1
+    reopen(items[from])
+    local outcome, reason, text = message.emit(index)
+    if outcome ~= EMIT then
+      result.rewind()
+      return outcome, reason, text
+    end
+    from = from + 1
   end
-  return at
+  return EMIT
 end
 
 local function skip(items, from, index)
@@ -116,37 +135,33 @@ local function skip(items, from, index)
   return from
 end
 
--- Writes [first, last) and publishes as far as it came. True = all; then the bytes in use.
-local function write(s, first, last, items, rejected)
+-- Writes and publishes the records [first, last). False when the block is full.
+local function write(first, last, items, refused)
   local from = 1
   for index = first, last - 1 do
-    local room, why, at = s.at == 0 and s.most or s.size, rejected[index], nil
-    if not why then
-      local want
-      at, want = write_items(s.base, s.at, index, room, items, from)
-      if not at and s.at > 0 then return false end
-      if not at then
-        why = { reason = "too_large",
-          text = ("the result takes %d bytes, more than max_output_block_size (%d)"):format(want, s.most) }
-      end
+    local refusal, outcome = refused[index], EMIT
+    if not refusal then
+      local reason, text
+      outcome, reason, text = write_items(index, items, from)
+      if outcome == REJECT then refusal = { outcome = REJECT, reason = reason, text = text } end
     end
-    if why then at = message.emit_reject(s.base, s.at, index, room, why.reason, why.text, why.traceback) end
-    if not at then return false end
-    s.at, from = at, skip(items, from, index)
-    runner.publish(s.output, index + 1, at)
+    if refusal then outcome = runner.refuse(index, refusal) end
+    if outcome == FULL then return false end
+    from = skip(items, from, index)
+    result.publish(index + 1)
   end
   return true
 end
 
-local function one_by_one(s, functions, record, first, last)
-  C.tide_worker_running(s.output, C.TIDE_RUNNING_ONE)
+local function one_by_one(functions, output, record, first, last)
+  C.tide_worker_running(output, C.TIDE_RUNNING_ONE)
   for index = first, last - 1 do
-    local ok, items, rejected = runner.try(pass_all, functions, record, index, index + 1)
+    local ok, items, refused = runner.try(pass_all, functions, record, index, index + 1)
     if not ok then
-      runner.placed(items, not functions.where[2] and functions.where[1])
-      items, rejected = {}, { [index] = { reason = "error", text = items.text, traceback = items.traceback } }
+      local problem = runner.placed(items, not functions.where[2] and functions.where[1])
+      items, refused = {}, { [index] = runner.refusal_of(problem) }
     end
-    if not write(s, index, index + 1, items, rejected) then return false end
+    if not write(index, index + 1, items, refused) then return false end
     record = runner.next(record)
   end
   return true
@@ -155,14 +170,13 @@ end
 --- functions: `batch` says which of them take a batch -> run(job).
 function batch.runner(functions)
   return function(job)
-    local output, base, record, first, last, size, most = runner.open(job)
-    local s = { at = 0, output = output, base = base, size = size, most = most }
-    if job.one_by_one ~= 0 or last - first == 1 then return one_by_one(s, functions, record, first, last) end
-    C.tide_worker_running(s.output, C.TIDE_RUNNING_SEVERAL)
-    local ok, items, rejected = runner.try(pass_all, functions, record, first, last)
-    if not ok then return one_by_one(s, functions, record, first, last) end
-    C.tide_worker_running(s.output, C.TIDE_RUNNING_ONE)
-    return write(s, first, last, items, rejected)
+    local record, first, last = runner.open(job)
+    if job.one_by_one ~= 0 or last - first == 1 then return one_by_one(functions, job.output, record, first, last) end
+    C.tide_worker_running(job.output, C.TIDE_RUNNING_SEVERAL)
+    local ok, items, refused = runner.try(pass_all, functions, record, first, last)
+    if not ok then return one_by_one(functions, job.output, record, first, last) end
+    C.tide_worker_running(job.output, C.TIDE_RUNNING_ONE)
+    return write(first, last, items, refused)
   end
 end
 

@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- run/copy.lua: what message:copy() gives, and what a batch function gets: a plain table that may be kept, with a
--- view of its own. While the view is open the value stands aside, so that the last of value and json written wins
--- as in a message; when the views go, the value with all changes is a plain field again.
-local null = require("cjson").null
+-- run/copy.lua: what message:copy() gives and what a batch function gets: a plain table that may be kept, with a JSON
+-- view of its own. While the view is open, the value is moved out of the table, so that the last one written of value
+-- and json counts, as in a message; when the views are closed, the value with all changes is a plain field again.
 local check = require("tidemill.run.check")
+local header_codec = require("tidemill.run.headers")
 local json = require("tidemill.run.json")
 
 local copies = {}
 
-local VIEW = {} -- key of { doc, value, edits = how many changes the value holds, stale = the value was written since }
+-- Key of { doc, value, edits = how many changes of the view `value` has, stale = the value was written since }.
+local VIEW = {}
 local FIELDS = { key = true, headers = true, topic = true, partition = true, offset = true, timestamp = true }
-local ORIGIN = { "topic", "partition", "offset" }
 local open, count = {}, 0
 
 local function get_value(view)
@@ -48,7 +48,13 @@ local function set_value(copy, new)
   view.value, view.edits, view.stale = new, json.edits_of(view.doc), true
 end
 
---- The metatable of copies, their mark. `opening` is called before a view is opened.
+-- copy:header "name"
+local function header(copy, name)
+  if type(name) ~= "string" then error(("copy:header takes a name, got %s"):format(check.shown(name)), 2) end
+  return (header_codec.last(header_codec.list(copy.headers or {}, 2), name))
+end
+
+--- The metatable of copies, by which they are known. `opening` is called before a view is opened.
 function copies.metatable(opening)
   return {
     __index = function(copy, name)
@@ -56,6 +62,7 @@ function copies.metatable(opening)
         opening()
         return (get_json(copy))
       end
+      if name == "header" then return header end
       local view = name == "value" and rawget(copy, VIEW)
       if view then return (get_value(view)) end
     end,
@@ -74,7 +81,7 @@ function copies.metatable(opening)
   }
 end
 
---- Before the views go.
+--- Before the views are closed.
 function copies.close()
   for i = 1, count do
     local copy = open[i]
@@ -84,35 +91,6 @@ function copies.close()
     open[i] = nil
   end
   count = 0
-end
-
---- A list of headers of its own; what is no header would be lost here, so it is an error.
-function copies.headers(list)
-  local own = {}
-  check.headers(list)
-  for i = 1, #list do own[i] = { list[i][1], list[i][2] } end
-  return own
-end
-
---- The value of the last header of that name (as Kafka's lastHeader); nil when there is none. Of a message or a copy.
-function copies.last_header(of, name)
-  local all = of.headers or {}
-  for i = #all, 1, -1 do
-    if all[i][1] == name then
-      local content = all[i][2]
-      return content ~= null and content or nil
-    end
-  end
-end
-
---- Raises an error for a copy whose place of origin was written over: `was` has it as it came.
-function copies.check_origin(copy, was)
-  for i = 1, #ORIGIN do
-    local name = ORIGIN[i]
-    if copy[name] ~= was[name] then
-      error(("%s of a copy is where it came from; to send it elsewhere return { %s = ... }"):format(name, name), 0)
-    end
-  end
 end
 
 return copies

@@ -1,48 +1,55 @@
 -- SPDX-License-Identifier: MIT
--- run/function_steps.lua: filter, unfold and unbatch as functions of a message, to be fused like any other.
-local message = require("tidemill.run.message")
+-- run/function_steps.lua: the steps filter, unfold and unbatch as functions of a message, so that they are fused into
+-- one loop like any function of the user.
 local answer = require("tidemill.run.answer")
 local pack = require("tidemill.run.pack")
 
 local function_steps = {}
 
+local EXPAND = answer.EXPAND
+
 local function shown(value)
   return type(value) == "nil" and "nil" or "a " .. type(value)
 end
 
-local kinds = {}
+local wrappers = {}
 
-function kinds.filter(fn)
+-- Lua's truthiness decides: nil and false drop the message, as tide.drop does, anything else keeps it. An answer
+-- object is no truth value: tide.reject and tide.retry mean what they mean everywhere.
+function wrappers.filter(fn)
   return function(m)
     local keep = fn(m)
-    if keep == true then return m end
-    if keep == false then return nil end
-    if answer.retry_reason(keep) then return keep end
-    return message.wrong(("returned %s; a filter returns true or false"):format(shown(keep)))
+    if not keep then return nil end
+    if type(keep) ~= "table" then return m end
+    local outcome = answer.of(keep)
+    if not outcome then return m end
+    if outcome == EXPAND then return answer.wrong("returned tide.many; a filter only keeps a message or drops it") end
+    return keep
   end
 end
 
-function kinds.unfold(fn)
+function wrappers.unfold(fn)
   return function(m)
     local list = fn(m)
-    if type(list) == "table" and getmetatable(list) == nil then return message.many(list) end
-    if type(list) == "table" then return list end -- tide.reject, tide.retry, tide.many
-    return message.wrong(("returned %s; unfold returns an array of results"):format(shown(list)))
+    if type(list) ~= "table" then
+      return answer.wrong(("returned %s; unfold returns an array of results"):format(shown(list)))
+    end
+    return getmetatable(list) == nil and answer.many(list) or list -- tide.drop, tide.reject, tide.retry, tide.many
   end
 end
 
 local function unbatch(m)
   local list, problem = pack.unpack(m.value)
-  if not list then return message.wrong(problem) end
-  return message.many(list)
+  if not list then return answer.wrong(problem) end
+  return answer.many(list)
 end
 
---- { kind =, of = } -> as load_entry of run/transforms.lua gives it.
+--- { kind =, of = } -> a transform as load_entry of run/transforms.lua gives it.
 function function_steps.load(entry, load_entry, fail)
   if entry.kind == "unbatch" then return { process = unbatch, where = "tide.unbatch" } end
   local transform = load_entry(entry.of)
   if transform.batch then fail(("%s: %s takes no batch function"):format(transform.where, entry.kind)) end
-  transform.process = kinds[entry.kind](transform.process)
+  transform.process = wrappers[entry.kind](transform.process)
   return transform
 end
 

@@ -231,6 +231,9 @@ local methods = {
     return one ~= nil and other ~= nil and one.doc == other.doc and one.node == other.node
   end,
   __tostring = function(view) return (text_of(view, 2)) end,
+  __concat = function()
+    error("a JSON view is joined to a text as tide.json.encode(view)", 2)
+  end,
 }
 ffi.metatype(view_type, methods)
 

@@ -1,72 +1,71 @@
 -- SPDX-License-Identifier: MIT
--- run/many.lua: tide.many { ... }: each of several results goes on through the functions behind and is written.
--- All or none: the caller publishes the record only once all of them are in the block.
+-- run/many.lua: takes what a function returned, and carries out tide.many { ... }: each of several results goes on
+-- through the functions that follow and is written. All of them leave together or none does, since the loop publishes
+-- the record only once all are in the block.
+local answer = require("tidemill.run.answer")
+local message = require("tidemill.run.message")
+local result = require("tidemill.run.result")
+
 local many = {}
 
-local function write(message, base, at, index, room)
-  local now, want = message.emit(base, at, index, room)
-  if now then return now end
-  return nil, "too_large", ("the results take at least %d bytes, more than there are in a block (%d)"):format(
-    at + want, room)
-end
+local EMIT, DROP, REJECT, EXPAND = answer.EMIT, answer.DROP, answer.REJECT, answer.EXPAND
+local apply, emit = message.apply, message.emit
 
---- functions: those of the loop, `where` for each -> several(list, from, base, at, index, room): hands the list
---- on from function `from`. Returns the bytes in use then; nil when the block is full; or the bytes in use before,
---- reason, error when the message is rejected.
-function many.runner(functions, message)
-  local function bad_return(from, problem)
-    return "bad_return", ("%s %s"):format(functions.where[from - 1], problem)
+--- functions: those of the loop, `where` for each. Returns take(returned, from, index) and expand(list, from, index),
+--- which give outcome, detail, text; `from` is the number of the function that comes next, `index` that of the record.
+function many.runner(functions)
+  local expand
+
+  -- What function `from - 1` returned for the open message, other than that message itself.
+  local function take(returned, from, index)
+    local outcome, detail, text = apply(returned)
+    if outcome == EXPAND then return expand(detail, from, index) end
+    if outcome == REJECT and detail == "bad_return" then text = functions.where[from - 1] .. " " .. text end
+    return outcome, detail, text
   end
 
-  -- The open message through the functions from `from` on. True = write it; false = filtered;
-  -- nil, reason, error = rejected; nil, 'many', list, next = several again.
-  local function run(m, from)
+  -- The open message through the functions from `from` on, and into the block.
+  local function run(m, from, index)
     for i = from, #functions do
-      local result = functions[i](m)
-      if not rawequal(result, m) then
-        if result == nil then return false end
-        local keep, reason, problem = message.apply(result)
-        if reason == "bad_return" then return nil, bad_return(i + 1, problem) end
-        if not keep then return nil, reason, problem, i + 1 end
+      local returned = functions[i](m)
+      if not rawequal(returned, m) then
+        local outcome, detail, text = take(returned, i + 1, index)
+        if outcome ~= EMIT then return outcome, detail, text end
       end
     end
-    return true
+    return emit(index)
   end
 
-  local function take(item, m, saved, from)
-    if message.was_open(item, saved) then return run(m, from) end
-    if type(item) == "cdata" then return nil, bad_return(from, "returned in tide.many a message that is gone") end
-    local keep, reason, problem = message.apply(item)
-    if reason == "bad_return" then return nil, bad_return(from, problem) end
-    if not keep then return nil, reason, problem, from end
-    return run(m, from)
+  -- One of several results; `m` is the message that the function had.
+  local function run_one(item, m, saved, from, index)
+    if not message.was_open(item, saved) then
+      if type(item) == "cdata" then
+        return REJECT, "bad_return", functions.where[from - 1] .. " returned in tide.many a message that is gone"
+      end
+      local outcome, detail, text = take(item, from, index)
+      if outcome ~= EMIT then return outcome, detail, text end
+    end
+    return run(m, from, index)
   end
 
-  local function expand(list, from, base, at, index, room)
+  -- EXPAND when all results are written; else what became of the first that is not.
+  function expand(list, from, index)
+    local was_held = message.hold() -- several results may be parts of one view
     local saved = message.save()
+    local outcome, detail, text = EXPAND, nil, nil
     for i = 1, #list do
-      local keep, reason, problem, next_from = take(list[i], message.restore(saved), saved, from)
-      local now = at
-      if keep then
-        now, reason, problem = write(message, base, at, index, room)
-      elseif reason == "many" then
-        now, reason, problem = expand(problem, next_from, base, at, index, room)
+      local one, reason, why = run_one(list[i], message.restore(saved), saved, from, index)
+      if one ~= EMIT and one ~= DROP and one ~= EXPAND then
+        outcome, detail, text = one, reason, why
+        result.rewind()
+        break
       end
-      if reason then return nil, reason, problem end
-      at = now
     end
-    return at
+    if not was_held then message.release() end
+    return outcome, detail, text
   end
 
-  return function(list, from, base, at, index, room)
-    message.hold() -- several results may be parts of one view
-    local now, reason, problem = expand(list, from, base, at, index, room)
-    message.release()
-    if not reason then return now end
-    -- In a block that holds results already there is more room the next time: it is only full.
-    if reason == "too_large" and at > 0 then return nil end
-    return at, reason, problem
-  end
+  return take, expand
 end
 
 return many

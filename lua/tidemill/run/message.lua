@@ -1,34 +1,38 @@
 -- SPDX-License-Identifier: MIT
--- run/message.lua: the message a transform sees, and what it makes of it. One message is open at a time; its
--- state lives in upvalues of this file, so that LuaJIT keeps it in registers across the user's function. The
--- object itself is a cdata that holds only a serial number: a kept one is known by its old number.
--- `return (f())` is no tail call: of those LuaJIT allows 15 in a trace.
+-- run/message.lua: the message that a transform sees, and what the transform makes of it. One message is open at a
+-- time, and its state lives in upvalues of this file and not in a table, so that LuaJIT keeps it in registers across
+-- the user's function. The object that the script has is a cdata with only a serial number: one that was kept is known
+-- by its old number. Start reading at message.open, then `methods`, message.apply and message.emit.
+-- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
 local bit = require("bit")
 local null = require("cjson").null
 local C = require("tidemill.run.ffi").C
+local answer = require("tidemill.run.answer")
 local check = require("tidemill.run.check")
 local copies = require("tidemill.run.copy")
+local header_codec = require("tidemill.run.headers")
 local json = require("tidemill.run.json")
-local results = require("tidemill.run.result")
-local answer = require("tidemill.run.answer")
+local result = require("tidemill.run.result")
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
-local shown, bytes_or_null = check.shown, check.bytes_or_null
-local check_headers, check_integer = check.headers, check.integer
-local headers_size, put_headers = results.headers_size, results.put_headers
+local shown, bytes_or_null, check_integer = check.shown, check.bytes_or_null, check.integer
+local header_list, header_last, headers_size, headers_write =
+  header_codec.list, header_codec.last, header_codec.size, header_codec.write
 local band, bnot = bit.band, bit.bnot
 
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
 local json_text, json_write, json_reset = json.text, json.write, json.reset
+local place, no_room, add = result.place, result.no_room, result.add
+local EMIT, DROP, REJECT = answer.EMIT, answer.DROP, answer.REJECT
 
-local result_type = ffi.typeof "struct tide_result *"
-local bytes_type = ffi.typeof "const char *"
-local RECORD, RESULT = ffi.sizeof "struct tide_record", ffi.sizeof "struct tide_result"
+local result_type = ffi.typeof("struct tide_result *")
+local bytes_type = ffi.typeof("const char *")
+local RECORD, RESULT = ffi.sizeof("struct tide_record"), ffi.sizeof("struct tide_result")
 local MESSAGE = C.TIDE_RESULT_MESSAGE
 local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
   C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
-local TOPIC_NONE = C.TIDE_TOPIC_NONE
+local TOPIC_NONE, PARTITION_ANY = C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY
 
 local topics -- struct tide_topics *
 local targets = {} -- topic name -> number, for the topics that the pipeline names
@@ -38,7 +42,7 @@ local serial = 0
 local here = ffi.new "struct { const struct tide_record *record; }"
 -- What the transform wrote: a string, or nil for null; `*_set` tells whether it wrote at all.
 local value, value_set, key, key_set
-local headers, timestamp, topic, partition -- nil = not read (headers) or not written
+local headers, timestamp, topic, partition -- nil = not read (headers) or not written; headers may have any form
 local none = {} -- stands for a string that has not been read yet
 local read_value, read_key = none, none
 -- The view of the value: whether it was opened, how many changes of it `value` holds already, and whether the
@@ -116,16 +120,14 @@ local function get_key()
   return read_key
 end
 
+-- The list of headers: the one that was written, or that of the record.
 local function get_headers()
-  if headers then return headers end
-  headers = {}
-  local length = here.record.key_length
-  local bytes = key_bytes() + (length > 0 and length or 0)
-  local at, header = ffi.new "uint32_t[1]", ffi.new "struct tide_header"
-  while C.tide_header_next(bytes, here.record.headers_length, at, header) == 1 do
-    headers[#headers + 1] = { to_string(header.name, header.name_length),
-      header.value ~= nil and to_string(header.value, header.value_length) or nil }
+  if headers then
+    if headers[1] == nil then headers = header_list(headers, 3) end -- { name = value } as a list
+    return headers
   end
+  local length = here.record.key_length
+  headers = header_codec.read(key_bytes() + (length > 0 and length or 0), here.record.headers_length) or {}
   return headers
 end
 
@@ -136,8 +138,16 @@ local function get_topic()
   return name ~= nil and to_string(name) or nil
 end
 
+-- Where the message goes, if a function chose it, else where it came from.
+local function get_partition()
+  if partition then return partition end
+  local chosen = here.record.target_partition
+  return chosen ~= PARTITION_ANY and chosen or here.record.partition
+end
+
+-- Like those of run/check.lua.
 local function check_topic(new)
-  if not targets[new] then
+  if new == nil or not targets[new] then
     local known = {}
     for name in pairs(targets) do known[#known + 1] = '"' .. name .. '"' end
     table.sort(known)
@@ -156,7 +166,8 @@ local function set(name, new)
   elseif name == "key" then
     key, key_set = bytes_or_null(name, new), true
   elseif name == "headers" then
-    headers = check_headers(new == nil and {} or new)
+    headers = new == nil and {} or new
+    header_list(headers, 3)
   elseif name == "timestamp" then
     timestamp = check_integer(name, new, -1, 2 ^ 53)
   elseif name == "topic" then
@@ -173,30 +184,43 @@ local function gone()
   error("this message is gone: it lives until the function returns; keep message:copy() instead", 3)
 end
 
-local copy_headers = copies.headers
+local copy_headers = header_codec.copy
 local copy_mark, target_mark = copies.metatable(function() documents, beside = true, true end), {}
 
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
   if self.serial ~= serial then gone() end
-  local from, place, offset = get_topic(), here.record.partition, tonumber(here.record.offset)
-  local chosen = topic or here.record.target_topic ~= TOPIC_NONE and from or nil
+  local from, number, offset = get_topic(), get_partition(), tonumber(here.record.offset)
   return setmetatable({
-    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = from, partition = place,
+    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = from, partition = number,
     offset = offset, timestamp = timestamp or tonumber(here.record.timestamp),
-    [target_mark] = { to_topic = chosen, to_partition = partition, topic = from, partition = place, offset = offset },
+    [target_mark] = { topic = from, partition = number, offset = offset,
+      to_topic = (topic or here.record.target_topic ~= TOPIC_NONE) and from or nil,
+      to_partition = (partition or here.record.target_partition ~= PARTITION_ANY) and number or nil },
   }, copy_mark)
+end
+
+-- message:header "name"
+local function header_open(self, name)
+  if self.serial ~= serial then gone() end
+  if type(name) ~= "string" then error(("message:header takes a name, got %s"):format(shown(name)), 2) end
+  return (header_last(get_headers(), name))
+end
+
+local function no_table(what)
+  error(what .. ": a message is neither a table nor a text; use its fields, as message.value, or message:copy()", 3)
 end
 
 local methods = {
   __index = function(self, name)
     if self.serial ~= serial then gone() end
     if name == "copy" then return copy_open end
+    if name == "header" then return header_open end
     if name == "value" then return (get_value()) end
     if name == "json" then return (get_json()) end
     if name == "key" then return (get_key()) end
     if name == "offset" then return (tonumber(here.record.offset)) end
-    if name == "partition" then return here.record.partition end
+    if name == "partition" then return get_partition() end
     if name == "timestamp" then return timestamp or tonumber(here.record.timestamp) end
     if name == "topic" then return (get_topic()) end
     if name == "headers" then return (get_headers()) end
@@ -209,41 +233,17 @@ local methods = {
       set_value(new)
       return
     end
-    if name == "topic" or name == "partition" or name == "offset" then
-      error(("message.%s is where the message came from; to send it elsewhere return { %s = ... }")
-        :format(name, name), 2)
-    end
+    if name == "offset" then error("message.offset is where the message came from and cannot be written", 2) end
     set(name, new)
   end,
 }
+for name, what in pairs { __len = "#message", __concat = "message .. text", __tostring = "tostring(message)",
+  __pairs = "pairs(message)", __ipairs = "ipairs(message)" } do
+  methods[name] = function() no_table(what) end
+end
 -- A type of its own for each load of this file: busted forgets what a spec file required, loads it again, and
 -- gives back the older type (with the older methods) for the same text.
 local new_message = ffi.metatype(ffi.typeof(("struct { double serial; } /* %s */"):format(tostring(methods))), methods)
-
-local many_mark = {}
-
---- For scripts: `return tide.many { ... }`: several results (messages, copies, strings, tables) from one message.
---- A wrong list is told by apply: in a tail call error() would not know the line of the script.
-function message.many(list)
-  local wrong = check.not_array(list)
-  if not wrong then return setmetatable({ list = list }, many_mark) end
-  return message.wrong(("returned tide.many of what is no array of results without gaps: it %s %s"):format(
-    type(list) == "table" and "has" or "is", wrong))
-end
-
---- As a function's return: rejected as a wrong one, with this text behind the function's place.
-function message.wrong(text)
-  return setmetatable({ wrong = text }, many_mark)
-end
-
---- For scripts: as copies.last_header, for a message, a copy or a table like one.
-function message.header(of, name)
-  if type(of) ~= "table" and not ffi.istype(new_message, of) then
-    error(("tide.header takes a message, got %s"):format(shown(of)), 2)
-  end
-  if type(name) ~= "string" then error(("tide.header takes a name, got %s"):format(shown(name)), 2) end
-  return (copies.last_header(of, name))
-end
 
 --- Topic numbers: `handle` is the engine's table, `names` those that a result may choose.
 function message.use_topics(handle, names)
@@ -263,8 +263,11 @@ function message.open(at)
 end
 
 --- Views live on, whatever message is opened, until message.release(): for several messages that are one result.
+--- Whether they did so already.
 function message.hold()
+  local was_held = held
   held = true
+  return was_held
 end
 
 --- All views are gone; what was changed in those of copies is in the copies' values.
@@ -277,15 +280,20 @@ local function set_all(fields)
   for name, new in pairs(fields) do set(name, new) end
 end
 
--- A kept copy that is returned: all it has counts; topic, partition and offset tell where it came from.
+-- A copy that is returned: all it has counts. Its topic and partition are where the message came from unless the script
+-- wrote other ones: then they say where it goes.
 local function set_copy(copied)
   local mark = copied[target_mark]
-  copies.check_origin(copied, mark)
+  if copied.offset ~= mark.offset then
+    error("offset of a copy is where the message came from and cannot be written", 0)
+  end
   set("value", copied.value)
   set("key", copied.key)
   headers = copied.headers and copy_headers(copied.headers) or {}
   set("timestamp", copied.timestamp)
   topic, partition = mark.to_topic, mark.to_partition
+  if copied.topic ~= mark.topic then topic = check_topic(copied.topic) end
+  if copied.partition ~= mark.partition then set("partition", copied.partition) end
 end
 
 --- A table with the fields of a message as message:copy() gives them.
@@ -316,62 +324,57 @@ function message.was_open(thing, saved)
   return ffi.istype(new_message, thing) and thing.serial == saved.serial
 end
 
---- What tide.reject, tide.retry or tide.many made: a reason, and its text or the list; nil for all else.
-function message.verdict_of(thing)
-  local mark = type(thing) == "table" and getmetatable(thing)
-  if mark == answer.mark then return thing.kind, thing.reason end
-  if mark == many_mark then return thing.wrong and "bad_return" or "many", thing.wrong or thing.list end
+--- Takes over what a function returned, if it is not the message itself: outcome, detail, text (run/answer.lua).
+function message.apply(returned)
+  if type(returned) == "string" then
+    set_value(returned)
+    return EMIT
+  end
+  if returned == nil then return DROP end
+  if type(returned) ~= "table" then
+    return REJECT, "bad_return", ("returned %s; return the message, a string, a table, tide.drop (or nil), tide.many, "
+      .. "tide.reject or tide.retry"):format(shown(returned))
+  end
+  local outcome, detail, text = answer.of(returned)
+  if outcome then return outcome, detail, text end
+  local ok, problem = pcall(getmetatable(returned) == copy_mark and set_copy or set_all, returned)
+  if not ok then
+    return REJECT, "bad_return", (tostring(problem):gsub("^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ", ""))
+  end
+  return EMIT
 end
 
---- Takes over what a function returned (other than the message itself and nil). True = a message is there to
---- hand on; false, reason, error = rejected; false, 'many', list = several (run/many.lua).
-function message.apply(result)
-  if type(result) == "string" then
-    set_value(result)
-    return true
-  end
-  if type(result) ~= "table" then
-    return false, "bad_return", ("returned %s; return the message, nil, a string, a table, tide.many, tide.reject or "
-      .. "tide.retry"):format(shown(result))
-  end
-  local reason, told = message.verdict_of(result)
-  if reason then return false, reason, told end
-  local ok, problem = pcall(getmetatable(result) == copy_mark and set_copy or set_all, result)
-  if not ok then return false, "bad_return", (tostring(problem):gsub("^[^\n:]*tidemill/run/[%l_]+%.lua:%d+: ", "")) end
-  return true
-end
-
---- Writes the open message as a result for record `index` behind `base + at`. Returns the bytes in use then,
---- or nil and the bytes wanted when they would be more than `room`.
-function message.emit(base, at, index, room)
+--- Writes the open message as a result for record `index`: EMIT, or what result.no_room says.
+function message.emit(index)
   local inherit, size = 0, RESULT
   if key_set then size = size + (key and #key or 0) else inherit = inherit + INHERIT_KEY end
   local headers_length = 0
   if headers then
-    check_headers(headers)
+    headers = header_list(headers, 1)
     headers_length = headers_size(headers)
     size = size + headers_length
   else
     inherit = inherit + INHERIT_HEADERS
   end
+  local to, room = place()
   local value_length, spliced = value and #value or -1, is_json_last()
   if spliced then
-    value_length = json_write(base + at + RESULT, room - at - size)
-    if value_length < 0 then return nil, size - value_length end
+    value_length = json_write(to + RESULT, room - size)
+    if value_length < 0 then return no_room(size - value_length) end
   elseif not value_set then
     inherit = inherit + INHERIT_VALUE
   end
   size = band(size + (value_length > 0 and value_length or 0) + 7, bnot(7))
-  if at + size > room then return nil, size end
-  local result = cast(result_type, base + at)
-  result.size, result.index, result.kind, result.inherit = size, index, MESSAGE, inherit
-  result.headers_length = headers_length
-  result.timestamp = timestamp or here.record.timestamp
-  result.value_length = value_length
-  result.key_length = key and #key or -1
-  result.topic = topic and targets[topic] or here.record.target_topic
-  result.partition = partition or here.record.target_partition
-  local to = base + at + RESULT
+  if size > room then return no_room(size) end
+  local written = cast(result_type, to)
+  written.size, written.index, written.kind, written.inherit = size, index, MESSAGE, inherit
+  written.headers_length = headers_length
+  written.timestamp = timestamp or here.record.timestamp
+  written.value_length = value_length
+  written.key_length = key and #key or -1
+  written.topic = topic and targets[topic] or here.record.target_topic
+  written.partition = partition or here.record.target_partition
+  to = to + RESULT
   if spliced then
     to = to + value_length
   elseif value then
@@ -382,8 +385,9 @@ function message.emit(base, at, index, room)
     copy(to, key, #key)
     to = to + #key
   end
-  if headers then put_headers(headers, to) end
-  return at + size
+  if headers then headers_write(headers, to) end
+  add(size)
+  return EMIT
 end
 
 --- The record that is open, to go on from after an error.
@@ -391,7 +395,6 @@ function message.record()
   return here.record
 end
 
-message.emit_reject = results.reject
 message.null = null
 message.json = json.public
 message.array = json.array

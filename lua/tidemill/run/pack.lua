@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- run/pack.lua: several messages as one value, what tide.batch makes and tide.unbatch takes apart.
--- Layout: 8 bytes MAGIC, then for each message a struct tide_packed and its bytes: topic, value, key, headers
--- (packed as in shm/layout.h).
+-- run/pack.lua: packs several messages into one value, which is what tide.batch makes and tide.unbatch takes apart.
+-- The value is 8 bytes MAGIC, then for each message a struct tide_packed and its bytes: topic, value, key, headers
+-- (run/headers.lua).
 local ffi = require("ffi")
-local C = require("tidemill.run.ffi").C
 local check = require("tidemill.run.check")
+local header_codec = require("tidemill.run.headers")
 local message = require("tidemill.run.message")
 
 ffi.cdef [[
@@ -24,13 +24,8 @@ local pack = {}
 
 local MAGIC = "tidepk1\n"
 local HEAD = ffi.sizeof "struct tide_packed"
-local null = message.null
 
-local function int32(number)
-  return ffi.string(ffi.new("int32_t[1]", number), 4)
-end
-
--- What pack_one reads is there; the level is that of the line of the script.
+-- Raises in the line of the script when an element has not what pack_one reads.
 local function check_messages(list)
   for i, m in ipairs(list) do
     if type(m) ~= "cdata" and (type(m) ~= "table" or type(m.headers) ~= "table") then
@@ -39,20 +34,10 @@ local function check_messages(list)
   end
 end
 
-local function pack_headers(headers)
-  local parts = {}
-  for _, header in ipairs(headers) do
-    local content = header[2]
-    if content == null then content = nil end
-    parts[#parts + 1] = int32(#header[1]) .. int32(content and #content or -1) .. header[1] .. (content or "")
-  end
-  return table.concat(parts)
-end
-
--- The checks want to be called by what pack.pack calls: levels count frames.
+-- The checks raise errors by the number of frames, so this must be called by what the script calls.
 local function pack_one(m, parts)
   local value, key = check.bytes_or_null("value", m.value), check.bytes_or_null("key", m.key)
-  local topic, headers = check.bytes_or_null("topic", m.topic) or "", pack_headers(check.headers(m.headers))
+  local topic, headers = check.bytes_or_null("topic", m.topic) or "", header_codec.pack(header_codec.list(m.headers, 3))
   local head = ffi.new("struct tide_packed", check.integer("offset", m.offset or 0, 0, 2 ^ 53),
     check.integer("timestamp", m.timestamp or -1, -1, 2 ^ 53),
     check.integer("partition", m.partition or 0, 0, 2 ^ 31 - 1),
@@ -76,7 +61,7 @@ function pack.pack(list)
   return table.concat(parts)
 end
 
---- The same bit by bit, for an accumulator.
+--- The same, one message at a time, for an accumulator.
 function pack.new()
   return { MAGIC }
 end
@@ -87,19 +72,6 @@ pack.append = function(parts, m)
 end
 
 pack.result = table.concat
-
-local function unpack_headers(bytes, length)
-  local list, at, header = {}, ffi.new "uint32_t[1]", ffi.new "struct tide_header"
-  local status
-  repeat
-    status = C.tide_header_next(bytes, length, at, header)
-    if status == 1 then
-      list[#list + 1] = { ffi.string(header.name, header.name_length),
-        header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
-    end
-  until status ~= 1
-  return status == 0 and list or nil
-end
 
 local function unpack_one(bytes, room)
   if room < HEAD then return nil end
@@ -119,7 +91,7 @@ local function unpack_one(bytes, room)
   m.key = take(key_length)
   if head.value_length < 0 then m.value = nil end
   if head.key_length < 0 then m.key = nil end
-  m.headers = unpack_headers(at, head.headers_length)
+  m.headers = header_codec.read(at, head.headers_length)
   return m.headers and message.as_copy(m), size
 end
 

@@ -1,23 +1,25 @@
 -- SPDX-License-Identifier: MIT
--- run/reduce.lua: a batch of messages -> one result that stands for all of them (several, with `ready`): reduce,
--- buffer and batch. The accumulation begins and ends within one run over a block, so that a run can always be
--- repeated; chain/task_reduce.c says what the engine does with that. Progress is published only to say at which
--- record the worker is; results count once all of them are written.
+-- run/reduce.lua: the runner of the steps with state (reduce, buffer, batch), which make of a batch of messages one
+-- result that stands for all of them (several, with `ready`). An accumulation begins and ends within one run over a
+-- block, so that a run can always be repeated; engine/chain/task_reduce.c says what the engine does with that. Until
+-- the results of an accumulation are written, the worker publishes only at which record it is.
 --
--- A message whose accumulation raises an error, or returns tide.reject, is rejected, and, since the accumulated table
--- may be half changed then, the run begins again without it. When the result itself fails, all its messages are
--- rejected.
+-- A message whose accumulation raises an error, or returns tide.reject, is rejected. The accumulated table may be half
+-- changed then, so the run begins again without that message. When the result itself fails, all messages of the
+-- accumulation are rejected.
 local bit = require("bit")
 local C = require("tidemill.run.ffi").C
+local answer = require("tidemill.run.answer")
 local many = require("tidemill.run.many")
 local message = require("tidemill.run.message")
-local answer = require("tidemill.run.answer")
 local pack = require("tidemill.run.pack")
+local result = require("tidemill.run.result")
 local runner = require("tidemill.run.runner")
 
 local reduce = {}
 
 local DROPPED = C.TIDE_RECORD_DROPPED
+local DROP, REJECT, RETRY, EXPAND, FULL = answer.DROP, answer.REJECT, answer.RETRY, answer.EXPAND, answer.FULL
 
 local function same(value) return value end
 
@@ -47,100 +49,99 @@ function reduce.load(entry, load_entry, fail)
   return forms[entry.form](entry, load_entry, fail)
 end
 
--- State of a run: records [from, index) are in the accumulation that is open.
+-- The state of a run, `s`: records [from, index) are in the accumulation that is open, `acc`, which has `count`
+-- messages; `newest` is the last of them. `bad` holds the refusals (run/runner.lua) of single messages, by index;
+-- `retry` is the text of a tide.retry, which ends the run.
 local function rewind(s)
-  s.at, s.index, s.record, s.from, s.from_record = 0, s.first, s.first_record, s.first, s.first_record
+  s.index, s.record, s.from, s.from_record = s.first, s.first_record, s.first, s.first_record
   s.acc, s.count = nil, 0
+  result.open(s.output, s.most, s.most)
 end
 
 local function close(s)
   s.from, s.from_record, s.acc, s.count = s.index, s.record, nil, 0
+  result.begin()
 end
 
 local function is_left_out(s, index, record)
   return s.bad[index] ~= nil or bit.band(record.flags, DROPPED) ~= 0
 end
 
--- Why what append returned cannot be accumulated, with the text: it is no value but says what becomes of the message.
-local function refusal(acc, where)
-  local reason, text = message.verdict_of(acc)
-  if reason == "many" then
-    return "bad_return", where .. " returned tide.many; what is accumulated goes on, and only the result may be several"
-  end
-  return reason, reason == "bad_return" and where .. " " .. text or text
+local NOT_ACCUMULATED = {
+  [EXPAND] = " returned tide.many; what is accumulated goes on, and only the result may be several",
+  [DROP] = " returned tide.drop; to leave a message out, return what was accumulated before",
+}
+
+-- What append returned may be no value but an answer: the outcome, reason and text for the message then; else nil.
+local function refusal_in(acc, where)
+  local outcome, reason, text = answer.of(acc)
+  if NOT_ACCUMULATED[outcome] then return REJECT, "bad_return", where .. NOT_ACCUMULATED[outcome] end
+  if reason == "bad_return" then text = where .. " " .. text end
+  return outcome, reason, text
 end
 
--- Goes on to the end of the accumulation; raises what the user's functions raise, at record s.index. Returns why that
--- message is rejected, if it is.
+-- Goes on to the end of the accumulation; raises what the user's functions raise, at record s.index. Returns the
+-- refusal of that message, if it is refused.
 local function accumulate(s, spec)
   local ready = false
   while s.index < s.last and not ready do
     local index, record = s.index, s.record
-    runner.publish(s.output, index, 0)
+    result.publish_position(index)
     if not is_left_out(s, index, record) then
       local acc = s.acc
       if s.count == 0 then acc = spec.new() end
       acc = spec.append(acc, message.open(record))
-      local reason, text = refusal(acc, spec.append_where or spec.where)
-      if reason == "retry" then
+      local outcome, reason, text = refusal_in(acc, spec.append_where or spec.where)
+      if outcome == RETRY then
         s.retry = text
         return nil
-      elseif reason then
-        return { reason = reason, text = text }
+      elseif outcome then
+        return { outcome = outcome, reason = reason, text = text }
       end
       ready = spec.ready ~= nil and spec.ready(acc) and true
       s.acc, s.count, s.newest, s.newest_record = acc, s.count + 1, index, record
     end
     s.index, s.record = index + 1, runner.next(record)
   end
-  runner.publish(s.output, s.index, 0)
+  result.publish_position(s.index)
 end
 
--- The result of the accumulation. It inherits nothing but the time and place of the newest message.
-local function write_result(s, spec, several, at)
-  message.hold() -- the result may hold views of copies; `several` lets them go
-  local result = spec.result(s.acc)
-  if result == nil then
-    message.release()
-    return at
-  end
-  if answer.retry_reason(result) then
-    message.release()
-    return at, "retry", answer.retry_reason(result)
-  end
+-- Writes the result of the accumulation. It inherits only time and partition of the newest message.
+local function write_result(s, spec, expand)
+  message.hold() -- the result may hold views of copies
+  local returned = spec.result(s.acc)
   local m = message.open(s.newest_record)
   m.value, m.key, m.headers = nil, nil, {}
-  return several({ result }, 1, s.base, at, s.newest, s.most)
+  local outcome, reason, text = EXPAND, nil, nil
+  if returned ~= nil then outcome, reason, text = expand({ returned }, 1, s.newest) end
+  message.release()
+  return outcome, reason, text
 end
 
--- Rejects and result of records [from, index), in order. The bytes in use then; nil = they do not fit; or
--- anything, reason, error = the result is none.
-local function write(s, spec, several)
-  local at, reason, problem = s.at, nil, nil
+-- Writes refusals and result of records [from, index), in order: EXPAND, or what became of the result instead.
+local function write(s, spec, expand)
   for index = s.from, s.index - 1 do
-    local bad = s.bad[index]
+    local bad, outcome, reason, text = s.bad[index], EXPAND, nil, nil
     if bad then
-      at = message.emit_reject(s.base, at, index, s.most, bad.reason, bad.text, bad.traceback)
+      if runner.refuse(index, bad) == FULL then outcome = FULL end
     elseif s.count > 0 and index == s.newest then
-      at, reason, problem = write_result(s, spec, several, at)
+      outcome, reason, text = write_result(s, spec, expand)
     end
-    if not at or reason then return at, reason, problem end
+    if outcome ~= EXPAND then
+      result.rewind()
+      return outcome, reason, text
+    end
   end
-  return at
+  return EXPAND
 end
 
--- All messages of the accumulation are rejected. True = the block is full.
-local function reject_all(s, why)
+-- Refuses all messages of the accumulation. True = the block is full.
+local function refuse_all(s, refusal)
   local record = s.from_record
   for index = s.from, s.index - 1 do
-    local bad = s.bad[index] or why
-    if bit.band(record.flags, DROPPED) == 0 then
-      local at = message.emit_reject(s.base, s.at, index, s.most, bad.reason, bad.text, bad.traceback)
-      if not at then
-        runner.publish(s.output, index, s.at)
-        return true
-      end
-      s.at = at
+    if bit.band(record.flags, DROPPED) == 0 and runner.refuse(index, s.bad[index] or refusal) == FULL then
+      result.publish(index)
+      return true
     end
     record = runner.next(record)
   end
@@ -149,30 +150,32 @@ local function reject_all(s, why)
 end
 
 -- Ends the accumulation that is open. True = the block is full.
-local function flush(s, spec, several)
-  local ok, at, reason, problem = runner.try(write, s, spec, several)
-  if not ok then return reject_all(s, { reason = "error", text = at.text, traceback = at.traceback }) end
-  if at and not reason then
-    s.at = at
+local function flush(s, spec, expand)
+  local ok, outcome, reason, text = runner.try(write, s, spec, expand)
+  if not ok then
+    result.rewind()
+    return refuse_all(s, runner.refusal_of(outcome))
+  end
+  if outcome == EXPAND then
     close(s)
     return false
   end
-  if reason == "retry" then
-    s.retry = problem
+  if outcome == RETRY then
+    s.retry = text
     return false
   end
-  if not at and s.at > 0 then
-    runner.publish(s.output, s.from, s.at) -- what is before stands; the rest is run again in an empty block
+  if outcome == FULL and not result.is_first() then
+    result.publish(s.from) -- what is before stands; the rest is run again in an empty block
     return true
   end
-  return reject_all(s, { reason = reason or "too_large", text = problem
+  return refuse_all(s, { outcome = REJECT, reason = reason or "too_large", text = text
     or ("what the batch makes is more than max_output_block_size (%d)"):format(s.most) })
 end
 
 local LASTING = { ["nil"] = true, boolean = true, number = true, string = true } -- an error cannot have changed it
 
-local function leave_out(s, problem)
-  s.bad[s.index] = { reason = problem.reason or "error", text = problem.text, traceback = problem.traceback }
+local function leave_out(s, refusal)
+  s.bad[s.index] = refusal
   if LASTING[type(s.acc)] then
     s.index, s.record = s.index + 1, runner.next(s.record)
   else
@@ -180,32 +183,36 @@ local function leave_out(s, problem)
   end
 end
 
---- spec: from reduce.load; functions: those behind it, for its results -> run(job).
+-- Runs all accumulations of a job. False when the block is full.
+local function run_all(s, spec, expand)
+  repeat
+    local ok, refusal = runner.try(accumulate, s, spec)
+    if not ok then refusal = runner.refusal_of(runner.placed(refusal, spec.append_where or spec.where)) end
+    if s.retry then return true end
+    if refusal then
+      leave_out(s, refusal)
+    elseif flush(s, spec, expand) then
+      return false
+    end
+  until not refusal and s.index >= s.last or s.retry
+  return true
+end
+
+--- spec: from reduce.load; functions: those that follow, for its results -> run(job).
 function reduce.runner(spec, functions)
   functions.where[0] = spec.where
-  local several = many.runner(functions, message)
+  local _, expand = many.runner(functions)
   return function(job)
-    local s = { bad = {} }
-    local _
-    s.output, s.base, s.first_record, s.first, s.last, _, s.most = runner.open(job)
+    local s = { bad = {}, output = job.output, most = tonumber(job.output_max) }
+    s.first_record, s.first, s.last = runner.open(job)
     rewind(s)
     C.tide_worker_running(s.output, C.TIDE_RUNNING_ONE)
-    repeat
-      local ok, problem = runner.try(accumulate, s, spec)
-      if s.retry then
-        break
-      elseif not ok then
-        leave_out(s, runner.placed(problem, spec.append_where or spec.where))
-      elseif problem then
-        leave_out(s, problem)
-      elseif flush(s, spec, several) then
-        return false
-      end
-    until ok and not problem and s.index >= s.last or s.retry
-    if s.retry then -- the whole run, whatever is written of it
-      s.at = message.emit_reject(s.base, 0, s.first, s.most, "retry", s.retry)
+    if not run_all(s, spec, expand) then return false end
+    if s.retry then -- the whole run is tried again, whatever is written of it
+      result.open(s.output, s.most, s.most)
+      result.retry(s.first, s.retry)
     end
-    runner.publish(s.output, s.last, s.at)
+    result.publish(s.last)
     return true
   end
 end

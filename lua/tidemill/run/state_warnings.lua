@@ -7,7 +7,6 @@ local bit = require("bit")
 local ffi = require("ffi")
 local jit_util = require("jit.util")
 local vmdef = require("jit.vmdef")
-local message = require("tidemill.run.message")
 local answer = require("tidemill.run.answer")
 
 local state_warnings = {}
@@ -22,7 +21,7 @@ local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next:
   .. "messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end "
   .. 'the line with "-- tidemill: cache"'
 
-local VERDICTS = { [answer.reject] = "reject", [answer.retry] = "retry", [message.many] = "many" }
+local ANSWERS = { [answer.reject] = "reject", [answer.retry] = "retry", [answer.many] = "many" }
 local NOT_RETURNED = "%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write "
   .. '"return tide.%s(...)"'
 
@@ -87,7 +86,7 @@ local function member(look, b, key)
   local from = look.registers[b]
   if not from then return nil end
   if key and from.value == package.loaded.tidemill then -- which may not have fetched it yet
-    return { name = from.name, value = answer[key] or message[key] }
+    return { name = from.name, value = answer[key] }
   end
   local value = key and type(from.value) == "table" and rawget(from.value, key)
   return { name = from.name, value = value or nil }
@@ -101,7 +100,7 @@ local function call(look, a, b)
   local fn, first = look.registers[a], look.registers[a + ARGUMENT]
   local value = fn and fn.value
   if value and INSERTS[value] and first and first.name then changed(look, first.name, first.value) end
-  if b == 1 and VERDICTS[value] then not_returned(look, VERDICTS[value]) end -- a statement: no results
+  if b == 1 and ANSWERS[value] then not_returned(look, ANSWERS[value]) end -- a statement: no results
   if is_users(value) then look.queue[#look.queue + 1] = value end
 end
 

@@ -5,12 +5,10 @@
 --   a function, or { kind = "file", path = }                    called with a message
 --   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
-local ffi = require("ffi")
-local C = require("tidemill.run.ffi").C
+local answer = require("tidemill.run.answer")
 local batch = require("tidemill.run.batch")
 local environment = require("tidemill.run.environment")
 local fuse = require("tidemill.run.fuse")
-local message = require("tidemill.run.message")
 local missing_libraries = require("tidemill.run.missing_libraries")
 local reduce = require("tidemill.run.reduce")
 local runner = require("tidemill.run.runner")
@@ -112,16 +110,18 @@ function load_entry(entry)
   return transform
 end
 
+local ANSWERS = { [answer.DROP] = "tide.drop", [answer.REJECT] = "tide.reject", [answer.EXPAND] = "tide.many" }
+
 -- Runs the hook "init: t.lua:5". The text when it fails, and whether it may go well later (tide.retry); nil, false when
 -- it went well.
 local function run_hook(hook, name, path)
   local ok, result = call(hook, path)
   if not ok then return name:match "^%a+: " .. result, false end
-  local reason, text = message.verdict_of(result)
-  if reason == "retry" then return ("%s: %s"):format(name, text), true end
-  if not reason then return nil, false end
+  local outcome, detail, text = answer.of(result)
+  if outcome == answer.RETRY then return ("%s: %s"):format(name, text), true end
+  if not outcome then return nil, false end
   return ("%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what "
-    .. "it needs is down"):format(name, reason == "rejected" and "tide.reject: " .. text or "tide.many"), false
+    .. "it needs is down"):format(name, ANSWERS[outcome] .. (detail == "rejected" and ": " .. text or "")), false
 end
 
 local function init(transform)
@@ -136,7 +136,7 @@ end
 local function runner_of(first, functions)
   if first then return reduce.runner(first, functions) end
   if next(functions.batch) then return batch.runner(functions) end
-  return runner.fused(fuse.loop(functions, message, C, ffi), functions.where)
+  return runner.fused(fuse.loop(functions), functions.where)
 end
 
 --- entries -> { run = function(job), together, starts, closes }: run is true when all records are through, else the

@@ -1,14 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- steps/filter.lua: functions that hold no state; plan/group.lua says in which workers they run.
+-- steps/filter.lua: keeps or drops messages. Its functions hold no state; plan/group.lua decides in which workers they
+-- run.
 return {
   name = "filter",
   kind = "task",
   role = "function",
-  summary = "keeps the messages for which its function returns true; the offsets of the others still move",
-  example = 'tide.filter { function(message) return message.key ~= nil end }',
+  summary = "keeps the messages for which its function returns a true value; the offsets of the others still move",
+  example = 'tide.filter { function(message) return message.key end }',
   positional = { name = "functions", type = "functions", required = true,
-    help = "A Lua file that returns a function, or a function, or several: each returns true (keep) or "
-      .. "false; anything else rejects the message." },
+    help = "A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; "
+      .. "anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform." },
   options = {},
   entries = function(values)
     local entries = {}

@@ -17,7 +17,8 @@ return {
       help = "What the accumulator begins with, or a function that makes it: a table has to be made anew each time." },
     { name = "result", type = "function", default_text = "the accumulated value",
       help = "function(accumulated) that returns the result: a string (the value), a table { value, key, headers, "
-        .. "topic, partition, timestamp }, a copy, tide.many, or nil for none. Only the newest timestamp stays." },
+        .. "topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest "
+        .. "timestamp is kept." },
   },
   entries = function(values)
     return { { kind = "reduce", form = "reduce", of = values.functions[1], initial_value = values.initial_value,

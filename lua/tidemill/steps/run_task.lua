@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- steps/run_task.lua: functions that hold no state; plan/group.lua says in which workers they run.
+-- steps/run_task.lua: calls functions. They hold no state; plan/group.lua decides in which workers they run.
 return {
   name = "run_task",
   kind = "task",

@@ -24,7 +24,7 @@ end
 return {
   name = "run_task_with_multiprocessing",
   kind = "task",
-  summary = "runs functions over each message, in parallel, in forked worker processes",
+  summary = "runs functions over each message, in parallel, in forked worker processes; tide.map is a short name of it",
   example = 'tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 1000 }',
   positional = { name = "functions", type = "functions", required = true,
     help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- steps/unfold.lua: functions that hold no state; plan/group.lua says in which workers they run.
+-- steps/unfold.lua: makes several messages of one. Its functions hold no state; plan/group.lua decides in which workers
+-- they run.
 return {
   name = "unfold",
   kind = "task",
@@ -8,7 +9,7 @@ return {
   example = 'tide.unfold { function(message) return { message.value .. "1", message.value .. "2" } end }',
   positional = { name = "functions", type = "functions", required = true,
     help = "A Lua file that returns a function, or a function, or several: each returns an array of results "
-      .. "(messages, copies, strings, tables); an empty one filters the message." },
+      .. "(messages, copies, strings, tables); an empty one, or tide.drop, filters the message." },
   options = {},
   entries = function(values)
     local entries = {}

@@ -2,6 +2,7 @@
 -- testing/arguments.lua: what specs call tidemill.testing with. An error has the line of the spec: these checks are
 -- called by the function that the spec calls, which is no tail call of it (levels count frames).
 local check = require("tidemill.run.check")
+local header_codec = require("tidemill.run.headers")
 local shown = require("tidemill.lib.arguments").shown
 local units = require("tidemill.plan.units")
 
@@ -34,7 +35,7 @@ function arguments.path(value, what)
   if type(value) ~= "string" then error(("%s takes the path of a file, got %s"):format(what, shown(value)), 3) end
 end
 
---- What a message to feed has that cannot be fed is an error: it would be lost without a word. Returns its fields.
+--- What a message to feed has that cannot be fed is an error: it would be lost silently. Returns its fields.
 function arguments.message(message, partitions)
   if type(message) == "string" then message = { value = message } end
   if type(message) ~= "table" then
@@ -49,7 +50,7 @@ function arguments.message(message, partitions)
   return {
     value = check.bytes_or_null("value", message.value),
     key = check.bytes_or_null("key", message.key),
-    headers = message.headers ~= nil and check.headers(message.headers) or nil,
+    headers = message.headers ~= nil and header_codec.list(message.headers, 3) or nil,
     timestamp = check.integer("timestamp", message.timestamp or 0, -1, LATEST),
     partition = check.integer("partition", message.partition or 0, 0, partitions - 1),
   }

@@ -12,6 +12,7 @@ local cjson = require("cjson")
 local arguments = require("tidemill.testing.arguments")
 local base64 = require("tidemill.lib.base64")
 local engine = require("tidemill.run.engine")
+local header_codec = require("tidemill.run.headers")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
 local load = require("tidemill.plan.load")
@@ -133,18 +134,9 @@ local function settle(self)
   until quiet
 end
 
-local function pack_headers(headers)
-  local parts = {}
-  for _, header in ipairs(headers) do
-    local sizes = ffi.new("int32_t[2]", #header[1], header[2] and #header[2] or -1)
-    parts[#parts + 1] = ffi.string(sizes, 8) .. header[1] .. (header[2] or "")
-  end
-  return table.concat(parts)
-end
-
 -- `message` is as arguments.message returns it.
 local function push(self, message)
-  local c, headers = ffi.new("struct tide_message"), message.headers and pack_headers(message.headers)
+  local c, headers = ffi.new("struct tide_message"), message.headers and header_codec.pack(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0
   if headers then c.headers, c.headers_length = headers, #headers end
@@ -219,22 +211,12 @@ function Test:finish()
   return self
 end
 
-local function header_list(message)
-  local headers, at, header = {}, ffi.new("uint32_t[1]"), ffi.new("struct tide_header")
-  while message.headers_length > 0
-    and C.tide_header_next(message.headers, message.headers_length, at, header) == 1 do
-    headers[#headers + 1] = { ffi.string(header.name, header.name_length),
-      header.value ~= nil and ffi.string(header.value, header.value_length) or nil }
-  end
-  return headers
-end
-
 local function result_of(self, message)
   local topic = C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)
   return {
     value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
     key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
-    headers = header_list(message), timestamp = tonumber(message.timestamp),
+    headers = header_codec.read(message.headers, message.headers_length), timestamp = tonumber(message.timestamp),
     topic = topic ~= nil and ffi.string(topic) or nil,
     partition = message.target_partition >= 0 and message.target_partition or nil,
   }

@@ -61,7 +61,6 @@ local calls = {
   { "json.len", { }, { set "" } },
   { "json.each", { }, { set "" } },
   { "array", { { 1 } }, { set "nil table" } },
-  { "header", { { headers = {} }, "n" }, { set "table", TEXT } },
   { "pack", { {} }, { set "table" } },
   { "reject", { "x" }, { ANY } },
   { "many", { {} }, { ANY } },

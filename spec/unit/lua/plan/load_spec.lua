@@ -149,7 +149,7 @@ return tide.pipeline "x" {
     local _, texts = pipeline_file.load('return tide.pipeline "x" { workers = 2,\n'
       .. 'tide.kafka_source { bootstrap_servers = "b", ["bootstrap.servers"] = "b", group_id = "g", topic = "in",\n'
       .. '["auto.offset.reset"] = "earliest", ["client-id"] = "c" },\n'
-      .. "tide.map { print },\ntide.kafka_sink { topic = 'x' },\n"
+      .. "tide.map_values { print },\ntide.kafka_sink { topic = 'x' },\n"
       .. 'tide.produce { topic = "o", compression = "zstd", acks = 1, colour = 1 } }')
     assert.same({
       'p:2: option "workers": unknown; "processes" is an option of run_task_with_multiprocessing and pool',
@@ -160,7 +160,7 @@ return tide.pipeline "x" {
       'p:3: option "group_id": unknown; here it is "group"',
       'p:3: option "brokers": missing',
       'p:3: option "group": missing',
-      'p:5: tide.map: unknown; here it is "run_task"',
+      'p:5: tide.map_values: unknown; here it is "run_task"',
       'p:6: tide.kafka_sink: unknown; here it is "produce"',
       'p:7: option "acks": unknown; librdkafka property "acks" cannot be set: a message is delivered once all replicas '
         .. "in sync have it",
@@ -169,8 +169,14 @@ return tide.pipeline "x" {
     }, texts)
   end)
 
-  it("points only to words that there are", function()
-    for _, name in ipairs { "map", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
+  it("takes tide.map as a short name of run_task_with_multiprocessing", function()
+    local pipeline = load.file((pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "p" { '
+      .. 'tide.file_source { path = "-" }, tide.map { print, processes = 3 }, tide.file_sink { path = "-" } }')))
+    assert.same({ "run_task_with_multiprocessing", 3 }, { pipeline.steps[2].name, pipeline.steps[2].values.processes })
+  end)
+
+  it("points only to steps that there are", function()
+    for _, name in ipairs { "map_values", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
       "dead_letter_queue", "parallel", "aggregate" } do
       local ours = foreign.step(name):match '^; here it is "([%w_]+)"$'
       assert.is_table(list[ours], name)
