@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The way into run_task_with_multiprocessing: messages are copied once into the open batch; it closes on the
  * first of max_batch_size, max_batch_time, a full block, the end of the stream, or (eager) when the source
- * has nothing more right now and a worker is idle, or when its messages take long enough (tide_task_measure). Rules and names: the page (Arroyo), design section 3. */
+ * has nothing more right now and a worker is idle, or when its messages take long enough (tide_task_measure). Rules and names are those of Arroyo's RunTaskWithMultiprocessing. */
 #include <stdlib.h>
 
 #include "base/clock.h"

@@ -40,7 +40,7 @@ struct tide_kafka_reach {
 };
 void tide_kafka_reach_run(struct tide_blocking_job *job);
 
-/* kafka_outage.c */
+/* outage.c */
 
 /** While the engine runs: says once that no broker can be reached, and when one is back. */
 struct tide_kafka_outage;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/place.h - what pool.c (works: given out, reported) and pool_workers.c (workers: ordered, ready,
+ * engine/proc/place.h - what pool.c (works: given out, reported) and place.c (workers: ordered, ready,
  * lost, replaced) both know.
  *
  *   state      how it is seen                   next

@@ -65,7 +65,7 @@ describe('eager batches', function()
     assert.equal(1000, run:metric(1, 'BATCH_SIZE_MSG').max)
   end)
 
-  it('keep to the rules of the page when they are not eager', function()
+  it('keep to the rules of Arroyo when they are not eager', function()
     run = assert(flow.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } })
     run:push_numbers(80)
     assert.equal('done', run:finish().kind)

@@ -1,0 +1,116 @@
+-- SPDX-License-Identifier: MIT
+-- What comments and documents refer to is there: files, functions, constants. And they refer to nothing that a reader of
+-- the repository cannot open.
+local files = require "spec.house.files"
+
+local SOURCES = files.list({ "engine", "lua", "spec", "scripts" }, { "*.c", "*.h", "*.cpp", "*.hpp", "*.lua", "*.sh" })
+local DOCUMENTS = { "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/torture.md", "Makefile" }
+
+-- A file may be named by its path from one of these, or from the folder of the file that names it.
+local ROOTS = { "", "engine/", "engine/kafka/", "lua/", "lua/tidemill/", "spec/", "scripts/" }
+
+-- Files of the C library and of the libraries.
+local ELSEWHERE = { ["sysexits.h"] = true, ["sys/types.h"] = true, ["sys/queue.h"] = true, ["lua.h"] = true,
+  ["rdkafka.h"] = true, ["jit/bc.lua"] = true }
+
+-- Its comments (of a document: what stands in backquotes), its code, its prose.
+local function split(path)
+  local text = files.read(path)
+  local comments, code = {}, text
+  if path:find("%.lua$") then
+    code = text:gsub("%-%-%[%[.-%]%]", function(c) comments[#comments + 1] = c return " " end)
+    code = code:gsub("%-%-[^\n]*", function(c) comments[#comments + 1] = c return " " end)
+  elseif path:find("%.sh$") or path == "Makefile" then
+    code = text:gsub("#[^\n]*", function(c) comments[#comments + 1] = c return " " end)
+  elseif path:find("%.md$") then
+    text = text:gsub("```.-```", " ")
+    for quoted in text:gmatch("`([^`\n]+)`") do comments[#comments + 1] = quoted end
+    return table.concat(comments, "\n"), "", text
+  else
+    code = text:gsub("/%*.-%*/", function(c) comments[#comments + 1] = c return " " end)
+    code = code:gsub("//[^\n]*", function(c) comments[#comments + 1] = c return " " end)
+  end
+  comments = table.concat(comments, "\n")
+  return comments, code, comments
+end
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+local known = {}
+for _, path in ipairs(files.list({ "engine", "lua", "spec", "scripts", "docs" }, { "*" })) do known[path:match("[^/]+$")] = true end
+
+local function found(name, path)
+  -- x.c, t.lua, step_x.c stand for any file.
+  if ELSEWHERE[name] or name:find("%.%.%.") or name:find("%f[%w_][%w]%.%a+$") or name:find("_x%.c$") or name:find("^/") then return true end
+  if exists(path:match("^(.-)[^/]*$") .. name) then return true end
+  for _, root in ipairs(ROOTS) do
+    if exists(root .. name) then return true end
+  end
+  return not name:find("/") and known[name]
+end
+
+local function each(visit)
+  for _, list in ipairs { SOURCES, DOCUMENTS } do
+    for _, path in ipairs(list) do visit(path, split(path)) end
+  end
+end
+
+describe("comments and documents", function()
+  it("name files that there are", function()
+    local faults = {}
+    each(function(path, comments)
+      for name in comments:gmatch("[%w_./-]*[%w_]%.[%a]+") do
+        local ext = name:match("%.(%a+)$")
+        if ({ c = 1, h = 1, cpp = 1, hpp = 1, lua = 1, sh = 1, md = 1, py = 1 })[ext] and not found(name, path) then
+          faults[#faults + 1] = path .. ": " .. name
+        end
+      end
+    end)
+    assert.same({}, faults)
+  end)
+
+  it("name functions and constants that there are", function()
+    local names, faults = {}, {}
+    each(function(_, _, code)
+      for name in code:gmatch("[%a_][%w_]*") do names[name] = true end
+    end)
+    each(function(path, comments)
+      for name, after in comments:gmatch("%f[%w_]([tT][iI][dD][eE]_[%w_]*%w)([_*<x.]?)") do
+        if after == "" or after == "." then
+          if not names[name] and name ~= "tide_x" then faults[#faults + 1] = path .. ": " .. name end
+        end
+      end
+    end)
+    assert.same({}, faults)
+  end)
+
+  it("name functions of the DSL that there are", function()
+    local annotations, faults = files.read("lua/tidemill.d.lua"), {}
+    for _, path in ipairs { "README.md", "ARCHITECTURE.md", "docs/library.md", "docs/options.md", "docs/commands.md" } do
+      for name in files.read(path):gmatch("%f[%w_]tide(%.[%w_.]*[%w_])") do
+        local module, member = name:match("^%.(%w+)%.(%w+)$")
+        local field = module and ("%%-%%-%%-@field %s {[^\n]*%%f[%%w_]%s%%f[^%%w_]"):format(module, member)
+        if not annotations:find("tide" .. name .. "%f[^%w_]") and not (field and annotations:find(field))
+          and not annotations:find("%-%-%-@field " .. name:sub(2) .. "%f[^%w_]") then
+          faults[#faults + 1] = path .. ": tide" .. name
+        end
+      end
+    end
+    assert.same({}, faults)
+  end)
+
+  it("refer to nothing outside of the repository", function()
+    local faults = {}
+    each(function(path, _, _, prose)
+      for _, words in ipairs { "design section", "design %d", "[Tt]he page%f[%W][^s]", "[Tt]he page's", "%(shared: ", "reliability:", "design%.md", "field%-faults" } do
+        local hit = prose:match("[^\n]*" .. words .. "[^\n]*")
+        if hit and not hit:find("page tables", 1, true) then faults[#faults + 1] = path .. ": " .. hit end
+      end
+    end)
+    assert.same({}, faults)
+  end)
+end)
