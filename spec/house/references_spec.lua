@@ -1,10 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- What comments and documents refer to is there: files, functions, constants. And they refer to nothing that a reader of
--- the repository cannot open.
+-- What comments and documents refer to is there: files, functions, constants. And they refer to nothing that a reader
+-- of the repository cannot open.
 local files = require "spec.house.files"
 
 local SOURCES = files.list({ "engine", "lua", "spec", "scripts" }, { "*.c", "*.h", "*.cpp", "*.hpp", "*.lua", "*.sh" })
 local DOCUMENTS = { "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/torture.md", "Makefile" }
+
+local ENDINGS = { c = true, h = true, cpp = true, hpp = true, lua = true, sh = true, md = true, py = true }
+
+-- Words by which a comment refers to a text that is not in the repository.
+local ABROAD = { "design section", "design %d", "[Tt]he page%f[%W][^s]", "[Tt]he page's", "%(shared: ", "reliability:",
+  "design%.md", "field%-faults" }
 
 -- A file may be named by its path from one of these, or from the folder of the file that names it.
 local ROOTS = { "", "engine/", "engine/kafka/", "lua/", "lua/tidemill/", "spec/", "scripts/" }
@@ -16,7 +22,7 @@ local ELSEWHERE = { ["sysexits.h"] = true, ["sys/types.h"] = true, ["sys/queue.h
 -- Its comments (of a document: what stands in backquotes), its code, its prose.
 local function split(path)
   local text = files.read(path)
-  local comments, code = {}, text
+  local comments, code = {}, ""
   if path:find("%.lua$") then
     code = text:gsub("%-%-%[%[.-%]%]", function(c) comments[#comments + 1] = c return " " end)
     code = code:gsub("%-%-[^\n]*", function(c) comments[#comments + 1] = c return " " end)
@@ -41,11 +47,14 @@ local function exists(path)
 end
 
 local known = {}
-for _, path in ipairs(files.list({ "engine", "lua", "spec", "scripts", "docs" }, { "*" })) do known[path:match("[^/]+$")] = true end
+for _, path in ipairs(files.list({ "engine", "lua", "spec", "scripts", "docs" }, { "*" })) do
+  known[path:match("[^/]+$")] = true
+end
 
 local function found(name, path)
   -- x.c, t.lua, step_x.c stand for any file.
-  if ELSEWHERE[name] or name:find("%.%.%.") or name:find("%f[%w_][%w]%.%a+$") or name:find("_x%.c$") or name:find("^/") then return true end
+  local stands_for_any = name:find("%.%.%.") or name:find("%f[%w_][%w]%.%a+$") or name:find("_x%.c$")
+  if ELSEWHERE[name] or stands_for_any or name:find("^/") then return true end
   if exists(path:match("^(.-)[^/]*$") .. name) then return true end
   for _, root in ipairs(ROOTS) do
     if exists(root .. name) then return true end
@@ -65,7 +74,7 @@ describe("comments and documents", function()
     each(function(path, comments)
       for name in comments:gmatch("[%w_./-]*[%w_]%.[%a]+") do
         local ext = name:match("%.(%a+)$")
-        if ({ c = 1, h = 1, cpp = 1, hpp = 1, lua = 1, sh = 1, md = 1, py = 1 })[ext] and not found(name, path) then
+        if ENDINGS[ext] and not found(name, path) then
           faults[#faults + 1] = path .. ": " .. name
         end
       end
@@ -106,7 +115,7 @@ describe("comments and documents", function()
   it("refer to nothing outside of the repository", function()
     local faults = {}
     each(function(path, _, _, prose)
-      for _, words in ipairs { "design section", "design %d", "[Tt]he page%f[%W][^s]", "[Tt]he page's", "%(shared: ", "reliability:", "design%.md", "field%-faults" } do
+      for _, words in ipairs(ABROAD) do
         local hit = prose:match("[^\n]*" .. words .. "[^\n]*")
         if hit and not hit:find("page tables", 1, true) then faults[#faults + 1] = path .. ": " .. hit end
       end
