@@ -28,6 +28,7 @@ local function split(path)
     code = code:gsub("%-%-[^\n]*", function(c) comments[#comments + 1] = c return " " end)
   elseif path:find("%.sh$") or path == "Makefile" then
     for comment in text:gmatch("#[^\n]*") do comments[#comments + 1] = comment end
+    code = text:gsub("%f[#]#[^\n]*", " ")
   elseif path:find("%.md$") then
     text = text:gsub("```.-```", " ")
     for quoted in text:gmatch("`([^`\n]+)`") do comments[#comments + 1] = quoted end
