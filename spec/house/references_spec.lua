@@ -19,24 +19,24 @@ local ROOTS = { "", "engine/", "engine/kafka/", "lua/", "lua/tidemill/", "spec/"
 local ELSEWHERE = { ["sysexits.h"] = true, ["sys/types.h"] = true, ["sys/queue.h"] = true, ["lua.h"] = true,
   ["rdkafka.h"] = true, ["jit/bc.lua"] = true }
 
--- Its comments (of a document: what stands in backquotes), its code, its prose.
+-- A file as its comments (of a document: what stands in backquotes), its code and its prose.
 local function split(path)
-  local text = files.read(path)
-  local comments, code = {}, ""
-  if path:find("%.lua$") then
-    code = text:gsub("%-%-%[%[.-%]%]", function(c) comments[#comments + 1] = c return " " end)
-    code = code:gsub("%-%-[^\n]*", function(c) comments[#comments + 1] = c return " " end)
-  elseif path:find("%.sh$") or path == "Makefile" then
-    for comment in text:gmatch("#[^\n]*") do comments[#comments + 1] = comment end
-    code = text:gsub("%f[#]#[^\n]*", " ")
-  elseif path:find("%.md$") then
-    text = text:gsub("```.-```", " ")
-    for quoted in text:gmatch("`([^`\n]+)`") do comments[#comments + 1] = quoted end
-    return table.concat(comments, "\n"), "", text
-  else
-    code = text:gsub("/%*.-%*/", function(c) comments[#comments + 1] = c return " " end)
-    code = code:gsub("//[^\n]*", function(c) comments[#comments + 1] = c return " " end)
+  local text, comments = files.read(path), {}
+  local function comment(words)
+    comments[#comments + 1] = words
+    return " "
   end
+  local patterns = { "/%*.-%*/", "//[^\n]*" }
+  if path:find("%.lua$") then
+    patterns = { "%-%-%[%[.-%]%]", "%-%-[^\n]*" }
+  elseif path:find("%.sh$") or path == "Makefile" then
+    patterns = { "%f[#]#[^\n]*" }
+  elseif path:find("%.md$") then
+    text:gsub("```.-```", " "):gsub("`([^`\n]+)`", comment)
+    return table.concat(comments, "\n"), "", text
+  end
+  local code = text
+  for _, pattern in ipairs(patterns) do code = code:gsub(pattern, comment) end
   comments = table.concat(comments, "\n")
   return comments, code, comments
 end
