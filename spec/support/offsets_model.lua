@@ -13,7 +13,7 @@ end
 
 function model:assign(partition)
   local p = self.partitions[partition]
-  p.state, p.epoch, p.list, p.through = "owned", p.epoch + 1, {}, 0
+  p.state, p.epoch, p.list, p.passed = "owned", p.epoch + 1, {}, 0
 end
 
 function model:revoke(partition)
@@ -24,7 +24,7 @@ function model:forget(partition)
   local p = self.partitions[partition]
   p.state = "away"
   for _, message in ipairs(p.list) do
-    if message.holds > 0 then
+    if message.references > 0 then
       self.totals.dropped = self.totals.dropped + 1
       self.totals.in_flight = self.totals.in_flight - 1
     end
@@ -33,7 +33,7 @@ end
 
 function model:open(partition, offset)
   local p = self.partitions[partition]
-  local message = { partition = partition, epoch = p.epoch, offset = offset, holds = 1, fate = 0, released = false }
+  local message = { partition = partition, epoch = p.epoch, offset = offset, references = 1, outcome = 0, sent = false }
   p.list[#p.list + 1] = message
   self.totals.read, self.totals.in_flight = self.totals.read + 1, self.totals.in_flight + 1
   return message
@@ -44,57 +44,57 @@ function model:unopen(partition)
   self.totals.read, self.totals.in_flight = self.totals.read - 1, self.totals.in_flight - 1
 end
 
--- What is done with a message of an assignment that is over changes nothing.
-function model:ours(message)
+-- Whether the message's assignment still counts; what is done with a message of an older one changes nothing.
+function model:known(message)
   local p = self.partitions[message.partition]
   return p.state ~= "away" and p.epoch == message.epoch
 end
 
 function model:current(message)
-  return self:ours(message) and self.partitions[message.partition].state == "owned"
+  return self:known(message) and self.partitions[message.partition].state == "owned"
 end
 
-function model:hold(message)
-  if self:ours(message) then message.holds = message.holds + 1 end
+function model:ref(message)
+  if self:known(message) then message.references = message.references + 1 end
 end
 
-function model:release(message)
-  if self:ours(message) then message.released = true end
+function model:mark_sent(message)
+  if self:known(message) then message.sent = true end
 end
 
-local fates = { [0] = "filtered", "produced_from", "dead_lettered" }
+local names = { [0] = "filtered", "produced_from", "dead_lettered" }
 
-function model:done(message, fate)
+function model:unref(message, outcome)
   local totals = self.totals
-  if not self:ours(message) then
+  if not self:known(message) then
     totals.late_reports = totals.late_reports + 1
     return
   end
-  message.holds, message.fate = message.holds - 1, math.max(message.fate, fate)
-  if message.holds > 0 then return end
-  totals[fates[message.fate]] = totals[fates[message.fate]] + 1
+  message.references, message.outcome = message.references - 1, math.max(message.outcome, outcome)
+  if message.references > 0 then return end
+  totals[names[message.outcome]] = totals[names[message.outcome]] + 1
   totals.in_flight = totals.in_flight - 1
   local p = self.partitions[message.partition]
-  while p.list[p.through + 1] and p.list[p.through + 1].holds == 0 do
-    p.through, totals.positions_moved = p.through + 1, totals.positions_moved + 1
+  while p.list[p.passed + 1] and p.list[p.passed + 1].references == 0 do
+    p.passed, totals.positions_moved = p.passed + 1, totals.positions_moved + 1
   end
 end
 
---- position, read_to and released of a partition that is owned or leaving.
+--- position, read_to and awaiting_report of a partition that is owned or leaving.
 function model:answers(partition)
   local list = self.partitions[partition].list
-  local position, released = -1, 0
+  local position, awaiting = -1, 0
   for _, message in ipairs(list) do
-    if message.holds > 0 then
+    if message.references > 0 then
       if position < 0 then position = message.offset end
       break
     end
     position = message.offset + 1
   end
   for _, message in ipairs(list) do
-    if message.holds > 0 and message.released then released = released + 1 end
+    if message.references > 0 and message.sent then awaiting = awaiting + 1 end
   end
-  return position, #list > 0 and list[#list].offset + 1 or -1, released
+  return position, #list > 0 and list[#list].offset + 1 or -1, awaiting
 end
 
 return model

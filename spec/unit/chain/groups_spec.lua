@@ -11,7 +11,7 @@ local function open(partition, offset)
   return C.tide_offsets_open(offsets, partition, offset)
 end
 
--- A group of these, whose members have given back their own hold.
+-- A group of these, whose members have given back their own reference.
 local function group(...)
   local members = ffi.new("struct tide_origin[?]", select("#", ...), { ... })
   local origin = C.tide_offsets_group(offsets, members, select("#", ...))
@@ -19,8 +19,8 @@ local function group(...)
   return origin
 end
 
-local function done(origin, fate)
-  C.tide_offsets_unref(offsets, origin, fate or C.TIDE_OUTCOME_PRODUCED)
+local function unref(origin, outcome)
+  C.tide_offsets_unref(offsets, origin, outcome or C.TIDE_OUTCOME_PRODUCED)
 end
 
 local function position(partition)
@@ -32,57 +32,77 @@ local function counted(name)
   return tonumber(totals[name])
 end
 
-describe("a group", function()
+describe("a group of messages", function()
   before_each(function()
     offsets = ffi.gc(C.tide_offsets_new(), C.tide_offsets_free)
     C.tide_offsets_assign(offsets, 0)
     C.tide_offsets_assign(offsets, 1)
   end)
 
-  it("lets the highest offset of each partition be committed once its last hold is given back", function()
+  it("lets the highest offset of each partition be committed once its last reference is given back", function()
     local origin = group(open(0, 5), open(1, 7), open(0, 6))
     C.tide_offsets_ref(offsets, origin)
-    done(origin)
+    unref(origin)
     assert.same({ 5, 7 }, { position(0), position(1) })
-    done(origin)
+    unref(origin)
     assert.same({ 7, 8 }, { position(0), position(1) })
     assert.same({ 3, 0 }, { counted "produced_from", counted "in_flight" })
   end)
 
-  it("has the highest fate of its outputs, for all members", function()
+  it("gives all its members the highest outcome of its outputs", function()
     local origin = group(open(0, 0), open(0, 1))
     C.tide_offsets_ref(offsets, origin)
-    done(origin, C.TIDE_OUTCOME_DEAD_LETTERED)
-    done(origin, C.TIDE_OUTCOME_FILTERED)
+    unref(origin, C.TIDE_OUTCOME_DEAD_LETTERED)
+    unref(origin, C.TIDE_OUTCOME_FILTERED)
     assert.equal(2, counted "dead_lettered")
   end)
 
-  it("may be of groups", function()
+  it("is looked up by its first member, with the number of its messages", function()
+    local look = C.tide_offsets_look(offsets, group(open(1, 7), open(0, 5), open(0, 6)))
+    assert.same({ true, 1, 7, 3, false },
+      { look.current, look.partition, tonumber(look.offset), look.count, look.in_transaction })
+  end)
+
+  it("is looked up as needed by the transaction once a later message of any of its partitions was sent", function()
+    local origin = group(open(0, 0), open(1, 0))
+    C.tide_offsets_mark_sent(offsets, open(1, 1))
+    assert.is_true(C.tide_offsets_look(offsets, origin).in_transaction)
+  end)
+
+  it("is looked up without an offset when its first member's partition is away", function()
+    local origin = group(open(0, 5), open(1, 0))
+    C.tide_offsets_revoke(offsets, 0)
+    C.tide_offsets_forget(offsets, 0)
+    local look = C.tide_offsets_look(offsets, origin)
+    assert.same({ true, 0, -1, 2 }, { look.current, look.partition, tonumber(look.offset), look.count })
+  end)
+
+  it("may have groups as members", function()
     local inner = group(open(0, 0), open(0, 1))
     local outer = group(inner, open(1, 0))
     assert.equal(0, C.tide_offsets_partition(offsets, outer))
     assert.equal(0, position(0))
-    done(outer)
+    unref(outer)
     assert.same({ 2, 1 }, { position(0), position(1) })
   end)
 
-  it("is current while one member is, and then commits only what is still ours", function()
+  it("is current while one member is, and moves only the positions of partitions that are still owned", function()
     local origin = group(open(0, 0), open(1, 0))
     C.tide_offsets_revoke(offsets, 0)
     assert.is_true(C.tide_offsets_current(offsets, origin))
     C.tide_offsets_forget(offsets, 0)
-    done(origin)
+    unref(origin)
     assert.same({ 1, 1 }, { counted "late_reports", counted "produced_from" })
     assert.equal(1, position(1))
   end)
 
-  it("that was dropped lets no member through", function()
+  it("that was dropped completes none of its members", function()
     local origin = group(open(0, 0), open(0, 1))
     C.tide_offsets_ref(offsets, origin)
     C.tide_offsets_revoke(offsets, 0)
     assert.is_false(C.tide_offsets_current(offsets, origin))
     C.tide_offsets_drop(offsets, origin)
-    done(origin)
+    unref(origin)
     assert.equal(0, position(0))
     C.tide_offsets_forget(offsets, 0)
     assert.equal(2, counted "dropped")
@@ -97,24 +117,24 @@ describe("a group", function()
     assert.equal(0, position(0))
   end)
 
-  it("counts as released in each partition", function()
+  it("that was sent awaits a report in each of its partitions", function()
     local origin = group(open(0, 0), open(1, 0))
     C.tide_offsets_mark_sent(offsets, origin)
     assert.same({ 1, 1 }, { tonumber(C.tide_offsets_awaiting_report(offsets, 0)),
       tonumber(C.tide_offsets_awaiting_report(offsets, 1)) })
   end)
 
-  it("uses its place again, under another epoch", function()
+  it("gets the entry of an earlier one, under another epoch", function()
     local first = group(open(0, 0))
-    done(first)
+    unref(first)
     local second = group(open(0, 1))
     assert.equal(first.sequence, second.sequence)
     assert.not_equal(first.epoch, second.epoch)
-    done(second)
+    unref(second)
     assert.equal(2, position(0))
   end)
 
-  -- What tide.many makes of a reduce: the work is that of the sum, not of the product.
+  -- tide.many in a reduce makes many results of many messages: the work must grow with their sum, not their product.
   for _, mode in ipairs { "at least once", "exactly once" } do
     it("looks at each member a few times, however many its outputs are, " .. mode, function()
       if mode == "exactly once" then C.tide_offsets_transactional(offsets) end
@@ -130,16 +150,16 @@ describe("a group", function()
       assert.is_false(C.tide_offsets_partially_revoked(offsets))
       for _ = 1, outputs do
         assert.is_true(C.tide_offsets_current(offsets, origin))
-        done(origin)
+        unref(origin)
       end
-      assert.equal(1, position(1)) -- the group's own hold is left: nothing is through
-      done(origin)
+      assert.equal(1, position(1)) -- the group's own reference is left: nothing is complete
+      unref(origin)
       assert.same({ count + 1, count }, { math.max(position(0), position(1)), counted "produced_from" })
       assert.is_true(counted "members_visited" <= 4 * count, counted "members_visited" .. " looks at members")
     end)
   end
 
-  it("is counted again after each change of what is owned", function()
+  it("counts its members again after each change of what is owned", function()
     local origin = group(open(0, 0), open(1, 0))
     assert.is_true(C.tide_offsets_current(offsets, origin))
     assert.is_false(C.tide_offsets_partially_revoked(offsets))
