@@ -133,11 +133,6 @@ bool tide_offsets_in_transaction(const struct tide_offsets *offsets, struct tide
 struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct tide_origin origin);
 /** The partition of a message; of a group its first member's. */
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
-/** A message's own origin; of a group its first member's. `count` (may be NULL): how many messages it stands for. */
-struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
-                                      uint32_t *count);
-/** The offset of a message (not of a group) that is not complete; -1 when its assignment is over. */
-int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin);
 size_t tide_offsets_partitions(const struct tide_offsets *offsets);
 /** True if the partition is assigned and not being revoked. */
 bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);

@@ -84,22 +84,6 @@ struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct 
     return look;
 }
 
-struct tide_origin tide_offsets_first(const struct tide_offsets *offsets, struct tide_origin origin,
-                                      uint32_t *count)
-{
-    uint32_t several;
-    origin = first_message(offsets, origin, &several);
-    if (count)
-        *count = several;
-    return origin;
-}
-
-int64_t tide_offsets_offset(struct tide_offsets *offsets, struct tide_origin origin)
-{
-    const struct tide_tracked_message *message = tide_offsets_find(offsets, origin);
-    return message ? message->offset : -1;
-}
-
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin)
 {
     uint32_t count;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * produce, and the end of every chain: hands messages to the sink, and turns its reports into offsets. A
- * dead letter's report comes here too, since one producer writes both topics. */
+ * The last step of every chain: sends messages to the output, and turns delivery reports into outcomes. Reports of dead
+ * letters come here as well, since one producer may write both topics, and are handed to the dlq. The sink never calls
+ * the chain; its reports are fetched in each turn, so that a report that cannot be handled now (the dlq is full) just
+ * stays where it is, and everything after it too.
+ * In exactly_once a refusal names a batch of records, not the bad one. As long as bad records are searched for
+ * (chain/bad_records.h), this step sends one record at a time.
+ * Start reading at produce_submit for the way to the sink, and at handle_report for the way back. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,27 +15,26 @@
 #include "chain/offsets.h"
 #include "chain/step.h"
 #include "io/sink.h"
-#include "io/source.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
 
 enum { REPORTS = 256 };
 
-/* A sink and what it reported. */
-struct outlet {
+/* A sink, and the reports that were fetched from it. */
+struct output {
     struct tide_sink *sink; /* the engine's */
     struct tide_report reports[REPORTS];
-    uint32_t report_count; /* fetched */
-    uint32_t report_at;    /* dealt with */
+    uint32_t report_count;
+    uint32_t next_report; /* the first that is not handled yet */
 };
 
 struct produce {
     struct tide_step step;
-    struct outlet
-        outlets[2]; /* the output (sink NULL = drop), and the dlq's topic where that is apart */
-    uint32_t outlet_count;
+    /* The output (its sink is NULL when messages are thrown away), and the topic of the dlq if it has another sink. */
+    struct output outputs[2];
+    uint32_t output_count;
     uint64_t acknowledged;
-    bool alone; /* what is with the sink is one record of a message whose records are sent alone */
+    bool alone; /* the one record that is with the sink is tested: nothing may be sent beside it */
 };
 
 static struct produce *produce_of(struct tide_step *step)
@@ -38,9 +42,11 @@ static struct produce *produce_of(struct tide_step *step)
     return (struct produce *)(void *)step;
 }
 
-/* What the transaction that is about to end still needs. */
-static size_t owed(const struct tide_offsets *offsets, const struct tide_message *messages,
-                   size_t count)
+/* ---- sending ---- */
+
+/* How many of the messages, from the first, the transaction needs that is about to end. */
+static size_t count_needed(const struct tide_offsets *offsets, const struct tide_message *messages,
+                           size_t count)
 {
     size_t needed = 0;
     while (needed < count && tide_offsets_in_transaction(offsets, messages[needed].origin))
@@ -48,73 +54,63 @@ static size_t owed(const struct tide_offsets *offsets, const struct tide_message
     return needed;
 }
 
-struct place {
-    uint32_t partition;
-    int64_t offset;
-};
-
-static struct place place_of(const struct tide_chain *chain, struct tide_origin origin)
-{
-    struct tide_origin first = tide_offsets_first(chain->offsets, origin, NULL);
-    return (struct place){first.partition, tide_offsets_offset(chain->offsets, first)};
-}
-
-static void name_target(const struct produce *produce, struct tide_message *record)
+/* The topic that the record is really sent to: a dead letter names it, and bad records are told apart by it. */
+static void set_target_topic(const struct produce *produce, struct tide_message *record)
 {
     if (record->target_topic == TIDE_TOPIC_NONE)
-        record->target_topic = produce->outlets[0].sink->topic;
+        record->target_topic = produce->outputs[0].sink->topic;
 }
 
-/* In place of a record that the broker would refuse again. */
-static int send_dead_letter(struct produce *produce, const struct tide_message *record,
-                            const char *text)
+/* Hands a record that the broker refuses to the dlq, which takes over its reference. `only_copy`: the record is with
+ * nobody else, so the dlq takes it even when its queue is full. */
+static int reject_record(struct produce *produce, const struct tide_message *record,
+                         const char *error, uint32_t attempts, bool only_copy)
 {
+    struct tide_chain *chain = produce->step.chain;
     struct tide_reject reject = {.message = record,
                                  .stage = "produce",
                                  .reason = "refused",
-                                 .error = text,
-                                 .attempts = 2,
+                                 .error = error,
+                                 .attempts = attempts,
+                                 .only_copy = only_copy,
                                  .refused = true};
-    int status = tide_dlq_reject(produce->step.chain->dlq, &reject);
+    int status = tide_dlq_reject(chain->dlq, &reject);
     if (status == TIDE_OK)
-        tide_offsets_unref(produce->step.chain->offsets, record->origin,
-                           TIDE_OUTCOME_DEAD_LETTERED);
+        tide_offsets_unref(chain->offsets, record->origin, TIDE_OUTCOME_DEAD_LETTERED);
     return status;
 }
 
-/* While bad records are known, records are sent one at a time. 1 = taken, 0 = not now, negative. */
+/* TIDE_OK = the message is sent, or is bad and with the dlq; TIDE_BUSY = not now. */
 static int submit_one(struct produce *produce, const struct tide_message *message)
 {
     struct tide_chain *chain = produce->step.chain;
-    struct tide_sink *sink = produce->outlets[0].sink;
-    struct place place = place_of(chain, message->origin);
+    struct tide_sink *sink = produce->outputs[0].sink;
+    struct tide_offsets_look look = tide_offsets_look(chain->offsets, message->origin);
     struct tide_message record = *message;
-    const char *text = NULL;
-    name_target(produce, &record);
-    enum tide_send_rule rule = tide_bad_records_rule(chain->bad_records, place.partition,
-                                                     place.offset, &record, &text);
-    size_t pending = sink->ops->pending(sink);
-    produce->alone = produce->alone && pending > 0;
-    if (produce->alone || (rule == TIDE_SEND_ALONE && pending > 0))
-        return 0;
-    if (rule == TIDE_SEND_DEAD_LETTER) {
-        int status = send_dead_letter(produce, &record, text);
-        return status < 0 ? status : status == TIDE_OK;
-    }
+    const char *error = NULL;
+    set_target_topic(produce, &record);
+    enum tide_send_rule rule = tide_bad_records_rule(chain->bad_records, look.partition,
+                                                     look.offset, &record, &error);
+    bool idle = sink->ops->pending(sink) == 0;
+    produce->alone = produce->alone && !idle;
+    if (produce->alone || (rule == TIDE_SEND_ALONE && !idle))
+        return TIDE_BUSY;
+    if (rule == TIDE_SEND_DEAD_LETTER)
+        return reject_record(produce, &record, error, 2, false);
     ssize_t sent = sink->ops->send(sink, message, 1);
     if (sent <= 0)
-        return (int)sent;
+        return sent < 0 ? (int)sent : TIDE_BUSY;
     tide_offsets_mark_sent(chain->offsets, message->origin);
     produce->alone = rule == TIDE_SEND_ALONE;
-    return 1;
+    return TIDE_OK;
 }
 
-static ssize_t submit_by_one(struct produce *produce, const struct tide_message *messages,
-                             size_t count)
+static ssize_t submit_one_by_one(struct produce *produce, const struct tide_message *messages,
+                                 size_t count)
 {
     size_t taken = 0;
-    int status = 1;
-    while (taken < count && (status = submit_one(produce, &messages[taken])) == 1)
+    int status = TIDE_OK;
+    while (taken < count && (status = submit_one(produce, &messages[taken])) == TIDE_OK)
         taken++;
     produce->step.chain->progress |= taken > 0;
     return status < 0 ? status : (ssize_t)taken;
@@ -124,70 +120,63 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
                               size_t count, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
-    struct tide_offsets *offsets = step->chain->offsets;
-    struct tide_sink *sink = produce->outlets[0].sink;
+    struct tide_chain *chain = step->chain;
+    struct tide_sink *sink = produce->outputs[0].sink;
     (void)now_us;
     if (!sink) {
         for (size_t i = 0; i < count; i++)
-            tide_offsets_unref(offsets, messages[i].origin, TIDE_OUTCOME_PRODUCED);
+            tide_offsets_unref(chain->offsets, messages[i].origin, TIDE_OUTCOME_PRODUCED);
         produce->acknowledged += count;
         return (ssize_t)count;
     }
-    if (step->chain->send_only_needed)
-        count = owed(offsets, messages, count);
-    if (step->chain->bad_records && !tide_bad_records_empty(step->chain->bad_records))
-        return submit_by_one(produce, messages, count);
+    if (chain->send_only_needed)
+        count = count_needed(chain->offsets, messages, count);
+    if (chain->bad_records && !tide_bad_records_empty(chain->bad_records))
+        return submit_one_by_one(produce, messages, count);
     produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     for (ssize_t i = 0; i < sent; i++)
-        tide_offsets_mark_sent(offsets, messages[i].origin);
-    step->chain->progress |= sent > 0;
+        tide_offsets_mark_sent(chain->offsets, messages[i].origin);
+    chain->progress |= sent > 0;
     return sent;
 }
 
-static int refused(struct produce *produce, const struct tide_report *report)
-{
-    struct tide_chain *chain = produce->step.chain;
-    struct tide_message letter = report->message;
-    struct tide_reject reject = {.message = &letter,
-                                 .stage = "produce",
-                                 .reason = "refused",
-                                 .error = report->text,
-                                 .attempts = 1,
-                                 .only_copy = true,
-                                 .refused = true};
-    name_target(produce, &letter);
-    int status = tide_dlq_reject(chain->dlq, &reject);
-    if (status == TIDE_OK)
-        tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_DEAD_LETTERED);
-    return status;
-}
-
-static int refused_aborted(struct produce *produce, const struct tide_report *report)
-{
-    struct tide_chain *chain = produce->step.chain;
-    struct tide_message record = report->message;
-    struct place place = place_of(chain, report->origin);
-    name_target(produce, &record);
-    int status = tide_bad_records_refused(chain->bad_records, place.partition, place.offset,
-                                          &record, report->text, produce->alone);
-    tide_offsets_drop(chain->offsets, report->origin);
-    return status;
-}
+/* ---- delivery reports ---- */
 
 static int delivered(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
     produce->acknowledged++;
     if (produce->alone) {
-        struct place place = place_of(chain, report->origin);
-        tide_bad_records_acknowledged(chain->bad_records, place.partition, place.offset);
+        struct tide_offsets_look look = tide_offsets_look(chain->offsets, report->origin);
+        tide_bad_records_acknowledged(chain->bad_records, look.partition, look.offset);
     }
     tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_PRODUCED);
     return TIDE_OK;
 }
 
-static int settle(struct produce *produce, const struct tide_report *report)
+static int refused(struct produce *produce, const struct tide_report *report)
+{
+    struct tide_message record = report->message;
+    set_target_topic(produce, &record);
+    return reject_record(produce, &record, report->text, 1, true);
+}
+
+/* The message is read and run again, so its record needs no dead letter yet: it is only remembered. */
+static int refused_aborted(struct produce *produce, const struct tide_report *report)
+{
+    struct tide_chain *chain = produce->step.chain;
+    struct tide_offsets_look look = tide_offsets_look(chain->offsets, report->origin);
+    struct tide_message record = report->message;
+    set_target_topic(produce, &record);
+    int status = tide_bad_records_refused(chain->bad_records, look.partition, look.offset, &record,
+                                          report->text, produce->alone);
+    tide_offsets_drop(chain->offsets, report->origin);
+    return status;
+}
+
+/* TIDE_BUSY = the dlq is full: the report is to be handled again. */
+static int handle_report(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
     if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
@@ -213,48 +202,56 @@ static int settle(struct produce *produce, const struct tide_report *report)
     return TIDE_OK;
 }
 
-static int poll_outlet(struct produce *produce, struct outlet *outlet)
+/* TIDE_OK = every report that was fetched is handled. */
+static int handle_fetched(struct produce *produce, struct output *output)
 {
-    while (outlet->sink) {
-        while (outlet->report_at < outlet->report_count) {
-            int status = settle(produce, &outlet->reports[outlet->report_at]);
-            if (status == TIDE_BUSY)
-                return status;
-            /* After a failure the next poll goes on behind it: what was delivered still counts. */
-            outlet->report_at++;
-            produce->step.chain->progress |= status < 0;
-            if (status < 0)
-                return status;
-        }
-        ssize_t count = outlet->sink->ops->reports(outlet->sink, outlet->reports, REPORTS);
-        if (count < 0)
-            return (int)count;
-        outlet->report_at = 0;
-        outlet->report_count = (uint32_t)count;
-        if (count == 0)
-            break;
+    while (output->next_report < output->report_count) {
+        int status = handle_report(produce, &output->reports[output->next_report]);
+        if (status == TIDE_BUSY)
+            return status;
+        /* After a failure the next poll goes on after this report: what was delivered still counts. */
+        output->next_report++;
+        produce->step.chain->progress |= status < 0;
+        if (status < 0)
+            return status;
     }
     return TIDE_OK;
+}
+
+static int poll_output(struct produce *produce, struct output *output)
+{
+    ssize_t count = output->sink ? 1 : 0;
+    while (count > 0) {
+        int status = handle_fetched(produce, output);
+        if (status != TIDE_OK)
+            return status;
+        count = output->sink->ops->reports(output->sink, output->reports, REPORTS);
+        output->next_report = 0;
+        output->report_count = count > 0 ? (uint32_t)count : 0;
+    }
+    return (int)count;
 }
 
 static int produce_poll(struct tide_step *step, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
-    for (uint32_t i = 0; i < produce->outlet_count; i++) {
-        int status = poll_outlet(produce, &produce->outlets[i]);
+    for (uint32_t i = 0; i < produce->output_count; i++) {
+        int status = poll_output(produce, &produce->outputs[i]);
         if (status < 0)
             return status;
     }
     return tide_dlq_poll(step->chain->dlq, now_us);
 }
 
+/* ---- the other verbs ---- */
+
 static bool produce_join(struct tide_step *step)
 {
     struct produce *produce = produce_of(step);
-    for (uint32_t i = 0; i < produce->outlet_count; i++) {
-        const struct outlet *outlet = &produce->outlets[i];
-        if (outlet->sink && (outlet->sink->ops->pending(outlet->sink) > 0 ||
-                             outlet->report_at < outlet->report_count))
+    for (uint32_t i = 0; i < produce->output_count; i++) {
+        const struct output *output = &produce->outputs[i];
+        if (output->sink && (output->sink->ops->pending(output->sink) > 0 ||
+                             output->next_report < output->report_count))
             return false;
     }
     return tide_dlq_joined(step->chain->dlq);
@@ -289,9 +286,9 @@ struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_si
                                              .waits = produce_waits};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};
-    produce->outlets[0].sink = sink;
-    produce->outlets[1].sink = dlq_sink;
-    produce->outlet_count = dlq_sink && dlq_sink != sink ? 2 : 1;
+    produce->outputs[0].sink = sink;
+    produce->outputs[1].sink = dlq_sink;
+    produce->output_count = dlq_sink && dlq_sink != sink ? 2 : 1;
     return &produce->step;
 }
 
