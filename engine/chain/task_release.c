@@ -60,9 +60,11 @@ void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch)
     struct tide_chain *chain = task->step.chain;
     struct tide_origin origin = batch->origins[batch->released];
     if (tide_offsets_current(chain->offsets, origin)) {
+        uint32_t partition = tide_offsets_partition(chain->offsets, origin);
+        /* This may be the last reference of a group, which is gone then. */
         tide_offsets_unref(chain->offsets, origin, TIDE_OUTCOME_FILTERED);
         if (!batch->rejected && !(task->reduces && tide_reduce_dropped(batch, batch->released)))
-            tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin));
+            tide_dlq_passed(chain->dlq, partition);
         if (!batch->rejected && !task->reduces && batch->results == batch->results_before)
             tide_count(chain->counters, task->step.row, TIDE_M_FILTER_DROPPED_MESSAGES, 1);
     } else {

@@ -129,6 +129,15 @@ describe("reduce", function()
     assert.equal(3, fixture.test:committed())
   end)
 
+  it("counts all its messages as filtered when the step behind it drops their result", function()
+    steps(joined { max_batch_size = 2 },
+      tide.run_task_with_multiprocessing { function() return nil end, processes = 1 })
+    fixture.test:feed("a", "b", "c", "d")
+    assert.produces(fixture.test, {})
+    assert.equal(4, fixture.test:filtered())
+    assert.equal(4, fixture.test:committed())
+  end)
+
   it("rejects the message whose accumulation fails and accumulates the others anew", function()
     steps(joined { function(acc, m)
       acc[#acc + 1] = m.value

@@ -2,7 +2,7 @@
 -- Commits in exactly_once: chain/commit.h. The sink is the spec's own; each test says what it answers.
 local ffi = require "ffi"
 local chains = require "spec.support.chain"
-local C = chains.C
+local C = require("spec.support.headers").declare("chain/bad_records.h")
 
 jit.off(true, true) -- the library calls back into this file
 
@@ -138,6 +138,24 @@ describe("exactly once", function()
     C.tide_offsets_revoke(chain.offsets, 0)
     C.tide_offsets_forget(chain.offsets, 0)
     assert.equal(2, tonumber(chain:totals().produced_from))
+  end)
+
+  it("a commit that is answered forgets the bad records of the messages before it", function()
+    begin {}
+    local list = ffi.gc(C.tide_bad_records_new(), C.tide_bad_records_free)
+    chain.c.bad_records = list
+    local a, b = chain:read(), chain:read()
+    for _, message in ipairs { a, b } do
+      C.tide_bad_records_refused(list, 0, message.offset, message, "no", false)
+    end
+    chain:done(a)
+    poll()
+    C.tide_commit_answered(commit, C.TIDE_OK, nil)
+    assert.is_false(C.tide_bad_records_empty(list))
+    chain:done(b)
+    poll()
+    C.tide_commit_answered(commit, C.TIDE_OK, nil)
+    assert.is_true(C.tide_bad_records_empty(list))
   end)
 
   it("a transaction that is aborted counts as a failed commit only while its commit is under way", function()
