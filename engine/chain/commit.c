@@ -73,7 +73,8 @@ void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
     commit->asked[partition] = -1;
 }
 
-/* The positions that moved since they were last asked for. Returns how many. */
+/* Collects the positions that moved since they were last asked for, and returns how many. A partition that is not ours any
+ * more is left out, because its new owner may have committed a higher offset that ours would set back. */
 static size_t collect_positions(struct tide_commit *commit)
 {
     const struct tide_offsets *offsets = commit->chain->offsets;
@@ -98,6 +99,7 @@ static uint64_t positions_moved(const struct tide_commit *commit)
     return totals.positions_moved;
 }
 
+/* Which partitions a failure concerned is not remembered, as committing a position twice is harmless. */
 static void ask_again(struct tide_commit *commit)
 {
     for (uint32_t i = 0; i < commit->partition_count; i++)
@@ -157,6 +159,7 @@ static int begin_commit(struct tide_commit *commit, int64_t now_us)
     size_t count = commit->position_count = collect_positions(commit);
     int status = count > 0 ? send_positions(commit, count) : TIDE_OK;
     if (status != TIDE_OK) {
+        /* PREPARING asks again in the next turn: the policy's time does not begin anew. */
         commit->state = status == TIDE_BUSY ? TIDE_COMMIT_PREPARING : TIDE_COMMIT_OPEN;
         return status;
     }
@@ -230,6 +233,7 @@ void tide_commit_answered(struct tide_commit *commit, int status, const char *te
     commit->position_count = 0;
 }
 
+/* An abort that comes while the commit is under way is that commit's answer, and so counts as a failed one. */
 void tide_commit_aborted(struct tide_commit *commit)
 {
     if (commit->state == TIDE_COMMIT_UNDER_WAY)
@@ -259,6 +263,7 @@ bool tide_commit_up_to_date(const struct tide_commit *commit)
     return !commit->plan.enabled || (at_rest && moves_since_last(commit) == 0);
 }
 
+/* Only a time needs a timer: the other policies become due by a message that completes, and so in a turn of the loop. */
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)
 {
     int64_t wait_us = commit->plan.min_time_us;

@@ -49,6 +49,8 @@ struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tid
     return (struct tide_origin){index, TIDE_ORIGIN_GROUP, epoch};
 }
 
+/* An origin that outlived its group would find the next group in the same entry; the epoch makes that a crash instead of
+ * a wrong position. */
 struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_origin origin)
 {
     tide_require(origin.sequence < groups->count);

@@ -36,6 +36,7 @@ void tide_offsets_free(struct tide_offsets *offsets)
 
 /* ---- partitions ---- */
 
+/* Sequences begin at 0 again: it is the epoch that tells the origins of an earlier assignment apart. */
 void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
 {
     tide_grow(&offsets->partitions, &offsets->partition_count, partition + 1,
@@ -51,6 +52,8 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     offsets->revision++;
 }
 
+/* The messages stay in the ring: reports that are due may still complete some of them, and the last commit before the
+ * partition goes covers those. */
 void tide_offsets_revoke(struct tide_offsets *offsets, uint32_t partition)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
@@ -86,12 +89,15 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     offsets->totals.dropped += p->incomplete;
     offsets->totals.in_flight -= p->incomplete;
     p->incomplete = 0;
+    /* The ring is freed, since the partition may never come back to this process. */
     p->head = p->tail;
     free(p->messages);
     p->messages = NULL;
     p->capacity = 0;
 }
 
+/* Without this a partition that ends with the markers of transactions would never be committed to its end, and whoever
+ * looks at the lag of the group would see messages that are not there. */
 void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t offset)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
@@ -134,6 +140,7 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
     return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
 }
 
+/* Only the newest can be taken back, as the ring ends with it; and only while nothing else refers to it. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
@@ -159,6 +166,7 @@ void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin ori
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     if (group) {
+        /* Once is enough: the members cannot be sent twice, however many outputs the group has. */
         for (uint32_t i = 0; i < group->count && !group->sent; i++)
             tide_offsets_mark_sent(offsets, group->members[i]);
         offsets->totals.members_visited += group->sent ? 0 : group->count;
@@ -205,7 +213,8 @@ static void complete(struct tide_offsets *offsets, struct tide_tracked_partition
 
 /* ---- groups ---- */
 
-/* With the group's last reference each member loses the one that the group had. */
+/* With the group's last reference each member loses the one that the group had. If any output was dropped, its messages
+ * are read again, so none of them may become complete: not even if other outputs of the group were delivered. */
 static void unref_group(struct tide_offsets *offsets, struct tide_group *group,
                         enum tide_outcome outcome)
 {

@@ -20,6 +20,9 @@ struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
     return origin.partition == TIDE_ORIGIN_GROUP ? tide_groups_find(offsets->groups, origin) : NULL;
 }
 
+/* After a rebalance another message may have the same sequence, so an origin of another epoch finds nothing: its report
+ * is late, and the next owner of the partition reads the message again. An origin of the present epoch that is not in
+ * the ring, or is complete, is a bug of the caller, who gave a reference back twice. */
 struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
                                                struct tide_origin origin)
 {
@@ -51,6 +54,8 @@ bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origi
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     if (group) {
+        /* At least once, sending an output twice is allowed, and losing it is not. In a transaction it would be neither
+         * complete nor absent. */
         uint32_t current = tide_offsets_count_current(offsets, group);
         return offsets->transactional ? current == group->count : current > 0;
     }
@@ -121,6 +126,7 @@ bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partit
            !offsets->partitions[partition].aborted;
 }
 
+/* As long as no message of the assignment is complete, the position is the first one, where reading began. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition)
 {
     if (partition >= offsets->partition_count)

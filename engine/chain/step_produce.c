@@ -80,7 +80,9 @@ static int reject_record(struct produce *produce, const struct tide_message *rec
     return status;
 }
 
-/* TIDE_OK = the message is sent, or is bad and with the dlq; TIDE_BUSY = not now. */
+/* TIDE_OK = the message is sent, or is bad and with the dlq; TIDE_BUSY = not now. A record that is tested is sent alone,
+ * as only then a refusal names it and not its batch: so it waits until nothing is with the sink, and the records after
+ * it wait for its report. */
 static int submit_one(struct produce *produce, const struct tide_message *message)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -123,7 +125,7 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
     struct tide_chain *chain = step->chain;
     struct tide_sink *sink = produce->outputs[0].sink;
     (void)now_us;
-    if (!sink) {
+    if (!sink) { /* messages are thrown away, which counts as produced */
         for (size_t i = 0; i < count; i++)
             tide_offsets_unref(chain->offsets, messages[i].origin, TIDE_OUTCOME_PRODUCED);
         produce->acknowledged += count;
@@ -143,6 +145,7 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
 
 /* ---- delivery reports ---- */
 
+/* A record that was tested and is delivered says something about its message: see chain/bad_records.h. */
 static int delivered(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -155,6 +158,7 @@ static int delivered(struct produce *produce, const struct tide_report *report)
     return TIDE_OK;
 }
 
+/* The sink has given the record back, and no block of the chain has it any more: this is its only copy. */
 static int refused(struct produce *produce, const struct tide_report *report)
 {
     struct tide_message record = report->message;
