@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- lib/time.lua: tide.time. Moments are counts since 1970-01-01T00:00:00Z in a unit: "s", "ms" (when none is said),
--- "us" or "ns". us and ns are int64, so that nothing is rounded; s and ms are numbers. What int64 cannot hold is
--- refused.
+-- lib/time.lua: tide.time, and the project's only calendar. A moment is a count since 1970-01-01T00:00:00Z in a unit:
+-- "s", "ms" (the default), "us" or "ns". us and ns are int64, so that nothing is rounded; s and ms are numbers. What
+-- int64 cannot hold is refused.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
 local library = require("tidemill.lib.library")
@@ -26,7 +26,7 @@ local function unit_of(unit)
   return unit
 end
 
--- A moment as whole units, downwards, and the fraction that a number may have beside them.
+-- A moment as whole units, rounded down, and the rest, as a number may have a fraction.
 local function moment_of(count, what)
   if ffi.istype(int64, count) or (ffi.istype(uint64, count) and count <= ffi.cast(uint64, MOST)) then
     return int64(count), 0
@@ -63,13 +63,13 @@ local function scale(whole, ratio, more)
     if whole > (MOST - more) / ratio then return nil end
     return whole * ratio + more
   end
-  -- One unit less of `whole` first: the product alone may be below what the sum is.
+  -- With one unit less of `whole`, since the product alone may be too small where the sum is not.
   local rest = more - ratio
   if whole + 1 < (LEAST - rest) / ratio then return nil end
   return (whole + 1) * ratio + rest
 end
 
---- From one unit into another, downwards: convert(1500, "ms", "s") is 1. The fraction of a number counts:
+--- Converts from one unit into another and rounds down: convert(1500, "ms", "s") is 1. The fraction of a number counts:
 --- convert(1.5, "s", "ms") is 1500.
 function time.convert(count, from, to)
   from, to = unit_of(from), unit_of(to)
@@ -110,7 +110,7 @@ local function month_length(year, month)
   return month == 2 and leap and 29 or MONTHS[month] or 0
 end
 
--- Minutes east of Greenwich; nil when the text is no zone.
+-- Minutes east of Greenwich of "Z" or "+01:30"; nil when the text is no zone.
 local function zone(text)
   if text == "Z" or text == "z" then return 0 end
   local sign, hours, minutes = text:match("^([+-])(%d%d):(%d%d)$")
@@ -119,8 +119,8 @@ local function zone(text)
   return (sign == "-" and -1 or 1) * (hours * 60 + minutes)
 end
 
---- A moment by RFC 3339 ("2026-01-31T12:00:00.5+01:00"; digits beyond the unit are cut). nil and the reason when
---- the text is none, or beyond what int64 holds (in ns 1677 to 2262).
+--- Reads a moment as RFC 3339 writes it ("2026-01-31T12:00:00.5+01:00"); digits beyond the unit are cut off. nil and
+--- the reason when the text is no moment, or is beyond what int64 holds (in ns 1677 to 2262).
 function time.parse(text, unit)
   unit = unit_of(unit)
   if type(text) ~= "string" then return nil, "not a text" end
@@ -138,7 +138,7 @@ function time.parse(text, unit)
   return give(count, unit)
 end
 
---- RFC 3339 in UTC, with the digits of the unit: format(0) is "1970-01-01T00:00:00.000Z".
+--- Writes a moment by RFC 3339 in UTC, with the digits of the unit: format(0) is "1970-01-01T00:00:00.000Z".
 function time.format(count, unit)
   unit = unit_of(unit)
   local per = PER_SECOND[unit]

@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- plan/units.lua: what people write (sizes, times, moments) to numbers and back.
 -- A parser returns the number, or nil and the reason (a clause that follows the value and a colon).
+local time = require("tidemill.lib.time")
+
 local units = {}
 
 local SIZES = {
@@ -61,42 +63,11 @@ function units.time(value)
   return math.floor(value + 0.5)
 end
 
--- Days from 1970-01-01 to the day given (the proleptic Gregorian calendar, years of 400 repeat).
-local function days(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  local leap = math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-  return 365 * year + leap + math.floor((153 * month - 457) / 5) + day - 719469
-end
-
-local MONTHS = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
-
-local function month_days(year, month)
-  local leap = (year % 4 == 0 and year % 100 ~= 0) or year % 400 == 0
-  return month == 2 and not leap and 28 or MONTHS[month] or 0
-end
-
--- Minutes east of Greenwich of "Z" or "+01:30"; nil when it is neither.
-local function zone_minutes(zone)
-  if zone == "Z" or zone == "z" then return 0 end
-  local sign, hours, minutes = zone:match("^([+-])(%d%d):(%d%d)$")
-  if not sign or tonumber(hours) > 23 or tonumber(minutes) > 59 then return nil end
-  return (sign == "-" and -1 or 1) * (hours * 60 + minutes)
-end
-
 --- Milliseconds since the epoch of "2026-01-31T12:00:00.5+01:00" (RFC 3339; the zone must be there).
 function units.moment(value)
-  if type(value) ~= "string" then return nil, MOMENT_HELP end
-  local pattern = "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)(%S+)$"
-  local year, month, day, hour, minute, second, fraction, zone = value:match(pattern)
-  local east = zone and zone_minutes(zone)
-  if not east or fraction == "." then return nil, MOMENT_HELP end
-  year, month, day = tonumber(year), tonumber(month), tonumber(day)
-  hour, minute, second = tonumber(hour), tonumber(minute), tonumber(second)
-  if day < 1 or day > month_days(year, month) or hour > 23 or minute > 59 or second > 59 then
-    return nil, MOMENT_HELP
-  end
-  local seconds = days(year, month, day) * 86400 + hour * 3600 + (minute - east) * 60 + second
-  return seconds * 1000 + math.floor((tonumber("0" .. fraction) or 0) * 1000)
+  local milliseconds = time.parse(value, "ms")
+  if not milliseconds then return nil, MOMENT_HELP end
+  return milliseconds
 end
 
 local function show(value, list)
