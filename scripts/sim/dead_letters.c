@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Which dead letters are right: each says where it came from, and its message deserved it. */
+ * Checks dead letters: each must name the place that its message came from, there must be one at most, and its reason
+ * must be one that the message met. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,8 @@ static bool deserved(const struct item *item, uint32_t level, const struct dead_
         return message->died[level][sim.set.steps[level].crash_retries] & sim_bit(item->path);
     if (strcmp(letter->reason, "timeout") == 0)
         return message->late[level] & sim_bit(item->path);
-    return strcmp(letter->reason, "rejected") == 0 && sim_fate(item, level).kind == FATE_REJECT &&
+    return strcmp(letter->reason, "rejected") == 0 &&
+           sim_behaviour(item, level).kind == BEHAVIOUR_REJECT &&
            message->published[level] & sim_bit(item->path);
 }
 
@@ -52,11 +54,11 @@ static uint32_t level_of(const struct dead_letter *letter)
     return (uint32_t)(letter->stage[1] - '0');
 }
 
-/* Results of the item at that level, whatever became of them. */
-static uint64_t below(const struct item *item, uint32_t level)
+/* The paths of all results that the item may have from that level on. */
+static uint64_t paths_below(const struct item *item, uint32_t level)
 {
     uint64_t mask = 0;
-    for (uint32_t path = 0; path < MOST_PATHS && level < sim.set.step_count; path++) {
+    for (uint32_t path = 0; path < MAX_PATHS && level < sim.set.step_count; path++) {
         uint32_t same = level == 0 ? 0 : sim_shift(level - 1);
         if (level == 0 || path >> same == (uint32_t)item->path >> same)
             mask |= sim_bit(path);
@@ -93,7 +95,7 @@ uint32_t sim_check_dead_letter(const struct tide_message *letter_message)
         if (message->dead_letter_sent[level] & sim_bit(item->path))
             sim_fail("%u/%u path %x has two dead letters (%s)", item->partition, item->index,
                      item->path, letter.stage);
-        if (message->sent & below(item, level))
+        if (message->sent & paths_below(item, level))
             sim_fail("%u/%u path %x was sent before its dead letter (%s, %s)", item->partition,
                      item->index, item->path, letter.stage, letter.reason);
         message->dead_letter_sent[level] |= sim_bit(item->path);

@@ -1,32 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * simulate [--seed N] [--steps N] [--seeds N] [--verbose]: runs seeds from N (1) on, until so many steps (10^6)
- * or seeds are done. Prints a summary; on a failure the rule, the seed and what it draws, and ends with 1. --verbose shows what the engine
- * logs. */
+ * simulate [--seed N] [--steps N] [--seeds N] [--verbose] runs one seed after the other, from --seed (1) on, until
+ * --steps (10^6) or --seeds are done, and prints a summary. On a failure it prints the rule, the seed and what the seed
+ * draws, and ends with 1. --verbose shows the settings and what the engine logs. */
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sim.h"
 
-void sim_fail(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    printf("FAILED: ");
-    vprintf(format, arguments);
-    va_end(arguments);
-    printf("\n");
-    sim_print(stdout);
-    printf("again: SIM_SEED=%llu make spec SPEC=spec/sim\n", (unsigned long long)sim.set.seed);
-    fflush(stdout);
-    _exit(1);
-}
-
-/* A rule between modules was broken (tide_require), or worse. */
+/* A contract between modules was broken (tide_require), or worse. */
 static void died(int number)
 {
     sim_fail("the engine died of signal %d (%s)", number, strsignal(number));
@@ -56,7 +40,7 @@ int main(int count, char **arguments)
     }
     signal(SIGABRT, died);
     signal(SIGSEGV, died);
-    if (!verbose && !freopen("/dev/null", "w", stderr)) /* the engine reports each fault */
+    if (!verbose && !freopen("/dev/null", "w", stderr)) /* the engine logs each fault */
         return 70;
     first = seed;
     while (seeds > 0 ? seed < first + seeds : sim.steps < steps)

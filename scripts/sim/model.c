@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * What is right, kept as naively as possible: no holds, no ring, no positions; a message is through when walking
- * down from it finds each result acknowledged or each dead letter. */
+ * The model of what is right. It is as naive as possible, so that it cannot have the engine's mistakes: it has no
+ * references, no ring and no positions, and finds out whether a message is complete by walking down from it to each of
+ * its results, which must be acknowledged or a dead letter. Start reading at is_complete. */
 #include <string.h>
 
 #include "sim.h"
 
-/* What stands at that level stands for several messages. */
 bool sim_is_group(uint32_t level)
 {
     for (uint32_t i = 0; i < level; i++) {
@@ -15,30 +15,30 @@ bool sim_is_group(uint32_t level)
     return false;
 }
 
-/* Behind a step that reduces everything passes: what a result of several messages meets must not depend on who
- * is in it. */
-struct fate sim_fate(const struct item *item, uint32_t level)
+/* After a step that reduces everything passes: how a transform behaves on a result of several messages must not depend
+ * on which they are, since a group is made anew after a rebalance, of others. */
+struct behaviour sim_behaviour(const struct item *item, uint32_t level)
 {
     const struct rates *rates = &sim.set.rates;
-    struct fate fate = {FATE_PASS, 1, 0};
+    struct behaviour behaviour = {BEHAVIOUR_PASS, 1, 0};
     uint64_t mix = sim_mix(sim.set.seed, item->partition, item->index,
                            (uint64_t)level << 32 | item->path);
     bool reduces = sim.set.steps[level].kind == TIDE_STEP_REDUCE;
     if (sim_is_group(level))
-        return fate;
-    uint32_t draw = (uint32_t)(mix % SURELY);
-    fate.padding = (uint32_t)(mix >> 32) % 8 ? 0 : (uint32_t)(mix >> 36) % 200;
+        return behaviour;
+    uint32_t draw = (uint32_t)(mix % RATE_ALWAYS);
+    behaviour.padding = (uint32_t)(mix >> 32) % 8 ? 0 : (uint32_t)(mix >> 36) % 200;
     if (draw < rates->poison)
-        fate.kind = FATE_POISON;
+        behaviour.kind = BEHAVIOUR_POISON;
     else if ((draw -= rates->poison) < rates->hang)
-        fate.kind = FATE_HANG;
+        behaviour.kind = BEHAVIOUR_HANG;
     else if ((draw -= rates->hang) < rates->reject)
-        fate.kind = FATE_REJECT;
+        behaviour.kind = BEHAVIOUR_REJECT;
     else if (!reduces && (draw -= rates->reject) < rates->filter)
-        fate.results = 0;
+        behaviour.results = 0;
     else if (!reduces && (draw -= rates->filter) < rates->many)
-        fate.results = 2 + (uint32_t)(mix >> 48) % 2;
-    return fate;
+        behaviour.results = 2 + (uint32_t)(mix >> 48) % 2;
+    return behaviour;
 }
 
 struct message *sim_message(const struct item *item)
@@ -75,7 +75,7 @@ void sim_died(const struct payload *payload, uint32_t level)
     }
 }
 
-static bool through(const struct message *message, struct item *item, uint32_t level)
+static bool is_complete(const struct message *message, struct item *item, uint32_t level)
 {
     struct item child = *item;
     if (message->dead_lettered[level] & sim_bit(item->path))
@@ -84,12 +84,12 @@ static bool through(const struct message *message, struct item *item, uint32_t l
         return message->acked & sim_bit(item->path);
     if (!(message->published[level] & sim_bit(item->path)))
         return false;
-    struct fate fate = sim_fate(item, level);
-    if (fate.kind != FATE_PASS)
+    struct behaviour behaviour = sim_behaviour(item, level);
+    if (behaviour.kind != BEHAVIOUR_PASS)
         return false;
-    for (uint32_t i = 0; i < fate.results; i++) {
+    for (uint32_t i = 0; i < behaviour.results; i++) {
         child.path = (uint16_t)(item->path | i << sim_shift(level));
-        if (!through(message, &child, level + 1))
+        if (!is_complete(message, &child, level + 1))
             return false;
     }
     return true;
@@ -101,7 +101,7 @@ uint32_t sim_low(struct partition *partition)
         struct message *message = &partition->messages[partition->low];
         struct item item = {(uint16_t)(partition - sim.partitions), 0, message->epoch,
                             partition->low};
-        if (message->epoch != partition->epoch || !through(message, &item, 0))
+        if (message->epoch != partition->epoch || !is_complete(message, &item, 0))
             break;
     }
     return partition->low;
@@ -128,9 +128,9 @@ static void check_path(const struct item *item)
     struct item at = *item;
     at.path = 0;
     for (uint32_t level = 0; level < sim.set.step_count; level++) {
-        struct fate fate = sim_fate(&at, level);
+        struct behaviour behaviour = sim_behaviour(&at, level);
         uint32_t digit = item->path >> sim_shift(level) & 3;
-        if (fate.kind != FATE_PASS || digit >= fate.results)
+        if (behaviour.kind != BEHAVIOUR_PASS || digit >= behaviour.results)
             sim_fail("a result that no function returned: %u/%u path %x", item->partition,
                      item->index, item->path);
         if (sim_message(item)->dead_letter_sent[level] & sim_bit(at.path))
@@ -140,7 +140,7 @@ static void check_path(const struct item *item)
     }
 }
 
-/* Paths rise in the order of results, so what rises comes in order and only once. */
+/* Paths rise in the order of results. So if they rise strictly, results come in order, and each of them once. */
 static void check_order(const struct item *item)
 {
     struct partition *partition = &sim.partitions[item->partition];
@@ -182,7 +182,7 @@ void sim_check_send(const struct tide_message *message)
     for (uint32_t i = 0; i < payload->count; i++) {
         const struct item *item = &payload->items[i];
         if (!sim_present(item))
-            continue; /* a group may have members that were revoked meanwhile */
+            continue; /* a group may have members whose partition was revoked meanwhile */
         check_path(item);
         check_order(item);
         sim_message(item)->sent |= sim_bit(item->path);
@@ -200,7 +200,7 @@ void sim_check_commit(const struct tide_position *positions, size_t count)
         if (partition->state != OWNED && partition->state != LEAVING)
             sim_fail("partition %u is committed and is not ours", positions[i].partition);
         if (positions[i].offset > most)
-            sim_fail("partition %u is committed at %lld: %lld is not through",
+            sim_fail("partition %u is committed at %lld: %lld is not complete",
                      positions[i].partition, (long long)positions[i].offset, (long long)most);
         if (positions[i].offset < partition->asked)
             sim_fail("partition %u is committed backwards: %lld after %lld", positions[i].partition,
@@ -209,7 +209,7 @@ void sim_check_commit(const struct tide_position *positions, size_t count)
     }
 }
 
-/* What is seen and not covered by a position is read, and seen, again. */
+/* What consumers can read and no committed position covers would be read by the engine again, and written twice. */
 void sim_check_covered(const struct payload *payload, const struct tide_position *positions,
                        size_t count)
 {
@@ -260,21 +260,31 @@ void sim_check_turn(void)
         int64_t position = tide_offsets_position(sim.engine->chain.offsets, i);
         uint32_t low = sim_low(partition);
         if (position >= 0 && low < sim.set.messages && position > partition->messages[low].offset)
-            sim_fail("the position of partition %u is %lld: %lld is not through", i,
+            sim_fail("the position of partition %u is %lld: %lld is not complete", i,
                      (long long)position, (long long)partition->messages[low].offset);
     }
 }
 
-/* Its messages that are through are done with; the others the next owner reads. */
 void sim_forget(struct partition *partition)
 {
     for (uint32_t i = partition->first; i < partition->next; i++) {
         struct message *message = &partition->messages[i];
         struct item item = {(uint16_t)(partition - sim.partitions), 0, message->epoch, i};
-        if (message->epoch == partition->epoch && through(message, &item, 0))
-            sim.through++;
+        if (message->epoch == partition->epoch && is_complete(message, &item, 0))
+            sim.completed++;
         else
             sim.dropped++;
+    }
+}
+
+void sim_void(void)
+{
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        struct partition *partition = &sim.partitions[i];
+        if (partition->state != OWNED && partition->state != LEAVING)
+            continue;
+        sim_forget(partition);
+        partition->state = LOST;
     }
 }
 

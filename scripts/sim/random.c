@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Random numbers: a xorshift generator for the events of a run, and a hash (sim_mix) where the same question must get the
+ * same answer each time, as how a transform behaves on an item. */
 #include "sim.h"
 
 uint32_t sim_roll(uint32_t below)
@@ -11,7 +13,7 @@ uint32_t sim_roll(uint32_t below)
 
 bool sim_chance(uint32_t rate)
 {
-    return rate > 0 && sim_roll(SURELY) < rate;
+    return rate > 0 && sim_roll(RATE_ALWAYS) < rate;
 }
 
 bool sim_fault(uint32_t rate)

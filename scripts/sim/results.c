@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What a worker writes into the output block, as lua/tidemill/run does: all results of a record or none, a
+ * Writes what a worker leaves in the output block, as lua/tidemill/run does: all results of a record or none, and a
  * rejection for what is larger than the largest block. */
 #include <string.h>
 
@@ -24,11 +24,11 @@ const struct tide_record *sim_next(const struct tide_record *record)
     return (const struct tide_record *)(const void *)((const char *)record + record->size);
 }
 
-void sim_publish(struct place *place, uint32_t next)
+void sim_publish(struct worker *worker, uint32_t next)
 {
-    if ((uint32_t)place->job.output->progress != next)
-        place->moved_us = sim.now_us;
-    tide_worker_publish(place->job.output, next, place->bytes);
+    if ((uint32_t)worker->job.output->progress != next)
+        worker->progress_us = sim.now_us;
+    tide_worker_publish(worker->job.output, next, worker->bytes);
 }
 
 static uint32_t result_size(uint64_t value_length)
@@ -36,17 +36,17 @@ static uint32_t result_size(uint64_t value_length)
     return (uint32_t)((sizeof(struct tide_result) + value_length + 7) & ~7ULL);
 }
 
-/* The first result may use the maximum. */
-static uint64_t room(const struct place *place)
+/* A first result may grow the block to its maximum. */
+static uint64_t room(const struct worker *worker)
 {
-    uint64_t size = place->bytes == 0 ? place->job.output_max : place->job.output_size;
-    return size > place->bytes ? size - place->bytes : 0;
+    uint64_t size = worker->bytes == 0 ? worker->job.output_max : worker->job.output_size;
+    return size > worker->bytes ? size - worker->bytes : 0;
 }
 
-/* Where the value goes; the caller has seen to the room. */
-static char *put(struct place *place, uint32_t index, uint8_t kind, uint32_t value_length)
+/* Writes a result and returns where its value goes; the caller has checked the room. */
+static char *put_head(struct worker *worker, uint32_t index, uint8_t kind, uint32_t value_length)
 {
-    char *at = (char *)(place->job.output + 1) + place->bytes;
+    char *at = (char *)(worker->job.output + 1) + worker->bytes;
     struct tide_result result = {.size = result_size(value_length),
                                  .index = index,
                                  .kind = kind,
@@ -57,91 +57,91 @@ static char *put(struct place *place, uint32_t index, uint8_t kind, uint32_t val
                                  .topic = TIDE_TOPIC_NONE,
                                  .partition = TIDE_PARTITION_ANY};
     memcpy(at, &result, sizeof(result));
-    place->last_result = place->bytes;
-    place->bytes += result.size;
+    worker->last_result = worker->bytes;
+    worker->bytes += result.size;
     return at + sizeof(result);
 }
 
-static void put_told(struct place *place, uint32_t index, uint8_t kind, const char *reason)
+static void put_text(struct worker *worker, uint32_t index, uint8_t kind, const char *reason)
 {
     char text[32] = ""; /* reason, error, traceback */
     uint32_t length = (uint32_t)strlen(reason) + 3;
     memcpy(text, reason, strlen(reason));
-    memcpy(put(place, index, kind, length), text, length);
+    memcpy(put_head(worker, index, kind, length), text, length);
 }
 
-static void put_reject(struct place *place, uint32_t index, const char *reason)
+static void put_reject(struct worker *worker, uint32_t index, const char *reason)
 {
-    put_told(place, index, TIDE_RESULT_REJECT, reason);
+    put_text(worker, index, TIDE_RESULT_REJECT, reason);
 }
 
-/* What it needs is down: now and then, as long as it is not calm. */
-static bool wants_retry(struct place *place, uint32_t index)
+/* Now and then, what the transform needs is down. */
+static bool wants_retry(struct worker *worker, uint32_t index)
 {
-    place->retried = result_size(8) <= room(place) && sim_fault(sim.set.rates.retry);
-    if (place->retried)
-        put_told(place, index, TIDE_RESULT_RETRY, "retry");
-    return place->retried;
+    worker->retried = result_size(8) <= room(worker) && sim_fault(sim.set.rates.retry);
+    if (worker->retried)
+        put_text(worker, index, TIDE_RESULT_RETRY, "retry");
+    return worker->retried;
 }
 
-/* False = it does not fit behind what is there. */
-static bool try_reject(struct place *place, uint32_t index, const char *reason)
+/* False = it does not fit after the results that are there. */
+static bool try_reject(struct worker *worker, uint32_t index, const char *reason)
 {
-    bool fits = result_size((uint32_t)strlen(reason) + 3) <= room(place);
+    bool fits = result_size((uint32_t)strlen(reason) + 3) <= room(worker);
     if (fits)
-        put_reject(place, index, reason);
+        put_reject(worker, index, reason);
     return fits;
 }
 
-static uint64_t value_size(const struct payload *payload, const struct fate *fate)
+static uint64_t value_size(const struct payload *payload, const struct behaviour *behaviour)
 {
-    return sizeof(*payload) + (uint64_t)payload->count * sizeof(struct item) + fate->padding;
+    return sizeof(*payload) + (uint64_t)payload->count * sizeof(struct item) + behaviour->padding;
 }
 
-static void put_result(struct place *place, const struct payload *payload, const struct fate *fate,
-                       uint32_t child)
+static void put_result(struct worker *worker, const struct payload *payload,
+                       const struct behaviour *behaviour, uint32_t child)
 {
-    uint32_t length = (uint32_t)value_size(payload, fate);
-    char *value = put(place, place->at, TIDE_RESULT_MESSAGE, length);
+    uint32_t length = (uint32_t)value_size(payload, behaviour);
+    char *value = put_head(worker, worker->at, TIDE_RESULT_MESSAGE, length);
     memcpy(value, payload, sizeof(*payload) + payload->count * sizeof(struct item));
     struct payload *made = (struct payload *)(void *)value;
     for (uint32_t i = 0; i < made->count; i++)
-        made->items[i].path |= (uint16_t)(child << 2 * (MOST_STEPS - 1 - place->job.step));
+        made->items[i].path |= (uint16_t)(child << 2 * (MAX_STEPS - 1 - worker->job.step));
 }
 
-static bool reject_too_large(struct place *place, const struct payload *payload, uint32_t index)
+static bool reject_too_large(struct worker *worker, const struct payload *payload, uint32_t index)
 {
-    sim_mark(payload, place->job.step, offsetof(struct message, excused));
-    return try_reject(place, index, "too_large");
+    sim_mark(payload, worker->job.step, offsetof(struct message, excused));
+    return try_reject(worker, index, "too_large");
 }
 
-bool sim_write_record(struct place *place)
+bool sim_write_record(struct worker *worker)
 {
-    const struct payload *payload = sim_payload(place->record);
-    struct fate fate = sim_fate(&payload->items[0], place->job.step);
-    if (wants_retry(place, place->at))
+    const struct payload *payload = sim_payload(worker->record);
+    struct behaviour behaviour = sim_behaviour(&payload->items[0], worker->job.step);
+    if (wants_retry(worker, worker->at))
         return true;
-    if (fate.kind == FATE_REJECT)
-        return try_reject(place, place->at, "rejected");
-    uint64_t need = (uint64_t)result_size(value_size(payload, &fate)) * fate.results;
-    if (need > room(place) && place->bytes > 0)
+    if (behaviour.kind == BEHAVIOUR_REJECT)
+        return try_reject(worker, worker->at, "rejected");
+    uint64_t need = (uint64_t)result_size(value_size(payload, &behaviour)) * behaviour.results;
+    if (need > room(worker) && worker->bytes > 0)
         return false;
-    if (need > room(place))
-        return reject_too_large(place, payload, place->at);
-    for (uint32_t i = 0; i < fate.results; i++)
-        put_result(place, payload, &fate, i);
+    if (need > room(worker))
+        return reject_too_large(worker, payload, worker->at);
+    for (uint32_t i = 0; i < behaviour.results; i++)
+        put_result(worker, payload, &behaviour, i);
     return true;
 }
 
 /* ---- a step that reduces ---- */
 
-/* Records [from, to) and what becomes of them. */
+/* The records [from, to), which make one result together, but for those that are rejected. */
 struct chunk {
     uint32_t from, to;
     const struct tide_record *first;
-    uint32_t newest; /* the result is this record's */
+    uint32_t newest; /* the record whose result it is */
     uint32_t items;
-    uint64_t rejects; /* bytes */
+    uint64_t rejects; /* bytes of their rejections */
 };
 
 static bool left_out(const struct tide_record *record)
@@ -149,19 +149,19 @@ static bool left_out(const struct tide_record *record)
     return record->flags & TIDE_RECORD_DROPPED;
 }
 
-static bool is_bad(const struct place *place, const struct tide_record *record)
+static bool is_bad(const struct worker *worker, const struct tide_record *record)
 {
-    return sim_fate(&sim_payload(record)->items[0], place->job.step).kind == FATE_REJECT;
+    return sim_behaviour(&sim_payload(record)->items[0], worker->job.step).kind == BEHAVIOUR_REJECT;
 }
 
-static struct chunk measure(const struct place *place, uint32_t from,
+static struct chunk measure(const struct worker *worker, uint32_t from,
                             const struct tide_record *record, uint32_t most)
 {
     struct chunk chunk = {.from = from, .to = from, .first = record};
-    for (; chunk.to < place->job.end && most > 0; chunk.to++, record = sim_next(record)) {
+    for (; chunk.to < worker->job.end && most > 0; chunk.to++, record = sim_next(record)) {
         if (left_out(record))
             continue;
-        if (is_bad(place, record)) {
+        if (is_bad(worker, record)) {
             chunk.rejects += result_size(11);
             continue;
         }
@@ -172,77 +172,77 @@ static struct chunk measure(const struct place *place, uint32_t from,
     return chunk;
 }
 
-static void stand_for_all(const struct place *place, struct payload *head)
+static void stand_for_all(const struct worker *worker, struct payload *head)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    for (uint32_t i = place->job.first; i < place->job.end; i++, record = sim_next(record)) {
-        for (uint32_t j = 0; !left_out(record) && j < MOST_PARTITIONS; j++) {
+    const struct tide_record *record = sim_first(&worker->job);
+    for (uint32_t i = worker->job.first; i < worker->job.end; i++, record = sim_next(record)) {
+        for (uint32_t j = 0; !left_out(record) && j < MAX_PARTITIONS; j++) {
             if (sim_payload(record)->epochs[j] > head->epochs[j])
                 head->epochs[j] = sim_payload(record)->epochs[j];
         }
     }
 }
 
-static void put_items(struct place *place, const struct chunk *chunk)
+static void put_items(struct worker *worker, const struct chunk *chunk)
 {
     const struct tide_record *record = chunk->first;
     struct payload head = {MAGIC, chunk->items, {0}};
-    char *to = put(place, chunk->newest, TIDE_RESULT_MESSAGE,
-                   (uint32_t)(sizeof(head) + chunk->items * sizeof(struct item)));
-    stand_for_all(place, &head);
+    char *to = put_head(worker, chunk->newest, TIDE_RESULT_MESSAGE,
+                        (uint32_t)(sizeof(head) + chunk->items * sizeof(struct item)));
+    stand_for_all(worker, &head);
     memcpy(to, &head, sizeof(head));
     to += sizeof(head);
     for (uint32_t i = chunk->from; i <= chunk->newest; i++, record = sim_next(record)) {
         const struct payload *payload = sim_payload(record);
-        if (left_out(record) || is_bad(place, record))
+        if (left_out(record) || is_bad(worker, record))
             continue;
         memcpy(to, payload->items, payload->count * sizeof(struct item));
         to += payload->count * sizeof(struct item);
     }
 }
 
-static void put_chunk(struct place *place, const struct chunk *chunk)
+static void put_chunk(struct worker *worker, const struct chunk *chunk)
 {
     const struct tide_record *record = chunk->first;
     for (uint32_t i = chunk->from; i < chunk->to; i++, record = sim_next(record)) {
-        if (!left_out(record) && is_bad(place, record))
-            put_reject(place, i, "rejected");
+        if (!left_out(record) && is_bad(worker, record))
+            put_reject(worker, i, "rejected");
         else if (chunk->items > 0 && i == chunk->newest)
-            put_items(place, chunk);
+            put_items(worker, chunk);
     }
 }
 
 /* False = the block is full. */
-static bool reject_chunk(struct place *place, const struct chunk *chunk)
+static bool reject_chunk(struct worker *worker, const struct chunk *chunk)
 {
     const struct tide_record *record = chunk->first;
     for (uint32_t i = chunk->from; i < chunk->to; i++, record = sim_next(record)) {
-        if (!left_out(record) && !reject_too_large(place, sim_payload(record), i)) {
-            sim_publish(place, i);
+        if (!left_out(record) && !reject_too_large(worker, sim_payload(record), i)) {
+            sim_publish(worker, i);
             return false;
         }
     }
     return true;
 }
 
-bool sim_write_reduced(struct place *place)
+bool sim_write_reduced(struct worker *worker)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    uint32_t from = place->job.first;
-    if (wants_retry(place, from))
+    const struct tide_record *record = sim_first(&worker->job);
+    uint32_t from = worker->job.first;
+    if (wants_retry(worker, from))
         return true;
-    while (from < place->job.end) {
-        struct chunk chunk = measure(place, from, record, 1 + sim_roll(place->job.end - from));
+    while (from < worker->job.end) {
+        struct chunk chunk = measure(worker, from, record, 1 + sim_roll(worker->job.end - from));
         uint64_t need = chunk.rejects + (chunk.items
                                              ? result_size(sizeof(struct payload) +
                                                            chunk.items * sizeof(struct item))
                                              : 0);
-        if (need <= room(place)) {
-            put_chunk(place, &chunk);
-        } else if (place->bytes > 0) {
-            sim_publish(place, from);
+        if (need <= room(worker)) {
+            put_chunk(worker, &chunk);
+        } else if (worker->bytes > 0) {
+            sim_publish(worker, from);
             return false;
-        } else if (!reject_chunk(place, &chunk)) {
+        } else if (!reject_chunk(worker, &chunk)) {
             return false;
         }
         for (; from < chunk.to; from++)

@@ -1,35 +1,37 @@
 /* SPDX-License-Identifier: MIT
- * A seed draws what may go wrong, and how large everything is: most runs have a few kinds of faults only. */
+ * Draws the settings of a seed: what may go wrong, and how large everything is. A rate is 0 in two of three runs, so that
+ * most runs have a few kinds of faults only; with all of them at once little would get through. A new setting is drawn by
+ * sim_mix at the end of sim_draw: that leaves unchanged what the seeds of spec/sim/seeds.lua draw. */
 #include <stdio.h>
 
 #include "sim.h"
 
-static uint32_t maybe(uint32_t most)
+static uint32_t draw_rate(uint32_t max)
 {
-    return sim_roll(3) ? 0 : 1 + sim_roll(most);
+    return sim_roll(3) ? 0 : 1 + sim_roll(max);
 }
 
 static void draw_rates(struct rates *rates)
 {
     *rates = (struct rates){
-        .filter = maybe(500),
-        .many = maybe(400),
-        .reject = maybe(100),
-        .poison = maybe(20),
+        .filter = draw_rate(500),
+        .many = draw_rate(400),
+        .reject = draw_rate(100),
+        .poison = draw_rate(20),
         .hang = sim_roll(6) ? 0 : 1 + sim_roll(10),
-        .large = maybe(20),
-        .crash = maybe(60),
-        .idle_crash = maybe(60),
-        .lie = maybe(100),
-        .fork_fails = maybe(100),
-        .block = maybe(200),
-        .partial = maybe(300),
-        .refuse = maybe(40),
-        .refuse_dead_letter = maybe(200),
-        .revoke = maybe(8),
-        .lose = maybe(8),
-        .commit_fails = maybe(500),
-        .jump = maybe(20),
+        .large = draw_rate(20),
+        .crash = draw_rate(60),
+        .idle_crash = draw_rate(60),
+        .lie = draw_rate(100),
+        .fork_fails = draw_rate(100),
+        .block = draw_rate(200),
+        .partial = draw_rate(300),
+        .refuse = draw_rate(40),
+        .refuse_dead_letter = draw_rate(200),
+        .revoke = draw_rate(8),
+        .lose = draw_rate(8),
+        .commit_fails = draw_rate(500),
+        .jump = draw_rate(20),
     };
 }
 
@@ -40,7 +42,7 @@ static uint64_t draw_size(void)
 
 static void draw_step(struct tide_step_plan *step, uint32_t number)
 {
-    static const char *const words[MOST_STEPS] = {"s0", "s1", "s2"};
+    static const char *const words[MAX_STEPS] = {"s0", "s1", "s2"};
     static const int64_t times_us[] = {1000, 20000, 300000, 2000000};
     *step = (struct tide_step_plan){
         .kind = sim_roll(4) ? TIDE_STEP_TASK : TIDE_STEP_REDUCE,
@@ -81,20 +83,20 @@ void sim_draw(uint64_t seed)
     struct settings *set = &sim.set;
     sim.random = sim_mix(seed, 0, 0, 0) | 1;
     *set = (struct settings){.seed = seed};
-    set->partitions = 1 + sim_roll(MOST_PARTITIONS);
-    set->messages = 20 + sim_roll(MOST_MESSAGES - 20);
+    set->partitions = 1 + sim_roll(MAX_PARTITIONS);
+    set->messages = 20 + sim_roll(MAX_MESSAGES - 20);
     set->actions = 500 + sim_roll(3000);
-    set->pool_count = 1 + sim_roll(MOST_POOLS);
+    set->pool_count = 1 + sim_roll(MAX_POOLS);
     for (uint32_t i = 0; i < set->pool_count; i++)
-        set->pools[i] = 1 + sim_roll(MOST_PLACES / MOST_POOLS);
-    set->step_count = 1 + sim_roll(MOST_STEPS);
+        set->pools[i] = 1 + sim_roll(MAX_WORKERS / MAX_POOLS);
+    set->step_count = 1 + sim_roll(MAX_STEPS);
     for (uint32_t i = 0; i < set->step_count; i++) {
         draw_step(&set->steps[i], i);
         set->batch[i] = set->steps[i].kind == TIDE_STEP_TASK && sim_roll(4) == 0;
     }
     draw_policies();
     draw_rates(&set->rates);
-    /* Apart, so that it changes nothing for the seeds that are kept. */
+    /* These came later, and must not change what older seeds draw. */
     set->exactly_once = seed % 5 == 4;
     if (set->exactly_once && sim_mix(seed, 1, 0, 0) % 2)
         set->rates.abort = (uint32_t)(sim_mix(seed, 2, 0, 0) % 30);

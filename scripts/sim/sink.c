@@ -1,38 +1,39 @@
 /* SPDX-License-Identifier: MIT
- * The side of the brokers: io/sink.h played. Takes as much as it likes, reports in any order across partitions and
- * in order within one, refuses records for good. Its transactions are in transaction.c. */
+ * Plays the brokers: a sink (io/sink.h) that takes as many messages as it likes, refuses some of them for good, and
+ * reports in order within a partition and in any order across partitions. Its transactions are in transaction.c. Start
+ * reading at sink_send and sink_reports. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "sim.h"
 
-enum { QUEUES = MOST_PARTITIONS + 1, QUEUE_LENGTH = 256, LENT = 256 };
+enum { QUEUES = MAX_PARTITIONS + 1, QUEUE_LENGTH = 256, MAX_BORROWED = 256 };
 
 struct sent {
     struct tide_message message;
     char *bytes;
     bool dead_letter;
-    uint32_t level; /* of a dead letter */
+    uint32_t level; /* of a dead letter: what it is about */
 };
 
 static struct broker {
-    struct sent queues[QUEUES][QUEUE_LENGTH]; /* rings; the last is the dead letters' */
+    struct sent queues[QUEUES][QUEUE_LENGTH]; /* rings; the last one has the dead letters */
     uint32_t head[QUEUES], count[QUEUES];
-    uint32_t due[QUEUES]; /* may be reported */
-    char *lent[LENT];     /* bytes of reported records */
-    uint32_t lent_count;
+    uint32_t due[QUEUES];         /* how many may be reported now */
+    char *borrowed[MAX_BORROWED]; /* bytes of the records that were reported last */
+    uint32_t borrowed_count;
     size_t pending;
     bool blocked;
 } broker;
 
-static int start(struct tide_sink *sink)
+static int sink_start(struct tide_sink *sink)
 {
     (void)sink;
     return TIDE_OK;
 }
 
-static void keep(struct sent *sent, const struct tide_message *message)
+static void copy_message(struct sent *sent, const struct tide_message *message)
 {
     sent->message = *message;
     sent->bytes = malloc(message->value_length + message->headers_length);
@@ -46,7 +47,7 @@ static void keep(struct sent *sent, const struct tide_message *message)
                                    message->headers_length);
 }
 
-static bool take(const struct tide_message *message)
+static bool take_message(const struct tide_message *message)
 {
     bool dead_letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
     const struct payload *payload = sim_value(message);
@@ -55,7 +56,7 @@ static bool take(const struct tide_message *message)
         return false;
     struct sent *sent =
         &broker.queues[queue][(broker.head[queue] + broker.count[queue]++) % QUEUE_LENGTH];
-    keep(sent, message);
+    copy_message(sent, message);
     sent->dead_letter = dead_letter;
     if (dead_letter)
         sent->level = sim_check_dead_letter(message);
@@ -67,17 +68,18 @@ static bool take(const struct tide_message *message)
     return true;
 }
 
-static ssize_t send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
+static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
 {
     size_t taken = 0;
     (void)sink;
-    while (taken < count && !broker.blocked && !sim_transaction_busy() && take(&messages[taken]))
+    while (taken < count && !broker.blocked && !sim_transaction_busy() &&
+           take_message(&messages[taken]))
         taken++;
     return (ssize_t)taken;
 }
 
-/* A refused result becomes a dead letter; a refused dead letter comes again. */
-static void refuse(const struct sent *sent)
+/* A refused result becomes a dead letter; a refused dead letter is sent again. */
+static void refuse_message(const struct sent *sent)
 {
     const struct payload *payload = (const struct payload *)(const void *)sent->bytes;
     for (uint32_t i = 0; i < payload->count; i++) {
@@ -92,7 +94,7 @@ static void refuse(const struct sent *sent)
     }
 }
 
-static void report(uint32_t queue, struct tide_report *report)
+static void report_oldest(uint32_t queue, struct tide_report *report)
 {
     struct sent *sent = &broker.queues[queue][broker.head[queue]];
     const struct payload *payload = (const struct payload *)(const void *)sent->bytes;
@@ -100,7 +102,7 @@ static void report(uint32_t queue, struct tide_report *report)
     broker.count[queue]--;
     broker.due[queue]--;
     broker.pending--;
-    broker.lent[broker.lent_count++] = sent->bytes;
+    broker.borrowed[broker.borrowed_count++] = sent->bytes;
     *report = (struct tide_report){.origin = sent->message.origin, .kind = TIDE_REPORT_DELIVERED};
     if (sim_transaction_aborting() && sim_roll(2)) {
         report->kind = TIDE_REPORT_ABORTED;
@@ -112,7 +114,7 @@ static void report(uint32_t queue, struct tide_report *report)
         sim_acked(payload, sent->dead_letter, sent->level);
         return;
     }
-    refuse(sent);
+    refuse_message(sent);
     if (sim.set.exactly_once)
         sim_transaction_remove(payload, sent->dead_letter, sent->level);
     report->kind = TIDE_REPORT_REFUSED;
@@ -120,35 +122,30 @@ static void report(uint32_t queue, struct tide_report *report)
     report->message = sent->message;
 }
 
-static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
+static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
 {
     size_t count = 0;
     uint32_t from = sim_roll(QUEUES);
     (void)sink;
-    while (broker.lent_count > 0)
-        free(broker.lent[--broker.lent_count]);
+    while (broker.borrowed_count > 0)
+        free(broker.borrowed[--broker.borrowed_count]);
     for (uint32_t i = 0; i < QUEUES; i++) {
         uint32_t queue = (from + i) % QUEUES;
-        while (broker.due[queue] > 0 && count < max && count < LENT)
-            report(queue, &reports[count++]);
+        while (broker.due[queue] > 0 && count < max && count < MAX_BORROWED)
+            report_oldest(queue, &reports[count++]);
     }
     return (ssize_t)count;
 }
 
-static size_t pending(struct tide_sink *sink)
+static size_t sink_pending(struct tide_sink *sink)
 {
     (void)sink;
-    return broker.pending;
-}
-
-size_t sim_sink_pending(void)
-{
     return broker.pending;
 }
 
 static void (*free_memory)(struct tide_sink *sink);
 
-static void free_sink(struct tide_sink *sink)
+static void sink_free(struct tide_sink *sink)
 {
     for (uint32_t queue = 0; queue < QUEUES; queue++) {
         for (; broker.count[queue] > 0; broker.count[queue]--) {
@@ -156,16 +153,19 @@ static void free_sink(struct tide_sink *sink)
             broker.head[queue] = (broker.head[queue] + 1) % QUEUE_LENGTH;
         }
     }
-    while (broker.lent_count > 0)
-        free(broker.lent[--broker.lent_count]);
+    while (broker.borrowed_count > 0)
+        free(broker.borrowed[--broker.borrowed_count]);
     free_memory(sink);
 }
 
 void sim_sink_open(void)
 {
     static struct tide_sink_ops ops;
-    ops = (struct tide_sink_ops){
-        .start = start, .send = send, .reports = reports, .pending = pending, .free = free_sink};
+    ops = (struct tide_sink_ops){.start = sink_start,
+                                 .send = sink_send,
+                                 .reports = sink_reports,
+                                 .pending = sink_pending,
+                                 .free = sink_free};
     sim_transaction_open(&ops);
     struct tide_sink *sink = sim.engine->sink;
     memset(&broker, 0, sizeof(broker));

@@ -1,34 +1,36 @@
 /* SPDX-License-Identifier: MIT
- * The side of the consumer group: io/source.h played. Partitions come, go and are lost at any time; a commit is
- * answered late, refused, or refused although it was carried out. */
+ * Plays the consumer group: a source (io/source.h) whose partitions are assigned, revoked and lost at any time, and whose
+ * commits are answered late, refused, or refused although they were carried out. Start reading at sim_source_act, which
+ * decides what happens, and source_event, which tells the engine. */
 #include <string.h>
 
 #include "base/status.h"
 #include "sim.h"
 
+/* What happens to a partition next. */
 enum pending { NOTHING, ASSIGN, REVOKE, LOSE };
 
 static struct group {
-    struct tide_partition shown[MOST_PARTITIONS];
-    enum pending pending[MOST_PARTITIONS];
-    uint32_t told[MOST_PARTITIONS]; /* of the last event */
-    bool leaving;                   /* REVOKED or LOST was told, revoke_done is awaited */
+    struct tide_partition shown[MAX_PARTITIONS];
+    enum pending pending[MAX_PARTITIONS];
+    uint32_t emitted[MAX_PARTITIONS]; /* partitions of the last event */
+    bool leaving;                     /* REVOKED or LOST was emitted, and revoke_done is awaited */
     bool paused;
     bool closed;
     bool ending;
     bool ended;
-    uint32_t lent;
-    uint32_t turn;
-    struct tide_position positions[MOST_PARTITIONS];
-    uint32_t epochs[MOST_PARTITIONS];
+    uint32_t borrowed; /* the partition whose messages the engine has */
+    uint32_t turn;     /* the partition that is asked first */
+    struct tide_position positions[MAX_PARTITIONS];
+    uint32_t epochs[MAX_PARTITIONS];
     size_t position_count;
-    bool under_way;
-    bool answered;
+    bool under_way; /* a commit is */
+    bool answered;  /* its answer is due */
 } group;
 
 static char bytes[256 * 1024];
 
-static int start(struct tide_source *source)
+static int source_start(struct tide_source *source)
 {
     (void)source;
     for (uint32_t i = 0; i < sim.set.partitions; i++)
@@ -47,7 +49,7 @@ static void begin_epoch(struct message *message, uint32_t epoch)
     *message = fresh;
 }
 
-/* The value of a message: its item and as much behind it as it has. */
+/* Fills in a message: its item, and padding after it up to its size. */
 static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, char *at)
 {
     struct message *message = &sim.partitions[number].messages[index];
@@ -70,7 +72,7 @@ static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, 
     return (length + 7) & ~(size_t)7;
 }
 
-static ssize_t poll(struct tide_source *source, struct tide_message *messages, size_t max)
+static ssize_t source_poll(struct tide_source *source, struct tide_message *messages, size_t max)
 {
     (void)source;
     for (uint32_t tried = 0; tried < sim.set.partitions && !group.paused; tried++) {
@@ -86,23 +88,23 @@ static ssize_t poll(struct tide_source *source, struct tide_message *messages, s
         }
         if (count == 0)
             continue;
-        group.lent = number;
+        group.borrowed = number;
         group.turn = number + 1;
         return (ssize_t)count;
     }
     return 0;
 }
 
-static void take(struct tide_source *source, size_t count)
+static void source_take(struct tide_source *source, size_t count)
 {
     (void)source;
-    sim.partitions[group.lent].next += (uint32_t)count;
+    sim.partitions[group.borrowed].next += (uint32_t)count;
     sim.taken += count;
 }
 
 /* ---- events ---- */
 
-static void assign(struct partition *partition)
+static void begin_assignment(struct partition *partition)
 {
     partition->epoch++;
     partition->state = OWNED;
@@ -115,13 +117,13 @@ static void assign(struct partition *partition)
     partition->sent_any = false;
 }
 
-static enum tide_source_event_kind tell(enum pending pending, uint32_t number)
+static enum tide_source_event_kind change_state(enum pending pending, uint32_t number)
 {
     struct partition *partition = &sim.partitions[number];
     group.pending[number] = NOTHING;
     group.shown[number].owned = pending == ASSIGN;
     if (pending == ASSIGN) {
-        assign(partition);
+        begin_assignment(partition);
         return TIDE_SOURCE_ASSIGNED;
     }
     if (pending == LOSE && partition->state == OWNED)
@@ -131,25 +133,25 @@ static enum tide_source_event_kind tell(enum pending pending, uint32_t number)
     return pending == LOSE ? TIDE_SOURCE_LOST : TIDE_SOURCE_REVOKED;
 }
 
-/* All partitions to which the same happens, as a rebalance would. */
-static void tell_change(struct tide_source_event *event)
+/* Takes all partitions to which the same happens, as a rebalance does. */
+static void emit_change(struct tide_source_event *event)
 {
     uint32_t from = sim_roll(sim.set.partitions);
     enum pending pending = NOTHING;
-    event->partitions = group.told;
+    event->partitions = group.emitted;
     for (uint32_t i = 0; i < sim.set.partitions; i++) {
         uint32_t number = (from + i) % sim.set.partitions;
         if (group.pending[number] == NOTHING ||
             (pending != NOTHING && group.pending[number] != pending))
             continue;
         pending = group.pending[number];
-        event->kind = tell(pending, number);
-        group.told[event->partition_count++] = number;
+        event->kind = change_state(pending, number);
+        group.emitted[event->partition_count++] = number;
     }
     group.leaving = pending == REVOKE || pending == LOSE;
 }
 
-static void answer(struct tide_source_event *event)
+static void emit_committed(struct tide_source_event *event)
 {
     bool failed = sim_fault(sim.set.rates.commit_fails);
     group.under_way = group.answered = false;
@@ -167,21 +169,21 @@ static void answer(struct tide_source_event *event)
     }
 }
 
-static void event(struct tide_source *source, struct tide_source_event *event)
+static void source_event(struct tide_source *source, struct tide_source_event *event)
 {
     (void)source;
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
     if (group.under_way && group.answered)
-        answer(event);
+        emit_committed(event);
     else if (!group.leaving && (!sim.set.exactly_once || sim.calm || sim_roll(2)))
-        tell_change(event);
+        emit_change(event);
     if (event->kind == TIDE_SOURCE_NOTHING && group.ending && !group.ended) {
         group.ended = true;
         event->kind = TIDE_SOURCE_END;
     }
 }
 
-static void revoke_done(struct tide_source *source)
+static void source_revoke_done(struct tide_source *source)
 {
     (void)source;
     group.leaving = false;
@@ -194,7 +196,8 @@ static void revoke_done(struct tide_source *source)
     }
 }
 
-static int commit(struct tide_source *source, const struct tide_position *positions, size_t count)
+static int source_commit(struct tide_source *source, const struct tide_position *positions,
+                         size_t count)
 {
     (void)source;
     if (group.under_way || sim.set.exactly_once)
@@ -208,13 +211,13 @@ static int commit(struct tide_source *source, const struct tide_position *positi
     return TIDE_OK;
 }
 
-static void pause(struct tide_source *source, bool paused)
+static void source_pause(struct tide_source *source, bool paused)
 {
     (void)source;
     group.paused = paused;
 }
 
-static void rewind_all(struct tide_source *source)
+static void source_rewind(struct tide_source *source)
 {
     (void)source;
     group.ending = group.ended = false;
@@ -224,24 +227,13 @@ static void rewind_all(struct tide_source *source)
     }
 }
 
-void sim_source_void(void)
-{
-    for (uint32_t i = 0; i < sim.set.partitions; i++) {
-        struct partition *partition = &sim.partitions[i];
-        if (partition->state != OWNED && partition->state != LEAVING)
-            continue;
-        sim_forget(partition);
-        partition->state = LOST;
-    }
-}
-
-static void close(struct tide_source *source)
+static void source_close(struct tide_source *source)
 {
     (void)source;
     group.closed = true;
 }
 
-static bool closed(struct tide_source *source)
+static bool source_closed(struct tide_source *source)
 {
     (void)source;
     return group.closed;
@@ -249,24 +241,24 @@ static bool closed(struct tide_source *source)
 
 static void (*free_memory)(struct tide_source *source);
 
-static void free_source(struct tide_source *source)
+static void source_free(struct tide_source *source)
 {
     free_memory(source);
 }
 
 void sim_source_open(void)
 {
-    static struct tide_source_ops ops = {.start = start,
-                                         .poll = poll,
-                                         .take = take,
-                                         .event = event,
-                                         .revoke_done = revoke_done,
-                                         .commit = commit,
-                                         .pause = pause,
-                                         .rewind = rewind_all,
-                                         .close = close,
-                                         .closed = closed,
-                                         .free = free_source};
+    static struct tide_source_ops ops = {.start = source_start,
+                                         .poll = source_poll,
+                                         .take = source_take,
+                                         .event = source_event,
+                                         .revoke_done = source_revoke_done,
+                                         .commit = source_commit,
+                                         .pause = source_pause,
+                                         .rewind = source_rewind,
+                                         .close = source_close,
+                                         .closed = source_closed,
+                                         .free = source_free};
     struct tide_source *source = sim.engine->source;
     memset(&group, 0, sizeof(group));
     for (uint32_t i = 0; i < sim.set.partitions; i++)
@@ -276,13 +268,14 @@ void sim_source_open(void)
     source->partitions = group.shown;
 }
 
-static void change(uint32_t number)
+static void change_partition(uint32_t number)
 {
     struct partition *partition = &sim.partitions[number];
     if (group.pending[number] != NOTHING)
         return;
-    if (partition->state == AWAY && !sim_sink_undecided() && (sim.calm || sim_roll(8) == 0)) {
-        /* Another one had it meanwhile. */
+    if (partition->state == AWAY && !sim_transaction_undecided() &&
+        (sim.calm || sim_roll(8) == 0)) {
+        /* Another member had the partition meanwhile, and has committed a part of it. */
         uint32_t ahead = sim.calm ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {
             if (partition->messages[i].offset >= partition->committed) {
@@ -303,8 +296,8 @@ void sim_source_act(void)
     uint32_t number = sim_roll(sim.set.partitions);
     struct partition *partition = &sim.partitions[number];
     for (uint32_t i = 0; i < sim.set.partitions; i++)
-        change(i);
-    partition->available += sim.calm ? MOST_MESSAGES : sim_roll(6);
+        change_partition(i);
+    partition->available += sim.calm ? MAX_MESSAGES : sim_roll(6);
     if (partition->available > sim.set.messages)
         partition->available = sim.set.messages;
     if (group.under_way && (sim.calm || sim_roll(4) == 0))

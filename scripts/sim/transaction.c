@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * The transactions of the sink (io/sink.h): the answer to a commit comes late, an abort at any time. A commit of
- * positions that changed hands meanwhile is fenced. What was sent to an aborted one is reported all the same, as
- * acknowledged or as gone. */
+ * Plays the transactions of the sink (io/sink.h): the answer to a commit comes late, and an abort at any time. A commit
+ * of positions is fenced when the partition was assigned to another member meanwhile. What was sent in an aborted
+ * transaction is reported all the same, as delivered or as aborted. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "sim.h"
 
-enum { MOST_ENTRIES = 4096 };
+enum { MAX_ENTRIES = 4096 };
 
 struct entry {
     struct payload *payload;
@@ -17,13 +17,13 @@ struct entry {
 };
 
 static struct transaction {
-    struct entry entries[MOST_ENTRIES]; /* sent since the last commit */
+    struct entry entries[MAX_ENTRIES]; /* sent since the last commit */
     uint32_t count;
-    struct tide_position positions[MOST_PARTITIONS];
-    uint32_t epochs[MOST_PARTITIONS];
+    struct tide_position positions[MAX_PARTITIONS];
+    uint32_t epochs[MAX_PARTITIONS];
     size_t position_count;
     bool ending;
-    bool decided; /* committed, and not yet told */
+    bool decided; /* it is committed, and the engine does not know yet */
     bool aborting;
 } txn;
 
@@ -34,7 +34,7 @@ static size_t size_of(const struct payload *payload)
 
 void sim_transaction_add(const struct payload *payload, bool dead_letter, uint32_t level)
 {
-    if (txn.count == MOST_ENTRIES)
+    if (txn.count == MAX_ENTRIES)
         sim_fail("a transaction without an end");
     struct payload *copy = malloc(size_of(payload));
     memcpy(copy, payload, size_of(payload));
@@ -55,7 +55,7 @@ void sim_transaction_remove(const struct payload *payload, bool dead_letter, uin
     }
 }
 
-static void clear(void)
+static void clear_txn(void)
 {
     while (txn.count > 0)
         free(txn.entries[--txn.count].payload);
@@ -72,19 +72,18 @@ bool sim_transaction_aborting(void)
     return txn.aborting;
 }
 
-bool sim_sink_undecided(void)
+bool sim_transaction_undecided(void)
 {
     return txn.ending && !txn.decided;
 }
 
-static int commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
+static int txn_commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
 {
-    (void)sink;
     if (txn.ending)
         sim_fail("a transaction is committed twice");
     if (txn.aborting || sim_fault(sim.set.rates.block))
         return TIDE_BUSY;
-    if (sim_sink_pending() > 0)
+    if (sink->ops->pending(sink) > 0)
         sim_fail("a transaction is committed before its reports are there");
     sim_check_commit(positions, count);
     for (uint32_t i = 0; i < txn.count; i++)
@@ -97,7 +96,7 @@ static int commit(struct tide_sink *sink, const struct tide_position *positions,
     return TIDE_OK;
 }
 
-static bool fenced(void)
+static bool is_fenced(void)
 {
     for (size_t i = 0; i < txn.position_count; i++) {
         const struct partition *partition = &sim.partitions[txn.positions[i].partition];
@@ -108,9 +107,9 @@ static bool fenced(void)
     return false;
 }
 
-static void decide(void)
+static void decide_commit(void)
 {
-    if (fenced() || sim_fault(sim.set.rates.abort * 4)) {
+    if (is_fenced() || sim_fault(sim.set.rates.abort * 4)) {
         txn.aborting = true;
         txn.ending = false;
         return;
@@ -122,44 +121,43 @@ static void decide(void)
         sim_visible(txn.entries[i].payload, txn.entries[i].dead_letter, txn.entries[i].level);
 }
 
-static enum tide_transaction_result transaction_result(struct tide_sink *sink, const char **text)
+static enum tide_transaction_result txn_result(struct tide_sink *sink, const char **text)
 {
-    (void)sink;
     *text = "simulated";
     if (txn.decided && (sim.calm || sim_roll(2))) {
-        clear();
+        clear_txn();
         return TIDE_TRANSACTION_COMMITTED;
     }
-    if (!txn.aborting || sim_sink_pending() > 0 || (!sim.calm && sim_roll(2)))
+    if (!txn.aborting || sink->ops->pending(sink) > 0 || (!sim.calm && sim_roll(2)))
         return TIDE_TRANSACTION_NO_RESULT;
-    clear();
-    sim_source_void();
+    clear_txn();
+    sim_void();
     return TIDE_TRANSACTION_ABORTED;
 }
 
-static void abort_open(struct tide_sink *sink)
+static void txn_abort(struct tide_sink *sink)
 {
     (void)sink;
     if (txn.decided)
-        return; /* too late */
+        return; /* it is committed already */
     txn.aborting = true;
     txn.ending = false;
 }
 
 void sim_transaction_open(struct tide_sink_ops *ops)
 {
-    clear();
+    clear_txn();
     if (!sim.set.exactly_once)
         return;
-    ops->commit = commit;
-    ops->transaction_result = transaction_result;
-    ops->abort = abort_open;
+    ops->commit = txn_commit;
+    ops->transaction_result = txn_result;
+    ops->abort = txn_abort;
 }
 
 void sim_transaction_act(void)
 {
     if (txn.ending && !txn.decided && (sim.calm || sim_roll(4) == 0))
-        decide();
+        decide_commit();
     else if (!txn.ending && sim_fault(sim.set.rates.abort))
         txn.aborting = true;
 }

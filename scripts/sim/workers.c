@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The zygote and the workers: the other ends of the sockets of proc/mailbox.h. A worker does one thing an action,
- * so the engine looks at it between any two: before a record, in it, after publishing, before its report. */
+ * Plays the zygote and the workers: the other ends of the sockets of proc/mailbox.h. A worker does one thing in each
+ * action, so that the engine may look at it between any two: before a record, in it, after publishing, before its report.
+ * Each death is noted in the model with the record that the engine may attribute it to. Start reading at worker_act. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -10,9 +11,9 @@
 #include "proc/worker.h"
 #include "sim.h"
 
-enum { MOST_IDLE_DEATHS = 3 }; /* at five in a row the engine gives up, rightly */
+enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 
-static struct place places[MOST_PLACES];
+static struct worker workers[MAX_WORKERS];
 static struct tide_notice notices[64];
 static uint32_t notice_head, notice_count;
 
@@ -29,7 +30,7 @@ static void notify(uint32_t kind, uint32_t number, uint32_t generation, int32_t 
         .kind = kind, .worker = number, .generation = generation, .pid = 1000, .status = status};
 }
 
-static void deliver(void)
+static void send_events(void)
 {
     for (; notice_count > 0; notice_count--, notice_head = (notice_head + 1) % 64) {
         if (send(zygote()->zygote_end, &notices[notice_head], sizeof(notices[0]),
@@ -43,68 +44,67 @@ static void deliver(void)
     }
 }
 
-static const struct tide_record *record_at(const struct place *place, uint32_t index)
+static const struct tide_record *record_at(const struct worker *worker, uint32_t index)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    for (uint32_t i = place->job.first; i < index; i++)
+    const struct tide_record *record = sim_first(&worker->job);
+    for (uint32_t i = worker->job.first; i < index; i++)
         record = sim_next(record);
     return record;
 }
 
-/* Every record of its job. */
-static void mark_job(const struct place *place, size_t mask)
+static void mark_job(const struct worker *worker, size_t mask)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    for (uint32_t i = place->job.first; i < place->job.end; i++, record = sim_next(record))
-        sim_mark(sim_payload(record), place->job.step, mask);
+    const struct tide_record *record = sim_first(&worker->job);
+    for (uint32_t i = worker->job.first; i < worker->job.end; i++, record = sim_next(record))
+        sim_mark(sim_payload(record), worker->job.step, mask);
 }
 
-static void blame_job(const struct place *place)
+static void attribute_to_job(const struct worker *worker)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    for (uint32_t i = place->job.first; i < place->job.end; i++, record = sim_next(record))
-        sim_died(sim_payload(record), place->job.step);
+    const struct tide_record *record = sim_first(&worker->job);
+    for (uint32_t i = worker->job.first; i < worker->job.end; i++, record = sim_next(record))
+        sim_died(sim_payload(record), worker->job.step);
 }
 
-/* Which record the engine may hold this death against. */
-static void blame(const struct place *place, bool late)
+/* Notes the record to which the engine may attribute this death. */
+static void attribute(const struct worker *worker, bool late)
 {
-    uint32_t next = (uint32_t)place->job.output->progress;
-    bool reduces = sim.set.steps[place->job.step].kind == TIDE_STEP_REDUCE;
-    if (place->job.output->running == TIDE_RUNNING_SEVERAL)
+    uint32_t next = (uint32_t)worker->job.output->progress;
+    bool reduces = sim.set.steps[worker->job.step].kind == TIDE_STEP_REDUCE;
+    if (worker->job.output->running == TIDE_RUNNING_SEVERAL)
         return;
-    while (next < place->job.end && record_at(place, next)->flags & TIDE_RECORD_DROPPED)
+    while (next < worker->job.end && record_at(worker, next)->flags & TIDE_RECORD_DROPPED)
         next++;
-    if (next < place->job.end) {
-        const struct payload *payload = sim_payload(record_at(place, next));
+    if (next < worker->job.end) {
+        const struct payload *payload = sim_payload(record_at(worker, next));
         if (late)
-            sim_mark(payload, place->job.step, offsetof(struct message, late));
+            sim_mark(payload, worker->job.step, offsetof(struct message, late));
         else
-            sim_died(payload, place->job.step);
-    } else if (reduces && late) { /* of the result, which is everybody's */
-        mark_job(place, offsetof(struct message, late));
+            sim_died(payload, worker->job.step);
+    } else if (reduces && late) { /* It was making the results, which are of all records. */
+        mark_job(worker, offsetof(struct message, late));
     } else if (reduces) {
-        blame_job(place);
+        attribute_to_job(worker);
     }
 }
 
-/* One that the engine has killed is to blame when it is still where it was for too long. */
-static void die(struct place *place, int32_t status)
+/* A kill by the engine is attributed to a record only if the worker made no progress for too long. */
+static void end_worker(struct worker *worker, int32_t status)
 {
-    bool running = place->busy && place->entered;
-    bool late = sim.now_us - place->moved_us > sim.set.message_timeout_us;
-    if (running && !place->lied && (status != SIGKILL || late))
-        blame(place, status == SIGKILL);
-    place->idle_deaths = place->ready ? 0 : place->idle_deaths + 1;
-    notify(TIDE_NOTICE_EXITED, (uint32_t)(place - places), place->generation, status);
-    place->alive = place->ready = place->busy = place->entered = place->stuck = false;
+    bool running = worker->busy && worker->entered;
+    bool late = sim.now_us - worker->progress_us > sim.set.message_timeout_us;
+    if (running && !worker->lied && (status != SIGKILL || late))
+        attribute(worker, status == SIGKILL);
+    worker->idle_deaths = worker->ready ? 0 : worker->idle_deaths + 1;
+    notify(TIDE_NOTICE_EXITED, (uint32_t)(worker - workers), worker->generation, status);
+    worker->alive = worker->ready = worker->busy = worker->entered = worker->stuck = false;
 }
 
-static bool dies(struct place *place, uint32_t rate)
+static bool may_die(struct worker *worker, uint32_t rate)
 {
-    if (!sim_fault(rate) || (!place->ready && place->idle_deaths >= MOST_IDLE_DEATHS))
+    if (!sim_fault(rate) || (!worker->ready && worker->idle_deaths >= MAX_IDLE_DEATHS))
         return false;
-    die(place, sim_roll(2) ? SIGSEGV : 3 << 8);
+    end_worker(worker, sim_roll(2) ? SIGSEGV : 3 << 8);
     return true;
 }
 
@@ -112,63 +112,63 @@ static bool dies(struct place *place, uint32_t rate)
 
 static void spawn(const struct tide_order *order)
 {
-    struct place *place = &places[order->worker];
-    if (place->alive)
+    struct worker *worker = &workers[order->worker];
+    if (worker->alive)
         sim_fail("worker %u is ordered while one is alive", order->worker);
-    if (sim_fault(sim.set.rates.fork_fails) && place->idle_deaths < MOST_IDLE_DEATHS) {
-        place->idle_deaths++;
+    if (sim_fault(sim.set.rates.fork_fails) && worker->idle_deaths < MAX_IDLE_DEATHS) {
+        worker->idle_deaths++;
         notify(TIDE_NOTICE_SPAWNED, order->worker, order->generation, EAGAIN);
         notices[(notice_head + notice_count - 1) % 64].pid = -1;
         return;
     }
-    *place = (struct place){
-        .alive = true, .generation = order->generation, .idle_deaths = place->idle_deaths};
+    *worker = (struct worker){
+        .alive = true, .generation = order->generation, .idle_deaths = worker->idle_deaths};
     notify(TIDE_NOTICE_SPAWNED, order->worker, order->generation, 0);
 }
 
-static void obey(void)
+static void receive_commands(void)
 {
     struct tide_order order;
     while (recv(zygote()->zygote_end, &order, sizeof(order), MSG_DONTWAIT) > 0) {
-        struct place *place = &places[order.worker];
+        struct worker *worker = &workers[order.worker];
         if (order.kind == TIDE_ORDER_SPAWN)
             spawn(&order);
-        else if (place->alive && place->generation == order.generation)
-            die(place, SIGKILL);
+        else if (worker->alive && worker->generation == order.generation)
+            end_worker(worker, SIGKILL);
     }
 }
 
 /* ---- a worker ---- */
 
-static void report(struct place *place)
+static void send_report(struct worker *worker)
 {
-    struct tide_job_report report = {place->job.number, place->job.generation,
-                                     place->full ? TIDE_JOB_FULL : TIDE_JOB_DONE, 1000,
-                                     sim.set.batch[place->job.step]};
+    struct tide_job_report report = {worker->job.number, worker->job.generation,
+                                     worker->full ? TIDE_JOB_FULL : TIDE_JOB_DONE, 1000,
+                                     sim.set.batch[worker->job.step]};
     size_t size = sizeof(report);
-    if (place->lied && sim_roll(2)) {
+    if (worker->lied && sim_roll(2)) {
         report.number += sim_roll(2);
         report.outcome += 2 * sim_roll(2);
         size -= sim_roll(2);
     }
-    (void)send(zygote()->worker_ends[place - places], &report, size, MSG_DONTWAIT | MSG_NOSIGNAL);
-    place->busy = place->entered = false;
+    (void)send(zygote()->worker_ends[worker - workers], &report, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    worker->busy = worker->entered = false;
 }
 
-/* What no engine may believe, and each can find out. */
-static void lie(struct place *place)
+/* Writes something that is against the protocol, and that the engine can find out. */
+static void break_protocol(struct worker *worker)
 {
     struct tide_result result;
-    char *last = (char *)(place->job.output + 1) + place->last_result;
-    place->lied = true;
-    mark_job(place, offsetof(struct message, excused));
-    switch (place->bytes > 0 ? sim_roll(8) : sim_roll(2)) {
+    char *last = (char *)(worker->job.output + 1) + worker->last_result;
+    worker->lied = true;
+    mark_job(worker, offsetof(struct message, excused));
+    switch (worker->bytes > 0 ? sim_roll(8) : sim_roll(2)) {
     case 0:
-        tide_worker_publish(place->job.output, place->job.end + 1 + sim_roll(9), place->bytes);
+        tide_worker_publish(worker->job.output, worker->job.end + 1 + sim_roll(9), worker->bytes);
         return;
     case 1:
-        tide_worker_publish(place->job.output, place->job.end,
-                            (uint32_t)place->job.output_max + 1 + sim_roll(9));
+        tide_worker_publish(worker->job.output, worker->job.end,
+                            (uint32_t)worker->job.output_max + 1 + sim_roll(9));
         return;
     default:
         break;
@@ -182,7 +182,7 @@ static void lie(struct place *place)
         result.size += 1 + sim_roll(7);
         break;
     case 2:
-        result.index = place->job.end + sim_roll(5);
+        result.index = worker->job.end + sim_roll(5);
         break;
     case 3:
         result.kind = (uint8_t)(4 + sim_roll(200));
@@ -194,162 +194,164 @@ static void lie(struct place *place)
     memcpy(last, &result, sizeof(result));
 }
 
-static void end_job(struct place *place, bool full)
+static void end_job(struct worker *worker, bool full)
 {
-    place->full = full;
+    worker->full = full;
     if (sim_fault(sim.set.rates.lie))
-        lie(place);
-    tide_worker_running(place->job.output, TIDE_RUNNING_NOT);
-    place->entered = false;
-    place->stuck = true; /* until it reports */
+        break_protocol(worker);
+    tide_worker_running(worker->job.output, TIDE_RUNNING_NOT);
+    worker->entered = false;
+    worker->stuck = true; /* until it sends its report */
 }
 
-static void mark_published(const struct place *place, uint32_t first, uint32_t end)
+static void mark_published(const struct worker *worker, uint32_t first, uint32_t end)
 {
-    const struct tide_record *record = record_at(place, first);
+    const struct tide_record *record = record_at(worker, first);
     for (uint32_t i = first; i < end; i++, record = sim_next(record)) {
-        if (!place->retried && record->flags == 0)
-            sim_mark(sim_payload(record), place->job.step, offsetof(struct message, published));
+        if (!worker->retried && record->flags == 0)
+            sim_mark(sim_payload(record), worker->job.step, offsetof(struct message, published));
     }
 }
 
-/* The fate of the record at hand, before anything is written. False = the worker does not get past it. */
-static bool survives(struct place *place)
+/* What happens at the record before anything is written. False = the worker does not get past it. */
+static bool survives(struct worker *worker)
 {
-    struct fate fate = sim_fate(&sim_payload(place->record)->items[0], place->job.step);
-    if (fate.kind == FATE_POISON)
-        die(place, SIGABRT);
-    else if (fate.kind == FATE_HANG)
-        place->stuck = true;
-    return fate.kind != FATE_POISON && fate.kind != FATE_HANG && !dies(place, sim.set.rates.crash);
+    struct behaviour behaviour = sim_behaviour(&sim_payload(worker->record)->items[0],
+                                               worker->job.step);
+    if (behaviour.kind == BEHAVIOUR_POISON)
+        end_worker(worker, SIGABRT);
+    else if (behaviour.kind == BEHAVIOUR_HANG)
+        worker->stuck = true;
+    return behaviour.kind != BEHAVIOUR_POISON && behaviour.kind != BEHAVIOUR_HANG &&
+           !may_die(worker, sim.set.rates.crash);
 }
 
-static void run_records(struct place *place)
+static void run_records(struct worker *worker)
 {
-    for (uint32_t most = 1 + sim_roll(8); place->at < place->job.end && most > 0; most--) {
-        uint32_t before = place->bytes;
-        if (place->record->flags & TIDE_RECORD_WAITS) { /* left out */
-            place->record = sim_next(place->record);
-            sim_publish(place, ++place->at);
+    for (uint32_t most = 1 + sim_roll(8); worker->at < worker->job.end && most > 0; most--) {
+        uint32_t before = worker->bytes;
+        if (worker->record->flags & TIDE_RECORD_WAITS) { /* it is left out */
+            worker->record = sim_next(worker->record);
+            sim_publish(worker, ++worker->at);
             continue;
         }
-        if (!survives(place))
+        if (!survives(worker))
             return;
-        if (!sim_write_record(place)) {
-            end_job(place, true);
-            return;
-        }
-        if (sim_fault(sim.set.rates.crash)) { /* it is written and not published */
-            place->bytes = before;
-            die(place, SIGBUS);
+        if (!sim_write_record(worker)) {
+            end_job(worker, true);
             return;
         }
-        mark_published(place, place->at, place->at + 1);
-        place->record = sim_next(place->record);
-        sim_publish(place, ++place->at);
+        if (sim_fault(sim.set.rates.crash)) { /* the result is written, and not published */
+            worker->bytes = before;
+            end_worker(worker, SIGBUS);
+            return;
+        }
+        mark_published(worker, worker->at, worker->at + 1);
+        worker->record = sim_next(worker->record);
+        sim_publish(worker, ++worker->at);
     }
-    if (place->at == place->job.end && !dies(place, sim.set.rates.crash))
-        end_job(place, false);
+    if (worker->at == worker->job.end && !may_die(worker, sim.set.rates.crash))
+        end_job(worker, false);
 }
 
-/* A function that takes a batch: nothing is published before it is through. */
-static void run_several(struct place *place)
+/* A function that takes a batch publishes nothing before it has returned. */
+static void run_several(struct worker *worker)
 {
-    const struct tide_record *record = sim_first(&place->job);
-    for (uint32_t i = place->job.first; i < place->job.end; i++, record = sim_next(record)) {
-        place->record = record;
-        if (record->flags == 0 && !survives(place))
+    const struct tide_record *record = sim_first(&worker->job);
+    for (uint32_t i = worker->job.first; i < worker->job.end; i++, record = sim_next(record)) {
+        worker->record = record;
+        if (record->flags == 0 && !survives(worker))
             return;
     }
-    place->record = sim_first(&place->job);
-    tide_worker_running(place->job.output, TIDE_RUNNING_ONE);
-    place->moved_us = sim.now_us;
+    worker->record = sim_first(&worker->job);
+    tide_worker_running(worker->job.output, TIDE_RUNNING_ONE);
+    worker->progress_us = sim.now_us;
 }
 
-static void run_reduce(struct place *place)
+static void run_reduce(struct worker *worker)
 {
-    for (uint32_t most = 1 + sim_roll(8); place->at < place->job.end && most > 0; most--) {
-        sim_publish(place, place->at);
-        if (!(place->record->flags & TIDE_RECORD_DROPPED) && !survives(place))
+    for (uint32_t most = 1 + sim_roll(8); worker->at < worker->job.end && most > 0; most--) {
+        sim_publish(worker, worker->at);
+        if (!(worker->record->flags & TIDE_RECORD_DROPPED) && !survives(worker))
             return;
-        place->record = sim_next(place->record);
-        place->at++;
+        worker->record = sim_next(worker->record);
+        worker->at++;
     }
-    if (place->at < place->job.end)
+    if (worker->at < worker->job.end)
         return;
-    sim_publish(place, place->at);
-    if (dies(place, sim.set.rates.crash))
+    sim_publish(worker, worker->at);
+    if (may_die(worker, sim.set.rates.crash))
         return;
-    bool all = sim_write_reduced(place);
+    bool all = sim_write_reduced(worker);
     if (all)
-        sim_publish(place, place->job.end);
-    mark_published(place, place->job.first, (uint32_t)place->job.output->progress);
-    if (!dies(place, sim.set.rates.crash))
-        end_job(place, !all);
+        sim_publish(worker, worker->job.end);
+    mark_published(worker, worker->job.first, (uint32_t)worker->job.output->progress);
+    if (!may_die(worker, sim.set.rates.crash))
+        end_job(worker, !all);
 }
 
-static void fetch(struct place *place)
+static void receive_job(struct worker *worker)
 {
     struct tide_job job;
-    if (recv(zygote()->worker_ends[place - places], &job, sizeof(job), MSG_DONTWAIT) <= 0) {
-        (void)dies(place, sim.set.rates.idle_crash);
+    if (recv(zygote()->worker_ends[worker - workers], &job, sizeof(job), MSG_DONTWAIT) <= 0) {
+        (void)may_die(worker, sim.set.rates.idle_crash);
         return;
     }
-    if (job.generation != place->generation)
+    if (job.generation != worker->generation)
         return;
-    place->job = job;
-    place->busy = true;
-    place->lied = place->full = place->stuck = place->entered = place->retried = false;
-    place->at = job.first;
-    place->record = sim_first(&job);
-    place->bytes = place->last_result = 0;
+    worker->job = job;
+    worker->busy = true;
+    worker->lied = worker->full = worker->stuck = worker->entered = worker->retried = false;
+    worker->at = job.first;
+    worker->record = sim_first(&job);
+    worker->bytes = worker->last_result = 0;
 }
 
-static void enter(struct place *place)
+static void begin_job(struct worker *worker)
 {
-    bool several = sim.set.batch[place->job.step] && !place->job.one_by_one &&
-                   place->job.end - place->job.first > 1;
-    place->entered = true;
-    place->moved_us = sim.now_us;
-    tide_worker_running(place->job.output, several ? TIDE_RUNNING_SEVERAL : TIDE_RUNNING_ONE);
+    bool several = sim.set.batch[worker->job.step] && !worker->job.one_by_one &&
+                   worker->job.end - worker->job.first > 1;
+    worker->entered = true;
+    worker->progress_us = sim.now_us;
+    tide_worker_running(worker->job.output, several ? TIDE_RUNNING_SEVERAL : TIDE_RUNNING_ONE);
 }
 
-static void say_hello(struct place *place)
+static void send_hello(struct worker *worker)
 {
-    struct tide_hello hello = {.generation = place->generation};
-    (void)send(zygote()->worker_ends[place - places], &hello, sizeof(hello),
+    struct tide_hello hello = {.generation = worker->generation};
+    (void)send(zygote()->worker_ends[worker - workers], &hello, sizeof(hello),
                MSG_DONTWAIT | MSG_NOSIGNAL);
-    place->ready = true;
-    place->idle_deaths = 0;
+    worker->ready = true;
+    worker->idle_deaths = 0;
 }
 
-static void work(struct place *place)
+static void worker_act(struct worker *worker)
 {
-    if (!place->ready) {
-        if (!dies(place, sim.set.rates.idle_crash))
-            say_hello(place);
-    } else if (!place->busy) {
-        fetch(place);
-    } else if (!place->entered && place->stuck) {
-        if (!dies(place, sim.set.rates.idle_crash))
-            report(place);
-    } else if (!place->entered) {
-        if (!dies(place, sim.set.rates.idle_crash))
-            enter(place);
-    } else if (place->stuck) {
+    if (!worker->ready) {
+        if (!may_die(worker, sim.set.rates.idle_crash))
+            send_hello(worker);
+    } else if (!worker->busy) {
+        receive_job(worker);
+    } else if (!worker->entered && worker->stuck) {
+        if (!may_die(worker, sim.set.rates.idle_crash))
+            send_report(worker);
+    } else if (!worker->entered) {
+        if (!may_die(worker, sim.set.rates.idle_crash))
+            begin_job(worker);
+    } else if (worker->stuck) {
         return; /* it hangs */
-    } else if (place->job.output->running == TIDE_RUNNING_SEVERAL) {
-        run_several(place);
-    } else if (sim.set.steps[place->job.step].kind == TIDE_STEP_REDUCE) {
-        run_reduce(place);
+    } else if (worker->job.output->running == TIDE_RUNNING_SEVERAL) {
+        run_several(worker);
+    } else if (sim.set.steps[worker->job.step].kind == TIDE_STEP_REDUCE) {
+        run_reduce(worker);
     } else {
-        run_records(place);
+        run_records(worker);
     }
 }
 
 void sim_workers_open(void)
 {
-    memset(places, 0, sizeof(places));
+    memset(workers, 0, sizeof(workers));
     notice_head = notice_count = 0;
 }
 
@@ -358,11 +360,11 @@ void sim_workers_act(void)
     uint32_t count = zygote()->workers;
     uint32_t number = sim_roll(count + 1);
     if (number == count || sim.calm) {
-        obey();
-        deliver();
+        receive_commands();
+        send_events();
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (places[i].alive && (i == number || sim.calm))
-            work(&places[i]);
+        if (workers[i].alive && (i == number || sim.calm))
+            worker_act(&workers[i]);
     }
 }

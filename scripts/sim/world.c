@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A run: builds the engine with its surroundings, lets things happen in random order, and at last without faults until
+ * everything is complete. Between any two actions the clock moves a little. Start reading at sim_run. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,12 +9,12 @@
 #include "base/status.h"
 #include "sim.h"
 
-enum { PATIENCE = 20000 }; /* turns without progress: 200 s and more */
+enum { MAX_IDLE_TURNS = 20000 }; /* 200 s and more without progress */
 static const int64_t START_US = 1000000000;
 
 struct sim sim;
 
-static void build(void)
+static void build_engine(void)
 {
     static const char *const topics[] = {"in"};
     static const char *const outputs[] = {"out"};
@@ -40,25 +42,27 @@ static void build(void)
         sim_fail("no engine: %s", tide_error());
 }
 
-static void fill(void)
+static void fill_partitions(void)
 {
-    uint64_t most = sim.set.steps[0].max_input_block_size;
+    uint64_t max = sim.set.steps[0].max_input_block_size;
     for (uint32_t i = 0; i < sim.set.partitions; i++) {
         int64_t offset = sim_roll(3);
         for (uint32_t j = 0; j < sim.set.messages; j++) {
             struct message *message = &sim.partitions[i].messages[j];
-            offset += 1 + (sim_roll(5) ? 0 : sim_roll(4)); /* transaction markers, compaction */
+            offset += 1 + (sim_roll(5)
+                               ? 0
+                               : sim_roll(4)); /* gaps, as of transaction markers and compaction */
             message->offset = offset;
             message->size = sim_roll(8) ? 0 : sim_roll(300);
             if (sim_chance(sim.set.rates.large))
-                message->size = (uint32_t)(most - 64 + sim_roll(128)) % 60000;
+                message->size = (uint32_t)(max - 64 + sim_roll(128)) % 60000;
         }
         sim.partitions[i].committed = -1;
         sim.partitions[i].available = sim_roll(sim.set.messages);
     }
 }
 
-static void open(uint64_t seed, bool verbose)
+static void begin_run(uint64_t seed, bool verbose)
 {
     uint64_t steps = sim.steps;
     memset(&sim, 0, sizeof(sim));
@@ -70,8 +74,8 @@ static void open(uint64_t seed, bool verbose)
     tide_clock_hold(START_US);
     sim.may_fail = sim.set.dlq.kind == TIDE_DLQ_NONE || sim.set.dlq.max_invalid_ratio >= 0 ||
                    sim.set.dlq.max_consecutive_count >= 0;
-    build();
-    fill();
+    build_engine();
+    fill_partitions();
     sim_source_open();
     sim_sink_open();
     sim_workers_open();
@@ -79,7 +83,7 @@ static void open(uint64_t seed, bool verbose)
         sim_fail("the engine does not start: %s", tide_error());
 }
 
-static void turn(void)
+static void run_turn(void)
 {
     struct tide_event event;
     if (tide_engine_run(sim.engine, 0, &event) < 0)
@@ -97,13 +101,13 @@ static void pass_time(int64_t by_us)
     tide_clock_advance(by_us);
 }
 
-static void act(void)
+static void run_action(void)
 {
     sim.steps++;
     switch (sim_roll(8)) {
     case 0:
     case 1:
-        turn();
+        run_turn();
         break;
     case 2:
         sim_source_act();
@@ -118,30 +122,30 @@ static void act(void)
     pass_time(sim_fault(sim.set.rates.jump) ? sim_roll(1200000) : sim_roll(300));
 }
 
-/* How much is to be done, to tell whether it moves. */
-static uint64_t unread(void)
+/* A number that falls with all progress: reading a message, and completing one. */
+static uint64_t remaining(void)
 {
     struct tide_totals totals;
     tide_engine_totals(sim.engine, &totals);
-    return totals.in_flight * MOST_PARTITIONS * MOST_MESSAGES - totals.read;
+    return totals.in_flight * MAX_PARTITIONS * MAX_MESSAGES - totals.read;
 }
 
-/* Faults are over: everything gets through, in bounded time. */
-static void settle(void)
+/* Without faults everything must become complete, in bounded time. */
+static void finish_run(void)
 {
     bool ending = false;
     uint64_t left = UINT64_MAX;
     sim.calm = true;
-    for (uint32_t idle = 0; !sim.over && idle < PATIENCE; idle++) {
+    for (uint32_t idle = 0; !sim.over && idle < MAX_IDLE_TURNS; idle++) {
         sim.steps++;
         sim_workers_act();
         sim_source_act();
         sim_sink_act();
         ending = sim_source_end();
-        turn();
+        run_turn();
         pass_time(ending ? 20000 : sim_roll(20000));
-        if (unread() != left) {
-            left = unread();
+        if (remaining() != left) {
+            left = remaining();
             idle = 0;
         }
     }
@@ -151,10 +155,10 @@ static void settle(void)
 
 void sim_run(uint64_t seed, bool verbose)
 {
-    open(seed, verbose);
+    begin_run(seed, verbose);
     for (uint32_t i = 0; i < sim.set.actions && !sim.over; i++)
-        act();
-    settle();
+        run_action();
+    finish_run();
     if (sim.status == 0)
         sim_check_end();
     tide_engine_free(sim.engine);
