@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- The engines under torture, as a supervisor runs them: one that ends is started again at once, under its name.
+-- Runs the engines under torture as a supervisor does: one that ends is started again at once, under its name.
 --
--- An engine: { name, static, wanted, run = "NAME.LIFE" of the present process, process, workers = pids by what the
--- journal tells, zygote = pid, expected = exit codes that the nemesis has earned,
--- leaving = it has had SIGTERM }.
+-- An engine is { name, static, wanted, run = "NAME.LIFE" of the present process, process, workers = pids according to
+-- the journal, zygote = pid, expected = the exit codes that the nemesis may have caused, stopped = it is suspended by
+-- the nemesis, leaving = it was sent SIGTERM }.
 local cjson = require "cjson"
 local ffi = require "ffi"
 local process = require "spec.support.process"
@@ -15,7 +15,8 @@ local metatable = { __index = methods }
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 
---- settings: dir (for logs, reports, the journal), journal (path), parameters (of the pipeline, by name), topics.
+--- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
+--- (a topic).
 function fleet.new(settings)
   return setmetatable({ settings = settings, engines = {}, by_run = {}, problems = {}, reports = {}, lives = 0 },
     metatable)
@@ -47,7 +48,7 @@ local function launch(self, engine)
   journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())
 end
 
---- static: it has an instance of its name.
+--- `static`: it has a static membership, with its name as its instance.
 function methods:add(name, static)
   local engine = { name = name, static = static, wanted = true, life = 0 }
   self.engines[#self.engines + 1] = engine
@@ -68,8 +69,8 @@ local function read_report(self, engine)
   if #text > 0 then self.reports[#self.reports + 1] = cjson.decode(text) end
 end
 
--- It has ended: was it to?
-local function ended(self, engine)
+-- Keeps the log and the report of an engine that has ended. An exit code that was not expected is a problem.
+local function collect(self, engine)
   local code, words = engine.process:code(), engine.process:stderr()
   keep(("%s/%s.log"):format(self.settings.dir, engine.run), words)
   engine.process:stop()
@@ -83,12 +84,12 @@ local function ended(self, engine)
   if code == 0 then read_report(self, engine) end
 end
 
--- What the workers have written since the last turn: who there is.
+-- Learns the pids of zygotes and workers from what they have written since the last turn.
 local function read_journal(self)
   local file = self.file or io.open(self.settings.journal)
   self.file = file
   if not file then return end
-  file:seek("cur", 0) -- so that the end of the file is looked for anew
+  file:seek("cur", 0) -- after this the end of the file is looked for again
   for line in file:lines() do
     local entry = journal.parse(line)
     local engine = entry and self.by_run[entry.run]
@@ -101,11 +102,11 @@ local function alive(pid)
   return ffi.C.kill(pid, 0) == 0
 end
 
---- Looks after all engines; to be called often.
+--- Collects the engines that have ended and starts them again; call it often.
 function methods:turn()
   read_journal(self)
   for _, engine in ipairs(self.engines) do
-    if engine.process and not engine.process:running() then ended(self, engine) end
+    if engine.process and not engine.process:running() then collect(self, engine) end
     if not engine.process and engine.wanted then launch(self, engine) end
     for i = #engine.workers, 1, -1 do
       if not engine.process or not alive(engine.workers[i]) then table.remove(engine.workers, i) end
@@ -113,7 +114,7 @@ function methods:turn()
   end
 end
 
---- Engines for which `fits` is true.
+--- The running engines for which `fits` is true.
 function methods:which(fits)
   local list = {}
   for _, engine in ipairs(self.engines) do
@@ -122,17 +123,17 @@ function methods:which(fits)
   return list
 end
 
---- SIGTERM to one that has had none: a second one would end it at once.
-function fleet.dismiss(engine)
+--- Sends SIGTERM to an engine that was sent none, since a second one would end it at once.
+function fleet.stop(engine)
   engine.expected[0], engine.leaving = true, true
   return engine.process:signal("TERM")
 end
 
---- SIGTERM to all, and their ends with code 0.
+--- Sends SIGTERM to all engines, and waits until they have ended, with code 0.
 function methods:finish(wait)
   for _, engine in ipairs(self.engines) do
     engine.wanted = false
-    if engine.process and not engine.leaving then fleet.dismiss(engine) end
+    if engine.process and not engine.leaving then fleet.stop(engine) end
   end
   local ok = pcall(wait.until_true, function()
     self:turn()

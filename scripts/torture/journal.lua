@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- One file into which the workers and the checker write what befell whom: lines "TIME RUN EVENT PID ID", where TIME is
--- in milliseconds of the wall clock (as the broker's append times are), RUN one life of an engine ("-": none), and PID
--- or ID 0 where there is none. Appended line by line, so a writer may die at any moment.
+-- The journal is one file into which the workers and the checker write what happened: lines "TIME RUN EVENT PID ID".
+-- TIME is in milliseconds of the wall clock, as the broker's append times are; RUN is one life of an engine ("-" =
+-- none); PID or ID is 0 where there is none. Each line is appended by one write, so that a writer may die at any
+-- moment.
 local ffi = require "ffi"
 
 pcall(ffi.cdef, "struct tide_journal_time { long seconds, nanoseconds; };")
@@ -29,7 +30,7 @@ function journal.parse(line)
   return at and { time = tonumber(at), run = run, event = event, pid = tonumber(pid), id = tonumber(id), line = line }
 end
 
---- All entries, in the order of time: { time =, run =, event =, pid =, id =, line = }.
+--- All entries, ordered by time: { time =, run =, event =, pid =, id =, line = }.
 function journal.read(path)
   local entries = {}
   for line in io.lines(path) do entries[#entries + 1] = journal.parse(line) end

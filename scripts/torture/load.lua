@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- The load: feeds numbered messages so that there is always a backlog, and watches what is committed. The tool runs
--- beside this process, since a broker that is down answers late.
+-- The load writes numbered messages, so that there is always a backlog, and watches what is committed. The tool that
+-- does so runs as a process of its own, since a broker that is down answers late.
 local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
-local fate = require "scripts.torture.fate"
+local behaviour = require "scripts.torture.behaviour"
 
 local load = {}
 local methods = {}
@@ -14,17 +14,17 @@ local WATCH_SECONDS = 0.5
 
 --- settings: dir, input, group, partitions.
 function load.new(settings)
-  return setmetatable({ settings = settings, next_id = 1, seq = {}, fed = 0, committed = 0, moved = wait.now(),
+  return setmetatable({ settings = settings, next_id = 1, seq = {}, fed = 0, committed = 0, progress_at = wait.now(),
     watch_at = 0 }, metatable)
 end
 
 local function write_chunk(self, path)
   local file = assert(io.open(path, "wb"))
   for id = self.next_id, self.next_id + CHUNK - 1 do
-    local partition = fate.partition(id, self.settings.partitions)
+    local partition = behaviour.partition(id, self.settings.partitions)
     local seq = self.seq[partition] or 0
     self.seq[partition] = seq + 1
-    file:write(kafka.encode { key = fate.key(id), value = fate.input(id), partition = partition,
+    file:write(kafka.encode { key = behaviour.key(id), value = behaviour.input(id), partition = partition,
       headers = { { "seq", tostring(seq) } } })
   end
   file:close()
@@ -34,7 +34,7 @@ end
 local function feed(self)
   if self.feeder then
     if self.feeder:running() then return end
-    -- Of a chunk that failed nobody knows what arrived: the judge reads the input. Its ids are not used again.
+    -- If it failed, it is not known what arrived: the checker reads the input. The ids are not used again.
     self.feeder:stop()
     self.feeder = nil
     self.fed = self.fed + CHUNK
@@ -51,7 +51,7 @@ local function watch(self)
     local sum = 0
     self.offsets = self.watcher:code() == 0 and kafka.read_offsets(self.watcher:stdout()) or {}
     for _, offset in pairs(self.offsets) do sum = sum + offset end
-    if sum > self.committed then self.committed, self.moved = sum, wait.now() end
+    if sum > self.committed then self.committed, self.progress_at = sum, wait.now() end
     self.watcher:stop()
     self.watcher = nil
     self.watch_at = wait.now() + WATCH_SECONDS
@@ -60,19 +60,19 @@ local function watch(self)
   end
 end
 
---- To be called often; `feeding` = there shall be more.
+--- Starts what is due; call it often. `feeding`: more messages are to be written.
 function methods:turn(feeding)
   self.feeding = feeding
   feed(self)
   watch(self)
 end
 
---- All that was fed has arrived; nothing is under way.
+--- True when all that was written has arrived.
 function methods:quiet()
   return not self.feeder
 end
 
---- The partitions whose offset is not at its end, as text; nil when there is none. Ends = { partition = offset }.
+--- The partitions whose committed offset is not at its end, as text; nil = none. ends = { partition = offset }.
 function methods:behind(ends)
   local list = {}
   for partition, offset in pairs(ends) do

@@ -1,29 +1,30 @@
 -- SPDX-License-Identifier: MIT
--- The end-to-end checker on a real Kafka: load, faults, a quiet phase, and the judgement. scripts/torture/run.sh starts
--- the Kafka; here TIDE_KAFKA and TIDE_KAFKA_DIR name it. From the environment:
+-- The end-to-end checker: it runs engines on a real Kafka under load, injects faults, then lets everything become
+-- complete without faults, and compares what came out with what went in. scripts/torture/run.sh starts the Kafka;
+-- TIDE_KAFKA and TIDE_KAFKA_DIR name it. Settings in the environment, with their defaults:
 --   TORTURE_PART    a part of parts.lua (short)        TORTURE_MODE  at_least_once | exactly_once (at_least_once)
---   TORTURE_SEED    of the schedule (the time)         TORTURE_SCALE of the numbers of faults (1)
---   TORTURE_PATIENCE  seconds without a commit in the quiet phase until it is stuck (60)
---   TORTURE_REPORT  file to put the result's row into (none)
---   TORTURE_DIR     folder for journal and logs of the engines (a new one; removed when nothing failed)
--- Exit code: 0; 1 when a promise was broken; 64 usage.
+--   TORTURE_SEED    seed of the schedule (the time)    TORTURE_SCALE factor of the numbers of faults (1)
+--   TORTURE_PATIENCE  seconds without a commit, once there are no more faults, after which the run is stuck (60)
+--   TORTURE_REPORT  file into which the row of the result is put (none)
+--   TORTURE_DIR     folder for the journal and the engines' logs (a new one, removed when nothing failed)
+-- The exit code is 0, or 1 when a promise was broken, or 64 for a wrong setting. Start reading at `execute`.
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 local fleet = require "scripts.torture.fleet"
 local journal = require "scripts.torture.journal"
-local judge = require "scripts.torture.judge"
+local checker = require "scripts.torture.checker"
 local load = require "scripts.torture.load"
 local nemesis = require "scripts.torture.nemesis"
 local parts = require "scripts.torture.parts"
 local recovery = require "scripts.torture.recovery"
 local report = require "scripts.torture.report"
 
-local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 500 -- the last two: of pipeline.lua
+local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 500 -- the last two are those of pipeline.lua
 local PROGRESS_SECONDS = 5
 local USAGE = 64
 
--- Those after which an engine may read again what it has delivered.
+-- After these an engine may read again what it has delivered.
 local DISTURBING = { "kill_engine", "kill_zygote", "stop_engine", "leave", "lose", "freeze", "kill_broker",
   "restart_broker", "stop_broker" }
 
@@ -69,22 +70,22 @@ end
 local function make_topics(self)
   local appended = { ["message.timestamp.type"] = "LogAppendTime" }
   self.input, self.group, self.partitions = kafka.topic(PARTITIONS), kafka.group(), PARTITIONS
-  for _, name in ipairs { "output", "second", "letters" } do self[name] = kafka.topic(PARTITIONS, appended) end
+  for _, name in ipairs { "output", "second", "dead_letters" } do self[name] = kafka.topic(PARTITIONS, appended) end
   self.parameters = { brokers = kafka.bootstrap(), input = self.input, group = self.group, output = self.output,
-    second = self.second, letters = self.letters, delivery = self.mode }
+    second = self.second, dead_letters = self.dead_letters, delivery = self.mode }
 end
 
-local function struck_sum(struck)
+local function count_injected(injected)
   local sum = 0
-  for _, count in pairs(struck) do sum = sum + count end
+  for _, count in pairs(injected) do sum = sum + count end
   return sum
 end
 
 local function progress(self)
   if wait.now() < (self.progress_at or 0) then return end
   self.progress_at = wait.now() + PROGRESS_SECONDS
-  say("%s, %s, %d s: %d of %d faults, %d fed, %d through", self.part, self.mode, wait.now() - self.began,
-    struck_sum(self.nemesis.struck), #self.nemesis.events, self.load.fed, self.load.committed)
+  say("%s, %s, %d s: %d of %d faults, %d written, %d complete", self.part, self.mode, wait.now() - self.began,
+    count_injected(self.nemesis.injected), #self.nemesis.events, self.load.fed, self.load.committed)
 end
 
 local function turn(self, feeding)
@@ -94,25 +95,25 @@ local function turn(self, feeding)
   wait.pause(2)
 end
 
-local function torment(self)
+local function inject_faults(self)
   while self.nemesis:turn() do turn(self, true) end
 end
 
--- Nothing strikes any more: all that was fed must come through.
+-- Without faults all that was written must become complete.
 local function drain(self)
   wait.until_true(function()
     turn(self, false)
     return self.load:quiet()
-  end, 90, "the load to be fed")
+  end, 90, "the load to be written")
   local ends = wait.until_true(function() -- a broker that has just come back does not lead its partitions at once
     turn(self, false)
     local answered, highs = pcall(kafka.ends, self.input)
     return answered and highs
   end, 30, "the ends of the input")
-  self.load.moved = wait.now()
+  self.load.progress_at = wait.now()
   while self.load:behind(ends) do
     turn(self, false)
-    if wait.now() - self.load.moved > self.patience then
+    if wait.now() - self.load.progress_at > self.patience then
       table.insert(self.fleet.problems, "stuck: " .. self.load:behind(ends))
       break
     end
@@ -121,18 +122,18 @@ local function drain(self)
   self.ends = ends
 end
 
-local function disturbances(struck)
+local function disturbances(injected)
   local sum = 0
-  for _, name in ipairs(DISTURBING) do sum = sum + (struck[name] or 0) end
+  for _, name in ipairs(DISTURBING) do sum = sum + (injected[name] or 0) end
   return sum
 end
 
-local function judged(self)
-  local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.struck),
+local function check(self)
+  local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.injected),
     ends = self.ends, committed = kafka.committed(self.group, self.input) }
-  for _, name in ipairs { "input", "output", "second", "letters" } do case[name] = kafka.consume(self[name]) end
+  for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
   local entries = journal.read(self.journal)
-  self.struck, self.findings = self.nemesis.struck, judge.run(case)
+  self.injected, self.findings = self.nemesis.injected, checker.run(case)
   self.workers = recovery.workers(entries, PROCESSES, TIMEOUT_MS)
   self.engines = recovery.engines(entries, { case.output, case.second })
   return report.failures(self.findings, self.fleet.problems, entries)
@@ -146,10 +147,10 @@ local function execute(self)
   self.nemesis = nemesis.new(parts.schedule(self.spec, self.seed, self.scale), self.fleet, self)
   for _, name in ipairs(self.spec.static) do self.fleet:add(name, true) end
   for _, name in ipairs(self.spec.dynamic) do self.fleet:add(name, false) end
-  torment(self)
+  inject_faults(self)
   drain(self)
   self.seconds = wait.now() - self.began
-  local lines = judged(self)
+  local lines = check(self)
   say("%s", report.summary(self))
   for _, line in ipairs(lines) do print(line) end
   local path = os.getenv("TORTURE_REPORT")

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What strikes. An action returns true when it has struck; else nobody was there to be struck, and it is tried again
--- at the next turn. What it leaves to be done later (SIGCONT, a start) it puts behind a time.
+-- The nemesis injects the faults (the word is Jepsen's). Each kind of fault is a function in `act`, which returns true
+-- when it has done its harm; else there was no process for it, and it is tried again in the next turn. What has to
+-- follow later (SIGCONT, a start) is put into `later` with its time.
 local ffi = require "ffi"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -17,7 +18,7 @@ local SESSION = 4 -- seconds; session.timeout.ms of pipeline.lua
 local KILLED, TRY_AGAIN = 137, 75
 
 function nemesis.new(events, engines, settings)
-  return setmetatable({ events = events, at = 1, fleet = engines, settings = settings, later = {}, struck = {},
+  return setmetatable({ events = events, at = 1, fleet = engines, settings = settings, later = {}, injected = {},
     next_time = wait.now() + 3 }, metatable)
 end
 
@@ -43,7 +44,7 @@ end
 
 local act = {}
 
-local function strike_worker(self, event, number)
+local function signal_worker(self, event, number)
   local engine = engine_at(self, event.pick)
   if not engine then return false end
   local index = math.floor(event.pick * 9973) % #engine.workers + 1
@@ -52,8 +53,8 @@ local function strike_worker(self, event, number)
   return ffi.C.kill(pid, number) == 0
 end
 
-function act.kill_worker(self, event) return strike_worker(self, event, 9) end
-function act.segv_worker(self, event) return strike_worker(self, event, SEGV) end
+function act.kill_worker(self, event) return signal_worker(self, event, 9) end
+function act.segv_worker(self, event) return signal_worker(self, event, SEGV) end
 
 function act.kill_workers(self, event)
   local engine = engine_at(self, event.pick)
@@ -66,7 +67,7 @@ function act.kill_workers(self, event)
   return true
 end
 
--- For less than message_timeout, so nobody is to blame.
+-- It takes less than message_timeout, so that the message must not be attributed a timeout.
 function act.stop_worker(self, event)
   local engine = engine_at(self, event.pick)
   if not engine then return false end
@@ -111,11 +112,11 @@ local function freeze(self, event, seconds)
   return true
 end
 
--- Within the session's timeout, and past it: then its partitions go to others meanwhile.
+-- The first is within the session timeout; the second exceeds it, so that its partitions go to others meanwhile.
 function act.stop_engine(self, event) return freeze(self, event, 0.5 + 2 * event.pick) end
 function act.freeze(self, event) return freeze(self, event, SESSION + 1 + 2 * event.pick) end
 
--- Of those without an instance one goes, by `go`, and comes back later; never the last one.
+-- One of the dynamic members leaves, by `go`, and comes back later; the last one that works stays.
 local function depart(self, event, seconds, go)
   local engine = choose(self.fleet:which(function(one) return works(one) and not one.static end), event.pick)
   if not engine or #self.fleet:which(works) < 2 then return false end
@@ -126,7 +127,7 @@ local function depart(self, event, seconds, go)
 end
 
 function act.leave(self, event)
-  return depart(self, event, 1 + 1.5 * event.pick, fleet.dismiss)
+  return depart(self, event, 1 + 1.5 * event.pick, fleet.stop)
 end
 
 function act.lose(self, event)
@@ -136,10 +137,10 @@ function act.lose(self, event)
   end)
 end
 
--- Stops the broker by a verb of kafka.sh, and starts it again, beside this process.
-local function broker(self, event, verb)
+-- Stops the broker by a command of kafka.sh and starts it again, in a process of its own.
+local function broker(self, event, subcommand)
   if self.broker then return false end
-  local command = ('scripts/dev/kafka.sh %s "$0" && scripts/dev/kafka.sh restart "$0"'):format(verb)
+  local command = ('scripts/dev/kafka.sh %s "$0" && scripts/dev/kafka.sh restart "$0"'):format(subcommand)
   note(self, event.kind)
   self.broker = process.start { "bash", "-c", command, assert(os.getenv("TIDE_KAFKA_DIR"), "no TIDE_KAFKA_DIR") }
   return true
@@ -175,7 +176,7 @@ local function turn_later(self)
   end
 end
 
---- Does what is due. False once all events have struck and nothing is left to be undone.
+--- Does what is due. False once all faults were injected and nothing is left to follow.
 function methods:turn()
   turn_broker(self)
   turn_later(self)
@@ -183,14 +184,14 @@ function methods:turn()
   if not event then return self.broker ~= nil or #self.later > 0 end
   if self.broker or wait.now() < self.next_time then return true end
   if act[event.kind](self, event) then
-    self.struck[event.kind] = (self.struck[event.kind] or 0) + 1
+    self.injected[event.kind] = (self.injected[event.kind] or 0) + 1
     self.at = self.at + 1
     self.next_time = wait.now() + event.gap
   end
   return true
 end
 
---- For the end of a run that failed: nothing stays stopped, the broker comes back.
+--- Cleans up after a run that failed: nothing stays suspended, and the broker is started.
 function methods:undo()
   for _, one in ipairs(self.later) do one.fn() end
   self.later = {}

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- The parts of a torture run: which engines there are, what happens to them, how often, and what the judge may allow.
--- A schedule is drawn from a seed; the events themselves are in nemesis.lua.
+-- The parts of a torture run: which engines there are, which faults are injected, how often, and whether the checker
+-- may allow duplicates. The schedule is drawn from a seed; the faults themselves are in nemesis.lua.
 local parts = {}
 
--- engines: names; `static` ones have an instance. faults: number of each event. gap: seconds from one to the next.
--- strict: nothing of it may make a message come twice, in either mode.
+-- static, dynamic: names of the engines with and without static membership. faults: how many of each kind. gap: seconds
+-- from one to the next, least and greatest. strict: none of the faults may cause a duplicate, in either mode.
 parts.LIST = {
   short = {
     static = { "a", "b" }, dynamic = { "c" }, gap = { 0.2, 0.6 },
     faults = { kill_worker = 10, segv_worker = 4, stop_worker = 2, kill_workers = 1, kill_engine = 3, kill_zygote = 1,
       stop_engine = 1, leave = 2, kill_broker = 1 },
   },
-  power = { -- for spec/torture/power_spec.lua: how little shows a planted mistake
+  power = { -- for spec/torture/power_spec.lua: as little as shows a planted mistake
     static = { "a" }, dynamic = { "b" }, gap = { 0.2, 0.5 },
     faults = { kill_worker = 4, kill_engine = 2, leave = 2 },
   },
@@ -48,8 +48,9 @@ local function sorted_names(counts)
   return names
 end
 
---- The events of a part in their order: { kind =, gap = seconds since the one before, pick = number in [0, 1) that
---- chooses among whom it may strike, and how long }. `scale` multiplies the numbers of faults, each at least 1.
+--- The faults of a part in their order: { kind =, gap = seconds since the one before, pick = number in [0, 1) that
+--- chooses the process, and how long it takes }. `scale` multiplies the numbers of faults, each of which stays 1 or
+--- more.
 function parts.schedule(part, seed, scale)
   math.randomseed(seed)
   local kinds = {}

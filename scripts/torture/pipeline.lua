@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The pipeline under torture; scripts/torture/fleet.lua runs it, in real processes, and sets the parameters.
+-- The pipeline under torture. scripts/torture/fleet.lua runs it in processes of its own, and sets the parameters.
 local tide = require "tidemill"
 
 local instance = tide.param("instance", "")
@@ -13,7 +13,7 @@ return tide.pipeline "torture" {
   tide.run_task_with_multiprocessing { "transform.lua", processes = 4, max_batch_size = 40 },
   tide.produce { topic = tide.param("output"), topics = tide.param("second"), partition = "same" },
   tide.commit_offsets { policy = { min_time = "100ms" } },
-  dlq = tide.dlq { topic = tide.param("letters") },
+  dlq = tide.dlq { topic = tide.param("dead_letters") },
   delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "500ms"),
   broker_timeout = "2min", -- a broker that is killed needs half a minute to come back on a busy machine
 }

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- How long it took to recover, from the journal and from the times at which the broker appended the results.
+-- Computes how long it took to recover, from the journal and from the times at which the broker appended the results.
 local recovery = {}
 
--- A worker's end, as the journal has it.
+-- The events of the journal that end a worker.
 local ENDS = { kill_worker = true, segv_worker = true, crash = true, hang = true }
 
 --- The value below which `share` of the sorted list lies; nil when it is empty.
@@ -40,8 +40,8 @@ local function by_run(entries)
   return runs
 end
 
---- Milliseconds from the death of a worker to its replacement being ready for work, sorted; without those that were
---- killed for standing still, since the journal does not know that moment.
+--- Milliseconds from the death of a worker to the moment when its replacement was ready, sorted. Workers that were
+--- killed after a timeout are left out, since the journal does not have that moment.
 function recovery.workers(entries, processes, timeout_ms)
   local times = {}
   for _, of_run in pairs(by_run(entries)) do
@@ -59,8 +59,8 @@ function recovery.workers(entries, processes, timeout_ms)
   return times
 end
 
---- Milliseconds from the start of an engine in place of one that died to its first result in a topic, sorted. Lives
---- that ended before they had one are left out. `topics`: lists of records.
+--- Milliseconds from the start of an engine that replaces one that died to its first result in a topic, sorted. Lives
+--- that ended before their first result are left out. `topics` are lists of records.
 function recovery.engines(entries, topics)
   local first, times = {}, {}
   for _, records in ipairs(topics) do

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- docs/torture.md: one row a part and mode, each of the last run that was told to write it.
-local judge = require "scripts.torture.judge"
+-- Writes docs/torture.md, which has one row for each part and mode, of the last run that was told to write it.
+local checker = require "scripts.torture.checker"
 local recovery = require "scripts.torture.recovery"
 
 local report = {}
@@ -12,8 +12,8 @@ local HEAD = [[
 
 Real engines on a real Kafka on the machine that this was written on (2 cores, broker and load on the same), under a
 schedule of faults drawn from the seed: `make torture TORTURE_PART=... TORTURE_MODE=... TORTURE_SEED=...` repeats it.
-The fate of each message is a function of its id, so lost, doubled, misplaced, wrongly ended, changed, reordered and
-wrongly blamed messages are counted by reading everything that came out. Besides the faults listed, about each 97th
+What becomes of each message is a function of its id, so lost, doubled, misplaced, wrongly ended, changed, reordered and
+wrongly attributed messages are counted by reading everything that came out. Besides the faults listed, about each 97th
 message crashes its worker (twice) and each 89th hangs until `message_timeout` (500 ms).
 
 - `again`: results that came more than once; in at_least_once only engines killed, rebalances and broker restarts may
@@ -33,26 +33,28 @@ A checker that never fails proves nothing. So mistakes are planted in the delive
 
 | planted | what is wrong then | found by |
 |---|---|---|
-| bug.commit_after_revoke | offsets of partitions that somebody else has are committed | sim/simulation_spec |
+| bug.commit_after_revoke | offsets of partitions that another member has are committed | sim/simulation_spec |
 | bug.plus_one_missing | the last message of a partition is never committed | sim/simulation_spec, torture/power_spec |
-| bug.filter_not_counted | a filtered message holds its partition's offset for ever | sim/simulation_spec |
-| bug.dlq_before_ack | a message is through before its dead letter is written | sim/simulation_spec |
+| bug.filter_not_counted | a filtered message keeps its reference for ever | sim/simulation_spec |
+| bug.dlq_before_ack | a message is complete before its dead letter is written | sim/simulation_spec |
 | bug.double_release | results are sent twice when the sink took a part of them | sim/simulation_spec |
-| bug.attribution_off_by_one | the neighbour of a bad message is blamed | sim/simulation_spec, torture/power_spec |
-| bug.ack_of_dropped | reports of an assignment that is over count | sim/simulation_spec |
+| bug.retry_overtaken | a message overtakes one of its partition that is tried again | sim/simulation_spec |
+| bug.attribution_off_by_one | a crash is attributed to the next message | sim/simulation_spec, torture/power_spec |
+| bug.ack_of_dropped | reports of an assignment that does not hold any more count | sim/simulation_spec |
 | bug.epoch_not_raised | results of an aborted transaction go into the next one | sim/simulation_spec |
 | bug.other_offsets | a commit after one that failed has that one's offsets | sim/simulation_spec |
 | bug.offsets_retaken | offsets that are sent again are those of what was read by then | kafka/transactions_spec |
 | bug.metadata_late | a commit has the group's present generation | kafka/transactions_spec |
 | bug.taint_ignored | a producer goes on though a request of its transaction may be late | flow/kafka_mistakes_spec |
 | bug.resume_unpaused | a partition is resumed that was not paused, so that librdkafka rewinds it | kafka/pause_spec |
+| bug.report_time | a record of a refused batch is sent again without its timestamp | kafka/carriage_spec |
 
-The last does no harm beyond the time that it costs: what comes again is dropped by its offset, and
+`resume_unpaused` does no harm beyond the time that it costs: what comes again is dropped by its offset, and
 `consumer.refetched` counts it.
 ]]
 
 local COLUMNS = { "part", "mode", "seed", "commit", "faults", "messages", "lost", "again", "misplaced", "wrong",
-  "order", "misblamed", "unknown", "worker ms", "engine ms", "seconds" }
+  "order", "misattributed", "unknown", "worker ms", "engine ms", "seconds" }
 
 local function commit()
   local pipe = assert(io.popen("git describe --always --dirty 2>/dev/null"))
@@ -66,11 +68,11 @@ local function percentiles(list)
   return ("%.0f / %.0f (%d)"):format(recovery.percentile(list, 0.5), recovery.percentile(list, 0.99), #list)
 end
 
-local function counted(struck)
+local function counted(injected)
   local names, parts = {}, {}
-  for name in pairs(struck) do names[#names + 1] = name end
+  for name in pairs(injected) do names[#names + 1] = name end
   table.sort(names)
-  for _, name in ipairs(names) do parts[#parts + 1] = struck[name] .. " " .. name end
+  for _, name in ipairs(names) do parts[#parts + 1] = injected[name] .. " " .. name end
   return table.concat(parts, ", ")
 end
 
@@ -81,14 +83,14 @@ end
 --- The cells of a run's row. run: part, mode, seed, struck, findings, workers, engines (times), seconds.
 function report.row(run)
   local counts = run.findings.counts
-  local cells = { run.part, run.mode, run.seed, commit(), counted(run.struck), run.findings.input_count, counts.lost,
-    counts.duplicated, counts.misplaced, counts.wrong_fate + counts.wrong_payload, counts.wrong_order,
-    counts.misblamed, counts.unknown, percentiles(run.workers), percentiles(run.engines), math.floor(run.seconds) }
+  local cells = { run.part, run.mode, run.seed, commit(), counted(run.injected), run.findings.input_count, counts.lost,
+    counts.duplicated, counts.misplaced, counts.wrong_outcome + counts.wrong_payload, counts.wrong_order,
+    counts.misattributed, counts.unknown, percentiles(run.workers), percentiles(run.engines), math.floor(run.seconds) }
   for i, cell in ipairs(cells) do cells[i] = tostring(cell) end
   return line_of(cells)
 end
 
---- Puts a row into the document, in place of the one of the same part and mode.
+--- Puts the row of a run into the document, in place of the one of the same part and mode.
 function report.write(path, run)
   local rows, own = {}, ("| %s | %s |"):format(run.part, run.mode)
   local file = io.open(path)
@@ -104,7 +106,7 @@ function report.write(path, run)
   file:close()
 end
 
---- What failed, with the histories of the first few ids; nothing when all is well. `problems`: texts.
+--- What failed, as lines, with the histories of the first few ids; none when nothing did. `problems` are texts.
 function report.failures(findings, problems, entries)
   local lines = {}
   for _, problem in ipairs(problems) do lines[#lines + 1] = "FAILED: " .. problem end
@@ -121,10 +123,10 @@ end
 --- One line for the terminal.
 function report.summary(run)
   local parts = { ("%d messages"):format(run.findings.input_count) }
-  for _, what in ipairs(judge.FAULTS) do parts[#parts + 1] = what .. " " .. run.findings.counts[what] end
+  for _, what in ipairs(checker.FAULTS) do parts[#parts + 1] = what .. " " .. run.findings.counts[what] end
   return ("%s, %s, seed %d, %d s: %s; workers back after %s ms, engines after %s ms (p50 / p99); %s"):format(run.part,
     run.mode, run.seed, run.seconds, table.concat(parts, ", "), percentiles(run.workers), percentiles(run.engines),
-    counted(run.struck))
+    counted(run.injected))
 end
 
 return report

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- The transform under torture: does to each message what its id says.
+-- The transform under torture behaves on each message as its id says (behaviour.lua).
 local ffi = require "ffi"
 local tide = require "tidemill"
-local fate = require "fate"
+local behaviour = require "behaviour"
 local journal = require "journal"
 
 pcall(ffi.cdef, "int raise(int number); void abort(void);")
@@ -16,7 +16,7 @@ local function note(event, id)
   journal.write(JOURNAL, RUN, event, nil, id)
 end
 
--- Ways to die, and to stand still: each for its share of the ids.
+-- Ways to crash and to hang, each for its share of the ids.
 local CRASHES = {
   function() ffi.C.raise(SEGV) end,
   function() ffi.cast("int *", 0)[0] = 1 end,
@@ -37,8 +37,8 @@ local function result(message, id, piece)
   local headers = {}
   for i, header in ipairs(message.headers) do headers[i] = header end
   headers[#headers + 1] = { "run", RUN }
-  local topic = fate.topic(id, piece) == "second" and SECOND or nil
-  return { value = fate.output(id, piece), headers = headers, topic = topic }
+  local topic = behaviour.topic(id, piece) == "second" and SECOND or nil
+  return { value = behaviour.output(id, piece), headers = headers, topic = topic }
 end
 
 local does = {}
@@ -68,7 +68,7 @@ end
 
 local function process(message)
   local id = tonumber(message.value:match("^%d+"))
-  local act = does[fate.of(id)]
+  local act = does[behaviour.of(id)]
   if act then return act(message, id) end
   return result(message, id, 1)
 end

@@ -10,7 +10,7 @@ local SECONDS = 90
 -- What each mistake leads to, as the checker says it.
 local MISTAKES = {
   plus_one_missing = { "uncommitted: ", "stuck: partition " },
-  attribution_off_by_one = { "misblamed: " },
+  attribution_off_by_one = { "misattributed: " },
 }
 
 describe("under torture a planted mistake is found:", function()

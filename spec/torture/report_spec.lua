@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- The document of `make torture` keeps the rows of other parts and modes, and one of each.
 local pipeline_file = require "spec.support.pipeline_file"
-local judge = require "scripts.torture.judge"
+local checker = require "scripts.torture.checker"
 local recovery = require "scripts.torture.recovery"
 local report = require "scripts.torture.report"
 
-local EMPTY = { input = {}, output = {}, second = {}, letters = {}, ends = {}, committed = {}, disturbances = 0 }
+local EMPTY = { input = {}, output = {}, second = {}, dead_letters = {}, ends = {}, committed = {}, disturbances = 0 }
 
 describe("the report of a torture", function()
   after_each(pipeline_file.remove_all)
@@ -14,8 +14,8 @@ describe("the report of a torture", function()
     local path = pipeline_file.folder() .. "/torture.md"
     for _, run in ipairs { { "workers", "at_least_once", 1 }, { "workers", "exactly_once", 2 },
       { "engines", "at_least_once", 3 }, { "workers", "at_least_once", 4 } } do
-      report.write(path, { part = run[1], mode = run[2], seed = run[3], struck = { kill_worker = 7 }, workers = { 1 },
-        engines = {}, seconds = 5, findings = judge.run(EMPTY) })
+      report.write(path, { part = run[1], mode = run[2], seed = run[3], injected = { kill_worker = 7 }, workers = { 1 },
+        engines = {}, seconds = 5, findings = checker.run(EMPTY) })
     end
     local rows = {}
     for line in io.lines(path) do rows[#rows + 1] = line:match("^| (%w+ | [%w_]+ | %d+) |") end

@@ -1,43 +1,45 @@
 -- SPDX-License-Identifier: MIT
--- The judge of scripts/torture finds each kind of fault, and nothing where all is well.
-local fate = require "scripts.torture.fate"
-local judge = require "scripts.torture.judge"
+-- The checker of scripts/torture finds each kind of fault, and nothing in a good run.
+local behaviour = require "scripts.torture.behaviour"
+local checker = require "scripts.torture.checker"
 
 local COUNT, PARTITIONS = 1000, 3
 
-describe("the judge", function()
+describe("the checker of the torture", function()
   local case, at
 
-  local function letter(id, offset, reason)
-    return { key = fate.key(id), value = fate.input(id), partition = 0, offset = 0, timestamp = 0, headers = {
-      { "seq", tostring(offset) }, { "original_partition", tostring(fate.partition(id, PARTITIONS)) },
+  local function dead_letter(id, offset, reason)
+    return { key = behaviour.key(id), value = behaviour.input(id), partition = 0, offset = 0, timestamp = 0, headers = {
+      { "seq", tostring(offset) }, { "original_partition", tostring(behaviour.partition(id, PARTITIONS)) },
       { "original_offset", tostring(offset) }, { "reason", reason } } }
   end
 
   local function output(id, piece, offset)
-    return { key = fate.key(id), value = fate.output(id, piece), partition = fate.partition(id, PARTITIONS),
+    local partition = behaviour.partition(id, PARTITIONS)
+    return { key = behaviour.key(id), value = behaviour.output(id, piece), partition = partition,
       offset = offset, timestamp = 0, headers = { { "seq", tostring(offset) }, { "run", "a.1" } } }
   end
 
-  -- All that a good run leaves; at = { id = { list, index } } of the last record of an id.
+  -- What a good run leaves; at = { id = { list, index } } of the last record of an id.
   before_each(function()
-    case, at = { input = {}, output = {}, second = {}, letters = {}, committed = {}, ends = {}, mode = "exactly_once",
-      disturbances = 0 }, {}
+    case, at = { input = {}, output = {}, second = {}, dead_letters = {}, committed = {}, ends = {},
+      mode = "exactly_once", disturbances = 0 }, {}
     for id = 1, COUNT do
-      local partition = fate.partition(id, PARTITIONS)
+      local partition = behaviour.partition(id, PARTITIONS)
       local offset = case.ends[partition] or 0
       case.ends[partition], case.committed[partition] = offset + 1, offset + 1
-      table.insert(case.input, { key = fate.key(id), value = fate.input(id), partition = partition, offset = offset,
+      table.insert(case.input, { key = behaviour.key(id), value = behaviour.input(id), partition = partition,
+        offset = offset,
         headers = { { "seq", tostring(offset) } } })
-      for piece = 1, fate.pieces(id) do
-        local list = case[fate.topic(id, piece)]
+      for piece = 1, behaviour.pieces(id) do
+        local list = case[behaviour.topic(id, piece)]
         list[#list + 1] = output(id, piece, offset)
         at[id] = { list, #list }
       end
-      local reasons = fate.REASONS[fate.of(id)]
+      local reasons = behaviour.REASONS[behaviour.of(id)]
       if reasons then
-        table.insert(case.letters, letter(id, offset, (next(reasons))))
-        at[id] = { case.letters, #case.letters }
+        table.insert(case.dead_letters, dead_letter(id, offset, (next(reasons))))
+        at[id] = { case.dead_letters, #case.dead_letters }
       end
     end
   end)
@@ -46,9 +48,9 @@ describe("the judge", function()
     return table.remove(at[id][1], at[id][2])
   end
 
-  -- Exactly these are wrong, each so often.
+  -- Exactly these are wrong, each so many times.
   local function finds(wanted)
-    local findings, found = judge.run(case), {}
+    local findings, found = checker.run(case), {}
     for what, count in pairs(findings.counts) do
       if count > 0 then found[what] = count end
     end
@@ -61,13 +63,13 @@ describe("the judge", function()
   end)
 
   for kind, id in pairs { one = 1, crash = 97, hang = 89, error = 83, two = 73, second = 71 } do
-    it(("sees that a message of fate %s is lost"):format(kind), function()
-      assert.equal(kind, fate.of(id))
+    it(("sees that a message of behaviour %s is lost"):format(kind), function()
+      assert.equal(kind, behaviour.of(id))
       remove(id)
       assert.same({ "lost" }, finds({ lost = 1 }):failures())
     end)
 
-    it(("sees that a message of fate %s comes twice"):format(kind), function()
+    it(("sees that a message of behaviour %s comes twice"):format(kind), function()
       local list, index = unpack(at[id])
       table.insert(list, list[index])
       assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
@@ -86,24 +88,24 @@ describe("the judge", function()
 
   it("sees a filtered message in the output", function()
     case.output[#case.output + 1] = output(79, 1, 26)
-    finds { wrong_fate = 1 }
+    finds { wrong_outcome = 1 }
   end)
 
   it("sees a message that should have crashed in the output", function()
     case.output[#case.output + 1] = output(97, 1, 32)
-    finds { wrong_fate = 1 }
+    finds { wrong_outcome = 1 }
   end)
 
-  it("sees what is blamed for another's crash or time", function()
+  it("sees a crash that is attributed to another message", function()
     remove(1)
-    table.insert(case.letters, letter(1, 0, "crash"))
-    finds { misblamed = 1 }
+    table.insert(case.dead_letters, dead_letter(1, 0, "crash"))
+    finds { misattributed = 1 }
   end)
 
   it("sees a dead letter with another reason", function()
     remove(83)
-    table.insert(case.letters, letter(83, case.input[83].offset, "crash"))
-    finds { wrong_fate = 1 }
+    table.insert(case.dead_letters, dead_letter(83, case.input[83].offset, "crash"))
+    finds { wrong_outcome = 1 }
   end)
 
   it("sees a wrong partition", function()
@@ -124,7 +126,7 @@ describe("the judge", function()
     finds { wrong_order = 1 }
   end)
 
-  it("sees what nobody sent", function()
+  it("sees a message that was never read", function()
     table.insert(case.output, output(COUNT + 2, 1, 5))
     finds { unknown = 1 }
   end)

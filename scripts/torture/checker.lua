@@ -1,0 +1,162 @@
+-- SPDX-License-Identifier: MIT
+-- Compares what came out with what went in: how the transform behaves on each id tells what must have come out.
+--
+-- A case has: input, output, second, dead_letters = the records of these topics (spec.support.kafka), in the order of
+-- each partition; mode; strict (nothing disturbed the engines, so that no duplicate is allowed in either mode);
+-- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }.
+local behaviour = require "scripts.torture.behaviour"
+
+local checker = {}
+local methods = {}
+local metatable = { __index = methods }
+
+--- What is counted, in the order of a report: ids or records. All but the allowed duplicates must be 0.
+checker.FAULTS = { "lost", "duplicated", "misplaced", "wrong_outcome", "wrong_payload", "wrong_order", "misattributed",
+  "unknown", "uncommitted" }
+
+-- How many duplicates one disturbance may cause in at-least-once. An engine that loses its partitions in an outage has
+-- run all that it had fetched, so that is the backlog of the load.
+local MAX_AGAIN = 4000
+local NEMESIS_SIGNALS = { SIGKILL = true, SIGSEGV = true } -- the signals that the nemesis sends to workers
+local MAX_NAMED = 5 -- how many ids are printed of each fault
+
+local function header(record, name)
+  for _, one in ipairs(record.headers) do
+    if one[1] == name then return one[2] end
+  end
+end
+
+local function count(self, what, id, record)
+  self.counts[what] = self.counts[what] + 1
+  local named = self.named[what]
+  if #named < MAX_NAMED then named[#named + 1] = { id = id, record = record } end
+end
+
+local function read_input(self, records)
+  for _, record in ipairs(records) do
+    local id = tonumber(record.value:match("^%d+"))
+    self.inputs[id] = { partition = record.partition, offset = record.offset, key = record.key,
+      seq = header(record, "seq"), found = {} }
+    self.input_count = self.input_count + 1
+  end
+end
+
+-- Within a partition the first occurrences must rise, by offset and then by piece.
+local function check_order(self, topic, id, input, piece, record)
+  local at = topic .. record.partition
+  local rank = input.offset * 10 + piece
+  if rank < (self.last[at] or -1) then count(self, "wrong_order", id, record) end
+  self.last[at] = math.max(rank, self.last[at] or -1)
+end
+
+local function check_output(self, topic, record)
+  local id, piece = record.value:match("^(%d+)/(%d+):")
+  id, piece = tonumber(id), tonumber(piece)
+  local input = self.inputs[id]
+  record.topic = topic
+  if not input then return count(self, "unknown", id or -1, record) end
+  local found = input.found
+  found[#found + 1] = record
+  if not behaviour.topic(id, piece) then return count(self, "wrong_outcome", id, record) end
+  local right_topic = behaviour.topic(id, piece) == topic
+  if not right_topic or record.partition ~= input.partition then count(self, "misplaced", id, record) end
+  if record.value ~= behaviour.output(id, piece) or record.key ~= input.key or header(record, "seq") ~= input.seq then
+    count(self, "wrong_payload", id, record)
+  end
+  local times = (input[piece] or 0) + 1
+  input[piece] = times
+  if times == 1 then check_order(self, topic, id, input, piece, record) end
+end
+
+local function check_dead_letter(self, record)
+  local id = tonumber(record.value:match("^(%d+):"))
+  local input = self.inputs[id]
+  record.topic = "dead_letters"
+  if not input then return count(self, "unknown", id or -1, record) end
+  local found, kind, reason = input.found, behaviour.of(id), header(record, "reason")
+  found[#found + 1] = record
+  input.dead_letters = (input.dead_letters or 0) + 1
+  local reasons = behaviour.REASONS[kind]
+  -- A message that hangs may have its worker killed by the nemesis, twice; then it counts as one that crashes.
+  local killed = kind == "hang" and reason == "crash" and NEMESIS_SIGNALS[header(record, "cause")]
+  if not reasons and (reason == "crash" or reason == "timeout") then
+    count(self, "misattributed", id, record)
+  elseif not (reasons and reasons[reason]) and not killed then
+    count(self, "wrong_outcome", id, record)
+  end
+  local partition, offset = header(record, "original_partition"), header(record, "original_offset")
+  if partition ~= tostring(input.partition) or offset ~= tostring(input.offset) then
+    count(self, "misplaced", id, record)
+  end
+  if record.value ~= behaviour.input(id) or record.key ~= input.key or header(record, "seq") ~= input.seq then
+    count(self, "wrong_payload", id, record)
+  end
+end
+
+local function check_times(self, id, input, times)
+  if times == 0 and not input.dead_letters then count(self, "lost", id) end
+  for _ = 2, times do count(self, "duplicated", id) end
+end
+
+-- An id with a dead letter that it should not have is counted as that, and not as lost too.
+local function check_counts(self)
+  for id, input in pairs(self.inputs) do
+    for piece = 1, behaviour.pieces(id) do check_times(self, id, input, input[piece] or 0) end
+    if behaviour.REASONS[behaviour.of(id)] then
+      if #input.found == 0 then count(self, "lost", id) end
+      for _ = 2, input.dead_letters or 0 do count(self, "duplicated", id) end
+    end
+  end
+end
+
+local function check_committed(self, case)
+  for partition, offset in pairs(case.ends) do
+    if case.committed[partition] ~= offset then
+      self.counts.uncommitted = self.counts.uncommitted + math.abs(offset - (case.committed[partition] or 0))
+    end
+  end
+end
+
+--- The findings: counts by FAULTS, input_count, named = { fault = { { id =, record = } } }, allowed = how many
+--- duplicates may be there.
+function checker.run(case)
+  local self = setmetatable({ inputs = {}, input_count = 0, counts = {}, named = {}, last = {} }, metatable)
+  for _, what in ipairs(checker.FAULTS) do self.counts[what], self.named[what] = 0, {} end
+  read_input(self, case.input)
+  for _, topic in ipairs { "output", "second" } do
+    for _, record in ipairs(case[topic]) do check_output(self, topic, record) end
+  end
+  for _, record in ipairs(case.dead_letters) do check_dead_letter(self, record) end
+  check_counts(self)
+  check_committed(self, case)
+  local bounded = case.mode == "at_least_once" and not case.strict
+  self.allowed = bounded and case.disturbances * MAX_AGAIN or 0
+  return self
+end
+
+--- The names of the faults that make the run fail.
+function methods:failures()
+  local list = {}
+  for _, what in ipairs(checker.FAULTS) do
+    local most = what == "duplicated" and self.allowed or 0
+    if self.counts[what] > most then list[#list + 1] = what end
+  end
+  return list
+end
+
+--- The history of an id, as lines: where it was read, what came out of it, and what the journal says of it.
+function methods:history(id, entries)
+  local input, lines = self.inputs[id], {}
+  if not input then return { "  never sent" } end
+  lines[1] = ("  behaviour %s, input %d@%d, key %s"):format(behaviour.of(id), input.partition, input.offset, input.key)
+  for _, record in ipairs(input.found) do
+    lines[#lines + 1] = ("  %s %d@%d at %d by %s"):format(record.topic, record.partition, record.offset,
+      record.timestamp, header(record, "run") or header(record, "reason") .. " " .. (header(record, "cause") or ""))
+  end
+  for _, entry in ipairs(entries) do
+    if entry.id == id then lines[#lines + 1] = "  journal: " .. entry.line end
+  end
+  return lines
+end
+
+return checker
