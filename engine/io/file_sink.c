@@ -1,6 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A sink that writes lines to a file, a pipe or standard output. Messages become text in one buffer, which is written as
+ * far as that goes without waiting (base/output.h); a ring remembers where each message ends, so that it is acknowledged
+ * once its bytes are written. There is no fsync: whoever needs that much durability has Kafka for an output. Start reading
+ * at write_out. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,15 +17,12 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-enum {
-    LARGE_WRITE = 1 << 18, /* bytes that are worth a write without waiting for more */
-    PIPE_WRITE = 4096 /* what a pipe that polls as writable takes at once (pipe(7), PIPE_BUF) */
-};
+enum { LARGE_WRITE = 1 << 18 }; /* bytes that are worth a write without waiting for more */
 
-/** A message in the buffer, not acknowledged yet. */
+/* A message that is not acknowledged yet. */
 struct written {
     struct tide_origin origin;
-    uint64_t end; /* of its bytes, counted from the first one of the file */
+    uint64_t end; /* of its text, counted in bytes since the start */
 };
 
 struct file_sink {
@@ -35,21 +35,21 @@ struct file_sink {
     const char *default_topic; /* NULL = none */
     struct tide_loop *loop;
     int fd;
-    bool regular;   /* never has to be waited for */
-    int room_epoll; /* readable when the pipe has room: the loop watches for reading only */
-    bool watched;
-    bool failed;             /* a write did: what is in the ring will not be acknowledged */
-    struct tide_text buffer; /* to be written, from `sent` on */
+    bool regular; /* never has to be waited for */
+    int room_epoll; /* becomes readable when the pipe has room, since the loop only watches for reading */
+    bool watched;            /* room_epoll is, by the loop */
+    bool failed;             /* a write failed, so what is in the ring will not be acknowledged */
+    struct tide_text buffer; /* has to be written from `sent` on */
     size_t sent;
-    uint64_t total; /* bytes handed to write(2) since the start */
+    uint64_t total; /* bytes that write(2) took since the start */
     struct written *ring;
     uint32_t first;
     uint32_t count;
 };
 
-static struct file_sink *self(struct tide_sink *sink)
+static struct file_sink *sink_of(struct tide_sink *sink)
 {
-    return (struct file_sink *)sink;
+    return (struct file_sink *)(void *)sink;
 }
 
 /* ---- a message as text ---- */
@@ -122,33 +122,29 @@ static int add_message(struct file_sink *file, const struct tide_message *messag
 
 /* ---- writing ---- */
 
-static void wake(void *context)
+static void has_room(void *context)
 {
     struct file_sink *file = context;
-    tide_loop_unwatch(file->loop, file->room_epoll); /* there is room until it is used */
+    tide_loop_unwatch(file->loop, file->room_epoll); /* it is readable until the room is used */
     file->watched = false;
 }
 
-static bool has_room(struct file_sink *file)
+static void wait_for_room(struct file_sink *file)
 {
-    struct pollfd look = {.fd = file->fd, .events = POLLOUT};
-    if (file->regular || poll(&look, 1, 0) > 0)
-        return true;
-    if (!file->watched && file->room_epoll >= 0)
-        file->watched = tide_loop_watch(file->loop, file->room_epoll, wake, file) == TIDE_OK;
-    return false;
+    if (!file->regular && !file->watched && file->room_epoll >= 0)
+        file->watched = tide_loop_watch(file->loop, file->room_epoll, has_room, file) == TIDE_OK;
 }
 
-/* As much as goes without waiting. */
+/* Writes as much as goes without waiting. */
 static int write_out(struct file_sink *file)
 {
-    while (file->sent < file->buffer.length && has_room(file)) {
-        size_t size = file->buffer.length - file->sent;
-        if (!file->regular && size > PIPE_WRITE)
-            size = PIPE_WRITE;
-        ssize_t count = write(file->fd, file->buffer.data + file->sent, size);
-        if (count < 0 && (errno == EINTR || errno == EAGAIN))
-            break;
+    while (file->sent < file->buffer.length) {
+        ssize_t count = tide_output_write(file->fd, file->buffer.data + file->sent,
+                                          file->buffer.length - file->sent);
+        if (count < 0 && errno == EAGAIN) {
+            wait_for_room(file);
+            return TIDE_OK;
+        }
         if (count < 0) {
             file->failed = true;
             return tide_output_failed(file->path, errno);
@@ -156,12 +152,11 @@ static int write_out(struct file_sink *file)
         file->sent += (size_t)count;
         file->total += (uint64_t)count;
     }
-    if (file->sent == file->buffer.length)
-        file->buffer.length = file->sent = 0;
+    file->buffer.length = file->sent = 0;
     return TIDE_OK;
 }
 
-/* Room in front is used again once it is most of the buffer. */
+/* Moving what is left to the front costs a copy, so that is done only once most of the buffer is written. */
 static void compact(struct file_sink *file)
 {
     if (file->sent < LARGE_WRITE || file->sent < file->buffer.length / 2)
@@ -173,19 +168,19 @@ static void compact(struct file_sink *file)
 
 /* ---- what the engine calls ---- */
 
-/* Writes to `fd` from now on, its own. */
+/* Takes `fd` over, and writes to it from now on. */
 static int adopt(struct file_sink *file, int fd)
 {
     struct epoll_event room = {.events = EPOLLOUT};
     file->fd = fd;
-    /* Files that need no waiting are refused by epoll; so is one that is closed, and writing it tells. */
+    /* epoll refuses files that need no waiting. It also refuses a closed descriptor; writing to that fails later. */
     file->regular = epoll_ctl(file->room_epoll, EPOLL_CTL_ADD, fd, &room) < 0;
     return TIDE_OK;
 }
 
-static int start(struct tide_sink *sink)
+static int sink_start(struct tide_sink *sink)
 {
-    struct file_sink *file = self(sink);
+    struct file_sink *file = sink_of(sink);
     file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (file->room_epoll < 0)
         return tide_fail_system("epoll");
@@ -193,10 +188,10 @@ static int start(struct tide_sink *sink)
     return fd < 0 ? fd : adopt(file, fd);
 }
 
-/* Lines do not stand half in the one file and half in the other: a regular file takes all of the buffer at once. */
-static int reopen(struct tide_sink *sink)
+/* The buffer is written first, so that no line begins in one file and ends in the other. */
+static int sink_reopen(struct tide_sink *sink)
 {
-    struct file_sink *file = self(sink);
+    struct file_sink *file = sink_of(sink);
     if (file->fd <= STDERR_FILENO || !file->regular)
         return TIDE_OK;
     int status = write_out(file);
@@ -209,10 +204,9 @@ static int reopen(struct tide_sink *sink)
     return adopt(file, fd);
 }
 
-static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *messages,
-                             size_t count)
+static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
 {
-    struct file_sink *file = self(sink);
+    struct file_sink *file = sink_of(sink);
     size_t taken = 0;
     while (taken < count && file->count < file->max_messages &&
            file->buffer.length - file->sent < file->max_bytes) {
@@ -232,9 +226,9 @@ static ssize_t send_messages(struct tide_sink *sink, const struct tide_message *
     return (ssize_t)taken;
 }
 
-static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
+static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
 {
-    struct file_sink *file = self(sink);
+    struct file_sink *file = sink_of(sink);
     size_t count = 0;
     int status = write_out(file);
     for (; count < max && file->count > 0; count++) {
@@ -249,14 +243,14 @@ static ssize_t reports(struct tide_sink *sink, struct tide_report *reports, size
     return count == 0 && status < 0 ? status : (ssize_t)count;
 }
 
-static size_t pending(struct tide_sink *sink)
+static size_t sink_pending(struct tide_sink *sink)
 {
-    return self(sink)->failed ? 0 : self(sink)->count;
+    return sink_of(sink)->failed ? 0 : sink_of(sink)->count;
 }
 
-static void free_sink(struct tide_sink *sink)
+static void sink_free(struct tide_sink *sink)
 {
-    struct file_sink *file = self(sink);
+    struct file_sink *file = sink_of(sink);
     if (file->watched)
         tide_loop_unwatch(file->loop, file->room_epoll);
     if (file->room_epoll >= 0)
@@ -270,12 +264,12 @@ static void free_sink(struct tide_sink *sink)
 }
 
 static const struct tide_sink_ops ops = {
-    .start = start,
-    .send = send_messages,
-    .reports = reports,
-    .pending = pending,
-    .reopen = reopen,
-    .free = free_sink,
+    .start = sink_start,
+    .send = sink_send,
+    .reports = sink_reports,
+    .pending = sink_pending,
+    .reopen = sink_reopen,
+    .free = sink_free,
 };
 
 struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A source that reads lines of a file, a pipe or standard input. Lines are found in one buffer and given out as they lie
+ * there, without a copy; the buffer is moved and read into only when no line of it is given out. Files are read rather than
+ * mapped, so that a pipe and a file that shrinks are read alike. Start reading at fetch_lines. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,10 +18,9 @@
 #include "shm/topics.h"
 
 enum {
-    LINES = 256,          /* lent at once */
-    FIRST_ROOM = 1 << 18, /* bytes of the buffer */
-    LONGEST_LINE =
-        256 * 1048576 /* a step rejects what is too large for it; this only bounds the memory */
+    LINES = 256,              /* given out at once */
+    FIRST_ROOM = 1 << 18,     /* bytes of the buffer */
+    LONGEST_LINE = 256 << 20, /* a step rejects what is too large for it; this only bounds memory */
 };
 
 struct line {
@@ -26,7 +28,8 @@ struct line {
     uint32_t length;
 };
 
-enum { TELL_ASSIGNED = 1, TELL_COMMITTED = 2, TELL_END = 4, TELL_FAILED = 8 };
+/* Events that are due. */
+enum { DUE_ASSIGNED = 1, DUE_COMMITTED = 2, DUE_END = 4, DUE_FAILED = 8 };
 
 struct file_source {
     struct tide_source source;
@@ -35,61 +38,61 @@ struct file_source {
     char *path;
     int fd;
     bool regular; /* never has to be waited for */
-    bool watched; /* a pipe that had nothing: wakes the loop once */
-    bool over;    /* nothing more to read */
+    bool watched; /* the loop watches the pipe, which had nothing to read */
+    bool over;    /* there is nothing more to read */
     bool paused;
     bool closed;
-    bool ended;    /* the END event was given */
-    unsigned tell; /* events to give */
+    bool end_reported;
+    unsigned due; /* DUE_* */
     int failure;
     char *failure_text;
     char *buffer;
     size_t room;
     size_t filled;   /* bytes in the buffer */
-    size_t scanned;  /* those before it belong to `lines`, or to what was taken */
-    size_t searched; /* no newline between scanned and here */
+    size_t scanned;  /* bytes that belong to `lines`, or to lines that were taken */
+    size_t searched; /* there is no newline between `scanned` and here */
     struct line lines[LINES];
-    uint32_t first; /* lent: lines[first .. end) */
+    uint32_t first; /* lines[first .. end) are not taken yet */
     uint32_t end;
     int64_t next_offset; /* of lines[end] */
 };
 
-static struct file_source *self(struct tide_source *source)
+static struct file_source *source_of(struct tide_source *source)
 {
-    return (struct file_source *)source;
+    return (struct file_source *)(void *)source;
 }
 
-static void fail(struct file_source *file, int status)
+static void set_failure(struct file_source *file, int status)
 {
     free(file->failure_text);
     file->failure_text = tide_copy(tide_error());
     file->failure = status;
     file->over = true;
-    file->tell |= TELL_FAILED;
+    file->due |= DUE_FAILED;
 }
 
 /* ---- reading ---- */
 
-static void wake(void *context)
+static void has_input(void *context)
 {
     struct file_source *file = context;
-    tide_loop_unwatch(file->loop, file->fd); /* it stays readable until it is read */
+    tide_loop_unwatch(file->loop, file->fd); /* it is readable until it is read */
     file->watched = false;
 }
 
-/* False: reading would wait, and the loop is told to wake us. */
+/* False when reading would block; the loop then wakes the engine once it would not. */
 static bool may_read(struct file_source *file)
 {
     struct pollfd look = {.fd = file->fd, .events = POLLIN};
     if (file->regular || poll(&look, 1, 0) > 0)
         return true;
-    if (!file->watched && tide_loop_watch(file->loop, file->fd, wake, file) < 0)
-        fail(file, TIDE_EINTERNAL);
+    if (!file->watched && tide_loop_watch(file->loop, file->fd, has_input, file) < 0)
+        set_failure(file, TIDE_EINTERNAL);
     file->watched = true;
     return false;
 }
 
-/* Nothing is lent: what is left moves to the front, and there is room for more. */
+/* Moves what is left of the buffer to its front, or lets it grow. No line may be given out now. */
 static bool make_room(struct file_source *file)
 {
     memmove(file->buffer, file->buffer + file->scanned, file->filled - file->scanned);
@@ -99,8 +102,8 @@ static bool make_room(struct file_source *file)
     if (file->filled < file->room)
         return true;
     if (file->room >= LONGEST_LINE) {
-        fail(file, tide_fail(TIDE_EDATA, "%s: line %lld is longer than %d MiB", file->path,
-                             (long long)file->next_offset, LONGEST_LINE / 1048576));
+        set_failure(file, tide_fail(TIDE_EDATA, "%s: line %lld is longer than %d MiB", file->path,
+                                    (long long)file->next_offset, LONGEST_LINE / 1048576));
         return false;
     }
     file->room *= 2;
@@ -116,7 +119,8 @@ static bool read_more(struct file_source *file)
     if (count < 0 && (errno == EINTR || errno == EAGAIN))
         return false;
     if (count < 0)
-        fail(file, tide_fail(TIDE_ETEMPORARY, "cannot read %s: %s", file->path, strerror(errno)));
+        set_failure(file,
+                    tide_fail(TIDE_ETEMPORARY, "cannot read %s: %s", file->path, strerror(errno)));
     else if (count == 0)
         file->over = true;
     else
@@ -124,7 +128,7 @@ static bool read_more(struct file_source *file)
     return count > 0;
 }
 
-static void lend_line(struct file_source *file, size_t end)
+static void add_line(struct file_source *file, size_t end)
 {
     file->lines[file->end++] = (struct line){.start = file->scanned,
                                              .length = (uint32_t)(end - file->scanned)};
@@ -139,7 +143,7 @@ static void find_lines(struct file_source *file)
             file->searched = file->filled;
             return;
         }
-        lend_line(file, (size_t)(newline - file->buffer));
+        add_line(file, (size_t)(newline - file->buffer));
         file->scanned = file->searched = (size_t)(newline - file->buffer) + 1;
     }
 }
@@ -151,12 +155,12 @@ static void fetch_lines(struct file_source *file)
     while (file->end == 0 && read_more(file))
         find_lines(file);
     if (file->end == 0 && file->over && file->failure == TIDE_OK && file->scanned < file->filled) {
-        lend_line(file, file->filled); /* the last one, without a newline */
+        add_line(file, file->filled); /* the last line, without a newline */
         file->scanned = file->searched = file->filled;
     }
 }
 
-/* A compressed file has lines too, and no message in them. */
+/* A compressed file has newlines too, but no messages between them; that is a mistake which is hard to see from the output. */
 static void hint_at_compression(const struct file_source *file)
 {
     static const struct {
@@ -175,9 +179,9 @@ static void hint_at_compression(const struct file_source *file)
 
 /* ---- what the engine calls ---- */
 
-static int start(struct tide_source *source)
+static int source_start(struct tide_source *source)
 {
-    struct file_source *file = self(source);
+    struct file_source *file = source_of(source);
     struct stat about;
     bool standard = strcmp(file->path, "-") == 0;
     file->fd = standard ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -191,14 +195,14 @@ static int start(struct tide_source *source)
     if (file->regular)
         hint_at_compression(file);
     file->partition.owned = true;
-    file->tell = TELL_ASSIGNED;
+    file->due = DUE_ASSIGNED;
     return TIDE_OK;
 }
 
-static ssize_t poll_lines(struct tide_source *source, struct tide_message *messages, size_t max)
+static ssize_t source_poll(struct tide_source *source, struct tide_message *messages, size_t max)
 {
-    struct file_source *file = self(source);
-    if (file->tell & TELL_ASSIGNED || file->paused || file->closed || file->failure < 0)
+    struct file_source *file = source_of(source);
+    if (file->due & DUE_ASSIGNED || file->paused || file->closed || file->failure < 0)
         return 0;
     if (file->first == file->end)
         fetch_lines(file);
@@ -221,74 +225,75 @@ static ssize_t poll_lines(struct tide_source *source, struct tide_message *messa
     return (ssize_t)count;
 }
 
-static void take(struct tide_source *source, size_t count)
+static void source_take(struct tide_source *source, size_t count)
 {
-    struct file_source *file = self(source);
+    struct file_source *file = source_of(source);
     tide_require(count <= file->end - file->first);
     file->first += (uint32_t)count;
 }
 
-static bool tells(struct file_source *file, unsigned which)
+static bool take_due(struct file_source *file, unsigned event)
 {
-    bool told = file->tell & which;
-    file->tell &= ~which;
-    return told;
+    bool due = file->due & event;
+    file->due &= ~event;
+    return due;
 }
 
-static void next_event(struct tide_source *source, struct tide_source_event *event)
+static void source_event(struct tide_source *source, struct tide_source_event *event)
 {
     static const uint32_t only = 0;
-    struct file_source *file = self(source);
+    struct file_source *file = source_of(source);
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
-    if (file->over && !file->ended && file->failure == TIDE_OK && file->first == file->end &&
+    if (file->over && !file->end_reported && file->failure == TIDE_OK && file->first == file->end &&
         file->scanned == file->filled) {
         file->partition.end = file->next_offset;
-        file->ended = true;
-        file->tell |= TELL_END;
+        file->end_reported = true;
+        file->due |= DUE_END;
     }
-    if (tells(file, TELL_ASSIGNED))
+    if (take_due(file, DUE_ASSIGNED))
         *event = (struct tide_source_event){
             .kind = TIDE_SOURCE_ASSIGNED, .partitions = &only, .partition_count = 1};
-    else if (tells(file, TELL_COMMITTED))
+    else if (take_due(file, DUE_COMMITTED))
         event->kind = TIDE_SOURCE_COMMITTED;
-    else if (tells(file, TELL_FAILED))
+    else if (take_due(file, DUE_FAILED))
         *event = (struct tide_source_event){
             .kind = TIDE_SOURCE_FAILED, .status = file->failure, .text = file->failure_text};
-    else if (tells(file, TELL_END))
+    else if (take_due(file, DUE_END))
         event->kind = TIDE_SOURCE_END;
 }
 
-static void revoke_done(struct tide_source *source)
+static void source_revoke_done(struct tide_source *source)
 {
-    (void)source; /* a file is never revoked */
+    (void)source; /* a file is never revoked, so this is never called */
 }
 
-static int commit(struct tide_source *source, const struct tide_position *positions, size_t count)
+static int source_commit(struct tide_source *source, const struct tide_position *positions,
+                         size_t count)
 {
     (void)positions;
     (void)count;
-    self(source)->tell |= TELL_COMMITTED;
+    source_of(source)->due |= DUE_COMMITTED;
     return TIDE_OK;
 }
 
-static void set_paused(struct tide_source *source, bool paused)
+static void source_pause(struct tide_source *source, bool paused)
 {
-    self(source)->paused = paused;
+    source_of(source)->paused = paused;
 }
 
-static void close_source(struct tide_source *source)
+static void source_close(struct tide_source *source)
 {
-    self(source)->closed = true;
+    source_of(source)->closed = true;
 }
 
-static bool closed(struct tide_source *source)
+static bool source_closed(struct tide_source *source)
 {
-    return self(source)->closed;
+    return source_of(source)->closed;
 }
 
-static void free_source(struct tide_source *source)
+static void source_free(struct tide_source *source)
 {
-    struct file_source *file = self(source);
+    struct file_source *file = source_of(source);
     if (file->watched)
         tide_loop_unwatch(file->loop, file->fd);
     if (file->fd > STDIN_FILENO)
@@ -300,16 +305,16 @@ static void free_source(struct tide_source *source)
 }
 
 static const struct tide_source_ops ops = {
-    .start = start,
-    .poll = poll_lines,
-    .take = take,
-    .event = next_event,
-    .revoke_done = revoke_done,
-    .commit = commit,
-    .pause = set_paused,
-    .close = close_source,
-    .closed = closed,
-    .free = free_source,
+    .start = source_start,
+    .poll = source_poll,
+    .take = source_take,
+    .event = source_event,
+    .revoke_done = source_revoke_done,
+    .commit = source_commit,
+    .pause = source_pause,
+    .close = source_close,
+    .closed = source_closed,
+    .free = source_free,
 };
 
 struct tide_source *tide_file_source_new(const struct tide_source_plan *plan,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/memory.h - a source and a sink in memory, driven by specs and by the in-process benchmark. */
+ * engine/io/memory.h - a source and a sink in memory, for specs, for tidemill.testing and for the in-process benchmark. */
 #ifndef TIDE_IO_MEMORY_H
 #define TIDE_IO_MEMORY_H
 
@@ -9,33 +9,34 @@
 
 struct tide_topics;
 
-/** plan->partitions partitions (at most 64) of plan->topics[0], all assigned at start. Below, a partition is one of
- * them, from 0; any other is a bug of the caller. */
+/** Has plan->partitions partitions (at most 64) of plan->topics[0]; all are assigned at start. The functions below take a
+ * partition's number from 0; one that does not exist is a bug of the caller. */
 struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                            struct tide_topics *topics);
-/** Copies a message in; its offset is the count of those before it in its partition. */
+/** Appends a copy of the message to the partition; its offset is the number of messages before it. */
 void tide_memory_push(struct tide_source *source, uint32_t partition,
                       const struct tide_message *message);
-/** Gives `total` messages in all, the pushed ones again and again: for benchmarks. */
+/** Reads `total` messages in all, those that were pushed again and again: for benchmarks. */
 void tide_memory_repeat(struct tide_source *source, uint64_t total);
-/** Nothing more will be pushed: END once all was read. */
+/** No more messages will be pushed: an END event comes once all were read. */
 void tide_memory_end(struct tide_source *source);
-/** As a rebalance would: REVOKED (or LOST), and once the engine has answered, ASSIGNED again, read from the
- * offset last committed. */
+/** Acts as a rebalance does: a REVOKED (or LOST) event comes and, once the engine has answered it, an ASSIGNED event; the
+ * partition is then read from the offset last committed. */
 void tide_memory_revoke(struct tide_source *source, uint32_t partition, bool lost);
-/** The offset last committed, -1 when none was. */
+/** The offset last committed; -1 = none was. */
 int64_t tide_memory_committed(struct tide_source *source, uint32_t partition);
 
 struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan);
-/** A blocked sink takes nothing; `held` reports wait until it is let go. */
+/** A blocked sink takes no message. */
 void tide_memory_block(struct tide_sink *sink, bool blocked);
+/** While `held`, delivery reports are kept back. */
 void tide_memory_hold(struct tide_sink *sink, bool held);
-/** Refuses for good each message whose value is exactly `value` (NULL = none again). */
+/** Refuses each message whose value is exactly `value`; NULL = refuses none. */
 void tide_memory_refuse(struct tide_sink *sink, const char *value);
-/** Counts messages instead of keeping them. */
+/** From now on messages are counted only, not kept. */
 void tide_memory_discard(struct tide_sink *sink);
 uint64_t tide_memory_count(const struct tide_sink *sink);
-/** Message `index` (from 0) of those kept; lent as long as the sink. NULL past the last. */
+/** Message `index` (from 0) of those kept; NULL past the last. Borrowed, valid as long as the sink. */
 const struct tide_message *tide_memory_get(const struct tide_sink *sink, uint64_t index);
 
 #endif

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A sink that keeps what it is sent in memory. It acknowledges at once, so a spec that wants reports to be late, refused or
+ * missing has to ask for it (tide_memory_hold, tide_memory_refuse, tide_memory_block). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,16 +11,16 @@
 
 struct memory_sink {
     struct tide_sink sink;
-    uint64_t max;
+    uint64_t max_due;
     struct tide_memory_list list;
-    uint64_t count;
-    struct tide_report *due; /* ring-less: moved down when fetched */
+    uint64_t count;          /* of messages sent, kept or not */
+    struct tide_report *due; /* reports to fetch, the oldest first */
     size_t due_count;
     size_t due_capacity;
-    bool blocked;
-    bool held;
-    bool discard;
-    char *refuse;
+    bool blocked; /* takes no message */
+    bool held;    /* returns no report */
+    bool discard; /* keeps no message */
+    char *refuse; /* refuses messages of this value; NULL = none */
 };
 
 static struct memory_sink *sink_of(const struct tide_sink *sink)
@@ -32,18 +34,18 @@ static int sink_start(struct tide_sink *sink)
     return TIDE_OK;
 }
 
-static void report(struct memory_sink *memory, const struct tide_message *message)
+static void add_report(struct memory_sink *memory, const struct tide_message *message)
 {
-    bool bad = memory->refuse && message->value &&
-               strlen(memory->refuse) == message->value_length &&
-               memcmp(memory->refuse, message->value, message->value_length) == 0;
+    bool refused = memory->refuse && message->value &&
+                   strlen(memory->refuse) == message->value_length &&
+                   memcmp(memory->refuse, message->value, message->value_length) == 0;
     if (memory->due_count == memory->due_capacity) {
         memory->due_capacity = memory->due_capacity ? memory->due_capacity * 2 : 256;
         memory->due = tide_realloc(memory->due, sizeof(struct tide_report) * memory->due_capacity);
     }
     struct tide_report *due = &memory->due[memory->due_count++];
     *due = (struct tide_report){.origin = message->origin, .kind = TIDE_REPORT_DELIVERED};
-    if (bad) {
+    if (refused) {
         due->kind = TIDE_REPORT_REFUSED;
         due->text = "refused by the memory sink";
         due->message = memory->list.items[memory->list.count - 1].message;
@@ -56,11 +58,11 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
     size_t taken = 0;
     if (memory->blocked)
         return 0;
-    for (; taken < count && memory->due_count < memory->max; taken++) {
+    for (; taken < count && memory->due_count < memory->max_due; taken++) {
         if (!memory->discard)
             tide_memory_keep(&memory->list, &messages[taken]);
         memory->count++;
-        report(memory, &messages[taken]);
+        add_report(memory, &messages[taken]);
     }
     return (ssize_t)taken;
 }
@@ -103,9 +105,11 @@ struct tide_sink *tide_memory_sink_new(const struct tide_sink_plan *plan)
     struct memory_sink *memory = tide_alloc(sizeof(*memory));
     memory->sink.ops = &ops;
     memory->sink.topic = TIDE_TOPIC_NONE;
-    memory->max = plan->max_messages ? plan->max_messages : 100000;
+    memory->max_due = plan->max_messages ? plan->max_messages : 100000;
     return &memory->sink;
 }
+
+/* ---- what a spec does with it ---- */
 
 void tide_memory_block(struct tide_sink *sink, bool blocked)
 {

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A source that keeps its messages in memory, and does to its partitions what a spec asks for: revokes, loses and assigns
+ * them again. All messages stay, since a partition that is assigned again is read from its committed offset. */
 #include <stdlib.h>
 
 #include "base/status.h"
@@ -9,29 +11,30 @@
 
 enum { MOST_PARTITIONS = 64 };
 
+/* The event that is due for a partition. */
 enum change { NONE, REVOKE, LOSE, ASSIGN };
 
-struct lane {
-    struct tide_memory_list list;
-    int64_t next; /* offset to give next */
-    int64_t committed;
+struct content {
+    struct tide_memory_list list; /* by offset */
+    int64_t next;                 /* offset to read next */
+    int64_t committed;            /* -1 = none */
     enum change change;
 };
 
 struct memory_source {
     struct tide_source source;
     struct tide_partition partitions[MOST_PARTITIONS];
-    struct lane lanes[MOST_PARTITIONS];
-    uint32_t turn; /* lane to read first: partitions take turns */
-    uint32_t lent_lane;
-    uint64_t total; /* to give, in repeat mode */
-    uint64_t given;
-    bool ended;
-    bool end_told;
+    struct content contents[MOST_PARTITIONS]; /* of `partitions` */
+    uint32_t next_partition;                  /* partitions take turns */
+    uint32_t polled_partition;                /* of the last poll's messages */
+    uint64_t total;                           /* to read in repeat mode; 0 = not that mode */
+    uint64_t read;
+    bool ended; /* tide_memory_end was called */
+    bool end_reported;
     bool paused;
     bool closed;
     bool committed;   /* a COMMITTED event is due */
-    bool leaving;     /* REVOKED was told; revoke_done is awaited */
+    bool leaving;     /* revoke_done is awaited */
     uint32_t changed; /* the partition of the last event */
 };
 
@@ -40,33 +43,31 @@ static struct memory_source *source_of(struct tide_source *source)
     return (struct memory_source *)(void *)source;
 }
 
-static struct lane *lane_of(struct memory_source *memory, uint32_t partition)
+static struct content *content_of(struct memory_source *memory, uint32_t partition)
 {
     tide_require(partition < memory->source.partition_count);
-    return &memory->lanes[partition];
+    return &memory->contents[partition];
 }
 
 static int source_start(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
-        source_of(source)->lanes[i].change = ASSIGN;
+        source_of(source)->contents[i].change = ASSIGN;
     return TIDE_OK;
 }
 
-/* Message `offset` of the lane; the pushed ones come again in repeat mode. */
-static size_t lend(struct memory_source *memory, uint32_t index, struct tide_message *messages,
-                   size_t max)
+/* In repeat mode the offsets go on rising, while the messages are those that were pushed. */
+static size_t fill_in(struct memory_source *memory, uint32_t partition,
+                      struct tide_message *messages, size_t max)
 {
-    struct lane *lane = &memory->lanes[index];
-    uint64_t limit = memory->total ? memory->total - memory->given : UINT64_MAX;
+    struct content *content = &memory->contents[partition];
+    uint64_t limit = memory->total ? memory->total - memory->read : UINT64_MAX;
     size_t count = 0;
-    for (; count < max && count < limit; count++) {
-        uint64_t at = (uint64_t)lane->next + count;
-        if (!memory->total && at >= lane->list.count)
+    for (; count < max && count < limit && content->list.count > 0; count++) {
+        uint64_t at = (uint64_t)content->next + count;
+        if (!memory->total && at >= content->list.count)
             break;
-        if (lane->list.count == 0)
-            break;
-        messages[count] = lane->list.items[at % lane->list.count].message;
+        messages[count] = content->list.items[at % content->list.count].message;
         messages[count].offset = (int64_t)at;
     }
     return count;
@@ -75,15 +76,15 @@ static size_t lend(struct memory_source *memory, uint32_t index, struct tide_mes
 static ssize_t source_poll(struct tide_source *source, struct tide_message *messages, size_t max)
 {
     struct memory_source *memory = source_of(source);
-    for (uint32_t tried = 0; tried < source->partition_count && !memory->paused; tried++) {
-        uint32_t index = (memory->turn + tried) % (uint32_t)source->partition_count;
-        if (!memory->partitions[index].owned || memory->lanes[index].change != NONE)
+    for (uint32_t i = 0; i < source->partition_count && !memory->paused; i++) {
+        uint32_t partition = (memory->next_partition + i) % (uint32_t)source->partition_count;
+        if (!memory->partitions[partition].owned || memory->contents[partition].change != NONE)
             continue;
-        size_t count = lend(memory, index, messages, max);
+        size_t count = fill_in(memory, partition, messages, max);
         if (count == 0)
             continue;
-        memory->lent_lane = index;
-        memory->turn = index + 1;
+        memory->polled_partition = partition;
+        memory->next_partition = partition + 1;
         return (ssize_t)count;
     }
     return 0;
@@ -92,44 +93,45 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
 static void source_take(struct tide_source *source, size_t count)
 {
     struct memory_source *memory = source_of(source);
-    memory->lanes[memory->lent_lane].next += (int64_t)count;
-    memory->given += count;
+    memory->contents[memory->polled_partition].next += (int64_t)count;
+    memory->read += count;
 }
 
 static bool all_read(const struct memory_source *memory)
 {
     if (memory->total)
-        return memory->given >= memory->total;
+        return memory->read >= memory->total;
     for (size_t i = 0; i < memory->source.partition_count; i++) {
-        if ((uint64_t)memory->lanes[i].next < memory->lanes[i].list.count ||
-            memory->lanes[i].change != NONE)
+        const struct content *content = &memory->contents[i];
+        if ((uint64_t)content->next < content->list.count || content->change != NONE)
             return false;
     }
     return memory->ended;
 }
 
-static bool tell_change(struct memory_source *memory, struct tide_source_event *event)
+/* One event at a time, and none until the last revocation was answered: as a consumer group does it. */
+static bool next_change(struct memory_source *memory, struct tide_source_event *event)
 {
-    for (uint32_t i = 0; i < memory->source.partition_count && !memory->leaving; i++) {
-        struct lane *lane = &memory->lanes[i];
-        if (lane->change == NONE)
-            continue;
-        event->kind = lane->change == ASSIGN ? TIDE_SOURCE_ASSIGNED
-                      : lane->change == LOSE ? TIDE_SOURCE_LOST
-                                             : TIDE_SOURCE_REVOKED;
-        memory->partitions[i].owned = lane->change == ASSIGN;
-        memory->leaving = lane->change != ASSIGN;
-        if (lane->change == ASSIGN) {
-            lane->next = lane->committed < 0 ? 0 : lane->committed;
-            memory->partitions[i].begin = lane->next;
-            lane->change = NONE;
-        }
-        memory->changed = i;
-        event->partitions = &memory->changed;
-        event->partition_count = 1;
-        return true;
+    static const enum tide_source_event_kind kinds[] = {
+        [REVOKE] = TIDE_SOURCE_REVOKED, [LOSE] = TIDE_SOURCE_LOST, [ASSIGN] = TIDE_SOURCE_ASSIGNED};
+    uint32_t partition = 0;
+    while (partition < memory->source.partition_count && memory->contents[partition].change == NONE)
+        partition++;
+    if (memory->leaving || partition == memory->source.partition_count)
+        return false;
+    struct content *content = &memory->contents[partition];
+    bool assigned = content->change == ASSIGN;
+    memory->changed = partition;
+    *event = (struct tide_source_event){
+        .kind = kinds[content->change], .partitions = &memory->changed, .partition_count = 1};
+    memory->partitions[partition].owned = assigned;
+    memory->leaving = !assigned;
+    if (assigned) {
+        content->next = content->committed < 0 ? 0 : content->committed;
+        memory->partitions[partition].begin = content->next;
+        content->change = NONE;
     }
-    return false;
+    return true;
 }
 
 static void source_event(struct tide_source *source, struct tide_source_event *event)
@@ -139,8 +141,8 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
     if (memory->committed) {
         memory->committed = false;
         event->kind = TIDE_SOURCE_COMMITTED;
-    } else if (!tell_change(memory, event) && !memory->end_told && all_read(memory)) {
-        memory->end_told = true;
+    } else if (!next_change(memory, event) && !memory->end_reported && all_read(memory)) {
+        memory->end_reported = true;
         event->kind = TIDE_SOURCE_END;
     }
 }
@@ -149,7 +151,7 @@ static void source_revoke_done(struct tide_source *source)
 {
     struct memory_source *memory = source_of(source);
     memory->leaving = false;
-    memory->lanes[memory->changed].change = ASSIGN;
+    memory->contents[memory->changed].change = ASSIGN;
 }
 
 static int source_commit(struct tide_source *source, const struct tide_position *positions,
@@ -157,7 +159,7 @@ static int source_commit(struct tide_source *source, const struct tide_position 
 {
     struct memory_source *memory = source_of(source);
     for (size_t i = 0; i < count; i++)
-        lane_of(memory, positions[i].partition)->committed = positions[i].offset;
+        content_of(memory, positions[i].partition)->committed = positions[i].offset;
     memory->committed = true;
     return TIDE_OK;
 }
@@ -180,7 +182,7 @@ static bool source_closed(struct tide_source *source)
 static void source_free(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
-        tide_memory_drop(&source_of(source)->lanes[i].list);
+        tide_memory_drop(&source_of(source)->contents[i].list);
     free(source);
 }
 
@@ -206,23 +208,25 @@ struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
     for (size_t i = 0; i < memory->source.partition_count; i++) {
         memory->partitions[i] = (struct tide_partition){.topic = (uint16_t)topic,
                                                         .number = (int32_t)i};
-        memory->lanes[i].committed = -1;
+        memory->contents[i].committed = -1;
     }
     return &memory->source;
 }
+
+/* ---- what a spec does with it ---- */
 
 void tide_memory_push(struct tide_source *source, uint32_t partition,
                       const struct tide_message *message)
 {
     struct memory_source *memory = source_of(source);
-    struct lane *lane = lane_of(memory, partition);
-    struct tide_message *kept = tide_memory_keep(&lane->list, message);
+    struct content *content = content_of(memory, partition);
+    struct tide_message *kept = tide_memory_keep(&content->list, message);
     kept->topic = memory->partitions[partition].topic;
     kept->partition = (int32_t)partition;
     kept->target_topic = TIDE_TOPIC_NONE;
     kept->target_partition = TIDE_PARTITION_ANY;
     kept->origin.partition = (uint16_t)partition;
-    memory->partitions[partition].end = (int64_t)lane->list.count;
+    memory->partitions[partition].end = (int64_t)content->list.count;
 }
 
 void tide_memory_repeat(struct tide_source *source, uint64_t total)
@@ -237,10 +241,10 @@ void tide_memory_end(struct tide_source *source)
 
 void tide_memory_revoke(struct tide_source *source, uint32_t partition, bool lost)
 {
-    lane_of(source_of(source), partition)->change = lost ? LOSE : REVOKE;
+    content_of(source_of(source), partition)->change = lost ? LOSE : REVOKE;
 }
 
 int64_t tide_memory_committed(struct tide_source *source, uint32_t partition)
 {
-    return lane_of(source_of(source), partition)->committed;
+    return content_of(source_of(source), partition)->committed;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/sink.h - where messages go. Nothing here blocks or calls up. */
+ * engine/io/sink.h - where messages go. Nothing here blocks, and a sink never calls the engine: what became of a message
+ * is fetched with reports(), what became of a transaction with transaction_result(). */
 #ifndef TIDE_IO_SINK_H
 #define TIDE_IO_SINK_H
 
@@ -43,52 +44,54 @@ struct tide_report {
 
 enum tide_transaction_result {
     TIDE_TRANSACTION_NO_RESULT,
-    TIDE_TRANSACTION_COMMITTED, /* of the commit that was asked for */
+    TIDE_TRANSACTION_COMMITTED, /* the commit that was asked for */
     TIDE_TRANSACTION_ABORTED /* nothing that was sent since the last COMMITTED will ever be seen */
 };
 
 struct tide_position;
 struct tide_sink;
-/* Transactions (exactly once; the last three verbs, NULL on a sink that has none). One is open at a time: the first
+/* Transactions (exactly once) are the last three functions, NULL on a sink that has none. One is open at a time; the first
  * send opens it.
- *   state      who                             next
- *   open       engine: send                    ending: commit(), once nothing is pending
- *   ending     sink; send takes nothing        open: COMMITTED, what was sent and the positions are
- *                                              visible together; or ABORTED
- *   any        engine: abort(), or the sink    aborted: ABORTED is told, once
- *   aborted    engine: reads again from the    open
+ *   state      ended by                          next
+ *   open       engine: commit(), once nothing    ending: send takes nothing
+ *              is pending
+ *   ending     sink                              open: COMMITTED; what was sent and the positions became visible
+ *                                                together. Or aborted
+ *   any        engine: abort(), or the sink      aborted: ABORTED is returned once
+ *   aborted    engine: reads again from the      open
  *              committed positions (io/source.h: rewind) */
 struct tide_sink_ops {
     /* Connects. Negative = failed at once. */
     int (*start)(struct tide_sink *sink);
-    /* 1 = connected and its topics are there, 0 = not yet, negative = it will not be. The engine starts
-     * the source once this is 1. NULL = start() was enough. */
+    /* 1 = connected, and the topics exist; 0 = not yet; negative = that will not happen. The engine starts the source once
+     * this is 1. NULL = start() was enough. */
     int (*ready)(struct tide_sink *sink);
-    /* Takes messages in order (bytes are copied); returns how many: fewer = busy, more after
-     * reports() were fetched. Negative = cannot go on. A message that can never be sent (too large)
-     * is taken and reported as refused. */
+    /* Takes messages in order, copies their bytes, and returns how many it took. Fewer than `count` = it is full until
+     * reports are fetched. Negative = it cannot go on. A message that can never be sent (it is too large) is taken, and
+     * reported as refused. */
     ssize_t (*send)(struct tide_sink *sink, const struct tide_message *messages, size_t count);
-    /* Outcomes since the last call, at most `max`; negative = the sink cannot go on. */
+    /* Returns at most `max` delivery reports that came since the last call; negative = the sink cannot go on. */
     ssize_t (*reports)(struct tide_sink *sink, struct tide_report *reports, size_t max);
-    /* Sent and not yet reported. */
+    /* How many messages were sent and not yet reported. */
     size_t (*pending)(struct tide_sink *sink);
-    /* Goes on with what is at its path now, after the file there was moved away; negative = with the old one.
+    /* Opens its path anew, after the file there was moved away. Negative = that failed, and it goes on with the old file.
      * NULL on a sink that has no file. */
     int (*reopen)(struct tide_sink *sink);
-    void (*free)(struct tide_sink *sink); /* drops what is not written; aborts what is open */
-    /* Ends the transaction with the positions in it. TIDE_OK = transaction_result() answers; TIDE_BUSY = not now. */
+    void (*free)(
+        struct tide_sink *sink); /* drops what is not written, and aborts the open transaction */
+    /* Ends the transaction, with the positions in it. TIDE_OK = transaction_result() will answer; TIDE_BUSY = not now. */
     int (*commit)(struct tide_sink *sink, const struct tide_position *positions, size_t count);
-    /* Each result is told once; ABORTED comes unasked too. `text`: why, lent until the next call. */
+    /* Returns each result once. ABORTED may come without being asked for. `text` says why; it is borrowed until the next
+     * call. */
     enum tide_transaction_result (*transaction_result)(struct tide_sink *sink, const char **text);
-    /* Throws the open transaction away, or the one that is ending if it still can. */
+    /* Aborts the open transaction, or the one that is ending if that is still possible. */
     void (*abort)(struct tide_sink *sink);
 };
 
 /** First member of every sink. */
 struct tide_sink {
     const struct tide_sink_ops *ops;
-    uint16_t
-        topic; /* where a message goes that chooses none; TIDE_TOPIC_NONE = the sink has no topics */
+    uint16_t topic; /* of messages that name none; TIDE_TOPIC_NONE = the sink has no topics */
 };
 
 #endif
