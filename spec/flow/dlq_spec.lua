@@ -155,14 +155,14 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(letters))
   end)
 
-  it("knows another file by its first letter where both begin with a line that is none", function()
+  it("knows another file by its first dead letter where both begin with a line that is none", function()
     local function begin(line)
       local file = assert(io.open(letters, "wb"))
       file:write(line)
       file:close()
       assert.equal(0, (process.run { PROGRAM, "run", pipeline }))
     end
-    for _, line in ipairs { "# letters of today\n", "\n", '{"original_topic":7}\n' } do
+    for _, line in ipairs { "# dead letters of today\n", "\n", '{"original_topic":7}\n' } do
       begin(line)
       assert.equal(0, (dlq("drop", letters, "--yes")))
       assert.same({}, places(letters))
@@ -260,7 +260,7 @@ describe("tidemill dlq on a file", function()
     says(66, '"nowhere.jsonl" is no file; if it is a topic, say --brokers', "list", "nowhere.jsonl")
     says(64, '--offset x: must be N, FROM-TO', "list", letters, "--offset", "x")
     says(64, "--since yesterday: must be a moment", "list", letters, "--since", "yesterday")
-    says(64, 'letter "7": must be PARTITION/OFFSET', "show", letters, "7")
+    says(64, 'dead letter "7": must be PARTITION/OFFSET', "show", letters, "7")
     says(64, "--limit 0: must be a whole number from 1 on", "list", letters, "--limit", "0")
     says(64, "The place names no Kafka", "replay", letters)
     says(64, "unknown option '--reson'", "list", letters, "--reson", "x")
@@ -275,7 +275,7 @@ describe("dead letters of a step behind others", function()
     pipeline_file.remove_all()
   end)
 
-  -- The letters' values with whether they are intermediate, after a pipeline of these steps.
+  -- The dead letters' values with whether they are intermediate, after a pipeline of these steps.
   local function letters_of(steps, input)
     local folder = pipeline_file.folder()
     letters = folder .. "/letters.jsonl"

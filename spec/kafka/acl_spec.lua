@@ -111,7 +111,7 @@ describe("a broker with an authorizer", function()
     assert.equal(1, inputs.count(letters))
   end)
 
-  -- Until a letter meets the new permissions: the broker takes them over some time after it has answered.
+  -- Until a dead letter meets the new permissions: the broker takes them over some time after it has answered.
   local function forbidden(run)
     run:wait_for "partitions assigned"
     kafka.forbid("alice", "topic", letters, "write")

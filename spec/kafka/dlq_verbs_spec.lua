@@ -75,7 +75,7 @@ describe("tidemill dlq on a topic", function()
     assert.equal(3, count("--all"))
   end)
 
-  it("replays each letter once, whatever is chosen in whatever order", function()
+  it("replays each dead letter once, whatever is chosen in whatever order", function()
     fill(60)
     done("replay", "--offset", "5-9")
     done("replay", "--limit", "7")
@@ -104,7 +104,7 @@ describe("tidemill dlq on a topic", function()
     assert.equal(18, #replayed())
     assert.equal(0, count())
     local ends, committed = kafka.ends(letters), kafka.committed("tidemill-dlq-" .. letters, letters)
-    for partition, offset in pairs(committed) do -- the last marker is no letter
+    for partition, offset in pairs(committed) do -- the last marker is no dead letter
       assert.is_true(offset >= ends[partition] - 1, ("%d of %d"):format(offset, ends[partition]))
     end
   end)
@@ -134,7 +134,7 @@ describe("tidemill dlq on a topic", function()
     assert.equal(8, #replayed())
   end)
 
-  it("does not send a letter whose value was cut, unless told so", function()
+  it("does not send a dead letter whose value was cut, unless told so", function()
     letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     definition.dlq.topic = letters
     kafka.produce(input, { { value = "bad" .. ("x"):rep(5000) } })
@@ -147,7 +147,7 @@ describe("tidemill dlq on a topic", function()
     assert.equal(1024, #replayed()[1].value)
   end)
 
-  it("sends letters of a file, to the brokers named", function()
+  it("sends dead letters of a file, to the brokers named", function()
     local folder = require("spec.support.pipeline_file").folder()
     definition.dlq = { path = folder .. "/letters.jsonl" }
     kafka.produce(input, { { key = "k", value = "bad \0", headers = { { "h" }, { "h", "1" } }, partition = 1 } })
@@ -180,7 +180,7 @@ describe("tidemill dlq on a topic", function()
     assert.equal(1, #kafka.consume(input))
   end)
 
-  it("goes on past what no letter is, and what has numbers that are none", function()
+  it("goes on past what no dead letter is, and what has numbers that are none", function()
     local function letter(value, headers)
       return { value = value, partition = 0, headers = { { "original_topic", input }, { "original_partition", "1" },
         { "original_offset", "7" }, unpack(headers) } }
@@ -210,7 +210,7 @@ describe("tidemill dlq on a topic", function()
     assert.truthy(found.infinite and found.hexadecimal and found.far)
   end)
 
-  it("takes letters with more headers than 16 bits count", function()
+  it("takes dead letters with more headers than 16 bits count", function()
     local own = {}
     for i = 1, 70000 do own[i] = { "h", tostring(i) } end
     local few = { unpack(own, 1, 7000) }
@@ -256,7 +256,7 @@ describe("tidemill dlq on a topic", function()
   describe("that is ended in the middle of a replay", function()
     local NUMBER = 20000
 
-    -- Begins a replay of many letters and ends it by a signal once some of them have arrived; its exit code.
+    -- Begins a replay of many dead letters and ends it by a signal once some of them have arrived; its exit code.
     local function begin(signal)
       local messages = {}
       for i = 1, NUMBER do
@@ -299,7 +299,7 @@ describe("tidemill dlq on a topic", function()
     end)
   end)
 
-  it("reads letters of a pipeline that goes on writing them, and sees no half of them", function()
+  it("reads dead letters of a pipeline that goes on writing them, and sees no half of them", function()
     local run = engine.start(definition)
     local messages = {}
     for i = 1, 3000 do messages[i] = { value = "bad " .. i, partition = i % 3 } end

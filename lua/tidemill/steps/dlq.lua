@@ -7,25 +7,26 @@ return {
   example = 'dlq = tide.dlq { topic = "events.dlq", max_invalid_ratio = 0.01 }',
   options = {
     { name = "topic", type = "string",
-      help = "A topic: the original key, value and headers, and why it is here as further headers. Of stage produce it "
-        .. "is the record that the output refused, with target_topic; dlq replay sends it there. Where a step in "
-        .. "workers of its own rejects what an earlier step made of the message, it is that, marked intermediate, and "
-        .. "dlq replay needs --to. The letter's own time is the present, the old one is in original_timestamp. One "
-        .. "that is not there, or must not be written, is found at start (exit 78); later see on_failure." },
+      help = "Write dead letters to this topic, with the original key, value and headers, and further headers that say "
+        .. "why. A dead letter of stage produce is the record that the output refused, with target_topic; dlq replay "
+        .. "sends it there. Where a step in workers of its own rejects what an earlier step made of the message, the "
+        .. "dead letter is that, marked intermediate, and dlq replay needs --to. Its timestamp is the present; the "
+        .. "message's is in original_timestamp. A topic that does not exist, or must not be written, is found at start "
+        .. "(exit 78); later see on_failure." },
     { name = "path", type = "string",
-      help = 'Or a file: one JSON object a line, appended; "-" is standard error.' },
+      help = 'Write dead letters to this file instead, appended as one JSON object a line; "-" is standard error.' },
     { name = "max_invalid_ratio", type = "number", min = 0, max = 1,
-      default_text = "no limit", help = "More than this share of bad messages in a partition: stop (exit 65)." },
+      default_text = "no limit", help = "Stop (exit 65) when a larger share of a partition's messages is bad." },
     { name = "max_consecutive_count", type = "count", unit = "messages", min = 0, max = 1e12,
-      default_text = "no limit", help = "More than so many bad ones on end in a partition: stop (exit 65)." },
+      default_text = "no limit", help = "Stop (exit 65) when more messages of a partition in a row are bad." },
     { name = "max_buffered_messages_per_partition", type = "count", unit = "messages", min = 1, max = 1e9,
-      default = 1000, help = "So many dead letters of a partition may wait for their acknowledgement; then its next "
-        .. "bad message waits in its block, and the steps before the dlq stand still." },
+      default = 1000, help = "How many dead letters of a partition may wait for their acknowledgement. The next bad "
+        .. "message then waits in its block, and the steps before it stop." },
     { name = "on_failure", type = "choice", values = { "wait", "stop" }, default = "wait",
       help = "When the topic or file does not take a dead letter (deleted, no permission, disk full, refused). wait: "
         .. "it is tried again after 0.1 s to 10 s, the log says so at once and every 30 s, offsets of that partition "
-        .. "stay uncommitted, and other partitions go on as long as its letters fit the buffer. stop: exit 65 when "
-        .. "the letter itself is refused, else 75; its offset is uncommitted." },
+        .. "stay uncommitted, and other partitions go on as long as its dead letters fit the buffer. stop: exit 65 "
+        .. "when the dead letter itself is refused, else 75; its offset is uncommitted." },
     { name = "on_too_large", type = "choice", values = { "truncate", "fail" }, default = "truncate",
       help = "When a dead letter is larger than the topic takes (its max.message.bytes), so that it can never get "
         .. "there. truncate: it goes there with all headers and the first 64 KiB of key and value (1 KiB when that is "

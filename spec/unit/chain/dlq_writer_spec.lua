@@ -21,7 +21,7 @@ local function new(options)
   report = ffi.new "struct tide_report[100]"
 end
 
--- Its own step is done with the message: the letter alone holds it.
+-- Its own step is done with the message: the dead letter alone holds it.
 local function reject(value, partition, only_copy)
   local message = chain:read({ value = value }, partition)
   local status = C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = message, reason = "error",
@@ -168,7 +168,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(C.TIDE_OK, reject("only copy", 0, true)) -- its bytes would be lost
   end)
 
-  it("ends the pipeline with on_failure stop: 65 for the letter's own fault, named", function()
+  it("ends the pipeline with on_failure stop: 65 for the dead letter's own fault, named", function()
     new { stop_on_failure = true }
     C.tide_memory_refuse(sink, "a")
     reject "a"

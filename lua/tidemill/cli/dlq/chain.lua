@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/chain.lua: pipelines that the verbs of the dead letters run on the engine: one reads a place into a file,
--- one sends letters back. Their function runs in one worker.
+-- cli/dlq/chain.lua builds the pipelines that the dlq commands run on the engine: one reads a place into a file, one
+-- sends dead letters back. Their function runs in one worker.
 local ffi = require("ffi")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
@@ -17,9 +17,10 @@ pcall(ffi.cdef, "int getpid(void);")
 local chain = {}
 
 local AT = { file = "tidemill dlq" }
-local WORKER_MEMORY = 4 * 2 ^ 30 -- one letter may be as large as a pipeline's largest block, and goes through base64
+-- A dead letter may be as large as a pipeline's largest block, and goes through base64.
+local WORKER_MEMORY = 4 * 2 ^ 30
 
--- A group of its own for each run: it reads all there is and commits nothing.
+-- Each run has a group of its own, since it reads everything and commits nothing.
 local function group(place)
   return ("tidemill-dlq-%s.read-%d-%d"):format(place.name, os.time(), ffi.C.getpid())
 end
@@ -30,8 +31,8 @@ local function source(place)
     start = "earliest" }, AT)
 end
 
---- place -> fn in a worker -> sink (a node), to the ends that there are now. What fn returns is the sink's.
---- An engine that is not started yet, or nil, the reason and the exit code.
+--- Builds: place -> fn in a worker -> sink (a node), which gets what fn returns. It reads to the ends that there are
+--- now. Returns an engine that is not started yet, or nil, the reason and the exit code.
 function chain.new(place, fn, sink)
   local task = node.new(list.run_task_with_multiprocessing, { fn, processes = 1, max_input_block_size = "256MiB",
     max_output_block_size = "512MiB" }, AT)
@@ -58,8 +59,8 @@ function chain.topics(names)
   return node.new(list.produce, { topic = names[1], topics = names, brokers = "of the place" }, AT)
 end
 
---- Starts it and runs it to its end; each(event) is called for every event and may return a text and an exit code
---- that end it. nil when all is through, or the reason and the exit code.
+--- Starts the engine and runs it to its end. each(event) is called for every event, and may return a text and an exit
+--- code, which end the run. Returns nil when everything is complete, or the reason and the exit code.
 function chain.run(self, place, each)
   local started, reason, status = self:start { source = place.read or {}, sink = place.write or {} }
   if not started then return reason, -status end
@@ -72,7 +73,7 @@ function chain.run(self, place, each)
   end
 end
 
---- { [partition] = the offset before which all that was read is through }
+--- Returns { [partition] = the offset before which everything that was read is complete }.
 function chain.positions(self)
   local number, offset, found = ffi.new("int32_t[1]"), ffi.new("int64_t[1]"), {}
   local index = 0
@@ -83,7 +84,7 @@ function chain.positions(self)
   return found
 end
 
---- Whether the event is a signal that asks for the end.
+--- True if the event is a signal that asks for the end.
 function chain.ends(event)
   return event.kind == "signal" and signals.ends(event.number)
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/choice.lua: what all verbs of the dead letters begin with: the place, what is remembered of it, and the
--- letters that the command line chooses.
+-- cli/dlq/choice.lua: what every dlq command begins with: the place, what is remembered of it, and the
+-- dead letters that the command line chooses.
 local filter = require("tidemill.cli.dlq.filter")
 local marks = require("tidemill.cli.dlq.marks")
 local place = require("tidemill.cli.dlq.place")
@@ -25,7 +25,7 @@ local function pick(self, parsed)
   return picked
 end
 
---- { place, marks, scan, letters }, or nil and the exit code; the reason is said. `whole`: scan.read's.
+--- Returns { place, marks, scan, letters }, or nil and the exit code, once the reason is printed. `whole`: scan.read's.
 function choice.new(parsed, whole)
   tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT")
   local self = {}
@@ -42,12 +42,12 @@ function choice.new(parsed, whole)
       self.scan.count)
   end
   if self.marks.stranger and self.scan.count > 0 then
-    say.failure("%s is of another file that had this name before: all letters of %s count as new", self.marks.stranger,
-      self.place.name)
+    say.failure("%s is of another file that had this name before: all dead letters of %s count as new",
+      self.marks.stranger, self.place.name)
   end
   self.letters = pick(self, parsed)
   if #self.letters < #parsed.letters then
-    say.failure("%s: %d of the letters named are not there, or not chosen by the flags%s", self.place.name,
+    say.failure("%s: %d of the dead letters named are not there, or not chosen by the flags%s", self.place.name,
       #parsed.letters - #self.letters, parsed.all and "" or ", or were replayed or dropped before (--all)")
   end
   return self

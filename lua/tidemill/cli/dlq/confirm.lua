@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/confirm.lua: a question before what cannot be taken back.
+-- cli/dlq/confirm.lua asks before a command does what cannot be taken back.
 local ffi = require("ffi")
 local say = require("tidemill.cli.say")
 
@@ -12,7 +12,7 @@ function confirm.define(command)
   command:flag("-y --yes"):description("Do not ask; needed where nobody can answer.")
 end
 
---- True when somebody says yes, or --yes did.
+--- True when the user answers yes, or --yes was given.
 function confirm.ask(parsed, what)
   if parsed.yes then return true end
   if ffi.C.isatty(0) ~= 1 then

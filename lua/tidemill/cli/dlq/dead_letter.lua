@@ -1,11 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/dead_letter.lua: a dead letter as engine/chain/dead_letter.h writes it, to a topic or as a line of a file.
+-- cli/dlq/dead_letter.lua reads a dead letter as engine/chain/dead_letter.c writes it, to a topic or as a line of a
+-- file.
 --
--- A letter: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers (the original
--- ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count, stage, reason,
--- error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was replayed before);
--- target_topic, target_partition: of a record that an output refused (stage produce), which is what the letter holds;
--- intermediate: it holds what an earlier step made of the message, and a later one rejected.
+-- A dead letter is a table: partition, offset (its own place; of a file 0 and the line, from 0), key, value, headers
+-- (the original ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count,
+-- stage, reason, error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was
+-- replayed before); target_topic, target_partition: of a record that an output refused (stage produce), which is what
+-- the dead letter holds; intermediate: it holds what an earlier step made of the message, and a later one rejected.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 
@@ -19,7 +20,7 @@ local NUMBERS = { "original_partition", "original_offset", "original_timestamp",
 local TEXTS = { "original_topic", "target_topic", "stage", "reason", "error", "traceback", "cause", "sha256" }
 local LARGEST = 2 ^ 53
 
--- A whole number as the engine writes it, in decimal digits or as JSON's; anything else is none.
+-- Reads a whole number as the engine writes it, in decimal digits or as a number of JSON; nil for anything else.
 local function whole(value)
   if type(value) == "string" then value = value:find("^%-?%d+$") and tonumber(value) end
   return type(value) == "number" and value % 1 == 0 and math.abs(value) <= LARGEST and value or nil
@@ -43,8 +44,8 @@ local function finish(found, headers, partition, offset)
   return found
 end
 
---- From a message of the dlq's topic; nil when it is no dead letter. What stands behind the last original_topic is
---- the engine's; what is before it, the message's own, whatever its names.
+--- Reads a message of the dlq's topic; nil when it is no dead letter. The headers from the last original_topic on are
+--- the engine's; those before it are the message's own, whatever their names.
 function letter.of_message(message)
   local headers, first = message.headers, nil
   for i, header in ipairs(headers) do
@@ -63,7 +64,7 @@ local function text(value)
   if type(value) == "string" then return (base64.decode(value)) end
 end
 
---- From a message whose value is a line of a dead-letter file; nil when it is none.
+--- Reads a message whose value is a line of a dead-letter file; nil when it is no dead letter.
 function letter.of_line(message)
   local done, found = pcall(cjson.decode, message.value or "")
   if not done or type(found) ~= "table" or not found.original_topic then return nil end

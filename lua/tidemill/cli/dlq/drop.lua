@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/drop.lua: tidemill dlq drop SOURCE: letters that are not wanted any more.
+-- cli/dlq/drop.lua: tidemill dlq drop SOURCE marks dead letters as processed that are not wanted any more.
 local choice = require("tidemill.cli.dlq.choice")
 local confirm = require("tidemill.cli.dlq.confirm")
 local exit_code = require("tidemill.cli.exit_code")

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/filter.lua: which dead letters a verb is about: the flags, and what they let through.
+-- cli/dlq/filter.lua: which dead letters a command is about: the flags, and what they choose.
 local time = require("tidemill.lib.time")
 
 local filter = {}
@@ -36,7 +36,7 @@ filter.whole = whole
 
 local function id(text)
   local partition, offset = text:match("^(%d+)/(%d+)$")
-  if not partition then return nil, ('letter "%s": must be PARTITION/OFFSET, as list shows it'):format(text) end
+  if not partition then return nil, ('dead letter "%s": must be PARTITION/OFFSET, as list shows it'):format(text) end
   return { partition = tonumber(partition), offset = tonumber(offset) }
 end
 
@@ -59,7 +59,8 @@ function filter.define(command)
   command:flag("--all"):description("Also those that were replayed or dropped before.")
 end
 
---- A function of a letter: whether the flags let it through (not --limit and --all, which need all letters).
+--- Returns a function of a dead letter: whether the flags choose it (but for --limit and --all, which need all of
+--- them).
 function filter.new(parsed)
   local wanted
   for _, place in ipairs(parsed.letters or {}) do

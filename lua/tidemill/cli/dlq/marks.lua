@@ -116,7 +116,7 @@ function Marks:with(seen, also)
       return self:is_processed(partition, offset) or also(partition, offset)
     end)
     if #metadata > ranges.MOST and self.place.kind == "topic" then
-      return nil, ("partition %d: the letters chosen lie too scattered to be remembered (%d bytes, %d are kept); "
+      return nil, ("partition %d: the dead letters chosen lie too scattered to be remembered (%d bytes, %d are kept); "
         .. "choose fewer, by --limit or --offset, or all of a stretch"):format(partition, #metadata, ranges.MOST)
     end
     result[partition] = { offset = from, metadata = metadata }

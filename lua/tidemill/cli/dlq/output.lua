@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/output.lua: dead letters for eyes, and for programs: a table on a terminal, else tab-separated lines, or
--- JSON lines; one letter whole.
+-- cli/dlq/output.lua prints dead letters: as a table on a terminal, else as tab-separated lines or JSON lines; or each
+-- of them whole.
 local cjson = require("cjson")
 local ffi = require("ffi")
 local base64 = require("tidemill.lib.base64")
@@ -34,7 +34,7 @@ local function moment(ms)
   return ms and ms >= 0 and time.format(ms, "ms") or "-"
 end
 
--- Where replay sends it, as topic or topic/partition.
+-- Where replay would send it, as topic or topic/partition.
 local function destination(found)
   local topic, partition = letter.destination(found)
   if not topic then return "-" end
@@ -121,7 +121,7 @@ local function default_format()
   return ffi.C.isatty(STDOUT) == 1 and "table" or "tsv"
 end
 
---- One line for each letter.
+--- Prints one line for each dead letter.
 function output.list(letters, format)
   format = format or default_format()
   if format == "json" then return write_json(letters) end
@@ -158,7 +158,7 @@ local function write_whole(found)
   line("value", found.value and indented(found.value) or "(null)")
 end
 
---- Letters whole (scan.read's `whole`): for eyes, or as JSON lines.
+--- Prints dead letters whole (scan.read's `whole`), as text or as JSON lines.
 function output.show(letters, format)
   if format == "json" then return write_json(letters, true) end
   for i, found in ipairs(letters) do

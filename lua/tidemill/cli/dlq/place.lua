@@ -2,7 +2,7 @@
 -- cli/dlq/place.lua: where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
 --
 -- A place: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
--- secrets in them: where the letters are, and where their messages came from; nil = not known), timeout_us.
+-- secrets in them: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
 local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.cli.exit_code")
 local plan = require("tidemill.plan.plan")

@@ -7,7 +7,7 @@ local base64 = require("tidemill.lib.base64")
 
 local ranges = {}
 
---- Letters of metadata that a broker takes (offset.metadata.max.bytes).
+--- Characters of metadata that a broker takes (offset.metadata.max.bytes).
 ranges.MOST = 4096
 
 local DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -40,7 +40,7 @@ local function decode_bits(from, text, list)
   end
 end
 
---- A function of an offset: whether it is processed. `from` < 0: none is.
+--- Returns a function of an offset: whether it is processed. `from` < 0: none is.
 function ranges.decode(from, metadata)
   local list, kind = {}, metadata:sub(1, 1)
   if kind == "r" then decode_lengths(from, metadata:sub(2), list) end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/replay.lua: tidemill dlq replay SOURCE: messages back to where they came from. At least once: what was
--- acknowledged is remembered each second, so only a kill or a lost connection may send some of a second again.
+-- cli/dlq/replay.lua: tidemill dlq replay SOURCE sends messages back to where they came from, at least once: what was
+-- acknowledged is remembered each second, so that only a kill or a lost connection may send those of a second again.
 local cjson = require("cjson")
 local chain = require("tidemill.cli.dlq.chain")
 local choice = require("tidemill.cli.dlq.choice")
@@ -31,7 +31,7 @@ function replay.define(command)
   command:option("--to"):argname("TOPIC"):description("To this topic, by their keys, in place of the original ones.")
   command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole("--max-replays", 1))
     :description("A message that was replayed so often already is refused: it would only come back.")
-  command:flag("--truncated"):description("Also letters whose value was cut: as much of it as there is.")
+  command:flag("--truncated"):description("Also dead letters whose value was cut: as much of it as there is.")
   command:flag("--keep-timestamp")
     :description("With the original timestamp, by which a topic may delete it at once; without: the present.")
 end
@@ -40,7 +40,7 @@ local function key_of(partition, offset)
   return partition .. "/" .. offset
 end
 
--- Why one is not replayed; nil when it is.
+-- Why a dead letter is not replayed; nil when it is.
 local function refusal(found, chosen, parsed)
   if found.replays >= parsed.max_replays then
     return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
@@ -56,7 +56,8 @@ local function refusal(found, chosen, parsed)
   end
 end
 
--- Those to be sent, by their place, the topics they go to, how many are refused, and how many go to the output.
+-- Returns the dead letters to be sent, by partition and offset, the topics they go to, how many are refused, and how
+-- many go to the output.
 local function sort_out(chosen, parsed)
   local due, topics, letters, refused, outputs = {}, {}, {}, 0, 0
   local known = {}
@@ -76,7 +77,7 @@ local function sort_out(chosen, parsed)
   return due, topics, letters, refused, outputs
 end
 
--- What runs in the worker: the message as it was, for those to be sent.
+-- The function that runs in the worker: it returns the message as it was, for those to be sent.
 local function sender(place, due, parsed)
   local read = place.kind == "topic" and letter.of_message or letter.of_line
   return function(message)
@@ -92,7 +93,7 @@ local function sender(place, due, parsed)
   end
 end
 
--- Remembers what is acknowledged: true, or nil and the reason.
+-- Remembers what is acknowledged. Returns true, or nil and the reason.
 local function remember(self)
   local positions = chain.positions(self.engine)
   local result, reason = self.marks:with(self.scan.seen, function(partition, offset)
@@ -137,7 +138,7 @@ local function is_split(place)
   return place.read and place.write and place.read[1].value ~= place.write[1].value
 end
 
--- Sends them: how many are through, and the reason and the exit code when that is not all.
+-- Sends them. Returns how many were acknowledged, and the reason and the exit code when that is not all.
 local function send(self, letters, topics, parsed)
   local reason, code, opened, written
   self.engine, reason, code = chain.new(self.place, sender(self.place, self.due, parsed), chain.topics(topics))
@@ -179,7 +180,8 @@ function replay.run(parsed)
   local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
   reason, code = check(self, letters, parsed)
   if self.marks.empty and #letters > 0 then
-    say.failure("nothing is remembered of %s, not yet or not any more: all its letters count as new", self.place.name)
+    say.failure("nothing is remembered of %s, not yet or not any more: all its dead letters count as new",
+      self.place.name)
   end
   if reason then
     say.failure("%s", reason)

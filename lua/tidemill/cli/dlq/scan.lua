@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/scan.lua: reads all dead letters of a place once: which there are, and what is asked for of those wanted.
+-- cli/dlq/scan.lua reads all dead letters of a place once: which there are, and the fields that are asked for.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local chain = require("tidemill.cli.dlq.chain")

@@ -14,7 +14,7 @@ function show.define(command)
   choice.define(command)
   command:option("--format"):argname("FORMAT"):choices({ "text", "json" })
     :description("text, or json (an object a line; key, value and headers in base64).")
-  command:flag("--value"):description("Only the value, as its bytes are; one letter has to be chosen.")
+  command:flag("--value"):description("Only the value, as its bytes are; one dead letter has to be chosen.")
 end
 
 function show.run(parsed)
@@ -23,7 +23,7 @@ function show.run(parsed)
   if not chosen then return code end
   local letters = chosen.letters
   if parsed.value and #letters ~= 1 then
-    say.failure("--value: needs one letter, and %d are chosen", #letters)
+    say.failure("--value: needs one dead letter, and %d are chosen", #letters)
     return exit_code.USAGE
   end
   if parsed.value then io.stdout:write(letters[1].value or "") else output.show(letters, parsed.format) end
