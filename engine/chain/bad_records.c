@@ -2,6 +2,8 @@
  * The records that the broker refuses (exactly_once). They are remembered by content, not by number: after an abort the
  * transform runs again and may make its results in another order, or others altogether. Every list here is short, since
  * it holds only messages of refused batches that are not committed yet, so it is searched from its beginning.
+ * The records of a refused batch are not bisected, but sent one at a time: each half that has a bad record would cost
+ * another abort and another run of everything, while a good record that is sent alone costs one round trip.
  * Start reading at tide_bad_records_refused. */
 #include "chain/bad_records.h"
 
@@ -13,7 +15,7 @@
 
 enum { MAX_BAD_RECORDS = 100 }; /* of one message */
 
-/* The bytes of the record follow the struct. */
+/* A record that was refused alone; its bytes follow the struct. */
 struct bad_record {
     SLIST_ENTRY(bad_record) next;
     struct tide_message record;
@@ -59,6 +61,7 @@ static bool same_bytes(const char *a, uint32_t a_length, const char *b, uint32_t
     return !a == !b && (!a || (a_length == b_length && memcmp(a, b, a_length) == 0));
 }
 
+/* Headers and the timestamp are not compared, since they may differ from one run of the transform to the next. */
 static bool same_record(const struct tide_message *a, const struct tide_message *b)
 {
     return a->target_topic == b->target_topic &&
@@ -84,7 +87,8 @@ enum tide_send_rule tide_bad_records_rule(const struct tide_bad_records *list, u
     if (!bad)
         return !message || message->passed ? TIDE_SEND_FREELY : TIDE_SEND_ALONE;
     *text = bad->text;
-    record->target_partition = bad->record.target_partition;
+    record->target_partition =
+        bad->record.target_partition; /* for the dead letter, which names it */
     return TIDE_SEND_DEAD_LETTER;
 }
 
@@ -107,9 +111,10 @@ int tide_bad_records_refused(struct tide_bad_records *list, uint32_t partition, 
         SLIST_INSERT_HEAD(&list->messages, message, next);
     }
     message->refusals++;
-    message->passed = false;
+    message->passed = false; /* what passed was another of its records */
     if (!alone || find_bad(message, record))
         return TIDE_OK;
+    /* A transform whose output differs in each run (it has a time in it) would abort transactions for ever. */
     if (++message->bad_count > MAX_BAD_RECORDS)
         return tide_fail(TIDE_EDATA,
                          "offset %lld: more than %d of its outputs are refused by the broker, the "

@@ -14,6 +14,7 @@
 
 /* ---- for a topic ---- */
 
+/* Fields without a value get no header, so that a reader sees only what is known. */
 static void text_header(struct tide_text *packed, const char *name, const char *value)
 {
     if (!value || !*value)
@@ -34,7 +35,7 @@ void tide_dead_letter_headers(struct tide_text *packed, const struct tide_reject
     const struct tide_message *message = reject->message;
     packed->length = 0;
     tide_text_append(packed, message->headers, message->headers_length);
-    text_header(packed, "original_topic", from->topic);
+    text_header(packed, "original_topic", from->topic); /* first of ours: readers find them by it */
     number_header(packed, "original_partition", from->partition);
     number_header(packed, "original_offset", from->offset);
     number_header(packed, "original_timestamp", message->timestamp);
@@ -137,6 +138,7 @@ static bool is_truncated(const struct tide_message *letter)
     return truncated;
 }
 
+/* By the hash the whole message can be recognised where it was read. */
 static void hash_value(const struct tide_message *letter, char text[2 * SHA256_DIGEST_LENGTH + 1])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
@@ -154,6 +156,7 @@ enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint
     bool again = is_truncated(letter);
     if (value <= max && key <= max)
         return TIDE_NOT_TRUNCATED;
+    /* `packed` may hold the headers of the letter already, when it is truncated again. */
     packed->length = 0;
     tide_text_append(packed, letter->headers, letter->headers_length);
     if (!again) {

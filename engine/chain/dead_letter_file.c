@@ -57,7 +57,8 @@ int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file)
     return TIDE_OK;
 }
 
-/* Says what errno means; `begun`: the file has a part of the line. */
+/* Says what errno means. `begun`: the file has a part of the line. Then the next one is written after a newline, so that
+ * a full disk spoils one line only. */
 static int write_failed(struct tide_dead_letter_file *file, bool begun)
 {
     if (errno == EAGAIN)
@@ -94,6 +95,7 @@ static bool same_origin(struct tide_origin a, struct tide_origin b)
 int tide_dead_letter_file_write(struct tide_dead_letter_file *file,
                                 const struct tide_message *letter)
 {
+    /* A full pipe took the beginning of a line. It has to be completed first, be it of this dead letter or of another. */
     if (file->begun.line.length > 0) {
         int status = continue_line(file);
         if (status != TIDE_OK || same_origin(file->begun.origin, letter->origin))

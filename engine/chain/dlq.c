@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Rejects messages: checks the limits, makes the dead letter and gives it to dlq_writer.c. The dead letter gets the
  * place of the input message from the offset tracker, not from the caller: a record that comes back from the output
- * knows only its origin, and a result of reduce or batch stands for several messages. Start reading at tide_dlq_reject. */
+ * knows only its origin, and a result of reduce or batch stands for several messages.
+ * A message that is rejected counts against the limits once its dead letter is taken, not when that is acknowledged: the
+ * limits are there to stop a pipeline whose transform is wrong, and must not wait for a slow topic.
+ * Start reading at tide_dlq_reject. */
 #include "chain/dlq.h"
 
 #include <stdlib.h>
@@ -49,6 +52,7 @@ static const char *topic_name(const struct tide_dlq *dlq, uint16_t topic)
     return or_empty(tide_topics_name(dlq->chain->topics, topic));
 }
 
+/* Before anything is taken: a message that exceeds a limit stays unprocessed, so that the next start reads it again. */
 static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject, uint32_t partition)
 {
     const struct tide_message *message = reject->message;
@@ -67,6 +71,8 @@ static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject, 
                      or_empty(reject->cause), reject->cause ? ")" : "");
 }
 
+/* The dead letter borrows the bytes of the message and of dlq->reject.text. Its origin is the message's, marked, so that its
+ * delivery report finds the message again. */
 static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct tide_reject *reject,
                                             uint32_t count)
 {
@@ -97,6 +103,8 @@ static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct t
     return letter;
 }
 
+/* The message must not be lost silently, and nothing keeps it: so the pipeline stops, and its error has all that a dead
+ * letter would have had, the traceback too. */
 static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
@@ -134,6 +142,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     reject.message = &message;
     if (dlq->plan.kind == TIDE_DLQ_NONE)
         return fail_without_dlq(dlq, &reject);
+    /* The transaction is about to end, and does not need this message: its dead letter goes into the next one. */
     if (dlq->chain->send_only_needed && !look.in_transaction)
         return TIDE_BUSY;
     int status = check_limits(dlq, &reject, look.partition);

@@ -19,6 +19,7 @@ static const int64_t FIRST_PAUSE_US = 100000;
 static const int64_t MAX_PAUSE_US = 10000000;
 static const int64_t WARN_EVERY_US = 30000000;
 
+/* The log tells of the dlq as a whole: one topic that is gone makes all queues fail, and one warning is enough for it. */
 static bool any_failing(const struct tide_dlq *dlq)
 {
     const struct tide_partition_queues *queues = &dlq->writer.queues;
@@ -88,6 +89,8 @@ int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                          name, dlq->target, copy);
     tide_dlq_restart_timer(dlq);
     queue->dlq.state = TIDE_DLQ_FAILING;
+    /* The pause doubles up to MAX_PAUSE_US: a topic that is created soon loses little time, and one that stays away costs
+     * the broker little. */
     tide_partition_queue_pause(queue, tide_clock_us(), FIRST_PAUSE_US, MAX_PAUSE_US);
     if (first)
         tide_log(TIDE_LOG_WARN,
@@ -115,6 +118,8 @@ int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message 
                      name, count, (unsigned long long)tide_message_size(letter), dlq->target);
 }
 
+/* It is cut in two sizes rather than to the limit, since no answer of a broker names the limit of the topic: 64 KiB is
+ * enough to see what the message was, and 1 KiB fits any sensible topic. */
 enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *letter)
 {
     char name[300];

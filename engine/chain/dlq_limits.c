@@ -1,10 +1,13 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Counts messages for the limits of the dlq. The counts are by partition, since only the messages of one partition have an
+ * order, and so a run of bad ones. They live as long as the engine does: a restart begins anew. */
 #include "chain/dlq_limits.h"
 
 #include <stdlib.h>
 
 #include "base/grow.h"
 
+/* In exactly_once a message of an aborted transaction is run again, so the counts are kept as of the last commit too. */
 struct tide_dlq_counts {
     struct tide_dlq_count now;
     struct tide_dlq_count committed;

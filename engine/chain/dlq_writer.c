@@ -2,7 +2,11 @@
  * Sends dead letters, one partition queue for each partition of the input, and takes their reports. A dead letter
  * keeps a reference on its message (chain/offsets.h) from tide_dlq_writer_take until it is acknowledged, so that an
  * offset is never committed before its dead letter is written. The queues are the only state: how many wait is counted
- * from them when it is asked for, as there are few. Start reading at tide_dlq_writer_take, then tide_dlq_reported. */
+ * from them when it is asked for, as there are few.
+ * A dead letter that is not written waits here rather than in its input block, up to max_buffered of them, so that the
+ * messages after it in its partition go on in the meantime; only when the queue is full the partition stops. A transaction
+ * is the exception: it could not end without the dead letter, so there nothing waits past it.
+ * Start reading at tide_dlq_writer_take, then tide_dlq_reported, then poll_queue. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -14,7 +18,8 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-/* What failing queues may keep in all, besides max_buffered, which counts messages. */
+/* What failing queues may keep in all. max_buffered counts messages, and 1000 large ones in each of many partitions would
+ * be more than the memory has. */
 enum { MAX_KEPT_BYTES = 64 << 20 };
 
 int tide_dlq_writer_open(struct tide_dlq *dlq)
@@ -102,6 +107,8 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
 
 /* ---- sending ---- */
 
+/* The dead letter is safe. Any success shows that the topic or file takes something again, also that of a dead letter
+ * which was sent before the queue began to fail: so the pause ends, whether it was the probe or not. */
 static void note_written(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                          struct tide_origin origin)
 {
@@ -111,6 +118,8 @@ static void note_written(struct tide_dlq *dlq, struct tide_partition_queue *queu
     tide_offsets_unref(dlq->chain->offsets, origin, TIDE_OUTCOME_DEAD_LETTERED);
 }
 
+/* A file answers at once, so there is nothing in flight and no report. Once the reader of a pipe is gone, trying again
+ * would never help: then the pipeline stops even with on_failure = "wait". */
 static int write_to_file(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                          const struct tide_message *letter)
 {
@@ -136,7 +145,8 @@ static int send_letter(struct tide_dlq *dlq, struct tide_partition_queue *queue,
     if (sent <= 0)
         return sent < 0 ? (int)sent : TIDE_BUSY;
     queue->sent++;
-    tide_offsets_mark_sent(dlq->chain->offsets, letter->origin);
+    tide_offsets_mark_sent(dlq->chain->offsets,
+                           letter->origin); /* a commit has to wait for its report */
     dlq->chain->progress = true;
     return TIDE_OK;
 }
@@ -170,6 +180,7 @@ int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *whole,
             return refused;
         (void)tide_dlq_truncate(dlq, &letter);
     }
+    /* This reference is the dead letter's own: the step that rejects the message gives back its one at once. */
     tide_offsets_ref(offsets, origin);
     if (count_waiting(dlq) == 0)
         tide_dlq_restart_timer(dlq);
@@ -254,7 +265,8 @@ void tide_dlq_writer_aborted(struct tide_dlq *dlq)
                  dlq->target);
 }
 
-/* Takes the dead letter off the queue's `sent`. False: its transaction was aborted, so it is not counted there. */
+/* Takes the dead letter off the queue's `sent`. Reports of an aborted transaction may come late, after the messages were
+ * read again and have other dead letters on their way. False: its transaction was aborted, so it is not counted there. */
 static bool take_back(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                       const struct tide_offsets_look *look)
 {
@@ -313,6 +325,8 @@ static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, 
             tide_partition_queue_drop(queue);
             continue;
         }
+        /* What is left of the queue follows the probe, so one dead letter in flight is enough to learn that the topic
+         * is back, and a topic that is not back costs one try for each pause, not one for each dead letter. */
         bool probe = queue->dlq.state != TIDE_DLQ_GOOD;
         if (dlq->chain->send_only_needed && !tide_offsets_in_transaction(offsets, origin))
             return TIDE_OK;

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Queues by partition. What is kept is copied, since the messages are borrowed from an input block or from the sink that
+ * refused them. The two users have states of their own; only what both need is here. */
 #include "chain/partition_queue.h"
 
 #include <stdlib.h>
@@ -13,6 +15,7 @@ struct tide_partition_queue *tide_partition_queues_at(struct tide_partition_queu
     return &queues->items[partition];
 }
 
+/* Counted anew each time rather than kept beside the queues, where every change of a queue would have to adjust them. */
 struct tide_queue_totals tide_partition_queues_totals(const struct tide_partition_queues *queues)
 {
     struct tide_queue_totals totals = {0};

@@ -52,6 +52,8 @@ bool sim_present(const struct item *item)
     return item->epoch == partition->epoch && partition->state != AWAY && partition->state != LOST;
 }
 
+/* Sets the item's bit in one of the masks of each message, `mask` bytes into the struct. A worker may finish with a block
+ * after its partition was revoked and assigned again; what it does then must not count for the new assignment. */
 void sim_mark(const struct payload *payload, uint32_t level, size_t mask)
 {
     for (uint32_t i = 0; i < payload->count; i++) {
@@ -95,6 +97,7 @@ static bool is_complete(const struct message *message, struct item *item, uint32
     return true;
 }
 
+/* Messages become complete in any order, but their state never goes back, so the search goes on where it ended. */
 uint32_t sim_low(struct partition *partition)
 {
     for (; partition->low < partition->next; partition->low++) {
@@ -123,6 +126,7 @@ void sim_acked(const struct payload *payload, bool dead_letter, uint32_t level)
 
 /* ---- what the engine sends ---- */
 
+/* Walks the path of a result from the first step on: each step must return it, and none may have rejected it. */
 static void check_path(const struct item *item)
 {
     struct item at = *item;
@@ -239,6 +243,7 @@ void sim_visible(const struct payload *payload, bool dead_letter, uint32_t level
     }
 }
 
+/* After each turn of the engine: its counters must add up, and no position may lie beyond a message that is not complete. */
 void sim_check_turn(void)
 {
     struct tide_totals totals;
@@ -295,6 +300,7 @@ static uint64_t open_groups(void)
     return totals.groups;
 }
 
+/* At the end every partition must be committed to its end. */
 void sim_check_end(void)
 {
     struct tide_totals totals;

@@ -109,6 +109,7 @@ static void put_result(struct worker *worker, const struct payload *payload,
         made->items[i].path |= (uint16_t)(child << 2 * (MAX_STEPS - 1 - worker->job.step));
 }
 
+/* The size of a result depends on what else is in the block, so the model cannot tell which records are rejected for it. */
 static bool reject_too_large(struct worker *worker, const struct payload *payload, uint32_t index)
 {
     sim_mark(payload, worker->job.step, offsetof(struct message, excused));

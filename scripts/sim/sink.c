@@ -94,6 +94,8 @@ static void refuse_message(const struct sent *sent)
     }
 }
 
+/* While a transaction is aborted, its messages are reported as delivered or as aborted at random: the engine must not
+ * count on either. */
 static void report_oldest(uint32_t queue, struct tide_report *report)
 {
     struct sent *sent = &broker.queues[queue][broker.head[queue]];

@@ -38,6 +38,7 @@ static int source_start(struct tide_source *source)
     return TIDE_OK;
 }
 
+/* What was noted of the message belongs to the assignment before, but for what consumers can read. */
 static void begin_epoch(struct message *message, uint32_t epoch)
 {
     struct message fresh = {.offset = message->offset,
@@ -159,7 +160,7 @@ static void emit_committed(struct tide_source_event *event)
     event->status = failed ? TIDE_ETEMPORARY : TIDE_OK;
     event->text = failed ? "simulated" : NULL;
     if (failed && sim_roll(2))
-        return;
+        return; /* else the broker has carried it out, and only the answer was lost */
     for (size_t i = 0; i < group.position_count; i++) {
         const struct tide_position *position = &group.positions[i];
         struct partition *partition = &sim.partitions[position->partition];
@@ -183,6 +184,7 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
     }
 }
 
+/* A commit that is under way may still arrive for a partition that is leaving, so its messages are counted only here. */
 static void source_revoke_done(struct tide_source *source)
 {
     (void)source;

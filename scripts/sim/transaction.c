@@ -96,6 +96,7 @@ static int txn_commit(struct tide_sink *sink, const struct tide_position *positi
     return TIDE_OK;
 }
 
+/* A broker refuses a commit of offsets by a member whose partitions were assigned anew. */
 static bool is_fenced(void)
 {
     for (size_t i = 0; i < txn.position_count; i++) {

@@ -30,6 +30,7 @@ static void notify(uint32_t kind, uint32_t number, uint32_t generation, int32_t 
         .kind = kind, .worker = number, .generation = generation, .pid = 1000, .status = status};
 }
 
+/* Now and then only some of the events arrive in this turn. */
 static void send_events(void)
 {
     for (; notice_count > 0; notice_count--, notice_head = (notice_head + 1) % 64) {
@@ -100,6 +101,7 @@ static void end_worker(struct worker *worker, int32_t status)
     worker->alive = worker->ready = worker->busy = worker->entered = worker->stuck = false;
 }
 
+/* Ends the worker at a rate, by a signal or an exit code. One that never gets ready may do so only a few times in a row. */
 static bool may_die(struct worker *worker, uint32_t rate)
 {
     if (!sim_fault(rate) || (!worker->ready && worker->idle_deaths >= MAX_IDLE_DEATHS))
@@ -226,6 +228,7 @@ static bool survives(struct worker *worker)
            !may_die(worker, sim.set.rates.crash);
 }
 
+/* Some records in each action, so that the engine sees every state of the progress word. */
 static void run_records(struct worker *worker)
 {
     for (uint32_t most = 1 + sim_roll(8); worker->at < worker->job.end && most > 0; most--) {

@@ -62,6 +62,7 @@ static void fill_partitions(void)
     }
 }
 
+/* The engine is built with a source and a sink in memory, whose verbs are then replaced: it cannot tell the difference. */
 static void begin_run(uint64_t seed, bool verbose)
 {
     uint64_t steps = sim.steps;
@@ -95,6 +96,7 @@ static void run_turn(void)
     sim_check_turn();
 }
 
+/* Two clocks: the engine's, and the one by which the simulation tells a timeout. */
 static void pass_time(int64_t by_us)
 {
     sim.now_us += by_us;
