@@ -18,13 +18,15 @@ local function ordered()
   return order
 end
 
--- Reads each path on stdin into one fresh LuaJIT.
+-- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead.
 local READER = [[
 local ffi = require "ffi"
 for path in io.lines() do
   local lines = {}
   for line in io.lines("engine/" .. path) do lines[#lines + 1] = line:sub(1, 1) == "#" and "" or line end
-  local done, reason = pcall(ffi.cdef, table.concat(lines, "\n"))
+  local text = table.concat(lines, "\n"):gsub("STAILQ_ENTRY%b()", "struct { void *next; }")
+    :gsub("STAILQ_HEAD%b()", "struct { void *first, *last; }")
+  local done, reason = pcall(ffi.cdef, text)
   if not done then print(path .. ": " .. reason) end
 end
 ]]

@@ -19,10 +19,16 @@ for path in contents("lua/tidemill/run/ffi.lua"):gmatch('"([%w_/]+%.h)"') do
   declared[path] = true
 end
 
+-- What the macros of <sys/queue.h> stand for.
+local function expand_lists(text)
+  return (text:gsub("STAILQ_ENTRY%(([%w_]+)%)", "struct { struct %1 *stqe_next; }")
+    :gsub("STAILQ_HEAD%(([%w_]*), ([%w_]+)%)", "struct %1 { struct %2 *stqh_first; struct %2 **stqh_last; }"))
+end
+
 local function declare(path)
   if declared[path] then return end
   declared[path] = true
-  local text = contents("engine/" .. path)
+  local text = expand_lists(contents("engine/" .. path))
   for included in text:gmatch('#include "([^"]+)"') do declare(included) end
   local ok, problem = pcall(ffi.cdef, (("\n" .. text):gsub("\n#[^\n]*", "\n")))
   if not ok then error(path .. ": " .. problem, 0) end
