@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * librdkafka's transactional calls may wait for minutes, and the thread they run in is needed for the search for brokers
+ * and for the end, too. So each call waits a second at a time (a call that timed out goes on when it is repeated), and
+ * between two of them the job looks whether another one waits, and gives up in its favour. What an error asks for is
+ * decided in one place, advice_of().
+ *
+ * The interceptors are the only way to see that librdkafka has sent a request twice: it retries by itself. */
 #include "kafka/txn_calls.h"
 
 #include <librdkafka/rdkafka.h>
@@ -9,36 +15,43 @@
 #include "base/fault.h"
 #include "base/status.h"
 
-/* Of the Kafka protocol. */
-enum { ADD_PARTITIONS = 24, ADD_OFFSETS = 25, END_TXN = 26, TXN_OFFSET_COMMIT = 28, INIT = 22 };
-
+/* Requests, by the numbers that the Kafka protocol has for them. */
 enum {
-    SLICE_MS = 1000, /* how long one call waits: between two the job may be given up */
-    RETRY_US = 100000,
-    /* After a lost connection 2.0.2 may answer "again" for ever: from then on only another producer helps. */
-    PATIENCE_US = 10000000,
-    /* Brokers that know it (2.5, KIP-360, KIP-447) check the group's generation when offsets go into a transaction;
-     * older ones take them from anybody. */
-    OLDEST_INIT = 3
+    INIT_PRODUCER_ID = 22,
+    ADD_PARTITIONS_TO_TXN = 24,
+    ADD_OFFSETS_TO_TXN = 25,
+    END_TXN = 26,
+    TXN_OFFSET_COMMIT = 28
 };
 
-/* ---- requests on their way ---- */
+enum {
+    SLICE_MS = 1000, /* how long one call waits */
+    RETRY_US = 100000,
+    /* After a lost connection librdkafka 2.0.2 may say "retriable" for ever: after this time only another producer
+     * helps. */
+    PATIENCE_US = 10000000,
+    /* The first version of InitProducerId whose brokers (2.5, KIP-360, KIP-447) check the group's generation when
+     * offsets go into a transaction; older ones take them from a consumer that has lost its partitions. */
+    OLDEST_INIT_VERSION = 3
+};
+
+/* ---- watching requests ---- */
 
 static bool is_of_transaction(int16_t key)
 {
-    return key == ADD_PARTITIONS || key == ADD_OFFSETS || key == END_TXN ||
+    return key == ADD_PARTITIONS_TO_TXN || key == ADD_OFFSETS_TO_TXN || key == END_TXN ||
            key == TXN_OFFSET_COMMIT;
 }
 
-static rd_kafka_resp_err_t on_sent(rd_kafka_t *client, int socket, const char *broker,
-                                   int32_t broker_id, int16_t key, int16_t version, int32_t id,
-                                   size_t size, void *opaque)
+static rd_kafka_resp_err_t on_request(rd_kafka_t *client, int socket, const char *broker,
+                                      int32_t broker_id, int16_t key, int16_t version, int32_t id,
+                                      size_t size, void *opaque)
 {
     struct tide_kafka_watch *watch = opaque;
     (void)client, (void)socket, (void)broker, (void)broker_id, (void)id, (void)size;
     if (key == END_TXN)
         __atomic_add_fetch(&watch->ends, 1, __ATOMIC_RELAXED);
-    else if (key == INIT)
+    else if (key == INIT_PRODUCER_ID)
         __atomic_store_n(&watch->init_version, version, __ATOMIC_RELAXED);
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
@@ -56,18 +69,18 @@ static rd_kafka_resp_err_t on_answer(rd_kafka_t *client, int socket, const char 
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-static rd_kafka_resp_err_t on_new(rd_kafka_t *client, const rd_kafka_conf_t *conf, void *opaque,
-                                  char *error, size_t size)
+static rd_kafka_resp_err_t on_new_client(rd_kafka_t *client, const rd_kafka_conf_t *conf,
+                                         void *opaque, char *error, size_t size)
 {
     (void)conf, (void)error, (void)size;
-    rd_kafka_interceptor_add_on_request_sent(client, "tidemill", on_sent, opaque);
+    rd_kafka_interceptor_add_on_request_sent(client, "tidemill", on_request, opaque);
     return rd_kafka_interceptor_add_on_response_received(client, "tidemill", on_answer, opaque);
 }
 
 void tide_kafka_watch_requests(struct tide_kafka_watch *watch, struct rd_kafka_conf_s *conf)
 {
     watch->init_version = -1;
-    rd_kafka_conf_interceptor_add_on_new(conf, "tidemill", on_new, watch);
+    rd_kafka_conf_interceptor_add_on_new(conf, "tidemill", on_new_client, watch);
 }
 
 void tide_kafka_watch_reset(struct tide_kafka_watch *watch)
@@ -85,96 +98,98 @@ bool tide_kafka_watch_tainted(const struct tide_kafka_watch *watch)
 
 /* ---- commit and abort ---- */
 
-enum answer { DONE, AGAIN, ABORT, FATAL, GIVEN_UP };
+enum advice { DONE, REPEAT, ABORT, FATAL, GIVE_UP };
 
-/* What an error asks for; takes it over. No flag at all means that the producer cannot go on (its documentation). */
-static enum answer judge(rd_kafka_error_t *error, struct tide_blocking *blocking, int64_t until_us,
-                         char *text, size_t size)
+/* What an error asks for; destroys it. An error without any flag means that the producer cannot go on, says librdkafka's
+ * documentation. `blocking` NULL = no other job waits. */
+static enum advice advice_of(rd_kafka_error_t *error, struct tide_blocking *blocking,
+                             int64_t until_us, char *text, size_t size)
 {
-    enum answer answer = DONE;
+    enum advice advice = DONE;
     if (!error)
         return DONE;
     snprintf(text, size, "%s", rd_kafka_error_string(error));
     if (rd_kafka_error_is_fatal(error))
-        answer = FATAL;
+        advice = FATAL;
     else if (rd_kafka_error_txn_requires_abort(error))
-        answer = ABORT;
+        advice = ABORT;
     else if (!rd_kafka_error_is_retriable(error) || tide_clock_us() >= until_us)
-        answer = FATAL;
+        advice = FATAL;
     else if (blocking &&
              (tide_blocking_wanted(blocking) || !tide_blocking_pause(blocking, RETRY_US)))
-        answer = GIVEN_UP;
+        advice = GIVE_UP;
     else
-        answer = AGAIN;
+        advice = REPEAT;
     rd_kafka_error_destroy(error);
-    return answer;
+    return advice;
 }
 
-static enum answer send_offsets(struct tide_kafka_call *call, int64_t until_us)
+static enum advice send_offsets(struct tide_kafka_call *call, int64_t until_us)
 {
-    enum answer answer = DONE;
-    while (!call->sent && call->offsets->cnt > 0) { /* repeated with the same arguments only */
-        answer = judge(rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
-                                                            call->membership, SLICE_MS),
-                       call->blocking, until_us, call->text, sizeof(call->text));
-        if (answer == DONE && tide_fault("kafka.offsets_late"))
-            answer = AGAIN; /* as librdkafka says when the answer came after its time */
-        if (answer != DONE && answer != AGAIN)
-            return answer;
-        call->sent = answer == DONE;
-        if (!call->sent && tide_fault("bug.offsets_retaken"))
+    enum advice advice = DONE;
+    while (!call->offsets_sent &&
+           call->offsets->cnt > 0) { /* repeated with the same arguments only */
+        advice = advice_of(rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
+                                                                call->membership, SLICE_MS),
+                           call->blocking, until_us, call->text, sizeof(call->text));
+        if (advice == DONE && tide_fault("kafka.offsets_late"))
+            advice = REPEAT; /* as librdkafka says when the answer came after its time */
+        if (advice != DONE && advice != REPEAT)
+            return advice;
+        call->offsets_sent = advice == DONE;
+        if (!call->offsets_sent && tide_fault("bug.offsets_retaken"))
             rd_kafka_position(call->consumer, call->offsets);
     }
     return DONE;
 }
 
-static enum answer commit(struct tide_kafka_call *call)
+static enum advice commit_transaction(struct tide_kafka_call *call)
 {
     tide_fault("kafka.commit_late");
     if (tide_fault("bug.metadata_late")) /* leaks what it replaces */
         call->membership = rd_kafka_consumer_group_metadata(call->consumer);
     int64_t until_us = tide_clock_us() + PATIENCE_US;
-    enum answer answer = send_offsets(call, until_us);
-    if (answer != DONE)
-        return answer;
+    enum advice advice = send_offsets(call, until_us);
+    if (advice != DONE)
+        return advice;
     do
-        answer = judge(rd_kafka_commit_transaction(call->client, SLICE_MS), call->blocking,
-                       until_us, call->text, sizeof(call->text));
-    while (answer == AGAIN);
-    return answer;
+        advice = advice_of(rd_kafka_commit_transaction(call->client, SLICE_MS), call->blocking,
+                           until_us, call->text, sizeof(call->text));
+    while (advice == REPEAT);
+    return advice;
 }
 
-static enum answer abort_it(struct tide_kafka_call *call)
+static enum advice abort_transaction(struct tide_kafka_call *call)
 {
     int64_t until_us = tide_clock_us() + PATIENCE_US;
-    enum answer answer;
+    enum advice advice;
     do
-        answer = judge(rd_kafka_abort_transaction(call->client, SLICE_MS), call->blocking, until_us,
-                       call->text, sizeof(call->text));
-    while (answer == AGAIN);
-    return answer == ABORT ? FATAL : answer;
+        advice = advice_of(rd_kafka_abort_transaction(call->client, SLICE_MS), call->blocking,
+                           until_us, call->text, sizeof(call->text));
+    while (advice == REPEAT);
+    return advice == ABORT ? FATAL : advice;
 }
 
 static void run_abort(struct tide_blocking_job *job)
 {
     struct tide_kafka_call *call = (struct tide_kafka_call *)job;
-    enum answer answer = abort_it(call);
-    call->result = answer == DONE       ? TIDE_KAFKA_CALL_ABORTED
-                   : answer == GIVEN_UP ? TIDE_KAFKA_CALL_GIVEN_UP
-                                        : TIDE_KAFKA_CALL_FATAL;
+    enum advice advice = abort_transaction(call);
+    call->result = advice == DONE      ? TIDE_KAFKA_CALL_ABORTED
+                   : advice == GIVE_UP ? TIDE_KAFKA_CALL_GIVEN_UP
+                                       : TIDE_KAFKA_CALL_FATAL;
 }
 
 static void run_commit(struct tide_blocking_job *job)
 {
     struct tide_kafka_call *call = (struct tide_kafka_call *)job;
-    enum answer answer = call->aborting ? ABORT : commit(call);
-    call->aborting = answer == ABORT;
+    enum advice advice = call->aborting ? ABORT : commit_transaction(call);
+    call->aborting = advice == ABORT;
     if (call->aborting)
         run_abort(job);
     else
-        call->result = answer == DONE       ? TIDE_KAFKA_CALL_COMMITTED
-                       : answer == GIVEN_UP ? TIDE_KAFKA_CALL_GIVEN_UP
-                                            : TIDE_KAFKA_CALL_FATAL;
+        call->result = advice == DONE      ? TIDE_KAFKA_CALL_COMMITTED
+                       : advice == GIVE_UP ? TIDE_KAFKA_CALL_GIVEN_UP
+                                           : TIDE_KAFKA_CALL_FATAL;
 }
 
 struct tide_kafka_call *tide_kafka_call_abort(struct rd_kafka_s *client,
@@ -219,7 +234,7 @@ static int too_old(const char *text)
         text);
 }
 
-static int refused(rd_kafka_resp_err_t code, const char *id, const char *text)
+static int init_refused(rd_kafka_resp_err_t code, const char *id, const char *text)
 {
     if (code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ||
         code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION)
@@ -243,14 +258,15 @@ int tide_kafka_call_init(struct rd_kafka_s *client, const struct tide_kafka_watc
         rd_kafka_error_t *error = rd_kafka_init_transactions(client, SLICE_MS);
         int version = __atomic_load_n(&watch->init_version, __ATOMIC_RELAXED);
         if (!error)
-            return version < OLDEST_INIT ? too_old("InitProducerId below version 3") : TIDE_OK;
+            return version < OLDEST_INIT_VERSION ? too_old("InitProducerId below version 3")
+                                                 : TIDE_OK;
         rd_kafka_resp_err_t code = rd_kafka_error_code(error);
-        enum answer answer = judge(error, blocking, INT64_MAX, text, sizeof(text));
-        if (answer == GIVEN_UP || (answer == AGAIN && tide_clock_us() >= until))
+        enum advice advice = advice_of(error, blocking, INT64_MAX, text, sizeof(text));
+        if (advice == GIVE_UP || (advice == REPEAT && tide_clock_us() >= until))
             return tide_fail(TIDE_EUNREACHED, "no transactions with id \"%s\" within %lld s: %s",
                              id, (long long)(timeout_us / 1000000), text);
-        if (answer != AGAIN)
-            return refused(code, id, text);
+        if (advice != REPEAT)
+            return init_refused(code, id, text);
     }
 }
 

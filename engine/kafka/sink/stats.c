@@ -1,11 +1,14 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * librdkafka describes itself once a second by a JSON text of some kilobytes. Few of its numbers can be asked for
+ * otherwise, so those that are metrics of ours are taken out of it; what librdkafka counts from its start becomes the
+ * difference since the last text. A text that is no JSON is passed over: it costs a second of metrics. */
 #include <string.h>
 
 #include "kafka/sink/inside.h"
 #include "shm/counters.h"
 #include "json/json.h"
 
-/* The number `name` of an object; 0 when there is none. */
+/* The number that is called `name` in the object; 0 if there is none. */
 static double number_of(struct tide_json_doc *doc, int32_t node, const char *name)
 {
     switch (tide_json_get(doc, node, name, (int32_t)strlen(name))) {
@@ -20,7 +23,8 @@ static double number_of(struct tide_json_doc *doc, int32_t node, const char *nam
     }
 }
 
-/* Of a window of librdkafka's ({"avg":, "cnt":, ...} in microseconds), in seconds. */
+/* Observes one of librdkafka's windows ({"avg":, "cnt":, ...}, in microseconds) in seconds. The average stands for all of
+ * its samples, since the samples themselves are not there. */
 static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric,
                            struct tide_json_doc *doc, int32_t broker, const char *name)
 {
@@ -33,7 +37,7 @@ static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric
         tide_observe_many(sink->counters, 0, metric, average_us / 1e6, (uint64_t)count);
 }
 
-/* What librdkafka has sent again so far, over all brokers; their windows are observed on the way. */
+/* Returns how many requests librdkafka has sent again so far, to all brokers together, and observes their windows. */
 static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_doc *doc)
 {
     struct tide_json *json = doc->json;

@@ -1,10 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The state of the transaction, on the engine's thread. All calls that wait for a broker are jobs (kafka/txn_calls.h);
+ * one is under way in ENDING and in ABORTING, and job_done() takes its answer. A transaction is never mended: whatever
+ * goes wrong with it, it is aborted, and the engine reads its messages again. */
 #include "kafka/sink/txn.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,21 +22,19 @@ enum {
     INTERVALS = 3                /* that a transaction may stay open for */
 };
 
-enum state { IDLE, OPEN, ENDING, ABORTING, LOST };
-
 struct tide_kafka_txn {
     struct tide_kafka_sink *sink;
     struct tide_source *source;
     char *id;
     bool instance; /* the id is one that another process may have */
     int64_t timeout_ms;
-    enum state state;
+    enum tide_kafka_txn_state state;
     int64_t opened_us;
     int64_t ended_us;
-    bool failed;     /* it will be aborted */
-    char cause[512]; /* of that */
-    enum tide_transaction_result told;
-    char told_text[512];
+    bool failed;                         /* it is to be aborted */
+    char cause[512];                     /* why */
+    enum tide_transaction_result result; /* not yet fetched by the engine */
+    char result_text[512];
     struct tide_kafka_watch watch;
 };
 
@@ -74,106 +74,16 @@ int tide_kafka_txn_init(struct tide_kafka_txn *txn, struct rd_kafka_s *client,
     return tide_kafka_call_init(client, &txn->watch, blocking, txn->id, timeout_us);
 }
 
-/* ---- the engine's thread ---- */
+/* ---- its end ---- */
 
-static void tell(struct tide_kafka_txn *txn, enum tide_transaction_result result, const char *text)
+static void finish(struct tide_kafka_txn *txn, enum tide_transaction_result result,
+                   const char *text)
 {
-    txn->told = result;
-    snprintf(txn->told_text, sizeof(txn->told_text), "%s", text);
+    txn->result = result;
+    snprintf(txn->result_text, sizeof(txn->result_text), "%s", text);
     txn->failed = false;
     txn->cause[0] = 0;
-    txn->state = IDLE;
-}
-
-/* Fenced: by a newer process of its id, or because the brokers ended a transaction that was open for too long. */
-static bool is_taken(const struct tide_kafka_txn *txn)
-{
-    int64_t open_ms = (tide_clock_us() - txn->opened_us) / 1000;
-    bool was_open = txn->state != IDLE && txn->state != LOST;
-    return txn->instance && tide_kafka_call_fenced(txn->sink->client) &&
-           !(was_open && open_ms > txn->timeout_ms);
-}
-
-void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text)
-{
-    bool taken = is_taken(txn);
-    if (txn->state == LOST)
-        return;
-    tide_kafka_txn_fail(txn, text);
-    txn->state = LOST;
-    if (!taken) {
-        tide_kafka_replace(txn->sink, text);
-        return;
-    }
-    char all[768];
-    snprintf(all, sizeof(all), "transactional.id \"%.200s\": a newer process has it: %.400s",
-             txn->id, text);
-    tide_kafka_sink_fail(txn->sink, TIDE_EFENCED, all);
-}
-
-static void answered(struct tide_blocking_job *job)
-{
-    struct tide_kafka_call *call = (struct tide_kafka_call *)job;
-    struct tide_kafka_txn *txn = call->owner;
-    bool wanted = txn->state == ENDING || txn->state == ABORTING; /* else it is replaced already */
-    if (wanted && call->result == TIDE_KAFKA_CALL_GIVEN_UP &&
-        txn->sink->state == TIDE_KAFKA_SINK_READY) {
-        tide_blocking_submit(txn->sink->blocking,
-                             job); /* the search for lost brokers went before */
-        return;
-    }
-    if (wanted && call->result == TIDE_KAFKA_CALL_COMMITTED) {
-        tide_observe(txn->sink->counters, 0, TIDE_M_TRANSACTION_TIME,
-                     (double)(tide_clock_us() - txn->ended_us) / 1e6);
-        tell(txn, TIDE_TRANSACTION_COMMITTED, "");
-    } else if (wanted && call->result == TIDE_KAFKA_CALL_ABORTED) {
-        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause[0] ? txn->cause : call->text);
-    } else if (wanted && call->result == TIDE_KAFKA_CALL_FATAL) {
-        tide_kafka_txn_fatal(txn, call->text);
-    }
-    if (wanted && txn->state == IDLE && tide_kafka_watch_tainted(&txn->watch))
-        tide_kafka_replace(txn->sink, "a request that ends a transaction was sent again");
-    tide_kafka_call_free(call);
-}
-
-static int submit(struct tide_kafka_txn *txn, struct tide_kafka_call *call, enum state state)
-{
-    call->job.done = answered;
-    call->owner = txn;
-    txn->state = state;
-    txn->ended_us = tide_clock_us();
-    return tide_blocking_submit(txn->sink->blocking, &call->job);
-}
-
-static void begin_abort(struct tide_kafka_txn *txn)
-{
-    submit(txn, tide_kafka_call_abort(txn->sink->client, txn->sink->blocking), ABORTING);
-}
-
-static bool takes(const struct tide_kafka_txn *txn)
-{
-    return txn->sink->state == TIDE_KAFKA_SINK_READY && !txn->failed &&
-           (txn->state == IDLE || txn->state == OPEN) && txn->told == TIDE_TRANSACTION_NO_RESULT;
-}
-
-int tide_kafka_txn_open(struct tide_kafka_txn *txn)
-{
-    if (txn->state == OPEN)
-        return txn->failed ? TIDE_BUSY : TIDE_OK;
-    if (!takes(txn))
-        return TIDE_BUSY;
-    rd_kafka_error_t *error = rd_kafka_begin_transaction(txn->sink->client);
-    if (error) {
-        char text[256];
-        snprintf(text, sizeof(text), "%s", rd_kafka_error_string(error));
-        rd_kafka_error_destroy(error);
-        tide_kafka_txn_fatal(txn, text);
-        return TIDE_BUSY;
-    }
-    tide_kafka_watch_reset(&txn->watch);
-    txn->opened_us = tide_clock_us();
-    txn->state = OPEN;
-    return TIDE_OK;
+    txn->state = TIDE_KAFKA_TXN_IDLE;
 }
 
 void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text)
@@ -184,13 +94,116 @@ void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text)
     snprintf(txn->cause, sizeof(txn->cause), "%s", text);
 }
 
+/* Brokers say "fenced" for two things: a newer process has the id; or they ended a transaction that was open for longer
+ * than its timeout, after which this process may go on with a new producer. */
+static bool is_taken_over(const struct tide_kafka_txn *txn)
+{
+    int64_t open_ms = (tide_clock_us() - txn->opened_us) / 1000;
+    bool was_open = txn->state != TIDE_KAFKA_TXN_IDLE && txn->state != TIDE_KAFKA_TXN_LOST;
+    return txn->instance && tide_kafka_call_fenced(txn->sink->producer.client) &&
+           !(was_open && open_ms > txn->timeout_ms);
+}
+
+void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text)
+{
+    bool taken_over = is_taken_over(txn);
+    if (txn->state == TIDE_KAFKA_TXN_LOST)
+        return;
+    tide_kafka_txn_fail(txn, text);
+    txn->state = TIDE_KAFKA_TXN_LOST;
+    if (!taken_over) {
+        tide_kafka_sink_replace(txn->sink, text);
+        return;
+    }
+    char all[768];
+    snprintf(all, sizeof(all), "transactional.id \"%.200s\": a newer process has it: %.400s",
+             txn->id, text);
+    tide_kafka_sink_fail(txn->sink, TIDE_EFENCED, all);
+}
+
 void tide_kafka_txn_replaced(struct tide_kafka_txn *txn)
 {
-    if (txn->state == LOST)
-        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause);
+    if (txn->state == TIDE_KAFKA_TXN_LOST)
+        finish(txn, TIDE_TRANSACTION_ABORTED, txn->cause);
     tide_kafka_watch_reset(&txn->watch);
 }
 
+static void take_answer(struct tide_kafka_txn *txn, const struct tide_kafka_call *call)
+{
+    switch (call->result) {
+    case TIDE_KAFKA_CALL_COMMITTED:
+        tide_observe(txn->sink->counters, 0, TIDE_M_TRANSACTION_TIME,
+                     (double)(tide_clock_us() - txn->ended_us) / 1e6);
+        finish(txn, TIDE_TRANSACTION_COMMITTED, "");
+        break;
+    case TIDE_KAFKA_CALL_ABORTED:
+        finish(txn, TIDE_TRANSACTION_ABORTED, txn->cause[0] ? txn->cause : call->text);
+        break;
+    case TIDE_KAFKA_CALL_FATAL:
+        tide_kafka_txn_fatal(txn, call->text);
+        break;
+    case TIDE_KAFKA_CALL_GIVEN_UP: /* the sink has no producer now, and the next one ends this */
+        break;
+    }
+    if (txn->state == TIDE_KAFKA_TXN_IDLE && tide_kafka_watch_tainted(&txn->watch))
+        tide_kafka_sink_replace(txn->sink, "a request that ends a transaction was sent again");
+}
+
+static void job_done(struct tide_blocking_job *job)
+{
+    struct tide_kafka_call *call = (struct tide_kafka_call *)job;
+    struct tide_kafka_txn *txn = call->owner;
+    /* In any other state the producer was lost while the call was under way: it ended with that one. */
+    bool wanted = txn->state == TIDE_KAFKA_TXN_ENDING || txn->state == TIDE_KAFKA_TXN_ABORTING;
+    if (wanted && call->result == TIDE_KAFKA_CALL_GIVEN_UP &&
+        txn->sink->state == TIDE_KAFKA_SINK_READY) {
+        tide_blocking_submit(txn->sink->blocking, job); /* a job that waited for it went first */
+        return;
+    }
+    if (wanted)
+        take_answer(txn, call);
+    tide_kafka_call_free(call);
+}
+
+static int submit_call(struct tide_kafka_txn *txn, struct tide_kafka_call *call,
+                       enum tide_kafka_txn_state state)
+{
+    call->job.done = job_done;
+    call->owner = txn;
+    txn->state = state;
+    txn->ended_us = tide_clock_us();
+    return tide_blocking_submit(txn->sink->blocking, &call->job);
+}
+
+/* ---- what the sink calls ---- */
+
+static bool may_open(const struct tide_kafka_txn *txn)
+{
+    return txn->sink->state == TIDE_KAFKA_SINK_READY && !txn->failed &&
+           txn->state == TIDE_KAFKA_TXN_IDLE && txn->result == TIDE_TRANSACTION_NO_RESULT;
+}
+
+int tide_kafka_txn_open(struct tide_kafka_txn *txn)
+{
+    if (txn->state == TIDE_KAFKA_TXN_OPEN)
+        return txn->failed ? TIDE_BUSY : TIDE_OK;
+    if (!may_open(txn))
+        return TIDE_BUSY;
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(txn->sink->producer.client);
+    if (error) {
+        char text[256];
+        snprintf(text, sizeof(text), "%s", rd_kafka_error_string(error));
+        rd_kafka_error_destroy(error);
+        tide_kafka_txn_fatal(txn, text);
+        return TIDE_BUSY;
+    }
+    tide_kafka_watch_reset(&txn->watch);
+    txn->opened_us = tide_clock_us();
+    txn->state = TIDE_KAFKA_TXN_OPEN;
+    return TIDE_OK;
+}
+
+/* One is opened for positions alone, too: where everything was filtered, they are all there is to commit. */
 int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position *positions,
                           size_t count)
 {
@@ -206,32 +219,36 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
             ->offset = positions[i].offset;
     }
     struct tide_kafka_call *call = tide_kafka_call_commit(
-        txn->sink->client, txn->sink->blocking, offsets, tide_kafka_source_membership(txn->source));
+        txn->sink->producer.client, txn->sink->blocking, offsets,
+        tide_kafka_source_membership(txn->source));
     call->consumer = tide_kafka_source_client(txn->source);
-    return submit(txn, call, ENDING);
+    return submit_call(txn, call, TIDE_KAFKA_TXN_ENDING);
 }
 
+/* An abort begins here rather than where the transaction failed, so that nothing that is called in the midst of a
+ * delivery report changes the state under its caller. */
 enum tide_transaction_result tide_kafka_txn_result(struct tide_kafka_txn *txn, const char **text)
 {
-    enum tide_transaction_result told = txn->told;
-    if (txn->failed && txn->state == OPEN)
-        begin_abort(txn);
-    else if (txn->failed && txn->state == IDLE)
-        tell(txn, TIDE_TRANSACTION_ABORTED, txn->cause), told = txn->told;
-    txn->told = TIDE_TRANSACTION_NO_RESULT;
-    *text = txn->told_text;
-    return told;
+    if (txn->failed && txn->state == TIDE_KAFKA_TXN_OPEN)
+        submit_call(txn, tide_kafka_call_abort(txn->sink->producer.client, txn->sink->blocking),
+                    TIDE_KAFKA_TXN_ABORTING);
+    else if (txn->failed && txn->state == TIDE_KAFKA_TXN_IDLE)
+        finish(txn, TIDE_TRANSACTION_ABORTED, txn->cause);
+    enum tide_transaction_result result = txn->result;
+    txn->result = TIDE_TRANSACTION_NO_RESULT;
+    *text = txn->result_text;
+    return result;
 }
 
 void tide_kafka_txn_abort(struct tide_kafka_txn *txn)
 {
-    if (txn->state == IDLE || txn->state == OPEN)
+    if (txn->state == TIDE_KAFKA_TXN_IDLE || txn->state == TIDE_KAFKA_TXN_OPEN)
         tide_kafka_txn_fail(txn, "its partitions were taken away");
 }
 
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client)
 {
-    if (txn->state != IDLE && txn->state != LOST)
+    if (txn->state != TIDE_KAFKA_TXN_IDLE && txn->state != TIDE_KAFKA_TXN_LOST)
         tide_kafka_call_abort_now(client);
 }
 
