@@ -8,7 +8,7 @@ jit.off(true, true) -- the library calls back into this file
 
 local chain, commit
 
-describe("exactly once", function()
+describe("commits in exactly_once", function()
   local sink, pending, status, sent
 
   local ops = ffi.new("struct tide_sink_ops", {

@@ -51,16 +51,16 @@ local function aborts(fn)
   assert.truthy(text:find("broken rule", 1, true), text)
 end
 
-describe("a partition's position", function()
+describe("positions", function()
   before_each(new)
 
-  it("is -1 until something was read", function()
+  it("the position is -1 until something was read", function()
     assert.equal(-1, position())
     assert.equal(-1, read_to())
     assert.equal(-1, position(99))
   end)
 
-  it("is the lowest offset that is not complete, whatever the order", function()
+  it("the position is the lowest offset that is not complete, whatever the order", function()
     local a, b, c = open(0, 10), open(0, 11), open(0, 12)
     assert.equal(10, position())
     unref(c)
@@ -71,7 +71,7 @@ describe("a partition's position", function()
     assert.equal(13, read_to())
   end)
 
-  it("passes over offsets that the log does not have", function()
+  it("the position passes over offsets that the log does not have", function()
     local a, b = open(0, 5), open(0, 100)
     unref(a)
     assert.equal(6, position())
@@ -79,7 +79,7 @@ describe("a partition's position", function()
     assert.equal(101, position())
   end)
 
-  it("is after the markers of transactions, once all messages before are complete", function()
+  it("the position is after the markers of transactions, once all messages before are complete", function()
     C.tide_offsets_skip(offsets, 0, 5) -- nothing was read, and there is nothing
     assert.same({ 5, 5 }, { position(), read_to() })
     local first, second = open(0, 5), open(0, 7)
@@ -99,7 +99,7 @@ describe("a partition's position", function()
     assert.equal(13, position())
   end)
 
-  it("forgets skipped offsets with the assignment", function()
+  it("the position forgets skipped offsets with the assignment", function()
     C.tide_offsets_skip(offsets, 0, 5)
     C.tide_offsets_revoke(offsets, 0)
     C.tide_offsets_skip(offsets, 0, 9)
@@ -110,14 +110,14 @@ describe("a partition's position", function()
     open(0, 2)
   end)
 
-  it("moves for markers of transactions too, so that it is committed", function()
+  it("the position moves for markers of transactions too, so that it is committed", function()
     local before = totals().positions_moved
     C.tide_offsets_skip(offsets, 0, 5)
     assert.equal(before + 1, totals().positions_moved)
     assert.equal(0, totals().in_flight)
   end)
 
-  it("stays while any reference is left", function()
+  it("the position stays while any reference is left", function()
     local a = open(0, 7)
     C.tide_offsets_ref(offsets, a)
     C.tide_offsets_ref(offsets, a)
@@ -128,7 +128,7 @@ describe("a partition's position", function()
     assert.equal(8, position())
   end)
 
-  it("goes back with a message that the first step did not take", function()
+  it("the position goes back with a message that the first step did not take", function()
     C.tide_offsets_unopen(offsets, open(0, 50))
     assert.equal(-1, position())
     assert.equal(-1, read_to())
@@ -143,7 +143,7 @@ describe("a partition's position", function()
     assert.equal(51, position())
   end)
 
-  it("is right for many thousands of messages that complete backwards", function()
+  it("the position is right for many thousands of messages that complete backwards", function()
     local origins = {}
     for round = 0, 1 do
       for i = 1, 20000 do origins[i] = open(0, round * 20000 + i) end
@@ -155,7 +155,7 @@ describe("a partition's position", function()
     assert.equal(0, totals().in_flight)
   end)
 
-  it("is right when the 32-bit sequence wraps around while the ring grows", function()
+  it("the position is right when the 32-bit sequence wraps around while the ring grows", function()
     local p = ffi.cast("struct tide_offsets *", offsets).partitions[0]
     p.head, p.tail = 2 ^ 32 - 700, 2 ^ 32 - 700 -- as after so many messages
     local origins = {}
@@ -170,10 +170,10 @@ describe("a partition's position", function()
   end)
 end)
 
-describe("a message's outcome", function()
+describe("outcomes", function()
   before_each(new)
 
-  it("is the highest of those given", function()
+  it("the outcome is the highest of those given", function()
     local order = { filtered = { 0, 0 }, produced_from = { 1, 0 }, dead_lettered = { 2, 1 } }
     for name, outcomes in pairs(order) do
       local before = totals()[name]
@@ -187,7 +187,7 @@ describe("a message's outcome", function()
     end
   end)
 
-  it("may be given with the origin of its dead letter", function()
+  it("the outcome may be given with the origin of its dead letter", function()
     local a = open(0, 1)
     a.epoch = bit.bor(a.epoch, C.TIDE_ORIGIN_DEAD_LETTER)
     unref(a, C.TIDE_OUTCOME_DEAD_LETTERED)
@@ -196,10 +196,10 @@ describe("a message's outcome", function()
   end)
 end)
 
-describe("a look at an origin", function()
+describe("looks", function()
   before_each(new)
 
-  it("tells where its message is, and whether it is current", function()
+  it("a look at an origin tells where its message is, and whether it is current", function()
     open(0, 3)
     local origin = open(0, 7)
     local look = C.tide_offsets_look(offsets, origin)
@@ -213,14 +213,14 @@ describe("a look at an origin", function()
     assert.same({ false, 0, -1 }, { look.current, look.partition, tonumber(look.offset) })
   end)
 
-  it("tells that the transaction needs its message, when it or a later one was sent", function()
+  it("a look at an origin tells that the transaction needs its message, when it or a later one was sent", function()
     local a, b, c = open(0, 1), open(0, 2), open(0, 3)
     C.tide_offsets_mark_sent(offsets, b)
     local function needed(origin) return C.tide_offsets_look(offsets, origin).in_transaction end
     assert.same({ true, true, false }, { needed(a), needed(b), needed(c) })
   end)
 
-  it("tells the same of its dead letter's origin", function()
+  it("a look at an origin tells the same of its dead letter's origin", function()
     local origin = open(0, 4)
     origin.epoch = bit.bor(origin.epoch, C.TIDE_ORIGIN_DEAD_LETTER)
     local look = C.tide_offsets_look(offsets, origin)
@@ -228,10 +228,10 @@ describe("a look at an origin", function()
   end)
 end)
 
-describe("an epoch", function()
+describe("epochs", function()
   before_each(new)
 
-  it("that ends: nothing more is sent, but what was sent is still counted", function()
+  it("an epoch ends with a revocation, but reports of what was sent before still count", function()
     local a, b = open(0, 1), open(0, 2)
     assert.is_true(C.tide_offsets_current(offsets, a))
     C.tide_offsets_revoke(offsets, 0)
@@ -246,7 +246,7 @@ describe("an epoch", function()
     assert.same({ 1, 1, 1, 0 }, { seen.produced_from, seen.dropped, seen.late_reports, seen.in_flight })
   end)
 
-  it("does not count the late reports of an older one as its own", function()
+  it("an epoch does not count the late reports of an older one as its own", function()
     local old = open(0, 1)
     C.tide_offsets_revoke(offsets, 0)
     C.tide_offsets_forget(offsets, 0)
@@ -265,7 +265,7 @@ describe("an epoch", function()
     assert.equal(1, totals().late_reports)
   end)
 
-  it("wraps around after 32,767 assignments and is still told apart", function()
+  it("an epoch wraps around after 32,767 assignments and is still told apart", function()
     local old
     for i = 1, 70000 do
       old = open(0, i)
@@ -280,10 +280,10 @@ describe("an epoch", function()
   end)
 end)
 
-describe("a message that was sent", function()
+describe("sent messages", function()
   before_each(new)
 
-  it("is counted once as awaiting a report, until it is complete", function()
+  it("a message that was sent is counted once as awaiting a report, until it is complete", function()
     local a, b = open(0, 1), open(0, 2)
     for _ = 1, 2 do C.tide_offsets_mark_sent(offsets, a) end
     C.tide_offsets_mark_sent(offsets, b)
@@ -295,36 +295,36 @@ describe("a message that was sent", function()
   end)
 end)
 
-describe("a broken rule", function()
+describe("broken rules", function()
   before_each(new)
   after_each(child.stop_all)
 
-  it("ends the process: an offset that does not rise", function()
+  it("a broken rule ends the process: an offset that does not rise", function()
     aborts(function() open(0, 5) open(0, 5) end)
     aborts(function() unref(open(0, 5)) open(0, 5) end)
   end)
 
-  it("ends the process: reading what is not owned", function()
+  it("a broken rule ends the process: reading what is not owned", function()
     aborts(function() open(1, 5) end)
     aborts(function() C.tide_offsets_revoke(offsets, 0) open(0, 5) end)
   end)
 
-  it("ends the process: a reference given back twice", function()
+  it("a broken rule ends the process: a reference given back twice", function()
     aborts(function() local a = open(0, 1) unref(a) unref(a) end)
     aborts(function() open(0, 1) local b = open(0, 2) unref(b) unref(b) end)
   end)
 
-  it("ends the process: a reference to a complete message", function()
+  it("a broken rule ends the process: a reference to a complete message", function()
     aborts(function() open(0, 1) local b = open(0, 2) unref(b) C.tide_offsets_ref(offsets, b) end)
   end)
 
-  it("ends the process: taking back a message that is not the newest, or has more references", function()
+  it("a broken rule ends the process: taking back a message that is not the newest, or has more references", function()
     aborts(function() local a = open(0, 1) open(0, 2) C.tide_offsets_unopen(offsets, a) end)
     aborts(function() local a = open(0, 1) C.tide_offsets_ref(offsets, a) C.tide_offsets_unopen(offsets, a) end)
     aborts(function() local a = open(0, 1) unref(a) C.tide_offsets_unopen(offsets, a) end)
   end)
 
-  it("ends the process: partitions that are assigned or revoked out of turn", function()
+  it("a broken rule ends the process: partitions that are assigned or revoked out of turn", function()
     aborts(function() C.tide_offsets_assign(offsets, 0) end)
     aborts(function() C.tide_offsets_forget(offsets, 0) end)
     aborts(function() C.tide_offsets_revoke(offsets, 0) C.tide_offsets_revoke(offsets, 0) end)
