@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/offsets_inside.h - the structs of the offset tracker, which its three files share:
- *   offsets_read.c          finds messages and answers questions
- *   offsets.c               what happens to partitions and to messages
- *   offsets_transaction.c   what exactly_once asks and says
+ *   offsets_read.c          answers questions; of the structs it writes only what a group counts of its members
+ *   offsets.c               what happens to partitions and to messages; everything else is written there,
+ *   offsets_transaction.c   and what exactly_once adds: it writes `transactional`, clears `uncommitted` with a commit,
+ *                           and changes `state` and `aborted` with an abort
  * The last two call the first. */
 #ifndef TIDE_CHAIN_OFFSETS_INSIDE_H
 #define TIDE_CHAIN_OFFSETS_INSIDE_H
 
+#include "base/fault.h"
+#include "base/status.h"
 #include "chain/groups.h"
 #include "chain/offsets.h"
 
@@ -47,11 +50,7 @@ struct tide_offsets {
     bool transactional;
 };
 
-static inline struct tide_tracked_message *tide_tracked_message_at(
-    const struct tide_tracked_partition *partition, uint32_t sequence)
-{
-    return &partition->messages[sequence & (partition->capacity - 1)];
-}
+/* These are inline, as each of them runs several times for each message. */
 
 /** True if sequence `a` comes after `b`. They wrap around, and are never half of their range apart. */
 static inline bool tide_sequence_after(uint32_t a, uint32_t b)
@@ -59,16 +58,45 @@ static inline bool tide_sequence_after(uint32_t a, uint32_t b)
     return (int32_t)(a - b) > 0;
 }
 
+static inline struct tide_tracked_message *tide_tracked_message_at(
+    const struct tide_tracked_partition *partition, uint32_t sequence)
+{
+    return &partition->messages[sequence & (partition->capacity - 1)];
+}
+
+static inline struct tide_tracked_partition *tide_offsets_partition_at(
+    const struct tide_offsets *offsets, uint32_t partition)
+{
+    tide_require(partition < offsets->partition_count);
+    return &offsets->partitions[partition];
+}
+
+/** The group of an origin; NULL when the origin is a single message's. */
+static inline struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
+                                                       struct tide_origin origin)
+{
+    return origin.partition == TIDE_ORIGIN_GROUP ? tide_groups_find(offsets->groups, origin) : NULL;
+}
+
+/** The message of an origin; NULL when the origin's assignment is over. After a rebalance another message may have the
+ * same sequence, so an origin of another epoch finds nothing: its report is late, and the next owner of the partition
+ * reads the message again. An origin of the present epoch that is not in the ring, or is complete, is a bug of the
+ * caller, who gave a reference back twice. */
+static inline struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
+                                                             struct tide_origin origin)
+{
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
+    if (p->state == TIDE_TRACKED_AWAY ||
+        (p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH) && !tide_fault("bug.ack_of_dropped")))
+        return NULL;
+    tide_require(origin.sequence - p->head < p->tail - p->head);
+    struct tide_tracked_message *message = tide_tracked_message_at(p, origin.sequence);
+    tide_require(message->references > 0);
+    return message;
+}
+
 /* offsets_read.c */
 
-struct tide_tracked_partition *tide_offsets_partition_at(const struct tide_offsets *offsets,
-                                                         uint32_t partition);
-/** The message of an origin, which must not be complete; NULL when the origin's assignment is over. */
-struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
-                                               struct tide_origin origin);
-/** The group of an origin; NULL when the origin is a single message's. */
-struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
-                                         struct tide_origin origin);
 /** How many members of the group are current. */
 uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_group *group);
 

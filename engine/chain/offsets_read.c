@@ -1,40 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The half of the offset tracker that only looks: it finds the message or the group of an origin, and answers questions
- * about them and about partitions. It is apart from offsets.c so that each change of the tracker's state is in one file,
- * and the questions, which are many, do not stand between them.
- * Start reading at tide_offsets_find: the checks there decide whether an origin still means anything. */
-#include "base/fault.h"
-#include "base/status.h"
+ * The half of the offset tracker that only looks: it answers questions about origins and about partitions. It is apart
+ * from offsets.c so that each change of the tracker's state is in one file, and the questions, which are many, do not
+ * stand between them.
+ * Start reading at tide_offsets_look, and at tide_offsets_find in offsets_inside.h: the checks there decide whether an
+ * origin still means anything. */
 #include "chain/offsets_inside.h"
-
-struct tide_tracked_partition *tide_offsets_partition_at(const struct tide_offsets *offsets,
-                                                         uint32_t partition)
-{
-    tide_require(partition < offsets->partition_count);
-    return &offsets->partitions[partition];
-}
-
-struct tide_group *tide_offsets_group_of(const struct tide_offsets *offsets,
-                                         struct tide_origin origin)
-{
-    return origin.partition == TIDE_ORIGIN_GROUP ? tide_groups_find(offsets->groups, origin) : NULL;
-}
-
-/* After a rebalance another message may have the same sequence, so an origin of another epoch finds nothing: its report
- * is late, and the next owner of the partition reads the message again. An origin of the present epoch that is not in
- * the ring, or is complete, is a bug of the caller, who gave a reference back twice. */
-struct tide_tracked_message *tide_offsets_find(const struct tide_offsets *offsets,
-                                               struct tide_origin origin)
-{
-    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
-    if (p->state == TIDE_TRACKED_AWAY ||
-        (p->epoch != (origin.epoch & TIDE_ORIGIN_EPOCH) && !tide_fault("bug.ack_of_dropped")))
-        return NULL;
-    tide_require(origin.sequence - p->head < p->tail - p->head);
-    struct tide_tracked_message *message = tide_tracked_message_at(p, origin.sequence);
-    tide_require(message->references > 0);
-    return message;
-}
 
 /* This is asked for each output of the group, so the members are visited again only after a change of what is current:
  * otherwise a group of n messages with n results would cost n * n. */
