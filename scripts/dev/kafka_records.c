@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_FIELD = 1 << 30 };
+enum { MAX_FIELD = 1 << 30, MARKERS_MS = 15000 };
 
 struct field {
     char *data;
@@ -168,10 +168,56 @@ static void write_record(const rd_kafka_message_t *message)
     }
 }
 
+/* Writes the record out, or keeps the end of its partition (in `offset`; `opaque` is set once it was seen). */
+static bool consumed(rd_kafka_topic_partition_list_t *list, const rd_kafka_message_t *message)
+{
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
+            list, rd_kafka_topic_name(message->rkt), message->partition);
+        if (at) {
+            at->opaque = at;
+            at->offset = message->offset;
+        }
+    } else if (!message->err) {
+        write_record(message);
+        return true;
+    } else if (message->err != RD_KAFKA_RESP_ERR__TRANSPORT &&
+               message->err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        check(message->err, rd_kafka_message_errstr(message));
+    }
+    return false;
+}
+
+/* A partition is read when its last record has been seen. A transaction hides its records, and all that stand after
+ * them, until its markers are written, which a coordinator does after it has answered the commit: so a reader that is
+ * at its end before the high watermark waits, for as long as brokers write markers late; a transaction that is open
+ * for longer was left so. */
+static bool is_read(rd_kafka_t *client, const char *topic,
+                    const rd_kafka_topic_partition_t *partition, bool waited)
+{
+    int64_t low, high;
+    if (!partition->opaque)
+        return false;
+    rd_kafka_resp_err_t error = rd_kafka_get_watermark_offsets(client, topic, partition->partition,
+                                                               &low, &high);
+    return waited || (!error && partition->offset >= high);
+}
+
+static int unread(rd_kafka_t *client, const char *topic,
+                  const rd_kafka_topic_partition_list_t *list, bool waited)
+{
+    int count = 0;
+    for (int i = 0; i < list->cnt; i++)
+        count += !is_read(client, topic, &list->elems[i], waited);
+    return count;
+}
+
 int consume(char **arguments)
 {
     long long wanted = arguments[1] ? atoll(arguments[1]) : 0, count = 0;
-    double deadline = now() + (wanted > 0 && arguments[2] ? atof(arguments[2]) : TIMEOUT_MS / 1e3);
+    double began = now();
+    double deadline = began +
+                      (wanted > 0 && arguments[2] ? atof(arguments[2]) : 2 * TIMEOUT_MS / 1e3);
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool",
                                     "enable.auto.commit", "false", "enable.partition.eof", "true",
                                     "auto.offset.reset", "earliest", "fetch.message.max.bytes",
@@ -183,22 +229,12 @@ int consume(char **arguments)
     check(rd_kafka_assign(client, list), "assign");
     while ((open > 0 || count < wanted) && now() < deadline) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 100);
-        if (!message)
-            continue;
-        rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(list, arguments[0],
-                                                                            message->partition);
-        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && at && at->opaque == NULL) {
-            at->opaque = at; /* its present end has been seen */
-            open--;
-        } else if (!message->err) {
-            write_record(message);
-            count++;
-        } else if (message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF &&
-                   message->err != RD_KAFKA_RESP_ERR__TRANSPORT &&
-                   message->err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-            check(message->err, rd_kafka_message_errstr(message));
-        }
-        rd_kafka_message_destroy(message);
+        bool waited = wanted > 0 || now() > began + MARKERS_MS / 1e3;
+        count += message && consumed(list, message);
+        if (!message || message->err)
+            open = unread(client, arguments[0], list, waited);
+        if (message)
+            rd_kafka_message_destroy(message);
     }
     if (open > 0 && wanted == 0)
         die(69, "%s: the ends of %d partitions were not reached", arguments[0], open);

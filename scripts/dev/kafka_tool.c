@@ -14,7 +14,7 @@
  *                                         ends, and on until there are COUNT or SECONDS are over
  *   committed GROUP TOPIC                 lines "partition offset"
  *   commit GROUP TOPIC PARTITION:OFFSET...
- *   ends TOPIC                            lines "partition low high"
+ *   ends TOPIC [read_uncommitted]         lines "partition low high"
  *   delete-records TOPIC PARTITION:OFFSET...
  *   allow USER topic|group NAME read|write|describe   NAME * is all of them
  *   forbid USER topic|group NAME read|write|describe  what was allowed so
@@ -345,7 +345,8 @@ static int commit(char **arguments)
 
 static int ends(char **arguments)
 {
-    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool", NULL);
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool", "isolation.level",
+                                    arguments[1] ? arguments[1] : "read_committed", NULL);
     rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
     for (int i = 0; i < list->cnt; i++) {
         int64_t low, high;

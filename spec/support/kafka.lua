@@ -191,10 +191,11 @@ function kafka.commit(group, topic, offsets)
   tool { "commit", group, topic, unpack(pairs_of(offsets)) }
 end
 
---- {partition = offset that the next message will get}, and {partition = first offset there is}.
-function kafka.ends(topic)
+--- {partition = offset that the next message will get}, and {partition = first offset there is}. Without
+--- "read_uncommitted" the end is that of what is committed.
+function kafka.ends(topic, isolation)
   local lows, highs = {}, {}
-  for partition, low, high in tool({ "ends", topic }):gmatch("(%d+) (%d+) (%d+)\n") do
+  for partition, low, high in tool({ "ends", topic, isolation }):gmatch("(%d+) (%d+) (%d+)\n") do
     lows[tonumber(partition)], highs[tonumber(partition)] = tonumber(low), tonumber(high)
   end
   return highs, lows
