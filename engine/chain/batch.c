@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The blocks of a batch, and messages as records in the input block (shm/layout.h). A message is copied once, here: its
+ * bytes are librdkafka's or another batch's until then, and workers can only read what is mapped. The origin of a
+ * record stays outside of the block, since workers have no business with it. */
 #include "chain/batch.h"
 
 #include <stdlib.h>
@@ -13,7 +16,7 @@ struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_
     struct tide_batch *batch = tide_alloc(sizeof(*batch));
     batch->capacity = capacity;
     batch->origins = tide_alloc(sizeof(*batch->origins) * capacity);
-    batch->places = tide_alloc(sizeof(*batch->places) * capacity);
+    batch->record_at = tide_alloc(sizeof(*batch->record_at) * capacity);
     batch->input = tide_block_new(max_input);
     batch->output = batch->input ? tide_block_new(sizeof(struct tide_output) + max_output) : NULL;
     if (!batch->output) {
@@ -26,19 +29,14 @@ struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_
 void tide_batch_reset(struct tide_batch *batch)
 {
     tide_require(batch->work.state == TIDE_WORK_IDLE);
-    batch->count = 0;
-    batch->bytes = 0;
-    batch->input_overflowed = batch->output_overflowed = false;
-    batch->released = batch->ready = batch->ready_bytes = batch->result_at = 0;
-    batch->results = batch->results_before = 0;
-    batch->result_bytes = 0;
-    batch->rejected = false;
-    batch->attempts = 0;
-    batch->one_by_one = false;
-    batch->suspect = 0;
-    batch->queue = 0;
-    batch->marked = batch->retried = batch->again = false;
-    batch->wait = (struct tide_partition_queue){0};
+    batch->state = TIDE_BATCH_EMPTY;
+    batch->records = (struct tide_batch_records){0};
+    batch->release = (struct tide_batch_release){0};
+    batch->run = (struct tide_batch_run){0};
+    batch->record = (struct tide_batch_record){0};
+    batch->group = (struct tide_batch_group){0};
+    batch->pause.wanted = false;
+    batch->pause.times = (struct tide_partition_queue){0};
 }
 
 uint64_t tide_batch_need(const struct tide_message *message)
@@ -48,7 +46,7 @@ uint64_t tide_batch_need(const struct tide_message *message)
     return (bytes + 7) & ~(uint64_t)7;
 }
 
-static char *put(char *to, const char *bytes, uint32_t length)
+static char *append_bytes(char *to, const char *bytes, uint32_t length)
 {
     if (length > 0)
         memcpy(to, bytes, length);
@@ -57,9 +55,11 @@ static char *put(char *to, const char *bytes, uint32_t length)
 
 void tide_batch_append(struct tide_batch *batch, const struct tide_message *message)
 {
+    struct tide_batch_records *records = &batch->records;
     uint64_t need = tide_batch_need(message);
-    struct tide_record *record = (struct tide_record *)(void *)(batch->input->data + batch->bytes);
-    tide_require(batch->count < batch->capacity && batch->bytes + need <= batch->input->max);
+    struct tide_record *record = (struct tide_record *)(void *)(batch->input->data +
+                                                                records->bytes);
+    tide_require(records->count < batch->capacity && records->bytes + need <= batch->input->max);
     *record = (struct tide_record){
         .size = (uint32_t)need,
         .partition = message->partition,
@@ -74,21 +74,25 @@ void tide_batch_append(struct tide_batch *batch, const struct tide_message *mess
         .message_flags = message->flags,
     };
     char *to = (char *)(record + 1);
-    to = put(to, message->value, message->value ? message->value_length : 0);
-    to = put(to, message->key, message->key ? message->key_length : 0);
-    put(to, message->headers, message->headers_length);
-    batch->origins[batch->count] = message->origin;
-    batch->places[batch->count++] = (uint32_t)(batch->bytes / 8);
-    batch->bytes += need;
-    if (batch->bytes > batch->input->touched)
-        batch->input->touched = batch->bytes;
+    to = append_bytes(to, message->value, message->value ? message->value_length : 0);
+    to = append_bytes(to, message->key, message->key ? message->key_length : 0);
+    append_bytes(to, message->headers, message->headers_length);
+    batch->origins[records->count] = message->origin;
+    batch->record_at[records->count++] = records->bytes;
+    records->bytes += need;
+    if (records->bytes > batch->input->touched)
+        batch->input->touched = records->bytes;
+}
+
+struct tide_record *tide_batch_record(const struct tide_batch *batch, uint32_t index)
+{
+    return (struct tide_record *)(void *)(batch->input->data + batch->record_at[index]);
 }
 
 void tide_batch_message(const struct tide_batch *batch, uint32_t index,
                         struct tide_message *message)
 {
-    const char *place = batch->input->data + (uint64_t)batch->places[index] * 8;
-    const struct tide_record *record = (const struct tide_record *)(const void *)place;
+    const struct tide_record *record = tide_batch_record(batch, index);
     const char *value = (const char *)(record + 1);
     uint32_t value_length = record->value_length < 0 ? 0 : (uint32_t)record->value_length;
     uint32_t key_length = record->key_length < 0 ? 0 : (uint32_t)record->key_length;
@@ -118,6 +122,6 @@ void tide_batch_free(struct tide_batch *batch)
     tide_block_free(batch->input);
     tide_block_free(batch->output);
     free(batch->origins);
-    free(batch->places);
+    free(batch->record_at);
     free(batch);
 }

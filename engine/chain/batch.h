@@ -1,6 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/batch.h - one input block, one output block, and what the engine keeps to itself of the
- * batch in them. A step owns its batches; nothing that decides anything lives in shared memory. */
+ * engine/chain/batch.h - a batch: one input block, one output block, and what the engine alone knows of them. A step
+ * makes its batches when it starts and uses them again and again. Nothing that decides anything is in shared memory.
+ *
+ * States of a batch. Results leave in the order in which batches were sealed, so the oldest batch alone gets past
+ * WITH_POOL; task_release.c has a function for each of those states.
+ *   state      who has it         next
+ *   EMPTY      the free list      FILLING
+ *   FILLING    the step           WITH_POOL, when it is sealed (by size, time, a full block, an idle worker)
+ *   WITH_POOL  the pool, then a   RESULTS, when the worker has reported or is lost;
+ *              worker             WITH_POOL still, when what it left breaks the protocol: until that worker is gone
+ *   RESULTS    the step, which    when all are handed on: CRASHED, if a crash is attributed to a record; PAUSED, if the
+ *              hands them on      batch is to be tried again; else HANDED_ON.
+ *                                 WITH_POOL, when a result is malformed
+ *   CRASHED    the step           WITH_POOL, when the record is run again; HANDED_ON, when it is rejected
+ *   PAUSED     the step           HANDED_ON, when the pause is over, or all its messages are rejected
+ *   HANDED_ON  the step           WITH_POOL, when records are left to run; else EMPTY */
 #ifndef TIDE_CHAIN_BATCH_H
 #define TIDE_CHAIN_BATCH_H
 
@@ -12,55 +26,100 @@
 #include "shm/message.h"
 
 struct tide_block;
+struct tide_record;
 
-struct tide_batch {
-    struct tide_work work; /* its step's way to the pool */
-    struct tide_block *input;
-    struct tide_block *output;
-    uint32_t capacity; /* records at the most */
-    uint32_t count;
-    uint64_t bytes; /* of the records */
-    int64_t opened_us;
-    int64_t sealed_us;
-    struct tide_origin *origins; /* of each record */
-    uint32_t *places;            /* of each record, in units of 8 bytes */
-    bool input_overflowed;
-    bool output_overflowed;
-    /* release: what is left is records [released, count), of which [released, ready) have results */
-    uint32_t released;
-    uint32_t ready;
-    uint32_t ready_bytes;   /* of results */
-    uint32_t result_at;     /* byte of the next result */
-    uint32_t result_record; /* of the result before; UINT32_MAX = none */
-    uint32_t results;       /* released so far */
-    uint64_t result_bytes;
-    uint32_t results_before; /* of the records before `released` */
-    bool rejected;           /* record `released` is with the dlq */
-    uint32_t attempts;       /* at record `released`: times a worker died of it */
-    bool one_by_one;         /* a worker died in a function that had several records */
-    /* tide.retry (task_retry.c) */
-    uint32_t queue; /* its records are the first ones of that queue, counted from 1; 0 = of none */
-    bool marked;    /* some records are to be left out: they wait */
-    bool retried;   /* record `released` is to wait */
-    bool again;     /* of a step that reduces: all of it waits ... */
-    struct tide_partition_queue wait; /* ... so long: its times only */
-    char reason[256];                 /* ... because of this */
-    /* of a step that reduces */
-    struct tide_origin group; /* what its results stand for, when `grouped` */
-    bool grouped;
-    uint32_t suspect; /* the record that `attempts` is about; `count` = none, the result itself */
-    struct tide_batch *next; /* free list */
+enum tide_batch_state {
+    TIDE_BATCH_EMPTY,
+    TIDE_BATCH_FILLING,
+    TIDE_BATCH_WITH_POOL,
+    TIDE_BATCH_RESULTS,
+    TIDE_BATCH_CRASHED,
+    TIDE_BATCH_PAUSED,
+    TIDE_BATCH_HANDED_ON
 };
 
-/** `max_input` and `max_output` in bytes. NULL with tide_error(). Before the fork. */
+/** What the batch was filled with. */
+struct tide_batch_records {
+    uint32_t count;
+    uint64_t bytes;
+    int64_t opened_us;
+    bool overflowed; /* it was sealed since a message did not fit the block */
+    bool from_queue; /* its records are the oldest ones of a partition queue (task_retry.c) ... */
+    uint32_t queue;  /* ... with this number */
+};
+
+/** How far its results are handed on. Records [released, count) are left. */
+struct tide_batch_release {
+    uint32_t released;
+    uint32_t results;
+    uint64_t result_bytes;
+    bool overflowed; /* results did not fit the block */
+    bool
+        one_by_one; /* a worker died in a function that had several records: it gets one at a time now */
+    bool marked; /* workers were told to leave out records that wait (task_retry.c) */
+};
+
+/** The last run of records by a worker. Those of [released, ready) have their results. */
+struct tide_batch_run {
+    uint32_t ready;
+    uint32_t result_bytes;
+    uint32_t result_at; /* byte of the next result that is read */
+    bool within_record; /* the result before that is of the same record, so there are several */
+    bool crashed;       /* the worker died, and that is attributed to a record: see CRASHED */
+};
+
+/** The record that is released next. */
+struct tide_batch_record {
+    uint32_t attempts; /* times that a worker died of it; where a step reduces, of the culprit */
+    bool rejected;     /* the dead letter queue has it */
+    bool waits;        /* it is to be tried again later */
+    bool has_results;  /* some of its results are handed on */
+};
+
+/** Where a step reduces: what its results stand for, and what a crash is attributed to (task_reduce.c). */
+struct tide_batch_group {
+    struct tide_origin origin; /* while `open` */
+    bool open;
+    bool all_culprits; /* the worker died of the result, and so of all records; else ... */
+    uint32_t culprit;  /* ... of this record */
+};
+
+/** Where a step reduces: the whole batch is to be tried again (task_reduce.c). */
+struct tide_batch_pause {
+    bool wanted;
+    struct tide_partition_queue times; /* no message is in it */
+    char reason[256];
+};
+
+struct tide_batch {
+    /* For as long as the step lives. */
+    struct tide_block *input;
+    struct tide_block *output;
+    uint32_t capacity;           /* records at most */
+    struct tide_origin *origins; /* of each record */
+    uint64_t *record_at;         /* of each record: its first byte in the input block */
+    struct tide_batch *next;     /* of the free list */
+    /* From FILLING to EMPTY. */
+    enum tide_batch_state state;
+    struct tide_work work; /* the pool's while the batch is WITH_POOL */
+    struct tide_batch_records records;
+    struct tide_batch_release release;
+    struct tide_batch_run run;
+    struct tide_batch_record record;
+    struct tide_batch_group group;
+    struct tide_batch_pause pause;
+};
+
+/** `max_input` and `max_output` in bytes. NULL with tide_error(). Maps the blocks, so it is called before the fork. */
 struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output);
-/** Empty again. */
+/** Makes it EMPTY. The pool must not have it. */
 void tide_batch_reset(struct tide_batch *batch);
 /** Bytes that `message` takes as a record. */
 uint64_t tide_batch_need(const struct tide_message *message);
-/** Copies the message in as the next record. The caller has seen to the room. */
+/** Copies the message in as the next record. The caller has checked that there is room. */
 void tide_batch_append(struct tide_batch *batch, const struct tide_message *message);
-/** Record `index` as the message it was. */
+struct tide_record *tide_batch_record(const struct tide_batch *batch, uint32_t index);
+/** Record `index` as the message that it was. Its bytes are the block's. */
 void tide_batch_message(const struct tide_batch *batch, uint32_t index,
                         struct tide_message *message);
 void tide_batch_free(struct tide_batch *batch); /* NULL is fine */

@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Parses an output block in portions of a fixed size (struct tide_parsed), so that a block of any size needs no memory
+ * of its own, and a step that takes nothing stops the parsing too. A worker that is not yet known to be broken may write
+ * to the block all the while; therefore no length or index is read twice. The bytes of values, keys and headers are not
+ * copied: they may be nonsense, but they lie inside of the block, and the headers are checked again where they are read.
+ *
+ * Start reading at tide_results_read. */
 #include "chain/results.h"
 
 #include <stddef.h>
@@ -10,66 +16,61 @@
 
 int tide_results_accept(struct tide_batch *batch)
 {
-    struct tide_output *output = batch->work.job.output;
-    uint64_t progress = __atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
+    const struct tide_job *job = &batch->work.job;
+    uint64_t progress = __atomic_load_n(&job->output->progress, __ATOMIC_ACQUIRE);
     uint32_t next = (uint32_t)progress;
     uint32_t bytes = (uint32_t)(progress >> 32);
-    if (next < batch->work.job.first || next > batch->work.job.end ||
-        bytes > batch->work.job.output_max)
-        return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next,
-                         batch->work.job.first, batch->work.job.end, bytes);
-    if (batch->work.state == TIDE_WORK_DONE &&
-        (batch->work.outcome == TIDE_JOB_DONE ? next < batch->work.job.end
-                                              : next == batch->work.job.first))
-        return tide_fail(TIDE_EDATA, "reported %s at record %u of [%u, %u]",
-                         batch->work.outcome == TIDE_JOB_DONE ? "done" : "full", next,
-                         batch->work.job.first, batch->work.job.end);
-    batch->ready = next;
-    batch->ready_bytes = bytes;
-    batch->result_at = 0;
-    batch->result_record = UINT32_MAX;
-    if (bytes + sizeof(*output) > batch->output->touched)
-        batch->output->touched = bytes + sizeof(*output);
+    bool done = batch->work.outcome == TIDE_JOB_DONE;
+    if (next < job->first || next > job->end || bytes > job->output_max)
+        return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next, job->first,
+                         job->end, bytes);
+    if (batch->work.state == TIDE_WORK_DONE && (done ? next < job->end : next == job->first))
+        return tide_fail(TIDE_EDATA, "reported %s at record %u of [%u, %u]", done ? "done" : "full",
+                         next, job->first, job->end);
+    batch->run = (struct tide_batch_run){.ready = next, .result_bytes = bytes};
+    if (bytes + sizeof(*job->output) > batch->output->touched)
+        batch->output->touched = bytes + sizeof(*job->output);
     return TIDE_OK;
 }
 
-static bool fits(const struct tide_batch *batch, const struct tide_result *result,
-                 uint32_t topic_count)
+/* `left`: bytes of results from this one on. */
+static bool result_fits(const struct tide_batch *batch, const struct tide_result *result,
+                        uint32_t left, uint32_t topic_count)
 {
     uint64_t bytes = sizeof(*result) + result->headers_length;
     if (result->value_length < TIDE_NULL || result->key_length < TIDE_NULL)
         return false;
     bytes += result->value_length > 0 ? (uint64_t)result->value_length : 0;
     bytes += result->key_length > 0 ? (uint64_t)result->key_length : 0;
-    return result->size % 8 == 0 && bytes <= result->size &&
-           result->size <= batch->ready_bytes - batch->result_at &&
-           result->index >= batch->released && result->index < batch->ready &&
+    return result->size % 8 == 0 && bytes <= result->size && result->size <= left &&
+           result->index >= batch->release.released && result->index < batch->run.ready &&
            result->partition >= TIDE_PARTITION_ANY &&
            (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
            result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_RETRY;
 }
 
-/* What took all over, and is the only result of its record, is the message itself still. */
+/* True if the step made something of the message. A result that inherits everything, and is the only one of its record,
+ * is the message itself still. `left` as above. */
 static bool is_made(const struct tide_batch *batch, const struct tide_result *result,
-                    int64_t timestamp)
+                    const char *bytes, uint32_t left, int64_t timestamp)
 {
     const int all = TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS;
-    const char *next = (const char *)(batch->work.job.output + 1) + batch->result_at + result->size;
-    uint32_t left = batch->ready_bytes - batch->result_at - result->size;
-    bool several = batch->result_record == result->index;
+    bool several = batch->run.within_record;
     uint32_t index;
-    if (left >= sizeof(*result)) {
+    if (left - result->size >= sizeof(*result)) {
+        const char *next = bytes - sizeof(*result) + result->size;
         memcpy(&index, next + offsetof(struct tide_result, index), sizeof(index));
         several |= index == result->index;
     }
     return several || (result->inherit & all) != all || result->timestamp != timestamp;
 }
 
-static void build(const struct tide_batch *batch, uint32_t record, const struct tide_result *result,
-                  const char *bytes, struct tide_message *message)
+/* The message that the result is: `bytes` follow it in the block. */
+static void result_message(const struct tide_batch *batch, const struct tide_result *result,
+                           const char *bytes, uint32_t left, struct tide_message *message)
 {
-    tide_batch_message(batch, record, message);
-    if (is_made(batch, result, message->timestamp))
+    tide_batch_message(batch, result->index, message);
+    if (is_made(batch, result, bytes, left, message->timestamp))
         message->flags |= TIDE_MESSAGE_RESULT;
     message->timestamp = result->timestamp;
     message->target_topic = result->topic;
@@ -90,7 +91,7 @@ static void build(const struct tide_batch *batch, uint32_t record, const struct 
     }
 }
 
-static bool headers_hold(const struct tide_message *message)
+static bool headers_are_well_formed(const struct tide_message *message)
 {
     struct tide_header header;
     uint32_t at = 0;
@@ -105,57 +106,68 @@ static const enum tide_item_kind kinds[] = {[TIDE_RESULT_MESSAGE] = TIDE_ITEM_ME
                                             [TIDE_RESULT_REJECT] = TIDE_ITEM_REJECT,
                                             [TIDE_RESULT_RETRY] = TIDE_ITEM_RETRY};
 
+enum found { FOUND_RESULT, FOUND_END, FOUND_MALFORMED };
+
+/* Parses the next result of `record`: FOUND_END when the record has no more of them. */
+static enum found parse_result(struct tide_batch *batch, uint32_t record,
+                               struct tide_parsed *parsed, uint32_t topic_count)
+{
+    struct tide_batch_run *run = &batch->run;
+    const char *at = (const char *)(batch->work.job.output + 1) + run->result_at;
+    uint32_t left = run->result_bytes - run->result_at;
+    struct tide_result result;
+    if (left == 0)
+        return FOUND_END;
+    if (left < sizeof(result))
+        return FOUND_MALFORMED;
+    memcpy(&result, at, sizeof(result));
+    if (!result_fits(batch, &result, left, topic_count) || result.index < record)
+        return FOUND_MALFORMED;
+    if (result.index > record)
+        return FOUND_END;
+    struct tide_message *message = &parsed->messages[parsed->message_count];
+    result_message(batch, &result, at + sizeof(result), left, message);
+    if (!(result.inherit & TIDE_INHERIT_HEADERS) && !headers_are_well_formed(message))
+        return FOUND_MALFORMED;
+    parsed->items[parsed->item_count++] = (struct tide_item){kinds[result.kind], record,
+                                                             parsed->message_count++, result.size};
+    run->within_record = true;
+    run->result_at += result.size;
+    return FOUND_RESULT;
+}
+
 int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint32_t topic_count)
 {
-    const char *results = (const char *)(batch->work.job.output + 1);
-    uint32_t record = batch->released;
-    uint32_t whole = 0; /* items, up to the end of a record */
+    uint32_t record = batch->release.released;
+    uint32_t complete = 0; /* items up to the end of a record */
     parsed->item_count = parsed->message_count = parsed->item_at = 0;
-    while (record < batch->ready && parsed->item_count < TIDE_PARSED_ITEMS &&
+    while (record < batch->run.ready && parsed->item_count < TIDE_PARSED_ITEMS &&
            parsed->message_count < TIDE_PARSED_MESSAGES) {
-        struct tide_item *item = &parsed->items[parsed->item_count];
-        struct tide_result result;
-        *item = (struct tide_item){TIDE_ITEM_FINISHED, record, 0, 0};
-        if (batch->ready_bytes > batch->result_at) {
-            if (batch->ready_bytes - batch->result_at < sizeof(result))
-                goto broken;
-            memcpy(&result, results + batch->result_at, sizeof(result));
-            if (!fits(batch, &result, topic_count) || result.index < record)
-                goto broken;
-            if (result.index == record) {
-                struct tide_message *message = &parsed->messages[parsed->message_count];
-                item->kind = kinds[result.kind];
-                item->message = parsed->message_count++;
-                item->bytes = result.size;
-                build(batch, record, &result, results + batch->result_at + sizeof(result), message);
-                if (!(result.inherit & TIDE_INHERIT_HEADERS) && !headers_hold(message))
-                    goto broken;
-                batch->result_record = record;
-                batch->result_at += result.size;
-            }
+        enum found found = parse_result(batch, record, parsed, topic_count);
+        if (found == FOUND_MALFORMED) {
+            /* The record will be run again, so what came of it already must not be handed on. */
+            parsed->item_count = complete;
+            return tide_fail(TIDE_EDATA, "malformed result at byte %u", batch->run.result_at);
         }
-        parsed->item_count++;
-        if (item->kind == TIDE_ITEM_FINISHED) {
-            whole = parsed->item_count;
-            record++;
+        if (found == FOUND_END) {
+            parsed->items[parsed->item_count++] = (struct tide_item){.kind = TIDE_ITEM_FINISHED,
+                                                                     .record = record++};
+            batch->run.within_record = false;
+            complete = parsed->item_count;
         }
     }
     return TIDE_OK;
-broken:
-    /* Its record will be run again: what it had so far must not be handed on. */
-    parsed->item_count = whole;
-    return tide_fail(TIDE_EDATA, "the result at byte %u is none", batch->result_at);
 }
 
 int tide_results_check(const struct tide_batch *batch, uint32_t topic_count)
 {
-    struct tide_batch walk = *batch;
+    struct tide_batch copy = *batch;
     struct tide_parsed parsed;
     do {
-        if (tide_results_read(&walk, &parsed, topic_count) < 0)
+        if (tide_results_read(&copy, &parsed, topic_count) < 0)
             return TIDE_EDATA;
         for (uint32_t i = 0; i < parsed.item_count; i++)
-            walk.released += parsed.items[i].kind == TIDE_ITEM_FINISHED;
+            copy.release.released += parsed.items[i].kind == TIDE_ITEM_FINISHED;
     } while (parsed.item_count > 0);
     return TIDE_OK;
 }
@@ -183,9 +195,9 @@ void tide_results_failure(const struct tide_message *message, struct tide_failur
 bool tide_results_retry(const struct tide_batch *batch, uint32_t topic_count,
                         struct tide_failure *failure)
 {
-    struct tide_batch walk = *batch;
+    struct tide_batch copy = *batch;
     struct tide_parsed parsed;
-    bool retry = tide_results_read(&walk, &parsed, topic_count) == TIDE_OK &&
+    bool retry = tide_results_read(&copy, &parsed, topic_count) == TIDE_OK &&
                  parsed.item_count > 0 && parsed.items[0].kind == TIDE_ITEM_RETRY;
     if (retry)
         tide_results_failure(&parsed.messages[parsed.items[0].message], failure);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/results.h - reads what a worker left in an output block. Workers are not trusted: each
- * struct is copied once, the copy is checked against the engine's own numbers, and only the copy is used. */
+ * engine/chain/results.h - parses what a worker left in an output block. Workers are not trusted: each struct is copied
+ * once, the copy is checked against the engine's own numbers, and only the copy is used. */
 #ifndef TIDE_CHAIN_RESULTS_H
 #define TIDE_CHAIN_RESULTS_H
 
@@ -13,30 +13,30 @@
 
 enum tide_item_kind {
     TIDE_ITEM_MESSAGE,  /* a result to hand on */
-    TIDE_ITEM_FINISHED, /* all results of a record were before; none at all = filtered */
+    TIDE_ITEM_FINISHED, /* all results of a record came before; there were none if it was filtered */
     TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
-    TIDE_ITEM_RETRY     /* it is to be tried again; the same */
+    TIDE_ITEM_RETRY     /* the record is to be tried again; `message.value` as above */
 };
 
 struct tide_item {
     enum tide_item_kind kind;
     uint32_t record;
-    uint32_t message; /* index into the parsed's messages, for MESSAGE and REJECT */
+    uint32_t message; /* index into the parsed messages, but for FINISHED */
     uint32_t bytes;   /* of the result in the block */
 };
 
 enum { TIDE_PARSED_MESSAGES = 128, TIDE_PARSED_ITEMS = 384 };
 
-/** Results read and checked, waiting to be handed on. */
+/** Results that were parsed and checked, and wait to be handed on. */
 struct tide_parsed {
     struct tide_message messages[TIDE_PARSED_MESSAGES];
     struct tide_item items[TIDE_PARSED_ITEMS];
     uint32_t message_count;
     uint32_t item_count;
-    uint32_t item_at; /* the first that is not done with */
+    uint32_t item_at; /* the first item that is not dealt with */
 };
 
-/** What a rejection tells. */
+/** Why a transform rejected a message, or wants to try it again. */
 struct tide_failure {
     char texts[8192];
     const char *reason;
@@ -44,20 +44,21 @@ struct tide_failure {
     const char *traceback;
 };
 
-/** Three strings one behind the other, each ended by a NUL; they are a worker's, so they may not be. */
+/** Reads the three strings of a REJECT or RETRY, each ended by a NUL. They are a worker's, so each of them may be cut
+ * short or missing: then it is "". */
 void tide_results_failure(const struct tide_message *message, struct tide_failure *failure);
-/** The first result says that the whole run is to be tried again: `told` says why. */
+/** True if the first result says that the whole run is to be tried again: `failure` says why. */
 bool tide_results_retry(const struct tide_batch *batch, uint32_t topic_count,
                         struct tide_failure *failure);
-/** Takes over a worker's {next, bytes}, once. TIDE_EDATA when it cannot be true, or its report (work.outcome, when
- * the state is DONE) does not go with it. */
+/** Takes over the {next, bytes} that a worker has published, once: begins batch->run. TIDE_EDATA when they cannot be
+ * true, or contradict its report (work.outcome, when the state is DONE). */
 int tide_results_accept(struct tide_batch *batch);
-/** Fills an empty parsed with the next results. TIDE_EDATA = the block does not hold what its worker said;
- * the records that were whole before that are in the parsed. Nothing left: item_count is 0. `topic_count`: numbers below
- * it may be named by a result. */
+/** Parses the next results of the run into `parsed`, whose items must all be dealt with. No item means that no result
+ * is left. TIDE_EDATA when the block does not hold what its worker said; the records that were complete before
+ * that are in `parsed`. Topic numbers below `topic_count` may be named by a result. */
 int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint32_t topic_count);
-/** Reads all of them at once, to no end: TIDE_EDATA when one is broken. For a step that reduces, where a result also
- * stands for records before its own: they must not be done with before it is known to be there. */
+/** Validates all results of the run without consuming them: TIDE_EDATA when one is malformed. For a step that reduces,
+ * where a result also stands for records before its own, which must not be finished before it is known to be there. */
 int tide_results_check(const struct tide_batch *batch, uint32_t topic_count);
 
 #endif

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/task.h - the step run_task_with_multiprocessing: step_run_task_with_multiprocessing.c fills
- * and closes batches, task_release.c hands on results, task_sizes.c keeps the sizes of blocks and batches, task_reduce.c
- * is what a step that reduces does otherwise, task_retry.c keeps what is tried again, task_view.c tells the stuck
- * detector.
+ * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
+ *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
+ *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
+ *   task_retry.c    messages that are tried again (tide.retry), and those after them in their partition
+ *   task_each.c     a step whose results each stand for one message
+ *   task_reduce.c   a step whose results stand for all messages of their batch
+ *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are handed on
+ *   task_view.c     what the engine asks about batches
+ *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
  *
- * A batch's way: free -> open (being filled) -> in `order` (with the pool, or ready) -> free. Results leave in
- * the order in which batches were closed, so a slow batch holds back faster ones behind it. */
+ * Results leave in the order in which batches were sealed, so a slow batch holds back faster ones after it. */
 #ifndef TIDE_CHAIN_TASK_H
 #define TIDE_CHAIN_TASK_H
 
@@ -21,6 +25,32 @@
 
 struct tide_zygote;
 struct tide_reject;
+struct tide_task;
+
+/** What differs between a step whose results stand for one message each and one that reduces. */
+struct tide_task_kind {
+    /* A crash is attributed to one record, which is run again alone. Else the whole batch is run again. */
+    bool isolates;
+    /* Marks records of [first, end), which are about to be run, that workers are to leave out. */
+    void (*mark)(struct tide_task *task, struct tide_batch *batch, uint32_t first, uint32_t end);
+    /* Decides which results of the run are used, and whether a crash is attributed. TIDE_EDATA = the worker broke the
+     * protocol. */
+    int (*take)(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
+    /* All results of the run are handed on. NULL = nothing to do. */
+    void (*leave)(struct tide_task *task, struct tide_batch *batch);
+    /* The record that is released next is to be tried again, because of `reason`. TIDE_BUSY = not now. NULL = it is
+     * rejected. */
+    int (*retry)(struct tide_task *task, struct tide_batch *batch, const char *reason,
+                 int64_t now_us);
+    /* Rejects what the crash is attributed to. TIDE_BUSY = not now. */
+    int (*reject)(struct tide_task *task, struct tide_batch *batch,
+                  const struct tide_reject *fields);
+    /* The record that is released next is finished. `passed`: neither rejected nor revoked. */
+    void (*finish)(struct tide_task *task, struct tide_batch *batch, bool passed);
+};
+
+extern const struct tide_task_kind tide_task_each;   /* in task_each.c */
+extern const struct tide_task_kind tide_task_reduce; /* in task_reduce.c */
 
 /** The size of one kind of block of a step, the same for all its batches. */
 struct tide_size {
@@ -32,110 +62,133 @@ struct tide_size {
 };
 
 struct tide_task {
+    /* Set when the step is made. */
     struct tide_step step;
+    const struct tide_task_kind *kind;
     struct tide_step_plan plan;
-    char *word;   /* of the plan, a copy */
-    bool reduces; /* results stand for all messages of their batch (task_reduce.c) */
+    char *word; /* the plan's, a copy */
     struct tide_pool *pool;
     struct tide_batch **batches;
     uint32_t batch_count;
-    struct tide_batch *free; /* last in, first out: its pages are warm */
-    struct tide_batch *open;
-    struct tide_batch **order; /* ring of batch_count */
-    uint32_t order_head;
-    uint32_t order_count;
-    uint64_t turns;
-    struct tide_size input;
-    struct tide_size output;
-    struct tide_partition_queues
-        queues;       /* of messages that are tried again, and those behind them */
-    uint32_t waiting; /* in all queues */
-    uint64_t waiting_bytes;
-    uint64_t retries;          /* since the log was told of one ... */
-    int64_t retry_said_us;     /* ... at this time */
-    struct tide_parsed parsed; /* results of the head of `order` on their way out */
-    uint32_t in_progress;      /* batches a worker has or will get */
-    uint32_t most;             /* messages of the next batch */
-    double measured_ns;        /* run time of late, the newest counting most ... */
-    double measured;           /* ... and of so many messages */
+
+    struct tide_batch
+        *open; /* owned by step_run_task_with_multiprocessing.c: the batch that is FILLING */
+
+    struct {                      /* owned by task_batch.c */
+        struct tide_batch *free;  /* last in, first out: its pages are warm */
+        struct tide_batch **ring; /* sealed batches, the oldest at `head`; room for all of them */
+        uint32_t head;
+        uint32_t count;
+        uint64_t sequence; /* batches sealed since the start */
+    } order;
+
+    struct { /* owned by task_sizes.c */
+        struct tide_size input;
+        struct tide_size output;
+        uint32_t in_progress; /* batches that a worker has or will get */
+        uint32_t batch;       /* messages of the next batch at most */
+        double run_ns;        /* run time of late, the newest counting most ... */
+        double run_messages;  /* ... and of so many messages */
+    } size;
+
+    struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */
+
+    struct { /* owned by task_retry.c */
+        struct tide_partition_queues queues;
+        uint32_t waiting;       /* messages in all queues */
+        uint64_t waiting_bytes; /* of them */
+        uint64_t unlogged;      /* retries since the last line in the log ... */
+        int64_t logged_us;      /* ... at this time; 0 = none yet */
+    } retry;
 };
 
-/** Maps all blocks: before the fork. NULL with tide_error(). */
+/** Makes the step; `kind` is that of its plan. Maps all blocks, so it is called before the fork. NULL with tide_error(). */
 struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
                                 struct tide_pool *pool, uint32_t processes, uint32_t number,
                                 uint32_t row);
 
-/** Hands on what is ready, in order. TIDE_BUSY when the next step takes no more now. */
-int tide_task_release(struct tide_task *task, int64_t now_us);
-/** Closes the batch: it goes to the end of `order` and to the pool. `reason`: TIDE_M_BATCH_CLOSE_*. */
+/* ---- task_sizes.c ---- */
+
+/** Sets the sizes that the plan asks for. */
+void tide_task_sizes(struct tide_task *task, int64_t now_us);
+/** A worker has run so many messages of this work. Where a step is eager, batches are kept to what takes a worker 50 ms:
+ * more would leave others idle, and gains nothing. As long as nothing is known a batch is one message. */
+void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
+/** The batch is handed on: grows what overflowed, shrinks what was large for a minute, gives pages back. */
+void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
+/** Records the gauge batches_in_progress. */
+void tide_task_observe_progress(struct tide_task *task);
+
+/* ---- task_batch.c ---- */
+
+/** The oldest batch that is sealed; NULL when there is none. */
+struct tide_batch *tide_task_oldest(const struct tide_task *task);
+/** Takes a batch from the free list: FILLING. NULL when there is none. */
+struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us);
+/** Seals the batch: it goes to the end of the order and to the pool. `reason`: TIDE_M_BATCH_CLOSE_*. */
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us);
-/** Gives the batch's records from `first` to the pool. */
+/** Gives records [first, end) to the pool; the caller makes the batch WITH_POOL. */
 void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                       uint32_t end);
-
-/** Hands record `record` to the dlq. TIDE_BUSY = not now. */
+/** The oldest batch is done: it goes back to the free list, EMPTY. */
+void tide_task_give_back(struct tide_task *task, struct tide_batch *batch);
+/** Hands record `record` to the dlq; one that is revoked is dropped. TIDE_BUSY = not now. */
 int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t record,
                      const struct tide_reject *fields);
-/** The record's own hold goes back; its results have theirs. Goes on to the next. */
+/** Gives back the reference of the record that is released next (its results have their own) and goes to the next one. */
 void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch);
+/** Goes on to the next record without finishing this one. */
+void tide_task_next_record(struct tide_batch *batch);
 
-/* A step that reduces (task_reduce.c). */
-/** Marks records [first, end) that are not current any more. True when it marked any. */
-bool tide_reduce_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first,
-                      uint32_t end);
-bool tide_reduce_dropped(const struct tide_batch *batch, uint32_t index);
-/** What a worker left was accepted: opens the group of its results, or lets none of it stand. */
-void tide_reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
-/** All results of the run are handed on. */
-void tide_reduce_leave(struct tide_task *task, struct tide_batch *batch);
-/** Rejects the record that workers die of. TIDE_BUSY = not now. */
-int tide_reduce_reject(struct tide_task *task, struct tide_batch *batch,
-                       const struct tide_reject *fields);
+/* ---- task_retry.c ---- */
 
-/* tide.retry (task_retry.c). */
-/** Marks records [first, end) that wait behind one that is tried again, so that they are not run for nothing. */
+/** Marks records [first, end) that wait after one that is tried again, so that they are not run for nothing. */
 void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                      uint32_t end);
-/** Record `index`, which is the one to be released next, has to wait. */
+/** True if record `index` of the oldest batch, which is not released yet, has to wait. */
 bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, uint32_t index);
-/** Record `released` goes to the queue of its partition; it is for the caller to go on behind it. */
+/** Puts the record that is released next into the queue of its partition. */
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch);
-/** Record `released` asks to be tried again, for `reason`: it waits from now on, or is rejected after retry_timeout. When
- * the batch was a queue's, all of it is put off, and its parsed is empty then. TIDE_BUSY = not now. */
-int tide_retry_again(struct tide_task *task, struct tide_batch *batch,
-                     const struct tide_message *message, const char *reason, int64_t now_us);
-/** Record `released` is through: it leaves its queue, if the batch is one's. */
+/** The record that is released next asks to be tried again: it waits from now on, or is rejected after retry_timeout. If
+ * the batch comes from a queue all of it is put off: it has no records left then. TIDE_BUSY = not now. */
+int tide_retry_again(struct tide_task *task, struct tide_batch *batch, const char *reason,
+                     int64_t now_us);
+/** The record that is released next is finished: it leaves the queue that the batch comes from. */
 void tide_retry_finished(struct tide_task *task, struct tide_batch *batch);
-/** The batch is done with. */
+/** The batch is done. */
 void tide_retry_end(struct tide_task *task, struct tide_batch *batch);
-/** Runs again what is due, and lets go what was revoked. */
+/** Runs again what is due, and drops what was revoked. */
 void tide_retry_poll(struct tide_task *task, int64_t now_us);
 int64_t tide_retry_deadline(const struct tide_task *task);
 void tide_retry_free(struct tide_task *task);
-/** A step that reduces: the run asks to be tried again. */
-void tide_retry_note(struct tide_task *task, struct tide_batch *batch, const char *reason,
-                     int64_t now_us);
-/** A step that reduces: TIDE_OK when the batch need not wait (any more), or all of it is rejected. TIDE_BUSY = not now. */
-int tide_retry_batch(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
+/** Counts a retry of the message, and logs it if none was logged for a minute. `times`: of what is tried again. The pause
+ * until the next try begins. */
+void tide_retry_begin_pause(struct tide_task *task, struct tide_partition_queue *times,
+                            const struct tide_message *message, const char *reason, int64_t now_us);
+/** True once retry_timeout has passed since the first try. */
+bool tide_retry_timed_out(const struct tide_task *task, const struct tide_partition_queue *times,
+                          int64_t now_us);
 
-/* Optional verbs of the step (chain/step.h; task_view.c). */
+/* ---- task_reduce.c ---- */
+
+/** The batch is PAUSED: TIDE_OK once it need not wait any more, or all its messages are rejected after retry_timeout.
+ * TIDE_BUSY = not now. */
+int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
+
+/* ---- task_release.c ---- */
+
+/** Hands on the results that are there, in order, until the oldest batch has to wait. */
+int tide_task_release(struct tide_task *task, int64_t now_us);
+
+/* ---- task_view.c ---- */
+
+/* Optional verbs of the step (chain/step.h). */
 bool tide_task_blocks(const struct tide_step *step, uint32_t index,
                       struct tide_step_blocks *blocks);
 /** Changes when the oldest batch gets on. */
 uint64_t tide_task_progress(const struct tide_step *step);
-/** Describes what the oldest batch waits for. False when no batch is closed. */
+/** Describes what the oldest batch waits for. False when no batch is sealed, and no message is to be tried again. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size);
-
-/** Records the gauge batches_in_progress. */
-void tide_task_observe_progress(struct tide_task *task);
-
-/** A worker has run so many messages of this work. Where a step is eager, batches are kept to what takes a worker 50 ms:
- * more would leave others idle, and gains nothing. As long as nothing is known a batch is one message. */
-void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
-/** A batch is through: grows what overflowed, shrinks what was large for a minute, trims the batch. */
-void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
-/** An empty size: what `plan` asks for. */
-void tide_task_sizes(struct tide_task *task, int64_t now_us);
 
 #endif

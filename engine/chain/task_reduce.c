@@ -1,123 +1,189 @@
 /* SPDX-License-Identifier: MIT
- * A step that reduces: its functions see a whole batch and what they return stands for all messages of it, so all
- * become through when the last result is delivered (a group, chain/offsets.h). The accumulation lives nowhere
- * but in the worker's run over the batch, whose messages stay in their block until then. So:
+ * A step that reduces: its functions see a whole batch, and what they return stands for all messages of it, so all of
+ * them are complete when the last result is delivered (a group, chain/offsets.h). The accumulation lives nowhere but in
+ * the worker's run over the batch, whose messages stay in their block until then. So:
  *   - a worker that is lost, at whatever message, costs nothing: the batch is run again from its start;
- *   - messages whose partition was revoked meanwhile are marked and the batch is run again without them: nothing
- *     of them is in what is delivered, and of a batch that is revoked as a whole nothing is left;
- *   - a message that workers die of is rejected, marked, and the rest run again. */
+ *   - messages whose partition was revoked meanwhile are marked and the batch is run again without them: nothing of them
+ *     is in what is delivered, and of a batch that is revoked as a whole nothing is left;
+ *   - a message that workers die of (the culprit) is rejected and marked, and the others are run again;
+ *   - when the function asks for tide.retry the batch waits as a whole, and so do the batches after it. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "chain/dlq.h"
 #include "chain/offsets.h"
 #include "chain/task.h"
-#include "shm/block.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-static struct tide_record *record_at(const struct tide_batch *batch, uint32_t index)
+static bool is_left_out(const struct tide_batch *batch, uint32_t index)
 {
-    return (struct tide_record *)(void *)(batch->input->data + (uint64_t)batch->places[index] * 8);
+    return tide_batch_record(batch, index)->flags & TIDE_RECORD_DROPPED;
 }
 
-bool tide_reduce_dropped(const struct tide_batch *batch, uint32_t index)
+static void leave_out(const struct tide_batch *batch, uint32_t index)
 {
-    return record_at(batch, index)->flags & TIDE_RECORD_DROPPED;
+    tide_batch_record(batch, index)->flags |= TIDE_RECORD_DROPPED;
 }
 
-bool tide_reduce_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first,
-                      uint32_t end)
+/* Returns whether any record was revoked since the last time. */
+static bool leave_out_revoked(struct tide_task *task, struct tide_batch *batch, uint32_t first,
+                              uint32_t end)
 {
-    bool marked = false;
+    bool any = false;
     for (uint32_t i = first; i < end; i++) {
-        if (tide_reduce_dropped(batch, i) ||
+        if (is_left_out(batch, i) ||
             tide_offsets_current(task->step.chain->offsets, batch->origins[i]))
             continue;
-        record_at(batch, i)->flags |= TIDE_RECORD_DROPPED;
-        marked = true;
+        leave_out(batch, i);
+        any = true;
     }
-    return marked;
+    return any;
+}
+
+static void reduce_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first,
+                        uint32_t end)
+{
+    leave_out_revoked(task, batch, first, end);
 }
 
 static void open_group(struct tide_task *task, struct tide_batch *batch)
 {
-    struct tide_origin *members = tide_alloc(sizeof(*members) *
-                                             (batch->ready - batch->released + 1));
-    uint32_t count = 0;
-    for (uint32_t i = batch->released; i < batch->ready; i++) {
-        if (!tide_reduce_dropped(batch, i))
+    uint32_t first = batch->release.released, end = batch->run.ready, count = 0;
+    struct tide_origin *members = tide_alloc(sizeof(*members) * (end - first + 1));
+    for (uint32_t i = first; i < end; i++) {
+        if (!is_left_out(batch, i))
             members[count++] = batch->origins[i];
     }
-    batch->grouped = count > 0;
-    if (batch->grouped)
-        batch->group = tide_offsets_group(task->step.chain->offsets, members, count);
+    batch->group.open = count > 0;
+    if (batch->group.open)
+        batch->group.origin = tide_offsets_group(task->step.chain->offsets, members, count);
     free(members);
 }
 
-void tide_reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+/* Remembers what the worker died of: the record that it was looking at or, once it had looked at all of them, the result.
+ * What makes no sense may have come of any record. */
+static void find_culprit(struct tide_batch *batch)
 {
+    struct tide_batch_group *group = &batch->group;
+    bool all = batch->work.distrusted || batch->run.ready == batch->records.count;
+    if (all == group->all_culprits && (all || batch->run.ready == group->culprit))
+        return;
+    group->all_culprits = all;
+    group->culprit = all ? 0 : batch->run.ready;
+    batch->record.attempts = 0;
+}
+
+static void pause_batch(struct tide_task *task, struct tide_batch *batch, const char *reason,
+                        int64_t now_us)
+{
+    struct tide_message message;
+    tide_batch_message(batch, batch->release.released, &message);
+    snprintf(batch->pause.reason, sizeof(batch->pause.reason), "%s", reason);
+    batch->pause.wanted = true;
+    tide_retry_begin_pause(task, &batch->pause.times, &message, reason, now_us);
+}
+
+/* The results are used all together, or none of them. */
+static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+{
+    const struct tide_work *work = &batch->work;
+    uint32_t topics = tide_topics_count(task->step.chain->topics);
+    bool lost = work->state == TIDE_WORK_LOST || work->blamed;
     struct tide_failure failure;
-    bool failed = batch->work.state == TIDE_WORK_LOST || batch->work.blamed;
-    bool retry = !failed &&
-                 tide_results_retry(batch, tide_topics_count(task->step.chain->topics), &failure);
-    bool whole = !failed && !tide_reduce_mark(task, batch, batch->released, batch->ready);
+    if (!work->distrusted && tide_results_check(batch, topics) < 0)
+        return TIDE_EDATA;
+    bool retry = !lost && tide_results_retry(batch, topics, &failure);
+    bool whole = !lost &&
+                 !leave_out_revoked(task, batch, batch->release.released, batch->run.ready);
     if (whole && !retry) {
         open_group(task, batch);
-        batch->wait = (struct tide_partition_queue){0};
-        return;
+        batch->pause.times = (struct tide_partition_queue){0};
+        return TIDE_OK;
     }
     if (whole)
-        tide_retry_note(task, batch, failure.error, now_us);
-    if (failed && batch->suspect != batch->ready) {
-        batch->suspect = batch->ready;
-        batch->attempts = 0;
-    }
-    batch->ready = batch->released;
-    batch->ready_bytes = batch->result_at = 0;
+        pause_batch(task, batch, failure.error, now_us);
+    if (lost)
+        find_culprit(batch);
+    batch->run = (struct tide_batch_run){.ready = batch->release.released,
+                                         .crashed = work->blamed || work->distrusted};
+    return TIDE_OK;
 }
 
-void tide_reduce_leave(struct tide_task *task, struct tide_batch *batch)
+static void reduce_leave(struct tide_task *task, struct tide_batch *batch)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    if (batch->grouped && tide_offsets_current(offsets, batch->group))
-        tide_offsets_unref(offsets, batch->group, TIDE_OUTCOME_FILTERED);
-    else if (batch->grouped)
-        tide_offsets_drop(offsets, batch->group);
-    batch->grouped = false;
+    if (batch->group.open && tide_offsets_current(offsets, batch->group.origin))
+        tide_offsets_unref(offsets, batch->group.origin, TIDE_OUTCOME_FILTERED);
+    else if (batch->group.open)
+        tide_offsets_drop(offsets, batch->group.origin);
+    batch->group.open = false;
 }
 
-/* Workers die of the result, which is made of all messages: none of them is more to blame than another. */
+/* The result is made of all messages, and none of them is more to blame for it than another. */
 static int reject_all(struct tide_task *task, struct tide_batch *batch,
                       const struct tide_reject *fields)
 {
-    uint32_t attempts = batch->attempts;
-    while (batch->released < batch->count) {
-        int status = tide_reduce_dropped(batch, batch->released)
-                         ? TIDE_OK
-                         : tide_task_reject(task, batch, batch->released, fields);
+    uint32_t attempts = batch->record.attempts; /* of all records, so each dead letter has them */
+    while (batch->release.released < batch->records.count) {
+        uint32_t record = batch->release.released;
+        int status = is_left_out(batch, record) ? TIDE_OK
+                                                : tide_task_reject(task, batch, record, fields);
         if (status != TIDE_OK)
             return status;
         tide_task_finish_record(task, batch);
-        batch->attempts = attempts;
+        batch->record.attempts = attempts;
     }
-    batch->ready = batch->released;
-    batch->work.blamed = false;
     return TIDE_OK;
 }
 
-int tide_reduce_reject(struct tide_task *task, struct tide_batch *batch,
-                       const struct tide_reject *fields)
+static int reduce_reject(struct tide_task *task, struct tide_batch *batch,
+                         const struct tide_reject *fields)
 {
-    while (batch->suspect < batch->count && tide_reduce_dropped(batch, batch->suspect))
-        batch->suspect++; /* what is left out does nothing: it was on its way to the next */
-    if (batch->suspect >= batch->count)
+    struct tide_batch_group *group = &batch->group;
+    uint32_t count = batch->records.count;
+    /* The worker does nothing with what is left out: it was on its way to the next record. */
+    while (!group->all_culprits && group->culprit < count && is_left_out(batch, group->culprit))
+        group->culprit++;
+    if (group->all_culprits || group->culprit == count)
         return reject_all(task, batch, fields);
-    int status = tide_task_reject(task, batch, batch->suspect, fields);
+    int status = tide_task_reject(task, batch, group->culprit, fields);
     if (status != TIDE_OK)
         return status;
-    record_at(batch, batch->suspect)->flags |= TIDE_RECORD_DROPPED;
-    batch->rejected = false; /* that flag is about the record that is released next */
-    batch->attempts = 0;
-    batch->work.blamed = false;
+    leave_out(batch, group->culprit);
+    batch->record = (struct tide_batch_record){0}; /* the culprit is not the one to be released */
     return TIDE_OK;
 }
+
+static void reduce_finish(struct tide_task *task, struct tide_batch *batch, bool passed)
+{
+    struct tide_chain *chain = task->step.chain;
+    uint32_t record = batch->release.released;
+    if (passed && !is_left_out(batch, record))
+        tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, batch->origins[record]));
+}
+
+int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+{
+    struct tide_batch_pause *pause = &batch->pause;
+    if (tide_retry_timed_out(task, &pause->times, now_us)) {
+        struct tide_reject fields = {
+            .reason = "retry_timeout", .error = pause->reason, .attempts = pause->times.tries};
+        int status = reject_all(task, batch, &fields);
+        pause->wanted = status != TIDE_OK;
+        return status;
+    }
+    if (now_us < pause->times.next_us)
+        return TIDE_BUSY;
+    pause->wanted = false;
+    return TIDE_OK;
+}
+
+const struct tide_task_kind tide_task_reduce = {
+    .mark = reduce_mark,
+    .take = reduce_take,
+    .leave = reduce_leave,
+    .reject = reduce_reject,
+    .finish = reduce_finish,
+};

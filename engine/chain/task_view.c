@@ -8,12 +8,7 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-static const struct tide_batch *oldest(const struct tide_task *task)
-{
-    return task->order_count > 0 ? task->order[task->order_head] : NULL;
-}
-
-/* The record that its worker is at; foreign input. */
+/* The record that the worker is at. The worker writes it, so it may be any number. */
 static uint32_t record_of(const struct tide_batch *batch)
 {
     const struct tide_output *output =
@@ -33,18 +28,18 @@ bool tide_task_blocks(const struct tide_step *step, uint32_t index, struct tide_
 uint64_t tide_task_progress(const struct tide_step *step)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
-    const struct tide_batch *batch = oldest(task);
-    return ((task->turns - task->order_count) << 32) + (batch ? record_of(batch) : 0);
+    const struct tide_batch *batch = tide_task_oldest(task);
+    return ((task->order.sequence - task->order.count) << 32) + (batch ? record_of(batch) : 0);
 }
 
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
-    const struct tide_batch *batch = oldest(task);
+    const struct tide_batch *batch = tide_task_oldest(task);
     struct tide_message message;
-    if (!batch && task->waiting > 0) {
-        snprintf(text, size, "%u messages of %s wait to be tried again (tide.retry)", task->waiting,
-                 task->word);
+    if (!batch && task->retry.waiting > 0) {
+        snprintf(text, size, "%u messages of %s wait to be tried again (tide.retry)",
+                 task->retry.waiting, task->word);
         return true;
     }
     if (!batch)
@@ -55,16 +50,17 @@ bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
         snprintf(text, size, "%s has no worker for its batch", task->word);
         break;
     case TIDE_WORK_GIVEN:
-        tide_batch_message(batch, record < batch->count ? record : batch->count - 1, &message);
+        tide_batch_message(batch, record < batch->records.count ? record : batch->records.count - 1,
+                           &message);
         snprintf(text, size, "worker %d of %s is at %s/%d/%lld",
                  tide_pool_pid(task->pool, batch->work.worker), task->word,
                  tide_topics_name(task->step.chain->topics, message.topic), message.partition,
                  (long long)message.offset);
         break;
     default:
-        if (batch->again) {
+        if (batch->state == TIDE_BATCH_PAUSED) {
             snprintf(text, size, "a batch of %s waits to be tried again: %s", task->word,
-                     batch->reason);
+                     batch->pause.reason);
             break;
         }
         snprintf(text, size, "the step after %s takes nothing", task->word);

@@ -84,7 +84,7 @@ end
 --- Gives records [first, end) of the batch a job with room for `size` bytes at `output`.
 function batch.give(c, output, size, first)
   local job = c.work.job
-  job.first, job["end"], job.output, job.output_size, job.output_max = first or 0, c.count, output, size, size
+  job.first, job["end"], job.output, job.output_size, job.output_max = first or 0, c.records.count, output, size, size
 end
 
 --- What a worker leaves: `bytes` and its progress.
@@ -110,7 +110,7 @@ function batch.read_all(c, topic_count, look)
         entry.message = batch.fields(parsed.messages[item.message])
       end
       items[#items + 1] = entry
-      if finished then c.released = c.released + 1 end
+      if finished then c.release.released = c.release.released + 1 end
     end
     if status < 0 then return items, status end
   until parsed.item_count == 0

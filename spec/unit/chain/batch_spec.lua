@@ -43,7 +43,7 @@ describe("a batch", function()
       { value = ("x"):rep(100000), key = "\0\255" },
     }
     for _, fields in ipairs(messages) do append(fields) end
-    assert.equal(#messages, batch.count)
+    assert.equal(#messages, batch.records.count)
     for i, fields in ipairs(messages) do assert.same(whole(fields), (back(i - 1))) end
   end)
 
@@ -60,7 +60,7 @@ describe("a batch", function()
     append { value = "v", origin = { 11, 22, 33 } }
     local _, message = back(0)
     assert.same({ 11, 22, 33 }, { message.origin.sequence, message.origin.partition, message.origin.epoch })
-    local record = ffi.string(batch.input.data, tonumber(batch.bytes))
+    local record = ffi.string(batch.input.data, tonumber(batch.records.bytes))
     assert.falsy(record:find("\11\0\0\0\22\0\33", 1, true))
   end)
 
@@ -71,9 +71,9 @@ describe("a batch", function()
       assert.equal(0, need % 8)
       assert.is_true(need >= ffi.sizeof "struct tide_record" + length)
       assert.is_true(need < ffi.sizeof "struct tide_record" + length + 8)
-      assert.equal(sum / 8, batch.places[length])
+      assert.equal(sum, tonumber(batch.record_at[length]))
       sum = sum + need
-      assert.equal(sum, tonumber(batch.bytes))
+      assert.equal(sum, tonumber(batch.records.bytes))
     end
   end)
 
@@ -82,13 +82,13 @@ describe("a batch", function()
     local head = ffi.sizeof "struct tide_record"
     append { value = ("a"):rep(2048 - head) }
     append { value = ("b"):rep(2048 - head) }
-    assert.equal(4096, tonumber(batch.bytes))
+    assert.equal(4096, tonumber(batch.records.bytes))
     assert.equal(("b"):rep(2048 - head), back(1).value)
   end)
 
   it("knows how far its input block has pages", function()
     append { value = ("x"):rep(10000) }
-    assert.equal(tonumber(batch.bytes), tonumber(batch.input.touched))
+    assert.equal(tonumber(batch.records.bytes), tonumber(batch.input.touched))
     C.tide_batch_reset(batch)
     append { value = "x" }
     assert.is_true(batch.input.touched > 10000)
@@ -96,12 +96,16 @@ describe("a batch", function()
 
   it("is empty again after a reset", function()
     append { value = "old" }
-    batch.released, batch.ready, batch.ready_bytes, batch.result_at, batch.results, batch.attempts = 1, 1, 1, 1, 1, 1
-    batch.input_overflowed, batch.output_overflowed, batch.result_bytes = true, true, 1
+    local lives = { "records", "release", "run", "record", "group" }
+    for _, life in ipairs(lives) do ffi.fill(batch[life], ffi.sizeof(batch[life]), 1) end
+    batch.state, batch.pause.wanted, batch.pause.times.tries = C.TIDE_BATCH_HANDED_ON, true, 1
     C.tide_batch_reset(batch)
-    for _, field in ipairs { "count", "bytes", "released", "ready", "ready_bytes", "result_at", "results",
-      "result_bytes", "attempts" } do assert.equal(0, tonumber(batch[field]), field) end
-    assert.is_false(batch.input_overflowed or batch.output_overflowed)
+    for _, life in ipairs(lives) do
+      local size = ffi.sizeof(batch[life])
+      assert.equal(("\0"):rep(size), ffi.string(ffi.cast("char *", batch[life]), size), life)
+    end
+    assert.equal(C.TIDE_BATCH_EMPTY, tonumber(batch.state))
+    assert.same({ false, 0 }, { batch.pause.wanted, batch.pause.times.tries })
     append { value = "new" }
     assert.equal("new", back(0).value)
   end)

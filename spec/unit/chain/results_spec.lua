@@ -17,7 +17,7 @@ local function fill(count, first)
     C.tide_batch_append(batch, message)
     keep[1] = nil
   end
-  batch.released = first or 0
+  batch.release.released = first or 0
   batches.give(batch, output, SIZE, first)
 end
 
@@ -110,7 +110,7 @@ describe("results", function()
     assert.equal("error\0text\0trace\0", items[1].message.value)
   end)
 
-  it("of one record may fill more than one span", function()
+  it("of one record may fill more than one portion", function()
     fill(450)
     local list = {}
     for i = 1, 200 do list[i] = { index = 3, inherit = 7 } end
@@ -134,7 +134,7 @@ describe("results", function()
     fill(1)
     leave(1, { index = 0, value = ("x"):rep(5000) })
     C.tide_results_accept(batch)
-    assert.equal(ffi.sizeof "struct tide_output" + batch.ready_bytes, tonumber(batch.output.touched))
+    assert.equal(ffi.sizeof "struct tide_output" + batch.run.result_bytes, tonumber(batch.output.touched))
   end)
 end)
 
@@ -148,7 +148,7 @@ describe("progress", function()
       C.tide_worker_publish(output, word[1], word[2])
       assert.equal(C.TIDE_EDATA, C.tide_results_accept(batch))
       assert.truthy(library.error():find(("progress %.0f of [4, 10], %.0f bytes"):format(word[1], word[2]), 1, true))
-      assert.equal(0, batch.ready)
+      assert.equal(0, batch.run.ready)
     end
     for _, word in ipairs { { 4, 0 }, { 10, SIZE } } do
       C.tide_worker_publish(output, word[1], word[2])
@@ -231,7 +231,7 @@ describe("whatever a worker leaves", function()
     assert((message.headers ~= nil) == (message.headers_length > 0), "headers")
     assert(message.target_topic == C.TIDE_TOPIC_NONE or message.target_topic < 3, "topic")
     assert(message.target_partition >= -1, "partition")
-    assert(message.offset < batch.count and message.partition == 5, "the record's own")
+    assert(message.offset < batch.records.count and message.partition == 5, "the record's own")
   end
 
   local odd = { 0, 1, 2, 7, 8, 39, 40, 41, 48, 64, 127, 128, 255, 256, SIZE - 40, SIZE, 2 ^ 31 - 1, 2 ^ 31, 2 ^ 32 - 8,
@@ -280,7 +280,7 @@ describe("whatever a worker leaves", function()
       C.tide_worker_publish(output, math.random(0, count), odd[math.random(#odd)])
     end
     if C.tide_results_accept(batch) < 0 then return "progress" end
-    local ready = batch.ready
+    local ready = batch.run.ready
     local items, status = batches.read_all(batch, 3, look)
     local record, open = batch.work.job.first, true
     for _, item in ipairs(items) do

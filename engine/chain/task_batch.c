@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ * What the other files of the step do with one batch: take it from the free list, seal it, give its records to the pool,
+ * finish or reject the record that is released next, and give it back. It stands below them, so that they need not call
+ * each other; what differs between kinds of steps is called through task->kind. */
+#include "base/status.h"
+#include "chain/dlq.h"
+#include "chain/offsets.h"
+#include "chain/task.h"
+#include "shm/block.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+
+struct tide_batch *tide_task_oldest(const struct tide_task *task)
+{
+    return task->order.count > 0 ? task->order.ring[task->order.head] : NULL;
+}
+
+struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us)
+{
+    struct tide_batch *batch = task->order.free;
+    if (!batch)
+        return NULL;
+    task->order.free = batch->next;
+    batch->state = TIDE_BATCH_FILLING;
+    batch->records.opened_us = now_us;
+    return batch;
+}
+
+void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
+                      uint32_t end)
+{
+    struct tide_work *work = &batch->work;
+    struct tide_output *output = (struct tide_output *)(void *)batch->output->data;
+    tide_require(first < end && end <= batch->records.count);
+    work->job = (struct tide_job){
+        .step = task->step.number,
+        .first = first,
+        .end = end,
+        .record = (const char *)tide_batch_record(batch, first),
+        .output = output,
+        .output_size = task->size.output.now,
+        .output_max = task->size.output.max,
+        .one_by_one = batch->release.one_by_one,
+    };
+    task->kind->mark(task, batch, first, end);
+    output->progress = first;
+    output->running = TIDE_RUNNING_NOT;
+    work->continued = first > 0;
+    work->fresh = batch->record.attempts > 0;
+    work->blamed = work->late = work->several = work->distrusted = false;
+    tide_pool_submit(task->pool, work);
+    tide_task_observe_progress(task);
+}
+
+void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
+                    int64_t now_us)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    uint32_t row = task->step.row;
+    double open_s = (double)(now_us - batch->records.opened_us) / 1e6;
+    batch->work.turn = ++task->order.sequence;
+    task->order.ring[(task->order.head + task->order.count++) % task->batch_count] = batch;
+    tide_count(counters, row, reason, 1);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, batch->records.count);
+    tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)batch->records.bytes);
+    tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME, open_s);
+    if (task->plan.kind == TIDE_STEP_REDUCE)
+        tide_observe(counters, row, TIDE_M_REDUCE_BATCH_TIME, open_s);
+    tide_task_submit(task, batch, 0, batch->records.count);
+    batch->state = TIDE_BATCH_WITH_POOL;
+}
+
+void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
+{
+    tide_require(batch == tide_task_oldest(task));
+    tide_batch_reset(batch);
+    batch->next = task->order.free;
+    task->order.free = batch;
+    task->order.head = (task->order.head + 1) % task->batch_count;
+    task->order.count--;
+}
+
+int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t record,
+                     const struct tide_reject *fields)
+{
+    struct tide_reject reject = *fields;
+    struct tide_message message;
+    tide_batch_message(batch, record, &message);
+    reject.message = &message;
+    reject.stage = task->word;
+    if (!tide_offsets_current(task->step.chain->offsets, message.origin))
+        return TIDE_OK;
+    int status = tide_dlq_reject(task->step.chain->dlq, &reject);
+    batch->record.rejected = status == TIDE_OK;
+    return status;
+}
+
+void tide_task_next_record(struct tide_batch *batch)
+{
+    batch->release.released++;
+    batch->record = (struct tide_batch_record){0};
+}
+
+void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch)
+{
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    struct tide_origin origin = batch->origins[batch->release.released];
+    bool current = tide_offsets_current(offsets, origin);
+    /* First, since the origin of a group is gone with its last reference. */
+    task->kind->finish(task, batch, current && !batch->record.rejected);
+    if (current)
+        tide_offsets_unref(offsets, origin, TIDE_OUTCOME_FILTERED);
+    else
+        tide_offsets_drop(offsets, origin);
+    tide_task_next_record(batch);
+}
