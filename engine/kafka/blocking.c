@@ -12,10 +12,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 
-struct list {
-    struct tide_blocking_job *first;
-    struct tide_blocking_job **end;
-};
+STAILQ_HEAD(job_queue, tide_blocking_job);
 
 struct tide_blocking {
     struct tide_loop *loop;
@@ -24,26 +21,19 @@ struct tide_blocking {
     pthread_t thread;
     pthread_mutex_t lock; /* what is below */
     pthread_cond_t change;
-    struct list waiting;
-    struct list finished;
+    struct job_queue waiting;
+    struct job_queue finished;
     bool ending;
     bool ended;
     bool left; /* nobody waits any more: no waker, no done */
 };
 
-static void append(struct list *list, struct tide_blocking_job *job)
+static struct tide_blocking_job *take_first(struct job_queue *queue)
 {
-    job->next = NULL;
-    *list->end = job;
-    list->end = &job->next;
-}
-
-static struct tide_blocking_job *take(struct list *list)
-{
-    struct tide_blocking_job *job = list->first;
-    if (job && !(list->first = job->next))
-        list->end = &list->first;
-    return job;
+    struct tide_blocking_job *first = STAILQ_FIRST(queue);
+    if (first)
+        STAILQ_REMOVE_HEAD(queue, next);
+    return first;
 }
 
 static void call_done(void *context)
@@ -51,7 +41,7 @@ static void call_done(void *context)
     struct tide_blocking *blocking = context;
     for (;;) {
         pthread_mutex_lock(&blocking->lock);
-        struct tide_blocking_job *job = take(&blocking->finished);
+        struct tide_blocking_job *job = take_first(&blocking->finished);
         pthread_mutex_unlock(&blocking->lock);
         if (!job)
             return;
@@ -69,8 +59,8 @@ struct tide_blocking *tide_blocking_new(struct tide_loop *loop)
         free(blocking);
         return NULL;
     }
-    blocking->waiting.end = &blocking->waiting.first;
-    blocking->finished.end = &blocking->finished.first;
+    STAILQ_INIT(&blocking->waiting);
+    STAILQ_INIT(&blocking->finished);
     pthread_mutex_init(&blocking->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -83,7 +73,7 @@ static void finish(struct tide_blocking *blocking, struct tide_blocking_job *job
 {
     const uint64_t one = 1;
     pthread_mutex_lock(&blocking->lock);
-    append(&blocking->finished, job);
+    STAILQ_INSERT_TAIL(&blocking->finished, job, next);
     /* Under the lock: tide_blocking_free may close the waker once `left` is set. */
     if (!blocking->left && write(blocking->waker, &one, sizeof(one)) < 0)
         (void)0; /* an eventfd is only ever full when it wakes already */
@@ -96,7 +86,7 @@ static void *serve(void *context)
     struct tide_blocking *blocking = context;
     pthread_mutex_lock(&blocking->lock);
     for (;;) {
-        struct tide_blocking_job *job = take(&blocking->waiting);
+        struct tide_blocking_job *job = take_first(&blocking->waiting);
         if (job) {
             pthread_mutex_unlock(&blocking->lock);
             job->run(job);
@@ -137,7 +127,7 @@ int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_jo
             return status;
     }
     pthread_mutex_lock(&blocking->lock);
-    append(&blocking->waiting, job);
+    STAILQ_INSERT_TAIL(&blocking->waiting, job, next);
     pthread_cond_broadcast(&blocking->change);
     pthread_mutex_unlock(&blocking->lock);
     return TIDE_OK;
@@ -168,7 +158,7 @@ bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us)
 bool tide_blocking_wanted(struct tide_blocking *blocking)
 {
     pthread_mutex_lock(&blocking->lock);
-    bool wanted = blocking->ending || blocking->waiting.first;
+    bool wanted = blocking->ending || !STAILQ_EMPTY(&blocking->waiting);
     pthread_mutex_unlock(&blocking->lock);
     return wanted;
 }

@@ -11,13 +11,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct tide_loop;
 struct tide_blocking;
 
 /** First member of every job. */
 struct tide_blocking_job {
-    struct tide_blocking_job *next;
+    STAILQ_ENTRY(tide_blocking_job) next;
     void (*run)(struct tide_blocking_job *job);
     void (*done)(struct tide_blocking_job
                      *job); /* once for each job that was submitted, see tide_blocking_free */

@@ -29,20 +29,13 @@ static rd_kafka_t *make_client(const struct tide_kafka_check *check,
         {transactional_id ? "transactional.id" : NULL, transactional_id},
         {NULL, NULL},
     };
-    char error[512];
     rd_kafka_conf_t *conf = tide_kafka_conf_new(none, properties, check->group ? reading : writing);
-    if (!conf)
-        return NULL;
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
-    if (watch)
+    if (conf)
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
+    if (conf && watch)
         tide_kafka_watch_requests(watch, conf);
-    rd_kafka_t *client = rd_kafka_new(check->group ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf,
-                                      error, sizeof(error));
-    if (!client) {
-        rd_kafka_conf_destroy(conf);
-        tide_fail(TIDE_ECONFIG, "librdkafka: %s", error);
-    }
-    return client;
+    return tide_kafka_client_new(check->group ? TIDE_KAFKA_CONSUMER : TIDE_KAFKA_PRODUCER, conf,
+                                 "librdkafka");
 }
 
 /* Whether source and output go together, as the start of `run` asks. */

@@ -213,6 +213,32 @@ struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults
     return conf;
 }
 
+struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
+                                         struct rd_kafka_conf_s *conf, const char *who)
+{
+    char error[512];
+    if (!conf)
+        return NULL;
+    rd_kafka_t *client = rd_kafka_new(type == TIDE_KAFKA_CONSUMER ? RD_KAFKA_CONSUMER
+                                                                  : RD_KAFKA_PRODUCER,
+                                      conf, error, sizeof(error));
+    if (!client) {
+        rd_kafka_conf_destroy(conf);
+        tide_fail(TIDE_ECONFIG, "%s: %s", who, error);
+    }
+    return client;
+}
+
+/* It names itself. */
+bool tide_kafka_is_mock(struct rd_kafka_s *client)
+{
+    static const char name[] = "mockCluster";
+    char *id = rd_kafka_clusterid(client, 0);
+    bool mock = id && strncmp(id, name, sizeof(name) - 1) == 0;
+    rd_kafka_mem_free(client, id);
+    return mock;
+}
+
 const char *tide_rdkafka_version(void)
 {
     return rd_kafka_version_str();

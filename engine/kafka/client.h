@@ -4,10 +4,12 @@
 #ifndef TIDE_KAFKA_CLIENT_H
 #define TIDE_KAFKA_CLIENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/plan.h"
 
+struct rd_kafka_s;
 struct rd_kafka_conf_s;
 
 /** Properties with strings of their own. Zero it to begin with. */
@@ -33,5 +35,13 @@ const char *tide_properties_brokers(const struct tide_properties *properties);
 struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults,
                                             const struct tide_properties *properties,
                                             const struct tide_property *fixed);
+
+enum tide_kafka_client_type { TIDE_KAFKA_PRODUCER, TIDE_KAFKA_CONSUMER };
+/** The one call of rd_kafka_new(). Takes over `conf`, also when it fails; a NULL is passed through. NULL with TIDE_ECONFIG and
+ * librdkafka's reason, which begins with `who`. */
+struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
+                                         struct rd_kafka_conf_s *conf, const char *who);
+/** Its brokers are librdkafka's mock cluster, which knows only some requests. */
+bool tide_kafka_is_mock(struct rd_kafka_s *client);
 
 #endif

@@ -23,16 +23,11 @@ static int make_client(struct tide_kafka_committed *committed,
     const struct tide_property none[] = {{NULL, NULL}};
     const struct tide_property fixed[] = {
         {"group.id", group}, {"enable.auto.commit", "false"}, {NULL, NULL}};
-    char error[512];
     rd_kafka_conf_t *conf = tide_kafka_conf_new(none, properties, fixed);
-    if (!conf)
-        return TIDE_ECONFIG;
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
-    committed->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
-    if (committed->client)
-        return TIDE_OK;
-    rd_kafka_conf_destroy(conf);
-    return tide_fail(TIDE_ECONFIG, "librdkafka: %s", error);
+    if (conf)
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_ERROR);
+    committed->client = tide_kafka_client_new(TIDE_KAFKA_CONSUMER, conf, "librdkafka");
+    return committed->client ? TIDE_OK : TIDE_ECONFIG;
 }
 
 static int reach(struct tide_kafka_committed *committed, const struct tide_properties *properties,

@@ -17,6 +17,7 @@
 #include "base/output.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "kafka/client.h"
 
 enum {
     AHEAD_BYTES = 2 * 1048576, /* fed and not finished; a partition's share is below that */
@@ -59,19 +60,13 @@ struct tide_mock {
     struct drain drain;
 };
 
-static rd_kafka_t *make_client(rd_kafka_type_t type, const char *const *settings)
+static rd_kafka_t *make_client(enum tide_kafka_client_type type, const char *const *settings)
 {
-    char error[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (; *settings; settings += 2)
         rd_kafka_conf_set(conf, settings[0], settings[1], NULL, 0);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    rd_kafka_t *client = rd_kafka_new(type, conf, error, sizeof(error));
-    if (!client) {
-        rd_kafka_conf_destroy(conf);
-        tide_fail(TIDE_EINTERNAL, "mock Kafka: %s", error);
-    }
-    return client;
+    return tide_kafka_client_new(type, conf, "mock Kafka");
 }
 
 struct tide_mock *tide_mock_new(uint32_t brokers)
@@ -91,7 +86,7 @@ struct tide_mock *tide_mock_new(uint32_t brokers)
     struct tide_mock *mock = tide_alloc(sizeof(*mock));
     mock->feed.fd = mock->drain.fd = -1;
     snprintf(count, sizeof(count), "%u", brokers);
-    mock->client = make_client(RD_KAFKA_PRODUCER, settings);
+    mock->client = make_client(TIDE_KAFKA_PRODUCER, settings);
     mock->cluster = mock->client ? rd_kafka_handle_mock_cluster(mock->client) : NULL;
     if (!mock->cluster) {
         tide_mock_free(mock);
@@ -261,9 +256,9 @@ int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitio
     if (drain->fd < 0)
         return drain->fd;
     drain->path = tide_copy(path);
-    drain->client = make_client(RD_KAFKA_CONSUMER, settings);
+    drain->client = make_client(TIDE_KAFKA_CONSUMER, settings);
     if (!drain->client)
-        return TIDE_EINTERNAL;
+        return tide_failure();
     rd_kafka_poll_set_consumer(drain->client);
     drain->list = rd_kafka_topic_partition_list_new((int)partitions);
     for (uint32_t i = 0; i < partitions; i++)

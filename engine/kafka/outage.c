@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "kafka/reach.h"
+#include "kafka/outage.h"
 
 enum { OUTAGE_TRY_MS = 1000, RETRY_US = 100000 };
 

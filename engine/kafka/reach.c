@@ -294,3 +294,19 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
     tide_kafka_leaders_free(&attempt.leaders);
 }
+
+struct tide_kafka_reach *tide_kafka_reach_new(const struct tide_kafka_reach *from)
+{
+    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
+    *reach = *from;
+    reach->brokers = tide_copy(from->brokers);
+    return reach;
+}
+
+void tide_kafka_reach_free(struct tide_kafka_reach *reach)
+{
+    free((char *)reach->brokers);
+    free(reach->partitions);
+    free(reach->cluster);
+    free(reach);
+}

@@ -40,17 +40,9 @@ struct tide_kafka_reach {
 };
 void tide_kafka_reach_run(struct tide_blocking_job *job);
 
-/* outage.c */
-
-/** While the engine runs: says once that no broker can be reached, and when one is back. */
-struct tide_kafka_outage;
-struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
-                                                struct tide_blocking *blocking);
-/** All brokers are said to be down, or nothing was heard of them for long: asks. */
-void tide_kafka_outage_begin(struct tide_kafka_outage *outage);
-/** It was said that no broker can be reached, and none was since. */
-bool tide_kafka_outage_lasts(const struct tide_kafka_outage *outage);
-/** The client goes: nothing is asked any more. To be called before its destroy is submitted. */
-void tide_kafka_outage_free(struct tide_kafka_outage *outage); /* NULL is fine */
+/** A job on the heap, as `from` says; `brokers` is copied. Its owner sets job.run and job.done. */
+struct tide_kafka_reach *tide_kafka_reach_new(const struct tide_kafka_reach *from);
+/** Frees one that tide_kafka_reach_new() has made, with `brokers`, `partitions` and `cluster`. */
+void tide_kafka_reach_free(struct tide_kafka_reach *reach);
 
 #endif

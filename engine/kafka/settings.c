@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/blocking.h"
-#include "kafka/write_permission.h"
+#include "kafka/client.h"
 
 enum { TIMEOUT_MS = 5000, POLL_MS = 100 };
 

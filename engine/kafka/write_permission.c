@@ -7,18 +7,9 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/client.h"
 
 enum { POLL_MS = 100 };
-
-/* It names itself. */
-bool tide_kafka_is_mock(struct rd_kafka_s *client)
-{
-    static const char name[] = "mockCluster";
-    char *id = rd_kafka_clusterid(client, 0);
-    bool mock = id && strncmp(id, name, sizeof(name) - 1) == 0;
-    rd_kafka_mem_free(client, id);
-    return mock;
-}
 
 /* NULL with tide_error(). */
 static rd_kafka_t *make_asker(rd_kafka_t *client)
@@ -38,12 +29,11 @@ static rd_kafka_t *make_asker(rd_kafka_t *client)
         well = rd_kafka_conf_set(conf, changes[i][0], changes[i][1], text, sizeof(text)) ==
                RD_KAFKA_CONF_OK;
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR);
-    rd_kafka_t *asker = well ? rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text)) : NULL;
-    if (!asker) {
-        rd_kafka_conf_destroy(conf);
-        tide_fail(TIDE_ECONFIG, "produce: %s", text);
-    }
-    return asker;
+    if (well)
+        return tide_kafka_client_new(TIDE_KAFKA_PRODUCER, conf, "produce");
+    rd_kafka_conf_destroy(conf);
+    tide_fail(TIDE_ECONFIG, "produce: %s", text);
+    return NULL;
 }
 
 static int judge(const rd_kafka_message_t *answer)

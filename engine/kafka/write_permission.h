@@ -7,15 +7,11 @@
 #ifndef TIDE_KAFKA_WRITE_PERMISSION_H
 #define TIDE_KAFKA_WRITE_PERMISSION_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "kafka/blocking.h"
 
 struct rd_kafka_s;
-
-/** The client's brokers are librdkafka's mock cluster, which knows only some requests. */
-bool tide_kafka_is_mock(struct rd_kafka_s *client);
 
 /** Blocking, in a job of `blocking` (NULL: called directly), for some seconds at most, once the brokers were reached.
  * `client`: for its configuration. TIDE_ECONFIG names the topic that must not be written; TIDE_OK otherwise, also when

@@ -23,7 +23,7 @@
 
 #include "kafka/client.h"
 #include "kafka/kafka.h"
-#include "kafka/reach.h"
+#include "kafka/outage.h"
 #include "kafka/sink/sent.h"
 #include "kafka/sink/txn.h"
 #include "shm/message_list.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/status.h"
+#include "kafka/reach.h"
 #include "kafka/settings.h"
 #include "kafka/sink/inside.h"
 #include "kafka/write_permission.h"
@@ -77,35 +78,31 @@ static void start_done(struct tide_blocking_job *job)
     struct tide_kafka_sink *sink = reach->owner;
     if (sink->state == TIDE_KAFKA_SINK_STARTING)
         take_answer(sink, reach);
-    free((char *)reach->brokers);
-    free(reach->cluster);
-    free(reach->partitions);
-    free(reach);
+    tide_kafka_reach_free(reach);
 }
 
 int tide_kafka_sink_start(struct tide_sink *base)
 {
     struct tide_kafka_sink *sink = (struct tide_kafka_sink *)base;
     rd_kafka_t *client = tide_kafka_producer_new(sink);
-    char *brokers = tide_copy(tide_properties_brokers(&sink->plan.properties));
-    tide_properties_wipe(&sink->plan.properties);
     if (!client) {
-        free(brokers);
+        tide_properties_wipe(&sink->plan.properties);
         return TIDE_ECONFIG;
     }
     tide_kafka_producer_adopt(sink, client);
-    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
-    reach->job.run = run_start;
-    reach->job.done = start_done;
-    reach->owner = sink;
-    reach->client = client;
-    reach->events = sink->producer.queue;
-    reach->blocking = sink->blocking;
-    reach->brokers = brokers;
-    reach->topics = (const char *const *)sink->plan.topics;
-    reach->topic_count = sink->plan.topic_count;
-    reach->timeout_us = sink->plan.timeout_us;
-    reach->partitions = tide_alloc((sink->plan.topic_count + 1) * sizeof(*reach->partitions));
+    struct tide_kafka_reach *reach = tide_kafka_reach_new(&(struct tide_kafka_reach){
+        .job = {.run = run_start, .done = start_done},
+        .owner = sink,
+        .client = client,
+        .events = sink->producer.queue,
+        .blocking = sink->blocking,
+        .brokers = tide_properties_brokers(&sink->plan.properties),
+        .topics = (const char *const *)sink->plan.topics,
+        .topic_count = sink->plan.topic_count,
+        .timeout_us = sink->plan.timeout_us,
+        .partitions = tide_alloc((sink->plan.topic_count + 1) * sizeof(uint32_t)),
+    });
+    tide_properties_wipe(&sink->plan.properties);
     sink->state = TIDE_KAFKA_SINK_STARTING;
     return tide_blocking_submit(sink->blocking, &reach->job);
 }

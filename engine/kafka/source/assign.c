@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * The calls by which partitions begin and end, and what goes with them: their queues, their first
- * offsets. */
+ * The calls by which partitions begin, pause and end, and everything that goes with them. librdkafka waits for a call of
+ * assign or unassign after each of its rebalance events; when to make it is decided in source/rebalance.c. The queue of a
+ * partition is forwarded to ours before the partition is assigned, so that no message of it ever reaches the control queue.
+ * Start reading at tide_kafka_assign. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition)
-{
-    return partition->assignment == TIDE_KAFKA_PENDING || partition->assignment == TIDE_KAFKA_OWNED;
-}
-
-/* ---- calls that librdkafka waits for ---- */
+/* ---- librdkafka's calls ---- */
 
 static int check(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char *what)
 {
@@ -27,9 +25,8 @@ static int check(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char *
     return status;
 }
 
-/* Before the partition is assigned, so that no message of it ever reaches the control queue. */
-static void lead_queues(struct tide_kafka_source *source,
-                        const rd_kafka_topic_partition_list_t *list)
+static void forward_queues(struct tide_kafka_source *source,
+                           const rd_kafka_topic_partition_list_t *list)
 {
     for (int i = 0; i < list->cnt; i++) {
         rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(source->client, list->elems[i].topic,
@@ -41,10 +38,20 @@ static void lead_queues(struct tide_kafka_source *source,
     }
 }
 
+/* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is asked for
+ * its protocol since the answer comes from its main thread, which serves everything in turn: then they are stopped. What
+ * came in since waits in the partition's queue, and the forwarding moves it over. */
+static void forward_queues_again(struct tide_kafka_source *source,
+                                 const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_rebalance_protocol(source->client);
+    forward_queues(source, list);
+}
+
 static int call_assign(struct tide_kafka_source *source,
                        const rd_kafka_topic_partition_list_t *list, bool incremental)
 {
-    lead_queues(source, list);
+    forward_queues(source, list);
     if (incremental)
         return check(rd_kafka_incremental_assign(source->client, list), 0, "assign");
     return check(NULL, rd_kafka_assign(source->client, list), "assign");
@@ -62,50 +69,44 @@ int tide_kafka_assign_give_back(struct tide_kafka_source *source,
 void tide_kafka_assign_decline(struct tide_kafka_source *source,
                                const struct rd_kafka_topic_partition_list_s *list, bool incremental)
 {
-    if (source->state == TIDE_KAFKA_CLOSING)
-        (incremental ? call_assign : tide_kafka_assign_give_back)(source, list, incremental);
+    if (source->state != TIDE_KAFKA_CLOSING)
+        return; /* the client is destroyed, which needs no answer */
+    if (incremental)
+        call_assign(source, list, true);
+    else
+        tide_kafka_assign_give_back(source, list, false);
 }
 
-/* ---- assigned ---- */
+/* Assigns partitions that librdkafka has already, at other offsets. It has no call for that: seek refuses a partition that
+ * it gave up. */
+static int call_assign_again(struct tide_kafka_source *source,
+                             const rd_kafka_topic_partition_list_t *list, bool incremental)
+{
+    int status = incremental ? tide_kafka_assign_give_back(source, list, true) : TIDE_OK;
+    if (status == TIDE_OK)
+        status = call_assign(source, list, incremental);
+    if (status == TIDE_OK)
+        forward_queues_again(source, list);
+    return status;
+}
 
-/* Commits the offsets that "latest" chose: were they not kept, whoever gets the partition before
- * the first commit would begin at a later "latest", and skip what came between. */
+/* ---- an assignment ---- */
+
 static void commit_start_offsets(struct tide_kafka_source *source,
                                  const struct tide_kafka_resolve *answer)
 {
-    rd_kafka_topic_partition_list_t *to_commit = rd_kafka_topic_partition_list_new(
-        answer->list->cnt);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (int i = 0; i < answer->list->cnt; i++) {
-        const rd_kafka_topic_partition_t *element = &answer->list->elems[i];
-        if (answer->starts[i].to_commit)
-            rd_kafka_topic_partition_list_add(to_commit, element->topic, element->partition)
-                ->offset = answer->starts[i].offset;
+        const rd_kafka_topic_partition_t *which = &answer->list->elems[i];
+        if (answer->commit[i])
+            rd_kafka_topic_partition_list_add(list, which->topic, which->partition)->offset =
+                which->offset;
     }
-    if (to_commit->cnt > 0)
-        rd_kafka_commit_queue(source->client, to_commit, source->control, NULL, NULL);
-    rd_kafka_topic_partition_list_destroy(to_commit);
+    tide_kafka_commit_start_offsets(source, list);
+    rd_kafka_topic_partition_list_destroy(list);
 }
 
-static void begin_reading(struct tide_kafka_partition *partition,
-                          const struct tide_kafka_start *start, bool until_end)
-{
-    partition->assignment = TIDE_KAFKA_PENDING;
-    partition->next = start->offset;
-    partition->epoch_start = start->offset;
-    partition->target = until_end ? start->end : -1;
-    partition->end = start->end;
-    partition->at_end =
-        false; /* an answer to a fetch says so, and tells of open transactions too */
-    partition->passed = partition->stable = -1;
-    partition->passed_due = partition->still_logged = false;
-    partition->still_us = 0;
-    partition->paused = false;
-    partition->out_of_range = partition->missing = false;
-    partition->committed = start->committed;
-    partition->last_error = 0;
-}
-
-/* What the check of the start could not see: a topic found by a pattern, partitions added since. */
+/* The check of the start could not see a topic that a pattern finds later, or partitions that were added since. */
 static int check_limit(const struct tide_kafka_source *source,
                        const rd_kafka_topic_partition_list_t *list)
 {
@@ -121,17 +122,6 @@ static int check_limit(const struct tide_kafka_source *source,
     return TIDE_OK;
 }
 
-/* Assigning anew stops the partitions first, and stopping one cuts its queue off from ours. The
- * protocol is asked for because the answer comes from librdkafka's main thread, in turn: what went
- * before is stopped. What came in since waits in the partition's queue and is moved over by the
- * forwarding. */
-static void lead_again(struct tide_kafka_source *source,
-                       const rd_kafka_topic_partition_list_t *list)
-{
-    rd_kafka_rebalance_protocol(source->client);
-    lead_queues(source, list);
-}
-
 static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     if (!answer->membership)
@@ -142,123 +132,149 @@ static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_
     answer->membership = NULL;
 }
 
-static int assigned(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
+static int find_all(struct tide_kafka_source *source, const rd_kafka_topic_partition_list_t *list,
+                    uint32_t *indexes)
 {
-    rd_kafka_topic_partition_list_t *list = answer->list;
-    uint32_t *indexes = tide_alloc((size_t)(list->cnt + 1) * sizeof(*indexes));
-    int status = check_limit(source, list);
-    for (int i = 0; i < list->cnt && status >= 0; i++) {
-        status = tide_kafka_source_find(source, list->elems[i].topic, list->elems[i].partition);
-        indexes[i] = (uint32_t)status;
-        list->elems[i].offset = answer->starts[i].offset;
+    for (int i = 0; i < list->cnt; i++) {
+        int index = tide_kafka_partition_find(source, list->elems[i].topic,
+                                              list->elems[i].partition);
+        if (index < 0)
+            return index;
+        indexes[i] = (uint32_t)index;
     }
-    if (status >= 0 && answer->rewind && answer->incremental)
-        status = tide_kafka_assign_give_back(source, list, true);
-    if (status >= 0)
-        status = call_assign(source, list, answer->incremental);
-    if (status >= 0 && answer->rewind)
-        lead_again(source, list);
-    if (status >= 0) {
-        keep_membership(source, answer);
-        for (int i = 0; i < list->cnt; i++)
-            begin_reading(&source->partitions[indexes[i]], &answer->starts[i],
-                          source->plan.until_end);
-        commit_start_offsets(source, answer);
-        source->last_handle = NULL;
-        if (source->plan.instance && !source->ever_assigned)
-            tide_kafka_unowned_look(source);
-        source->ever_assigned = true;
-        /* With the cooperative protocol a new member begins with none, and more follow. */
-        source->settled = source->settled || list->cnt > 0 || !answer->incremental;
-        source->assigned_waiting++;
-        tide_kafka_source_emit(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes, (uint32_t)list->cnt,
-                               NULL);
+    return TIDE_OK;
+}
+
+static void begin(struct tide_kafka_source *source, struct tide_kafka_resolve *answer,
+                  const uint32_t *indexes)
+{
+    for (int i = 0; i < answer->list->cnt; i++) {
+        struct tide_kafka_partition *partition = &source->partitions[indexes[i]];
+        partition->assignment = TIDE_KAFKA_PENDING;
+        partition->presence = TIDE_KAFKA_PRESENT;
+        partition->paused = false;
+        partition->committed = answer->questions[i].committed >= 0;
+        tide_kafka_fetch_begin(source, indexes[i], &answer->questions[i],
+                               answer->list->elems[i].offset);
     }
+    keep_membership(source, answer);
+    commit_start_offsets(source, answer);
+    /* With the cooperative protocol a new member begins with no partition, and they follow. */
+    if (answer->list->cnt > 0 || !answer->incremental)
+        source->group = TIDE_KAFKA_SETTLED;
+    else if (source->group == TIDE_KAFKA_JOINING)
+        source->group = TIDE_KAFKA_REBALANCING;
+    tide_kafka_source_emit(source, TIDE_SOURCE_ASSIGNED, TIDE_OK, indexes,
+                           (uint32_t)answer->list->cnt, NULL);
+}
+
+static int assign(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
+{
+    uint32_t *indexes = tide_alloc((size_t)(answer->list->cnt + 1) * sizeof(*indexes));
+    int status = check_limit(source, answer->list);
+    if (status == TIDE_OK)
+        status = find_all(source, answer->list, indexes);
+    if (status == TIDE_OK && answer->reason == TIDE_RESOLVE_REWOUND)
+        status = call_assign_again(source, answer->list, answer->incremental);
+    else if (status == TIDE_OK)
+        status = call_assign(source, answer->list, answer->incremental);
+    if (status == TIDE_OK)
+        begin(source, answer, indexes);
     free(indexes);
-    return status < 0 ? status : TIDE_OK;
+    return status;
 }
 
-/* ---- out of range while it runs ---- */
+/* ---- partitions that were misplaced ---- */
 
-bool tide_kafka_any_out_of_range(const struct tide_kafka_source *source)
-{
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].out_of_range && tide_kafka_is_assigned(&source->partitions[i]))
-            return true;
-    return false;
-}
-
-int tide_kafka_assign_ask_again(struct tide_kafka_source *source)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    for (uint32_t i = 0; i < source->partition_count; i++) {
-        struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!partition->out_of_range || !tide_kafka_is_assigned(partition))
-            continue;
-        rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
-                                          partition->number)
-            ->offset = partition->next;
-    }
-    source->resolving = tide_kafka_resolve_new(source, list, true);
-    return tide_blocking_submit(source->blocking, &source->resolving->job);
-}
-
-/* The log may have been cut below what was read: then messages in flight have offsets that will be
- * given again, which only a new start can tell apart. */
+/* The log may have been truncated below what was read. Then messages in flight have offsets that will be given to others,
+ * and only a new start can tell them apart. */
 static int move(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer, int i)
 {
-    const rd_kafka_topic_partition_t *element = &answer->list->elems[i];
-    int index = tide_kafka_source_find(source, element->topic, element->partition);
+    const rd_kafka_topic_partition_t *which = &answer->list->elems[i];
+    int index = tide_kafka_partition_find(source, which->topic, which->partition);
     if (index < 0)
         return index;
     struct tide_kafka_partition *partition = &source->partitions[index];
-    int64_t to = answer->starts[i].offset;
-    if (to < partition->next && partition->next != partition->epoch_start)
+    if (which->offset < partition->read.next && partition->read.next != partition->read.begin)
         return tide_fail(
             TIDE_ETEMPORARY,
             "topic \"%s\" partition %d: its log was cut at offset %lld, below %lld, which was "
             "read already; start again to go on there",
-            element->topic, element->partition, (long long)answer->starts[i].end,
-            (long long)partition->next);
-    if (partition->next == partition->epoch_start)
-        partition->epoch_start = to;
-    partition->next = to;
-    partition->at_end = partition->target >= 0 && to >= partition->target;
-    partition->out_of_range = partition->missing = false;
+            which->topic, which->partition, (long long)answer->questions[i].high,
+            (long long)partition->read.next);
+    tide_kafka_fetch_move(partition, which->offset);
+    partition->presence = TIDE_KAFKA_PRESENT;
     return TIDE_OK;
 }
 
-/* librdkafka has no way to begin again with one partition: seek refuses one that it gave up. So the
- * partitions are assigned anew, each from where it is. */
-static int assign_again(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer)
+static int assign_misplaced(struct tide_kafka_source *source,
+                            const struct tide_kafka_resolve *answer)
 {
     bool incremental = tide_kafka_is_incremental(source);
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     int status = TIDE_OK;
     for (int i = 0; i < answer->list->cnt && status == TIDE_OK; i++)
         status = move(source, answer, i);
-    for (uint32_t i = 0; i < source->partition_count; i++) {
-        struct tide_kafka_partition *partition = &source->partitions[i];
-        const char *topic = tide_kafka_source_topic(source, i);
-        if (tide_kafka_is_assigned(partition) &&
-            (!incremental ||
-             rd_kafka_topic_partition_list_find(answer->list, topic, partition->number)))
-            rd_kafka_topic_partition_list_add(list, topic, partition->number)->offset =
-                partition->next;
-    }
-    if (status == TIDE_OK && incremental)
-        status = tide_kafka_assign_give_back(source, list, true);
+    if (status < 0)
+        return status;
+    /* With the eager protocol, an assignment always is the whole of it. */
+    rd_kafka_topic_partition_list_t *list =
+        incremental ? rd_kafka_topic_partition_list_copy(answer->list)
+                    : tide_kafka_partitions_where(source, tide_kafka_is_assigned);
+    status = call_assign_again(source, list, incremental);
     if (status == TIDE_OK)
-        status = call_assign(source, list, incremental);
-    if (status == TIDE_OK) {
-        lead_again(source, list);
         commit_start_offsets(source, answer);
-    }
     rd_kafka_topic_partition_list_destroy(list);
     return status;
 }
 
-int tide_kafka_assign_resolved(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
+int tide_kafka_assign(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
-    return answer->out_of_range ? assign_again(source, answer) : assigned(source, answer);
+    return answer->reason == TIDE_RESOLVE_MISPLACED ? assign_misplaced(source, answer)
+                                                    : assign(source, answer);
+}
+
+/* ---- pauses ---- */
+
+static bool is_owned(const struct tide_kafka_partition *partition)
+{
+    return partition->assignment == TIDE_KAFKA_OWNED;
+}
+
+static bool is_paused(const struct tide_kafka_partition *partition)
+{
+    return partition->paused;
+}
+
+static bool is_paused_and_leaving(const struct tide_kafka_partition *partition)
+{
+    return partition->paused && partition->assignment == TIDE_KAFKA_LEAVING;
+}
+
+void tide_kafka_assign_pause(struct tide_kafka_source *source, bool paused)
+{
+    if (source->paused == paused || source->state != TIDE_KAFKA_RUNNING)
+        return;
+    rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(source, paused ? is_owned
+                                                                                       : is_paused);
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        source->partitions[i].paused = paused && is_owned(&source->partitions[i]);
+    if (list->cnt > 0 && !(paused && tide_fault("bug.resume_unpaused")))
+        (paused ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    source->paused = paused;
+}
+
+void tide_kafka_assign_resume_leaving(struct tide_kafka_source *source)
+{
+    rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(source,
+                                                                        is_paused_and_leaving);
+    if (list->cnt > 0)
+        rd_kafka_resume_partitions(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+void tide_kafka_assign_free(struct tide_kafka_source *source)
+{
+    if (source->membership)
+        rd_kafka_consumer_group_metadata_destroy(source->membership);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The source's client from its making to its end. */
+ * The source's client, from its making to its end. The start first looks for the brokers and topics, in the blocking thread,
+ * and joins the group only once all that is needed was reached: a configuration that cannot work is an error of the start,
+ * and nothing was read by then. The end never waits in the engine's thread either. It leaves the group, so that the other
+ * members need not wait for the session to time out, and destroys the client in the blocking thread; a call that hangs there
+ * is left behind with all that it uses. Start reading at tide_kafka_connect_start and tide_kafka_connect_close. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,11 +12,13 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "kafka/compatible.h"
+#include "kafka/outage.h"
 #include "kafka/pattern.h"
+#include "kafka/reach.h"
 #include "kafka/settings.h"
 #include "kafka/source/inside.h"
 
-enum { FREE_WAIT_US = 1000000 }; /* for a destroy that may hang (librdkafka before 2.1.0) */
+enum { FREE_WAIT_US = 1000000 }; /* a destroy may hang in librdkafka before 2.1.0 */
 
 static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
 {
@@ -25,24 +31,23 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
     snprintf(expiry, sizeof(expiry), "%lld", (long long)refresh_ms * 3);
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
-        {"reconnect.backoff.max.ms", "2000"}, /* an outage ends soon after the broker's does */
-        /* With its queue full, librdkafka stops fetching, and 2.0.2 looks again only a second
-         * later: the queue must hold more than a second's work. Bytes bound it, messages only if
-         * they are tiny. */
+        {"reconnect.backoff.max.ms", "2000"}, /* how long after a broker's return it is noticed */
+        /* librdkafka stops fetching while its queue is full, and 2.0.2 looks again only a second
+         * later: the queue must hold more than a second's work. Bytes limit it; the number of
+         * messages does only if they are tiny. */
         {"queued.min.messages", "300000"},
         {"queued.max.messages.kbytes", "65536"},
-        /* The same of 2.2.0 and later; before, source/wake.c. */
+        /* 2.2.0 and later look again so soon; for earlier versions there is source/wake.c. */
         {"fetch.queue.backoff.ms", "10"},
         {"topic.metadata.refresh.interval.ms", refresh},
-        {"metadata.max.age.ms", expiry}, /* librdkafka's own is three times the other, too */
-        /* An empty answer says that the end is reached. */
+        {"metadata.max.age.ms", expiry}, /* librdkafka's default is three times the other, too */
+        /* An empty answer says that the end is reached, so until_end wants it soon. */
         {"fetch.wait.max.ms", source->plan.until_end ? "10" : "500"},
-        /* One message may be larger than any batch; a gigabyte is more than a block takes. */
+        /* One message may be larger than any batch; more than a gigabyte does not fit a block. */
         {"receive.message.max.bytes", "1000000000"},
-        {"check.crcs", "true"}, /* else bytes that changed on a disk are a message like any other */
-        {"heartbeat.interval.ms",
-         "1000"}, /* how soon members notice that another one joins or leaves */
-        /* Without a static name, a process that dies is to be noticed soon. */
+        {"check.crcs", "true"}, /* otherwise bytes that changed on a disk would pass unnoticed */
+        {"heartbeat.interval.ms", "1000"}, /* how soon a member hears of a rebalance */
+        /* A dynamic member that dies should be noticed soon; a static one gets time to restart. */
         {source->plan.instance ? NULL : "session.timeout.ms", "10000"},
         {NULL, NULL},
     };
@@ -52,7 +57,7 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
         {"enable.auto.offset.store", "false"},
         {"isolation.level", "read_committed"},
         {"auto.offset.reset", "error"},
-        {"enable.partition.eof", "true"}, /* it tells what lies behind the last message */
+        {"enable.partition.eof", "true"}, /* it shows what comes after the last message */
         {"topic.blacklist", hidden},
         {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
         {NULL, NULL},
@@ -64,18 +69,11 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
 
 static rd_kafka_t *make_client(const struct tide_kafka_source *source)
 {
-    char error[512];
     rd_kafka_conf_t *conf = make_conf(source);
-    if (!conf)
-        return NULL;
-    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
-                                       RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
-    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof(error));
-    if (!client) {
-        rd_kafka_conf_destroy(conf);
-        tide_fail(TIDE_ECONFIG, "kafka_source: %s", error);
-    }
-    return client;
+    if (conf)
+        rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
+                                           RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_FETCH);
+    return tide_kafka_client_new(TIDE_KAFKA_CONSUMER, conf, "kafka_source");
 }
 
 int tide_kafka_source_try(struct tide_source *base)
@@ -111,7 +109,7 @@ int tide_kafka_connect_subscribe(struct tide_kafka_source *source)
                  : TIDE_OK;
 }
 
-/* The check is through: nothing was read before. */
+/* The brokers and topics were looked for; nothing was read before. */
 static void started(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
@@ -127,9 +125,7 @@ static void started(struct tide_blocking_job *job)
         if (status < 0)
             tide_kafka_source_fail(source, status);
     }
-    free((char *)reach->brokers);
-    free(reach->cluster);
-    free(reach);
+    tide_kafka_reach_free(reach);
 }
 
 static void run_start(struct tide_blocking_job *job)
@@ -148,23 +144,23 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
         tide_properties_wipe(&source->properties);
         return TIDE_ECONFIG;
     }
-    struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));
-    reach->job.run = run_start;
-    reach->job.done = started;
-    reach->owner = source;
-    reach->brokers = tide_copy(tide_properties_brokers(&source->properties));
-    tide_properties_wipe(&source->properties);
     make_queues(source);
     tide_kafka_pattern_tell(&source->plan);
     source->outage = tide_kafka_outage_new(source->client, source->blocking);
-    reach->client = source->client;
-    reach->events = source->control;
-    reach->blocking = source->blocking;
-    reach->topics = source->plan.topics;
-    reach->topic_count = source->plan.topic_count;
-    reach->group = source->plan.group;
-    reach->timeout_us = source->plan.timeout_us;
-    reach->known_topics = &source->known_topics;
+    struct tide_kafka_reach *reach = tide_kafka_reach_new(&(struct tide_kafka_reach){
+        .job = {.run = run_start, .done = started},
+        .owner = source,
+        .client = source->client,
+        .events = source->control,
+        .blocking = source->blocking,
+        .brokers = tide_properties_brokers(&source->properties),
+        .topics = source->plan.topics,
+        .topic_count = source->plan.topic_count,
+        .group = source->plan.group,
+        .timeout_us = source->plan.timeout_us,
+        .known_topics = &source->known_topics,
+    });
+    tide_properties_wipe(&source->properties);
     source->state = TIDE_KAFKA_STARTING;
     return tide_blocking_submit(source->blocking, &reach->job);
 }
@@ -179,8 +175,8 @@ struct destroy {
     rd_kafka_queue_t *data;
 };
 
-/* Behind the check of the start, which may still be looking at a queue. Leaves the group if that
- * was not done: the others would wait for the session to end. */
+/* Submitted as a job, so it comes after the check of the start, which may still be looking at a queue. It leaves the group if
+ * that was not done: the other members would wait for the session to time out. */
 static void run_destroy(struct tide_blocking_job *job)
 {
     struct destroy *destroy = (struct destroy *)job;
@@ -195,7 +191,7 @@ static void destroyed(struct tide_blocking_job *job)
     free(job);
 }
 
-/* The waker's number may be another file's by the time a client that hangs would write to it. */
+/* A client that hangs might write to the waker's file descriptor when it is closed and already another file's. */
 static void silence(struct tide_kafka_source *source)
 {
     tide_kafka_outage_free(source->outage);
@@ -208,8 +204,7 @@ static void begin_destroy(struct tide_kafka_source *source)
 {
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
     source->state = TIDE_KAFKA_DESTROYING;
-    if (source->resolving)
-        __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
+    tide_kafka_resolve_drop(source->rebalance.resolving);
     tide_kafka_fetch_purge(source, true);
     tide_kafka_rebalance_drop(source);
     silence(source);
@@ -227,12 +222,11 @@ void tide_kafka_connect_close(struct tide_kafka_source *source)
     if (source->state == TIDE_KAFKA_NEW) {
         source->state = TIDE_KAFKA_CLOSED;
     } else if (source->state == TIDE_KAFKA_STARTING) {
-        begin_destroy(source); /* behind the check, which comes to an end when another job waits */
+        begin_destroy(source); /* after the check, which ends when another job waits */
     } else if (source->state == TIDE_KAFKA_RUNNING) {
         source->state = TIDE_KAFKA_CLOSING;
         tide_kafka_fetch_purge(source, true);
-        if (source->resolving)
-            __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
+        tide_kafka_resolve_drop(source->rebalance.resolving);
         rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->client, source->control);
         if (error) /* a fatal error: there is no group to leave */
             begin_destroy(source);
@@ -240,17 +234,17 @@ void tide_kafka_connect_close(struct tide_kafka_source *source)
     }
 }
 
-void tide_kafka_connect_closing(struct tide_kafka_source *source)
+void tide_kafka_connect_poll_close(struct tide_kafka_source *source)
 {
-    if (!source->leaving && rd_kafka_consumer_closed(source->client))
+    if (!source->rebalance.leaving && rd_kafka_consumer_closed(source->client))
         begin_destroy(source);
 }
 
-/* A broker answers the requests of a connection in turn, and a join only once every member has
- * joined or its session has ended. A leave (or a commit) sent behind one is served after it: the
- * broker has it and needs nobody to wait for the answer. Nor could the client be destroyed now:
- * that of 2.0.2 waits for ever when it is asked to while it closes. */
-static bool leave_behind(struct tide_kafka_source *source)
+/* A broker answers the requests of a connection in turn, and a join only once every member has joined or its session has
+ * timed out. A leave (or a commit) that was sent after a join is served after it: the broker has it, and nobody needs to
+ * wait for the answer. Nor can the client be destroyed now: librdkafka 2.0.2 waits for ever when that is asked while it
+ * closes. */
+static bool abandon_client(struct tide_kafka_source *source)
 {
     tide_log(TIDE_LOG_INFO,
              "group \"%s\": not waiting for the answer to the leave: a member has yet to join, or "
@@ -264,7 +258,7 @@ static bool leave_behind(struct tide_kafka_source *source)
 bool tide_kafka_connect_free(struct tide_kafka_source *source)
 {
     if (source->state == TIDE_KAFKA_CLOSING)
-        return leave_behind(source);
+        return abandon_client(source);
     if (source->state != TIDE_KAFKA_NEW && source->state < TIDE_KAFKA_DESTROYING)
         begin_destroy(source);
     if (!tide_blocking_free(source->blocking, FREE_WAIT_US)) {

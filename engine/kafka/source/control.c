@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The events of the client: rebalances, answers to commits, errors. They come by a queue of their own, apart from the
+ * messages, so that they are served while the engine takes no messages. Most errors are librdkafka's to get over and only
+ * logged; the others end the source, with the exit code that says whether starting again is right. Start reading at
+ * tide_kafka_control_drain. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,9 +10,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/outage.h"
 #include "kafka/source/inside.h"
 
-enum { SAY_AGAIN_US = 30000000 }; /* the same complaint of the client */
+enum { LOG_AGAIN_US = 30000000 }; /* the same error */
 
 static bool is_configuration(rd_kafka_resp_err_t error)
 {
@@ -25,15 +30,15 @@ static bool is_configuration(rd_kafka_resp_err_t error)
     }
 }
 
-/* A commit that is sent again after its membership has ended (the session passed, or the broker was
- * away) meets this very engine's new member id under its instance: librdkafka takes the refusal for that
- * of a fenced process, and the client cannot go on. Nobody else is there, so a restart is right. */
+/* A commit that is sent again after its membership has ended (the session timed out, or the broker was away) finds this very
+ * engine under the same instance with a new member id. The broker refuses it, librdkafka takes the refusal for that of a
+ * fenced process, and the client cannot go on. No other process is there, so starting again is right. */
 static void on_fatal(struct tide_kafka_source *source)
 {
     char text[512];
     rd_kafka_resp_err_t error = rd_kafka_fatal_error(source->client, text, sizeof(text));
     bool fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-    if (fenced && source->outlived) {
+    if (fenced && source->commit.outlived) {
         tide_kafka_source_fail(
             source, tide_fail(TIDE_ETEMPORARY,
                               "group \"%s\": a commit of this engine outlived its membership, and "
@@ -47,24 +52,22 @@ static void on_fatal(struct tide_kafka_source *source)
                           fenced && source->plan.instance ? source->plan.instance : "", text));
 }
 
-/* An answer is that large only when its first message is. librdkafka asks for it again for ever, and names no topic: it is
- * of a partition that has more to give. */
+/* An answer to a fetch is too large only if its first message is. librdkafka asks for it again for ever, and its error names
+ * no topic: it must be in a partition that has more to fetch. */
 static void on_too_large(struct tide_kafka_source *source, const char *text)
 {
     char where[512] = "";
     size_t at = 0;
     for (uint32_t i = 0; i < source->partition_count && at + 330 < sizeof(where); i++) {
         const struct tide_kafka_partition *partition = &source->partitions[i];
-        int64_t low, high;
-        if (rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, i),
-                                           partition->number, &low, &high) ||
-            high < partition->end)
-            high = partition->end;
-        if (tide_kafka_is_assigned(partition) && partition->next < high)
+        int64_t high;
+        if (!tide_kafka_partition_high(source, i, &high) || high < partition->read.end)
+            high = partition->read.end;
+        if (tide_kafka_is_assigned(partition) && partition->read.next < high)
             at += (size_t)snprintf(where + at, sizeof(where) - at,
                                    "%stopic \"%s\" partition %d offset %lld", at > 0 ? ", or " : "",
-                                   tide_kafka_source_topic(source, i), partition->number,
-                                   (long long)partition->next);
+                                   tide_kafka_partition_topic(source, i), partition->number,
+                                   (long long)partition->read.next);
     }
     tide_kafka_source_fail(
         source,
@@ -84,44 +87,17 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
         tide_kafka_outage_begin(source->outage);
     } else if (strstr(rd_kafka_event_error_string(event), "receive.message.max.bytes")) {
         on_too_large(source, rd_kafka_event_error_string(event));
-    } else if (is_configuration(error) && !source->ever_assigned) {
+    } else if (is_configuration(error) && source->group == TIDE_KAFKA_JOINING) {
         tide_kafka_source_fail(source,
                                tide_fail(TIDE_ECONFIG, "group \"%s\": %s", source->plan.group,
                                          rd_kafka_event_error_string(event)));
     } else if (error != RD_KAFKA_RESP_ERR__TRANSPORT /* librdkafka logs that itself */
-               && (error != source->last_error || now - source->last_error_us > SAY_AGAIN_US)) {
-        source->last_error = error;
-        source->last_error_us = now;
+               && ((int)error != source->last_error.code ||
+                   now - source->last_error.logged_us > LOG_AGAIN_US)) {
+        source->last_error.code = error;
+        source->last_error.logged_us = now;
         tide_log(TIDE_LOG_WARN, "kafka_source: %s", rd_kafka_event_error_string(event));
     }
-}
-
-static void keep_committed(struct tide_kafka_source *source, rd_kafka_event_t *event)
-{
-    const rd_kafka_topic_partition_list_t *list = rd_kafka_event_topic_partition_list(event);
-    for (int i = 0; list && i < list->cnt; i++) {
-        const rd_kafka_topic_partition_t *which = &list->elems[i];
-        int index = which->err ? -1
-                               : tide_kafka_source_find(source, which->topic, which->partition);
-        if (index >= 0)
-            source->partitions[index].committed = true;
-    }
-}
-
-static void on_commit(struct tide_kafka_source *source, rd_kafka_event_t *event)
-{
-    rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    if (!error)
-        keep_committed(source, event);
-    if (rd_kafka_event_opaque(event) != source) {
-        if (error)
-            tide_log(TIDE_LOG_WARN, "group \"%s\": the offsets begun at could not be committed: %s",
-                     source->plan.group, rd_kafka_err2str(error));
-        return;
-    }
-    source->committing = false;
-    tide_kafka_source_emit(source, TIDE_SOURCE_COMMITTED, error ? TIDE_ETEMPORARY : TIDE_OK, NULL,
-                           0, error ? rd_kafka_err2str(error) : NULL);
 }
 
 void tide_kafka_control_drain(struct tide_kafka_source *source)
@@ -135,12 +111,12 @@ void tide_kafka_control_drain(struct tide_kafka_source *source)
             tide_kafka_rebalance_event(source, event);
             break;
         case RD_KAFKA_EVENT_OFFSET_COMMIT:
-            on_commit(source, event);
+            tide_kafka_commit_answered(source, event);
             break;
         case RD_KAFKA_EVENT_ERROR:
             on_error(source, event);
             break;
-        case RD_KAFKA_EVENT_FETCH: /* dropped here it would be lost */
+        case RD_KAFKA_EVENT_FETCH: /* a bug: it would be lost */
             tide_kafka_source_fail(
                 source, tide_fail(TIDE_EINTERNAL, "a message came by the control queue"));
             break;
@@ -150,6 +126,7 @@ void tide_kafka_control_drain(struct tide_kafka_source *source)
         rd_kafka_event_destroy(event);
     }
     tide_kafka_rebalance_serve(source);
+    tide_kafka_unowned_look(source);
     if (source->state == TIDE_KAFKA_CLOSING)
-        tide_kafka_connect_closing(source);
+        tide_kafka_connect_poll_close(source);
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Messages of all partitions, one event each, from the data queue. At most TIDE_KAFKA_BORROWED are held
- * here; the rest waits in librdkafka, which stops fetching when its queue is full. */
+ * Messages, from librdkafka's queue to the engine. The queues of all partitions are forwarded to one, `data`, and each of its
+ * events has one record. The engine borrows records: their bytes stay librdkafka's until it has copied them into a block, so
+ * a message is copied once. At most TIDE_KAFKA_BORROWED are here; the others wait in librdkafka, which stops fetching when
+ * its queue is full. The queue also says where a partition ends: that is how until_end knows when to stop, and how offsets
+ * after the last message (the markers of transactions) are passed. Start reading at tide_kafka_fetch_poll. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,25 +12,58 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/headers.h"
+#include "kafka/outage.h"
 #include "kafka/source/inside.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
 
-enum { LARGE_HEADERS = 65536 }; /* not worth keeping for the next message */
-static const int64_t STILL_US = 30000000;
+enum { LARGE_HEADERS = 65536 /* bytes; not worth keeping for the next record */ };
+static const int64_t QUIET_US = 5000000; /* so long may nothing come from any broker */
 
-/* ---- from a message to the engine's ---- */
+/* ---- where reading stands ---- */
+
+void tide_kafka_fetch_begin(struct tide_kafka_source *source, uint32_t index,
+                            const struct tide_start_question *known, int64_t offset)
+{
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    partition->read.next = partition->read.begin = offset;
+    partition->read.end = known->high;
+    partition->read.stop = source->plan.until_end ? known->high : -1;
+    /* Even an empty partition is at its end only when a fetch has said so, which also tells of open transactions. */
+    partition->read.at_end = false;
+    partition->read.last_error = 0;
+    partition->passed.offset = partition->read.stable = -1;
+    partition->passed.due = false;
+    partition->open_transaction = (struct tide_kafka_open_transaction){0};
+    source->fetch.last_handle = NULL; /* librdkafka may make another one for the topic */
+}
+
+void tide_kafka_fetch_move(struct tide_kafka_partition *partition, int64_t offset)
+{
+    if (partition->read.next == partition->read.begin)
+        partition->read.begin = offset;
+    partition->read.next = offset;
+    partition->read.at_end = partition->read.stop >= 0 && offset >= partition->read.stop;
+}
+
+bool tide_kafka_fetch_is_any_borrowed(const struct tide_kafka_source *source)
+{
+    return source->fetch.first != source->fetch.end;
+}
+
+/* ---- from a record to a message ---- */
 
 static uint32_t find_index(struct tide_kafka_source *source, const rd_kafka_message_t *record)
 {
-    if (record->rkt == source->last_handle && record->partition == source->last_number)
-        return source->last_index;
-    int index = tide_kafka_source_find(source, rd_kafka_topic_name(record->rkt), record->partition);
+    if (record->rkt == source->fetch.last_handle && record->partition == source->fetch.last_number)
+        return source->fetch.last_index;
+    int index = tide_kafka_partition_find(source, rd_kafka_topic_name(record->rkt),
+                                          record->partition);
     if (index < 0)
         return UINT32_MAX;
-    source->last_handle = record->rkt;
-    source->last_number = record->partition;
-    source->last_index = (uint32_t)index;
+    source->fetch.last_handle = record->rkt;
+    source->fetch.last_number = record->partition;
+    source->fetch.last_index = (uint32_t)index;
     return (uint32_t)index;
 }
 
@@ -64,7 +100,7 @@ static void convert(struct tide_kafka_source *source, struct tide_kafka_borrowed
     pack_headers(borrowed, record, message);
 }
 
-/* ---- events of the data queue ---- */
+/* ---- the events of the data queue ---- */
 
 static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int64_t offset,
                           const char *text)
@@ -73,127 +109,150 @@ static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int6
                            tide_fail(TIDE_EDATA,
                                      "topic \"%s\" partition %d offset %lld: %s; to leave out what "
                                      "cannot be read, move the group's offset behind it",
-                                     tide_kafka_source_topic(source, index),
+                                     tide_kafka_partition_topic(source, index),
                                      source->partitions[index].number, (long long)offset, text));
 }
 
-/* librdkafka goes on behind a record that it cannot read, or asks for it for ever. */
+/* Waiting does not help: librdkafka skips such a record, or asks for it for ever. */
 static bool is_unreadable(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__BAD_MSG || error == RD_KAFKA_RESP_ERR__BAD_COMPRESSION ||
            error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
 }
 
-/* Everything before `offset` was given; between it and the last message lie markers of transactions, or what was aborted. */
-static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
-                 int64_t offset)
-{
-    if (partition->target >= 0 && offset > partition->target)
-        offset = partition->target; /* messages behind it are dropped */
-    if (offset <= partition->next)
-        return;
-    partition->next = partition->passed = offset;
-    partition->passed_due = source->passed_due = true;
-}
-
-/* Of a topic that was deleted, or of one that a broker did not know for a moment: source/resolve.c tells once it is back. */
-static bool is_gone(rd_kafka_resp_err_t error)
+/* The topic was deleted, or a broker did not know it for a moment: source/resolve.c finds out which, once it is back. */
+static bool is_missing(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
            error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
            error == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
 }
 
-static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
+/* Every message before `offset` was given. Between it and the last message there are only markers of transactions, and
+ * messages of transactions that were aborted. */
+static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
+                 int64_t offset)
+{
+    if (partition->read.stop >= 0 && offset > partition->read.stop)
+        offset = partition->read.stop; /* the messages after it are dropped */
+    if (offset <= partition->read.next)
+        return;
+    partition->read.next = partition->passed.offset = offset;
+    partition->passed.due = source->fetch.passed_due = true;
+}
+
+static void on_end_of_partition(struct tide_kafka_source *source,
+                                struct tide_kafka_partition *partition, int64_t offset)
+{
+    tide_kafka_partition_hears(partition, TIDE_KAFKA_SAYS_THERE);
+    if (tide_kafka_is_missing(partition))
+        return; /* it is back, but maybe as another topic */
+    partition->read.at_end = true;
+    partition->read.stable = offset;
+    pass(source, partition, offset);
+}
+
+static void on_partition_error(struct tide_kafka_source *source, uint32_t index,
+                               const rd_kafka_topic_partition_t *where, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
-    rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
-    int index = where ? tide_kafka_source_find(source, where->topic, where->partition) : -1;
-    struct tide_kafka_partition *partition = index < 0 ? NULL : &source->partitions[index];
-    bool assigned = partition && tide_kafka_is_assigned(partition);
-    if (assigned && is_gone(error)) {
-        partition->missing = true;
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    if (is_missing(error)) {
+        tide_kafka_partition_hears(partition, TIDE_KAFKA_SAYS_MISSING);
         tide_known_topics_forget(&source->known_topics, where->topic);
     }
-    if (assigned && partition->missing && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        partition->out_of_range = true;
-    } else if (assigned && error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-        partition->at_end = true;
-        partition->stable = where->offset;
-        pass(source, partition, where->offset);
-    } else if (assigned && error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-        partition->out_of_range = true;
-    } else if (assigned && is_unreadable(error)) {
-        fail_for_data(source, (uint32_t)index, where->offset, rd_kafka_event_error_string(event));
-    } else if (assigned && partition->last_error != error) {
-        partition->last_error = error;
+    if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        on_end_of_partition(source, partition, where->offset);
+    } else if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
+        tide_kafka_partition_hears(partition, TIDE_KAFKA_SAYS_OUT_OF_RANGE);
+    } else if (is_unreadable(error)) {
+        fail_for_data(source, index, where->offset, rd_kafka_event_error_string(event));
+    } else if (partition->read.last_error != (int)error) {
+        partition->read.last_error = error;
         tide_log(TIDE_LOG_WARN, "topic \"%s\" partition %d: %s", where->topic, where->partition,
                  rd_kafka_event_error_string(event));
     }
+}
+
+static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
+    int index = where ? tide_kafka_partition_find(source, where->topic, where->partition) : -1;
+    if (index >= 0 && tide_kafka_is_assigned(&source->partitions[index]))
+        on_partition_error(source, (uint32_t)index, where, event);
     if (where)
         rd_kafka_topic_partition_destroy(where);
 }
 
-/* True when the event is a message for the engine, which is borrowed now. */
-static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
+/* True when the record is for the engine; otherwise it is dropped here. */
+static bool is_wanted(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
+                      int64_t offset)
 {
-    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH) {
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
-            on_error(source, event);
-        return false;
-    }
-    const rd_kafka_message_t *record = rd_kafka_event_message_next(event);
-    uint32_t index = record ? find_index(source, record) : UINT32_MAX;
-    if (index == UINT32_MAX)
-        return false;
-    struct tide_kafka_partition *partition = &source->partitions[index];
     if (partition->assignment != TIDE_KAFKA_OWNED)
-        return false;         /* from before a rebalance */
-    if (partition->missing) { /* it is back: nothing is taken before it is known to be the same */
-        partition->out_of_range = true;
+        return false; /* it comes from before a rebalance */
+    if (tide_kafka_is_missing(partition)) {
+        /* The topic is back: nothing is taken before it is known to be the same one. */
+        tide_kafka_partition_hears(partition, TIDE_KAFKA_SAYS_THERE);
         return false;
     }
-    if (record->offset < partition->next) {
+    if (offset < partition->read.next) {
         tide_count(source->counters, 0, TIDE_M_REFETCHED, 1);
         return false;
     }
-    if (partition->target >= 0 && record->offset >= partition->target) {
-        partition->at_end = true;
-        pass(source, partition, partition->target);
+    if (partition->read.stop >= 0 && offset >= partition->read.stop) {
+        partition->read.at_end = true;
+        pass(source, partition, partition->read.stop);
         return false;
     }
-    partition->next = record->offset + 1;
-    partition->last_error = 0;
-    partition->stable = -1;
-    struct tide_kafka_borrowed *borrowed = &source->borrowed[source->borrowed_end];
-    borrowed->event = event;
-    borrowed->partition = index;
-    convert(source, borrowed, record, &source->messages[source->borrowed_end]);
-    source->borrowed_end++;
     return true;
 }
+
+/* True when the engine may borrow the event's record; then the event is kept. */
+static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
+{
+    if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+        on_error(source, event);
+    if (rd_kafka_event_type(event) != RD_KAFKA_EVENT_FETCH)
+        return false;
+    const rd_kafka_message_t *record = rd_kafka_event_message_next(event);
+    uint32_t index = record ? find_index(source, record) : UINT32_MAX;
+    if (index == UINT32_MAX || !is_wanted(source, &source->partitions[index], record->offset))
+        return false;
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    partition->read.next = record->offset + 1;
+    partition->read.last_error = 0;
+    partition->read.stable = -1;
+    struct tide_kafka_borrowed *borrowed = &source->fetch.records[source->fetch.end];
+    borrowed->event = event;
+    borrowed->partition = index;
+    convert(source, borrowed, record, &source->fetch.messages[source->fetch.end]);
+    source->fetch.end++;
+    return true;
+}
+
+/* ---- what the engine borrows ---- */
 
 ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
                               size_t max)
 {
     rd_kafka_event_t *event;
-    if (source->borrowed_first == source->borrowed_end)
-        source->borrowed_first = source->borrowed_end = 0;
+    if (!tide_kafka_fetch_is_any_borrowed(source))
+        source->fetch.first = source->fetch.end = 0;
     if (max > TIDE_KAFKA_BORROWED)
         max = TIDE_KAFKA_BORROWED;
-    while (source->borrowed_end - source->borrowed_first < max &&
-           source->borrowed_end < TIDE_KAFKA_BORROWED &&
+    while (source->fetch.end - source->fetch.first < max &&
+           source->fetch.end < TIDE_KAFKA_BORROWED &&
            (event = rd_kafka_queue_poll(source->data, 0))) {
-        source->heard_us = tide_clock_us();
+        source->fetch.heard_us = tide_clock_us();
         if (!borrow(source, event))
             rd_kafka_event_destroy(event);
     }
-    size_t count = source->borrowed_end - source->borrowed_first;
-    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->resolving)
+    size_t count = source->fetch.end - source->fetch.first;
+    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->rebalance.resolving)
         tide_kafka_wake_fetcher(source);
     if (count > max)
         count = max;
-    memcpy(messages, &source->messages[source->borrowed_first], count * sizeof(*messages));
+    memcpy(messages, &source->fetch.messages[source->fetch.first], count * sizeof(*messages));
     return source->failed ? 0 : (ssize_t)count;
 }
 
@@ -207,104 +266,62 @@ static void give_back(struct tide_kafka_borrowed *borrowed)
 
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count)
 {
-    tide_require(count <= source->borrowed_end - source->borrowed_first);
+    tide_require(count <= source->fetch.end - source->fetch.first);
     for (; count > 0; count--)
-        give_back(&source->borrowed[source->borrowed_first++]);
+        give_back(&source->fetch.records[source->fetch.first++]);
 }
 
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
 {
-    uint32_t kept = source->borrowed_first;
-    for (uint32_t i = source->borrowed_first; i < source->borrowed_end; i++) {
-        if (!all &&
-            source->partitions[source->borrowed[i].partition].assignment == TIDE_KAFKA_OWNED) {
-            struct tide_kafka_borrowed swap =
-                source->borrowed[kept]; /* with its room for headers */
-            source->borrowed[kept] = source->borrowed[i];
-            source->borrowed[i] = swap;
-            source->messages[kept++] = source->messages[i];
+    struct tide_kafka_borrowed *records = source->fetch.records;
+    uint32_t kept = source->fetch.first;
+    for (uint32_t i = source->fetch.first; i < source->fetch.end; i++) {
+        if (!all && source->partitions[records[i].partition].assignment == TIDE_KAFKA_OWNED) {
+            /* Swapped, not copied: the memory for headers stays in the array. */
+            struct tide_kafka_borrowed swap = records[kept];
+            records[kept] = records[i];
+            records[i] = swap;
+            source->fetch.messages[kept++] = source->fetch.messages[i];
         } else {
-            give_back(&source->borrowed[i]);
+            give_back(&records[i]);
         }
     }
-    source->borrowed_end = kept;
+    source->fetch.end = kept;
 }
 
-/* Once the engine has taken all that was given before. */
-static void emit_passed(struct tide_kafka_source *source)
+void tide_kafka_fetch_free(struct tide_kafka_source *source)
 {
-    if (!source->passed_due || source->borrowed_first != source->borrowed_end)
+    for (uint32_t i = 0; i < TIDE_KAFKA_BORROWED; i++)
+        tide_text_free(&source->fetch.records[i].headers);
+}
+
+/* ---- what the engine hears beside the messages ---- */
+
+void tide_kafka_fetch_emit_passed(struct tide_kafka_source *source)
+{
+    /* An offset counts as passed when the engine has taken every message before it. */
+    if (!source->fetch.passed_due || tide_kafka_fetch_is_any_borrowed(source))
         return;
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
     uint32_t count = 0;
-    for (uint32_t i = 0; i < source->shown_count; i++) {
+    for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!partition->passed_due || partition->assignment != TIDE_KAFKA_OWNED)
+        if (!partition->passed.due || partition->assignment != TIDE_KAFKA_OWNED)
             continue;
-        partition->passed_due = false;
-        source->shown[i].passed = partition->passed;
+        partition->passed.due = false;
         indexes[count++] = i;
     }
-    source->passed_due = false;
+    source->fetch.passed_due = false;
     if (count > 0)
         tide_kafka_source_emit(source, TIDE_SOURCE_PASSED, TIDE_OK, indexes, count, NULL);
     free(indexes);
 }
 
-/* What a reader of committed messages does not get lies between the last stable offset and the high watermark. Neither is
- * asked for: both came with the last answer to a fetch. */
-static bool holds_back(const struct tide_kafka_source *source, uint32_t index, int64_t *high)
+/* A broker that is stopped, or whose host is gone, keeps its connections, and librdkafka notices only after a minute. */
+void tide_kafka_fetch_ask_when_quiet(struct tide_kafka_source *source, int64_t now_us)
 {
-    const struct tide_kafka_partition *partition = &source->partitions[index];
-    int64_t low;
-    return partition->stable >= 0 && source->borrowed_first == source->borrowed_end &&
-           rd_kafka_queue_length(source->data) == 0 &&
-           !rd_kafka_get_watermark_offsets(source->client, tide_kafka_source_topic(source, index),
-                                           partition->number, &low, high) &&
-           *high > partition->stable;
-}
-
-static void say_held_back(const struct tide_kafka_source *source, uint32_t index, int64_t high)
-{
-    const struct tide_kafka_partition *partition = &source->partitions[index];
-    tide_log(TIDE_LOG_WARN,
-             "topic \"%s\" partition %d: a transaction that has not ended begins at offset %lld: "
-             "what is there up to %lld is %s",
-             tide_kafka_source_topic(source, index), partition->number,
-             (long long)partition->stable, (long long)high,
-             source->plan.until_end ? "not read (until_end stops before it)" : "read once it has");
-}
-
-void tide_kafka_fetch_still(struct tide_kafka_source *source, uint32_t index, int64_t now_us)
-{
-    struct tide_kafka_partition *partition = &source->partitions[index];
-    int64_t high;
-    if (source->paused || !holds_back(source, index, &high)) {
-        partition->still_us = 0;
-        partition->still_logged = false;
+    if (source->paused || now_us - source->fetch.heard_us < QUIET_US)
         return;
-    }
-    if (partition->still_us == 0)
-        partition->still_us = now_us;
-    if (!partition->still_logged && now_us - partition->still_us >= STILL_US)
-        say_held_back(source, index, high);
-    partition->still_logged |= now_us - partition->still_us >= STILL_US;
-}
-
-void tide_kafka_fetch_end(struct tide_kafka_source *source)
-{
-    emit_passed(source);
-    if (!source->plan.until_end || source->ended || !source->settled ||
-        source->borrowed_first != source->borrowed_end || source->assigned_waiting > 0 ||
-        source->resolving || source->leaving || source->rebalances)
-        return;
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].assignment == TIDE_KAFKA_OWNED && !source->partitions[i].at_end)
-            return;
-    int64_t high;
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].assignment == TIDE_KAFKA_OWNED && holds_back(source, i, &high))
-            say_held_back(source, i, high);
-    source->ended = true;
-    tide_kafka_source_emit(source, TIDE_SOURCE_END, TIDE_OK, NULL, 0, NULL);
+    source->fetch.heard_us = now_us;
+    tide_kafka_outage_begin(source->outage);
 }

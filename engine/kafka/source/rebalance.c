@@ -1,27 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * Rebalances, one at a time and in order. Each ends with a call of assign or unassign: librdkafka
- * waits for it.
+ * Rebalances, one at a time and in order. librdkafka waits after each of its events until assign or unassign is called.
  *
- *   assigned  ask where to begin (source/resolve.c), lead the partitions' queues to ours, assign,
- *             tell the engine
- *   revoked   tell the engine, wait for its revoke_done(), unassign
+ *   ASSIGN           resolve the start offsets (source/resolve.c), assign, tell the engine (source/assign.c)
+ *   REVOKE, LOSE     tell the engine, wait for its revoke_done(), give the partitions back
+ *   REWIND           tell the engine, wait for its revoke_done(), then as ASSIGN; the group does not notice
  *
- * With the eager protocol an assignment is the whole of it, and one that is overtaken by a
- * revocation is dropped; with the cooperative one it is an addition, and is finished first. */
+ * With the eager protocol an assignment is the whole of it, and one that is overtaken by a revocation is dropped. With the
+ * cooperative one it is an addition, and is finished first. When no rebalance waits, partitions whose offset is out of
+ * range get a start offset again. Start reading at tide_kafka_rebalance_serve. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "base/log.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-static bool holds_any(const struct tide_kafka_source *source)
+static bool can_assign(const struct tide_kafka_source *source)
 {
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        if (tide_kafka_is_assigned(&source->partitions[i]))
-            return true;
-    return false;
+    return source->state == TIDE_KAFKA_RUNNING && !source->failed;
 }
 
 static void free_rebalance(struct tide_kafka_rebalance *rebalance)
@@ -34,90 +29,127 @@ static void free_rebalance(struct tide_kafka_rebalance *rebalance)
     free(rebalance);
 }
 
+static struct tide_kafka_rebalance *take_first(struct tide_kafka_source *source)
+{
+    struct tide_kafka_rebalance *first = STAILQ_FIRST(&source->rebalance.queue);
+    if (first)
+        STAILQ_REMOVE_HEAD(&source->rebalance.queue, next);
+    return first;
+}
+
 void tide_kafka_rebalance_drop(struct tide_kafka_source *source)
 {
-    while (source->rebalances) {
-        struct tide_kafka_rebalance *rebalance = source->rebalances;
-        source->rebalances = rebalance->next;
+    struct tide_kafka_rebalance *rebalance;
+    while ((rebalance = take_first(source)))
         free_rebalance(rebalance);
-    }
-    free_rebalance(source->leaving);
-    source->leaving = NULL;
-}
-
-bool tide_kafka_is_incremental(const struct tide_kafka_source *source)
-{
-    const char *protocol = rd_kafka_rebalance_protocol(source->client);
-    return protocol && strcmp(protocol, "COOPERATIVE") == 0;
-}
-
-static void append(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
-{
-    struct tide_kafka_rebalance **end = &source->rebalances;
-    while (*end)
-        end = &(*end)->next;
-    *end = rebalance;
+    free_rebalance(source->rebalance.leaving);
+    source->rebalance.leaving = NULL;
 }
 
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
-    rebalance->assign = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    bool assigns = rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+    bool lost = !assigns && rd_kafka_assignment_lost(source->client);
+    rebalance->kind = assigns ? TIDE_KAFKA_ASSIGN : lost ? TIDE_KAFKA_LOSE : TIDE_KAFKA_REVOKE;
     rebalance->incremental = tide_kafka_is_incremental(source);
-    rebalance->lost = !rebalance->assign && rd_kafka_assignment_lost(source->client);
-    source->outlived |= rebalance->lost && source->committing;
     rebalance->list = rd_kafka_topic_partition_list_copy(
         rd_kafka_event_topic_partition_list(event));
-    /* Now: by the time the partitions are assigned it may be of a later generation. */
-    if (rebalance->assign)
+    if (lost)
+        tide_kafka_commit_membership_ended(source);
+    /* Taken now, since it may be of a later generation by the time the partitions are assigned. */
+    if (assigns)
         rebalance->membership = rd_kafka_consumer_group_metadata(source->client);
-    append(source, rebalance);
-    if (source->resolving && (source->resolving->out_of_range || !rebalance->incremental))
-        __atomic_store_n(&source->resolving->dropped, true, __ATOMIC_RELEASE);
+    STAILQ_INSERT_TAIL(&source->rebalance.queue, rebalance, next);
+    const struct tide_kafka_resolve *resolving = source->rebalance.resolving;
+    if (resolving && (resolving->reason == TIDE_RESOLVE_MISPLACED || !rebalance->incremental))
+        tide_kafka_resolve_drop(source->rebalance.resolving);
 }
 
 /* ---- assigned ---- */
 
+static void resolved(struct tide_blocking_job *job)
+{
+    struct tide_kafka_resolve *answer = (struct tide_kafka_resolve *)job;
+    struct tide_kafka_source *source = answer->source;
+    int status = TIDE_OK;
+    source->rebalance.resolving = NULL;
+    if (!can_assign(source) || tide_kafka_resolve_is_dropped(answer)) {
+        if (answer->reason != TIDE_RESOLVE_MISPLACED)
+            tide_kafka_assign_decline(source, answer->list, answer->incremental);
+    } else if (answer->status < 0) {
+        status = tide_fail(answer->status, "%s", answer->text);
+    } else {
+        status = tide_kafka_assign(source, answer);
+    }
+    if (status < 0)
+        tide_kafka_source_fail(source, status);
+    tide_kafka_resolve_free(answer);
+    tide_kafka_rebalance_serve(source);
+}
+
+static int submit(struct tide_kafka_source *source, struct tide_kafka_resolve *resolve)
+{
+    source->rebalance.resolving = resolve;
+    return tide_blocking_submit(source->blocking, &resolve->job);
+}
+
 static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
 {
-    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, rebalance->list, false);
+    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, rebalance->list,
+                                                                TIDE_RESOLVE_ASSIGNED, resolved);
     resolve->incremental = rebalance->incremental;
     resolve->membership = rebalance->membership;
-    free(rebalance);
-    if (source->state == TIDE_KAFKA_RUNNING && !source->failed && resolve->list->cnt > 0) {
-        source->resolving = resolve;
-        return tide_blocking_submit(source->blocking, &resolve->job);
-    }
+    free(rebalance); /* the job has all that it had */
+    if (can_assign(source) && resolve->list->cnt > 0)
+        return submit(source, resolve);
     int status = TIDE_OK;
-    if (source->state == TIDE_KAFKA_RUNNING && !source->failed)
-        status = tide_kafka_assign_resolved(source, resolve);
+    if (can_assign(source)) /* an assignment of nothing needs no start offsets */
+        status = tide_kafka_assign(source, resolve);
     else
         tide_kafka_assign_decline(source, resolve->list, resolve->incremental);
     tide_kafka_resolve_free(resolve);
     return status;
 }
 
+static bool is_misplaced(const struct tide_kafka_partition *partition)
+{
+    return tide_kafka_is_assigned(partition) && tide_kafka_is_misplaced(partition);
+}
+
+static int begin_misplaced(struct tide_kafka_source *source)
+{
+    return submit(source,
+                  tide_kafka_resolve_new(source, tide_kafka_partitions_where(source, is_misplaced),
+                                         TIDE_RESOLVE_MISPLACED, resolved));
+}
+
 /* ---- revoked ---- */
 
-static void forget(struct tide_kafka_source *source)
+static bool is_leaving(const struct tide_kafka_partition *partition)
+{
+    return partition->assignment == TIDE_KAFKA_LEAVING;
+}
+
+static void unassign_leaving(struct tide_kafka_source *source)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].assignment == TIDE_KAFKA_LEAVING)
+        if (is_leaving(&source->partitions[i]))
             source->partitions[i].assignment = TIDE_KAFKA_UNASSIGNED;
 }
 
-/* What it is queued to give back, of what it has. */
+/* Everything that it has, or what librdkafka names of it. */
 static uint32_t mark_leaving(struct tide_kafka_source *source,
                              const struct tide_kafka_rebalance *rebalance, uint32_t *indexes)
 {
+    bool is_all = !rebalance->incremental || rebalance->kind == TIDE_KAFKA_REWIND;
     uint32_t count = 0;
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!tide_kafka_is_assigned(partition))
-            continue;
-        if (rebalance->incremental && !rebalance->rewind &&
-            !rd_kafka_topic_partition_list_find(rebalance->list, tide_kafka_source_topic(source, i),
-                                                partition->number))
+        if (!tide_kafka_is_assigned(partition) ||
+            (!is_all && !rd_kafka_topic_partition_list_find(rebalance->list,
+                                                            tide_kafka_partition_topic(source, i),
+                                                            partition->number)))
             continue;
         partition->assignment = TIDE_KAFKA_LEAVING;
         indexes[count++] = i;
@@ -130,15 +162,19 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
     uint32_t count = mark_leaving(source, rebalance, indexes);
     int status = TIDE_OK;
-    source->settled = source->settled && rebalance->incremental && holds_any(source);
+    bool keeps_some = rebalance->incremental &&
+                      tide_kafka_partitions_any(source, tide_kafka_is_assigned);
+    if (source->group == TIDE_KAFKA_SETTLED && !keeps_some)
+        source->group = TIDE_KAFKA_REBALANCING;
     tide_kafka_fetch_purge(source, false);
     if (count > 0 && !source->failed) {
-        source->leaving = rebalance;
-        tide_kafka_source_emit(source, rebalance->lost ? TIDE_SOURCE_LOST : TIDE_SOURCE_REVOKED,
-                               TIDE_OK, indexes, count, NULL);
+        source->rebalance.leaving = rebalance;
+        tide_kafka_source_emit(
+            source, rebalance->kind == TIDE_KAFKA_REVOKE ? TIDE_SOURCE_REVOKED : TIDE_SOURCE_LOST,
+            TIDE_OK, indexes, count, NULL);
     } else {
-        forget(source);
-        if (!rebalance->rewind)
+        unassign_leaving(source);
+        if (rebalance->kind != TIDE_KAFKA_REWIND)
             status = tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
         free_rebalance(rebalance);
     }
@@ -146,70 +182,61 @@ static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_reba
     return status;
 }
 
-/* A pause would outlive the assignment, and meet the partition when it comes back. */
-static void resume_leaving(struct tide_kafka_source *source)
-{
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    for (uint32_t i = 0; i < source->partition_count; i++) {
-        struct tide_kafka_partition *partition = &source->partitions[i];
-        if (partition->assignment == TIDE_KAFKA_LEAVING && partition->paused)
-            rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
-                                              partition->number);
-    }
-    if (list->cnt > 0)
-        rd_kafka_resume_partitions(source->client, list);
-    rd_kafka_topic_partition_list_destroy(list);
-}
-
 /* ---- read again ---- */
 
-static void list_leaving(const struct tide_kafka_source *source,
-                         rd_kafka_topic_partition_list_t *list)
+/* The partitions that are leaving, each with the offset at which its reading began. */
+static rd_kafka_topic_partition_list_t *list_rewound(struct tide_kafka_source *source)
 {
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        if (source->partitions[i].assignment == TIDE_KAFKA_LEAVING)
-            rd_kafka_topic_partition_list_add(list, tide_kafka_source_topic(source, i),
-                                              source->partitions[i].number)
-                ->offset = source->partitions[i].epoch_start;
+    rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(source, is_leaving);
+    for (int i = 0; i < list->cnt; i++) {
+        int index = tide_kafka_partition_find(source, list->elems[i].topic,
+                                              list->elems[i].partition);
+        list->elems[i].offset = source->partitions[index].read.begin;
+    }
+    return list;
 }
 
-/* librdkafka has them assigned still, so the group sees nothing of it. */
-static int begin_again(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
+/* librdkafka still has them assigned, so the group does not notice. Takes over `list`. */
+static int begin_again(struct tide_kafka_source *source, rd_kafka_topic_partition_list_t *list,
+                       bool incremental)
 {
-    if (source->state != TIDE_KAFKA_RUNNING || source->failed)
+    if (!can_assign(source)) {
+        rd_kafka_topic_partition_list_destroy(list);
         return TIDE_OK;
-    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, rebalance->list, false);
-    rebalance->list = rd_kafka_topic_partition_list_new(1);
-    resolve->rewind = true;
-    resolve->incremental = rebalance->incremental;
-    source->resolving = resolve;
-    return tide_blocking_submit(source->blocking, &resolve->job);
+    }
+    struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, list, TIDE_RESOLVE_REWOUND,
+                                                                resolved);
+    resolve->incremental = incremental;
+    return submit(source, resolve);
 }
 
 void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
-    rebalance->rewind = rebalance->lost = true;
+    rebalance->kind = TIDE_KAFKA_REWIND;
     rebalance->incremental = tide_kafka_is_incremental(source);
     rebalance->list = rd_kafka_topic_partition_list_new(1);
-    source->ended = false;
-    append(source, rebalance);
+    STAILQ_INSERT_TAIL(&source->rebalance.queue, rebalance, next);
+    tide_kafka_ends_rewind(source);
     tide_kafka_rebalance_serve(source);
 }
 
 void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 {
-    struct tide_kafka_rebalance *rebalance = source->leaving;
+    struct tide_kafka_rebalance *rebalance = source->rebalance.leaving;
+    int status;
     if (!rebalance)
         return;
-    source->leaving = NULL;
-    resume_leaving(source);
-    if (rebalance->rewind)
-        list_leaving(source, rebalance->list);
-    forget(source);
-    int status = rebalance->rewind
-                     ? begin_again(source, rebalance)
-                     : tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
+    source->rebalance.leaving = NULL;
+    tide_kafka_assign_resume_leaving(source);
+    if (rebalance->kind == TIDE_KAFKA_REWIND) {
+        rd_kafka_topic_partition_list_t *list = list_rewound(source);
+        unassign_leaving(source);
+        status = begin_again(source, list, rebalance->incremental);
+    } else {
+        unassign_leaving(source);
+        status = tide_kafka_assign_give_back(source, rebalance->list, rebalance->incremental);
+    }
     free_rebalance(rebalance);
     if (status < 0 && source->state == TIDE_KAFKA_RUNNING)
         tide_kafka_source_fail(source, status);
@@ -218,39 +245,18 @@ void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 
 /* ---- in order ---- */
 
-void tide_kafka_rebalance_resolved(struct tide_kafka_source *source,
-                                   struct tide_kafka_resolve *answer)
-{
-    int status = TIDE_OK;
-    bool wanted = source->state == TIDE_KAFKA_RUNNING && !source->failed && !answer->dropped;
-    source->resolving = NULL;
-    if (wanted && answer->status < 0)
-        status = tide_fail(answer->status, "%s", answer->text);
-    else if (wanted)
-        status = tide_kafka_assign_resolved(source, answer);
-    else if (!answer->out_of_range)
-        tide_kafka_assign_decline(source, answer->list, answer->incremental);
-    if (status < 0)
-        tide_kafka_source_fail(source, status);
-    tide_kafka_resolve_free(answer);
-    tide_kafka_rebalance_serve(source);
-}
-
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
 {
-    while (!source->resolving && !source->leaving) {
-        struct tide_kafka_rebalance *rebalance = source->rebalances;
-        int status = TIDE_OK;
-        if (rebalance) {
-            source->rebalances = rebalance->next;
-            status = rebalance->assign ? begin_assign(source, rebalance)
-                                       : begin_revoke(source, rebalance);
-        } else if (source->state == TIDE_KAFKA_RUNNING && !source->failed &&
-                   tide_kafka_any_out_of_range(source)) {
-            status = tide_kafka_assign_ask_again(source);
-        } else {
+    while (!source->rebalance.resolving && !source->rebalance.leaving) {
+        struct tide_kafka_rebalance *rebalance = take_first(source);
+        int status;
+        if (rebalance)
+            status = rebalance->kind == TIDE_KAFKA_ASSIGN ? begin_assign(source, rebalance)
+                                                          : begin_revoke(source, rebalance);
+        else if (can_assign(source) && tide_kafka_partitions_any(source, is_misplaced))
+            status = begin_misplaced(source);
+        else
             return;
-        }
         if (status < 0 && source->state == TIDE_KAFKA_RUNNING)
             tide_kafka_source_fail(source, status);
         if (status < 0)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A topic that was deleted while it is read may come again, as another of the same name. librdkafka goes on with it where it
- * was, and says nothing when that is just its end, which it has queued already: so the brokers are asked. */
+ * Finds out whether a topic that was deleted is there again. It may come back while it is read, as another topic of the same
+ * name. librdkafka then goes on at the offset where it was, and is silent if that is just the new topic's end, which it has
+ * reported before. So the brokers are asked once a second while a topic is missing. What follows is up to
+ * source/resolve.c. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -13,20 +15,19 @@ struct look {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
     rd_kafka_t *client;
-    uint32_t partition; /* one of the topic */
+    uint16_t number; /* of the topic */
     char *topic;
-    bool back;
+    bool is_there; /* the answer */
 };
 
-/* In the blocking thread. */
-static void ask(struct tide_blocking_job *job)
+static void ask_metadata(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(look->client, look->topic, NULL);
     if (topic && !rd_kafka_metadata(look->client, 0, topic, &metadata, TIMEOUT_MS)) {
-        look->back = metadata->topic_cnt == 1 && !metadata->topics[0].err &&
-                     metadata->topics[0].partition_cnt > 0;
+        look->is_there = metadata->topic_cnt == 1 && !metadata->topics[0].err &&
+                         metadata->topics[0].partition_cnt > 0;
         rd_kafka_metadata_destroy(metadata);
     }
     if (topic)
@@ -37,34 +38,40 @@ static void asked(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     struct tide_kafka_source *source = look->source;
-    source->looking = false;
-    for (uint32_t i = 0; i < source->partition_count && look->back; i++)
-        if (source->partitions[i].missing &&
-            source->partitions[i].topic == source->partitions[look->partition].topic)
-            source->partitions[i].out_of_range = true;
+    source->recreated.under_way = false;
+    for (uint32_t i = 0; i < source->partition_count && look->is_there; i++)
+        if (tide_kafka_is_missing(&source->partitions[i]) &&
+            source->partitions[i].topic == look->number)
+            tide_kafka_partition_hears(&source->partitions[i], TIDE_KAFKA_SAYS_THERE);
     free(look->topic);
     free(look);
 }
 
+/* The topics in turn, so that one that stays away does not hide the others. */
+static bool find_missing(struct tide_kafka_source *source, uint32_t *index)
+{
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        *index = source->recreated.next++ % source->partition_count;
+        const struct tide_kafka_partition *partition = &source->partitions[*index];
+        if (partition->presence == TIDE_KAFKA_MISSING && tide_kafka_is_assigned(partition))
+            return true;
+    }
+    return false;
+}
+
 void tide_kafka_recreated_look(struct tide_kafka_source *source)
 {
-    uint32_t index = 0;
-    bool found = false;
-    for (uint32_t i = 0; i < source->partition_count && !found; i++) {
-        index = source->look_from++ % source->partition_count;
-        const struct tide_kafka_partition *partition = &source->partitions[index];
-        found = partition->missing && !partition->out_of_range && tide_kafka_is_assigned(partition);
-    }
-    if (!found || source->looking)
+    uint32_t index;
+    if (source->recreated.under_way || !find_missing(source, &index))
         return;
     struct look *look = tide_alloc(sizeof(*look));
-    look->job.run = ask;
+    look->job.run = ask_metadata;
     look->job.done = asked;
     look->source = source;
     look->client = source->client;
-    look->partition = index;
-    look->topic = tide_copy(tide_kafka_source_topic(source, index));
-    source->looking = true;
+    look->number = source->partitions[index].topic;
+    look->topic = tide_copy(tide_kafka_partition_topic(source, index));
+    source->recreated.under_way = true;
     if (tide_blocking_submit(source->blocking, &look->job) < 0)
         asked(&look->job);
 }

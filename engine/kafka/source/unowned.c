@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A static member gets its old partitions back without a rebalance, and takes the topics of now for those that the group knew:
- * what was added while it was away would be read by nobody. So after its first assignment it looks which partitions
- * of its topics no member owns. Only then does it join again; the brokers have the group shared out anew when the
- * leader does, and another member's leader finds them by itself (discovery_interval). */
+ * Finds partitions that no member of the group owns. A static member that comes back gets its old partitions without a
+ * rebalance, and takes the topics that are there now for those that the group knew: partitions that were added while it was
+ * away would be read by nobody. So after its first assignment it asks which partitions of its topics have no owner. Only if
+ * there are some does it join again. That has them assigned when this member leads the group; the leader among the other
+ * members finds them by itself (discovery_interval). */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,23 +11,21 @@
 
 #include "base/log.h"
 #include "base/status.h"
-#include "kafka/blocking.h"
 #include "kafka/pattern.h"
 #include "kafka/source/inside.h"
-#include "kafka/write_permission.h"
 
-enum { TIMEOUT_MS = 5000, POLL_MS = 100, PATIENCE = 5 /* polls, though another job waits */ };
+enum { TIMEOUT_MS = 5000, POLL_MS = 100, MIN_POLLS = 5 /* even if another job waits */ };
 
 struct look {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
     rd_kafka_t *client;
     const char *group;
-    const struct tide_known_topics *known_topics; /* does not change any more */
+    const struct tide_known_topics *known;
     /* the answer */
-    bool answered; /* or another job wanted the thread */
-    uint32_t count;
-    char text[512]; /* the partitions that nobody owns */
+    bool answered;  /* false: another job wanted the thread */
+    uint32_t count; /* of partitions without an owner */
+    char text[512]; /* their names */
 };
 
 static bool is_owned(const rd_kafka_ConsumerGroupDescription_t *group, const char *topic,
@@ -51,11 +50,11 @@ static void compare(struct look *look, const rd_kafka_ConsumerGroupDescription_t
     if (rd_kafka_ConsumerGroupDescription_error(group) ||
         rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
         return; /* between two assignments, or not queued */
-    for (uint32_t i = 0; i < look->known_topics->count; i++) {
-        const char *topic = look->known_topics->names[i];
+    for (uint32_t i = 0; i < look->known->count; i++) {
+        const char *topic = look->known->names[i];
         if (tide_kafka_pattern_hides(look->client, topic))
             continue;
-        for (uint32_t p = 0; p < look->known_topics->counts[i]; p++) {
+        for (uint32_t p = 0; p < look->known->counts[i]; p++) {
             if (is_owned(group, topic, (int32_t)p))
                 continue;
             look->count++;
@@ -66,8 +65,8 @@ static void compare(struct look *look, const rd_kafka_ConsumerGroupDescription_t
     }
 }
 
-/* In the blocking thread. */
-static void ask(struct tide_blocking_job *job)
+/* In the blocking thread. There is no blocking call of it, so it is polled for. */
+static void describe_group(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     char text[256];
@@ -78,7 +77,7 @@ static void ask(struct tide_blocking_job *job)
         look->client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
     rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof(text));
     rd_kafka_DescribeConsumerGroups(look->client, &look->group, 1, options, queue);
-    for (int i = 0; !event && (i < PATIENCE || !tide_blocking_wanted(look->source->blocking)); i++)
+    for (int i = 0; !event && (i < MIN_POLLS || !tide_blocking_wanted(look->source->blocking)); i++)
         event = rd_kafka_queue_poll(queue, POLL_MS);
     look->answered = event;
     const rd_kafka_DescribeConsumerGroups_result_t *result =
@@ -102,9 +101,9 @@ static void asked(struct tide_blocking_job *job)
     struct tide_kafka_source *source = look->source;
     if (!look->answered && source->state == TIDE_KAFKA_RUNNING && !source->failed &&
         tide_blocking_submit(source->blocking, job) == TIDE_OK)
-        return; /* after the other one */
+        return; /* it is asked again after the other job */
     if (look->count > 0 && source->state == TIDE_KAFKA_RUNNING && !source->failed) {
-        /* With the cooperative protocol librdkafka does nothing for the topics that it has. */
+        /* With the cooperative protocol librdkafka ignores a subscription to the topics that it has. */
         bool again = !tide_kafka_is_incremental(source);
         tide_log(TIDE_LOG_WARN,
                  "group \"%s\": no member reads %s (%u in all), added while this instance was "
@@ -120,15 +119,19 @@ static void asked(struct tide_blocking_job *job)
 
 void tide_kafka_unowned_look(struct tide_kafka_source *source)
 {
+    if (!source->plan.instance || source->looked_for_unowned ||
+        source->group == TIDE_KAFKA_JOINING || source->state != TIDE_KAFKA_RUNNING)
+        return;
+    source->looked_for_unowned = true;
     if (tide_kafka_is_mock(source->client))
-        return; /* it cannot tell */
+        return; /* it does not know the request */
     struct look *look = tide_alloc(sizeof(*look));
-    look->job.run = ask;
+    look->job.run = describe_group;
     look->job.done = asked;
     look->source = source;
     look->client = source->client;
     look->group = source->plan.group;
-    look->known_topics = &source->known_topics;
+    look->known = &source->known_topics;
     if (tide_blocking_submit(source->blocking, &look->job) < 0)
         free(look);
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * A consumer that has emptied its queue wakes librdkafka. Of 2.0.2 a broker's thread stops fetching when the
- * queue is full, and with no request under way it looks again only when its wait of a second is over: a
- * reader that empties the queue sooner would stand still for the rest of it. Any request wakes the thread; the
- * one for a partition's watermarks goes to the broker that leads it. */
+ * Makes librdkafka fetch again once its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue is full,
+ * and with no request under way it looks again only when its wait of a second is over: a reader that empties the queue
+ * sooner would stand still for the rest of that second. Any request wakes the thread, and the one for a partition's
+ * watermarks goes to the broker that leads it. From 2.2.0 on the property fetch.queue.backoff.ms does the same
+ * (source/connect.c), but this is needed as long as older versions are supported, and costs a request when a queue runs
+ * empty while there is more to fetch. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -10,20 +12,20 @@
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-enum { WAKES = 4, TIMEOUT_MS = 1000 };
-static const int64_t APART_US = 2000;
+enum { MAX_PARTITIONS = 4, TIMEOUT_MS = 1000 };
+static const int64_t MIN_INTERVAL_US = 2000;
 
 struct wake {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
     rd_kafka_t *client;
-    char *topics[WAKES];
-    int32_t numbers[WAKES];
+    char *topics[MAX_PARTITIONS];
+    int32_t numbers[MAX_PARTITIONS];
     uint32_t count;
 };
 
-/* In the blocking thread. The answers are not wanted. */
-static void ask(struct tide_blocking_job *job)
+/* In the blocking thread. The answers do not matter. */
+static void ask_watermarks(struct tide_blocking_job *job)
 {
     struct wake *wake = (struct wake *)job;
     int64_t low, high;
@@ -35,25 +37,23 @@ static void ask(struct tide_blocking_job *job)
 static void asked(struct tide_blocking_job *job)
 {
     struct wake *wake = (struct wake *)job;
-    wake->source->waking = false;
+    wake->source->wake.under_way = false;
     for (uint32_t i = 0; i < wake->count; i++)
         free(wake->topics[i]);
     free(wake);
 }
 
-/* Some partitions that have more to give, in turn: their leaders are the brokers to wake. */
-static void choose(struct tide_kafka_source *source, struct wake *wake)
+/* Some of the partitions that have more to fetch, in turn: their leaders are the brokers whose threads may be waiting. */
+static void choose_partitions(struct tide_kafka_source *source, struct wake *wake)
 {
-    for (uint32_t i = 0; i < source->partition_count && wake->count < WAKES; i++) {
-        uint32_t index = source->wake_from++ % source->partition_count;
+    for (uint32_t i = 0; i < source->partition_count && wake->count < MAX_PARTITIONS; i++) {
+        uint32_t index = source->wake.next++ % source->partition_count;
         const struct tide_kafka_partition *partition = &source->partitions[index];
-        int64_t low, high;
-        const char *topic = tide_kafka_source_topic(source, index);
+        int64_t high;
         if (partition->assignment != TIDE_KAFKA_OWNED || partition->paused ||
-            rd_kafka_get_watermark_offsets(source->client, topic, partition->number, &low, &high) ||
-            high <= partition->next)
+            !tide_kafka_partition_high(source, index, &high) || high <= partition->read.next)
             continue;
-        wake->topics[wake->count] = tide_copy(topic);
+        wake->topics[wake->count] = tide_copy(tide_kafka_partition_topic(source, index));
         wake->numbers[wake->count++] = partition->number;
     }
 }
@@ -61,17 +61,17 @@ static void choose(struct tide_kafka_source *source, struct wake *wake)
 void tide_kafka_wake_fetcher(struct tide_kafka_source *source)
 {
     int64_t now_us = tide_clock_us();
-    if (source->waking || now_us - source->woken_us < APART_US)
+    if (source->wake.under_way || now_us - source->wake.asked_us < MIN_INTERVAL_US)
         return;
     struct wake chosen = {
-        .job = {.run = ask, .done = asked}, .source = source, .client = source->client};
-    source->woken_us = now_us;
-    choose(source, &chosen);
+        .job = {.run = ask_watermarks, .done = asked}, .source = source, .client = source->client};
+    source->wake.asked_us = now_us;
+    choose_partitions(source, &chosen);
     if (chosen.count == 0)
         return;
     struct wake *wake = tide_alloc(sizeof(*wake));
     *wake = chosen;
-    source->waking = true;
+    source->wake.under_way = true;
     if (tide_blocking_submit(source->blocking, &wake->job) < 0)
         asked(&wake->job);
 }
