@@ -123,7 +123,7 @@ static enum tide_engine_state drain(struct tide_engine *engine, int64_t now_us)
     struct tide_offsets_totals totals;
     tide_offsets_totals(engine->chain.offsets, &totals);
     tide_log(TIDE_LOG_WARN,
-             "join_timeout passed: %llu messages are not through; they stay uncommitted "
+             "join_timeout passed: %llu messages are not complete; they stay uncommitted "
              "and will be read again",
              (unsigned long long)totals.in_flight);
     return TIDE_ENGINE_COMMITTING;

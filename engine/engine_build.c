@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * From a plan to a chain: everything that must exist before the zygote is forked, and its end. */
+ * From a plan to a chain, and its end. Everything is built before the zygote is forked: workers inherit the blocks, and
+ * know topics by numbers that were given out here. Nothing connects and no thread starts yet (engine_start.c). A new kind
+ * of source, sink or step gets its row here. Start reading at `build`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +34,8 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     return engine->source ? TIDE_OK : tide_failure();
 }
 
-/* The id is stable with an instance: a restart ends its old self's transaction at once. Without, the group's generation
- * is what fences, and the id must be nobody else's. */
+/* With an instance name the transactional id is the same after a restart, which ends the transaction of the process before
+ * at once. Without one the group's generation does the fencing, and the id must be unique. */
 static void begin_transactions(struct tide_engine *engine, const struct tide_plan *plan)
 {
     const char *instance = plan->source.instance;
@@ -48,19 +50,28 @@ static void begin_transactions(struct tide_engine *engine, const struct tide_pla
                                  plan->commit.min_time_us);
 }
 
-/* One producer writes both the output and the dead letters, where both go to Kafka (or stay in memory). */
-static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
+/* Numbers of the output's topics must be there before the fork, since workers name topics by number. */
+static int number_topics(struct tide_engine *engine, const struct tide_plan *plan)
 {
-    struct tide_chain *chain = &engine->chain;
-    const char *dlq_topic = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
-    /* Their numbers must be there before the fork: workers name topics by number. */
     for (uint32_t i = 0; i < plan->sink.topic_count; i++) {
-        int number = tide_topics_number(chain->topics, plan->sink.topics[i]);
+        int number = tide_topics_number(engine->chain.topics, plan->sink.topics[i]);
         if (number < 0)
             return number;
         if (i == 0)
             engine->output_topic = (uint16_t)number;
     }
+    return TIDE_OK;
+}
+
+/* One producer writes both the output and the dead letters where both go to Kafka (or stay in memory): in exactly_once they
+ * must be in one transaction. */
+static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    struct tide_chain *chain = &engine->chain;
+    const char *dlq_topic = plan->dlq.kind == TIDE_DLQ_TOPIC ? plan->dlq.target : NULL;
+    int status = number_topics(engine, plan);
+    if (status < 0)
+        return status;
     if (plan->sink.medium == TIDE_MEDIUM_KAFKA)
         engine->sink = tide_kafka_sink_new(&plan->sink, dlq_topic, chain->topics, chain->loop,
                                            chain->counters);
@@ -148,10 +159,10 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
-/* Of the program, its streams, librdkafka's connections, and what scripts open. */
+/* Descriptors for everything but workers and blocks: streams, librdkafka's connections, and what transforms open. */
 enum { OTHER_FILES = 512 };
 
-/* The soft limit is low for the sake of programs that use select(); it is raised where the plan needs more. */
+/* The soft limit is only so low for programs that use select(), so it is raised where the plan needs more. */
 static void raise_file_limit(const struct tide_plan *plan)
 {
     struct rlimit limit;
@@ -216,7 +227,7 @@ void tide_engine_free(struct tide_engine *engine)
 {
     if (!engine)
         return;
-    /* Processes first, so that nobody works on for nothing; then connections; memory last. */
+    /* Processes come first, so that no worker runs on for nothing; then connections; then memory, which both use. */
     for (uint32_t i = 0; i < engine->pool_count; i++)
         tide_pool_free(engine->pools[i]);
     tide_zygote_free(engine->zygote);

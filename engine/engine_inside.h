@@ -171,10 +171,9 @@ struct tide_engine {
     struct tide_step **steps; /* the plan's steps, then produce */
     uint32_t step_count;
     struct tide_source *source;
-    struct tide_sink *sink; /* of the output; NULL = results are dropped */
-    uint16_t output_topic;  /* the sink's first topic */
-    struct tide_sink
-        *dlq_sink; /* writes the topic of dead letters; the same as `sink` when that is Kafka */
+    struct tide_sink *sink;     /* of the output; NULL = results are dropped */
+    uint16_t output_topic;      /* the sink's first topic */
+    struct tide_sink *dlq_sink; /* writes the dlq's topic; the same as `sink` when that is Kafka */
     struct tide_commit *commit;
 
     struct tide_meter meter;           /* owned by engine_meter.c */

@@ -56,8 +56,8 @@ static void step_takes(struct tide_engine *engine, int64_t now_us)
     intake->state = TIDE_INTAKE_OPEN;
 }
 
-/* A paused source has no message to offer to the step, so something that became complete has to tell that the step may
- * take one. With nothing in flight (all that filled the step was revoked) nothing can become complete. */
+/* A paused source has no message to offer to the step, so a message that became complete is the sign that the step may take
+ * one. With nothing in flight (all that filled the step was revoked) nothing can become complete. */
 static bool may_resume(const struct tide_engine *engine)
 {
     uint64_t now = in_flight(engine);

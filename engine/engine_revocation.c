@@ -145,10 +145,10 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
         if (status != TIDE_OK)
             return status < 0 ? status : TIDE_OK;
     }
-    bool aborting = engine->plan.exactly_once &&
-                    tide_commit_state(engine->commit) == TIDE_COMMIT_PREPARING;
-    if ((tide_commit_state(engine->commit) != TIDE_COMMIT_UNDER_WAY && !aborting) ||
-        now_us >= revocation->deadline_us)
+    enum tide_commit_state commit = tide_commit_state(engine->commit);
+    bool aborting = engine->plan.exactly_once && commit == TIDE_COMMIT_PREPARING;
+    bool waits = commit == TIDE_COMMIT_UNDER_WAY || aborting;
+    if (!waits || now_us >= revocation->deadline_us)
         finish(engine);
     return TIDE_OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. All else is Lua
- * that calls the library through the FFI; the library itself knows no Lua. */
+ * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. Everything else is Lua that
+ * calls libtidemill through the FFI; the library itself knows no Lua. What is here is what Lua cannot do, or would do too
+ * late: signals, standard descriptors, search paths. Start reading at main. */
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <libgen.h>
@@ -16,9 +17,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { EXIT_INTERNAL = 70 };
+#include "base/status.h"
 
-/* The folder of this program, links resolved. */
+/* The folder of this program, with links resolved. */
 static int own_folder(char *folder, size_t size)
 {
     ssize_t length = readlink("/proc/self/exe", folder, size - 1);
@@ -29,24 +30,25 @@ static int own_folder(char *folder, size_t size)
     return 0;
 }
 
-/* build/tidemill has lua/ beside its folder (build/asan/ one, build/asan/faults/ two further up); an installed one has
- * it under share. */
+/* For build/tidemill, lua/ is beside its folder; for the builds in build/asan/ and build/asan/faults/ it is one or two
+ * folders further up. An installed program has it under share. */
 static int find_lua(const char *folder, char *found, size_t size)
 {
-    static const char *const places[] = {"../lua", "../../lua", "../../../lua",
-                                         "../share/tidemill/lua"};
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+    static const char *const candidates[] = {"../lua", "../../lua", "../../../lua",
+                                             "../share/tidemill/lua"};
+    for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
         char probe[2 * PATH_MAX];
-        snprintf(probe, sizeof(probe), "%s/%s/tidemill/init.lua", folder, places[i]);
+        snprintf(probe, sizeof(probe), "%s/%s/tidemill/init.lua", folder, candidates[i]);
         if (access(probe, R_OK) == 0) {
-            snprintf(found, size, "%s/%s", folder, places[i]);
+            snprintf(found, size, "%s/%s", folder, candidates[i]);
             return 0;
         }
     }
     return -1;
 }
 
-/* What lies in the current folder is the user's: files there are found by the user's files alone (run/environment.lua). */
+/* Lua files in the current folder are the user's. Only the user's own files may find them (lua/tidemill/run/environment.lua),
+ * so that one of them does not replace a module of ours. */
 static void set_paths(lua_State *lua, const char *folder, const char *files)
 {
     lua_getglobal(lua, "package");
@@ -62,12 +64,12 @@ static void set_paths(lua_State *lua, const char *folder, const char *files)
     lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for library and headers */
 }
 
-/* LuaJIT begins math.random with the same number each time. */
+/* LuaJIT's math.random returns the same numbers in each process unless it is seeded. */
 static void seed_random(lua_State *lua)
 {
     uint32_t seed = (uint32_t)getpid();
     ssize_t got = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
-    (void)got; /* the process id stands where the kernel has no randomness yet */
+    (void)got; /* the process id is used when the kernel has no randomness yet */
     lua_getglobal(lua, "math");
     lua_getfield(lua, -1, "randomseed");
     lua_pushnumber(lua, seed);
@@ -81,9 +83,9 @@ static int traceback(lua_State *lua)
     return 1;
 }
 
-/* A closed standard descriptor would be given to the next file or socket, and get the output. What is taken in
- * its place is open the wrong way round, so that using it fails as it should. */
-static void take_standard(void)
+/* The kernel would give the number of a closed standard descriptor to the next file or socket, which would then get our
+ * output. What is opened in its place is open the wrong way round, so that using it fails as it should. */
+static void open_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0)
@@ -91,8 +93,8 @@ static void take_standard(void)
     }
 }
 
-/* A file that output or log is redirected to is written at its end, as all files of ours are: one that is emptied
- * meanwhile (logrotate's copytruncate) must not get a hole. */
+/* A file that output or log is redirected to is written at its end, as all our files are: one that is truncated meanwhile
+ * (logrotate's copytruncate) must not get a hole. */
 static void append_standard(void)
 {
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -103,32 +105,32 @@ static void append_standard(void)
     }
 }
 
-/* Signals that the engine of a run answers wait until there is one, rather than kill: logrotate's HUP may come at any
- * time. INT and TERM end the program until then, as they do any other. */
-static void hold_signals(const char *verb)
+/* Signals that an engine handles are kept pending until it exists, where they would kill the program: logrotate's HUP may
+ * come at any time. INT and TERM end the program until then, as they end any other. */
+static void block_signals(const char *command)
 {
-    static const int answered[] = {SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+    static const int handled[] = {SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
-    if (!verb || strcmp(verb, "run") != 0)
+    if (!command || strcmp(command, "run") != 0)
         return;
     signal(SIGALRM, SIG_IGN); /* nothing here sets an alarm */
     sigemptyset(&set);
-    for (size_t i = 0; i < sizeof(answered) / sizeof(answered[0]); i++)
-        sigaddset(&set, answered[i]);
+    for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+        sigaddset(&set, handled[i]);
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 int main(int count, char **arguments)
 {
-    hold_signals(count > 1 ? arguments[1] : NULL);
-    take_standard();
+    block_signals(count > 1 ? arguments[1] : NULL);
+    open_standard();
     append_standard();
     char folder[PATH_MAX], files[2 * PATH_MAX];
     lua_State *lua = luaL_newstate();
     if (!lua || own_folder(folder, sizeof(folder)) < 0 ||
         find_lua(folder, files, sizeof(files)) < 0) {
         fprintf(stderr, "tidemill: no Lua files beside the program or under its prefix\n");
-        return EXIT_INTERNAL;
+        return -TIDE_EINTERNAL; /* a status is an exit code with a minus sign */
     }
     luaL_openlibs(lua);
     set_paths(lua, folder, files);
@@ -145,9 +147,10 @@ int main(int count, char **arguments)
         }
         if (lua_pcall(lua, 1, 1, 1) == 0) {
             fflush(NULL);
-            _exit((int)lua_tointeger(lua, -1)); /* no destructor may meet a client left behind */
+            /* no destructor is run, since threads of librdkafka may still be there */
+            _exit((int)lua_tointeger(lua, -1));
         }
     }
     fprintf(stderr, "tidemill: bug: %s\n", lua_tostring(lua, -1));
-    return EXIT_INTERNAL;
+    return -TIDE_EINTERNAL;
 }
