@@ -60,7 +60,7 @@ describe("tidemill dlq on a file", function()
     pipeline_file.remove_all()
   end)
 
-  it("lists them, a line each, with nothing else on standard output", function()
+  it("list prints one line for each dead letter, and nothing else on standard output", function()
     local code, out, err = dlq("list", letters)
     assert.same({ 0, "" }, { code, err })
     local lines = lines_of(out)
@@ -71,20 +71,20 @@ describe("tidemill dlq on a file", function()
     assert.equal(out, (select(2, dlq("list", pipeline)))) -- the pipeline knows its dlq
   end)
 
-  it("lists them as JSON, one object a line", function()
+  it("list --format json prints one object a line", function()
     local _, out = dlq("list", letters, "--format", "json", "--reason", "rejected")
     local found = cjson.decode(out)
     assert.same({ "0/1", "in", 0, 2, "rejected", "late by\ta day", 0, 6 }, { found.letter, found.original_topic,
       found.original_partition, found.original_offset, found.reason, found.error, found.replays, found.size })
   end)
 
-  it("lists them as a table with a head, cut to fit", function()
+  it("list prints a table with a head, cut to fit", function()
     local _, out = dlq("list", letters, "--format", "table")
     assert.equal(5, #lines_of(out))
     assert.truthy(out:find("^LETTER +FROM +TIMESTAMP +STAGE"))
   end)
 
-  it("chooses by reason, stage, coordinates, error, number, and by name", function()
+  it("list chooses by reason, stage, coordinates, error, number, and by name", function()
     assert.same({ "0/0", "0/2", "0/3" }, places(letters, "--reason", "error"))
     assert.same({ "0/1" }, places(letters, "--match", "a day"))
     assert.same({}, places(letters, "--stage", "produce"))
@@ -102,7 +102,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/3" }, places(letters, "0/3", "--reason", "error"))
   end)
 
-  it("shows one whole, and its value to the byte", function()
+  it("show prints a dead letter whole, and its value to the byte", function()
     local code, out = dlq("show", letters, "0/2")
     assert.equal(0, code)
     assert.truthy(out:find("from        in/0/3\n", 1, true), out)
@@ -116,7 +116,7 @@ describe("tidemill dlq on a file", function()
     assert.equal(64, (dlq("show", letters, "--value")))
   end)
 
-  it("drops them only when told so, remembers it, and deletes nothing", function()
+  it("drop asks first, remembers what it did, and deletes nothing", function()
     local before = files.read(letters)
     local code, out, err = dlq("drop", letters, "--reason", "rejected", "--dry-run")
     assert.same({ 0, "0/1" }, { code, out:match "^[^\t]+" }, err)
@@ -129,11 +129,11 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/3" }, places(letters))
     assert.same({ "0/0", "0/1", "0/2", "0/3" }, places(letters, "--all"))
     assert.equal(before, files.read(letters))
-    assert.equal(0, (process.run { PROGRAM, "run", pipeline })) -- the same again, behind
+    assert.equal(0, (process.run { PROGRAM, "run", pipeline })) -- the same again, after them
     assert.same({ "0/3", "0/4", "0/5", "0/6", "0/7" }, places(letters))
   end)
 
-  it("are listed by replay --dry-run without brokers, which sending needs", function()
+  it("replay --dry-run lists dead letters without brokers, which sending needs", function()
     local code, out, err = dlq("replay", letters, "--dry-run")
     assert.same({ 0, 4 }, { code, #lines_of(out) }, err)
     code, out, err = dlq("replay", letters)
@@ -141,7 +141,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ 64, true }, { code, err:find("--brokers HOST:PORT", 1, true) ~= nil }, err)
   end)
 
-  it("remembers nothing of a file that had the name before, and says so", function()
+  it("what is remembered of another file of the same name is not used, and a warning says so", function()
     assert.equal(0, (dlq("drop", letters, "--yes")))
     assert.same({}, places(letters))
     for _, away in ipairs { os.remove, function(path) io.open(path, "wb"):close() end } do -- as copytruncate does
@@ -155,7 +155,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(letters))
   end)
 
-  it("knows another file by its first dead letter where both begin with a line that is none", function()
+  it("files are told apart by their first dead letter when both begin with another line", function()
     local function begin(line)
       local file = assert(io.open(letters, "wb"))
       file:write(line)
@@ -173,7 +173,7 @@ describe("tidemill dlq on a file", function()
     end
   end)
 
-  it("remembers what it does when the file is moved together with FILE.processed", function()
+  it("a file that is moved with its FILE.processed keeps what is remembered of it", function()
     assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
     local moved = letters .. ".1"
     assert(os.rename(letters, moved))
@@ -181,7 +181,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(moved))
   end)
 
-  it("refuse a FILE.dealt of an older tidemill, and name what it is called now", function()
+  it("a FILE.dealt of an older tidemill is refused by an error that names FILE.processed", function()
     assert.equal(0, (dlq("drop", letters, "0/0", "--yes")))
     assert(os.rename(letters .. ".processed", letters .. ".dealt"))
     for _, command in ipairs { "list", "drop" } do
@@ -194,7 +194,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ "0/1", "0/2", "0/3" }, places(letters))
   end)
 
-  it("tell the first of the messages that they were made of", function()
+  it("a dead letter of a group names the first of its messages", function()
     local folder = pipeline_file.folder()
     local file = assert(io.open(folder .. "/in", "wb"))
     file:write("1\n2\n3\n4\n5\n6\n")
@@ -219,7 +219,7 @@ describe("tidemill dlq on a file", function()
     assert.same({ { "in", 0, 0, 3, "123" }, { "in", 0, 3, 3, "456" } }, found)
   end)
 
-  it("leaves out what is no dead letter, and says so", function()
+  it("lines that are no dead letters are left out, and a message says so", function()
     local file = assert(io.open(letters, "a"))
     file:write('{"torn":\n[]\n')
     file:close()
@@ -228,7 +228,7 @@ describe("tidemill dlq on a file", function()
     assert.truthy(err:find("2 of 6 records are no dead letters", 1, true), err)
   end)
 
-  it("goes on past lines of the right form with fields that are not the engine's", function()
+  it("lines of the right form with fields that are not the engine's are left out", function()
     local file = assert(io.open(letters, "a"))
     for _, line in ipairs { '{"original_topic":5}', '{"original_topic":"in","error":{}}',
       '{"original_topic":"in","headers":[5]}', '{"original_topic":"in","headers":[["!"]]}' } do
@@ -251,7 +251,7 @@ describe("tidemill dlq on a file", function()
     assert.equal(0, code, err)
   end)
 
-  it("says what is wrong with the command line", function()
+  it("a wrong command line is explained", function()
     local function says(code, text, ...)
       local seen, _, err = dlq(...)
       assert.equal(code, seen, err)
@@ -269,7 +269,7 @@ describe("tidemill dlq on a file", function()
   end)
 end)
 
-describe("dead letters of a step behind others", function()
+describe("dead letters of a later step", function()
   after_each(function()
     process.stop_all()
     pipeline_file.remove_all()
@@ -307,7 +307,7 @@ describe("dead letters of a step behind others", function()
     end }, ]]
   local REJECT = "tide.run_task_with_multiprocessing { processes = 1, bad }, "
 
-  it("say whether they hold the message, or what was made of it: that is sent only where --to says", function()
+  it("a dead letter that is not the message itself says so, and is replayed only with --to", function()
     assert.same({ { "same", false }, { "MADE", true }, { "twice", true }, { "twice", true }, { "later", true } },
       letters_of(MAKE .. REJECT, "same\nmade\ntwice\nlater\n"))
     local code, out, err = dlq("replay", letters, "--dry-run")
@@ -324,7 +324,7 @@ describe("dead letters of a step behind others", function()
     assert.falsy((select(2, dlq("show", letters, "0/0"))):find("holds", 1, true))
   end)
 
-  it("keep that through further steps, and through tide.retry", function()
+  it("a dead letter stays intermediate through further steps and tide.retry", function()
     local pass = "tide.run_task_with_multiprocessing { processes = 1, function(m) return m end }, "
     local again = [[tide.run_task_with_multiprocessing { processes = 1, (function()
         local tried = {}
@@ -337,7 +337,7 @@ describe("dead letters of a step behind others", function()
     assert.same({ { "same", false }, { "MADE", true } }, letters_of(MAKE .. pass .. again, "same\nmade\n"))
   end)
 
-  it("hold what a reduce made; its members and those of functions in one worker are the messages", function()
+  it("a dead letter of a reduce's result is intermediate, one of its members is the message", function()
     local reduce = "tide.reduce { %s, initial_value = '', result = function(text) %s return { value = text } end }, "
     local join = "function(text, m) return text .. m.value end"
     assert.same({ { "ab", true } }, letters_of(reduce:format(join, "") .. REJECT, "a\nb\n"))
@@ -354,7 +354,7 @@ describe("a script that kills every worker", function()
     pipeline_file.remove_all()
   end)
 
-  it("ends by the dlq's limits: 65, saying which limit, where, and of what they died", function()
+  it("a script that kills every worker stops at the dlq's limits: 65, with place and cause", function()
     local folder = pipeline_file.folder()
     letters = folder .. "/letters.jsonl"
     local file = assert(io.open(folder .. "/in", "w"))

@@ -22,37 +22,37 @@ describe("the limits of the dlq", function()
     return option ~= nil and ffi.string(option) or "none", counts
   end
 
-  it("are none when none is set", function()
+  it("without limits any number of messages may be bad", function()
     new()
     assert.same({ "none", { 5, 5, 5 } }, { after "bbbb" })
   end)
 
-  it("stop at so many bad messages in a row, and a good one begins a new run", function()
+  it("max_consecutive_count counts bad messages in a row, and a good one begins a new run", function()
     new(-1, 2)
     assert.same({ "none", { 3, 2, 2 } }, { after "gb" })
     assert.same({ "none", { 6, 4, 2 } }, { after "bgb" })
     assert.same({ "max_consecutive_count", { 7, 5, 3 } }, { after "b" })
   end)
 
-  it("let none pass when they are 0", function()
+  it("max_consecutive_count of 0 is exceeded by the first bad message", function()
     new(-1, 0)
     assert.equal("max_consecutive_count", (after ""))
   end)
 
-  it("stop at a ratio of bad messages from the second one on", function()
+  it("max_invalid_ratio holds from the second bad message on", function()
     new(0.5)
     assert.same({ "none", { 1, 1, 1 } }, { after "" })
     assert.same({ "max_invalid_ratio", { 2, 2, 2 } }, { after "b" })
     assert.same({ "none", { 4, 2, 1 } }, { after "gg" })
   end)
 
-  it("are of each partition by itself", function()
+  it("each partition is counted by itself", function()
     new(-1, 1)
     assert.equal("max_consecutive_count", (after("b", 3)))
     assert.equal("none", (after("", 1)))
   end)
 
-  it("count again from the last commit on when a transaction is aborted", function()
+  it("an aborted transaction takes back what was counted since the last commit", function()
     new(-1, 2)
     after "gb"
     C.tide_dlq_limits_committed(limits)

@@ -73,7 +73,7 @@ local function base64(text)
 end
 
 describe("without a dlq", function()
-  it("a bad message ends the pipeline with 65, named, and its offset stays", function()
+  it("a bad message without a dlq stops the pipeline with 65, is named, and keeps its offset", function()
     assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_NONE })
     chain:read { offset = 6 }
     local message = chain:read { offset = 7 }
@@ -96,12 +96,12 @@ describe("a dlq file", function()
     os.remove(path)
   end)
 
-  it("that cannot be opened is a failure that names it", function()
+  it("a dlq file that cannot be opened is a failure that names it", function()
     assert.equal(C.TIDE_ECONFIG, new { kind = C.TIDE_DLQ_FILE, target = "/no/such/folder/letters" })
     assert.truthy(library.error():find("/no/such/folder/letters", 1, true))
   end)
 
-  it("gets one JSON object a line with the fields of the dead letter, and its own time", function()
+  it("a dlq file gets one JSON object a line, with the fields of the dead letter and its time", function()
     local before = os.time()
     new_file()
     local message = chain:read { value = "v\0\255", key = "k", timestamp = 1e12, offset = 2 ^ 53,
@@ -120,7 +120,7 @@ describe("a dlq file", function()
     assert.truthy(text:find('"original_offset":9007199254740992,', 1, true))
   end)
 
-  it("tells null from empty", function()
+  it("a dlq file tells null from empty", function()
     new_file()
     reject(chain:read {})
     reject(chain:read { value = "", key = "" })
@@ -130,7 +130,7 @@ describe("a dlq file", function()
     assert.same({ cjson.null, cjson.null }, { null.error, null.cause })
   end)
 
-  it("is appended to, and made if it is not there", function()
+  it("a dlq file is appended to, and created if it does not exist", function()
     os.remove(path)
     new_file()
     reject(chain:read())
@@ -141,7 +141,7 @@ describe("a dlq file", function()
     assert.equal(2, select(2, slurp():gsub("\n", "")))
   end)
 
-  it("has the dead letter before the message counts as dead-lettered", function()
+  it("a dlq file has the dead letter before the message counts as dead-lettered", function()
     new_file()
     local message = chain:read()
     assert.equal(C.TIDE_OK, reject(message))
@@ -152,7 +152,7 @@ describe("a dlq file", function()
     assert.same({ 1, 1 }, { chain:count(C.TIDE_M_DLQ_MESSAGES), chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT) })
   end)
 
-  it("that takes nothing more stops the pipeline when told so, and the dead letter's offset stays", function()
+  it("a full dlq file stops the pipeline with on_failure stop, and the message keeps its offset", function()
     assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full", stop_on_failure = true })
     local message = chain:read()
     assert.equal(C.TIDE_ETEMPORARY, reject(message))
@@ -161,7 +161,7 @@ describe("a dlq file", function()
     assert.equal(0, tonumber(chain:totals().dead_lettered))
   end)
 
-  it("that takes nothing more keeps what comes, and its offsets stay", function()
+  it("dead letters wait for a full dlq file, and their messages keep their offsets", function()
     assert.equal(C.TIDE_OK, new { kind = C.TIDE_DLQ_FILE, target = "/dev/full" })
     C.tide_log_setup(C.TIDE_LOG_ERROR, C.TIDE_LOG_TEXT)
     local message = chain:read()
@@ -172,7 +172,7 @@ describe("a dlq file", function()
     assert.same({ 0, 0 }, { chain:position(), tonumber(chain:totals().dead_lettered) })
   end)
 
-  it("that is full for a while has all of them in the end, in order, each on a line of its own", function()
+  it("a dlq file that was full has all dead letters in the end, in order, each on its own line", function()
     local code, _, err = child.run(function()
       ffi.cdef "int setrlimit(int resource, const uint64_t *limit);"
       local FSIZE, XFSZ, IGNORE, NONE = 1, 25, ffi.cast("void (*)(int)", 1), 0xffffffffffffffffULL
@@ -201,7 +201,7 @@ describe("a dlq file", function()
     assert.same({ base64 "v1", base64 "v2", base64 "v3", base64 "v4" }, values)
   end)
 
-  it("whose last line was cut off gets the next one on a line of its own", function()
+  it("a dlq file whose last line was cut off gets the next one on its own line", function()
     local file = assert(io.open(path, "w"))
     file:write('{"original_topic":"in","orig')
     file:close()
@@ -217,7 +217,7 @@ describe("a dlq topic", function()
   before_each(function() new_topic() end)
   after_each(function() sink.ops.free(sink) end)
 
-  it("gets the original key, value and headers, and then the fields as headers", function()
+  it("a dlq topic gets the original key, value and headers, and then the fields as headers", function()
     local message = chain:read { value = "v\0", key = "k", headers = { { "mine", "1" }, { "mine" } }, timestamp = 1e12,
       offset = 41 }
     assert.equal(C.TIDE_OK, reject(message, { stage = "run_task_with_multiprocessing", reason = "error",
@@ -233,7 +233,7 @@ describe("a dlq topic", function()
     assert.equal(C.TIDE_PARTITION_ANY, letter.target_partition)
   end)
 
-  it("says that a value is what an earlier step made, but not of a record that the output refused", function()
+  it("a dead letter of an earlier step's result is intermediate, one of a refused record is not", function()
     for _, refused in ipairs { false, true } do
       local message = chain:read { value = "made" }
       message.flags = C.TIDE_MESSAGE_RESULT
@@ -247,7 +247,7 @@ describe("a dlq topic", function()
     assert.same({ "true", nil }, { said(0), said(1) })
   end)
 
-  it("leaves out what there is not", function()
+  it("a dead letter has no header for a field without a value", function()
     reject(chain:read {}, { reason = "error", error = "" })
     local letter = C.tide_memory_get(sink, 0)
     assert.is_true(letter.value == nil and letter.key == nil)
@@ -257,7 +257,7 @@ describe("a dlq topic", function()
       "attempts" }, names)
   end)
 
-  it("holds the message until the dead letter is acknowledged", function()
+  it("a message keeps a reference until its dead letter is acknowledged", function()
     local message = chain:read()
     reject(message)
     chain:done(message)
@@ -272,7 +272,7 @@ describe("a dlq topic", function()
     assert.same({ 1, 1 }, { tonumber(chain:totals().dead_lettered), chain:count(C.TIDE_M_DLQ_MESSAGES) })
   end)
 
-  it("that is busy takes the same message later, and counts it once", function()
+  it("a busy dlq takes the same message later, and counts it once", function()
     for _ = 1, 2 do assert.equal(C.TIDE_OK, reject(chain:read())) end
     local message = chain:read()
     assert.equal(C.TIDE_BUSY, reject(message))
@@ -292,12 +292,12 @@ describe("the limits of a dlq", function()
     os.remove(path)
   end)
 
-  it("are none unless they are set", function()
+  it("a dlq without limits takes any number of bad messages", function()
     new_file()
     assert.equal(500, feed(("b"):rep(500)))
   end)
 
-  it("count what an aborted transaction had once, when it is read again", function()
+  it("a bad message of an aborted transaction counts once, when it is read again", function()
     new_file { max_consecutive_count = 2 }
     assert.equal(1, feed "b")
     C.tide_dlq_committed(dlq)
@@ -313,18 +313,18 @@ describe("the limits of a dlq", function()
     assert.equal(1, feed "bb")
   end)
 
-  it("let max_consecutive_count bad messages of a partition in a row through", function()
+  it("max_consecutive_count bad messages of a partition in a row are taken, and no more", function()
     new_file { max_consecutive_count = 3 }
     assert.equal(8, feed "bbbgbbbgbbbb" - 3)
     assert.equal(3, feed("bbbb", 1))
   end)
 
-  it("may allow none in a row", function()
+  it("max_consecutive_count of 0 takes no bad message", function()
     new_file { max_consecutive_count = 0 }
     assert.equal(2, feed "ggb")
   end)
 
-  it("let max_invalid_ratio of a partition's messages through, but never stop at the first", function()
+  it("max_invalid_ratio of a partition's messages may be bad, and the first always", function()
     new_file { max_invalid_ratio = 0.1 }
     assert.equal(1, feed "bb")
     new_file { max_invalid_ratio = 0.1 }
@@ -332,14 +332,14 @@ describe("the limits of a dlq", function()
     assert.equal(1, feed("bb", 1))
   end)
 
-  it("count each partition by itself", function()
+  it("the limits of the dlq count each partition by itself", function()
     new_file { max_consecutive_count = 2, max_invalid_ratio = 0.5 }
     assert.equal(4, feed("ggbb", 0))
     assert.equal(4, feed("ggbb", 1))
     assert.equal(0, feed("b", 0))
   end)
 
-  it("stop with 65 and a text that names the limit, the message and the counts; its offset stays", function()
+  it("a limit stops the pipeline with 65 and names the limit, the message and the counts", function()
     new_file { max_consecutive_count = 1 }
     feed "gb"
     local message = chain:read { offset = 70 }

@@ -64,7 +64,7 @@ describe("a dead letter that its topic does not take", function()
     sink.ops.free(sink)
   end)
 
-  it("holds its offset, is tried again after a pause, and is through once it is taken", function()
+  it("a refused dead letter keeps its message incomplete, and is sent again after a pause", function()
     C.tide_memory_refuse(sink, "a")
     assert.equal(C.TIDE_OK, reject "a")
     assert.equal(C.TIDE_OK, (settle()))
@@ -83,7 +83,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(1, tonumber(chain:totals().dead_lettered))
   end)
 
-  it("is whole when it is tried again", function()
+  it("a dead letter that is sent again is whole", function()
     C.tide_memory_refuse(sink, "a")
     local message = chain:read { value = "a", key = "k", headers = { { "h", "1" }, { "h" } } }
     C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = message, reason = "error", error = "oh" }))
@@ -92,7 +92,7 @@ describe("a dead letter that its topic does not take", function()
     assert.same(batches.fields(C.tide_memory_get(sink, 0)), batches.fields(C.tide_memory_get(sink, 1)))
   end)
 
-  it("pauses longer each time, 10 s at the most", function()
+  it("the pause before a dead letter is sent again doubles, up to 10 s", function()
     C.tide_memory_refuse(sink, "a")
     reject "a"
     local pauses = {}
@@ -106,7 +106,7 @@ describe("a dead letter that its topic does not take", function()
     end
   end)
 
-  it("is told of at once, again each 30 s, and when it is over", function()
+  it("the log tells of a failing dlq at once, every 30 s, and when it is over", function()
     local code, _, text = child.run(function()
       C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_TEXT)
       new()
@@ -134,7 +134,7 @@ describe("a dead letter that its topic does not take", function()
     assert.truthy(words[4]:find('info the dlq "letters" takes dead letters again', 1, true), text)
   end)
 
-  it("keeps what comes behind it in its partition, in order, and lets another partition go on", function()
+  it("dead letters wait after a refused one of their partition, in order, while other partitions go on", function()
     C.tide_memory_refuse(sink, "a")
     reject "a"
     settle()
@@ -153,7 +153,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(3, chain:position(0))
   end)
 
-  it("lets max_buffered of its partition wait, then says busy", function()
+  it("max_buffered dead letters of a partition may wait; then the dlq is busy", function()
     new { max_buffered = 3 }
     C.tide_memory_refuse(sink, "a")
     for _ = 1, 3 do assert.equal(C.TIDE_OK, reject "a") end
@@ -168,7 +168,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(C.TIDE_OK, reject("only copy", 0, true)) -- its bytes would be lost
   end)
 
-  it("ends the pipeline with on_failure stop: 65 for the dead letter's own fault, named", function()
+  it("a refused dead letter stops the pipeline with on_failure stop: 65, and is named", function()
     new { stop_on_failure = true }
     C.tide_memory_refuse(sink, "a")
     reject "a"
@@ -178,7 +178,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(0, chain:position())
   end)
 
-  it("is dropped with its partition, which may come again", function()
+  it("dead letters of a revoked partition are dropped, and the partition may come again", function()
     C.tide_memory_refuse(sink, "a")
     reject "a"
     reject("on its way", 0)
@@ -197,7 +197,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(1, chain:position())
   end)
 
-  it("lets nothing pass it in a transaction, which could not end around it", function()
+  it("in a transaction no dead letter overtakes a refused one, without which it could not end", function()
     chain.c.exactly_once = true
     C.tide_memory_refuse(sink, "a")
     reject "a"
@@ -210,7 +210,7 @@ describe("a dead letter that its topic does not take", function()
     assert.equal(C.TIDE_OK, reject "b")
   end)
 
-  it("is forgotten with its transaction, whether its report still comes or not", function()
+  it("dead letters of an aborted transaction are forgotten, whether their reports come or not", function()
     new { max_buffered = 2 }
     chain.c.exactly_once = true
     C.tide_offsets_transactional(chain.offsets)
@@ -230,7 +230,7 @@ describe("a dead letter that its topic does not take", function()
     assert.same({ 1, 1 }, { chain:position(), tonumber(chain:totals().dead_lettered) })
   end)
 
-  it("of a group holds all members, and names how many they are", function()
+  it("a dead letter of a group keeps all members incomplete, and says how many they are", function()
     local origins = ffi.new "struct tide_origin[2]"
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
     origins[0], origins[1] = messages[1].origin, messages[2].origin
@@ -273,7 +273,7 @@ describe("a dead letter that is too large for its topic", function()
     return found
   end
 
-  it("is cut twice at the most, marked once with the size and the hash of the whole", function()
+  it("a dead letter that is too large is truncated twice at most, and marked with the whole's size and hash", function()
     new()
     local whole = ("v"):rep(100000)
     local digest = "sha256=" .. require("tidemill.lib.hash").sha256(whole)
@@ -298,7 +298,7 @@ describe("a dead letter that is too large for its topic", function()
     assert.same({ 1, 1 }, { chain:position(), chain:count(C.TIDE_M_DLQ_TRUNCATED) })
   end)
 
-  it("is not cut when it stands for several messages: the pipeline stops, and none of them is through", function()
+  it("a dead letter of a group is not truncated: the pipeline stops, and no member is complete", function()
     new()
     local origins = ffi.new "struct tide_origin[2]"
     local messages = { chain:read { value = "x", offset = 5 }, chain:read { value = "y", offset = 6 } }
@@ -319,7 +319,7 @@ describe("a dead letter that is too large for its topic", function()
     assert.same({ 5, 0 }, { chain:position(), chain:count(C.TIDE_M_DLQ_TRUNCATED) })
   end)
 
-  it("fails as any other when it is to stay whole", function()
+  it("a dead letter that is to stay whole fails when it is too large", function()
     new { whole = true, stop_on_failure = true }
     C.tide_memory_refuse(sink, ("v"):rep(5000))
     reject(("v"):rep(5000))
