@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Whole engines with everything around them played (scripts/sim/sim.h): 10^6 steps (every fifth seed exactly once), the
--- seeds that once failed, and planted mistakes (base/fault.h) that must be found.
+-- Runs whole engines, with everything around them simulated (scripts/sim/sim.h): 10^6 steps (every fifth seed with
+-- exactly_once), the seeds that once failed, and planted mistakes (base/fault.h), which must be found.
 -- SIM_SEED=N make spec SPEC=spec/sim runs one seed.
 local faults = require "spec.support.faults"
 local seeds = require "spec.sim.seeds"
@@ -9,7 +9,7 @@ local build = os.getenv "TIDE_BUILD" or "build"
 local seed = os.getenv "SIM_SEED"
 local STEPS = seed and 1 or 1000000
 
--- Runs a program to its end: whether it found nothing, and what it said.
+-- Runs a program to its end. Returns whether it found nothing, and what it printed.
 local function run(command)
   local pipe = assert(io.popen(command .. " 2>&1; echo \"exit $?\""))
   local text = pipe:read "*a"
@@ -17,22 +17,22 @@ local function run(command)
   return text:find "exit 0\n$" ~= nil, text
 end
 
--- The planted mistakes of the delivery code: within how many seeds each must be found.
+-- The planted mistakes of the delivery code, and within how many seeds each must be found.
 local PLANTED = {
   { "commit_after_revoke", 2000 }, { "plus_one_missing", 100 }, { "filter_not_counted", 100 },
   { "dlq_before_ack", 500 }, { "double_release", 500 }, { "attribution_off_by_one", 500 },
   { "ack_of_dropped", 2000 }, { "epoch_not_raised", 500 }, { "other_offsets", 500 },
   { "retry_overtaken", 500 },
 }
--- Those in engine/kafka, which the simulation does not reach: docs/torture.md.
+-- The simulation does not reach those in engine/kafka: see docs/torture.md.
 
 describe("the simulation", function()
-  it("finds nothing in a million steps", function()
+  it("the simulation finds nothing in a million steps", function()
     local ok, text = run(("%s/simulate --steps %d --seed %s"):format(build, STEPS, seed or "1"))
     assert.is_true(ok, text)
   end)
 
-  it("finds nothing any more where it once found something", function()
+  it("the seeds that once failed find nothing any more", function()
     for _, one in ipairs(seeds) do
       local ok, text = run(("%s/simulate --seeds 1 --seed %d"):format(build, one[1]))
       assert.is_true(ok, ("seed %d (%s): %s"):format(one[1], one[2], text))
@@ -41,7 +41,7 @@ describe("the simulation", function()
 
   for _, planted in ipairs(PLANTED) do
     local name, most = planted[1], planted[2]
-    it("finds the planted mistake " .. name, function()
+    it("the simulation finds the planted mistake " .. name, function()
       local ok, text = run(("TIDE_FAULTS=bug.%s=1:bug %s/simulate --seeds %d"):format(name, faults.folder, most))
       local found = tonumber(text:match "again: SIM_SEED=(%d+)")
       assert.is_false(ok, ("%d seeds have not found %s"):format(most, name))

@@ -58,25 +58,25 @@ describe("the checker of the torture", function()
     return findings
   end
 
-  it("finds nothing in a good run", function()
+  it("the checker finds nothing in a good run", function()
     assert.same({}, finds({}):failures())
   end)
 
   for kind, id in pairs { one = 1, crash = 97, hang = 89, error = 83, two = 73, second = 71 } do
-    it(("sees that a message of behaviour %s is lost"):format(kind), function()
+    it(("the checker sees that a message of behaviour %s is lost"):format(kind), function()
       assert.equal(kind, behaviour.of(id))
       remove(id)
       assert.same({ "lost" }, finds({ lost = 1 }):failures())
     end)
 
-    it(("sees that a message of behaviour %s comes twice"):format(kind), function()
+    it(("the checker sees that a message of behaviour %s comes twice"):format(kind), function()
       local list, index = unpack(at[id])
       table.insert(list, list[index])
       assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
     end)
   end
 
-  it("lets a message come twice in at_least_once, after a disturbance", function()
+  it("the checker lets a message come twice in at_least_once, after a disturbance", function()
     table.insert(case.output, case.output[1])
     case.mode = "at_least_once"
     assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
@@ -86,52 +86,52 @@ describe("the checker of the torture", function()
     assert.same({ "duplicated" }, finds({ duplicated = 1 }):failures())
   end)
 
-  it("sees a filtered message in the output", function()
+  it("the checker sees a filtered message in the output", function()
     case.output[#case.output + 1] = output(79, 1, 26)
     finds { wrong_outcome = 1 }
   end)
 
-  it("sees a message that should have crashed in the output", function()
+  it("the checker sees a message that should have crashed in the output", function()
     case.output[#case.output + 1] = output(97, 1, 32)
     finds { wrong_outcome = 1 }
   end)
 
-  it("sees a crash that is attributed to another message", function()
+  it("the checker sees a crash that is attributed to another message", function()
     remove(1)
     table.insert(case.dead_letters, dead_letter(1, 0, "crash"))
     finds { misattributed = 1 }
   end)
 
-  it("sees a dead letter with another reason", function()
+  it("the checker sees a dead letter with another reason", function()
     remove(83)
     table.insert(case.dead_letters, dead_letter(83, case.input[83].offset, "crash"))
     finds { wrong_outcome = 1 }
   end)
 
-  it("sees a wrong partition", function()
+  it("the checker sees a wrong partition", function()
     case.output[1].partition = 7
     finds { misplaced = 1 }
   end)
 
-  it("sees a wrong value, key and header", function()
+  it("the checker sees a wrong value, key and header", function()
     local changed = case.output
     changed[1].value, changed[2].key, changed[3].headers[1][2] = changed[1].value .. "x", nil, "77"
     finds { wrong_payload = 3 }
   end)
 
-  it("sees a wrong order within a partition", function()
+  it("the checker sees a wrong order within a partition", function()
     local first, second = case.output[1], case.output[4]
     assert.equal(first.partition, second.partition)
     case.output[1], case.output[4] = second, first
     finds { wrong_order = 1 }
   end)
 
-  it("sees a message that was never read", function()
+  it("the checker sees a message that was never read", function()
     table.insert(case.output, output(COUNT + 2, 1, 5))
     finds { unknown = 1 }
   end)
 
-  it("sees offsets that are not committed", function()
+  it("the checker sees offsets that are not committed", function()
     case.committed[1] = case.committed[1] - 2
     finds { uncommitted = 2 }
   end)

@@ -11,7 +11,7 @@ describe("under torture", function()
   after_each(process.stop_all)
 
   for _, mode in ipairs { "at_least_once", "exactly_once" } do
-    it(mode .. " holds its promises", function()
+    it(mode .. " holds its promises under torture", function()
       local code, out, err = process.run({ "luajit", "scripts/torture/main.lua" }, { timeout = SECONDS, env = {
         TORTURE_PART = "short", TORTURE_MODE = mode, TORTURE_REPORT = false,
       } })
