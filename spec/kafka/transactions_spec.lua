@@ -116,12 +116,7 @@ describe("transactions", function()
     end
 
     -- How often the most frequent of them came out.
-    local function outcome(case, words)
-      inputs.wait_committed(case.group, case.input)
-      case.first:wait_for(words)
-      inputs.wait_committed(case.group, case.input)
-      case.first:drain()
-      case.second:drain()
+    local function most_often(case)
       local most = 0
       for number, times in pairs(inputs.seen(case.output)) do
         assert.is_true(number >= 1 and number <= 500)
@@ -132,8 +127,15 @@ describe("transactions", function()
 
     it("a commit that comes after a rebalance is refused; with a planted mistake it is not", function()
       local right, wrong = two_members(false), two_members(true)
-      assert.equal(1, outcome(right, "the transaction was aborted"))
-      assert.equal(2, outcome(wrong, "partitions revoked"))
+      right.first:wait_for("the transaction was aborted")
+      inputs.wait_committed(right.group, right.input)
+      -- The mistake also sets the committed offset back, to what the first member had sent: nothing waits for it.
+      wait.until_true(function() return most_often(wrong) == 2 end, 60, "a message that came out twice")
+      for _, case in ipairs { right, wrong } do
+        case.first:drain()
+        case.second:drain()
+      end
+      assert.equal(1, most_often(right))
     end)
   end)
 end)
