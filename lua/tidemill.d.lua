@@ -90,17 +90,17 @@ function tide.unpack(value) end
 ---@class tide.pipeline.Options
 ---@field [integer] tide.Step The steps, in order.
 ---@field dlq? tide.Setting Where bad messages go.
----@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka together, in one transaction for each interval of commit_offsets; who reads with isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on.
----@field join_timeout? number|string How long SIGTERM waits for what was read to be delivered and committed. (in seconds)
----@field message_timeout? number|string How long a worker may take over one message. (in seconds)
----@field start_timeout? number|string How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again. (in seconds)
----@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again, before it is rejected (retry_timeout). What waits meanwhile is kept in memory, up to the step's max_input_block_size: beyond, reading stops. (in seconds)
----@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; the message it is at is run again, alone, as after a crash. (in bytes)
----@field stuck_detector_timeout? number|string How long nothing may move while messages are in flight before consumer.stuck is counted and the log says what they wait for. (in seconds)
----@field broker_timeout? number|string How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out. (in seconds)
----@field trust? "full" What the functions of the pipeline may do: all that the user who runs it may.
+---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered and acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to Kafka together, in one transaction for each interval of commit_offsets; a consumer with isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or later.
+---@field join_timeout? number|string How long the engine waits after SIGTERM until everything that was read is delivered and committed. (in seconds)
+---@field message_timeout? number|string How long a worker may take for one message. (in seconds)
+---@field start_timeout? number|string How long a transform file, its `init` and a worker's `start` may take, each. When one takes longer, the run ends with exit 78 and names it. A `start` that takes longer in a worker that replaces another is tried again. (in seconds)
+---@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again before it is rejected (retry_timeout). The messages that wait meanwhile are kept in memory, up to the step's max_input_block_size; then reading stops. (in seconds)
+---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, and the message in progress is run again, alone, as after a crash. (in bytes)
+---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
+---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
+---@field trust? "full" What the functions of the pipeline may do: everything that the user who runs it may do.
 
---- A chain of steps, in the order of the stream, and the settings of the whole.
+--- A chain of steps, in the order in which messages pass them, and the settings of the pipeline.
 ---```lua
 ---tide.pipeline "clean-events" { tide.kafka_source { ... }, ..., delivery = "at_least_once" }
 ---```
@@ -109,16 +109,16 @@ function tide.unpack(value) end
 function tide.pipeline(name) end
 
 ---@class tide.kafka_source.Options
----@field brokers string|string[] Where the cluster is reached: host:port, several with commas or as a list.
+---@field brokers string|string[] The addresses of brokers of the cluster: host:port, several separated by commas or as a list.
 ---@field topic? string The topic to read.
 ---@field topics? string|string[] Several topics; one that begins with ^ is a pattern.
----@field pattern? string All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ unless more may follow. It has [0-9] and [[:alnum:]], not \d or (?!...). Kafka's internal topics, and those that the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may name them.
----@field discovery_interval? number|string How often the brokers are asked for new topics of a pattern, and for partitions added to a topic: so late they may be read from (librdkafka's topic.metadata.refresh.interval.ms). (in seconds)
----@field group string The consumer group: engines with the same one share the partitions.
----@field start? string|integer Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as "2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made later all. A topic that is deleted and made again while the engine runs is read from its beginning, or the engine stops (exit 75). Made again within a second it may not be seen that it was gone: then reading goes on at the old offset, and what is before it is skipped. Stop the engine first, or wait until it says that the topic does not exist.
+---@field pattern? string All topics that match this POSIX extended regular expression. It begins with ^, and ends with $ unless more may follow; it has [0-9] and [[:alnum:]], but not \d or (?!...). It never matches Kafka's internal topics and those that the pipeline itself writes on these brokers (produce, dlq); `topics` may name them.
+---@field discovery_interval? number|string How often the brokers are asked for new topics of a pattern and for new partitions of a topic, which may thus be noticed this late (librdkafka's topic.metadata.refresh.interval.ms). (in seconds)
+---@field group string The consumer group. Engines in the same group share the partitions.
+---@field start? string|integer Where to begin in a partition without a committed offset: "earliest", "latest", an offset, or a moment as "2026-01-31T12:00:00Z". latest reads what is written after the engine has started, and topics and partitions that are made later from their beginning. A topic that is deleted and made again while the engine runs is read from its beginning, or the engine stops (exit 75). When it is made again within a second, the engine may not notice: then it goes on at the old offset and skips what is before it. Stop the engine first, or wait until it says that the topic does not exist.
 ---@field auto_offset_reset? "error"|"earliest"|"latest" Where to go on when the committed offset is out of range, or missing without `start`. error: stop, and say so.
----@field instance? string A name of its own for this engine (group.instance.id): a restart within the session timeout takes its partitions back without a rebalance, unless there are some by then that no member owns.
----@field rdkafka? table<string, any> Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused.
+---@field instance? string A name for this engine alone (group.instance.id). With it, a restart within the session timeout gets its partitions back without a rebalance, unless some partitions have no owner by then.
+---@field rdkafka? table<string, any> Further librdkafka properties, as TLS and SASL settings. Those that would break a guarantee are refused.
 
 --- Reads Kafka topics as a member of a consumer group.
 ---```lua
@@ -130,9 +130,9 @@ function tide.kafka_source(options) end
 
 ---@class tide.file_source.Options
 ---@field path string The file, from the current folder; "-" is standard input.
----@field topic? string The topic that the messages show.
+---@field topic? string The topic that the messages appear to come from.
 
---- Reads the lines of a file: partition 0, offset = the line, from 0.
+--- Reads the lines of a file as messages of partition 0; the offset is the number of the line, from 0.
 ---```lua
 ---tide.file_source { path = "events.jsonl" }
 ---```
@@ -142,17 +142,17 @@ function tide.file_source(options) end
 
 ---@class tide.run_task_with_multiprocessing.Options
 ---@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several: they run one after another in the worker.
----@field processes? integer Worker processes of this step. Not together with pool. By default as many as cores may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
----@field pool? tide.Setting The worker processes, to be shared by several steps.
----@field max_batch_size? integer A batch is closed when it has so many messages. (in messages)
----@field max_batch_time? number|string A batch is closed so long after it was opened. (in seconds)
----@field input_block_size? integer|string|"auto" Shared memory of one batch's messages. auto: 1 MiB at first, doubled after an overflow, halved when a quarter would have done for a minute. (in bytes)
----@field output_block_size? integer|string|"auto" Shared memory of one batch's results. auto: 1 MiB at first, doubled after an overflow, halved when a quarter would have done for a minute. (in bytes)
----@field max_input_block_size? integer|string Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large). (in bytes)
----@field max_output_block_size? integer|string Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large). (in bytes)
----@field eager? boolean Close a batch early when the source has nothing more right now and a worker is idle, or when its messages take a worker 50 ms by what was measured before, so that slow ones are spread over all workers (not where a function takes the whole batch).
----@field prefetch_batches? integer Batches that wait per process beyond the running one. (in batches)
----@field crash_retries? integer How often a message whose worker crashed is run again, alone, before it is rejected. (in times)
+---@field processes? integer The number of worker processes of this step; not together with pool. The default is the number of cores that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
+---@field pool? tide.Setting The worker processes, when several steps share them.
+---@field max_batch_size? integer The number of messages at which a batch is closed. (in messages)
+---@field max_batch_time? number|string A batch is closed this long after it was opened. (in seconds)
+---@field input_block_size? integer|string|"auto" The shared memory for the messages of one batch. auto: 1 MiB at first, doubled when it was too small, halved when a quarter was enough for a minute. (in bytes)
+---@field output_block_size? integer|string|"auto" The shared memory for the results of one batch. auto: 1 MiB at first, doubled when it was too small, halved when a quarter was enough for a minute. (in bytes)
+---@field max_input_block_size? integer|string The largest size to which such a block grows. A message that needs more is rejected (too_large). (in bytes)
+---@field max_output_block_size? integer|string The largest size to which such a block grows. A message that needs more is rejected (too_large). (in bytes)
+---@field eager? boolean Close a batch early when the source has no more messages right now and a worker is idle, or when its messages will keep a worker busy for 50 ms by what was measured before, so that slow messages are spread over all workers (the latter not where a function takes the whole batch).
+---@field prefetch_batches? integer How many batches wait for each process, beside the one that it runs. (in batches)
+---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
 
 --- Runs functions over each message, in parallel, in forked worker processes; tide.map is a short name of it.
 ---```lua
@@ -163,9 +163,9 @@ function tide.file_source(options) end
 function tide.run_task_with_multiprocessing(options) end
 
 ---@class tide.run_task.Options
----@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several. What a function returns is as in run_task_with_multiprocessing.
+---@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several. A function returns what it may return in run_task_with_multiprocessing.
 
---- Calls functions on each message: in the workers of a run_task_with_multiprocessing beside it, else in one.
+--- Calls functions on each message, in the workers of a run_task_with_multiprocessing beside it, or in one.
 ---```lua
 ---tide.run_task { "transform.lua" }
 ---```
@@ -196,13 +196,13 @@ function tide.filter(options) end
 function tide.unfold(options) end
 
 ---@class tide.reduce.Options
----@field [integer] string|function The accumulator, a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns one. When it raises an error its message is rejected, and the others are accumulated again.
----@field initial_value? any What the accumulator begins with, or a function that makes it: a table has to be made anew each time.
+---@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again.
+---@field initial_value? any The value that the accumulator begins with, or a function that makes it, as a table must be made anew each time.
 ---@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept.
----@field max_batch_size? integer A batch ends when it has so many messages. (in messages)
----@field max_batch_time? number|string A batch ends so long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take so much memory: they are kept until what is made of them is handed on, so that nothing is lost with a worker. (in bytes)
----@field max_output_block_size? integer|string What is made of a batch may be as large; beyond, its messages are rejected (too_large). (in bytes)
+---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
+---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
 --- Makes one message of a batch; its offsets are committed once that message is delivered.
 ---```lua
@@ -215,14 +215,14 @@ function tide.reduce(options) end
 ---@class tide.buffer.Options
 ---@field new function function() that makes an empty buffer.
 ---@field append function function(buffer, message) that returns the buffer with the message in it.
----@field ready? function function(buffer) that says, after each message, whether the buffer is to be handed on now. What is left at the end of a batch is handed on too.
+---@field ready? function function(buffer) that is called after each message; a true value hands the buffer on now. What is left at the end of a batch is handed on too.
 ---@field result function function(buffer) that returns the result, as in reduce.
----@field max_batch_size? integer A batch ends when it has so many messages. (in messages)
----@field max_batch_time? number|string A batch ends so long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take so much memory: they are kept until what is made of them is handed on, so that nothing is lost with a worker. (in bytes)
----@field max_output_block_size? integer|string What is made of a batch may be as large; beyond, its messages are rejected (too_large). (in bytes)
+---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
+---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
---- As reduce, but its own function says when enough is gathered.
+--- Like reduce, but a function of yours decides when a batch is complete.
 ---```lua
 ---tide.buffer { new = new_list, append = add, ready = is_long, result = join }
 ---```
@@ -231,12 +231,12 @@ function tide.reduce(options) end
 function tide.buffer(options) end
 
 ---@class tide.batch.Options
----@field max_batch_size? integer A batch ends when it has so many messages. (in messages)
----@field max_batch_time? number|string A batch ends so long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take so much memory: they are kept until what is made of them is handed on, so that nothing is lost with a worker. (in bytes)
----@field max_output_block_size? integer|string What is made of a batch may be as large; beyond, its messages are rejected (too_large). (in bytes)
+---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
+---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
---- Makes one message of several, with all of their fields; tide.unpack and tide.unbatch take it apart.
+--- Packs several messages, with all of their fields, into one; tide.unpack and tide.unbatch take it apart.
 ---```lua
 ---tide.batch { max_batch_size = 100, max_batch_time = "1s" }
 ---```
@@ -246,7 +246,7 @@ function tide.batch(options) end
 
 ---@class tide.unbatch.Options
 
---- Makes the messages again that batch made one of; offsets are committed once all of them are delivered.
+--- Unpacks the messages that batch packed into one; offsets are committed once all of them are delivered.
 ---```lua
 ---tide.unbatch {}
 ---```
@@ -255,9 +255,9 @@ function tide.batch(options) end
 function tide.unbatch(options) end
 
 ---@class tide.healthcheck.Options
----@field path string The file, from the current folder. When it grows old, messages are in flight and none gets through.
+---@field path string The file, from the current folder. When it grows old, messages are in flight and none is completed.
 
---- Touches a file, at most once a second, while messages get through or there are none.
+--- Touches a file, at most once a second, while messages make progress or there are none.
 ---```lua
 ---tide.healthcheck { path = "/run/tidemill/alive" }
 ---```
@@ -267,7 +267,7 @@ function tide.healthcheck(options) end
 
 ---@class tide.noop.Options
 
---- Hands every message on as it is.
+--- Hands every message on unchanged.
 ---```lua
 ---tide.noop {}
 ---```
@@ -277,12 +277,12 @@ function tide.noop(options) end
 
 ---@class tide.produce.Options
 ---@field topic string The topic to write to.
----@field topics? string|string[] Further topics that a result may name.
----@field brokers? string|string[] Where the cluster is reached. When it turns out to be the source's under another name, a pattern that finds what is written is refused.
----@field partition? "key"|"same" key: by the key's hash (murmur2_random), as Kafka's own client does. same: the input's number, refused when the topic has fewer partitions.
----@field max_buffer_size? integer Messages sent and not yet acknowledged; then the step is busy and intake stops. (in messages)
----@field max_buffer_bytes? integer|string The same in bytes. (in bytes)
----@field rdkafka? table<string, any> Further librdkafka properties of the producer. Without `brokers` of its own it takes over the source's security, SASL and TLS properties.
+---@field topics? string|string[] Further topics to which a message may be sent.
+---@field brokers? string|string[] The addresses of brokers. When it is the source's cluster under another name, a pattern that matches what is written is refused.
+---@field partition? "key"|"same" key: by the hash of the key (murmur2_random), as Kafka's own client chooses. same: the partition that the message came from; refused when the topic has fewer partitions.
+---@field max_buffer_size? integer How many messages may wait for their acknowledgement; then the step takes no more, and reading stops. (in messages)
+---@field max_buffer_bytes? integer|string How many bytes may wait for their acknowledgement. (in bytes)
+---@field rdkafka? table<string, any> Further librdkafka properties of the producer. Without `brokers` it takes the security, SASL and TLS properties of the source.
 
 --- Writes messages to a Kafka topic.
 ---```lua
@@ -294,9 +294,9 @@ function tide.produce(options) end
 
 ---@class tide.file_sink.Options
 ---@field path string The file, from the current folder; "-" is standard output.
----@field format? "lines"|"json" lines: one value a line. json: one object a line with topic, key, headers and value, so that values may hold newlines.
----@field max_buffer_size? integer Messages taken and not yet written; then the step is busy and intake stops. (in messages)
----@field max_buffer_bytes? integer|string The same in bytes. (in bytes)
+---@field format? "lines"|"json" lines: one value a line. json: one object a line with topic, key, headers and value, so that values may contain newlines.
+---@field max_buffer_size? integer How many messages may wait to be written; then the step takes no more, and reading stops. (in messages)
+---@field max_buffer_bytes? integer|string How many bytes may wait to be written. (in bytes)
 
 --- Writes messages as lines of a file, which is emptied at start.
 ---```lua
@@ -307,9 +307,9 @@ function tide.produce(options) end
 function tide.file_sink(options) end
 
 ---@class tide.commit_offsets.Options
----@field policy? "immediate"|"once_per_second"|table When: immediate, once_per_second, or a table { min_time = TIME, min_messages = COUNT } (either or both: whatever comes first).
+---@field policy? "immediate"|"once_per_second"|table When to commit: immediate, once_per_second, or a table { min_time = TIME, min_messages = COUNT } with one or both of these (whichever comes first).
 
---- Commits the offsets of what is through.
+--- Commits the offsets of complete messages (delivered, filtered or dead-lettered).
 ---```lua
 ---tide.commit_offsets { policy = "once_per_second" }
 ---```
@@ -318,15 +318,15 @@ function tide.file_sink(options) end
 function tide.commit_offsets(options) end
 
 ---@class tide.dlq.Options
----@field topic? string Write dead letters to this topic, with the original key, value and headers, and further headers that say why. A dead letter of stage produce is the record that the output refused, with target_topic; dlq replay sends it there. Where a step in workers of its own rejects what an earlier step made of the message, the dead letter is that, marked intermediate, and dlq replay needs --to. Its timestamp is the present; the message's is in original_timestamp. A topic that does not exist, or must not be written, is found at start (exit 78); later see on_failure.
----@field path? string Write dead letters to this file instead, appended as one JSON object a line; "-" is standard error.
----@field max_invalid_ratio? number Stop (exit 65) when a larger share of a partition's messages is bad.
----@field max_consecutive_count? integer Stop (exit 65) when more messages of a partition in a row are bad. (in messages)
----@field max_buffered_messages_per_partition? integer How many dead letters of a partition may wait for their acknowledgement. The next bad message then waits in its block, and the steps before it stop. (in messages)
----@field on_failure? "wait"|"stop" When the topic or file does not take a dead letter (deleted, no permission, disk full, refused). wait: it is tried again after 0.1 s to 10 s, the log says so at once and every 30 s, offsets of that partition stay uncommitted, and other partitions go on as long as its dead letters fit the buffer. stop: exit 65 when the dead letter itself is refused, else 75; its offset is uncommitted.
----@field on_too_large? "truncate"|"fail" When a dead letter is larger than the topic takes (its max.message.bytes), so that it can never get there. truncate: it goes there with all headers and the first 64 KiB of key and value (1 KiB when that is still too large), marked by the headers truncated, original_size and sha256 of the whole value, and the log says so; the whole message is at original_offset of original_topic as long as that is kept. What was made of several messages (reduce, batch) is never cut, as it is all that would be left of them: the pipeline stops (exit 65), and none of them is committed. fail: as on_failure says.
+---@field topic? string A topic for dead letters: each has the original key, value and headers, and further headers that say what happened. A dead letter of stage produce is the record that the output refused, with target_topic; dlq replay sends it there. When a step with workers of its own rejects what an earlier step made of the message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. The timestamp of a dead letter is the present, that of the message is in original_timestamp. A topic that does not exist or must not be written is reported at start (exit 78); for later see on_failure.
+---@field path? string Or a file, to which dead letters are appended as one JSON object a line; "-" is standard error.
+---@field max_invalid_ratio? number Stop (exit 65) when more than this share of the messages of a partition are bad.
+---@field max_consecutive_count? integer Stop (exit 65) when more than this many messages of a partition in a row are bad. (in messages)
+---@field max_buffered_messages_per_partition? integer How many dead letters of a partition may wait for their acknowledgement; then the next bad message waits in its batch, and the steps before it stop. (in messages)
+---@field on_failure? "wait"|"stop" What to do when the topic or file does not take a dead letter (deleted, no permission, disk full, refused). wait: it is tried again after 0.1 s to 10 s, the log says so at once and every 30 s, offsets of that partition stay uncommitted, and other partitions go on as long as its dead letters fit the buffer. stop: exit 65 when the dead letter itself is refused, else 75; its offset stays uncommitted.
+---@field on_too_large? "truncate"|"fail" What to do when a dead letter is larger than the topic takes (its max.message.bytes), so that it can never be written as it is. truncate: it is written with all headers and the first 64 KiB of key and value (1 KiB when that is still too large), marked by the headers truncated, original_size and sha256 of the whole value, and the log says so; the whole message is at original_offset of original_topic as long as that is kept. What was made of several messages (reduce, batch) is never cut, as it is all that would be left of them: the pipeline stops (exit 65), and none of them is committed. fail: on_failure decides.
 
---- The dead letters: where bad messages go, and how many may be bad before the pipeline stops.
+--- The dead letter queue: where bad messages go, and how many may be bad before the pipeline stops.
 ---```lua
 ---dlq = tide.dlq { topic = "events.dlq", max_invalid_ratio = 0.01 }
 ---```
@@ -335,9 +335,9 @@ function tide.commit_offsets(options) end
 function tide.dlq(options) end
 
 ---@class tide.pool.Options
----@field processes? integer How many worker processes. By default as many as cores may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
+---@field processes? integer The number of worker processes. The default is the number of cores that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
 
---- Worker processes, kept over rebalances, that several steps may share.
+--- Worker processes that several steps may share; they are kept over rebalances.
 ---```lua
 ---local pool = tide.pool { processes = 4 }
 ---```
@@ -349,8 +349,8 @@ function tide.pool(options) end
 ---```lua
 ---tide.param("brokers", "127.0.0.1:9092")
 ---```
----@param name string The name that --set gives it.
----@param default? any What holds without --set. A number or a boolean makes --set's text one too.
+---@param name string The name by which --set gives it.
+---@param default? any The value without --set. If it is a number or a boolean, the text of --set is read as one too.
 ---@return any
 function tide.param(name, default) end
 
@@ -358,8 +358,8 @@ function tide.param(name, default) end
 ---```lua
 ---rdkafka = { ["sasl.password"] = tide.env "KAFKA_PASSWORD" }
 ---```
----@param name string The variable.
----@param default? any What holds when it is not set.
+---@param name string The name of the variable.
+---@param default? any The value when the variable is not set.
 ---@return any
 function tide.env(name, default) end
 

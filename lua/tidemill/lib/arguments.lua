@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- lib/arguments.lua: what the functions of the library are called with. An error has the place in the script: these
--- checks are called by the function that the script calls, which is no tail call of it (levels count frames).
+-- lib/arguments.lua: checks the arguments of the library's functions. Errors name the line of the script: they are
+-- raised by the number of frames, so a check must be called by the function that the script calls, and not as a tail
+-- call.
 local ffi = require("ffi")
 
 local arguments = {}
@@ -12,7 +13,7 @@ local function is_integer_cdata(value)
   return ffi.istype(int64, value) or ffi.istype(uint64, value)
 end
 
---- A wrong value as an error shows it.
+--- A wrong value as it is shown in an error.
 function arguments.shown(value)
   if type(value) == "number" then return ("%.17g"):format(value) end
   if is_integer_cdata(value) then return (tostring(value):gsub("U?LL$", "")) end
@@ -25,14 +26,14 @@ function arguments.text(value, what)
   if type(value) ~= "string" then error(("%s takes a string, got %s"):format(what, arguments.shown(value)), 3) end
 end
 
---- The same for a string or nil.
+--- Raises unless `value` is a string or nil.
 function arguments.text_or_nil(value, what)
   if value ~= nil and type(value) ~= "string" then
     error(("%s takes a string or nothing, got %s"):format(what, arguments.shown(value)), 3)
   end
 end
 
---- An integer between two numbers, as a number; int64 and uint64 are taken as well.
+--- Takes an integer between two numbers, also as int64 or uint64; returns it as a number.
 function arguments.integer(value, what, least, most)
   local number = is_integer_cdata(value) and tonumber(value) or value
   if type(number) ~= "number" or number % 1 ~= 0 or number < least or number > most then
@@ -41,7 +42,7 @@ function arguments.integer(value, what, least, most)
   return number
 end
 
---- An unsigned integer as uint64: a number that is exact, or an int64 or uint64 by its bits.
+--- Takes an unsigned integer and returns it as uint64: an exact number, or the bits of an int64 or uint64.
 function arguments.bits(value, what)
   if is_integer_cdata(value) then return ffi.cast(uint64, value) end
   if type(value) ~= "number" or value % 1 ~= 0 or value < 0 or value > EXACT then
@@ -51,7 +52,7 @@ function arguments.bits(value, what)
   return ffi.cast(uint64, value)
 end
 
---- How many bytes a result may have: a number from 0 on, infinity too; `default` for nil.
+--- Takes the largest size of a result in bytes, which may be infinity; nil is `default`.
 function arguments.most(value, what, default)
   if value == nil then return default end
   local number = is_integer_cdata(value) and tonumber(value) or value
@@ -61,7 +62,7 @@ function arguments.most(value, what, default)
   return number
 end
 
---- One of a table's keys, or nil.
+--- Raises unless `value` is nil or a key of the table `choices`.
 function arguments.choice(value, what, choices)
   if value == nil or choices[value] then return end
   local names = {}

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- lib/base64.lua: tide.base64.encode(text[, "url"]) and decode(text) (RFC 4648). decode takes both alphabets, with or
--- without padding, and nothing else: nil and the reason when a text is none.
+-- without padding, and nothing else: for any other text it returns nil and the reason. OpenSSL's decoder is not used,
+-- as it takes texts that are no base64.
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")

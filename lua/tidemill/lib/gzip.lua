@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- lib/gzip.lua: tide.gzip.compress(text[, level]) and decompress(text[, most]) by zlib. `most`: bytes that the result
--- may have (64 MiB). decompress takes gzip, of several members too (RFC 1952), and zlib; of what is neither, cut, or
--- larger: nil and the reason.
+-- lib/gzip.lua: tide.gzip.compress(text[, level]) and decompress(text[, most]) by zlib. `most` limits the bytes of the
+-- result (64 MiB). decompress takes gzip, also of several members (RFC 1952), and zlib; for a text that is neither, is
+-- cut, or would become larger it returns nil and the reason.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
 local library = require("tidemill.lib.library")
@@ -28,8 +28,8 @@ local C = library.load("gzip", "libz.so.1", "zlib1g", [[
   int inflateEnd(tide_z_stream *);
 ]], "tide_z_stream")
 
--- Runs deflate or inflate to the end of a stream; `parts` have `size` bytes before. The bytes that they have then, or
--- nil and the reason.
+-- Runs deflate or inflate to the end of a stream and appends to `parts`, which have `size` bytes before. Returns their
+-- bytes afterwards, or nil and the reason.
 local function run(stream, turn, parts, size, most)
   local buffer = ffi.new("char[?]", STEP)
   local status
@@ -50,7 +50,7 @@ local function run(stream, turn, parts, size, most)
   return size
 end
 
--- Whether the bytes from `at` on begin as gzip does.
+-- True if a gzip member begins at `at`.
 local function is_member(text, at)
   return text:sub(at, at + 1) == "\31\139"
 end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- lib/hash.lua: tide.hash.xxhash64(text[, seed]) -> uint64, sha256(text) -> 64 hex digits, crc32c(text) -> number;
--- hex(number) -> 16 hex digits of a uint64. xxhash64 and sha256 are those of libxxhash and libcrypto.
+-- hex(number) -> 16 hex digits of a uint64. xxhash64 and sha256 come from libxxhash and libcrypto.
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
@@ -35,7 +35,7 @@ for i = 0, 255 do
   crc_table[i] = crc
 end
 
---- No system library of Debian's base has it; the loop compiles.
+--- Written in Lua, as no library of Debian's base system has it; LuaJIT compiles the loop.
 function hash.crc32c(text)
   arguments.text(text, "tide.hash.crc32c")
   local crc, bytes = -1, ffi.cast("const uint8_t *", text)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- lib/log.lua: tide.log.error | warn | info | debug (text, ...): a line of the engine's log, to standard error, by
--- --log-level and --log-format. With further arguments the text is a format of string.format; one that does not suit
--- its arguments costs no message: text and arguments are logged as they are.
+-- lib/log.lua: tide.log.error | warn | info | debug (text, ...) writes a line of the engine's log to standard error,
+-- subject to --log-level and --log-format. With further arguments the text is a format of string.format; when it does
+-- not suit its arguments, text and arguments are logged as they are, so that no message is rejected for a log line.
 local C = require("tidemill.run.ffi").C
 local result = require("tidemill.run.result")
 
@@ -9,7 +9,7 @@ local log = {}
 
 local LONGEST = 8000
 
--- tostring() asks the value, which may fail.
+-- tostring() may call a __tostring, which may fail.
 local function text_of(value)
   local done, text = pcall(tostring, value)
   return done and type(text) == "string" and text or "a " .. type(value) .. " without text"

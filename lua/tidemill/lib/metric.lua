@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- lib/metric.lua: tide.metric.count(name[, by]), gauge(name, value), timing(name, seconds): metrics of one's own, in
--- the report as script.NAME, summed over the workers. A name has letters, digits, _ and ., up to 47 of them, and is
--- given by its first use; there may be 64. A call that cannot be counted costs no message: it is dropped, counted
--- (consumer.script_metrics.dropped), and the first for each reason is told in the log.
+-- lib/metric.lua: tide.metric.count(name[, by]), gauge(name, value), timing(name, seconds): script metrics, reported as
+-- script.NAME and summed over the workers. A name has up to 47 letters, digits, _ and ., and exists from its first use
+-- on; there may be 64 names. A call that cannot be counted rejects no message: it is dropped and counted
+-- (consumer.script_metrics.dropped), and the first for each reason is logged.
 local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
 local log = require("tidemill.lib.log")
@@ -20,7 +20,7 @@ local WHY = {
 local tallies, row -- of this worker, in the engine's table
 local known = {}
 
--- The line of the script. Levels: this function, drop, add, the word's function, the script.
+-- The line of the script. The levels are this function, drop, add, the function that the script calls, the script.
 local function place()
   local caller = debug.getinfo(5, "Sl")
   return caller and caller.currentline > 0 and ("%s:%d: "):format(caller.short_src, caller.currentline) or ""
@@ -42,13 +42,13 @@ end
 
 local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 
--- A finite number; nil for all else.
+-- The value as a finite number; nil for anything else.
 local function finite(value)
   if ffi.istype(int64, value) or ffi.istype(uint64, value) then value = tonumber(value) end
   return type(value) == "number" and value - value == 0 and value or nil
 end
 
--- Not the usual case: the first use of a name, another value than a number, or what cannot be counted.
+-- The unusual cases: the first use of a name, a value that is no number, and what cannot be counted.
 local function add(word, kind, name, value)
   tallies, row = worker.place()
   if not tallies then error("tide.metric counts in workers only, not while a file is loaded", 3) end

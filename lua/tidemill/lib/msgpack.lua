@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- lib/msgpack.lua: tide.msgpack.encode(value) and decode(text): what decode gives, encode writes as it was. lua-mpack,
--- which was here before, has no types for that: {} and [], bin and str, integers beyond 2^53 became one another.
+-- lib/msgpack.lua: tide.msgpack.encode(value) and decode(text). encode writes what decode gave as it was before.
+-- lua-mpack is not used, as it cannot do that: it has no types to tell {} from [], bin from str, or integers beyond
+-- 2^53 from others.
 --   nil, boolean, str     tide.null (msgpack.null), boolean, string
 --   integer               a number; beyond 2^53 int64 or uint64
 --   float                 a number; one without fraction up to 2^53 is written as an integer
 --   array, map            a table: tide.array { }, { }; a map with the keys 1 to n is msgpack.map { }
 --   bin, ext              msgpack.bin(bytes), msgpack.ext(type, bytes): `bytes` and `type` are fields
--- decode of what is none, is cut, nests deeper than 100, or has a map's key that no table can have: nil and the reason.
+-- For a text that is no msgpack, is cut, nests deeper than 100, or has a key that no table can have, decode returns nil
+-- and the reason.
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
@@ -20,19 +22,19 @@ local null, is_array = json.null, json.module.array_metatable
 local is_map, is_bin, is_ext = {}, {}, {}
 is_bin.__tostring = function(bin) return bin.bytes end
 
---- A table that is written as a map, whatever its keys are.
+--- Marks a table so that it is written as a map, whatever its keys are.
 function msgpack.map(table)
   if type(table) ~= "table" then error("tide.msgpack.map takes a table, got " .. arguments.shown(table), 2) end
   return setmetatable(table, is_map)
 end
 
---- Bytes that are written as bin; tostring() gives them.
+--- Makes an object that is written as bin; tostring() gives its bytes.
 function msgpack.bin(bytes)
   arguments.text(bytes, "tide.msgpack.bin")
   return setmetatable({ bytes = bytes }, is_bin)
 end
 
---- Bytes of an extension type, -128 to 127 (-1 is the format's timestamp).
+--- Makes an object of an extension type, -128 to 127 (-1 is the timestamp of msgpack).
 function msgpack.ext(kind, bytes)
   kind = arguments.integer(kind, "tide.msgpack.ext: a type", -128, 127)
   arguments.text(bytes, "tide.msgpack.ext")
@@ -43,7 +45,7 @@ end
 
 local word = ffi.new("union { double d; float f; uint64_t u; int64_t i; uint8_t bytes[8]; }")
 
--- The lowest `size` bytes of an integer, or all of the word as it is, big-endian behind the byte `head`.
+-- Appends the byte `head` and the lowest `size` bytes of the word, big-endian.
 local function put_word(parts, head, size)
   local text = ffi.string(word.bytes, size):reverse()
   parts[#parts + 1] = string.char(head) .. text
@@ -77,7 +79,7 @@ local function put_number(parts, number)
   end
 end
 
--- A length: within the byte `small` up to `most`, else behind one of the heads of 1 (where there is one), 2, 4 bytes.
+-- Appends a length: up to `most` within the byte `small`, else after the head for 1 (if there is one), 2 or 4 bytes.
 local function put_length(parts, length, small, most, one, two, four)
   word.u = length
   if length <= most then parts[#parts + 1] = string.char(small + length)
@@ -102,7 +104,7 @@ end
 
 local put -- any value
 
--- The keys of a table: how many, and whether they are 1 to n.
+-- The number of keys of a table, and whether they are 1 to n.
 local function keys_of(value)
   local count = 0
   for _ in pairs(value) do count = count + 1 end
@@ -152,7 +154,7 @@ function put(parts, value, depth)
   else put_other(parts, value) end
 end
 
--- What pcall gives for a problem of the text or value, a table, as text; other errors are raised again.
+-- The text of an error about the text or value, which is raised as a table; other errors are raised again.
 local function text_of(problem)
   if type(problem) ~= "table" then error(problem, 0) end
   return problem[1]
@@ -171,7 +173,7 @@ local function ends_early(text)
   error({ ("the text ends early, at byte %d"):format(#text) }, 0)
 end
 
--- `size` bytes at `at` as a big-endian word.
+-- Reads `size` bytes at `at` as a big-endian word.
 local function read_word(text, at, size)
   if at + size - 1 > #text then ends_early(text) end
   word.u = 0
@@ -205,9 +207,9 @@ local function read_ext(text, at, length)
   return msgpack.ext(kind, bytes), behind
 end
 
-local get -- any value at `at`: itself, and where the next one begins
+local get -- reads any value at `at`; returns it, and where the next one begins
 
--- A container takes a byte for each element at least: a count that is none of these allocates nothing.
+-- Each element takes at least a byte, so a count that cannot be true is refused before anything is allocated.
 local function check_container(text, at, count, depth)
   if count > #text - at + 1 then ends_early(text) end
   if depth == DEEPEST then error({ ("nested deeper than %d"):format(DEEPEST) }, 0) end
@@ -247,7 +249,7 @@ local heads = {
   [0xCB] = function(text, at) return tonumber(read_word(text, at, 8).d), at + 8 end,
 }
 
--- Heads of three types in a row: a length of 1 (2, 4) bytes, then what `read` takes behind it.
+-- Adds heads that follow each other: a length of 1 (2, 4) bytes, then what `read` reads after it.
 local function add_lengths(first, sizes, read)
   for i, size in ipairs(sizes) do
     heads[first + i - 1] = function(text, at, depth)

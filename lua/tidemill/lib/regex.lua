@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- lib/regex.lua: tide.regex, Perl's regular expressions by PCRE2, compiled once (JIT) and kept. flags: i (case), m
--- (^ and $ at lines), s (. is any byte), x (spaces ignored), u (UTF-8), w (UTF-8, and \w, \d, \s, \b know all letters
--- and digits of Unicode; without it those of ASCII only).
+-- lib/regex.lua: tide.regex, Perl's regular expressions by PCRE2, which are compiled once (JIT) and kept. The flags are
+-- i (ignore case), m (^ and $ match at lines), s (. is any byte), x (spaces are ignored), u (UTF-8), w (UTF-8, and \w,
+-- \d, \s, \b know all letters and digits of Unicode; without it those of ASCII only).
 --   test(subject, pattern[, flags]) -> true or false
 --   match(subject, pattern[, flags]) -> the captures, the whole match when there are none; nil
 --   find(subject, pattern[, flags[, from]]) -> first and last byte; nil
 --   gsub(subject, pattern, replacement[, flags]) -> text, count; replacement: a text with $0 to $9 ($$ is $), or a
 --     function of what match gives (nil or false keeps the match)
--- A pattern has one place for what it matched: all of it is read before a function of the user is called.
+-- A pattern has one buffer for what it matched, so all of it is read before a function of the user is called.
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
@@ -84,7 +84,7 @@ end
 
 local kept, count = {}, 0
 
--- Called by what the script calls, as the levels of the errors have it.
+-- Must be called by the function that the script calls, as errors are raised by the number of frames.
 local function get(pattern, flags)
   local of_flags = kept[flags or ""]
   local found = of_flags and of_flags[pattern]
@@ -100,8 +100,8 @@ local function get(pattern, flags)
   return found
 end
 
--- True when it matches from byte `from` (0 is the first) on. What takes more than the stack of compiled patterns is
--- run by the interpreter, which has the heap.
+-- True when the pattern matches from byte `from` (from 0) on. When the stack for compiled patterns is too small, the
+-- interpreter runs the pattern, which uses the heap.
 local function run(one, subject, from, options)
   local status = pcre.pcre2_match_8(one.code, subject, #subject, from, options, one.data, context)
   if status == JIT_STACK_LIMIT then
@@ -125,7 +125,7 @@ local function captures(one, subject)
   return unpack(all, 1, one.groups)
 end
 
--- return (f()) is no tail call: the levels of errors count the frame.
+-- `return (f())` is no tail call, so that its frame counts for the level of errors.
 
 function regex.test(subject, pattern, flags)
   arguments.text(subject, "tide.regex.test")
@@ -147,7 +147,7 @@ function regex.find(subject, pattern, flags, from)
   return tonumber(one.ovector[0]) + 1, tonumber(one.ovector[1])
 end
 
--- A text for replacement with what was matched.
+-- The text of a replacement with $0 to $9 filled in.
 local function expand(one, subject, replacement)
   return (replacement:gsub("%$([%d$])", function(what)
     if what == "$" then return "$" end
@@ -155,7 +155,7 @@ local function expand(one, subject, replacement)
   end))
 end
 
--- What the script's function makes of a match; `whole` when it keeps it.
+-- The result of the script's function for a match; `whole` when it keeps the match.
 local function ask(whole, result)
   if not result then return whole end
   if type(result) ~= "string" and type(result) ~= "number" then
@@ -165,7 +165,7 @@ local function ask(whole, result)
   return result
 end
 
--- The byte behind the character at `at` (from 0).
+-- The byte after the character at `at` (from 0).
 local function step(one, subject, at)
   at = at + 1
   while one.utf and at < #subject and bit.band(subject:byte(at + 1), 0xC0) == 0x80 do at = at + 1 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- lib/zstd.lua: tide.zstd.compress(text[, level]) and decompress(text[, most]) by libzstd. `most`: bytes that the
--- result may have (64 MiB). decompress takes several frames; of what is no zstd, cut, or larger: nil and the reason.
+-- lib/zstd.lua: tide.zstd.compress(text[, level]) and decompress(text[, most]) by libzstd. `most` limits the bytes of
+-- the result (64 MiB). decompress takes several frames; for a text that is no zstd, is cut, or would become larger it
+-- returns nil and the reason.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
 local library = require("tidemill.lib.library")

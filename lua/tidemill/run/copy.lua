@@ -81,7 +81,7 @@ function copies.metatable(opening)
   }
 end
 
---- Before the views are closed.
+--- Gives the copies their values back, before the views are closed.
 function copies.close()
   for i = 1, count do
     local copy = open[i]

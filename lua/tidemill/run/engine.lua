@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- run/engine.lua: an engine as a Lua object: new, start, run, close, free. Used by the program and by specs.
+-- run/engine.lua: an engine as a Lua object, for the program and for specs: new builds it, start connects it, run turns
+-- its loop, close lets it come to an end, free releases it. It only wraps engine/tidemill.h, which has the contracts.
 local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
 local C = library.C
@@ -17,10 +18,10 @@ local function failure(status)
   return nil, library.error(), tonumber(status)
 end
 
---- Builds the chain, forks the zygote (the child never returns) and waits until it has the user's code.
+--- Builds the chain, forks the zygote (the child never returns) and waits until the zygote has loaded the user's code.
 --- plan: c (struct tide_plan), functions, folder, file, topics, globals (optional: those that transform files begin
---- with), warn (optional: takes a text about a transform; called in the zygote). nil, text, status when it cannot be;
---- status -128 - n when signal n said to stop before it was there.
+--- with), warn (optional: takes a text about a transform; called in the zygote). On failure nil, text, status; the
+--- status is -128 - n when signal n asked to stop meanwhile.
 function engine.new(plan)
   local status = ffi.new "int[1]"
   local handle = C.tide_engine_new(plan.c, status)
@@ -42,7 +43,7 @@ function engine.new(plan)
     engine)
 end
 
--- An array of {name =, value =} -> struct tide_property[]; `keep` anchors the strings.
+-- An array of { name =, value = } as struct tide_property[]; `keep` anchors the strings.
 local function properties(list, keep)
   local array = ffi.new("struct tide_property[?]", #list + 1)
   for i, property in ipairs(list) do
@@ -52,7 +53,7 @@ local function properties(list, keep)
   return array, #list
 end
 
--- struct tide_connection; `keep` anchors what it borrows.
+-- The properties of both sides as struct tide_connection; `keep` anchors what it borrows.
 local function connection_of(sides, keep)
   local c = ffi.new "struct tide_connection"
   local source, sink
@@ -63,7 +64,7 @@ local function connection_of(sides, keep)
   return c
 end
 
---- Connects and begins to read. connection: source and sink, arrays of librdkafka properties with secrets in.
+--- Connects and begins to read. connection: source and sink, arrays of librdkafka properties with the secrets.
 function engine:start(connection)
   local keep = {}
   local status = C.tide_engine_start(self.handle, connection_of(connection, keep))
@@ -71,7 +72,7 @@ function engine:start(connection)
   return true
 end
 
---- In place of start: whether librdkafka takes the properties together. True, or nil, text, status.
+--- Instead of start: checks whether librdkafka takes the properties together. True, or nil, text, status.
 function engine:try(connection)
   local keep = {}
   local status = C.tide_engine_try(self.handle, connection_of(connection, keep))
@@ -79,7 +80,7 @@ function engine:try(connection)
   return true
 end
 
---- Turns the loop until something happened or `timeout` seconds passed.
+--- Turns the loop until something has happened or `timeout` seconds have passed.
 function engine:run(timeout)
   local event = self.event
   local status = C.tide_engine_run(self.handle, (timeout or 1) * 1e6, event)
@@ -103,7 +104,7 @@ function engine:close()
   C.tide_engine_close(self.handle)
 end
 
---- Opens the files of output and dead letters anew at their paths. True, or nil, text, status.
+--- Opens the files of output and dead letters again at their paths, after a log rotation. True, or nil, text, status.
 function engine:reopen()
   local status = C.tide_engine_reopen(self.handle)
   if status < 0 then return failure(status) end
@@ -121,7 +122,8 @@ function engine:totals()
   return totals
 end
 
---- One metric: metric is a TIDE_M_* constant, row 0 the engine, row n the n-th step; an array of rows: all together.
+--- The values of a metric. `metric` is a TIDE_M_* constant; row 0 is the engine, row n the n-th step; for an array of
+--- rows they are summed.
 function engine:counter(rows, metric)
   local counter = ffi.new "struct tide_counter"
   for _, row in ipairs(type(rows) == "table" and rows or { rows }) do
@@ -131,8 +133,8 @@ function engine:counter(rows, metric)
     last = counter.last, p50 = C.tide_counter_quantile(counter, 0.5), p99 = C.tide_counter_quantile(counter, 0.99) }
 end
 
---- How far behind it is, by partition: array of { topic, partition, messages, seconds }; the last two are nil while
---- they are unknown. Those that went to another engine are left out.
+--- The lag by partition: an array of { topic, partition, messages, seconds }, of which the last two are nil while they
+--- are unknown. Partitions that went to another engine are left out.
 function engine:lags()
   local list, lag, index = {}, ffi.new "struct tide_lag", 0
   local function known(value) return value >= 0 and tonumber(value) or nil end
@@ -154,7 +156,7 @@ function engine:zygote_pid()
   return C.tide_engine_zygote_pid(self.handle)
 end
 
---- Process id of worker `index` (from 0) of a pool (from 0); nil while there is none.
+--- The process id of worker `index` (from 0) of a pool (from 0); nil while there is none.
 function engine:worker_pid(pool, index)
   local pid = C.tide_engine_worker_pid(self.handle, pool, index)
   return pid > 0 and pid or nil

@@ -1,17 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- run/environment.lua: the globals and the modules of a file of the user's. Each file has its own: what one names is
--- neither seen nor changed by another, nor by this program. `require` looks into the pipeline's folder first, but only
--- for the user's files; what this program requires never comes from there.
+-- run/environment.lua: the globals and the modules of a user's file. Each file has its own, so that a name in one file
+-- is neither seen nor changed by another file or by this program. `require` looks into the pipeline's folder first, but
+-- only for the user's files; what this program requires never comes from there.
 local ffi = require("ffi")
 local missing_libraries = require("tidemill.run.missing_libraries")
 
 local environment = {}
 
--- Declarations that were made, and types that were given methods, by the place where: a module that two files require
--- is loaded for each, and C has one space of names. The methods are then those of the module that was loaded first.
+-- Declarations for ffi.cdef by their text, and types with methods by the line that gave them. A module that two files
+-- require is loaded for each of them, but C has only one space of names; a type then has the methods of the module that
+-- was loaded first.
 local declared, typed = {}, {}
 
--- What a function of ffi says is wrong is said of the caller's line.
+-- Raises what a function of ffi says at the caller's line.
 local function checked(succeeded, result, ...)
   if not succeeded then error(result, 3) end
   return result, ...
@@ -42,7 +43,7 @@ local function is_ours(name)
   return name == "tidemill" or name:sub(1, 9) == "tidemill."
 end
 
--- A module that is the user's: its file, which lies in the folder or where package.path of the file tells; nil and the
+-- The file of a module of the user, which lies in the folder or where the file's package.path points; or nil and the
 -- names that were tried in the folder.
 local function find(own, name)
   local path, tried = package.searchpath(name, own.search)
@@ -64,7 +65,7 @@ local function run_module(own, name, path)
   return result
 end
 
--- A library in C that package.cpath of the file tells of, and ours does not.
+-- A library in C that the file's package.cpath finds and ours does not.
 local function open_library(own, name)
   local path = package.searchpath(name, own.package.cpath)
   if not path or path == package.searchpath(name, package.cpath) then return nil end
@@ -101,7 +102,7 @@ local function requirer(own)
   end
 end
 
--- What compiles text does so for the same globals.
+-- The functions that compile text give it the same globals.
 local function add_loaders(globals)
   function globals.load(chunk, name, mode, env) return load(chunk, name, mode, env or globals) end
   globals.loadstring = globals.load
@@ -113,8 +114,8 @@ local function add_loaders(globals)
   end
 end
 
---- The globals for one file of the pipeline in `folder`: those of Lua, and those of `base` (optional: of the pipeline
---- file, as they are now). They are copied, so that reading one costs what it costs anywhere.
+--- The globals for one file of the pipeline in `folder`: those of Lua, and those of `base` (optional: the pipeline
+--- file's, as they are now). They are copied and not inherited, so that reading a global is as fast as usual.
 function environment.new(folder, base)
   local search = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
   local parent = base and rawget(base, "package") or package
@@ -132,7 +133,7 @@ function environment.new(folder, base)
   return own.globals
 end
 
---- Compiles a file for globals of its own: the chunk, or nil and what is wrong with it, or what it needs.
+--- Compiles a file for globals of its own: the chunk, or nil and what is wrong with it or missing for it.
 function environment.load_file(path, folder, base)
   local problem = missing_libraries.problem_in(path)
   if problem then return nil, problem end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- run/ffi.lua: the one place that loads libtidemill. The C headers are the declarations: lines that begin
--- with # are left out and the rest goes to ffi.cdef, so C and Lua cannot drift apart.
+-- run/ffi.lua: the one place that loads libtidemill. The C headers themselves are the declarations: ffi.cdef reads them
+-- without the lines that begin with #, so C and Lua cannot drift apart.
 local ffi = require("ffi")
 
 local headers = {
@@ -16,7 +16,7 @@ local function readable(path)
   return file ~= nil
 end
 
--- Where this file is: .../lua/tidemill/run/ffi.lua
+-- The folder above lua/ that this file was loaded from: it ends in .../lua/tidemill/run/ffi.lua.
 local function own_root()
   local here = debug.getinfo(1, "S").source:match("^@(.*)/lua/tidemill/run/ffi%.lua$")
   return here or "."
@@ -58,7 +58,7 @@ if C.tide_abi() ~= C.TIDE_ABI then
   error(("tidemill: the library has ABI %d, these Lua files want %d"):format(C.tide_abi(), C.TIDE_ABI), 0)
 end
 
---- C = the library; folder = where it is; error() = the text of the last failure.
+--- C is the library, folder the place where it is, error() gives the text of the last failure.
 return {
   C = C,
   folder = path:match "^(.*)/" or ".",

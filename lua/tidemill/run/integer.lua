@@ -1,19 +1,19 @@
 -- SPDX-License-Identifier: MIT
--- run/integer.lua: an integer of JSON beyond 64 bits, which no number of Lua holds. It carries its digits, so that
--- nothing is rounded without a word: tostring, .. and == use them, assigned or encoded it is the same digits again,
--- and what would need a number is an error that says what to do.
+-- run/integer.lua: an integer of JSON with more than 64 bits, which no Lua number can hold. It keeps its digits, so
+-- that nothing is rounded silently: tostring, .. and == use the digits, and they are written again when it is assigned
+-- or encoded. Arithmetic, which would need a number, raises an error that says what to do.
 local ffi = require("ffi")
 
 local integer = {}
 
--- A type of its own for each load of this file, as in run/message.lua.
+-- Each load of this file has a type of its own, as in run/message.lua.
 local integer_type = ffi.typeof(("struct { int32_t length; char digits[?]; } /* %s */"):format(tostring(integer)))
 
 local function digits_of(thing)
   return (ffi.string(thing.digits, thing.length))
 end
 
---- From `length` bytes, which are copied: it may be kept as long as one likes.
+--- Makes one from `length` bytes, which are copied, so that it may be kept.
 function integer.new(bytes, length)
   local new = integer_type(length)
   new.length = length
@@ -21,7 +21,7 @@ function integer.new(bytes, length)
   return new
 end
 
---- Its digits, with a minus before them if it is negative; nil for anything else.
+--- The digits, after a minus if it is negative; nil for anything else.
 function integer.text(thing)
   return ffi.istype(integer_type, thing) and digits_of(thing) or nil
 end
@@ -39,7 +39,7 @@ local function refused(a, b)
     :format(integer.text(a) or integer.text(b)), 2)
 end
 
--- Rounding changes no order, except between neighbours, which are told apart by their digits.
+-- Rounding keeps the order, except that neighbours become equal: those are compared by their digits.
 local function is_less(a, b)
   local one, other = number_of(a), number_of(b)
   if one ~= other or type(a) ~= type(b) then return one < other end

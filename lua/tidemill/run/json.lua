@@ -1,12 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- run/json.lua: JSON views. Reading and writing a view's fields are single C calls (engine/json/json.h), so that
--- LuaJIT compiles them into the user's loop. Any name may be a field, so a view has no methods: `tide.json` holds the
--- functions.
+-- run/json.lua: JSON views. Reading or writing a field of a view is a single C call (engine/json/json.h), which LuaJIT
+-- compiles into the user's loop. Any name may be a field, so a view has no methods; its functions are in `tide.json`.
 --
--- A view is a number in the form of a reference to a struct at that address, which is never read. A reference is an
--- immutable value for LuaJIT, so a view that does not leave the compiled loop takes no memory; a struct with fields
--- would be allocated for each message, as calls to C might change them. Numbers are given out once: of the views
--- that are open, cells[number - first] says what they stand for; those of lower numbers are gone.
+-- A view is a number in the form of a reference to a struct at that address, which is never read. For LuaJIT a
+-- reference is an immutable value, so a view that stays in the compiled loop takes no memory; a struct with fields
+-- would be allocated for each message, as calls to C might change it. Each number is given out once: cells[number -
+-- first] says what an open view stands for, and views with lower numbers are gone. Start reading at `methods`.
 local ffi = require("ffi")
 local null = require("cjson").null
 local integer = require("tidemill.run.integer")
@@ -19,13 +18,13 @@ local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
 
 -- The documents of the open message.
 local J = ffi.gc(C.tide_json_new(), C.tide_json_free)
--- A type of its own for each load of this file, as in run/message.lua; of one byte without a name, as any name may be
--- a field of the document.
+-- Each load of this file has a type of its own, as in run/message.lua. Its one byte has no name, as any name may be a
+-- field of the document.
 local view_type = ffi.typeof(("struct { char : 8; } /* %s */"):format(tostring(J)))
 local views = cast(ffi.typeof("$ *", view_type), 0)
 local cells_type = ffi.typeof "struct { struct tide_json_doc *doc; int32_t node; }[?]"
 local address_type, number_type = ffi.typeof "char *", ffi.typeof "intptr_t"
-local USUAL = 64 -- views at a time; more cells are given back
+local USUAL = 64 -- views at a time; the memory of more is given back
 local cells, room = cells_type(USUAL), USUAL
 local first, count = 4096, 0 -- no view is NULL, which equals nil
 local walk_type = ffi.typeof "struct { double serial; struct tide_json_doc *doc; int32_t node; int32_t position; }"
@@ -54,9 +53,9 @@ local function new_view(doc, node)
   return views[first + at]
 end
 
--- return (f()) is no tail call: of those LuaJIT allows 15 in a trace.
+-- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 
--- The Lua value of what the last call found.
+-- What the last call found, as a Lua value.
 local function found(kind)
   local value -- nil for NONE
   if kind == STRING then
@@ -96,7 +95,7 @@ local function cell_at(at)
   return cells[at]
 end
 
--- What a view stands for.
+-- The cell of a view, which says what the view stands for.
 local function cell_of(view)
   local at = index_of(view)
   if at < 0 or at >= count then gone() end
@@ -108,7 +107,7 @@ local function step(key)
   return key:find "^[%a_][%w_]*$" and "." .. key or ('["%s"]'):format(key)
 end
 
--- The way from a view to that of a cell, as a script would write it; nil when it is not in there.
+-- The path from a view to a node, as a script would write it; nil when the node is not below the view.
 local function way_to(view, doc, node)
   local at = cell_of(view)
   if at.doc == doc and at.node == node then return "" end
@@ -118,7 +117,7 @@ local function way_to(view, doc, node)
   end
 end
 
--- Only for errors: it walks the document.
+-- Only for errors, as it walks the document.
 local function path_of(doc, node)
   local top = doc
   while top.parent ~= nil do top = top.parent end
@@ -126,7 +125,7 @@ local function path_of(doc, node)
   return "json" .. (found_it and way or "")
 end
 
--- A write was refused: by C, or because the new value has no JSON.
+-- Raises the error for a write that was refused, by C or because the new value has no JSON.
 local function refused(view, key, problem)
   problem = problem or library.error()
   local cell = cell_of(view)
@@ -137,7 +136,7 @@ local function bad_key(key)
   error(("a JSON field is named by a string or a number, not by a %s"):format(type(key)), 4)
 end
 
--- What C takes for a key: its bytes and their length, or NULL and an index.
+-- A key as C takes it: its bytes and their length, or NULL and an index.
 local function key_of(key)
   if type(key) == "string" then return key, #key end
   if type(key) ~= "number" then bad_key(key) end
@@ -145,20 +144,20 @@ local function key_of(key)
   return nil, key
 end
 
--- The text of a view, in J.
+-- Puts the text of a view into J.
 local function find_text(view)
   local cell = cell_of(view)
   if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
 end
 
--- The text of a view, or of tables and scalars. An error is in the line at `level`: 1 is the caller's, 0 none.
+-- The text of a view, or of tables and scalars. An error is raised at `level`: 1 is the caller's line, 0 none.
 local function text_of(thing, level)
   if not istype(view_type, thing) then return (call(level > 0 and level + 1 or 0, json.module.encode, thing)) end
   find_text(thing)
   return (to_string(J.bytes, J.length))
 end
 
--- Values that are none of number, string, boolean and nil.
+-- Writes a value that is neither a number, a string, a boolean nor nil.
 local function set_other(cell, key, length, new)
   if new == null then return (C.tide_json_set_kind(cell.doc, cell.node, key, length, NULL)) end
   if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
@@ -237,7 +236,7 @@ local methods = {
 }
 ffi.metatype(view_type, methods)
 
--- For run/message.lua: one document at a time is the open message's; J.root holds it. Those of copies are beside it.
+-- For run/message.lua: J.root holds the document of the open message; the documents of copies are beside it.
 
 --- Opens the message's value and returns its root: a view, a scalar or tide.null. Raises what is wrong with it.
 function json.open(bytes, length)
@@ -295,12 +294,13 @@ function json.edits_of(doc)
   return doc.edits
 end
 
---- Writes it to memory of `space` bytes. Its length; above `room` it comes with a minus sign, nothing written.
+--- Writes the open document to memory of `space` bytes and returns its length. When it is longer than `space`, nothing
+--- is written, and the length is negative.
 function json.write(to, space)
   return (C.tide_json_write(J.root, WHOLE, to, space > 0 and space or 0))
 end
 
---- The views of the open message are gone.
+--- Closes the documents of the open message: its views are gone.
 function json.reset()
   C.tide_json_reset(J)
   first, count = first + count, 0
@@ -323,8 +323,8 @@ local function check_view(name, thing)
   return thing
 end
 
---- "object", "array", "string", "number", "boolean" or "null": of a view, of what is read from one, of plain tables.
---- nil for nil (message.json of a null value, a member that is not there) and for what has no JSON.
+--- The JSON type of a view, of a value read from one, or of a plain table: "object", "array", "string", "number",
+--- "boolean" or "null"; nil for nil (message.json of a null value, an absent member) and for what has no JSON.
 function public.type(thing)
   if istype(view_type, thing) then
     local cell = cell_of(thing)
@@ -339,33 +339,33 @@ function public.type(thing)
   return (getmetatable(thing) == json.module.array_metatable or thing[1] ~= nil) and "array" or "object"
 end
 
---- Members of an object view, or the highest index of an array view.
+--- The number of members of an object, or the highest index of an array.
 function public.len(view)
   return (length_of(check_view("len", view)))
 end
 
---- for key, value in tide.json.each(view): an array's elements with their indexes, an object's members.
+--- for key, value in tide.json.each(view): the elements of an array with their indexes, or the members of an object.
 function public.each(view)
   local next, walk = each(check_view("each", view))
   return next, walk, nil
 end
 
---- A view, or a JSON text, as plain Lua tables: arrays are marked (tide.array), null is tide.null, integers
---- beyond 2^53 are int64 or uint64, those beyond 64 bits carry their digits (run/integer.lua).
+--- A view or a JSON text as plain Lua tables. Arrays are marked (tide.array), null is tide.null, integers beyond 2^53
+--- are int64 or uint64, and integers beyond 64 bits keep their digits (run/integer.lua).
 function public.table(from)
   if type(from) == "string" then return (call(2, json.module.decode, from)) end
   find_text(check_view("table", from))
   return (json.module.decode(J.bytes, J.length))
 end
 
---- Tables, scalars, tide.null, views -> JSON text.
+--- Tables, scalars, tide.null and views as JSON text.
 function public.encode(thing)
   return (text_of(thing, 2))
 end
 
 public.text = number.scalar
 
--- What other libraries call them.
+-- The names that other libraries have for these functions.
 local ELSEWHERE = { decode = "table", parse = "table", load = "table", stringify = "encode", dump = "encode",
   length = "len", pairs = "each", ipairs = "each", array = "tide.array" }
 
@@ -377,7 +377,7 @@ end })
 json.public = public
 json.encode = text_of
 json.null = null
--- The table encoder and decoder (json_table.c), and what it asks of Lua: cdata it cannot make or look into.
+-- The encoder and decoder of tables (json_table.c) cannot make cdata or look into them: these functions do it.
 local function load_module()
   local open = assert(package.loadlib(library.folder .. "/tidemill_json.so", "luaopen_tidemill_json"))
   local box = ffi.new "int64_t[1]"
@@ -391,7 +391,7 @@ local function load_module()
 end
 json.module = load_module()
 
---- tide.array { ... }: a table that is written as an array even when it is empty.
+--- tide.array { ... } marks a table so that it is written as an array even when it is empty.
 function json.array(list)
   if list ~= nil and type(list) ~= "table" then error("tide.array takes a table, got a " .. type(list), 2) end
   return setmetatable(list or {}, json.module.array_metatable)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * JSON text <-> plain Lua tables, by the Lua C API: a module apart from libtidemill, which knows no Lua.
- * Loaded by run/json.lua. Arrays carry a metatable, so that an empty one stays one; null is the light
- * userdata NULL, as in lua-cjson; integers beyond 2^53 are cdata, which only Lua can make or look into. */
+ * Turns JSON text into plain Lua tables and back, by the Lua C API. It is a module of its own, loaded by run/json.lua,
+ * since libtidemill knows no Lua. Arrays carry a metatable, so that an empty array stays one; null is the light
+ * userdata NULL, as in lua-cjson; integers beyond 2^53 are cdata, which only Lua can make or look into. Start reading
+ * at luaopen_tidemill_json, at the end. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <math.h>
@@ -17,7 +18,7 @@ enum {
     KEPT = 1024 * 1024 /* bytes of the buffer that outlive a call */
 };
 
-/* One Lua state a process. The buffer is static so that an error, which leaves by longjmp, loses nothing. */
+/* A process has one Lua state. The buffer is static so that an error, which leaves by longjmp, leaks nothing. */
 static struct tide_json *json;
 static struct {
     char *bytes;
@@ -79,7 +80,7 @@ static void push_string(lua_State *L, struct tide_json_doc *doc, uint32_t node)
     }
 }
 
-/* Members take two tokens and a value each, elements one and a value. */
+/* A member takes two tokens and a value, an element one token and a value. */
 static int count(const struct tide_json_doc *doc, uint32_t node, uint32_t before)
 {
     const uint32_t *link = doc->link;
@@ -160,10 +161,10 @@ static int decode(lua_State *L)
 
 /* ---- tables -> text ---- */
 
-/* The value on top of the stack; it stays there. */
+/* Writes the value on top of the stack, which stays there. */
 static void put_value(lua_State *L, int depth);
 
-/* Room for `more` bytes behind those in use. */
+/* Makes room for `more` bytes after those in use. */
 static char *reserve(size_t more)
 {
     if (out.room - out.used < more) {
@@ -217,7 +218,7 @@ static bool is_marked(lua_State *L, int table)
     return marked;
 }
 
-/* Elements that lie elsewhere than in order: each of 1 .. n must be there, and nothing else. */
+/* Writes elements that do not come in order: each of 1 .. n must be there, and nothing else. */
 static void put_scattered(lua_State *L, int table, int depth)
 {
     size_t n = lua_objlen(L, table), keys = 0;
@@ -291,7 +292,7 @@ static void put_table(lua_State *L, int table, int depth)
     }
 }
 
-/* Lua tells what it is: of a view and of an integer beyond 64 bits the text, of an int64 or uint64 the kind. */
+/* Lua describes a cdata: a view or an integer beyond 64 bits by its text, an int64 or uint64 by its kind. */
 static void put_cdata(lua_State *L)
 {
     int64_t bits;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Memory that LuaJIT is refused in a worker. It would raise an error, which the Debian build does not always survive
- * (unwinding through compiled code) and which a script may catch; so the worker ends, and its message is dealt
- * with as after a crash. The limit itself is proc/guard.c's. */
+ * Ends a worker in which LuaJIT is refused memory; its message is then treated as after a crash. LuaJIT would raise an
+ * error instead, which Debian's build does not always survive (it unwinds through compiled code) and which a script
+ * may catch. The limit itself is set in proc/guard.c. */
 #include <lauxlib.h>
 #include <lua.h>
 

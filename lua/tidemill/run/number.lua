@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- run/number.lua: numbers as text, with all their digits. tostring() and .. of Lua round a number to 14 digits, and
--- LuaJIT writes int64 and uint64 with a suffix, LL, and joins them to no text at all: identifiers written so are those
--- of nobody.
+-- run/number.lua: writes numbers as text with all their digits. Lua's tostring() and .. round a number to 14 digits,
+-- and LuaJIT writes int64 and uint64 with the suffix LL and does not join them to a text: an identifier that was
+-- written so would match no other.
 local ffi = require("ffi")
 local C = require("tidemill.run.ffi").C
 local integer = require("tidemill.run.integer")
@@ -12,7 +12,7 @@ local to_string, istype = ffi.string, ffi.istype
 local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 local room = ffi.new("char[?]", C.TIDE_JSON_NUMBER)
 
---- The shortest text that reads back as the same number; of int64, uint64 and integers beyond the digits. nil for NaN,
+--- The shortest text that reads back as the same number; for int64, uint64 and larger integers all digits. nil for NaN,
 --- infinity and what is no number.
 function number.text(value)
   local length
@@ -31,7 +31,7 @@ end
 
 local text_of = number.text
 
---- For scripts, as tide.json.text: a number with all its digits; a string as it is, true and false.
+--- tide.json.text for scripts: a number with all its digits; strings, true and false as they are.
 function number.scalar(scalar)
   local text = type(scalar) == "string" and scalar or text_of(scalar)
   if text then return text end
@@ -40,8 +40,8 @@ function number.scalar(scalar)
   error(("tide.json.text takes a number, a string or a boolean, got %s"):format(kind), 2)
 end
 
---- Where functions of the user run: tostring() and .. write int64 and uint64 by their digits. The metatable of cdata is
---- one for all types; LuaJIT takes it to be fixed, so this comes before anything is compiled.
+--- Makes tostring() and .. write int64 and uint64 by their digits, in the processes that run functions of the user. All
+--- cdata share one metatable, which LuaJIT takes to be constant, so this is called before anything is compiled.
 function number.install()
   local metatable = debug.getmetatable(0LL)
   local shown, joined = metatable.__tostring, metatable.__concat

@@ -13,7 +13,7 @@ local state_warnings = {}
 
 local band, shift = bit.band, bit.rshift
 local ARGUMENT = ffi.abi "gc64" and 2 or 1 -- from a function's register to that of its first argument
-local DST, BASE = 1, 2 -- what an instruction does with the register A (jit/bc.lua)
+local DST, BASE = 1, 2 -- how an instruction uses the register A (as in LuaJIT's jit.bc)
 local INSERTS = { [table.insert] = true, [rawset] = true }
 
 local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, '
@@ -25,7 +25,7 @@ local ANSWERS = { [answer.reject] = "reject", [answer.retry] = "retry", [answer.
 local NOT_RETURNED = "%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write "
   .. '"return tide.%s(...)"'
 
--- A store is told once for each variable, by its name; caches are told by their name or in the line.
+-- A cache is recognized by its name, or by a comment at the end of the line. Each variable is reported once.
 local function is_cache(name, source, line)
   if name:lower():find "cache" or name:lower():find "memo" then return true end
   local number = 0
@@ -42,21 +42,21 @@ local function is_cache(name, source, line)
   return false
 end
 
--- Functions of the user's files have globals of their own; ours, and those of the system, have Lua's.
+-- Functions of the user's files have globals of their own; our functions and the system's have those of Lua.
 local function is_users(fn)
   return type(fn) == "function" and getfenv(fn) ~= _G and jit_util.funcinfo(fn).linedefined ~= nil
 end
 
 local function changed(look, name, value)
-  if type(value) == "cdata" or look.told[name] then return end -- cdata: a buffer, mostly
+  if type(value) == "cdata" or look.reported[name] then return end -- a cdata is mostly a buffer
   local info = jit_util.funcinfo(look.fn, look.pc)
   local source = info.source or ""
   if is_cache(name, source, info.currentline) then return end
-  look.told[name] = true
+  look.reported[name] = true
   look.texts[#look.texts + 1] = TEXT:format((source:gsub("^[@=]", "")), info.currentline, name)
 end
 
--- What a register holds: { name = of the variable it came from, value = as it is now, if that is known }.
+-- A register holds { name = the variable that it was read from, value = its present value, if that is known }.
 local function constant(look, d)
   return jit_util.funck(look.fn, -d - 1)
 end
@@ -85,7 +85,7 @@ end
 local function member(look, b, key)
   local from = look.registers[b]
   if not from then return nil end
-  if key and from.value == package.loaded.tidemill then -- which may not have fetched it yet
+  if key and from.value == package.loaded.tidemill then -- which fetches it when it is first read
     return { name = from.name, value = answer[key] }
   end
   local value = key and type(from.value) == "table" and rawget(from.value, key)
@@ -100,7 +100,7 @@ local function call(look, a, b)
   local fn, first = look.registers[a], look.registers[a + ARGUMENT]
   local value = fn and fn.value
   if value and INSERTS[value] and first and first.name then changed(look, first.name, first.value) end
-  if b == 1 and ANSWERS[value] then not_returned(look, ANSWERS[value]) end -- a statement: no results
+  if b == 1 and ANSWERS[value] then not_returned(look, ANSWERS[value]) end -- a statement: its result is not used
   if is_users(value) then look.queue[#look.queue + 1] = value end
 end
 
@@ -120,7 +120,7 @@ end
 
 local examine
 
--- A function within: what it names as the outer one does, and only that, is the outer one's variable.
+-- An inner function: only a variable with a name of the outer function is taken to be that function's.
 local function examine_inner(look, d)
   local proto, outer, upvalues = constant(look, d), {}, {}
   if type(proto) ~= "proto" then return end
@@ -131,7 +131,7 @@ local function examine_inner(look, d)
   examine(look, proto, upvalues)
 end
 
--- Instructions in the order of the file, which is near enough to the order in which they run.
+-- Instructions are read in the order of the file, which is close enough to the order in which they run.
 function examine(outer, fn, upvalues)
   local look = setmetatable({ fn = fn, upvalues = upvalues, registers = {} }, { __index = outer })
   for pc = 1, 1e9 do
@@ -155,9 +155,9 @@ function examine(outer, fn, upvalues)
   end
 end
 
---- Of a function that runs for each message: warnings, an array of texts.
+--- The warnings about a function that runs for each message: an array of texts.
 function state_warnings.of(fn)
-  local look = { told = {}, texts = {}, queue = { fn } }
+  local look = { reported = {}, texts = {}, queue = { fn } }
   local seen = {}
   while #look.queue > 0 do
     local next_fn = table.remove(look.queue)

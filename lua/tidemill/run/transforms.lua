@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- run/transforms.lua: the user's code of a plan -> what runs over the blocks of each step.
+-- run/transforms.lua: loads the user's code of a plan and makes of it what runs over the blocks of each step. The
+-- zygote does this once, before it forks workers. Start reading at transforms.steps, at the end.
 --
 -- An entry of a step (plan.functions[number][i]):
---   a function, or { kind = "file", path = }                    called with a message
+--   a function, or { kind = "file", path = }                    it is called with a message
 --   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
 local answer = require("tidemill.run.answer")
@@ -17,17 +18,17 @@ local error_text = require("tidemill.run.error_text")
 local state_warnings = require("tidemill.run.state_warnings")
 local function_steps = require("tidemill.run.function_steps")
 
-local load = {}
+local transforms = {}
 
--- Functions of a transform table; others are not silently left out.
+-- The functions that a transform table may have; any other name is refused.
 local HOOKS = { init = true, start = true, process = true, batch = true, close = true }
 
--- `again`: it may go well later.
+-- Ends the load with this text; `again` says that it may succeed later.
 local function fail(text, again)
   error({ load = text, again = again }, 0)
 end
 
--- Calls a part of a transform file: an error may be any value, and of the traceback only the file's own part is news.
+-- Calls a part of a transform file. An error may be any value; of the traceback only the frames of the file are kept.
 local function call(fn, path)
   return xpcall(fn, function(problem)
     if type(problem) ~= "string" then
@@ -39,15 +40,15 @@ local function call(fn, path)
   end)
 end
 
-local plan -- that is being loaded
-local common -- what its files write into tables that all of them have
-local tell -- takes what is begun with: "init: t.lua:5"
-local warned -- of by now, by text: a module that several files require is loaded for each, and told of once
+local plan -- the plan that is being loaded
+local common -- what its files write into shared tables (run/shared_tables.lua)
+local announce -- takes the name of what begins now: "init: t.lua:5"
+local warned -- warnings that were given, by text: a module that several files require is loaded for each of them
 
 local function load_file(path)
   local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
   if not chunk then fail(problem) end
-  tell(path)
+  announce(path)
   common:look()
   local ok, result = call(chunk, path)
   if not ok then fail(result) end
@@ -72,7 +73,7 @@ local function check_table(transform, path)
   return transform
 end
 
--- What a function that runs for each message seems to keep is told where somebody asked (plan.warn).
+-- Warns of what a function that runs for each message seems to keep, if the plan wants warnings.
 local function warn_of_state(fn)
   if not plan.warn then return end
   for _, text in ipairs(state_warnings.of(fn)) do
@@ -81,7 +82,7 @@ local function warn_of_state(fn)
   end
 end
 
--- A word that a function of the pipeline file names and that cannot be used.
+-- Refuses a function of the pipeline file that names a module which cannot be used.
 local function check_needs(fn)
   local info = debug.getinfo(fn, "S")
   local problem = missing_libraries.problem_in(info.source:gsub("^@", ""), info.linedefined, info.lastlinedefined)
@@ -90,7 +91,7 @@ end
 
 local load_entry
 
---- One entry -> { process = or batch =, init =, start =, close =, where = "file:line" }.
+--- One entry as { process = or batch =, init =, start =, close =, where = "file:line" }.
 function load_entry(entry)
   if type(entry) == "function" then
     check_needs(entry)
@@ -112,8 +113,7 @@ end
 
 local ANSWERS = { [answer.DROP] = "tide.drop", [answer.REJECT] = "tide.reject", [answer.EXPAND] = "tide.many" }
 
--- Runs the hook "init: t.lua:5". The text when it fails, and whether it may go well later (tide.retry); nil, false when
--- it went well.
+-- Runs the hook "init: t.lua:5". On failure the text, and whether it may succeed later (tide.retry); else nil, false.
 local function run_hook(hook, name, path)
   local ok, result = call(hook, path)
   if not ok then return name:match "^%a+: " .. result, false end
@@ -127,20 +127,20 @@ end
 local function init(transform)
   if not transform.init then return end
   local name = "init: " .. runner.describe(transform.init)
-  tell(name)
+  announce(name)
   local problem, again = run_hook(transform.init, name, transform.where)
   if problem then fail(problem, again) end
 end
 
--- The runner of a step: fused where every function takes one message.
+-- The runner of a step: a fused loop where every function takes one message.
 local function runner_of(first, functions)
   if first then return reduce.runner(first, functions) end
   if next(functions.batch) then return batch.runner(functions) end
   return runner.fused(fuse.loop(functions), functions.where)
 end
 
---- entries -> { run = function(job), together, starts, closes }: run is true when all records are through, else the
---- block is full; together: a function takes the whole batch.
+--- The entries of a step as { run = function(job), together, starts, closes }. run returns true when all records are
+--- done and false when the block is full; `together` says that a function takes the whole batch.
 local function load_step(entries)
   local step, functions = { starts = {}, closes = {} }, { where = {}, batch = {} }
   local first
@@ -163,13 +163,13 @@ local function load_step(entries)
   return step
 end
 
---- In a worker: the `start` hooks. The text of the one that fails, and whether it may go well later (tide.retry);
---- nil, false when all went well. `telling` takes what is begun with.
-function load.start(steps, telling)
+--- Runs the `start` hooks, in a worker. The text of the one that fails, and whether it may succeed later (tide.retry);
+--- nil, false when all succeed. `announcing` takes the name of each before it runs.
+function transforms.start(steps, announcing)
   for _, step in pairs(steps) do
     for _, start in ipairs(step.starts) do
       local name = "start: " .. start[2]
-      telling(name)
+      announcing(name)
       local problem, again = run_hook(start[1], name, start[2])
       if problem then return problem, again end
     end
@@ -177,12 +177,12 @@ function load.start(steps, telling)
   return nil, false
 end
 
---- All steps of a plan, by their number from 0. `telling` takes what is begun with.
-function load.steps(of, telling)
-  plan, tell, common, warned = of, telling, shared_tables.new(), {}
+--- All steps of a plan, by their number from 0. `announcing` takes the name of each file and hook before it runs.
+function transforms.steps(of, announcing)
+  plan, announce, common, warned = of, announcing, shared_tables.new(), {}
   local steps = {}
   for number, entries in pairs(plan.functions) do steps[number - 1] = load_step(entries) end
   return steps
 end
 
-return load
+return transforms

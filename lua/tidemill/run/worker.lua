@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- run/worker.lua: what the zygote and the workers do after the fork. The zygote loads the user's code once and
--- forks workers as ordered; a worker runs its loops over block after block.
+-- run/worker.lua: the life of the zygote and of the workers after their fork. The zygote loads the user's code once and
+-- forks workers when the engine asks for them; a worker runs its steps over one job after another. Start reading at
+-- worker.main.
 local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
 local C = library.C
-local load = require("tidemill.run.transforms")
+local transforms = require("tidemill.run.transforms")
 local message = require("tidemill.run.message")
 local number = require("tidemill.run.number")
 local result = require("tidemill.run.result")
@@ -13,7 +14,7 @@ local worker = {}
 
 local CLOSE_US = 800000 -- how long `close` may take, for all workers together
 
--- The engine is gone: the worker leaves, its hooks first.
+-- The engine is gone: the worker runs its `close` hooks and ends.
 local function leave(steps)
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
@@ -32,20 +33,20 @@ local function has_close(steps)
   return false
 end
 
--- Lua that is refused memory ends the worker, and raises no error that a script could catch: what has been
--- half done then is no heap to go on with.
+-- When Lua is refused memory, the worker ends (run/memory.c). An error could be caught by a script, which would go on
+-- with a heap that is half changed.
 local guard_memory = assert(package.loadlib(library.folder .. "/tidemill_memory.so", "luaopen_tidemill_memory"))
 
 local function work(zygote, steps)
   local job = ffi.new "struct tide_job"
   guard_memory()
   math.randomseed(C.tide_worker_seed())
-  local problem, again = load.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
+  local problem, again = transforms.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
   C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4), again)
   while true do
     local got = C.tide_worker_next(zygote, job, false)
     if got == 0 then
-      collectgarbage "step" -- the time is free now
+      collectgarbage "step" -- nothing else to do right now
       got = C.tide_worker_next(zygote, job, true)
     end
     if got < 0 then return leave(steps) end
@@ -64,21 +65,22 @@ end
 
 local tallies, own_place
 
---- In a worker: the table where scripts count, and this worker's row of it.
+--- The table of script metrics, and the row of it that belongs to this worker; nil outside of a worker.
 function worker.place()
   return tallies, own_place
 end
 
---- In the zygote: loads, serves, and in each forked worker works; never returns. `engine` is the C handle.
+--- Loads the user's code and serves the engine in the zygote, and works in each forked worker; it never returns.
+--- `engine` is the C handle.
 function worker.main(zygote, engine, plan)
-  -- The defaults are for small scripts: here whole transforms are traced into the loop.
+  -- The defaults are meant for small scripts; here whole transforms are compiled into the loop.
   require("jit.opt").start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   math.randomseed(C.tide_worker_seed())
-  io.stdout:setvbuf "line" -- it goes to standard error; what a crash or the end of a worker would leave behind is lost
+  io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
   local ok, steps = pcall(function()
     message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
-    return load.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
+    return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end
   C.tide_zygote_loaded(zygote, nil, false)

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- steps/batch.lua: several messages as one, to be taken apart by unbatch (Arroyo's BatchStep).
+-- steps/batch.lua: packs several messages into one, which unbatch takes apart (Arroyo's BatchStep).
 local accumulation = require("tidemill.steps.accumulation")
 
 return {
   name = "batch",
   kind = "task",
   role = "state",
-  summary = "makes one message of several, with all of their fields; tide.unpack and tide.unbatch take it apart",
+  summary = "packs several messages, with all of their fields, into one; tide.unpack and tide.unbatch take it apart",
   example = 'tide.batch { max_batch_size = 100, max_batch_time = "1s" }',
   options = accumulation.with {},
   entries = function() return { { kind = "reduce", form = "batch" } } end,

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- steps/blocks.lua: what all words have in common whose functions run in worker processes: the sizes of the
--- shared memory of a batch, and the entry of such a step in the plan.
+-- steps/blocks.lua: what all steps share whose functions run in worker processes: the options for the blocks of a
+-- batch, and the entry of such a step in the plan.
 local blocks = {}
 
 local AUTO_FIRST = 2 ^ 20
@@ -12,15 +12,15 @@ function blocks.options(side, holds)
   return {
     { name = side .. "_block_size", type = "size", unit = "bytes", also = { "auto" }, default = "auto",
       min = SMALLEST, max = LARGEST,
-      help = "Shared memory of one batch's " .. holds .. ". auto: 1 MiB at first, doubled after an overflow, halved "
-        .. "when a quarter would have done for a minute." },
+      help = "The shared memory for the " .. holds .. " of one batch. auto: 1 MiB at first, doubled when it was too "
+        .. "small, halved when a quarter was enough for a minute." },
     { name = "max_" .. side .. "_block_size", type = "size", unit = "bytes", min = SMALLEST, max = LARGEST,
       default = "64MiB", default_text = "64MiB, or the block size if that is larger",
-      help = "Up to where a block grows, by itself or for one large message. What is larger is rejected (too_large)." },
+      help = "The largest size to which such a block grows. A message that needs more is rejected (too_large)." },
   }
 end
 
--- The size to begin with and the maximum, both in bytes.
+-- The initial size and the maximum, both in bytes.
 local function block(values, side)
   local size, max = values[side .. "_block_size"] or "auto", values["max_" .. side .. "_block_size"] or MAX
   local auto = size == "auto"
@@ -28,8 +28,8 @@ local function block(values, side)
   return { size = size, max = max, auto = auto }
 end
 
---- Adds a step to the draft. values: as the options of run_task_with_multiprocessing, all but max_batch_size and
---- max_batch_time optional; entries: what runs in its workers, in order (run/transforms.lua).
+--- Adds a step to the draft. values: the options of run_task_with_multiprocessing, of which only max_batch_size and
+--- max_batch_time are required; entries: what runs in its workers, in order (run/transforms.lua).
 function blocks.add(draft, kind, values, entries)
   local input, output = block(values, "input"), block(values, "output")
   table.insert(draft.steps, {

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- steps/env.lua: a value from the environment.
+-- steps/env.lua: the value of an environment variable.
 return {
   name = "env",
   kind = "value",
@@ -7,8 +7,8 @@ return {
   example = 'rdkafka = { ["sasl.password"] = tide.env "KAFKA_PASSWORD" }',
   options = {},
   arguments = {
-    { name = "name", type = "string", required = true, help = "The variable." },
+    { name = "name", type = "string", required = true, help = "The name of the variable." },
     { name = "default", type = "string", default_text = "none: the variable must be set",
-      help = "What holds when it is not set." },
+      help = "The value when the variable is not set." },
   },
 }

@@ -12,11 +12,11 @@ return {
       help = 'The file, from the current folder; "-" is standard output.' },
     { name = "format", type = "choice", values = { "lines", "json" }, default = "lines",
       help = "lines: one value a line. json: one object a line with topic, key, headers and value, so that values may "
-        .. "hold newlines." },
+        .. "contain newlines." },
     { name = "max_buffer_size", type = "count", unit = "messages", min = 1, max = 10000000, default = 100000,
-      help = "Messages taken and not yet written; then the step is busy and intake stops." },
+      help = "How many messages may wait to be written; then the step takes no more, and reading stops." },
     { name = "max_buffer_bytes", type = "size", unit = "bytes", min = 1024, max = 2 ^ 31, default = "64MiB",
-      help = "The same in bytes." },
+      help = "How many bytes may wait to be written." },
   },
   plan = function(values, draft)
     draft.sink = {

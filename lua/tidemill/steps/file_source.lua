@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- steps/file_source.lua: the lines of a file as messages.
+-- steps/file_source.lua: reads the lines of a file as messages.
 return {
   name = "file_source",
   kind = "source",
-  summary = "reads the lines of a file: partition 0, offset = the line, from 0",
+  summary = "reads the lines of a file as messages of partition 0; the offset is the number of the line, from 0",
   example = 'tide.file_source { path = "events.jsonl" }',
   options = {
     { name = "path", type = "string", required = true,
       help = 'The file, from the current folder; "-" is standard input.' },
     { name = "topic", type = "string", default_text = "the file's name",
-      help = "The topic that the messages show." },
+      help = "The topic that the messages appear to come from." },
   },
   plan = function(values, draft)
     draft.source = {

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- steps/healthcheck.lua: a file whose age tells a supervisor whether the pipeline moves (Arroyo's Healthcheck).
+-- steps/healthcheck.lua: touches a file by whose age a supervisor sees whether the pipeline makes progress (Arroyo's
+-- Healthcheck).
 return {
   name = "healthcheck",
   kind = "task",
-  summary = "touches a file, at most once a second, while messages get through or there are none",
+  summary = "touches a file, at most once a second, while messages make progress or there are none",
   example = 'tide.healthcheck { path = "/run/tidemill/alive" }',
   options = {
     { name = "path", type = "string", required = true,
-      help = "The file, from the current folder. When it grows old, messages are in flight and none gets through." },
+      help = "The file, from the current folder. When it grows old, messages are in flight and none is completed." },
   },
   plan = function(values, draft)
     table.insert(draft.steps, { kind = "TIDE_STEP_HEALTHCHECK", path = values.path })

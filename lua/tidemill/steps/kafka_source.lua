@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- steps/kafka_source.lua: reads topics as a member of a consumer group.
+-- steps/kafka_source.lua: reads Kafka topics as a member of a consumer group.
 local RESET = {
   error = "TIDE_RESET_ERROR", earliest = "TIDE_RESET_EARLIEST", latest = "TIDE_RESET_LATEST",
 }
 
--- A name that is said twice is one topic: librdkafka refuses to subscribe to it twice.
+-- A topic that is named twice is subscribed to once: librdkafka refuses to subscribe to it twice.
 local function topics_of(values)
   local topics, known = {}, {}
   for _, topic in ipairs(values.topics or { values.topic or values.pattern }) do
@@ -41,39 +41,40 @@ return {
   example = 'tide.kafka_source { brokers = "127.0.0.1:9092", topic = "events", group = "clean-events" }',
   options = {
     { name = "brokers", type = "brokers", required = true,
-      help = "Where the cluster is reached: host:port, several with commas or as a list." },
+      help = "The addresses of brokers of the cluster: host:port, several separated by commas or as a list." },
     { name = "topic", type = "string", help = "The topic to read." },
     { name = "topics", type = "strings", patterns = true,
       help = "Several topics; one that begins with ^ is a pattern." },
     { name = "pattern", type = "string", patterns = true,
-      help = "All topics that match this POSIX extended regular expression; it begins with ^, and ends with $ "
-        .. "unless more may follow. It has [0-9] and [[:alnum:]], not \\d or (?!...). Kafka's internal topics, and "
-        .. "those that the pipeline itself writes to these brokers (produce, dlq), are never found by it: `topics` may "
-        .. "name them." },
+      help = "All topics that match this POSIX extended regular expression. It begins with ^, and ends with $ unless "
+        .. "more may follow; it has [0-9] and [[:alnum:]], but not \\d or (?!...). It never matches Kafka's internal "
+        .. "topics and those that the pipeline itself writes on these brokers (produce, dlq); `topics` may name "
+        .. "them." },
     { name = "discovery_interval", type = "time", unit = "seconds", default = "5min", min = 1e4, max = 3600e6,
-      help = "How often the brokers are asked for new topics of a pattern, and for partitions added to a topic: so "
-        .. "late they may be read from (librdkafka's topic.metadata.refresh.interval.ms)." },
+      help = "How often the brokers are asked for new topics of a pattern and for new partitions of a topic, which may "
+        .. "thus be noticed this late (librdkafka's topic.metadata.refresh.interval.ms)." },
     { name = "group", type = "string", required = true,
-      help = "The consumer group: engines with the same one share the partitions." },
+      help = "The consumer group. Engines in the same group share the partitions." },
     { name = "start", type = "start", default_text = "by auto_offset_reset",
-      help = 'Where a partition without committed offset begins: "earliest", "latest", an offset, or a moment as '
-        .. '"2026-01-31T12:00:00Z". latest: what comes after the engine has started; of topics and partitions made '
-        .. "later all. A topic that is deleted and made again while the engine runs is read from its beginning, or the "
-        .. "engine stops (exit 75). Made again within a second it may not be seen that it was gone: then reading "
-        .. "goes on at the old offset, and what is before it is skipped. Stop the engine first, or wait until it says "
-        .. "that the topic does not exist." },
+      help = 'Where to begin in a partition without a committed offset: "earliest", "latest", an offset, or a moment '
+        .. 'as "2026-01-31T12:00:00Z". latest reads what is written after the engine has started, and topics and '
+        .. "partitions that are made later from their beginning. A topic that is deleted and made again while the "
+        .. "engine runs is read from its beginning, or the engine stops (exit 75). When it is made again within a "
+        .. "second, the engine may not notice: then it goes on at the old offset and skips what is before it. Stop the "
+        .. "engine first, or wait until it says that the topic does not exist." },
     { name = "auto_offset_reset", type = "choice", values = { "error", "earliest", "latest" }, default = "error",
       help = "Where to go on when the committed offset is out of range, or missing without `start`. "
         .. "error: stop, and say so." },
     { name = "instance", type = "string", default_text = "unset: session timeout 10 s",
-      help = "A name of its own for this engine (group.instance.id): a restart within the session timeout takes its "
-        .. "partitions back without a rebalance, unless there are some by then that no member owns." },
+      help = "A name for this engine alone (group.instance.id). With it, a restart within the session timeout gets its "
+        .. "partitions back without a rebalance, unless some partitions have no owner by then." },
     { name = "rdkafka", type = "properties", default_text = "none",
       refused = {
         ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers",
         ["topic.metadata.refresh.interval.ms"] = "say discovery_interval",
       },
-      help = "Further librdkafka properties, as TLS and SASL settings. Those that would break a promise are refused." },
+      help = "Further librdkafka properties, as TLS and SASL settings. Those that would break a guarantee are "
+        .. "refused." },
   },
   check = check,
   plan = function(values, draft)

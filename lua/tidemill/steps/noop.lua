@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- steps/noop.lua: hands every message on as it is.
+-- steps/noop.lua: hands every message on unchanged.
 return {
   name = "noop",
   kind = "task",
-  summary = "hands every message on as it is",
+  summary = "hands every message on unchanged",
   example = "tide.noop {}",
   options = {},
   plan = function(_, draft)

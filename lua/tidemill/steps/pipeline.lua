@@ -1,41 +1,43 @@
 -- SPDX-License-Identifier: MIT
--- steps/pipeline.lua: tide.pipeline "name" { steps ..., settings = ... }.
+-- steps/pipeline.lua: the whole, tide.pipeline "name" { steps ..., settings = ... }, and its settings.
 return {
   name = "pipeline",
   kind = "pipeline",
-  summary = "a chain of steps, in the order of the stream, and the settings of the whole",
+  summary = "a chain of steps, in the order in which messages pass them, and the settings of the pipeline",
   example = 'tide.pipeline "clean-events" { tide.kafka_source { ... }, ..., delivery = "at_least_once" }',
   options = {
     { name = "dlq", type = "setting", setting = "dlq",
       default_text = "none: a bad message stops the pipeline (exit 65)",
       help = "Where bad messages go." },
     { name = "delivery", type = "choice", values = { "at_least_once", "exactly_once" }, default = "at_least_once",
-      help = "at_least_once: an offset is committed when every earlier message of its partition is delivered, filtered "
-        .. "or dead-lettered, and that is acknowledged. exactly_once: outputs, dead letters and offsets go into Kafka "
-        .. "together, in one transaction for each interval of commit_offsets; who reads with "
-        .. "isolation.level=read_committed sees each message's outputs once. Brokers from 2.5 on." },
+      help = "at_least_once: an offset is committed when every earlier message of its partition is delivered and "
+        .. "acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to "
+        .. "Kafka together, in one transaction for each interval of commit_offsets; a consumer with "
+        .. "isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or "
+        .. "later." },
     { name = "join_timeout", type = "time", unit = "seconds", default = "25s", above_zero = true,
-      help = "How long SIGTERM waits for what was read to be delivered and committed." },
+      help = "How long the engine waits after SIGTERM until everything that was read is delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
-      help = "How long a worker may take over one message." },
+      help = "How long a worker may take for one message." },
     { name = "start_timeout", type = "time", unit = "seconds", default = "1min", above_zero = true,
-      help = "How long a transform file, its `init`, or a worker's `start` may take, each: beyond that the run ends "
-        .. "with exit 78, which names it. A `start` that takes longer in a worker that replaces one is tried again." },
+      help = "How long a transform file, its `init` and a worker's `start` may take, each. When one takes longer, the "
+        .. "run ends with exit 78 and names it. A `start` that takes longer in a worker that replaces another is tried "
+        .. "again." },
     { name = "retry_timeout", type = "time", unit = "seconds", default = "5min", above_zero = true,
-      help = "How long a message for which a function returns tide.retry is tried again, before it is rejected "
-        .. "(retry_timeout). What waits meanwhile is kept in memory, up to the step's max_input_block_size: beyond, "
-        .. "reading stops." },
+      help = "How long a message for which a function returns tide.retry is tried again before it is rejected "
+        .. "(retry_timeout). The messages that wait meanwhile are kept in memory, up to the step's "
+        .. "max_input_block_size; then reading stops." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
-      help = "How much memory a worker may take beyond what was loaded at start. One that wants more is replaced; "
-        .. "the message it is at is run again, alone, as after a crash." },
+      help = "How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, "
+        .. "and the message in progress is run again, alone, as after a crash." },
     { name = "stuck_detector_timeout", type = "time", unit = "seconds", default = "10s", above_zero = true,
-      help = "How long nothing may move while messages are in flight before consumer.stuck is counted and the log "
-        .. "says what they wait for." },
+      help = "How long there may be no progress while messages are in flight, before consumer.stuck is counted and the "
+        .. "log says what they wait for." },
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
-      help = "How long the brokers may take to answer at start, then exit 69. At run time an outage is waited out." },
+      help = "How long the brokers may take to answer at start, before exit 69. Later an outage is waited out." },
     { name = "trust", type = "choice", values = { "full" }, default = "full",
       refused = { limited = "there is no sandbox in this version", none = "there is no sandbox in this version" },
-      help = "What the functions of the pipeline may do: all that the user who runs it may." },
+      help = "What the functions of the pipeline may do: everything that the user who runs it may do." },
   },
   plan = function(values, draft)
     draft.join_timeout_us = values.join_timeout

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- steps/reduce.lua: one message of a batch, by an accumulator (Arroyo's Reduce). How its offsets are kept:
--- engine/chain/task_reduce.c.
+-- steps/reduce.lua: makes one message of a batch, by an accumulator (Arroyo's Reduce). engine/chain/task_reduce.c says
+-- how its offsets are kept.
 local accumulation = require("tidemill.steps.accumulation")
 
 return {
@@ -10,11 +10,13 @@ return {
   summary = "makes one message of a batch; its offsets are committed once that message is delivered",
   example = "tide.reduce { function(sum, m) return sum + #m.value end, initial_value = 0, result = tostring }",
   positional = { name = "functions", type = "functions", required = true, one = true,
-    help = "The accumulator, a function(accumulated, message) that returns the new accumulated value, or a Lua file "
-      .. "that returns one. When it raises an error its message is rejected, and the others are accumulated again." },
+    help = "The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file "
+      .. "that returns such a function. When it raises an error, its message is rejected and the others are "
+      .. "accumulated again." },
   options = accumulation.with {
     { name = "initial_value", type = "initial",
-      help = "What the accumulator begins with, or a function that makes it: a table has to be made anew each time." },
+      help = "The value that the accumulator begins with, or a function that makes it, as a table must be made anew "
+        .. "each time." },
     { name = "result", type = "function", default_text = "the accumulated value",
       help = "function(accumulated) that returns the result: a string (the value), a table { value, key, headers, "
         .. "topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest "

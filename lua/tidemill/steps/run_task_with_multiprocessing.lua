@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- steps/run_task_with_multiprocessing.lua: functions in forked workers, over whole batches.
+-- steps/run_task_with_multiprocessing.lua: runs functions in forked workers, over whole batches.
 local blocks = require("tidemill.steps.blocks")
 
 local INPUT = blocks.options("input", "messages")
 local OUTPUT = blocks.options("output", "results")
 
--- Without a maximum of its own a block may always be as large as it is told to be.
+-- A block size without a maximum raises the maximum.
 local function complete(values, given)
   for _, side in ipairs { "input", "output" } do
     local size, max = values[side .. "_block_size"], "max_" .. side .. "_block_size"
@@ -32,23 +32,23 @@ return {
   options = {
     { name = "processes", type = "count", unit = "processes", min = 1, max = 512, usable_cores = true,
       default_text = "the cores that it may use",
-      help = "Worker processes of this step. Not together with pool. By default as many as cores may be used: those "
-        .. "of the affinity (taskset), up to the quota of the control group (docker --cpus)." },
+      help = "The number of worker processes of this step; not together with pool. The default is the number of cores "
+        .. "that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus)." },
     { name = "pool", type = "setting", setting = "pool", default_text = "one of its own",
-      help = "The worker processes, to be shared by several steps." },
+      help = "The worker processes, when several steps share them." },
     { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
-      help = "A batch is closed when it has so many messages." },
+      help = "The number of messages at which a batch is closed." },
     { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, default = "1s",
-      help = "A batch is closed so long after it was opened." },
+      help = "A batch is closed this long after it was opened." },
     INPUT[1], OUTPUT[1], INPUT[2], OUTPUT[2],
     { name = "eager", type = "boolean", default = true,
-      help = "Close a batch early when the source has nothing more right now and a worker is idle, or when its "
-        .. "messages take a worker 50 ms by what was measured before, so that slow ones are spread over all workers "
-        .. "(not where a function takes the whole batch)." },
+      help = "Close a batch early when the source has no more messages right now and a worker is idle, or when its "
+        .. "messages will keep a worker busy for 50 ms by what was measured before, so that slow messages are spread "
+        .. "over all workers (the latter not where a function takes the whole batch)." },
     { name = "prefetch_batches", type = "count", unit = "batches", min = 0, max = 64, default = 1,
-      help = "Batches that wait per process beyond the running one." },
+      help = "How many batches wait for each process, beside the one that it runs." },
     { name = "crash_retries", type = "count", unit = "times", min = 0, max = 100, default = 1,
-      help = "How often a message whose worker crashed is run again, alone, before it is rejected." },
+      help = "How often a message to which a crash is attributed is run again, alone, before it is rejected." },
   },
   complete = complete,
   check = function(values, fault, given, show)

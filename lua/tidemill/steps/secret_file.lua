@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- steps/secret_file.lua: a secret from a file.
+-- steps/secret_file.lua: reads a secret from a file.
 return {
   name = "secret_file",
   kind = "value",

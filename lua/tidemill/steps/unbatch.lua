@@ -4,7 +4,7 @@ return {
   name = "unbatch",
   kind = "task",
   role = "function",
-  summary = "makes the messages again that batch made one of; offsets are committed once all of them are delivered",
+  summary = "unpacks the messages that batch packed into one; offsets are committed once all of them are delivered",
   example = "tide.unbatch {}",
   options = {},
   entries = function() return { { kind = "unbatch" } } end,
