@@ -63,10 +63,13 @@ local function found(name, path)
   return not name:find("/") and known[name]
 end
 
+local pieces = {}
+for _, list in ipairs { SOURCES, DOCUMENTS } do
+  for _, path in ipairs(list) do pieces[#pieces + 1] = { path, split(path) } end
+end
+
 local function each(visit)
-  for _, list in ipairs { SOURCES, DOCUMENTS } do
-    for _, path in ipairs(list) do visit(path, split(path)) end
-  end
+  for _, piece in ipairs(pieces) do visit(unpack(piece, 1, 4)) end
 end
 
 describe("comments and documents", function()
