@@ -66,7 +66,7 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     if (batch->records.bytes > input->now) {
         /* Larger than a whole block: it has this batch alone, which may use its maximum. */
         seal_overflowed(task, now_us);
-    } else if (batch->records.count >= task->size.batch) {
+    } else if (batch->records.count >= task->size.max_messages) {
         bool full = batch->records.count == task->plan.max_batch_size;
         seal_open(task, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
     }

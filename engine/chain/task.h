@@ -85,10 +85,10 @@ struct tide_task {
     struct { /* owned by task_sizes.c */
         struct tide_size input;
         struct tide_size output;
-        uint32_t in_progress; /* batches that a worker has or will get */
-        uint32_t batch;       /* messages of the next batch at most */
-        double run_ns;        /* run time of late, the newest counting most ... */
-        double run_messages;  /* ... and of so many messages */
+        uint32_t in_progress;  /* batches that a worker has or will get */
+        uint32_t max_messages; /* of the next batch */
+        double run_ns;         /* run time of late, the newest counting most ... */
+        double run_messages;   /* ... and of so many messages */
     } size;
 
     struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */

@@ -176,7 +176,7 @@ static void run_queue(struct tide_task *task, uint32_t number, int64_t now_us)
 {
     struct tide_partition_queue *queue = &task->retry.queues.items[number];
     struct tide_batch *batch = tide_task_take_free(task, now_us);
-    uint32_t most = queue->tries > 0 ? 1 : task->size.batch;
+    uint32_t most = queue->tries > 0 ? 1 : task->size.max_messages;
     batch->records.from_queue = true;
     batch->records.queue = number;
     for (struct tide_kept *kept = queue->kept; kept && batch->records.count < most;

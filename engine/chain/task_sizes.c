@@ -24,7 +24,7 @@ void tide_task_sizes(struct tide_task *task, int64_t now_us)
                                           plan->auto_input, 0, now_us};
     task->size.output = (struct tide_size){plan->output_block_size, plan->max_output_block_size,
                                            plan->auto_output, 0, now_us};
-    task->size.batch = plan->eager ? 1 : plan->max_batch_size;
+    task->size.max_messages = plan->eager ? 1 : plan->max_batch_size;
 }
 
 void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages)
@@ -37,7 +37,7 @@ void tide_task_measure(struct tide_task *task, const struct tide_work *work, uin
     fit = RUN_TIME_NS * task->size.run_messages / (task->size.run_ns + 1);
     if (work->together || fit > task->plan.max_batch_size)
         fit = task->plan.max_batch_size;
-    task->size.batch = fit < 1 ? 1 : (uint32_t)fit;
+    task->size.max_messages = fit < 1 ? 1 : (uint32_t)fit;
 }
 
 /* Returns whether the size changed. */

@@ -80,7 +80,7 @@ describe('tide_task_measure', function()
   local function most_after(nanoseconds, messages, together)
     C.tide_task_measure(task, ffi.new('struct tide_work', { busy_ns = nanoseconds, together = together or false }),
       messages)
-    return task.most
+    return task.size.max_messages
   end
 
   before_each(function()
@@ -90,7 +90,7 @@ describe('tide_task_measure', function()
   end)
 
   it('begins with one message', function()
-    assert.equal(1, task.most)
+    assert.equal(1, task.size.max_messages)
   end)
 
   it('allows what takes 50 ms, one message at least', function()
@@ -123,7 +123,7 @@ describe('tide_task_measure', function()
   it('leaves max_batch_size alone where the step is not eager', function()
     task.plan.eager = false
     C.tide_task_sizes(task, 0)
-    assert.equal(1000, task.most)
+    assert.equal(1000, task.size.max_messages)
     assert.equal(1000, most_after(5000 * MS, 1))
   end)
 end)
