@@ -53,10 +53,8 @@ struct tide_offsets_totals {
     uint64_t late_reports; /* references given back after the partition went away */
     uint64_t in_flight; /* read = produced_from + filtered + dead_lettered + dropped + in_flight */
     uint64_t groups;    /* that are open */
-    uint64_t
-        members_visited; /* members of groups that were looked at: measures the work for groups */
-    uint64_t
-        positions_moved; /* grows with every position: a cheap test for "anything to commit?" */
+    uint64_t members_visited; /* of groups: measures the work that groups cost */
+    uint64_t positions_moved; /* a cheap test for "is there anything to commit?" */
 };
 
 /** What the tracker knows about an origin. Of a group, `partition` and `offset` are its first member's. */

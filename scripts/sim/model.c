@@ -15,8 +15,8 @@ bool sim_is_group(uint32_t level)
     return false;
 }
 
-/* After a step that reduces everything passes: how a transform behaves on a result of several messages must not depend
- * on which they are, since a group is made anew after a rebalance, of others. */
+/* After a step that reduces a task lets every result pass, or drops them all: how a transform behaves on a result of
+ * several messages must not depend on which they are, since a group is made anew after a rebalance, of others. */
 struct behaviour sim_behaviour(const struct item *item, uint32_t level)
 {
     const struct rates *rates = &sim.set.rates;
@@ -24,8 +24,10 @@ struct behaviour sim_behaviour(const struct item *item, uint32_t level)
     uint64_t mix = sim_mix(sim.set.seed, item->partition, item->index,
                            (uint64_t)level << 32 | item->path);
     bool reduces = sim.set.steps[level].kind == TIDE_STEP_REDUCE;
-    if (sim_is_group(level))
+    if (sim_is_group(level)) {
+        behaviour.results = sim.set.drop_groups && !reduces ? 0 : 1;
         return behaviour;
+    }
     uint32_t draw = (uint32_t)(mix % RATE_ALWAYS);
     behaviour.padding = (uint32_t)(mix >> 32) % 8 ? 0 : (uint32_t)(mix >> 36) % 200;
     if (draw < rates->poison)

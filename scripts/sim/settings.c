@@ -102,15 +102,17 @@ void sim_draw(uint64_t seed)
         set->rates.abort = (uint32_t)(sim_mix(seed, 2, 0, 0) % 30);
     if (sim_mix(seed, 3, 0, 0) % 3 == 0)
         set->rates.retry = (uint32_t)(sim_mix(seed, 4, 0, 0) % 200);
+    set->drop_groups = sim_mix(seed, 5, 0, 0) % 4 == 0;
 }
 
 void sim_print(FILE *file)
 {
     const struct settings *set = &sim.set;
     const struct rates *rates = &set->rates;
-    fprintf(file, "seed %llu%s: %u partitions of %u messages, %u actions, pools",
+    fprintf(file, "seed %llu%s%s: %u partitions of %u messages, %u actions, pools",
             (unsigned long long)set->seed, set->exactly_once ? " (exactly once)" : "",
-            set->partitions, set->messages, set->actions);
+            set->drop_groups ? " (tasks drop groups)" : "", set->partitions, set->messages,
+            set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
         fprintf(file, " %u", set->pools[i]);
     fprintf(file,

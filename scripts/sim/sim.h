@@ -88,6 +88,7 @@ struct settings {
     struct tide_commit_plan commit;
     struct tide_dlq_plan dlq;
     bool exactly_once;
+    bool drop_groups; /* a task after a step that reduces returns nothing */
     int64_t message_timeout_us;
     struct rates rates;
 };
