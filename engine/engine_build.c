@@ -249,8 +249,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_engine_close_signals(engine);
     tide_loop_free(engine->loop);
     free(engine->revocation.partitions);
-    free(engine->meter.lags);
-    free(engine->meter.newest_ms);
+    free(engine->meter.partitions);
     free(engine->pools);
     free(engine->steps);
     free(engine);

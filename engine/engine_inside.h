@@ -135,8 +135,10 @@ struct tide_meter {
     int64_t second_us;                /* when the present second ends */
     int64_t charged_us;               /* when time was last charged */
     int64_t spent_us[TIDE_TIME_USES]; /* since the last second */
-    struct tide_lag *lags;            /* of each partition, as of the last second */
-    int64_t *newest_ms;               /* of each partition: timestamp of the newest message taken */
+    struct {
+        struct tide_lag lag; /* as of the last second */
+        int64_t newest_ms;   /* timestamp of the newest message taken; -1 = none */
+    } * partitions;
     uint32_t partition_count;
     struct {
         enum tide_sample_state state;

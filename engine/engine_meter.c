@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "engine_inside.h"
@@ -52,13 +53,12 @@ static void observe_callback(struct tide_engine *engine, enum tide_metric metric
 
 static void add_partition(struct tide_meter *meter, uint32_t partition)
 {
-    for (; meter->partition_count <= partition; meter->partition_count++) {
-        size_t count = meter->partition_count + 1;
-        meter->lags = tide_realloc(meter->lags, sizeof(*meter->lags) * count);
-        meter->newest_ms = tide_realloc(meter->newest_ms, sizeof(*meter->newest_ms) * count);
-        meter->lags[count - 1] = (struct tide_lag){-1, -1, -1, -1};
-    }
-    meter->newest_ms[partition] = -1;
+    uint32_t known = meter->partition_count;
+    tide_grow(&meter->partitions, &meter->partition_count, partition + 1,
+              sizeof(*meter->partitions));
+    for (; known < meter->partition_count; known++)
+        meter->partitions[known].lag = (struct tide_lag){-1, -1, -1, -1};
+    meter->partitions[partition].newest_ms = -1;
 }
 
 void tide_meter_assigned(struct tide_engine *engine, const uint32_t *partitions, size_t count,
@@ -83,7 +83,7 @@ void tide_meter_taken(struct tide_engine *engine, const struct tide_message *mes
     if (meter->first_read_us == 0)
         meter->first_read_us = now_us;
     for (size_t i = 0; i < count; i++)
-        meter->newest_ms[messages[i].origin.partition] = messages[i].timestamp;
+        meter->partitions[messages[i].origin.partition].newest_ms = messages[i].timestamp;
     if (meter->sample.state != TIDE_SAMPLE_WANTED || last->timestamp < 0)
         return;
     meter->sample.state = TIDE_SAMPLE_IN_FLIGHT;
@@ -119,7 +119,7 @@ static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partiti
 {
     const struct tide_partition *shown = &engine->source->partitions[partition];
     int64_t read_to = tide_offsets_read_to(engine->chain.offsets, partition);
-    int64_t newest_ms = engine->meter.newest_ms[partition];
+    int64_t newest_ms = engine->meter.partitions[partition].newest_ms;
     struct tide_lag lag = {shown->topic, shown->number, -1, -1};
     if (!tide_offsets_may_commit(engine->chain.offsets, partition))
         return lag;
@@ -154,7 +154,7 @@ static void observe_lag(struct tide_engine *engine)
     double seconds;
     int64_t wall_ms = tide_clock_wall_ms();
     for (uint32_t i = 0; i < engine->meter.partition_count; i++)
-        engine->meter.lags[i] = lag_of(engine, i, wall_ms);
+        engine->meter.partitions[i].lag = lag_of(engine, i, wall_ms);
     tide_meter_lag(engine, &messages, &seconds);
     if (messages >= 0)
         tide_observe(engine->chain.counters, 0, TIDE_M_LAG, (double)messages);

@@ -57,13 +57,14 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 int tide_engine_ready(struct tide_engine *engine)
 {
     int status = TIDE_OK, stopped = 0;
-    do
-        status = engine->zygote ? tide_zygote_wait_loaded(engine->zygote, engine->signals)
-                                : TIDE_OK;
-    while (status == TIDE_BUSY && (stopped = tide_engine_stop_signal(engine)) == 0);
+    do {
+        if (engine->zygote)
+            status = tide_zygote_wait_loaded(engine->zygote, engine->signals);
+        stopped = tide_engine_stop_signal(engine);
+    } while (status == TIDE_BUSY && stopped == 0);
     tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
                  (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
-    return stopped > 0 ? stopped : status;
+    return status < 0 || stopped == 0 ? status : stopped;
 }
 
 /* The sink that writes to Kafka, be it the output or dead letters; NULL = none does. */

@@ -54,7 +54,7 @@ bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct ti
 {
     if (index >= engine->meter.partition_count)
         return false;
-    *lag = engine->meter.lags[index];
+    *lag = engine->meter.partitions[index].lag;
     return true;
 }
 

@@ -3,25 +3,22 @@
 
 #include <stdlib.h>
 
-#include "base/status.h"
+#include "base/grow.h"
 
-struct tide_message *tide_memory_keep(struct tide_memory_list *list,
-                                      const struct tide_message *message)
+struct tide_message *tide_memory_list_append(struct tide_memory_list *list,
+                                             const struct tide_message *message)
 {
-    if (list->count == list->capacity) {
-        list->capacity = list->capacity ? list->capacity * 2 : 64;
-        list->items = tide_realloc(list->items, sizeof(struct tide_memory_kept) * list->capacity);
-    }
-    struct tide_memory_kept *kept = &list->items[list->count++];
-    kept->bytes = tide_alloc(tide_message_size(message) +
-                             1); /* never 0: an empty value is not null */
-    tide_message_copy(&kept->message, message, kept->bytes);
-    return &kept->message;
+    struct tide_message_item *item = tide_message_item_new(message, sizeof(*item));
+    if (list->count == list->capacity)
+        tide_grow(&list->items, &list->capacity, list->capacity ? list->capacity * 2 : 64,
+                  sizeof(struct tide_message_item *));
+    list->items[list->count++] = item;
+    return &item->message;
 }
 
-void tide_memory_drop(struct tide_memory_list *list)
+void tide_memory_list_free(struct tide_memory_list *list)
 {
-    for (size_t i = 0; i < list->count; i++)
-        free(list->items[i].bytes);
+    for (uint32_t i = 0; i < list->count; i++)
+        free(list->items[i]);
     free(list->items);
 }

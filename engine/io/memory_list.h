@@ -1,26 +1,20 @@
 /* SPDX-License-Identifier: MIT
- * engine/io/memory_list.h - messages with bytes of their own, for the memory source and sink. */
+ * engine/io/memory_list.h - messages by number, for the memory source and sink: those of shm/message_list.h can only be
+ * taken in order. */
 #ifndef TIDE_IO_MEMORY_LIST_H
 #define TIDE_IO_MEMORY_LIST_H
 
-#include <stddef.h>
-
-#include "shm/message.h"
-
-struct tide_memory_kept {
-    struct tide_message message;
-    char *bytes;
-};
+#include "shm/message_list.h"
 
 struct tide_memory_list {
-    struct tide_memory_kept *items;
-    size_t count;
-    size_t capacity;
+    struct tide_message_item **items;
+    uint32_t count;
+    uint32_t capacity;
 };
 
-/** A copy at the end of the list; may move the items, never their bytes. */
-struct tide_message *tide_memory_keep(struct tide_memory_list *list,
-                                      const struct tide_message *message);
-void tide_memory_drop(struct tide_memory_list *list);
+/** Appends a copy of the message, which stays where it is until the list is freed. */
+struct tide_message *tide_memory_list_append(struct tide_memory_list *list,
+                                             const struct tide_message *message);
+void tide_memory_list_free(struct tide_memory_list *list);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/status.h"
 #include "io/memory.h"
 #include "io/memory_list.h"
@@ -16,7 +17,7 @@ struct memory_sink {
     uint64_t count;          /* of messages sent, kept or not */
     struct tide_report *due; /* reports to fetch, the oldest first */
     size_t due_count;
-    size_t due_capacity;
+    uint32_t due_capacity;
     bool blocked; /* takes no message */
     bool held;    /* returns no report */
     bool discard; /* keeps no message */
@@ -39,16 +40,15 @@ static void add_report(struct memory_sink *memory, const struct tide_message *me
     bool refused = memory->refuse && message->value &&
                    strlen(memory->refuse) == message->value_length &&
                    memcmp(memory->refuse, message->value, message->value_length) == 0;
-    if (memory->due_count == memory->due_capacity) {
-        memory->due_capacity = memory->due_capacity ? memory->due_capacity * 2 : 256;
-        memory->due = tide_realloc(memory->due, sizeof(struct tide_report) * memory->due_capacity);
-    }
+    if (memory->due_count == memory->due_capacity)
+        tide_grow(&memory->due, &memory->due_capacity,
+                  memory->due_capacity ? memory->due_capacity * 2 : 256, sizeof(*memory->due));
     struct tide_report *due = &memory->due[memory->due_count++];
     *due = (struct tide_report){.origin = message->origin, .kind = TIDE_REPORT_DELIVERED};
     if (refused) {
         due->kind = TIDE_REPORT_REFUSED;
         due->text = "refused by the memory sink";
-        due->message = memory->list.items[memory->list.count - 1].message;
+        due->message = memory->list.items[memory->list.count - 1]->message;
     }
 }
 
@@ -60,7 +60,7 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
         return 0;
     for (; taken < count && memory->due_count < memory->max_due; taken++) {
         if (!memory->discard)
-            tide_memory_keep(&memory->list, &messages[taken]);
+            tide_memory_list_append(&memory->list, &messages[taken]);
         memory->count++;
         add_report(memory, &messages[taken]);
     }
@@ -89,7 +89,7 @@ static size_t sink_pending(struct tide_sink *sink)
 static void sink_free(struct tide_sink *sink)
 {
     struct memory_sink *memory = sink_of(sink);
-    tide_memory_drop(&memory->list);
+    tide_memory_list_free(&memory->list);
     free(memory->due);
     free(memory->refuse);
     free(memory);
@@ -140,5 +140,5 @@ uint64_t tide_memory_count(const struct tide_sink *sink)
 const struct tide_message *tide_memory_get(const struct tide_sink *sink, uint64_t index)
 {
     const struct memory_sink *memory = sink_of(sink);
-    return index < memory->list.count ? &memory->list.items[index].message : NULL;
+    return index < memory->list.count ? &memory->list.items[index]->message : NULL;
 }

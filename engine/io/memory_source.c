@@ -67,7 +67,7 @@ static size_t fill_in(struct memory_source *memory, uint32_t partition,
         uint64_t at = (uint64_t)content->next + count;
         if (!memory->total && at >= content->list.count)
             break;
-        messages[count] = content->list.items[at % content->list.count].message;
+        messages[count] = content->list.items[at % content->list.count]->message;
         messages[count].offset = (int64_t)at;
     }
     return count;
@@ -182,7 +182,7 @@ static bool source_closed(struct tide_source *source)
 static void source_free(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
-        tide_memory_drop(&source_of(source)->contents[i].list);
+        tide_memory_list_free(&source_of(source)->contents[i].list);
     free(source);
 }
 
@@ -220,7 +220,7 @@ void tide_memory_push(struct tide_source *source, uint32_t partition,
 {
     struct memory_source *memory = source_of(source);
     struct content *content = content_of(memory, partition);
-    struct tide_message *kept = tide_memory_keep(&content->list, message);
+    struct tide_message *kept = tide_memory_list_append(&content->list, message);
     kept->topic = memory->partitions[partition].topic;
     kept->partition = (int32_t)partition;
     kept->target_topic = TIDE_TOPIC_NONE;
