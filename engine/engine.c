@@ -17,18 +17,18 @@ static const int64_t LONGEST_WAIT_US =
 
 static int poll_pools(struct tide_engine *engine, int64_t now_us)
 {
-    struct tide_notice notice;
+    struct tide_zygote_event event;
     int status = TIDE_OK;
     uint64_t lost = 0;
-    while (engine->zygote && (status = tide_zygote_notice(engine->zygote, &notice)) == 1) {
+    while (engine->zygote && (status = tide_zygote_receive(engine->zygote, &event)) == 1) {
         for (uint32_t i = 0; i < engine->pool_count; i++) {
-            if (tide_pool_notice(engine->pools[i], &notice, now_us))
+            if (tide_pool_zygote_event(engine->pools[i], &event, now_us))
                 break;
         }
     }
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++) {
         status = tide_pool_poll(engine->pools[i], now_us);
-        lost += tide_pool_lost(engine->pools[i]);
+        lost += tide_pool_workers_lost(engine->pools[i]);
     }
     if (lost > engine->workers_lost)
         tide_engine_emit(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),

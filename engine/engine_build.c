@@ -18,7 +18,7 @@
 #include "io/memory.h"
 #include "kafka/kafka.h"
 #include "shm/counters.h"
-#include "shm/tallies.h"
+#include "shm/script_metrics.h"
 #include "shm/topics.h"
 
 static int build_source(struct tide_engine *engine, const struct tide_source_plan *plan)
@@ -102,8 +102,8 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     uint32_t workers = 0;
     for (uint32_t i = 0; i < plan->pool_count; i++)
         workers += plan->pools[i];
-    engine->tallies = tide_tallies_new(workers);
-    if (!engine->tallies)
+    engine->script_metrics = tide_script_metrics_new(workers);
+    if (!engine->script_metrics)
         return tide_failure();
     if (workers == 0)
         return TIDE_OK;
@@ -245,7 +245,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_offsets_free(engine->chain.offsets);
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);
-    tide_tallies_free(engine->tallies);
+    tide_script_metrics_free(engine->script_metrics);
     tide_engine_close_signals(engine);
     tide_loop_free(engine->loop);
     free(engine->revocation.partitions);

@@ -167,7 +167,7 @@ struct tide_engine {
     struct tide_loop *loop;
     struct tide_chain chain; /* chain.progress also stands for the engine's own progress */
     struct tide_zygote *zygote;
-    struct tide_tallies *tallies; /* what scripts count */
+    struct tide_script_metrics *script_metrics; /* what scripts count */
     struct tide_pool **pools;
     uint32_t pool_count;
     struct tide_step **steps; /* the plan's steps, then produce */

@@ -11,7 +11,7 @@
 #include "base/status.h"
 #include "engine_inside.h"
 #include "shm/counters.h"
-#include "shm/tallies.h"
+#include "shm/script_metrics.h"
 
 static const int64_t SECOND_US = 1000000;
 
@@ -249,7 +249,7 @@ void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state s
 static void count_added(struct tide_engine *engine, const struct tide_offsets_totals *totals)
 {
     struct tide_meter *meter = &engine->meter;
-    uint64_t dropped = tide_tallies_dropped(engine->tallies);
+    uint64_t dropped = tide_script_metrics_dropped(engine->script_metrics);
     tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS,
                totals->late_reports - meter->last_late);
     meter->last_late = totals->late_reports;

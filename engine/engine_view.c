@@ -78,9 +78,9 @@ struct tide_topics *tide_engine_topics(struct tide_engine *engine)
     return engine->chain.topics;
 }
 
-struct tide_tallies *tide_engine_tallies(struct tide_engine *engine)
+struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engine)
 {
-    return engine->tallies;
+    return engine->script_metrics;
 }
 
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine)

@@ -111,13 +111,13 @@ struct tide_counters;
 struct tide_source;
 struct tide_sink;
 struct tide_topics;
-struct tide_tallies;
+struct tide_script_metrics;
 /** These are borrowed, and valid as long as the engine. */
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine);
 struct tide_source *tide_engine_source(struct tide_engine *engine);
 struct tide_sink *tide_engine_sink(struct tide_engine *engine);
 struct tide_topics *tide_engine_topics(struct tide_engine *engine);
-struct tide_tallies *tide_engine_tallies(struct tide_engine *engine);
+struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engine);
 /** The process id of the zygote, and of worker `index` of a pool; 0 while there is none. */
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine);
 int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index);

@@ -71,7 +71,7 @@ enum tide_step_kind {
     TIDE_STEP_HEALTHCHECK
 };
 
-/** RunTaskWithMultiprocessing. The names are those of Arroyo's strategy. */
+/** RunTaskWithMultiprocessing; names as on the page (shared: seed). */
 struct tide_step_plan {
     enum tide_step_kind kind;
     const char *path; /* healthcheck: the file; nothing else has one */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/base/status.h - how a call answers, and the text that goes with a failure.
- * A negative status is the program's exit code with a minus sign (sysexits.h). */
+ * A negative status is the program's exit code with a minus sign (sysexits.h, design section 6). */
 #ifndef TIDE_BASE_STATUS_H
 #define TIDE_BASE_STATUS_H
 

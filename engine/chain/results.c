@@ -20,7 +20,7 @@ int tide_results_accept(struct tide_batch *batch)
     uint64_t progress = __atomic_load_n(&job->output->progress, __ATOMIC_ACQUIRE);
     uint32_t next = (uint32_t)progress;
     uint32_t bytes = (uint32_t)(progress >> 32);
-    bool done = batch->work.outcome == TIDE_JOB_DONE;
+    bool done = batch->work.status == TIDE_JOB_DONE;
     if (next < job->first || next > job->end || bytes > job->output_max)
         return tide_fail(TIDE_EDATA, "progress %u of [%u, %u], %u bytes", next, job->first,
                          job->end, bytes);

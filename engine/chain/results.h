@@ -51,7 +51,7 @@ void tide_results_failure(const struct tide_message *message, struct tide_failur
 bool tide_results_retry(const struct tide_batch *batch, uint32_t topic_count,
                         struct tide_failure *failure);
 /** Takes over the {next, bytes} that a worker has published, once: begins batch->run. TIDE_EDATA when they cannot be
- * true, or contradict its report (work.outcome, when the state is DONE). */
+ * true, or contradict its report (work.status, when the state is DONE). */
 int tide_results_accept(struct tide_batch *batch);
 /** Parses the next results of the run into `parsed`, whose items must all be dealt with. No item means that no result
  * is left. TIDE_EDATA when the block does not hold what its worker said; the records that were complete before

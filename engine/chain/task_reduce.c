@@ -67,7 +67,7 @@ static void open_group(struct tide_task *task, struct tide_batch *batch)
 static void find_culprit(struct tide_batch *batch)
 {
     struct tide_batch_group *group = &batch->group;
-    bool all = batch->work.distrusted || batch->run.ready == batch->records.count;
+    bool all = batch->work.violation || batch->run.ready == batch->records.count;
     if (all == group->all_culprits && (all || batch->run.ready == group->culprit))
         return;
     group->all_culprits = all;
@@ -90,9 +90,9 @@ static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t
 {
     const struct tide_work *work = &batch->work;
     uint32_t topics = tide_topics_count(task->step.chain->topics);
-    bool lost = work->state == TIDE_WORK_LOST || work->blamed;
+    bool lost = work->state == TIDE_WORK_WORKER_LOST || work->attributed;
     struct tide_failure failure;
-    if (!work->distrusted && tide_results_check(batch, topics) < 0)
+    if (!work->violation && tide_results_check(batch, topics) < 0)
         return TIDE_EDATA;
     bool retry = !lost && tide_results_retry(batch, topics, &failure);
     bool whole = !lost &&
@@ -107,7 +107,7 @@ static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t
     if (lost)
         find_culprit(batch);
     batch->run = (struct tide_batch_run){.ready = batch->release.released,
-                                         .crashed = work->blamed || work->distrusted};
+                                         .crashed = work->attributed || work->violation};
     return TIDE_OK;
 }
 

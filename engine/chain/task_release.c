@@ -28,7 +28,7 @@ static int report_violation(struct tide_task *task, struct tide_batch *batch)
 {
     tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
              batch->work.worker, tide_error());
-    tide_pool_distrust(task->pool, &batch->work);
+    tide_pool_report_violation(task->pool, &batch->work);
     tide_task_observe_progress(task);
     return TIDE_BATCH_WITH_POOL;
 }
@@ -43,7 +43,7 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
         tide_observe_many(counters, task->step.row, TIDE_M_MESSAGE_TIME,
                           (double)work->busy_ns / 1e9 / messages, messages);
     }
-    if (work->state == TIDE_WORK_DONE && work->outcome == TIDE_JOB_FULL) {
+    if (work->state == TIDE_WORK_DONE && work->status == TIDE_JOB_FULL) {
         tide_count(counters, task->step.row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
         batch->release.overflowed = true;
     }
@@ -58,7 +58,7 @@ static int take_results(struct tide_task *task, struct tide_batch *batch, int64_
     if (work->state == TIDE_WORK_WAITING || work->state == TIDE_WORK_GIVEN)
         return TIDE_BATCH_WITH_POOL;
     tide_task_observe_progress(task);
-    if (!work->distrusted && tide_results_accept(batch) < 0)
+    if (!work->violation && tide_results_accept(batch) < 0)
         return report_violation(task, batch);
     if (task->kind->take(task, batch, now_us) < 0)
         return report_violation(task, batch);
@@ -212,7 +212,7 @@ static int hand_on_results(struct tide_task *task, struct tide_batch *batch, int
 static uint32_t retries(const struct tide_task *task, const struct tide_batch *batch)
 {
     const struct tide_job *job = &batch->work.job;
-    bool unsure = batch->work.distrusted && job->end - job->first > 1;
+    bool unsure = batch->work.violation && job->end - job->first > 1;
     return unsure && task->plan.crash_retries == 0 ? 1 : task->plan.crash_retries;
 }
 
@@ -228,13 +228,13 @@ static struct tide_reject describe_crash(const struct tide_batch *batch, char *c
         snprintf(cause, size, "SIG%s", sigabbrev_np(WTERMSIG(work->death)));
     else
         snprintf(cause, size, "exit %d", WEXITSTATUS(work->death));
-    if (work->late) {
+    if (work->timed_out) {
         fields.reason = "timeout";
         fields.error = "the message took longer than message_timeout, so its worker was killed";
-    } else if (work->distrusted) {
+    } else if (work->violation) {
         fields.cause = "protocol";
         fields.error = "what the worker left of this message makes no sense, so it was killed";
-    } else if (work->starved) {
+    } else if (work->out_of_memory) {
         fields.reason = "memory";
         fields.cause = "worker_memory";
         fields.error = "the worker wanted more than worker_memory while it ran this message";
@@ -262,7 +262,7 @@ static int run_again_or_reject(struct tide_task *task, struct tide_batch *batch,
         tide_task_submit(task, batch, batch->release.released, batch->records.count);
         return TIDE_BATCH_WITH_POOL;
     }
-    if (!batch->work.late && batch->record.attempts < retries(task, batch)) {
+    if (!batch->work.timed_out && batch->record.attempts < retries(task, batch)) {
         batch->record.attempts++;
         return run_rest(task, batch);
     }

@@ -35,7 +35,7 @@ void tide_task_measure(struct tide_task *task, const struct tide_work *work, uin
     task->size.run_ns = task->size.run_ns * KEPT + (double)work->busy_ns;
     task->size.run_messages = task->size.run_messages * KEPT + messages;
     fit = RUN_TIME_NS * task->size.run_messages / (task->size.run_ns + 1);
-    if (work->together || fit > task->plan.max_batch_size)
+    if (work->whole_batch || fit > task->plan.max_batch_size)
         fit = task->plan.max_batch_size;
     task->size.max_messages = fit < 1 ? 1 : (uint32_t)fit;
 }

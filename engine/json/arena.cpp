@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

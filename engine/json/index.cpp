@@ -3,7 +3,7 @@
 // included here only); the grammar is checked in one pass over them that also links the brackets.
 #include <simdjson.h>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

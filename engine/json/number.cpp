@@ -4,7 +4,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Finding members and values in the index, changes first.
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

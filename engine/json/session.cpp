@@ -2,7 +2,7 @@
 // Opening and closing.
 #include <new>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 using namespace tide_json_private;
 

@@ -2,7 +2,7 @@
 // Writing a document: untouched bytes are copied, changes put in their places, from front to back.
 #include <algorithm>
 
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

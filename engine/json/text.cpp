@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Strings: escapes checked and undone, bytes quoted.
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

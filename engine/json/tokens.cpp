@@ -3,7 +3,7 @@
 // stage 1 (Langdale and Lemire, Parsing Gigabytes of JSON per Second, 2019): 64 bytes become masks of 64 bits, a
 // bit for each byte. Written anew for documents of a few hundred bytes: one without escapes, control bytes
 // and bytes beyond ASCII takes a short cut, the last block is not copied, and no UTF-8 is looked for where there is none.
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 #ifdef __x86_64__
 

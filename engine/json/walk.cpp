@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Counting and walking members.
-#include "json/private.hpp"
+#include "json/inside.hpp"
 
 namespace tide_json_private {
 

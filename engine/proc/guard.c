@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/status.h"
-#include "proc/mailbox.h"
-#include "proc/private.h"
+#include "proc/inside.h"
+#include "proc/protocol.h"
 
 enum { OOM_SCORE = 500 }; /* of 1000, above the engine's own */
 

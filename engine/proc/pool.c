@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "proc/place.h"
+#include "proc/worker_slot.h"
 #include "proc/zygote.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -20,9 +20,9 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
     struct tide_pool *pool = tide_alloc(sizeof(*pool));
     *pool = (struct tide_pool){
         .zygote = zygote, .loop = loop, .counters = counters, .processes = processes, .depth = 1};
-    pool->workers = tide_alloc(sizeof(struct tide_place) * processes);
+    pool->workers = tide_alloc(sizeof(struct tide_worker_slot) * processes);
     for (uint32_t i = 0; i < processes; i++) {
-        struct tide_place *worker = &pool->workers[i];
+        struct tide_worker_slot *worker = &pool->workers[i];
         worker->place = first + i;
         worker->socket = tide_zygote_socket(zygote, worker->place);
     }
@@ -51,7 +51,7 @@ void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us)
 
 static void heard(void *context)
 {
-    ((struct tide_place *)context)->spoke = true;
+    ((struct tide_worker_slot *)context)->spoke = true;
 }
 
 int tide_pool_start(struct tide_pool *pool)
@@ -59,7 +59,7 @@ int tide_pool_start(struct tide_pool *pool)
     for (uint32_t i = 0; i < pool->processes; i++) {
         int status = tide_loop_watch(pool->loop, pool->workers[i].socket, heard, &pool->workers[i]);
         if (status == TIDE_OK)
-            status = tide_place_order(pool, &pool->workers[i]);
+            status = tide_worker_slot_order(pool, &pool->workers[i]);
         if (status < 0)
             return status;
     }
@@ -72,7 +72,7 @@ static bool goes_before(const struct tide_work *a, const struct tide_work *b)
         return a->job.step > b->job.step;
     if (a->continued != b->continued)
         return a->continued;
-    return a->turn < b->turn;
+    return a->sequence < b->sequence;
 }
 
 static void enqueue(struct tide_pool *pool, struct tide_work *work)
@@ -106,12 +106,12 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
 }
 
 /* NULL: not now. Nothing is put behind what runs while another worker is about to be ready. */
-static struct tide_place *least_busy(struct tide_pool *pool)
+static struct tide_worker_slot *least_busy(struct tide_pool *pool)
 {
-    struct tide_place *best = NULL;
+    struct tide_worker_slot *best = NULL;
     bool coming = false;
     for (uint32_t i = 0; i < pool->processes; i++) {
-        struct tide_place *worker = &pool->workers[i];
+        struct tide_worker_slot *worker = &pool->workers[i];
         coming |= !worker->ready;
         if (worker->ready && !worker->doomed && !worker->aside && worker->given < pool->depth &&
             (!best || worker->given < best->given))
@@ -121,17 +121,17 @@ static struct tide_place *least_busy(struct tide_pool *pool)
 }
 
 /* How long it takes until there is a fresh one in its place, more or less. */
-static uint32_t distance(const struct tide_place *worker)
+static uint32_t distance(const struct tide_worker_slot *worker)
 {
     return 2 * worker->given + worker->used;
 }
 
 /* NULL: not yet. */
-static struct tide_place *fresh_one(struct tide_pool *pool)
+static struct tide_worker_slot *fresh_one(struct tide_pool *pool)
 {
-    struct tide_place *best = &pool->workers[0];
+    struct tide_worker_slot *best = &pool->workers[0];
     for (uint32_t i = 1; i < pool->processes && !best->aside; i++) {
-        struct tide_place *worker = &pool->workers[i];
+        struct tide_worker_slot *worker = &pool->workers[i];
         if (worker->aside || distance(worker) < distance(best))
             best = worker;
     }
@@ -139,12 +139,12 @@ static struct tide_place *fresh_one(struct tide_pool *pool)
     if (!best->ready || best->doomed)
         return NULL;
     if (best->used && best->given == 0)
-        tide_place_retire(pool, best);
+        tide_worker_slot_retire(pool, best);
     return best->used ? NULL : best;
 }
 
 /* False when its mailbox is full: later. */
-static bool give_to(struct tide_place *worker, struct tide_work *work)
+static bool give_to(struct tide_worker_slot *worker, struct tide_work *work)
 {
     struct tide_work **last = &worker->first;
     work->job.worker = worker->place;
@@ -168,7 +168,7 @@ static void give(struct tide_pool *pool)
     struct tide_work **at = &pool->waiting;
     while (*at) {
         struct tide_work *work = *at, *next = work->next;
-        struct tide_place *worker = work->fresh ? fresh_one(pool) : least_busy(pool);
+        struct tide_worker_slot *worker = work->fresh ? fresh_one(pool) : least_busy(pool);
         if (!worker) { /* one that wants a fresh worker holds nobody up, nor is held up */
             at = &work->next;
             continue;
@@ -189,7 +189,7 @@ void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
 }
 
 /* Takes the first work off a worker; its report or its death came. */
-struct tide_work *tide_pool_take_first(struct tide_place *worker)
+struct tide_work *tide_pool_take_first(struct tide_worker_slot *worker)
 {
     struct tide_work *work = worker->first;
     worker->first = work->next;
@@ -199,20 +199,20 @@ struct tide_work *tide_pool_take_first(struct tide_place *worker)
 }
 
 /* False when it fits no job. */
-static bool take_report(struct tide_place *worker, const struct tide_job_report *report)
+static bool take_report(struct tide_worker_slot *worker, const struct tide_job_report *report)
 {
     struct tide_work *work = worker->first;
-    if (!work || report->number != work->job.number || report->outcome > TIDE_JOB_FULL)
+    if (!work || report->number != work->job.number || report->status > TIDE_JOB_FULL)
         return false;
     tide_pool_take_first(worker);
-    work->outcome = report->outcome;
+    work->status = report->status;
     work->busy_ns = report->busy_ns;
-    work->together = report->together != 0;
+    work->whole_batch = report->whole_batch != 0;
     work->state = TIDE_WORK_DONE;
     return true;
 }
 
-void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker)
+void tide_pool_read_reports(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
     union {
         struct tide_job_report report;
@@ -226,26 +226,26 @@ void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker)
         if ((is_hello || is_report) && generation != worker->generation)
             continue; /* of one that is dead already */
         if (is_hello && !worker->ready) {
-            tide_place_hello(pool, worker, &mail.hello);
+            tide_worker_slot_hello(pool, worker, &mail.hello);
         } else if (!is_report || worker->doomed || !take_report(worker, &mail.report)) {
             if (!worker->doomed)
                 tide_log(TIDE_LOG_ERROR, "worker %u sent a report that fits no job; it is replaced",
                          worker->place);
             if (worker->first)
-                worker->first->distrusted = true;
-            tide_place_doom(pool, worker);
+                worker->first->violation = true;
+            tide_worker_slot_doom(pool, worker);
             return;
         }
     }
 }
 
 /* Back to the pool: a new worker drops what its place was given before. */
-void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker)
+void tide_pool_give_back(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
     while (worker->first) {
         struct tide_work *work = tide_pool_take_first(worker);
-        work->state = TIDE_WORK_LOST;
-        if (work->distrusted)
+        work->state = TIDE_WORK_WORKER_LOST;
+        if (work->violation)
             continue;
         work->job.output->progress = work->job.first; /* the one that is gone may have been at it */
         work->job.output->running = TIDE_RUNNING_NOT;
@@ -256,11 +256,11 @@ void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker)
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
     for (uint32_t i = 0; i < pool->processes; i++) {
-        struct tide_place *worker = &pool->workers[i];
+        struct tide_worker_slot *worker = &pool->workers[i];
         if (worker->given > 0 || worker->spoke || !worker->ready)
             tide_pool_read_reports(pool, worker);
         worker->spoke = false;
-        int status = tide_place_poll(pool, worker, now_us);
+        int status = tide_worker_slot_poll(pool, worker, now_us);
         if (status < 0)
             return status;
     }
@@ -268,17 +268,17 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
     return TIDE_OK;
 }
 
-void tide_pool_distrust(struct tide_pool *pool, struct tide_work *work)
+void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work)
 {
-    struct tide_place *worker = &pool->workers[work->worker - pool->workers[0].place];
+    struct tide_worker_slot *worker = &pool->workers[work->worker - pool->workers[0].place];
     /* One that is quick has reported before the zygote tells its pid, so that says nothing. */
     bool gone = !worker->ready || worker->generation != work->job.generation;
-    work->distrusted = true;
-    work->blamed = false;
-    work->state = gone ? TIDE_WORK_LOST : TIDE_WORK_GIVEN;
+    work->violation = true;
+    work->attributed = false;
+    work->state = gone ? TIDE_WORK_WORKER_LOST : TIDE_WORK_GIVEN;
     if (gone)
         return;
-    tide_place_doom(pool, worker);
+    tide_worker_slot_doom(pool, worker);
     work->next = worker->first;
     worker->first = work;
     worker->given++;
@@ -303,7 +303,7 @@ int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index)
     return index < pool->processes && pool->workers[index].ready ? pool->workers[index].pid : 0;
 }
 
-uint64_t tide_pool_lost(const struct tide_pool *pool)
+uint64_t tide_pool_workers_lost(const struct tide_pool *pool)
 {
     return pool->lost;
 }

@@ -17,7 +17,7 @@
 
 #include "base/fault.h"
 #include "base/status.h"
-#include "proc/private.h"
+#include "proc/inside.h"
 #include "shm/block.h"
 #include "shm/layout.h"
 
@@ -84,7 +84,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
     return 0;
 }
 
-static void notify(struct tide_zygote *zygote, const struct tide_notice *notice)
+static void notify(struct tide_zygote *zygote, const struct tide_zygote_event *notice)
 {
     /* Blocking: the engine reads all the time, and a lost notice would be a lost worker. */
     if (send(zygote->zygote_end, notice, sizeof(*notice), MSG_NOSIGNAL) < 0)
@@ -93,7 +93,7 @@ static void notify(struct tide_zygote *zygote, const struct tide_notice *notice)
 
 void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
 {
-    struct tide_notice notice = {.kind = TIDE_NOTICE_LOADING};
+    struct tide_zygote_event notice = {.kind = TIDE_ZYGOTE_LOADING};
     strncpy(notice.text, what, sizeof(notice.text) - 1);
     notify(zygote, &notice);
 }
@@ -101,7 +101,7 @@ void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again)
 {
     tide_fault("z.load");
-    struct tide_notice notice = {.kind = error ? TIDE_NOTICE_REJECTED : TIDE_NOTICE_LOADED};
+    struct tide_zygote_event notice = {.kind = error ? TIDE_ZYGOTE_REJECTED : TIDE_ZYGOTE_LOADED};
     if (error) {
         notice.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
         strncpy(notice.text, error, sizeof(notice.text) - 1);
@@ -129,7 +129,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
 }
 
 /* True in the new worker. */
-static bool spawn(struct tide_zygote *zygote, const struct tide_order *order)
+static bool spawn(struct tide_zygote *zygote, const struct tide_zygote_command *order)
 {
     int32_t parent = getpid();
     int32_t pid = tide_fault("z.fork") ? -1 : fork();
@@ -137,8 +137,8 @@ static bool spawn(struct tide_zygote *zygote, const struct tide_order *order)
         become_worker(zygote, order->worker, order->generation, parent);
         return true;
     }
-    struct tide_notice notice = {
-        TIDE_NOTICE_SPAWNED, order->worker, order->generation, pid, errno, ""};
+    struct tide_zygote_event notice = {
+        TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, pid, errno, ""};
     zygote->children[order->worker] = (struct tide_child){pid < 0 ? 0 : pid, order->generation};
     notify(zygote, &notice);
     return false;
@@ -157,7 +157,8 @@ static void reap(struct tide_zygote *zygote)
             struct tide_child *child = &zygote->children[i];
             if (child->pid != pid)
                 continue;
-            struct tide_notice notice = {TIDE_NOTICE_EXITED, i, child->generation, pid, status, ""};
+            struct tide_zygote_event notice = {
+                TIDE_ZYGOTE_EXITED, i, child->generation, pid, status, ""};
             child->pid = 0;
             tide_fault("z.reap");
             notify(zygote, &notice);
@@ -190,7 +191,7 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
 {
     struct pollfd fds[2] = {{zygote->zygote_end, POLLIN, 0}, {zygote->signals, POLLIN, 0}};
     for (;;) {
-        struct tide_order order;
+        struct tide_zygote_command order;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             _exit(-TIDE_EINTERNAL);
         if (fds[1].revents)
@@ -203,9 +204,9 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         if (size != (ssize_t)sizeof(order) || order.worker >= zygote->workers)
             leave(zygote, patience_us);
         struct tide_child *child = &zygote->children[order.worker];
-        if (order.kind == TIDE_ORDER_SPAWN && spawn(zygote, &order))
+        if (order.kind == TIDE_COMMAND_SPAWN && spawn(zygote, &order))
             return (int)order.worker;
-        if (order.kind == TIDE_ORDER_KILL && child->pid > 0 &&
+        if (order.kind == TIDE_COMMAND_KILL && child->pid > 0 &&
             child->generation == order.generation)
             kill(child->pid, SIGKILL);
     }
@@ -267,10 +268,10 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
 }
 
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
-                        enum tide_job_end outcome, bool together)
+                        enum tide_job_status status, bool whole_batch)
 {
-    struct tide_job_report report = {job->number, job->generation, outcome,
-                                     (uint64_t)now_ns() - zygote->job_began_ns, together};
+    struct tide_job_report report = {job->number, job->generation, status,
+                                     (uint64_t)now_ns() - zygote->job_began_ns, whole_batch};
     /* An engine that is gone takes no report; the next look for a job tells. */
     (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }

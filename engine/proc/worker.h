@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proc/mailbox.h"
+#include "proc/protocol.h"
 
 struct tide_zygote;
 struct tide_output;
@@ -42,7 +42,7 @@ void tide_worker_running(struct tide_output *output, uint32_t running);
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes);
 /** `together`: a function takes the whole batch at once. */
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
-                        enum tide_job_end outcome, bool together);
+                        enum tide_job_status status, bool whole_batch);
 /** 32 random bits from the kernel: fork copies the state of math.random, so zygote and workers begin anew. */
 uint32_t tide_worker_seed(void);
 void tide_worker_exit(int code) __attribute__((noreturn));

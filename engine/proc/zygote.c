@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "base/status.h"
-#include "proc/private.h"
+#include "proc/inside.h"
 
 enum {
     PATIENCE_MS = 2000, /* for a zygote that has been told to leave */
@@ -143,7 +143,7 @@ static int wait_for_notice(struct tide_zygote *zygote, int wake)
 
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
-    struct tide_notice notice;
+    struct tide_zygote_event notice;
     ssize_t size;
     do {
         int status = wait_for_notice(zygote, wake);
@@ -155,11 +155,11 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
         notice.text[sizeof(notice.text) - 1] = 0;
         zygote->loading_us = tide_clock_us();
         snprintf(zygote->loading, sizeof(zygote->loading), "%s", notice.text);
-    } while (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADING);
+    } while (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_LOADING);
     zygote->loaded = true;
-    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_LOADED)
+    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_LOADED)
         return TIDE_OK;
-    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_NOTICE_REJECTED) {
+    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_REJECTED) {
         return tide_fail(notice.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
                          notice.text);
     }
@@ -171,10 +171,10 @@ int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
     return zygote->engine_ends[worker];
 }
 
-int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uint32_t worker,
-                      uint32_t generation)
+int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
+                     uint32_t worker, uint32_t generation)
 {
-    struct tide_order order = {kind, worker, generation};
+    struct tide_zygote_command order = {kind, worker, generation};
     ssize_t sent = send(zygote->engine_end, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN)
         return TIDE_BUSY;
@@ -183,7 +183,7 @@ int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uin
     return TIDE_OK;
 }
 
-int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
+int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *notice)
 {
     /* MSG_TRUNC: the size that it had, so that a longer one is none. */
     ssize_t size = recv(zygote->engine_end, notice, sizeof(*notice), MSG_DONTWAIT | MSG_TRUNC);
@@ -196,7 +196,7 @@ int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice)
     return 1;
 }
 
-uint64_t tide_zygote_heard(const struct tide_zygote *zygote)
+uint64_t tide_zygote_events_received(const struct tide_zygote *zygote)
 {
     return zygote->heard;
 }
@@ -227,7 +227,7 @@ void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. */
 static void leave_in_order(struct tide_zygote *zygote)
 {
-    char notice[sizeof(struct tide_notice)];
+    char notice[sizeof(struct tide_zygote_event)];
     struct pollfd fd = {zygote->engine_end, POLLIN, 0};
     for (uint32_t i = 0; i < zygote->workers; i++)
         shutdown(zygote->engine_ends[i], SHUT_RDWR);

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "proc/mailbox.h"
+#include "proc/protocol.h"
 
 struct tide_zygote;
 struct tide_loop;
@@ -31,12 +31,12 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake);
 /** The socket of a worker's place, to send jobs and read reports. */
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
 /** TIDE_BUSY: it has a queue full of them; later. */
-int tide_zygote_order(struct tide_zygote *zygote, enum tide_order_kind kind, uint32_t worker,
-                      uint32_t generation);
+int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
+                     uint32_t worker, uint32_t generation);
 /** 1 = a notice was read, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. */
-int tide_zygote_notice(struct tide_zygote *zygote, struct tide_notice *notice);
+int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *notice);
 /** How many notices were read: as long as there are more, it lives. */
-uint64_t tide_zygote_heard(const struct tide_zygote *zygote);
+uint64_t tide_zygote_events_received(const struct tide_zygote *zygote);
 int32_t tide_zygote_pid(const struct tide_zygote *zygote);
 /** Ends the zygote and with it the workers, waits for it. NULL is fine. */
 /** Takes the dead that were left to this process because their parents are gone: what scripts have forked, where the

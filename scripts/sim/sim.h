@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * scripts/sim/sim.h - the simulation runs a whole engine, made of the program's object files, and plays everything
  * around it: the source and the sink (their ops tables), the zygote and the workers (the other ends of the sockets of
- * proc/mailbox.h, without fork) and the clock, which stands still unless it is moved. One 64-bit seed draws the settings
+ * proc/protocol.h, without fork) and the clock, which stands still unless it is moved. One 64-bit seed draws the settings
  * and every event, so that a run can be repeated.
  *
  * A message carries an item: the partition and index it came from, the assignment in which it was read, and its path

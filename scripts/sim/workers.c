@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Plays the zygote and the workers: the other ends of the sockets of proc/mailbox.h. A worker does one thing in each
+ * Plays the zygote and the workers: the other ends of the sockets of proc/protocol.h. A worker does one thing in each
  * action, so that the engine may look at it between any two: before a record, in it, after publishing, before its report.
  * Each death is noted in the model with the record that the engine may attribute it to. Start reading at worker_act. */
 #include <errno.h>
@@ -7,14 +7,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "proc/private.h"
+#include "proc/inside.h"
 #include "proc/worker.h"
 #include "sim.h"
 
 enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 
 static struct worker workers[MAX_WORKERS];
-static struct tide_notice notices[64];
+static struct tide_zygote_event notices[64];
 static uint32_t notice_head, notice_count;
 
 static struct tide_zygote *zygote(void)
@@ -26,7 +26,7 @@ static void notify(uint32_t kind, uint32_t number, uint32_t generation, int32_t 
 {
     if (notice_count == 64)
         sim_fail("the engine does not read its notices");
-    notices[(notice_head + notice_count++) % 64] = (struct tide_notice){
+    notices[(notice_head + notice_count++) % 64] = (struct tide_zygote_event){
         .kind = kind, .worker = number, .generation = generation, .pid = 1000, .status = status};
 }
 
@@ -97,7 +97,7 @@ static void end_worker(struct worker *worker, int32_t status)
     if (running && !worker->lied && (status != SIGKILL || late))
         attribute(worker, status == SIGKILL);
     worker->idle_deaths = worker->ready ? 0 : worker->idle_deaths + 1;
-    notify(TIDE_NOTICE_EXITED, (uint32_t)(worker - workers), worker->generation, status);
+    notify(TIDE_ZYGOTE_EXITED, (uint32_t)(worker - workers), worker->generation, status);
     worker->alive = worker->ready = worker->busy = worker->entered = worker->stuck = false;
 }
 
@@ -112,28 +112,28 @@ static bool may_die(struct worker *worker, uint32_t rate)
 
 /* ---- the zygote ---- */
 
-static void spawn(const struct tide_order *order)
+static void spawn(const struct tide_zygote_command *order)
 {
     struct worker *worker = &workers[order->worker];
     if (worker->alive)
         sim_fail("worker %u is ordered while one is alive", order->worker);
     if (sim_fault(sim.set.rates.fork_fails) && worker->idle_deaths < MAX_IDLE_DEATHS) {
         worker->idle_deaths++;
-        notify(TIDE_NOTICE_SPAWNED, order->worker, order->generation, EAGAIN);
+        notify(TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, EAGAIN);
         notices[(notice_head + notice_count - 1) % 64].pid = -1;
         return;
     }
     *worker = (struct worker){
         .alive = true, .generation = order->generation, .idle_deaths = worker->idle_deaths};
-    notify(TIDE_NOTICE_SPAWNED, order->worker, order->generation, 0);
+    notify(TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, 0);
 }
 
 static void receive_commands(void)
 {
-    struct tide_order order;
+    struct tide_zygote_command order;
     while (recv(zygote()->zygote_end, &order, sizeof(order), MSG_DONTWAIT) > 0) {
         struct worker *worker = &workers[order.worker];
-        if (order.kind == TIDE_ORDER_SPAWN)
+        if (order.kind == TIDE_COMMAND_SPAWN)
             spawn(&order);
         else if (worker->alive && worker->generation == order.generation)
             end_worker(worker, SIGKILL);

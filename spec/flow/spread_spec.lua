@@ -65,7 +65,7 @@ describe('eager batches', function()
     assert.equal(1000, run:metric(1, 'BATCH_SIZE_MSG').max)
   end)
 
-  it('keep to the rules of Arroyo when they are not eager', function()
+  it('keep to the rules of the page when they are not eager', function()
     run = assert(flow.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } })
     run:push_numbers(80)
     assert.equal('done', run:finish().kind)
@@ -78,7 +78,7 @@ describe('tide_task_measure', function()
   local task
 
   local function most_after(nanoseconds, messages, together)
-    C.tide_task_measure(task, ffi.new('struct tide_work', { busy_ns = nanoseconds, together = together or false }),
+    C.tide_task_measure(task, ffi.new('struct tide_work', { busy_ns = nanoseconds, whole_batch = together or false }),
       messages)
     return task.size.max_messages
   end

@@ -27,7 +27,7 @@ local DO = { "ok", "full", "wait", "crash", "exit", "leave", "lie", "twice", "la
 local NUMBER = {}
 for i, name in ipairs(DO) do NUMBER[name] = i end
 
--- In a worker. Each returns the outcome to report; nil = has reported already.
+-- In a worker. Each returns the status to report; nil = has reported already.
 local acts = {}
 
 function acts.ok(job)
@@ -90,9 +90,9 @@ local function work(self)
     self.shared.done[self.shared.count % 60] = tonumber(job.number)
     self.shared.count = self.shared.count + 1
     C.tide_worker_running(job.output, C.TIDE_RUNNING_ONE)
-    local outcome = acts[DO[job.first]](job, self)
+    local status = acts[DO[job.first]](job, self)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-    if outcome then C.tide_worker_report(self.zygote, job, outcome, false) end
+    if status then C.tide_worker_report(self.zygote, job, status, false) end
   end
 end
 
@@ -148,15 +148,15 @@ end
 
 --- One turn of the loop; the status of the pools.
 function workers:turn()
-  local notice = ffi.new "struct tide_notice"
+  local event = ffi.new "struct tide_zygote_event"
   C.tide_loop_wait(self.loop, 5000)
   local now_us, status = C.tide_clock_us(), C.TIDE_OK
   while status >= 0 do
-    local got = C.tide_zygote_notice(self.zygote, notice)
+    local got = C.tide_zygote_receive(self.zygote, event)
     if got < 0 then return got end
     if got == 0 then break end
     for _, pool in ipairs(self.pools) do
-      if C.tide_pool_notice(pool, notice, now_us) then break end
+      if C.tide_pool_zygote_event(pool, event, now_us) then break end
     end
   end
   for _, pool in ipairs(self.pools) do
@@ -189,14 +189,15 @@ function workers:until_alive()
   end, "all workers")
 end
 
---- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, turn, continued, fresh,
+--- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, sequence, continued, fresh,
 --- pool.
 function workers:submit(what, options)
   options = options or {}
   local one = ffi.new "struct tide_work"
   self.works[#self.works + 1] = one
   one.job.first, one.job["end"] = NUMBER[what], options.number or 0
-  one.job.step, one.turn, one.continued = options.step or 0, options.turn or #self.works, options.continued or false
+  one.job.step, one.sequence = options.step or 0, options.sequence or #self.works
+  one.continued = options.continued or false
   one.fresh = options.fresh or false
   one.job.output = self.shared.outputs + (#self.works - 1) % 64
   ffi.fill(one.job.output, ffi.sizeof "struct tide_output")
@@ -207,9 +208,9 @@ end
 --- Waits until the work is DONE or LOST, and returns which.
 function workers:finish(one)
   self:turn_until(function()
-    return self.status < 0 or one.state == C.TIDE_WORK_DONE or one.state == C.TIDE_WORK_LOST
+    return self.status < 0 or one.state == C.TIDE_WORK_DONE or one.state == C.TIDE_WORK_WORKER_LOST
   end, "the end of a work")
-  return one.state == C.TIDE_WORK_DONE and "done" or one.state == C.TIDE_WORK_LOST and "lost" or self.status
+  return one.state == C.TIDE_WORK_DONE and "done" or one.state == C.TIDE_WORK_WORKER_LOST and "lost" or self.status
 end
 
 --- Numbers of the jobs in the order in which workers began them.

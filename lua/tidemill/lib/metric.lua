@@ -12,12 +12,12 @@ local C = library.C
 local metric = {}
 
 local WHY = {
-  [C.TIDE_TALLY_BAD_NAME] = 'a name has up to 47 letters, digits, _ and ., as "orders.late"',
-  [C.TIDE_TALLY_BAD_VALUE] = "the value is no number, or none that can be summed",
-  [C.TIDE_TALLY_TWO_KINDS] = "the name is used for another kind of metric too",
-  [C.TIDE_TALLY_TOO_MANY] = "there are 64 names already; a metric's name is not made from data",
+  [C.TIDE_SCRIPT_METRIC_BAD_NAME] = 'a name has up to 47 letters, digits, _ and ., as "orders.late"',
+  [C.TIDE_SCRIPT_METRIC_BAD_VALUE] = "the value is no number, or none that can be summed",
+  [C.TIDE_SCRIPT_METRIC_TWO_KINDS] = "the name is used for another kind of metric too",
+  [C.TIDE_SCRIPT_METRIC_TOO_MANY] = "there are 64 names already; a metric's name is not made from data",
 }
-local tallies, row -- of this worker, in the engine's table
+local script_metrics, row -- of this worker, in the engine's table
 local known = {}
 
 -- The line of the script. The levels are this function, drop, add, the function that the script calls, the script.
@@ -27,15 +27,15 @@ local function place()
 end
 
 local function drop(why, kind, name)
-  if C.tide_tallies_drop(tallies, why) == 0 then return end
+  if C.tide_script_metrics_drop(script_metrics, why) == 0 then return end
   local shown = type(name) == "string" and name or type(name)
   log.warn("%stide.metric.%s of %s counts nothing: %s; further such calls are counted only", place(), kind,
     ("%q"):format(shown:sub(1, 60)), WHY[why])
 end
 
 local function index_of(kind, name)
-  if type(name) ~= "string" or not name:find("^[%a_][%w_.]*$") then return -1 - C.TIDE_TALLY_BAD_NAME end
-  local index = C.tide_tallies_index(tallies, row, name, kind)
+  if type(name) ~= "string" or not name:find("^[%a_][%w_.]*$") then return -1 - C.TIDE_SCRIPT_METRIC_BAD_NAME end
+  local index = C.tide_script_metrics_index(script_metrics, row, name, kind)
   if index >= 0 then known[kind][name] = index end
   return index
 end
@@ -50,11 +50,11 @@ end
 
 -- The unusual cases: the first use of a name, a value that is no number, and what cannot be counted.
 local function add(word, kind, name, value)
-  tallies, row = worker.place()
-  if not tallies then error("tide.metric counts in workers only, not while a file is loaded", 3) end
+  script_metrics, row = worker.script_metrics()
+  if not script_metrics then error("tide.metric counts in workers only, not while a file is loaded", 3) end
   local number = finite(value)
-  if not number or (kind == C.TIDE_TALLY_COUNT and number < 0) then
-    drop(C.TIDE_TALLY_BAD_VALUE, word, name)
+  if not number or (kind == C.TIDE_SCRIPT_METRIC_COUNT and number < 0) then
+    drop(C.TIDE_SCRIPT_METRIC_BAD_VALUE, word, name)
     return
   end
   local index = known[kind][name] or index_of(kind, name)
@@ -62,7 +62,7 @@ local function add(word, kind, name, value)
     drop(-1 - index, word, name)
     return
   end
-  C.tide_tallies_add(tallies, row, index, number)
+  C.tide_script_metrics_add(script_metrics, row, index, number)
 end
 
 local function adder(word, kind, default)
@@ -72,15 +72,15 @@ local function adder(word, kind, default)
     if value == nil then value = default end
     local index = indexes[name]
     if index and type(value) == "number" and value >= 0 and value < math.huge then
-      C.tide_tallies_add(tallies, row, index, value)
+      C.tide_script_metrics_add(script_metrics, row, index, value)
     else
       add(word, kind, name, value)
     end
   end
 end
 
-metric.count = adder("count", C.TIDE_TALLY_COUNT, 1)
-metric.gauge = adder("gauge", C.TIDE_TALLY_GAUGE)
-metric.timing = adder("timing", C.TIDE_TALLY_TIMING)
+metric.count = adder("count", C.TIDE_SCRIPT_METRIC_COUNT, 1)
+metric.gauge = adder("gauge", C.TIDE_SCRIPT_METRIC_GAUGE)
+metric.timing = adder("timing", C.TIDE_SCRIPT_METRIC_TIMING)
 
 return metric

@@ -86,7 +86,7 @@ function worker.main(zygote, engine, plan)
   C.tide_zygote_loaded(zygote, nil, false)
   collectgarbage "collect"
   own_place = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
-  tallies = C.tide_engine_tallies(engine)
+  tallies = C.tide_engine_script_metrics(engine)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
   io.stderr:write("tidemill: worker: ", tostring(problem), "\n")
   C.tide_worker_exit(70)

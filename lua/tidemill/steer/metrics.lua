@@ -73,29 +73,30 @@ end
 
 local KINDS = { [0] = "count", "gauge", "timing" }
 
-local function add_tally(values, tally)
-  local name, kind = "script." .. ffi.string(tally.name), KINDS[tally.kind]
+local function add_script_metric(values, metric)
+  local name, kind = "script." .. ffi.string(metric.name), KINDS[metric.kind]
   if kind == "count" then
-    values[name] = (values[name] or 0) + tally.sum
+    values[name] = (values[name] or 0) + metric.sum
     return
   end
   local value = values[name] or { count = 0, sum = 0, min = math.huge, max = -math.huge }
-  value.count, value.sum = value.count + tonumber(tally.count), value.sum + tally.sum
-  value.min, value.max = math.min(value.min, tally.min), math.max(value.max, tally.max)
-  if kind == "gauge" then value.last = (value.last or 0) + tally.last end
+  value.count, value.sum = value.count + tonumber(metric.count), value.sum + metric.sum
+  value.min, value.max = math.min(value.min, metric.min), math.max(value.max, metric.max)
+  if kind == "gauge" then value.last = (value.last or 0) + metric.last end
   values[name] = value
 end
 
 --- What scripts count (tide.metric): { ["script.NAME"] = number or { count, sum, min, max, last of a gauge } }, over
 --- all workers. A worker may write nonsense there: what is no kind or no name is left out.
 function metrics.of_scripts(engine)
-  local values, tally = {}, ffi.new("struct tide_tally")
+  local values, metric = {}, ffi.new("struct tide_script_metric")
   if not engine.handle then return values end -- it has ended
-  local tallies = C.tide_engine_tallies(engine.handle)
-  for row = 0, C.tide_tallies_rows(tallies) - 1 do
+  local script_metrics = C.tide_engine_script_metrics(engine.handle)
+  for row = 0, C.tide_script_metrics_rows(script_metrics) - 1 do
     local index = 0
-    while C.tide_tallies_get(tallies, row, index, tally) == 1 do
-      if KINDS[tally.kind] and ffi.string(tally.name):find("^[%a_][%w_.]*$") then add_tally(values, tally) end
+    while C.tide_script_metrics_get(script_metrics, row, index, metric) == 1 do
+      local known = KINDS[metric.kind] and ffi.string(metric.name):find("^[%a_][%w_.]*$")
+      if known then add_script_metric(values, metric) end
       index = index + 1
     end
   end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Works that want a worker which has run nothing (proc/pool.h, proc/place.h): a second try of what one died of.
+-- Works that want a worker which has run nothing (proc/pool.h, proc/worker_slot.h): a second try of what one died of.
 local workers = require "spec.support.workers"
 local C = workers.C
 
@@ -32,7 +32,7 @@ describe("a pool", function()
     assert.is_true(run:worker_pid(one.worker) ~= aside)
     run.shared.gate = 2
     for _, work in ipairs(run.works) do assert.equal("done", run:finish(work)) end
-    assert.same({ 0, 0 }, { tonumber(C.tide_pool_lost(run.pools[1])), run:count(C.TIDE_M_WORKER_LOST_SIGNAL) })
+    assert.same({ 0, 0 }, { tonumber(C.tide_pool_workers_lost(run.pools[1])), run:count(C.TIDE_M_WORKER_LOST_SIGNAL) })
   end)
 
   it("replaces no worker for one that is new, or is being replaced", function()
@@ -47,7 +47,7 @@ describe("a pool", function()
     local again = run:submit("ok", { fresh = true })
     assert.equal("done", run:finish(again))
     assert.equal(crash.worker, again.worker)
-    assert.equal(1, tonumber(C.tide_pool_lost(run.pools[1])))
+    assert.equal(1, tonumber(C.tide_pool_workers_lost(run.pools[1])))
     assert.same({ 1, 1 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL), run:count(C.TIDE_M_WORKER_RESPAWN_TIME) })
   end)
 

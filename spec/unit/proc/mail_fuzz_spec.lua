@@ -9,7 +9,7 @@ local C = workers.C
 pcall(ffi.cdef, "long send(int socket, const void *bytes, size_t size, int flags);")
 
 local NOTICES, LIVES, SIGKILL, SIGSTOP, DONTWAIT = 100000, 100, 9, 19, 0x40
-local NOTICE, HELLO, REPORT = ffi.sizeof "struct tide_notice", ffi.sizeof "struct tide_hello",
+local EVENT, HELLO, REPORT = ffi.sizeof "struct tide_zygote_event", ffi.sizeof "struct tide_hello",
   ffi.sizeof "struct tide_job_report"
 
 local function any_word()
@@ -55,18 +55,18 @@ describe("mail that makes no sense", function()
       local book = books[place]
       local generation = book and math.random(4) > 1 and book.generation or any_word()
       local pid = math.random(5) == 1 and -1 or any_word()
-      local notice = ffi.new("struct tide_notice", { kind = kind, worker = place, generation = generation, pid = pid,
-        status = any_word() })
-      ffi.fill(notice.text, ffi.sizeof(notice.text), 0xff)
-      assert(C.tide_pool_notice(pool, notice, now) == (place < 2))
+      local event = ffi.new("struct tide_zygote_event", { kind = kind, worker = place, generation = generation,
+        pid = pid, status = any_word() })
+      ffi.fill(event.text, ffi.sizeof(event.text), 0xff)
+      assert(C.tide_pool_zygote_event(pool, event, now) == (place < 2))
       if book and generation == book.generation then
-        if kind == C.TIDE_NOTICE_EXITED and book.alive then
+        if kind == C.TIDE_ZYGOTE_EXITED and book.alive then
           book.alive, book.due, lost = false, true, lost + 1
-        elseif kind == C.TIDE_NOTICE_SPAWNED and not book.alive and not book.due then
-          book.alive, book.due = notice.pid > 0, notice.pid < 0
+        elseif kind == C.TIDE_ZYGOTE_SPAWNED and not book.alive and not book.due then
+          book.alive, book.due = event.pid > 0, event.pid < 0
         end
       end
-      assert(tonumber(C.tide_pool_lost(pool)) == lost)
+      assert(tonumber(C.tide_pool_workers_lost(pool)) == lost)
       if #run.works < 40 and math.random(3) == 1 then
         run:submit "ok"
       elseif math.random(3) == 1 then
@@ -77,8 +77,8 @@ describe("mail that makes no sense", function()
         end
       end
       for _, work in ipairs(run.works) do
-        if work.state == C.TIDE_WORK_LOST then
-          assert(not work.distrusted)
+        if work.state == C.TIDE_WORK_WORKER_LOST then
+          assert(not work.violation)
           work.state = C.TIDE_WORK_IDLE
         end
       end
@@ -96,10 +96,10 @@ describe("mail that makes no sense", function()
     end
   end)
 
-  it("from the zygote that is no notice at all is the loss of it", function()
+  it("from the zygote that is no event at all is the loss of it", function()
     local seen = { [C.TIDE_OK] = 0, [C.TIDE_ETEMPORARY] = 0 }
     for _ = 1, LIVES do
-      local sizes = { 1, 4, NOTICE - 1, NOTICE, NOTICE, NOTICE + 1, 9000 }
+      local sizes = { 1, 4, EVENT - 1, EVENT, EVENT, EVENT + 1, 9000 }
       local size = sizes[math.random(#sizes)]
       local bytes = any_bytes(size)
       run = workers.new { pools = { 2 }, load = function(self)
@@ -107,14 +107,14 @@ describe("mail that makes no sense", function()
         send_everywhere(bytes, size)
       end }
       assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)
-      local notice, status = ffi.new "struct tide_notice", 0
+      local event, status = ffi.new "struct tide_zygote_event", 0
       wait.until_true(function()
-        status = C.tide_zygote_notice(run.zygote, notice)
+        status = C.tide_zygote_receive(run.zygote, event)
         return status ~= 0
       end, "the mail")
       status = status == 1 and C.TIDE_OK or status
       assert(seen[status], status)
-      assert(status < 0 or size == NOTICE and notice.worker < 2)
+      assert(status < 0 or size == EVENT and event.worker < 2)
       seen[status] = seen[status] + 1
       run:free()
       run = nil
@@ -126,7 +126,7 @@ describe("mail that makes no sense", function()
     run = workers.start { pools = { 2 }, check = function(job)
       math.randomseed(tonumber(job.number) + seed)
       local report = ffi.new("struct tide_job_report", { number = job.number, generation = job.generation,
-        outcome = math.random(0, 9) })
+        status = math.random(0, 9) })
       local hello = ffi.new("struct tide_hello", { generation = job.generation, failed = math.random(0, 1) })
       local sizes = { 1, REPORT - 1, REPORT, REPORT, REPORT + 1, HELLO - 1, HELLO, HELLO, HELLO + 1, 9000 }
       for _ = 1, math.random(1, 4) do
@@ -137,7 +137,7 @@ describe("mail that makes no sense", function()
     for _ = 1, LIVES do
       local one, two = run:submit "check", run:submit "ok"
       run:finish(one)
-      assert(run:finish(two) == "done" or two.state == C.TIDE_WORK_LOST)
+      assert(run:finish(two) == "done" or two.state == C.TIDE_WORK_WORKER_LOST)
       assert(run.status >= 0)
     end
     run:until_alive()

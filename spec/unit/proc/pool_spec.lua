@@ -34,11 +34,11 @@ describe("a pool", function()
     start()
     local one = run:submit("ok", { number = 7 })
     assert.equal("done", run:finish(one))
-    assert.equal(C.TIDE_JOB_DONE, tonumber(one.outcome))
+    assert.equal(C.TIDE_JOB_DONE, tonumber(one.status))
     assert.equal(7, tonumber(one.job.output.progress))
     assert.is_true(one.busy_ns > 0)
     assert.equal("done", run:finish(run:submit "full"))
-    assert.equal(C.TIDE_JOB_FULL, tonumber(run.works[2].outcome))
+    assert.equal(C.TIDE_JOB_FULL, tonumber(run.works[2].status))
   end)
 
   it("gives the same work again once it is IDLE, and only then", function()
@@ -83,8 +83,8 @@ describe("a pool", function()
     start()
     local first = run:submit("wait", { number = 1 })
     local order = {
-      { step = 0, turn = 9 }, { step = 1, turn = 8 }, { step = 0, turn = 5 }, { step = 1, turn = 7 },
-      { step = 0, turn = 6, continued = true }, { step = 1, turn = 9, continued = true },
+      { step = 0, sequence = 9 }, { step = 1, sequence = 8 }, { step = 0, sequence = 5 }, { step = 1, sequence = 7 },
+      { step = 0, sequence = 6, continued = true }, { step = 1, sequence = 9, continued = true },
     }
     for _, options in ipairs(order) do run:submit("ok", options) end
     run.shared.gate = 1
@@ -104,9 +104,11 @@ describe("a pool", function()
     assert.equal("lost", run:finish(a))
     run:until_alive()
     assert.equal(before, run:worker_pid(0, 2))
-    assert.same({ 1, 0 }, { tonumber(C.tide_pool_lost(run.pools[1])), tonumber(C.tide_pool_lost(run.pools[2])) })
+    local lost = { tonumber(C.tide_pool_workers_lost(run.pools[1])), tonumber(C.tide_pool_workers_lost(run.pools[2])) }
+    assert.same({ 1, 0 }, lost)
     assert.same({ 1, 0 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL, 1), run:count(C.TIDE_M_WORKER_LOST_SIGNAL, 2) })
-    assert.is_false(C.tide_pool_notice(run.pools[1], ffi.new("struct tide_notice", { worker = 1 }), 0))
+    local event = ffi.new("struct tide_zygote_event", { worker = 1 })
+    assert.is_false(C.tide_pool_zygote_event(run.pools[1], event, 0))
   end)
 
   it("tells the metrics how many processes it has", function()
@@ -129,12 +131,12 @@ describe("a lost worker", function()
     run:turn_until(function() return run.shared.count == 1 end, "the first work")
     kill(before)
     assert.equal("lost", run:finish(first))
-    assert.is_true(first.blamed)
+    assert.is_true(first.attributed)
     assert.equal(SIGKILL, signal_of(first))
     for _, one in ipairs(behind) do assert.equal("done", run:finish(one)) end
     assert.same({ 1, 2, 3, 4 }, run:begun())
     assert.is_true(run:worker_pid(0) ~= before)
-    assert.equal(1, tonumber(C.tide_pool_lost(run.pools[1])))
+    assert.equal(1, tonumber(C.tide_pool_workers_lost(run.pools[1])))
     assert.equal(1, run:count(C.TIDE_M_WORKER_LOST_SIGNAL))
     assert.equal(1, run:count(C.TIDE_M_WORKER_RESPAWN_TIME))
   end)
@@ -146,7 +148,7 @@ describe("a lost worker", function()
     assert.equal(SIGSEGV, signal_of(one))
     assert.equal("lost", run:finish(two))
     assert.equal(3 * 256, two.death)
-    assert.is_true(one.blamed and two.blamed)
+    assert.is_true(one.attributed and two.attributed)
     assert.same({ 1, 1 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL), run:count(C.TIDE_M_WORKER_LOST_EXIT) })
     assert.equal("done", run:finish(run:submit "ok"))
   end)
@@ -155,19 +157,19 @@ describe("a lost worker", function()
     start()
     local one = run:submit("leave", { number = 4 })
     assert.equal("lost", run:finish(one))
-    assert.is_false(one.blamed)
+    assert.is_false(one.attributed)
   end)
 
   it("loses nothing that it reported before", function()
     start()
-    local one, notice = run:submit "late", ffi.new "struct tide_notice"
+    local one, event = run:submit "late", ffi.new "struct tide_zygote_event"
     -- nobody reads its report before the zygote tells of its end
     wait.until_true(function()
-      return C.tide_zygote_notice(run.zygote, notice) == 1 and notice.kind == C.TIDE_NOTICE_EXITED
+      return C.tide_zygote_receive(run.zygote, event) == 1 and event.kind == C.TIDE_ZYGOTE_EXITED
     end, "its end")
-    C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us())
+    C.tide_pool_zygote_event(run.pools[1], event, C.tide_clock_us())
     assert.equal(C.TIDE_WORK_DONE, tonumber(one.state))
-    run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == 1 end, "the loss")
+    run:turn_until(function() return C.tide_pool_workers_lost(run.pools[1]) == 1 end, "the loss")
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
@@ -177,7 +179,7 @@ describe("a lost worker", function()
       kill(run:worker_pid(0))
       for _ = 1, 3 do
         local one = run:submit "ok"
-        if run:finish(one) == "lost" then assert.is_false(one.blamed) end
+        if run:finish(one) == "lost" then assert.is_false(one.attributed) end
       end
       run:until_alive()
     end
@@ -196,7 +198,7 @@ describe("a lost worker", function()
     start()
     for i = 1, 8 do
       assert.equal("done", run:finish(run:submit "late"))
-      run:turn_until(function() return C.tide_pool_lost(run.pools[1]) == i or run.status < 0 end, "the loss")
+      run:turn_until(function() return C.tide_pool_workers_lost(run.pools[1]) == i or run.status < 0 end, "the loss")
       run:until_alive()
     end
     assert.equal("done", run:finish(run:submit "ok"))
@@ -227,11 +229,11 @@ describe("a zygote that has stopped", function()
 
   it("and is to replace a worker is given up after ten seconds", function()
     start()
-    local notice = ffi.new "struct tide_notice"
+    local event = ffi.new "struct tide_zygote_event"
     kill(run:worker_pid(0))
-    wait.until_true(function() return C.tide_zygote_notice(run.zygote, notice) == 1 end, 5, "the loss")
+    wait.until_true(function() return C.tide_zygote_receive(run.zygote, event) == 1 end, 5, "the loss")
     halt()
-    C.tide_pool_notice(run.pools[1], notice, C.tide_clock_us())
+    C.tide_pool_zygote_event(run.pools[1], event, C.tide_clock_us())
     is_given_up()
   end)
 
@@ -297,7 +299,7 @@ describe("a worker that breaks the protocol", function()
     replaced(before)
   end)
 
-  it("is killed too when it was quicker than the notice of its beginning", function()
+  it("is killed too when it was quicker than the event of its beginning", function()
     run = workers.new {}
     assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)
     assert(C.tide_pool_start(run.pools[1]) == C.TIDE_OK)
@@ -306,7 +308,7 @@ describe("a worker that breaks the protocol", function()
       C.tide_pool_poll(run.pools[1], C.tide_clock_us())
       return one.state == C.TIDE_WORK_DONE
     end, "the report")
-    C.tide_pool_distrust(run.pools[1], one)
+    C.tide_pool_report_violation(run.pools[1], one)
     assert.equal(C.TIDE_WORK_GIVEN, tonumber(one.state)) -- it may still write to its blocks
     assert.equal("lost", run:finish(one))
     run:until_alive()
@@ -339,7 +341,7 @@ describe("a worker at one record for too long", function()
     limit(50000)
     local one = run:submit("wait", { number = 1 })
     assert.equal("lost", run:finish(one))
-    assert.is_true(one.late and one.blamed)
+    assert.is_true(one.timed_out and one.attributed)
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
@@ -382,6 +384,6 @@ describe("a worker at one record for too long", function()
     kill(C.tide_zygote_pid(run.zygote), SIGCONT)
     assert.equal("lost", run:finish(next_one))
     assert.equal("done", run:finish(slow))
-    assert.is_false(next_one.late)
+    assert.is_false(next_one.timed_out)
   end)
 end)

@@ -179,7 +179,7 @@ describe("the zygote", function()
     for _, pid in ipairs(pids) do
       wait.until_true(function() return not child.alive(pid) end, 1, "the end of a worker")
     end
-    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 1))
+    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 1))
   end)
 
   it("ends with its workers when it is freed", function()
@@ -196,10 +196,10 @@ describe("the zygote", function()
   it("kills a worker of the generation named, and no other", function()
     run = workers.start()
     local before = run:worker_pid(0)
-    assert.equal(C.TIDE_OK, C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 77))
+    assert.equal(C.TIDE_OK, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 77))
     assert.equal("done", run:finish(run:submit "ok"))
     assert.equal(before, run:worker_pid(0))
-    C.tide_zygote_order(run.zygote, C.TIDE_ORDER_KILL, 0, 1)
+    C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 1)
     run:turn_until(function()
       return run:worker_pid(0) ~= 0 and run:worker_pid(0) ~= before
     end, "another one")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// engine/json/private.hpp - what the files of this folder share.
-#ifndef TIDE_JSON_PRIVATE_HPP
-#define TIDE_JSON_PRIVATE_HPP
+// engine/json/inside.hpp - what the files of this folder share.
+#ifndef TIDE_JSON_INSIDE_HPP
+#define TIDE_JSON_INSIDE_HPP
 
 #include <cstddef>
 #include <cstdint>

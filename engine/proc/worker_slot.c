@@ -11,7 +11,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "proc/place.h"
+#include "proc/worker_slot.h"
 #include "proc/zygote.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -36,31 +36,32 @@ static void observe_all(struct tide_pool *pool, enum tide_metric metric, double 
 }
 
 /* A zygote that has many orders to carry out takes this one later. */
-int tide_place_order(struct tide_pool *pool, struct tide_place *worker)
+int tide_worker_slot_order(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
-    int status = tide_zygote_order(pool->zygote, TIDE_ORDER_SPAWN, worker->place,
-                                   worker->generation + 1);
+    int status = tide_zygote_send(pool->zygote, TIDE_COMMAND_SPAWN, worker->place,
+                                  worker->generation + 1);
     worker->spawn_us = status == TIDE_BUSY ? 1 : 0;
     worker->generation += status == TIDE_OK;
     return status < 0 ? status : TIDE_OK;
 }
 
-static int order_kill(struct tide_pool *pool, struct tide_place *worker)
+static int order_kill(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
-    int status = tide_zygote_order(pool->zygote, TIDE_ORDER_KILL, worker->place,
-                                   worker->generation);
+    int status = tide_zygote_send(pool->zygote, TIDE_COMMAND_KILL, worker->place,
+                                  worker->generation);
     worker->kill_due = status == TIDE_BUSY;
     return status < 0 ? status : TIDE_OK;
 }
 
-static void set_hook(struct tide_place *worker, const char *hook)
+static void set_hook(struct tide_worker_slot *worker, const char *hook)
 {
     free(worker->hook);
     worker->hook = hook ? tide_copy(hook) : NULL;
     worker->hook_us = 0;
 }
 
-void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello)
+void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *worker,
+                            struct tide_hello *hello)
 {
     hello->text[sizeof(hello->text) - 1] = 0;
     set_hook(worker, hello->starting ? hello->text : NULL);
@@ -79,12 +80,12 @@ void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct 
                     (double)(tide_clock_us() - worker->lost_us) / 1e6);
 }
 
-static bool is_starved(const struct tide_notice *notice)
+static bool is_starved(const struct tide_zygote_event *notice)
 {
     return WIFEXITED(notice->status) && WEXITSTATUS(notice->status) == TIDE_EXIT_MEMORY;
 }
 
-static void log_death(const struct tide_place *worker, const struct tide_notice *notice)
+static void log_death(const struct tide_worker_slot *worker, const struct tide_zygote_event *notice)
 {
     if (WIFSIGNALED(notice->status))
         tide_log(TIDE_LOG_WARN, "worker %u (pid %d) was killed by signal %d (%s)", worker->place,
@@ -98,31 +99,31 @@ static void log_death(const struct tide_place *worker, const struct tide_notice 
 }
 
 /* The work that it was at. */
-static void lose(const struct tide_place *worker, struct tide_work *work,
-                 const struct tide_notice *notice)
+static void lose(const struct tide_worker_slot *worker, struct tide_work *work,
+                 const struct tide_zygote_event *notice)
 {
     uint32_t where = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
-    bool killed = worker->watch.late && WIFSIGNALED(notice->status) &&
+    bool killed = worker->stall.stalled && WIFSIGNALED(notice->status) &&
                   WTERMSIG(notice->status) == SIGKILL;
     work->several = where == TIDE_RUNNING_SEVERAL;
-    work->late = killed && tide_watch_died_late(&worker->watch, work);
+    work->timed_out = killed && tide_stall_killed(&worker->stall, work);
     /* One that went on before it was killed: what it was at by then did nothing. */
-    work->blamed = where != TIDE_RUNNING_NOT && (!killed || work->late);
-    work->starved = is_starved(notice);
+    work->attributed = where != TIDE_RUNNING_NOT && (!killed || work->timed_out);
+    work->out_of_memory = is_starved(notice);
     work->death = notice->status;
-    work->state = TIDE_WORK_LOST;
+    work->state = TIDE_WORK_WORKER_LOST;
 }
 
 /* What the dead one sent is not to be held against the next one in its place. */
-static void empty_mailbox(const struct tide_place *worker)
+static void empty_mailbox(const struct tide_worker_slot *worker)
 {
     struct tide_hello mail;
     while (recv(worker->socket, &mail, sizeof(mail), MSG_DONTWAIT) > 0)
         continue;
 }
 
-static void lost(struct tide_pool *pool, struct tide_place *worker,
-                 const struct tide_notice *notice, int64_t now_us)
+static void lost(struct tide_pool *pool, struct tide_worker_slot *worker,
+                 const struct tide_zygote_event *notice, int64_t now_us)
 {
     if (!worker->doomed)
         tide_pool_read_reports(pool, worker); /* what it had sent before it died */
@@ -139,7 +140,7 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
     worker->deaths = worker->ready ? 0 : worker->deaths + 1;
     worker->pid = 0;
     worker->ready = worker->doomed = worker->kill_due = worker->used = false;
-    worker->watch = (struct tide_watch){0};
+    worker->stall = (struct tide_stall){0};
     set_hook(worker, NULL);
     worker->lost_us = worker->retired ? 0 : now_us;
     worker->spawn_us = worker->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
@@ -148,17 +149,18 @@ static void lost(struct tide_pool *pool, struct tide_place *worker,
     worker->retired = false;
 }
 
-bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, int64_t now_us)
+bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *notice,
+                            int64_t now_us)
 {
     uint32_t first = pool->workers[0].place;
     if (notice->worker < first || notice->worker >= first + pool->processes)
         return false;
-    struct tide_place *worker = &pool->workers[notice->worker - first];
+    struct tide_worker_slot *worker = &pool->workers[notice->worker - first];
     if (notice->generation != worker->generation)
         return true;
-    if (notice->kind == TIDE_NOTICE_EXITED && worker->pid > 0)
+    if (notice->kind == TIDE_ZYGOTE_EXITED && worker->pid > 0)
         lost(pool, worker, notice, now_us);
-    if (notice->kind != TIDE_NOTICE_SPAWNED || worker->pid > 0 || worker->spawn_us > 0)
+    if (notice->kind != TIDE_ZYGOTE_SPAWNED || worker->pid > 0 || worker->spawn_us > 0)
         return true; /* nobody was ordered */
     if (notice->pid < 0) {
         tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", worker->place,
@@ -171,7 +173,7 @@ bool tide_pool_notice(struct tide_pool *pool, const struct tide_notice *notice, 
     return true;
 }
 
-void tide_place_doom(struct tide_pool *pool, struct tide_place *worker)
+void tide_worker_slot_doom(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
     if (worker->doomed && !worker->retired)
         return;
@@ -180,29 +182,29 @@ void tide_place_doom(struct tide_pool *pool, struct tide_place *worker)
     count_all(pool, TIDE_M_WORKER_LOST_PROTOCOL);
 }
 
-void tide_place_retire(struct tide_pool *pool, struct tide_place *worker)
+void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *worker)
 {
     tide_log(TIDE_LOG_INFO,
              "worker %u is replaced: a message that another died of is run again in a fresh one",
              worker->place);
     worker->doomed = worker->retired = true;
     if (order_kill(pool, worker) < 0)
-        worker->kill_due = true; /* tide_place_poll finds out why */
+        worker->kill_due = true; /* tide_worker_slot_poll finds out why */
 }
 
-static void watch(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+static void watch(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us)
 {
     /* Its `start` hook may take its time. */
     if (!worker->ready || worker->doomed ||
-        !tide_watch_look(&worker->watch, worker->first, pool->limit_us, now_us))
+        !tide_stall_check(&worker->stall, worker->first, pool->limit_us, now_us))
         return;
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
-             worker->place, worker->pid, (double)worker->watch.stuck_us / 1e6);
+             worker->place, worker->pid, (double)worker->stall.stuck_us / 1e6);
     worker->kill_due = true;
 }
 
 /* A `start` hook that does not come back: when none did, that is the end of the run. */
-static int watch_hook(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+static int watch_hook(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us)
 {
     int64_t since_us = now_us - worker->looked_us;
     if (!worker->hook || worker->doomed)
@@ -223,14 +225,14 @@ static int watch_hook(struct tide_pool *pool, struct tide_place *worker, int64_t
 }
 
 /* An order to fork or to kill is carried out, or waits for room. */
-static bool owes(const struct tide_place *worker)
+static bool owes(const struct tide_worker_slot *worker)
 {
-    return worker->pid == 0 ? worker->spawn_us <= 1 : worker->watch.late || worker->doomed;
+    return worker->pid == 0 ? worker->spawn_us <= 1 : worker->stall.stalled || worker->doomed;
 }
 
-static int listen_to_zygote(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+static int listen_to_zygote(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us)
 {
-    uint64_t heard = tide_zygote_heard(pool->zygote);
+    uint64_t heard = tide_zygote_events_received(pool->zygote);
     int64_t since_us = now_us - worker->looked_us;
     bool silent = owes(worker) && heard == worker->heard;
     worker->heard = heard;
@@ -247,7 +249,7 @@ static int listen_to_zygote(struct tide_pool *pool, struct tide_place *worker, i
                      tide_zygote_pid(pool->zygote), SILENCE_US / 1000000, worker->place);
 }
 
-static int give_up_starting(struct tide_pool *pool, const struct tide_place *worker)
+static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slot *worker)
 {
     if (pool->start_failed && !pool->started)
         return tide_fail(pool->start_status, "%s", pool->start_failed);
@@ -258,7 +260,7 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_place *wor
                      pool->start_failed ? pool->start_failed : "");
 }
 
-int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t now_us)
+int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us)
 {
     int status = give_up_starting(pool, worker);
     if (status == TIDE_OK && pool->limit_us > 0)
@@ -268,6 +270,6 @@ int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t n
     if (status == TIDE_OK && worker->kill_due)
         status = order_kill(pool, worker);
     if (status == TIDE_OK && worker->spawn_us > 0 && now_us >= worker->spawn_us)
-        status = tide_place_order(pool, worker);
+        status = tide_worker_slot_order(pool, worker);
     return status == TIDE_OK ? listen_to_zygote(pool, worker, now_us) : status;
 }

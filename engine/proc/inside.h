@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/private.h - what zygote.c (engine's side) and worker.c (child's side) both know. */
-#ifndef TIDE_PROC_PRIVATE_H
-#define TIDE_PROC_PRIVATE_H
+ * engine/proc/inside.h - what zygote.c (engine's side) and worker.c (child's side) both know. */
+#ifndef TIDE_PROC_INSIDE_H
+#define TIDE_PROC_INSIDE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proc/mailbox.h"
+#include "proc/protocol.h"
 
 struct tide_child {
     int32_t pid; /* 0 = none; known in the zygote */
@@ -27,10 +27,10 @@ struct tide_zygote {
     int32_t pid;
     uint64_t memory; /* bytes a worker may take, 0 = no limit */
     bool loaded;     /* the zygote said so, or that it could not */
-    char loading[sizeof(((struct tide_notice *)0)->text)]; /* what it is at until then */
-    int64_t loading_us;                                    /* since when */
-    int64_t start_limit_us;                                /* for each of these; 0 = none */
-    uint64_t heard;                                        /* notices */
+    char loading[sizeof(((struct tide_zygote_event *)0)->text)]; /* what it is at until then */
+    int64_t loading_us;                                          /* since when */
+    int64_t start_limit_us;                                      /* for each of these; 0 = none */
+    uint64_t heard;                                              /* notices */
     /* in the zygote */
     int signals; /* signalfd for SIGCHLD */
     struct tide_child *children;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/mailbox.h - what travels between engine, zygote and workers: datagrams over SOCK_SEQPACKET
+ * engine/proc/protocol.h - what travels between engine, zygote and workers: datagrams over SOCK_SEQPACKET
  * pairs that are made before the fork, one for the zygote and one for each worker's place. A worker's
  * place keeps its socket when the worker is replaced; `generation` tells the old one's jobs from the new one's.
  *
@@ -17,8 +17,8 @@
  *                                            a worker drops jobs of another generation than its own
  *   (closed) any      end of file            engine gone: zygote and workers leave. PDEATHSIG says the same
  *                                            to one that is stuck in user code. */
-#ifndef TIDE_PROC_MAILBOX_H
-#define TIDE_PROC_MAILBOX_H
+#ifndef TIDE_PROC_PROTOCOL_H
+#define TIDE_PROC_PROTOCOL_H
 
 #include <stdint.h>
 
@@ -38,7 +38,7 @@ struct tide_job {
     uint64_t output_max;  /* as much may be used for one result in an empty block */
 };
 
-enum tide_job_end {
+enum tide_job_status {
     TIDE_JOB_DONE, /* all records of the job */
     TIDE_JOB_FULL  /* the next result does not fit behind those that are there */
 };
@@ -56,27 +56,27 @@ struct tide_hello {
 struct tide_job_report {
     uint64_t number;
     uint32_t generation;
-    uint32_t outcome;
+    uint32_t status;
     uint64_t busy_ns; /* from taking the job to this report */
     uint64_t
-        together; /* 1: its function takes a whole batch, so the time is not that of so many messages */
+        whole_batch; /* 1: its function takes a whole batch, so the time is not that of so many messages */
 };
 
-enum tide_order_kind { TIDE_ORDER_SPAWN, TIDE_ORDER_KILL };
-struct tide_order {
+enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };
+struct tide_zygote_command {
     uint32_t kind;
     uint32_t worker;
     uint32_t generation;
 };
 
-enum tide_notice_kind {
-    TIDE_NOTICE_LOADING,
-    TIDE_NOTICE_LOADED,
-    TIDE_NOTICE_REJECTED,
-    TIDE_NOTICE_SPAWNED,
-    TIDE_NOTICE_EXITED
+enum tide_zygote_event_kind {
+    TIDE_ZYGOTE_LOADING,
+    TIDE_ZYGOTE_LOADED,
+    TIDE_ZYGOTE_REJECTED,
+    TIDE_ZYGOTE_SPAWNED,
+    TIDE_ZYGOTE_EXITED
 };
-struct tide_notice {
+struct tide_zygote_event {
     uint32_t kind;
     uint32_t worker;
     uint32_t generation;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/place.h - what pool.c (works: given out, reported) and place.c (workers: ordered, ready,
+ * engine/proc/worker_slot.h - what pool.c (works: given out, reported) and pool_workers.c (workers: ordered, ready,
  * lost, replaced) both know.
  *
  *   state      how it is seen                   next
@@ -13,18 +13,18 @@
  *
  * Set aside (`aside`), in any of these states: it gets no work but one that wants a fresh worker. When it has nothing to
  * do and is `used` it is doomed, as `retired`: that is no loss. */
-#ifndef TIDE_PROC_PLACE_H
-#define TIDE_PROC_PLACE_H
+#ifndef TIDE_PROC_WORKER_SLOT_H
+#define TIDE_PROC_WORKER_SLOT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "proc/pool.h"
-#include "proc/watch.h"
+#include "proc/stall.h"
 
 enum { TIDE_POOL_MOST_STEPS = 16 };
 
-struct tide_place {
+struct tide_worker_slot {
     uint32_t place;
     uint32_t generation;
     int32_t pid; /* 0 until SPAWNED */
@@ -38,7 +38,7 @@ struct tide_place {
     bool used;               /* it was given a work */
     bool aside;              /* for the next work that wants a fresh worker */
     bool retired;
-    struct tide_watch watch;
+    struct tide_stall stall;
     bool kill_due;    /* the zygote is to be told */
     bool spoke;       /* its socket has something, says the loop */
     int64_t spawn_us; /* when to order the next one; 0 = ordered */
@@ -59,7 +59,7 @@ struct tide_pool {
     uint32_t row_count;
     uint32_t depth; /* works a worker may have */
     uint32_t processes;
-    struct tide_place *workers;
+    struct tide_worker_slot *workers;
     struct tide_work *waiting;
     uint64_t numbers;
     uint64_t lost;
@@ -70,21 +70,22 @@ struct tide_pool {
     int start_status;       /* ... and what the pipeline ends with when none went well */
 };
 
-/** TIDE_OK also when the zygote has too many orders: tide_place_poll tries again. */
-int tide_place_order(struct tide_pool *pool, struct tide_place *worker);
+/** TIDE_OK also when the zygote has too many orders: tide_worker_slot_poll tries again. */
+int tide_worker_slot_order(struct tide_pool *pool, struct tide_worker_slot *worker);
 /** Has it killed: it broke the protocol. */
-void tide_place_doom(struct tide_pool *pool, struct tide_place *worker);
+void tide_worker_slot_doom(struct tide_pool *pool, struct tide_worker_slot *worker);
 /** Has it killed, which has nothing to do, to make room for a fresh one. */
-void tide_place_retire(struct tide_pool *pool, struct tide_place *worker);
+void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *worker);
 /** Its first words. Their text is copied. */
-void tide_place_hello(struct tide_pool *pool, struct tide_place *worker, struct tide_hello *hello);
-/** What is due: orders, the watch. Negative = give up (tide_pool_poll). */
-int tide_place_poll(struct tide_pool *pool, struct tide_place *worker, int64_t now_us);
+void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *worker,
+                            struct tide_hello *hello);
+/** What is due: orders, the stall. Negative = give up (tide_pool_poll). */
+int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us);
 
 /** Takes the first work off a worker; its report or its death came. */
-struct tide_work *tide_pool_take_first(struct tide_place *worker);
-void tide_pool_read_reports(struct tide_pool *pool, struct tide_place *worker);
+struct tide_work *tide_pool_take_first(struct tide_worker_slot *worker);
+void tide_pool_read_reports(struct tide_pool *pool, struct tide_worker_slot *worker);
 /** All that it has goes back to the pool, but for what is distrusted: that is LOST. */
-void tide_pool_give_back(struct tide_pool *pool, struct tide_place *worker);
+void tide_pool_give_back(struct tide_pool *pool, struct tide_worker_slot *worker);
 
 #endif
