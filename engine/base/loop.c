@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * epoll, with a callback for each descriptor. A callback may unwatch any descriptor, also one whose event was found by the
+ * same epoll_wait() and is still to be handled, so a watch that is removed is only marked, and freed when all events are
+ * handled. No library (libev, libuv): sockets and eventfds are all there is, and time-outs are the callers' affair. */
 #include "base/loop.h"
 
 #include <errno.h>
@@ -7,14 +10,15 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "base/status.h"
 
 struct watch {
-    struct watch *next;
+    SLIST_ENTRY(watch) next;
     int fd;
-    bool waker; /* ours: emptied here, closed with the loop */
+    bool waker; /* the loop's own: it empties it and closes it */
     bool gone;  /* unwatched; freed when no event of this wait can point to it any more */
     tide_ready ready;
     void *context;
@@ -22,7 +26,7 @@ struct watch {
 
 struct tide_loop {
     int epoll;
-    struct watch *watches;
+    SLIST_HEAD(, watch) watches;
 };
 
 struct tide_loop *tide_loop_new(void)
@@ -37,22 +41,22 @@ struct tide_loop *tide_loop_new(void)
     return loop;
 }
 
-static int add(struct tide_loop *loop, int fd, bool waker, tide_ready ready, void *context)
+static int add_watch(struct tide_loop *loop, int fd, bool waker, tide_ready ready, void *context)
 {
     struct watch *watch = tide_alloc(sizeof(*watch));
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = watch};
-    *watch = (struct watch){loop->watches, fd, waker, false, ready, context};
+    *watch = (struct watch){.fd = fd, .waker = waker, .ready = ready, .context = context};
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
         free(watch);
         return tide_fail_system("epoll");
     }
-    loop->watches = watch;
+    SLIST_INSERT_HEAD(&loop->watches, watch, next);
     return TIDE_OK;
 }
 
 int tide_loop_watch(struct tide_loop *loop, int fd, tide_ready ready, void *context)
 {
-    return add(loop, fd, false, ready, context);
+    return add_watch(loop, fd, false, ready, context);
 }
 
 int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
@@ -60,7 +64,7 @@ int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
         return tide_fail_system("eventfd");
-    int status = add(loop, fd, true, ready, context);
+    int status = add_watch(loop, fd, true, ready, context);
     if (status < 0)
         close(fd);
     return status < 0 ? status : fd;
@@ -68,7 +72,9 @@ int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
 
 void tide_loop_unwatch(struct tide_loop *loop, int fd)
 {
-    for (struct watch *watch = loop->watches; watch; watch = watch->next) {
+    struct watch *watch;
+    SLIST_FOREACH(watch, &loop->watches, next)
+    {
         if (watch->fd == fd && !watch->gone) {
             epoll_ctl(loop->epoll, EPOLL_CTL_DEL, fd, NULL);
             watch->gone = true;
@@ -78,15 +84,14 @@ void tide_loop_unwatch(struct tide_loop *loop, int fd)
     }
 }
 
-static void sweep(struct tide_loop *loop)
+static void free_gone(struct tide_loop *loop)
 {
-    for (struct watch **at = &loop->watches; *at;) {
-        struct watch *watch = *at;
+    struct watch *next;
+    for (struct watch *watch = SLIST_FIRST(&loop->watches); watch; watch = next) {
+        next = SLIST_NEXT(watch, next);
         if (watch->gone) {
-            *at = watch->next;
+            SLIST_REMOVE(&loop->watches, watch, watch, next);
             free(watch);
-        } else {
-            at = &watch->next;
         }
     }
 }
@@ -94,7 +99,7 @@ static void sweep(struct tide_loop *loop)
 int tide_loop_wait(struct tide_loop *loop, int64_t timeout_us)
 {
     struct epoll_event events[64];
-    /* Rounded up: waking a little late is better than spinning for the last millisecond. */
+    /* Rounded up: to wake a little late is better than to spin for the last millisecond. */
     int timeout_ms = timeout_us <= 0 ? 0 : (int)((timeout_us + 999) / 1000);
     int count = epoll_wait(loop->epoll, events, 64, timeout_ms);
     if (count < 0)
@@ -109,20 +114,22 @@ int tide_loop_wait(struct tide_loop *loop, int64_t timeout_us)
         if (watch->ready)
             watch->ready(watch->context);
     }
-    sweep(loop);
+    free_gone(loop);
     return count;
 }
 
 void tide_loop_free(struct tide_loop *loop)
 {
+    struct watch *watch;
     if (!loop)
         return;
-    for (struct watch *watch = loop->watches; watch; watch = watch->next) {
+    SLIST_FOREACH(watch, &loop->watches, next)
+    {
         if (watch->waker && !watch->gone)
             close(watch->fd);
         watch->gone = true;
     }
-    sweep(loop);
+    free_gone(loop);
     if (loop->epoll >= 0)
         close(loop->epoll);
     free(loop);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * What a worker may take. C code that is refused memory dies of it in its own way, mostly of a null pointer or
- * by abort() or exit(); whether memory was why is to be seen only while the process is still there. */
+ * How much memory a worker may take. C code that is refused memory dies of it in its own way, mostly by a null pointer,
+ * abort() or exit(). Whether memory was the cause can be seen only while the process is still there, so the worker looks at
+ * itself in a signal handler and at exit, and leaves with an exit code that says so. cgroups were not taken: they need
+ * rights that a pipeline does not have, and kill without a word. Start with tide_guard_memory(). */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,9 +17,11 @@
 
 enum { OOM_SCORE = 500 }; /* of 1000, above the engine's own */
 
-static uint64_t limit, scarce; /* bytes; scarce: with less than so many left, memory is why */
+static uint64_t limit;  /* bytes of data that this process may have */
+static uint64_t scarce; /* with fewer bytes than this left, a death is put down to memory */
 
-/* Heap and private mappings in bytes, as RLIMIT_DATA counts them; 0 = cannot be known. Safe in a signal handler. */
+/* Heap and private mappings in bytes, as RLIMIT_DATA counts them; 0 = unknown. Safe in a signal handler: that is why it
+ * reads the number by hand. */
 static uint64_t data_bytes(void)
 {
     char text[160];
@@ -41,7 +45,7 @@ static void leave_if_scarce(void)
         _exit(TIDE_EXIT_MEMORY);
 }
 
-static void died(int number)
+static void on_fatal_signal(int number)
 {
     leave_if_scarce();
     signal(number, SIG_DFL);
@@ -71,8 +75,8 @@ void tide_guard_memory(uint64_t bytes)
     limit = loaded + bytes;
     scarce = bytes / 16;
     setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
-    signal(SIGSEGV, died);
-    signal(SIGBUS, died);
-    signal(SIGABRT, died);
+    signal(SIGSEGV, on_fatal_signal);
+    signal(SIGBUS, on_fatal_signal);
+    signal(SIGABRT, on_fatal_signal);
     atexit(leave_if_scarce);
 }

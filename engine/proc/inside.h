@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/inside.h - what zygote.c (engine's side) and worker.c (child's side) both know. */
+ * engine/proc/inside.h - what zygote.c (the engine's side) and worker.c (the side of zygote and workers) share. After the
+ * forks each process has a struct of its own, and uses the part of it that is its own. */
 #ifndef TIDE_PROC_INSIDE_H
 #define TIDE_PROC_INSIDE_H
 
@@ -9,42 +10,47 @@
 #include "proc/protocol.h"
 
 struct tide_child {
-    int32_t pid; /* 0 = none; known in the zygote */
+    int32_t pid; /* 0 = none */
     uint32_t generation;
 };
 
 struct tide_zygote {
-    struct tide_loop *loop;
-    uint32_t workers;
-    int engine_end;   /* control socket, -1 in the child */
-    int zygote_end;   /* -1 in the engine */
-    int *engine_ends; /* one for each worker's place */
+    /* set before the fork; each process closes the ends that are not its own */
+    uint32_t workers; /* slots, over all pools */
+    int engine_end;   /* the zygote's socket pair, -1 = closed */
+    int zygote_end;
+    int *engine_ends; /* one socket pair for each slot */
     int *worker_ends;
     struct tide_block **inputs;
     struct tide_block **outputs;
     uint32_t input_count;
     uint32_t output_count;
+    uint64_t memory; /* bytes that a worker may take, 0 = no limit */
+
+    /* in the engine: owned by zygote.c */
+    struct tide_loop *loop;
     int32_t pid;
-    uint64_t memory; /* bytes a worker may take, 0 = no limit */
-    bool loaded;     /* the zygote said so, or that it could not */
-    char loading[sizeof(((struct tide_zygote_event *)0)->text)]; /* what it is at until then */
+    bool loaded; /* the zygote said so, or that it could not load */
+    char loading[sizeof(((struct tide_zygote_event *)0)->text)]; /* what it loads until then */
     int64_t loading_us;                                          /* since when */
     int64_t start_limit_us;                                      /* for each of these; 0 = none */
-    uint64_t heard;                                              /* notices */
-    /* in the zygote */
+    uint64_t events;                                             /* received */
+
+    /* in the zygote: owned by worker.c */
     int signals; /* signalfd for SIGCHLD */
     struct tide_child *children;
-    /* in a worker */
+
+    /* in a worker: owned by worker.c */
     int own; /* its socket */
     uint32_t generation;
     uint64_t job_began_ns;
 };
 
-/** In the zygote, right after the fork. */
+/** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
 
-/** In a worker, right after the fork (guard.c): what it may take, and whom the kernel takes when the machine
- * has no memory left. */
+/** Limits the memory of this worker to `bytes` more than it has now, right after the fork, and has the kernel take it
+ * before the engine when the machine is out of memory (guard.c). */
 void tide_guard_memory(uint64_t bytes);
 
 #endif

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/pool.h - the engine's side of a set of worker processes: gives waiting work to workers, takes
- * reports, replaces the lost. A pool owns processes and no blocks; several steps may share it.
+ * engine/proc/pool.h - the engine's side of a set of worker processes: gives waiting work to workers, takes their
+ * reports, replaces those that are lost. A pool owns processes and no blocks; several steps may share it.
  *
- * State of a work, as its step sees it:
- *   state     who             next
- *   IDLE      step            tide_pool_submit
- *   WAITING   pool            GIVEN, once a worker has room: works of later steps go first (they free
- *                             what earlier ones wait for), then the older; a `fresh` one, once there is a worker
- *                             that has run nothing: one is set aside, and replaced when it has nothing to do
- *   GIVEN     worker          DONE (its report; `status`), or its worker is lost: LOST for the one that
- *                             it was at, WAITING again for those behind it
- *   DONE      step            takes the results, sets IDLE
- *   LOST      step            takes the results up to progress; `attributed` when the worker died inside the loop */
+ * A work is a job together with what came of it. Its state, as the step sees it:
+ *   state        owner    next
+ *   IDLE         step     WAITING, by tide_pool_submit
+ *   WAITING      pool     GIVEN, once a worker has room: work of later steps goes first (it frees what earlier steps
+ *                         wait for), then the older one. A `fresh` one is given once there is a worker that has run
+ *                         nothing: a slot is reserved for it, and its worker replaced when it has nothing to do
+ *   GIVEN        worker   DONE, by its report (`status`). When its worker is lost: WORKER_LOST if the worker ran it,
+ *                         WAITING again if it was queued behind that
+ *   DONE         step     IDLE, when the step has taken the results
+ *   WORKER_LOST  step     IDLE, when the step has taken the results up to progress. `attributed` tells whether the
+ *                         worker died at a record: then it is the record in progress */
 #ifndef TIDE_PROC_POOL_H
 #define TIDE_PROC_POOL_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "proc/protocol.h"
 
@@ -28,24 +30,31 @@ enum tide_work_state {
     TIDE_WORK_WORKER_LOST
 };
 
-/** Embedded in a step's batch. Between submit and DONE/LOST it belongs to the pool. */
+/** Embedded in a step's batch. Between submit and DONE or WORKER_LOST it belongs to the pool. */
 struct tide_work {
-    struct tide_job job;
+    /* set by the step before tide_pool_submit */
+    struct tide_job job; /* but for number, worker and generation */
+    uint64_t sequence;   /* among the work of one step, the lowest goes first */
+    bool continued;      /* goes on with a batch: before work that begins one */
+    bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
+
     enum tide_work_state state;
-    uint64_t sequence; /* among works of one step, the lowest goes first */
-    bool continued;    /* goes on with a block: before those that begin one */
-    bool fresh; /* for a worker that has run nothing: an older one may die of what came before */
-    uint32_t worker;
+    uint32_t worker; /* GIVEN: the number of its slot */
+
+    /* DONE: the report */
     enum tide_job_status status;
     uint64_t busy_ns;
-    bool whole_batch; /* DONE: busy_ns is of a function that takes the whole batch */
-    bool attributed;
-    bool several;       /* blamed: it died in a function that had several records */
-    bool timed_out;     /* LOST: killed, since one record took longer than the limit */
-    bool out_of_memory; /* LOST: it was refused more memory */
-    bool violation;     /* LOST: what its worker left made no sense (tide_pool_report_violation) */
-    int32_t death;      /* LOST: wait status of the worker */
-    struct tide_work *next;
+    bool whole_batch; /* busy_ns is of a function that takes the whole batch */
+
+    /* WORKER_LOST: why */
+    bool attributed;    /* the worker died at a record */
+    bool several;       /* ... in a function that had several records at once */
+    bool timed_out;     /* ... and was killed, since that one took longer than the limit */
+    bool out_of_memory; /* it was refused more memory */
+    bool violation;     /* it violated the protocol, or what it left in the blocks is malformed */
+    int32_t death;      /* wait status of the worker */
+
+    TAILQ_ENTRY(tide_work) next;
 };
 
 struct tide_pool;
@@ -54,37 +63,37 @@ struct tide_loop;
 struct tide_counters;
 struct tide_zygote_event;
 
-/** Places `first` .. `first + processes` of the zygote. `row` of the counters gets what is counted here. */
+/** A pool of the zygote's worker slots `first` to `first + processes - 1`. */
 struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
                                 uint32_t processes, struct tide_counters *counters);
-/** The row and the depth (batches that may wait behind the running one) of one more step that uses it. */
+/** Adds a step that uses the pool: the row of the counters where it is counted, and how many batches may wait behind the
+ * one that a worker runs. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
-/** How long a worker may be at one record; 0 = for ever. Counted only inside the loop over a block, and by at
- * most a second a poll, so that a stopped engine finds nobody late. Kept from outside, by SIGKILL: it holds
- * in C functions and compiled loops too. */
+/** How long a worker may be at one record; 0 = for ever. A worker beyond it gets SIGKILL, so the limit holds in C
+ * functions and compiled loops too. At most a second counts between two polls: a stopped engine finds none beyond it. */
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us);
-/** The same for each `start` hook: one that takes longer ends the run while none was through, else its worker. */
+/** The same for each `start` hook: one that takes longer ends the run while none has run well, else its worker. */
 void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us);
-/** Orders all workers. After the zygote has loaded. */
+/** Has all workers spawned. To be called after the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
 /** Takes back what waits; what is given comes back by its report. True when it is IDLE now. */
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
-/** Reads reports, gives out work. Negative = give up: a `start` hook failed and none went well before
- * (TIDE_ECONFIG, with its text; TIDE_ETEMPORARY where it said tide.retry), or workers die again and again before they are ready, or the zygote does nothing that
- * it is told (TIDE_ETEMPORARY). */
+/** Reads reports and gives out work. Negative = give up: a `start` hook failed and none has run well before (TIDE_ECONFIG
+ * with its text, TIDE_ETEMPORARY where it said tide.retry); or workers die again and again before they are ready, or the
+ * zygote carries out no command (TIDE_ETEMPORARY). */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
-/** True when the notice was about one of its places. */
-bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *notice,
+/** Takes an event of the zygote. True when it was about a worker of this pool. */
+bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *event,
                             int64_t now_us);
-/** What is in the blocks of this work, which was DONE or LOST, makes no sense: has its worker killed, which gets no
- * more work and is blamed for nothing else that it has. The work is GIVEN until that worker is gone, so that nobody
- * writes to its blocks any more; then LOST. */
+/** The step found the blocks of this work malformed, which was DONE or WORKER_LOST. The worker is killed and gets no more
+ * work; its death is attributed to nothing else that it has. The work is GIVEN until the worker is gone, so that nothing
+ * writes to its blocks any more, then WORKER_LOST. */
 void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work);
-/** A worker has nothing to do. */
+/** True when a worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
-/** Process id of worker `index` of this pool, 0 while there is none that is ready. */
+/** Process id of worker `index` of this pool; 0 while it is not ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);
 /** Workers lost since the start. */
 uint64_t tide_pool_workers_lost(const struct tide_pool *pool);

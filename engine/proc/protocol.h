@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/protocol.h - what travels between engine, zygote and workers: datagrams over SOCK_SEQPACKET
- * pairs that are made before the fork, one for the zygote and one for each worker's place. A worker's
- * place keeps its socket when the worker is replaced; `generation` tells the old one's jobs from the new one's.
+ * engine/proc/protocol.h - what engine, zygote and workers send each other: datagrams over SOCK_SEQPACKET pairs that are
+ * made before the fork, one pair for the zygote and one for each worker slot. A slot keeps its sockets when its worker is
+ * replaced; `generation` tells the messages of the old worker from those of the new one.
  *
- *   from     to       what                   answered by
- *   engine   zygote   order SPAWN            notice SPAWNED (pid, or -1 when fork failed)
- *   engine   zygote   order KILL             notice EXITED; only if that generation is still alive
- *   zygote   engine   notice LOADING         before each file and each `init` hook: which one
- *   zygote   engine   notice LOADED/REJECTED once, after the user's code was loaded
- *   zygote   engine   notice EXITED          engine: takes the worker's last reports from its socket first,
- *                                            then orders SPAWN with the next generation
- *   worker   engine   hello, starting        before each `start` hook: which one
- *   worker   engine   hello                  once, when its `start` hooks are through: jobs from then on. A hook
- *                                            that failed is told in it, and the worker leaves
- *   engine   worker   job                    report, once the job is through or the output block is full;
- *                                            a worker drops jobs of another generation than its own
- *   (closed) any      end of file            engine gone: zygote and workers leave. PDEATHSIG says the same
- *                                            to one that is stuck in user code. */
+ *   from     to       what                    answered by
+ *   engine   zygote   command SPAWN           event SPAWNED (the process id, or -1 when fork failed)
+ *   engine   zygote   command KILL            event EXITED; ignored when that generation is gone already
+ *   zygote   engine   event LOADING           before each file and each `init` hook: which one
+ *   zygote   engine   event LOADED/REJECTED   once, after the user's code was loaded
+ *   zygote   engine   event EXITED            the engine takes the worker's last reports from its socket first, then
+ *                                             commands SPAWN with the next generation
+ *   worker   engine   hello HOOK              before each `start` hook: which one
+ *   worker   engine   hello READY             once, when all `start` hooks have run: jobs from then on
+ *   worker   engine   hello FAILED            a `start` hook failed; the worker leaves
+ *   engine   worker   job                     report, once all records are done or the output block is full;
+ *                                             a worker drops jobs of another generation than its own
+ *   (closed) any      end of file             the engine is gone: zygote and workers leave. PDEATHSIG ends a worker that
+ *                                             hangs in the user's code */
 #ifndef TIDE_PROC_PROTOCOL_H
 #define TIDE_PROC_PROTOCOL_H
 
@@ -24,42 +24,49 @@
 
 /** Run records [first, end) of a block. Addresses hold in every process: all was mapped before the fork. */
 struct tide_job {
-    uint64_t number; /* of the job, for its report */
-    uint32_t step;   /* which functions */
-    uint32_t worker;
+    uint64_t number; /* its report has the same */
+    uint32_t step;   /* whose functions run */
+    uint32_t worker; /* the slot */
     uint32_t generation;
     uint32_t first;
     uint32_t end;
     uint32_t
-        one_by_one; /* 1: a function for several records gets one at a time: one of them is bad */
+        one_by_one; /* 1: a function for several records is called with one at a time, to find the one that
+                            crashes it */
     const char *record; /* record `first` */
     struct tide_output *output;
-    uint64_t output_size; /* bytes for results behind struct tide_output */
-    uint64_t output_max;  /* as much may be used for one result in an empty block */
+    uint64_t output_size; /* bytes for results after struct tide_output */
+    uint64_t output_max;  /* bytes that a single result may take in an empty block */
 };
 
 enum tide_job_status {
     TIDE_JOB_DONE, /* all records of the job */
-    TIDE_JOB_FULL  /* the next result does not fit behind those that are there */
+    TIDE_JOB_FULL  /* the next result does not fit after those that are there */
 };
 
-/** What a worker leaves with when it may not have more memory: nothing of its heap is trusted then. */
+/** The exit code of a worker that was refused more memory. Nothing of its heap can be trusted then, so it sends no
+ * report. */
 enum { TIDE_EXIT_MEMORY = 71 };
 
+enum tide_hello_kind {
+    TIDE_HELLO_HOOK,          /* the `start` hook in `text` begins now */
+    TIDE_HELLO_READY,         /* all of them have run */
+    TIDE_HELLO_FAILED,        /* one failed; `text` says why */
+    TIDE_HELLO_FAILED_FOR_NOW /* one failed and asks to be tried again later (tide.retry) */
+};
 struct tide_hello {
     uint32_t generation;
-    uint32_t failed;   /* 1: a `start` hook failed, 2: it wants to be tried again; why is in text */
-    uint32_t starting; /* 1: the hook in text begins now */
-    char text[2036];
+    uint32_t kind;
+    char text[2040];
 };
 
 struct tide_job_report {
     uint64_t number;
     uint32_t generation;
-    uint32_t status;
+    uint32_t status;  /* enum tide_job_status */
     uint64_t busy_ns; /* from taking the job to this report */
     uint64_t
-        whole_batch; /* 1: its function takes a whole batch, so the time is not that of so many messages */
+        whole_batch; /* 1: one of the functions takes the whole batch, so the time is not the sum of messages */
 };
 
 enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };
@@ -81,7 +88,9 @@ struct tide_zygote_event {
     uint32_t worker;
     uint32_t generation;
     int32_t pid;
-    int32_t status;  /* EXITED: as waitpid gives it; REJECTED: TIDE_ECONFIG or TIDE_ETEMPORARY */
+    int32_t
+        status; /* EXITED: as waitpid gives it; SPAWNED: errno when fork failed; REJECTED: TIDE_ECONFIG or
+                        TIDE_ETEMPORARY */
     char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded */
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/stall.h - whether a worker stands still: at one record for longer than message_timeout, or with a
- * job that it does not take up (stopped between two blocks; nobody is blamed for that). Looked at from
- * outside, so it holds for C functions and compiled loops too. */
+ * engine/proc/stall.h - the stall detector of one worker: has it made no progress for longer than message_timeout? It
+ * finds a worker that is too long at one record, and one that does not take up its job (stopped between two blocks; that
+ * is attributed to no record). It looks from outside, at shared memory, so it holds for C functions and compiled loops
+ * too. */
 #ifndef TIDE_PROC_STALL_H
 #define TIDE_PROC_STALL_H
 
@@ -10,22 +11,23 @@
 
 struct tide_work;
 
-/** Of one worker; zero it when the worker is another. */
+/** Zero it when the worker is replaced. */
 struct tide_stall {
-    uint64_t number; /* job, progress and state at the last look, */
+    uint64_t
+        number; /* number of the job, its progress and its state, as the last check found them */
     uint64_t progress;
     uint32_t running;
-    int64_t looked_us; /* when that was, */
-    int64_t stuck_us;  /* and for how long it has been the same */
-    bool stalled;      /* told once that it stands still */
+    int64_t checked_us; /* time of the last check */
+    int64_t stalled_us; /* time without progress, as far as it counts */
+    bool stalled;       /* reported: the worker is to be killed */
 };
 
-/** `work` is the first in the worker's mailbox, NULL = none. True once: it has stood still for longer than
- * `limit_us`. At most a second, and a quarter of the limit, is counted between two looks: an engine that was
- * stopped, alone or together with its workers, finds nobody late. */
+/** True once: the worker has made no progress for longer than `limit_us`. `work` is the one that it runs, NULL = none. At
+ * most a second, and at most a quarter of the limit, counts between two checks: an engine that was stopped, alone or
+ * together with its workers, finds no worker stalled. */
 bool tide_stall_check(struct tide_stall *stall, const struct tide_work *work, int64_t limit_us,
                       int64_t now_us);
-/** The worker was killed for the record that it was at, not for one that it has begun since. */
+/** True when the worker was killed at the record that it had stalled at, not at one that it has begun since. */
 bool tide_stall_killed(const struct tide_stall *stall, const struct tide_work *work);
 
 #endif

@@ -1,4 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The zygote and the workers, after the fork. Neither may trust that the engine lives: each is killed by the kernel when
+ * its parent dies (PDEATHSIG), and sees the end of its socket. Neither takes part in decisions: the zygote forks and kills
+ * as commanded and reports each death, a worker runs one job after the other. Errors that would need a decision end the
+ * process, since the engine copes with a death in any case.
+ *
+ * Start with tide_zygote_become() and tide_zygote_serve(), which returns in each new worker; then tide_worker_next(). */
 #include "proc/worker.h"
 
 #include <errno.h>
@@ -28,7 +34,7 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* fork clears PDEATHSIG, and the parent may be gone already by the time it is set. */
+/* fork() clears PDEATHSIG, and the parent may be gone already by the time it is set: then no signal would come. */
 static void die_with(int32_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -36,18 +42,19 @@ static void die_with(int32_t parent)
         _exit(0);
 }
 
-static void set_signals(int chld)
+/* Signals to the whole process group are meant for the engine. */
+static void set_signals(bool block_child)
 {
-    static const int engines[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
+    static const int ignored[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
                                   SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-    for (size_t i = 0; i < sizeof(engines) / sizeof(*engines); i++)
-        signal(engines[i], SIG_IGN);
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
+        signal(ignored[i], SIG_IGN);
     signal(SIGCHLD, SIG_DFL);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGCHLD);
     sigprocmask(SIG_SETMASK, &(sigset_t){{0}}, NULL);
-    if (chld)
+    if (block_child) /* they come through the signalfd */
         sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
@@ -65,7 +72,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
 {
     sigset_t chld;
     die_with(parent);
-    set_signals(1);
+    set_signals(true);
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -84,29 +91,29 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
     return 0;
 }
 
-static void notify(struct tide_zygote *zygote, const struct tide_zygote_event *notice)
+static void send_event(struct tide_zygote *zygote, const struct tide_zygote_event *event)
 {
-    /* Blocking: the engine reads all the time, and a lost notice would be a lost worker. */
-    if (send(zygote->zygote_end, notice, sizeof(*notice), MSG_NOSIGNAL) < 0)
+    /* Blocking: the engine reads all the time, and with a lost event a worker would be lost for ever. */
+    if (send(zygote->zygote_end, event, sizeof(*event), MSG_NOSIGNAL) < 0)
         _exit(0);
 }
 
 void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
 {
-    struct tide_zygote_event notice = {.kind = TIDE_ZYGOTE_LOADING};
-    strncpy(notice.text, what, sizeof(notice.text) - 1);
-    notify(zygote, &notice);
+    struct tide_zygote_event event = {.kind = TIDE_ZYGOTE_LOADING};
+    strncpy(event.text, what, sizeof(event.text) - 1);
+    send_event(zygote, &event);
 }
 
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again)
 {
     tide_fault("z.load");
-    struct tide_zygote_event notice = {.kind = error ? TIDE_ZYGOTE_REJECTED : TIDE_ZYGOTE_LOADED};
+    struct tide_zygote_event event = {.kind = error ? TIDE_ZYGOTE_REJECTED : TIDE_ZYGOTE_LOADED};
     if (error) {
-        notice.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
-        strncpy(notice.text, error, sizeof(notice.text) - 1);
+        event.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
+        strncpy(event.text, error, sizeof(event.text) - 1);
     }
-    notify(zygote, &notice);
+    send_event(zygote, &event);
     if (error)
         _exit(-TIDE_ECONFIG);
 }
@@ -115,7 +122,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
                           int32_t parent)
 {
     die_with(parent);
-    set_signals(0);
+    set_signals(false);
     close(zygote->signals);
     close(zygote->zygote_end);
     for (uint32_t i = 0; i < zygote->workers; i++) {
@@ -128,46 +135,48 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     tide_guard_memory(zygote->memory);
 }
 
-/* True in the new worker. */
-static bool spawn(struct tide_zygote *zygote, const struct tide_zygote_command *order)
+/* Returns true in the new worker. */
+static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_command *command)
 {
     int32_t parent = getpid();
     int32_t pid = tide_fault("z.fork") ? -1 : fork();
     if (pid == 0) {
-        become_worker(zygote, order->worker, order->generation, parent);
+        become_worker(zygote, command->worker, command->generation, parent);
         return true;
     }
-    struct tide_zygote_event notice = {
-        TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, pid, errno, ""};
-    zygote->children[order->worker] = (struct tide_child){pid < 0 ? 0 : pid, order->generation};
-    notify(zygote, &notice);
+    struct tide_zygote_event event = {
+        TIDE_ZYGOTE_SPAWNED, command->worker, command->generation, pid, errno, ""};
+    zygote->children[command->worker] = (struct tide_child){pid < 0 ? 0 : pid, command->generation};
+    send_event(zygote, &event);
     return false;
 }
 
-static void reap(struct tide_zygote *zygote)
+static void reap_children(struct tide_zygote *zygote)
 {
     struct signalfd_siginfo ignored;
     int status;
     int32_t pid;
     while (read(zygote->signals, &ignored, sizeof(ignored)) > 0)
         continue;
-    /* Signals merge, so all that is dead is taken, whatever their number. */
+    /* Signals merge: one may stand for several deaths. */
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         for (uint32_t i = 0; i < zygote->workers; i++) {
             struct tide_child *child = &zygote->children[i];
             if (child->pid != pid)
                 continue;
-            struct tide_zygote_event notice = {
+            struct tide_zygote_event event = {
                 TIDE_ZYGOTE_EXITED, i, child->generation, pid, status, ""};
             child->pid = 0;
             tide_fault("z.reap");
-            notify(zygote, &notice);
+            send_event(zygote, &event);
         }
     }
 }
 
-/* The engine is gone, which workers see as well. Those that are still there at the end have PDEATHSIG. */
-static void __attribute__((noreturn)) leave(struct tide_zygote *zygote, int64_t patience_us)
+/* The engine is gone, which workers see as well: they run their `close` hooks and leave. PDEATHSIG ends those that are still
+ * there when this process does. */
+static void __attribute__((noreturn))
+wait_and_leave(struct tide_zygote *zygote, int64_t patience_us)
 {
     int64_t until_ns = now_ns() + patience_us * 1000;
     for (;;) {
@@ -191,43 +200,43 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
 {
     struct pollfd fds[2] = {{zygote->zygote_end, POLLIN, 0}, {zygote->signals, POLLIN, 0}};
     for (;;) {
-        struct tide_zygote_command order;
+        struct tide_zygote_command command;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             _exit(-TIDE_EINTERNAL);
         if (fds[1].revents)
-            reap(zygote);
+            reap_children(zygote);
         if (!fds[0].revents)
             continue;
-        ssize_t size = recv(zygote->zygote_end, &order, sizeof(order), MSG_DONTWAIT);
+        ssize_t size = recv(zygote->zygote_end, &command, sizeof(command), MSG_DONTWAIT);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
-        if (size != (ssize_t)sizeof(order) || order.worker >= zygote->workers)
-            leave(zygote, patience_us);
-        struct tide_child *child = &zygote->children[order.worker];
-        if (order.kind == TIDE_COMMAND_SPAWN && spawn(zygote, &order))
-            return (int)order.worker;
-        if (order.kind == TIDE_COMMAND_KILL && child->pid > 0 &&
-            child->generation == order.generation)
+        if (size != (ssize_t)sizeof(command) || command.worker >= zygote->workers)
+            wait_and_leave(zygote, patience_us);
+        struct tide_child *child = &zygote->children[command.worker];
+        if (command.kind == TIDE_COMMAND_SPAWN && spawn_worker(zygote, &command))
+            return (int)command.worker;
+        if (command.kind == TIDE_COMMAND_KILL && child->pid > 0 &&
+            child->generation == command.generation)
             kill(child->pid, SIGKILL);
     }
 }
 
 void tide_worker_starting(struct tide_zygote *zygote, const char *what)
 {
-    struct tide_hello hello = {.generation = zygote->generation, .starting = 1};
+    struct tide_hello hello = {.generation = zygote->generation, .kind = TIDE_HELLO_HOOK};
     strncpy(hello.text, what, sizeof(hello.text) - 1);
-    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */
+    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* see tide_worker_report() */
 }
 
 void tide_worker_started(struct tide_zygote *zygote, const char *error, bool again)
 {
     struct tide_hello hello = {.generation = zygote->generation,
-                               .failed = !error  ? 0
-                                         : again ? 2
-                                                 : 1};
+                               .kind = !error  ? TIDE_HELLO_READY
+                                       : again ? TIDE_HELLO_FAILED_FOR_NOW
+                                               : TIDE_HELLO_FAILED};
     if (error)
         strncpy(hello.text, error, sizeof(hello.text) - 1);
-    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* as a report */
+    (void)send(zygote->own, &hello, sizeof(hello), MSG_NOSIGNAL); /* see tide_worker_report() */
     if (error)
         _exit(-TIDE_ECONFIG);
 }
@@ -272,7 +281,7 @@ void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
 {
     struct tide_job_report report = {job->number, job->generation, status,
                                      (uint64_t)now_ns() - zygote->job_began_ns, whole_batch};
-    /* An engine that is gone takes no report; the next look for a job tells. */
+    /* Fails only when the engine is gone, which the next tide_worker_next() finds out. */
     (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
@@ -280,7 +289,7 @@ uint32_t tide_worker_seed(void)
 {
     uint32_t seed = (uint32_t)now_ns();
     ssize_t got = getrandom(&seed, sizeof(seed), GRND_NONBLOCK);
-    (void)got; /* the clock stands where the kernel has no randomness yet */
+    (void)got; /* the clock is used where the kernel has no randomness yet */
     return seed;
 }
 

@@ -1,91 +1,95 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/worker_slot.h - what pool.c (works: given out, reported) and pool_workers.c (workers: ordered, ready,
- * lost, replaced) both know.
+ * engine/proc/worker_slot.h - the life of one worker: spawned, started, watched, killed, replaced. The slot stays when
+ * its worker is replaced, and so does its socket; the generation rises with each worker.
  *
- *   state      how it is seen                   next
- *   due        spawn_us > 0                     ordered, at that time
- *   ordered    spawn_us 0, pid 0                alive by SPAWNED; due again when fork failed. A zygote that
- *                                               tells nothing for ten seconds, of this or of a kill that was
- *                                               ordered, has stopped: the pool gives up
- *   alive      pid > 0                          ready by its hello; due by EXITED
- *   ready      ready: gets works                due by EXITED
- *   doomed     ready, doomed: gets no more      due by EXITED, nothing that it had is blamed
+ *   state         what it means                                      next
+ *   NONE          no process; one is spawned at `spawn_us`           STARTING, when the command has been sent
+ *   STARTING      the zygote was told to spawn it; it forks and      READY by its hello; NONE by EXITED, or when
+ *                 runs the `start` hooks                             fork failed
+ *   READY         it takes jobs                                      NONE by EXITED
+ *   RETIRED       it makes room for a fresh worker: it is killed,    NONE by EXITED
+ *                 which is no loss
+ *   KILL_PENDING  it violated the protocol: it is killed, nothing    NONE by EXITED
+ *                 is read from it any more, and its death is
+ *                 attributed to no record
  *
- * Set aside (`aside`), in any of these states: it gets no work but one that wants a fresh worker. When it has nothing to
- * do and is `used` it is doomed, as `retired`: that is no loss. */
+ * STARTING, READY and RETIRED become KILL_PENDING by a violation. A worker that stalls is killed too, but stays READY (or
+ * STARTING, in a `start` hook): what it has done until then counts.
+ *
+ * While a command is outstanding (no SPAWNED yet, or no EXITED), the zygote has to send events, of whatever worker: after
+ * ten seconds without one it is taken for stopped, and the pool gives up. */
 #ifndef TIDE_PROC_WORKER_SLOT_H
 #define TIDE_PROC_WORKER_SLOT_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
-#include "proc/pool.h"
+#include "proc/protocol.h"
 #include "proc/stall.h"
 
-enum { TIDE_POOL_MOST_STEPS = 16 };
+struct tide_pool;
+struct tide_work;
+
+enum tide_worker_state {
+    TIDE_WORKER_NONE,
+    TIDE_WORKER_STARTING,
+    TIDE_WORKER_READY,
+    TIDE_WORKER_RETIRED,
+    TIDE_WORKER_KILL_PENDING
+};
 
 struct tide_worker_slot {
-    uint32_t place;
+    uint32_t number; /* over all pools of the zygote */
+    int socket;      /* the engine's end, owned by the zygote */
+
+    /* owned by worker_slot.c */
+    enum tide_worker_state state;
     uint32_t generation;
-    int32_t pid; /* 0 until SPAWNED */
-    int socket;
-    uint32_t given;          /* works in its mailbox, the running one included */
-    struct tide_work *first; /* the one it is at; the others in order behind it */
-    uint32_t deaths;         /* in a row, before it was ready */
-    int64_t lost_us;         /* when the last one was lost, for the time of its replacement */
-    bool ready;              /* it said hello */
-    bool doomed;             /* it broke the protocol, or is retired, and is about to be killed */
-    bool used;               /* it was given a work */
-    bool aside;              /* for the next work that wants a fresh worker */
-    bool retired;
+    int32_t pid;      /* 0 until SPAWNED; a quick worker is READY before that event has come */
+    uint32_t deaths;  /* in a row, each before it was ready */
+    int64_t spawn_us; /* NONE: when to send the command */
+    int64_t
+        lost_us; /* when the last worker was lost, to measure how long its replacement took; 0 = it was no loss */
+    bool
+        kill_unsent; /* the command KILL is to be sent: the zygote's queue was full, or it is decided just now */
     struct tide_stall stall;
-    bool kill_due;    /* the zygote is to be told */
-    bool spoke;       /* its socket has something, says the loop */
-    int64_t spawn_us; /* when to order the next one; 0 = ordered */
-    char *hook;       /* the `start` hook that it is at; NULL = none */
-    int64_t hook_us;  /* for how long, as far as the engine was there to see it */
-    /* of the zygote, as long as it owes an answer: how many notices it had sent at the last look, when that was, and
-     * for how long there was none */
-    uint64_t heard;
-    int64_t looked_us;
-    int64_t silent_us;
+    struct {
+        char *name; /* the `start` hook that runs now; NULL = none */
+        int64_t time_us;
+    } hook;
+    struct {
+        uint64_t events; /* how many the zygote had sent at the last check */
+        int64_t checked_us;
+        int64_t silent_us; /* for how long it has sent none while it had a command to carry out */
+    } zygote;
+
+    /* owned by pool_work.c */
+    TAILQ_HEAD(, tide_work) given; /* the work that it runs, then those in its socket, in order */
+    uint32_t given_count;
+    bool used; /* this worker was given work: it is not fresh any more */
+    bool
+        reserved; /* it gets only work that wants a fresh worker, and is retired first when it is used */
+
+    bool readable; /* owned by pool.c: its socket has something to read */
 };
 
-struct tide_pool {
-    struct tide_zygote *zygote;
-    struct tide_loop *loop;
-    struct tide_counters *counters;
-    uint32_t rows[TIDE_POOL_MOST_STEPS];
-    uint32_t row_count;
-    uint32_t depth; /* works a worker may have */
-    uint32_t processes;
-    struct tide_worker_slot *workers;
-    struct tide_work *waiting;
-    uint64_t numbers;
-    uint64_t lost;
-    int64_t limit_us;
-    int64_t start_limit_us; /* for a `start` hook */
-    bool started;           /* the `start` hooks went well once */
-    char *start_failed;     /* what the last one said that did not ... */
-    int start_status;       /* ... and what the pipeline ends with when none went well */
-};
-
-/** TIDE_OK also when the zygote has too many orders: tide_worker_slot_poll tries again. */
-int tide_worker_slot_order(struct tide_pool *pool, struct tide_worker_slot *worker);
-/** Has it killed: it broke the protocol. */
-void tide_worker_slot_doom(struct tide_pool *pool, struct tide_worker_slot *worker);
-/** Has it killed, which has nothing to do, to make room for a fresh one. */
-void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *worker);
-/** Its first words. Their text is copied. */
-void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *worker,
+/** Has the zygote spawn a worker. TIDE_OK also when the zygote has its queue full: tide_worker_slot_poll tries again. */
+int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** Handles a hello message of a worker that is STARTING. Its text is copied. */
+void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
                             struct tide_hello *hello);
-/** What is due: orders, the stall. Negative = give up (tide_pool_poll). */
-int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *worker, int64_t now_us);
-
-/** Takes the first work off a worker; its report or its death came. */
-struct tide_work *tide_pool_take_first(struct tide_worker_slot *worker);
-void tide_pool_read_reports(struct tide_pool *pool, struct tide_worker_slot *worker);
-/** All that it has goes back to the pool, but for what is distrusted: that is LOST. */
-void tide_pool_give_back(struct tide_pool *pool, struct tide_worker_slot *worker);
+/** Handles an event SPAWNED of this generation, also one that says that fork failed. */
+void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
+                              int64_t now_us);
+/** Handles an event EXITED of this generation; its work has been taken off by then. */
+void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *slot,
+                             const struct tide_zygote_event *event, int64_t now_us);
+/** The worker violated the protocol: has it killed. Counted once for each worker. */
+void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** Has a worker killed that has no work, to make room for a fresh one. */
+void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** Sends commands that are due, and looks for stalls. Negative = give up (see tide_pool_poll). */
+int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us);
 
 #endif

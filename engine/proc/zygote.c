@@ -1,4 +1,11 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The engine's side of the zygote. Workers are forked by a process that never had librdkafka's threads: a fork of the
+ * engine itself would copy locks that no thread ever gives back. So the zygote is forked first, before the engine has a
+ * second thread, loads the user's code once, and forks each worker from that, which is cheap (pages are shared) and the
+ * same for a first worker and for its replacement. posix_spawn of a fresh program was not taken: each worker would load
+ * the transforms again, and shared memory would have to be mapped at an agreed address.
+ *
+ * Start with tide_zygote_fork() and tide_zygote_wait_loaded(). What the zygote does after the fork is in worker.c. */
 #include "proc/zygote.h"
 
 #include <dirent.h>
@@ -19,11 +26,11 @@
 #include "proc/inside.h"
 
 enum {
-    PATIENCE_MS = 2000, /* for a zygote that has been told to leave */
-    THREADS_MS = 1000   /* for threads that were joined to be gone from the kernel's list */
+    LEAVE_MS = 2000,  /* for a zygote that was told to leave */
+    THREADS_MS = 1000 /* for threads that were joined to be gone from the kernel's list */
 };
 
-static int pair(int *mine, int *other)
+static int make_pair(int *mine, int *other)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -41,10 +48,10 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
     zygote->engine_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->worker_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1));
-    if (pair(&zygote->engine_end, &zygote->zygote_end) < 0)
+    if (make_pair(&zygote->engine_end, &zygote->zygote_end) < 0)
         goto fail;
     for (uint32_t i = 0; i < workers; i++) {
-        if (pair(&zygote->engine_ends[i], &zygote->worker_ends[i]) < 0)
+        if (make_pair(&zygote->engine_ends[i], &zygote->worker_ends[i]) < 0)
             goto fail;
         zygote->workers = i + 1;
     }
@@ -75,7 +82,7 @@ void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
     zygote->start_limit_us = limit_us;
 }
 
-static int threads(void)
+static int count_threads(void)
 {
     int count = 0;
     DIR *tasks = opendir("/proc/self/task");
@@ -87,14 +94,14 @@ static int threads(void)
     return count;
 }
 
-/* A join returns when the thread has given its memory back, which is before the kernel takes it off the list (a client
- * of Kafka was just destroyed, say). So a second thread is one that stays. */
+/* pthread_join returns when the thread has given its memory back, which is before the kernel takes it off the list (after a
+ * Kafka client was destroyed, say). So only a thread that stays for a while counts. */
 static int lasting_threads(void)
 {
-    int count = threads();
+    int count = count_threads();
     for (int waited_ms = 0; count > 1 && waited_ms < THREADS_MS; waited_ms++) {
         poll(NULL, 0, 1);
-        count = threads();
+        count = count_threads();
     }
     return count;
 }
@@ -120,8 +127,8 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     return zygote->pid;
 }
 
-/* TIDE_OK = it has something to say, TIDE_BUSY = `wake` has, TIDE_ECONFIG = the limit is over. */
-static int wait_for_notice(struct tide_zygote *zygote, int wake)
+/* TIDE_OK = the zygote has sent something, TIDE_BUSY = `wake` is readable, TIDE_ECONFIG = the limit was reached. */
+static int wait_for_event(struct tide_zygote *zygote, int wake)
 {
     struct pollfd fds[2] = {{zygote->engine_end, POLLIN, 0}, {wake, POLLIN, 0}};
     int64_t limit_us = zygote->start_limit_us, left_ms = -1;
@@ -143,25 +150,25 @@ static int wait_for_notice(struct tide_zygote *zygote, int wake)
 
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
-    struct tide_zygote_event notice;
+    struct tide_zygote_event event;
     ssize_t size;
     do {
-        int status = wait_for_notice(zygote, wake);
+        int status = wait_for_event(zygote, wake);
         if (status != TIDE_OK)
             return status;
         do
-            size = recv(zygote->engine_end, &notice, sizeof(notice), 0);
+            size = recv(zygote->engine_end, &event, sizeof(event), 0);
         while (size < 0 && errno == EINTR);
-        notice.text[sizeof(notice.text) - 1] = 0;
+        event.text[sizeof(event.text) - 1] = 0;
         zygote->loading_us = tide_clock_us();
-        snprintf(zygote->loading, sizeof(zygote->loading), "%s", notice.text);
-    } while (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_LOADING);
+        snprintf(zygote->loading, sizeof(zygote->loading), "%s", event.text);
+    } while (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADING);
     zygote->loaded = true;
-    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_LOADED)
+    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADED)
         return TIDE_OK;
-    if (size == (ssize_t)sizeof(notice) && notice.kind == TIDE_ZYGOTE_REJECTED) {
-        return tide_fail(notice.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
-                         notice.text);
+    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_REJECTED) {
+        return tide_fail(event.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
+                         event.text);
     }
     return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
 }
@@ -174,31 +181,31 @@ int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
 int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
                      uint32_t worker, uint32_t generation)
 {
-    struct tide_zygote_command order = {kind, worker, generation};
-    ssize_t sent = send(zygote->engine_end, &order, sizeof(order), MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct tide_zygote_command command = {kind, worker, generation};
+    ssize_t sent = send(zygote->engine_end, &command, sizeof(command), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EAGAIN)
         return TIDE_BUSY;
     if (sent < 0)
-        return tide_fail(TIDE_ETEMPORARY, "the zygote does not take orders: %s", strerror(errno));
+        return tide_fail(TIDE_ETEMPORARY, "the zygote does not take commands: %s", strerror(errno));
     return TIDE_OK;
 }
 
-int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *notice)
+int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *event)
 {
-    /* MSG_TRUNC: the size that it had, so that a longer one is none. */
-    ssize_t size = recv(zygote->engine_end, notice, sizeof(*notice), MSG_DONTWAIT | MSG_TRUNC);
+    /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for an event. */
+    ssize_t size = recv(zygote->engine_end, event, sizeof(*event), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    if (size != (ssize_t)sizeof(*notice) || notice->worker >= zygote->workers)
+    if (size != (ssize_t)sizeof(*event) || event->worker >= zygote->workers)
         return tide_fail(TIDE_ETEMPORARY,
                          "the zygote is lost; nothing past the last commit is committed");
-    zygote->heard++;
+    zygote->events++;
     return 1;
 }
 
 uint64_t tide_zygote_events_received(const struct tide_zygote *zygote)
 {
-    return zygote->heard;
+    return zygote->events;
 }
 
 int32_t tide_zygote_pid(const struct tide_zygote *zygote)
@@ -220,19 +227,19 @@ void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
     do {
         dead.si_pid = 0;
         waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT);
-        /* The zygote's number must stay its own as long as it may be killed by it. */
+        /* The zygote stays unreaped: tide_zygote_free() kills it by its number, which must not be another's by then. */
     } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && waitpid(dead.si_pid, NULL, 0) > 0);
 }
 
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. */
 static void leave_in_order(struct tide_zygote *zygote)
 {
-    char notice[sizeof(struct tide_zygote_event)];
+    char ignored[sizeof(struct tide_zygote_event)];
     struct pollfd fd = {zygote->engine_end, POLLIN, 0};
     for (uint32_t i = 0; i < zygote->workers; i++)
         shutdown(zygote->engine_ends[i], SHUT_RDWR);
     shutdown(zygote->engine_end, SHUT_WR);
-    while (poll(&fd, 1, PATIENCE_MS) > 0 && recv(zygote->engine_end, notice, sizeof(notice), 0) > 0)
+    while (poll(&fd, 1, LEAVE_MS) > 0 && recv(zygote->engine_end, ignored, sizeof(ignored), 0) > 0)
         continue;
 }
 
@@ -243,9 +250,9 @@ void tide_zygote_free(struct tide_zygote *zygote)
     if (zygote->engine_end >= 0)
         tide_loop_unwatch(zygote->loop, zygote->engine_end);
     if (zygote->pid > 0) {
-        if (zygote->loaded) /* else it is in the user's code and hears nothing */
+        if (zygote->loaded) /* else it is in the user's code and reads nothing */
             leave_in_order(zygote);
-        /* Workers have PDEATHSIG: none outlives it. */
+        /* Workers have PDEATHSIG, so none outlives the zygote. */
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
             continue;

@@ -14,32 +14,32 @@
 enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 
 static struct worker workers[MAX_WORKERS];
-static struct tide_zygote_event notices[64];
-static uint32_t notice_head, notice_count;
+static struct tide_zygote_event events[64];
+static uint32_t event_head, event_count;
 
 static struct tide_zygote *zygote(void)
 {
     return sim.engine->zygote;
 }
 
-static void notify(uint32_t kind, uint32_t number, uint32_t generation, int32_t status)
+static void send_event(uint32_t kind, uint32_t number, uint32_t generation, int32_t status)
 {
-    if (notice_count == 64)
-        sim_fail("the engine does not read its notices");
-    notices[(notice_head + notice_count++) % 64] = (struct tide_zygote_event){
+    if (event_count == 64)
+        sim_fail("the engine does not read its events");
+    events[(event_head + event_count++) % 64] = (struct tide_zygote_event){
         .kind = kind, .worker = number, .generation = generation, .pid = 1000, .status = status};
 }
 
 /* Now and then only some of the events arrive in this turn. */
 static void send_events(void)
 {
-    for (; notice_count > 0; notice_count--, notice_head = (notice_head + 1) % 64) {
-        if (send(zygote()->zygote_end, &notices[notice_head], sizeof(notices[0]),
+    for (; event_count > 0; event_count--, event_head = (event_head + 1) % 64) {
+        if (send(zygote()->zygote_end, &events[event_head], sizeof(events[0]),
                  MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
             return;
         if (sim_fault(300)) {
-            notice_count--;
-            notice_head = (notice_head + 1) % 64;
+            event_count--;
+            event_head = (event_head + 1) % 64;
             return;
         }
     }
@@ -97,7 +97,7 @@ static void end_worker(struct worker *worker, int32_t status)
     if (running && !worker->lied && (status != SIGKILL || late))
         attribute(worker, status == SIGKILL);
     worker->idle_deaths = worker->ready ? 0 : worker->idle_deaths + 1;
-    notify(TIDE_ZYGOTE_EXITED, (uint32_t)(worker - workers), worker->generation, status);
+    send_event(TIDE_ZYGOTE_EXITED, (uint32_t)(worker - workers), worker->generation, status);
     worker->alive = worker->ready = worker->busy = worker->entered = worker->stuck = false;
 }
 
@@ -112,30 +112,30 @@ static bool may_die(struct worker *worker, uint32_t rate)
 
 /* ---- the zygote ---- */
 
-static void spawn(const struct tide_zygote_command *order)
+static void spawn(const struct tide_zygote_command *command)
 {
-    struct worker *worker = &workers[order->worker];
+    struct worker *worker = &workers[command->worker];
     if (worker->alive)
-        sim_fail("worker %u is ordered while one is alive", order->worker);
+        sim_fail("worker %u is spawned while one is alive", command->worker);
     if (sim_fault(sim.set.rates.fork_fails) && worker->idle_deaths < MAX_IDLE_DEATHS) {
         worker->idle_deaths++;
-        notify(TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, EAGAIN);
-        notices[(notice_head + notice_count - 1) % 64].pid = -1;
+        send_event(TIDE_ZYGOTE_SPAWNED, command->worker, command->generation, EAGAIN);
+        events[(event_head + event_count - 1) % 64].pid = -1;
         return;
     }
     *worker = (struct worker){
-        .alive = true, .generation = order->generation, .idle_deaths = worker->idle_deaths};
-    notify(TIDE_ZYGOTE_SPAWNED, order->worker, order->generation, 0);
+        .alive = true, .generation = command->generation, .idle_deaths = worker->idle_deaths};
+    send_event(TIDE_ZYGOTE_SPAWNED, command->worker, command->generation, 0);
 }
 
 static void receive_commands(void)
 {
-    struct tide_zygote_command order;
-    while (recv(zygote()->zygote_end, &order, sizeof(order), MSG_DONTWAIT) > 0) {
-        struct worker *worker = &workers[order.worker];
-        if (order.kind == TIDE_COMMAND_SPAWN)
-            spawn(&order);
-        else if (worker->alive && worker->generation == order.generation)
+    struct tide_zygote_command command;
+    while (recv(zygote()->zygote_end, &command, sizeof(command), MSG_DONTWAIT) > 0) {
+        struct worker *worker = &workers[command.worker];
+        if (command.kind == TIDE_COMMAND_SPAWN)
+            spawn(&command);
+        else if (worker->alive && worker->generation == command.generation)
             end_worker(worker, SIGKILL);
     }
 }
@@ -150,7 +150,7 @@ static void send_report(struct worker *worker)
     size_t size = sizeof(report);
     if (worker->lied && sim_roll(2)) {
         report.number += sim_roll(2);
-        report.outcome += 2 * sim_roll(2);
+        report.status += 2 * sim_roll(2);
         size -= sim_roll(2);
     }
     (void)send(zygote()->worker_ends[worker - workers], &report, size, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -321,7 +321,7 @@ static void begin_job(struct worker *worker)
 
 static void send_hello(struct worker *worker)
 {
-    struct tide_hello hello = {.generation = worker->generation};
+    struct tide_hello hello = {.generation = worker->generation, .kind = TIDE_HELLO_READY};
     (void)send(zygote()->worker_ends[worker - workers], &hello, sizeof(hello),
                MSG_DONTWAIT | MSG_NOSIGNAL);
     worker->ready = true;
@@ -355,7 +355,7 @@ static void worker_act(struct worker *worker)
 void sim_workers_open(void)
 {
     memset(workers, 0, sizeof(workers));
-    notice_head = notice_count = 0;
+    event_head = event_count = 0;
 }
 
 void sim_workers_act(void)

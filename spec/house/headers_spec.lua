@@ -24,8 +24,7 @@ local ffi = require "ffi"
 for path in io.lines() do
   local lines = {}
   for line in io.lines("engine/" .. path) do lines[#lines + 1] = line:sub(1, 1) == "#" and "" or line end
-  local text = table.concat(lines, "\n"):gsub("STAILQ_ENTRY%b()", "struct { void *next; }")
-    :gsub("STAILQ_HEAD%b()", "struct { void *first, *last; }")
+  local text = table.concat(lines, "\n"):gsub("S?TAILQ_%u+%b()", "struct { void *first, *last; }")
   local done, reason = pcall(ffi.cdef, text)
   if not done then print(path .. ": " .. reason) end
 end

@@ -22,7 +22,8 @@ end
 -- What the macros of <sys/queue.h> stand for.
 local function expand_lists(text)
   return (text:gsub("STAILQ_ENTRY%(([%w_]+)%)", "struct { struct %1 *stqe_next; }")
-    :gsub("STAILQ_HEAD%(([%w_]*), ([%w_]+)%)", "struct %1 { struct %2 *stqh_first; struct %2 **stqh_last; }"))
+    :gsub("STAILQ_HEAD%(([%w_]*), ([%w_]+)%)", "struct %1 { struct %2 *stqh_first; struct %2 **stqh_last; }")
+    :gsub("TAILQ_ENTRY%(([%w_]+)%)", "struct { struct %1 *tqe_next; struct %1 **tqe_prev; }"))
 end
 
 local function declare(path)

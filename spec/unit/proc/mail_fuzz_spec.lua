@@ -127,7 +127,7 @@ describe("mail that makes no sense", function()
       math.randomseed(tonumber(job.number) + seed)
       local report = ffi.new("struct tide_job_report", { number = job.number, generation = job.generation,
         status = math.random(0, 9) })
-      local hello = ffi.new("struct tide_hello", { generation = job.generation, failed = math.random(0, 1) })
+      local hello = ffi.new("struct tide_hello", { generation = job.generation, kind = math.random(0, 3) })
       local sizes = { 1, REPORT - 1, REPORT, REPORT, REPORT + 1, HELLO - 1, HELLO, HELLO, HELLO + 1, 9000 }
       for _ = 1, math.random(1, 4) do
         local size = sizes[math.random(#sizes)]

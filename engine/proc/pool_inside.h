@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where), and both
+ * call worker_slot.c (the life of a worker). */
+#ifndef TIDE_PROC_POOL_INSIDE_H
+#define TIDE_PROC_POOL_INSIDE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proc/pool.h"
+#include "proc/worker_slot.h"
+
+enum { TIDE_POOL_MOST_STEPS = 16 };
+
+struct tide_pool {
+    /* set by pool.c before the start */
+    struct tide_zygote *zygote;
+    struct tide_loop *loop;
+    struct tide_counters *counters;
+    uint32_t rows[TIDE_POOL_MOST_STEPS]; /* of the counters, one for each step that uses the pool */
+    uint32_t row_count;
+    uint32_t depth; /* how many works a worker may have at once */
+    struct tide_worker_slot *slots;
+    uint32_t slot_count;
+    int64_t limit_us;       /* for one record */
+    int64_t start_limit_us; /* for one `start` hook */
+
+    struct {
+        TAILQ_HEAD(, tide_work) waiting; /* in the order in which they are given out */
+        uint64_t last_number;            /* of a job */
+    } work;                              /* owned by pool_work.c */
+
+    struct {
+        uint64_t lost;
+        bool started; /* the `start` hooks of a worker have run well once */
+        char *failed; /* what the last hook said that failed ... */
+        int status;   /* ... and the status that the pool gives up with when none has run well */
+    } workers;        /* owned by worker_slot.c */
+};
+
+/** Gives waiting work to workers. */
+void tide_pool_give(struct tide_pool *pool);
+/** Reads what a worker has sent: hello messages and reports. */
+void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** Takes the work off a worker that has exited: what it ran is WORKER_LOST, the rest waits again. */
+void tide_pool_take_off(struct tide_pool *pool, struct tide_worker_slot *slot,
+                        const struct tide_zygote_event *event);
+
+#endif
