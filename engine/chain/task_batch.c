@@ -47,7 +47,7 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     output->running = TIDE_RUNNING_NOT;
     work->continued = first > 0;
     work->fresh = batch->record.attempts > 0;
-    work->blamed = work->late = work->several = work->distrusted = false;
+    work->attributed = work->timed_out = work->several = work->violation = false;
     tide_pool_submit(task->pool, work);
     tide_task_observe_progress(task);
 }
@@ -58,7 +58,7 @@ void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
     double open_s = (double)(now_us - batch->records.opened_us) / 1e6;
-    batch->work.turn = ++task->order.sequence;
+    batch->work.sequence = ++task->order.sequence;
     task->order.ring[(task->order.head + task->order.count++) % task->batch_count] = batch;
     tide_count(counters, row, reason, 1);
     tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, batch->records.count);

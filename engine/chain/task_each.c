@@ -12,10 +12,10 @@ static int each_take(struct tide_task *task, struct tide_batch *batch, int64_t n
 {
     (void)task, (void)now_us;
     struct tide_batch_run *run = &batch->run;
-    if (batch->work.distrusted) /* nothing that the worker left is used */
+    if (batch->work.violation) /* nothing that the worker left is used */
         *run = (struct tide_batch_run){.ready = batch->release.released, .crashed = true};
     else /* if it had published its last record, no record is left to attribute the crash to */
-        run->crashed = batch->work.blamed && run->ready < batch->work.job.end;
+        run->crashed = batch->work.attributed && run->ready < batch->work.job.end;
     return TIDE_OK;
 }
 
