@@ -1,10 +1,12 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The two clocks. Specs and the simulation move the monotonic one, so that a time-out of a minute is tested in no time;
+ * nothing else in the engine reads CLOCK_MONOTONIC for its deadlines. */
 #include "base/clock.h"
 
 #include <time.h>
 
 static int64_t ahead_us;
-static int64_t held_us; /* 0 = it runs */
+static int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
 
 int64_t tide_clock_us(void)
 {

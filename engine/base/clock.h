@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * engine/base/clock.h - the two clocks. All times inside the engine are microseconds of the first. */
+ * engine/base/clock.h - the two clocks. All times inside the engine are microseconds of tide_clock_us(). */
 #ifndef TIDE_BASE_CLOCK_H
 #define TIDE_BASE_CLOCK_H
 
 #include <stdint.h>
 
-/** CLOCK_MONOTONIC in microseconds: for deadlines, never jumps. */
+/** CLOCK_MONOTONIC in microseconds. It never jumps: for deadlines. */
 int64_t tide_clock_us(void);
-/** CLOCK_REALTIME in milliseconds since the epoch: for timestamps and log lines only. */
+/** CLOCK_REALTIME in milliseconds since the epoch. It may jump: for timestamps and log lines only. */
 int64_t tide_clock_wall_ms(void);
 
-/** For specs: tide_clock_us() runs ahead by so much more, so that a minute need not be waited for. */
+/** For specs: sets tide_clock_us() forward by `by_us`. It adds up. */
 void tide_clock_advance(int64_t by_us);
-/** For the simulation: tide_clock_us() stands at `at_us` from now on (and is advanced from there); 0 = it runs again. */
+/** For the simulation: holds tide_clock_us() at `at_us`, to be advanced from there; 0 lets it run again. */
 void tide_clock_hold(int64_t at_us);
 
 #endif

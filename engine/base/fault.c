@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What is armed lies in memory that is shared with all processes forked later: the hits of a point are counted
- * together, and arming after the fork reaches the workers. */
+ * The table of armed faults lies in memory that is shared with all processes forked later: so the passes through a point
+ * are counted over all of them, and arming a fault after the fork reaches the workers. It is mapped before main(), by a
+ * constructor, since no call of ours comes before the first fault point. Start with tide_fault_pass(). */
 #include "base/fault.h"
 
 #include "base/status.h"
@@ -24,7 +25,7 @@ static const char *const action_names[ACTIONS] = {"kill9", "stop", "segv",  "abo
 struct armed {
     char name[LONGEST_NAME];
     uint64_t at;
-    bool on; /* from `at` on */
+    bool on; /* at hit `at` and at all that follow, not at that one alone */
     enum action action;
     int argument;
     uint64_t hits;
@@ -37,7 +38,7 @@ struct table {
 
 static struct table *table;
 
-static struct armed *find(const char *name)
+static struct armed *find_armed(const char *name)
 {
     for (uint32_t i = 0; table && i < table->count; i++) {
         if (strcmp(table->list[i].name, name) == 0)
@@ -46,9 +47,9 @@ static struct armed *find(const char *name)
     return NULL;
 }
 
-static void die(int number)
+static void die_of_signal(int number)
 {
-    signal(number, SIG_DFL); /* a sanitizer's handler would make an exit code of it */
+    signal(number, SIG_DFL); /* a sanitizer's handler would turn the signal into an exit code */
     raise(number);
 }
 
@@ -59,7 +60,7 @@ static void use_up_memory(void)
     _exit(-TIDE_EINTERNAL);
 }
 
-static bool act(const struct armed *armed)
+static bool act_out(const struct armed *armed)
 {
     struct timespec delay = {armed->argument / 1000, armed->argument % 1000 * 1000000L};
     switch (armed->action) {
@@ -70,10 +71,10 @@ static bool act(const struct armed *armed)
         raise(SIGSTOP);
         break;
     case SEGV:
-        die(SIGSEGV);
+        die_of_signal(SIGSEGV);
         break;
     case ABORT:
-        die(SIGABRT);
+        die_of_signal(SIGABRT);
         break;
     case EXIT:
         _exit(armed->argument);
@@ -95,14 +96,14 @@ static bool act(const struct armed *armed)
 
 bool tide_fault_pass(const char *name)
 {
-    struct armed *armed = find(name);
+    struct armed *armed = find_armed(name);
     if (!armed)
         return false;
     uint64_t hit = __atomic_add_fetch(&armed->hits, 1, __ATOMIC_SEQ_CST);
-    return (hit == armed->at || (armed->on && hit > armed->at)) && act(armed);
+    return (hit == armed->at || (armed->on && hit > armed->at)) && act_out(armed);
 }
 
-/* One "name=hit:action[:argument]". */
+/* Parses one "name=hit:action[:argument]". */
 static int read_one(const char *text, struct armed *armed)
 {
     char hit[24], action[16];
@@ -140,6 +141,7 @@ int tide_fault_arm(const char *faults)
     char *copy = tide_copy(faults);
     struct table *read = tide_alloc(sizeof(*read));
     int status = read_all(copy, read);
+    /* Only a list that is right as a whole replaces the old one. */
     if (status == TIDE_OK)
         *table = *read;
     free(read);
@@ -149,7 +151,7 @@ int tide_fault_arm(const char *faults)
 
 int64_t tide_fault_hits(const char *name)
 {
-    const struct armed *armed = find(name);
+    const struct armed *armed = find_armed(name);
     return armed ? (int64_t)armed->hits : -1;
 }
 

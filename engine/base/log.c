@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Log lines. Who reads standard error may stop reading (a pipe to a stopped pager, a full disk), and the engine must not
+ * stop with it: so it writes to a descriptor of its own that never blocks, loses lines that are not taken, and says later
+ * how many. syslog() and stdio were not taken: both wait. Start with tide_log_bytes(). */
 #include "base/log.h"
 
 #include <pthread.h>
@@ -14,23 +17,23 @@
 #include "base/output.h"
 #include "base/text.h"
 
-static enum tide_log_level shown = TIDE_LOG_INFO;
-static enum tide_log_format form = TIDE_LOG_TEXT;
+static enum tide_log_level max_level = TIDE_LOG_INFO;
+static enum tide_log_format line_format = TIDE_LOG_TEXT;
 
 /* Standard error as this process writes it. */
 static struct {
     pthread_mutex_t lock;
-    int fd;            /* never waits; -1 = not opened yet */
-    struct stat about; /* what it is open on */
-    struct tide_text rest;
+    int fd;                /* never blocks; -1 = not opened yet */
+    struct stat about;     /* the stream that it is open on */
+    struct tide_text rest; /* of a line that went out in part */
     size_t rest_sent;
-    uint64_t lost; /* lines, since the last one that went out */
+    uint64_t lost; /* lines, since the last one that was written */
 } out = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = -1};
 
 void tide_log_setup(enum tide_log_level level, enum tide_log_format format)
 {
-    shown = level;
-    form = format;
+    max_level = level;
+    line_format = format;
 }
 
 static void append_time(struct tide_text *line)
@@ -44,8 +47,8 @@ static void append_time(struct tide_text *line)
     tide_text_format(line, "%s.%03dZ", text, (int)(now % 1000));
 }
 
-/* Line breaks and escape sequences of a message must not look like lines of ours, which begin with a time: a traceback is
- * read line by line all the same. */
+/* No message may forge a log line, or send commands to a terminal. Line breaks stay, indented, since a traceback is read
+ * line by line: a line of ours begins with a time. */
 static void append_escaped(struct tide_text *line, const char *text)
 {
     for (; *text; text++) {
@@ -61,14 +64,15 @@ static void append_escaped(struct tide_text *line, const char *text)
     }
 }
 
-/* Behind `at`: a slash and digits. NULL when there is none. */
+/* Skips a slash and digits. NULL when they are not there. */
 static const char *skip_number(const char *at)
 {
     size_t digits = *at == '/' ? strspn(at + 1, "0123456789") : 0;
     return digits > 0 ? at + 1 + digits : NULL;
 }
 
-static void append_place(struct tide_text *line, const char *text)
+/* A text that begins with TOPIC/PARTITION/OFFSET gives them as fields, so that a log store can search for them. */
+static void append_origin(struct tide_text *line, const char *text)
 {
     size_t name = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
     const char *partition = text + name, *offset = skip_number(partition);
@@ -85,12 +89,12 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
                         const char *fields)
 {
     static const char *const names[] = {"error", "warn", "info", "debug"};
-    if (form == TIDE_LOG_JSON) {
+    if (line_format == TIDE_LOG_JSON) {
         tide_text_string(line, "{\"time\":\"");
         append_time(line);
         tide_text_format(line, "\",\"level\":\"%s\",\"message\":", names[level]);
         tide_text_json(line, text, strlen(text));
-        append_place(line, text);
+        append_origin(line, text);
         if (fields)
             tide_text_format(line, ",%s", fields);
         tide_text_string(line, "}\n");
@@ -104,8 +108,8 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
 
 /* ---- standard error ---- */
 
-/* Descriptor 2 may be another stream by now: a process that was forked has one of its own. */
-static void open_output(void)
+/* Opens it again when descriptor 2 is another stream by now, as in a process that was forked and redirected. */
+static void open_stream(void)
 {
     struct stat now;
     if (fstat(STDERR_FILENO, &now) < 0 ||
@@ -118,8 +122,8 @@ static void open_output(void)
     out.rest.length = out.rest_sent = 0;
 }
 
-/* The rest of a line of which only the beginning went out. True once nothing is left. */
-static bool push_rest(void)
+/* Writes the rest of a line that went out in part. True once nothing is left. */
+static bool write_rest(void)
 {
     size_t left = out.rest.length - out.rest_sent;
     ssize_t count = left > 0 ? tide_output_write(out.fd, out.rest.data + out.rest_sent, left) : 0;
@@ -130,10 +134,10 @@ static bool push_rest(void)
     return true;
 }
 
-/* A line goes out whole or not at all, with one write where it can, so that lines of several processes do not mix. */
-static bool push(const char *bytes, size_t length)
+/* A line goes out whole or not at all, with one write() where possible, so that lines of several processes do not mix. */
+static bool write_line(const char *bytes, size_t length)
 {
-    if (!push_rest())
+    if (!write_rest())
         return false;
     ssize_t count = tide_output_write(out.fd, bytes, length);
     if (count > 0 && (size_t)count < length)
@@ -141,8 +145,8 @@ static bool push(const char *bytes, size_t length)
     return count > 0;
 }
 
-/* What standard error does not take now (nobody reads the pipe, a full disk) is lost and counted. */
-static bool tell_lost(void)
+/* Says how many lines were lost, once standard error takes lines again. False while it does not. */
+static bool report_lost(void)
 {
     struct tide_text line = {0};
     char text[96];
@@ -151,7 +155,7 @@ static bool tell_lost(void)
     snprintf(text, sizeof(text), "%llu log lines were lost: standard error did not take them",
              (unsigned long long)out.lost);
     append_line(&line, TIDE_LOG_WARN, text, NULL);
-    if (push(line.data, line.length))
+    if (write_line(line.data, line.length))
         out.lost = 0;
     tide_text_free(&line);
     return out.lost == 0;
@@ -160,8 +164,8 @@ static bool tell_lost(void)
 void tide_log_bytes(const char *bytes, size_t length)
 {
     pthread_mutex_lock(&out.lock);
-    open_output();
-    if (!tell_lost() || !push(bytes, length))
+    open_stream();
+    if (!report_lost() || !write_line(bytes, length))
         out.lost++;
     pthread_mutex_unlock(&out.lock);
 }
@@ -174,7 +178,7 @@ void tide_log_text(enum tide_log_level level, const char *text)
 void tide_log_fields(enum tide_log_level level, const char *text, const char *fields)
 {
     struct tide_text line = {0};
-    if (level > shown)
+    if (level > max_level)
         return;
     append_line(&line, level, text, fields);
     tide_log_bytes(line.data, line.length);
@@ -184,7 +188,7 @@ void tide_log_fields(enum tide_log_level level, const char *text, const char *fi
 void tide_log(enum tide_log_level level, const char *format, ...)
 {
     char text[2048];
-    if (level > shown)
+    if (level > max_level)
         return;
     va_list arguments;
     va_start(arguments, format);

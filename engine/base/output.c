@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Writing to files, pipes and terminals that others share, without ever waiting. The difficulty is that O_NONBLOCK belongs
+ * to the open file description: set on an inherited standard output it would be set for the shell and for every other
+ * process too. So a pipe or terminal is opened once more, which gives a description of our own; where that is not allowed,
+ * each write is preceded by a poll. Start with tide_output_duplicate() and write_some(). */
 #include "base/output.h"
 
 #include <errno.h>
@@ -15,7 +19,7 @@
 
 #include "base/status.h"
 
-enum { LINKS = 40 }; /* as many as the kernel follows */
+enum { MOST_LINKS = 40 }; /* as many as the kernel follows */
 
 int tide_output_failed(const char *path, int number)
 {
@@ -32,8 +36,8 @@ int tide_output_open(const char *path, bool anew)
     return fd < 0 ? tide_output_failed(path, errno) : fd;
 }
 
-/* Opened by its number in /proc, a pipe or a terminal gets a description of its own. A regular file never waits, and a
- * socket has a flag for each call. */
+/* Opening it by its number in /proc gives a description of our own. That is needed for pipes and terminals only: a regular
+ * file never blocks, and a socket takes MSG_DONTWAIT with each call. */
 int tide_output_duplicate(int fd)
 {
     struct stat about;
@@ -55,7 +59,7 @@ static ssize_t write_some(int fd, const char *bytes, size_t length)
     if (S_ISSOCK(about.st_mode))
         return send(fd, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (!S_ISREG(about.st_mode) && !(fcntl(fd, F_GETFL) & O_NONBLOCK)) {
-        /* One that polls as writable takes so much at once (pipe(7)). */
+        /* A pipe that polls as writable takes PIPE_BUF bytes without blocking (pipe(7)). */
         struct pollfd room = {.fd = fd, .events = POLLOUT};
         if (poll(&room, 1, 0) == 0) {
             errno = EAGAIN;
@@ -80,14 +84,14 @@ ssize_t tide_output_write(int fd, const char *bytes, size_t length)
     return (ssize_t)written;
 }
 
-/* ---- one place under two names ---- */
+/* ---- one file under two names ---- */
 
 static bool exists(const char *path, struct stat *about)
 {
     return stat(path, about) == 0;
 }
 
-/* Where a path that is not there will be made: links that lead nowhere yet are followed. */
+/* Resolves where a file that does not exist yet will be made: links that lead nowhere yet are followed. */
 static bool resolve(const char *path, char *resolved, int links)
 {
     char target[PATH_MAX], folder[PATH_MAX], name[PATH_MAX], whole[2 * PATH_MAX];
@@ -115,5 +119,6 @@ bool tide_output_same(const char *a, const char *b)
         return false;
     if (there)
         return S_ISREG(one.st_mode) && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-    return resolve(a, first, LINKS) && resolve(b, second, LINKS) && strcmp(first, second) == 0;
+    return resolve(a, first, MOST_LINKS) && resolve(b, second, MOST_LINKS) &&
+           strcmp(first, second) == 0;
 }

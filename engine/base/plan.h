@@ -71,7 +71,7 @@ enum tide_step_kind {
     TIDE_STEP_HEALTHCHECK
 };
 
-/** RunTaskWithMultiprocessing; names as on the page (shared: seed). */
+/** RunTaskWithMultiprocessing. The names are those of Arroyo's strategy. */
 struct tide_step_plan {
     enum tide_step_kind kind;
     const char *path; /* healthcheck: the file; nothing else has one */

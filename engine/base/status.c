@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Errors are a status and one text for each thread, as with errno and strerror: callers pass the status up, and only the
+ * one who reports it reads the text. Running out of memory is not an error but the end of the process: no caller could go
+ * on without the memory, and a worker that ends is replaced. */
 #include "base/status.h"
 
 #include <errno.h>
@@ -13,7 +16,7 @@ static _Thread_local int error_status;
 
 int tide_fail(int status, const char *format, ...)
 {
-    /* Through a second buffer, so that the old text may be an argument of the new one. */
+    /* In a second buffer first, so that the old text may be an argument of the new one. */
     char text[sizeof(error_text)];
     va_list arguments;
     va_start(arguments, format);

@@ -1,6 +1,10 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A text that grows, and JSON strings of bytes that may be anything. The quoting here replaces what is not UTF-8, since a
+ * dead letter or a log line has to be written whatever it holds; json/text.cpp refuses it, since a transform's output must
+ * be right, and is written for speed. */
 #include "base/text.h"
 
+#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +45,7 @@ void tide_text_format(struct tide_text *text, const char *format, ...)
     va_end(arguments);
     if (length <= 0)
         return;
-    char *to = reserve(text, (size_t)length + 1); /* vsnprintf wants room for its NUL */
+    char *to = reserve(text, (size_t)length + 1); /* vsnprintf writes a NUL too */
     va_start(arguments, format);
     vsnprintf(to, (size_t)length + 1, format, arguments);
     va_end(arguments);
@@ -62,14 +66,14 @@ size_t tide_utf8_length(const char *bytes, size_t length)
         if ((b[i] & 0xC0) != 0x80)
             return 0;
     }
-    /* Overlong forms, surrogates, and what lies beyond U+10FFFF show in the second byte. */
+    /* Overlong forms, surrogates and code points above U+10FFFF are recognised by the second byte. */
     if ((b[0] == 0xE0 && b[1] < 0xA0) || (b[0] == 0xED && b[1] > 0x9F) ||
         (b[0] == 0xF0 && b[1] < 0x90) || (b[0] == 0xF4 && b[1] > 0x8F))
         return 0;
     return want;
 }
 
-static void json_ascii(struct tide_text *text, unsigned char c)
+static void append_json_ascii(struct tide_text *text, unsigned char c)
 {
     const char *short_form = strchr("\"\"\\\\\bb\ff\nn\rr\tt", c);
     if (c != 0 && short_form && (c < 0x20 || c == '"' || c == '\\')) {
@@ -92,7 +96,7 @@ void tide_text_json(struct tide_text *text, const char *bytes, size_t length)
     for (size_t i = 0; i < length;) {
         size_t size = tide_utf8_length(bytes + i, length - i);
         if (size == 1)
-            json_ascii(text, (unsigned char)bytes[i]);
+            append_json_ascii(text, (unsigned char)bytes[i]);
         else if (size > 1)
             tide_text_append(text, bytes + i, size);
         else
@@ -104,21 +108,14 @@ void tide_text_json(struct tide_text *text, const char *bytes, size_t length)
 
 void tide_text_base64(struct tide_text *text, const char *bytes, size_t length)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     if (!bytes) {
         tide_text_string(text, "null");
         return;
     }
-    const unsigned char *b = (const unsigned char *)bytes;
     tide_text_append(text, "\"", 1);
-    for (size_t i = 0; i < length; i += 3) {
-        size_t left = length - i;
-        unsigned bits = b[i] << 16 | (left > 1 ? b[i + 1] << 8 : 0) | (left > 2 ? b[i + 2] : 0);
-        char group[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                         left > 1 ? digits[bits >> 6 & 63] : '=',
-                         left > 2 ? digits[bits & 63] : '='};
-        tide_text_append(text, group, 4);
-    }
+    char *to = reserve(text, (length + 2) / 3 * 4 + 1); /* EVP_EncodeBlock writes a NUL too */
+    text->length += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes,
+                                            (int)length);
     tide_text_append(text, "\"", 1);
 }
 

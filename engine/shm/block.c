@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Blocks. Each is mapped at its maximum size once, before the first fork, so that a pointer into it is the same in every
+ * process and never moves; only the pages that are touched take memory, and trimming punches a hole into the rest. A memfd
+ * rather than shm_open, so that there is no name to clean up; seals, so that no worker can truncate it under the engine
+ * (which would be a SIGBUS there). Start with tide_block_new() and tide_block_make_read_only(). */
 #include "shm/block.h"
 
 #include <errno.h>
@@ -14,7 +18,7 @@
 #include "base/status.h"
 #include "shm/layout.h"
 
-/* No F_SEAL_FUTURE_WRITE: it would forbid PUNCH_HOLE as well. */
+/* Without F_SEAL_FUTURE_WRITE, which would forbid PUNCH_HOLE as well. */
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
 static size_t to_page(size_t size)
@@ -23,7 +27,7 @@ static size_t to_page(size_t size)
     return (size + page - 1) / page * page;
 }
 
-static size_t mapped(const struct tide_block *block)
+static size_t mapped_size(const struct tide_block *block)
 {
     return to_page(block->max + TIDE_BLOCK_TAIL);
 }
@@ -34,10 +38,10 @@ struct tide_block *tide_block_new(size_t max)
     block->max = max;
     block->data = MAP_FAILED;
     block->fd = memfd_create("tidemill-block", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (block->fd < 0 || ftruncate(block->fd, (off_t)mapped(block)) < 0 ||
+    if (block->fd < 0 || ftruncate(block->fd, (off_t)mapped_size(block)) < 0 ||
         fcntl(block->fd, F_ADD_SEALS, SEALS) < 0)
         goto fail;
-    block->data = mmap(NULL, mapped(block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+    block->data = mmap(NULL, mapped_size(block), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
                        block->fd, 0);
     if (block->data == MAP_FAILED)
         goto fail;
@@ -51,12 +55,13 @@ fail:
 int tide_block_make_read_only(struct tide_block *block)
 {
     char path[32];
+    /* Opened anew, since a descriptor that may write lets its owner map the pages writable again. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", block->fd);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tide_fail_system("a block read-only");
-    void *data = mmap(block->data, mapped(block), PROT_READ, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
-                      fd, 0);
+    void *data = mmap(block->data, mapped_size(block), PROT_READ,
+                      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
     int status = TIDE_OK;
     if (data == MAP_FAILED)
         status = tide_fail_system("a block read-only");
@@ -77,9 +82,9 @@ void tide_block_trim(struct tide_block *block, size_t size)
     size_t from = to_page(size + TIDE_BLOCK_TAIL);
     if (block->touched + TIDE_BLOCK_TAIL <= from)
         return;
-    /* Failing keeps the pages, which costs memory and nothing else. */
+    /* When it fails, the pages stay, which costs memory and nothing else. */
     if (fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
-                  (off_t)(mapped(block) - from)) == 0)
+                  (off_t)(mapped_size(block) - from)) == 0)
         block->touched = size;
 }
 
@@ -96,7 +101,7 @@ void tide_block_free(struct tide_block *block)
     if (!block)
         return;
     if (block->data != MAP_FAILED)
-        munmap(block->data, mapped(block));
+        munmap(block->data, mapped_size(block));
     if (block->fd >= 0)
         close(block->fd);
     free(block);

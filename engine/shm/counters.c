@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The engine's metrics. A histogram has fixed buckets of logarithmic width, so that observing is an addition and takes a
+ * few nanoseconds whatever the values are; a quantile is then good to 19 %, which is enough to see what is slow. HdrHistogram
+ * would be more exact and several times as large. Start with tide_observe_many() and bucket_of(). */
 #include "shm/counters.h"
 
 #include <math.h>
@@ -41,7 +44,7 @@ void tide_count(struct tide_counters *counters, uint32_t row, enum tide_metric m
     cell(counters, row, metric)->count += by;
 }
 
-/* Exponent and the two bits behind it: read from the bits of the double, since log2 costs 20 ns. */
+/* The exponent and the two highest bits of the fraction, taken from the bits of the double, since log2() takes 20 ns. */
 static uint32_t bucket_of(double value)
 {
     uint64_t bits;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/shm/counters.h - the engine's metrics, in shared memory so that a reader needs no lock: one
- * row for the engine itself (row 0), one for each step. One writer (the engine's thread); a reader may
- * see a count and its sum a moment apart. Names, units and help: lua/tidemill/steer/metric_list.lua. */
+ * engine/shm/counters.h - the engine's metrics, in shared memory, so that a reader needs no lock: a row for the engine
+ * itself (row 0), and one for each step. Only the engine's thread writes; a reader may see a count and its sum that are a
+ * moment apart. Names, units and help: lua/tidemill/steer/metric_list.lua. */
 #ifndef TIDE_SHM_COUNTERS_H
 #define TIDE_SHM_COUNTERS_H
 
@@ -93,10 +93,10 @@ enum tide_metric {
     TIDE_M_COUNT
 };
 
-/** Buckets: 4 to each power of two, from 2^-20 (a microsecond, in seconds) to 2^43 (8 TiB). */
+/** Buckets: 4 for each power of two, from 2^-20 (a microsecond, in seconds) to 2^43 (8 TiB). */
 enum { TIDE_BUCKETS = 252 };
 
-/** A counter uses `count`; a gauge `last` and what was observed; a histogram all but `last`. */
+/** A counter uses `count`; a gauge uses all; a histogram uses all but `last`. */
 struct tide_counter {
     uint64_t count; /* observations, or the counter itself */
     double sum;
@@ -110,19 +110,19 @@ struct tide_counters;
 
 struct tide_counters *tide_counters_new(uint32_t rows);
 void tide_count(struct tide_counters *counters, uint32_t row, enum tide_metric metric, uint64_t by);
-/** Records one value (a gauge or a histogram). */
+/** Records one value of a gauge or a histogram. */
 void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
                   double value);
-/** The same value `times` times over. */
+/** Records the same value `times` times. */
 void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_metric metric,
                        double value, uint64_t times);
-/** Adds what `counter` observed to `sum`; `last` too: several gauges at present, in all. */
+/** Adds what `counter` observed to `sum`. `last` is added too, which gives the sum of several gauges. */
 void tide_counter_add(struct tide_counter *sum, const struct tide_counter *counter);
-/** For reading: borrowed, valid as long as the counters. */
+/** For reading only; valid as long as the counters. */
 const struct tide_counter *tide_counters_get(const struct tide_counters *counters, uint32_t row,
                                              enum tide_metric metric);
 uint32_t tide_counters_rows(const struct tide_counters *counters);
-/** The value below which `share` (0 to 1) of what was observed lies, good to 19 %; 0 when nothing was. */
+/** The value below which `share` (0 to 1) of the observations lie, good to 19 %; 0 when there are none. */
 double tide_counter_quantile(const struct tide_counter *counter, double share);
 void tide_counters_free(struct tide_counters *counters);
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * engine/shm/layout.h - the bytes that engine and workers share, read by gcc and by ffi.cdef.
  *
- * Input block:  records one behind the other from byte 0, each a struct tide_record and its bytes.
- *               Written by the engine only; workers have it mapped read-only.
- * Output block: a struct tide_output, then from its end on results one behind the other, each a
- *               struct tide_result and its bytes. Written by the worker that runs the batch.
+ * Input block:  records one after the other from byte 0, each a struct tide_record and its bytes. Written by the engine
+ *               only; workers have it mapped read-only.
+ * Output block: a struct tide_output, then results one after the other, each a struct tide_result and its bytes. Written
+ *               by the worker that runs the batch.
  *
- * Records and results start at multiples of 8. 64 bytes behind the last one are readable (simdjson).
- * Header bytes, in both: for each header uint32_t name length, int32_t value length (-1 = null), the
- * name, the value; nothing aligned.
+ * Records and results start at multiples of 8. 64 bytes after the last one are readable (simdjson). Header bytes, in both:
+ * for each header uint32_t name length, int32_t value length (-1 = null), the name, the value; nothing is aligned.
  *
- * Who writes what, when, of one batch (the state is the engine's own, see chain/batch.h):
- *   state     who writes                 next
- *   open      engine: input records      sealed (size, count, time, idle worker)
- *   queued    nobody                     given to a worker
- *   running   worker: results, progress  its worker reports (socket) or is lost (zygote reports)
- *   ready     nobody                     the engine has released all results up to progress.next;
- *                                        queued again when records are left, free otherwise */
+ * Who writes to the blocks of a batch, and when (enum tide_work_state of proc/pool.h; the state itself is the engine's
+ * own, and no worker can write it):
+ *   state        who writes                        next
+ *   IDLE         engine: input records             WAITING, when the batch is closed (size, bytes, time, idle worker)
+ *   WAITING      nobody                            GIVEN to a worker
+ *   GIVEN        the worker: results, progress     DONE by its report (socket); WORKER_LOST (the zygote's event)
+ *   DONE,        nobody                            the engine takes all results up to progress; WAITING again when
+ *   WORKER_LOST                                    records are left, IDLE otherwise */
 #ifndef TIDE_SHM_LAYOUT_H
 #define TIDE_SHM_LAYOUT_H
 
@@ -24,46 +24,48 @@
 
 enum {
     TIDE_NULL = -1,          /* a length: null, which is not empty */
-    TIDE_BLOCK_TAIL = 64,    /* readable bytes behind the last record */
-    TIDE_TOPIC_NONE = 65535, /* a topic number: by the rule of the next step */
-    TIDE_PARTITION_ANY = -1  /* a partition number: by the rule of the next step */
+    TIDE_BLOCK_TAIL = 64,    /* readable bytes after the last record */
+    TIDE_TOPIC_NONE = 65535, /* a topic number: the next step decides */
+    TIDE_PARTITION_ANY = -1  /* a partition number: the next step decides */
 };
 
 /** Set by the engine: DROPPED where a step reduces (chain/task_reduce.c), WAITS elsewhere. */
 enum tide_record_flag {
-    TIDE_RECORD_DROPPED = 1, /* revoked or rejected since: leave it out */
-    TIDE_RECORD_WAITS = 2    /* behind one that is tried again: leave it out (chain/task_retry.c) */
+    TIDE_RECORD_DROPPED = 1, /* revoked or rejected since: the worker leaves it out */
+    TIDE_RECORD_WAITS =
+        2 /* after one that is tried again: the worker leaves it out (chain/task_retry.c) */
 };
 
 /** One message in an input block. Its bytes follow: value, key, headers. */
 struct tide_record {
     uint32_t size;        /* bytes up to the next record, this struct included; a multiple of 8 */
-    int32_t partition;    /* it came from */
-    int64_t offset;       /* it came from */
+    int32_t partition;    /* it was read from */
+    int64_t offset;       /* it was read from */
     int64_t timestamp;    /* ms since the epoch, -1 = none */
     int32_t value_length; /* or TIDE_NULL */
     int32_t key_length;   /* or TIDE_NULL */
     uint32_t headers_length;
     uint16_t topic;           /* number in the topic table (shm/topics.h) */
-    uint16_t target_topic;    /* an earlier step chose it; or TIDE_TOPIC_NONE */
-    int32_t target_partition; /* an earlier step chose it; or TIDE_PARTITION_ANY */
+    uint16_t target_topic;    /* chosen by an earlier step, or TIDE_TOPIC_NONE */
+    int32_t target_partition; /* chosen by an earlier step, or TIDE_PARTITION_ANY */
     uint16_t flags;           /* enum tide_record_flag */
     uint16_t message_flags;   /* enum tide_message_flag (shm/message.h); not for workers */
 };
 
-/** Where a worker is with a block. */
+/** Where a worker is within a block: tells what a crash is attributed to. */
 enum tide_running {
-    TIDE_RUNNING_NOT,    /* nothing is blamed */
-    TIDE_RUNNING_ONE,    /* record `next` is */
-    TIDE_RUNNING_SEVERAL /* in a function that has several records at once: one of them */
+    TIDE_RUNNING_NOT,    /* to no record */
+    TIDE_RUNNING_ONE,    /* to the record in progress, `next` */
+    TIDE_RUNNING_SEVERAL /* to one of the records that a function has at once; which one is unknown */
 };
 
 /** First bytes of an output block, one cache line. */
 struct tide_output {
-    /* {next, bytes}, published with one release store: records before `next` are done (or, where a step reduces, looked at), and their
-     * results fill `bytes` bytes behind this struct. Low 32 bits next, high 32 bits bytes. */
+    /* {next, bytes}, published with one release store: the results of the records before `next` are complete (where a
+     * step reduces, these records were looked at), and fill `bytes` bytes after this struct. Low 32 bits: next; high 32
+     * bits: bytes. */
     uint64_t progress;
-    uint32_t running; /* enum tide_running: what a death is blamed on */
+    uint32_t running; /* enum tide_running */
     uint32_t reserved;
     uint64_t unused[6];
 };
@@ -71,14 +73,15 @@ struct tide_output {
 enum tide_result_kind {
     TIDE_RESULT_MESSAGE = 1,
     TIDE_RESULT_REJECT = 2, /* value: reason \0 error \0 traceback \0 */
-    TIDE_RESULT_RETRY = 3   /* the same; where a step reduces, the first result: the whole run is */
+    TIDE_RESULT_RETRY =
+        3 /* the same; where a step reduces it is the first result, and the whole batch is retried */
 };
 
-/** What a result takes over from its record, so that it need not be copied by the worker. */
+/** What a result takes over from its record, so that the worker need not copy it. */
 enum tide_inherit { TIDE_INHERIT_VALUE = 1, TIDE_INHERIT_KEY = 2, TIDE_INHERIT_HEADERS = 4 };
 
-/** One result in an output block. Its bytes follow: value, key, headers; none of what is inherited.
- * A record without a result was filtered. Results are in the order of their records. */
+/** One result in an output block. Its bytes follow: value, key, headers; none of what is inherited. A record without a
+ * result was filtered. Results are in the order of their records. */
 struct tide_result {
     uint32_t size;  /* bytes up to the next result, this struct included; a multiple of 8 */
     uint32_t index; /* of its record in the block, from 0 */

@@ -14,7 +14,7 @@ size_t tide_message_size(const struct tide_message *message)
            (message->headers ? message->headers_length : 0);
 }
 
-static const char *put(char **to, const char *bytes, uint32_t length)
+static const char *copy_bytes(char **to, const char *bytes, uint32_t length)
 {
     if (!bytes)
         return NULL;
@@ -26,9 +26,9 @@ static const char *put(char **to, const char *bytes, uint32_t length)
 void tide_message_copy(struct tide_message *copy, const struct tide_message *message, char *to)
 {
     *copy = *message;
-    copy->value = put(&to, message->value, message->value_length);
-    copy->key = put(&to, message->key, message->key_length);
-    copy->headers = put(&to, message->headers, message->headers_length);
+    copy->value = copy_bytes(&to, message->value, message->value_length);
+    copy->key = copy_bytes(&to, message->key, message->key_length);
+    copy->headers = copy_bytes(&to, message->headers, message->headers_length);
 }
 
 int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct tide_header *header)

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT
- * engine/shm/message.h - a message as the engine's modules hand it to each other: pointers, no bytes.
- * Lent for the length of the call it is given to; who needs bytes longer copies them. */
+ * engine/shm/message.h - a message as the engine's modules pass it to each other: pointers, no bytes. It is valid for the
+ * length of the call that it is an argument of; a callee that needs it longer copies it (shm/message_list.h). */
 #ifndef TIDE_SHM_MESSAGE_H
 #define TIDE_SHM_MESSAGE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/** Which input message this comes from: the ticket of chain/offsets, 8 bytes, as one is kept for each
- * message that is on its way. */
+/** The engine's short name of a message that it read: the offset tracker (chain/offsets.h) finds the message by it. It has
+ * only 8 bytes, since one is kept for each message on its way. */
 struct tide_origin {
     uint32_t sequence;  /* of the message within its partition and epoch */
     uint16_t partition; /* index into the source's partitions (io/source.h), not the number */
-    uint16_t epoch;     /* of the assignment; an older one is dropped */
+    uint16_t epoch;     /* of the assignment of its partition; with an older one it is dropped */
 };
 /** Set in origin.epoch of a dead letter on its way to the sink, so that its report is known as one. */
 enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
@@ -20,7 +20,7 @@ enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 enum { TIDE_ORIGIN_GROUP = 0xFFFF };
 
 enum tide_message_flag {
-    /* Its bytes are what a step made of the message, or of several; of one result that took all over they are not. */
+    /* Its bytes are made by a step, from one message or several. Not set when a result took over all of its record. */
     TIDE_MESSAGE_RESULT = 1
 };
 
@@ -31,23 +31,24 @@ struct tide_message {
     uint32_t value_length;
     uint32_t key_length;
     uint32_t headers_length;
-    uint16_t topic;           /* it came from (shm/topics.h) */
+    uint16_t topic;           /* it was read from (shm/topics.h) */
     int64_t timestamp;        /* ms since the epoch, -1 = none */
-    int64_t offset;           /* it came from */
-    int32_t partition;        /* it came from */
-    uint16_t target_topic;    /* TIDE_TOPIC_NONE = by the rule of the sink */
+    int64_t offset;           /* it was read from */
+    int32_t partition;        /* it was read from */
+    uint16_t target_topic;    /* TIDE_TOPIC_NONE = the sink decides */
     uint16_t flags;           /* enum tide_message_flag */
-    int32_t target_partition; /* TIDE_PARTITION_ANY = by the rule of the sink */
+    int32_t target_partition; /* TIDE_PARTITION_ANY = the sink decides */
     struct tide_origin origin;
 };
 
-/** Bytes of its value, key and headers; a null takes none. */
+/** Bytes of its value, key and headers together. */
 size_t tide_message_size(const struct tide_message *message);
-/** The same message, with its bytes copied to `to`, which has room for tide_message_size of them. */
+/** Copies the message, and its bytes to `to`, which has room for tide_message_size() of them. */
 void tide_message_copy(struct tide_message *copy, const struct tide_message *message, char *to);
 
-/** Walks packed headers: `*at` is 0 at first. 1 = one read, 0 = no more, negative = the bytes do not
- * fit `length` (they may be a worker's). Lengths are copied once before they are used. */
+/** Reads the next one of packed headers; `*at` is 0 at first. 1 = a header was read, 0 = there are no more, negative = the
+ * bytes are malformed (a worker may have written them). Lengths are copied once before they are used, so a worker that
+ * changes them meanwhile gains nothing. */
 struct tide_header {
     const char *name;
     const char *value; /* NULL = null */

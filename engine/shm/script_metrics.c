@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * What scripts count by tide.metric. Each worker slot has a row of its own, so that no lock and no atomic addition is
+ * needed: a call of tide.metric is a few stores. The rows are added up by whoever reads them (lua/tidemill/steer). A worker
+ * can write nonsense there, so the reader copies an entry and checks it, and the engine decides nothing by it. */
 #include "shm/script_metrics.h"
 
 #include <stdlib.h>
@@ -8,14 +11,14 @@
 #include "base/status.h"
 
 struct row {
-    uint32_t count; /* raised by a release store once the entry is in */
+    uint32_t count; /* raised by a release store once the entry is written */
     uint32_t reserved;
     struct tide_script_metric items[TIDE_SCRIPT_METRIC_NAMES];
 };
 
 struct shared {
     uint64_t dropped; /* calls */
-    uint32_t told;    /* a bit for each enum tide_script_metric_drop */
+    uint32_t warned;  /* a bit for each enum tide_script_metric_drop */
     uint32_t reserved;
     struct row rows[];
 };
@@ -81,7 +84,7 @@ int tide_script_metrics_drop(struct tide_script_metrics *script_metrics,
 {
     uint32_t bit = 1U << why;
     __atomic_fetch_add(&script_metrics->shared->dropped, 1, __ATOMIC_RELAXED);
-    return !(__atomic_fetch_or(&script_metrics->shared->told, bit, __ATOMIC_RELAXED) & bit);
+    return !(__atomic_fetch_or(&script_metrics->shared->warned, bit, __ATOMIC_RELAXED) & bit);
 }
 
 uint64_t tide_script_metrics_dropped(const struct tide_script_metrics *script_metrics)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * engine/shm/script_metrics.h - what scripts count (tide.metric), in shared memory: a row for each worker's place, so
- * that each has one writer; a replaced worker goes on with the row. Names are given by first use, at most
- * TIDE_SCRIPT_METRIC_NAMES in a row. Workers write it: a reader copies what it needs and decides nothing by it. What cannot be
- * counted is dropped, and that is counted. */
+ * engine/shm/script_metrics.h - what scripts count (tide.metric), in shared memory: a row for each worker slot, so that
+ * each has one writer; a replaced worker goes on with the row. A name gets its entry when it is first used; there are at
+ * most TIDE_SCRIPT_METRIC_NAMES in a row. Workers write the table: a reader copies what it needs and decides nothing by it.
+ * Calls that cannot be counted are dropped, and their number is kept. */
 #ifndef TIDE_SHM_SCRIPT_METRICS_H
 #define TIDE_SHM_SCRIPT_METRICS_H
 
@@ -16,7 +16,7 @@ enum tide_script_metric_kind {
 };
 
 struct tide_script_metric {
-    char name[TIDE_SCRIPT_METRIC_NAME]; /* ended by a NUL */
+    char name[TIDE_SCRIPT_METRIC_NAME]; /* with a NUL at the end */
     uint32_t kind;
     uint32_t reserved;
     uint64_t count; /* of calls */
@@ -36,22 +36,21 @@ enum tide_script_metric_drop {
 
 struct tide_script_metrics;
 
-struct tide_script_metrics *tide_script_metrics_new(
-    uint32_t rows); /* maps its memory: before the fork */
-/** In a worker: the index of a name in its row, made when it is new; or why there is none, as
+struct tide_script_metrics *tide_script_metrics_new(uint32_t rows);
+/** In a worker: the index of a name in its row, which is made when it is new; or the reason why there is none, as
  * -1 - enum tide_script_metric_drop. */
-int tide_script_metrics_index(struct tide_script_metrics *tallies, uint32_t row, const char *name,
+int tide_script_metrics_index(struct tide_script_metrics *metrics, uint32_t row, const char *name,
                               enum tide_script_metric_kind kind);
-void tide_script_metrics_add(struct tide_script_metrics *tallies, uint32_t row, uint32_t index,
+void tide_script_metrics_add(struct tide_script_metrics *metrics, uint32_t row, uint32_t index,
                              double value);
-/** In a worker: one call counted nothing. 1 = the first of all workers to say so for this reason. */
-int tide_script_metrics_drop(struct tide_script_metrics *tallies, enum tide_script_metric_drop why);
-/** Calls that counted nothing, of all workers. */
-uint64_t tide_script_metrics_dropped(const struct tide_script_metrics *tallies);
-uint32_t tide_script_metrics_rows(const struct tide_script_metrics *tallies);
-/** A copy of entry `index` of a row, its name ended; 0 when there is none. */
-int tide_script_metrics_get(const struct tide_script_metrics *tallies, uint32_t row, uint32_t index,
+/** In a worker: counts a call that was dropped. 1 = it is the first one for this reason, of all workers: warn. */
+int tide_script_metrics_drop(struct tide_script_metrics *metrics, enum tide_script_metric_drop why);
+/** Calls that were dropped, of all workers. */
+uint64_t tide_script_metrics_dropped(const struct tide_script_metrics *metrics);
+uint32_t tide_script_metrics_rows(const struct tide_script_metrics *metrics);
+/** Copies entry `index` of a row, with a NUL at the end of its name. 0 when there is no such entry. */
+int tide_script_metrics_get(const struct tide_script_metrics *metrics, uint32_t row, uint32_t index,
                             struct tide_script_metric *copy);
-void tide_script_metrics_free(struct tide_script_metrics *tallies); /* NULL is fine */
+void tide_script_metrics_free(struct tide_script_metrics *metrics); /* NULL is fine */
 
 #endif

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Topic numbers. There are two tables: the engine's own, which decides, and a copy in shared memory for the workers. They
+ * could be one, but workers can write to shared memory, and the engine must not send messages to a topic that a transform's
+ * stray pointer has renamed. */
 #include "shm/topics.h"
 
 #include <stdlib.h>
@@ -10,13 +13,13 @@
 enum { MOST = 4096, NAME_BYTES = 256 }; /* a Kafka topic name has at most 249 characters */
 
 struct shared {
-    uint32_t count; /* raised by a release store once the name is in */
+    uint32_t count; /* raised by a release store once the name is written */
     char names[MOST][NAME_BYTES];
 };
 
 struct tide_topics {
     uint32_t count;
-    char *names[MOST]; /* the engine's own: what workers can write decides nothing */
+    char *names[MOST]; /* the engine's own */
     struct shared *shared;
 };
 
