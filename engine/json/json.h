@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/json/json.h - JSON documents read in place and changed by splicing (design section 5).
+ * engine/json/json.h - JSON documents read in place and changed by splicing.
  *
  * A document is checked whole when it is opened (RFC 8259; strict), by a structural index in the manner of
  * simdjson and one pass over it. What is kept is that index: one token for each of { } [ ] , : and each start of a

@@ -12,9 +12,7 @@
 #include "base/status.h"
 #include "kafka/kafka.h"
 
-enum {
-    COOPERATIVE_IS_SOUND = 0x020a00ff
-}; /* 2.10.0; reliability: older ones lose assignments or hang */
+enum { COOPERATIVE_IS_SOUND = 0x020a00ff }; /* 2.10.0; older ones lose assignments or hang */
 
 /* What a user may not set, and why. Aliases of a name stand beside it. */
 static const struct refusal {

@@ -96,7 +96,7 @@ int tide_kafka_source_try(struct tide_source *source);
 int tide_kafka_sink_try(struct tide_sink *sink);
 
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
- * it is one that would break a promise (reliability: delivery, offsets, code loading). A NULL value
+ * it is one that would break a promise (delivery, offsets, code loading). A NULL value
  * is not known yet. */
 int tide_kafka_property_check(const char *name, const char *value);
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- run_task_with_multiprocessing: how batches close, block sizes, order, backpressure (the page, design 3).
+-- run_task_with_multiprocessing: how batches close, block sizes, order, backpressure.
 local flow = require 'spec.support.flow'
 local C = require('tidemill.run.ffi').C
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What a transform sees and may return (design 5), through real workers.
+-- What a transform sees and may return, through real workers.
 local tide = require 'tidemill'
 local flow = require 'spec.support.flow'
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steer/metric_list.lua: every metric, once. docs/metrics.md, the report and the exporters come from here.
 --
--- name    as on the page and in Arroyo, without the prefix; labels beside it
+-- name    as in Arroyo, without the prefix; labels beside it
 -- arroyo  what Arroyo calls it where that differs
 -- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
 -- counter the constant of enum tide_metric (shm/counters.h)

@@ -26,7 +26,7 @@ describe("the metric list", function()
     end
   end)
 
-  it("has all that the page names", function()
+  it("has all that Arroyo names", function()
     local names = {}
     for _, metric in ipairs(list) do names[metric.name] = true end
     for _, name in ipairs { "batch.size.msg", "batch.size.bytes", "output_batch.size.msg", "output_batch.size.bytes",
