@@ -25,7 +25,7 @@ describe("under load", function()
     return made
   end
 
-  -- Every input has one fate: filtered (each tenth), produced once, or dead-lettered once.
+  -- Every input has one outcome: filtered (each tenth), produced once, or dead-lettered once.
   local function check_fates(count, report)
     local out, dead = inputs.seen(output), inputs.seen(letters)
     local letter_count = 0

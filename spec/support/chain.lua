@@ -39,8 +39,8 @@ function chain:read(fields, partition)
   return message
 end
 
-function chain:done(message, fate)
-  C.tide_offsets_unref(self.offsets, message.origin, fate or C.TIDE_OUTCOME_FILTERED)
+function chain:done(message, outcome)
+  C.tide_offsets_unref(self.offsets, message.origin, outcome or C.TIDE_OUTCOME_FILTERED)
 end
 
 function chain:position(partition)

@@ -279,7 +279,7 @@ describe("a dlq topic", function()
     assert.equal(C.TIDE_BUSY, reject(message))
     assert.equal(2, chain:count(C.TIDE_M_INVALID_MESSAGE_COUNT))
     chain:done(message)
-    assert.equal(1, tonumber(chain:totals().filtered)) -- it took no hold of the busy one
+    assert.equal(1, tonumber(chain:totals().filtered)) -- it took no reference for the busy one
     sink.ops.reports(sink, ffi.new "struct tide_report[4]", 4)
     assert.equal(C.TIDE_OK, reject(chain:read()))
   end)
