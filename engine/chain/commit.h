@@ -6,10 +6,11 @@
  * In exactly_once the commit ends the sink's transaction, and its positions must stand for just what is in that: so it
  * is made at a barrier (tide_offsets_at_barrier).
  *   state       what happens                                        next
- *   OPEN        the policy's time is up or its number is reached    at least once: the source commits: UNDER_WAY
- *               (poll), or the engine wants a commit (force)        exactly once: PREPARING
- *   PREPARING   at least once: the source is not busy any more      UNDER_WAY
- *               exactly once: the barrier is reached                the sink commits: UNDER_WAY
+ *   OPEN        the policy's time is up or its number is reached    at least once: UNDER_WAY, or PREPARING while the
+ *               (poll), or the engine wants a commit (force)        source is busy
+ *                                                                   exactly once: PREPARING until the barrier
+ *   PREPARING   the barrier is reached, the source or the sink      UNDER_WAY
+ *               takes the commit
  *   UNDER_WAY   the answer: committed                               OPEN
  *               the answer: failed                                  RESTING
  *   RESTING     a second has passed                                 OPEN
@@ -19,7 +20,7 @@
  * them by send_only_needed of struct tide_chain), as long as delivery reports are due. When none is due and the barrier
  * is not reached, what is needed must be queued behind something that is not: then everything is sent again, until a
  * report is due.
- * With one task step what was sent is a prefix of what was read, so only delivery reports are waited for, never workers.
+ * With one task step what was sent is a prefix of what was read, so delivery reports are waited for, but never workers.
  * With several, dead letters may overtake messages that are in a later step; those messages are waited for. */
 #ifndef TIDE_CHAIN_COMMIT_H
 #define TIDE_CHAIN_COMMIT_H
@@ -44,8 +45,8 @@ enum tide_commit_state {
  * borrowed. */
 struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct tide_chain *chain,
                                     struct tide_sink *transactions);
-/** Commits when the policy says so. TIDE_OK = there is nothing to commit now, or the commit is under way. TIDE_BUSY = it
- * could not be begun: call again. Negative = the source or the sink cannot go on. */
+/** Commits when the policy says so. TIDE_OK = there is nothing to commit, or the commit is under way now. TIDE_BUSY = an
+ * earlier one is under way, or this one is PREPARING: call again. Negative = the source or the sink cannot go on. */
 int tide_commit_poll(struct tide_commit *commit, int64_t now_us);
 /** Commits whatever the policy says. Returns as tide_commit_poll. */
 int tide_commit_force(struct tide_commit *commit, int64_t now_us);

@@ -26,7 +26,7 @@ describe("under load", function()
   end
 
   -- Every input has one outcome: filtered (each tenth), produced once, or dead-lettered once.
-  local function check_fates(count, report)
+  local function check_outcomes(count, report)
     local out, dead = inputs.seen(output), inputs.seen(letters)
     local letter_count = 0
     for i = 1, count do
@@ -74,7 +74,7 @@ describe("under load", function()
     local report = run:report()
     assert.equal(kills, report.metrics["strategies.run_task_with_multiprocessing.worker.lost{cause=signal}"])
     -- One kill, one retry: the message it hit is run once more, alone.
-    assert.equal(0, check_fates(count, report))
+    assert.equal(0, check_outcomes(count, report))
   end)
 
   it("a message that crashes its worker each time is a dead letter, and the rest comes out", function()
@@ -84,7 +84,7 @@ describe("under load", function()
       .. "return message end"
     local report = engine.run(definition { task = crash,
       head = "local ffi = require 'ffi'; ffi.cdef 'int raise(int number);'" }):report()
-    assert.equal(3, check_fates(count, report))
+    assert.equal(3, check_outcomes(count, report))
     for _, letter in ipairs(kafka.consume(letters)) do
       local headers = {}
       for _, header in ipairs(letter.headers) do headers[header[1]] = header[2] end
