@@ -124,11 +124,12 @@ static enum advice advice_of(rd_kafka_error_t *error, struct tide_blocking *bloc
     return advice;
 }
 
+/* The offsets go to the group's coordinator as a part of the transaction. Repeating the call with the same arguments is
+ * safe, librdkafka goes on with the first one; with others it would be a second request. */
 static enum advice send_offsets(struct tide_kafka_call *call, int64_t until_us)
 {
     enum advice advice = DONE;
-    while (!call->offsets_sent &&
-           call->offsets->cnt > 0) { /* repeated with the same arguments only */
+    while (!call->offsets_sent && call->offsets->cnt > 0) {
         advice = advice_of(rd_kafka_send_offsets_to_transaction(call->client, call->offsets,
                                                                 call->membership, SLICE_MS),
                            call->blocking, until_us, call->text, sizeof(call->text));
@@ -159,6 +160,7 @@ static enum advice commit_transaction(struct tide_kafka_call *call)
     return advice;
 }
 
+/* If even the abort asks for an abort, only another producer helps. */
 static enum advice abort_transaction(struct tide_kafka_call *call)
 {
     int64_t until_us = tide_clock_us() + PATIENCE_US;
@@ -179,6 +181,8 @@ static void run_abort(struct tide_blocking_job *job)
                                        : TIDE_KAFKA_CALL_FATAL;
 }
 
+/* A commit that has failed aborts in the same job: until then nothing else can be done with the producer. `aborting`
+ * keeps that for when the job was given up in between. */
 static void run_commit(struct tide_blocking_job *job)
 {
     struct tide_kafka_call *call = (struct tide_kafka_call *)job;
@@ -249,6 +253,7 @@ static int init_refused(rd_kafka_resp_err_t code, const char *id, const char *te
     return tide_fail(TIDE_ETEMPORARY, "transactional.id \"%s\": %s", id, text);
 }
 
+/* Waits for brokers for as long as `timeout_us` says; any other error ends the start at once. */
 int tide_kafka_call_init(struct rd_kafka_s *client, const struct tide_kafka_watch *watch,
                          struct tide_blocking *blocking, const char *id, int64_t timeout_us)
 {

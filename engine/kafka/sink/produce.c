@@ -13,6 +13,7 @@
 
 enum { HEADERS = 8 }; /* of a message, for which librdkafka's list has room without growing */
 
+/* NULL with tide_error() if they are malformed: they may be what a transform packed. */
 static rd_kafka_headers_t *unpack_headers(const struct tide_message *message)
 {
     rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS);
@@ -71,7 +72,7 @@ static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *me
     return tide_kafka_sink_failure(sink);
 }
 
-/* Why a message is refused before librdkafka is asked; NULL = it is not. */
+/* Why a message is refused before librdkafka is asked; NULL = it is not refused. */
 static const char *fault_of_message(const struct tide_message *message, const void *handle)
 {
     if (!handle)
@@ -98,7 +99,7 @@ static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
         RD_KAFKA_V_PARTITION(message->target_partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_VALUE((void *)message->value, value), RD_KAFKA_V_KEY(message->key, key),
         RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
-        /* 0 is "now" there. */
+        /* For librdkafka 0 is "now", for us -1 is. */
         RD_KAFKA_V_TIMESTAMP(message->timestamp < 0 ? 0 : message->timestamp), RD_KAFKA_V_END);
     if (error) { /* only what is taken takes over its headers */
         tide_kafka_sent_take(&sink->sent, opaque);
@@ -116,6 +117,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
                                                              : message.target_topic;
     rd_kafka_topic_t *handle = topic < sink->producer.handle_count ? sink->producer.handles[topic]
                                                                    : NULL;
+    /* partition = "same" is for results: a dead letter has its partition in a header, and its topic may have fewer. */
     if (handle && message.target_partition == TIDE_PARTITION_ANY &&
         sink->plan.partitioner == TIDE_PARTITION_SAME &&
         (int32_t)topic != sink->plan.dead_letter_topic)
@@ -127,6 +129,7 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
         rd_kafka_test_fatal_error(sink->producer.client,
                                   RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
                                   "as a test would have it");
+    /* Before the headers are unpacked: they would have to be freed again each time that it is busy. */
     if (sink->txn && tide_kafka_txn_open(sink->txn) == TIDE_BUSY)
         return TIDE_BUSY;
     if (message.headers_length > 0 && !(headers = unpack_headers(&message)))

@@ -34,17 +34,6 @@ static int set_transactions(struct tide_kafka_txn *txn, rd_kafka_conf_t *conf)
     return TIDE_OK;
 }
 
-static rd_kafka_t *new_client(rd_kafka_conf_t *conf, int status)
-{
-    char text[512];
-    rd_kafka_t *client = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-    if (!client) {
-        rd_kafka_conf_destroy(conf);
-        tide_fail(status, "produce: %s", text);
-    }
-    return client;
-}
-
 struct rd_kafka_s *tide_kafka_producer_new(struct tide_kafka_sink *sink)
 {
     char messages[24];
@@ -65,12 +54,15 @@ struct rd_kafka_s *tide_kafka_producer_new(struct tide_kafka_sink *sink)
         {"message.max.bytes", "134217728"},
         {NULL, NULL},
     };
+    /* What the pipeline file cannot change. Without the first three a message could be lost, come twice, or come to another
+     * partition than its key has elsewhere (murmur2 is the rule of Kafka's Java clients); metrics need the statistics. */
     const struct tide_property fixed[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},
         {"partitioner", "murmur2_random"},
         {"statistics.interval.ms", "1000"},
-        /* In a transaction librdkafka limits it by the transaction's own time. */
+        /* Messages never expire: the engine waits for an outage to end. In a transaction librdkafka sets the limit by
+         * the transaction's timeout, and takes no longer one. */
         {sink->txn ? NULL : "message.timeout.ms", "0"},
         {NULL, NULL},
     };
@@ -81,7 +73,7 @@ struct rd_kafka_s *tide_kafka_producer_new(struct tide_kafka_sink *sink)
         return NULL;
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_STATS);
-    return new_client(conf, TIDE_ECONFIG);
+    return tide_kafka_client_new(TIDE_KAFKA_PRODUCER, conf, "produce");
 }
 
 struct rd_kafka_s *tide_kafka_producer_new_again(struct tide_kafka_sink *sink)
@@ -93,7 +85,7 @@ struct rd_kafka_s *tide_kafka_producer_new_again(struct tide_kafka_sink *sink)
     snprintf(bytes, sizeof(bytes), "%lld", (long long)sink->output.batch_bytes);
     if (sink->output.batch_bytes > 0)
         rd_kafka_conf_set(conf, "batch.size", bytes, NULL, 0);
-    return new_client(conf, TIDE_ETEMPORARY);
+    return tide_kafka_client_new(TIDE_KAFKA_PRODUCER, conf, "another producer");
 }
 
 /* ---- using it ---- */
@@ -167,7 +159,7 @@ void tide_kafka_producer_drop(struct tide_kafka_sink *sink)
         if (sink->producer.handles[i])
             rd_kafka_topic_destroy(sink->producer.handles[i]);
     sink->producer.handle_count = 0;
-    /* A client that hangs would write to the waker later, when its number may be that of another file. */
+    /* Otherwise a client that hangs would write to the waker later, when its number may be that of another file. */
     rd_kafka_queue_io_event_enable(sink->producer.queue, -1, NULL, 0);
     destroy->queue = sink->producer.queue;
     destroy->job.run = run_destroy;

@@ -30,6 +30,7 @@ void tide_kafka_records_refuse(struct tide_kafka_sink *sink, const struct tide_m
     struct tide_kafka_refused *refused = (struct tide_kafka_refused *)tide_message_item_new(
         message, sizeof(*refused));
     refused->kind = tide_kafka_refusal_kind(error, dead_letter, aborted);
+    /* Its topic has no partitions any more, which is how librdkafka says that it was deleted. */
     if (!text && refused->kind == TIDE_REPORT_UNAVAILABLE &&
         error == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
         text = "the topic is not there";
@@ -58,6 +59,7 @@ void tide_kafka_records_give_back(struct tide_kafka_sink *sink)
     tide_message_list_free(&sink->records.reported);
 }
 
+/* Those that are borrowed are reported already. */
 size_t tide_kafka_records_pending(const struct tide_kafka_sink *sink)
 {
     return (size_t)sink->records.refused.count + sink->records.alone.count +

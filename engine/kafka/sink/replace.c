@@ -31,6 +31,8 @@ struct purged {
     size_t index;
 };
 
+/* By partition, and by the order of reading within it. The sequence wraps, so it is compared by its difference. Records
+ * of one message (it may have several outputs) stay in the order in which they were reported: qsort() is not stable. */
 static int by_origin(const void *a, const void *b)
 {
     const struct purged *left = a, *right = b;
@@ -65,6 +67,7 @@ static void become_ready(struct tide_kafka_sink *sink)
         tide_kafka_txn_replaced(sink->txn);
 }
 
+/* In the blocking thread: fences the old producer, and ends the transaction that it may have left open. */
 static void run_opening(struct tide_blocking_job *job)
 {
     struct opening *opening = (struct opening *)job;
@@ -82,6 +85,7 @@ static void opening_done(struct tide_blocking_job *job)
         if (opening->status == TIDE_OK) {
             become_ready(sink);
         } else if (opening->status == TIDE_EUNREACHED && !opening->first) {
+            /* An outage while the engine runs is waited for; at the start it ends the program with a clear reason. */
             tide_log(TIDE_LOG_WARN, "produce: %s; trying on", opening->text);
             tide_blocking_submit(sink->blocking, job);
             return;
@@ -99,7 +103,7 @@ static void open_another(struct tide_kafka_sink *sink, bool first)
         tide_kafka_sink_fail(sink, TIDE_ETEMPORARY, tide_error());
         return;
     }
-    tide_kafka_producer_drop(sink);
+    tide_kafka_producer_drop(sink); /* after the new one was made from its configuration */
     tide_kafka_producer_adopt(sink, client);
     if (!sink->txn) {
         become_ready(sink);
@@ -115,6 +119,7 @@ static void open_another(struct tide_kafka_sink *sink, bool first)
     tide_blocking_submit(sink->blocking, &opening->job);
 }
 
+/* Before anything else is sent: has_room() in sink.c waits for it. */
 static void send_purged(struct tide_kafka_sink *sink)
 {
     const struct tide_message_item *item;
@@ -125,6 +130,7 @@ static void send_purged(struct tide_kafka_sink *sink)
 
 void tide_kafka_replace_poll(struct tide_kafka_sink *sink)
 {
+    /* Only when every purged record is on the list: one that is reported later would be lost. */
     if (sink->state == TIDE_KAFKA_SINK_REPLACING && sink->failure.status == TIDE_OK &&
         sink->sent.count == 0 && !sink->event)
         open_another(sink, false);

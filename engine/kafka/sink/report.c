@@ -23,6 +23,7 @@ static int topic_of(const struct tide_kafka_sink *sink, const rd_kafka_message_t
     return tide_topics_number(sink->topics, rd_kafka_topic_name(record->rkt));
 }
 
+/* Of errors only: the number of a topic is found by a search for its name. */
 static enum tide_kafka_report_action classify_error(const struct tide_kafka_sink *sink,
                                                     const rd_kafka_message_t *record,
                                                     struct tide_origin origin)
@@ -133,7 +134,7 @@ static size_t settle_event(struct tide_kafka_sink *sink, struct tide_report *rep
         delivered += record->err == RD_KAFKA_RESP_ERR_NO_ERROR;
         count += settle_record(sink, record, &reports[count]);
     }
-    if (count < max)
+    if (count < max) /* its records are used up */
         tide_kafka_report_free(sink);
     if (latency_us >= 0 && delivered > 0)
         tide_observe_many(sink->counters, 0, TIDE_M_PRODUCE_LATENCY, (double)latency_us / 1e6,
@@ -144,6 +145,7 @@ static size_t settle_event(struct tide_kafka_sink *sink, struct tide_report *rep
 
 /* ---- the queue ---- */
 
+/* Errors of the client as a whole. Those of a record are in its delivery report. */
 static void on_error(struct tide_kafka_sink *sink, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
@@ -189,6 +191,8 @@ ssize_t tide_kafka_report_next(struct tide_kafka_sink *sink, struct tide_report 
 {
     size_t count = 0;
     tide_kafka_records_give_back(sink);
+    /* Refused records come before further events, so that their list stays short. What a replacement or a record that is
+     * sent alone waits for is a delivery report, so both are looked after between two events. */
     while (count < max) {
         tide_kafka_replace_poll(sink);
         tide_kafka_resend_alone_poll(sink);

@@ -28,7 +28,8 @@ static int sink_ready(struct tide_sink *base)
 
 /* ---- send, reports ---- */
 
-/* What is to be sent again goes first. While a record is sent alone nothing else is: what is refused then is bad. */
+/* max_messages and max_bytes limit what is in flight: this is where backpressure begins, and a slow output is felt up to
+ * the source. What is to be sent again goes first. While a record is sent alone nothing else is: what is refused then is bad. */
 static bool has_room(const struct tide_kafka_sink *sink)
 {
     return !tide_kafka_resend_alone_busy(sink) && sink->records.purged.count == 0 &&
@@ -70,6 +71,7 @@ static ssize_t sink_reports(struct tide_sink *base, struct tide_report *reports,
     return sink->failure.status < 0 ? tide_kafka_sink_failure(sink) : 0;
 }
 
+/* Refused records count until the engine has fetched their reports: it ends only when nothing is pending. */
 static size_t sink_pending(struct tide_sink *sink)
 {
     return self(sink)->sent.count + tide_kafka_records_pending(self(sink));
@@ -134,6 +136,8 @@ static const struct tide_sink_ops ops = {
     .abort = sink_abort,
 };
 
+/* The sink writes the topics of the plan and the dead letters' topic, no others: they are checked at the start, and a
+ * message for another topic is refused. */
 static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan *plan,
                        const char *dead_letter_topic)
 {

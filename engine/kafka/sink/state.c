@@ -15,6 +15,7 @@
 /* A producer that breaks again and again would otherwise hide that nothing gets through. */
 enum { MAX_REPLACED = 5, WITHIN_US = 60000000 };
 
+/* Later failures are mostly what the first one led to. */
 int tide_kafka_sink_fail(struct tide_kafka_sink *sink, int status, const char *text)
 {
     if (sink->failure.status == TIDE_OK) {
@@ -32,7 +33,7 @@ int tide_kafka_sink_failure(const struct tide_kafka_sink *sink)
 void tide_kafka_sink_replace(struct tide_kafka_sink *sink, const char *why)
 {
     int64_t now_us = tide_clock_us();
-    if (sink->state != TIDE_KAFKA_SINK_READY)
+    if (sink->state != TIDE_KAFKA_SINK_READY) /* one fatal error is reported in several ways */
         return;
     if (now_us - sink->failure.replaced_us > WITHIN_US) {
         sink->failure.replaced = 0;
@@ -44,6 +45,7 @@ void tide_kafka_sink_replace(struct tide_kafka_sink *sink, const char *why)
     }
     tide_log(TIDE_LOG_WARN, "produce: the producer is replaced: %s", why);
     tide_count(sink->counters, 0, TIDE_M_PRODUCER_REPLACED, 1);
+    /* NON_BLOCKING: otherwise the purge waits for librdkafka's broker threads. */
     sink->state = TIDE_KAFKA_SINK_REPLACING;
     rd_kafka_purge(sink->producer.client, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
                                               RD_KAFKA_PURGE_F_NON_BLOCKING);

@@ -42,6 +42,8 @@ struct tide_kafka_txn *tide_kafka_txn_new(struct tide_kafka_sink *sink, struct t
                                           const char *id, bool instance, int64_t interval_us)
 {
     struct tide_kafka_txn *txn = tide_alloc(sizeof(*txn));
+    /* Longer than a transaction is open, so that a slow moment does not abort it; not much longer, since readers wait
+     * for it to end after a crash. */
     int64_t timeout_ms = interval_us / 1000 * INTERVALS;
     txn->sink = sink;
     txn->source = source;
@@ -76,6 +78,8 @@ int tide_kafka_txn_init(struct tide_kafka_txn *txn, struct rd_kafka_s *client,
 
 /* ---- its end ---- */
 
+/* The state is IDLE from here on, but nothing is sent before the engine has fetched the result: it may have to read
+ * again first. */
 static void finish(struct tide_kafka_txn *txn, enum tide_transaction_result result,
                    const char *text)
 {
@@ -86,6 +90,7 @@ static void finish(struct tide_kafka_txn *txn, enum tide_transaction_result resu
     txn->state = TIDE_KAFKA_TXN_IDLE;
 }
 
+/* Only notes it; see tide_kafka_txn_result(). Further errors are mostly what the first one led to. */
 void tide_kafka_txn_fail(struct tide_kafka_txn *txn, const char *text)
 {
     if (txn->failed)
@@ -145,6 +150,7 @@ static void take_answer(struct tide_kafka_txn *txn, const struct tide_kafka_call
     case TIDE_KAFKA_CALL_GIVEN_UP: /* the sink has no producer now, and the next one ends this */
         break;
     }
+    /* Late requests can only harm the next transaction, so this one stands as it is. */
     if (txn->state == TIDE_KAFKA_TXN_IDLE && tide_kafka_watch_tainted(&txn->watch))
         tide_kafka_sink_replace(txn->sink, "a request that ends a transaction was sent again");
 }
