@@ -12,13 +12,13 @@
 #include <sys/queue.h>
 
 #include "base/status.h"
+#include "shm/message_list.h"
 
 enum { MAX_BAD_RECORDS = 100 }; /* of one message */
 
-/* A record that was refused alone; its bytes follow the struct. */
+/* A record that was refused alone. */
 struct bad_record {
-    SLIST_ENTRY(bad_record) next;
-    struct tide_message record;
+    struct tide_message_item item;
     char *text; /* the broker's reason */
 };
 
@@ -29,8 +29,7 @@ struct tested {
     int64_t offset;
     uint32_t refusals;
     bool passed;
-    uint32_t bad_count;
-    SLIST_HEAD(, bad_record) bad;
+    struct tide_message_list bad; /* of struct bad_record */
 };
 
 struct tide_bad_records {
@@ -72,10 +71,10 @@ static bool same_record(const struct tide_message *a, const struct tide_message 
 static const struct bad_record *find_bad(const struct tested *message,
                                          const struct tide_message *record)
 {
-    const struct bad_record *bad = SLIST_FIRST(&message->bad);
-    while (bad && !same_record(&bad->record, record))
-        bad = SLIST_NEXT(bad, next);
-    return bad;
+    const struct tide_message_item *item = STAILQ_FIRST(&message->bad.items);
+    while (item && !same_record(&item->message, record))
+        item = STAILQ_NEXT(item, next);
+    return (const struct bad_record *)(const void *)item;
 }
 
 enum tide_send_rule tide_bad_records_rule(const struct tide_bad_records *list, uint32_t partition,
@@ -88,16 +87,15 @@ enum tide_send_rule tide_bad_records_rule(const struct tide_bad_records *list, u
         return !message || message->passed ? TIDE_SEND_FREELY : TIDE_SEND_ALONE;
     *text = bad->text;
     record->target_partition =
-        bad->record.target_partition; /* for the dead letter, which names it */
+        bad->item.message.target_partition; /* for the dead letter, which names it */
     return TIDE_SEND_DEAD_LETTER;
 }
 
 static void add_bad(struct tested *message, const struct tide_message *record, const char *text)
 {
-    struct bad_record *bad = tide_alloc(sizeof(*bad) + tide_message_size(record) + 1);
-    tide_message_copy(&bad->record, record, (char *)(bad + 1));
-    bad->text = tide_copy(text);
-    SLIST_INSERT_HEAD(&message->bad, bad, next);
+    struct tide_message_item *item = tide_message_item_new(record, sizeof(struct bad_record));
+    ((struct bad_record *)(void *)item)->text = tide_copy(text);
+    tide_message_list_append(&message->bad, item);
 }
 
 int tide_bad_records_refused(struct tide_bad_records *list, uint32_t partition, int64_t offset,
@@ -115,7 +113,7 @@ int tide_bad_records_refused(struct tide_bad_records *list, uint32_t partition, 
     if (!alone || find_bad(message, record))
         return TIDE_OK;
     /* A transform whose output differs in each run (it has a time in it) would abort transactions for ever. */
-    if (++message->bad_count > MAX_BAD_RECORDS)
+    if (message->bad.count >= MAX_BAD_RECORDS)
         return tide_fail(TIDE_EDATA,
                          "offset %lld: more than %d of its outputs are refused by the broker, the "
                          "last with: %s",
@@ -135,11 +133,10 @@ void tide_bad_records_acknowledged(struct tide_bad_records *list, uint32_t parti
 
 static void free_message(struct tested *message)
 {
-    while (!SLIST_EMPTY(&message->bad)) {
-        struct bad_record *bad = SLIST_FIRST(&message->bad);
-        SLIST_REMOVE_HEAD(&message->bad, next);
-        free(bad->text);
-        free(bad);
+    struct tide_message_item *item;
+    while ((item = tide_message_list_take(&message->bad))) {
+        free(((struct bad_record *)(void *)item)->text);
+        free(item);
     }
     free(message);
 }

@@ -60,7 +60,7 @@ static bool note_full(struct tide_dlq *dlq, struct tide_partition_queue *queue)
 {
     struct tide_queue_totals totals = tide_partition_queues_totals(&dlq->writer.queues);
     uint32_t max = dlq->plan.max_buffered;
-    bool full = (max > 0 && queue->sent + queue->kept_count >= max) ||
+    bool full = (max > 0 && queue->sent + queue->kept.count >= max) ||
                 (queue->dlq.state != TIDE_DLQ_GOOD && totals.kept_bytes >= MAX_KEPT_BYTES);
     if (full && !queue->dlq.full)
         tide_count(dlq->chain->counters, 0, TIDE_M_DLQ_EXCEEDED, 1);
@@ -93,8 +93,8 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
     struct tide_partition_queue *queue = tide_partition_queues_at(&dlq->writer.queues, partition);
-    for (uint32_t left = queue->kept_count; left > 0; left--) {
-        const struct tide_message *letter = &queue->kept->message;
+    for (uint32_t left = queue->kept.count; left > 0; left--) {
+        const struct tide_message *letter = tide_partition_queue_oldest(queue);
         struct tide_origin origin = letter->origin;
         /* A group of which only some partitions were revoked is current still: it goes to the end of the queue. */
         if (tide_offsets_current(offsets, origin))
@@ -155,9 +155,9 @@ static int send_letter(struct tide_dlq *dlq, struct tide_partition_queue *queue,
 static int send_or_keep(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                         const struct tide_message *letter, bool only_copy)
 {
-    bool straight = queue->dlq.state == TIDE_DLQ_GOOD && !queue->kept;
+    bool straight = queue->dlq.state == TIDE_DLQ_GOOD && queue->kept.count == 0;
     int status = straight ? send_letter(dlq, queue, letter) : TIDE_BUSY;
-    bool keep = only_copy || queue->dlq.state != TIDE_DLQ_GOOD || queue->kept;
+    bool keep = only_copy || queue->dlq.state != TIDE_DLQ_GOOD || queue->kept.count > 0;
     if (status != TIDE_BUSY || !keep)
         return status;
     tide_partition_queue_keep(queue, letter, false);
@@ -318,8 +318,9 @@ int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
 static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, int64_t now_us)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
-    while (queue->kept) {
-        struct tide_origin origin = queue->kept->message.origin;
+    const struct tide_message *letter;
+    while ((letter = tide_partition_queue_oldest(queue))) {
+        struct tide_origin origin = letter->origin;
         if (!tide_offsets_current(offsets, origin)) {
             tide_offsets_drop(offsets, origin);
             tide_partition_queue_drop(queue);
@@ -332,7 +333,7 @@ static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, 
             return TIDE_OK;
         if (probe && (queue->sent > 0 || now_us < queue->next_us))
             return TIDE_OK;
-        int status = send_letter(dlq, queue, &queue->kept->message);
+        int status = send_letter(dlq, queue, letter);
         if (status != TIDE_OK)
             return status < 0 ? status : TIDE_OK;
         tide_partition_queue_drop(queue);
@@ -359,7 +360,8 @@ int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq)
     int64_t deadline_us = count_waiting(dlq) > 0 ? dlq->failure.warn_us : INT64_MAX;
     for (uint32_t i = 0; i < dlq->writer.queues.count; i++) {
         const struct tide_partition_queue *queue = &dlq->writer.queues.items[i];
-        bool due = queue->kept && queue->dlq.state == TIDE_DLQ_FAILING && queue->sent == 0;
+        bool due = queue->kept.count > 0 && queue->dlq.state == TIDE_DLQ_FAILING &&
+                   queue->sent == 0;
         if (due && queue->next_us < deadline_us)
             deadline_us = queue->next_us;
     }

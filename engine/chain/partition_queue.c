@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 #include "base/grow.h"
-#include "base/status.h"
 
 struct tide_partition_queue *tide_partition_queues_at(struct tide_partition_queues *queues,
                                                       uint32_t partition)
@@ -21,20 +20,18 @@ struct tide_queue_totals tide_partition_queues_totals(const struct tide_partitio
     struct tide_queue_totals totals = {0};
     for (uint32_t i = 0; i < queues->count; i++) {
         const struct tide_partition_queue *queue = &queues->items[i];
-        totals.kept += queue->kept_count;
-        totals.kept_bytes += queue->kept_bytes;
+        totals.kept += queue->kept.count;
+        totals.kept_bytes += queue->kept.bytes;
         totals.sent += queue->sent;
-        totals.used += queue->kept_count > 0 || queue->sent > 0;
+        totals.used += queue->kept.count > 0 || queue->sent > 0;
     }
     return totals;
 }
 
 void tide_partition_queues_free(struct tide_partition_queues *queues)
 {
-    for (uint32_t i = 0; i < queues->count; i++) {
-        while (queues->items[i].kept)
-            tide_partition_queue_drop(&queues->items[i]);
-    }
+    for (uint32_t i = 0; i < queues->count; i++)
+        tide_message_list_free(&queues->items[i].kept);
     free(queues->items);
 }
 
@@ -47,29 +44,23 @@ void tide_partition_queue_pause(struct tide_partition_queue *queue, int64_t now_
     queue->next_us = now_us + queue->pause_us;
 }
 
+const struct tide_message *tide_partition_queue_oldest(const struct tide_partition_queue *queue)
+{
+    const struct tide_message_item *item = STAILQ_FIRST(&queue->kept.items);
+    return item ? &item->message : NULL;
+}
+
 void tide_partition_queue_keep(struct tide_partition_queue *queue,
                                const struct tide_message *message, bool in_front)
 {
-    struct tide_kept *kept = tide_alloc(sizeof(*kept) + tide_message_size(message) + 1);
-    tide_message_copy(&kept->message, message, (char *)(kept + 1));
-    if (!queue->kept) {
-        queue->kept = queue->last = kept;
-    } else if (in_front) {
-        kept->next = queue->kept;
-        queue->kept = kept;
-    } else {
-        queue->last->next = kept;
-        queue->last = kept;
-    }
-    queue->kept_count++;
-    queue->kept_bytes += tide_message_size(message);
+    struct tide_message_item *item = tide_message_item_new(message, sizeof(*item));
+    if (in_front)
+        tide_message_list_prepend(&queue->kept, item);
+    else
+        tide_message_list_append(&queue->kept, item);
 }
 
 void tide_partition_queue_drop(struct tide_partition_queue *queue)
 {
-    struct tide_kept *kept = queue->kept;
-    queue->kept = kept->next;
-    queue->kept_count--;
-    queue->kept_bytes -= tide_message_size(&kept->message);
-    free(kept);
+    free(tide_message_list_take(&queue->kept));
 }

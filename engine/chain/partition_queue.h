@@ -8,26 +8,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "shm/message.h"
+#include "shm/message_list.h"
 
 enum tide_dlq_state { TIDE_DLQ_GOOD, TIDE_DLQ_FAILING, TIDE_DLQ_PROBING };
 
-/** A message that is kept; its bytes follow the struct. */
-struct tide_kept {
-    struct tide_kept *next;
-    struct tide_message message;
-};
-
 /** Zero it to begin with. */
 struct tide_partition_queue {
-    struct tide_kept *kept; /* oldest first */
-    struct tide_kept *last;
-    uint32_t kept_count;
-    uint64_t kept_bytes;
-    uint32_t sent;    /* in flight: with the sink, or in a batch */
-    int64_t next_us;  /* end of the pause */
-    int64_t pause_us; /* length of the last pause; 0 = none since the last success */
-    struct {          /* owned by dlq_writer.c and dlq_failure.c */
+    struct tide_message_list kept; /* oldest first */
+    uint32_t sent;                 /* in flight: with the sink, or in a batch */
+    int64_t next_us;               /* end of the pause */
+    int64_t pause_us;              /* length of the last pause; 0 = none since the last success */
+    struct {                       /* owned by dlq_writer.c and dlq_failure.c */
         enum tide_dlq_state state;
         bool full; /* it was full when it was asked last */
     } dlq;
@@ -59,6 +50,8 @@ void tide_partition_queues_free(struct tide_partition_queues *queues);
 /** Begins a pause of twice the last one, `first_us` if there was none, and `max_us` at most. */
 void tide_partition_queue_pause(struct tide_partition_queue *queue, int64_t now_us,
                                 int64_t first_us, int64_t max_us);
+/** The oldest message that is kept; NULL = none is. */
+const struct tide_message *tide_partition_queue_oldest(const struct tide_partition_queue *queue);
 /** Copies the message to the end of the queue, or to its front. */
 void tide_partition_queue_keep(struct tide_partition_queue *queue,
                                const struct tide_message *message, bool in_front);

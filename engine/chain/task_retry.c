@@ -39,7 +39,7 @@ static struct tide_partition_queue *source_queue(struct tide_task *task,
 static void drop_first(struct tide_task *task, struct tide_partition_queue *queue)
 {
     task->retry.waiting--;
-    task->retry.waiting_bytes -= tide_message_size(&queue->kept->message);
+    task->retry.waiting_bytes -= tide_message_size(tide_partition_queue_oldest(queue));
     tide_partition_queue_drop(queue);
     queue->since_us = queue->next_us = queue->pause_us = 0;
     queue->tries = 0;
@@ -50,7 +50,7 @@ void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t 
     if (batch->records.from_queue || task->retry.waiting == 0)
         return;
     for (uint32_t i = first; i < end; i++) {
-        if (queue_of(task, batch->origins[i])->kept) {
+        if (queue_of(task, batch->origins[i])->kept.count > 0) {
             tide_batch_record(batch, i)->flags |= TIDE_RECORD_WAITS;
             batch->release.marked = true;
         }
@@ -66,7 +66,7 @@ bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, ui
     if (retried || tide_fault("bug.retry_overtaken"))
         return retried;
     return tide_batch_record(batch, index)->flags & TIDE_RECORD_WAITS ||
-           queue_of(task, batch->origins[index])->kept;
+           queue_of(task, batch->origins[index])->kept.count > 0;
 }
 
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
@@ -166,8 +166,10 @@ void tide_retry_end(struct tide_task *task, struct tide_batch *batch)
 static void drop_revoked(struct tide_task *task, struct tide_partition_queue *queue)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    while (queue->kept && !tide_offsets_current(offsets, queue->kept->message.origin)) {
-        tide_offsets_drop(offsets, queue->kept->message.origin);
+    const struct tide_message *oldest;
+    while ((oldest = tide_partition_queue_oldest(queue)) &&
+           !tide_offsets_current(offsets, oldest->origin)) {
+        tide_offsets_drop(offsets, oldest->origin);
         drop_first(task, queue);
     }
 }
@@ -179,8 +181,8 @@ static void run_queue(struct tide_task *task, uint32_t number, int64_t now_us)
     uint32_t most = queue->tries > 0 ? 1 : task->size.max_messages;
     batch->records.from_queue = true;
     batch->records.queue = number;
-    for (struct tide_kept *kept = queue->kept; kept && batch->records.count < most;
-         kept = kept->next) {
+    for (const struct tide_message_item *kept = STAILQ_FIRST(&queue->kept.items);
+         kept && batch->records.count < most; kept = STAILQ_NEXT(kept, next)) {
         if (batch->records.count > 0 &&
             batch->records.bytes + tide_batch_need(&kept->message) > task->size.input.now)
             break;
@@ -197,7 +199,7 @@ void tide_retry_poll(struct tide_task *task, int64_t now_us)
         if (queue->sent > 0)
             continue;
         drop_revoked(task, queue);
-        if (queue->kept && task->order.free && now_us >= queue->next_us)
+        if (queue->kept.count > 0 && task->order.free && now_us >= queue->next_us)
             run_queue(task, i, now_us);
     }
 }
@@ -211,7 +213,7 @@ int64_t tide_retry_deadline(const struct tide_task *task)
         return due_us;
     for (uint32_t i = 0; i < task->retry.queues.count; i++) {
         const struct tide_partition_queue *queue = &task->retry.queues.items[i];
-        if (queue->kept && queue->sent == 0 && queue->next_us < due_us)
+        if (queue->kept.count > 0 && queue->sent == 0 && queue->next_us < due_us)
             due_us = queue->next_us;
     }
     return due_us;
