@@ -156,7 +156,7 @@ enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint
     bool again = is_truncated(letter);
     if (value <= max && key <= max)
         return TIDE_NOT_TRUNCATED;
-    /* `packed` may hold the headers of the letter already, when it is truncated again. */
+    /* `packed` may hold the headers of the dead letter already, when it is truncated again. */
     packed->length = 0;
     tide_text_append(packed, letter->headers, letter->headers_length);
     if (!again) {

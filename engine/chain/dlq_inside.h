@@ -61,7 +61,7 @@ void tide_dlq_restart_timer(struct tide_dlq *dlq);
 void tide_dlq_check_timer(struct tide_dlq *dlq, uint64_t waiting, int64_t now_us);
 /** Truncates a dead letter that is too large, marks it and warns. The new headers stay valid until the next call. */
 enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *letter);
-/** TIDE_EDATA when the dead letter, which is too large, stands for a group: nobody could find the messages by a part of
+/** TIDE_EDATA when the dead letter, which is too large, stands for a group: the messages could not be found by a part of
  * their result, so it is not truncated, and the pipeline stops. */
 int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message *letter);
 

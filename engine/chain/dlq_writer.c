@@ -308,7 +308,7 @@ int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
     case TIDE_REPORT_ABORTED:
         break;
     }
-    (void)end_probe(queue); /* without an answer: the queue is FAILING still, and its pause holds */
+    (void)end_probe(queue); /* It has no answer: the queue stays FAILING, and its pause goes on. */
     tide_offsets_drop(offsets, origin);
     return TIDE_OK;
 }

@@ -202,12 +202,12 @@ void sim_check_commit(const struct tide_position *positions, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct partition *partition = &sim.partitions[positions[i].partition];
         uint32_t low = sim_low(partition);
-        int64_t most = low < sim.set.messages ? partition->messages[low].offset : INT64_MAX;
+        int64_t max = low < sim.set.messages ? partition->messages[low].offset : INT64_MAX;
         if (partition->state != OWNED && partition->state != LEAVING)
             sim_fail("partition %u is committed and is not ours", positions[i].partition);
-        if (positions[i].offset > most)
+        if (positions[i].offset > max)
             sim_fail("partition %u is committed at %lld: %lld is not complete",
-                     positions[i].partition, (long long)positions[i].offset, (long long)most);
+                     positions[i].partition, (long long)positions[i].offset, (long long)max);
         if (positions[i].offset < partition->asked)
             sim_fail("partition %u is committed backwards: %lld after %lld", positions[i].partition,
                      (long long)positions[i].offset, (long long)partition->asked);

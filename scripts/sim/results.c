@@ -156,10 +156,10 @@ static bool is_bad(const struct worker *worker, const struct tide_record *record
 }
 
 static struct chunk measure(const struct worker *worker, uint32_t from,
-                            const struct tide_record *record, uint32_t most)
+                            const struct tide_record *record, uint32_t max)
 {
     struct chunk chunk = {.from = from, .to = from, .first = record};
-    for (; chunk.to < worker->job.end && most > 0; chunk.to++, record = sim_next(record)) {
+    for (; chunk.to < worker->job.end && max > 0; chunk.to++, record = sim_next(record)) {
         if (left_out(record))
             continue;
         if (is_bad(worker, record)) {
@@ -168,7 +168,7 @@ static struct chunk measure(const struct worker *worker, uint32_t from,
         }
         chunk.newest = chunk.to;
         chunk.items += sim_payload(record)->count;
-        most--;
+        max--;
     }
     return chunk;
 }

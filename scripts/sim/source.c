@@ -79,10 +79,10 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
     for (uint32_t tried = 0; tried < sim.set.partitions && !group.paused; tried++) {
         uint32_t number = (group.turn + tried) % sim.set.partitions;
         struct partition *partition = &sim.partitions[number];
-        size_t count = 0, at = 0, most = 1 + sim_roll(16);
+        size_t count = 0, at = 0, limit = 1 + sim_roll(16);
         if (partition->state != OWNED || group.pending[number] != NOTHING)
             continue;
-        while (count < max && count < most && partition->next + count < partition->available &&
+        while (count < max && count < limit && partition->next + count < partition->available &&
                at + 64 * 1024 < sizeof(bytes)) {
             at += compose(&messages[count], number, partition->next + (uint32_t)count, bytes + at);
             count++;

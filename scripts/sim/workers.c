@@ -231,7 +231,7 @@ static bool survives(struct worker *worker)
 /* Some records in each action, so that the engine sees every state of the progress word. */
 static void run_records(struct worker *worker)
 {
-    for (uint32_t most = 1 + sim_roll(8); worker->at < worker->job.end && most > 0; most--) {
+    for (uint32_t max = 1 + sim_roll(8); worker->at < worker->job.end && max > 0; max--) {
         uint32_t before = worker->bytes;
         if (worker->record->flags & TIDE_RECORD_WAITS) { /* it is left out */
             worker->record = sim_next(worker->record);
@@ -273,7 +273,7 @@ static void run_several(struct worker *worker)
 
 static void run_reduce(struct worker *worker)
 {
-    for (uint32_t most = 1 + sim_roll(8); worker->at < worker->job.end && most > 0; most--) {
+    for (uint32_t max = 1 + sim_roll(8); worker->at < worker->job.end && max > 0; max--) {
         sim_publish(worker, worker->at);
         if (!(worker->record->flags & TIDE_RECORD_DROPPED) && !survives(worker))
             return;

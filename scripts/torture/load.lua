@@ -73,7 +73,7 @@ function methods:quiet()
 end
 
 --- The partitions whose committed offset is not at its end, as text; nil = none. ends = { partition = offset }.
-function methods:behind(ends)
+function methods:lag(ends)
   local list = {}
   for partition, offset in pairs(ends) do
     local at = (self.offsets or {})[partition] or 0

@@ -111,10 +111,10 @@ local function drain(self)
     return answered and highs
   end, 30, "the ends of the input")
   self.load.progress_at = wait.now()
-  while self.load:behind(ends) do
+  while self.load:lag(ends) do
     turn(self, false)
     if wait.now() - self.load.progress_at > self.patience then
-      table.insert(self.fleet.problems, "stuck: " .. self.load:behind(ends))
+      table.insert(self.fleet.problems, "stuck: " .. self.load:lag(ends))
       break
     end
   end

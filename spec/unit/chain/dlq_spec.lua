@@ -145,7 +145,7 @@ describe("a dlq file", function()
     new_file()
     local message = chain:read()
     assert.equal(C.TIDE_OK, reject(message))
-    assert.equal(0, chain:position()) -- the step still has its hold
+    assert.equal(0, chain:position()) -- the step still has its reference
     chain:done(message)
     assert.equal(1, chain:position())
     assert.equal(1, tonumber(chain:totals().dead_lettered))

@@ -21,7 +21,7 @@ local function new(options)
   report = ffi.new "struct tide_report[100]"
 end
 
--- Its own step is done with the message: the dead letter alone holds it.
+-- The step gives its reference back, so that only the dead letter has one.
 local function reject(value, partition, only_copy)
   local message = chain:read({ value = value }, partition)
   local status = C.tide_dlq_reject(dlq, ffi.new("struct tide_reject", { message = message, reason = "error",
