@@ -15,6 +15,8 @@ static const int64_t LONGEST_WAIT_US =
 
 /* ---- the chain ---- */
 
+/* A zygote's event belongs to the pool whose worker it is about. The number of lost workers is compared with that of the
+ * last turn, so that several losses become one event. */
 static int poll_pools(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_zygote_event event;
@@ -37,6 +39,7 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
     return status;
 }
 
+/* From the last step to the first: what one forwards finds the room that the next one has just made. */
 static int poll_steps(struct tide_engine *engine, int64_t now_us)
 {
     for (uint32_t i = engine->step_count; i-- > 0;) {
@@ -84,6 +87,7 @@ static enum tide_engine_state leave(struct tide_engine *engine)
     return TIDE_ENGINE_LEAVING;
 }
 
+/* The source starts in READING already, since a source whose start fails half way has to be closed like any other. */
 static enum tide_engine_state connect_sinks(struct tide_engine *engine, int64_t now_us)
 {
     int status = tide_engine_sinks_ready(engine);
@@ -129,6 +133,8 @@ static enum tide_engine_state drain(struct tide_engine *engine, int64_t now_us)
     return TIDE_ENGINE_COMMITTING;
 }
 
+/* After a failure no more messages are sent. Delivery reports are waited for all the same: what is acknowledged and not
+ * committed would be sent twice. */
 static enum tide_engine_state collect_reports(struct tide_engine *engine, int64_t now_us)
 {
     if (engine->run.failure == TIDE_EFENCED) /* all partitions belong to a newer engine by now */
@@ -137,6 +143,7 @@ static enum tide_engine_state collect_reports(struct tide_engine *engine, int64_
     return done || now_us >= engine->run.deadline_us ? TIDE_ENGINE_COMMITTING : TIDE_ENGINE_FAILING;
 }
 
+/* A commit that failed a moment ago is not tried again at once (tide_commit_resting), but within the time limit it is. */
 static enum tide_engine_state commit(struct tide_engine *engine, int64_t now_us)
 {
     int status = TIDE_OK;
@@ -173,6 +180,8 @@ static const struct phase {
 
 /* ---- one turn ---- */
 
+/* Outcomes of transactions come before the source's events, because an aborted transaction answers a revocation that is
+ * waiting for it; commits come last, when the positions of this turn are known. */
 static int poll_source(struct tide_engine *engine, int64_t now_us)
 {
     if (!engine->run.source_started)
@@ -186,6 +195,7 @@ static int poll_source(struct tide_engine *engine, int64_t now_us)
     return status;
 }
 
+/* A failure does not end the turn: it is a state like any other, and its phase begins in the same turn. */
 static void turn(struct tide_engine *engine, int64_t now_us)
 {
     engine->chain.progress = false;
@@ -213,6 +223,7 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
     return a_us < b_us ? a_us : b_us;
 }
 
+/* How long the loop may wait for a descriptor. Whatever happens at a point in time has to be named here, or it is late. */
 static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64_t until_us)
 {
     int64_t wake_us = earlier(until_us, now_us + LONGEST_WAIT_US);
@@ -230,7 +241,7 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
 {
     int64_t now_us = tide_meter_charge(engine, TIDE_TIME_OTHER);
     int64_t until_us = now_us + timeout_us;
-    while (engine->events.count == 0) {
+    while (engine->events.count == 0) { /* Lua handles an event before the next turn */
         turn(engine, now_us);
         tide_meter_charge(engine, TIDE_TIME_PROCESSING);
         if (engine->events.count > 0)

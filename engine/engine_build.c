@@ -86,6 +86,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     engine->dlq_sink = engine->sink;
     if (dlq_topic && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
         plan->sink.medium != TIDE_MEDIUM_MEMORY) {
+        /* a file or nothing is the output, so dead letters get a producer of their own */
         struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
                                        .max_messages = 10000,
                                        .max_bytes = 64 << 20,
@@ -97,6 +98,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+/* Workers of all pools are forked by one zygote and numbered through, so that each has its own row of script metrics. */
 static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
 {
     uint32_t workers = 0;
@@ -125,6 +127,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+/* The engine keeps row 0 of the counters for itself; a step that runs in workers has the row after its number. */
 static struct tide_step *build_step(struct tide_engine *engine, const struct tide_plan *plan,
                                     uint32_t number)
 {
@@ -142,6 +145,7 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
     return &task->step;
 }
 
+/* produce is always there, as the last step: without an output it drops the messages. */
 static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
 {
     engine->steps = tide_alloc(sizeof(*engine->steps) * (plan->step_count + 1));
@@ -180,6 +184,7 @@ static void raise_file_limit(const struct tide_plan *plan)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Whatever exists after a failure is freed by tide_engine_free, so no step of this has to clean up. */
 static int build(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;

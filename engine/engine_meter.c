@@ -31,6 +31,7 @@ int64_t tide_meter_charge(struct tide_engine *engine, enum tide_time_use use)
     return now_us;
 }
 
+/* OTHER is not observed: Arroyo has no metric for it, and it is what is missing to the length of the interval. */
 static void observe_times(struct tide_engine *engine)
 {
     static const enum tide_metric metrics[] = {TIDE_M_POLL_TIME, TIDE_M_PROCESSING_TIME,
@@ -42,6 +43,7 @@ static void observe_times(struct tide_engine *engine)
     }
 }
 
+/* Assignments and revocations are callbacks in Arroyo, hence the names of the metrics. */
 static void observe_callback(struct tide_engine *engine, enum tide_metric metric, int64_t since_us)
 {
     int64_t took_us = tide_clock_us() - since_us;
@@ -115,6 +117,8 @@ static void observe_latency(struct tide_engine *engine)
     }
 }
 
+/* The age of the newest message that was read, rather than of the oldest that was not: the latter is only known once it is
+ * read. When everything is read there is no lag, however old the last message is. */
 static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partition, int64_t wall_ms)
 {
     const struct tide_partition *shown = &engine->source->partitions[partition];
@@ -134,6 +138,7 @@ static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partiti
     return lag;
 }
 
+/* Partitions whose end is not known yet are left out, so the sum may be too small for a moment after an assignment. */
 void tide_meter_lag(const struct tide_engine *engine, int64_t *messages, double *seconds)
 {
     int64_t wall_ms = tide_clock_wall_ms();
@@ -228,6 +233,8 @@ static void detect_stall(struct tide_engine *engine, int64_t now_us)
 
 /* ---- states and turns ---- */
 
+/* The end of a run in parts: closing the steps (until COMMITTING), and everything since it was to stop (until ENDED). The
+ * lag is observed while the partitions are still assigned. */
 void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state state)
 {
     struct tide_meter *meter = &engine->meter;
@@ -237,7 +244,7 @@ void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state s
     if (state == TIDE_ENGINE_COMMITTING) {
         observe_us(engine, TIDE_M_JOIN_TIME, now_us - meter->entered_us);
         observe_us(engine, TIDE_M_RUN_CLOSE_STRATEGY, now_us - meter->entered_us);
-        observe_lag(engine); /* the partitions are still the engine's */
+        observe_lag(engine);
     } else if (state == TIDE_ENGINE_ENDED) {
         observe_us(engine, TIDE_M_SHUTDOWN_TIME, now_us - meter->stop_us);
         observe_times(engine);

@@ -6,6 +6,8 @@
 #include "engine_inside.h"
 #include "shm/counters.h"
 
+/* The epoch rises before any message of the new assignment is read, so that what is still in flight of an earlier one can
+ * be told from it. */
 static void assign(struct tide_engine *engine, const struct tide_source_event *event)
 {
     int64_t since_us = tide_clock_us();
@@ -19,6 +21,8 @@ static void assign(struct tide_engine *engine, const struct tide_source_event *e
     tide_meter_assigned(engine, event->partitions, event->partition_count, since_us);
 }
 
+/* Offsets without a message (transaction markers, compacted messages) never become complete, so the position has to be
+ * lifted over them: otherwise a consumer at the end of its partition would show a lag for ever. */
 static void pass(struct tide_engine *engine, const struct tide_source_event *event)
 {
     for (size_t i = 0; i < event->partition_count; i++) {

@@ -31,6 +31,8 @@ static uint32_t collect_blocks(const struct tide_engine *engine, struct tide_blo
     return count;
 }
 
+/* The zygote does not return from its part of the program, so what it must not keep is freed here: a transform can reach
+ * all of its process. */
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
     int status = tide_engine_open_signals(engine);
@@ -44,7 +46,6 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     tide_zygote_blocks(engine->zygote, blocks, count, blocks + count, count);
     int pid = tide_zygote_fork(engine->zygote);
     if (pid == 0) {
-        /* These are the engine's alone: a worker must have no way to them. */
         tide_counters_free(engine->chain.counters);
         tide_dlq_free(engine->chain.dlq);
         tide_loop_free(engine->loop);
@@ -54,6 +55,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     return pid;
 }
 
+/* A transform's file may loop for ever while it is loaded, and ^C has to end that too: so this wait watches signals, which
+ * are otherwise the loop's business. A signal that came before counts as well. */
 int tide_engine_ready(struct tide_engine *engine)
 {
     int status = TIDE_OK, stopped = 0;
@@ -75,6 +78,7 @@ static struct tide_sink *kafka_sink(const struct tide_engine *engine)
     return engine->dlq_sink != engine->sink ? engine->dlq_sink : NULL;
 }
 
+/* Secrets come this late so that the zygote, which is a copy of this process, has never seen them. */
 static void set_properties(struct tide_engine *engine, const struct tide_connection *connection)
 {
     if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)

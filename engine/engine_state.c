@@ -13,6 +13,8 @@ static const int64_t SECOND_US = 1000000;
 
 /* ---- events ---- */
 
+/* Lua fetches events after each turn, so the ring only overflows when Lua is stopped (a debugger); the newest events are
+ * worth more then. */
 void tide_engine_emit(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text)
 {
@@ -68,6 +70,8 @@ void tide_engine_next_event(struct tide_engine *engine, struct tide_event *event
 
 /* ---- the state ---- */
 
+/* Everything that enters a state comes through here, so that its time is measured and the loop does not wait before the
+ * state has had its first turn. */
 static void enter(struct tide_engine *engine, enum tide_engine_state state, int64_t deadline_us)
 {
     tide_meter_enter_state(engine, state);
@@ -126,6 +130,7 @@ void tide_engine_read_again(struct tide_engine *engine, int64_t now_us)
     run->source_ended = false;
 }
 
+/* Before the source has started there is nothing to drain. A second call can only make the time left shorter. */
 void tide_engine_close(struct tide_engine *engine)
 {
     struct tide_run *run = &engine->run;

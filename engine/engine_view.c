@@ -20,6 +20,8 @@ const char *tide_version(void)
     return TIDE_VERSION;
 }
 
+/* While messages are in flight the clock runs; after that the time of the last one counts, so that the rate of a run that
+ * is idle does not fall. */
 void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals)
 {
     struct tide_offsets_totals seen;
@@ -93,6 +95,7 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
     return pool < engine->pool_count ? tide_pool_pid(engine->pools[pool], index) : 0;
 }
 
+/* Blocks are mapped at their maximum, and the kernel counts only pages that were written: so this is asked of the kernel. */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)
 {
     struct tide_step_blocks blocks;

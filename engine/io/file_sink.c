@@ -92,6 +92,7 @@ static int add_headers(struct tide_text *text, const struct tide_message *messag
     return status;
 }
 
+/* A recorded message (tidemill record) names the topic that it was read from, an output the one that it would go to. */
 static int add_json(struct file_sink *file, const struct tide_message *message)
 {
     struct tide_text *text = &file->buffer;
@@ -204,6 +205,7 @@ static int sink_reopen(struct tide_sink *sink)
     return adopt(file, fd);
 }
 
+/* Many small messages are one write: it happens here only when the buffer has grown, and else when reports are fetched. */
 static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
 {
     struct file_sink *file = sink_of(sink);
@@ -243,6 +245,7 @@ static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports,
     return count == 0 && status < 0 ? status : (ssize_t)count;
 }
 
+/* After a failure no report is waited for, or the run would never end. */
 static size_t sink_pending(struct tide_sink *sink)
 {
     return sink_of(sink)->failed ? 0 : sink_of(sink)->count;

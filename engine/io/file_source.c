@@ -111,6 +111,7 @@ static bool make_room(struct file_source *file)
     return true;
 }
 
+/* One read(2) for each call: what a pipe has now is processed before more is waited for. */
 static bool read_more(struct file_source *file)
 {
     if (file->over || !may_read(file) || !make_room(file))
@@ -135,6 +136,8 @@ static void add_line(struct file_source *file, size_t end)
     file->next_offset++;
 }
 
+/* `searched` remembers how far a long line was looked through, so that one which arrives in many small reads is not searched
+ * from its beginning each time. */
 static void find_lines(struct file_source *file)
 {
     while (file->end < LINES && file->searched < file->filled) {
@@ -239,6 +242,7 @@ static bool take_due(struct file_source *file, unsigned event)
     return due;
 }
 
+/* The end is reported once every line was taken, not once it was read: what the step did not take is offered again. */
 static void source_event(struct tide_source *source, struct tide_source_event *event)
 {
     static const uint32_t only = 0;
@@ -281,6 +285,7 @@ static void source_pause(struct tide_source *source, bool paused)
     source_of(source)->paused = paused;
 }
 
+/* There is no group to leave, so the source is closed at once. */
 static void source_close(struct tide_source *source)
 {
     source_of(source)->closed = true;

@@ -97,6 +97,7 @@ static void source_take(struct tide_source *source, size_t count)
     memory->read += count;
 }
 
+/* A partition that has a change due is read again from its committed offset, so it is not at its end. */
 static bool all_read(const struct memory_source *memory)
 {
     if (memory->total)
@@ -147,6 +148,7 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
     }
 }
 
+/* A spec has no second consumer, so a partition that is given back comes again at once. */
 static void source_revoke_done(struct tide_source *source)
 {
     struct memory_source *memory = source_of(source);
