@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
+// Memory for the documents of one message, all of which is given back with the next one: an allocation is an addition, and
+// a reset frees nothing as long as one chunk was enough. std::pmr was not taken: its buffers cannot be kept from message to
+// message.
 #include <cstdlib>
 
 #include "json/inside.hpp"
 
 namespace tide_json_private {
 
-// What a message of a few hundred bytes needs, many times over.
+// Many times what a message of a few hundred bytes needs.
 static const size_t FIRST = 64 * 1024;
-// What was needed is kept from message to message up to this size, in one chunk; more is given back.
+// Up to this size, the memory that a message needed is kept for the next one, in one chunk; more is given back.
 static const size_t KEPT = 8 * 1024 * 1024;
 
 struct arena::chunk {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * A plain parser of RFC 8259 that only says what is wrong and where. It runs when the index refused a
- * document, so it may be slow; it shares no code with the index, so that specs can hold one against the
- * other. */
+ * A plain parser of RFC 8259 that only tells what is wrong and where. It runs when the index has refused a document, so it
+ * may be slow; it shares no code with the index, so that specs can compare the two on random documents. It does not
+ * recurse, since a document may nest 1024 deep. Start with tide_json_check(). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,16 +15,16 @@ struct scan {
     size_t length;
     size_t at;
     int depth;
-    bool object[TIDE_JSON_DEPTH + 1]; /* of each depth */
+    bool object[TIDE_JSON_DEPTH + 1]; /* by depth: an object, not an array */
 };
 
-/* -1 at the end. */
+/* The byte at the position, -1 at the end. */
 static int peek(const struct scan *scan)
 {
     return scan->at < scan->length ? scan->bytes[scan->at] : -1;
 }
 
-static int wrong(size_t at, const char *what)
+static int fail_at(size_t at, const char *what)
 {
     return tide_fail(TIDE_EDATA, "%s at byte %zu", what, at);
 }
@@ -40,8 +40,8 @@ static int unexpected(const struct scan *scan, const char *wanted)
                      wanted);
 }
 
-/* What people meet most: a file's empty lines, and the mark that some editors write at its start. */
-static int begins_wrong(const struct scan *scan)
+/* Names the two mistakes that are most frequent: empty lines, and the mark that some editors write at the start of a file. */
+static int check_beginning(const struct scan *scan)
 {
     if (scan->at == scan->length)
         return tide_fail(TIDE_EDATA, scan->length == 0 ? "it is empty" : "it has only white space");
@@ -63,7 +63,7 @@ static bool is_digit(int c)
     return c >= '0' && c <= '9';
 }
 
-static int digits(struct scan *scan)
+static int check_digits(struct scan *scan)
 {
     if (!is_digit(peek(scan)))
         return unexpected(scan, "a digit");
@@ -72,10 +72,9 @@ static int digits(struct scan *scan)
     return TIDE_OK;
 }
 
-/* Whether the number at [from, at) is beyond a double: the position of its first digit that is not 0,
- * moved by the exponent. Near the limit strtod decides; it is given digits without a decimal point, so
- * that no locale matters. */
-static bool too_large(const struct scan *scan, size_t from)
+/* True when the number at [from, at) is beyond the range of a double. strtod decides; it is given the digits without a
+ * decimal point, with the exponent corrected for it, so that the locale does not matter. */
+static bool is_too_large(const struct scan *scan, size_t from)
 {
     char text[1100];
     size_t used = 0;
@@ -107,7 +106,7 @@ static bool too_large(const struct scan *scan, size_t from)
     return isinf(strtod(text, NULL));
 }
 
-static int number(struct scan *scan)
+static int check_number(struct scan *scan)
 {
     size_t from = scan->at;
     if (peek(scan) == '-')
@@ -115,27 +114,28 @@ static int number(struct scan *scan)
     if (peek(scan) == '0') {
         scan->at++;
         if (is_digit(peek(scan)))
-            return wrong(scan->at - 1, "a number with a leading zero");
-    } else if (digits(scan) < 0) {
+            return fail_at(scan->at - 1, "a number with a leading zero");
+    } else if (check_digits(scan) < 0) {
         return TIDE_EDATA;
     }
     if (peek(scan) == '.') {
         scan->at++;
-        if (digits(scan) < 0)
+        if (check_digits(scan) < 0)
             return TIDE_EDATA;
     }
     if (peek(scan) == 'e' || peek(scan) == 'E') {
         scan->at++;
         if (peek(scan) == '+' || peek(scan) == '-')
             scan->at++;
-        if (digits(scan) < 0)
+        if (check_digits(scan) < 0)
             return TIDE_EDATA;
     }
-    return too_large(scan, from) ? wrong(from, "a number too large for a double") : (int)TIDE_OK;
+    return is_too_large(scan, from) ? fail_at(from, "a number too large for a double")
+                                    : (int)TIDE_OK;
 }
 
-/* The four digits of \u at the position; -1 and a failure if they are not there. */
-static long unit(struct scan *scan)
+/* Reads the four digits of \u at the position; -1 and a failure if they are not there. */
+static long check_code_unit(struct scan *scan)
 {
     long code = 0;
     for (int i = 0; i < 4; i++, scan->at++) {
@@ -153,10 +153,10 @@ fail:
     return -1;
 }
 
-/* RFC 8259 leaves it open what they mean; there is no UTF-8 for them, and no text that would come out the same. */
+/* RFC 8259 leaves their meaning open. There is no UTF-8 for them, so they could not be written back as they were. */
 static const char LONE[] = "a lone surrogate (half a character, for which there is no UTF-8)";
 
-static int escape(struct scan *scan)
+static int check_escape(struct scan *scan)
 {
     size_t from = scan->at++;
     int c = peek(scan);
@@ -165,24 +165,24 @@ static int escape(struct scan *scan)
     scan->at++;
     if (c != 'u')
         return TIDE_OK;
-    long code = unit(scan);
+    long code = check_code_unit(scan);
     if (code < 0)
         return TIDE_EDATA;
     if (code >= 0xDC00 && code <= 0xDFFF)
-        return wrong(from, LONE);
+        return fail_at(from, LONE);
     if (code < 0xD800 || code > 0xDFFF)
         return TIDE_OK;
     if (scan->length - scan->at < 6 || memcmp(scan->bytes + scan->at, "\\u", 2) != 0)
-        return wrong(from, LONE);
+        return fail_at(from, LONE);
     scan->at += 2;
-    code = unit(scan);
+    code = check_code_unit(scan);
     if (code < 0)
         return TIDE_EDATA;
-    return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : wrong(from, LONE);
+    return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : fail_at(from, LONE);
 }
 
-/* One character above 0x7F (RFC 3629, table 3-7 of Unicode). */
-static int utf8(struct scan *scan)
+/* Checks one character above 0x7F (RFC 3629, table 3-7 of Unicode). */
+static int check_utf8(struct scan *scan)
 {
     const unsigned char *p = scan->bytes + scan->at;
     size_t left = scan->length - scan->at;
@@ -195,7 +195,7 @@ static int utf8(struct scan *scan)
     else if (p[0] >= 0xF0 && p[0] <= 0xF4)
         more = 3;
     else
-        return wrong(scan->at, "a byte that is not UTF-8");
+        return fail_at(scan->at, "a byte that is not UTF-8");
     if (p[0] == 0xE0)
         low = 0xA0;
     else if (p[0] == 0xED)
@@ -206,28 +206,28 @@ static int utf8(struct scan *scan)
         high = 0x8F;
     for (size_t i = 1; i <= more; i++, low = 0x80, high = 0xBF)
         if (i >= left || p[i] < low || p[i] > high)
-            return wrong(scan->at, "a character that is cut, or not UTF-8,");
+            return fail_at(scan->at, "a character that is cut, or not UTF-8,");
     scan->at += more + 1;
     return TIDE_OK;
 }
 
-static int string(struct scan *scan)
+static int check_string(struct scan *scan)
 {
     size_t from = scan->at++;
     for (;;) {
         int c = peek(scan), status = TIDE_OK;
         if (c < 0)
-            return wrong(from, "a string without an end");
+            return fail_at(from, "a string without an end");
         if (c == '"') {
             scan->at++;
             return TIDE_OK;
         }
         if (c < 0x20)
-            return wrong(scan->at, "a control byte in a string");
+            return fail_at(scan->at, "a control byte in a string");
         if (c == '\\')
-            status = escape(scan);
+            status = check_escape(scan);
         else if (c >= 0x80)
-            status = utf8(scan);
+            status = check_utf8(scan);
         else
             scan->at++;
         if (status < 0)
@@ -235,7 +235,7 @@ static int string(struct scan *scan)
     }
 }
 
-static int literal(struct scan *scan, const char *text)
+static int check_literal(struct scan *scan, const char *text)
 {
     for (; *text; text++, scan->at++)
         if (peek(scan) != *text)
@@ -243,30 +243,30 @@ static int literal(struct scan *scan, const char *text)
     return TIDE_OK;
 }
 
-static int scalar(struct scan *scan)
+static int check_scalar(struct scan *scan)
 {
     switch (peek(scan)) {
     case '"':
-        return string(scan);
+        return check_string(scan);
     case 't':
-        return literal(scan, "true");
+        return check_literal(scan, "true");
     case 'f':
-        return literal(scan, "false");
+        return check_literal(scan, "false");
     case 'n':
-        return literal(scan, "null");
+        return check_literal(scan, "null");
     default:
         if (peek(scan) != '-' && !is_digit(peek(scan)))
             return unexpected(scan, "a value");
-        return number(scan);
+        return check_number(scan);
     }
 }
 
-static int key(struct scan *scan)
+static int check_key(struct scan *scan)
 {
     skip_space(scan);
     if (peek(scan) != '"')
         return unexpected(scan, "a key");
-    if (string(scan) < 0)
+    if (check_string(scan) < 0)
         return TIDE_EDATA;
     skip_space(scan);
     if (peek(scan) != ':')
@@ -275,8 +275,8 @@ static int key(struct scan *scan)
     return TIDE_OK;
 }
 
-/* Behind a value: closes what ends there. 1 = another value follows, 0 = the document is through. */
-static int leave(struct scan *scan)
+/* Called after a value: leaves the containers that end there. 1 = another value follows, 0 = the document is complete. */
+static int leave_containers(struct scan *scan)
 {
     for (skip_space(scan); scan->depth > 0; skip_space(scan)) {
         bool object = scan->object[scan->depth];
@@ -298,22 +298,22 @@ int tide_json_check(const char *bytes, size_t length)
     struct scan scan = {.bytes = (const unsigned char *)bytes, .length = length};
     int status;
     skip_space(&scan);
-    if (begins_wrong(&scan) < 0)
+    if (check_beginning(&scan) < 0)
         return TIDE_EDATA;
     do {
-        if (scan.object[scan.depth] && scan.depth > 0 && key(&scan) < 0)
+        if (scan.object[scan.depth] && scan.depth > 0 && check_key(&scan) < 0)
             return TIDE_EDATA;
         skip_space(&scan);
         int c = peek(&scan);
         if (c == '{' || c == '[') {
             if (scan.depth == TIDE_JSON_DEPTH)
-                return wrong(scan.at, "nesting deeper than 1024");
+                return fail_at(scan.at, "nesting deeper than 1024");
             scan.at++;
             scan.object[++scan.depth] = c == '{';
             skip_space(&scan);
-            status = peek(&scan) == (c == '{' ? '}' : ']') ? leave(&scan) : 1;
+            status = peek(&scan) == (c == '{' ? '}' : ']') ? leave_containers(&scan) : 1;
         } else {
-            status = scalar(&scan) < 0 ? TIDE_EDATA : leave(&scan);
+            status = check_scalar(&scan) < 0 ? TIDE_EDATA : leave_containers(&scan);
         }
     } while (status == 1);
     return status;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Changes are kept in the order in which they were made; at most one for each member.
+// Changes of a document. The bytes stay as they are: a change is kept beside them, at most one for each member, in the order
+// in which they were made, with a second array in the order of the tokens for writing. A message has few changes, so both
+// are searched from end to end. Building a tree instead was not taken: it would have to decode and encode what nobody
+// touches. Start with set_member().
 #include <algorithm>
 #include <cmath>
 
@@ -43,7 +46,7 @@ int read_value(document *doc, edit *change)
     if (!change->value) {
         change->value = open_document(of(doc), change->text, change->length, doc);
         if (change->value)
-            change->value->place = change->container;
+            change->value->container = change->container;
     }
     return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
 }
@@ -63,11 +66,11 @@ static edit *new_change(document *doc, uint32_t at, uint32_t container)
         doc->changes = enlarge(&of(doc)->memory, doc->changes, count, doc->change_room);
         doc->order = enlarge(&of(doc)->memory, doc->order, count, doc->change_room);
     }
-    // Mostly made in the order in which they will be written.
-    int32_t place = count;
-    for (; place > 0 && doc->changes[doc->order[place - 1]].at > at; place--)
-        doc->order[place] = doc->order[place - 1];
-    doc->order[place] = uint32_t(count);
+    // An insertion sort: most changes are made in the order in which they will be written.
+    int32_t position = count;
+    for (; position > 0 && doc->changes[doc->order[position - 1]].at > at; position--)
+        doc->order[position] = doc->order[position - 1];
+    doc->order[position] = uint32_t(count);
     edit *change = &doc->changes[count];
     *change = edit{};
     change->at = at;
@@ -76,8 +79,8 @@ static edit *new_change(document *doc, uint32_t at, uint32_t container)
     return change;
 }
 
-// The document and those it was assigned in have changed, and may be longer by `more`.
-static void note(document *doc, int64_t more)
+// The document has changed, and so have those that it is assigned in; each may be longer by `more`.
+static void note_change(document *doc, int64_t more)
 {
     for (; doc; doc = static_cast<document *>(doc->parent)) {
         doc->edits++;
@@ -90,7 +93,7 @@ struct text {
     int32_t length;
 };
 
-static void assign(edit *change, text value)
+static void assign_value(edit *change, text value)
 {
     change->what = !value.bytes ? edit::DELETE : change->appended ? edit::APPEND : edit::REPLACE;
     change->text = value.bytes;
@@ -101,8 +104,8 @@ static void assign(edit *change, text value)
 static void change_member(document *doc, uint32_t at, uint32_t node, text value)
 {
     edit *change = doc->change_count > 0 ? find_change(doc, at) : nullptr;
-    assign(change ? change : new_change(doc, at, node), value);
-    note(doc, value.length);
+    assign_value(change ? change : new_change(doc, at, node), value);
+    note_change(doc, value.length);
 }
 
 static int add_key(document *doc, uint32_t node, const char *key, int32_t length, text value)
@@ -115,7 +118,7 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
     prefix[size++] = ':';
     memory.shrink(prefix, size_t(size));
     const char *plain = prefix + 1;
-    if (size > int64_t(length) + 3) // there are escapes in between
+    if (size > int64_t(length) + 3) // it has escapes, so the quoted key is not the key itself
         plain = static_cast<char *>(memcpy(memory.take(size_t(length)), key, size_t(length)));
     edit *change = new_change(doc, doc->link[node], node);
     change->appended = true;
@@ -123,8 +126,8 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
     change->key_length = length;
     change->prefix = prefix;
     change->prefix_length = int32_t(size);
-    assign(change, value);
-    note(doc, size + value.length + 1);
+    assign_value(change, value);
+    note_change(doc, size + value.length + 1);
     return TIDE_OK;
 }
 
@@ -142,8 +145,8 @@ static int set_key(document *doc, uint32_t node, const char *key, int32_t length
     if (!added && value.bytes)
         return add_key(doc, node, key, length, value);
     if (added) {
-        assign(added, value);
-        note(doc, value.length);
+        assign_value(added, value);
+        note_change(doc, value.length);
     }
     return TIDE_OK;
 }
@@ -165,13 +168,13 @@ static int set_element(document *doc, uint32_t node, int32_t index, text value)
         added = new_change(doc, doc->link[node], node);
         added->appended = true;
     }
-    assign(added, value);
-    note(doc, value.length + 1);
+    assign_value(added, value);
+    note_change(doc, value.length + 1);
     return TIDE_OK;
 }
 
-// How deep a text nests; it is JSON.
-static int32_t nesting(text value)
+// How deep a text nests. It is JSON already.
+static int32_t nesting_of(text value)
 {
     int32_t depth = 0, deepest = 0;
     bool quoted = false;
@@ -192,7 +195,7 @@ static int32_t nesting(text value)
     return deepest;
 }
 
-// Of a container: 1 is the root.
+// The depth of a container; that of the root is 1.
 static int32_t depth_of(const document *doc, uint32_t node)
 {
     int32_t depth = 0;
@@ -203,21 +206,22 @@ static int32_t depth_of(const document *doc, uint32_t node)
     return depth;
 }
 
-// Whether the whole would nest deeper than is read. Counted exactly only where a bound does not tell.
+// True when the whole would nest deeper than can be read. It is counted exactly only where an upper bound does not tell.
 static bool is_too_deep(const document *doc, uint32_t node, text value)
 {
-    const int32_t own = nesting(value);
+    const int32_t own = nesting_of(value);
     int32_t most = own, depth = own;
     for (const document *in = doc; in; in = static_cast<const document *>(in->parent))
         most += in->deepest;
     if (most <= TIDE_JSON_DEPTH)
         return false;
-    for (; doc; node = doc->place, doc = static_cast<const document *>(doc->parent))
+    for (; doc; node = doc->container, doc = static_cast<const document *>(doc->parent))
         depth += depth_of(doc, node);
     return depth > TIDE_JSON_DEPTH;
 }
 
-static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t length, text value)
+static int set_member(tide_json_doc *opened, int32_t node, const char *key, int32_t length,
+                      text value)
 {
     auto *doc = static_cast<document *>(opened);
     bool object = is_object(doc, uint32_t(node));
@@ -232,7 +236,7 @@ static int set(tide_json_doc *opened, int32_t node, const char *key, int32_t len
                   : set_element(doc, uint32_t(node), length, value);
 }
 
-static char *take(tide_json_doc *doc, size_t size)
+static char *take_bytes(tide_json_doc *doc, size_t size)
 {
     return static_cast<char *>(of(doc)->memory.take(size));
 }
@@ -250,30 +254,30 @@ int tide_json_set_double(tide_json_doc *doc, int32_t node, const char *key, int3
     const char *read;
     int32_t size = tide_json_read_text(doc->json, number, true, &read);
     if (size > 0)
-        return set(doc, node, key, length, {read, size});
-    char *text = take(doc, TIDE_JSON_NUMBER);
-    return set(doc, node, key, length, {text, tide_json_write_double(number, text)});
+        return set_member(doc, node, key, length, {read, size});
+    char *text = take_bytes(doc, TIDE_JSON_NUMBER);
+    return set_member(doc, node, key, length, {text, tide_json_write_double(number, text)});
 }
 
 int tide_json_set_integer(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                           int64_t number)
 {
-    char *text = take(doc, TIDE_JSON_NUMBER);
-    return set(doc, node, key, length, {text, tide_json_write_integer(number, text)});
+    char *text = take_bytes(doc, TIDE_JSON_NUMBER);
+    return set_member(doc, node, key, length, {text, tide_json_write_integer(number, text)});
 }
 
 int tide_json_set_natural(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                           uint64_t number)
 {
-    char *text = take(doc, TIDE_JSON_NUMBER);
-    return set(doc, node, key, length, {text, tide_json_write_natural(number, text)});
+    char *text = take_bytes(doc, TIDE_JSON_NUMBER);
+    return set_member(doc, node, key, length, {text, tide_json_write_natural(number, text)});
 }
 
 int tide_json_set_string(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                          const char *bytes, int32_t size)
 {
     size_t room = size_t(size) * 6 + 2;
-    char *text = take(doc, room);
+    char *text = take_bytes(doc, room);
     int64_t written = tide_json_quote(bytes, size_t(size), text);
     if (written < 0)
         return tide_fail(
@@ -283,27 +287,27 @@ int tide_json_set_string(tide_json_doc *doc, int32_t node, const char *key, int3
     if (written > INT32_MAX)
         return tide_fail(TIDE_EDATA, "the string is too long");
     of(doc)->memory.shrink(text, size_t(written));
-    return set(doc, node, key, length, {text, int32_t(written)});
+    return set_member(doc, node, key, length, {text, int32_t(written)});
 }
 
 int tide_json_set_kind(tide_json_doc *doc, int32_t node, const char *key, int32_t length, int kind)
 {
     switch (kind) {
     case TIDE_JSON_NULL:
-        return set(doc, node, key, length, {"null", 4});
+        return set_member(doc, node, key, length, {"null", 4});
     case TIDE_JSON_FALSE:
-        return set(doc, node, key, length, {"false", 5});
+        return set_member(doc, node, key, length, {"false", 5});
     case TIDE_JSON_TRUE:
-        return set(doc, node, key, length, {"true", 4});
+        return set_member(doc, node, key, length, {"true", 4});
     default:
-        return set(doc, node, key, length, {nullptr, 0});
+        return set_member(doc, node, key, length, {nullptr, 0});
     }
 }
 
 int tide_json_set_text(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                        const char *text, int32_t size)
 {
-    char *copy = take(doc, size_t(size));
+    char *copy = take_bytes(doc, size_t(size));
     memcpy(copy, text, size_t(size));
-    return set(doc, node, key, length, {copy, size});
+    return set_member(doc, node, key, length, {copy, size});
 }

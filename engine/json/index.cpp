@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Opening a document: the tokens are found by tokens.cpp or, where that is of no use, by simdjson's stage 1 (it is
-// included here only); the grammar is checked in one pass over them that also links the brackets.
+// Opening a document: the tokens are found by tokens.cpp or, on processors without AVX2, by simdjson's stage 1 (which is
+// included here only); the grammar is checked in one pass over the tokens that also links the brackets. simdjson's own
+// parsers were not taken: they build a tape, which costs as much again and cannot be written back with the untouched bytes.
+// Start with open_document() and check_container().
 #include <simdjson.h>
 
 #include "json/inside.hpp"
@@ -9,7 +11,7 @@ namespace tide_json_private {
 
 using parser = simdjson::internal::dom_parser_implementation;
 
-// Documents up to this size share one index buffer (4 bytes each); a larger one is given back.
+// Documents up to this size share one index buffer (4 bytes for each byte); a larger buffer is given back.
 static const size_t USUAL = 256 * 1024;
 
 struct index_maker {
@@ -71,7 +73,7 @@ static bool find_tokens(index_maker *maker, document *doc, arena *memory)
     return true;
 }
 
-// Without branches: true or false is as hard to foretell as a coin.
+// Without branches: whether a field is true or false cannot be predicted.
 static bool is_literal(const char *from, uint32_t length)
 {
     const auto word = load<uint32_t>;
@@ -82,7 +84,7 @@ static bool is_literal(const char *from, uint32_t length)
     return (four & (length == 4)) | ((first == fals) & (length == 5) & (from[length - 1] == 'e'));
 }
 
-// Of a token that is no string and no bracket: a number or a literal.
+// Checks a token that is neither a string nor a bracket: a number or a literal.
 static bool check_scalar(const document *doc, uint32_t i)
 {
     const char *from = doc->bytes + doc->at[i], *to = doc->bytes + end_of(doc, i);
@@ -90,7 +92,8 @@ static bool check_scalar(const document *doc, uint32_t i)
                                            : is_literal(from, uint32_t(to - from));
 }
 
-// A key of the root from `from` on; `to` is the byte before the colon. The token of the key before it in its chain.
+// Adds a key of the root object to its chain; it begins at `from`, and `to` is the byte before the colon. Returns the token
+// of the key before it in the chain.
 static inline uint32_t chain_key(document *doc, size_t key, const char *from, const char *to)
 {
     while (*to != '"')
@@ -100,9 +103,9 @@ static inline uint32_t chain_key(document *doc, size_t key, const char *from, co
     return before;
 }
 
-// The pass over the tokens of an array or object. While a container is open, its token's link holds the container
-// around it and whether that is an object: no stack is needed. That the last token closes a container was looked at
-// before: only behind a closing one can the tokens be at an end.
+// The pass over the tokens of an array or object. While a container is open, its token's link holds the container around
+// it and whether that is an object, so no stack is needed. The caller has checked that the last token closes a container,
+// so the end of the tokens has to be looked for only after a closing one.
 static bool check_container(document *doc)
 {
     const char *const bytes = doc->bytes;
@@ -128,10 +131,10 @@ static bool check_container(document *doc)
             if (++depth > deepest && (deepest = depth) > TIDE_JSON_DEPTH)
                 return false;
             link[i] = uint32_t(open << 1 | size_t(object));
-            link[i + 2] = 0; // walk.cpp: the keys were not looked at
+            link[i + 2] = 0; // for walk.cpp: equal keys of this object have not been looked for
             open = i++;
             object = c == '{';
-            if (first(i) != c + 2) // } and ] stand two behind { and [
+            if (first(i) != c + 2) // } and ] are two more than { and [ in ASCII
                 continue;
         } else if (!check_scalar(doc, uint32_t(i++))) {
             return false;
@@ -180,7 +183,8 @@ static bool check_grammar(document *doc)
     return doc->count == 1 && (first == '"' || check_scalar(doc, 0));
 }
 
-// The plain parser says where; should it find nothing, the two disagree, which no document may bring about.
+// The plain parser tells what is wrong and where. If it finds nothing, the two parsers disagree: a bug, but no reason to
+// accept the document.
 static document *refuse(const char *bytes, size_t length)
 {
     if (tide_json_check(bytes, length) == TIDE_OK)
@@ -202,7 +206,7 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     doc->link = static_cast<uint32_t *>(memory.take((count + 2) * sizeof(uint32_t)));
     doc->edits = 0;
     memset(doc->chains, 0, sizeof(doc->chains));
-    doc->place = 0;
+    doc->container = 0;
     doc->changes = doc->few_changes;
     doc->order = doc->few_order;
     doc->change_count = 0;

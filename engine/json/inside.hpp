@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-// engine/json/inside.hpp - what the files of this folder share.
+// engine/json/inside.hpp - what the C++ files of this folder share: a document with its index and its changes, the memory
+// that both live in, and small functions that are inlined since they run for each token.
+//
+// Who calls whom: session.cpp opens by index.cpp (which finds tokens by tokens.cpp or simdjson, and checks numbers and
+// strings by number.cpp and text.cpp); read.cpp, walk.cpp and edit.cpp work on the index and the changes; splice.cpp writes
+// both out. C++ rather than C for simdjson and std::to_chars only: no exceptions, no virtual functions, no containers.
 #ifndef TIDE_JSON_INSIDE_HPP
 #define TIDE_JSON_INSIDE_HPP
 
@@ -18,13 +23,13 @@ extern "C" {
 
 namespace tide_json_private {
 
-// One change of one member. `at` is the token it is sorted by: an object's key, an array's element, and
-// for what was added the container's closing bracket.
+// One change of one member. `at` is the token that it is sorted by: an object's key, an array's element, or the closing
+// bracket of the container for a member that was added.
 struct edit {
     enum verb : uint8_t { REPLACE, DELETE, APPEND };
     uint32_t at;
     uint32_t container;
-    verb what; // DELETE of an APPEND: it was added and deleted again
+    verb what; // DELETE with `appended`: it was added and deleted again
     bool appended;
     int32_t key_length; // APPEND to an object: the unescaped key, for comparing
     const char *key;
@@ -32,7 +37,7 @@ struct edit {
     int32_t length;
     int32_t prefix_length; // APPEND to an object: the text before the value, "key":
     const char *prefix;
-    struct document *value; // the same, once it was opened to be read or changed
+    struct document *value; // the new value as a document, once it was opened to be read or changed
 };
 
 static const size_t CHAINS = 16; // few, for they are cleared for each document
@@ -45,17 +50,18 @@ inline size_t key_hash(const char *key, size_t length)
 static const int32_t FEW = 8;
 
 struct document : tide_json_doc {
-    // The root object's keys by hash: a chain from the last one's token over the links of the others, to 0.
+    // The keys of the root object by hash: each chain goes from the token of the last key over the links of the others, and
+    // ends with 0.
     uint32_t chains[CHAINS];
-    bool is_chained; // no: one of them is escaped
-    int32_t deepest; // how deep it nests, without changes
-    uint32_t place;  // the container in the parent that it is assigned to
+    bool is_chained;    // false: one of these keys is escaped, so they have no chains
+    int32_t deepest;    // how deep it nests, without changes
+    uint32_t container; // the node in the parent that it is assigned to
     edit *changes;
     int32_t change_count;
     int32_t change_room;
     uint32_t *order;       // numbers of `changes` in the order of their tokens
-    int64_t bound;         // at least the length of the text with all changes
-    edit few_changes[FEW]; // both arrays, as long as these suffice
+    int64_t bound;         // an upper bound of the length with all changes
+    edit few_changes[FEW]; // the first room for both arrays
     uint32_t few_order[FEW];
 };
 
@@ -74,7 +80,7 @@ class arena {
         next += size;
         return memory;
     }
-    // The last one taken turned out to need only `size`.
+    // Gives back what is beyond `size` of the piece that was taken last.
     void shrink(void *taken, size_t size)
     {
         next = static_cast<char *>(taken) + ((size + 7) & ~size_t(7));
@@ -83,15 +89,15 @@ class arena {
 
   private:
     struct chunk;
-    chunk *new_chunk(size_t room); // the one that is taken from
+    chunk *new_chunk(size_t room); // take() takes from this one then
     void *take_more(size_t size);
-    size_t free_chunks(); // how many bytes they had
+    size_t free_chunks(); // returns how many bytes they had
     chunk *first, *last;
     char *next, *end;
 };
 
-// Where the last element of an array was found, so that walking by index is not quadratic.
-struct place {
+// Where the element of an array was found that was read last, so that walking by index is not quadratic.
+struct recent_element {
     const document *doc;
     uint32_t node;
     int32_t index;
@@ -99,7 +105,7 @@ struct place {
     int32_t count; // of its elements; -1 = not counted
 };
 
-struct index_maker; // simdjson's side; there is none where fast_tokens serves
+struct index_maker; // simdjson's parser; nullptr where fast_tokens() is used
 
 // A number as it was read.
 struct read_number {
@@ -108,16 +114,17 @@ struct read_number {
     int32_t length;
 };
 
-static const uint32_t NUMBERS = 16; // the last ones that are remembered
+static const uint32_t NUMBERS = 16; // how many of the last ones are remembered
 
 struct session : tide_json {
     arena memory;
     index_maker *maker;
-    place recent;
+    recent_element recent;
     read_number
-        numbers[NUMBERS];  // without plain integers, which are always written as they were read
-    uint32_t number_count; // since the reset
-    bool newest_is_plain;  // the last number that was read is none of them
+        numbers[NUMBERS]; // without plain integers, which are always written as they were read
+    uint32_t
+        number_count;     // numbers remembered since the reset, also those that are forgotten again
+    bool newest_is_plain; // the last number that was read is a plain integer, so it is none of them
 };
 
 inline session *of(tide_json_doc *doc)
@@ -132,7 +139,7 @@ template <typename word> inline word load(const char *from)
     return loaded;
 }
 
-// Most pieces are short: calls of memcmp and memcpy would take more time than what they do.
+// Most pieces are short: a call of memcmp or memcpy would take more time than its work.
 inline bool is_equal(const char *a, const char *b, size_t length)
 {
     if (length >= 8) {
@@ -172,7 +179,7 @@ inline bool is_space(char c)
     return uint8_t(c) <= ' ' && (c == ' ' || c == '\n' || c == '\r' || c == '\t');
 }
 
-// The offset behind the value or key that ends with token `last`.
+// The offset after the value or key that ends with token `last`.
 inline uint32_t end_of(const tide_json_doc *doc, uint32_t last)
 {
     uint32_t end = doc->at[last + 1];
@@ -198,7 +205,7 @@ inline bool is_digit(char c)
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "skip_digits counts from the low end");
 
-// The first byte that is no digit. Eight at once, as the counts of digits are hard to foretell.
+// The first byte that is not a digit. Eight at once, since a branch for each digit is hard to predict.
 inline const char *skip_digits(const char *from, const char *limit)
 {
     const uint64_t ones = 0x0101010101010101;
@@ -223,7 +230,7 @@ void reset_index_maker(index_maker *maker);
 document *open_document(session *json, const char *bytes, int32_t length, document *parent);
 bool is_utf8(const char *bytes, size_t length);
 
-// tokens.cpp: an index of its own, for processors with AVX2.
+// tokens.cpp: our own index, for processors with AVX2.
 #ifdef __x86_64__
 constexpr bool HAS_FAST_TOKENS = true;
 #else
@@ -233,12 +240,12 @@ constexpr bool HAS_FAST_TOKENS = false;
 // nothing but white space, a control byte in a string, or a string without an end.
 bool fast_tokens(document *doc, arena *memory);
 
-// number.cpp, text.cpp: of the bytes [from, to) of a token.
-// Whether a number that is long or has a large exponent is within a double.
+// number.cpp, text.cpp; each takes the bytes [from, to) of a token.
+// True when a number that is long or has a large exponent is within the range of a double.
 bool is_in_range(const char *from, const char *to);
 bool check_escapes(const char *from, const char *to);
 
-// The grammar of a number: of the bytes [from, to) of a token; those up to `limit` may be read.
+// Checks the grammar of a number in the bytes [from, to) of a token; bytes up to `limit` may be read.
 inline bool check_number(const char *from, const char *to, const char *limit)
 {
     const char *p = from + (*from == '-');
@@ -269,32 +276,33 @@ inline bool check_number(const char *from, const char *to, const char *limit)
 }
 
 // read.cpp
-// Whether the key at token `key` is these (unescaped) bytes.
+// True when the key at token `key` is these (unescaped) bytes.
 bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length);
-// The last key equal to it before token `behind`; 0 if there is none.
-uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+// The last equal key before token `before`; 0 if there is none.
+uint32_t find_key(const document *doc, uint32_t node, uint32_t before, const char *key,
                   int32_t length);
 // The token of element `index`; 0 if the document has none.
 uint32_t find_element(document *doc, uint32_t node, int32_t index);
 int32_t count_elements(document *doc, uint32_t node);
-// Finds the text of a key, unescaped: `key` and `key_length` of the session.
+// Sets `key` and `key_length` of the session to the text of a key, unescaped.
 void find_key_text(document *doc, uint32_t key);
 
 // walk.cpp
-// Whether an equal key stands behind this one in its object.
+// True when an equal key stands after this one in its object.
 bool is_overridden(document *doc, uint32_t node, uint32_t key);
 
 // edit.cpp
 edit *find_change(document *doc, uint32_t at);
-// What was added to a container: by key, or by index from 1 among the additions.
+// A member that was added to a container: by key, or by index from 1 among the additions.
 edit *find_added(document *doc, uint32_t node, const char *key, int32_t length);
-// How many were added, those deleted again included.
+// How many members were added, including those that were deleted again.
 int32_t count_added(const document *doc, uint32_t node);
-// The kind of an assigned value, opened as a document; TIDE_EDATA if it nests too deep to be read.
+// Opens an assigned value as a document and returns its kind; TIDE_EDATA if it nests too deep to be read.
 int read_value(document *doc, edit *change);
 
 // splice.cpp
-int64_t write_node(document *doc, int32_t node, char *to); // to == nullptr: the length only
+// Returns the length; `to` == nullptr: writes nothing.
+int64_t write_node(document *doc, int32_t node, char *to);
 
 } // namespace tide_json_private
 

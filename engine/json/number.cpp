@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Numbers: the grammar of RFC 8259, integers up to 64 bits kept as such, and the shortest text that reads
-// back as the same double. Neither looks at the locale.
+// Numbers. Reading: integers up to 64 bits are kept as such, everything else becomes a double. Writing: the shortest text
+// that reads back as the same double. strtod and printf were not taken: they obey the locale, and std::from_chars and
+// std::to_chars, which do not, are used only where the short cuts here do not serve, since most numbers of real messages
+// have few digits. Start with tide_json_read_number() and tide_json_write_double().
 #include <charconv>
 #include <cmath>
 
@@ -8,14 +10,14 @@
 
 namespace tide_json_private {
 
-// Infinity for what is too large, zero for what is too small.
+// Infinity for a number that is too large, zero for one that is too small.
 static double slow_double(const char *from, const char *to)
 {
     double number = 0;
     auto result = std::from_chars(from, to, number);
     if (result.ec == std::errc())
         return number;
-    // Out of range, and which way the exponent tells: digits alone can only be too large.
+    // It is out of range. The sign of the exponent tells which way: digits alone can only be too large.
     const char *mark = from;
     while (mark < to && *mark != 'e' && *mark != 'E')
         mark++;
@@ -29,13 +31,13 @@ bool is_in_range(const char *from, const char *to)
     return std::isfinite(slow_double(from, to));
 }
 
-// 10^n is a double without error up to 22.
+// Up to 10^22 these are exact doubles.
 static const double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 static const uint64_t EXACT = uint64_t(1) << 53;
 
-// The number that `count` digits make, 0 to 8 of them; eight bytes are read.
+// Reads a number of `count` digits, 0 to 8. Eight bytes are read in any case.
 static inline uint64_t read_digits(const char *from, size_t count)
 {
     uint64_t word;
@@ -48,8 +50,8 @@ static inline uint64_t read_digits(const char *from, size_t count)
            32;
 }
 
-// Few digits and a small power of ten: one operation on two exact doubles is rounded right (Clinger).
-// `plain`: it has neither point nor exponent.
+// For few digits and a small power of ten: one operation on two exact doubles rounds right (Clinger). Sets `plain` when the
+// number has neither point nor exponent. False: this method does not serve.
 static bool slow_decimal(const char *p, const char *to, double *number, bool *plain)
 {
     uint64_t digits = 0;
@@ -68,7 +70,7 @@ static bool slow_decimal(const char *p, const char *to, double *number, bool *pl
     return true;
 }
 
-// The same, at most eight digits at a time: how many there are is hard to foretell.
+// The same without a loop, for at most eight digits: a branch for each digit is hard to predict.
 static bool fast_decimal(const char *p, const char *to, const char *limit, double *number,
                          bool *plain)
 {
@@ -90,8 +92,8 @@ static bool fast_decimal(const char *p, const char *to, const char *limit, doubl
     return true;
 }
 
-// An integer of up to 20 digits; false when it is none or does not fit.
-static bool integer(const char *p, const char *to, uint64_t *number)
+// Parses an integer of up to 20 digits; false when it is not an integer or does not fit.
+static bool parse_integer(const char *p, const char *to, uint64_t *number)
 {
     uint64_t sum = 0;
     if (to - p > 20)
@@ -162,7 +164,7 @@ int32_t tide_json_read_text(const tide_json *json, double number, bool newest, c
             continue;
         if (found && (found->length != one->length ||
                       memcmp(found->text, one->text, size_t(one->length)) != 0))
-            return 0; // which of the two it was cannot be told
+            return 0; // the number was written in two ways, and it is unknown which was meant
         found = one;
     }
     if (!found)
@@ -185,7 +187,7 @@ int tide_json_read_number(tide_json *json, const char *from, const char *to, con
         return TIDE_JSON_DOUBLE;
     }
     static_cast<session *>(json)->newest_is_plain = true;
-    if (integer(from + negative, to, &size)) {
+    if (parse_integer(from + negative, to, &size)) {
         int kind = size > EXACT ? big_integer(json, size, negative) : TIDE_JSON_NONE;
         if (kind != TIDE_JSON_NONE)
             return kind;
@@ -195,7 +197,7 @@ int tide_json_read_number(tide_json *json, const char *from, const char *to, con
     return remember(json, from, to, slow_double(from, to));
 }
 
-// Writes a number below 10^8, eight bytes of which the first ones count. Without branches, as above.
+// Writes a number below 10^8: eight bytes, of which the first ones count. Without branches, for the reason above.
 static char *write_digits(uint64_t number, char *to)
 {
     uint64_t fours = number / 10000 | (number % 10000) << 32;
@@ -222,7 +224,7 @@ static char *write_integer(int64_t number, char *to)
                       : write_natural(uint64_t(number), to);
 }
 
-// A decimal of at most 15 digits is the only one of them that reads as its double, hence the shortest.
+// Among decimals of at most 15 digits only one reads back as a given double, so it is the shortest.
 static int write_decimal(double number, char *to)
 {
     if (!(std::fabs(number) < 1e11))
@@ -252,7 +254,7 @@ int tide_json_write_double(double number, char *to)
     int length = write_decimal(number, to);
     if (length > 0 && number != 0)
         return length;
-    // Without an exponent a great one would read back as an int64.
+    // Without an exponent, a large one would read back as an integer.
     bool great = std::fabs(number) > double(EXACT);
     auto result = great ? std::to_chars(to, to + TIDE_JSON_NUMBER, number,
                                         std::chars_format::scientific)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Finding members and values in the index, changes first.
+// Finding members and values in the index; a change of a member counts before what the document says. Keys of the root
+// object are found by a hash chain (index.cpp), all others by walking from value to value over the links, which for objects
+// of a few members is as fast.
 #include "json/inside.hpp"
 
 namespace tide_json_private {
@@ -36,11 +38,11 @@ bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t le
     return end - from == length && is_equal(from, bytes, size_t(length));
 }
 
-// Backwards, because the last of equal keys counts: behind a value stands a comma or the bracket.
-static uint32_t walk_to_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+// Backwards, because the last of equal keys counts. After a value stands a comma or the bracket.
+static uint32_t walk_to_key(const document *doc, uint32_t node, uint32_t before, const char *key,
                             int32_t length)
 {
-    for (uint32_t next = behind; next > node + 1;) {
+    for (uint32_t next = before; next > node + 1;) {
         uint32_t found = doc->link[next - 1] - 2;
         if (key_equals(doc, found, key, length))
             return found;
@@ -49,20 +51,20 @@ static uint32_t walk_to_key(const document *doc, uint32_t node, uint32_t behind,
     return 0;
 }
 
-uint32_t find_key(const document *doc, uint32_t node, uint32_t behind, const char *key,
+uint32_t find_key(const document *doc, uint32_t node, uint32_t before, const char *key,
                   int32_t length)
 {
     if (node != 0 || !doc->is_chained)
-        return walk_to_key(doc, node, behind, key, length);
+        return walk_to_key(doc, node, before, key, length);
     uint32_t found = doc->chains[key_hash(key, size_t(length))];
-    while (found && (found >= behind || !plain_key_equals(doc, found, key, length)))
+    while (found && (found >= before || !plain_key_equals(doc, found, key, length)))
         found = doc->link[found];
     return found;
 }
 
-static place *recent_place(document *doc, uint32_t node)
+static recent_element *recent_element_of(document *doc, uint32_t node)
 {
-    place *recent = &of(doc)->recent;
+    recent_element *recent = &of(doc)->recent;
     if (recent->doc != doc || recent->node != node)
         *recent = {doc, node, 1, node + 1, -1};
     return recent;
@@ -74,7 +76,7 @@ uint32_t find_element(document *doc, uint32_t node, int32_t index)
     uint32_t close = link[node];
     if (index < 1 || close == node + 1)
         return 0;
-    place *recent = recent_place(doc, node);
+    recent_element *recent = recent_element_of(doc, node);
     bool onwards = index >= recent->index;
     uint32_t at = onwards ? recent->token : node + 1;
     for (int32_t i = onwards ? recent->index : 1; i < index; i++) {
@@ -92,7 +94,7 @@ int32_t count_elements(document *doc, uint32_t node)
 {
     const uint32_t *link = doc->link;
     uint32_t close = link[node];
-    place *recent = recent_place(doc, node);
+    recent_element *recent = recent_element_of(doc, node);
     if (recent->count < 0) {
         int32_t count = 0;
         for (uint32_t at = node + 1; at < close; at = link[at] + 2)

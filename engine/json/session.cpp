@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Opening and closing.
+// Opening and closing documents. A session is the one object that Lua has for all documents of a message; what a call
+// finds is left in its fields, since LuaJIT reads a field in compiled code but would have to allocate for a struct that is
+// returned.
 #include <new>
 
 #include "json/inside.hpp"

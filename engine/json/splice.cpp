@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Writing a document: untouched bytes are copied, changes put in their places, from front to back.
+// Writing a document: from front to back, untouched bytes are copied as they are, and changes are put where they belong.
+// So numbers keep their digits, and objects their order and white space. The same code measures: without a target it only
+// counts. Start with write_node() and class writer.
 #include <algorithm>
 
 #include "json/inside.hpp"
@@ -16,7 +18,7 @@ class writer {
 
     void change(const edit &one)
     {
-        if (one.at < replaced) // within a value that is not there any more
+        if (one.at < replaced) // it is within a value that was replaced or removed
             return;
         if (one.what == edit::REPLACE)
             replace(one);
@@ -61,7 +63,7 @@ class writer {
             put(one.text, size_t(one.length));
     }
 
-    // The token of a member's value; of an element it is its own.
+    // The token of a member's value; for an element of an array that is the element's own.
     uint32_t value_of(const edit &one) const
     {
         return is_object(doc, one.container) ? one.at + 2 : one.at;
@@ -76,16 +78,16 @@ class writer {
         replaced = doc->link[value] + 1;
     }
 
-    // A member goes with the comma before it, or, while none before it is left, with the one behind it.
+    // A member is removed together with the comma before it; while no member before it is left, with the comma after it.
     void remove(const edit &one)
     {
-        uint32_t value = value_of(one), behind = doc->link[value] + 1;
-        bool is_last = behind == doc->link[one.container];
-        replaced = behind;
+        uint32_t value = value_of(one), next = doc->link[value] + 1;
+        bool is_last = next == doc->link[one.container];
+        replaced = next;
         if (one.at == one.container + 1 || one.at == bare) {
             copy_up_to(doc->at[one.at]);
-            cursor = is_last ? end_of_value(doc, value) : doc->at[behind + 1];
-            bare = behind + 1;
+            cursor = is_last ? end_of_value(doc, value) : doc->at[next + 1];
+            bare = next + 1;
         } else {
             copy_up_to(doc->at[one.at - 1]);
             cursor = end_of_value(doc, value);
@@ -107,17 +109,17 @@ class writer {
     }
 
     document *doc;
-    uint32_t cursor; // the bytes before it are dealt with
+    uint32_t cursor; // the bytes before it are written or left out
     char *to;
     int64_t written = 0;
-    uint32_t replaced = 0; // changes of tokens before this one are void
-    uint32_t bare = 0;     // no member before this token is left in its container
+    uint32_t replaced = 0; // changes of tokens before this one do not count
+    uint32_t bare = 0;     // the container of this token has no member left before it
     uint32_t appended = 0; // the closing bracket before which something was added
 };
 
 } // namespace
 
-// The changes within the tokens (first, last].
+// Writes the changes of the tokens (first, last].
 static void write_changes(document *doc, uint32_t first, uint32_t last, writer *out)
 {
     const edit *changes = doc->changes;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Strings: escapes checked and undone, bytes quoted.
+// Strings: checking and undoing escapes, quoting bytes. Quoting is strict, as the output of a transform must be right: bytes
+// that are not UTF-8 are refused (base/text.c, for logs and dead letters, replaces them). Both directions copy eight bytes
+// at a time as long as nothing in them is special. Start with tide_json_quote() and tide_json_unescape().
 #include "json/inside.hpp"
 
 namespace tide_json_private {
@@ -12,8 +14,8 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// The four digits behind \u; -1 if they are not there.
-static int32_t unit(const char *from, const char *to)
+// Reads the four digits after \u; -1 if they are not there.
+static int32_t read_code_unit(const char *from, const char *to)
 {
     if (to - from < 4)
         return -1;
@@ -37,19 +39,20 @@ static inline bool is_low(int32_t code)
     return code >= 0xDC00 && code <= 0xDFFF;
 }
 
-// Behind a backslash: how many bytes the escape takes from there on; 0 = it is wrong.
+// `from` is the byte after a backslash. Returns how many bytes the escape takes from there on; 0 = it is invalid.
 static int check_escape(const char *from, const char *to)
 {
     if (from == to || !memchr("\"\\/bfnrtu", *from, 9))
         return 0;
     if (*from != 'u')
         return 1;
-    int32_t code = unit(from + 1, to);
+    int32_t code = read_code_unit(from + 1, to);
     if (code < 0 || is_low(code))
         return 0;
     if (!is_high(code))
         return 5;
-    bool pair = to - from >= 7 && from[5] == '\\' && from[6] == 'u' && is_low(unit(from + 7, to));
+    bool pair = to - from >= 7 && from[5] == '\\' && from[6] == 'u' &&
+                is_low(read_code_unit(from + 7, to));
     return pair ? 11 : 0;
 }
 
@@ -119,10 +122,10 @@ int32_t tide_json_unescape(const char *from, const char *to, char *text)
             *out++ = plain_escape(*from++);
             continue;
         }
-        int32_t code = unit(from + 1, to);
+        int32_t code = read_code_unit(from + 1, to);
         from += 5;
         if (is_high(code)) {
-            code = 0x10000 + ((code - 0xD800) << 10) + (unit(from + 2, to) - 0xDC00);
+            code = 0x10000 + ((code - 0xD800) << 10) + (read_code_unit(from + 2, to) - 0xDC00);
             from += 6;
         }
         out = put_utf8(code, out);
@@ -150,14 +153,14 @@ static char *put_escape(uint8_t c, char *to)
 
 static const uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080;
 
-// Eight bytes at once: not 0 if one is below 0x20, a quote, a backslash or above 0x7F.
+// Looks at eight bytes at once: not 0 if one of them is below 0x20, a quote, a backslash or above 0x7F.
 static inline uint64_t special(uint64_t word)
 {
     uint64_t quote = word ^ (ONES * '"'), slash = word ^ (ONES * '\\');
     return ((word - ONES * 0x20) | (quote - ONES) | (slash - ONES) | word) & HIGHS;
 }
 
-// Whether they are written as they are.
+// True when the bytes are written as they are.
 static inline bool is_plain(const char *bytes, size_t length)
 {
     if (length >= 8) {
@@ -196,7 +199,7 @@ int64_t tide_json_quote(const char *bytes, size_t length, char *to)
                 continue;
             }
         }
-        // Up to eight one by one, then whole words are tried again.
+        // Up to eight bytes one by one; then whole words are tried again.
         for (int i = 0; i < 8 && from < end; i++) {
             auto c = uint8_t(*from++);
             all |= c;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The first pass: where each { } [ ] , : and each string, number or literal starts. The method is simdjson's
-// stage 1 (Langdale and Lemire, Parsing Gigabytes of JSON per Second, 2019): 64 bytes become masks of 64 bits, a
-// bit for each byte. Written anew for documents of a few hundred bytes: one without escapes, control bytes
-// and bytes beyond ASCII takes a short cut, the last block is not copied, and no UTF-8 is looked for where there is none.
+// The first pass: it finds where each { } [ ] , : and each string, number or literal starts. The method is simdjson's
+// stage 1 (Langdale and Lemire, Parsing Gigabytes of JSON per Second, 2019): 64 bytes become masks of 64 bits, one bit for
+// each byte. It is written anew for documents of a few hundred bytes: a block without escapes, control bytes and bytes
+// above ASCII takes a short cut, the last block is not copied, and UTF-8 is validated only where there is any.
+// Start with fast_tokens() and scanner::scan().
 #include "json/inside.hpp"
 
 #ifdef __x86_64__
@@ -42,33 +43,33 @@ WITH_AVX2 inline __m256i table(char at0, char at9, char atA, char atB, char atC,
     return _mm256_broadcastsi128_si256(half);
 }
 
-// Each of these bytes is told by its lower half: no two have the same.
+// No two of these bytes have the same lower half, so a table of 16 entries recognises them.
 WITH_AVX2 inline __m256i is_blank(__m256i in)
 {
     return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table(' ', '\t', '\n', 0, 0, '\r'), in), in);
 }
 
-// [ and ] are { and } but for 0x20. Two control bytes are taken for : and , here; the grammar refuses them.
+// [ and ] differ from { and } by 0x20 only. Two control bytes are taken for : and , here; the grammar refuses them.
 WITH_AVX2 inline __m256i is_operator(__m256i in)
 {
     return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table(0, 0, ':', '{', ',', '}'), in),
                              _mm256_or_si256(in, repeat(0x20)));
 }
 
-// Whether there is a backslash, a control byte (white space included) or a byte beyond ASCII.
+// True when there is a backslash, a control byte (white space included) or a byte above ASCII.
 WITH_AVX2 inline bool is_special(const block &in)
 {
     __m256i slash = _mm256_or_si256(_mm256_cmpeq_epi8(in.low, repeat('\\')),
                                     _mm256_cmpeq_epi8(in.high, repeat('\\')));
-    __m256i least = _mm256_min_epi8(in.low, in.high); // signed: those beyond ASCII are below zero
+    __m256i least = _mm256_min_epi8(in.low, in.high); // signed: bytes above ASCII are below zero
     __m256i small = _mm256_cmpgt_epi8(repeat(0x20), least);
     return _mm256_movemask_epi8(_mm256_or_si256(slash, small)) != 0;
 }
 
-// The pass over the blocks: what the next one has to know of those before it.
+// The pass over the blocks. Its members are what the next block has to know of those before it.
 class scanner {
   public:
-    // The tokens that start in the block; the first `skip` bytes of it were in the one before.
+    // Returns the tokens that start in the block, the first `skip` bytes of which were in the block before.
     WITH_AVX2 uint64_t scan(const char *bytes, int skip)
     {
         block in = {_mm256_loadu_si256(reinterpret_cast<const __m256i *>(bytes)),
@@ -92,7 +93,7 @@ class scanner {
     uint64_t in_string = 0; // all bits, or none
 
   private:
-    // From each first quote of a pair up to the byte before the second.
+    // Marks the bytes from each opening quote up to the byte before the closing one.
     WITH_AVX2 uint64_t find_strings(uint64_t quotes)
     {
         __m128i sums = _mm_clmulepi64_si128(_mm_cvtsi64_si128(int64_t(quotes)),
@@ -102,8 +103,8 @@ class scanner {
         return inside;
     }
 
-    // What stands behind an odd number of backslashes. An addition carries through a run of them, and where it
-    // comes out tells, with where it began, whether the run is odd.
+    // Marks the bytes after an odd number of backslashes. An addition carries through a run of them; where the carry comes
+    // out tells, together with where the run began, whether its length is odd.
     uint64_t find_escaped(uint64_t slashes)
     {
         const uint64_t even = 0x5555555555555555;
@@ -130,7 +131,7 @@ class scanner {
 
 } // namespace
 
-// Eight at a time: how many there are is hard to foretell.
+// Eight at a time: a branch for each would be hard to predict.
 WITH_AVX2 static void list_tokens(const uint64_t *marks, size_t blocks, uint32_t *to)
 {
     for (size_t i = 0; i < blocks; i++) {

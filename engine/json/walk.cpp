@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Counting and walking members.
+// Counting and walking members. Where a key stands twice in an object, the last one counts: the first time that an object
+// is walked, its keys go through a hash table, and the result is kept in the links of the colons, which are free.
 #include "json/inside.hpp"
 
 namespace tide_json_private {
 
-static uint32_t hash(const char *bytes, int32_t length)
+static uint32_t hash_key(const char *bytes, int32_t length)
 {
     uint32_t sum = 2166136261; // FNV-1a
     for (int32_t i = 0; i < length; i++)
@@ -20,8 +21,7 @@ static uint32_t count_keys(const document *doc, uint32_t node)
     return count;
 }
 
-// The link of the colon behind a key, 0 at first for an object's first key, says whether an equal key was seen behind
-// it once all of them were looked at.
+// Values of the link of the colon after a key. For the first key of an object it is 0 until all of them were looked at.
 enum : uint32_t { VALID = 1, OVERRIDDEN = 2 };
 
 static void mark_overridden(document *doc, uint32_t node)
@@ -37,7 +37,7 @@ static void mark_overridden(document *doc, uint32_t node)
         find_key_text(doc, key);
         const char *text = doc->json->key;
         int32_t length = doc->json->key_length;
-        uint32_t slot = hash(text, length) & (room - 1);
+        uint32_t slot = hash_key(text, length) & (room - 1);
         while (table[slot] && !key_equals(doc, table[slot], text, length))
             slot = (slot + 1) & (room - 1);
         if (table[slot])
@@ -59,7 +59,7 @@ static bool is_gone(document *doc, uint32_t at)
     return change && change->what == edit::DELETE;
 }
 
-// The highest index: those added count, except what was deleted at the end.
+// The highest index. Elements that were added count, unless they and all after them were deleted again.
 static int32_t count_array(document *doc, uint32_t node)
 {
     int32_t count = count_elements(doc, node);
@@ -81,7 +81,7 @@ static int32_t count_array(document *doc, uint32_t node)
     return count;
 }
 
-// Positions: tokens of the members first, then beyond the count of tokens the changes that added some.
+// A position is the token of a member first; beyond the count of tokens it is the index of a change that added a member.
 static int next_added(document *doc, uint32_t node, int32_t *position)
 {
     tide_json *json = doc->json;
@@ -107,7 +107,7 @@ static int next_member(document *doc, uint32_t node, int32_t *position)
     while (at < close) {
         uint32_t key = at;
         uint32_t value = key + 2;
-        at = doc->link[value] + 2; // behind the comma, or behind the bracket
+        at = doc->link[value] + 2; // after the comma, or after the closing bracket
         edit *change = doc->change_count > 0 ? find_change(doc, key) : nullptr;
         if (change && change->what == edit::DELETE)
             continue;
