@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/base/plan.h - a pipeline as plain structs, filled by lua/tidemill/plan. Lent for the call they
- * are given to; strings are copied. Times: microseconds. Sizes: bytes. Checked in Lua already, so what
- * does not hold here is a bug. */
+ * engine/base/plan.h - a pipeline as plain structs, filled by lua/tidemill/plan. They are valid for the length of the call
+ * that they are an argument of; callees copy the strings. Times are in microseconds, sizes in bytes. Lua has checked them,
+ * so a value that is out of its range is a bug. */
 #ifndef TIDE_BASE_PLAN_H
 #define TIDE_BASE_PLAN_H
 
@@ -28,8 +28,8 @@ enum tide_start {
 struct tide_source_plan {
     enum tide_medium medium;
     const char *path; /* file: "-" = standard input */
-    const char *const
-        *topics; /* Kafka: names, or patterns that begin with ^; file: the topic to show */
+    const char *const *
+        topics; /* Kafka: names, or patterns that begin with ^; file: the topic that messages get */
     uint32_t topic_count;
     const char *const *
         own_topics; /* Kafka: what the pipeline writes to the same brokers; no pattern finds them */
@@ -59,14 +59,14 @@ struct tide_sink_plan {
     uint32_t topic_count;
     enum tide_partitioner partitioner;
     enum tide_output_format format; /* file */
-    uint32_t max_messages;          /* in the producer; then busy */
+    uint32_t max_messages;          /* in the producer at once; beyond that, backpressure */
     uint64_t max_bytes;
     int64_t timeout_us; /* broker_timeout */
 };
 
 enum tide_step_kind {
     TIDE_STEP_TASK,
-    TIDE_STEP_REDUCE, /* a task whose results stand for all messages of their batch */
+    TIDE_STEP_REDUCE, /* a task whose results each stand for all messages of their batch */
     TIDE_STEP_NOOP,
     TIDE_STEP_HEALTHCHECK
 };
@@ -74,12 +74,12 @@ enum tide_step_kind {
 /** RunTaskWithMultiprocessing. The names are those of Arroyo's strategy. */
 struct tide_step_plan {
     enum tide_step_kind kind;
-    const char *path; /* healthcheck: the file; nothing else has one */
+    const char *path; /* HEALTHCHECK: the file; NULL otherwise */
     const char *word; /* TASK, REDUCE: the stage that its dead letters name */
     uint32_t pool;    /* index into pools */
     uint32_t max_batch_size;
     int64_t max_batch_time_us;
-    uint64_t input_block_size; /* to begin with, when it is automatic */
+    uint64_t input_block_size; /* the first size, when it is automatic */
     uint64_t output_block_size;
     uint64_t max_input_block_size;
     uint64_t max_output_block_size;
@@ -96,15 +96,15 @@ struct tide_dlq_plan {
     const char *target;            /* topic, or path ("-" = standard error) */
     double max_invalid_ratio;      /* of a partition's messages; < 0 = no limit */
     int64_t max_consecutive_count; /* of a partition; < 0 = no limit */
-    uint32_t max_buffered;         /* of a partition, not acknowledged; 0 = no limit */
-    bool stop_on_failure;          /* of its topic or file; else wait and try again */
-    bool whole; /* a letter that is too large for the topic is a failure, not cut */
+    uint32_t max_buffered;         /* unacknowledged dead letters of a partition; 0 = no limit */
+    bool stop_on_failure;          /* when its topic or file fails: stop; else wait and try again */
+    bool whole; /* a dead letter that is too large for the topic is a failure, and is not cut */
 };
 
 struct tide_commit_plan {
     bool enabled;
-    int64_t min_time_us;   /* commit when this long passed since the last ... */
-    uint64_t min_messages; /* ... or so many messages are done since; both 0 = immediate */
+    int64_t min_time_us;   /* commit when this time has passed since the last commit ... */
+    uint64_t min_messages; /* ... or when so many messages are complete since; both 0 = at once */
 };
 
 struct tide_plan {
@@ -115,12 +115,13 @@ struct tide_plan {
     struct tide_commit_plan commit;
     const struct tide_step_plan *steps; /* in the order of the stream */
     uint32_t step_count;
-    const uint32_t *pools; /* processes of each */
+    const uint32_t *pools; /* the number of processes of each pool */
     uint32_t pool_count;
     int64_t join_timeout_us;
     int64_t message_timeout_us;
-    int64_t start_timeout_us; /* for a transform file, its `init`, its `start`, each; 0 = none */
-    int64_t retry_timeout_us; /* of tide.retry; 0 = for ever */
+    int64_t
+        start_timeout_us; /* for loading a file, for its `init`, for its `start`, each; 0 = none */
+    int64_t retry_timeout_us;          /* how long tide.retry tries again; 0 = for ever */
     int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */

@@ -24,7 +24,7 @@ enum {
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
     LONGEST_COUNTED_US =
-        1000000 /* between two polls: an engine that was stopped blames nobody for it */
+        1000000 /* between two polls: an engine that was stopped must not find others slow */
 };
 
 static void count_in_all_rows(struct tide_pool *pool, enum tide_metric metric)

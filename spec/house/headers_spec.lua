@@ -18,13 +18,15 @@ local function ordered()
   return order
 end
 
--- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead.
+-- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead, and
+-- inline functions are left out.
 local READER = [[
 local ffi = require "ffi"
 for path in io.lines() do
   local lines = {}
   for line in io.lines("engine/" .. path) do lines[#lines + 1] = line:sub(1, 1) == "#" and "" or line end
   local text = table.concat(lines, "\n"):gsub("S?TAILQ_%u+%b()", "struct { void *first, *last; }")
+    :gsub("static inline [^{;]+%b{}", "")
   local done, reason = pcall(ffi.cdef, text)
   if not done then print(path .. ": " .. reason) end
 end

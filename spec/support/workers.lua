@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A real zygote with real workers and no engine: pools (proc/pool.h) whose workers do what a job tells them.
 -- A job's `first` is what to do, its `end` a number that goes with it. What engine's side and workers tell each
--- other beside the mailboxes is in shared words.
+-- other beside the sockets is in shared words.
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 require "spec.support.child" -- declares signal, _exit
@@ -12,7 +12,7 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd, long
 int munmap(void *address, size_t length);
 struct tide_spec_shared {
   uint32_t gate;   /* "wait" goes on once it is at least the job's number */
-  uint32_t doomed; /* workers leave before their first job */
+  uint32_t short_lived; /* workers leave before their first job */
   uint32_t count;  /* of done: job numbers in the order in which workers began them */
   uint32_t done[60];
   int32_t pids[64];
@@ -83,7 +83,7 @@ end
 
 local function work(self)
   local job = ffi.new "struct tide_job"
-  if self.shared.doomed ~= 0 then C.tide_worker_exit(1) end
+  if self.shared.short_lived ~= 0 then C.tide_worker_exit(1) end
   C.tide_worker_started(self.zygote, nil, false)
   while true do
     if C.tide_worker_next(self.zygote, job, true) < 0 then C.tide_worker_exit(0) end
@@ -100,7 +100,7 @@ local function zygote_main(self, load)
   local ok, problem = xpcall(function()
     if load then load(self) end
     C.tide_zygote_loaded(self.zygote, nil, false)
-    self.place = C.tide_zygote_serve(self.zygote, 0)
+    self.slot = C.tide_zygote_serve(self.zygote, 0)
     work(self)
   end, debug.traceback)
   io.stderr:write(tostring(ok and "returned" or problem), "\n")
@@ -142,7 +142,7 @@ function workers.start(options)
   local self = workers.new(options or {})
   assert(C.tide_zygote_wait_loaded(self.zygote, -1) == C.TIDE_OK)
   for _, pool in ipairs(self.pools) do assert(C.tide_pool_start(pool) == C.TIDE_OK) end
-  if not (options and options.doomed) then self:until_alive() end
+  if not (options and options.short_lived) then self:until_alive() end
   return self
 end
 

@@ -20,16 +20,16 @@ describe("a pool", function()
     local held = run:submit("wait", { number = 1 })
     local other = run:submit("wait", { number = 2 })
     assert.is_true(held.worker ~= other.worker)
-    local aside = run:worker_pid(held.worker)
+    local reserved = run:worker_pid(held.worker)
     local one = run:submit("ok", { fresh = true })
     local behind = { run:submit "ok", run:submit "ok" }
     assert.equal(C.TIDE_WORK_WAITING, tonumber(one.state))
     assert.equal(other.worker, behind[1].worker)
-    assert.equal(C.TIDE_WORK_WAITING, tonumber(behind[2].state)) -- the other place is kept free
+    assert.equal(C.TIDE_WORK_WAITING, tonumber(behind[2].state)) -- the other slot is reserved
     run.shared.gate = 1
-    assert.equal("done", run:finish(one)) -- in place of the one that had the least to do
+    assert.equal("done", run:finish(one)) -- in the slot that had the least to do
     assert.equal(held.worker, one.worker)
-    assert.is_true(run:worker_pid(one.worker) ~= aside)
+    assert.is_true(run:worker_pid(one.worker) ~= reserved)
     run.shared.gate = 2
     for _, work in ipairs(run.works) do assert.equal("done", run:finish(work)) end
     assert.same({ 0, 0 }, { tonumber(C.tide_pool_workers_lost(run.pools[1])), run:count(C.TIDE_M_WORKER_LOST_SIGNAL) })

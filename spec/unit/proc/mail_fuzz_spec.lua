@@ -8,7 +8,7 @@ local C = workers.C
 
 pcall(ffi.cdef, "long send(int socket, const void *bytes, size_t size, int flags);")
 
-local NOTICES, LIVES, SIGKILL, SIGSTOP, DONTWAIT = 100000, 100, 9, 19, 0x40
+local EVENTS, LIVES, SIGKILL, SIGSTOP, DONTWAIT = 100000, 100, 9, 19, 0x40
 local EVENT, HELLO, REPORT = ffi.sizeof "struct tide_zygote_event", ffi.sizeof "struct tide_hello",
   ffi.sizeof "struct tide_job_report"
 
@@ -25,7 +25,7 @@ local function any_bytes(size, like)
   return words
 end
 
--- All sockets that this process has: its mailbox is among them.
+-- All sockets that this process has: its own socket is among them.
 local function send_everywhere(bytes, size)
   for fd = 3, 60 do ffi.C.send(fd, bytes, size, DONTWAIT) end
 end
@@ -43,7 +43,7 @@ describe("mail that makes no sense", function()
     run = nil
   end)
 
-  -- Notices of every kind, in any order, for a pool of two whose zygote is silent; the books beside it say which of
+  -- Events of every kind, in any order, for a pool of two whose zygote is silent; the books beside it say which of
   -- them count. Ends when the pool gives up: five deaths in a row that nobody could prevent.
   local function episode(most)
     run = workers.start { pools = { 2 } }
@@ -51,14 +51,14 @@ describe("mail that makes no sense", function()
     local pool, now, lost = run.pools[1], C.tide_clock_us(), 0
     local books = { [0] = { generation = 1, alive = true }, { generation = 1, alive = true } }
     for i = 1, most do
-      local kind, place = math.random(0, 4), math.random(0, 3)
-      local book = books[place]
+      local kind, slot = math.random(0, 4), math.random(0, 3)
+      local book = books[slot]
       local generation = book and math.random(4) > 1 and book.generation or any_word()
       local pid = math.random(5) == 1 and -1 or any_word()
-      local event = ffi.new("struct tide_zygote_event", { kind = kind, worker = place, generation = generation,
+      local event = ffi.new("struct tide_zygote_event", { kind = kind, worker = slot, generation = generation,
         pid = pid, status = any_word() })
       ffi.fill(event.text, ffi.sizeof(event.text), 0xff)
-      assert(C.tide_pool_zygote_event(pool, event, now) == (place < 2))
+      assert(C.tide_pool_zygote_event(pool, event, now) == (slot < 2))
       if book and generation == book.generation then
         if kind == C.TIDE_ZYGOTE_EXITED and book.alive then
           book.alive, book.due, lost = false, true, lost + 1
@@ -87,7 +87,7 @@ describe("mail that makes no sense", function()
   end
 
   it("from the zygote changes nothing but what it is about", function()
-    local left = NOTICES
+    local left = EVENTS
     while left > 0 do
       left = left - episode(math.min(left, 5000))
       ffi.C.kill(run.pid, SIGKILL) -- it is stopped, and would be waited for

@@ -187,8 +187,8 @@ describe("a lost worker", function()
 
   it("that never does anything is given up after five", function()
     local shared = workers.shared()
-    shared.doomed = 1
-    start { shared = shared, doomed = true }
+    shared.short_lived = 1
+    start { shared = shared, short_lived = true }
     run:turn_until(function() return run.status < 0 end, "the end of patience")
     assert.equal(C.TIDE_ETEMPORARY, run.status)
     assert.truthy(library.error():find("worker 0 died 5 times", 1, true))
@@ -320,7 +320,7 @@ describe("a worker that breaks the protocol", function()
     start { check = function(_, self)
       ffi.cdef "long send(int socket, const void *bytes, size_t size, int flags);"
       local own = ffi.new("char[4]", "abc")
-      for fd = 3, 60 do ffi.C.send(fd, own, 3, 0) end -- its mailbox is among them
+      for fd = 3, 60 do ffi.C.send(fd, own, 3, 0) end -- its own socket is among them
       while self do C.tide_worker_seed() end
     end }
     local before = run:worker_pid(0)
@@ -336,7 +336,7 @@ describe("a worker at one record for too long", function()
     C.tide_pool_limit(run.pools[1], limit_us)
   end
 
-  it("is killed, and its work is LOST as late", function()
+  it("is killed, and its work is WORKER_LOST and timed out", function()
     start()
     limit(50000)
     local one = run:submit("wait", { number = 1 })
@@ -356,7 +356,7 @@ describe("a worker at one record for too long", function()
     assert.equal("done", run:finish(run:submit "check"))
   end)
 
-  it("is not found late by an engine that was stopped itself", function()
+  it("is not found stalled by an engine that was stopped itself", function()
     start()
     limit(2500000)
     local one = run:submit("wait", { number = 1 })
@@ -378,7 +378,7 @@ describe("a worker at one record for too long", function()
     for _ = 1, 6 do -- a quarter of the limit counts from one look to the next
       C.tide_clock_advance(1e6)
       run:turn()
-    end -- found late: the order is given
+    end -- found stalled: the command is sent
     run.shared.gate = 1
     run:turn_until(function() return next_one.job.output.running == 1 end, "the second work")
     kill(C.tide_zygote_pid(run.zygote), SIGCONT)

@@ -343,7 +343,7 @@ describe("a worker", function()
     assert.is_nil(seeds[one])
   end)
 
-  it("has its own mailbox and nobody else's", function()
+  it("has its own socket and nobody else's", function()
     local sockets = in_worker(function()
       local count = 0
       for fd = 3, 200 do count = count + (target(fd):find "^socket:" and 1 or 0) end
@@ -351,7 +351,7 @@ describe("a worker", function()
     end, { pools = { 3 } })
     local ours = 0
     for fd = 3, 200 do ours = ours + (target(fd):find "^socket:" and 1 or 0) end
-    -- the engine has four: of the zygote and of each place; what else is open here a worker has too
+    -- the engine has four: one for the zygote and one for each slot; a worker has all others that are open here
     assert.equal(ours - 4 + 1, sockets - 100)
   end)
 end)
