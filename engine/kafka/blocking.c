@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A thread for the librdkafka calls that wait for a broker. librdkafka has no asynchronous form of them (metadata, offsets,
+ * init_transactions, destroy), and one that takes ten seconds in the engine's thread would stop everything for so long.
+ * There is one thread for each client rather than one for all, so that a destroy that hangs holds up nothing else. Jobs run
+ * in the order in which they were submitted, and what comes of them is served in the engine's thread, woken by an eventfd:
+ * only the queues are shared, under one lock. Waits use the monotonic clock. Start reading at run_jobs. */
 #include "kafka/blocking.h"
 
 #include <errno.h>
@@ -19,13 +24,13 @@ struct tide_blocking {
     int waker;
     bool started;
     pthread_t thread;
-    pthread_mutex_t lock; /* what is below */
+    pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t change;
     struct job_queue waiting;
     struct job_queue finished;
     bool ending;
     bool ended;
-    bool left; /* nobody waits any more: no waker, no done */
+    bool abandoned; /* the engine waits no longer: no waker may be written, no `done` be called */
 };
 
 static struct tide_blocking_job *take_first(struct job_queue *queue)
@@ -69,19 +74,19 @@ struct tide_blocking *tide_blocking_new(struct tide_loop *loop)
     return blocking;
 }
 
-static void finish(struct tide_blocking *blocking, struct tide_blocking_job *job)
+static void finish_job(struct tide_blocking *blocking, struct tide_blocking_job *job)
 {
     const uint64_t one = 1;
     pthread_mutex_lock(&blocking->lock);
     STAILQ_INSERT_TAIL(&blocking->finished, job, next);
-    /* Under the lock: tide_blocking_free may close the waker once `left` is set. */
-    if (!blocking->left && write(blocking->waker, &one, sizeof(one)) < 0)
-        (void)0; /* an eventfd is only ever full when it wakes already */
+    /* Under the lock, since tide_blocking_free may close the waker once `abandoned` is set. */
+    if (!blocking->abandoned && write(blocking->waker, &one, sizeof(one)) < 0)
+        (void)0; /* it can only be full, and then it wakes the loop anyway */
     pthread_cond_broadcast(&blocking->change);
     pthread_mutex_unlock(&blocking->lock);
 }
 
-static void *serve(void *context)
+static void *run_jobs(void *context)
 {
     struct tide_blocking *blocking = context;
     pthread_mutex_lock(&blocking->lock);
@@ -90,7 +95,7 @@ static void *serve(void *context)
         if (job) {
             pthread_mutex_unlock(&blocking->lock);
             job->run(job);
-            finish(blocking, job);
+            finish_job(blocking, job);
             pthread_mutex_lock(&blocking->lock);
         } else if (blocking->ending) {
             break;
@@ -104,14 +109,14 @@ static void *serve(void *context)
     return NULL;
 }
 
-static int start(struct tide_blocking *blocking)
+static int start_thread(struct tide_blocking *blocking)
 {
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
-    /* Signals are for the engine's thread. */
+    /* A new thread inherits the mask: signals are for the engine's thread. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&blocking->thread, NULL, serve, blocking);
+    int error = pthread_create(&blocking->thread, NULL, run_jobs, blocking);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error)
         return tide_fail(TIDE_EINTERNAL, "cannot start a thread: %s", strerror(error));
@@ -122,7 +127,7 @@ static int start(struct tide_blocking *blocking)
 int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_job *job)
 {
     if (!blocking->started) {
-        int status = start(blocking);
+        int status = start_thread(blocking);
         if (status < 0)
             return status;
     }
@@ -133,7 +138,7 @@ int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_jo
     return TIDE_OK;
 }
 
-static struct timespec after(int64_t time_us)
+static struct timespec moment_after(int64_t time_us)
 {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
@@ -145,7 +150,7 @@ static struct timespec after(int64_t time_us)
 
 bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us)
 {
-    struct timespec until = after(time_us);
+    struct timespec until = moment_after(time_us);
     int error = 0;
     pthread_mutex_lock(&blocking->lock);
     while (!blocking->ending && error != ETIMEDOUT)
@@ -165,7 +170,7 @@ bool tide_blocking_wanted(struct tide_blocking *blocking)
 
 static bool wait_for_end(struct tide_blocking *blocking, int64_t time_us)
 {
-    struct timespec until = after(time_us);
+    struct timespec until = moment_after(time_us);
     int error = 0;
     pthread_mutex_lock(&blocking->lock);
     blocking->ending = true;
@@ -173,7 +178,7 @@ static bool wait_for_end(struct tide_blocking *blocking, int64_t time_us)
     while (!blocking->ended && error != ETIMEDOUT)
         error = pthread_cond_timedwait(&blocking->change, &blocking->lock, &until);
     bool ended = blocking->ended;
-    blocking->left = !ended;
+    blocking->abandoned = !ended;
     pthread_mutex_unlock(&blocking->lock);
     return ended;
 }
@@ -189,7 +194,7 @@ bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us)
     }
     tide_loop_unwatch(blocking->loop, blocking->waker);
     if (!ended)
-        return false;
+        return false; /* the thread still uses `blocking` */
     pthread_mutex_destroy(&blocking->lock);
     pthread_cond_destroy(&blocking->change);
     free(blocking);

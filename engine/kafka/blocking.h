@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/blocking.h - a thread for the librdkafka calls that wait for a broker, so that the
- * engine's thread never does. Each client has its own: a destroy that hangs holds up nobody else.
+ * engine/kafka/blocking.h - a thread for the librdkafka calls that wait for a broker, so that the engine's thread
+ * never does. Each client has one of its own: a destroy that hangs holds up nothing else.
  *
- * A job        who            next
- *   submitted  engine         run, in the thread, in order
- *   run        the thread     finished; wakes the loop
- *   finished   the loop       done, on the engine's thread; the job is its owner's again */
+ *   a job is   moved on by    to
+ *   submitted  the thread     running; jobs run in order
+ *   running    the thread     finished; the loop is woken
+ *   finished   the loop       `done` is called, in the engine's thread; the job is its owner's again */
 #ifndef TIDE_KAFKA_BLOCKING_H
 #define TIDE_KAFKA_BLOCKING_H
 
@@ -28,13 +28,12 @@ struct tide_blocking_job {
  * tide_error(). */
 struct tide_blocking *tide_blocking_new(struct tide_loop *loop);
 int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_job *job);
-/** In a job: waits; false, at once, when the thread is to end. */
+/** In a job: waits. False, at once, when the thread has to end. */
 bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us);
-/** In a job: another one waits, or the thread is to end. */
+/** In a job: another job waits, or the thread has to end. */
 bool tide_blocking_wanted(struct tide_blocking *blocking);
-/** Asks for the end and waits for it at most `time_us`; `done` of what was run is called here.
- * False: a call does not come back: the thread is left to the end of the process, and so is all
- * that the job uses. */
+/** Ends the thread and waits for that, at most `time_us`; calls `done` of the jobs that were run. False: a call does not come
+ * back, so the thread goes on until the process ends, and everything that the job uses must stay. */
 bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us);
 
 #endif

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * `tidemill check --connect`: what `run` would ask of the brokers before it reads anything. */
+ * `tidemill check --connect`: asks the brokers what `run` asks before it reads anything, by the same functions, so that the
+ * check and the start cannot differ. It uses a client of its own, which does not join the group, and a producer with another
+ * transactional id, which fences nobody. Everything here blocks; no engine exists. Start reading at tide_kafka_check. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +17,8 @@
 #include "kafka/txn_calls.h"
 #include "kafka/write_permission.h"
 
-/* A consumer of the group or a producer: properties of the other kind are complained of. `transactional_id`: or NULL. */
+/* A consumer or a producer, as the properties are meant for: librdkafka refuses or warns of those of the other kind.
+ * `transactional_id` may be NULL. */
 static rd_kafka_t *make_client(const struct tide_kafka_check *check,
                                const struct tide_properties *properties,
                                const char *transactional_id, struct tide_kafka_watch *watch)
@@ -38,8 +41,8 @@ static rd_kafka_t *make_client(const struct tide_kafka_check *check,
                                  "librdkafka");
 }
 
-/* Whether source and output go together, as the start of `run` asks. */
-static int fit(const struct tide_kafka_check *check, const struct tide_known_topics *known_topics)
+static int check_compatible(const struct tide_kafka_check *check,
+                            const struct tide_known_topics *known_topics)
 {
     const struct tide_source_plan plan = {.topics = check->topics,
                                           .topic_count = check->topic_count,
@@ -66,16 +69,16 @@ static int reach(struct tide_kafka_check *check, rd_kafka_t *client, const char 
     check->partitions = tide_known_topics_partitions(&known_topics, check->topics[0]);
     int status = reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
     if (status == TIDE_OK && check->group)
-        status = fit(check, &known_topics);
+        status = check_compatible(check, &known_topics);
     tide_known_topics_free(&known_topics);
     free(reach.cluster);
     return status;
 }
 
-/* The id is one of its own, so that an engine that runs is not fenced. It may be refused where the engine's is allowed: that
- * says nothing. */
-static int find_transactions(const struct tide_kafka_check *check,
-                             const struct tide_properties *properties)
+/* The transactional id is of the check alone, so that an engine that runs is not fenced. Permissions may refuse it where they
+ * allow the engine's, so a refusal is only logged. */
+static int check_transactions(const struct tide_kafka_check *check,
+                              const struct tide_properties *properties)
 {
     struct tide_kafka_watch watch = {0};
     rd_kafka_t *producer = make_client(check, properties, check->transactional_id, &watch);
@@ -100,12 +103,12 @@ int tide_kafka_check(struct tide_kafka_check *check)
     if (status == TIDE_OK && !check->group)
         status = tide_kafka_check_write_permission(client, check->topics, check->topic_count, NULL);
     if (status == TIDE_OK && check->transactional_id)
-        status = find_transactions(check, &properties);
+        status = check_transactions(check, &properties);
     tide_properties_wipe(&properties);
     if (status == TIDE_OK)
         tide_kafka_settings_look(client, check->topics, check->topic_count,
                                  check->group ? TIDE_KAFKA_READ : TIDE_KAFKA_WRITTEN,
-                                 check->letters, NULL);
+                                 check->dead_letters, NULL);
     if (client)
         rd_kafka_destroy(client);
     return status;

@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * From the properties of a pipeline file to a librdkafka client. Three layers make a configuration: our defaults, which give
+ * way to the user's properties, and those that the promises rest on, which cannot be set. What a user may not set is refused
+ * with the reason, instead of being overruled silently. librdkafka's own error texts repeat the value, which may be a secret,
+ * so they are shown only for names and values of ours. Start reading at tide_kafka_conf_new. */
 #include "kafka/client.h"
 
 #include <librdkafka/rdkafka.h>
@@ -14,7 +18,7 @@
 
 enum { COOPERATIVE_IS_SOUND = 0x020a00ff }; /* 2.10.0; older ones lose assignments or hang */
 
-/* What a user may not set, and why. Aliases of a name stand beside it. */
+/* What a user may not set, and why. librdkafka has aliases of some names, which stand beside them. */
 static const struct refusal {
     const char *name;
     const char *why;
@@ -146,7 +150,8 @@ void tide_properties_wipe(struct tide_properties *properties)
     *properties = (struct tide_properties){0};
 }
 
-/* Runs in librdkafka's threads. A broker that is away is a warning: it is waited for. */
+/* Runs in librdkafka's threads. librdkafka calls a broker that is away an error; here it is a warning, since it is waited
+ * for. */
 static void log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     enum tide_log_level ours = level <= LOG_CRIT      ? TIDE_LOG_ERROR
@@ -156,8 +161,8 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
     tide_log(ours, "librdkafka %s: %s: %s", rk ? rd_kafka_name(rk) : "", facility, text);
 }
 
-/* Names and values of ours: librdkafka's text may be shown. A default may be younger than the
- * librdkafka that is there. */
+/* These names and values are ours, so librdkafka's text may be shown. It may be older than one of the defaults, which it
+ * does not know then. */
 static int set_all(rd_kafka_conf_t *conf, const struct tide_property *properties, bool defaults)
 {
     char error[512];
@@ -182,7 +187,8 @@ static int set_users(rd_kafka_conf_t *conf, const struct tide_properties *proper
     return TIDE_OK;
 }
 
-static bool is(const struct tide_properties *properties, const char *name, const char *value)
+static bool property_is(const struct tide_properties *properties, const char *name,
+                        const char *value)
 {
     const char *set = tide_properties_get(properties, name);
     return set && strcasecmp(set, value) == 0;
@@ -190,10 +196,10 @@ static bool is(const struct tide_properties *properties, const char *name, const
 
 static void warn_of_weak_security(const struct tide_properties *properties)
 {
-    if (is(properties, "enable.ssl.certificate.verification", "false"))
+    if (property_is(properties, "enable.ssl.certificate.verification", "false"))
         tide_log(TIDE_LOG_WARN, "the brokers' certificates are not verified "
                                 "(enable.ssl.certificate.verification = false)");
-    if (is(properties, "security.protocol", "sasl_plaintext"))
+    if (property_is(properties, "security.protocol", "sasl_plaintext"))
         tide_log(TIDE_LOG_WARN, "credentials and messages go over the network in clear "
                                 "(security.protocol = sasl_plaintext)");
 }
@@ -229,7 +235,7 @@ struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
     return client;
 }
 
-/* It names itself. */
+/* The mock cluster has this name as its id. */
 bool tide_kafka_is_mock(struct rd_kafka_s *client)
 {
     static const char name[] = "mockCluster";

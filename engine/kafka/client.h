@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/client.h - from properties to a librdkafka configuration. A value may be a secret:
- * none is ever part of a text. */
+ * engine/kafka/client.h - from the properties of a pipeline file to a librdkafka client. A value may be a secret, so no text
+ * ever has one. */
 #ifndef TIDE_KAFKA_CLIENT_H
 #define TIDE_KAFKA_CLIENT_H
 
@@ -18,15 +18,14 @@ struct tide_properties {
     uint32_t count;
 };
 
-/** Replaces what is there by copies; names that begin with "-" are not for librdkafka and are left
- * out. */
+/** Replaces the properties by copies of `items`; without those whose names begin with "-", which are not librdkafka's. */
 void tide_properties_set(struct tide_properties *properties, const struct tide_property *items,
                          uint32_t count);
-/** The value that holds (the last of that name), or NULL. */
+/** The value that counts, which is the last one of that name, or NULL. */
 const char *tide_properties_get(const struct tide_properties *properties, const char *name);
 /** Overwrites the values and frees all. */
 void tide_properties_wipe(struct tide_properties *properties);
-/** bootstrap.servers, for texts: never NULL, never a secret. */
+/** bootstrap.servers, to be named in texts: never NULL, never a secret. */
 const char *tide_properties_brokers(const struct tide_properties *properties);
 
 /** `defaults` (ends with a NULL name; one that this librdkafka does not know is passed over) give way

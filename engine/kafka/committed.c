@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The committed offsets of a group that never has members, with the metadata that Kafka keeps beside each. `tidemill dlq`
+ * uses them as a small database next to the topic that they are about: no other storage is needed, and every machine that
+ * reaches the brokers sees the same. All of them are read when it is opened, and kept in librdkafka's own list. */
 #include "kafka/committed.h"
 
 #include <librdkafka/rdkafka.h>
@@ -45,8 +48,8 @@ static int reach(struct tide_kafka_committed *committed, const struct tide_prope
     return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
 }
 
-static void put(rd_kafka_topic_partition_t *entry, int64_t offset, const char *metadata,
-                size_t length)
+static void set_entry(rd_kafka_topic_partition_t *entry, int64_t offset, const char *metadata,
+                      size_t length)
 {
     char *copy = malloc(length + 1); /* librdkafka frees it */
     tide_require(copy);
@@ -70,8 +73,9 @@ static int read_committed(struct tide_kafka_committed *committed, const char *to
     for (int i = 0; !error && i < committed->list->cnt; i++) {
         rd_kafka_topic_partition_t *entry = &committed->list->elems[i];
         error = entry->err;
-        put(entry, entry->offset < 0 ? -1 : entry->offset, entry->metadata ? entry->metadata : "",
-            entry->metadata ? entry->metadata_size : 0);
+        set_entry(entry, entry->offset < 0 ? -1 : entry->offset,
+                  entry->metadata ? entry->metadata : "",
+                  entry->metadata ? entry->metadata_size : 0);
     }
     if (error)
         return tide_fail(TIDE_EUNREACHED, "topic \"%s\": cannot ask for what is committed: %s",
@@ -115,7 +119,7 @@ void tide_kafka_committed_get(const struct tide_kafka_committed *committed, uint
 void tide_kafka_committed_set(struct tide_kafka_committed *committed, uint32_t partition,
                               int64_t offset, const char *metadata)
 {
-    put(&committed->list->elems[partition], offset, metadata, strlen(metadata));
+    set_entry(&committed->list->elems[partition], offset, metadata, strlen(metadata));
     committed->set[partition] = true;
 }
 
@@ -125,8 +129,8 @@ int tide_kafka_committed_commit(struct tide_kafka_committed *committed)
     for (uint32_t i = 0; i < committed->partitions; i++) {
         const rd_kafka_topic_partition_t *entry = &committed->list->elems[i];
         if (committed->set[i])
-            put(rd_kafka_topic_partition_list_add(list, entry->topic, (int32_t)i), entry->offset,
-                entry->metadata, entry->metadata_size);
+            set_entry(rd_kafka_topic_partition_list_add(list, entry->topic, (int32_t)i),
+                      entry->offset, entry->metadata, entry->metadata_size);
     }
     rd_kafka_resp_err_t error = list->cnt > 0 ? rd_kafka_commit(committed->client, list, 0)
                                               : RD_KAFKA_RESP_ERR_NO_ERROR;

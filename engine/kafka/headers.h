@@ -8,7 +8,7 @@
 struct rd_kafka_headers_s;
 struct tide_text;
 
-/** Appends all headers. NULL has none. */
+/** Appends all headers; none if `headers` is NULL. */
 void tide_kafka_headers_pack(struct tide_text *packed, const struct rd_kafka_headers_s *headers);
 
 #endif

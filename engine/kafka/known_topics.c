@@ -1,41 +1,46 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The topics of the start with their numbers of partitions, in a plain array: a pipeline reads few topics, and they are looked
+ * up only when partitions are assigned. */
 #include "kafka/known_topics.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/status.h"
 
 void tide_known_topics_add(struct tide_known_topics *known, const char *topic, uint32_t partitions)
 {
-    uint32_t count = known->count + 1;
-    known->names = tide_realloc(known->names, count * sizeof(*known->names));
-    known->counts = tide_realloc(known->counts, count * sizeof(*known->counts));
-    known->names[known->count] = tide_copy(topic);
-    known->counts[known->count] = partitions;
-    known->count = count;
+    uint32_t index = known->count;
+    tide_grow(&known->items, &known->count, index + 1, sizeof(*known->items));
+    known->items[index] = (struct tide_known_topic){tide_copy(topic), partitions};
+}
+
+static struct tide_known_topic *find(const struct tide_known_topics *known, const char *topic)
+{
+    for (uint32_t i = 0; i < known->count; i++)
+        if (strcmp(known->items[i].name, topic) == 0)
+            return &known->items[i];
+    return NULL;
 }
 
 uint32_t tide_known_topics_partitions(const struct tide_known_topics *known, const char *topic)
 {
-    for (uint32_t i = 0; i < known->count; i++)
-        if (strcmp(known->names[i], topic) == 0)
-            return known->counts[i];
-    return 0;
+    const struct tide_known_topic *found = find(known, topic);
+    return found ? found->partitions : 0;
 }
 
 void tide_known_topics_forget(struct tide_known_topics *known, const char *topic)
 {
-    for (uint32_t i = 0; i < known->count; i++)
-        if (strcmp(known->names[i], topic) == 0)
-            known->counts[i] = 0;
+    struct tide_known_topic *found = find(known, topic);
+    if (found)
+        found->partitions = 0;
 }
 
 void tide_known_topics_free(struct tide_known_topics *known)
 {
     for (uint32_t i = 0; i < known->count; i++)
-        free(known->names[i]);
-    free(known->names);
-    free(known->counts);
+        free(known->items[i].name);
+    free(known->items);
     *known = (struct tide_known_topics){0};
 }

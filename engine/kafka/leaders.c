@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The brokers that lead the partitions of some topics. A broker that answers at the address of the pipeline file may advertise
+ * another one that cannot be reached from here, the most frequent mistake of a new set-up. So each leader is asked for one
+ * of its partitions, which only the address that it advertises can answer. */
 #include "kafka/leaders.h"
 
 #include <librdkafka/rdkafka.h>
@@ -6,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/grow.h"
 #include "base/status.h"
 
 static bool is_known(const struct tide_kafka_leaders *leaders, int32_t broker)
@@ -34,9 +38,9 @@ void tide_kafka_leaders_add(struct tide_kafka_leaders *leaders,
         int32_t broker = from->partitions[i].leader;
         if (broker >= 0 && is_known(leaders, broker))
             continue;
-        leaders->items = tide_realloc(leaders->items,
-                                      (leaders->count + 1) * sizeof(*leaders->items));
-        leaders->items[leaders->count++] = (struct tide_kafka_leader){
+        uint32_t index = leaders->count;
+        tide_grow(&leaders->items, &leaders->count, index + 1, sizeof(*leaders->items));
+        leaders->items[index] = (struct tide_kafka_leader){
             .broker = broker,
             .address = address_of(metadata, broker),
             .topic = tide_copy(from->topic),
@@ -51,7 +55,7 @@ int tide_kafka_leader_ask(struct rd_kafka_s *client, const struct tide_kafka_lea
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, leader->topic, leader->partition)->offset =
         RD_KAFKA_OFFSET_END;
-    /* The call tells no time-out: it then leaves the list as it is. */
+    /* The call does not report a time-out: it then leaves the list as it is. */
     list->elems[0].err = RD_KAFKA_RESP_ERR__TIMED_OUT;
     rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(client, list, timeout_ms);
     if (!error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/leaders.h - the brokers that lead the partitions of some topics: each is needed, and each is reached at an
- * address of its own, the one that it advertises. */
+ * engine/kafka/leaders.h - the brokers that lead the partitions of some topics. Each is needed, and each is reached only at
+ * the address that it advertises. */
 #ifndef TIDE_KAFKA_LEADERS_H
 #define TIDE_KAFKA_LEADERS_H
 
@@ -11,7 +11,7 @@ struct rd_kafka_metadata;
 
 /** A broker, and one of the partitions that it leads. */
 struct tide_kafka_leader {
-    int32_t broker; /* -1: the partition has none */
+    int32_t broker; /* -1: the partition has no leader */
     char *address;
     char *topic;
     int32_t partition;
@@ -23,10 +23,10 @@ struct tide_kafka_leaders {
     uint32_t count;
 };
 
-/** Adds those of the topic with this place in the metadata. */
+/** Adds the leaders of the metadata's topic with this index. */
 void tide_kafka_leaders_add(struct tide_kafka_leaders *leaders,
                             const struct rd_kafka_metadata *metadata, int topic);
-/** Asks one for its partition. 0: it is reached; else librdkafka's error, which more time may mend. */
+/** Asks a leader for its partition. 0: it was reached; otherwise librdkafka's error, and it may be reached later. */
 int tide_kafka_leader_ask(struct rd_kafka_s *client, const struct tide_kafka_leader *leader,
                           int timeout_ms);
 void tide_kafka_leaders_free(struct tide_kafka_leaders *leaders);

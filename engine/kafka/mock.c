@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Three clients: one holds the mock cluster and feeds it, one reads what arrives. librdkafka's mock
- * forgets the oldest messages of a partition beyond 5 MB or 100,000, so nothing may get far ahead
- * of its reader: the feeder waits for the engine, and for the drain. */
+ * A Kafka in this process. One client holds librdkafka's mock cluster and feeds lines to it, another one reads what arrives in
+ * the output; the engine's own clients are like those on a real Kafka. The mock forgets the oldest messages of a partition
+ * beyond 5 MB or 100,000, so nothing may get far ahead of its reader: the feeder waits for the engine and for the drain.
+ * Start reading at tide_mock_turn. */
 #include "kafka/mock.h"
 
 #include <errno.h>
@@ -20,8 +21,8 @@
 #include "kafka/client.h"
 
 enum {
-    AHEAD_BYTES = 2 * 1048576, /* fed and not finished; a partition's share is below that */
-    OVERHEAD = 70, /* of a message in the log, so that short lines do not become too many */
+    AHEAD_BYTES = 2 * 1048576, /* fed and not finished; a partition has a part of it */
+    OVERHEAD = 70, /* bytes of a message beside its value, so that short lines count too */
     READ_SIZE = 1 << 16,
     ASK_MS = 1000,
     LEAVE_MS = 1000
@@ -123,7 +124,7 @@ int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partition
     return TIDE_OK;
 }
 
-static void remember(struct feed *feed, uint32_t size)
+static void remember_size(struct feed *feed, uint32_t size)
 {
     uint64_t waiting = feed->fed - feed->finished;
     if (waiting == feed->room) { /* a power of two; the ring is laid out anew */
@@ -139,13 +140,13 @@ static void remember(struct feed *feed, uint32_t size)
     feed->ahead += size;
 }
 
-static void forget(struct feed *feed, uint64_t finished)
+static void forget_sizes(struct feed *feed, uint64_t finished)
 {
     for (; feed->finished < finished && feed->finished < feed->fed; feed->finished++)
         feed->ahead -= feed->sizes[feed->finished & (feed->room - 1)];
 }
 
-/* True when a line may be there now. */
+/* Reads without waiting. True when a line may be there now. */
 static bool read_some(struct feed *feed, int *status)
 {
     struct pollfd look = {.fd = feed->fd, .events = POLLIN};
@@ -164,7 +165,7 @@ static bool read_some(struct feed *feed, int *status)
     return count >= 0;
 }
 
-/* The next line, or the rest of the input; false when it is not there yet. */
+/* The next line, or the rest of the input. False when it is not complete yet. */
 static bool next_line(struct feed *feed, const char **line, size_t *length, size_t *size)
 {
     size_t left = feed->text.length - feed->at;
@@ -207,7 +208,7 @@ static int feed_lines(struct tide_mock *mock)
         if (error)
             return tide_fail(TIDE_EINTERNAL, "mock Kafka: line %llu: %s",
                              (unsigned long long)feed->fed + 1, rd_kafka_err2str(error));
-        remember(feed, (uint32_t)length + OVERHEAD);
+        remember_size(feed, (uint32_t)length + OVERHEAD);
         feed->fed++;
         feed->at += size;
     }
@@ -297,7 +298,7 @@ static int drain_messages(struct drain *drain)
     return drain->text.length > 0 ? write_all(drain) : TIDE_OK;
 }
 
-/* Everything that was in the topic a moment ago has been read. */
+/* The drain has read everything that was in the topic a moment ago. */
 static bool is_drained(const struct drain *drain)
 {
     rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_copy(drain->list);
@@ -322,7 +323,7 @@ int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
         status = drain_messages(&mock->drain);
     if (status < 0 || feed->fd < 0)
         return status;
-    forget(feed, finished);
+    forget_sizes(feed, finished);
     bool all_fed = feed->over && feed->at == feed->text.length;
     if (all_fed || feed->ahead > AHEAD_BYTES / 2 ||
         (mock->drain.client && !is_drained(&mock->drain)))

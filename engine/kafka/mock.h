@@ -21,11 +21,10 @@ int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partition
 /** Writes what arrives in `topic` to `path` ("-" = standard output), one value a line. */
 int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitions,
                     const char *path);
-/** One turn, to be called between turns of the engine: feeds at most 4 MB a partition (and 2 MB in
- * all) beyond the `finished` messages that the engine is through with, and drains what is there.
- * Negative on failure. Never blocks longer than a moment. */
+/** To be called between turns of the engine: drains what is there, and feeds at most 2 MB beyond the `finished` messages that
+ * are complete in the engine. Negative on failure. Does not block longer than a moment. */
 int tide_mock_turn(struct tide_mock *mock, uint64_t finished);
-/** All lines are fed (and acknowledged): what `finished` must reach is tide_mock_fed(). */
+/** All lines are fed and acknowledged: `finished` has to reach tide_mock_fed(). */
 bool tide_mock_fed_all(const struct tide_mock *mock);
 uint64_t tide_mock_fed(const struct tide_mock *mock);
 uint64_t tide_mock_drained(const struct tide_mock *mock);

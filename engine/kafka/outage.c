@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * An outage while the engine runs: it is waited out, and said. */
+ * An outage while the engine runs. librdkafka reconnects by itself and keeps what it has to send, so nothing is to be done
+ * about it; but an operator has to be told, and its events do not say it well: connections that are idle are closed all the
+ * time, and an event that all brokers are down comes for a moment's interruption too. So an outage counts only when a
+ * question to the brokers stays without an answer. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -14,13 +17,12 @@ struct tide_kafka_outage {
     rd_kafka_t *client;
     struct tide_blocking *blocking;
     bool asking; /* the job is under way */
-    bool logged; /* it was said that all are down; read and written atomically */
+    bool logged; /* the outage was; read and written atomically */
     bool back;   /* the last answer */
-    bool gone;   /* freed by its owner: ends with the job */
+    bool freed;  /* by its owner; the memory goes with the job that is under way */
 };
 
-/* Asks until a broker answers. Only what lasts is worth a line: idle connections are closed all the
- * time. */
+/* Runs in the blocking thread until a broker answers, or another job waits. */
 static void ask_until_back(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
@@ -48,10 +50,10 @@ static void asked(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
     outage->asking = false;
-    if (outage->gone)
+    if (outage->freed)
         free(outage);
     else if (!outage->back)
-        tide_kafka_outage_begin(outage); /* another job wanted the thread: after it */
+        tide_kafka_outage_begin(outage); /* another job wanted the thread: goes on after it */
 }
 
 struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
@@ -84,7 +86,7 @@ void tide_kafka_outage_free(struct tide_kafka_outage *outage)
 {
     if (!outage)
         return;
-    outage->gone = true;
+    outage->freed = true;
     if (!outage->asking)
         free(outage);
 }

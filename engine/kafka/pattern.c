@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Patterns of topic names. librdkafka finds topics with regcomp(3), and so does this file; it finds what a pattern matches
+ * only in the same way, or `check` would say one thing and the group read another. A topic that the pipeline writes to must
+ * not match: its results would be read again for ever. librdkafka's property topic.blacklist hides it from all patterns. */
 #include "kafka/pattern.h"
 
 #include <librdkafka/rdkafka.h>
@@ -10,19 +13,19 @@
 #include "base/status.h"
 #include "base/text.h"
 
-/* Those that Kafka keeps for itself; its own clients do not find them by patterns either. */
+/* Kafka keeps these for itself, and its own clients do not find them by patterns either. */
 static const char *const internal[] = {"__consumer_offsets", "__transaction_state",
                                        "__share_group_state", "__cluster_metadata"};
 
-/* POSIX takes any other escaped letter for the letter itself: "\d" finds a d. */
-static const char letters[] = "wWsSbB";
+/* The letters that mean something after a backslash. POSIX takes every other one for the letter itself: "\d" finds a d. */
+static const char escapable[] = "wWsSbB";
 
 static int check_escapes(const char *pattern)
 {
     for (const char *at = strchr(pattern, '\\'); at; at = strchr(at + 2, '\\')) {
         char next = at[1];
         bool letter = (next >= 'a' && next <= 'z') || (next >= 'A' && next <= 'Z');
-        if (letter && !strchr(letters, next))
+        if (letter && !strchr(escapable, next))
             return tide_fail(TIDE_ECONFIG,
                              "\\%c is not of POSIX extended regular expressions, which topics are "
                              "found by (there \\d is written [0-9])",
@@ -89,8 +92,9 @@ static bool is_named(const struct tide_source_plan *plan, const char *topic)
     return false;
 }
 
-/* As an expression that finds this name alone. A name has letters, digits and these three signs, or is refused by Kafka. */
-static void hide(struct tide_text *list, const struct tide_source_plan *plan, const char *topic)
+/* Appends an expression that finds this name alone. Kafka allows letters, digits and these three signs in a name. */
+static void append_hidden(struct tide_text *list, const struct tide_source_plan *plan,
+                          const char *topic)
 {
     if (is_named(plan, topic))
         return;
@@ -110,9 +114,9 @@ char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char 
         tide_text_string(&list, users);
     bool any = tide_kafka_pattern_any(plan);
     for (size_t i = 0; any && i < sizeof(internal) / sizeof(*internal); i++)
-        hide(&list, plan, internal[i]);
+        append_hidden(&list, plan, internal[i]);
     for (uint32_t i = 0; any && i < plan->own_topic_count; i++)
-        hide(&list, plan, plan->own_topics[i]);
+        append_hidden(&list, plan, plan->own_topics[i]);
     tide_text_append(&list, "", 1);
     return list.data;
 }
@@ -123,14 +127,14 @@ bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
     size_t size = sizeof(list);
     char *rest = NULL;
     if (rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", list, &size))
-        return true; /* too long: not known */
+        return true; /* the list is too long to be looked at, so it may be hidden */
     for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
         if (tide_kafka_pattern_matches(one, topic))
             return true;
     return false;
 }
 
-void tide_kafka_pattern_tell(const struct tide_source_plan *plan)
+void tide_kafka_pattern_warn(const struct tide_source_plan *plan)
 {
     for (uint32_t i = 0; i < plan->topic_count; i++)
         for (uint32_t j = 0; is_pattern(plan->topics[i]) && j < plan->own_topic_count; j++)

@@ -1,4 +1,9 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Whether the brokers and the topics are there, asked once before anything is read. librdkafka would wait for a broker, a
+ * topic or a login without an error for ever; a pipeline that cannot work should rather fail at its start, with the reason
+ * and everything that is missing. So each question is asked with short and growing time-outs until it is answered or the time
+ * of broker_timeout is over, and the client's last error event becomes part of the text. Start reading at
+ * tide_kafka_reach_run. */
 #include "kafka/reach.h"
 
 #include <librdkafka/rdkafka.h>
@@ -17,9 +22,9 @@
 
 enum {
     FIRST_WAIT_MS =
-        500, /* doubled until a slow network is met, so that a lost try is noticed early */
+        500, /* doubled with each attempt: short, since a lost one is noticed early; a slow network needs more */
     LONGEST_WAIT_MS = 8000,
-    TOPIC_GRACE_US = 1000000, /* a topic made a moment ago may not be known to each broker yet */
+    TOPIC_GRACE_US = 1000000, /* a topic that was just created is not known to every broker yet */
     RETRY_US = 100000,
     CLUSTER_WAIT_MS = 100
 };
@@ -38,8 +43,8 @@ struct attempt {
 /* Asks once. TIDE_BUSY: no answer yet. */
 typedef int question(struct attempt *attempt, int timeout_ms);
 
-/* Keeps the newest cause. A refused login or certificate will not mend by waiting. */
-static int look_at_events(struct attempt *attempt)
+/* Keeps the newest error as the cause. Waiting does not help a login or certificate that was refused. */
+static int take_events(struct attempt *attempt)
 {
     rd_kafka_event_t *event;
     int status = TIDE_OK;
@@ -67,7 +72,7 @@ static bool pause_a_moment(struct tide_kafka_reach *reach)
 }
 
 /* TIDE_BUSY: ask again. */
-static int judge_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic)
+static int check_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic)
 {
     switch (topic->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
@@ -110,7 +115,7 @@ static int ask_topic(struct attempt *attempt, int timeout_ms)
     if (rd_kafka_metadata(reach->client, 0, topic, &metadata, timeout_ms) ==
         RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (metadata->topic_cnt > 0)
-            status = judge_topic(attempt, &metadata->topics[0]);
+            status = check_topic(attempt, &metadata->topics[0]);
         if (status == TIDE_OK) {
             uint32_t partitions = (uint32_t)metadata->topics[0].partition_cnt;
             tide_kafka_leaders_add(&attempt->leaders, metadata, 0);
@@ -125,7 +130,7 @@ static int ask_topic(struct attempt *attempt, int timeout_ms)
     return status;
 }
 
-/* Those that the patterns find. */
+/* Finds the topics that match the patterns. */
 static int ask_all_topics(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -152,7 +157,7 @@ static int ask_leader(struct attempt *attempt, int timeout_ms)
     return tide_kafka_leader_ask(attempt->reach->client, leader, timeout_ms) ? TIDE_BUSY : TIDE_OK;
 }
 
-/* What is committed of any partition: the coordinator alone can say. */
+/* Asks for a committed offset, which only the coordinator of the group can answer. */
 static int ask_coordinator(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -171,7 +176,8 @@ static int ask_coordinator(struct attempt *attempt, int timeout_ms)
                : TIDE_OK;
 }
 
-static int unreached(struct attempt *attempt, question *ask)
+/* The failure, when the time is over: names whoever did not answer. */
+static int fail_unreached(struct attempt *attempt, question *ask)
 {
     const struct tide_kafka_reach *reach = attempt->reach;
     const struct tide_kafka_leader *leader = ask == ask_leader
@@ -197,15 +203,16 @@ static int unreached(struct attempt *attempt, question *ask)
                      *attempt->cause ? ": " : "", attempt->cause);
 }
 
-static int insist(struct attempt *attempt, question *ask)
+/* Asks until there is an answer, good or bad. */
+static int ask_until_answered(struct attempt *attempt, question *ask)
 {
     struct tide_kafka_reach *reach = attempt->reach;
     for (;;) {
         int64_t left_ms = (attempt->until - tide_clock_us()) / 1000;
         if (left_ms <= 0)
-            return unreached(attempt, ask);
+            return fail_unreached(attempt, ask);
         int status = ask(attempt, attempt->wait_ms < left_ms ? attempt->wait_ms : (int)left_ms);
-        if (look_at_events(attempt) < 0)
+        if (take_events(attempt) < 0)
             return tide_fail(TIDE_ECONFIG, "brokers \"%s\": %s", reach->brokers, attempt->cause);
         if (status != TIDE_BUSY)
             return status;
@@ -217,7 +224,7 @@ static int insist(struct attempt *attempt, question *ask)
     }
 }
 
-/* The same topic may take results and dead letters. */
+/* One topic may take both results and dead letters. */
 static bool was_asked(const struct attempt *attempt)
 {
     const struct tide_kafka_reach *reach = attempt->reach;
@@ -230,7 +237,7 @@ static bool was_asked(const struct attempt *attempt)
     return false;
 }
 
-/* All of them, so that whoever has several to make knows at once. */
+/* Looks for all of them before it fails, so that one text names every topic that has to be created. */
 static int find_topics(struct attempt *attempt)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -243,7 +250,7 @@ static int find_topics(struct attempt *attempt)
         }
         if (was_asked(attempt))
             continue;
-        int status = insist(attempt, ask_topic);
+        int status = ask_until_answered(attempt, ask_topic);
         if (status < 0 && status != TIDE_ECONFIG)
             return status;
         if (status < 0 && length < sizeof(reach->text))
@@ -252,7 +259,7 @@ static int find_topics(struct attempt *attempt)
     }
     if (length > 0)
         return tide_fail(TIDE_ECONFIG, "%s", reach->text);
-    return patterns ? insist(attempt, ask_all_topics) : TIDE_OK;
+    return patterns ? ask_until_answered(attempt, ask_all_topics) : TIDE_OK;
 }
 
 static int find_leaders(struct attempt *attempt)
@@ -261,12 +268,12 @@ static int find_leaders(struct attempt *attempt)
     for (attempt->item = 0; attempt->item < attempt->leaders.count && status == TIDE_OK;
          attempt->item++) {
         attempt->wait_ms = FIRST_WAIT_MS;
-        status = insist(attempt, ask_leader);
+        status = ask_until_answered(attempt, ask_leader);
     }
     return status;
 }
 
-/* It came with the topics: the time is for what is a broker only by its protocol, and sends none. */
+/* The id came with the topics. The call waits only for what is no Kafka but speaks its protocol, and may send none. */
 static void find_cluster(struct tide_kafka_reach *reach)
 {
     char *id = rd_kafka_clusterid(reach->client, CLUSTER_WAIT_MS);
@@ -280,14 +287,14 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
     struct attempt attempt = {.reach = reach, .wait_ms = FIRST_WAIT_MS};
     attempt.until = tide_clock_us() + reach->timeout_us;
-    reach->status = insist(&attempt, ask_any);
+    reach->status = ask_until_answered(&attempt, ask_any);
     attempt.grace_until = tide_clock_us() + TOPIC_GRACE_US;
     if (reach->status == TIDE_OK)
         reach->status = find_topics(&attempt);
     if (reach->status == TIDE_OK)
         reach->status = find_leaders(&attempt);
     if (reach->status == TIDE_OK && reach->group)
-        reach->status = insist(&attempt, ask_coordinator);
+        reach->status = ask_until_answered(&attempt, ask_coordinator);
     if (reach->status == TIDE_OK)
         find_cluster(reach);
     if (reach->status < 0)

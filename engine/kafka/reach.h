@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/reach.h - are the brokers there, and the topics? Asked before anything is read,
- * and again when all brokers went away. All of it blocks: kafka/blocking.h.
- *
- * Reached is who will be needed: one of the brokers that are named, the leaders of all partitions of
- * the topics (each at the address that it advertises), and the coordinator of the group. */
+ * engine/kafka/reach.h - whether the brokers and the topics are there, asked before anything is read. The call blocks, see
+ * kafka/blocking.h. It reaches everybody who will be needed: one of the brokers that are named, the leaders of all partitions
+ * of the topics, each at the address that it advertises, and the coordinator of the group. */
 #ifndef TIDE_KAFKA_REACH_H
 #define TIDE_KAFKA_REACH_H
 
@@ -18,24 +16,23 @@ struct tide_known_topics;
 
 enum { TIDE_KAFKA_REACH_TEXT = 1024 };
 
-/** A question that is asked once, and its answer. Strings are lent for as long as the job is. */
+/** A question that is asked once, and its answer. Its strings must stay as long as the job. */
 struct tide_kafka_reach {
-    struct tide_blocking_job job; /* run is set by tide_kafka_reach_run; done is the owner's */
+    struct tide_blocking_job job; /* its run calls tide_kafka_reach_run; done is the owner's */
     void *owner;
     struct rd_kafka_s *client;
-    struct rd_kafka_queue_s *events; /* of the client; nobody else polls it meanwhile */
-    struct tide_blocking *blocking;  /* that runs it; may be NULL: called directly */
-    const char *brokers;             /* to name them */
-    const char *const *topics;       /* that must be there; patterns (^...) are passed over */
+    struct rd_kafka_queue_s *events; /* of the client; only the job polls it meanwhile */
+    struct tide_blocking *blocking;  /* that runs the job; NULL: called directly */
+    const char *brokers;             /* their names, for texts */
+    const char *const *topics;       /* that must be there; patterns (^...) find what there is */
     uint32_t topic_count;
-    const char *group; /* the client's, whose coordinator is needed; NULL = none is */
+    const char *group; /* the client's group, whose coordinator is needed; NULL = none is */
     int64_t timeout_us;
     /* the answer */
     uint32_t *partitions; /* of each topic, 0 for a pattern; the owner's array, or NULL */
-    struct tide_known_topics
-        *known_topics; /* the topics, those that patterns find too; NULL = not wanted */
-    char *cluster;     /* the id of the cluster, to be freed; NULL = it has none */
-    int status; /* TIDE_OK, TIDE_EUNREACHED, TIDE_ECONFIG; the text names every topic that is missing */
+    struct tide_known_topics *known_topics; /* with those that patterns found; NULL = not wanted */
+    char *cluster;                          /* its id, to be freed; NULL = it has none */
+    int status; /* TIDE_OK, TIDE_EUNREACHED, or TIDE_ECONFIG with all topics that are missing */
     char text[TIDE_KAFKA_REACH_TEXT];
 };
 void tide_kafka_reach_run(struct tide_blocking_job *job);

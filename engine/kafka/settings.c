@@ -1,4 +1,8 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * The settings of topics that decide what becomes of messages. Some combinations lose messages without an error, such as dead
+ * letters in a topic that is compacted; a warning at the start is the only moment at which somebody looks. That the settings
+ * may not be asked for, or that an older broker does not answer, is no failure. Start reading at
+ * tide_kafka_settings_look. */
 #include "kafka/settings.h"
 
 #include <librdkafka/rdkafka.h>
@@ -15,7 +19,7 @@ enum { TIMEOUT_MS = 5000, POLL_MS = 100 };
 static const int64_t HOUR_MS = 3600000;
 static const int64_t DAY_MS = 86400000;
 
-/* What is not known is -1. */
+/* -1 = not known. */
 struct settings {
     int64_t max_message_bytes; /* of a batch of records */
     int64_t retention_ms;      /* INT64_MAX = for ever */
@@ -39,7 +43,7 @@ static int64_t limit_of(const char *value)
     return number < 0 ? INT64_MAX : number;
 }
 
-static void take(struct settings *settings, const char *name, const char *value)
+static void take_setting(struct settings *settings, const char *name, const char *value)
 {
     if (strcmp(name, "max.message.bytes") == 0)
         settings->max_message_bytes = limit_of(value);
@@ -70,8 +74,8 @@ static void take_topic(const rd_kafka_ConfigResource_t *topic, struct settings *
             rd_kafka_err2str(rd_kafka_ConfigResource_error(topic)));
     for (size_t i = 0; i < count; i++)
         if (rd_kafka_ConfigEntry_value(entries[i]))
-            take(settings, rd_kafka_ConfigEntry_name(entries[i]),
-                 rd_kafka_ConfigEntry_value(entries[i]));
+            take_setting(settings, rd_kafka_ConfigEntry_name(entries[i]),
+                         rd_kafka_ConfigEntry_value(entries[i]));
 }
 
 static void take_all(rd_kafka_event_t *event, const char *const *topics, uint32_t count,
@@ -109,11 +113,11 @@ static void take_replicas(rd_kafka_t *client, const char *const *topics, uint32_
     }
 }
 
-/* Brokers refuse a request as a whole that has a topic twice. */
-static bool is_again(const char *const *topics, uint32_t place)
+/* A topic that is named twice is asked for once: brokers refuse a request that repeats one. */
+static bool is_repeated(const char *const *topics, uint32_t index)
 {
-    for (uint32_t i = 0; i < place; i++)
-        if (strcmp(topics[i], topics[place]) == 0)
+    for (uint32_t i = 0; i < index; i++)
+        if (strcmp(topics[i], topics[index]) == 0)
             return true;
     return false;
 }
@@ -130,7 +134,7 @@ static void ask_settings(struct rd_kafka_s *client, const char *const *topics, u
     rd_kafka_ConfigResource_t **asked = tide_alloc(sizeof(*asked) * count);
     uint32_t distinct = 0;
     for (uint32_t i = 0; i < count; i++)
-        if (!is_again(topics, i))
+        if (!is_repeated(topics, i))
             asked[distinct++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i]);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(client,
@@ -152,7 +156,7 @@ static void ask_settings(struct rd_kafka_s *client, const char *const *topics, u
 
 /* ---- warnings ---- */
 
-static void warn_of_letters(const struct settings *settings, const char *topic)
+static void warn_of_dead_letters(const struct settings *settings, const char *topic)
 {
     if (settings->compacted)
         tide_log(
@@ -193,10 +197,11 @@ static void warn_of_replicas(const struct settings *settings, const char *topic)
             topic, (long long)settings->min_insync_replicas, (long long)settings->replicas);
 }
 
-static void warn(const struct settings *settings, const char *topic, enum tide_kafka_use use)
+static void warn_of_topic(const struct settings *settings, const char *topic,
+                          enum tide_kafka_use use)
 {
     if (use == TIDE_KAFKA_DEAD_LETTERS)
-        warn_of_letters(settings, topic);
+        warn_of_dead_letters(settings, topic);
     if (use == TIDE_KAFKA_WRITTEN)
         warn_of_output(settings, topic);
     if (use == TIDE_KAFKA_READ && settings->deleted && settings->retention_ms >= 0 &&
@@ -208,7 +213,7 @@ static void warn(const struct settings *settings, const char *topic, enum tide_k
 }
 
 int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *topics,
-                                 uint32_t count, enum tide_kafka_use use, bool letters,
+                                 uint32_t count, enum tide_kafka_use use, bool dead_letters,
                                  struct tide_blocking *blocking)
 {
     const char **names = tide_alloc(sizeof(*names) * (count + 1));
@@ -223,8 +228,9 @@ int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *t
         int64_t limit = settings[i].max_message_bytes;
         if (limit > 0 && (least == 0 || limit < least))
             least = limit;
-        warn(&settings[i], names[i], letters && i + 1 == known ? TIDE_KAFKA_DEAD_LETTERS : use);
-        if (use != TIDE_KAFKA_READ && !is_again(names, i))
+        warn_of_topic(&settings[i], names[i],
+                      dead_letters && i + 1 == known ? TIDE_KAFKA_DEAD_LETTERS : use);
+        if (use != TIDE_KAFKA_READ && !is_repeated(names, i))
             warn_of_replicas(&settings[i], names[i]);
     }
     free(settings);

@@ -1,4 +1,6 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Whether topics may be written, found out with a request that writes nothing; the header says how. It needs a producer of
+ * its own, since the number of acknowledgements is a property of the client. */
 #include "kafka/write_permission.h"
 
 #include <librdkafka/rdkafka.h>
@@ -12,7 +14,7 @@
 enum { POLL_MS = 100 };
 
 /* NULL with tide_error(). */
-static rd_kafka_t *make_asker(rd_kafka_t *client)
+static rd_kafka_t *make_client(rd_kafka_t *client)
 {
     static const char *const changes[][2] = {
         {"transactional.id", NULL},
@@ -36,7 +38,7 @@ static rd_kafka_t *make_asker(rd_kafka_t *client)
     return NULL;
 }
 
-static int judge(const rd_kafka_message_t *answer)
+static int check_report(const rd_kafka_message_t *answer)
 {
     const char *topic = rd_kafka_topic_name(answer->rkt);
     if (answer->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
@@ -53,7 +55,7 @@ static int judge(const rd_kafka_message_t *answer)
     return TIDE_OK;
 }
 
-static int answers(rd_kafka_t *asker, struct tide_blocking *blocking)
+static int wait_for_reports(rd_kafka_t *asker, struct tide_blocking *blocking)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(asker);
     int status = TIDE_OK;
@@ -62,7 +64,7 @@ static int answers(rd_kafka_t *asker, struct tide_blocking *blocking)
         rd_kafka_event_t *event = rd_kafka_queue_poll(queue, POLL_MS);
         const rd_kafka_message_t *answer;
         while (event && status == TIDE_OK && (answer = rd_kafka_event_message_next(event)))
-            status = judge(answer);
+            status = check_report(answer);
         if (event)
             rd_kafka_event_destroy(event);
     }
@@ -75,12 +77,12 @@ int tide_kafka_check_write_permission(struct rd_kafka_s *client, const char *con
 {
     if (tide_kafka_is_mock(client))
         return TIDE_OK;
-    rd_kafka_t *asker = make_asker(client);
+    rd_kafka_t *asker = make_client(client);
     if (!asker)
         return TIDE_ECONFIG;
     for (uint32_t i = 0; i < count; i++)
         rd_kafka_producev(asker, RD_KAFKA_V_TOPIC(topics[i]), RD_KAFKA_V_END);
-    int status = answers(asker, blocking);
+    int status = wait_for_reports(asker, blocking);
     rd_kafka_purge(asker, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     rd_kafka_destroy(asker);
     return status;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * engine/kafka/write_permission.h - may topics be written? Kafka has no request that asks, librdkafka before 2.3.0 no call.
- * But a broker looks at a Produce request in this order: is it allowed (TOPIC_AUTHORIZATION_FAILED); does its number of
- * acknowledgements make sense, else nothing is written (INVALID_REQUIRED_ACKS); only then at its records. So one that
- * asks for two acknowledgements gets one of these answers, and leaves nothing. Source: Kafka's
- * KafkaApis.handleProduceRequest and ReplicaManager.appendRecords, 0.10 to 4.1; tried on 3.9 and 4.1. */
+ * engine/kafka/write_permission.h - whether topics may be written. Kafka has no request for it, and librdkafka before 2.3.0 no
+ * call. But a broker checks a Produce request in this order: its authorization (TOPIC_AUTHORIZATION_FAILED), its number of
+ * acknowledgements (INVALID_REQUIRED_ACKS, nothing is written), and only then its records. So a request for two
+ * acknowledgements gets one of these answers and writes nothing. Source: Kafka's KafkaApis.handleProduceRequest and
+ * ReplicaManager.appendRecords, 0.10 to 4.1; tried on 3.9 and 4.1. */
 #ifndef TIDE_KAFKA_WRITE_PERMISSION_H
 #define TIDE_KAFKA_WRITE_PERMISSION_H
 

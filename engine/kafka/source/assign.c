@@ -12,7 +12,7 @@
 
 /* ---- librdkafka's calls ---- */
 
-static int check(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char *what)
+static int check_call(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char *what)
 {
     int status = TIDE_OK;
     if (error)
@@ -53,8 +53,8 @@ static int call_assign(struct tide_kafka_source *source,
 {
     forward_queues(source, list);
     if (incremental)
-        return check(rd_kafka_incremental_assign(source->client, list), 0, "assign");
-    return check(NULL, rd_kafka_assign(source->client, list), "assign");
+        return check_call(rd_kafka_incremental_assign(source->client, list), 0, "assign");
+    return check_call(NULL, rd_kafka_assign(source->client, list), "assign");
 }
 
 int tide_kafka_assign_give_back(struct tide_kafka_source *source,
@@ -62,8 +62,8 @@ int tide_kafka_assign_give_back(struct tide_kafka_source *source,
                                 bool incremental)
 {
     if (incremental)
-        return check(rd_kafka_incremental_unassign(source->client, list), 0, "give back");
-    return check(NULL, rd_kafka_assign(source->client, NULL), "give back");
+        return check_call(rd_kafka_incremental_unassign(source->client, list), 0, "give back");
+    return check_call(NULL, rd_kafka_assign(source->client, NULL), "give back");
 }
 
 void tide_kafka_assign_decline(struct tide_kafka_source *source,
@@ -145,8 +145,8 @@ static int find_all(struct tide_kafka_source *source, const rd_kafka_topic_parti
     return TIDE_OK;
 }
 
-static void begin(struct tide_kafka_source *source, struct tide_kafka_resolve *answer,
-                  const uint32_t *indexes)
+static void begin_reading(struct tide_kafka_source *source, struct tide_kafka_resolve *answer,
+                          const uint32_t *indexes)
 {
     for (int i = 0; i < answer->list->cnt; i++) {
         struct tide_kafka_partition *partition = &source->partitions[indexes[i]];
@@ -168,7 +168,7 @@ static void begin(struct tide_kafka_source *source, struct tide_kafka_resolve *a
                            (uint32_t)answer->list->cnt, NULL);
 }
 
-static int assign(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
+static int assign_new(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     uint32_t *indexes = tide_alloc((size_t)(answer->list->cnt + 1) * sizeof(*indexes));
     int status = check_limit(source, answer->list);
@@ -179,7 +179,7 @@ static int assign(struct tide_kafka_source *source, struct tide_kafka_resolve *a
     else if (status == TIDE_OK)
         status = call_assign(source, answer->list, answer->incremental);
     if (status == TIDE_OK)
-        begin(source, answer, indexes);
+        begin_reading(source, answer, indexes);
     free(indexes);
     return status;
 }
@@ -188,7 +188,8 @@ static int assign(struct tide_kafka_source *source, struct tide_kafka_resolve *a
 
 /* The log may have been truncated below what was read. Then messages in flight have offsets that will be given to others,
  * and only a new start can tell them apart. */
-static int move(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer, int i)
+static int move_reading(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer,
+                        int i)
 {
     const rd_kafka_topic_partition_t *which = &answer->list->elems[i];
     int index = tide_kafka_partition_find(source, which->topic, which->partition);
@@ -213,7 +214,7 @@ static int assign_misplaced(struct tide_kafka_source *source,
     bool incremental = tide_kafka_is_incremental(source);
     int status = TIDE_OK;
     for (int i = 0; i < answer->list->cnt && status == TIDE_OK; i++)
-        status = move(source, answer, i);
+        status = move_reading(source, answer, i);
     if (status < 0)
         return status;
     /* With the eager protocol, an assignment always is the whole of it. */
@@ -230,7 +231,7 @@ static int assign_misplaced(struct tide_kafka_source *source,
 int tide_kafka_assign(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     return answer->reason == TIDE_RESOLVE_MISPLACED ? assign_misplaced(source, answer)
-                                                    : assign(source, answer);
+                                                    : assign_new(source, answer);
 }
 
 /* ---- pauses ---- */

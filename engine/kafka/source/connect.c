@@ -145,7 +145,7 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
         return TIDE_ECONFIG;
     }
     make_queues(source);
-    tide_kafka_pattern_tell(&source->plan);
+    tide_kafka_pattern_warn(&source->plan);
     source->outage = tide_kafka_outage_new(source->client, source->blocking);
     struct tide_kafka_reach *reach = tide_kafka_reach_new(&(struct tide_kafka_reach){
         .job = {.run = run_start, .done = started},

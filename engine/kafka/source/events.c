@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
@@ -35,20 +36,19 @@ void tide_kafka_source_fail(struct tide_kafka_source *source, int status)
 
 static void grow_shown(struct tide_kafka_source *source)
 {
-    struct tide_partition *shown = tide_realloc(source->events.shown,
-                                                (source->partition_count + 1) * sizeof(*shown));
-    for (uint32_t i = source->events.shown_count; i < source->partition_count; i++)
-        shown[i] = (struct tide_partition){.topic = source->partitions[i].topic,
-                                           .number = source->partitions[i].number,
-                                           .end = -1};
-    source->events.shown = shown;
-    source->events.shown_count = source->partition_count;
-    source->source.partitions = shown;
-    source->source.partition_count = source->partition_count;
+    uint32_t known = source->events.shown_count;
+    tide_grow(&source->events.shown, &source->events.shown_count, source->partition_count,
+              sizeof(*source->events.shown));
+    for (uint32_t i = known; i < source->partition_count; i++)
+        source->events.shown[i] = (struct tide_partition){.topic = source->partitions[i].topic,
+                                                          .number = source->partitions[i].number,
+                                                          .end = -1};
+    source->source.partitions = source->events.shown;
+    source->source.partition_count = source->events.shown_count;
 }
 
 /* The engine has the event: what it says holds for the engine from now on. */
-static void show(struct tide_kafka_source *source, const struct tide_source_event *event)
+static void show_event(struct tide_kafka_source *source, const struct tide_source_event *event)
 {
     bool owned = event->kind == TIDE_SOURCE_ASSIGNED;
     if (!owned && event->kind != TIDE_SOURCE_REVOKED && event->kind != TIDE_SOURCE_LOST)
@@ -83,7 +83,7 @@ void tide_kafka_events_next(struct tide_kafka_source *source, struct tide_source
     if (!first)
         return;
     STAILQ_REMOVE_HEAD(&source->events.queue, next);
-    show(source, &first->event);
+    show_event(source, &first->event);
     *event = first->event;
 }
 

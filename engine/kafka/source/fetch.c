@@ -18,7 +18,7 @@
 #include "shm/layout.h"
 
 enum { LARGE_HEADERS = 65536 /* bytes; not worth keeping for the next record */ };
-static const int64_t QUIET_US = 5000000; /* so long may nothing come from any broker */
+static const int64_t QUIET_US = 5000000; /* when nothing came for so long, a broker is asked */
 
 /* ---- where reading stands ---- */
 
@@ -130,8 +130,8 @@ static bool is_missing(rd_kafka_resp_err_t error)
 
 /* Every message before `offset` was given. Between it and the last message there are only markers of transactions, and
  * messages of transactions that were aborted. */
-static void pass(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
-                 int64_t offset)
+static void pass_to(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
+                    int64_t offset)
 {
     if (partition->read.stop >= 0 && offset > partition->read.stop)
         offset = partition->read.stop; /* the messages after it are dropped */
@@ -149,7 +149,7 @@ static void on_end_of_partition(struct tide_kafka_source *source,
         return; /* it is back, but maybe as another topic */
     partition->read.at_end = true;
     partition->read.stable = offset;
-    pass(source, partition, offset);
+    pass_to(source, partition, offset);
 }
 
 static void on_partition_error(struct tide_kafka_source *source, uint32_t index,
@@ -201,7 +201,7 @@ static bool is_wanted(struct tide_kafka_source *source, struct tide_kafka_partit
     }
     if (partition->read.stop >= 0 && offset >= partition->read.stop) {
         partition->read.at_end = true;
-        pass(source, partition, partition->read.stop);
+        pass_to(source, partition, partition->read.stop);
         return false;
     }
     return true;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/grow.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
 #include "shm/topics.h"
@@ -16,19 +17,10 @@ static struct tide_kafka_topic *find_topic(struct tide_kafka_source *source, uin
     for (uint32_t i = 0; i < source->topic_count; i++)
         if (source->by_topic[i].topic == number)
             return &source->by_topic[i];
-    source->by_topic = tide_realloc(source->by_topic,
-                                    (source->topic_count + 1) * sizeof(*source->by_topic));
-    struct tide_kafka_topic *topic = &source->by_topic[source->topic_count++];
-    *topic = (struct tide_kafka_topic){.topic = number};
-    return topic;
-}
-
-static void grow_index(struct tide_kafka_topic *topic, int32_t number)
-{
-    uint32_t capacity = ((uint32_t)number + 16) / 16 * 16;
-    topic->index = tide_realloc(topic->index, capacity * sizeof(*topic->index));
-    memset(topic->index + topic->capacity, 0, (capacity - topic->capacity) * sizeof(*topic->index));
-    topic->capacity = capacity;
+    uint32_t index = source->topic_count;
+    tide_grow(&source->by_topic, &source->topic_count, index + 1, sizeof(*source->by_topic));
+    source->by_topic[index].topic = number;
+    return &source->by_topic[index];
 }
 
 int tide_kafka_partition_find(struct tide_kafka_source *source, const char *topic, int32_t number)
@@ -37,18 +29,18 @@ int tide_kafka_partition_find(struct tide_kafka_source *source, const char *topi
     if (topic_number < 0)
         return topic_number;
     struct tide_kafka_topic *found = find_topic(source, (uint16_t)topic_number);
-    if ((uint32_t)number >= found->capacity)
-        grow_index(found, number);
+    tide_grow(&found->index, &found->capacity, (uint32_t)number + 1, sizeof(*found->index));
     if (found->index[number])
         return (int)found->index[number] - 1;
     if (source->partition_count > UINT16_MAX)
         return tide_fail(TIDE_ECONFIG, "more than %d partitions", UINT16_MAX + 1);
-    source->partitions = tide_realloc(source->partitions,
-                                      (source->partition_count + 1) * sizeof(*source->partitions));
-    source->partitions[source->partition_count++] = (struct tide_kafka_partition){
+    uint32_t index = source->partition_count;
+    tide_grow(&source->partitions, &source->partition_count, index + 1,
+              sizeof(*source->partitions));
+    source->partitions[index] = (struct tide_kafka_partition){
         .topic = (uint16_t)topic_number, .number = number, .read.stop = -1};
     found->index[number] = source->partition_count;
-    return (int)source->partition_count - 1;
+    return (int)index;
 }
 
 const char *tide_kafka_partition_topic(const struct tide_kafka_source *source, uint32_t index)

@@ -88,7 +88,7 @@ static void resolved(struct tide_blocking_job *job)
     tide_kafka_rebalance_serve(source);
 }
 
-static int submit(struct tide_kafka_source *source, struct tide_kafka_resolve *resolve)
+static int submit_resolve(struct tide_kafka_source *source, struct tide_kafka_resolve *resolve)
 {
     source->rebalance.resolving = resolve;
     return tide_blocking_submit(source->blocking, &resolve->job);
@@ -102,7 +102,7 @@ static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_reba
     resolve->membership = rebalance->membership;
     free(rebalance); /* the job has all that it had */
     if (can_assign(source) && resolve->list->cnt > 0)
-        return submit(source, resolve);
+        return submit_resolve(source, resolve);
     int status = TIDE_OK;
     if (can_assign(source)) /* an assignment of nothing needs no start offsets */
         status = tide_kafka_assign(source, resolve);
@@ -119,9 +119,9 @@ static bool is_misplaced(const struct tide_kafka_partition *partition)
 
 static int begin_misplaced(struct tide_kafka_source *source)
 {
-    return submit(source,
-                  tide_kafka_resolve_new(source, tide_kafka_partitions_where(source, is_misplaced),
-                                         TIDE_RESOLVE_MISPLACED, resolved));
+    return submit_resolve(
+        source, tide_kafka_resolve_new(source, tide_kafka_partitions_where(source, is_misplaced),
+                                       TIDE_RESOLVE_MISPLACED, resolved));
 }
 
 /* ---- revoked ---- */
@@ -207,7 +207,7 @@ static int begin_again(struct tide_kafka_source *source, rd_kafka_topic_partitio
     struct tide_kafka_resolve *resolve = tide_kafka_resolve_new(source, list, TIDE_RESOLVE_REWOUND,
                                                                 resolved);
     resolve->incremental = incremental;
-    return submit(source, resolve);
+    return submit_resolve(source, resolve);
 }
 
 void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)

@@ -260,9 +260,9 @@ static void resolve_in_thread(struct tide_blocking_job *job)
 }
 
 /* What the engine's thread knows when the question is made. */
-static struct tide_start_question known(struct tide_kafka_source *source,
-                                        const rd_kafka_topic_partition_t *which,
-                                        enum tide_resolve_reason reason)
+static struct tide_start_question make_question(struct tide_kafka_source *source,
+                                                const rd_kafka_topic_partition_t *which,
+                                                enum tide_resolve_reason reason)
 {
     int index = tide_kafka_partition_find(source, which->topic, which->partition);
     struct tide_start_question question = {
@@ -297,7 +297,7 @@ struct tide_kafka_resolve *tide_kafka_resolve_new(struct tide_kafka_source *sour
     resolve->questions = tide_alloc(count * sizeof(*resolve->questions));
     resolve->commit = tide_alloc(count * sizeof(*resolve->commit));
     for (int i = 0; i < list->cnt; i++)
-        resolve->questions[i] = known(source, &list->elems[i], reason);
+        resolve->questions[i] = make_question(source, &list->elems[i], reason);
     return resolve;
 }
 

@@ -44,17 +44,17 @@ static bool is_owned(const rd_kafka_ConsumerGroupDescription_t *group, const cha
     return false;
 }
 
-static void compare(struct look *look, const rd_kafka_ConsumerGroupDescription_t *group)
+static void find_unowned(struct look *look, const rd_kafka_ConsumerGroupDescription_t *group)
 {
     size_t length = 0;
     if (rd_kafka_ConsumerGroupDescription_error(group) ||
         rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
         return; /* between two assignments, or not queued */
     for (uint32_t i = 0; i < look->known->count; i++) {
-        const char *topic = look->known->names[i];
+        const char *topic = look->known->items[i].name;
         if (tide_kafka_pattern_hides(look->client, topic))
             continue;
-        for (uint32_t p = 0; p < look->known->counts[i]; p++) {
+        for (uint32_t p = 0; p < look->known->items[i].partitions; p++) {
             if (is_owned(group, topic, (int32_t)p))
                 continue;
             look->count++;
@@ -85,7 +85,7 @@ static void describe_group(struct tide_blocking_job *job)
     const rd_kafka_ConsumerGroupDescription_t **groups =
         result ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
     if (count > 0)
-        compare(look, groups[0]);
+        find_unowned(look, groups[0]);
     else if (event)
         tide_log(TIDE_LOG_INFO, "group \"%s\": whether each partition is read is not known: %s",
                  look->group, rd_kafka_event_error_string(event));

@@ -57,7 +57,7 @@ function preflight.connect(plan)
   local draft, texts, code = plan.draft, {}, nil
   local fields = {
     source = { group = draft.source.group },
-    sink = { letters = draft.dlq.kind == "TIDE_DLQ_TOPIC",
+    sink = { dead_letters = draft.dlq.kind == "TIDE_DLQ_TOPIC",
       transactional_id = transactional_id(draft) },
   }
   local answer
