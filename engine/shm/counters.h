@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/shm/counters.h - the engine's metrics, in shared memory, so that a reader needs no lock: a row for the engine
  * itself (row 0), and one for each step. Only the engine's thread writes; a reader may see a count and its sum that are a
- * moment apart. Names, units and help: lua/tidemill/steer/metric_list.lua. */
+ * moment apart. Names, units and help: lua/tidemill/metrics/list.lua. */
 #ifndef TIDE_SHM_COUNTERS_H
 #define TIDE_SHM_COUNTERS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What scripts count by tide.metric. Each worker slot has a row of its own, so that no lock and no atomic addition is
- * needed: a call of tide.metric is a few stores. The rows are added up by whoever reads them (lua/tidemill/steer). A worker
+ * needed: a call of tide.metric is a few stores. The rows are added up by whoever reads them (lua/tidemill/metrics). A worker
  * can write nonsense there, so the reader copies an entry and checks it, and the engine decides nothing by it. */
 #include "shm/script_metrics.h"
 

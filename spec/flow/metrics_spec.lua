@@ -2,7 +2,7 @@
 -- Every metric of the list tells something: pipelines that provoke each, so that a name nobody observes is found. Those
 -- that only a broker can provoke are in spec/kafka/metrics_spec.lua; spec/support/metrics_seen.lua says which.
 local ffi = require "ffi"
-local metrics = require "tidemill.steer.metrics"
+local metrics = require "tidemill.metrics"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local flow = require "spec.support.flow"

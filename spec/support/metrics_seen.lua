@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- Which metrics of the list were more than 0 in some pipeline, and where each has to be.
-local list = require "tidemill.steer.metric_list"
+local list = require "tidemill.metrics.list"
 
 local seen = {}
 local methods = {}

@@ -2,7 +2,7 @@
 -- cli/progress.lua: how it goes: on a terminal a line that is redrawn each second; elsewhere a log line when something
 -- changed, and once a minute.
 local ffi = require("ffi")
-local metrics = require("tidemill.steer.metrics")
+local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 
 pcall(ffi.cdef, "int isatty(int fd);")

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/report.lua: what --report writes at the end.
 local json = require("tidemill.cli.json")
-local metrics = require("tidemill.steer.metrics")
+local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 
 local report = {}

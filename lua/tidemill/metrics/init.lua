@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- steer/metrics.lua: reads the engine's counters by the names of the metric list.
+-- metrics/init.lua: reads the engine's counters by the names of the metric list.
 local ffi = require("ffi")
-local list = require("tidemill.steer.metric_list")
+local list = require("tidemill.metrics.list")
 local C = require("tidemill.run.ffi").C
 
 local metrics = {}

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- steer/metric_list.lua: every metric, once. docs/metrics.md, the report and the exporters come from here.
+-- metrics/list.lua: every metric, once. docs/metrics.md, the report and the exporters come from here.
 --
 -- name    as in Arroyo, without the prefix; labels beside it
 -- arroyo  what Arroyo calls it where that differs

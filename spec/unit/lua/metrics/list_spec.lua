@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 local files = require "spec.house.files"
-local list = require "tidemill.steer.metric_list"
+local list = require "tidemill.metrics.list"
 
 describe("the metric list", function()
   it("names every counter of the engine once", function()
