@@ -11,6 +11,8 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
+/* The blocks are mapped at their maximum before the fork, so that workers have them too and nothing needs to be mapped
+ * again when a size grows. Pages that are never touched cost nothing. */
 struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output)
 {
     struct tide_batch *batch = tide_alloc(sizeof(*batch));
@@ -80,6 +82,7 @@ void tide_batch_append(struct tide_batch *batch, const struct tide_message *mess
     batch->origins[records->count] = message->origin;
     batch->record_at[records->count++] = records->bytes;
     records->bytes += need;
+    /* What was touched once has pages, until the block is trimmed (task_sizes.c). */
     if (records->bytes > batch->input->touched)
         batch->input->touched = records->bytes;
 }

@@ -27,6 +27,7 @@ int tide_results_accept(struct tide_batch *batch)
     if (batch->work.state == TIDE_WORK_DONE && (done ? next < job->end : next == job->first))
         return tide_fail(TIDE_EDATA, "reported %s at record %u of [%u, %u]", done ? "done" : "full",
                          next, job->first, job->end);
+    /* Not earlier: what cannot be true must change nothing. */
     batch->run = (struct tide_batch_run){.ready = next, .result_bytes = bytes};
     if (bytes + sizeof(*job->output) > batch->output->touched)
         batch->output->touched = bytes + sizeof(*job->output);
@@ -57,6 +58,7 @@ static bool is_made(const struct tide_batch *batch, const struct tide_result *re
     const int all = TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS;
     bool several = batch->run.within_record;
     uint32_t index;
+    /* The next result may change while it is looked at; then only a flag of this message is wrong. */
     if (left - result->size >= sizeof(*result)) {
         const char *next = bytes - sizeof(*result) + result->size;
         memcpy(&index, next + offsetof(struct tide_result, index), sizeof(index));

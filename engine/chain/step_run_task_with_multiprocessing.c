@@ -93,6 +93,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     int status = tide_task_release(task, now_us);
     if (status < 0)
         return status;
+    /* After the release, which may have given batches back, and before the open batch, which needs none. */
     tide_retry_poll(task, now_us);
     if (task->open && now_us - task->open->records.opened_us >= task->plan.max_batch_time_us)
         seal_open(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
@@ -105,6 +106,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
 static void task_close(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
+    /* Messages that are tried again need no call: task_poll runs them until none is left. */
     if (task->open)
         seal_open(task, TIDE_M_BATCH_CLOSE_FLUSH, now_us);
 }

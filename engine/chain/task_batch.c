@@ -43,6 +43,7 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
         .one_by_one = batch->release.one_by_one,
     };
     task->kind->mark(task, batch, first, end);
+    /* The worker may die before it writes anything: then it has run nothing, and nothing is attributed. */
     output->progress = first;
     output->running = TIDE_RUNNING_NOT;
     work->continued = first > 0;
@@ -74,6 +75,7 @@ void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
 {
     tide_require(batch == tide_task_oldest(task));
     tide_batch_reset(batch);
+    /* To the front: its pages are warm, and those of the others can be given back. */
     batch->next = task->order.free;
     task->order.free = batch;
     task->order.head = (task->order.head + 1) % task->batch_count;
@@ -89,7 +91,7 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
     reject.message = &message;
     reject.stage = task->word;
     if (!tide_offsets_current(task->step.chain->offsets, message.origin))
-        return TIDE_OK;
+        return TIDE_OK; /* its next owner reads it again, and rejects it */
     int status = tide_dlq_reject(task->step.chain->dlq, &reject);
     batch->record.rejected = status == TIDE_OK;
     return status;

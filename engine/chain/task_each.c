@@ -23,6 +23,7 @@ static int each_reject(struct tide_task *task, struct tide_batch *batch,
                        const struct tide_reject *fields)
 {
     uint32_t record = batch->release.released;
+    /* A mistake that the simulation must find: the wrong record is rejected. */
     record += record + 1 < batch->records.count && tide_fault("bug.attribution_off_by_one");
     int status = tide_task_reject(task, batch, record, fields);
     if (status == TIDE_OK)

@@ -56,6 +56,7 @@ static void open_group(struct tide_task *task, struct tide_batch *batch)
         if (!is_left_out(batch, i))
             members[count++] = batch->origins[i];
     }
+    /* All members may be left out by now: then there is no result either. */
     batch->group.open = count > 0;
     if (batch->group.open)
         batch->group.origin = tide_offsets_group(task->step.chain->offsets, members, count);
@@ -85,7 +86,8 @@ static void pause_batch(struct tide_task *task, struct tide_batch *batch, const 
     tide_retry_begin_pause(task, &batch->pause.times, &message, reason, now_us);
 }
 
-/* The results are used all together, or none of them. */
+/* The results are used all together, or none of them: after a crash because they are not complete, after a revocation
+ * because messages are in them that their next owner reads again. The batch is then run again from its start. */
 static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     const struct tide_work *work = &batch->work;
@@ -111,6 +113,7 @@ static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t
     return TIDE_OK;
 }
 
+/* The group is complete when its outputs are, which have references of their own; this gives back the first one. */
 static void reduce_leave(struct tide_task *task, struct tide_batch *batch)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;

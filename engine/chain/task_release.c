@@ -33,6 +33,7 @@ static int report_violation(struct tide_task *task, struct tide_batch *batch)
     return TIDE_BATCH_WITH_POOL;
 }
 
+/* A run that ended with a crash says nothing of the time that messages take. */
 static void count_run(struct tide_task *task, struct tide_batch *batch)
 {
     struct tide_counters *counters = task->step.chain->counters;
@@ -123,6 +124,7 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
     const struct tide_message *messages =
         &task->parsed.messages[task->parsed.items[task->parsed.item_at].message];
     uint32_t count = count_submittable(task, batch);
+    /* Each output has its reference before it is submitted, since it may be acknowledged within the call. */
     for (uint32_t i = 0; i < count; i++)
         tide_offsets_ref(chain->offsets, messages[i].origin);
     ssize_t taken = next->ops->submit(next, messages, count, now_us);
@@ -131,6 +133,7 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
     if (taken < 0)
         return (int)taken;
     chain->progress |= taken > 0;
+    /* A mistake that the simulation must find: what was taken is offered again. */
     bool twice = (uint32_t)taken < count && tide_fault("bug.double_release");
     pass_items(task, batch, twice ? 0 : (uint32_t)taken);
     if ((uint32_t)taken == count)
@@ -201,6 +204,7 @@ static int hand_on_results(struct tide_task *task, struct tide_batch *batch, int
     } while (task->parsed.item_count > 0);
     if (task->kind->leave)
         task->kind->leave(task, batch);
+    /* Not before all results are handed on: the record is the first that is left then. */
     if (batch->run.crashed)
         return TIDE_BATCH_CRASHED;
     return batch->pause.wanted ? TIDE_BATCH_PAUSED : TIDE_BATCH_HANDED_ON;

@@ -36,6 +36,7 @@ static struct tide_partition_queue *source_queue(struct tide_task *task,
     return tide_partition_queues_at(&task->retry.queues, batch->records.queue);
 }
 
+/* The oldest message leaves the queue; the next one has not been tried yet. */
 static void drop_first(struct tide_task *task, struct tide_partition_queue *queue)
 {
     task->retry.waiting--;
@@ -45,6 +46,8 @@ static void drop_first(struct tide_task *task, struct tide_partition_queue *queu
     queue->tries = 0;
 }
 
+/* Without the marks workers would run them, though the results can only be dropped. The queues are asked again on
+ * release: a message may have begun to wait since. */
 void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first, uint32_t end)
 {
     if (batch->records.from_queue || task->retry.waiting == 0)
@@ -63,6 +66,7 @@ bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, ui
     if (batch->records.from_queue ||
         (task->retry.waiting == 0 && !batch->release.marked && !retried))
         return false;
+    /* A mistake that the simulation must find: messages overtake one that is tried again. */
     if (retried || tide_fault("bug.retry_overtaken"))
         return retried;
     return tide_batch_record(batch, index)->flags & TIDE_RECORD_WAITS ||
@@ -174,6 +178,8 @@ static void drop_revoked(struct tide_task *task, struct tide_partition_queue *qu
     }
 }
 
+/* Runs the oldest message alone while it is not known to succeed, and then as many as a batch takes. They stay in the
+ * queue until each of them is finished. */
 static void run_queue(struct tide_task *task, uint32_t number, int64_t now_us)
 {
     struct tide_partition_queue *queue = &task->retry.queues.items[number];

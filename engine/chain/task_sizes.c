@@ -12,7 +12,8 @@
 #include "shm/counters.h"
 #include "shm/layout.h"
 
-enum { SMALLEST = 64 * 1024 };
+enum { SMALLEST = 64 * 1024 }; /* bytes; below that shrinking gains nothing */
+/* Of eager steps: the time that a worker is to have with one batch. */
 static const double RUN_TIME_NS = 50e6;
 static const double KEPT = 0.875; /* of what was measured before, at each batch */
 static const int64_t SHRINK_AFTER_US = (int64_t)60 * 1000000;
@@ -35,6 +36,7 @@ void tide_task_measure(struct tide_task *task, const struct tide_work *work, uin
     task->size.run_ns = task->size.run_ns * KEPT + (double)work->busy_ns;
     task->size.run_messages = task->size.run_messages * KEPT + messages;
     fit = RUN_TIME_NS * task->size.run_messages / (task->size.run_ns + 1);
+    /* The time of a function that takes the whole batch says nothing of one message. */
     if (work->whole_batch || fit > task->plan.max_batch_size)
         fit = task->plan.max_batch_size;
     task->size.max_messages = fit < 1 ? 1 : (uint32_t)fit;

@@ -29,6 +29,7 @@ uint64_t tide_task_progress(const struct tide_step *step)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
     const struct tide_batch *batch = tide_task_oldest(task);
+    /* Batches that are done in the high half, so that the number never goes back when a new batch is the oldest. */
     return ((task->order.sequence - task->order.count) << 32) + (batch ? record_of(batch) : 0);
 }
 

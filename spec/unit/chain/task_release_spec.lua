@@ -81,10 +81,10 @@ local function worker(batch, next, results, report)
   for i, fields in ipairs(results) do parts[i] = batches.result(fields) end
   batches.leave(batch, table.concat(parts), next)
   if type(report) == "table" then
-    work.state, work.death = C.TIDE_WORK_LOST, SIGSEGV
+    work.state, work.death = C.TIDE_WORK_WORKER_LOST, SIGSEGV
     for name, value in pairs(report) do work[name] = value end
   else
-    work.state, work.outcome = C.TIDE_WORK_DONE, report == "full" and C.TIDE_JOB_FULL or C.TIDE_JOB_DONE
+    work.state, work.status = C.TIDE_WORK_DONE, report == "full" and C.TIDE_JOB_FULL or C.TIDE_JOB_DONE
   end
 end
 
@@ -224,7 +224,7 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch that CRASHED runs the record again alone, then the records after it", function()
     new()
     local batch = seal(4)
-    worker(batch, 1, { result(0) }, { blamed = true })
+    worker(batch, 1, { result(0) }, { attributed = true })
     release()
     assert.same({ "WITH_POOL", "1-2", true }, { state(batch), job(batch), batch.work.fresh })
     assert.same({ "0" }, received)
@@ -236,9 +236,9 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch that CRASHED rejects the record when a worker dies of it again", function()
     new()
     local batch = seal(3)
-    worker(batch, 1, { result(0) }, { blamed = true })
+    worker(batch, 1, { result(0) }, { attributed = true })
     release()
-    worker(batch, 1, {}, { blamed = true })
+    worker(batch, 1, {}, { attributed = true })
     release()
     assert.same({ "1" }, dead_letters())
     assert.same({ "WITH_POOL", "2-3" }, { state(batch), job(batch) })
@@ -247,9 +247,9 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch that CRASHED stays there while the dlq has no room, and runs nothing again meanwhile", function()
     new { crash_retries = 0 }
     local batch = seal(3)
-    worker(batch, 0, {}, { blamed = true })
+    worker(batch, 0, {}, { attributed = true })
     release()
-    worker(batch, 1, {}, { blamed = true })
+    worker(batch, 1, {}, { attributed = true })
     release()
     release()
     assert.same({ "CRASHED", 1 }, { state(batch), batch.release.released })
@@ -262,7 +262,7 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch that CRASHED rejects at once a record that took too long", function()
     new()
     local batch = seal(2)
-    worker(batch, 0, {}, { blamed = true, late = true })
+    worker(batch, 0, {}, { attributed = true, timed_out = true })
     release()
     assert.same({ "0" }, dead_letters())
     assert.equal("1-2", job(batch))
@@ -271,7 +271,7 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch that CRASHED runs records one by one when a function had several of them", function()
     new { crash_retries = 0 }
     local batch = seal(3)
-    worker(batch, 0, {}, { blamed = true, several = true })
+    worker(batch, 0, {}, { attributed = true, several = true })
     release()
     assert.same({ "WITH_POOL", "0-3", 1 }, { state(batch), job(batch), batch.work.job.one_by_one })
     assert.same({}, dead_letters())
@@ -280,7 +280,7 @@ describe("tide_task_release, CRASHED:", function()
   it("a batch whose worker died after its last record has not CRASHED", function()
     new { crash_retries = 0 }
     local batch = seal(2)
-    worker(batch, 2, { result(0), result(1) }, { blamed = true })
+    worker(batch, 2, { result(0), result(1) }, { attributed = true })
     release()
     assert.equal("EMPTY", state(batch))
     assert.same({ {}, { "0", "1" } }, { dead_letters(), received })
@@ -309,7 +309,7 @@ describe("tide_task_release, where a step reduces:", function()
     new { kind = C.TIDE_STEP_REDUCE }
     local batch = seal(3)
     for _ = 1, 2 do
-      worker(batch, 1, {}, { blamed = true })
+      worker(batch, 1, {}, { attributed = true })
       release()
       assert.same({ "WITH_POOL", "0-3" }, { state(batch), job(batch) })
     end
@@ -322,7 +322,7 @@ describe("tide_task_release, where a step reduces:", function()
   it("a reduced batch rejects all its records when a worker dies of the result", function()
     new { kind = C.TIDE_STEP_REDUCE, crash_retries = 0 }
     local batch = seal(2)
-    worker(batch, 2, {}, { blamed = true })
+    worker(batch, 2, {}, { attributed = true })
     release()
     assert.same({ "CRASHED", 1 }, { state(batch), batch.release.released })
     acknowledge()
