@@ -63,11 +63,11 @@ local function text_of(problem)
   return result.cut(text, #text * 4)
 end
 
-local tallies, own_place
+local script_metrics, own_row
 
 --- The table of script metrics, and the row of it that belongs to this worker; nil outside of a worker.
-function worker.place()
-  return tallies, own_place
+function worker.script_metrics()
+  return script_metrics, own_row
 end
 
 --- Loads the user's code and serves the engine in the zygote, and works in each forked worker; it never returns.
@@ -85,8 +85,8 @@ function worker.main(zygote, engine, plan)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end
   C.tide_zygote_loaded(zygote, nil, false)
   collectgarbage "collect"
-  own_place = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
-  tallies = C.tide_engine_script_metrics(engine)
+  own_row = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
+  script_metrics = C.tide_engine_script_metrics(engine)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
   io.stderr:write("tidemill: worker: ", tostring(problem), "\n")
   C.tide_worker_exit(70)
