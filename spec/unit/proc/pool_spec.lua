@@ -373,7 +373,7 @@ describe("a worker at one record for too long", function()
     start { prefetch = 1 }
     limit(50000)
     local slow, next_one = run:submit("wait", { number = 1 }), run:submit("wait", { number = 2 })
-    kill(C.tide_zygote_pid(run.zygote), SIGSTOP) -- so that the order to kill is not carried out yet
+    kill(C.tide_zygote_pid(run.zygote), SIGSTOP) -- so that the command to kill is not carried out yet
     run:turn_until(function() return run.shared.count == 1 end, "the first work")
     for _ = 1, 6 do -- a quarter of the limit counts from one look to the next
       C.tide_clock_advance(1e6)
