@@ -74,9 +74,9 @@ enum tide_step_kind {
 /** RunTaskWithMultiprocessing. The names are those of Arroyo's strategy. */
 struct tide_step_plan {
     enum tide_step_kind kind;
-    const char *path; /* HEALTHCHECK: the file; NULL otherwise */
-    const char *word; /* TASK, REDUCE: the stage that its dead letters name */
-    uint32_t pool;    /* index into pools */
+    const char *path;  /* HEALTHCHECK: the file; NULL otherwise */
+    const char *stage; /* TASK, REDUCE: the stage that its dead letters name */
+    uint32_t pool;     /* index into pools */
     uint32_t max_batch_size;
     int64_t max_batch_time_us;
     uint64_t input_block_size; /* the first size, when it is automatic */

@@ -36,7 +36,7 @@ static int reject_too_large(struct tide_task *task, const struct tide_message *m
                             uint64_t need)
 {
     struct tide_reject fields = {
-        .message = message, .stage = task->word, .reason = "too_large", .attempts = 0};
+        .message = message, .stage = task->stage, .reason = "too_large", .attempts = 0};
     tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
               (unsigned long long)need, (unsigned long long)task->size.input.max);
     fields.error = tide_error();
@@ -134,7 +134,7 @@ static void task_terminate(struct tide_step *step)
     free(task->batches);
     tide_retry_free(task);
     free(task->order.ring);
-    free(task->word);
+    free(task->stage);
     free(task);
 }
 
@@ -156,7 +156,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
-    task->plan.word = task->word = tide_copy(plan->word);
+    task->plan.stage = task->stage = tide_copy(plan->stage);
     task->kind = plan->kind == TIDE_STEP_REDUCE ? &tide_task_reduce : &tide_task_each;
     task->pool = pool;
     task->batches = tide_alloc(sizeof(*task->batches) * batches);

@@ -66,7 +66,7 @@ struct tide_task {
     struct tide_step step;
     const struct tide_task_kind *kind;
     struct tide_step_plan plan;
-    char *word; /* the plan's, a copy */
+    char *stage; /* the plan's, a copy */
     struct tide_pool *pool;
     struct tide_batch **batches;
     uint32_t batch_count;

@@ -98,7 +98,7 @@ static void log_retry(struct tide_task *task, const struct tide_message *message
     tide_log(TIDE_LOG_WARN,
              "%s: %s/%d/%lld is tried again, and what follows it in its partition waits: %s (%llu "
              "times since this was said last)",
-             task->word, tide_topics_name(task->step.chain->topics, message->topic),
+             task->stage, tide_topics_name(task->step.chain->topics, message->topic),
              message->partition, (long long)message->offset, reason,
              (unsigned long long)task->retry.unlogged);
     task->retry.unlogged = 0;

@@ -40,7 +40,7 @@ bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
     struct tide_message message;
     if (!batch && task->retry.waiting > 0) {
         snprintf(text, size, "%u messages of %s wait to be tried again (tide.retry)",
-                 task->retry.waiting, task->word);
+                 task->retry.waiting, task->stage);
         return true;
     }
     if (!batch)
@@ -48,23 +48,23 @@ bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
     uint32_t record = record_of(batch);
     switch (batch->work.state) {
     case TIDE_WORK_WAITING:
-        snprintf(text, size, "%s has no worker for its batch", task->word);
+        snprintf(text, size, "%s has no worker for its batch", task->stage);
         break;
     case TIDE_WORK_GIVEN:
         tide_batch_message(batch, record < batch->records.count ? record : batch->records.count - 1,
                            &message);
         snprintf(text, size, "worker %d of %s is at %s/%d/%lld",
-                 tide_pool_pid(task->pool, batch->work.worker), task->word,
+                 tide_pool_pid(task->pool, batch->work.worker), task->stage,
                  tide_topics_name(task->step.chain->topics, message.topic), message.partition,
                  (long long)message.offset);
         break;
     default:
         if (batch->state == TIDE_BATCH_PAUSED) {
-            snprintf(text, size, "a batch of %s waits to be tried again: %s", task->word,
+            snprintf(text, size, "a batch of %s waits to be tried again: %s", task->stage,
                      batch->pause.reason);
             break;
         }
-        snprintf(text, size, "the step after %s takes nothing", task->word);
+        snprintf(text, size, "the step after %s takes nothing", task->stage);
     }
     return true;
 }

@@ -42,11 +42,11 @@ static uint64_t draw_size(void)
 
 static void draw_step(struct tide_step_plan *step, uint32_t number)
 {
-    static const char *const words[MAX_STEPS] = {"s0", "s1", "s2"};
+    static const char *const stages[MAX_STEPS] = {"s0", "s1", "s2"};
     static const int64_t times_us[] = {1000, 20000, 300000, 2000000};
     *step = (struct tide_step_plan){
         .kind = sim_roll(4) ? TIDE_STEP_TASK : TIDE_STEP_REDUCE,
-        .word = words[number],
+        .stage = stages[number],
         .pool = sim_roll(sim.set.pool_count),
         .max_batch_size = 1 + sim_roll(sim_roll(3) ? 8 : 48),
         .max_batch_time_us = times_us[sim_roll(4)],

@@ -168,7 +168,7 @@ describe("in a worker", function()
     os.remove(path)
   end)
 
-  it("a transform is refused when it names a word whose library is not there", function()
+  it("a transform is refused when it names a module whose library is not there", function()
     local missing_libraries = require "tidemill.run.missing_libraries"
     missing_libraries.add("zstd", "tide.zstd needs libzstd.so.1: install the Debian package libzstd1")
     local ok, problem = pcall(transform, function(m)
@@ -208,7 +208,7 @@ describe("in a worker", function()
   end)
 end)
 
-describe("a word whose library is not there", function()
+describe("a module whose library is not there", function()
   local here = assert(io.popen("pwd")):read("*l")
   local program = here .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 

@@ -22,7 +22,7 @@ local function fill_step(step, given)
     if given[name] ~= nil then return given[name] end
     return defaults[name]
   end
-  step.kind, step.word = given.reduce and C.TIDE_STEP_REDUCE or C.TIDE_STEP_TASK, 'run_task_with_multiprocessing'
+  step.kind, step.stage = given.reduce and C.TIDE_STEP_REDUCE or C.TIDE_STEP_TASK, 'run_task_with_multiprocessing'
   step.max_batch_time_us = option 'max_batch_time' * 1e6
   step.auto_input, step.auto_output = option 'auto', option 'auto'
   for _, name in ipairs { 'pool', 'max_batch_size', 'input_block_size', 'output_block_size', 'max_input_block_size',

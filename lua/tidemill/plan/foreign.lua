@@ -54,7 +54,7 @@ local function about_property(name)
   return ('; librdkafka has it as a property: rdkafka = { ["%s"] = ... }'):format(name)
 end
 
--- The words that have an option, when it is one of few.
+-- The steps and settings that have an option, when they are few.
 local function owners(name)
   local found = {}
   for _, spec in ipairs(list) do
@@ -65,7 +65,7 @@ local function owners(name)
   return #found > 0 and #found < 3 and table.concat(found, " and ") or nil
 end
 
---- For an option that a word does not have; `known`: those that it has, by name. A hint, or nil.
+--- For an option that a step does not have; `known`: those that it has, by name. A hint, or nil.
 function foreign.option(name, known)
   local plain = name:lower():gsub("[.-]", "_")
   local found, names = OPTIONS[plain] or name, {}

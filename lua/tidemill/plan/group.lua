@@ -74,7 +74,7 @@ function group.plan(steps, draft)
     else
       blocks.add(draft, "TIDE_STEP_TASK", ALONE, unit.entries)
     end
-    if unit.entries then draft.steps[#draft.steps].word = unit.name end
+    if unit.entries then draft.steps[#draft.steps].stage = unit.name end
   end
 end
 

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- plan/node.lua: one use of a word in a pipeline file, before anything is checked.
+-- plan/node.lua: one use of a step or setting in a pipeline file, before anything is checked.
 local node = {}
 local Node = {}
 
---- `spec`: the word's table from steps/; `arguments`: what it was called with; `where`: {file, line}.
+--- `spec`: its table from steps/; `arguments`: what it was called with; `where`: { file, line }.
 function node.new(spec, arguments, where)
   return setmetatable({ spec = spec, arguments = arguments, file = where.file, line = where.line }, Node)
 end
@@ -16,7 +16,7 @@ function Node:__tostring()
   return "tide." .. self.spec.name
 end
 
---- file and line of the code that called a word, `level` calls up from the caller of this function.
+--- File and line of the code that called a step or setting, `level` calls up from the caller of this function.
 function node.where(level)
   local info = debug.getinfo(level + 1, "Sl")
   if not info then return { file = "?" } end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/schema.lua: checks what a word was called with against its option table (steps/<word>.lua).
+-- plan/schema.lua: checks the options of a step or setting against its table in lua/tidemill/steps.
 --
 -- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
@@ -136,7 +136,7 @@ local function check_patterns(options, values, report)
   end
 end
 
---- Checks one node: {word, values, given, node}; faults go to the session.
+--- Checks one node: { name, values, given, node }; faults go to the session.
 function schema.check(use, load)
   local faulty = false
   local function report(text, ...)

@@ -10,7 +10,7 @@ describe("the annotations", function()
     assert(loadstring(text))
   end)
 
-  it("have every word with every option", function()
+  it("have every step and setting with every option", function()
     for _, spec in ipairs(list) do
       assert.is_truthy(text:find("function tide." .. spec.name .. "(", 1, true), spec.name)
       local class = text:match("%-%-%-@class tide%." .. spec.name .. "%.Options\n(.-)\n\n") or ""

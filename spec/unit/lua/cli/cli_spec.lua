@@ -83,7 +83,7 @@ describe("the command line", function()
     end
   end)
 
-  it("has help on every word, with its options, types and defaults", function()
+  it("has help on every step and setting, with its options, types and defaults", function()
     for _, spec in ipairs(list) do
       local code, out = run("help", spec.name)
       assert.equal(0, code)
@@ -104,7 +104,7 @@ describe("the command line", function()
     assert.is_truthy(err:find('"run_task_in_threads" is refused: threads would share', 1, true))
   end)
 
-  it("completes verbs, flags and words in three shells", function()
+  it("completes commands, flags, steps and settings in three shells", function()
     for _, shell in ipairs { "bash", "zsh", "fish" } do
       local code, out = run("completion", shell)
       assert.equal(0, code)

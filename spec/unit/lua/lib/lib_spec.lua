@@ -289,8 +289,8 @@ describe("a library that cannot be opened", function()
   local library = require "tidemill.lib.library"
   local missing_libraries = require "tidemill.run.missing_libraries"
 
-  -- The word as one would be whose library ffi.load refuses with this text.
-  local function word(refusal)
+  -- A module whose library ffi.load refuses with this text.
+  local function module_refused(refusal)
     local load = ffi.load
     ffi.load = function() error(refusal, 0) end
     local opened = library.load("nothing", "libnotthere.so.9", "libnotthere9", "")
@@ -308,14 +308,14 @@ describe("a library that cannot be opened", function()
   end)
 
   it("is not said to be missing when file descriptors are", function()
-    local opened = word "libnotthere.so.9: cannot open shared object file: Too many open files"
+    local opened = module_refused "libnotthere.so.9: cannot open shared object file: Too many open files"
     local _, problem = pcall(function() return opened.any end)
     assert.matches("cannot open libnotthere.so.9 .*Too many open files", problem)
     assert.is_nil(problem:find("install", 1, true))
   end)
 
   it("is found in the transform that names it", function()
-    word "libnotthere.so.9: cannot open shared object file: No such file or directory"
+    module_refused "libnotthere.so.9: cannot open shared object file: No such file or directory"
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write("local nothing = 1\nreturn function(m)\n  return tide.nothing.of(m.value)\nend\n")

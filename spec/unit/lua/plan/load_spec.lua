@@ -12,9 +12,9 @@ describe("a pipeline file", function()
   it("is loaded with its steps in order and defaults filled in", function()
     local pipeline = pipeline_file.load(GOOD)
     assert.equal("x", pipeline.name)
-    local words = {}
-    for i, step in ipairs(pipeline.steps) do words[i] = step.name end
-    assert.same({ "kafka_source", "run_task_with_multiprocessing", "produce", "commit_offsets" }, words)
+    local names = {}
+    for i, step in ipairs(pipeline.steps) do names[i] = step.name end
+    assert.same({ "kafka_source", "run_task_with_multiprocessing", "produce", "commit_offsets" }, names)
     assert.equal(1000, pipeline.steps[2].values.max_batch_size)
     assert.equal(25e6, pipeline.settings.values.join_timeout)
   end)
@@ -134,7 +134,7 @@ return tide.pipeline "x" {
       .. "most" }, texts)
   end)
 
-  it("names words that are refused, with the reason, and words that are not there", function()
+  it("names steps that are refused, with the reason, and steps that do not exist", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
       .. "tide.run_task_in_threads {},\ntide.run_taks {},\ntide.colour {} }")
     assert.same({
@@ -145,7 +145,7 @@ return tide.pipeline "x" {
     }, texts)
   end)
 
-  it("points from names that words and options have elsewhere to ours", function()
+  it("points from names that steps and options have elsewhere to ours", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { workers = 2,\n'
       .. 'tide.kafka_source { bootstrap_servers = "b", ["bootstrap.servers"] = "b", group_id = "g", topic = "in",\n'
       .. '["auto.offset.reset"] = "earliest", ["client-id"] = "c" },\n'

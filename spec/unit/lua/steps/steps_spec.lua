@@ -1,24 +1,24 @@
 -- SPDX-License-Identifier: MIT
--- Every word: that its table is whole, and what it says to wrong options.
+-- Every step and setting: its table is whole, and wrong options are refused with the reason.
 local list = require "tidemill.steps.list"
 local pipeline_file = require "spec.support.pipeline_file"
 local types = require "tidemill.plan.types"
 
--- The faults of one word with these options; the word stands in the line told.
-local function faults_of(word, options)
-  local _, texts = pipeline_file.load(pipeline_file.around(word, options))
+-- The faults of one step or setting with these options.
+local function faults_of(name, options)
+  local _, texts = pipeline_file.load(pipeline_file.around(name, options))
   for i, text in ipairs(texts or {}) do texts[i] = text:gsub("^p:%d+: ", "") end
   return texts
 end
 
-local function check_all(word, cases)
+local function check_all(name, cases)
   for options, expected in pairs(cases) do
     local expectation = expected ~= true and (type(expected) == "table" and expected or { expected }) or nil
-    assert.same(expectation, faults_of(word, options), word .. " { " .. options .. " }")
+    assert.same(expectation, faults_of(name, options), name .. " { " .. options .. " }")
   end
 end
 
-describe("the table of each word", function()
+describe("the table of each step and setting", function()
   it("has a summary, an example, and options with type and help", function()
     for _, spec in ipairs(list) do
       assert.is_string(spec.summary, spec.name)
@@ -47,7 +47,7 @@ describe("the table of each word", function()
   end)
 end)
 
-describe("the word", function()
+describe("the step or setting", function()
   after_each(pipeline_file.remove_all)
 
   it("kafka_source refuses", function()
@@ -189,7 +189,7 @@ describe("the word", function()
       "p:2: the first step must be a source: kafka_source or file_source" }, texts)
   end)
 
-  it("file_source and file_sink refuse what spans two words", function()
+  it("file_source and file_sink refuse what spans two steps", function()
     local function faults(text)
       local _, texts = pipeline_file.load('return tide.pipeline "x" {\n' .. text .. "}")
       return texts
