@@ -56,6 +56,15 @@ describe("tidemill.testing", function()
     assert.same({ { { "a", "1" }, { "b", "2" } }, { { "n" } } }, { results[1].headers, results[2].headers })
   end)
 
+  it("compares the headers of results in any of their forms", function()
+    local test = testing.transform(as_it_is)
+    test:feed { value = "x", headers = { b = "2", a = "1" } }
+    assert.produces(test, { { value = "x", headers = { { "a", "1" }, { "b", "2" } } } })
+    assert.produces(test, { { headers = { a = "1", b = "2" } } })
+    assert.has_error(function() assert.produces(test, { { headers = { { "a", "1" }, { "b", "3" } } } }) end)
+    assert.has_error(function() assert.produces(test, { { headers = { { "a", "1" } } } }) end)
+  end)
+
   it("refuses partitions that the test has not, and times that are none", function()
     local test = testing.transform(as_it_is, { partitions = 2 })
     for _, wrong in ipairs { -1, 2, 0.5, 1e300, "x" } do

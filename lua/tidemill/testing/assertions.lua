@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- testing/assertions.lua: for busted: assert.produces(test, values or results), assert.rejects(test,
 -- patterns of their errors), assert.filtered(test, count).
+local header_codec = require("tidemill.run.headers")
 local not_array = require("tidemill.run.check").not_array
 local json = require("tidemill.run.json").public
 
@@ -44,12 +45,14 @@ local function value_difference(path, found, expected)
   return path, found, expected
 end
 
--- A result matches a text (its value; false for null), or a table: the fields that it names.
+-- A result matches a text (its value; false for null), or a table: the fields that it names. Headers may be given in
+-- any of their forms.
 local function result_difference(path, result, expected)
   if type(expected) ~= "table" then return value_difference(path, result.value or false, expected) end
   for name, value in pairs(expected) do
     local compare = name == "value" and value_difference or difference
-    local at, one, other = compare(path .. "." .. tostring(name), result[name], value)
+    local wanted = name == "headers" and header_codec.copy(value) or value
+    local at, one, other = compare(path .. "." .. tostring(name), result[name], wanted)
     if at then return at, one, other end
   end
 end
