@@ -30,8 +30,8 @@ local function event()
   end
 end
 
--- "partition:offset=value" of what is lent now.
-local function lent(max)
+-- "partition:offset=value" of what poll() gives now.
+local function polled(max)
   local messages = ffi.new("struct tide_message[?]", max or 100)
   local words = {}
   for i = 0, tonumber(source.ops.poll(source, messages, max or 100)) - 1 do
@@ -42,7 +42,7 @@ local function lent(max)
 end
 
 local function read(max)
-  local words = lent(max)
+  local words = polled(max)
   source.ops.take(source, #words)
   return table.concat(words, " ")
 end
@@ -74,14 +74,14 @@ describe("the memory source", function()
     assert.equal("NOTHING", (event()))
   end)
 
-  it("lends messages again until they are taken", function()
+  it("gives messages again until they are taken", function()
     start()
     event()
     for _, value in ipairs { "a", "b", "c" } do push(value) end
-    assert.same({ "0:0=a", "0:1=b", "0:2=c" }, lent())
+    assert.same({ "0:0=a", "0:1=b", "0:2=c" }, polled())
     source.ops.take(source, 1)
-    assert.same({ "0:1=b", "0:2=c" }, lent())
-    assert.same({ "0:1=b" }, lent(1))
+    assert.same({ "0:1=b", "0:2=c" }, polled())
+    assert.same({ "0:1=b" }, polled(1))
     source.ops.take(source, 1)
     assert.equal("0:2=c", read())
   end)
@@ -117,13 +117,13 @@ describe("the memory source", function()
     assert.equal(1, tonumber(source.partitions[1]["end"]))
   end)
 
-  it("tells END once, when nothing more is pushed and all was taken", function()
+  it("emits END once, when no more is pushed and all was taken", function()
     start()
     event()
     push "a"
     assert.equal("NOTHING", (event()))
     C.tide_memory_end(source)
-    lent()
+    polled()
     assert.equal("NOTHING", (event()))
     read()
     assert.equal("END", (event()))
@@ -267,7 +267,7 @@ describe("the memory sink", function()
     assert.equal(1, reported())
   end)
 
-  it("refuses for good the value it is told, whole and nothing else, with the record as it was", function()
+  it("refuses the value that it is to refuse, whole and nothing else, with the record as it was", function()
     C.tide_memory_refuse(sink, "bad")
     assert.equal(3, send("bad", "bad!", "ba"))
     assert.equal(3, reported())
