@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- require "tidemill": the steps and settings of a pipeline file (steps/), and what a transform uses (run/, lib/).
--- A step or setting only notes what it was called with and in which line; plan/load.lua checks the whole pipeline
--- at once, so that all faults are reported together.
+-- A step or setting only notes what it was called with and in which line; plan/pipeline_file.lua checks the whole
+-- pipeline at once, so that all faults are reported together.
 local list = require("tidemill.steps.list")
 local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")
-local node = require("tidemill.plan.node")
+local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 
@@ -27,13 +27,13 @@ end
 -- The function behind tide.NAME { options }, for a step or a setting.
 local function step_function(spec)
   return function(arguments)
-    local where = node.where(2)
-    if arguments ~= nil and (type(arguments) ~= "table" or node.is(arguments)) then
+    local where = declaration.where(2)
+    if arguments ~= nil and (type(arguments) ~= "table" or declaration.is(arguments)) then
       fault(where, "tide.%s: takes a table of options, as %s; this is a %s", spec.name, spec.example,
-        node.is(arguments) and tostring(arguments) or type(arguments))
+        declaration.is(arguments) and tostring(arguments) or type(arguments))
       arguments = session.absent
     end
-    return node.new(spec, arguments or {}, where)
+    return declaration.new(spec, arguments or {}, where)
   end
 end
 
@@ -46,14 +46,14 @@ end
 
 --- tide.pipeline "name" { steps ..., settings }
 function tide.pipeline(name)
-  local where = node.where(2)
+  local where = declaration.where(2)
   if not is_name(where, "pipeline", name) then name = session.absent end
   return function(arguments)
-    if type(arguments) ~= "table" or node.is(arguments) then
+    if type(arguments) ~= "table" or declaration.is(arguments) then
       fault(where, "tide.pipeline: takes a name and a table, as %s", list.pipeline.example)
       arguments = {}
     end
-    local pipeline = node.new(list.pipeline, arguments, where)
+    local pipeline = declaration.new(list.pipeline, arguments, where)
     pipeline.name = name
     return pipeline
   end
@@ -61,7 +61,7 @@ end
 
 --- tide.param(name, default)
 function tide.param(name, default)
-  local where = node.where(2)
+  local where = declaration.where(2)
   if not is_name(where, "param", name) then return session.absent end
   if not session.current then error("tide.param: only a pipeline file has parameters", 2) end
   return session.current:param(where, name, default)
@@ -76,13 +76,13 @@ function tide.env(name, default)
     if value == nil then return default end
     return value
   end
-  if not is_name(node.where(2), "env", name) then return session.absent end
+  if not is_name(declaration.where(2), "env", name) then return session.absent end
   return secret.env(name, default)
 end
 
 --- tide.secret_file(path)
 function tide.secret_file(path)
-  if not is_name(node.where(2), "secret_file", path) then return session.absent end
+  if not is_name(declaration.where(2), "secret_file", path) then return session.absent end
   return secret.file(path)
 end
 
@@ -127,7 +127,7 @@ setmetatable(tide, {
       rawset(tide, name, value)
       return value
     end
-    unknown(name, node.where(2))
+    unknown(name, declaration.where(2))
     return function() return session.absent end
   end,
   __newindex = function(_, name)

@@ -43,11 +43,11 @@ function docs.metrics()
 end
 
 function docs.commands()
-  local parser, verbs = cli.parser()
+  local parser, commands = cli.parser()
   local parts = { "# Commands\n", GENERATED, "```\n" .. parser:get_help() .. "\n```\n" }
-  for _, name in ipairs(cli.verbs) do
-    parts[#parts + 1] = ("## tidemill %s\n\n```\n%s\n```\n"):format(name, verbs[name].command:get_help())
-    for _, action in ipairs(verbs[name].actions or {}) do
+  for _, name in ipairs(cli.commands) do
+    parts[#parts + 1] = ("## tidemill %s\n\n```\n%s\n```\n"):format(name, commands[name].command:get_help())
+    for _, action in ipairs(commands[name].actions or {}) do
       parts[#parts + 1] = ("### tidemill %s %s\n\n```\n%s\n```\n"):format(name, action.name,
         action.command:get_help())
     end

@@ -14,13 +14,13 @@ return tide.pipeline "x" {
   tide.file_sink { path = "-" } }
 ]]
 
--- Feeds 10,000 lines; `tail` is what the shell appends. The code of tidemill, its words, and the seconds it took.
+-- Feeds 10,000 lines; `tail` is what the shell appends. The code of tidemill, what it wrote, and the seconds it took.
 local function run(tail)
   local script = ('seq 10000 | { "%s" run "%s" %s; echo "code=$?" >&2; }'):format(PROGRAM,
     pipeline_file.write(PIPELINE), tail)
   local began = os.time()
-  local _, _, words = process.run { "/bin/sh", "-c", script }
-  return tonumber(words:match("code=(%d+)")), words, os.time() - began
+  local _, _, written = process.run { "/bin/sh", "-c", script }
+  return tonumber(written:match("code=(%d+)")), written, os.time() - began
 end
 
 describe("an output that cannot be written", function()
@@ -36,7 +36,7 @@ describe("an output that cannot be written", function()
     end
   end)
 
-  it("is a failure of every verb", function()
+  it("is a failure of every command", function()
     local path = pipeline_file.write(PIPELINE)
     for _, arguments in ipairs { "help", "version", "--version", "help run", "completion bash", "plan " .. path,
       "check " .. path, "run --help", "dlq list " .. path:gsub("[^/]*$", "letters") } do
@@ -46,9 +46,9 @@ describe("an output that cannot be written", function()
         letters:write('{"original_topic":"t","original_partition":0,"original_offset":1,"value":null,"headers":[]}\n')
         letters:close()
       end
-      local code, _, words = process.run { "/bin/sh", "-c", script }
-      assert.equal(75, code, arguments .. words)
-      assert.is_truthy(words:find("tidemill: standard output: ", 1, true), arguments .. words)
+      local code, _, written = process.run { "/bin/sh", "-c", script }
+      assert.equal(75, code, arguments .. written)
+      assert.is_truthy(written:find("tidemill: standard output: ", 1, true), arguments .. written)
     end
     assert.equal(0, (process.run { "/bin/sh", "-c", ('"%s" help | head -1'):format(PROGRAM) }))
   end)
@@ -69,9 +69,9 @@ describe("an output that cannot be written", function()
   it("is a file for a pipeline that has none, when --output names one", function()
     local path = os.tmpname()
     local pipeline = pipeline_file.write((PIPELINE:gsub("  tide.file_sink[^\n]*", "}")))
-    local code, _, words = process.run({ "/bin/sh", "-c", ('seq 3 | "%s" run "%s" --output "%s"')
+    local code, _, written = process.run({ "/bin/sh", "-c", ('seq 3 | "%s" run "%s" --output "%s"')
       :format(PROGRAM, pipeline, path) })
-    assert.equal(0, code, words)
+    assert.equal(0, code, written)
     assert.equal("1\n2\n3\n", io.open(path):read("*a"))
     os.remove(path)
   end)

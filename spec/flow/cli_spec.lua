@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The program from outside: its verbs on files, exit codes, signals, report, progress.
+-- The program from outside: its commands on files, exit codes, signals, report, progress.
 local cjson = require "cjson"
 local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -227,9 +227,9 @@ describe("what cannot work", function()
     } do
       local path, folder = pipeline('"t.lua"')
       write(folder .. "/t.lua", text)
-      for _, verb in ipairs { "check", "run" } do
-        local code, out, err = tidemill { verb, path, verb == "run" and "--input" or nil,
-          verb == "run" and "/dev/null" or nil }
+      for _, command in ipairs { "check", "run" } do
+        local code, out, err = tidemill { command, path, command == "run" and "--input" or nil,
+          command == "run" and "/dev/null" or nil }
         assert.same({ 78, "" }, { code, out }, err)
         assert.is_truthy(err:find(folder .. "/" .. expected, 1, true), err)
         assert.is_nil(err:find("tidemill/cli", 1, true), err) -- no traceback of ours
@@ -237,7 +237,7 @@ describe("what cannot work", function()
     end
   end)
 
-  it("is exit 78 for properties that librdkafka does not take, told with all other faults by each verb", function()
+  it("is exit 78 for properties that librdkafka does not take, told with all other faults by each command", function()
     local path = pipeline_file.write([[
 local tide = require "tidemill"
 return tide.pipeline "x" {
@@ -246,8 +246,8 @@ return tide.pipeline "x" {
   tide.produce { topic = "o", rdkafka = { ["linger.ms"] = 5, debug = tide.secret_file "/none" }, tpoic = "p" },
   tide.commit_offsets {} }
 ]])
-    for _, verb in ipairs { "check", "plan", "run" } do
-      local code, _, err = tidemill { verb, path }
+    for _, command in ipairs { "check", "plan", "run" } do
+      local code, _, err = tidemill { command, path }
       assert.equal(78, code)
       local properties, others = 0, 0
       for line in err:gmatch("[^\n]+") do

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Pipeline files that a spec writes: each in a folder of its own, removed by pipeline_file.remove_all().
 local ffi = require "ffi"
-local load = require "tidemill.plan.load"
+local loader = require "tidemill.plan.pipeline_file"
 
 ffi.cdef [[ char *mkdtemp(char *template); ]]
 
@@ -38,7 +38,7 @@ local HEAD = 'local tide = require "tidemill"\n'
 --- place of the path, and the exit code.
 function pipeline_file.load(text, set, files)
   local path, folder = pipeline_file.write(HEAD .. text, files)
-  local pipeline, texts, status = load.file(path, set)
+  local pipeline, texts, status = loader.load(path, set)
   local pattern = folder:gsub("%p", "%%%0")
   for i, fault in ipairs(texts or {}) do
     texts[i] = fault:gsub(pattern .. "/p%.lua:(%d)", "p:%1"):gsub(pattern, "FOLDER")

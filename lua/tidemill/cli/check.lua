@@ -5,8 +5,8 @@ local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
-local preflight = require("tidemill.cli.preflight")
-local say = require("tidemill.cli.say")
+local broker_check = require("tidemill.cli.broker_check")
+local stderr = require("tidemill.cli.stderr")
 local tide = require("tidemill.run.ffi")
 
 local check = {
@@ -24,7 +24,7 @@ end
 
 -- Loads the transforms as `run` would, in a zygote that then ends, and has librdkafka make clients of the properties.
 local function try(checked)
-  checked.warn = say.line
+  checked.warn = stderr.line
   local engine, text, status = require("tidemill.run.engine").new(checked)
   if not engine then return text, -status end
   local taken
@@ -36,16 +36,16 @@ end
 function check.run(parsed)
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set })
   if not checked then
-    say.lines(texts)
+    stderr.lines(texts)
     return status
   end
-  say.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
+  stderr.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
   tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT") -- librdkafka remarks that it knows no brokers yet
   local text, failed = try(checked)
   texts = { text }
-  if not text and parsed.connect then texts, failed = preflight.connect(checked) end
+  if not text and parsed.connect then texts, failed = broker_check.connect(checked) end
   if failed then
-    say.lines(texts)
+    stderr.lines(texts)
     return failed
   end
   io.stdout:write(parsed.file, ": good\n")

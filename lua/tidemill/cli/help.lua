@@ -4,7 +4,7 @@ local exit_code = require("tidemill.cli.exit_code")
 local list = require("tidemill.steps.list")
 local nearest = require("tidemill.plan.nearest")
 local reference = require("tidemill.cli.reference")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local help = { summary = "Show help on a command, or on a step or setting of the pipeline file." }
 
@@ -24,7 +24,7 @@ end
 --- All that one can ask for, for hints and completion.
 function help.topics(context)
   local all = {}
-  for _, verb in ipairs(context.order) do all[#all + 1] = verb end
+  for _, command in ipairs(context.order) do all[#all + 1] = command end
   for _, spec in ipairs(list) do all[#all + 1] = spec.name end
   return all
 end
@@ -33,7 +33,7 @@ end
 local function text_of(topic, context)
   if not topic then return overview(context) end
   local name = topic:gsub("^tide%.", "")
-  local command, step = context.verbs[topic], list[list.short_names[name] or name]
+  local command, step = context.commands[topic], list[list.short_names[name] or name]
   local texts = { command and command.command:get_help() .. "\n", step and reference.text(step) }
   if command and step then return table.concat(texts, "\n") end
   return command and texts[1] or step and texts[2] or nil
@@ -43,7 +43,7 @@ function help.run(parsed, context)
   local text = text_of(parsed.topic, context)
   if not text then
     local refused = list.refused[parsed.topic]
-    say.failure(refused and '"%s" is refused: %s' or 'no command, step or setting "%s"%s', parsed.topic,
+    stderr.failure(refused and '"%s" is refused: %s' or 'no command, step or setting "%s"%s', parsed.topic,
       refused or nearest.hint(parsed.topic, help.topics(context)))
     return exit_code.USAGE
   end

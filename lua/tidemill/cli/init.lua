@@ -4,14 +4,14 @@ local argparse = require("argparse")
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local nearest = require("tidemill.plan.nearest")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 pcall(ffi.cdef, "int ferror(void *stream);")
 
 local cli = {}
 
 --- In the order of the help.
-cli.verbs = { "run", "check", "plan", "test", "new", "record", "dlq", "help", "completion", "version" }
+cli.commands = { "run", "check", "plan", "test", "new", "record", "dlq", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}
@@ -40,25 +40,25 @@ local function add_help(parser)
   end
 end
 
---- The parser with all verbs, and the verbs by name.
+--- The parser with all commands, and the commands by name.
 function cli.parser()
   local parser = argparse("tidemill", "A stream processor: Kafka in, Lua functions in forked workers, Kafka out.")
-  parser:command_target("verb"):require_command(true)
+  parser:command_target("command"):require_command(true)
   parser:epilog("`tidemill help COMMAND` and `tidemill help STEP` (a step or setting of the pipeline file) tell more.")
   parser:help_max_width(100):usage_max_width(100)
   add_help(parser)
   parser:flag("--version"):description("Show the version and exit."):action(function()
     stop(exit_code.OK, require("tidemill.cli.version").text() .. "\n")
   end)
-  local verbs = {}
-  for _, name in ipairs(cli.verbs) do
-    local verb = require("tidemill.cli." .. name)
-    local command = parser:command(name):summary(verb.summary):description(verb.description or verb.summary)
+  local commands = {}
+  for _, name in ipairs(cli.commands) do
+    local module = require("tidemill.cli." .. name)
+    local command = parser:command(name):summary(module.summary):description(module.description or module.summary)
     add_help(command)
-    local actions = verb.define(command, add_help)
-    verbs[name] = { run = verb.run, command = command, summary = verb.summary, actions = actions }
+    local actions = module.define(command, add_help)
+    commands[name] = { run = module.run, command = command, summary = module.summary, actions = actions }
   end
-  return parser, verbs
+  return parser, commands
 end
 
 -- No flag begins with a digit: "--offset -5" is a flag and its value, which argparse takes only as "--offset=-5".
@@ -76,10 +76,10 @@ local function arguments_of(argv)
 end
 
 local function dispatch(argv)
-  local parser, verbs = cli.parser()
+  local parser, commands = cli.parser()
   local arguments = arguments_of(argv)
   local parsed = parser:parse(arguments)
-  return verbs[parsed.verb].run(parsed, { parser = parser, verbs = verbs, order = cli.verbs })
+  return commands[parsed.command].run(parsed, { parser = parser, commands = commands, order = cli.commands })
 end
 
 local function with_traceback(failure)
@@ -91,11 +91,11 @@ local function run(argv)
   local done, result = xpcall(dispatch, with_traceback, argv)
   if done then return result end
   if getmetatable(result) ~= Stop then
-    say.failure("internal error, please report it: %s", result)
+    stderr.failure("internal error, please report it: %s", result)
     return exit_code.INTERNAL
   end
   if result.out then io.stdout:write(result.out) end
-  if result.err then say.line(result.err) end
+  if result.err then stderr.line(result.err) end
   return result.code
 end
 
@@ -106,7 +106,7 @@ function cli.main(argv)
   local flushed, reason = io.stdout:flush()
   local failed = io.type(io.stdout) == "file" and ffi.C.ferror(io.stdout) ~= 0 or flushed == nil
   if not failed or code ~= exit_code.OK or reason == "Broken pipe" then return code end
-  say.failure("standard output: %s", reason or "cannot be written")
+  stderr.failure("standard output: %s", reason or "cannot be written")
   return exit_code.TEMPORARY
 end
 

@@ -2,7 +2,7 @@
 -- cli/new.lua: tidemill new NAME: a folder with a pipeline, a transform and a spec that pass at once.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 local files = require("tidemill.cli.new_files")
 
 pcall(ffi.cdef, "int mkdir(const char *path, unsigned mode);")
@@ -26,17 +26,17 @@ end
 function new.run(parsed)
   local name = parsed.name
   if not name:find("^[%w_][%w_-]*$") then
-    say.failure('new %s: a name has letters, digits, - and _', name)
+    stderr.failure('new %s: a name has letters, digits, - and _', name)
     return exit_code.USAGE
   end
   if ffi.C.mkdir(name, tonumber("755", 8)) ~= 0 or ffi.C.mkdir(name .. "/spec", tonumber("755", 8)) ~= 0 then
-    say.failure("%s: is there already, or cannot be made", name)
+    stderr.failure("%s: is there already, or cannot be made", name)
     return exit_code.NO_INPUT
   end
   for _, file in ipairs(files) do
     local reason = write(name .. "/" .. file.path, (file.text:gsub("NAME", name)))
     if reason then
-      say.failure("%s", reason)
+      stderr.failure("%s", reason)
       return exit_code.NO_INPUT
     end
   end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/options.lua: arguments that several verbs take.
+-- cli/options.lua: arguments that several commands take.
 local options = {}
 
 function options.file(command)

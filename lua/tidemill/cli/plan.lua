@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- cli/plan.lua: tidemill plan FILE
 local exit_code = require("tidemill.cli.exit_code")
-local load = require("tidemill.plan.load")
+local pipeline_file = require("tidemill.plan.pipeline_file")
 local options = require("tidemill.cli.options")
 local print = require("tidemill.plan.print")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local plan = { summary = "Show each step with its effective options, and which of them are defaults." }
 
@@ -16,9 +16,9 @@ function plan.define(command)
 end
 
 function plan.run(parsed)
-  local pipeline, texts, status = load.file(parsed.file, parsed.set)
+  local pipeline, texts, status = pipeline_file.load(parsed.file, parsed.set)
   if not pipeline then
-    say.lines(texts)
+    stderr.lines(texts)
     return status
   end
   io.stdout:write(print[parsed.format](pipeline))

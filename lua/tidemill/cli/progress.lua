@@ -109,15 +109,15 @@ function Progress:clear()
   self.drawn = false
 end
 
---- At the end: the totals, with the mean rate. `word`: how it ended.
-function Progress:finish(engine, word)
+--- At the end: the totals, with the mean rate. `outcome`: how it ended.
+function Progress:finish(engine, outcome)
   self:clear()
   local totals = engine:totals()
   local rate = totals.seconds > 0 and totals.read / totals.seconds or 0
-  local text = ("%s: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(word,
+  local text = ("%s: read %s, produced %s, filtered %s, dead letters %s in %.1f s, %s/s"):format(outcome,
     grouped(totals.read), grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered),
     totals.seconds, grouped(rate))
-  self.log(text, word, fields_of(totals, { rate = rate, seconds = totals.seconds }))
+  self.log(text, outcome, fields_of(totals, { rate = rate, seconds = totals.seconds }))
 end
 
 return progress

@@ -4,7 +4,7 @@ local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local whole = require("tidemill.cli.dlq.filter").whole
 
@@ -78,7 +78,7 @@ end
 
 function record.run(parsed)
   if parsed.latest and parsed.input then
-    say.failure("--latest and --input exclude each other")
+    stderr.failure("--latest and --input exclude each other")
     return exit_code.USAGE
   end
   local taken = os.tmpname()
@@ -87,7 +87,7 @@ function record.run(parsed)
     handle_signals = true, streams = true, writes = { { "--out", parsed.out } } })
   if not checked then
     os.remove(taken)
-    say.lines(texts)
+    stderr.lines(texts)
     return status
   end
   local failed, text = take(checked, parsed.count)
@@ -95,11 +95,11 @@ function record.run(parsed)
   if not failed then written, reason = cut(taken, parsed.out, parsed.count) end
   os.remove(taken)
   if failed then
-    say.line(text)
+    stderr.line(text)
     return failed
   end
   if not written then
-    say.failure("%s", reason)
+    stderr.failure("%s", reason)
     return exit_code.NO_INPUT
   end
   io.stdout:write(("%d messages in %s\n"):format(written, parsed.out))

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/run.lua: tidemill run FILE: its flags, and what they do to the plan. cli/drive.lua turns the engine.
-local drive = require("tidemill.cli.drive")
+-- cli/run.lua: tidemill run FILE: its flags, and what they do to the plan. cli/engine_loop.lua turns the engine.
+local engine_loop = require("tidemill.cli.engine_loop")
 local exit_code = require("tidemill.cli.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local record_line = require("tidemill.cli.record_line")
 local report = require("tidemill.cli.report")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
@@ -95,7 +95,7 @@ local function misfit(parsed, checked)
 end
 
 local function usage(text)
-  say.failure(text)
+  stderr.failure(text)
   return exit_code.USAGE
 end
 
@@ -110,20 +110,20 @@ function run.run(parsed)
     writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
   })
   if not checked then
-    say.lines(texts)
+    stderr.lines(texts)
     return status
   end
   wrong = misfit(parsed, checked)
   if wrong then return usage(wrong) end
   local reason, unwritable = report.check(parsed.report)
   if reason then
-    say.failure("--report: %s", reason)
+    stderr.failure("--report: %s", reason)
     return unwritable
   end
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.draft.exactly_once then
-    say.line("with files in place of Kafka there are no transactions: this run is at_least_once")
+    stderr.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end
-  return drive.run(checked, parsed)
+  return engine_loop.run(checked, parsed)
 end
 
 return run

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/test.lua: tidemill test [FILES]: busted, with tidemill.testing at hand.
 local exit_code = require("tidemill.cli.exit_code")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local test = {
   summary = "Run the specs of transforms and pipelines.",
@@ -34,7 +34,7 @@ local function keep_modules()
   end
 end
 
--- Counts in `seen` the tests that ran, and the errors other than busted's own word that there are no files.
+-- Counts in `seen` the tests that ran, and the errors other than busted's own remark that there are no files.
 local function count(seen)
   package.preload["tidemill.cli.test_count"] = function()
     local busted = require("busted")
@@ -65,14 +65,14 @@ end
 
 function test.run(parsed)
   if not pcall(require, "busted.compatibility") then
-    say.failure("test needs busted: install the Debian package lua-busted")
+    stderr.failure("test needs busted: install the Debian package lua-busted")
     return exit_code.UNREACHED
   end
   local files = #parsed.files > 0 and parsed.files or { "spec" }
   for _, path in ipairs(files) do
     local file, reason = io.open(path)
     if not file then
-      say.failure("%s", reason)
+      stderr.failure("%s", reason)
       return exit_code.NO_INPUT
     end
     file:close()
@@ -80,8 +80,8 @@ function test.run(parsed)
   local seen = { tests = 0, errors = 0 }
   local good = run_busted(files, parsed.filter, seen)
   if seen.tests == 0 and seen.errors == 0 then
-    say.failure('no test ran: %s; a spec is a file *_spec.lua with describe("...", function() it("...", function() ... '
-      .. "end) end)", parsed.filter and "--filter " .. parsed.filter .. " matches none" or "none was found")
+    stderr.failure('no test ran: %s; a spec is a file *_spec.lua with describe("...", function() it("...", function() '
+      .. "... end) end)", parsed.filter and "--filter " .. parsed.filter .. " matches none" or "none was found")
     return exit_code.USAGE
   end
   return good and exit_code.OK or exit_code.DATA

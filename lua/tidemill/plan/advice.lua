@@ -86,12 +86,12 @@ local function about_sink(pipeline, source, sink, add)
 end
 
 --- "file:line: warning: ..." of each, in the order of the steps. own_topics: what the pipeline writes to the brokers
---- that it reads from (plan/draft.lua).
+--- that it reads from (plan/plan_table.lua).
 function advice.about(pipeline, own_topics)
   local texts = {}
   local function add(step, text, ...)
-    local node = step.node or step
-    texts[#texts + 1] = ("%s:%d: warning: %s"):format(node.file, node.line, text:format(...))
+    local declaration = step.declaration or step
+    texts[#texts + 1] = ("%s:%d: warning: %s"):format(declaration.file, declaration.line, text:format(...))
   end
   local source = pipeline.steps[1]
   about_source(pipeline, source, add)

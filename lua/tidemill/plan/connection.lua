@@ -100,9 +100,9 @@ local function reach(properties)
   return properties[1].value and kept or nil
 end
 
---- For the verbs of the dead letters: { read = where the dlq's topic is, write = where the messages came from }, or nil
+--- For the dlq commands: { read = where the dlq's topic is, write = where the messages came from }, or nil
 --- and the reason. A side without brokers is absent.
-function connection.letters(draft)
+function connection.dead_letters(draft)
   local sink = reach(sink_properties(draft))
   local from_kafka = draft.source.medium == "TIDE_MEDIUM_KAFKA"
   return resolve { read = sink, write = from_kafka and reach(source_properties(draft)) or sink }

@@ -14,9 +14,9 @@ local function allowed()
   if ffi.C.sched_getaffinity(0, WORDS * 8, mask) < 0 then return 1 end
   local count = 0
   for i = 0, WORDS - 1 do
-    local word = mask[i]
-    while word ~= 0 do
-      word = bit.band(word, word - 1)
+    local bits = mask[i]
+    while bits ~= 0 do
+      bits = bit.band(bits, bits - 1)
       count = count + 1
     end
   end

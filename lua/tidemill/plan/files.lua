@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- plan/files.lua: no file of a plan is written over that it reads, or that it writes as something else. Files are
 -- compared by what they are (device and inode; those not made yet by folder and name), before any is opened.
-local load = require("tidemill.plan.load")
+local pipeline_file = require("tidemill.plan.pipeline_file")
 local tide = require("tidemill.run.ffi")
 
 local files = {}
 
 -- Of "-", where it stands for a stream of this process.
-local STREAM = { input = "/proc/self/fd/0", output = "/proc/self/fd/1", letters = "/proc/self/fd/2" }
+local STREAM = { input = "/proc/self/fd/0", output = "/proc/self/fd/1", dead_letters = "/proc/self/fd/2" }
 
 -- { what, path = , shown = , standard = } ; nil when there is none to compare.
 local function entry(what, path, stream, options)
@@ -45,7 +45,7 @@ end
 
 -- The user's code; of all steps, those of the file that an option leaves out among them.
 local function add_code(list, plan)
-  local file, modules = load.file_of(plan.file), {}
+  local file, modules = pipeline_file.followed(plan.file), {}
   add(list, { what = "the pipeline file", path = file, shown = ('the pipeline file "%s"'):format(plan.file) })
   add_modules(list, file, plan.folder, modules)
   for _, step in ipairs(plan.steps) do
@@ -75,7 +75,8 @@ local function written_files(plan, options)
   end
   if draft.dlq.kind == "TIDE_DLQ_FILE" then
     local target = draft.dlq.target
-    add(list, entry(options.dead_letters and "--dead-letters" or "the dlq's file", target, STREAM.letters, options))
+    local what = options.dead_letters and "--dead-letters" or "the dlq's file"
+    add(list, entry(what, target, STREAM.dead_letters, options))
     if target ~= "-" then add(list, entry("what `tidemill dlq` remembers in", target .. ".processed")) end
   end
   for _, step in ipairs(draft.steps) do
@@ -83,7 +84,7 @@ local function written_files(plan, options)
   end
   for _, write in ipairs(options.writes or {}) do add(list, entry(write[1], write[2], STREAM.output, options)) end
   if options.streams then
-    add(list, { what = "the log", path = STREAM.letters, shown = "the log, on standard error", standard = true })
+    add(list, { what = "the log", path = STREAM.dead_letters, shown = "the log, on standard error", standard = true })
   end
   return list
 end

@@ -65,7 +65,7 @@ local function owners(name)
   return #found > 0 and #found < 3 and table.concat(found, " and ") or nil
 end
 
---- For an option that a step does not have; `known`: those that it has, by name. A hint, or nil.
+--- For an option that a step or setting does not have; `known`: those that it has, by name. A hint, or nil.
 function foreign.option(name, known)
   local plain = name:lower():gsub("[.-]", "_")
   local found, names = OPTIONS[plain] or name, {}

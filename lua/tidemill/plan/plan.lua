@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
 -- plan/plan.lua: a pipeline file as the engine takes it.
 --
--- A plan: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1: a
--- list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder,
--- globals (of the pipeline file), pipeline (checked, plan/load.lua), steps (of the file, whatever an option leaves of
--- them), draft.
+-- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1:
+-- a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals (of
+-- the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
+-- option leaves out), draft (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
-local draft = require("tidemill.plan.draft")
+local plan_table = require("tidemill.plan.plan_table")
 local files = require("tidemill.plan.files")
 local list = require("tidemill.steps.list")
-local load = require("tidemill.plan.load")
-local struct = require("tidemill.plan.struct")
+local pipeline_file = require("tidemill.plan.pipeline_file")
+local plan_struct = require("tidemill.plan.plan_struct")
 
 local plan = {}
 local Plan = {}
@@ -20,43 +20,43 @@ local CONFIG = 78 -- exit code
 
 local function replace(result, options)
   local on_files = options.input or options.output
-  if options.memory then draft.replace_by_memory(result, options.memory) end
-  if options.input then draft.replace_input(result, options.input) end
+  if options.memory then plan_table.replace_by_memory(result, options.memory) end
+  if options.input then plan_table.replace_input(result, options.input) end
   if options.output or on_files and result.sink.medium ~= "TIDE_MEDIUM_NONE" then
-    draft.replace_output(result, options.output or "-", options.output_format)
+    plan_table.replace_output(result, options.output or "-", options.output_format)
   end
   if options.dead_letters then
-    draft.replace_dead_letters(result, options.dead_letters)
+    plan_table.replace_dead_letters(result, options.dead_letters)
   elseif on_files and result.dlq.kind == "TIDE_DLQ_TOPIC" then
-    draft.replace_dead_letters(result, "-")
+    plan_table.replace_dead_letters(result, "-")
   end
   if options.mock then
-    draft.replace_start(result)
-    draft.replace_clusters(result)
+    plan_table.replace_start(result)
+    plan_table.replace_clusters(result)
   end
-  if options.record then draft.replace_by_recorder(result, options.record, options.latest) end
+  if options.record then plan_table.replace_by_recorder(result, options.record, options.latest) end
 end
 
 -- A function of ours as the first step behind the source; the loop of the step beside it takes it in.
 local function put_first(pipeline, name, fn)
   table.insert(pipeline.steps, 2, { name = name, spec = list[name], given = {}, values = { functions = { fn } },
-    node = pipeline.steps[1].node })
+    declaration = pipeline.steps[1].declaration })
 end
 
---- From plan/load.lua's pipeline. options, all optional: input, output, dead_letters (paths), read (a function that
---- makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions), record (a
---- path: the source alone goes there), keep (with record: a function of a message, whether to take it), latest, mock,
---- until_end, handle_signals (booleans).
+--- Makes a plan of a checked pipeline. options, all optional: input, output, dead_letters (paths), read (a function
+--- that makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions),
+--- record (a path: the source alone goes there), keep (with record: a function of a message, whether to take it),
+--- latest, mock, until_end, handle_signals (booleans).
 function plan.new(pipeline, options)
   options = options or {}
   local steps = pipeline.steps
   if options.record then pipeline.steps = { pipeline.steps[1] } end
   if options.keep then put_first(pipeline, "filter", options.keep) end
   if options.read then put_first(pipeline, "run_task", options.read) end
-  local result = draft.new(pipeline)
+  local result = plan_table.new(pipeline)
   local topics = result.sink.topics or {}
   replace(result, options)
-  local c, anchor = struct.new(result, options)
+  local c, anchor = plan_struct.new(result, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
     pipeline = pipeline, steps = steps,
@@ -67,7 +67,7 @@ end
 --- Reads, checks and plans a pipeline file: a plan, or nil, the texts of all faults, the exit code.
 --- options: as plan.new and files.faults, and set (the values of --set by name).
 function plan.load(path, options)
-  local pipeline, texts, status = load.file(path, options and options.set)
+  local pipeline, texts, status = pipeline_file.load(path, options and options.set)
   if not pipeline then return nil, texts, status end
   local planned = plan.new(pipeline, options)
   local faults = files.faults(planned, options or {})

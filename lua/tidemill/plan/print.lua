@@ -18,7 +18,7 @@ end
 local function effective(option, checked)
   local value, given = checked.values[option.name], checked.given[option.name]
   if type(value) == "table" and value.spec then
-    return ("%s in line %d"):format(value.name, value.node.line or 0), given
+    return ("%s in line %d"):format(value.name, value.declaration.line or 0), given
   end
   if value == nil then return option.default_text, given end
   return types.show(option, value), given
@@ -58,7 +58,7 @@ local function loops_of(steps)
 end
 
 local function add_step(lines, checked, title, loop)
-  local line = checked.node and checked.node.line
+  local line = checked.declaration and checked.declaration.line
   lines[#lines + 1] = title .. (line and "  line " .. line or "")
   if checked.values.functions then
     lines[#lines + 1] = ("    %-22s %s"):format("functions", function_names(checked.values.functions))

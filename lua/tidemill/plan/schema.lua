@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- plan/schema.lua: checks the options of a step or setting against its table in lua/tidemill/steps.
+-- plan/schema.lua: checks what a step or setting was called with against its option table (in steps/).
 --
 -- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
--- values and refused (choice), options (choice: or a table of these), word (type word), usable_cores (the default).
+-- values and refused (choice), options (choice: or a table of these), setting (type setting), usable_cores (the
+-- default).
 local ffi = require("ffi")
 local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")
-local node = require("tidemill.plan.node")
+local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 local tide = require("tidemill.run.ffi")
@@ -62,7 +63,7 @@ local function parse(option, value, report)
   if option.type == "choice" and option.refused and option.refused[value] then
     return nil, "refused: " .. option.refused[value]
   end
-  if option.options and type(value) == "table" and not node.is(value) then
+  if option.options and type(value) == "table" and not declaration.is(value) then
     return (check_options(option.options, value, { name = 'option "' .. option.name .. '"' }, report))
   end
   local parsed
@@ -136,15 +137,15 @@ local function check_patterns(options, values, report)
   end
 end
 
---- Checks one node: { name, values, given, node }; faults go to the session.
-function schema.check(use, load)
+--- Checks one declaration: {name, values, given, declaration}; faults go to the session.
+function schema.check(use, current)
   local faulty = false
   local function report(text, ...)
     faulty = true
-    load:fault(use, text, ...)
+    current:fault(use, text, ...)
   end
   local spec, arguments = use.spec, use.arguments
-  local checked = { name = spec.name, spec = spec, values = {}, given = {}, node = use, faulty = true }
+  local checked = { name = spec.name, spec = spec, values = {}, given = {}, declaration = use, faulty = true }
   if session.is_absent(arguments) then return checked end
   checked.values, checked.given = check_options(spec.options, arguments, spec, report)
   if spec.positional then

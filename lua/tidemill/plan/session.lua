@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/session.lua: what one load of a pipeline file gathers: parameters asked for, and faults. The words
--- (init.lua) write to the session that is current; outside of a load there is none.
+-- plan/session.lua: what one load of a pipeline file gathers: the parameters that it asks for, and faults. Steps and
+-- settings (init.lua) write to the session that is current; while no file is loaded there is none.
 local nearest = require("tidemill.plan.nearest")
 
 local session = { current = nil }

@@ -2,7 +2,7 @@
 -- plan/types.lua: the types of options: how each is read from what was written, and how it is shown.
 local cores = require("tidemill.plan.cores")
 local nearest = require("tidemill.plan.nearest")
-local node = require("tidemill.plan.node")
+local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 local units = require("tidemill.plan.units")
@@ -15,7 +15,7 @@ types.late = { brokers = true, properties = true }
 --- A value as a fault shows it: at most 60 letters, secrets never.
 function types.quote(value)
   if secret.is(value) then return tostring(value) end
-  if node.is(value) then return tostring(value) end
+  if declaration.is(value) then return tostring(value) end
   if type(value) == "string" then
     local text = #value > 60 and value:sub(1, 57) .. "..." or value
     return '"' .. text:gsub("[%c\"\\]", function(c)
@@ -29,7 +29,7 @@ function types.quote(value)
 end
 
 local function wrong(wanted, value)
-  return nil, ("must be %s, not a %s"):format(wanted, node.is(value) and tostring(value) or type(value))
+  return nil, ("must be %s, not a %s"):format(wanted, declaration.is(value) and tostring(value) or type(value))
 end
 
 local parsers = {}
@@ -43,7 +43,7 @@ end
 
 function parsers.strings(option, value)
   if type(value) == "string" then value = { value } end
-  if type(value) ~= "table" or node.is(value) then return wrong("a text or a list of texts", value) end
+  if type(value) ~= "table" or declaration.is(value) then return wrong("a text or a list of texts", value) end
   local strings = {}
   for key in pairs(value) do
     if type(key) ~= "number" or key < 1 or key > #value then return nil, "must be a list without gaps" end
@@ -61,7 +61,7 @@ end
 
 -- One text with commas, or a secret that becomes one.
 function parsers.brokers(option, value)
-  if type(value) == "table" and not secret.is(value) and not node.is(value) then
+  if type(value) == "table" and not secret.is(value) and not declaration.is(value) then
     local joined
     for key in pairs(value) do
       if type(key) ~= "number" or key < 1 or key > #value then return nil, "must be a list without gaps" end
@@ -139,7 +139,7 @@ end
 
 --- A list of { name, value } in the order of the names; a value may be a secret.
 function parsers.properties(option, value)
-  if type(value) ~= "table" or node.is(value) or secret.is(value) then
+  if type(value) ~= "table" or declaration.is(value) or secret.is(value) then
     return wrong('a table of librdkafka properties, as { ["linger.ms"] = 5 }', value)
   end
   local properties = {}
@@ -155,7 +155,7 @@ function parsers.properties(option, value)
 end
 
 function parsers.setting(option, value)
-  if not node.is(value) or value.spec.name ~= option.setting then
+  if not declaration.is(value) or value.spec.name ~= option.setting then
     return wrong(("tide.%s { ... }"):format(option.setting), value)
   end
   return value

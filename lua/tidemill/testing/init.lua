@@ -15,10 +15,10 @@ local engine = require("tidemill.run.engine")
 local header_codec = require("tidemill.run.headers")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
-local load = require("tidemill.plan.load")
+local pipeline_file = require("tidemill.plan.pipeline_file")
 local metric_list = require("tidemill.metrics.list")
 local metrics = require("tidemill.metrics")
-local node = require("tidemill.plan.node")
+local declaration = require("tidemill.plan.declaration")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
 local C = library.C
@@ -38,7 +38,7 @@ local function caller_folder()
     local info = debug.getinfo(level, "S")
     if not info then return nil end
     local path = info.source ~= here and info.source:match("^@(.*)$")
-    if path then return load.folder(path) end
+    if path then return pipeline_file.folder(path) end
   end
 end
 
@@ -79,7 +79,7 @@ end
 function testing.pipeline(path, options)
   arguments.path(path, "testing.pipeline")
   options = arguments.options(options, "testing.pipeline", "set partitions")
-  local pipeline, texts = load.file(find(path), options.set)
+  local pipeline, texts = pipeline_file.load(find(path), options.set)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   return start(pipeline, options)
 end
@@ -89,15 +89,15 @@ end
 function testing.steps(steps, options)
   arguments.steps(steps)
   options = arguments.options(options, "testing.steps", "topics partitions")
-  local where = node.where(2)
-  local source = node.new(list.file_source, { path = "-", topic = "in" }, where)
+  local where = declaration.where(2)
+  local source = declaration.new(list.file_source, { path = "-", topic = "in" }, where)
   local given = { source, unpack(steps) }
   local current = session.new()
-  local pipeline, texts = load.result(node.new(list.pipeline, given, where), where.file, ".", current)
+  local pipeline, texts = pipeline_file.check(declaration.new(list.pipeline, given, where), where.file, ".", current)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   pipeline.name = "test"
   local spec = list.produce
-  pipeline.steps[#pipeline.steps + 1] = { name = "produce", spec = spec, given = {}, node = pipeline.node,
+  pipeline.steps[#pipeline.steps + 1] = { name = "produce", spec = spec, given = {}, declaration = pipeline.declaration,
     values = { topic = "out", topics = options.topics, partition = "key", max_buffer_size = 1, max_buffer_bytes = 1 } }
   return start(pipeline, options)
 end
@@ -105,9 +105,9 @@ end
 --- A transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
   options = arguments.options(options, "testing.transform", "topics partitions")
-  local where = node.where(2)
+  local where = declaration.where(2)
   if type(transform) == "string" then transform = find(transform) end
-  local step = node.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
+  local step = declaration.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
   return testing.steps({ step }, options)
 end
 

@@ -41,7 +41,7 @@ local function new(options)
   dlq_sink = C.tide_memory_sink_new(ffi.new("struct tide_sink_plan", { max_messages = 10 }))
   C.tide_dlq_sink(dlq, dlq_sink)
   chain.c.dlq = dlq
-  local plan = ffi.new("struct tide_step_plan", { kind = options.kind or C.TIDE_STEP_TASK, word = "task",
+  local plan = ffi.new("struct tide_step_plan", { kind = options.kind or C.TIDE_STEP_TASK, stage = "task",
     max_batch_size = 100, max_batch_time_us = 1, input_block_size = ROOM, max_input_block_size = ROOM,
     output_block_size = ROOM, max_output_block_size = ROOM, prefetch_batches = 1,
     crash_retries = options.crash_retries or 1 })

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/chain.lua builds the pipelines that the dlq commands run on the engine: one reads a place into a file, one
+-- cli/dlq/chain.lua builds the pipelines that the dlq commands run on the engine: one reads a source into a file, one
 -- sends dead letters back. Their function runs in one worker.
 local ffi = require("ffi")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
 local list = require("tidemill.steps.list")
-local load = require("tidemill.plan.load")
-local node = require("tidemill.plan.node")
+local pipeline_file = require("tidemill.plan.pipeline_file")
+local declaration = require("tidemill.plan.declaration")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
 local signals = require("tidemill.cli.signals")
@@ -21,28 +21,28 @@ local AT = { file = "tidemill dlq" }
 local WORKER_MEMORY = 4 * 2 ^ 30
 
 -- Each run has a group of its own, since it reads everything and commits nothing.
-local function group(place)
-  return ("tidemill-dlq-%s.read-%d-%d"):format(place.name, os.time(), ffi.C.getpid())
+local function group(source)
+  return ("tidemill-dlq-%s.read-%d-%d"):format(source.name, os.time(), ffi.C.getpid())
 end
 
-local function source(place)
-  if place.kind == "file" then return node.new(list.file_source, { path = place.name }, AT) end
-  return node.new(list.kafka_source, { brokers = "of the place", topic = place.name, group = group(place),
+local function source_step(source)
+  if source.kind == "file" then return declaration.new(list.file_source, { path = source.name }, AT) end
+  return declaration.new(list.kafka_source, { brokers = "of the source", topic = source.name, group = group(source),
     start = "earliest" }, AT)
 end
 
---- Builds: place -> fn in a worker -> sink (a node), which gets what fn returns. It reads to the ends that there are
---- now. Returns an engine that is not started yet, or nil, the reason and the exit code.
-function chain.new(place, fn, sink)
-  local task = node.new(list.run_task_with_multiprocessing, { fn, processes = 1, max_input_block_size = "256MiB",
+--- Builds: source -> fn in a worker -> sink (a declaration), which gets what fn returns. It reads to the ends that
+--- there are now. Returns an engine that is not started yet, or nil, the reason and the exit code.
+function chain.new(source, fn, sink)
+  local task = declaration.new(list.run_task_with_multiprocessing, { fn, processes = 1, max_input_block_size = "256MiB",
     max_output_block_size = "512MiB" }, AT)
-  local whole = node.new(list.pipeline, { source(place), task, sink }, AT)
+  local whole = declaration.new(list.pipeline, { source_step(source), task, sink }, AT)
   whole.name = "dlq"
-  local pipeline, texts, status = load.result(whole, AT.file, ".", session.new())
+  local pipeline, texts, status = pipeline_file.check(whole, AT.file, ".", session.new())
   if not pipeline then return nil, table.concat(texts, "\n"), status end
-  pipeline.settings.values.broker_timeout = place.timeout_us
+  pipeline.settings.values.broker_timeout = source.timeout_us
   pipeline.settings.values.worker_memory = WORKER_MEMORY
-  local planned = plan.new(pipeline, { until_end = place.kind == "topic", handle_signals = true })
+  local planned = plan.new(pipeline, { until_end = source.kind == "topic", handle_signals = true })
   planned.draft.commit.enabled, planned.c.commit.enabled = false, false
   local made, reason, failure = engine.new(planned)
   if not made then return nil, reason, -failure end
@@ -51,18 +51,18 @@ end
 
 --- A sink that writes lines to a file.
 function chain.lines(path)
-  return node.new(list.file_sink, { path = path }, AT)
+  return declaration.new(list.file_sink, { path = path }, AT)
 end
 
---- A sink that writes to topics of the place's other side.
+--- A sink that writes to topics of the source's other side.
 function chain.topics(names)
-  return node.new(list.produce, { topic = names[1], topics = names, brokers = "of the place" }, AT)
+  return declaration.new(list.produce, { topic = names[1], topics = names, brokers = "of the source" }, AT)
 end
 
 --- Starts the engine and runs it to its end. each(event) is called for every event, and may return a text and an exit
 --- code, which end the run. Returns nil when everything is complete, or the reason and the exit code.
-function chain.run(self, place, each)
-  local started, reason, status = self:start { source = place.read or {}, sink = place.write or {} }
+function chain.run(self, source, each)
+  local started, reason, status = self:start { source = source.read or {}, sink = source.write or {} }
   if not started then return reason, -status end
   while true do
     local event = self:run(1)

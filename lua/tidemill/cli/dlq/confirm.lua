@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/confirm.lua asks before a command does what cannot be taken back.
 local ffi = require("ffi")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 pcall(ffi.cdef, "int isatty(int fd);")
 
@@ -16,7 +16,7 @@ end
 function confirm.ask(parsed, what)
   if parsed.yes then return true end
   if ffi.C.isatty(0) ~= 1 then
-    say.failure("to %s, say --yes: nobody can be asked here", what)
+    stderr.failure("to %s, say --yes: nobody can be asked here", what)
     return false
   end
   io.stderr:write("tidemill: ", what, "? [y/N] ")

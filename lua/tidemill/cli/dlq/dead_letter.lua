@@ -10,10 +10,10 @@
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 
-local letter = {}
+local dead_letter = {}
 
 --- The header that counts replays. Messages have headers of their own, so its name is one that is ours.
-letter.REPLAYS = "tidemill.replay_count"
+dead_letter.REPLAYS = "tidemill.replay_count"
 
 local NUMBERS = { "original_partition", "original_offset", "original_timestamp", "original_count", "attempts",
   "original_size", "target_partition" }
@@ -39,14 +39,14 @@ local function finish(found, headers, partition, offset)
   found.headers, found.partition, found.offset = headers, tonumber(partition), tonumber(offset)
   found.replays = 0
   for _, header in ipairs(headers) do
-    if header[1] == letter.REPLAYS then found.replays = math.max(0, whole(header[2]) or 0) end
+    if header[1] == dead_letter.REPLAYS then found.replays = math.max(0, whole(header[2]) or 0) end
   end
   return found
 end
 
 --- Reads a message of the dlq's topic; nil when it is no dead letter. The headers from the last original_topic on are
 --- the engine's; those before it are the message's own, whatever their names.
-function letter.of_message(message)
+function dead_letter.of_message(message)
   local headers, first = message.headers, nil
   for i, header in ipairs(headers) do
     if header[1] == "original_topic" then first = i end
@@ -65,7 +65,7 @@ local function text(value)
 end
 
 --- Reads a message whose value is a line of a dead-letter file; nil when it is no dead letter.
-function letter.of_line(message)
+function dead_letter.of_line(message)
   local done, found = pcall(cjson.decode, message.value or "")
   if not done or type(found) ~= "table" or not found.original_topic then return nil end
   local headers = {}
@@ -82,32 +82,32 @@ function letter.of_line(message)
 end
 
 --- Its own place, as the command line takes it.
-function letter.id(found)
+function dead_letter.id(found)
   return ("%d/%.0f"):format(found.partition, found.offset)
 end
 
 --- Where its message came from.
-function letter.origin(found)
+function dead_letter.origin(found)
   return ("%s/%d/%.0f"):format(found.original_topic, found.original_partition or -1, found.original_offset or -1)
 end
 
 --- Where a replay sends it: topic and partition (nil = by its key). A record that an output refused goes there: it is
 --- what the function made of a message, and must not go through it again. nil when that is not told, and of what is
 --- neither for the input nor for the output yet.
-function letter.destination(found)
+function dead_letter.destination(found)
   if found.target_topic then return found.target_topic, found.target_partition end
   if found.stage == "produce" or found.intermediate then return nil end
   return found.original_topic, found.original_partition
 end
 
 --- The headers with which it is replayed.
-function letter.replay_headers(found)
+function dead_letter.replay_headers(found)
   local headers = {}
   for _, header in ipairs(found.headers) do
-    if header[1] ~= letter.REPLAYS then headers[#headers + 1] = header end
+    if header[1] ~= dead_letter.REPLAYS then headers[#headers + 1] = header end
   end
-  headers[#headers + 1] = { letter.REPLAYS, ("%d"):format(found.replays + 1) }
+  headers[#headers + 1] = { dead_letter.REPLAYS, ("%d"):format(found.replays + 1) }
   return headers
 end
 
-return letter
+return dead_letter

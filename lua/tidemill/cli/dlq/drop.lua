@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/drop.lua: tidemill dlq drop SOURCE marks dead letters as processed that are not wanted any more.
-local choice = require("tidemill.cli.dlq.choice")
+local selection = require("tidemill.cli.dlq.selection")
 local confirm = require("tidemill.cli.dlq.confirm")
 local exit_code = require("tidemill.cli.exit_code")
 local output = require("tidemill.cli.dlq.output")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local drop = {
   summary = "Mark dead letters as processed, without replaying them.",
@@ -14,7 +14,7 @@ local drop = {
 }
 
 function drop.define(command)
-  choice.define(command)
+  selection.define(command)
   output.define(command)
   command:flag("--dry-run"):description("Only list those that would be dropped.")
   confirm.define(command)
@@ -37,18 +37,18 @@ local function write(chosen)
 end
 
 function drop.run(parsed)
-  local chosen, code = choice.new(parsed)
+  local chosen, code = selection.new(parsed)
   if not chosen then return code end
-  local words = ("%s of %s"):format(choice.count(#chosen.letters), chosen.place.name)
+  local what = ("%s of %s"):format(selection.count(#chosen.letters), chosen.source.name)
   if parsed.dry_run then
     output.list(chosen.letters, parsed.format)
-    say.failure("would drop %s", words)
+    stderr.failure("would drop %s", what)
     return exit_code.OK
   end
-  if #chosen.letters > 0 and not confirm.ask(parsed, "drop " .. words) then return exit_code.USAGE end
+  if #chosen.letters > 0 and not confirm.ask(parsed, "drop " .. what) then return exit_code.USAGE end
   local reason
   code, reason = write(chosen)
-  say.failure("%s", reason or "dropped " .. words)
+  stderr.failure("%s", reason or "dropped " .. what)
   return code
 end
 

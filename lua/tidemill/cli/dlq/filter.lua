@@ -34,7 +34,7 @@ local function whole(flag, least)
 end
 filter.whole = whole
 
-local function id(text)
+local function parse_id(text)
   local partition, offset = text:match("^(%d+)/(%d+)$")
   if not partition then return nil, ('dead letter "%s": must be PARTITION/OFFSET, as list shows it'):format(text) end
   return { partition = tonumber(partition), offset = tonumber(offset) }
@@ -42,11 +42,11 @@ end
 
 --- Adds the arguments and flags.
 function filter.define(command)
-  command:argument("letters"):args("*"):argname("LETTER"):convert(id)
+  command:argument("letters"):args("*"):argname("LETTER"):convert(parse_id)
     :description("Dead letters by their place, as 0/17: partition and offset in the dlq's topic, or 0 and the line "
       .. "of a file, from 0. None: all that the flags let through.")
-  command:option("--reason"):argname("WORD"):description("error, rejected, crash, timeout, too_large, refused, ...")
-  command:option("--stage"):argname("WORD"):description("The step, as produce or run_task_with_multiprocessing.")
+  command:option("--reason"):argname("REASON"):description("error, rejected, crash, timeout, too_large, refused, ...")
+  command:option("--stage"):argname("STEP"):description("The step, as produce or run_task_with_multiprocessing.")
   command:option("--topic"):argname("NAME"):description("The original topic.")
   command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("The original partition.")
   command:option("--offset"):argname("FROM-TO"):convert(range):description("Original offsets: N, FROM-TO, FROM-, -TO.")
@@ -63,9 +63,9 @@ end
 --- them).
 function filter.new(parsed)
   local wanted
-  for _, place in ipairs(parsed.letters or {}) do
+  for _, id in ipairs(parsed.letters or {}) do
     wanted = wanted or {}
-    wanted[place.partition .. "/" .. place.offset] = true
+    wanted[id.partition .. "/" .. id.offset] = true
   end
   return function(letter)
     local stamp, offset = letter.original_timestamp or -1, letter.original_offset or -1

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/marks.lua remembers which dead letters of a place were processed, that is, replayed or dropped. For a topic
+-- cli/dlq/marks.lua remembers which dead letters of a source were processed, that is, replayed or dropped. For a topic
 -- it keeps them in the committed offsets of the group tidemill-dlq-TOPIC, which never has a member; for a file, in
 -- FILE.processed beside it. That is bound to the file by the line of its first dead letter, which holds a time and so
 -- is another one in another file of that name. Brokers forget such offsets after offsets.retention.minutes, so each
@@ -7,7 +7,7 @@
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local hash = require("tidemill.lib.hash")
-local letter = require("tidemill.cli.dlq.dead_letter")
+local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local ranges = require("tidemill.cli.dlq.ranges")
 local tide = require("tidemill.run.ffi")
 
@@ -16,14 +16,14 @@ local Marks = {}
 Marks.__index = Marks
 
 -- A client on the marks of a topic: it has threads, so no engine may be forked while it is open.
-local function open_topic(place)
-  local properties, group = place.read, "tidemill-dlq-" .. place.name
+local function open_topic(source)
+  local properties, group = source.read, "tidemill-dlq-" .. source.name
   local array = ffi.new("struct tide_property[?]", #properties)
   for i, property in ipairs(properties) do
     array[i - 1].name, array[i - 1].value = property.name, property.value
   end
   local status = ffi.new("int[1]")
-  local client = tide.C.tide_kafka_committed_new(array, #properties, group, place.name, place.timeout_us, status)
+  local client = tide.C.tide_kafka_committed_new(array, #properties, group, source.name, source.timeout_us, status)
   if client == nil then return nil, tide.error(), -status[0] end
   return ffi.gc(client, tide.C.tide_kafka_committed_free)
 end
@@ -33,7 +33,7 @@ local function close_topic(client)
 end
 
 local function read_topic(self)
-  local client, reason, status = open_topic(self.place)
+  local client, reason, status = open_topic(self.source)
   if not client then return nil, reason, status end
   local mark = ffi.new("struct tide_committed_offset")
   for i = 0, tide.C.tide_kafka_committed_partitions(client) - 1 do
@@ -45,13 +45,13 @@ local function read_topic(self)
   return self
 end
 
-local function path_of(place)
-  return place.name .. ".processed"
+local function path_of(source)
+  return source.name .. ".processed"
 end
 
 -- The file had this name before; what it says is not ignored silently, or all dead letters would be replayed again.
-local function old_path(place)
-  local path = place.name .. ".dealt"
+local function old_path(source)
+  local path = source.name .. ".dealt"
   local file = io.open(path, "rb")
   if file then file:close() end
   return file and path
@@ -59,10 +59,10 @@ end
 
 -- What no other file of this name has. Other lines may come before the first dead letter, and they may be the same in
 -- each file.
-local function first_letter(place)
-  local file, found = io.open(place.name, "rb"), ""
+local function first_letter(source)
+  local file, found = io.open(source.name, "rb"), ""
   for line in file and file:lines() or function() end do
-    local done, read = pcall(letter.of_line, { value = line, partition = 0, offset = 0 })
+    local done, read = pcall(dead_letter.of_line, { value = line, partition = 0, offset = 0 })
     if done and read then
       found = line
       break
@@ -73,20 +73,20 @@ local function first_letter(place)
 end
 
 local function read_file(self)
-  local old = old_path(self.place)
+  local old = old_path(self.source)
   if old then
     return nil, ("%s: what was replayed and dropped is remembered in %s now; rename it, or remove it to begin anew")
-      :format(old, path_of(self.place)), exit_code.DATA
+      :format(old, path_of(self.source)), exit_code.DATA
   end
-  self.first_letter = first_letter(self.place)
-  local file = io.open(path_of(self.place), "rb")
+  self.first_letter = first_letter(self.source)
+  local file = io.open(path_of(self.source), "rb")
   if not file then return self end
   local text = file:read("*a") or ""
   file:close()
   local from, metadata, of = text:match("^(%d+) ([%w+/=.]*)\n?(%x*)\n?$")
-  if not from then return nil, path_of(self.place) .. ": is not what tidemill wrote", exit_code.DATA end
+  if not from then return nil, path_of(self.source) .. ": is not what tidemill wrote", exit_code.DATA end
   if of ~= self.first_letter then
-    self.stranger = path_of(self.place)
+    self.stranger = path_of(self.source)
   else
     self.processed[0] = ranges.decode(tonumber(from), metadata)
   end
@@ -95,9 +95,9 @@ end
 
 --- Reads what is remembered. `empty`: nothing is remembered of a topic; `stranger`: the path of what is remembered of
 --- another file that had the name before. On failure nil, the reason and the exit code.
-function marks.read(place)
-  local self = setmetatable({ place = place, processed = {}, empty = place.kind == "topic" }, Marks)
-  if place.kind == "topic" then return read_topic(self) end
+function marks.read(source)
+  local self = setmetatable({ source = source, processed = {}, empty = source.kind == "topic" }, Marks)
+  if source.kind == "topic" then return read_topic(self) end
   return read_file(self)
 end
 
@@ -115,7 +115,7 @@ function Marks:with(seen, also)
     local from, metadata = ranges.encode(offsets, function(offset)
       return self:is_processed(partition, offset) or also(partition, offset)
     end)
-    if #metadata > ranges.MOST and self.place.kind == "topic" then
+    if #metadata > ranges.MOST and self.source.kind == "topic" then
       return nil, ("partition %d: the dead letters chosen lie too scattered to be remembered (%d bytes, %d are kept); "
         .. "choose fewer, by --limit or --offset, or all of a stretch"):format(partition, #metadata, ranges.MOST)
     end
@@ -127,7 +127,7 @@ end
 local function write_file(self, result)
   local mark = result[0]
   if not mark then return true end
-  local path = path_of(self.place)
+  local path = path_of(self.source)
   local file, reason = io.open(path .. ".new", "wb")
   if not file then return nil, reason end
   local written = file:write(("%.0f %s\n%s\n"):format(mark.offset, mark.metadata, self.first_letter))
@@ -138,15 +138,15 @@ end
 
 --- For writing; no engine may be forked until close().
 function Marks:open()
-  if self.place.kind == "file" then return true end
-  local client, reason = open_topic(self.place)
+  if self.source.kind == "file" then return true end
+  local client, reason = open_topic(self.source)
   self.client = client
   return client ~= nil, reason
 end
 
 --- Writes what with() gave. True, or nil and the reason.
 function Marks:write(result)
-  if self.place.kind == "file" then return write_file(self, result) end
+  if self.source.kind == "file" then return write_file(self, result) end
   for partition, mark in pairs(result) do
     tide.C.tide_kafka_committed_set(self.client, partition, mark.offset, mark.metadata)
   end

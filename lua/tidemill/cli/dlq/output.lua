@@ -4,7 +4,7 @@
 local cjson = require("cjson")
 local ffi = require("ffi")
 local base64 = require("tidemill.lib.base64")
-local letter = require("tidemill.cli.dlq.dead_letter")
+local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local time = require("tidemill.lib.time")
 
 pcall(ffi.cdef, "int isatty(int fd);")
@@ -36,14 +36,14 @@ end
 
 -- Where replay would send it, as topic or topic/partition.
 local function destination(found)
-  local topic, partition = letter.destination(found)
+  local topic, partition = dead_letter.destination(found)
   if not topic then return "-" end
   return partition and ("%s/%d"):format(topic, partition) or topic
 end
 
 local COLUMNS = {
-  { "LETTER", letter.id },
-  { "FROM", letter.origin },
+  { "LETTER", dead_letter.id },
+  { "FROM", dead_letter.origin },
   { "TIMESTAMP", function(found) return moment(found.original_timestamp) end },
   { "STAGE", function(found) return found.stage or "-" end },
   { "REASON", function(found) return found.reason or "-" end },
@@ -100,7 +100,7 @@ end
 
 local function write_json(letters, whole)
   for _, found in ipairs(letters) do
-    local parts = { ('"letter":"%s"'):format(letter.id(found)) }
+    local parts = { ('"letter":"%s"'):format(dead_letter.id(found)) }
     for _, name in ipairs(FIELDS) do
       if found[name] ~= nil then parts[#parts + 1] = ('"%s":%s'):format(name, json_of(found[name])) end
     end
@@ -138,8 +138,8 @@ end
 
 local function write_whole(found)
   local others = found.original_count and (" and %d more"):format(found.original_count - 1) or ""
-  line("letter", letter.id(found))
-  line("from", letter.origin(found) .. others)
+  line("letter", dead_letter.id(found))
+  line("from", dead_letter.origin(found) .. others)
   line("replay to", destination(found))
   line("holds", found.intermediate and "what an earlier step made of the message (intermediate)" or nil)
   line("timestamp", moment(found.original_timestamp))

@@ -3,12 +3,12 @@
 -- acknowledged is remembered each second, so that only a kill or a lost connection may send those of a second again.
 local cjson = require("cjson")
 local chain = require("tidemill.cli.dlq.chain")
-local choice = require("tidemill.cli.dlq.choice")
+local selection = require("tidemill.cli.dlq.selection")
 local exit_code = require("tidemill.cli.exit_code")
 local filter = require("tidemill.cli.dlq.filter")
-local letter = require("tidemill.cli.dlq.dead_letter")
+local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local output = require("tidemill.cli.dlq.output")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local replay = {
   summary = "Send the messages of dead letters back to their topics.",
@@ -25,7 +25,7 @@ local replay = {
 }
 
 function replay.define(command)
-  choice.define(command)
+  selection.define(command)
   output.define(command)
   command:flag("--dry-run"):description("Only list those that would be replayed.")
   command:option("--to"):argname("TOPIC"):description("To this topic, by their keys, in place of the original ones.")
@@ -48,10 +48,10 @@ local function refusal(found, chosen, parsed)
     return "is truncated (--truncated sends what there is)"
   elseif not parsed.to and found.intermediate then
     return ("holds what an earlier step made of %s, and the steps before would be run on it again (--to TOPIC sends it "
-      .. "elsewhere)"):format(letter.origin(found))
-  elseif not parsed.to and not letter.destination(found) then
+      .. "elsewhere)"):format(dead_letter.origin(found))
+  elseif not parsed.to and not dead_letter.destination(found) then
     return "is a result that an output refused, and does not tell which (--to TOPIC sends it)"
-  elseif chosen.place.kind == "topic" and (parsed.to or letter.destination(found)) == chosen.place.name then
+  elseif chosen.source.kind == "topic" and (parsed.to or dead_letter.destination(found)) == chosen.source.name then
     return "came from the dead letters' own topic (--to TOPIC sends it elsewhere)"
   end
 end
@@ -65,9 +65,9 @@ local function sort_out(chosen, parsed)
     local reason = refusal(found, chosen, parsed)
     if reason then
       refused = refused + 1
-      say.failure("letter %s: %s", letter.id(found), reason)
+      stderr.failure("dead letter %s: %s", dead_letter.id(found), reason)
     else
-      local topic = parsed.to or letter.destination(found)
+      local topic = parsed.to or dead_letter.destination(found)
       if found.target_topic and not parsed.to then outputs = outputs + 1 end
       if not known[topic] then known[topic], topics[#topics + 1] = true, topic end
       due[key_of(found.partition, found.offset)] = true
@@ -78,15 +78,15 @@ local function sort_out(chosen, parsed)
 end
 
 -- The function that runs in the worker: it returns the message as it was, for those to be sent.
-local function sender(place, due, parsed)
-  local read = place.kind == "topic" and letter.of_message or letter.of_line
+local function sender(source, due, parsed)
+  local read = source.kind == "topic" and dead_letter.of_message or dead_letter.of_line
   return function(message)
     if not due[key_of(message.partition, tonumber(message.offset))] then return nil end
     local found = read(message)
-    local topic, partition = letter.destination(found)
+    local topic, partition = dead_letter.destination(found)
     if parsed.to then topic, partition = parsed.to, nil end
     return {
-      key = found.key or cjson.null, value = found.value or cjson.null, headers = letter.replay_headers(found),
+      key = found.key or cjson.null, value = found.value or cjson.null, headers = dead_letter.replay_headers(found),
       topic = topic, partition = partition,
       timestamp = parsed.keep_timestamp and found.original_timestamp or os.time() * 1000,
     }
@@ -130,23 +130,23 @@ local function watch(self)
 end
 
 -- The dlq's topic is on the output's cluster, which may be another than the input's.
-local function of_output(place)
-  return setmetatable({ write = place.read }, { __index = place })
+local function of_output(source)
+  return setmetatable({ write = source.read }, { __index = source })
 end
 
-local function is_split(place)
-  return place.read and place.write and place.read[1].value ~= place.write[1].value
+local function is_split(source)
+  return source.read and source.write and source.read[1].value ~= source.write[1].value
 end
 
 -- Sends them. Returns how many were acknowledged, and the reason and the exit code when that is not all.
 local function send(self, letters, topics, parsed)
   local reason, code, opened, written
-  self.engine, reason, code = chain.new(self.place, sender(self.place, self.due, parsed), chain.topics(topics))
+  self.engine, reason, code = chain.new(self.source, sender(self.source, self.due, parsed), chain.topics(topics))
   if not self.engine then return 0, reason, code end
   opened, reason = self.marks:open()
   code = exit_code.TEMPORARY
   if opened then
-    reason, code = chain.run(self.engine, self.outputs > 0 and of_output(self.place) or self.place, watch(self))
+    reason, code = chain.run(self.engine, self.outputs > 0 and of_output(self.source) or self.source, watch(self))
     written = { remember(self) }
     if not written[1] then reason, code = reason or written[2], code or exit_code.TEMPORARY end
   end
@@ -158,12 +158,12 @@ local function send(self, letters, topics, parsed)
 end
 
 local function check(self, letters, parsed)
-  if not self.place.write and not parsed.dry_run then
-    return "where to? The place names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
+  if not self.source.write and not parsed.dry_run then
+    return "where to? The source names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
   end
-  if self.outputs > 0 and self.outputs < #letters and is_split(self.place) then
-    return "letters of stage produce go to the output's brokers, the others to the input's: choose one of both kinds, "
-      .. "as by --stage produce", exit_code.USAGE
+  if self.outputs > 0 and self.outputs < #letters and is_split(self.source) then
+    return "dead letters of stage produce go to the output's brokers, the others to the input's: choose one of both "
+      .. "kinds, as by --stage produce", exit_code.USAGE
   end
   local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
     return self.due[key_of(partition, offset)] == true
@@ -172,28 +172,28 @@ local function check(self, letters, parsed)
 end
 
 function replay.run(parsed)
-  local self, code = choice.new(parsed)
+  local self, code = selection.new(parsed)
   if not self then return code end
   local topics, letters, refused, reason
   self.due, topics, letters, refused, self.outputs = sort_out(self, parsed)
   local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
-  local words = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
+  local where = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
   reason, code = check(self, letters, parsed)
   if self.marks.empty and #letters > 0 then
-    say.failure("nothing is remembered of %s, not yet or not any more: all its dead letters count as new",
-      self.place.name)
+    stderr.failure("nothing is remembered of %s, not yet or not any more: all its dead letters count as new",
+      self.source.name)
   end
   if reason then
-    say.failure("%s", reason)
+    stderr.failure("%s", reason)
     return code
   elseif parsed.dry_run then
     output.list(letters, parsed.format)
-    say.failure("would replay %s%s", choice.count(#letters), words)
+    stderr.failure("would replay %s%s", selection.count(#letters), where)
     return done
   end
   if #letters > 0 then sent, reason, code = send(self, letters, topics, parsed) end
-  if reason then say.failure("%s", reason) end
-  say.failure("replayed %s%s%s", choice.count(sent), words,
+  if reason then stderr.failure("%s", reason) end
+  stderr.failure("replayed %s%s%s", selection.count(sent), where,
     sent < #letters and ("; %d are left"):format(#letters - sent) or "")
   return reason and code or done
 end

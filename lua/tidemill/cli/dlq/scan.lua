@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/scan.lua reads all dead letters of a place once: which there are, and the fields that are asked for.
+-- cli/dlq/scan.lua reads all dead letters of a source once: which there are, and the fields that are asked for.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local chain = require("tidemill.cli.dlq.chain")
-local letter = require("tidemill.cli.dlq.dead_letter")
+local dead_letter = require("tidemill.cli.dlq.dead_letter")
 
 local scan = {}
 
@@ -15,9 +15,9 @@ local function pack(text)
   return text and base64.encode(text) or nil
 end
 
--- A line for each message of the place, read back by unpack_line. `whole`: with value, headers, traceback.
-local function packer(place, wanted, whole)
-  local read = place.kind == "topic" and letter.of_message or letter.of_line
+-- A line for each message of the source, read back by unpack_line. `whole`: with value, headers, traceback.
+local function packer(source, wanted, whole)
+  local read = source.kind == "topic" and dead_letter.of_message or dead_letter.of_line
   return function(message)
     local done, found = pcall(read, message) -- whatever stands there, the others are still wanted
     found = done and found
@@ -65,14 +65,14 @@ local function gather(path)
   return result
 end
 
---- `wanted`: a function of a dead letter. { found = those that are wanted, by their place (see dead_letter.lua; `size`
+--- `wanted`: a function of a dead letter. { found = those that are wanted, by their source (see dead_letter.lua; `size`
 --- of the value; value, headers and traceback only when `whole`), seen = { partition = offsets of all, rising },
 --- broken = how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read.
-function scan.read(place, wanted, whole)
+function scan.read(source, wanted, whole)
   local path = os.tmpname()
-  local self, reason, code = chain.new(place, packer(place, wanted, whole), chain.lines(path))
+  local self, reason, code = chain.new(source, packer(source, wanted, whole), chain.lines(path))
   if self then
-    reason, code = chain.run(self, place, chain.stopped)
+    reason, code = chain.run(self, source, chain.stopped)
     self:free()
   end
   local result = not reason and gather(path) or nil

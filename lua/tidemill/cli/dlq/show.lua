@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/show.lua: tidemill dlq show SOURCE [LETTER...]
-local choice = require("tidemill.cli.dlq.choice")
+local selection = require("tidemill.cli.dlq.selection")
 local exit_code = require("tidemill.cli.exit_code")
 local output = require("tidemill.cli.dlq.output")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 
 local show = {
   summary = "Show dead letters whole: error, traceback, headers, key, value.",
@@ -11,7 +11,7 @@ local show = {
 }
 
 function show.define(command)
-  choice.define(command)
+  selection.define(command)
   command:option("--format"):argname("FORMAT"):choices({ "text", "json" })
     :description("text, or json (an object a line; key, value and headers in base64).")
   command:flag("--value"):description("Only the value, as its bytes are; one dead letter has to be chosen.")
@@ -19,11 +19,11 @@ end
 
 function show.run(parsed)
   if #parsed.letters > 0 then parsed.all = true end -- named ones are meant
-  local chosen, code = choice.new(parsed, true)
+  local chosen, code = selection.new(parsed, true)
   if not chosen then return code end
   local letters = chosen.letters
   if parsed.value and #letters ~= 1 then
-    say.failure("--value: needs one dead letter, and %d are chosen", #letters)
+    stderr.failure("--value: needs one dead letter, and %d are chosen", #letters)
     return exit_code.USAGE
   end
   if parsed.value then io.stdout:write(letters[1].value or "") else output.show(letters, parsed.format) end

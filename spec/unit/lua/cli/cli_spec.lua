@@ -31,7 +31,7 @@ end
 describe("the command line", function()
   after_each(pipeline_file.remove_all)
 
-  it("without a verb, with a wrong one or a wrong flag is exit 64 with the nearest", function()
+  it("without a command, with a wrong one or a wrong flag is exit 64 with the nearest", function()
     local code, out, err = run()
     assert.same({ 64, "" }, { code, out })
     assert.is_truthy(err:find("tidemill: a command is required", 1, true))
@@ -76,8 +76,8 @@ describe("the command line", function()
   end)
 
   it("gives help on stdout with exit 0", function()
-    for _, words in ipairs { { "--help" }, { "-h" }, { "help" }, { "run", "--help" }, { "help", "run" } } do
-      local code, out, err = run(unpack(words))
+    for _, arguments in ipairs { { "--help" }, { "-h" }, { "help" }, { "run", "--help" }, { "help", "run" } } do
+      local code, out, err = run(unpack(arguments))
       assert.same({ 0, "" }, { code, err })
       assert.is_truthy(out:find("Usage: tidemill", 1, true))
     end

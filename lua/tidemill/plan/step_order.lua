@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- plan/shape.lua: checks the order of the steps of a pipeline: one source, tasks, one sink, commit_offsets.
-local node = require("tidemill.plan.node")
+-- plan/step_order.lua: checks the order of the steps of a pipeline: one source, tasks, one sink, commit_offsets.
+local declaration = require("tidemill.plan.declaration")
 local session = require("tidemill.plan.session")
 local types = require("tidemill.plan.types")
 
-local shape = {}
+local step_order = {}
 
 local STEP = { source = true, task = true, sink = true, commit = true }
 
@@ -24,26 +24,26 @@ local function misplaced(use, first)
   end
 end
 
--- The steps as nodes, in order; what is no step is a fault.
-local function steps_of(pipeline, load)
+-- The steps as declarations, in order; what is no step is a fault.
+local function steps_of(pipeline, current)
   local steps = {}
   for key, value in pairs(pipeline.arguments) do
     if type(key) ~= "string" and (type(key) ~= "number" or key < 1 or key % 1 ~= 0) then
-      load:fault(pipeline, "value [%s] = %s: steps stand in a list, from 1 on", tostring(key), types.quote(value))
+      current:fault(pipeline, "value [%s] = %s: steps stand in a list, from 1 on", tostring(key), types.quote(value))
     end
   end
   for i = 1, table.maxn(pipeline.arguments) do
     local use = pipeline.arguments[i]
-    if node.is(use) and STEP[use.spec.kind] then
+    if declaration.is(use) and STEP[use.spec.kind] then
       steps[#steps + 1] = use
-    elseif node.is(use) and use.spec.kind == "setting" then
+    elseif declaration.is(use) and use.spec.kind == "setting" then
       local where = use.spec.name == "dlq" and "dlq = tide.dlq { ... }"
         or "pool = tide.pool { ... } in run_task_with_multiprocessing"
-      load:fault(use, "tide.%s: is no step; write %s", use.spec.name, where)
-    elseif node.is(use) then
-      load:fault(use, "tide.%s: cannot stand inside of a pipeline", use.spec.name)
+      current:fault(use, "tide.%s: is no step; write %s", use.spec.name, where)
+    elseif declaration.is(use) then
+      current:fault(use, "tide.%s: cannot stand inside of a pipeline", use.spec.name)
     elseif not session.is_absent(use) then
-      load:fault(pipeline, "step %d = %s: must be a step, as tide.produce { ... }", i, types.quote(use))
+      current:fault(pipeline, "step %d = %s: must be a step, as tide.produce { ... }", i, types.quote(use))
     end
   end
   return steps
@@ -58,18 +58,18 @@ local function has_absent(pipeline)
 end
 
 --- The steps in order; faults go to the session.
-function shape.check(pipeline, load)
-  local steps = steps_of(pipeline, load)
+function step_order.check(pipeline, current)
+  local steps = steps_of(pipeline, current)
   local first = {}
   for _, use in ipairs(steps) do
     local reason = misplaced(use, first)
-    if reason then load:fault(use, "tide.%s: %s", use.spec.name, reason) end
+    if reason then current:fault(use, "tide.%s: %s", use.spec.name, reason) end
     first[use.spec.kind] = first[use.spec.kind] or use
   end
   if (not steps[1] or steps[1].spec.kind ~= "source") and not has_absent(pipeline) then
-    load:fault(steps[1] or pipeline, "the first step must be a source: kafka_source or file_source")
+    current:fault(steps[1] or pipeline, "the first step must be a source: kafka_source or file_source")
   end
   return steps
 end
 
-return shape
+return step_order

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- plan/struct.lua: a draft as struct tide_plan. The struct borrows strings and arrays: `anchor` holds them.
+-- plan/plan_struct.lua: a draft as struct tide_plan. The struct borrows strings and arrays: `anchor` holds them.
 local ffi = require("ffi")
 require("tidemill.run.ffi") -- declares the types
 
-local struct = {}
+local plan_struct = {}
 
 local function strings(list, anchor)
   local array = ffi.new("const char *[?]", #list)
@@ -36,7 +36,7 @@ local function array_of(type_name, list, anchor, set)
 end
 
 --- struct tide_plan and its anchor: keep both as long as one is used.
-function struct.new(draft, options)
+function plan_struct.new(draft, options)
   local anchor = { draft.name }
   local plan = ffi.new("struct tide_plan")
   plan.name = draft.name
@@ -62,4 +62,4 @@ function struct.new(draft, options)
   return plan, anchor
 end
 
-return struct
+return plan_struct

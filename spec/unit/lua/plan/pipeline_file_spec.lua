@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
-local load = require "tidemill.plan.load"
+local loader = require "tidemill.plan.pipeline_file"
 local foreign = require "tidemill.plan.foreign"
 local list = require "tidemill.steps.list"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -20,11 +20,11 @@ describe("a pipeline file", function()
   end)
 
   it("that is not there is exit 66, and so is a folder", function()
-    local pipeline, texts, status = load.file("/no/such.lua")
+    local pipeline, texts, status = loader.load("/no/such.lua")
     assert.is_nil(pipeline)
     assert.same({ "/no/such.lua: No such file or directory" }, texts)
     assert.equal(66, status)
-    assert.equal(66, select(3, load.file("/tmp")))
+    assert.equal(66, select(3, loader.load("/tmp")))
   end)
 
   it("with broken Lua is exit 78 with the line, however long its path", function()
@@ -36,7 +36,7 @@ describe("a pipeline file", function()
     local file = assert(io.open(folder .. "/p.lua", "w"))
     file:write("local x = nil\nx.y = 1\n")
     file:close()
-    _, texts = load.file(folder .. "/p.lua")
+    _, texts = loader.load(folder .. "/p.lua")
     assert.same({ folder .. "/p.lua:2: attempt to index local 'x' (a nil value)" }, texts)
   end)
 
@@ -48,8 +48,8 @@ describe("a pipeline file", function()
     assert(os.execute(("cd %s && ln -s %s first.lua && mkdir deeper && ln -s ../first.lua deeper/second.lua"):format(
       elsewhere, path)))
     for _, link in ipairs { "first.lua", "deeper/second.lua" } do
-      local pipeline = assert(load.file(elsewhere .. "/" .. link))
-      assert.equal(load.folder(path) .. "/t.lua", pipeline.steps[2].values.functions[1].path)
+      local pipeline = assert(loader.load(elsewhere .. "/" .. link))
+      assert.equal(loader.folder(path) .. "/t.lua", pipeline.steps[2].values.functions[1].path)
       assert.equal(elsewhere .. "/" .. link, pipeline.file)
     end
   end)
@@ -63,7 +63,7 @@ describe("a pipeline file", function()
 
   it("may begin with a #! line", function()
     local path = pipeline_file.write("#!/usr/bin/env tidemill\nlocal tide = require 'tidemill'\n" .. GOOD)
-    assert.is_table((load.file(path)))
+    assert.is_table((loader.load(path)))
   end)
 
   it("finds modules and transforms from its own folder", function()
@@ -134,7 +134,7 @@ return tide.pipeline "x" {
       .. "most" }, texts)
   end)
 
-  it("names steps that are refused, with the reason, and steps that do not exist", function()
+  it("names steps that are refused, with the reason, and steps that are not there", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
       .. "tide.run_task_in_threads {},\ntide.run_taks {},\ntide.colour {} }")
     assert.same({
@@ -170,7 +170,7 @@ return tide.pipeline "x" {
   end)
 
   it("takes tide.map as a short name of run_task_with_multiprocessing", function()
-    local pipeline = load.file((pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "p" { '
+    local pipeline = loader.load((pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "p" { '
       .. 'tide.file_source { path = "-" }, tide.map { print, processes = 3 }, tide.file_sink { path = "-" } }')))
     assert.same({ "run_task_with_multiprocessing", 3 }, { pipeline.steps[2].name, pipeline.steps[2].values.processes })
   end)

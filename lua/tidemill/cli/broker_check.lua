@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- cli/preflight.lua: what librdkafka has to say about a plan before it runs.
+-- cli/broker_check.lua: what librdkafka has to say about a plan before it runs.
 local ffi = require("ffi")
 local exit_code = require("tidemill.cli.exit_code")
 local tide = require("tidemill.run.ffi")
 
-local preflight = {}
+local broker_check = {}
 
 local function property_array(properties)
   local array = ffi.new("struct tide_property[?]", math.max(1, #properties))
@@ -51,7 +51,7 @@ end
 
 --- Asks the brokers of both sides for all that `run` will need of them: nil, or the texts of both and the exit code of
 --- the first.
-function preflight.connect(plan)
+function broker_check.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return { reason }, exit_code.CONFIG end
   local draft, texts, code = plan.draft, {}, nil
@@ -73,4 +73,4 @@ function preflight.connect(plan)
   if code then return texts, code end
 end
 
-return preflight
+return broker_check

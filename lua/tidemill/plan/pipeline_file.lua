@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- plan/load.lua: reads a pipeline file and checks all of it: names, values, order of steps.
+-- plan/pipeline_file.lua: reads a pipeline file and checks all of it: names, values, order of steps.
 local ffi = require("ffi")
 local environment = require("tidemill.run.environment")
 local list = require("tidemill.steps.list")
-local node = require("tidemill.plan.node")
+local declaration = require("tidemill.plan.declaration")
 local schema = require("tidemill.plan.schema")
 local session = require("tidemill.plan.session")
-local shape = require("tidemill.plan.shape")
+local step_order = require("tidemill.plan.step_order")
 
 pcall(ffi.cdef, "long readlink(const char *path, char *target, size_t size);")
 
-local load = {}
+local pipeline_file = {}
 
 -- A third of the longest time-out of a transaction that brokers take, in microseconds.
 local LONGEST_TRANSACTION = 300e6
@@ -19,7 +19,7 @@ local LONGEST_TRANSACTION = 300e6
 local USAGE, NO_INPUT, CONFIG = 64, 66, 78
 
 --- The folder of a file, "." for none.
-function load.folder(path)
+function pipeline_file.folder(path)
   return path:match("^(.*)/[^/]*$") == "" and "/" or path:match("^(.*)/[^/]*$") or "."
 end
 
@@ -27,12 +27,12 @@ end
 local function read_link(path)
   local target = ffi.new("char[4096]")
   local length = tonumber(ffi.C.readlink(path, target, 4096))
-  return length > 0 and load.resolve(load.folder(path), ffi.string(target, length)) or nil
+  return length > 0 and pipeline_file.resolve(pipeline_file.folder(path), ffi.string(target, length)) or nil
 end
 
 --- The file itself for a symbolic link to it: a pipeline that is linked to from elsewhere ("current", a bin folder)
 --- still finds the transform that lies beside it.
-function load.file_of(path)
+function pipeline_file.followed(path)
   for _ = 1, 40 do -- as many as the kernel follows
     local target = read_link(path)
     if not target then return path end
@@ -42,7 +42,7 @@ function load.file_of(path)
 end
 
 --- A path as seen from the folder of the pipeline file.
-function load.resolve(folder, path)
+function pipeline_file.resolve(folder, path)
   if path:sub(1, 1) == "/" or folder == "." then return path end
   return folder .. "/" .. path
 end
@@ -67,7 +67,7 @@ local function with_path(path, message)
   return message
 end
 
--- Runs the file with `current` gathering. The pipeline's node, or nil and the text of a Lua error.
+-- Runs the file with `current` gathering. The pipeline's declaration, or nil and the text of a Lua error.
 local function run(chunk, current)
   session.current = current
   local done, result = xpcall(chunk, function(message) return message end)
@@ -77,15 +77,15 @@ local function run(chunk, current)
 end
 
 local function check_result(result, path, current)
-  if node.is(result) and result.spec.name == "pipeline" then return true end
+  if declaration.is(result) and result.spec.name == "pipeline" then return true end
   if session.is_absent(result) and #current.faults > 0 then return false end
   current:fault({ file = path }, 'must return tide.pipeline "name" { ... }; it returned %s',
-    node.is(result) and tostring(result) or type(result))
+    declaration.is(result) and tostring(result) or type(result))
   return false
 end
 
--- Checks all nodes that the pipeline uses, each once.
-local function check_nodes(pipeline, current)
+-- Checks all declarations that the pipeline uses, each once.
+local function check_declarations(pipeline, current)
   local checked = {}
   local function check(use)
     checked[use] = checked[use] or schema.check(use, current)
@@ -98,12 +98,12 @@ local function check_nodes(pipeline, current)
   local settings = schema.check({ spec = list.pipeline, arguments = options, file = pipeline.file,
     line = pipeline.line }, current)
   local steps = {}
-  for i, use in ipairs(shape.check(pipeline, current)) do
+  for i, use in ipairs(step_order.check(pipeline, current)) do
     steps[i] = check(use)
-    if node.is(steps[i].values.pool) then steps[i].values.pool = check(steps[i].values.pool) end
+    if declaration.is(steps[i].values.pool) then steps[i].values.pool = check(steps[i].values.pool) end
   end
   local dlq = settings.values.dlq and check(settings.values.dlq)
-  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, node = pipeline }
+  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, declaration = pipeline }
 end
 
 local function find(steps, kind)
@@ -112,24 +112,26 @@ local function find(steps, kind)
   end
 end
 
--- What spans several words.
+-- Checks what concerns several steps.
 local function check_across(pipeline, current)
   local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
   local topic = dlq and dlq.values.topic
   local on_kafka = source and source.name == "kafka_source" or sink and sink.name == "produce"
   if topic and not on_kafka then
-    current:fault(dlq.node, 'option "topic" = "%s": the pipeline has neither kafka_source nor produce, so there are '
+    current:fault(dlq.declaration,
+      'option "topic" = "%s": the pipeline has neither kafka_source nor produce, so there are '
       .. "no brokers to write it to; say path = FILE", topic)
   end
   local read_topics = source and (source.values.topics or { source.values.topic }) or {}
   for _, name in ipairs(read_topics) do
     if topic == name then
-      current:fault(dlq.node, 'option "topic" = "%s": the pipeline reads it, so a dead letter would come back for '
+      current:fault(dlq.declaration,
+        'option "topic" = "%s": the pipeline reads it, so a dead letter would come back for '
         .. "ever; name another topic", topic)
     end
   end
   if sink and sink.name == "produce" and source and source.name ~= "kafka_source" and not sink.given.brokers then
-    current:fault(sink.node, 'option "brokers": missing; the source is no Kafka to take them from')
+    current:fault(sink.declaration, 'option "brokers": missing; the source is no Kafka to take them from')
   end
 end
 
@@ -138,7 +140,8 @@ local function check_delivery(pipeline, current)
   if pipeline.settings.values.delivery ~= "exactly_once" then return end
   local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
   local function fault(step, text, ...)
-    current:fault(step and step.node or pipeline.node, 'option "delivery" = "exactly_once": ' .. text, ...)
+    local where = (step or pipeline).declaration
+    current:fault(where, 'option "delivery" = "exactly_once": ' .. text, ...)
   end
   if source and source.name ~= "kafka_source" then fault(source, "needs kafka_source, not %s", source.name) end
   if not sink or sink.name ~= "produce" then
@@ -162,9 +165,9 @@ local function check_files(pipeline, current)
   for _, step in ipairs(pipeline.steps) do
     for _, item in ipairs(step.values.functions or {}) do
       if type(item) == "table" then
-        item.path = load.resolve(pipeline.folder, item.path)
+        item.path = pipeline_file.resolve(pipeline.folder, item.path)
         local text, reason = read(item.path)
-        if not text then current:fault(step.node, "transform cannot be read: %s", reason) end
+        if not text then current:fault(step.declaration, "transform cannot be read: %s", reason) end
       end
     end
   end
@@ -175,10 +178,10 @@ local function failed(status, texts)
 end
 
 --- Checks what a pipeline file returned; `path` is the file, `folder` where its paths start from, `current` the
---- session; `globals` (optional) those of the file, which its transforms see. As load.file.
-function load.result(result, path, folder, current, globals)
+--- session; `globals` (optional) those of the file, which its transforms see. As pipeline_file.load.
+function pipeline_file.check(result, path, folder, current, globals)
   if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
-  local pipeline = check_nodes(result, current)
+  local pipeline = check_declarations(result, current)
   pipeline.file, pipeline.folder, pipeline.globals = path, folder, globals
   check_across(pipeline, current)
   check_delivery(pipeline, current)
@@ -190,12 +193,12 @@ end
 --- Reads and checks a pipeline file. `set`: the values of --set by name.
 --- The checked pipeline { name, file, folder, globals, settings, steps, dlq }, or nil, the texts of all faults
 --- and the exit code.
-function load.file(path, set)
+function pipeline_file.load(path, set)
   local text, reason = read(path)
   if not text then return failed(NO_INPUT, { reason }) end
   local chunk, broken = loadstring(text, "@" .. path)
   if not chunk then return failed(CONFIG, { with_path(path, broken) }) end
-  local current, folder = session.new(set), load.folder(load.file_of(path))
+  local current, folder = session.new(set), pipeline_file.folder(pipeline_file.followed(path))
   local globals = environment.new(folder)
   local result, message = run(setfenv(chunk, globals), current)
   if message ~= nil then
@@ -205,7 +208,7 @@ function load.file(path, set)
   end
   local unasked = current:unasked()
   if #unasked > 0 then return failed(USAGE, unasked) end
-  return load.result(result, path, folder, current, globals)
+  return pipeline_file.check(result, path, folder, current, globals)
 end
 
-return load
+return pipeline_file

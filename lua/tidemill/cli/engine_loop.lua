@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/drive.lua: drives one engine from start to end: events, signals, progress, the mock Kafka, the report.
+-- cli/engine_loop.lua: drives one engine from start to end: events, signals, progress, the mock Kafka, the report.
 local ffi = require("ffi")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.cli.exit_code")
@@ -7,15 +7,15 @@ local json = require("tidemill.cli.json")
 local mock = require("tidemill.cli.mock")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
-local say = require("tidemill.cli.say")
+local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
 
 pcall(ffi.cdef, "void _exit(int status);")
 
-local drive = {}
-local Drive = {}
-Drive.__index = Drive
+local engine_loop = {}
+local EngineLoop = {}
+EngineLoop.__index = EngineLoop
 
 local TURN = 1 -- seconds; an event ends it early
 local MOCK_TURN = 0.01 -- with a mock Kafka, which is to be fed in between
@@ -26,14 +26,14 @@ local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_L
 local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
 
 --- `event`, `fields`: what a JSON line has beside the text: a name, and numbers or texts by name.
-function Drive:log(level, text, event, fields)
+function EngineLoop:log(level, text, event, fields)
   if self.progress then self.progress:clear() end
   local members = event and ('"event":"%s",%s'):format(event, json.members(fields)) or nil
   tide.C.tide_log_fields(level, text, members)
 end
 
 -- Ends with a code; the reason goes to the log, where the rest of the story is.
-function Drive:fail(code, text)
+function EngineLoop:fail(code, text)
   self:log("TIDE_LOG_ERROR", text, "failed", { code = code })
   self.code = code
 end
@@ -153,14 +153,14 @@ local function finish(self, plan, options)
 end
 
 --- Runs a plan to its end. options: the flags of `run`. Returns the exit code.
-function drive.run(plan, options)
+function engine_loop.run(plan, options)
   tide.C.tide_log_setup(LEVEL[options.log_level], FORMAT[options.log_format])
-  local self = setmetatable({ on_terminal = progress.on_terminal() }, Drive)
+  local self = setmetatable({ on_terminal = progress.on_terminal() }, EngineLoop)
   local reason, status
   plan.warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end
   self.engine, reason, status = engine.new(plan)
   if not self.engine then
-    say.line(reason)
+    stderr.line(reason)
     return -status
   end
   local redraw = options.log_format == "text" and self.on_terminal
@@ -177,4 +177,4 @@ function drive.run(plan, options)
   return self.code
 end
 
-return drive
+return engine_loop

@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/choice.lua: what every dlq command begins with: the place, what is remembered of it, and the
+-- cli/dlq/selection.lua: what every dlq command begins with: the source, what is remembered of it, and the
 -- dead letters that the command line chooses.
 local filter = require("tidemill.cli.dlq.filter")
 local marks = require("tidemill.cli.dlq.marks")
-local place = require("tidemill.cli.dlq.place")
-local say = require("tidemill.cli.say")
+local source = require("tidemill.cli.dlq.source")
+local stderr = require("tidemill.cli.stderr")
 local scan = require("tidemill.cli.dlq.scan")
 local tide = require("tidemill.run.ffi")
 
-local choice = {}
+local selection = {}
 
 --- Adds the arguments and flags.
-function choice.define(command)
-  place.define(command)
+function selection.define(command)
+  source.define(command)
   filter.define(command)
 end
 
@@ -25,37 +25,38 @@ local function pick(self, parsed)
   return picked
 end
 
---- Returns { place, marks, scan, letters }, or nil and the exit code, once the reason is printed. `whole`: scan.read's.
-function choice.new(parsed, whole)
+--- Returns { source, marks, scan, letters }, or nil and the exit code when the reason is printed. `whole` is
+--- scan.read's.
+function selection.new(parsed, whole)
   tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT")
   local self = {}
   local reason, code
-  self.place, reason, code = place.new(parsed)
-  if self.place then self.marks, reason, code = marks.read(self.place) end
-  if self.marks then self.scan, reason, code = scan.read(self.place, filter.new(parsed), whole) end
+  self.source, reason, code = source.new(parsed)
+  if self.source then self.marks, reason, code = marks.read(self.source) end
+  if self.marks then self.scan, reason, code = scan.read(self.source, filter.new(parsed), whole) end
   if not self.scan then
-    say.failure("%s", reason)
+    stderr.failure("%s", reason)
     return nil, code
   end
   if self.scan.broken > 0 then
-    say.failure("%s: %d of %d records are no dead letters; they are left out", self.place.name, self.scan.broken,
+    stderr.failure("%s: %d of %d records are no dead letters; they are left out", self.source.name, self.scan.broken,
       self.scan.count)
   end
   if self.marks.stranger and self.scan.count > 0 then
-    say.failure("%s is of another file that had this name before: all dead letters of %s count as new",
-      self.marks.stranger, self.place.name)
+    stderr.failure("%s is of another file that had this name before: all dead letters of %s count as new",
+      self.marks.stranger, self.source.name)
   end
   self.letters = pick(self, parsed)
   if #self.letters < #parsed.letters then
-    say.failure("%s: %d of the dead letters named are not there, or not chosen by the flags%s", self.place.name,
+    stderr.failure("%s: %d of the dead letters named are not there, or not chosen by the flags%s", self.source.name,
       #parsed.letters - #self.letters, parsed.all and "" or ", or were replayed or dropped before (--all)")
   end
   return self
 end
 
 --- "3 dead letters"
-function choice.count(number)
+function selection.count(number)
   return ("%d dead letter%s"):format(number, number == 1 and "" or "s")
 end
 
-return choice
+return selection

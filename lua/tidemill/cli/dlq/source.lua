@@ -1,18 +1,18 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/place.lua: where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
+-- cli/dlq/source.lua: where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
 --
--- A place: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
+-- A source: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
 -- secrets in them: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
 local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.cli.exit_code")
 local plan = require("tidemill.plan.plan")
 
-local place = {}
+local source = {}
 
 local TIMEOUT_US = 30e6
 
 --- Adds the arguments and flags.
-function place.define(command)
+function source.define(command)
   command:argument("source"):argname("SOURCE")
     :description("Where the dead letters are: a pipeline file (PIPELINE.lua: its dlq), a dead-letter file, or with "
       .. "--brokers a topic.")
@@ -35,14 +35,14 @@ local function of_pipeline(parsed)
   if dlq.target == "-" then
     return nil, parsed.source .. ": its dead letters go to standard error, which keeps none", exit_code.CONFIG
   end
-  local sides, reason = connection.letters(checked.draft)
+  local sides, reason = connection.dead_letters(checked.draft)
   if not sides then return nil, parsed.source .. ": " .. reason, exit_code.CONFIG end
   return { kind = dlq.kind == "TIDE_DLQ_TOPIC" and "topic" or "file", name = dlq.target, read = sides.read,
     write = sides.write, timeout_us = checked.draft.broker_timeout_us }
 end
 
 --- From the command line. nil, the reason and the exit code when there is none.
-function place.new(parsed)
+function source.new(parsed)
   if parsed.source:find("%.lua$") then return of_pipeline(parsed) end
   local brokers = parsed.brokers and { { name = "bootstrap.servers", value = parsed.brokers } }
   local kind = is_file(parsed.source) and "file" or "topic"
@@ -53,4 +53,4 @@ function place.new(parsed)
   return { kind = kind, name = parsed.source, read = brokers, write = brokers, timeout_us = TIMEOUT_US }
 end
 
-return place
+return source

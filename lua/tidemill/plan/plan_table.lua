@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- plan/draft.lua: a checked pipeline as plain tables with the fields of struct tide_plan (base/plan.h),
+-- plan/plan_table.lua: a checked pipeline as plain tables with the fields of struct tide_plan (base/plan.h),
 -- and the replacements that the command line makes in them. Enums are their names.
 local group = require("tidemill.plan.group")
 
-local draft = {}
+local plan_table = {}
 
 local function file_topic(path)
   return path == "-" and "stdin" or path:match("([^/]*)$")
@@ -44,8 +44,8 @@ local function written_topics(result)
   return topics
 end
 
---- From plan/load.lua's pipeline.
-function draft.new(pipeline)
+--- From plan/pipeline_file.lua's pipeline.
+function plan_table.new(pipeline)
   local result = {
     name = pipeline.name,
     steps = {}, -- struct tide_step_plan
@@ -75,7 +75,7 @@ function draft.new(pipeline)
 end
 
 --- --input: lines of a file in place of the source; nothing is committed, so there are no transactions.
-function draft.replace_input(result, path)
+function plan_table.replace_input(result, path)
   result.exactly_once = false
   result.source = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { file_topic(path) },
     timeout_us = result.broker_timeout_us }
@@ -83,7 +83,7 @@ function draft.replace_input(result, path)
 end
 
 --- --output: lines of a file in place of the sink.
-function draft.replace_output(result, path, format)
+function plan_table.replace_output(result, path, format)
   result.exactly_once = false
   result.sink = {
     medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
@@ -94,7 +94,7 @@ function draft.replace_output(result, path, format)
 end
 
 --- For tests: what the test feeds in place of the source, and keeps in place of the sink; commits are immediate.
-function draft.replace_by_memory(result, partitions)
+function plan_table.replace_by_memory(result, partitions)
   result.exactly_once = false
   result.source = { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] }, partitions = partitions,
     timeout_us = result.broker_timeout_us }
@@ -104,8 +104,8 @@ function draft.replace_by_memory(result, partitions)
 end
 
 --- tidemill record: the source alone, from its start (latest: its end) and in a group of its own, into a file.
-function draft.replace_by_recorder(result, path, latest)
-  draft.replace_start(result)
+function plan_table.replace_by_recorder(result, path, latest)
+  plan_table.replace_start(result)
   if latest then result.source.reset, result.source.start = "TIDE_RESET_LATEST", "TIDE_START_LATEST" end
   result.exactly_once = false
   if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
@@ -117,21 +117,21 @@ function draft.replace_by_recorder(result, path, latest)
 end
 
 --- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.
-function draft.replace_dead_letters(result, path)
+function plan_table.replace_dead_letters(result, path)
   result.exactly_once = false
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path
 end
 
 --- --mock-kafka: whatever brokers are named, it is one cluster.
-function draft.replace_clusters(result)
+function plan_table.replace_clusters(result)
   for _, topic in ipairs(result.source.apart_topics or {}) do table.insert(result.source.own_topics, topic) end
   result.source.apart_topics = {}
 end
 
 --- --mock-kafka: read from the start, since nothing was committed there before.
-function draft.replace_start(result)
+function plan_table.replace_start(result)
   result.source.reset = "TIDE_RESET_EARLIEST"
   result.source.start, result.source.start_at = "TIDE_START_EARLIEST", 0
 end
 
-return draft
+return plan_table
