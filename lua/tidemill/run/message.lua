@@ -5,7 +5,6 @@
 -- by its old number. Start reading at message.open, then `methods`, message.apply and message.emit.
 -- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
-local bit = require("bit")
 local null = require("cjson").null
 local C = require("tidemill.run.ffi").C
 local answer = require("tidemill.run.answer")
@@ -19,15 +18,14 @@ local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local shown, bytes_or_null, check_integer = check.shown, check.bytes_or_null, check.integer
 local header_list, header_last, headers_size, headers_write =
   header_codec.list, header_codec.last, header_codec.size, header_codec.write
-local band, bnot = bit.band, bit.bnot
+local band, bnot = require("bit").band, require("bit").bnot
 
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
 local json_text, json_write, json_reset = json.text, json.write, json.reset
 local place, no_room, add = result.place, result.no_room, result.add
 local EMIT, DROP, REJECT = answer.EMIT, answer.DROP, answer.REJECT
 
-local result_type = ffi.typeof("struct tide_result *")
-local bytes_type = ffi.typeof("const char *")
+local result_type, bytes_type = ffi.typeof("struct tide_result *"), ffi.typeof("const char *")
 local RECORD, RESULT = ffi.sizeof("struct tide_record"), ffi.sizeof("struct tide_result")
 local MESSAGE = C.TIDE_RESULT_MESSAGE
 local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
