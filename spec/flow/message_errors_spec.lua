@@ -31,7 +31,8 @@ describe('a transform', function()
       t.t = t
       return { json = t }
     end, '"reason":"bad_return"', 'message_errors_spec.lua:%d+ tables are nested deeper than 1024, or in a cycle' },
-    ['a number'] = { function() return 5 end, '"reason":"bad_return"', 'message_errors_spec.lua:%d+ returned a number' },
+    ['a number'] = { function() return 5 end, '"reason":"bad_return"',
+      'message_errors_spec.lua:%d+ returned a number' },
     ['true'] = { function() return true end, '"reason":"bad_return"', 'returned a boolean' },
     ['an unknown field'] = { function() return { vale = 'x' } end, '"reason":"bad_return"', 'no field \\"vale\\"' },
     ['a number as value'] = { function() return { value = 5 } end, '"reason":"bad_return"',
