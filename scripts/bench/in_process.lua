@@ -11,7 +11,7 @@ local function once()
   local run = assert(flow.new { partitions = partitions, steps = { { function(message) return message end } } })
   for i = 1, distinct do
     local value = ('{"id":%d,"level":"info","value":%d,"text":"%s"}'):format(i, i * 7, ("t"):rep(220))
-    run:push({ value = value, timestamp = i }, i % partitions)
+    run:push { value = value, timestamp = i, partition = i % partitions }
   end
   C.tide_memory_repeat(run.source, messages)
   C.tide_memory_discard(run.sink)

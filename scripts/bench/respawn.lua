@@ -16,7 +16,7 @@ for i = 1, 100000 do names[i] = "name " .. i end
 local run = assert(flow.new { pools = { PROCESSES }, partitions = 4, steps = { { function(message)
   return names[#message.value] and message
 end } } })
-for i = 1, 1024 do run:push(("x"):rep(1 + i % 270), i % 4) end
+for i = 1, 1024 do run:push { value = ("x"):rep(1 + i % 270), partition = i % 4 } end
 C.tide_memory_repeat(run.source, 1e12)
 C.tide_memory_discard(run.sink)
 run:start()

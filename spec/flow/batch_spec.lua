@@ -6,20 +6,10 @@ local C = require('tidemill.run.ffi').C
 local function same(message) return message end
 
 describe('run_task_with_multiprocessing', function()
-  local run
-
-  local function begin(options)
-    run = assert(flow.new(options))
-    return run
-  end
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-  end)
+  local fixture = flow.fixture()
 
   it('hands every message on, in the order of its partition, whatever worker ran it', function()
-    begin { pools = { 3 }, partitions = 4, steps = { { same, max_batch_size = 7 } } }
+    local run = fixture.new { pools = { 3 }, partitions = 4, steps = { { same, max_batch_size = 7 } } }
     run:push_numbers(2000, 4)
     assert.equal('done', run:finish().kind)
     local last = {}
@@ -32,7 +22,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('closes a batch at max_batch_size', function()
-    begin { steps = { { same, max_batch_size = 10, eager = false } } }
+    local run = fixture.new { steps = { { same, max_batch_size = 10, eager = false } } }
     run:push_numbers(100)
     run:finish()
     assert.equal(10, run:metric(1, 'BATCH_CLOSE_SIZE').count)
@@ -41,7 +31,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('closes a batch at max_batch_time when it is not eager', function()
-    begin { steps = { { same, max_batch_time = 30, eager = false } } }
+    local run = fixture.new { steps = { { same, max_batch_time = 30, eager = false } } }
     run:push_numbers(3)
     run:start()
     run:turn_until(function() return run.engine:totals().read == 3 end)
@@ -52,7 +42,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('closes a batch at once when it is eager, the source idle and a worker too', function()
-    begin { steps = { { same, max_batch_time = 3600 } } }
+    local run = fixture.new { steps = { { same, max_batch_time = 3600 } } }
     run:push '1' -- so that its messages are known to be quick
     run:start()
     run:turn_until(function() return run.engine:totals().produced == 1 end)
@@ -63,7 +53,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('flushes the open batch at the end', function()
-    begin { steps = { { same, max_batch_time = 3600, eager = false } } }
+    local run = fixture.new { steps = { { same, max_batch_time = 3600, eager = false } } }
     run:push_numbers(3)
     assert.equal('done', run:finish().kind)
     assert.equal(1, run:metric(1, 'BATCH_CLOSE_FLUSH').count)
@@ -71,7 +61,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('splits the batch on input overflow, and grows the block when it is automatic', function()
-    begin { steps = { { same, input_block_size = 4096, eager = false } } }
+    local run = fixture.new { steps = { { same, input_block_size = 4096, eager = false } } }
     run:push_numbers(500, 1, 100)
     run:finish()
     assert.is_true(run:metric(1, 'BATCH_INPUT_OVERFLOW').count > 0)
@@ -82,7 +72,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('keeps an explicit block size, however often it overflows', function()
-    begin { steps = { { same, input_block_size = 4096, auto = false, eager = false } } }
+    local run = fixture.new { steps = { { same, input_block_size = 4096, auto = false, eager = false } } }
     run:push_numbers(500, 1, 100)
     run:finish()
     assert.is_true(run:metric(1, 'BATCH_INPUT_OVERFLOW').count > 10)
@@ -93,7 +83,7 @@ describe('run_task_with_multiprocessing', function()
 
   it('goes on from the next message on output overflow, without redoing any', function()
     local calls = 0
-    begin { steps = { { function(message)
+    local run = fixture.new { steps = { { function(message)
       calls = calls + 1
       return calls .. ' ' .. message.value .. (' '):rep(200)
     end, output_block_size = 4096, auto = false, eager = false } } }
@@ -113,8 +103,8 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('grows an automatic output block after an overflow', function()
-    begin { steps = { { function(message) return message.value .. (' '):rep(1000) end, output_block_size = 4096,
-      max_batch_size = 50 } } }
+    local run = fixture.new { steps = { { function(message) return message.value .. (' '):rep(1000) end,
+      output_block_size = 4096, max_batch_size = 50 } } }
     run:push_numbers(2000)
     run:finish()
     assert.is_true(run:metric(1, 'BATCH_OUTPUT_RESIZE').count >= 3)
@@ -123,7 +113,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('takes a message larger than the block alone, up to the maximum', function()
-    begin { steps = { { same, input_block_size = 4096, output_block_size = 4096, auto = false,
+    local run = fixture.new { steps = { { same, input_block_size = 4096, output_block_size = 4096, auto = false,
       max_input_block_size = 1024 * 1024, max_output_block_size = 1024 * 1024 } } }
     local large = ('x'):rep(500000)
     for _, value in ipairs { 'a', large, 'b' } do run:push(value) end
@@ -132,8 +122,8 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('takes a result larger than the block alone, up to the maximum', function()
-    begin { steps = { { function(message) return message.value:rep(300000) end, output_block_size = 4096,
-      max_output_block_size = 1024 * 1024, auto = false } } }
+    local run = fixture.new { steps = { { function(message) return message.value:rep(300000) end,
+      output_block_size = 4096, max_output_block_size = 1024 * 1024, auto = false } } }
     for _, value in ipairs { 'a', 'b', 'c' } do run:push(value) end
     assert.equal('done', run:finish().kind)
     assert.same({ ('a'):rep(300000), ('b'):rep(300000), ('c'):rep(300000) }, run:values())
@@ -144,14 +134,12 @@ describe('run_task_with_multiprocessing', function()
     { 'result', function(m) return m.value == 'big' and ('x'):rep(70000) or m end, 'big', 'max_output_block_size' },
   } do
     it('rejects a ' .. case[1] .. ' above the maximum and goes on', function()
-      local letters = os.tmpname()
-      begin { dlq = letters, steps = { { case[2], input_block_size = 65536, max_input_block_size = 65536,
+      local run = fixture.new { dlq = true, steps = { { case[2], input_block_size = 65536, max_input_block_size = 65536,
         output_block_size = 65536, max_output_block_size = 65536 } } }
       for _, value in ipairs { 'a', case[3], 'b' } do run:push(value) end
       assert.equal('done', run:finish().kind)
       assert.same({ 'a', 'b' }, run:values())
-      local line = io.open(letters):read '*a'
-      os.remove(letters)
+      local line = fixture.letters()
       assert.matches('"reason":"too_large"', line)
       assert.matches(case[4], line)
       assert.matches('"original_offset":1', line)
@@ -161,7 +149,7 @@ describe('run_task_with_multiprocessing', function()
   end
 
   it('stops intake while the next step is blocked, counts it, and loses and redoes nothing', function()
-    begin { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
+    local run = fixture.new { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
     C.tide_memory_block(run.sink, true)
     run:push_numbers(5000)
     run:start()
@@ -177,7 +165,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('pauses the source after 5 s of backpressure and resumes it', function()
-    begin { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
+    local run = fixture.new { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
     C.tide_memory_block(run.sink, true)
     run:push_numbers(500)
     run:start()
@@ -193,7 +181,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('finishes two steps on one pool once a blocked sink unblocks', function()
-    begin { pools = { 2 }, max_messages = 50, steps = {
+    local run = fixture.new { pools = { 2 }, max_messages = 50, steps = {
       { function(m) return m.value .. 'a' end, max_batch_size = 5 },
       { function(m) return m.value .. 'b' end, max_batch_size = 3 },
     } }
@@ -213,7 +201,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('shows in batches_in_progress how many processes are in use', function()
-    begin { pools = { 3 }, steps = { { same, max_batch_size = 1 } } }
+    local run = fixture.new { pools = { 3 }, steps = { { same, max_batch_size = 1 } } }
     run:push_numbers(300)
     run:finish()
     assert.equal(3, run:metric(1, 'BATCHES_IN_PROGRESS').max)
@@ -222,7 +210,7 @@ describe('run_task_with_multiprocessing', function()
   end)
 
   it('gives back memory when a quarter of the blocks would have done for a minute', function()
-    begin { steps = { { same, max_batch_size = 100000, eager = false, max_batch_time = 3600 } } }
+    local run = fixture.new { steps = { { same, max_batch_size = 100000, eager = false, max_batch_time = 3600 } } }
     local function memory() return tonumber(C.tide_engine_block_memory(run.engine.handle, 0, true)) end
     assert.equal(0, memory())
     run:push_numbers(30000, 1, 200)

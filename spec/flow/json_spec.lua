@@ -6,8 +6,6 @@ local flow = require 'spec.support.flow'
 
 describe('message.json', function()
   local fixture = flow.fixture()
-  before_each(fixture.open)
-  after_each(fixture.close)
 
   local function through(functions, messages, options)
     options = options or {}

@@ -6,8 +6,6 @@ local C = require('tidemill.run.ffi').C
 
 describe('tide.many', function()
   local fixture = flow.fixture()
-  before_each(fixture.open)
-  after_each(fixture.close)
 
   local function through(step, values, options)
     return (fixture.through({ step }, values, options):values())
@@ -124,7 +122,7 @@ describe('tide.many', function()
     run:start()
     run:turn_until(function() return C.tide_memory_count(run.sink) == 2 end)
     assert.equal(0, run.engine:totals().produced_from)
-    assert.equal(-1, run:committed())
+    assert.is_nil(run:committed())
     C.tide_memory_hold(run.sink, false)
     assert.equal('done', run:finish().kind)
     assert.same({ 'a', 'a', 'a' }, run:values())

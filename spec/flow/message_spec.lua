@@ -5,8 +5,6 @@ local flow = require 'spec.support.flow'
 
 describe('a transform', function()
   local fixture = flow.fixture()
-  before_each(fixture.open)
-  after_each(fixture.close)
 
   local function through(fn, messages, options)
     return fixture.through({ type(fn) == 'table' and fn or { fn } }, messages, options):results()

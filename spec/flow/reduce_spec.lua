@@ -25,8 +25,6 @@ end
 describe("reduce", function()
   local fixture = flow.fixture()
   local steps = fixture.steps
-  before_each(fixture.open)
-  after_each(fixture.close)
 
   it("makes one message of max_batch_size messages, and commits the highest offset of each partition", function()
     steps(joined { max_batch_size = 4, max_batch_time = "1h" })

@@ -34,39 +34,29 @@ local function odd_ones(from, to)
 end
 
 describe('tide.retry', function()
-  local run
-  local letters
+  local fixture = flow.fixture()
 
   local function begin(options)
     options.message_timeout = 1e6 -- the clock is moved faster than workers are
-    run = assert(flow.new(options))
+    local run = fixture.new(options)
     run.turn = 0.001 -- seconds, at the most
     return run
   end
 
-  before_each(function()
-    ffi.fill(ffi.cast('void *', shared), 4096)
-    letters = os.tmpname()
-  end)
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-    os.remove(letters)
-  end)
+  before_each(function() ffi.fill(ffi.cast('void *', shared), 4096) end)
 
   local function produced(count)
-    return function() return run.engine:totals().produced == count end
+    return function() return fixture.run.engine:totals().produced == count end
   end
 
   -- Turns on, with the clock moved, until `fn`.
   local function turn_on_until(fn)
-    return run:turn_until(function(event)
+    return fixture.run:turn_until(function(event)
       assert(event.kind ~= 'failed', event.text)
       C.tide_clock_advance(1e5)
       return fn(event)
-    end, function() return ('%d produced, %d in flight'):format(run.engine:totals().produced,
-      run.engine:totals().in_flight) end)
+    end, function() return ('%d produced, %d in flight'):format(fixture.run.engine:totals().produced,
+      fixture.run.engine:totals().in_flight) end)
   end
 
   local function down_for_one(m)
@@ -92,7 +82,7 @@ describe('tide.retry', function()
   } do
     it('keeps the order of its partition, and others go on: ' .. name, function()
       shared[DOWN] = 1
-      begin { partitions = 2, pools = { 2 }, steps = { { make(down_for_one), max_batch_size = 4 } } }
+      local run = begin { partitions = 2, pools = { 2 }, steps = { { make(down_for_one), max_batch_size = 4 } } }
       run:push_numbers(40, 2) -- the odd ones in partition 0
       run:start()
       run:turn_until(produced(20))
@@ -100,8 +90,8 @@ describe('tide.retry', function()
       assert.same(20, #values_of(run, 1))
       assert.equal(0, run:committed(0) or 0)
       assert.equal(20, run:committed(1))
-      run:push('41', 0)
-      run:push('42', 1)
+      run:push { value = '41', partition = 0 }
+      run:push { value = '42', partition = 1 }
       run:turn_until(produced(21))
       assert.equal(0, shared[41]) -- it was not even run: it waits
       shared[DOWN] = 0
@@ -126,7 +116,7 @@ describe('tide.retry', function()
       if shared[DOWN] == 1 then return tide.retry 'down' end
       return list
     end
-    begin { partitions = 2, steps = { { { kind = 'file', path = path } } } }
+    local run = begin { partitions = 2, steps = { { { kind = 'file', path = path } } } }
     run:push_numbers(10, 2)
     run:start()
     run:turn_until(function() return run:metric(1, 'MESSAGE_RETRY').count >= 2 end)
@@ -139,13 +129,13 @@ describe('tide.retry', function()
 
   it('makes a dead letter after retry_timeout, and goes on with the next', function()
     shared[DOWN] = 1
-    begin { dlq = letters, retry_timeout = 60, steps = { { down_for_one } } }
+    local run = begin { dlq = true, retry_timeout = 60, steps = { { down_for_one } } }
     run:push_numbers(5)
     run:start()
     turn_on_until(function() return run.engine:totals().produced == 4 end)
     assert.equal('done', run:finish().kind)
     assert.same({ 2, 3, 4, 5 }, values_of(run, 0))
-    local letter = require('cjson').decode((assert(io.open(letters)):read '*l'))
+    local letter = require('cjson').decode(fixture.letters())
     assert.equal('retry_timeout', letter.reason)
     assert.equal('the lookup is down', letter.error)
     assert.is_true(tonumber(letter.attempts) > 5, letter.attempts)
@@ -154,7 +144,7 @@ describe('tide.retry', function()
 
   it('waits longer each time, ten seconds at the most, and says why once a minute', function()
     shared[DOWN] = 1
-    begin { steps = { { down_for_one } } }
+    local run = begin { steps = { { down_for_one } } }
     run:push_numbers(1)
     run:start()
     turn_on_until(function() return shared[1] >= 8 end) -- 0.1 + 0.2 + ... + 6.4
@@ -168,7 +158,7 @@ describe('tide.retry', function()
 
   it('of one result of tide.many is for its message: none of them leaves before', function()
     shared[DOWN] = 1
-    begin { steps = { { function(m) return tide.many { m, m.value .. 'b' } end, down_for_one } } }
+    local run = begin { steps = { { function(m) return tide.many { m, m.value .. 'b' } end, down_for_one } } }
     run:push_numbers(2)
     run:start()
     run:turn_until(function() return run:metric(1, 'MESSAGE_RETRY').count >= 1 end)
@@ -180,7 +170,7 @@ describe('tide.retry', function()
 
   it('holds up nothing else where messages were revoked while they wait', function()
     shared[DOWN] = 1
-    begin { partitions = 2, steps = { { down_for_one } } }
+    local run = begin { partitions = 2, steps = { { down_for_one } } }
     run:push_numbers(6, 2)
     run:start()
     run:turn_until(produced(3))
@@ -196,7 +186,7 @@ describe('tide.retry', function()
 
   it('is left uncommitted by a shutdown, after join_timeout', function()
     shared[DOWN] = 1
-    begin { partitions = 2, join_timeout = 1, steps = { { down_for_one } } }
+    local run = begin { partitions = 2, join_timeout = 1, steps = { { down_for_one } } }
     run:push_numbers(6, 2)
     run:start()
     run:turn_until(produced(3))
@@ -208,7 +198,7 @@ describe('tide.retry', function()
 
   it('does not take the blame off a message that workers die of when it is tried again', function()
     pcall(ffi.cdef, 'int kill(int pid, int signal); int getpid(void);')
-    begin { dlq = letters, steps = { { function(m)
+    local run = begin { dlq = true, steps = { { function(m)
       if note(m) ~= 1 then return m end
       if shared[1] == 1 then return tide.retry 'first' end
       ffi.C.kill(ffi.C.getpid(), 9)
@@ -218,12 +208,13 @@ describe('tide.retry', function()
     turn_on_until(produced(2))
     assert.equal('done', run:finish().kind)
     assert.same({ 2, 3 }, values_of(run, 0))
-    assert.equal('crash', require('cjson').decode((assert(io.open(letters)):read '*l')).reason)
+    assert.equal('crash', require('cjson').decode(fixture.letters()).reason)
   end)
 
   it('stops reading once more waits than an input block may hold, and reads on later', function()
     shared[DOWN] = 1
-    begin { steps = { { down_for_one, input_block_size = 4096, max_input_block_size = 8192, auto = false } } }
+    local run = begin { steps = { { down_for_one, input_block_size = 4096, max_input_block_size = 8192,
+      auto = false } } }
     run:push_numbers(900, 1, 100)
     run:start()
     run:turn_until(function() return run:metric(1, 'MESSAGE_RETRY').count >= 1 end)
@@ -236,7 +227,7 @@ describe('tide.retry', function()
 
   it('of a filter or an unfold is no wrong return', function()
     local tried = 0
-    begin { steps = { { { kind = 'filter', of = function()
+    local run = begin { steps = { { { kind = 'filter', of = function()
       tried = tried + 1
       return tried == 1 and tide.retry 'no rules yet' or true
     end } } } }
@@ -270,7 +261,7 @@ describe('tide.retry', function()
       it('has the whole batch wait, and those behind it: ' .. name, function()
         options.result = options.result or tostring
         shared[DOWN] = 1
-        begin { pools = { 2 }, steps = { sum(options) } }
+        local run = begin { pools = { 2 }, steps = { sum(options) } }
         run:push_numbers(8)
         run:start()
         run:turn_until(function() return run:metric(1, 'MESSAGE_RETRY').count >= 1 end)
@@ -286,7 +277,7 @@ describe('tide.retry', function()
 
     it('makes dead letters of all messages of the batch after retry_timeout', function()
       shared[DOWN] = 1
-      begin { dlq = letters, retry_timeout = 60, steps = { sum { result = tostring, of = function(acc, m)
+      local run = begin { dlq = true, retry_timeout = 60, steps = { sum { result = tostring, of = function(acc, m)
         return number_of(m) == 2 and shared[DOWN] == 1 and tide.retry 'down' or add(acc, m)
       end } } }
       run:push_numbers(8)
@@ -295,7 +286,7 @@ describe('tide.retry', function()
       assert.equal('done', run:finish().kind)
       assert.same({ '26' }, run:values())
       assert.equal(4, run.engine:totals().dead_lettered)
-      for line in io.lines(letters) do assert.equal('retry_timeout', require('cjson').decode(line).reason) end
+      for line in io.lines(fixture.dlq) do assert.equal('retry_timeout', require('cjson').decode(line).reason) end
     end)
   end)
 end)

@@ -22,27 +22,27 @@ local function pipe(flags)
 end
 
 describe('eager batches', function()
-  local run, pipes
+  local fixture = flow.fixture()
+  local pipes
 
   after_each(function()
-    if run then run:free() end
     for _, one in ipairs(pipes or {}) do
       ffi.C.close(one.from)
       ffi.C.close(one.to)
     end
-    run, pipes = nil, nil
+    pipes = nil
   end)
 
   it('of what was never measured are of one message: all workers run at once', function()
     local WORKERS = 8
     local entered, go = pipe(O_NONBLOCK), pipe()
     pipes = { entered, go }
-    run = assert(flow.new { pools = { WORKERS }, steps = { { function(m)
+    local run = fixture.new { pools = { WORKERS }, steps = { { function(m)
       local pid, byte = ffi.new('int32_t[1]', ffi.C.getpid()), ffi.new 'char[1]'
       ffi.C.write(entered.to, pid, 4)
       assert(ffi.C.read(go.from, byte, 1) == 1) -- the spec lets it go on
       return m
-    end } } })
+    end } } }
     run:push_numbers(WORKERS)
     run:start()
     local pids, count, pid = {}, 0, ffi.new 'int32_t[1]'
@@ -59,14 +59,14 @@ describe('eager batches', function()
   end)
 
   it('of quick messages grow to max_batch_size', function()
-    run = assert(flow.new { steps = { { function(m) return m end } } })
+    local run = fixture.new { steps = { { function(m) return m end } } }
     run:push_numbers(100000)
     assert.equal('done', run:finish().kind)
     assert.equal(1000, run:metric(1, 'BATCH_SIZE_MSG').max)
   end)
 
   it('keep to the rules of the page when they are not eager', function()
-    run = assert(flow.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } })
+    local run = fixture.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } }
     run:push_numbers(80)
     assert.equal('done', run:finish().kind)
     assert.same({ 8, 8 }, { run:metric(1, 'BATCH_SIZE_MSG').min, run:metric(1, 'BATCH_SIZE_MSG').max })

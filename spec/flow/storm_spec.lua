@@ -9,15 +9,10 @@ pcall(ffi.cdef, "int kill(int pid, int signal);")
 local STORMS, WORKERS, PARTITIONS, SIGKILL = 100, 4, 4, 9
 
 describe("a storm of deaths", function()
-  local run
-
-  after_each(function()
-    if run then run:free() end
-    run = nil
-  end)
+  local fixture = flow.fixture()
 
   -- Kills all that are there, once some of them are up and as many more messages are through as chance says.
-  local function strike(pushed)
+  local function strike(run, pushed)
     local wanted = run.engine:totals().produced + math.random(0, 200)
     run:turn_until(function(event)
       assert(event.kind ~= "failed", event.text)
@@ -34,18 +29,18 @@ describe("a storm of deaths", function()
     math.randomseed(seed)
     print("TIDE_SEED=" .. seed)
     -- A message may be hit in its second run as well: chance must not make that look like its fault.
-    run = assert(flow.new { pools = { WORKERS }, partitions = PARTITIONS, steps = { { function(message)
+    local run = fixture.new { pools = { WORKERS }, partitions = PARTITIONS, steps = { { function(message)
       local x = 0
       for i = 1, 20000 do x = x + i % 7 end
       return x > 0 and message
-    end, max_batch_size = 50, crash_retries = 100 } } })
+    end, max_batch_size = 50, crash_retries = 100 } } }
     run.turn = 0.001
     run:start()
     local pushed = 0
     for _ = 1, STORMS do
       for i = 1, 120 do run:push(tostring(pushed + i), (pushed + i) % PARTITIONS) end
       pushed = pushed + 120
-      strike(pushed)
+      strike(run, pushed)
     end
     assert.equal("done", run:finish(60).kind)
     local last, results = {}, run:results()

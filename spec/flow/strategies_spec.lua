@@ -7,8 +7,6 @@ local testing = require "tidemill.testing"
 describe("steps without state", function()
   local fixture = flow.fixture()
   local steps = fixture.steps
-  before_each(fixture.open)
-  after_each(fixture.close)
 
   local upper = function(m) return m.value:upper() end
 

@@ -10,13 +10,6 @@ pcall(ffi.cdef, 'void *malloc(size_t size); void *memset(void *to, int byte, siz
 local MIB = 1024 * 1024
 local LIMIT = 64 * MIB
 
-local function letters_of(path)
-  local list = {}
-  for line in io.lines(path) do list[#list + 1] = cjson.decode(line) end
-  os.remove(path)
-  return list
-end
-
 -- What C code does that is refused memory: it looks no further, or it gives up.
 local function fill_by_malloc()
   while true do ffi.C.memset(ffi.C.malloc(MIB), 1, MIB) end
@@ -58,26 +51,25 @@ local bombs = {
 }
 
 describe('worker_memory', function()
-  local run
+  local fixture = flow.fixture()
 
-  after_each(function()
-    if run then run:free() end
-    run = nil
-  end)
+  local function letters()
+    local list = {}
+    for line in io.lines(fixture.dlq) do list[#list + 1] = cjson.decode(line) end
+    return list
+  end
 
   for name, bomb in pairs(bombs) do
     it('blames the message that wants more: ' .. name, function()
-      local path = os.tmpname()
-      run = assert(flow.new { dlq = path, pools = { 2 }, worker_memory = LIMIT, steps = { { function(message)
+      local run = fixture.new { dlq = true, pools = { 2 }, worker_memory = LIMIT, steps = { { function(message)
         if message.value == '21' then bomb() end
         return message
-      end, max_batch_size = 64, eager = false } } })
+      end, max_batch_size = 64, eager = false } } }
       run:push_numbers(128)
       assert.equal('done', run:finish().kind)
       assert.equal(127, #run:values())
-      local letters = letters_of(path)
-      assert.equal(1, #letters)
-      local letter = letters[1]
+      assert.equal(1, #letters())
+      local letter = letters()[1]
       assert.same({ 20, 'memory', 'worker_memory', 2 },
         { letter.original_offset, letter.reason, letter.cause, letter.attempts })
       assert.matches('wanted more than worker_memory', letter.error)
@@ -95,17 +87,17 @@ describe('worker_memory', function()
         process = function(m) local more = ('x'):rep(30 * 1048576); return #more .. '+' .. #loaded end }]]
     out:close()
     finally(function() os.remove(path) end)
-    run = assert(flow.new { worker_memory = LIMIT, steps = { { { kind = 'file', path = path } } } })
+    local run = fixture.new { worker_memory = LIMIT, steps = { { { kind = 'file', path = path } } } }
     run:push '1'
     assert.equal('done', run:finish().kind)
     assert.same({ '31457280+100' }, run:values())
   end)
 
   it('that is used up little by little by many messages costs a worker and no message', function()
-    run = assert(flow.new { worker_memory = LIMIT, steps = { { function(message)
+    local run = fixture.new { worker_memory = LIMIT, steps = { { function(message)
       rawset(_G, 'leak', { rawget(_G, 'leak'), ('x'):rep(MIB) .. message.value })
       return message.value
-    end, max_batch_size = 16 } } })
+    end, max_batch_size = 16 } } }
     run:push_numbers(200)
     assert.equal('done', run:finish().kind)
     assert.equal(200, #run:values())
@@ -113,27 +105,25 @@ describe('worker_memory', function()
   end)
 
   it('says nothing of a crash with memory left', function()
-    local path = os.tmpname()
-    run = assert(flow.new { dlq = path, worker_memory = LIMIT, steps = { { function(message)
+    local run = fixture.new { dlq = true, worker_memory = LIMIT, steps = { { function(message)
       if message.value == '2' then ffi.C.abort() end
       return message
-    end } } })
+    end } } }
     run:push_numbers(3)
     assert.equal('done', run:finish().kind)
-    local letter = letters_of(path)[1]
+    local letter = letters()[1]
     assert.same({ 'crash', 'SIGABRT' }, { letter.reason, letter.cause })
   end)
 
   it('does not get in the way of a worker that closes its Lua state', function()
-    local path = os.tmpname()
-    run = assert(flow.new { dlq = path, worker_memory = LIMIT, steps = { { function() os.exit(3, true) end } } })
+    local run = fixture.new { dlq = true, worker_memory = LIMIT, steps = { { function() os.exit(3, true) end } } }
     run:push '1'
     assert.equal('done', run:finish().kind)
-    assert.equal('exit 3', letters_of(path)[1].cause)
+    assert.equal('exit 3', letters()[1].cause)
   end)
 
   it('goes with the kernel taking workers before the engine', function()
-    run = assert(flow.new { steps = { { function() return (io.open '/proc/self/oom_score_adj'):read '*l' end } } })
+    local run = fixture.new { steps = { { function() return (io.open '/proc/self/oom_score_adj'):read '*l' end } } }
     local own = tonumber((io.open '/proc/self/oom_score_adj'):read '*l')
     run:push '1'
     assert.equal('done', run:finish().kind)

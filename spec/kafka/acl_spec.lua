@@ -13,10 +13,8 @@ local LISTENERS = "listeners=PLAINTEXT://127.0.0.1:@BROKER@,CONTROLLER://127.0.0
   .. "SASL://127.0.0.1:@FREE1@"
 local LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="alices";'
 
-describe("a broker with an authorizer", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local folder, sasl, input, output, letters
+kafka.describe("a broker with an authorizer", function(t)
+  local folder, sasl
 
   setup(function()
     folder = assert(io.popen("mktemp -d")):read("*l")
@@ -39,64 +37,61 @@ describe("a broker with an authorizer", function()
   end)
 
   before_each(function()
-    input, output, letters = kafka.topic(1), kafka.topic(1), kafka.topic(1)
-    kafka.allow("alice", "topic", input, "read")
-    kafka.allow("alice", "topic", output, "write")
-    kafka.produce(input, { { value = "good" }, { value = "bad" } })
+    t.input, t.output, t.letters = kafka.topic(1), kafka.topic(1), kafka.topic(1)
+    kafka.allow("alice", "topic", t.input, "read")
+    kafka.allow("alice", "topic", t.output, "write")
+    kafka.produce(t.input, { { value = "good" }, { value = "bad" } })
   end)
-  after_each(engine.stop_all)
-
-  local group
 
   local function definition(dlq)
-    group = kafka.group()
-    dlq.topic = letters
-    return { source = { brokers = sasl, topic = input, group = group, start = "earliest",
+    t.group = kafka.group()
+    dlq.topic = t.letters
+    return { source = { brokers = sasl, topic = t.input, group = t.group, start = "earliest",
       rdkafka = { ["security.protocol"] = "SASL_PLAINTEXT", ["sasl.mechanism"] = "PLAIN", ["sasl.username"] = "alice",
-        ["sasl.password"] = "alices" } }, produce = { topic = output }, dlq = dlq,
+        ["sasl.password"] = "alices" } }, produce = { topic = t.output }, dlq = dlq,
       commit = { policy = { min_time = "50ms" } },
       task = "function(m) if m.value:find('bad') then error('no good') end return m end" }
   end
 
   it("that hides the dlq's topic ends the start with 78, before anything is consumed", function()
     local run = engine.run(definition {}, { code = 78 })
-    assert.is_true(run:says(letters) and run:says("authorization failed"), run:stderr())
-    assert.same({}, kafka.committed(group, input))
-    assert.equal(0, #kafka.consume(output))
+    assert.is_true(run:says(t.letters) and run:says("authorization failed"), run:stderr())
+    assert.same({}, kafka.committed(t.group, t.input))
+    assert.equal(0, #kafka.consume(t.output))
   end)
 
   local function all_allowed()
-    kafka.allow("alice", "topic", letters, "write")
+    kafka.allow("alice", "topic", t.letters, "write")
   end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
     it("that lets the dlq's topic only be seen ends the start with 78, before anything is consumed, " .. delivery,
       function()
-        kafka.allow("alice", "topic", letters, "describe")
+        kafka.allow("alice", "topic", t.letters, "describe")
         local made = definition {}
         made.settings = { delivery = delivery }
         local run = engine.run(made, { code = 78 })
-        assert.is_true(run:says(('topic "%s" must not be written: '):format(letters)), run:stderr())
+        assert.is_true(run:says(('topic "%s" must not be written: '):format(t.letters)), run:stderr())
         assert.is_false(run:says "partitions assigned")
-        assert.same({}, kafka.committed(group, input))
-        assert.equal(0, inputs.count(output))
+        assert.same({}, kafka.committed(t.group, t.input))
+        assert.equal(0, inputs.count(t.output))
       end)
   end
 
   it("that lets an output only be seen ends the start with 78 alike", function()
     all_allowed()
-    output = kafka.topic(1)
-    kafka.allow("alice", "topic", output, "describe")
+    t.output = kafka.topic(1)
+    kafka.allow("alice", "topic", t.output, "describe")
     local run = engine.run(definition {}, { code = 78 })
-    assert.is_true(run:says(('topic "%s" must not be written: '):format(output)), run:stderr())
+    assert.is_true(run:says(('topic "%s" must not be written: '):format(t.output)), run:stderr())
   end)
 
   it("is asked by check --connect too", function()
-    kafka.allow("alice", "topic", letters, "describe")
+    kafka.allow("alice", "topic", t.letters, "describe")
     local code, _, err = engine.verb("check", definition {}, { args = { "--connect" } })
     assert.equal(78, code)
-    assert.is_truthy(err:find(('topic "%s" must not be written: '):format(letters), 1, true), err)
-    letters = kafka.topic(1)
+    assert.is_truthy(err:find(('topic "%s" must not be written: '):format(t.letters), 1, true), err)
+    t.letters = kafka.topic(1)
     all_allowed()
     assert.equal(0, (engine.verb("check", definition {}, { args = { "--connect" } })))
   end)
@@ -105,19 +100,19 @@ describe("a broker with an authorizer", function()
     all_allowed()
     local run = engine.start(definition {})
     run:wait_for "partitions assigned"
-    wait.until_true(function() return kafka.committed(group, input)[0] == 2 end, "both messages")
+    wait.until_true(function() return kafka.committed(t.group, t.input)[0] == 2 end, "both messages")
     run:drain()
-    assert.equal(1, inputs.count(output))
-    assert.equal(1, inputs.count(letters))
+    assert.equal(1, inputs.count(t.output))
+    assert.equal(1, inputs.count(t.letters))
   end)
 
   -- Until a dead letter meets the new permissions: the broker takes them over some time after it has answered.
   local function forbidden(run)
     run:wait_for "partitions assigned"
-    kafka.forbid("alice", "topic", letters, "write")
-    kafka.allow("alice", "topic", letters, "describe")
+    kafka.forbid("alice", "topic", t.letters, "write")
+    kafka.allow("alice", "topic", t.letters, "describe")
     wait.until_true(function()
-      kafka.produce(input, { { value = "bad" } })
+      kafka.produce(t.input, { { value = "bad" } })
       return run:says "did not take its dead letter: "
     end, function() return run:stderr() end)
   end
@@ -128,9 +123,9 @@ describe("a broker with an authorizer", function()
     forbidden(run)
     assert.is_true(run:says "authorization failed", run:stderr())
     all_allowed()
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     run:drain()
-    assert.equal(inputs.count(input) - 1, inputs.count(letters))
+    assert.equal(inputs.count(t.input) - 1, inputs.count(t.letters))
   end)
 
   it("that takes the permission away stops the pipeline if told so: 75, the offset stays", function()
@@ -139,6 +134,6 @@ describe("a broker with an authorizer", function()
     forbidden(run)
     run:ends_with(75)
     assert.is_true(run:says "authorization failed", run:stderr())
-    assert.equal(1 + inputs.count(letters), kafka.committed(group, input)[0])
+    assert.equal(1 + inputs.count(t.letters), kafka.committed(t.group, t.input)[0])
   end)
 end)

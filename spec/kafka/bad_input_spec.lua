@@ -7,23 +7,18 @@ local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
 local wait = require "spec.support.wait"
 
-describe("bad input", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local topics, group
+kafka.describe("bad input", function(t)
+  local topics
 
   local function definition(source)
-    local all = { topic = topics.source, group = group, start = "earliest" }
-    for name, value in pairs(source or {}) do all[name] = value end
-    return { source = all, produce = { topic = topics.output, topics = { topics.further } },
-      dlq = { topic = topics.dlq } }
+    return t:definition({ source = { topic = topics.source }, dlq = { topic = topics.dlq },
+      produce = { topic = topics.output, topics = { topics.further } } }, { source = source })
   end
 
   before_each(function()
-    group, topics = kafka.group(), {}
+    topics = {}
     for _, name in ipairs { "source", "output", "further", "dlq" } do topics[name] = kafka.topic(1) end
   end)
-  after_each(engine.stop_all)
 
   for _, which in ipairs { "source", "output", "further", "dlq" } do
     it("is exit 78 when the topic of the " .. which .. " is missing; nothing is read", function()
@@ -35,7 +30,7 @@ describe("bad input", function()
       local code, out, err = engine.verb("check", definition(), { args = { "--connect" } })
       assert.same({ 78, "" }, { code, out })
       assert.is_truthy(err:find("missing-" .. which, 1, true), err)
-      assert.same({}, kafka.committed(group, source))
+      assert.same({}, kafka.committed(t.group, source))
       if which ~= "output" then assert.equal(0, inputs.count(topics.output)) end
     end)
   end
@@ -58,7 +53,7 @@ describe("bad input", function()
     half.produce, half.settings = { topic = "x", brokers = "127.0.0.1:1" }, { broker_timeout = "1s" }
     local run = engine.run(half, { code = 69 })
     assert.is_true(run:says("127.0.0.1:1"), run:stderr())
-    assert.same({}, kafka.committed(group, topics.source))
+    assert.same({}, kafka.committed(t.group, topics.source))
   end)
 
   it("stops at SIGTERM while the brokers are still looked for", function()
@@ -107,20 +102,20 @@ describe("bad input", function()
     local run = engine.run(definition(), { code = 65 })
     assert.is_true(run:says(('topic "%s" partition 0 offset 1: '):format(topics.source)), run:stderr())
     assert.is_true(inputs.count(topics.output) <= 1)
-    assert.is_true((kafka.committed(group, topics.source)[0] or 0) <= 1)
+    assert.is_true((kafka.committed(t.group, topics.source)[0] or 0) <= 1)
   end)
 
   it("is exit 65 at a message that receive.message.max.bytes keeps out, by topic, partition and offset", function()
     kafka.produce(topics.source, { { value = "1" }, { value = ("x"):rep(300000) }, { value = "3" } })
     local small = definition { rdkafka = { ["receive.message.max.bytes"] = 100000, ["fetch.max.bytes"] = 50000,
       ["message.max.bytes"] = 50000, ["fetch.message.max.bytes"] = 1000 } }
-    kafka.commit(group, topics.source, { [0] = 1 })
+    kafka.commit(t.group, topics.source, { [0] = 1 })
     local run = engine.run(small, { code = 65 })
     assert.is_true(run:says(('topic "%s" partition 0 offset 1: a message is larger than rdkafka = { '
       .. '["receive.message.max.bytes"] } allows; raise it'):format(topics.source)), run:stderr())
-    assert.same({ [0] = 1 }, kafka.committed(group, topics.source))
+    assert.same({ [0] = 1 }, kafka.committed(t.group, topics.source))
     engine.run(definition())
-    assert.same({ [0] = 3 }, kafka.committed(group, topics.source))
+    assert.same({ [0] = 3 }, kafka.committed(t.group, topics.source))
   end)
 
   it("is exit 78 when a secret is not there, naming where it was looked for", function()

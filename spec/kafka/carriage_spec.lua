@@ -13,10 +13,7 @@ local COUNT = tonumber(os.getenv "TIDE_CARRIAGE_MESSAGES") or 2000
 local SEED = tonumber(os.getenv "TIDE_SEED") or os.time()
 local ROUND = COUNT > 2000 and 5000 or 250 -- messages
 
-describe("what a pipeline carries", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-  after_each(engine.stop_all)
-
+kafka.describe("what a pipeline carries", function()
   -- What went in as it lies in the topic; the tool itself is held against what was given to it.
   local function fill(round, topic)
     local messages = carriage.messages(round, ROUND, os.time() * 1000)

@@ -8,22 +8,13 @@ local pipeline_file = require "spec.support.pipeline_file"
 
 local TASK = "strategies.run_task_with_multiprocessing."
 
-describe("a chain", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
+kafka.describe("a chain", { partitions = 4 }, function(t)
   local function definition(steps, more)
-    local made = { source = { topic = input, group = group, start = "earliest" }, steps = steps }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return made
+    return t:definition({ steps = steps }, more)
   end
 
-  before_each(function() input, output, group = kafka.topic(4), kafka.topic(4), kafka.group() end)
-  after_each(engine.stop_all)
-
   it("of two steps on one pool brings everything through in order", function()
-    kafka.produce(input, inputs.numbers(1, 40000))
+    kafka.produce(t.input, inputs.numbers(1, 40000))
     local run = engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message)
         if tonumber(message.value) %% 4 == 0 then return nil end
@@ -35,22 +26,22 @@ describe("a chain", function()
         if message.value:find("7 one") then return tide.reject("seven") end
         return (message.value:gsub(" one", ""))
       end, pool = pool, max_batch_size = 300 },
-      tide.produce { topic = %q }]]):format(output), {
+      tide.produce { topic = %q }]]):format(t.output), {
       head = "local pool = tide.pool { processes = 2 }", dlq = { topic = kafka.topic(1) } }))
-    inputs.in_order(output)
+    inputs.in_order(t.output)
     local report = run:report()
     assert.same({ 40000, 26000, 26000, 10000, 4000 }, { report.read, report.produced, report.produced_from,
       report.filtered, report.dead_lettered })
-    assert.equal(26000, inputs.count(output))
+    assert.equal(26000, inputs.count(t.output))
     assert.equal(1, report.metrics[TASK .. "pool.create{step=1}"])
     assert.equal(40000, report.metrics[TASK .. "batch.size.msg{step=1}"].sum)
     assert.equal(30000, report.metrics[TASK .. "batch.size.msg{step=2}"].sum)
-    assert.same(kafka.ends(input), kafka.committed(group, input))
+    assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
   it("may end in a file, with offsets committed behind it", function()
     local path = pipeline_file.folder() .. "/out.jsonl"
-    kafka.produce(input, inputs.numbers(1, 5000))
+    kafka.produce(t.input, inputs.numbers(1, 5000))
     local report = engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
       tide.file_sink { path = %q }]]):format(path))):report()
@@ -59,27 +50,27 @@ describe("a chain", function()
     assert.equal(5000, count)
     for i = 1, 5000 do assert.is_true(seen[tostring(i)]) end
     assert.same({ 5000, 5000 }, { report.read, report.produced })
-    assert.same(kafka.ends(input), kafka.committed(group, input))
+    assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
   it("with --output leaves the output topic alone", function()
-    kafka.produce(input, inputs.numbers(1, 100))
+    kafka.produce(t.input, inputs.numbers(1, 100))
     local path = pipeline_file.folder() .. "/out.json"
     engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
-      tide.produce { topic = %q }]]):format(output)), { args = { "--output", path, "--output-format", "json" } })
+      tide.produce { topic = %q }]]):format(t.output)), { args = { "--output", path, "--output-format", "json" } })
     assert.equal(100, #files.lines(path))
-    assert.equal(0, inputs.count(output))
+    assert.equal(0, inputs.count(t.output))
   end)
 
   it("reports what adds up", function()
-    kafka.produce(input, inputs.numbers(1, 20000))
+    kafka.produce(t.input, inputs.numbers(1, 20000))
     local report = engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message)
         if tonumber(message.value) %% 5 == 0 then return nil end
         return message
       end, processes = 2, max_batch_size = 400, eager = false },
-      tide.produce { topic = %q }]]):format(output))):report()
+      tide.produce { topic = %q }]]):format(t.output))):report()
     local metrics = report.metrics
     assert.equal(report.read, report.produced_from + report.filtered + report.dead_lettered)
     assert.same({ 20000, 16000, 16000, 4000, 0 }, { report.read, report.produced, report.produced_from,

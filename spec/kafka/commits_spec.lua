@@ -5,20 +5,10 @@ local kafka = require "spec.support.kafka"
 local inputs = require "spec.support.inputs"
 local wait = require "spec.support.wait"
 
-describe("committed offsets", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
-  local function definition(more)
-    local made = { source = { topic = input, group = group, start = "earliest" }, produce = { topic = output } }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return made
-  end
-
+kafka.describe("committed offsets", { partitions = 2 }, function(t)
   local function committed()
     local sum = 0
-    for _, offset in pairs(kafka.committed(group, input)) do sum = sum + offset end
+    for _, offset in pairs(kafka.committed(t.group, t.input)) do sum = sum + offset end
     return sum
   end
 
@@ -27,13 +17,10 @@ describe("committed offsets", function()
       function() return ("%d committed, there are %d"):format(count, committed()) end)
   end
 
-  before_each(function() input, output, group = kafka.topic(2), kafka.topic(2), kafka.group() end)
-  after_each(engine.stop_all)
-
   it("are those of each message with policy immediate", function()
-    local run = engine.start(definition { commit = { policy = "immediate" } })
+    local run = engine.start(t:definition { commit = { policy = "immediate" } })
     for i = 1, 5 do
-      kafka.produce(input, inputs.numbers(i, i))
+      kafka.produce(t.input, inputs.numbers(i, i))
       wait_committed(i)
     end
     run:drain()
@@ -41,10 +28,10 @@ describe("committed offsets", function()
   end)
 
   it("follow once a second with policy once_per_second", function()
-    local run = engine.start(definition { commit = { policy = "once_per_second" } })
+    local run = engine.start(t:definition { commit = { policy = "once_per_second" } })
     local from, before, count, times = wait.now(), 0, 0, 0
     wait.until_true(function()
-      kafka.produce(input, inputs.numbers(count + 1, count + 10))
+      kafka.produce(t.input, inputs.numbers(count + 1, count + 10))
       count = count + 10
       local seen = committed()
       assert(seen >= before and seen <= count)
@@ -60,53 +47,53 @@ describe("committed offsets", function()
   end)
 
   it("wait for min_messages", function()
-    local run = engine.start(definition { commit = { policy = { min_messages = 100 } } })
-    kafka.produce(input, inputs.numbers(1, 99))
-    kafka.consume(output, { n = 99 })
+    local run = engine.start(t:definition { commit = { policy = { min_messages = 100 } } })
+    kafka.produce(t.input, inputs.numbers(1, 99))
+    kafka.consume(t.output, { n = 99 })
     assert.equal(0, committed())
-    kafka.produce(input, inputs.numbers(100, 100))
+    kafka.produce(t.input, inputs.numbers(100, 100))
     wait_committed(100)
-    kafka.produce(input, inputs.numbers(101, 150))
-    kafka.consume(output, { n = 150 })
+    kafka.produce(t.input, inputs.numbers(101, 150))
+    kafka.consume(t.output, { n = 150 })
     assert.equal(100, committed())
     run:drain()
     assert.equal(150, committed())
   end)
 
   it("wait for min_time, or for min_messages if they come first", function()
-    local run = engine.start(definition { commit = { policy = { min_time = "1500ms", min_messages = 50 } } })
-    kafka.produce(input, inputs.numbers(1, 10))
+    local run = engine.start(t:definition { commit = { policy = { min_time = "1500ms", min_messages = 50 } } })
+    kafka.produce(t.input, inputs.numbers(1, 10))
     wait_committed(10)
-    kafka.produce(input, inputs.numbers(11, 60))
+    kafka.produce(t.input, inputs.numbers(11, 60))
     wait_committed(60)
     run:drain()
   end)
 
   it("are where the next run of the group goes on, also after a SIGTERM under load", function()
-    kafka.produce(input, inputs.numbers(1, 60000))
+    kafka.produce(t.input, inputs.numbers(1, 60000))
     local slow = { task_options = { processes = 2, max_batch_size = 200 },
       task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" }
-    local first = engine.start(definition(slow))
-    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
+    local first = engine.start(t:definition(slow))
+    wait.until_true(function() return inputs.count(t.output) > 5000 end, "output")
     first:drain()
     local read = first:report().read
     assert.is_true(read > 5000 and read < 60000, "the load was over before the signal: " .. read)
     assert.equal(read, first:report().produced)
     assert.equal(read, committed())
-    local second = engine.run(definition())
+    local second = engine.run(t:definition())
     assert.equal(60000 - read, second:report().read)
-    inputs.once(output, 60000)
+    inputs.once(t.output, 60000)
   end)
 
   it("lose nothing when the engine is killed", function()
-    kafka.produce(input, inputs.numbers(1, 60000))
-    local source = { topic = input, group = group, start = "earliest", instance = "one" }
+    kafka.produce(t.input, inputs.numbers(1, 60000))
+    local source = { instance = "one" }
     for _ = 1, 3 do
-      local before = inputs.count(output)
-      local run = engine.start(definition { source = source, commit = { policy = { min_time = "100ms" } },
+      local before = inputs.count(t.output)
+      local run = engine.start(t:definition { source = source, commit = { policy = { min_time = "100ms" } },
         task_options = { max_batch_size = 100 },
         task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" })
-      wait.until_true(function() return inputs.count(output) > before + 1000 end, "output")
+      wait.until_true(function() return inputs.count(t.output) > before + 1000 end, "output")
       local pids = run:processes()
       run:signal("KILL")
       wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end, 1,
@@ -114,17 +101,17 @@ describe("committed offsets", function()
     end
     local done = committed()
     assert.is_true(done > 0 and done < 60000, done .. " committed")
-    assert.equal(60000 - done, engine.run(definition { source = source }):report().read)
-    inputs.at_least_once(output, 60000)
+    assert.equal(60000 - done, engine.run(t:definition { source = source }):report().read)
+    inputs.at_least_once(t.output, 60000)
   end)
 
   for name, code in pairs { INT = 130, TERM = 143 } do
     it("are not waited for at a second SIG" .. name, function()
-      input = kafka.topic(1)
-      kafka.produce(input, inputs.numbers(1, 10))
-      local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
+      t.input = kafka.topic(1)
+      kafka.produce(t.input, inputs.numbers(1, 10))
+      local run = engine.start(t:definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
         task = "function(message) if message.value == '3' then while true do end end return message end" })
-      wait.until_true(function() return inputs.count(output) >= 2 end, "the first messages")
+      wait.until_true(function() return inputs.count(t.output) >= 2 end, "the first messages")
       local pids = run:processes()
       run:signal(name)
       run:wait_for("a second one leaves at once")

@@ -7,28 +7,20 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-describe("the cooperative protocol", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
+kafka.describe("the cooperative protocol", { partitions = 8 }, function(t)
   local folder = os.getenv("TIDE_RDKAFKA")
 
   local function member(env)
     env = env or {}
     if env.LD_LIBRARY_PATH == nil then env.LD_LIBRARY_PATH = folder end
-    return engine.start({
-      source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["partition.assignment.strategy"] = "cooperative-sticky",
-          ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
-      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+    return engine.start(t:definition {
+      source = { rdkafka = { ["partition.assignment.strategy"] = "cooperative-sticky", ["session.timeout.ms"] = 6000,
+        ["heartbeat.interval.ms"] = 300 } }, commit = { policy = { min_time = "100ms" } },
       task = "function(message) if os.getenv 'HANG' then while true do end end\n"
         .. "local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 100 }, settings = { message_timeout = "10min" },
     }, { env = env })
   end
-
-  before_each(function() input, output, group = kafka.topic(8), kafka.topic(8), kafka.group() end)
-  after_each(engine.stop_all)
 
   it("is refused with an older librdkafka, by name", function()
     local _, version = process.run { engine.PROGRAM, "version" }
@@ -43,43 +35,43 @@ describe("the cooperative protocol", function()
   it("moves only some partitions when engines join and leave under load; each input comes out once", function()
     local fed = 0
     local function feed(count)
-      kafka.produce(input, inputs.numbers(fed + 1, fed + count))
+      kafka.produce(t.input, inputs.numbers(fed + 1, fed + count))
       fed = fed + count
     end
     feed(30000)
     local stays = member()
-    wait.until_true(function() return inputs.count(output) > 1000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
     local workers = stays:workers()
     for _ = 1, 3 do
       local guest = member()
-      wait.until_true(function() return guest:says("partitions assigned: " .. input) end, "partitions of its own")
+      wait.until_true(function() return guest:says("partitions assigned: " .. t.input) end, "partitions of its own")
       local before = guest:total("produced")
       feed(5000) -- the load may be over by now
       wait.until_true(function() return guest:total("produced") > before end, "work of the guest")
       guest:drain()
     end
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     assert.same(workers, stays:workers())
     for revoked in stays:stderr():gmatch("partitions revoked: ([^\n]*)") do
       local _, count = revoked:gsub("/", "")
       assert.is_true(count < 8, revoked)
     end
     stays:drain()
-    inputs.at_least_once(output, fed)
+    inputs.at_least_once(t.output, fed)
     local late = stays:report().metrics["consumer.late_reports"]
-    assert.is_true(inputs.count(output) <= fed + late, inputs.count(output) .. " outputs, late: " .. late)
+    assert.is_true(inputs.count(t.output) <= fed + late, inputs.count(t.output) .. " outputs, late: " .. late)
   end)
 
   it("does not wait for workers that hang", function()
-    kafka.produce(input, inputs.numbers(1, 1000))
+    kafka.produce(t.input, inputs.numbers(1, 1000))
     local hangs = member { HANG = "yes" }
     wait.until_true(function() return hangs:says("batches 1 of 1") end, "a busy worker")
     local works = member()
-    wait.until_true(function() return works:says("partitions assigned: " .. input) end, "partitions of its own")
-    wait.until_true(function() return inputs.count(output) > 100 end, "output")
+    wait.until_true(function() return works:says("partitions assigned: " .. t.input) end, "partitions of its own")
+    wait.until_true(function() return inputs.count(t.output) > 100 end, "output")
     hangs:signal("KILL")
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     works:drain()
-    inputs.once(output, 1000)
+    inputs.once(t.output, 1000)
   end)
 end)

@@ -5,21 +5,16 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-describe("tidemill dlq on a topic", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, letters, definition
+kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, function(t)
+  local definition
 
   before_each(function()
-    input, output, letters = kafka.topic(3), kafka.topic(1), kafka.topic(2)
-    definition = { source = { topic = input, group = kafka.group(), start = "earliest" }, produce = { topic = output },
-      dlq = { topic = letters }, commit = { policy = { min_time = "50ms" } },
+    definition = t:definition { dlq = { topic = t.letters }, commit = { policy = { min_time = "50ms" } },
       task = "function(m) if (m.value or 'bad'):find('bad') then error('no good') end return m end" }
   end)
-  after_each(engine.stop_all)
 
   local function dlq(action, ...)
-    return process.run({ engine.PROGRAM, "dlq", action, letters, "--brokers", kafka.bootstrap(), ... },
+    return process.run({ engine.PROGRAM, "dlq", action, t.letters, "--brokers", kafka.bootstrap(), ... },
       { timeout = 30 })
   end
 
@@ -36,7 +31,7 @@ describe("tidemill dlq on a topic", function()
   -- Those that a replay brought, of all there are in the input.
   local function replayed()
     local found = {}
-    for _, message in ipairs(kafka.consume(input)) do
+    for _, message in ipairs(kafka.consume(t.input)) do
       local last = message.headers[#message.headers]
       if last and last[1] == "tidemill.replay_count" then found[#found + 1] = message end
     end
@@ -46,7 +41,7 @@ describe("tidemill dlq on a topic", function()
   local function fill(number)
     local messages = {}
     for i = 1, number do messages[i] = { key = "k" .. i, value = "bad " .. i, partition = i % 3 } end
-    kafka.produce(input, messages)
+    kafka.produce(t.input, messages)
     engine.run(definition)
   end
 
@@ -56,12 +51,12 @@ describe("tidemill dlq on a topic", function()
       { partition = 1 }, { key = "", value = "", partition = 0, headers = { { "original_topic", "mine" } } },
     }
     sent[3].value = "bad"
-    kafka.produce(input, sent)
+    kafka.produce(t.input, sent)
     engine.run(definition)
     local before = os.time() * 1000 - 1000
     local words = select(2, done("replay"))
-    assert.truthy(words:find("replayed 3 dead letters to " .. input, 1, true))
-    assert.truthy(words:find("nothing is remembered of " .. letters, 1, true))
+    assert.truthy(words:find("replayed 3 dead letters to " .. t.input, 1, true))
+    assert.truthy(words:find("nothing is remembered of " .. t.letters, 1, true))
     local found = replayed()
     table.sort(found, function(a, b) return a.partition > b.partition end)
     for i, message in ipairs(sent) do
@@ -103,7 +98,7 @@ describe("tidemill dlq on a topic", function()
     done("replay", "--reason", "error")
     assert.equal(18, #replayed())
     assert.equal(0, count())
-    local ends, committed = kafka.ends(letters), kafka.committed("tidemill-dlq-" .. letters, letters)
+    local ends, committed = kafka.ends(t.letters), kafka.committed("tidemill-dlq-" .. t.letters, t.letters)
     for partition, offset in pairs(committed) do -- the last marker is no dead letter
       assert.is_true(offset >= ends[partition] - 1, ("%d of %d"):format(offset, ends[partition]))
     end
@@ -135,9 +130,9 @@ describe("tidemill dlq on a topic", function()
   end)
 
   it("does not send a dead letter whose value was cut, unless told so", function()
-    letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
-    definition.dlq.topic = letters
-    kafka.produce(input, { { value = "bad" .. ("x"):rep(5000) } })
+    t.letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    definition.dlq.topic = t.letters
+    kafka.produce(t.input, { { value = "bad" .. ("x"):rep(5000) } })
     engine.run(definition)
     local code, _, err = dlq("replay")
     assert.equal(65, code)
@@ -150,9 +145,9 @@ describe("tidemill dlq on a topic", function()
   it("sends dead letters of a file, to the brokers named", function()
     local folder = require("spec.support.pipeline_file").folder()
     definition.dlq = { path = folder .. "/letters.jsonl" }
-    kafka.produce(input, { { key = "k", value = "bad \0", headers = { { "h" }, { "h", "1" } }, partition = 1 } })
+    kafka.produce(t.input, { { key = "k", value = "bad \0", headers = { { "h" }, { "h", "1" } }, partition = 1 } })
     engine.run(definition)
-    letters = definition.dlq.path
+    t.letters = definition.dlq.path
     done("replay")
     local message = replayed()[1]
     assert.same({ 1, "k", "bad \0", { { "h" }, { "h", "1" }, { "tidemill.replay_count", "1" } } },
@@ -161,31 +156,31 @@ describe("tidemill dlq on a topic", function()
   end)
 
   it("sends a result that the output refused to the output, not through the function again", function()
-    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
-    definition.produce.topic = output
+    t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    definition.produce.topic = t.output
     definition.task = 'function(m) m.value = "OUT:" .. m.value return m end'
-    definition.dlq.topic = letters
-    kafka.produce(input, { { key = "k", value = "hello" .. ("x"):rep(5000), headers = { { "h", "1" } } } })
+    definition.dlq.topic = t.letters
+    kafka.produce(t.input, { { key = "k", value = "hello" .. ("x"):rep(5000), headers = { { "h", "1" } } } })
     engine.run(definition)
     local row = done("list")
-    assert.truthy(row:find("\t" .. output .. "/0\n", 1, true), row)
-    assert.truthy(done("show"):find("replay to   " .. output .. "/0", 1, true))
+    assert.truthy(row:find("\t" .. t.output .. "/0\n", 1, true), row)
+    assert.truthy(done("show"):find("replay to   " .. t.output .. "/0", 1, true))
     assert.equal(65, (dlq("replay"))) -- still too large
-    kafka.delete_topic(output)
-    wait.until_true(function() return pcall(kafka.topic, 1, nil, output) end, "the output, that takes it now")
-    assert.truthy(select(2, done("replay")):find("replayed 1 dead letter to " .. output, 1, true))
-    local message = kafka.consume(output)[1]
+    kafka.delete_topic(t.output)
+    wait.until_true(function() return pcall(kafka.topic, 1, nil, t.output) end, "the output, that takes it now")
+    assert.truthy(select(2, done("replay")):find("replayed 1 dead letter to " .. t.output, 1, true))
+    local message = kafka.consume(t.output)[1]
     assert.same({ "k", "OUT:hello" .. ("x"):rep(5000), { { "h", "1" }, { "tidemill.replay_count", "1" } } },
       { message.key, message.value, message.headers })
-    assert.equal(1, #kafka.consume(input))
+    assert.equal(1, #kafka.consume(t.input))
   end)
 
   it("goes on past what no dead letter is, and what has numbers that are none", function()
     local function letter(value, headers)
-      return { value = value, partition = 0, headers = { { "original_topic", input }, { "original_partition", "1" },
+      return { value = value, partition = 0, headers = { { "original_topic", t.input }, { "original_partition", "1" },
         { "original_offset", "7" }, unpack(headers) } }
     end
-    kafka.produce(letters, {
+    kafka.produce(t.letters, {
       letter("infinite", { { "attempts", "1e999" }, { "original_timestamp", "nan" } }),
       letter("hexadecimal", { { "original_partition", "0x10" } }),
       letter("far", { { "original_partition", "99999999999" } }),
@@ -196,13 +191,13 @@ describe("tidemill dlq on a topic", function()
     for _, number in ipairs { "1e999", "nan", "-5", "0x10", "" } do
       table.insert(counted, { "tidemill.replay_count", number })
     end
-    kafka.produce(input, { { value = "bad headers", headers = counted, partition = 2 } })
+    kafka.produce(t.input, { { value = "bad headers", headers = counted, partition = 2 } })
     engine.run(definition)
     assert.equal(4, count())
     assert.truthy(done("show"):find("infinite", 1, true))
     local words = select(2, done("replay"))
     assert.truthy(words:find("1 of 5 records are no dead letters", 1, true), words)
-    assert.truthy(words:find("replayed 4 dead letters to " .. input, 1, true), words)
+    assert.truthy(words:find("replayed 4 dead letters to " .. t.input, 1, true), words)
     local found = {}
     for _, message in ipairs(replayed()) do found[message.value] = message end
     table.insert(own, { "tidemill.replay_count", "1" })
@@ -215,10 +210,10 @@ describe("tidemill dlq on a topic", function()
     for i = 1, 70000 do own[i] = { "h", tostring(i) } end
     local few = { unpack(own, 1, 7000) }
     for i = 7001, 65528 do few[i] = own[i] end -- with ours more than 65,536
-    kafka.produce(input, { { value = "bad many", headers = own }, { value = "bad some", headers = few },
+    kafka.produce(t.input, { { value = "bad many", headers = own }, { value = "bad some", headers = few },
       { value = "good", headers = own } })
     engine.run(definition)
-    assert.equal(70000, #kafka.consume(output)[1].headers)
+    assert.equal(70000, #kafka.consume(t.output)[1].headers)
     assert.equal(2, count())
     assert.truthy(done("show", "--match", "no good"):find("header      h = 65528", 1, true))
     done("replay")
@@ -236,7 +231,7 @@ describe("tidemill dlq on a topic", function()
     local small = kafka.topic(1, { ["max.message.bytes"] = 100 })
     local code, _, err = dlq("replay", "--to", small)
     assert.equal(0, code, err)
-    kafka.produce(input, { { value = "bad" .. ("x"):rep(500), partition = 0 } })
+    kafka.produce(t.input, { { value = "bad" .. ("x"):rep(500), partition = 0 } })
     engine.run(definition)
     code, _, err = dlq("replay", "--to", small)
     assert.equal(65, code)
@@ -260,13 +255,13 @@ describe("tidemill dlq on a topic", function()
     local function begin(signal)
       local messages = {}
       for i = 1, NUMBER do
-        messages[i] = { value = "bad " .. i, headers = { { "original_topic", input },
+        messages[i] = { value = "bad " .. i, headers = { { "original_topic", t.input },
           { "original_partition", tostring(i % 3) }, { "original_offset", "0" } } }
       end
-      kafka.produce(letters, messages)
-      local replay = process.start { engine.PROGRAM, "dlq", "replay", letters, "--brokers", kafka.bootstrap() }
+      kafka.produce(t.letters, messages)
+      local replay = process.start { engine.PROGRAM, "dlq", "replay", t.letters, "--brokers", kafka.bootstrap() }
       wait.until_true(function()
-        local ends = kafka.ends(input)
+        local ends = kafka.ends(t.input)
         return ends[0] + ends[1] + ends[2] > 0 or not replay:running()
       end, "the first messages")
       replay:signal(signal)
@@ -274,7 +269,7 @@ describe("tidemill dlq on a topic", function()
     end
 
     local function times()
-      local found, all = {}, kafka.consume(input)
+      local found, all = {}, kafka.consume(t.input)
       for _, message in ipairs(all) do found[message.value] = (found[message.value] or 0) + 1 end
       return found, #all
     end
@@ -303,7 +298,7 @@ describe("tidemill dlq on a topic", function()
     local run = engine.start(definition)
     local messages = {}
     for i = 1, 3000 do messages[i] = { value = "bad " .. i, partition = i % 3 } end
-    kafka.produce(input, messages)
+    kafka.produce(t.input, messages)
     wait.until_true(function() return count("--all") >= 100 end, "some dead letters")
     wait.until_true(function() return count("--all") == 3000 end, "all dead letters")
     run:drain()

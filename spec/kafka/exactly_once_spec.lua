@@ -5,22 +5,13 @@ local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
 
-describe("exactly once", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
+kafka.describe("exactly once", { input = { 2 }, output = { 3 } }, function(t)
   local function definition(more)
-    local made = {
-      source = { topic = input, group = group, start = "earliest" }, produce = { topic = output },
-      commit = { policy = { min_time = "50ms" } }, settings = { delivery = "exactly_once" },
-    }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return made
+    return t:definition({ commit = { policy = { min_time = "50ms" } }, settings = { delivery = "exactly_once" } }, more)
   end
 
   local function fill(count)
-    kafka.produce(input, inputs.numbers(1, count))
+    kafka.produce(t.input, inputs.numbers(1, count))
   end
 
   -- How often each value is there for who reads what is committed.
@@ -34,22 +25,18 @@ describe("exactly once", function()
   end
 
   local function assert_once(count)
-    local counts, total = seen(output)
+    local counts, total = seen(t.output)
     for i = 1, count do assert.equal(1, counts[tostring(i)], "message " .. i) end
     assert.equal(count, total)
   end
 
-  before_each(function()
-    input, output, group = kafka.topic(2), kafka.topic(3), kafka.group()
-  end)
-  after_each(engine.stop_all)
 
   it("delivers each message once and commits its offset with it", function()
     fill(2000)
     local run = engine.run(definition())
     assert_once(2000)
     local total = 0
-    for _, offset in pairs(kafka.committed(group, input)) do total = total + offset end
+    for _, offset in pairs(kafka.committed(t.group, t.input)) do total = total + offset end
     assert.equal(2000, total)
     local report = run:report()
     assert.equal(2000, report.produced_from)
@@ -67,7 +54,7 @@ describe("exactly once", function()
       if n % 3 == 0 then return tide.many { message.value, message.value .. "b" } end
       return message
     end]], task_options = { processes = 2, max_batch_size = 50 } })
-    local out, dead = seen(output), seen(letters)
+    local out, dead = seen(t.output), seen(letters)
     for n = 1, 1200 do
       local value = tostring(n)
       local bad = n % 5 ~= 0 and n % 7 == 0
@@ -85,21 +72,20 @@ describe("exactly once", function()
 
   local function member(instance)
     return engine.start(definition {
-      source = { topic = input, group = group, start = "earliest", instance = instance,
-        rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
+      source = { instance = instance, rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
       task = SLOW, task_options = { processes = 1, max_batch_size = 100 },
     })
   end
 
   local function wait_committed()
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
   end
 
   it("survives kill -9 of the engine at any moment: nothing is lost, nothing doubled", function()
     fill(20000)
     for round = 1, 4 do
       local run = member("one")
-      wait.until_true(function() return inputs.count(output) >= round * 3000 end,
+      wait.until_true(function() return inputs.count(t.output) >= round * 3000 end,
         function() return "output: " .. run:stderr() end)
       run:signal("KILL")
       run.process:wait()
@@ -137,18 +123,18 @@ describe("exactly once", function()
 
   it("sends the one record that the broker refuses to the dead letters, and the others to their topic", function()
     local letters = kafka.topic(1)
-    output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local run = engine.start(definition { dlq = { topic = letters }, task = [[function(message)
       if message.value == "27" or message.value == "77" then message.value = ("x"):rep(4000) .. message.value end
       return message
-    end]], produce = { topic = output, rdkafka = { ["compression.type"] = "none" } } })
+    end]], produce = { topic = t.output, rdkafka = { ["compression.type"] = "none" } } })
     run:wait_for("partitions assigned")
     for _, count in ipairs { 100, 50 } do -- the second time nothing is known of the first any more
       fill(count)
       wait_committed()
     end
     run:drain()
-    local out, total = seen(output)
+    local out, total = seen(t.output)
     assert.equal(98 + 49, total)
     for n = 1, 100 do assert.equal(n ~= 27 and n ~= 77 and (n <= 50 and 2 or 1) or nil, out[tostring(n)]) end
     local dead = kafka.consume(letters)
@@ -165,7 +151,7 @@ describe("exactly once", function()
     local run = engine.start(definition { dlq = { topic = letters }, task = [[function(message)
       if message.value == "50" then error("fifty") end
       return message
-    end]], produce = { topic = output, rdkafka = { ["topic.metadata.propagation.max.ms"] = 1000 } } })
+    end]], produce = { topic = t.output, rdkafka = { ["topic.metadata.propagation.max.ms"] = 1000 } } })
     run:wait_for("partitions assigned")
     wait_committed()
     kafka.delete_topic(letters)
@@ -174,29 +160,29 @@ describe("exactly once", function()
     kafka.topic(1, nil, letters)
     wait_committed()
     run:drain()
-    local _, total = seen(output)
+    local _, total = seen(t.output)
     assert.equal(198, total)
     assert.equal(1, #kafka.consume(letters))
   end)
 
   it("holds a message that is read again and again against the dlq's limits once", function()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
-    kafka.produce(input, { { value = ("x"):rep(2000) } })
+    kafka.produce(t.input, { { value = ("x"):rep(2000) } })
     local run = engine.start(definition { task = 'function() return tide.reject "long" end',
       dlq = { topic = letters, on_too_large = "fail", max_consecutive_count = 1, max_invalid_ratio = 0.01 } })
     wait.until_true(function()
       return select(2, run:stderr():gsub("the transaction was aborted", "")) >= 3 or not run.process:running()
     end, 30, "three aborts")
     run:drain()
-    assert.same({}, kafka.committed(group, input))
+    assert.same({}, kafka.committed(t.group, t.input))
   end)
 
   it("brings dead letters to a topic that takes none of their batches", function()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 4000 })
     fill(100)
-    kafka.produce(input, { { value = ("y"):rep(5000) } })
+    kafka.produce(t.input, { { value = ("y"):rep(5000) } })
     local run = engine.run(definition { dlq = { topic = letters },
-      produce = { topic = output, rdkafka = { ["compression.type"] = "none" } },
+      produce = { topic = t.output, rdkafka = { ["compression.type"] = "none" } },
       task = 'function(message) if #message.value > 1 then return tide.reject("long") end; return message end' })
     local dead = kafka.consume(letters)
     assert.equal(92, #dead)
@@ -209,10 +195,9 @@ describe("exactly once", function()
 
   it("shortens a dead letter that is too large for its topic", function()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 100000 })
-    kafka.produce(input, { { value = ("y"):rep(300000) } })
+    kafka.produce(t.input, { { value = ("y"):rep(300000) } })
     fill(10)
-    engine.run(definition { dlq = { topic = letters }, produce = { topic = output },
-      source = { topic = input, group = group, start = "earliest" },
+    engine.run(definition { dlq = { topic = letters }, produce = { topic = t.output },
       task = 'function(message) if #message.value > 1000 then return tide.reject("long") end; return message end' })
     local dead = kafka.consume(letters)
     assert.equal(1, #dead)

@@ -9,25 +9,18 @@ local wait = require "spec.support.wait"
 local WORK = "local x = 0; for i = 1, 60000 do x = x + i % 7 end; "
 local TENTH = "if message.value % 10 == 0 then return nil end "
 
-describe("under load", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, letters, group
-
+kafka.describe("under load", { partitions = 4, letters = { 1 } }, function(t)
   local function definition(more)
-    local made = {
-      source = { topic = input, group = group, start = "earliest" }, produce = { topic = output },
-      dlq = { topic = letters }, commit = { policy = { min_time = "100ms" } },
+    return t:definition({
+      dlq = { topic = t.letters }, commit = { policy = { min_time = "100ms" } },
       task = "function(message) " .. WORK .. TENTH .. "return message end",
       task_options = { processes = 2, max_batch_size = 200 },
-    }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return made
+    }, more)
   end
 
   -- Every input has one outcome: filtered (each tenth), produced once, or dead-lettered once.
   local function check_outcomes(count, report)
-    local out, dead = inputs.seen(output), inputs.seen(letters)
+    local out, dead = inputs.seen(t.output), inputs.seen(t.letters)
     local letter_count = 0
     for i = 1, count do
       local times = (out[i] or 0) + (dead[i] or 0)
@@ -38,28 +31,24 @@ describe("under load", function()
     assert.equal(count, report.read)
     assert.equal(count, report.produced_from + report.filtered + report.dead_lettered)
     assert.equal(letter_count, report.dead_lettered)
-    assert.equal(inputs.count(output), report.produced)
-    assert.same(kafka.ends(input), kafka.committed(group, input))
+    assert.equal(inputs.count(t.output), report.produced)
+    assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
     return letter_count
   end
 
   local function check_none_lost(count)
-    local seen = inputs.seen(output)
+    local seen = inputs.seen(t.output)
     for i = 1, count do assert(i % 10 == 0 or seen[i], "lost: " .. i) end
   end
 
-  before_each(function()
-    input, output, letters, group = kafka.topic(4), kafka.topic(4), kafka.topic(1), kafka.group()
-  end)
-  after_each(engine.stop_all)
 
   it("the kill of a worker costs no message, and nothing comes twice", function()
     local count, kills = 40000, 6
-    kafka.produce(input, inputs.numbers(1, count))
+    kafka.produce(t.input, inputs.numbers(1, count))
     local run = engine.start(definition(), { args = { "--until-end" } })
     run:wait_for("partitions assigned")
     for i = 1, kills do
-      wait.until_true(function() return inputs.count(output) > i * 3000 end, "output")
+      wait.until_true(function() return inputs.count(t.output) > i * 3000 end, "output")
       local workers = run:workers()
       assert.equal(2, #workers)
       process.kill(workers[i % 2 + 1])
@@ -79,13 +68,13 @@ describe("under load", function()
 
   it("a message that crashes its worker each time is a dead letter, and the rest comes out", function()
     local count = 3000
-    kafka.produce(input, inputs.numbers(1, count))
+    kafka.produce(t.input, inputs.numbers(1, count))
     local crash = "function(message) if message.value % 1000 == 999 then ffi.C.raise(9) end " .. TENTH
       .. "return message end"
     local report = engine.run(definition { task = crash,
       head = "local ffi = require 'ffi'; ffi.cdef 'int raise(int number);'" }):report()
     assert.equal(3, check_outcomes(count, report))
-    for _, letter in ipairs(kafka.consume(letters)) do
+    for _, letter in ipairs(kafka.consume(t.letters)) do
       local headers = {}
       for _, header in ipairs(letter.headers) do headers[header[1]] = header[2] end
       assert.same({ "SIGKILL", "2" }, { headers.cause, headers.attempts })
@@ -93,9 +82,9 @@ describe("under load", function()
   end)
 
   it("a kill of the zygote ends the engine for now, with nothing lost", function()
-    kafka.produce(input, inputs.numbers(1, 30000))
+    kafka.produce(t.input, inputs.numbers(1, 30000))
     local run = engine.start(definition())
-    wait.until_true(function() return inputs.count(output) > 3000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 3000 end, "output")
     local pids = run:processes()
     process.kill(pids[2])
     run:ends_with(75)

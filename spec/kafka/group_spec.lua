@@ -7,41 +7,36 @@ local wait = require "spec.support.wait"
 
 local COUNT = 40000
 
-describe("a group", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
+kafka.describe("a group", { partitions = 8 }, function(t)
   -- A member whose worker takes about 50 us a message, so that the load lasts. Default: a session of 2 s, so that the
   -- others soon have the partitions of one that died.
   local function member(instance, session_ms)
-    return engine.start {
-      source = { topic = input, group = group, start = "earliest", instance = instance,
+    return engine.start(t:definition {
+      source = { instance = instance,
         rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } },
-      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+      commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 100 },
-    }
+    })
   end
 
   -- Feeds `count` more; numbers go on from what was fed before.
   local fed
   local function feed(count)
-    kafka.produce(input, inputs.numbers(fed + 1, fed + count))
+    kafka.produce(t.input, inputs.numbers(fed + 1, fed + count))
     fed = fed + count
   end
 
   local function wait_output(count)
-    wait.until_true(function() return inputs.count(output) >= count end,
-      function() return ("%d in the output, there are %d"):format(count, inputs.count(output)) end)
+    wait.until_true(function() return inputs.count(t.output) >= count end,
+      function() return ("%d in the output, there are %d"):format(count, inputs.count(t.output)) end)
   end
 
   local function wait_committed()
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
   end
 
-  before_each(function() input, output, group, fed = kafka.topic(8), kafka.topic(8), kafka.group(), 0 end)
-  after_each(engine.stop_all)
+  before_each(function() t.input, t.output, t.group, fed = kafka.topic(8), kafka.topic(8), kafka.group(), 0 end)
 
   it("of three engines that join, leave and die under load brings every input out at least once", function()
     feed(COUNT)
@@ -66,7 +61,7 @@ describe("a group", function()
     assert.is_true(stays:says("partitions revoked"), stays:stderr())
     fourth:drain()
     stays:drain()
-    inputs.at_least_once(output, fed)
+    inputs.at_least_once(t.output, fed)
     local report = stays:report()
     assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
     assert.is_true(report.produced_from <= report.read)
@@ -79,12 +74,12 @@ describe("a group", function()
     two:wait_for("partitions assigned")
     wait_committed()
     feed(20000) -- both have their partitions for good
-    local before = inputs.count(output)
+    local before = inputs.count(t.output)
     wait_committed()
     one:drain()
     two:drain()
     local last, after = {}, 0
-    for _, message in ipairs(kafka.consume(output)) do
+    for _, message in ipairs(kafka.consume(t.output)) do
       local number = tonumber(message.value)
       if number > 20000 then
         assert(number > (last[message.key] or 0), "out of order, or doubled: " .. number)
@@ -112,7 +107,7 @@ describe("a group", function()
       local _, revoked_now = one:stderr():gsub("partitions revoked", "")
       assert.equal(revoked, revoked_now)
     end
-    inputs.at_least_once(output, fed)
+    inputs.at_least_once(t.output, fed)
     one:drain()
     two:drain()
   end)
@@ -121,7 +116,7 @@ describe("a group", function()
     it("of two engines with the same name ends the older one with 76, at once, " .. name, function()
       feed(count)
       local older = member("one")
-      wait.until_true(function() return inputs.count(output) >= 100 end, "output")
+      wait.until_true(function() return inputs.count(t.output) >= 100 end, "output")
       if count == 100 then wait_committed() end
       local newer = member("one")
       older:ends_with(76, 10)
@@ -134,23 +129,22 @@ describe("a group", function()
       assert.equal(1, assigned)
       assert.is_false(newer:says("partitions revoked"), newer:stderr())
       newer:drain()
-      inputs.at_least_once(output, fed)
+      inputs.at_least_once(t.output, fed)
     end)
   end
 
   it("of a named engine reads what was added while it was away, and rebalances only then", function()
-    local later = input .. "-later"
+    local later = t.input .. "-later"
     local function named()
-      return engine.start { source = { pattern = "^" .. input, group = group, start = "earliest", instance = "one",
-        rdkafka = { ["session.timeout.ms"] = 30000 } }, produce = { topic = output },
-        commit = { policy = { min_time = "100ms" } } }
+      return engine.start(t:definition { source = { pattern = "^" .. t.input, instance = "one",
+        rdkafka = { ["session.timeout.ms"] = 30000 } }, commit = { policy = { min_time = "100ms" } } })
     end
     local run
     for round = 1, 3 do
       feed(100)
       if round == 3 then
         kafka.topic(2, nil, later)
-        kafka.add_partitions(input, 10)
+        kafka.add_partitions(t.input, 10)
         kafka.produce(later, inputs.numbers(fed + 1, fed + 100))
         fed = fed + 100
       end
@@ -164,12 +158,12 @@ describe("a group", function()
         assert.is_false(run:says("no member reads"), run:stderr())
       end
     end
-    inputs.wait_committed(group, later)
+    inputs.wait_committed(t.group, later)
     assert.is_true(run:says("no member reads"), run:stderr())
-    for _, name in ipairs { input .. "/8", input .. "/9", later .. "/0", later .. "/1", "(4 in all)" } do
+    for _, name in ipairs { t.input .. "/8", t.input .. "/9", later .. "/0", later .. "/1", "(4 in all)" } do
       assert.is_true(run:says(name), run:stderr())
     end
     run:drain()
-    inputs.at_least_once(output, fed)
+    inputs.at_least_once(t.output, fed)
   end)
 end)

@@ -8,51 +8,37 @@ local metrics_seen = require "spec.support.metrics_seen"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-describe("the metrics of a broker", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
+kafka.describe("the metrics of a broker", { partitions = 2 }, function(t)
   local seen = metrics_seen.new()
-  local input, output, group
 
-  local function definition(more)
-    local made = { source = { topic = input, group = group, start = "earliest" }, produce = { topic = output } }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return made
-  end
-
-  before_each(function() input, output, group = kafka.topic(2), kafka.topic(2), kafka.group() end)
-  after_each(function()
-    process.resume(kafka.broker_pid())
-    engine.stop_all()
-  end)
+  after_each(function() process.resume(kafka.broker_pid()) end)
   teardown(function() assert.same({}, seen:missing "kafka") end)
 
   it("that answers, and keeps the producer waiting for a while", function()
-    kafka.produce(input, inputs.numbers(1, 20000))
-    local run = engine.start(definition {
+    kafka.produce(t.input, inputs.numbers(1, 20000))
+    local run = engine.start(t:definition {
       task = "function(message) local x = 0; for i = 1, 60000 do x = x + i % 7 end; return message end",
       task_options = { processes = 2, max_batch_size = 200 } }, { args = { "--log-level", "debug" } })
     local function seconds() return select(2, run:stderr():gsub("Z %l+ read ", "")) end
-    wait.until_true(function() return inputs.count(output) > 2000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 2000 end, "output")
     process.pause(kafka.broker_pid())
     local before = seconds()
     wait.until_true(function() return seconds() >= before + 3 end, "three seconds")
     process.resume(kafka.broker_pid())
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     run:drain()
     seen:add(run:report().metrics)
   end)
 
   it("that has transactions", function()
-    kafka.produce(input, inputs.numbers(1, 100))
-    seen:add(engine.run(definition { settings = { delivery = "exactly_once" } }):report().metrics)
+    kafka.produce(t.input, inputs.numbers(1, 100))
+    seen:add(engine.run(t:definition { settings = { delivery = "exactly_once" } }):report().metrics)
   end)
 
   it("that refuses messages which are too large", function()
-    output = kafka.topic(2, { ["max.message.bytes"] = 2000 })
-    local letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
-    kafka.produce(input, { { value = ("x"):rep(5000) } })
-    local run = engine.run(definition { dlq = { topic = letters } })
+    t.output = kafka.topic(2, { ["max.message.bytes"] = 2000 })
+    kafka.produce(t.input, { { value = ("x"):rep(5000) } })
+    local run = engine.run(t:definition { dlq = { topic = kafka.topic(1, { ["max.message.bytes"] = 2000 }) } })
     seen:add(run:report().metrics)
   end)
 end)

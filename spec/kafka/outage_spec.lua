@@ -6,38 +6,32 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-describe("under load", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  after_each(engine.stop_all)
+kafka.describe("under load", { partitions = 4 }, function(t)
 
   it("a broker that dies and comes back is waited for; nothing is lost, and the order of keys is kept", function()
-    local input, output, group, count = kafka.topic(4), kafka.topic(4), kafka.group(), 30000
-    kafka.produce(input, inputs.numbers(1, count))
-    local run = engine.start {
-      source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
-      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+    local count = 30000
+    kafka.produce(t.input, inputs.numbers(1, count))
+    local run = engine.start(t:definition {
+      source = { rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 2, max_batch_size = 200 },
-    }
-    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
+    })
+    wait.until_true(function() return inputs.count(t.output) > 5000 end, "output")
     kafka.kill_broker()
     run:wait_for("no broker can be reached; waiting")
     kafka.restart_broker()
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     assert.is_true(run:says("brokers are back"), run:stderr())
     run:drain()
-    inputs.at_least_once(output, count)
-    inputs.first_in_order(output)
+    inputs.at_least_once(t.output, count)
+    inputs.first_in_order(t.output)
     local report = run:report()
     assert.is_true(report.produced_from <= report.read)
   end)
 
   it("a broker that stands still is noticed by an engine that has nothing to do, and its lag is not known", function()
-    local input, output, group = kafka.topic(1), kafka.topic(1), kafka.group()
-    local run = engine.start { source = { topic = input, group = group, start = "earliest", instance = "one" },
-      produce = { topic = output } }
+    local run = engine.start(t:definition { source = { instance = "one" } })
     run:wait_for "lag 0 ("
     process.pause(kafka.broker_pid())
     finally(function() process.resume(kafka.broker_pid()) end)
@@ -48,32 +42,31 @@ describe("under load", function()
       function() return run:stderr() end)
     process.resume(kafka.broker_pid())
     run:wait_for "brokers are back"
-    kafka.produce(input, { { value = "1" } })
-    inputs.wait_committed(group, input)
+    kafka.produce(t.input, { { value = "1" } })
+    inputs.wait_committed(t.group, t.input)
     run:drain()
-    assert.equal(1, inputs.count(output))
+    assert.equal(1, inputs.count(t.output))
   end)
 
   it("an outage longer than the session repeats a commit's interval, and what lay in the producer, at most", function()
-    local input, output, group, count, held = kafka.topic(4), kafka.topic(4), kafka.group(), 20000, 1000
-    kafka.produce(input, inputs.numbers(1, count))
-    local run = engine.start {
-      source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
-      produce = { topic = output, max_buffer_size = held }, commit = { policy = { min_time = "100ms" } },
+    local count, held = 20000, 1000
+    kafka.produce(t.input, inputs.numbers(1, count))
+    local run = engine.start(t:definition {
+      source = { rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
+      produce = { topic = t.output, max_buffer_size = held }, commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 200 },
-    }
-    wait.until_true(function() return inputs.count(output) > 5000 end, "output")
+    })
+    wait.until_true(function() return inputs.count(t.output) > 5000 end, "output")
     process.pause(kafka.broker_pid())
     finally(function() process.resume(kafka.broker_pid()) end)
     run:wait_for("partitions lost")
     process.resume(kafka.broker_pid())
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     run:drain()
-    inputs.at_least_once(output, count)
-    inputs.first_in_order(output)
-    local twice = inputs.count(output) - count
+    inputs.at_least_once(t.output, count)
+    inputs.first_in_order(t.output)
+    local twice = inputs.count(t.output) - count
     local late = run:report().metrics["consumer.late_reports"]
     local _, losses = run:stderr():gsub("partitions lost", "") -- a busy machine may lose the session twice
     assert.is_true(late <= held * losses, late .. " late reports")

@@ -9,26 +9,19 @@ local process = require "spec.support.process"
 
 local COUNT = 5000
 
-describe("a source that was paused", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
+kafka.describe("a source that was paused", function(t)
   local gate
 
   before_each(function()
     gate = os.tmpname()
     os.remove(gate)
   end)
-  after_each(function()
-    engine.stop_all()
-    os.remove(gate)
-  end)
+  after_each(function() os.remove(gate) end)
 
   -- The functions wait at message 100 until the gate is there. Returns how many messages were fetched again.
   local function pause(mistake)
-    local input, output = kafka.topic(1), kafka.topic(1)
-    kafka.produce(input, inputs.numbers(1, COUNT))
-    local run = engine.start({
-      source = { topic = input, group = kafka.group(), start = "earliest" }, produce = { topic = output },
+    kafka.produce(t.input, inputs.numbers(1, COUNT))
+    local run = engine.start(t:definition {
       task = ([[function(message)
         if message.value == "100" then repeat local file = io.open(%q) until file end
         return message
@@ -39,8 +32,8 @@ describe("a source that was paused", function()
     assert(io.open(gate, "w")):close()
     run:ends_with(0)
     assert.is_true(run:says "reading again")
-    inputs.once(output, COUNT)
-    inputs.in_order(output)
+    inputs.once(t.output, COUNT)
+    inputs.in_order(t.output)
     return run:report().metrics["consumer.refetched"]
   end
 

@@ -78,11 +78,7 @@ describe("a broker that is needed and not reached", function()
   end)
 end)
 
-describe("before it reads", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  after_each(engine.stop_all)
-
+kafka.describe("before it reads", function()
   it("all topics that are missing are named", function()
     local made = definition("no-such-1", "no-such-3", { dlq = { topic = "no-such-4" } })
     made.source.topic, made.source.topics = nil, { "no-such-1", "no-such-2" }

@@ -5,38 +5,29 @@ local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
 
-describe("a rebalance", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
+kafka.describe("a rebalance", { partitions = 4 }, function(t)
   local function member(more, env, session_ms)
-    local made = {
-      source = { topic = input, group = group, start = "earliest",
-        rdkafka = { ["session.timeout.ms"] = session_ms or 6000, ["heartbeat.interval.ms"] = 300 } },
-      produce = { topic = output }, commit = { policy = { min_time = "100ms" } },
+    local made = t:definition({
+      source = { rdkafka = { ["session.timeout.ms"] = session_ms or 6000, ["heartbeat.interval.ms"] = 300 } },
+      commit = { policy = { min_time = "100ms" } },
       task = "function(message) if os.getenv 'HANG' then while true do end end return message end",
       task_options = { processes = 2, max_batch_size = 10 },
       settings = { join_timeout = "100ms", message_timeout = "10min" },
-    }
-    for name, value in pairs(more or {}) do made[name] = value end
+    }, more)
     return engine.start(made, { env = env })
   end
 
-  local function feed(first, last) kafka.produce(input, inputs.numbers(first, last)) end
+  local function feed(first, last) kafka.produce(t.input, inputs.numbers(first, last)) end
 
   local function committed()
     local sum = 0
-    for _, offset in pairs(kafka.committed(group, input)) do sum = sum + offset end
+    for _, offset in pairs(kafka.committed(t.group, t.input)) do sum = sum + offset end
     return sum
   end
 
   local function times(run, text)
     return select(2, run:stderr():gsub(text, ""))
   end
-
-  before_each(function() input, output, group = kafka.topic(4), kafka.topic(4), kafka.group() end)
-  after_each(engine.stop_all)
 
   it("does not wait for workers that hang, and keeps them", function()
     feed(1, 100)
@@ -49,8 +40,8 @@ describe("a rebalance", function()
     assert.same(workers, hangs:workers())
     wait.until_true(function() return committed() > 0 end, "what the other has taken over")
     hangs:drain()
-    inputs.wait_committed(group, input)
-    inputs.once(output, 100)
+    inputs.wait_committed(t.group, t.input)
+    inputs.once(t.output, 100)
     local report = hangs:report()
     assert.is_true(report.dropped >= 2, report.dropped .. " dropped") -- the two that hang at least
     assert.same({ 0, report.read }, { report.produced, report.dropped })
@@ -73,26 +64,26 @@ describe("a rebalance", function()
     local commit = metrics["consumer.commit.time"].max
     local took = metrics["consumer.run.callback{callback_name=on_partitions_revoked}"].max
     assert.is_true(took > 0 and took <= commit + 2, ("%g s, its commit %g s"):format(took, commit)) -- bound: 0.1 s
-    inputs.wait_committed(group, input)
-    inputs.once(output, 200)
+    inputs.wait_committed(t.group, t.input)
+    inputs.once(t.output, 200)
   end)
 
   it("leaves reports of an earlier assignment uncounted: who has the partition now reads them again", function()
-    local first = member { produce = { topic = output, rdkafka = { ["linger.ms"] = 6000 } } }
+    local first = member { produce = { topic = t.output, rdkafka = { ["linger.ms"] = 6000 } } }
     first:wait_for("partitions assigned")
     feed(1, 100)
     wait.until_true(function() return first:total("read") == 100 end, "100 messages read")
-    assert.equal(0, inputs.count(output)) -- they linger in the producer
+    assert.equal(0, inputs.count(t.output)) -- they linger in the producer
     local second = member()
     second:wait_for("partitions assigned")
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     first:drain()
     second:drain()
-    inputs.at_least_once(output, 100)
+    inputs.at_least_once(t.output, 100)
     local report = first:report()
     local late = report.metrics["consumer.late_reports"]
     assert.is_true(late > 0, late .. " late reports")
-    assert.equal(inputs.count(output), 100 + late) -- each of them is there twice
+    assert.equal(inputs.count(t.output), 100 + late) -- each of them is there twice
     assert.equal(report.read, report.produced_from + report.dropped)
   end)
 
@@ -108,10 +99,10 @@ describe("a rebalance", function()
       feed(1, 1000) -- again, so that the load lasts
       guest:drain()
     end
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     assert.same(workers, stays:workers())
     stays:drain()
-    inputs.at_least_once(output, 20000)
+    inputs.at_least_once(t.output, 20000)
   end)
 
   it("that an engine slept through takes its partitions as lost: no commit, and nothing is lost", function()
@@ -122,15 +113,15 @@ describe("a rebalance", function()
     sleeps:signal("STOP")
     local works = member { task = task }
     works:wait_for("partitions assigned")
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     sleeps:signal("CONT")
     sleeps:wait_for("partitions lost")
     wait.until_true(function() return times(sleeps, "partitions assigned") == 2 end, "partitions again")
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     feed(20001, 20100)
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     sleeps:drain()
     works:drain()
-    inputs.at_least_once(output, 20100)
+    inputs.at_least_once(t.output, 20100)
   end)
 end)

@@ -27,10 +27,8 @@ local function write(path, text)
   return path
 end
 
-describe("a broker that asks who one is", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local folder, sasl, tls, input, output
+kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
+  local folder, sasl, tls
 
   setup(function()
     folder = assert(io.popen("mktemp -d")):read("*l")
@@ -59,12 +57,9 @@ describe("a broker that asks who one is", function()
     os.execute("rm -rf " .. folder)
   end)
 
-  before_each(function() input, output = kafka.topic(2), kafka.topic(2) end)
-  after_each(engine.stop_all)
-
   local function definition(brokers, properties)
-    return { source = { brokers = brokers, topic = input, group = kafka.group(), start = "earliest",
-      rdkafka = properties }, produce = { topic = output }, settings = { broker_timeout = "20s" } }
+    return { source = { brokers = brokers, topic = t.input, group = kafka.group(), start = "earliest",
+      rdkafka = properties }, produce = { topic = t.output }, settings = { broker_timeout = "20s" } }
   end
 
   local function login(password)
@@ -80,9 +75,9 @@ describe("a broker that asks who one is", function()
   end
 
   local function goes_through(defined, env)
-    kafka.produce(input, inputs.numbers(1, 1000))
+    kafka.produce(t.input, inputs.numbers(1, 1000))
     local run = engine.run(defined, { env = env })
-    inputs.once(output, 1000)
+    inputs.once(t.output, 1000)
     local code, _, err = engine.verb("check", defined, { args = { "--connect" }, env = env })
     assert.equal(0, code, err)
     local report = files.read(run.report_path)

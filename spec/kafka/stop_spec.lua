@@ -11,24 +11,16 @@ local wait = require "spec.support.wait"
 local WORK = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
 local HANG = "function(message) while true do end end"
 
-describe("SIGTERM", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group, stopped
+kafka.describe("SIGTERM", { partitions = 2 }, function(t)
+  local stopped
 
   local function source(session_ms)
-    return { topic = input, group = group, start = "earliest",
-      rdkafka = { ["session.timeout.ms"] = session_ms or 6000, ["heartbeat.interval.ms"] = 300 } }
+    return { rdkafka = { ["session.timeout.ms"] = session_ms or 6000, ["heartbeat.interval.ms"] = 300 } }
   end
 
   local function start(more, options)
-    local made = {
-      source = source(), produce = { topic = output },
-      commit = { policy = { min_time = "100ms" } }, task_options = { processes = 2, max_batch_size = 100 },
-      settings = { join_timeout = "1s" },
-    }
-    for name, value in pairs(more or {}) do made[name] = value end
-    return engine.start(made, options)
+    return engine.start(t:definition({ source = source(), commit = { policy = { min_time = "100ms" } },
+      task_options = { processes = 2, max_batch_size = 100 }, settings = { join_timeout = "1s" } }, more), options)
   end
 
   local function with_fault(armed)
@@ -56,19 +48,15 @@ describe("SIGTERM", function()
 
   -- What is left is read by another run.
   local function nothing_lost(count)
-    engine.run { source = source(), produce = { topic = output } }
-    inputs.at_least_once(output, count)
-    assert.same(kafka.ends(input), kafka.committed(group, input))
+    engine.run(t:definition { source = source() })
+    inputs.at_least_once(t.output, count)
+    assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end
 
-  before_each(function() input, output, group = kafka.topic(2), kafka.topic(2), kafka.group() end)
-  after_each(function()
-    resume_broker()
-    engine.stop_all()
-  end)
+  after_each(resume_broker)
 
   it("while no broker can be reached", function()
-    local run = start { source = { brokers = "127.0.0.1:1", topic = input, group = group, start = "earliest" } }
+    local run = start { source = { brokers = "127.0.0.1:1" } }
     run:wait_for("Connection refused")
     term(run)
   end)
@@ -87,27 +75,27 @@ describe("SIGTERM", function()
   end)
 
   it("while a batch is open: it is closed, and comes out", function()
-    kafka.produce(input, inputs.numbers(1, 10))
+    kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
-    assert.equal(0, inputs.count(output))
+    assert.equal(0, inputs.count(t.output))
     term(run)
-    inputs.once(output, 10)
-    assert.same(kafka.ends(input), kafka.committed(group, input))
+    inputs.once(t.output, 10)
+    assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
   it("while every worker hangs: join_timeout, and their messages are read again", function()
-    kafka.produce(input, inputs.numbers(1, 10))
+    kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start { task = HANG, task_options = { eager = false } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     term(run)
     assert.is_true(run:says("join_timeout passed: 10 messages are not complete"), run:stderr())
     nothing_lost(10)
-    inputs.once(output, 10)
+    inputs.once(t.output, 10)
   end)
 
   it("while every worker hangs at the end of the input: join_timeout", function()
-    kafka.produce(input, inputs.numbers(1, 10))
+    kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start({ task = HANG, task_options = { eager = false } }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     term(run)
@@ -119,7 +107,7 @@ describe("SIGTERM", function()
     local gate = os.tmpname()
     os.remove(gate)
     local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
-    kafka.produce(input, { { value = ("x"):rep(2000) } })
+    kafka.produce(t.input, { { value = ("x"):rep(2000) } })
     local run = start({
       head = ("local gate = %q"):format(gate),
       task = [[function(message)
@@ -136,24 +124,24 @@ describe("SIGTERM", function()
     run:ends_with(0, 15)
     os.remove(gate)
     assert.is_true(run:says("the transaction was aborted"), run:stderr())
-    assert.same({}, kafka.committed(group, input))
+    assert.same({}, kafka.committed(t.group, t.input))
   end)
 
   it("while the workers are busy: what was read comes out, once", function()
-    kafka.produce(input, inputs.numbers(1, 20000))
+    kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start { task = WORK, settings = { join_timeout = "25s" } }
-    wait.until_true(function() return inputs.count(output) > 1000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
     term(run, 30)
     local report = run:report()
     assert.equal(report.read, report.produced)
     nothing_lost(20000)
-    inputs.once(output, 20000)
+    inputs.once(t.output, 20000)
   end)
 
   it("while the broker is gone and the producer holds messages", function()
-    kafka.produce(input, inputs.numbers(1, 20000))
+    kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start { task = WORK, source = source(2000) } -- it cannot leave: the next run waits for its session
-    wait.until_true(function() return inputs.count(output) > 1000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
     kafka.kill_broker()
     run:wait_for("no broker can be reached")
     term(run)
@@ -162,10 +150,10 @@ describe("SIGTERM", function()
   end)
 
   it("while the last commit is not answered", function()
-    kafka.produce(input, inputs.numbers(1, 100))
+    kafka.produce(t.input, inputs.numbers(1, 100))
     local run = start { commit = { policy = { min_time = "60s" } }, source = source(2000) }
     wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
-    assert.same({}, kafka.committed(group, input))
+    assert.same({}, kafka.committed(t.group, t.input))
     stop_broker()
     term(run)
     resume_broker()
@@ -173,38 +161,38 @@ describe("SIGTERM", function()
   end)
 
   it("while it finds out where to begin, which takes long", function()
-    kafka.produce(input, inputs.numbers(1, 100))
+    kafka.produce(t.input, inputs.numbers(1, 100))
     local stays = start()
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     local run = start(nil, with_fault "kafka.resolve=1:delay:20000")
     stays:wait_for("partitions revoked")
     -- Both have their share, and `run` asks for the offsets of its own.
     wait.until_true(function() return select(2, stays:stderr():gsub("partitions assigned", "")) == 2 end, "a share")
     assert.is_false(run:says("partitions assigned"))
     term(run, 12)
-    kafka.produce(input, inputs.numbers(101, 200))
-    inputs.wait_committed(group, input)
+    kafka.produce(t.input, inputs.numbers(101, 200))
+    inputs.wait_committed(t.group, t.input)
     term(stays)
-    inputs.once(output, 200)
+    inputs.once(t.output, 200)
   end)
 
   it("while its partitions are taken away", function()
-    kafka.produce(input, inputs.numbers(1, 20000))
+    kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start({ task = WORK, settings = { join_timeout = "25s" } }, with_fault "engine.revoke=1:delay:2000")
-    wait.until_true(function() return inputs.count(output) > 1000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
     local other = start { task = WORK, settings = { join_timeout = "25s" } }
     local before
     wait.until_true(function() -- it stands still in the revocation: nothing more comes out
-      local count = inputs.count(output)
+      local count = inputs.count(t.output)
       local still = before == count
       before = count
       wait.pause(300)
       return still
     end, "the revocation")
     term(run)
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     term(other, 30)
-    inputs.at_least_once(output, 20000)
+    inputs.at_least_once(t.output, 20000)
   end)
 
   it("while the group is joining, which another holds up: the others do not wait for the one that left", function()
@@ -220,12 +208,13 @@ describe("SIGTERM", function()
     wait.until_true(function() return revoked() > before end, "the rebalance")
     term(leaves, 7) -- before the session of the one that hangs ends
     assert.is_true(leaves:says("not waiting for the answer to the leave"), leaves:stderr())
-    kafka.produce(input, inputs.numbers(1, 100))
-    inputs.wait_committed(group, input, 30) -- as a member the one that left would have a partition, and read nothing
+    kafka.produce(t.input, inputs.numbers(1, 100))
+    -- As a member the one that left would have a partition, and read nothing.
+    inputs.wait_committed(t.group, t.input, 30)
     hangs:signal("CONT")
     hangs:wait_for("partitions lost")
     term(hangs)
     term(stays)
-    inputs.at_least_once(output, 100)
+    inputs.at_least_once(t.output, 100)
   end)
 end)

@@ -9,16 +9,10 @@ local pipeline_file = require "spec.support.pipeline_file"
 local testing = require "tidemill.testing"
 local wait = require "spec.support.wait"
 
-describe("on a real Kafka", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  local input, output, group
-
+kafka.describe("on a real Kafka", { output = { 1, { ["max.message.bytes"] = 5000 } } }, function(t)
   -- %s of `steps` is the output topic.
   local function definition(steps, source)
-    local made = { topic = input, group = group, start = "earliest" }
-    for name, value in pairs(source or {}) do made[name] = value end
-    return { source = made, steps = steps:gsub("%%s", output), commit = { policy = "immediate" } }
+    return t:definition { source = source, steps = steps:gsub("%%s", t.output), commit = { policy = "immediate" } }
   end
 
   local function values(topic)
@@ -30,23 +24,19 @@ describe("on a real Kafka", function()
   local function put(...)
     local messages = {}
     for i, value in ipairs { ... } do messages[i] = { value = value, partition = 0 } end
-    kafka.produce(input, messages)
+    kafka.produce(t.input, messages)
   end
 
-  before_each(function()
-    input, output, group = kafka.topic(1), kafka.topic(1, { ["max.message.bytes"] = 5000 }), kafka.group()
-  end)
-  after_each(engine.stop_all)
 
   it("filter keeps the offsets moving when nothing is left to deliver", function()
-    kafka.produce(input, inputs.numbers(1, 5000))
+    kafka.produce(t.input, inputs.numbers(1, 5000))
     local run = engine.start(definition [[
       tide.filter { function(message) return message.value == "none" end }, tide.produce { topic = "%s" }]])
-    inputs.wait_committed(group, input)
+    inputs.wait_committed(t.group, t.input)
     local report = run:drain():report()
     assert.same({ 5000, 5000, 0 }, { report.read, report.filtered, report.produced })
     assert.equal(5000, report.metrics["strategies.filter.dropped_messages"])
-    assert.equal(0, inputs.count(output))
+    assert.equal(0, inputs.count(t.output))
   end)
 
   it("unfold commits a message only when all that was made of it is delivered", function()
@@ -58,11 +48,11 @@ describe("on a real Kafka", function()
     -- The broker refuses the last child of b: there is no dlq, so the run ends.
     engine.run(definition((unfold:gsub("%%size", 'message.value == "b" and ("x"):rep(20000) or message.value .. "3"'))),
       { code = 65 })
-    assert.same({ [0] = 1 }, kafka.committed(group, input))
+    assert.same({ [0] = 1 }, kafka.committed(t.group, t.input))
     engine.run(definition((unfold:gsub("%%size", 'message.value .. "3"'))))
-    assert.same({ [0] = 3 }, kafka.committed(group, input))
+    assert.same({ [0] = 3 }, kafka.committed(t.group, t.input))
     local count = {}
-    for _, value in ipairs(values(output)) do count[value] = (count[value] or 0) + 1 end
+    for _, value in ipairs(values(t.output)) do count[value] = (count[value] or 0) + 1 end
     for _, name in ipairs { "a1", "a2", "a3" } do assert.equal(1, count[name], name) end
     for _, name in ipairs { "b1", "b2", "b3", "c1", "c2", "c3" } do assert.is_true(count[name] >= 1, name) end
   end)
@@ -78,18 +68,18 @@ describe("on a real Kafka", function()
     put("1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
     local run = engine.start(reduce)
     wait.until_true(function() return run:total("read") == 10 end, "all to be read")
-    wait.until_true(function() return kafka.committed(group, input)[0] == 8 end, "two batches to be committed")
-    assert.same({ "1,2,3,4", "5,6,7,8" }, values(output))
+    wait.until_true(function() return kafka.committed(t.group, t.input)[0] == 8 end, "two batches to be committed")
+    assert.same({ "1,2,3,4", "5,6,7,8" }, values(t.output))
     run:signal "KILL"
     run.process:wait()
-    assert.same({ [0] = 8 }, kafka.committed(group, input))
+    assert.same({ [0] = 8 }, kafka.committed(t.group, t.input))
     engine.run(reduce)
-    assert.same({ "1,2,3,4", "5,6,7,8", "9,10" }, values(output))
-    assert.same({ [0] = 10 }, kafka.committed(group, input))
+    assert.same({ "1,2,3,4", "5,6,7,8", "9,10" }, values(t.output))
+    assert.same({ [0] = 10 }, kafka.committed(t.group, t.input))
   end)
 
   it("record takes the first messages of a topic, commits nothing, and a spec may replay them", function()
-    kafka.produce(input, { { key = "k", value = '{"v":1}', headers = { { "h", "x" } }, partition = 0 },
+    kafka.produce(t.input, { { key = "k", value = '{"v":1}', headers = { { "h", "x" } }, partition = 0 },
       { value = '{"v":2}', partition = 0 }, { value = '{"v":3}', partition = 0 } })
     local path = pipeline_file.folder() .. "/recorded.jsonl"
     local steps = definition [[
@@ -103,7 +93,7 @@ describe("on a real Kafka", function()
     assert.equal(2, #lines)
     local first = cjson.decode(lines[1])
     assert.same({ "k", '{"v":1}' }, { first.key, first.value })
-    assert.same({ {}, 0 }, { kafka.committed(group, input), inputs.count(output) })
+    assert.same({ {}, 0 }, { kafka.committed(t.group, t.input), inputs.count(t.output) })
     local test = testing.pipeline((engine.file(steps)))
     test:replay(path)
     assert.produces(test, { { key = "k", value = '{"v":2}', headers = { { "h", "x" } } }, '{"v":4}' })
@@ -118,7 +108,7 @@ describe("on a real Kafka", function()
     for i, source in ipairs { { topics = { one, two } }, { pattern = "^" .. prefix } } do
       local path = ("%s/%d.jsonl"):format(folder, i)
       source.group = kafka.group()
-      local code, _, words = engine.verb("record", { source = source, produce = { topic = output } },
+      local code, _, words = engine.verb("record", { source = source, produce = { topic = t.output } },
         { args = { "--out", path } })
       assert.equal(0, code, words)
       local found = {}

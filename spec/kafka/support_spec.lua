@@ -3,11 +3,7 @@ local engine = require "spec.support.engine"
 local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
 
-describe("the Kafka of the specs", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
-  after_each(engine.stop_all)
-
+kafka.describe("the Kafka of the specs", function(t)
   it("gives back what was produced, byte for byte, null kept apart from empty", function()
     local topic = kafka.topic(2)
     local headers = { { "h", "1" }, { "h", "" }, { "g" } }
@@ -39,13 +35,11 @@ describe("the Kafka of the specs", function()
   end)
 
   it("waits for a transaction that is about to be committed", function()
-    local input, output = kafka.topic(1), kafka.topic(1)
-    kafka.produce(input, { { value = "1" } })
-    local run = engine.start { source = { topic = input, group = kafka.group(), start = "earliest" },
-      produce = { topic = output }, commit = { policy = { min_time = "2s" } },
-      settings = { delivery = "exactly_once" } }
-    wait.until_true(function() return kafka.ends(output, "read_uncommitted")[0] == 1 end, 60, "an open transaction")
-    assert.equal("1", kafka.consume(output)[1].value)
+    kafka.produce(t.input, { { value = "1" } })
+    local run = engine.start(t:definition { commit = { policy = { min_time = "2s" } },
+      settings = { delivery = "exactly_once" } })
+    wait.until_true(function() return kafka.ends(t.output, "read_uncommitted")[0] == 1 end, 60, "an open transaction")
+    assert.equal("1", kafka.consume(t.output)[1].value)
     run:drain()
   end)
 

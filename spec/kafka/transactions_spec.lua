@@ -7,9 +7,7 @@ local kafka = require "spec.support.kafka"
 local mock_kafka = require "spec.support.mock_kafka"
 local wait = require "spec.support.wait"
 
-describe("transactions", function()
-  if not kafka.bootstrap() then return pending("needs a Kafka") end
-
+kafka.describe("transactions", function()
   local mock, input, output
 
   local function definition(settings)
@@ -22,10 +20,7 @@ describe("transactions", function()
     input, output = mock:topic(1), mock:topic(1)
   end
 
-  after_each(function()
-    engine.stop_all()
-    mock_kafka.stop_all()
-  end)
+  after_each(mock_kafka.stop_all)
 
   it("are refused by name on brokers older than 2.5, before anything is read", function()
     new_mock()

@@ -1,13 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- Whole chains on the memory source and sink, real workers included: what flow specs drive. No Kafka, no thread.
+-- Whole chains on the memory source and sink, real workers included: what flow specs drive. No Kafka, no thread. A
+-- chain is a test of tidemill.testing (push, values, committed, totals) whose plan and turns are the spec's own.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local engine = require 'tidemill.run.engine'
-local header_codec = require 'tidemill.run.headers'
 local testing = require 'tidemill.testing'
 local wait = require 'spec.support.wait'
 
-local flow = {}
+local Test = testing.Test
+local flow = setmetatable({}, { __index = Test })
 flow.__index = flow
 
 local MIB = 1024 * 1024
@@ -69,26 +70,16 @@ function flow.new(options)
     anchor = { steps, counts, topics, names, pools, options },
   }
   if not made then return nil, problem, status end
-  local self = setmetatable({ engine = made, C = C }, flow)
+  local self = setmetatable({ engine = made, C = C, partitions = plan.source.partitions, fed = 0 }, flow)
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   return self
 end
 
---- message: a value, or { value =, key =, headers = {{name, value}}, timestamp = }; nil value = null.
-function flow:push(message, partition)
-  if type(message) == 'string' then message = { value = message } end
-  local c = ffi.new 'struct tide_message'
-  local headers = message.headers and header_codec.pack(message.headers)
-  c.value, c.value_length = message.value, message.value and #message.value or 0
-  c.key, c.key_length = message.key, message.key and #message.key or 0
-  if headers then c.headers, c.headers_length = headers, #headers end
-  c.timestamp = message.timestamp or 0
-  C.tide_memory_push(self.source, partition or 0, c)
-end
-
 --- Values "1" .. "n" over the partitions in turn.
 function flow:push_numbers(count, partitions, width)
-  for i = 1, count do self:push(tostring(i) .. (' '):rep((width or 0)), (i - 1) % (partitions or 1)) end
+  for i = 1, count do
+    self:push { value = tostring(i) .. (' '):rep(width or 0), partition = (i - 1) % (partitions or 1) }
+  end
 end
 
 function flow:start()
@@ -117,37 +108,21 @@ function flow:finish(seconds)
   return self.last
 end
 
---- What the sink has: array of { value, key, headers, partition, offset, timestamp, topic }.
+--- As of tidemill.testing, with `partition` and `offset` of the message that each came from; the partition that a
+--- result names is its target_partition.
 function flow:results()
-  local list = {}
-  while true do
-    local message = C.tide_memory_get(self.sink, #list)
-    if message == nil then return list end
-    list[#list + 1] = {
-      value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
-      key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
-      headers = header_codec.read(message.headers, message.headers_length),
-      partition = message.partition, offset = tonumber(message.offset),
-      timestamp = tonumber(message.timestamp), target_partition = message.target_partition,
-      topic = message.target_topic ~= C.TIDE_TOPIC_NONE
-        and ffi.string(C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)) or nil,
-    }
+  local list = Test.results(self)
+  for i, result in ipairs(list) do
+    local message = C.tide_memory_get(self.sink, i - 1)
+    result.target_partition, result.partition, result.offset = result.partition, message.partition,
+      tonumber(message.offset)
   end
-end
-
-function flow:values()
-  local list = {}
-  for i, result in ipairs(self:results()) do list[i] = result.value or false end
   return list
 end
 
 --- A metric of step `row` (1 is the first): flow:metric(1, 'BATCH_SIZE_MSG').count
 function flow:metric(row, name)
   return self.engine:counter(row, C['TIDE_M_' .. name])
-end
-
-function flow:committed(partition)
-  return tonumber(C.tide_memory_committed(self.source, partition or 0))
 end
 
 function flow:free()
@@ -160,48 +135,47 @@ function flow:balanced()
   return t.read == t.produced_from + t.filtered + t.dead_lettered + t.dropped + t.in_flight
 end
 
---- What a spec of whole chains sets up for each test: before_each(fixture.open), after_each(fixture.close).
---- fixture.run is the chain that was made last; its dead letters go to a file.
+--- What a spec of whole chains sets up, within its describe: fixture.run is the chain that a test made last,
+--- fixture.dlq the path of a file for its dead letters. What it opened is closed behind each test.
 function flow.fixture()
-  local fixture, path = {}, nil
+  local busted = require 'busted' -- not before: benchmarks use this module without it
+  local fixture = {}
 
-  function fixture.open()
-    path = os.tmpname()
-  end
+  busted.before_each(function() fixture.dlq = os.tmpname() end)
 
-  function fixture.close()
+  busted.after_each(function()
     if fixture.run then fixture.run:free() end
     if fixture.test then fixture.test:close() end
     fixture.run, fixture.test = nil, nil
-    os.remove(path)
-  end
+    os.remove(fixture.dlq)
+  end)
 
-  --- Options as of flow.new; dlq = false: without dead letters.
+  --- Options as of flow.new; dlq = true: dead letters go to the file of the fixture.
   function fixture.new(options)
-    if options.dlq == nil then options.dlq = path end
+    if options.dlq == true then options.dlq = fixture.dlq end
     fixture.run = assert(flow.new(options))
     return fixture.run
   end
 
-  --- Runs messages through steps, to the end.
+  --- Runs messages through steps, to the end. Dead letters go to the file.
   function fixture.through(steps, messages, options)
     options = options or {}
-    options.steps = options.steps or steps
+    options.steps, options.dlq = options.steps or steps, true
     local run = fixture.new(options)
     for _, message in ipairs(messages) do run:push(message) end
     assert(run:finish().kind == 'done', run.last.text)
     return run
   end
 
-  --- The same by tidemill.testing, from words of the DSL: fixture.test is a test of these steps.
+  --- The same by tidemill.testing, from steps of the DSL: fixture.test is a test of these steps.
   function fixture.steps(...)
     fixture.test = testing.steps({ ... })
     return fixture.test
   end
 
-  --- The dead letters as text.
+  --- The dead letters as text, one JSON object a line.
   function fixture.letters()
-    local file = assert(io.open(path))
+    local file = assert(io.open(fixture.dlq))
     local text = file:read '*a'
     file:close()
     return text

@@ -2,11 +2,11 @@
 -- What specs ask of a real Kafka, through build/kafka_tool: this process never holds a librdkafka thread, so it may
 -- still host an engine that forks. `make test` starts the broker and sets TIDE_KAFKA and TIDE_KAFKA_DIR. A spec begins:
 --
---   describe("...", function()
---     if not kafka.bootstrap() then return pending("needs a Kafka") end
+--   kafka.describe("what it is about", { partitions = 2 }, function(t) ... t.input, t.output, t.group ... end)
 --
 -- A message is { key =, value =, headers = { { name, value }, ... }, partition =, timestamp = (ms) }; an absent key,
 -- value or header value is null, which is not "". Failures are errors with the broker's words.
+local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 
 local kafka = {}
@@ -227,6 +227,54 @@ end
 --- Pid of the broker, for SIGSTOP and SIGCONT.
 function kafka.broker_pid()
   return tonumber(contents(assert(os.getenv("TIDE_KAFKA_DIR"), "no TIDE_KAFKA_DIR") .. "/pid"))
+end
+
+-- What kafka.describe gives to its specs. A name is made when it is first asked for.
+local case = {}
+
+local make = {
+  input = function(options) return kafka.topic(unpack(options.input or { options.partitions or 1 })) end,
+  output = function(options) return kafka.topic(unpack(options.output or { options.partitions or 1 })) end,
+  letters = function(options) return kafka.topic(unpack(options.letters or { 1 })) end,
+  group = function() return kafka.group() end,
+}
+
+function case.__index(t, name)
+  if make[name] then t[name] = make[name](t.options) end
+  return case[name] or rawget(t, name)
+end
+
+--- A definition of spec.support.engine that reads t.input from its beginning and writes t.output. Each table given goes
+--- over those before it: options of `source` one by one, all else as a whole; false stands for nothing.
+function case:definition(...)
+  local source = { topic = self.input, group = self.group, start = "earliest" }
+  local made = { produce = { topic = self.output } }
+  for i = 1, select("#", ...) do
+    for name, value in pairs((select(i, ...)) or {}) do made[name] = value or nil end
+    for name, value in pairs(made.source or {}) do source[name] = value or nil end
+  end
+  if source.pattern or source.topics then source.topic = nil end
+  made.source = source
+  return made
+end
+
+--- describe(name, function(t)) of specs that need a broker: pending without one. For each `it` the topics t.input,
+--- t.output and t.letters and the group t.group are new; a spec may put others in their place. All processes are
+--- stopped behind it.
+--- options: partitions of input and output (1); or input, output, letters = what kafka.topic takes: { 1, config }.
+function kafka.describe(name, options, body)
+  if not body then options, body = {}, options end
+  local busted = require "busted" -- not before: the torture uses this module without it
+  busted.describe(name, function()
+    if not kafka.bootstrap() then return busted.pending("needs a Kafka") end
+    local t = setmetatable({ options = options }, case)
+    busted.before_each(function() t.input, t.output, t.letters, t.group = nil, nil, nil, nil end)
+    busted.after_each(function()
+      process.stop_all()
+      pipeline_file.remove_all()
+    end)
+    return body(t)
+  end)
 end
 
 return kafka

@@ -288,7 +288,7 @@ function testing.close()
   for test in pairs(open) do test:close() end
 end
 
-testing.C = C -- for specs of our own
+testing.C, testing.Test = C, Test -- for specs of our own
 
 require("tidemill.testing.assertions")()
 return testing
