@@ -62,6 +62,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
   end)
 
   it("while the broker takes connections and says nothing", function()
+    assert(t.input and t.output) -- made while it still answers
     stop_broker()
     local run = start()
     wait.until_true(function() return #run:workers() == 2 end, "its workers")
