@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * One turn of the loop (`turn`, where to start reading), and what each state of the run does in it (`phases`; the states
- * are in engine_inside.h). A turn first polls what frees room: the workers, then the steps from the last to the first.
- * Then come the source's events and its messages, so that they find that room. Nothing in a turn blocks; between turns the
- * loop waits for a file descriptor or for the next deadline, unless the turn made progress. */
+ * One turn of the loop (`turn`, where to start reading), and what each state of the run does in it (`phases`; the
+ * states are in engine_inside.h). A turn first polls what frees room: the workers, then the steps from the last to the
+ * first. Then come the source's events and its messages, so that they find that room. Nothing in a turn blocks;
+ * between turns the loop waits for a file descriptor or for the next deadline, unless the turn made progress. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
@@ -10,13 +10,14 @@
 #include "engine_inside.h"
 #include "shm/counters.h"
 
-static const int64_t LONGEST_WAIT_US =
-    100000; /* a pipe that was full has no way to wake the loop */
+/* Some things wake nothing, and are looked at this often: a full pipe that takes dead letters, the time limits of
+ * workers, the pause after an abort. */
+static const int64_t LONGEST_WAIT_US = 100000;
 
 /* ---- the chain ---- */
 
-/* A zygote's event belongs to the pool whose worker it is about. The number of lost workers is compared with that of the
- * last turn, so that several losses become one event. */
+/* A zygote's event belongs to the pool whose worker it is about. The number of lost workers is compared with that of
+ * the last turn, so that several losses become one event. */
 static int poll_pools(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_zygote_event event;
@@ -55,6 +56,7 @@ static struct tide_step *last_step(const struct tide_engine *engine)
     return engine->steps[engine->step_count - 1];
 }
 
+/* Pools come before steps, since a step takes the results of the batches whose reports the pool has read. */
 static int poll_chain(struct tide_engine *engine, int64_t now_us)
 {
     if (engine->run.failure < 0) {
@@ -80,6 +82,7 @@ static enum tide_engine_state fail(struct tide_engine *engine, int status, int64
     return engine->run.state;
 }
 
+/* A source that was not started has no group to leave. */
 static enum tide_engine_state leave(struct tide_engine *engine)
 {
     if (engine->run.source_started)
@@ -118,6 +121,8 @@ static bool close_steps(struct tide_engine *engine, int64_t now_us)
     return true;
 }
 
+/* There is no failure when the time is up: what is complete is committed, and the rest is read again after the next
+ * start, as after a crash. */
 static enum tide_engine_state drain(struct tide_engine *engine, int64_t now_us)
 {
     if (close_steps(engine, now_us))
@@ -143,7 +148,8 @@ static enum tide_engine_state collect_reports(struct tide_engine *engine, int64_
     return done || now_us >= engine->run.deadline_us ? TIDE_ENGINE_COMMITTING : TIDE_ENGINE_FAILING;
 }
 
-/* A commit that failed a moment ago is not tried again at once (tide_commit_resting), but within the time limit it is. */
+/* A commit that failed a moment ago is not tried again at once (tide_commit_resting), but within the time limit it
+ * is. */
 static enum tide_engine_state commit(struct tide_engine *engine, int64_t now_us)
 {
     int status = TIDE_OK;
@@ -155,6 +161,8 @@ static enum tide_engine_state commit(struct tide_engine *engine, int64_t now_us)
     return done || now_us >= engine->run.deadline_us ? leave(engine) : TIDE_ENGINE_COMMITTING;
 }
 
+/* The consumer leaves its group in peace, so that the group rebalances now and not after session.timeout.ms; but a
+ * broker that does not answer must not keep the program. */
 static enum tide_engine_state close_source(struct tide_engine *engine, int64_t now_us)
 {
     if (engine->run.source_started && !engine->source->ops->closed(engine->source) &&
@@ -208,6 +216,8 @@ static void turn(struct tide_engine *engine, int64_t now_us)
     enum tide_engine_state next = phases[engine->run.state].next(engine, now_us);
     if (next != engine->run.state)
         tide_engine_enter_state(engine, next, now_us);
+    /* After the phase, so that a signal never acts on half a turn: it becomes an event, and Lua calls
+     * tide_engine_close between turns. */
     tide_engine_read_signals(engine);
     if (tide_meter_turn(engine, now_us)) {
         if (engine->zygote)
@@ -223,7 +233,8 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
     return a_us < b_us ? a_us : b_us;
 }
 
-/* How long the loop may wait for a descriptor. Whatever happens at a point in time has to be named here, or it is late. */
+/* How long the loop may wait for a descriptor. Whatever happens at a point in time has to be named here, or it is
+ * late. */
 static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64_t until_us)
 {
     int64_t wake_us = earlier(until_us, now_us + LONGEST_WAIT_US);
@@ -259,6 +270,8 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
     return TIDE_OK;
 }
 
+/* Both are tried, even when the first fails: a rotation that fails for one file must not leave the other one
+ * behind. */
 int tide_engine_reopen(struct tide_engine *engine)
 {
     struct tide_sink *sink = engine->sink;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * From a plan to a chain, and its end. Everything is built before the zygote is forked: workers inherit the blocks, and
- * know topics by numbers that were given out here. Nothing connects and no thread starts yet (engine_start.c). A new kind
- * of source, sink or step gets its row here. Start reading at `build`. */
+ * From a plan to a chain, and its end. Everything is built before the zygote is forked: workers inherit the blocks,
+ * and know topics by numbers that were given out here. Nothing connects and no thread starts yet (engine_start.c). A
+ * new kind of source, sink or step gets its row here. Start reading at `build`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@
 #include "shm/script_metrics.h"
 #include "shm/topics.h"
 
+/* Topics are passed on, since a source numbers those that it reads when it is made (workers know the same numbers). */
 static int build_source(struct tide_engine *engine, const struct tide_source_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
@@ -34,8 +35,8 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     return engine->source ? TIDE_OK : tide_failure();
 }
 
-/* With an instance name the transactional id is the same after a restart, which ends the transaction of the process before
- * at once. Without one the group's generation does the fencing, and the id must be unique. */
+/* With an instance name the transactional id is the same after a restart, which ends the transaction of the process
+ * before at once. Without one the group's generation does the fencing, and the id must be unique. */
 static void begin_transactions(struct tide_engine *engine, const struct tide_plan *plan)
 {
     const char *instance = plan->source.instance;
@@ -63,8 +64,8 @@ static int number_topics(struct tide_engine *engine, const struct tide_plan *pla
     return TIDE_OK;
 }
 
-/* One producer writes both the output and the dead letters where both go to Kafka (or stay in memory): in exactly_once they
- * must be in one transaction. */
+/* One producer writes both the output and the dead letters where both go to Kafka (or stay in memory): in exactly_once
+ * they must be in one transaction. */
 static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
@@ -79,6 +80,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
         engine->sink = tide_file_sink_new(&plan->sink, chain->topics, chain->loop);
     else if (plan->sink.medium == TIDE_MEDIUM_MEMORY)
         engine->sink = tide_memory_sink_new(&plan->sink);
+    /* NULL is a failure only where a sink was asked for: without an output, produce drops what it gets. */
     if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
         return tide_failure();
     if (plan->exactly_once && plan->sink.medium == TIDE_MEDIUM_KAFKA)
@@ -98,7 +100,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
-/* Workers of all pools are forked by one zygote and numbered through, so that each has its own row of script metrics. */
+/* Workers of all pools are forked by one zygote and numbered through, so that each has its own row of script
+ * metrics. */
 static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
 {
     uint32_t workers = 0;
@@ -107,6 +110,8 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     engine->script_metrics = tide_script_metrics_new(workers);
     if (!engine->script_metrics)
         return tide_failure();
+    /* A pipeline without transforms has no zygote, so nothing of it is forked; its script metrics exist, with no
+     * row. */
     if (workers == 0)
         return TIDE_OK;
     engine->zygote = tide_zygote_new(engine->loop, workers);
@@ -136,6 +141,8 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
         return tide_step_noop_new(&engine->chain);
     if (step->kind == TIDE_STEP_HEALTHCHECK)
         return tide_step_healthcheck_new(&engine->chain, step->path);
+    /* The pool is told of the step, as it counts by the step's row and gives each worker as many batches as the step
+     * prefetches. */
     struct tide_pool *pool = engine->pools[step->pool];
     struct tide_task *task = tide_task_new(&engine->chain, step, pool, plan->pools[step->pool],
                                            number, number + 1);
@@ -166,7 +173,9 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
 /* Descriptors for everything but workers and blocks: streams, librdkafka's connections, and what transforms open. */
 enum { OTHER_FILES = 512 };
 
-/* The soft limit is only so low for programs that use select(), so it is raised where the plan needs more. */
+/* The soft limit is only so low for programs that use select(), so it is raised where the plan needs more. A batch
+ * takes two descriptors (its blocks) in this process alone. A hard limit that is too low is no failure here: the call
+ * that runs into it names the limit. */
 static void raise_file_limit(const struct tide_plan *plan)
 {
     struct rlimit limit;
@@ -205,6 +214,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         return status;
     chain->exactly_once = plan->exactly_once;
     chain->retry_timeout_us = plan->retry_timeout_us;
+    /* In at least once `bad_records` stays NULL: there a refusal names its record, so none has to be searched for. */
     if (plan->exactly_once) {
         tide_offsets_transactional(chain->offsets);
         chain->bad_records = tide_bad_records_new();
@@ -214,6 +224,8 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+/* The plan is copied as a struct, for its numbers; its strings belong to Lua, so every module copies those that it
+ * keeps. */
 struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status)
 {
     struct tide_engine *engine = tide_alloc(sizeof(*engine));

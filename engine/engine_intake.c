@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From the source to the first step. Messages are not queued in between: what the step does not take stays with the
- * source and is offered again, so memory is bounded by what the steps hold. A step that takes nothing for a while has the
- * source paused, since a Kafka client that is not polled would lose its partitions. Start reading at
+ * source and is offered again, so memory is bounded by what the steps hold. A step that takes nothing for a while has
+ * the source paused, since a Kafka client that is not polled would lose its partitions. Start reading at
  * tide_engine_read_source. */
 #include "base/log.h"
 #include "base/status.h"
@@ -30,6 +30,8 @@ static void pause_source(struct tide_engine *engine)
     tide_log(TIDE_LOG_INFO, "paused reading: the next step has taken nothing for 5 s");
 }
 
+/* A step that is full for a moment is the normal state of a busy pipeline, so the source is only paused after a while:
+ * pausing empties librdkafka's queue, and what was in it is fetched again. */
 static void step_refused(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_intake *intake = &engine->intake;
@@ -56,8 +58,8 @@ static void step_takes(struct tide_engine *engine, int64_t now_us)
     intake->state = TIDE_INTAKE_OPEN;
 }
 
-/* A paused source has no message to offer to the step, so a message that became complete is the sign that the step may take
- * one. With nothing in flight (all that filled the step was revoked) nothing can become complete. */
+/* A paused source has no message to offer to the step, so a message that became complete is the sign that the step may
+ * take one. With nothing in flight (all that filled the step was revoked) nothing can become complete. */
 static bool may_resume(const struct tide_engine *engine)
 {
     uint64_t now = in_flight(engine);
@@ -76,8 +78,8 @@ static ssize_t count_owned(const struct tide_engine *engine, const struct tide_m
     return owned;
 }
 
-/* Offers messages to the first step; returns how many it took, or negative. An origin must exist before the step has the
- * message, so those of messages that were not taken are given back. */
+/* Offers messages to the first step; returns how many it took, or negative. An origin must exist before the step has
+ * the message, so those of messages that were not taken are given back. */
 static ssize_t submit(struct tide_engine *engine, struct tide_message *messages, ssize_t count,
                       int64_t now_us)
 {
@@ -92,7 +94,8 @@ static ssize_t submit(struct tide_engine *engine, struct tide_message *messages,
     return taken;
 }
 
-/* Returns how many messages were taken, or negative. */
+/* Returns how many messages were taken, or negative. The time of `poll` is charged apart, as Arroyo's consumer poll
+ * time is. */
 static ssize_t read_once(struct tide_engine *engine, size_t max, int64_t now_us)
 {
     struct tide_message messages[MESSAGES];
@@ -124,6 +127,8 @@ static ssize_t read_once(struct tide_engine *engine, size_t max, int64_t now_us)
     return taken;
 }
 
+/* While the step is blocked one message is offered, which costs next to nothing; offering hundreds in each turn would
+ * open and take back an origin for each of them. */
 int tide_engine_read_source(struct tide_engine *engine, int64_t now_us)
 {
     if (may_resume(engine))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What is measured of the engine as a whole: where its time goes, lag and latency, and whether messages get on at all
- * (the stuck detector). The clock is read a few times a turn and never for a single message, which would cost more than
- * many transforms do; sums are observed once a second and at the end, as Arroyo does. What a step measures of itself is in
- * the step. Start reading at tide_meter_turn. */
+ * (the stuck detector). The clock is read a few times a turn and never for a single message, which would cost more
+ * than many transforms do; sums are observed once a second and at the end, as Arroyo does. What a step measures of
+ * itself is in the step. Start reading at tide_meter_turn. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -53,6 +53,7 @@ static void observe_callback(struct tide_engine *engine, enum tide_metric metric
 
 /* ---- lag and latency ---- */
 
+/* A partition that comes back begins without a newest timestamp: that of before may be newer than what is read now. */
 static void add_partition(struct tide_meter *meter, uint32_t partition)
 {
     uint32_t known = meter->partition_count;
@@ -71,6 +72,8 @@ void tide_meter_assigned(struct tide_engine *engine, const uint32_t *partitions,
     observe_callback(engine, TIDE_M_RUN_CALLBACK_ASSIGNED, since_us);
 }
 
+/* Arroyo observes the join time when a revocation closes its strategy; here the steps go on, and what took so long is
+ * the wait for reports and the commit. */
 void tide_meter_revoked(struct tide_engine *engine, int64_t since_us)
 {
     observe_callback(engine, TIDE_M_RUN_CALLBACK_REVOKED, since_us);
@@ -86,6 +89,7 @@ void tide_meter_taken(struct tide_engine *engine, const struct tide_message *mes
         meter->first_read_us = now_us;
     for (size_t i = 0; i < count; i++)
         meter->partitions[messages[i].origin.partition].newest_ms = messages[i].timestamp;
+    /* A message without a timestamp (a file's, or of a topic that has none) has no latency. */
     if (meter->sample.state != TIDE_SAMPLE_WANTED || last->timestamp < 0)
         return;
     meter->sample.state = TIDE_SAMPLE_IN_FLIGHT;
@@ -99,8 +103,8 @@ static double age_s(int64_t wall_ms, int64_t timestamp_ms)
     return wall_ms > timestamp_ms ? (double)(wall_ms - timestamp_ms) / 1e3 : 0;
 }
 
-/* Latency is that of a message whose offset can be committed, as in Arroyo. One message a second is enough for a histogram,
- * and needs no memory for each message in flight. */
+/* Latency is that of a message whose offset can be committed, as in Arroyo. One message a second is enough for a
+ * histogram, and needs no memory for each message in flight. */
 static void observe_latency(struct tide_engine *engine)
 {
     struct tide_meter *meter = &engine->meter;
@@ -117,8 +121,8 @@ static void observe_latency(struct tide_engine *engine)
     }
 }
 
-/* The age of the newest message that was read, rather than of the oldest that was not: the latter is only known once it is
- * read. When everything is read there is no lag, however old the last message is. */
+/* The age of the newest message that was read, rather than of the oldest that was not: the latter is only known once
+ * it is read. When everything is read there is no lag, however old the last message is. */
 static struct tide_lag lag_of(const struct tide_engine *engine, uint32_t partition, int64_t wall_ms)
 {
     const struct tide_partition *shown = &engine->source->partitions[partition];
@@ -169,7 +173,8 @@ static void observe_lag(struct tide_engine *engine)
 
 /* ---- the stuck detector ---- */
 
-/* A sum that changes whenever a message gets on: in a step, or out of the chain. */
+/* A sum that changes whenever a message gets on: in a step, or out of the chain. Nothing is compared but whether it
+ * differs, so it does not matter that different things are added up. */
 static uint64_t work_done(const struct tide_engine *engine,
                           const struct tide_offsets_totals *totals)
 {
@@ -182,8 +187,8 @@ static uint64_t work_done(const struct tide_engine *engine,
     return sum;
 }
 
-/* What the chain waits for. The last step that has messages decides, since those after it are idle. False when the wait is
- * meant to be: a batch waits for its time. */
+/* What the chain waits for. The last step that has messages decides, since those after it are idle. False when the
+ * wait is meant to be: a batch waits for its time. */
 static bool describe_wait(const struct tide_engine *engine, char *text, size_t size)
 {
     for (uint32_t i = engine->step_count; i-- > 0;) {
@@ -207,8 +212,8 @@ static void warn_stuck(struct tide_engine *engine, uint64_t in_flight)
              (double)meter->stall.stalled_us / 1e6, (unsigned long long)in_flight, text);
 }
 
-/* This is called once a second, and a second is the most that is added: an engine whose process was stopped for an hour is
- * not stuck. */
+/* This is called once a second, and a second is the most that is added: an engine whose process was stopped for an
+ * hour is not stuck. */
 static void detect_stall(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_meter *meter = &engine->meter;
@@ -233,8 +238,8 @@ static void detect_stall(struct tide_engine *engine, int64_t now_us)
 
 /* ---- states and turns ---- */
 
-/* The end of a run in parts: closing the steps (until COMMITTING), and everything since it was to stop (until ENDED). The
- * lag is observed while the partitions are still assigned. */
+/* The end of a run in parts: closing the steps (until COMMITTING), and everything since it was to stop (until ENDED).
+ * The lag is observed while the partitions are still assigned. */
 void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state state)
 {
     struct tide_meter *meter = &engine->meter;

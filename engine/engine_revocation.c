@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Gives partitions back when the group revokes them. Their epochs rise first, so that nothing of them is sent any more;
- * then delivery reports that are already on their way are waited for, and one more commit. Both waits are short: the whole
- * group stands still meanwhile, and what is not committed is only read again by the next owner. Transforms are never
- * waited for, as they may take any time. The states are in engine_inside.h; start reading at tide_engine_revoke. */
+ * Gives partitions back when the group revokes them. Their epochs rise first, so that nothing of them is sent any
+ * more; then delivery reports that are already on their way are waited for, and one more commit. Both waits are short:
+ * the whole group stands still meanwhile, and what is not committed is only read again by the next owner. Transforms
+ * are never waited for, as they may take any time. The states are in engine_inside.h; start reading at
+ * tide_engine_revoke. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,9 @@ enum kind {
     REWOUND /* an aborted transaction has dropped all that was read of them, and they come back at once */
 };
 
+/* A partition that is not owned any more was revoked by an abort (tide_offsets_abort); when all of them are, there is
+ * nothing to say to the user and nothing to commit. The partitions are copied, since the event borrows them until the
+ * next one is fetched, and the revocation goes on for turns. */
 static enum kind begin(struct tide_engine *engine, const struct tide_source_event *event,
                        int64_t now_us)
 {
@@ -46,6 +50,7 @@ static enum kind begin(struct tide_engine *engine, const struct tide_source_even
     return kind;
 }
 
+/* The dlq comes first: dead letters that it keeps refer to messages, and the tracker forgets those. */
 static void finish(struct tide_engine *engine)
 {
     struct tide_revocation *revocation = &engine->revocation;
@@ -59,6 +64,7 @@ static void finish(struct tide_engine *engine)
     engine->chain.progress = true;
 }
 
+/* Bad records of the partitions are forgotten: the next owner finds its own. */
 static void announce(struct tide_engine *engine, enum tide_event_kind kind)
 {
     struct tide_revocation *revocation = &engine->revocation;
@@ -71,8 +77,8 @@ static void announce(struct tide_engine *engine, enum tide_event_kind kind)
     tide_engine_emit_partitions(engine, kind, revocation->partitions, revocation->count);
 }
 
-/* What was sent of lost partitions in the open transaction must not be seen: the new owner sends it as well. A commit that
- * is under way needs no abort, since the group itself refuses it if it came too late. */
+/* What was sent of lost partitions in the open transaction must not be seen: the new owner sends it as well. A commit
+ * that is under way needs no abort, since the group itself refuses it if it came too late. */
 static void abort_lost(struct tide_engine *engine)
 {
     bool sent = false;
@@ -101,6 +107,7 @@ void tide_engine_revoke(struct tide_engine *engine, const struct tide_source_eve
     }
 }
 
+/* Only the partitions that go are asked about: the others are committed with them, as far as they are complete. */
 static bool reports_due(const struct tide_engine *engine)
 {
     for (size_t i = 0; i < engine->revocation.count; i++) {
@@ -146,6 +153,8 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
             return status < 0 ? status : TIDE_OK;
     }
     enum tide_commit_state commit = tide_commit_state(engine->commit);
+    /* In PREPARING the abort that ask_commit wanted is not answered yet, and the partitions must not go before it
+     * is. */
     bool aborting = engine->plan.exactly_once && commit == TIDE_COMMIT_PREPARING;
     bool waits = commit == TIDE_COMMIT_UNDER_WAY || aborting;
     if (!waits || now_us >= revocation->deadline_us)
@@ -153,6 +162,9 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
     return TIDE_OK;
 }
 
+/* A group with a member that is revoked can be neither sent nor completed, so without the abort no barrier would be
+ * reached again. A commit that is under way is left to end: it was begun at a barrier, so all that is in it is
+ * complete. */
 void tide_engine_revocation_abort(struct tide_engine *engine)
 {
     if (!engine->revocation.abort_due || tide_commit_state(engine->commit) == TIDE_COMMIT_UNDER_WAY)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Signals are read from a signalfd like any other input, in the loop: no code of ours runs in a signal handler, and none
- * has to be safe there. They are blocked before the fork and before librdkafka starts its threads, which inherit that. */
+ * Signals are read from a signalfd like any other input, in the loop: no code of ours runs in a signal handler, and
+ * none has to be safe there. They are blocked before the fork and before librdkafka starts its threads, which inherit
+ * that. */
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -16,6 +17,9 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+/* It is called by tide_engine_fork and again by tide_engine_start, since a pipeline without transforms is not forked.
+ * A second signalfd would take signals that the first is to read. The watch has no callback: waking the loop is
+ * enough, as each turn reads the signals. */
 int tide_engine_open_signals(struct tide_engine *engine)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
@@ -53,6 +57,7 @@ void tide_engine_read_signals(struct tide_engine *engine)
         tide_engine_emit(engine, TIDE_EVENT_SIGNAL, 0, number, NULL);
 }
 
+/* HUP (reopen the files) and the two USR do not end a run, and before it has begun there is no file to reopen. */
 int tide_engine_stop_signal(struct tide_engine *engine)
 {
     int number;

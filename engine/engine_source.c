@@ -6,8 +6,8 @@
 #include "engine_inside.h"
 #include "shm/counters.h"
 
-/* The epoch rises before any message of the new assignment is read, so that what is still in flight of an earlier one can
- * be told from it. */
+/* The epoch rises before any message of the new assignment is read, so that what is still in flight of an earlier one
+ * can be told from it. */
 static void assign(struct tide_engine *engine, const struct tide_source_event *event)
 {
     int64_t since_us = tide_clock_us();
@@ -70,6 +70,8 @@ static int handle(struct tide_engine *engine, const struct tide_source_event *ev
     return TIDE_OK;
 }
 
+/* All events of a turn are handled in one go, since messages may follow an ASSIGNED event at once, and must not be
+ * read before it. */
 int tide_engine_source_events(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_source_event event;

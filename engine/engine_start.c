@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The start of a run. The fork comes first, while the process has one thread and no connection: librdkafka's threads would
- * not survive it, and workers must not have the engine's sockets and secrets. Then come signals, workers and connections;
- * the source starts once the sinks are ready (engine.c), so that no message is read that could not be written. */
+ * The start of a run. The fork comes first, while the process has one thread and no connection: librdkafka's threads
+ * would not survive it, and workers must not have the engine's sockets and secrets. Then come signals, workers and
+ * connections; the source starts once the sinks are ready (engine.c), so that no message is read that could not be
+ * written. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -31,8 +32,8 @@ static uint32_t collect_blocks(const struct tide_engine *engine, struct tide_blo
     return count;
 }
 
-/* The zygote does not return from its part of the program, so what it must not keep is freed here: a transform can reach
- * all of its process. */
+/* The zygote does not return from its part of the program, so what it must not keep is freed here: a transform can
+ * reach all of its process. */
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
     int status = tide_engine_open_signals(engine);
@@ -55,8 +56,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     return pid;
 }
 
-/* A transform's file may loop for ever while it is loaded, and ^C has to end that too: so this wait watches signals, which
- * are otherwise the loop's business. A signal that came before counts as well. */
+/* A transform's file may loop for ever while it is loaded, and ^C has to end that too: so this wait watches signals,
+ * which are otherwise the loop's business. A signal that came before counts as well. */
 int tide_engine_ready(struct tide_engine *engine)
 {
     int status = TIDE_OK, stopped = 0;
@@ -87,6 +88,8 @@ static void set_properties(struct tide_engine *engine, const struct tide_connect
         tide_kafka_sink_connect(kafka_sink(engine), connection->sink, connection->sink_count);
 }
 
+/* The handles are made and freed again without a connection: librdkafka only checks how properties go together (a
+ * mechanism without a password) when it makes a handle. */
 int tide_engine_try(struct tide_engine *engine, const struct tide_connection *connection)
 {
     int status = TIDE_OK;
@@ -134,6 +137,8 @@ static void describe_output(struct tide_engine *engine)
     tide_kafka_source_output(engine->source, &output);
 }
 
+/* Both are asked in each turn, so that the failure of one ends the run at once and not when the other has
+ * connected. */
 int tide_engine_sinks_ready(struct tide_engine *engine)
 {
     int output = is_ready(engine->sink);

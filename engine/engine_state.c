@@ -13,8 +13,8 @@ static const int64_t SECOND_US = 1000000;
 
 /* ---- events ---- */
 
-/* Lua fetches events after each turn, so the ring only overflows when Lua is stopped (a debugger); the newest events are
- * worth more then. */
+/* Lua fetches events after each turn, so the ring only overflows when Lua is stopped (a debugger); the newest events
+ * are worth more then. */
 void tide_engine_emit(struct tide_engine *engine, enum tide_event_kind kind, int status, int number,
                       const char *text)
 {
@@ -30,6 +30,8 @@ void tide_engine_emit(struct tide_engine *engine, enum tide_event_kind kind, int
     snprintf(event->text, sizeof(event->text), "%s", text ? text : "");
 }
 
+/* The text is for the log. A group may have thousands of partitions, so the list is cut where it gets long; the number
+ * stays exact. */
 void tide_engine_emit_partitions(struct tide_engine *engine, enum tide_event_kind kind,
                                  const uint32_t *partitions, size_t count)
 {
@@ -114,6 +116,8 @@ void tide_engine_source_ended(struct tide_engine *engine)
         tide_engine_drain(engine, INT64_MAX);
 }
 
+/* The failure is kept apart from run.failure, which would begin FAILING at once and throw away what is on its way. So
+ * the messages before the bad one are processed and committed, and the next start stands at it. */
 void tide_engine_source_stuck(struct tide_engine *engine, int status, int64_t now_us)
 {
     engine->run.source_failure = status;
@@ -121,6 +125,8 @@ void tide_engine_source_stuck(struct tide_engine *engine, int status, int64_t no
     tide_engine_drain(engine, now_us + engine->plan.join_timeout_us);
 }
 
+/* A run that was asked to close, or has failed, goes on to its end all the same: what was aborted stays
+ * uncommitted. */
 void tide_engine_read_again(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_run *run = &engine->run;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Exactly once: handles the outcomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all that
- * was read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the source begins
- * again at the committed positions. Nothing is kept to be sent again from here, since reading again is needed after a
- * crash anyway and then has to work. */
+ * Exactly once: handles the outcomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all
+ * that was read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the
+ * source begins again at the committed positions. Nothing is kept to be sent again from here, since reading again is
+ * needed after a crash anyway and then has to work. */
 #include "base/log.h"
 #include "base/status.h"
 #include "engine_inside.h"

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine. */
+ * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine. It is called
+ * between turns, by Lua (the progress line, metrics, `tide_engine_totals` at the end of a run), so nothing is moving
+ * while it looks. What is summed for the log is kept by the modules that count it; this file only puts it together, so
+ * that Lua needs none of their headers. It may be called as long as the engine exists, also after the run has
+ * failed. */
 #include "base/clock.h"
 #include "base/status.h"
 #include "engine_inside.h"
@@ -20,8 +24,8 @@ const char *tide_version(void)
     return TIDE_VERSION;
 }
 
-/* While messages are in flight the clock runs; after that the time of the last one counts, so that the rate of a run that
- * is idle does not fall. */
+/* While messages are in flight the clock runs; after that the time of the last one counts, so that the rate of a run
+ * that is idle does not fall. */
 void tide_engine_totals(const struct tide_engine *engine, struct tide_totals *totals)
 {
     struct tide_offsets_totals seen;
@@ -52,6 +56,7 @@ bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int3
     return true;
 }
 
+/* It is that of the last second, not of now, so that all partitions of a metric are of the same moment. */
 bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct tide_lag *lag)
 {
     if (index >= engine->meter.partition_count)
@@ -65,6 +70,7 @@ const struct tide_counters *tide_engine_counters(const struct tide_engine *engin
     return engine->chain.counters;
 }
 
+/* Specs, the test library and the benchmark drive a memory source and sink through these. */
 struct tide_source *tide_engine_source(struct tide_engine *engine)
 {
     return engine->source;
@@ -85,6 +91,7 @@ struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engin
     return engine->script_metrics;
 }
 
+/* A pipeline without transforms has no zygote. */
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine)
 {
     return engine->zygote ? tide_zygote_pid(engine->zygote) : 0;
@@ -95,7 +102,8 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
     return pool < engine->pool_count ? tide_pool_pid(engine->pools[pool], index) : 0;
 }
 
-/* Blocks are mapped at their maximum, and the kernel counts only pages that were written: so this is asked of the kernel. */
+/* Blocks are mapped at their maximum, and the kernel counts only pages that were written: so this is asked of the
+ * kernel. */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)
 {
     struct tide_step_blocks blocks;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. Everything else is Lua that
- * calls libtidemill through the FFI; the library itself knows no Lua. What is here is what Lua cannot do, or would do too
- * late: signals, standard descriptors, search paths. Start reading at main. */
+ * The program: a LuaJIT state that finds the project's Lua files and runs lua/tidemill/cli. Everything else is Lua
+ * that calls libtidemill through the FFI; the library itself knows no Lua. What is here is what Lua cannot do, or
+ * would do too late: signals, standard descriptors, search paths. Start reading at main. */
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <libgen.h>
@@ -47,8 +47,8 @@ static int find_lua(const char *folder, char *found, size_t size)
     return -1;
 }
 
-/* Lua files in the current folder are the user's. Only the user's own files may find them (lua/tidemill/run/environment.lua),
- * so that one of them does not replace a module of ours. */
+/* Lua files in the current folder are the user's. Only the user's own files may find them
+ * (lua/tidemill/run/environment.lua), so that one of them does not replace a module of ours. */
 static void set_paths(lua_State *lua, const char *folder, const char *files)
 {
     lua_getglobal(lua, "package");
@@ -93,8 +93,8 @@ static void open_standard(void)
     }
 }
 
-/* A file that output or log is redirected to is written at its end, as all our files are: one that is truncated meanwhile
- * (logrotate's copytruncate) must not get a hole. */
+/* A file that output or log is redirected to is written at its end, as all our files are: one that is truncated
+ * meanwhile (logrotate's copytruncate) must not get a hole. */
 static void append_standard(void)
 {
     for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -105,8 +105,8 @@ static void append_standard(void)
     }
 }
 
-/* Signals that an engine handles are kept pending until it exists, where they would kill the program: logrotate's HUP may
- * come at any time. INT and TERM end the program until then, as they end any other. */
+/* Signals that an engine handles are kept pending until it exists, where they would kill the program: logrotate's HUP
+ * may come at any time. INT and TERM end the program until then, as they end any other. */
 static void block_signals(const char *command)
 {
     static const int handled[] = {SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};

@@ -46,6 +46,7 @@ bool tide_bad_records_empty(const struct tide_bad_records *list)
     return SLIST_EMPTY(&list->messages);
 }
 
+/* A message is known by partition and offset, as its origin is another one each time that it is read. */
 static struct tested *find_message(const struct tide_bad_records *list, uint32_t partition,
                                    int64_t offset)
 {
@@ -55,6 +56,7 @@ static struct tested *find_message(const struct tide_bad_records *list, uint32_t
     return message;
 }
 
+/* An empty value and null are two things in Kafka: a null deletes a key where the topic is compacted. */
 static bool same_bytes(const char *a, uint32_t a_length, const char *b, uint32_t b_length)
 {
     return !a == !b && (!a || (a_length == b_length && memcmp(a, b, a_length) == 0));
@@ -91,6 +93,7 @@ enum tide_send_rule tide_bad_records_rule(const struct tide_bad_records *list, u
     return TIDE_SEND_DEAD_LETTER;
 }
 
+/* The record is copied, since its bytes belong to the sink until its report is handled. */
 static void add_bad(struct tested *message, const struct tide_message *record, const char *text)
 {
     struct tide_message_item *item = tide_message_item_new(record, sizeof(struct bad_record));
@@ -141,6 +144,8 @@ static void free_message(struct tested *message)
     free(message);
 }
 
+/* Only a commit forgets: before it another abort may make the message run again, for a reason of its own, and what is
+ * bad must be known then. */
 void tide_bad_records_committed(struct tide_bad_records *list, uint32_t partition, int64_t position)
 {
     struct tested *next;

@@ -28,6 +28,8 @@ struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_
     return batch;
 }
 
+/* What a batch knew of its last messages must not be seen by the next ones, least of all the attempts of a crash; so
+ * whole structs are cleared, and a field that is added later is not forgotten. */
 void tide_batch_reset(struct tide_batch *batch)
 {
     tide_require(batch->work.state == TIDE_WORK_IDLE);
@@ -41,6 +43,7 @@ void tide_batch_reset(struct tide_batch *batch)
     batch->pause.times = (struct tide_partition_queue){0};
 }
 
+/* Rounded up to 8, so that every struct tide_record is aligned; workers read them through the FFI. */
 uint64_t tide_batch_need(const struct tide_message *message)
 {
     uint64_t bytes = sizeof(struct tide_record) + (uint64_t)message->value_length +
@@ -48,6 +51,7 @@ uint64_t tide_batch_need(const struct tide_message *message)
     return (bytes + 7) & ~(uint64_t)7;
 }
 
+/* A null pointer is never given to memcpy, for which that is undefined even with no bytes. */
 static char *append_bytes(char *to, const char *bytes, uint32_t length)
 {
     if (length > 0)
@@ -55,6 +59,8 @@ static char *append_bytes(char *to, const char *bytes, uint32_t length)
     return to + length;
 }
 
+/* The order of value, key and headers is that of shm/layout.h, by which tide_batch_message and the workers find them
+ * again. */
 void tide_batch_append(struct tide_batch *batch, const struct tide_message *message)
 {
     struct tide_batch_records *records = &batch->records;
@@ -92,6 +98,7 @@ struct tide_record *tide_batch_record(const struct tide_batch *batch, uint32_t i
     return (struct tide_record *)(void *)(batch->input->data + batch->record_at[index]);
 }
 
+/* Null and empty are told apart by the length, since a pointer into the block is never NULL. */
 void tide_batch_message(const struct tide_batch *batch, uint32_t index,
                         struct tide_message *message)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer. The
- * tracker counts how often a position moved, so that asking "is there anything to commit?" in each turn costs nothing;
- * the positions themselves are collected only when a commit is due.
- * Start reading at try_commit, which every commit goes through; the states are in commit.h. */
+ * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer.
+ * The tracker counts how often a position moved, so that asking "is there anything to commit?" in each turn costs
+ * nothing; the positions themselves are collected only when a commit is due. Start reading at try_commit, which every
+ * commit goes through; the states are in commit.h. */
 #include "chain/commit.h"
 
 #include <stdlib.h>
@@ -67,14 +67,17 @@ static void grow_to(struct tide_commit *commit, uint32_t partitions)
         commit->asked[i] = -1;
 }
 
+/* Otherwise a position that is the same as before the rebalance would not be committed, though another member may have
+ * committed a lower one in between. */
 void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
 {
     grow_to(commit, partition + 1);
     commit->asked[partition] = -1;
 }
 
-/* Collects the positions that moved since they were last asked for, and returns how many. A partition that is not ours any
- * more is left out, because its new owner may have committed a higher offset that ours would set back. */
+/* Collects the positions that moved since they were last asked for, and returns how many. A partition that is not ours
+ * any more is left out, because its new owner may have committed a higher offset that ours would set back. `asked` is
+ * what was asked for, not what was answered; after a failure ask_again resets it. */
 static size_t collect_positions(struct tide_commit *commit)
 {
     const struct tide_offsets *offsets = commit->chain->offsets;
@@ -146,6 +149,8 @@ static bool approach_barrier(struct tide_commit *commit)
     return !reports_due && tide_offsets_at_barrier(chain->offsets);
 }
 
+/* In exactly_once the sink takes them, since the positions have to be part of the transaction
+ * (sendOffsetsToTransaction). */
 static int send_positions(struct tide_commit *commit, size_t count)
 {
     struct tide_source *source = commit->chain->source;
@@ -172,6 +177,8 @@ static int begin_commit(struct tide_commit *commit, int64_t now_us)
     return TIDE_OK;
 }
 
+/* A commit that is PREPARING goes on whether it is due or not: a force may have begun it, and what is held back for
+ * the barrier would wait for ever. */
 static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
 {
     if (!commit->plan.enabled)
@@ -257,13 +264,16 @@ bool tide_commit_barrier_blocked(const struct tide_commit *commit)
            !tide_offsets_at_barrier(commit->chain->offsets);
 }
 
+/* RESTING is at rest too, but a failed commit left `dirty`, which counts as a move: so the end of a run tries again
+ * within its time limit. */
 bool tide_commit_up_to_date(const struct tide_commit *commit)
 {
     bool at_rest = commit->state == TIDE_COMMIT_OPEN || commit->state == TIDE_COMMIT_RESTING;
     return !commit->plan.enabled || (at_rest && moves_since_last(commit) == 0);
 }
 
-/* Only a time needs a timer: the other policies become due by a message that completes, and so in a turn of the loop. */
+/* Only a time needs a timer: the other policies become due by a message that completes, and so in a turn of the
+ * loop. */
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)
 {
     int64_t wait_us = commit->plan.min_time_us;

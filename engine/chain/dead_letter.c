@@ -22,6 +22,7 @@ static void text_header(struct tide_text *packed, const char *name, const char *
     tide_header_pack(packed, name, (uint32_t)strlen(name), value, (uint32_t)strlen(value));
 }
 
+/* A header's value is bytes to Kafka; decimal digits are readable with any tool. */
 static void number_header(struct tide_text *packed, const char *name, long long number)
 {
     char text[32];
@@ -29,6 +30,9 @@ static void number_header(struct tide_text *packed, const char *name, long long 
     text_header(packed, name, text);
 }
 
+/* `tidemill dlq` finds the fields by these names, in topics that older versions have written too
+ * (lua/tidemill/cli/dlq/dead_letter.lua). The message's own headers come first and stay as they are, so that a replay
+ * can cut ours off and has the message again. */
 void tide_dead_letter_headers(struct tide_text *packed, const struct tide_reject *reject,
                               const struct tide_dead_letter_source *from)
 {
@@ -80,6 +84,8 @@ static void headers_field(struct tide_text *line, const struct tide_message *mes
     tide_text_string(line, "]");
 }
 
+/* Text fields are written as JSON strings, which replaces what is not UTF-8; key, value and header bytes are base64,
+ * since a replay needs just these bytes. */
 void tide_dead_letter_line(struct tide_text *line, const struct tide_reject *reject,
                            const struct tide_dead_letter_source *from)
 {
@@ -103,7 +109,8 @@ void tide_dead_letter_line(struct tide_text *line, const struct tide_reject *rej
     text_field(line, "error", reject->error);
     text_field(line, "traceback", reject->traceback);
     text_field(line, "cause", reject->cause);
-    /* The time of the dead letter makes the first lines of any two files differ; `tidemill dlq` tells files apart by it. */
+    /* The time of the dead letter makes the first lines of any two files differ; `tidemill dlq` tells files apart by
+     * it. */
     tide_text_format(line, ",\"attempts\":%u,\"timestamp\":%lld,\"key\":", reject->attempts,
                      (long long)tide_clock_wall_ms());
     tide_text_base64(line, message->key, message->key_length);
@@ -147,6 +154,8 @@ static void hash_value(const struct tide_message *letter, char text[2 * SHA256_D
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
+/* One that is truncated again keeps its marks: original_size and the hash are those of the whole message, which is not
+ * here any more. */
 enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint32_t max,
                                                struct tide_text *packed)
 {

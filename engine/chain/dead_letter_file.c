@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Appends lines with write(2), one call a line, without a buffer: a dead letter counts as written when the kernel has it,
- * and several pipelines may append to one file. Start reading at tide_dead_letter_file_write. */
+ * Appends lines with write(2), one call a line, without a buffer: a dead letter counts as written when the kernel has
+ * it, and several pipelines may append to one file. Start reading at tide_dead_letter_file_write. */
 #include "chain/dead_letter_file.h"
 
 #include <errno.h>
@@ -17,7 +17,9 @@ static bool is_standard(const char *path)
     return strcmp(path, "-") == 0;
 }
 
-/* Returns the descriptor; negative = failed, with the path in the error. */
+/* Returns the descriptor; negative = failed, with the path in the error. Reading is for the last byte only: a file
+ * whose last run was killed within a line gets a newline first. O_NONBLOCK, so that a pipe without room does not stop
+ * the engine; standard error is duplicated for the same reason (base/output.h). */
 static int open_path(const char *path, bool *half_line)
 {
     const int flags = O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
@@ -42,6 +44,8 @@ int tide_dead_letter_file_open(struct tide_dead_letter_file *file, const char *p
     return file->fd < 0 ? file->fd : TIDE_OK;
 }
 
+/* A line that was begun is given up, since its rest would be a broken line of the new file; the dead letter is still
+ * with its queue or its step, and comes again as a whole. */
 int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file)
 {
     bool half_line;
@@ -57,8 +61,8 @@ int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file)
     return TIDE_OK;
 }
 
-/* Says what errno means. `begun`: the file has a part of the line. Then the next one is written after a newline, so that
- * a full disk spoils one line only. */
+/* Says what errno means. `begun`: the file has a part of the line. Then the next one is written after a newline, so
+ * that a full disk spoils one line only. */
 static int write_failed(struct tide_dead_letter_file *file, bool begun)
 {
     if (errno == EAGAIN)
@@ -87,6 +91,7 @@ static int continue_line(struct tide_dead_letter_file *file)
     return TIDE_OK;
 }
 
+/* The dead letter that comes back is a copy, so it is known by its origin. */
 static bool same_origin(struct tide_origin a, struct tide_origin b)
 {
     return a.sequence == b.sequence && a.partition == b.partition && a.epoch == b.epoch;
@@ -95,7 +100,8 @@ static bool same_origin(struct tide_origin a, struct tide_origin b)
 int tide_dead_letter_file_write(struct tide_dead_letter_file *file,
                                 const struct tide_message *letter)
 {
-    /* A full pipe took the beginning of a line. It has to be completed first, be it of this dead letter or of another. */
+    /* A full pipe took the beginning of a line. It has to be completed first, be it of this dead letter or of
+     * another. */
     if (file->begun.line.length > 0) {
         int status = continue_line(file);
         if (status != TIDE_OK || same_origin(file->begun.origin, letter->origin))

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Rejects messages: checks the limits, makes the dead letter and gives it to dlq_writer.c. The dead letter gets the
- * place of the input message from the offset tracker, not from the caller: a record that comes back from the output
- * knows only its origin, and a result of reduce or batch stands for several messages.
- * A message that is rejected counts against the limits once its dead letter is taken, not when that is acknowledged: the
- * limits are there to stop a pipeline whose transform is wrong, and must not wait for a slow topic.
+ * Rejects messages: checks the limits, makes the dead letter and gives it to dlq_writer.c. The dead letter gets topic,
+ * partition and offset of the input message from the offset tracker, not from the caller: a record that comes back
+ * from the output knows only its origin, and a result of reduce or batch stands for several messages.
+ *
+ * A message that is rejected counts against the limits once its dead letter is taken, not when that is acknowledged:
+ * the limits are there to stop a pipeline whose transform is wrong, and must not wait for a slow topic.
+ *
  * Start reading at tide_dlq_reject. */
 #include "chain/dlq.h"
 
@@ -20,6 +22,7 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
+/* The sink comes later (tide_dlq_sink), since sinks are built after the dlq. */
 struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chain *chain,
                               int *status)
 {
@@ -71,8 +74,8 @@ static int check_limits(struct tide_dlq *dlq, const struct tide_reject *reject, 
                      or_empty(reject->cause), reject->cause ? ")" : "");
 }
 
-/* The dead letter borrows the bytes of the message and of dlq->reject.text. Its origin is the message's, marked, so that its
- * delivery report finds the message again. */
+/* The dead letter borrows the bytes of the message and of dlq->reject.text. Its origin is the message's, marked, so
+ * that its delivery report finds the message again. */
 static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct tide_reject *reject,
                                             uint32_t count)
 {
@@ -103,8 +106,9 @@ static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct t
     return letter;
 }
 
-/* The message must not be lost silently, and nothing keeps it: so the pipeline stops, and its error has all that a dead
- * letter would have had, the traceback too. */
+/* The message must not be lost silently, and nothing keeps it: so the pipeline stops, and its error has all that a
+ * dead letter would have had, the traceback too. The message is counted all the same, so that the metric says why the
+ * run ended. */
 static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reject)
 {
     const struct tide_message *message = reject->message;
@@ -120,8 +124,8 @@ static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reje
 
 /* Sets where the message came from. A group is named by its first member, since its dead letter stands for everything
  * from there on. */
-static void set_place(const struct tide_chain *chain, const struct tide_offsets_look *look,
-                      struct tide_message *message)
+static void set_source(const struct tide_chain *chain, const struct tide_offsets_look *look,
+                       struct tide_message *message)
 {
     const struct tide_partition *from = &chain->source->partitions[look->partition];
     if (look->offset < 0 && message->topic != TIDE_TOPIC_NONE)
@@ -138,7 +142,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     struct tide_offsets_look look = tide_offsets_look(offsets, message.origin);
     struct tide_reject reject = *given;
     int64_t from_us = tide_clock_us();
-    set_place(dlq->chain, &look, &message);
+    set_source(dlq->chain, &look, &message);
     reject.message = &message;
     if (dlq->plan.kind == TIDE_DLQ_NONE)
         return fail_without_dlq(dlq, &reject);
@@ -154,6 +158,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
         return status;
     tide_dlq_limits_rejected(&dlq->reject.limits, look.partition);
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
+    /* A mistake that the simulation must find: the message is complete before its dead letter is acknowledged. */
     if (tide_fault("bug.dlq_before_ack"))
         tide_offsets_unref(offsets, message.origin, TIDE_OUTCOME_DEAD_LETTERED);
     tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,

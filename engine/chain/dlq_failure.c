@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What follows when a dead letter is not written. The failure is of the topic or file, not of the message, so nothing is
- * given up: the partition queue pauses and tries again. A warning comes with the first failure only and then every
+ * What follows when a dead letter is not written. The failure is of the topic or file, not of the message, so nothing
+ * is given up: the partition queue pauses and tries again. A warning comes with the first failure only and then every
  * 30 s, whatever the number of queues and tries, also when the broker just does not answer (as with too few in-sync
  * replicas). Start reading at tide_dlq_failed. */
 #include <stdio.h>
@@ -19,7 +19,8 @@ static const int64_t FIRST_PAUSE_US = 100000;
 static const int64_t MAX_PAUSE_US = 10000000;
 static const int64_t WARN_EVERY_US = 30000000;
 
-/* The log tells of the dlq as a whole: one topic that is gone makes all queues fail, and one warning is enough for it. */
+/* The log tells of the dlq as a whole: one topic that is gone makes all queues fail, and one warning is enough for
+ * it. */
 static bool any_failing(const struct tide_dlq *dlq)
 {
     const struct tide_partition_queues *queues = &dlq->writer.queues;
@@ -30,6 +31,8 @@ static bool any_failing(const struct tide_dlq *dlq)
     return false;
 }
 
+/* The pause begins small again with each success. The log says so only when the last queue has recovered: while one
+ * fails the dlq as a whole does not work. */
 void tide_dlq_recovered(struct tide_dlq *dlq, struct tide_partition_queue *queue)
 {
     bool was_good = queue->dlq.state == TIDE_DLQ_GOOD;
@@ -40,7 +43,8 @@ void tide_dlq_recovered(struct tide_dlq *dlq, struct tide_partition_queue *queue
     tide_dlq_restart_timer(dlq);
 }
 
-/* "events/3/1234": where the message of a dead letter came from. */
+/* "events/3/1234": where the message of a dead letter came from. It is looked up by the origin, not taken from the
+ * dead letter, which in a file is only a line. */
 static void name_message(const struct tide_dlq *dlq, const struct tide_message *letter, char *text,
                          size_t size)
 {
@@ -51,6 +55,8 @@ static void name_message(const struct tide_dlq *dlq, const struct tide_message *
              from->number, (long long)look.offset);
 }
 
+/* A queue need not be failing for that: a broker that never answers makes no failure, as the producer then waits
+ * without a limit (message.timeout.ms is 0 but in exactly_once). */
 void tide_dlq_check_timer(struct tide_dlq *dlq, uint64_t waiting, int64_t now_us)
 {
     bool failing = any_failing(dlq);
@@ -89,8 +95,8 @@ int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                          name, dlq->target, copy);
     tide_dlq_restart_timer(dlq);
     queue->dlq.state = TIDE_DLQ_FAILING;
-    /* The pause doubles up to MAX_PAUSE_US: a topic that is created soon loses little time, and one that stays away costs
-     * the broker little. */
+    /* The pause doubles up to MAX_PAUSE_US: a topic that is created soon loses little time, and one that stays away
+     * costs the broker little. */
     tide_partition_queue_pause(queue, tide_clock_us(), FIRST_PAUSE_US, MAX_PAUSE_US);
     if (first)
         tide_log(TIDE_LOG_WARN,

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Counts messages for the limits of the dlq. The counts are by partition, since only the messages of one partition have an
- * order, and so a run of bad ones. They live as long as the engine does: a restart begins anew. */
+ * Counts messages for the limits of the dlq. The counts are by partition, since only the messages of one partition
+ * have an order, and so a run of bad ones. They live as long as the engine does: a restart begins anew. */
 #include "chain/dlq_limits.h"
 
 #include <stdlib.h>
 
 #include "base/grow.h"
 
-/* In exactly_once a message of an aborted transaction is run again, so the counts are kept as of the last commit too. */
+/* In exactly_once a message of an aborted transaction is run again, so the counts are kept as of the last commit
+ * too. */
 struct tide_dlq_counts {
     struct tide_dlq_count now;
     struct tide_dlq_count committed;
@@ -31,6 +32,7 @@ static struct tide_dlq_count one_more_bad(struct tide_dlq_count count)
     return (struct tide_dlq_count){count.all + 1, count.invalid + 1, count.consecutive + 1};
 }
 
+/* A ratio says nothing of the first bad message, which would be 100 % at the start of a partition. */
 const char *tide_dlq_limits_exceeded(struct tide_dlq_limits *limits, uint32_t partition,
                                      struct tide_dlq_count *with)
 {
@@ -44,6 +46,8 @@ const char *tide_dlq_limits_exceeded(struct tide_dlq_limits *limits, uint32_t pa
     return NULL;
 }
 
+/* It is apart from the check, since between the two the dlq may refuse the dead letter: then the message is offered
+ * again, and must count once. */
 void tide_dlq_limits_rejected(struct tide_dlq_limits *limits, uint32_t partition)
 {
     struct tide_dlq_count *count = count_of(limits, partition);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Learns the size limit of the dlq's topic from refusals. The topic's settings name it too, but it may be changed at any
- * time, and a pipeline may have no permission to read them. The header tells what follows from which refusal. */
+ * Learns the size limit of the dlq's topic from refusals. The topic's settings name it too, but it may be changed at
+ * any time, and a pipeline may have no permission to read them. The header tells what follows from which refusal. */
 #include "chain/dlq_size.h"
 
 bool tide_dlq_size_too_large(const struct tide_dlq_size *size, uint64_t bytes)

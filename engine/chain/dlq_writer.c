@@ -2,11 +2,11 @@
  * Sends dead letters, one partition queue for each partition of the input, and takes their reports. A dead letter
  * keeps a reference on its message (chain/offsets.h) from tide_dlq_writer_take until it is acknowledged, so that an
  * offset is never committed before its dead letter is written. The queues are the only state: how many wait is counted
- * from them when it is asked for, as there are few.
- * A dead letter that is not written waits here rather than in its input block, up to max_buffered of them, so that the
- * messages after it in its partition go on in the meantime; only when the queue is full the partition stops. A transaction
- * is the exception: it could not end without the dead letter, so there nothing waits past it.
- * Start reading at tide_dlq_writer_take, then tide_dlq_reported, then poll_queue. */
+ * from them when it is asked for, as there are few. A dead letter that is not written waits here rather than in its
+ * input block, up to max_buffered of them, so that the messages after it in its partition go on in the meantime; only
+ * when the queue is full the partition stops. A transaction is the exception: it could not end without the dead
+ * letter, so there nothing waits past it. Start reading at tide_dlq_writer_take, then tide_dlq_reported, then
+ * poll_queue. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -18,8 +18,8 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-/* What failing queues may keep in all. max_buffered counts messages, and 1000 large ones in each of many partitions would
- * be more than the memory has. */
+/* What failing queues may keep in all. max_buffered counts messages, and 1000 large ones in each of many partitions
+ * would be more than the memory has. */
 enum { MAX_KEPT_BYTES = 64 << 20 };
 
 int tide_dlq_writer_open(struct tide_dlq *dlq)
@@ -231,8 +231,8 @@ static int keep_refused(struct tide_dlq *dlq, struct tide_partition_queue *queue
     return status;
 }
 
-/* The transaction is aborted for it, so its message is run again and makes another dead letter. This one is dropped; what
- * stays is what it says about the size limit. */
+/* The transaction is aborted for it, so its message is run again and makes another dead letter. This one is dropped;
+ * what stays is what it says about the size limit. */
 static int learn_from_aborted(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                               const struct tide_report *report)
 {
@@ -265,8 +265,9 @@ void tide_dlq_writer_aborted(struct tide_dlq *dlq)
                  dlq->target);
 }
 
-/* Takes the dead letter off the queue's `sent`. Reports of an aborted transaction may come late, after the messages were
- * read again and have other dead letters on their way. False: its transaction was aborted, so it is not counted there. */
+/* Takes the dead letter off the queue's `sent`. Reports of an aborted transaction may come late, after the messages
+ * were read again and have other dead letters on their way. False: its transaction was aborted, so it is not counted
+ * there. */
 static bool take_back(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                       const struct tide_offsets_look *look)
 {

@@ -25,6 +25,7 @@ struct tide_groups *tide_groups_new(void)
     return groups;
 }
 
+/* The table moves when it grows, so no pointer to a group may be kept over an open (groups.h). */
 static uint32_t take_entry(struct tide_groups *groups)
 {
     uint32_t index = groups->first_free;
@@ -49,8 +50,8 @@ struct tide_origin tide_groups_open(struct tide_groups *groups, const struct tid
     return (struct tide_origin){index, TIDE_ORIGIN_GROUP, epoch};
 }
 
-/* An origin that outlived its group would find the next group in the same entry; the epoch makes that a crash instead of
- * a wrong position. */
+/* An origin that outlived its group would find the next group in the same entry; the epoch makes that a crash instead
+ * of a wrong position. */
 struct tide_group *tide_groups_find(struct tide_groups *groups, struct tide_origin origin)
 {
     tide_require(origin.sequence < groups->count);
@@ -69,6 +70,8 @@ uint32_t tide_groups_count(const struct tide_groups *groups)
     return groups->count;
 }
 
+/* The entry keeps its epoch, by which the next group in it is told apart from this one; the members are freed now,
+ * since a group may have as many as a batch. */
 void tide_groups_close(struct tide_groups *groups, struct tide_group *group)
 {
     free(group->members);

@@ -112,7 +112,7 @@ void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t
 
 /* ---- messages ---- */
 
-/* Doubles the ring. A sequence has another slot in the larger one, so each message is moved. */
+/* Doubles the ring. A sequence has another index in the larger one, so each message is moved. */
 static void double_ring(struct tide_tracked_partition *p)
 {
     uint32_t capacity = p->capacity ? p->capacity * 2 : FIRST_CAPACITY;
@@ -152,6 +152,8 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
     offsets->totals.in_flight--;
 }
 
+/* A message whose assignment is over has no entry, and nothing counts its references any more; the caller need not
+ * know. */
 void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
@@ -199,6 +201,7 @@ static void move_position(struct tide_offsets *offsets, struct tide_tracked_part
         p->passed = p->skipped_to;
 }
 
+/* In exactly_once the outcome is kept by partition too, so that an abort can take it back (drop_uncommitted). */
 static void complete(struct tide_offsets *offsets, struct tide_tracked_partition *p,
                      const struct tide_tracked_message *message)
 {
@@ -233,6 +236,8 @@ static void unref_group(struct tide_offsets *offsets, struct tide_group *group,
     tide_groups_close(offsets->groups, group);
 }
 
+/* A report that finds no message is late: its partition went away before it came. That is normal in a rebalance, so it
+ * is only counted. */
 void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
                         enum tide_outcome outcome)
 {
@@ -261,6 +266,8 @@ void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin)
     unref_group(offsets, group, TIDE_OUTCOME_FILTERED);
 }
 
+/* The references are taken before the group exists, while the step that makes it still has its own: so no member is
+ * complete in between. */
 struct tide_origin tide_offsets_group(struct tide_offsets *offsets,
                                       const struct tide_origin *members, uint32_t count)
 {

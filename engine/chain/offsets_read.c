@@ -33,7 +33,7 @@ bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origi
     return p->state == TIDE_TRACKED_OWNED && p->epoch == (origin.epoch & TIDE_ORIGIN_EPOCH);
 }
 
-/* Groups of groups are what a reduce makes of the results of another; the largest count of them is told. */
+/* Groups of groups are what a reduce makes of the results of another; the largest count of them is returned. */
 static struct tide_origin first_message(const struct tide_offsets *offsets,
                                         struct tide_origin origin, uint32_t *count)
 {
@@ -89,6 +89,8 @@ bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition)
            offsets->partitions[partition].state == TIDE_TRACKED_OWNED;
 }
 
+/* A partition that is leaving is still ours until revoke_done, and its last commit is what the revocation waits for;
+ * after an abort its position covers outputs that nobody will see. */
 bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition)
 {
     return partition < offsets->partition_count &&

@@ -21,8 +21,8 @@ void tide_offsets_committed(struct tide_offsets *offsets)
         memset(offsets->partitions[i].uncommitted, 0, sizeof(offsets->partitions[i].uncommitted));
 }
 
-/* The partitions become leaving, as if they were revoked: so everything that is in flight is dropped on its way, and the
- * source assigns them again. */
+/* The partitions become leaving, as if they were revoked: so everything that is in flight is dropped on its way, and
+ * the source assigns them again. */
 void tide_offsets_abort(struct tide_offsets *offsets)
 {
     for (uint32_t i = 0; i < offsets->partition_count; i++) {
@@ -54,8 +54,8 @@ bool tide_offsets_at_barrier(const struct tide_offsets *offsets)
 
 bool tide_offsets_partially_revoked(struct tide_offsets *offsets)
 {
-    for (uint32_t slot = 0; slot < tide_groups_count(offsets->groups); slot++) {
-        struct tide_group *group = tide_groups_at(offsets->groups, slot);
+    for (uint32_t index = 0; index < tide_groups_count(offsets->groups); index++) {
+        struct tide_group *group = tide_groups_at(offsets->groups, index);
         uint32_t current = group ? tide_offsets_count_current(offsets, group) : 0;
         if (current > 0 && current < group->count)
             return true;

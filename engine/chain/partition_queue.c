@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Queues by partition. What is kept is copied, since the messages are borrowed from an input block or from the sink that
- * refused them. The two users have states of their own; only what both need is here. */
+ * Queues by partition. What is kept is copied, since the messages are borrowed from an input block or from the sink
+ * that refused them. The two users have states of their own; only what both need is here. */
 #include "chain/partition_queue.h"
 
 #include <stdlib.h>
 
 #include "base/grow.h"
 
+/* Partitions are few and numbered from 0, so an array by number is enough, and a queue that is empty costs only its
+ * struct. */
 struct tide_partition_queue *tide_partition_queues_at(struct tide_partition_queues *queues,
                                                       uint32_t partition)
 {
@@ -14,7 +16,8 @@ struct tide_partition_queue *tide_partition_queues_at(struct tide_partition_queu
     return &queues->items[partition];
 }
 
-/* Counted anew each time rather than kept beside the queues, where every change of a queue would have to adjust them. */
+/* Counted anew each time rather than kept beside the queues, where every change of a queue would have to adjust
+ * them. */
 struct tide_queue_totals tide_partition_queues_totals(const struct tide_partition_queues *queues)
 {
     struct tide_queue_totals totals = {0};
@@ -35,6 +38,7 @@ void tide_partition_queues_free(struct tide_partition_queues *queues)
     free(queues->items);
 }
 
+/* A success sets pause_us to 0, so the next failure begins with a short pause again. */
 void tide_partition_queue_pause(struct tide_partition_queue *queue, int64_t now_us,
                                 int64_t first_us, int64_t max_us)
 {
@@ -50,6 +54,7 @@ const struct tide_message *tide_partition_queue_oldest(const struct tide_partiti
     return item ? &item->message : NULL;
 }
 
+/* What was sent and came back goes in front, since everything that is kept is newer. */
 void tide_partition_queue_keep(struct tide_partition_queue *queue,
                                const struct tide_message *message, bool in_front)
 {

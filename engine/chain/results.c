@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Parses an output block in portions of a fixed size (struct tide_parsed), so that a block of any size needs no memory
- * of its own, and a step that takes nothing stops the parsing too. A worker that is not yet known to be broken may write
- * to the block all the while; therefore no length or index is read twice. The bytes of values, keys and headers are not
- * copied: they may be nonsense, but they lie inside of the block, and the headers are checked again where they are read.
+ * of its own, and a step that takes nothing stops the parsing too. A worker that is not yet known to be broken may
+ * write to the block all the while; therefore no length or index is read twice. The bytes of values, keys and headers
+ * are not copied: they may be nonsense, but they lie inside of the block, and the headers are checked again where they
+ * are read.
  *
  * Start reading at tide_results_read. */
 #include "chain/results.h"
@@ -14,6 +15,9 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
+/* Index and bytes are one word, so that they belong together whenever it is read; ACQUIRE makes the results before it
+ * visible. After a report nobody writes any more, but a worker that is lost may have been in the middle of a result:
+ * what comes after the published bytes is never looked at. */
 int tide_results_accept(struct tide_batch *batch)
 {
     const struct tide_job *job = &batch->work.job;
@@ -34,7 +38,8 @@ int tide_results_accept(struct tide_batch *batch)
     return TIDE_OK;
 }
 
-/* `left`: bytes of results from this one on. */
+/* `left`: bytes of results from this one on. Sums are in 64 bits, as three lengths of 32 bits may wrap around and then
+ * seem to fit. */
 static bool result_fits(const struct tide_batch *batch, const struct tide_result *result,
                         uint32_t left, uint32_t topic_count)
 {
@@ -93,6 +98,8 @@ static void result_message(const struct tide_batch *batch, const struct tide_res
     }
 }
 
+/* They are checked here because the next step or the sink would find the fault too late, when the worker can no longer
+ * be named. */
 static bool headers_are_well_formed(const struct tide_message *message)
 {
     struct tide_header header;
@@ -161,6 +168,7 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
     return TIDE_OK;
 }
 
+/* It reads a copy of the batch, whose block is shared, so that the reading position of the batch itself stays. */
 int tide_results_check(const struct tide_batch *batch, uint32_t topic_count)
 {
     struct tide_batch copy = *batch;

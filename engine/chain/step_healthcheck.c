@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * healthcheck: forwards what it is offered, and touches a file while the pipeline is well, so that a supervisor can look
- * at the file's age. Well means that a message became complete since the last touch, or that none is in flight. Arroyo's
- * Healthcheck touches its file whenever it is polled, which a pipeline whose output hangs does as well. */
+ * healthcheck: forwards what it is offered, and touches a file while the pipeline is well, so that a supervisor can
+ * look at the file's age. Well means that a message became complete since the last touch, or that none is in flight.
+ * Arroyo's Healthcheck touches its file whenever it is polled, which a pipeline whose output hangs does as well. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -31,8 +31,8 @@ static struct healthcheck *healthcheck_of(struct tide_step *step)
     return (struct healthcheck *)(void *)step;
 }
 
-/* The path may name something else than a file by mistake: opening a pipe must not block, and a terminal must not become
- * ours. */
+/* The path may name something else than a file by mistake: opening a pipe must not block, and a terminal must not
+ * become ours. */
 static bool touch(const char *path)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0644);
@@ -42,6 +42,7 @@ static bool touch(const char *path)
     return touched;
 }
 
+/* Filtered messages and dead letters count as well: the pipeline deals with its input. */
 static bool is_well(struct healthcheck *healthcheck)
 {
     struct tide_offsets_totals totals;
@@ -52,6 +53,9 @@ static bool is_well(struct healthcheck *healthcheck)
     return progress || totals.in_flight == 0;
 }
 
+/* A file that cannot be touched does not end the pipeline: the supervisor sees an old file and does what it is there
+ * for. The step looks again sooner while it is not well, so that a file is not late by a second when messages move
+ * again. */
 static int healthcheck_poll(struct tide_step *step, int64_t now_us)
 {
     struct healthcheck *healthcheck = healthcheck_of(step);

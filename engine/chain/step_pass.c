@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The verbs of a step that keeps no message: noop, healthcheck. Such a step forwards what it is offered within submit, so
- * it has nothing to wait for, and the backpressure of the next step is its own. */
+ * The verbs of a step that keeps no message: noop, healthcheck. Such a step forwards what it is offered within submit,
+ * so it has nothing to wait for, and the backpressure of the next step is its own. */
 #include "base/status.h"
 #include "chain/step.h"
 

@@ -44,7 +44,8 @@ static struct produce *produce_of(struct tide_step *step)
 
 /* ---- sending ---- */
 
-/* How many of the messages, from the first, the transaction needs that is about to end. */
+/* How many of the messages, from the first, the transaction needs that is about to end. The rest waits in its output
+ * block and goes into the next transaction, so that this one can end without it. */
 static size_t count_needed(const struct tide_offsets *offsets, const struct tide_message *messages,
                            size_t count)
 {
@@ -80,9 +81,9 @@ static int reject_record(struct produce *produce, const struct tide_message *rec
     return status;
 }
 
-/* TIDE_OK = the message is sent, or is bad and with the dlq; TIDE_BUSY = not now. A record that is tested is sent alone,
- * as only then a refusal names it and not its batch: so it waits until nothing is with the sink, and the records after
- * it wait for its report. */
+/* TIDE_OK = the message is sent, or is bad and with the dlq; TIDE_BUSY = not now. A record that is tested is sent
+ * alone, as only then a refusal names it and not its batch: so it waits until nothing is with the sink, and the
+ * records after it wait for its report. */
 static int submit_one(struct produce *produce, const struct tide_message *message)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -118,6 +119,8 @@ static ssize_t submit_one_by_one(struct produce *produce, const struct tide_mess
     return status < 0 ? status : (ssize_t)taken;
 }
 
+/* Only what the sink took is marked as sent, since a delivery report will come for just these; a commit waits for all
+ * that are marked. */
 static ssize_t produce_submit(struct tide_step *step, const struct tide_message *messages,
                               size_t count, int64_t now_us)
 {
@@ -179,7 +182,8 @@ static int refused_aborted(struct produce *produce, const struct tide_report *re
     return status;
 }
 
-/* TIDE_BUSY = the dlq is full: the report is to be handled again. */
+/* TIDE_BUSY = the dlq is full: the report is to be handled again. A report of a message that was revoked meanwhile
+ * changes nothing but its reference: its next owner reads it again. */
 static int handle_report(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
@@ -222,6 +226,8 @@ static int handle_fetched(struct produce *produce, struct output *output)
     return TIDE_OK;
 }
 
+/* Reports are fetched until there are none, but a portion only after the one before it is handled: the pointers of a
+ * report are borrowed until the next call. */
 static int poll_output(struct produce *produce, struct output *output)
 {
     ssize_t count = output->sink ? 1 : 0;

@@ -24,6 +24,7 @@ static void seal_open(struct tide_task *task, enum tide_metric reason, int64_t n
     tide_task_seal(task, batch, reason, now_us);
 }
 
+/* The flag lets the blocks of the step grow when this batch is given back (tide_task_resize). */
 static void seal_overflowed(struct tide_task *task, int64_t now_us)
 {
     tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
@@ -31,7 +32,7 @@ static void seal_overflowed(struct tide_task *task, int64_t now_us)
     seal_open(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
 }
 
-/* TIDE_BUSY = not now. */
+/* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for ever. */
 static int reject_too_large(struct tide_task *task, const struct tide_message *message,
                             uint64_t need)
 {
@@ -73,6 +74,7 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     return TIDE_OK;
 }
 
+/* Messages before the one that failed are taken, and a count can say only that. */
 static ssize_t task_submit(struct tide_step *step, const struct tide_message *messages,
                            size_t count, int64_t now_us)
 {
@@ -87,6 +89,8 @@ static ssize_t task_submit(struct tide_step *step, const struct tide_message *me
     return (ssize_t)count;
 }
 
+/* The idle rule of an eager step is for latency: with a worker idle and nothing more to read, waiting for
+ * max_batch_time would gain nothing. */
 static int task_poll(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
@@ -117,6 +121,7 @@ static bool task_join(struct tide_step *step)
     return !task->open && task->order.count == 0 && task->retry.waiting == 0;
 }
 
+/* Reports of workers need no deadline: their sockets wake the loop. */
 static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
@@ -126,6 +131,8 @@ static int64_t task_deadline_us(struct tide_step *step)
     return open_us < retry_us ? open_us : retry_us;
 }
 
+/* The engine ends the workers before, so nobody has a batch any more; the messages in them are not complete, and are
+ * read again. */
 static void task_terminate(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the other files of the step do with one batch: take it from the free list, seal it, give its records to the pool,
- * finish or reject the record that is released next, and give it back. It stands below them, so that they need not call
- * each other; what differs between kinds of steps is called through task->kind. */
+ * What the other files of the step do with one batch: take it from the free list, seal it, give its records to the
+ * pool, finish or reject the record that is released next, and give it back. It stands below them, so that they need
+ * not call each other; what differs between kinds of steps is called through task->kind. */
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
@@ -26,6 +26,8 @@ struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us)
     return batch;
 }
 
+/* The number of the job is the pool's; what is here tells the worker where the records are and how much room results
+ * have. `output_max` is there for a single result that is larger than the present size. */
 void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                       uint32_t end)
 {
@@ -47,12 +49,15 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     output->progress = first;
     output->running = TIDE_RUNNING_NOT;
     work->continued = first > 0;
+    /* A worker that ran other messages before may die of what those have left, and the record would be rejected for
+     * it. */
     work->fresh = batch->record.attempts > 0;
     work->attributed = work->timed_out = work->several = work->violation = false;
     tide_pool_submit(task->pool, work);
     tide_task_observe_progress(task);
 }
 
+/* The ring has room for all batches of the step, so it cannot overflow. */
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us)
 {
@@ -82,6 +87,8 @@ void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
     task->order.count--;
 }
 
+/* The message comes from the input block, which no worker can write: a dead letter holds what was read, whatever the
+ * transform has done. */
 int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t record,
                      const struct tide_reject *fields)
 {

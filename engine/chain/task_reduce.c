@@ -3,8 +3,8 @@
  * them are complete when the last result is delivered (a group, chain/offsets.h). The accumulation lives nowhere but in
  * the worker's run over the batch, whose messages stay in their block until then. So:
  *   - a worker that is lost, at whatever message, costs nothing: the batch is run again from its start;
- *   - messages whose partition was revoked meanwhile are marked and the batch is run again without them: nothing of them
- *     is in what is delivered, and of a batch that is revoked as a whole nothing is left;
+ *   - messages whose partition was revoked meanwhile are marked and the batch is run again without them: nothing of
+ *     them is in what is delivered, and of a batch that is revoked as a whole nothing is left;
  *   - a message that workers die of (the culprit) is rejected and marked, and the others are run again;
  *   - when the function asks for tide.retry the batch waits as a whole, and so do the batches after it. */
 #include <stdio.h>
@@ -22,6 +22,8 @@ static bool is_left_out(const struct tide_batch *batch, uint32_t index)
     return tide_batch_record(batch, index)->flags & TIDE_RECORD_DROPPED;
 }
 
+/* The mark is in the input block, where workers see it; the batch keeps its length, so that indexes mean the same in
+ * every run. */
 static void leave_out(const struct tide_batch *batch, uint32_t index)
 {
     tide_batch_record(batch, index)->flags |= TIDE_RECORD_DROPPED;
@@ -63,8 +65,8 @@ static void open_group(struct tide_task *task, struct tide_batch *batch)
     free(members);
 }
 
-/* Remembers what the worker died of: the record that it was looking at or, once it had looked at all of them, the result.
- * What makes no sense may have come of any record. */
+/* Remembers what the worker died of: the record that it was looking at or, once it had looked at all of them, the
+ * result. What makes no sense may have come of any record. */
 static void find_culprit(struct tide_batch *batch)
 {
     struct tide_batch_group *group = &batch->group;

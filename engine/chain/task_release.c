@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * The way out of run_task_with_multiprocessing: the states of the oldest batch that is sealed (the table is in
  * chain/batch.h). A crash, a broken report and a full output block are handled alike: results up to the published
- * progress are used, the record in progress is dealt with if the crash is attributed to it, and the batch goes on after
- * it.
+ * progress are used, the record in progress is dealt with if the crash is attributed to it, and the batch goes on
+ * after it.
  *
- * Each state has a function that does what can be done now and returns the next state. A batch whose function returns its
- * own state has to wait, for a worker, the next step, the dlq or a pause, and with it the batches after it. A negative
- * status instead of a state ends the pipeline. Start reading at the end of the file. */
+ * Each state has a function that does what can be done now and returns the next state. A batch whose function returns
+ * its own state has to wait, for a worker, the next step, the dlq or a pause, and with it the batches after it. A
+ * negative status instead of a state ends the pipeline. Start reading at the end of the file. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -255,8 +255,8 @@ static int run_rest(struct tide_task *task, struct tide_batch *batch)
     return TIDE_BATCH_WITH_POOL;
 }
 
-/* The worker died of a record, or broke the protocol there: the record is run once more, then rejected. One that took too
- * long is not run again. If a function had several records at once, each is run by itself first. */
+/* The worker died of a record, or broke the protocol there: the record is run once more, then rejected. One that took
+ * too long is not run again. If a function had several records at once, each is run by itself first. */
 static int run_again_or_reject(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     char cause[32];
@@ -310,6 +310,7 @@ static int (*const state_functions[])(struct tide_task *, struct tide_batch *, i
     [TIDE_BATCH_HANDED_ON] = run_rest_or_end,
 };
 
+/* Only the oldest batch is looked at, however many have results: the order of the messages is kept by that alone. */
 int tide_task_release(struct tide_task *task, int64_t now_us)
 {
     struct tide_batch *batch;

@@ -5,11 +5,11 @@
  * is complete the others follow in batches. The queue keeps what such a batch has until each message is finished, so a
  * batch that is told to wait again is simply dropped.
  *
- * The messages are copied out of their batch rather than left in its block: a batch that waits for one message would hold
- * up all batches after it, and the step would soon have none left to fill.
+ * The messages are copied out of their batch rather than left in its block: a batch that waits for one message would
+ * hold up all batches after it, and the step would soon have none left to fill.
  *
- * Results of several messages (groups) share one queue, since their members may be of any partition. A step that reduces
- * has no queues: its batch waits as a whole (task_reduce.c). Start reading at tide_retry_again. */
+ * Results of several messages (groups) share one queue, since their members may be of any partition. A step that
+ * reduces has no queues: its batch waits as a whole (task_reduce.c). Start reading at tide_retry_again. */
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The sizes that a step finds out by itself. Blocks grow when something did not fit, and shrink when a quarter would have
- * done for a minute; they are mapped at their maximum, so a size is only a number, and shrinking gives pages back. An
- * eager step measures how long messages take and keeps batches to 50 ms of work: large enough that what a batch costs does
- * not matter, small enough that all workers have some. */
+ * The sizes that a step finds out by itself. Blocks grow when something did not fit, and shrink when a quarter would
+ * have done for a minute; they are mapped at their maximum, so a size is only a number, and shrinking gives pages
+ * back. An eager step measures how long messages take and keeps batches to 50 ms of work: large enough that what a
+ * batch costs does not matter, small enough that all workers have some. */
 #include <string.h>
 
 #include "base/log.h"
@@ -18,6 +18,8 @@ static const double RUN_TIME_NS = 50e6;
 static const double KEPT = 0.875; /* of what was measured before, at each batch */
 static const int64_t SHRINK_AFTER_US = (int64_t)60 * 1000000;
 
+/* An eager step begins with batches of one message, since nothing is known of its messages yet: a large batch of slow
+ * ones would keep one worker busy and the others idle. */
 void tide_task_sizes(struct tide_task *task, int64_t now_us)
 {
     const struct tide_step_plan *plan = &task->plan;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the engine asks a step about its batches: their blocks, and what the oldest batch is doing, for the stuck detector.
- * Nothing here changes the step. */
+ * What the engine asks a step about its batches: their blocks, and what the oldest batch is doing, for the stuck
+ * detector. Nothing here changes the step. */
 #include <stdio.h>
 
 #include "chain/task.h"
@@ -16,6 +16,7 @@ static uint32_t record_of(const struct tide_batch *batch)
     return (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
 }
 
+/* The zygote has to know all of them before the fork, to make the input blocks read-only there (engine_start.c). */
 bool tide_task_blocks(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
@@ -33,6 +34,8 @@ uint64_t tide_task_progress(const struct tide_step *step)
     return ((task->order.sequence - task->order.count) << 32) + (batch ? record_of(batch) : 0);
 }
 
+/* Without a batch that is sealed the wait is meant to be: messages are collected for max_batch_time, which may be
+ * longer than the detector's limit. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;

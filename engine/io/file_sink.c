@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A sink that writes lines to a file, a pipe or standard output. Messages become text in one buffer, which is written as
- * far as that goes without waiting (base/output.h); a ring remembers where each message ends, so that it is acknowledged
- * once its bytes are written. There is no fsync: whoever needs that much durability has Kafka for an output. Start reading
- * at write_out. */
+ * A sink that writes lines to a file, a pipe or standard output. Messages become text in one buffer, which is written
+ * as far as that goes without waiting (base/output.h); a ring remembers where each message ends, so that it is
+ * acknowledged once its bytes are written. There is no fsync: whoever needs that much durability has Kafka for an
+ * output. The format is for people and their tools (jq, grep), so a field is text wherever it can be, and base64 only
+ * where it is not UTF-8. Start reading at write_out. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,8 @@ static struct file_sink *sink_of(struct tide_sink *sink)
 
 /* ---- a message as text ---- */
 
+/* JSON has no other encoding; a string with other bytes in it is refused by most readers, and with it the whole
+ * line. */
 static bool is_utf8(const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -66,6 +69,7 @@ static bool is_utf8(const char *bytes, size_t length)
     return true;
 }
 
+/* The name tells the reader which of the two it is, since text may look like base64. */
 static void add_field(struct tide_text *text, const char *name, const char *bytes, uint32_t length)
 {
     bool plain = !bytes || is_utf8(bytes, length);
@@ -73,6 +77,7 @@ static void add_field(struct tide_text *text, const char *name, const char *byte
     (plain ? tide_text_json : tide_text_base64)(text, bytes, length);
 }
 
+/* An array, and not an object by name: in Kafka a name may occur several times, and the headers have an order. */
 static int add_headers(struct tide_text *text, const struct tide_message *message)
 {
     struct tide_header header;
@@ -111,6 +116,7 @@ static int add_json(struct file_sink *file, const struct tide_message *message)
     return status;
 }
 
+/* A null value still is a line, so that the number of lines is that of the messages. */
 static int add_message(struct file_sink *file, const struct tide_message *message)
 {
     if (file->format != TIDE_OUTPUT_LINES)
@@ -130,6 +136,8 @@ static void has_room(void *context)
     file->watched = false;
 }
 
+/* Without the watch the loop would try again only after its longest wait, and a reader that empties its pipe quickly
+ * would idle until then. When watching fails that is all that happens. */
 static void wait_for_room(struct file_sink *file)
 {
     if (!file->regular && !file->watched && file->room_epoll >= 0)
@@ -157,7 +165,8 @@ static int write_out(struct file_sink *file)
     return TIDE_OK;
 }
 
-/* Moving what is left to the front costs a copy, so that is done only once most of the buffer is written. */
+/* Moving what is left to the front costs a copy, so that is done only once most of the buffer is written. The buffer
+ * would grow without end on a pipe that is never quite empty: write_out only resets it once all is written. */
 static void compact(struct file_sink *file)
 {
     if (file->sent < LARGE_WRITE || file->sent < file->buffer.length / 2)
@@ -185,6 +194,7 @@ static int sink_start(struct tide_sink *sink)
     file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (file->room_epoll < 0)
         return tide_fail_system("epoll");
+    /* A file is made anew: two runs into one file would look like one. */
     int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO : tide_output_open(file->path, true);
     return fd < 0 ? fd : adopt(file, fd);
 }
@@ -193,6 +203,7 @@ static int sink_start(struct tide_sink *sink)
 static int sink_reopen(struct tide_sink *sink)
 {
     struct file_sink *file = sink_of(sink);
+    /* Only files are rotated; a stream or a pipe stays what it is. */
     if (file->fd <= STDERR_FILENO || !file->regular)
         return TIDE_OK;
     int status = write_out(file);
@@ -205,7 +216,8 @@ static int sink_reopen(struct tide_sink *sink)
     return adopt(file, fd);
 }
 
-/* Many small messages are one write: it happens here only when the buffer has grown, and else when reports are fetched. */
+/* Many small messages are one write: it happens here only when the buffer has grown, and else when reports are
+ * fetched. */
 static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
 {
     struct file_sink *file = sink_of(sink);
@@ -228,6 +240,7 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
     return (ssize_t)taken;
 }
 
+/* The status of a failure is returned when no message is left to report: what was written before it still counts. */
 static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
 {
     struct file_sink *file = sink_of(sink);
@@ -258,6 +271,7 @@ static void sink_free(struct tide_sink *sink)
         tide_loop_unwatch(file->loop, file->room_epoll);
     if (file->room_epoll >= 0)
         close(file->room_epoll);
+    /* Standard output is the process's, who may print to it after the run. */
     if (file->fd > STDERR_FILENO)
         close(file->fd);
     tide_text_free(&file->buffer);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A source that reads lines of a file, a pipe or standard input. Lines are found in one buffer and given out as they lie
- * there, without a copy; the buffer is moved and read into only when no line of it is given out. Files are read rather than
- * mapped, so that a pipe and a file that shrinks are read alike. Start reading at fetch_lines. */
+ * A source that reads lines of a file, a pipe or standard input. Lines are found in one buffer and given out as they
+ * lie there, without a copy; the buffer is moved and read into only when no line of it is given out. Files are read
+ * rather than mapped, so that a pipe and a file that shrinks are read alike. A message is borrowed as one pointer and
+ * a length, so a line has to lie in one piece, and the buffer grows to the longest one. Start reading at
+ * fetch_lines. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -62,6 +64,8 @@ static struct file_source *source_of(struct tide_source *source)
     return (struct file_source *)(void *)source;
 }
 
+/* It becomes an event, since poll can only return what stops the run at once: lines that were read before the failure
+ * are still to be processed and delivered. */
 static void set_failure(struct file_source *file, int status)
 {
     free(file->failure_text);
@@ -80,7 +84,8 @@ static void has_input(void *context)
     file->watched = false;
 }
 
-/* False when reading would block; the loop then wakes the engine once it would not. */
+/* False when reading would block; the loop then wakes the engine once it would not. poll(2) rather than O_NONBLOCK:
+ * standard input may be shared with the shell, and the flag would be the shell's too. */
 static bool may_read(struct file_source *file)
 {
     struct pollfd look = {.fd = file->fd, .events = POLLIN};
@@ -129,6 +134,8 @@ static bool read_more(struct file_source *file)
     return count > 0;
 }
 
+/* A line of no bytes is a message too: its offset is the line's number, which must not depend on what is in the
+ * lines. */
 static void add_line(struct file_source *file, size_t end)
 {
     file->lines[file->end++] = (struct line){.start = file->scanned,
@@ -136,8 +143,8 @@ static void add_line(struct file_source *file, size_t end)
     file->next_offset++;
 }
 
-/* `searched` remembers how far a long line was looked through, so that one which arrives in many small reads is not searched
- * from its beginning each time. */
+/* `searched` remembers how far a long line was looked through, so that one which arrives in many small reads is not
+ * searched from its beginning each time. */
 static void find_lines(struct file_source *file)
 {
     while (file->end < LINES && file->searched < file->filled) {
@@ -151,6 +158,8 @@ static void find_lines(struct file_source *file)
     }
 }
 
+/* It is called only when all lines given out before were taken, since reading more may move the buffer. Lines are
+ * looked for before anything is read, as one read(2) may have brought more than LINES of them. */
 static void fetch_lines(struct file_source *file)
 {
     file->first = file->end = 0;
@@ -163,7 +172,8 @@ static void fetch_lines(struct file_source *file)
     }
 }
 
-/* A compressed file has newlines too, but no messages between them; that is a mistake which is hard to see from the output. */
+/* A compressed file has newlines too, but no messages between them; that is a mistake which is hard to see from the
+ * output. */
 static void hint_at_compression(const struct file_source *file)
 {
     static const struct {
@@ -182,6 +192,8 @@ static void hint_at_compression(const struct file_source *file)
 
 /* ---- what the engine calls ---- */
 
+/* O_NONBLOCK is for a named pipe, whose open(2) would wait for a writer. A folder can be opened too, and would fail
+ * only at its first read(2), when the run has begun. */
 static int source_start(struct tide_source *source)
 {
     struct file_source *file = source_of(source);
@@ -190,6 +202,8 @@ static int source_start(struct tide_source *source)
     file->fd = standard ? STDIN_FILENO : open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file->fd < 0 || fstat(file->fd, &about) < 0)
         return tide_fail(TIDE_ENOINPUT, "cannot open %s: %s", file->path, strerror(errno));
+    /* The program opens /dev/null in place of a closed standard input, for writing (main.c); without this check that
+     * would be an empty input. */
     if (standard && (fcntl(file->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
         return tide_fail(TIDE_ENOINPUT, "standard input is closed, or not open for reading");
     if (S_ISDIR(about.st_mode))
@@ -202,6 +216,7 @@ static int source_start(struct tide_source *source)
     return TIDE_OK;
 }
 
+/* What was not taken is returned again from `first` on, as io/source.h asks for. */
 static ssize_t source_poll(struct tide_source *source, struct tide_message *messages, size_t max)
 {
     struct file_source *file = source_of(source);
@@ -271,6 +286,8 @@ static void source_revoke_done(struct tide_source *source)
     (void)source; /* a file is never revoked, so this is never called */
 }
 
+/* There is nowhere to keep a position, but the engine waits for an answer, without which its last commit would wait
+ * for the time limit. */
 static int source_commit(struct tide_source *source, const struct tide_position *positions,
                          size_t count)
 {
@@ -280,6 +297,7 @@ static int source_commit(struct tide_source *source, const struct tide_position 
     return TIDE_OK;
 }
 
+/* That is enough: a file is only read in poll, and the writer of a pipe waits once that is full. */
 static void source_pause(struct tide_source *source, bool paused)
 {
     source_of(source)->paused = paused;
@@ -329,6 +347,7 @@ struct tide_source *tide_file_source_new(const struct tide_source_plan *plan,
     const char *name = plan->topic_count > 0          ? plan->topics[0]
                        : strcmp(plan->path, "-") == 0 ? "stdin"
                                                       : (slash ? slash + 1 : plan->path);
+    /* The file's name stands in for the topic wherever a message is named, in the log and in dead letters. */
     int topic = tide_topics_number(topics, name);
     if (topic < 0)
         return NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A sink that keeps what it is sent in memory. It acknowledges at once, so a spec that wants reports to be late, refused or
- * missing has to ask for it (tide_memory_hold, tide_memory_refuse, tide_memory_block). */
+ * A sink that keeps what it is sent in memory. It acknowledges at once, so a spec that wants reports to be late,
+ * refused or missing has to ask for it (tide_memory_hold, tide_memory_refuse, tide_memory_block). It is a sink like
+ * the others to the chain, so specs of steps, of the dlq and of backpressure need no Kafka and no files. Whoever
+ * drives it does so between turns, through tide_engine_sink. Start reading at sink_send. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,8 @@ static int sink_start(struct tide_sink *sink)
     return TIDE_OK;
 }
 
+/* A message that is refused is given back from the list, whose copy stays: the bytes that send was given are borrowed
+ * for that call only. */
 static void add_report(struct memory_sink *memory, const struct tide_message *message)
 {
     bool refused = memory->refuse && message->value &&
@@ -56,8 +60,11 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
 {
     struct memory_sink *memory = sink_of(sink);
     size_t taken = 0;
+    /* This is how a spec makes backpressure: a sink that is full takes nothing and is no failure. */
     if (memory->blocked)
         return 0;
+    /* The limit on reports that are due stands for the queue of a real producer, so that a held sink fills up as that
+     * would. */
     for (; taken < count && memory->due_count < memory->max_due; taken++) {
         if (!memory->discard)
             tide_memory_list_append(&memory->list, &messages[taken]);
@@ -82,6 +89,7 @@ static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports,
     return (ssize_t)count;
 }
 
+/* A held report is still due, so a run does not end before the spec lets it go. */
 static size_t sink_pending(struct tide_sink *sink)
 {
     return sink_of(sink)->due_count;
@@ -128,6 +136,7 @@ void tide_memory_refuse(struct tide_sink *sink, const char *value)
     sink_of(sink)->refuse = tide_copy(value);
 }
 
+/* A benchmark of millions of messages would measure copies and memory otherwise. */
 void tide_memory_discard(struct tide_sink *sink)
 {
     sink_of(sink)->discard = true;

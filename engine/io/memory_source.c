@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * A source that keeps its messages in memory, and does to its partitions what a spec asks for: revokes, loses and assigns
- * them again. All messages stay, since a partition that is assigned again is read from its committed offset. */
+ * A source that keeps its messages in memory, and does to its partitions what a spec asks for: revokes, loses and
+ * assigns them again. All messages stay, since a partition that is assigned again is read from its committed offset.
+ * It keeps to the protocol of io/source.h as a Kafka source does (no message before ASSIGNED, none after REVOKED), so
+ * that what a spec sees of a rebalance holds for Kafka too. Start reading at source_poll, and at next_change for
+ * rebalances. */
 #include <stdlib.h>
 
 #include "base/status.h"
@@ -43,12 +46,14 @@ static struct memory_source *source_of(struct tide_source *source)
     return (struct memory_source *)(void *)source;
 }
 
+/* A partition that does not exist is a mistake of the spec, which a crash names at once. */
 static struct content *content_of(struct memory_source *memory, uint32_t partition)
 {
     tide_require(partition < memory->source.partition_count);
     return &memory->contents[partition];
 }
 
+/* Partitions come as events, one after the other, as an assignment of the group would. */
 static int source_start(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
@@ -56,7 +61,8 @@ static int source_start(struct tide_source *source)
     return TIDE_OK;
 }
 
-/* In repeat mode the offsets go on rising, while the messages are those that were pushed. */
+/* In repeat mode the offsets go on rising, while the messages are those that were pushed. A benchmark so reads as many
+ * messages as it likes without having them in memory. */
 static size_t fill_in(struct memory_source *memory, uint32_t partition,
                       struct tide_message *messages, size_t max)
 {
@@ -73,6 +79,9 @@ static size_t fill_in(struct memory_source *memory, uint32_t partition,
     return count;
 }
 
+/* A poll returns messages of one partition, so that `take` needs no more than a count. The next poll begins with the
+ * partition after it, or the first one would be read to its end before the others. A partition with a change that is
+ * due gives nothing more: its event may not be overtaken. */
 static ssize_t source_poll(struct tide_source *source, struct tide_message *messages, size_t max)
 {
     struct memory_source *memory = source_of(source);
@@ -110,7 +119,8 @@ static bool all_read(const struct memory_source *memory)
     return memory->ended;
 }
 
-/* One event at a time, and none until the last revocation was answered: as a consumer group does it. */
+/* One event at a time, and none until the last revocation was answered: as a consumer group does it. The `change` of a
+ * revocation stays until it was answered, so that the partition is not read in between. */
 static bool next_change(struct memory_source *memory, struct tide_source_event *event)
 {
     static const enum tide_source_event_kind kinds[] = {
@@ -135,6 +145,8 @@ static bool next_change(struct memory_source *memory, struct tide_source_event *
     return true;
 }
 
+/* The answer to a commit comes first: a revocation waits for it, and the end of a run too. The end comes last, since a
+ * revoked partition is read again. */
 static void source_event(struct tide_source *source, struct tide_source_event *event)
 {
     struct memory_source *memory = source_of(source);
@@ -148,7 +160,8 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
     }
 }
 
-/* A spec has no second consumer, so a partition that is given back comes again at once. */
+/* A spec has no second consumer, so a partition that is given back comes again at once. It is read from its last
+ * commit, so messages that were in flight come a second time, as they do for a new owner. */
 static void source_revoke_done(struct tide_source *source)
 {
     struct memory_source *memory = source_of(source);
@@ -156,6 +169,8 @@ static void source_revoke_done(struct tide_source *source)
     memory->contents[memory->changed].change = ASSIGN;
 }
 
+/* The answer is an event of a later turn, as of every source: the commit only becomes UNDER_WAY after this has
+ * returned. */
 static int source_commit(struct tide_source *source, const struct tide_position *positions,
                          size_t count)
 {
@@ -223,6 +238,8 @@ void tide_memory_push(struct tide_source *source, uint32_t partition,
     struct memory_source *memory = source_of(source);
     struct content *content = content_of(memory, partition);
     struct tide_message *kept = tide_memory_list_append(&content->list, message);
+    /* Whatever the spec has put into these fields, a source alone says where a message came from; where it goes is for
+     * the steps to say. */
     kept->topic = memory->partitions[partition].topic;
     kept->partition = (int32_t)partition;
     kept->target_topic = TIDE_TOPIC_NONE;

@@ -212,10 +212,10 @@ static int look_at_hook(struct tide_pool *pool, struct tide_worker_slot *slot, i
         return TIDE_OK;
     if (!pool->workers.started)
         return tide_fail(TIDE_ECONFIG,
-                         "%s: not through after %.1f s; an endless loop? If it needs more, raise "
+                         "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
                          "start_timeout",
                          slot->hook.name, (double)pool->start_limit_us / 1e6);
-    tide_log(TIDE_LOG_WARN, "worker %u (pid %d): %s: not through after %.1f s; it is replaced",
+    tide_log(TIDE_LOG_WARN, "worker %u (pid %d): %s: not complete after %.1f s; it is replaced",
              slot->number, slot->pid, slot->hook.name, (double)pool->start_limit_us / 1e6);
     set_hook(slot, NULL);
     slot->kill_unsent = true;

@@ -142,7 +142,7 @@ static int wait_for_event(struct tide_zygote *zygote, int wake)
     if (fds[1].revents)
         return TIDE_BUSY;
     return tide_fail(TIDE_ECONFIG,
-                     "%s: not through after %.1f s; an endless loop? If it needs more, raise "
+                     "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
                      "start_timeout",
                      zygote->loading[0] ? zygote->loading : "loading the transforms",
                      (double)limit_us / 1e6);

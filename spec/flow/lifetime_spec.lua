@@ -103,11 +103,11 @@ describe("the processes of a run", function()
   end)
 
   local endless = {
-    ["a file"] = { "\nwhile true do end", "/t.lua: not through after 1.0 s" },
+    ["a file"] = { "\nwhile true do end", "/t.lua: not complete after 1.0 s" },
     ["`init`"] = { "return { process = print,\ninit = function() while true do end end }",
-      "init: .*/t.lua:2: not through after 1.0 s" },
+      "init: .*/t.lua:2: not complete after 1.0 s" },
     ["`start`"] = { "return { process = print,\nstart = function() local x repeat x = 1 until x ~= 1 end }",
-      "start: .*/t.lua:2: not through after 1.0 s; an endless loop%? If it needs more, raise start_timeout" },
+      "start: .*/t.lua:2: not complete after 1.0 s; an endless loop%? If it needs more, raise start_timeout" },
   }
   for name, case in pairs(endless) do
     it("end with 78 for an endless loop in " .. name .. ", which is named with its file", function()

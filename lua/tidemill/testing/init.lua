@@ -130,7 +130,7 @@ local function settle(self)
   repeat
     local quiet = turn(self, 0).kind == "nothing" and is_quiet(self)
     if not quiet then turn(self, 0.005) end
-    if os.time() > until_s then error(("the pipeline is not through after %d s"):format(LIMIT), 3) end
+    if os.time() > until_s then error(("the pipeline is not complete after %d s"):format(LIMIT), 3) end
   until quiet
 end
 
@@ -197,7 +197,7 @@ function Test:revoke(partition)
 end
 
 --- The input ends: what waits for more is handed on, and what waits to be tried again (tide.retry) is, over and over
---- as the clock is moved on, until it is through or a dead letter.
+--- as the clock is moved on, until it is complete.
 function Test:finish()
   if self.finished then return self end
   C.tide_memory_end(self.source)
@@ -205,7 +205,7 @@ function Test:finish()
   repeat
     local event = turn(self, 0.005)
     if event.kind == "nothing" and is_quiet(self) then C.tide_clock_advance(RETRY_PAUSE_US) end
-    if os.time() > until_s then error(("the pipeline is not through after %d s"):format(LIMIT), 2) end
+    if os.time() > until_s then error(("the pipeline is not complete after %d s"):format(LIMIT), 2) end
   until event.kind == "done"
   self.finished = true
   return self

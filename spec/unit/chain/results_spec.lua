@@ -177,7 +177,7 @@ describe("a result that does not hold together", function()
     ["a value longer than itself"] = { value_length = 100 }, ["the longest value"] = { value_length = 2 ^ 31 - 1 },
     ["a value length below null"] = { value_length = -2 }, ["a key length below null"] = { key_length = -2 ^ 31 },
     ["headers longer than itself"] = { headers_length = huge }, ["a record that is over"] = { index = 0 },
-    ["a record that is not through"] = { index = 3 }, ["no kind"] = { kind = 0 }, ["an unknown kind"] = { kind = 4 },
+    ["a record that is not complete"] = { index = 3 }, ["no kind"] = { kind = 0 }, ["an unknown kind"] = { kind = 4 },
     ["a topic that is not there"] = { topic = 2 }, ["a partition below any"] = { partition = -2 },
     ["headers that are none"] = { headers_length = 4 },
   }
