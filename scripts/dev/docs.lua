@@ -4,7 +4,7 @@
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local metric_list = require("tidemill.metrics.list")
 local reference = require("tidemill.cli.reference")
 local steps = require("tidemill.steps.list")

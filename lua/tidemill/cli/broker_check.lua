@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/broker_check.lua: what librdkafka has to say about a plan before it runs.
 local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local tide = require("tidemill.run.ffi")
 
 local broker_check = {}

@@ -2,7 +2,7 @@
 -- cli/check.lua: tidemill check FILE: everything that `run` would refuse, found without reading a message.
 local advice = require("tidemill.plan.advice")
 local connection = require("tidemill.plan.connection")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local broker_check = require("tidemill.cli.broker_check")

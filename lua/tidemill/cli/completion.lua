@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/completion.lua: tidemill completion bash|zsh|fish
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local help = require("tidemill.cli.help")
 
 local completion = {

@@ -1,8 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/engine_loop.lua: drives one engine from start to end: events, signals, progress, the mock Kafka, the report.
-local ffi = require("ffi")
 local engine = require("tidemill.run.engine")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local json = require("tidemill.cli.json")
 local mock = require("tidemill.cli.mock")
 local progress = require("tidemill.cli.progress")
@@ -10,8 +9,7 @@ local report = require("tidemill.cli.report")
 local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
-
-pcall(ffi.cdef, "void _exit(int status);")
+local posix = require("tidemill.run.posix")
 
 local engine_loop = {}
 local EngineLoop = {}
@@ -41,7 +39,7 @@ end
 -- The second signal: nothing is waited for, what is not committed is read again. The workers end with this process.
 local function leave(number)
   io.stdout:flush()
-  ffi.C._exit(128 + number)
+  posix._exit(128 + number)
 end
 
 local on = {}

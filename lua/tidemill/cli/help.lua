@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/help.lua: tidemill help [COMMAND|STEP]
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local list = require("tidemill.steps.list")
 local nearest = require("tidemill.plan.nearest")
 local reference = require("tidemill.cli.reference")

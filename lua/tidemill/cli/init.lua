@@ -1,12 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- cli/init.lua: the command line. The program (engine/main.c) calls main(argv) and exits with what it returns.
 local argparse = require("argparse")
-local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local nearest = require("tidemill.plan.nearest")
 local stderr = require("tidemill.cli.stderr")
-
-pcall(ffi.cdef, "int ferror(void *stream);")
+local posix = require("tidemill.run.posix")
 
 local cli = {}
 
@@ -104,7 +102,7 @@ end
 function cli.main(argv)
   local code = run(argv)
   local flushed, reason = io.stdout:flush()
-  local failed = io.type(io.stdout) == "file" and ffi.C.ferror(io.stdout) ~= 0 or flushed == nil
+  local failed = io.type(io.stdout) == "file" and posix.ferror(io.stdout) ~= 0 or flushed == nil
   if not failed or code ~= exit_code.OK or reason == "Broken pipe" then return code end
   stderr.failure("standard output: %s", reason or "cannot be written")
   return exit_code.TEMPORARY

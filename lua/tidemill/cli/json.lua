@@ -5,7 +5,8 @@ local json = {}
 
 local SHORT = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
-local function string_of(text)
+--- Text as a string of JSON.
+function json.quote(text)
   return '"' .. text:gsub('[%c"\\]', function(c) return SHORT[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
@@ -26,12 +27,12 @@ end
 --- `indent` is for the recursion.
 function json.encode(value, indent)
   indent = indent or ""
-  if type(value) == "string" then return string_of(value) end
+  if type(value) == "string" then return json.quote(value) end
   if type(value) == "number" then return number_of(value) end
   if type(value) ~= "table" then return tostring(value) end
   local inner, parts = indent .. "  ", {}
   for _, name in ipairs(sorted_names(value)) do
-    parts[#parts + 1] = inner .. string_of(name) .. ": " .. json.encode(value[name], inner)
+    parts[#parts + 1] = inner .. json.quote(name) .. ": " .. json.encode(value[name], inner)
   end
   if #parts == 0 then return "{}" end
   return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
@@ -40,7 +41,7 @@ end
 --- The members of an object of numbers and texts on one line, without its braces.
 function json.members(object)
   local parts = {}
-  for i, name in ipairs(sorted_names(object)) do parts[i] = string_of(name) .. ":" .. json.encode(object[name]) end
+  for i, name in ipairs(sorted_names(object)) do parts[i] = json.quote(name) .. ":" .. json.encode(object[name]) end
   return table.concat(parts, ",")
 end
 

@@ -1,11 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- cli/new.lua: tidemill new NAME: a folder with a pipeline, a transform and a spec that pass at once.
-local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local stderr = require("tidemill.cli.stderr")
 local files = require("tidemill.cli.new_files")
-
-pcall(ffi.cdef, "int mkdir(const char *path, unsigned mode);")
+local posix = require("tidemill.run.posix")
 
 local new = {
   summary = "Write a new pipeline with its transform and spec.",
@@ -29,7 +27,7 @@ function new.run(parsed)
     stderr.failure('new %s: a name has letters, digits, - and _', name)
     return exit_code.USAGE
   end
-  if ffi.C.mkdir(name, tonumber("755", 8)) ~= 0 or ffi.C.mkdir(name .. "/spec", tonumber("755", 8)) ~= 0 then
+  if posix.mkdir(name, tonumber("755", 8)) ~= 0 or posix.mkdir(name .. "/spec", tonumber("755", 8)) ~= 0 then
     stderr.failure("%s: is there already, or cannot be made", name)
     return exit_code.NO_INPUT
   end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/plan.lua: tidemill plan FILE
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local options = require("tidemill.cli.options")
 local print = require("tidemill.plan.print")

@@ -4,9 +4,7 @@
 local ffi = require("ffi")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
-
-pcall(ffi.cdef, "int isatty(int fd);")
-pcall(ffi.cdef, "int ioctl(int fd, unsigned long request, ...);")
+local posix = require("tidemill.run.posix")
 
 local STDERR, TIOCGWINSZ = 2, 0x5413
 local QUIET = 60 -- seconds without a change, after which a log line comes all the same
@@ -23,7 +21,7 @@ end
 
 --- True when stderr is a terminal.
 function progress.on_terminal()
-  return ffi.C.isatty(STDERR) == 1
+  return posix.isatty(STDERR) == 1
 end
 
 -- Not by io.stderr: a terminal that is held (Ctrl-S) must not hold the engine.
@@ -34,7 +32,7 @@ end
 -- A line longer than the terminal would wrap, and could not be redrawn.
 local function cut(text)
   local size = ffi.new("unsigned short[4]") -- rows, columns, and pixels
-  if ffi.C.ioctl(STDERR, TIOCGWINSZ, size) ~= 0 or size[1] == 0 then return text end
+  if posix.ioctl(STDERR, TIOCGWINSZ, size) ~= 0 or size[1] == 0 then return text end
   return text:sub(1, size[1] - 1)
 end
 

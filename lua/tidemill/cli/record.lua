@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/record.lua: tidemill record FILE: some messages of a pipeline's source into a file, for specs to replay.
-local engine = require("tidemill.run.engine")
-local exit_code = require("tidemill.cli.exit_code")
+local engines = require("tidemill.run.engine")
+local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local stderr = require("tidemill.cli.stderr")
@@ -30,23 +30,23 @@ end
 
 -- Runs until enough is written, the source ends or a signal comes. nil, or the exit code and the text of a failure.
 local function take(checked, count)
-  local self, text, status = engine.new(checked)
-  if not self then return -status, text end
+  local engine, text, status = engines.new(checked)
+  if not engine then return -status, text end
   local connection, reason = checked:connection()
   if not connection then return exit_code.CONFIG, reason end
   local started
-  started, text, status = self:start(connection)
+  started, text, status = engine:start(connection)
   if not started then return -status, text end
   local event, closing
   repeat
-    event = self:run(0.1)
+    event = engine:run(0.1)
     local stopped = event.kind == "signal" and signals.ends(event.number)
-    if not closing and (stopped or self:totals().produced >= count) then
+    if not closing and (stopped or engine:totals().produced >= count) then
       closing = true
-      self:close()
+      engine:close()
     end
   until event.kind == "done" or event.kind == "failed"
-  self:free()
+  engine:free()
   if event.kind == "failed" then return -event.status, event.text end
 end
 

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/run.lua: tidemill run FILE: its flags, and what they do to the plan. cli/engine_loop.lua turns the engine.
 local engine_loop = require("tidemill.cli.engine_loop")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local record_line = require("tidemill.cli.record_line")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/test.lua: tidemill test [FILES]: busted, with tidemill.testing at hand.
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local stderr = require("tidemill.cli.stderr")
 
 local test = {

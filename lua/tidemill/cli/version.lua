@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/version.lua: tidemill version
 local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 
 local version = { summary = "Show the versions of tidemill, librdkafka and LuaJIT." }
 

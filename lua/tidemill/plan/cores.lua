@@ -2,8 +2,7 @@
 -- plan/cores.lua: how many processors this process may use: those it may run on (taskset, cpuset), and no more than the
 -- time that its control groups leave it (docker --cpus, CPUQuota of systemd).
 local ffi = require("ffi")
-
-pcall(ffi.cdef, "int sched_getaffinity(int pid, size_t size, uint64_t *mask);")
+local posix = require("tidemill.run.posix")
 
 local cores = {}
 
@@ -11,7 +10,7 @@ local WORDS = 128 -- of 64 processors each
 
 local function allowed()
   local mask = ffi.new("uint64_t[?]", WORDS)
-  if ffi.C.sched_getaffinity(0, WORDS * 8, mask) < 0 then return 1 end
+  if posix.sched_getaffinity(0, WORDS * 8, mask) < 0 then return 1 end
   local count = 0
   for i = 0, WORDS - 1 do
     local bits = mask[i]

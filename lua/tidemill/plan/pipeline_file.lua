@@ -1,22 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- plan/pipeline_file.lua: reads a pipeline file and checks all of it: names, values, order of steps.
 local ffi = require("ffi")
+local exit_code = require("tidemill.plan.exit_code")
 local environment = require("tidemill.run.environment")
 local list = require("tidemill.steps.list")
 local declaration = require("tidemill.plan.declaration")
+local posix = require("tidemill.run.posix")
 local schema = require("tidemill.plan.schema")
 local session = require("tidemill.plan.session")
 local step_order = require("tidemill.plan.step_order")
-
-pcall(ffi.cdef, "long readlink(const char *path, char *target, size_t size);")
 
 local pipeline_file = {}
 
 -- A third of the longest time-out of a transaction that brokers take, in microseconds.
 local LONGEST_TRANSACTION = 300e6
-
--- Exit codes (design: sysexits.h).
-local USAGE, NO_INPUT, CONFIG = 64, 66, 78
 
 --- The folder of a file, "." for none.
 function pipeline_file.folder(path)
@@ -26,7 +23,7 @@ end
 -- Where a symbolic link leads to, by one step; nil when the file is none.
 local function read_link(path)
   local target = ffi.new("char[4096]")
-  local length = tonumber(ffi.C.readlink(path, target, 4096))
+  local length = tonumber(posix.readlink(path, target, 4096))
   return length > 0 and pipeline_file.resolve(pipeline_file.folder(path), ffi.string(target, length)) or nil
 end
 
@@ -180,13 +177,13 @@ end
 --- Checks what a pipeline file returned; `path` is the file, `folder` where its paths start from, `current` the
 --- session; `globals` (optional) those of the file, which its transforms see. As pipeline_file.load.
 function pipeline_file.check(result, path, folder, current, globals)
-  if not check_result(result, path, current) then return failed(CONFIG, current:fault_texts()) end
+  if not check_result(result, path, current) then return failed(exit_code.CONFIG, current:fault_texts()) end
   local pipeline = check_declarations(result, current)
   pipeline.file, pipeline.folder, pipeline.globals = path, folder, globals
   check_across(pipeline, current)
   check_delivery(pipeline, current)
   check_files(pipeline, current)
-  if #current.faults > 0 then return failed(CONFIG, current:fault_texts()) end
+  if #current.faults > 0 then return failed(exit_code.CONFIG, current:fault_texts()) end
   return pipeline
 end
 
@@ -195,19 +192,19 @@ end
 --- and the exit code.
 function pipeline_file.load(path, set)
   local text, reason = read(path)
-  if not text then return failed(NO_INPUT, { reason }) end
+  if not text then return failed(exit_code.NO_INPUT, { reason }) end
   local chunk, broken = loadstring(text, "@" .. path)
-  if not chunk then return failed(CONFIG, { with_path(path, broken) }) end
+  if not chunk then return failed(exit_code.CONFIG, { with_path(path, broken) }) end
   local current, folder = session.new(set), pipeline_file.folder(pipeline_file.followed(path))
   local globals = environment.new(folder)
   local result, message = run(setfenv(chunk, globals), current)
   if message ~= nil then
     local texts = current:fault_texts()
     texts[#texts + 1] = with_path(path, message)
-    return failed(CONFIG, texts)
+    return failed(exit_code.CONFIG, texts)
   end
   local unasked = current:unasked()
-  if #unasked > 0 then return failed(USAGE, unasked) end
+  if #unasked > 0 then return failed(exit_code.USAGE, unasked) end
   return pipeline_file.check(result, path, folder, current, globals)
 end
 

@@ -7,6 +7,7 @@
 -- option leaves out), draft (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
 local plan_table = require("tidemill.plan.plan_table")
+local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.plan.files")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
@@ -15,8 +16,6 @@ local plan_struct = require("tidemill.plan.plan_struct")
 local plan = {}
 local Plan = {}
 Plan.__index = Plan
-
-local CONFIG = 78 -- exit code
 
 local function replace(result, options)
   local on_files = options.input or options.output
@@ -71,7 +70,7 @@ function plan.load(path, options)
   if not pipeline then return nil, texts, status end
   local planned = plan.new(pipeline, options)
   local faults = files.faults(planned, options or {})
-  if #faults > 0 then return nil, faults, CONFIG end
+  if #faults > 0 then return nil, faults, exit_code.CONFIG end
   return planned
 end
 

@@ -9,6 +9,10 @@ local function file_topic(path)
   return path == "-" and "stdin" or path:match("([^/]*)$")
 end
 
+local function no_dead_letters()
+  return { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
+end
+
 -- Where the steps' plan entries put a pool: its index from 0.
 local function pool_adder(pools)
   local index = {}
@@ -54,7 +58,7 @@ function plan_table.new(pipeline)
     source_properties = {},
     sink_properties = {},
     sink = { medium = "TIDE_MEDIUM_NONE" },
-    dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 },
+    dlq = no_dead_letters(),
     commit = { enabled = false },
     file_topic = file_topic,
   }
@@ -74,49 +78,57 @@ function plan_table.new(pipeline)
   return result
 end
 
---- --input: lines of a file in place of the source; nothing is committed, so there are no transactions.
-function plan_table.replace_input(result, path)
+-- A transaction takes results, dead letters and offsets of one Kafka, so there is none when something stands in for a
+-- part of it.
+local function replace_source(result, source)
   result.exactly_once = false
-  result.source = { medium = "TIDE_MEDIUM_FILE", path = path, topics = { file_topic(path) },
-    timeout_us = result.broker_timeout_us }
+  source.timeout_us = result.broker_timeout_us
+  result.source = source
+end
+
+-- Keeps the topics and limits of the sink before, where the new one names none.
+local function replace_sink(result, sink)
+  result.exactly_once = false
+  sink.timeout_us = result.broker_timeout_us
+  sink.topics = sink.topics or result.sink.topics or {}
+  sink.max_messages = sink.max_messages or result.sink.max_messages or 100000
+  sink.max_bytes = sink.max_bytes or result.sink.max_bytes or 64 * 2 ^ 20
+  result.sink = sink
+end
+
+--- --input: lines of a file are read in place of the source; nothing is committed.
+function plan_table.replace_input(result, path)
+  replace_source(result, { medium = "TIDE_MEDIUM_FILE", path = path, topics = { file_topic(path) } })
   result.commit = { enabled = false }
 end
 
---- --output: lines of a file in place of the sink.
+--- --output: lines are written to a file in place of the sink.
 function plan_table.replace_output(result, path, format)
-  result.exactly_once = false
-  result.sink = {
-    medium = "TIDE_MEDIUM_FILE", path = path, topics = result.sink.topics,
-    format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES",
-    max_messages = result.sink.max_messages or 100000, max_bytes = result.sink.max_bytes or 64 * 1024 * 1024,
-    timeout_us = result.broker_timeout_us,
-  }
+  replace_sink(result, { medium = "TIDE_MEDIUM_FILE", path = path,
+    format = format == "json" and "TIDE_OUTPUT_JSON" or "TIDE_OUTPUT_LINES" })
 end
 
---- For tests: what the test feeds in place of the source, and keeps in place of the sink; commits are immediate.
+--- For tests: messages come from the test and results are kept for it; commits are immediate.
 function plan_table.replace_by_memory(result, partitions)
-  result.exactly_once = false
-  result.source = { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] }, partitions = partitions,
-    timeout_us = result.broker_timeout_us }
-  result.sink = { medium = "TIDE_MEDIUM_MEMORY", topics = result.sink.topics or {}, max_messages = 1000000,
-    max_bytes = 2 ^ 30, timeout_us = result.broker_timeout_us }
+  replace_source(result, { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] },
+    partitions = partitions })
+  replace_sink(result, { medium = "TIDE_MEDIUM_MEMORY", max_messages = 1000000, max_bytes = 2 ^ 30 })
   result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }
 end
 
---- tidemill record: the source alone, from its start (latest: its end) and in a group of its own, into a file.
+--- tidemill record: the source alone is written to a file, from its start (`latest`: from its end) and in a group of
+--- its own.
 function plan_table.replace_by_recorder(result, path, latest)
   plan_table.replace_start(result)
   if latest then result.source.reset, result.source.start = "TIDE_RESET_LATEST", "TIDE_START_LATEST" end
-  result.exactly_once = false
   if result.source.group then result.source.group = result.source.group .. ".record-" .. os.time() end
   result.source.instance = nil
-  result.sink = { medium = "TIDE_MEDIUM_FILE", path = path, topics = {}, format = "TIDE_OUTPUT_RECORDED",
-    max_messages = 100000, max_bytes = 64 * 2 ^ 20, timeout_us = result.broker_timeout_us }
+  replace_sink(result, { medium = "TIDE_MEDIUM_FILE", path = path, topics = {}, format = "TIDE_OUTPUT_RECORDED" })
   result.commit = { enabled = false }
-  result.dlq = { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
+  result.dlq = no_dead_letters()
 end
 
---- --dead-letters: a file in place of the dead letters' target, with the limits of the pipeline.
+--- --dead-letters: a file takes the dead letters, within the limits of the pipeline.
 function plan_table.replace_dead_letters(result, path)
   result.exactly_once = false
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path

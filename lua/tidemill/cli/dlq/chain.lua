@@ -2,8 +2,8 @@
 -- cli/dlq/chain.lua builds the pipelines that the dlq commands run on the engine: one reads a source into a file, one
 -- sends dead letters back. Their function runs in one worker.
 local ffi = require("ffi")
-local engine = require("tidemill.run.engine")
-local exit_code = require("tidemill.cli.exit_code")
+local engines = require("tidemill.run.engine")
+local exit_code = require("tidemill.plan.exit_code")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local declaration = require("tidemill.plan.declaration")
@@ -11,8 +11,7 @@ local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
-
-pcall(ffi.cdef, "int getpid(void);")
+local posix = require("tidemill.run.posix")
 
 local chain = {}
 
@@ -22,7 +21,7 @@ local WORKER_MEMORY = 4 * 2 ^ 30
 
 -- Each run has a group of its own, since it reads everything and commits nothing.
 local function group(source)
-  return ("tidemill-dlq-%s.read-%d-%d"):format(source.name, os.time(), ffi.C.getpid())
+  return ("tidemill-dlq-%s.read-%d-%d"):format(source.name, os.time(), posix.getpid())
 end
 
 local function source_step(source)
@@ -44,7 +43,7 @@ function chain.new(source, fn, sink)
   pipeline.settings.values.worker_memory = WORKER_MEMORY
   local planned = plan.new(pipeline, { until_end = source.kind == "topic", handle_signals = true })
   planned.draft.commit.enabled, planned.c.commit.enabled = false, false
-  local made, reason, failure = engine.new(planned)
+  local made, reason, failure = engines.new(planned)
   if not made then return nil, reason, -failure end
   return made
 end
@@ -61,11 +60,11 @@ end
 
 --- Starts the engine and runs it to its end. each(event) is called for every event, and may return a text and an exit
 --- code, which end the run. Returns nil when everything is complete, or the reason and the exit code.
-function chain.run(self, source, each)
-  local started, reason, status = self:start { source = source.read or {}, sink = source.write or {} }
+function chain.run(engine, source, each)
+  local started, reason, status = engine:start { source = source.read or {}, sink = source.write or {} }
   if not started then return reason, -status end
   while true do
-    local event = self:run(1)
+    local event = engine:run(1)
     local text, code = each(event)
     if text then return text, code end
     if event.kind == "done" then return nil end
@@ -74,10 +73,10 @@ function chain.run(self, source, each)
 end
 
 --- Returns { [partition] = the offset before which everything that was read is complete }.
-function chain.positions(self)
+function chain.positions(engine)
   local number, offset, found = ffi.new("int32_t[1]"), ffi.new("int64_t[1]"), {}
   local index = 0
-  while tide.C.tide_engine_position(self.handle, index, number, offset) do
+  while tide.C.tide_engine_position(engine.handle, index, number, offset) do
     found[tonumber(number[0])] = tonumber(offset[0])
     index = index + 1
   end

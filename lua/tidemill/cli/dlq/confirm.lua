@@ -1,9 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/confirm.lua asks before a command does what cannot be taken back.
-local ffi = require("ffi")
 local stderr = require("tidemill.cli.stderr")
-
-pcall(ffi.cdef, "int isatty(int fd);")
+local posix = require("tidemill.run.posix")
 
 local confirm = {}
 
@@ -15,7 +13,7 @@ end
 --- True when the user answers yes, or --yes was given.
 function confirm.ask(parsed, what)
   if parsed.yes then return true end
-  if ffi.C.isatty(0) ~= 1 then
+  if posix.isatty(0) ~= 1 then
     stderr.failure("to %s, say --yes: nobody can be asked here", what)
     return false
   end

@@ -2,7 +2,7 @@
 -- cli/dlq/drop.lua: tidemill dlq drop SOURCE marks dead letters as processed that are not wanted any more.
 local selection = require("tidemill.cli.dlq.selection")
 local confirm = require("tidemill.cli.dlq.confirm")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local output = require("tidemill.cli.dlq.output")
 local stderr = require("tidemill.cli.stderr")
 

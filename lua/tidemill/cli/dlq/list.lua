@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/list.lua: tidemill dlq list SOURCE
 local selection = require("tidemill.cli.dlq.selection")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local output = require("tidemill.cli.dlq.output")
 
 local list = { summary = "List dead letters, one a line: where they came from and why they are there." }

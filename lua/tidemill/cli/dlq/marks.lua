@@ -5,7 +5,7 @@
 -- is another one in another file of that name. Brokers forget such offsets after offsets.retention.minutes, so each
 -- write commits all partitions anew.
 local ffi = require("ffi")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local hash = require("tidemill.lib.hash")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local ranges = require("tidemill.cli.dlq.ranges")

@@ -1,13 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/output.lua prints dead letters: as a table on a terminal, else as tab-separated lines or JSON lines; or each
 -- of them whole.
-local cjson = require("cjson")
-local ffi = require("ffi")
 local base64 = require("tidemill.lib.base64")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
+local json = require("tidemill.cli.json")
 local time = require("tidemill.lib.time")
-
-pcall(ffi.cdef, "int isatty(int fd);")
+local posix = require("tidemill.run.posix")
 
 local output = {}
 
@@ -89,9 +87,7 @@ local FIELDS = { "original_topic", "original_partition", "original_offset", "ori
   "size" }
 
 local function json_of(value)
-  if type(value) == "number" then return ("%.0f"):format(value) end
-  if type(value) == "string" then return cjson.encode(visible(value, "\n\t\\")) end
-  return tostring(value)
+  return json.encode(type(value) == "string" and visible(value, "\n\t\\") or value)
 end
 
 local function bytes(text)
@@ -118,7 +114,7 @@ local function write_json(letters, whole)
 end
 
 local function default_format()
-  return ffi.C.isatty(STDOUT) == 1 and "table" or "tsv"
+  return posix.isatty(STDOUT) == 1 and "table" or "tsv"
 end
 
 --- Prints one line for each dead letter.

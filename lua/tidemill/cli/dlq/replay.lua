@@ -4,7 +4,7 @@
 local cjson = require("cjson")
 local chain = require("tidemill.cli.dlq.chain")
 local selection = require("tidemill.cli.dlq.selection")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local filter = require("tidemill.cli.dlq.filter")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local output = require("tidemill.cli.dlq.output")
@@ -56,25 +56,25 @@ local function refusal(found, chosen, parsed)
   end
 end
 
--- Returns the dead letters to be sent, by partition and offset, the topics they go to, how many are refused, and how
--- many go to the output.
+-- Decides what becomes of the dead letters that were chosen. Returns { letters = those to be sent, due = the same by
+-- partition and offset, topics = where they go, refused and outputs = how many are refused, and go to the output }.
 local function sort_out(chosen, parsed)
-  local due, topics, letters, refused, outputs = {}, {}, {}, 0, 0
+  local work = { letters = {}, due = {}, topics = {}, refused = 0, outputs = 0 }
   local known = {}
   for _, found in ipairs(chosen.letters) do
     local reason = refusal(found, chosen, parsed)
     if reason then
-      refused = refused + 1
+      work.refused = work.refused + 1
       stderr.failure("dead letter %s: %s", dead_letter.id(found), reason)
     else
       local topic = parsed.to or dead_letter.destination(found)
-      if found.target_topic and not parsed.to then outputs = outputs + 1 end
-      if not known[topic] then known[topic], topics[#topics + 1] = true, topic end
-      due[key_of(found.partition, found.offset)] = true
-      letters[#letters + 1] = found
+      if found.target_topic and not parsed.to then work.outputs = work.outputs + 1 end
+      if not known[topic] then known[topic], work.topics[#work.topics + 1] = true, topic end
+      work.due[key_of(found.partition, found.offset)] = true
+      work.letters[#work.letters + 1] = found
     end
   end
-  return due, topics, letters, refused, outputs
+  return work
 end
 
 -- The function that runs in the worker: it returns the message as it was, for those to be sent.
@@ -94,37 +94,39 @@ local function sender(source, due, parsed)
 end
 
 -- Remembers what is acknowledged. Returns true, or nil and the reason.
-local function remember(self)
-  local positions = chain.positions(self.engine)
-  local result, reason = self.marks:with(self.scan.seen, function(partition, offset)
-    return self.due[key_of(partition, offset)] == true and offset < (positions[partition] or -1)
+local function remember(chosen, work, engine)
+  local positions = chain.positions(engine)
+  local result, reason = chosen.marks:with(chosen.scan.seen, function(partition, offset)
+    return work.due[key_of(partition, offset)] == true and offset < (positions[partition] or -1)
   end)
   if not result then return nil, reason end
-  return self.marks:write(result)
+  return chosen.marks:write(result)
 end
 
-local function count_sent(self, letters)
-  local positions, sent = chain.positions(self.engine), 0
+local function count_sent(letters, engine)
+  local positions, sent = chain.positions(engine), 0
   for _, found in ipairs(letters) do
     if found.offset < (positions[found.partition] or -1) then sent = sent + 1 end
   end
   return sent
 end
 
--- A partition that comes a second time would be read from its start again, and sent again.
-local function watch(self)
+-- Returns what chain.run calls for each event. A partition that comes a second time would be read from its start again,
+-- and sent again, so that ends the run.
+local function watcher(chosen, work, engine)
+  local stopping, assigned = false, false
   return function(event)
     if event.kind == "second" then
-      local written, reason = remember(self)
+      local written, reason = remember(chosen, work, engine)
       if not written then return reason, exit_code.TEMPORARY end
     elseif chain.ends(event) then
-      if self.stopping then return chain.stopped(event) end
-      self.stopping = true
-      self.engine:close()
-    elseif event.kind == "lost" or event.kind == "assigned" and self.assigned then
+      if stopping then return chain.stopped(event) end
+      stopping = true
+      engine:close()
+    elseif event.kind == "lost" or event.kind == "assigned" and assigned then
       return "the group's coordinator was lost in between; run it again", exit_code.TEMPORARY
     elseif event.kind == "assigned" then
-      self.assigned = true
+      assigned = true
     end
   end
 end
@@ -139,62 +141,67 @@ local function is_split(source)
 end
 
 -- Sends them. Returns how many were acknowledged, and the reason and the exit code when that is not all.
-local function send(self, letters, topics, parsed)
-  local reason, code, opened, written
-  self.engine, reason, code = chain.new(self.source, sender(self.source, self.due, parsed), chain.topics(topics))
-  if not self.engine then return 0, reason, code end
-  opened, reason = self.marks:open()
+local function send(chosen, work, parsed)
+  local source, marks = chosen.source, chosen.marks
+  local engine, reason, code = chain.new(source, sender(source, work.due, parsed), chain.topics(work.topics))
+  if not engine then return 0, reason, code end
+  local opened, written, unwritten
+  opened, reason = marks:open()
   code = exit_code.TEMPORARY
   if opened then
-    reason, code = chain.run(self.engine, self.outputs > 0 and of_output(self.source) or self.source, watch(self))
-    written = { remember(self) }
-    if not written[1] then reason, code = reason or written[2], code or exit_code.TEMPORARY end
+    local reached = work.outputs > 0 and of_output(source) or source
+    reason, code = chain.run(engine, reached, watcher(chosen, work, engine))
+    written, unwritten = remember(chosen, work, engine)
+    if not written then reason, code = reason or unwritten, code or exit_code.TEMPORARY end
   end
-  local sent = count_sent(self, letters)
-  self.marks:close()
-  self.engine:free()
-  if not reason and sent < #letters then reason, code = "stopped", exit_code.TEMPORARY end
+  local sent = count_sent(work.letters, engine)
+  marks:close()
+  engine:free()
+  if not reason and sent < #work.letters then reason, code = "stopped", exit_code.TEMPORARY end
   return sent, reason, code
 end
 
-local function check(self, letters, parsed)
-  if not self.source.write and not parsed.dry_run then
+-- Returns why it cannot be done, and the exit code; nil when it can.
+local function obstacle(chosen, work, parsed)
+  local count = #work.letters
+  if not chosen.source.write and not parsed.dry_run then
     return "where to? The source names no Kafka; say --brokers HOST:PORT", exit_code.USAGE
   end
-  if self.outputs > 0 and self.outputs < #letters and is_split(self.source) then
+  if work.outputs > 0 and work.outputs < count and is_split(chosen.source) then
     return "dead letters of stage produce go to the output's brokers, the others to the input's: choose one of both "
       .. "kinds, as by --stage produce", exit_code.USAGE
   end
-  local fits, reason = self.marks:with(self.scan.seen, function(partition, offset)
-    return self.due[key_of(partition, offset)] == true
+  local fits, reason = chosen.marks:with(chosen.scan.seen, function(partition, offset)
+    return work.due[key_of(partition, offset)] == true
   end)
-  return not fits and #letters > 0 and reason or nil, exit_code.USAGE
+  return not fits and count > 0 and reason or nil, exit_code.USAGE
 end
 
 function replay.run(parsed)
-  local self, code = selection.new(parsed)
-  if not self then return code end
-  local topics, letters, refused, reason
-  self.due, topics, letters, refused, self.outputs = sort_out(self, parsed)
-  local sent, done = 0, refused > 0 and exit_code.DATA or exit_code.OK
-  local where = (" to %s; %d refused"):format(#topics > 0 and table.concat(topics, ", ") or "no topic", refused)
-  reason, code = check(self, letters, parsed)
-  if self.marks.empty and #letters > 0 then
+  local chosen, code = selection.new(parsed)
+  if not chosen then return code end
+  local work = sort_out(chosen, parsed)
+  local count, sent, done = #work.letters, 0, work.refused > 0 and exit_code.DATA or exit_code.OK
+  local where = (" to %s; %d refused"):format(count > 0 and table.concat(work.topics, ", ") or "no topic",
+    work.refused)
+  local reason
+  reason, code = obstacle(chosen, work, parsed)
+  if chosen.marks.empty and count > 0 then
     stderr.failure("nothing is remembered of %s, not yet or not any more: all its dead letters count as new",
-      self.source.name)
+      chosen.source.name)
   end
   if reason then
     stderr.failure("%s", reason)
     return code
   elseif parsed.dry_run then
-    output.list(letters, parsed.format)
-    stderr.failure("would replay %s%s", selection.count(#letters), where)
+    output.list(work.letters, parsed.format)
+    stderr.failure("would replay %s%s", selection.count(count), where)
     return done
   end
-  if #letters > 0 then sent, reason, code = send(self, letters, topics, parsed) end
+  if count > 0 then sent, reason, code = send(chosen, work, parsed) end
   if reason then stderr.failure("%s", reason) end
   stderr.failure("replayed %s%s%s", selection.count(sent), where,
-    sent < #letters and ("; %d are left"):format(#letters - sent) or "")
+    sent < count and ("; %d are left"):format(count - sent) or "")
   return reason and code or done
 end
 

@@ -65,15 +65,15 @@ local function gather(path)
   return result
 end
 
---- `wanted`: a function of a dead letter. { found = those that are wanted, by their source (see dead_letter.lua; `size`
+--- `wanted`: a function of a dead letter. { found = those that are wanted, by their place (see dead_letter.lua; `size`
 --- of the value; value, headers and traceback only when `whole`), seen = { partition = offsets of all, rising },
 --- broken = how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read.
 function scan.read(source, wanted, whole)
   local path = os.tmpname()
-  local self, reason, code = chain.new(source, packer(source, wanted, whole), chain.lines(path))
-  if self then
-    reason, code = chain.run(self, source, chain.stopped)
-    self:free()
+  local engine, reason, code = chain.new(source, packer(source, wanted, whole), chain.lines(path))
+  if engine then
+    reason, code = chain.run(engine, source, chain.stopped)
+    engine:free()
   end
   local result = not reason and gather(path) or nil
   os.remove(path)

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/show.lua: tidemill dlq show SOURCE [LETTER...]
 local selection = require("tidemill.cli.dlq.selection")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local output = require("tidemill.cli.dlq.output")
 local stderr = require("tidemill.cli.stderr")
 

@@ -4,7 +4,7 @@
 -- A source: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
 -- secrets in them: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
 local connection = require("tidemill.plan.connection")
-local exit_code = require("tidemill.cli.exit_code")
+local exit_code = require("tidemill.plan.exit_code")
 local plan = require("tidemill.plan.plan")
 
 local source = {}

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The command line without an engine: help, completion, usage errors. spec/flow/cli_spec.lua runs the program.
 local cli = require "tidemill.cli"
-local exit_code = require "tidemill.cli.exit_code"
+local exit_code = require "tidemill.plan.exit_code"
 local ffi = require "ffi"
 local list = require "tidemill.steps.list"
 local pipeline_file = require "spec.support.pipeline_file"
