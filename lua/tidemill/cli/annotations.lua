@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/annotations.lua: steps and settings as LuaCATS annotations, so that the Lua language server completes and checks
--- pipelines and transforms. scripts/dev/docs.lua writes lua/tidemill.d.lua from it.
+-- cli/annotations.lua: writes steps and settings as LuaCATS annotations, so that the Lua language server completes and
+-- checks pipelines and transforms. scripts/dev/docs.lua writes lua/tidemill.d.lua from it.
 local list = require("tidemill.steps.list")
 
 local annotations = {}
@@ -156,7 +156,7 @@ function tide.pack(messages) end
 function tide.unpack(value) end
 ]]
 
---- The text of the file.
+--- Returns the text of the file.
 function annotations.text()
   local lines = { HEAD }
   for _, spec in ipairs(list) do

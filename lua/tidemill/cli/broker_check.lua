@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/broker_check.lua: what librdkafka has to say about a plan before it runs.
+-- cli/broker_check.lua: asks the brokers, before a plan runs, for all that it will need of them.
 local ffi = require("ffi")
 local exit_code = require("tidemill.plan.exit_code")
 local tide = require("tidemill.run.ffi")
@@ -20,8 +20,8 @@ local function topic_array(topics)
   return array
 end
 
--- What is in `fields` and the arrays stays referenced here, and with it what the struct borrows. Text and exit code, or
--- nil; then the struct with the answer.
+-- Asks one side. Returns the text and the exit code of what is wrong, or nil and nil, then the struct with the answer.
+-- The struct borrows `fields` and the arrays, which the locals here keep alive.
 local function look(plan, properties, topics, fields)
   local names, apart = topic_array(topics), topic_array(plan.draft.source.apart_topics or {})
   local values = property_array(properties)
@@ -36,7 +36,7 @@ local function look(plan, properties, topics, fields)
   return nil, nil, check
 end
 
--- What the source must know of the output, as the engine tells it: struct tide_kafka_output.
+-- Returns what the source must know of the output, as the engine tells it: struct tide_kafka_output.
 local function output_of(plan, answer)
   local sink = plan.draft.sink
   local same = sink.medium == "TIDE_MEDIUM_KAFKA" and sink.partitioner == "TIDE_PARTITION_SAME"
@@ -44,13 +44,13 @@ local function output_of(plan, answer)
   return { cluster = answer.cluster, limit_topic = same and sink.topics[1] or nil, limit = answer.partitions }
 end
 
--- The name of one more engine: that of one that runs would be taken from it.
+-- The id of one more engine, since a check by the id of an engine that runs would fence that engine.
 local function transactional_id(draft)
   return draft.exactly_once and ("%s.%s.check"):format(draft.name:sub(1, 160), draft.source.group:sub(1, 160)) or nil
 end
 
---- Asks the brokers of both sides for all that `run` will need of them: nil, or the texts of both and the exit code of
---- the first.
+--- Asks the brokers of both sides for all that `run` will need of them. Returns nil, or the texts of both and the exit
+--- code of the first.
 function broker_check.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return { reason }, exit_code.CONFIG end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/check.lua: tidemill check FILE: everything that `run` would refuse, found without reading a message.
+-- cli/check.lua: tidemill check FILE finds everything that `run` would refuse, without reading a message.
 local advice = require("tidemill.plan.advice")
 local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.plan.exit_code")
@@ -10,16 +10,16 @@ local stderr = require("tidemill.cli.stderr")
 local tide = require("tidemill.run.ffi")
 
 local check = {
-  summary = "Check a pipeline file and its transforms; nothing is read.",
-  description = "Check a pipeline file: steps, settings, options, and that the transforms load. Warns of what is "
-    .. "legal but unwise. Nothing is read or written.",
+  summary = "Check a pipeline file and its transforms; no message is read.",
+  description = "Check a pipeline file: steps, settings, options, and that the transforms load. Warn of what is "
+    .. "legal but unwise. No message is read or written.",
 }
 
 function check.define(command)
   options.file(command)
   options.set(command)
-  command:flag("--connect"):description("Also reach the brokers that run will "
-    .. "need, and look for the topics, their settings, and permissions.")
+  command:flag("--connect"):description("Also connect to the brokers that run will "
+    .. "need, and check topics, their settings, and permissions.")
 end
 
 -- Loads the transforms as `run` would, in a zygote that then ends, and has librdkafka make clients of the properties.

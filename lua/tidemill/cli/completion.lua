@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/completion.lua: tidemill completion bash|zsh|fish
+-- cli/completion.lua: tidemill completion bash|zsh|fish prints a completion script.
 local exit_code = require("tidemill.plan.exit_code")
 local help = require("tidemill.cli.help")
 
@@ -12,7 +12,7 @@ function completion.define(command)
   command:argument("shell"):choices({ "bash", "zsh", "fish" }):argname("SHELL"):description("bash, zsh or fish.")
 end
 
--- argparse completes the choices of options, not those of arguments: what `help` takes is added.
+-- argparse completes the choices of options, but not those of arguments, so what `help` takes is added here.
 local HELP = {
   bash = {
     'case "%$cmd" in\n',
@@ -24,8 +24,8 @@ local HELP = {
 
 function completion.run(parsed, context)
   local script = context.parser["get_" .. parsed.shell .. "_complete"](context.parser)
-  local place, text = unpack(HELP[parsed.shell])
-  script = script:gsub(place, text:format(table.concat(help.topics(context), " ")), 1)
+  local before, text = unpack(HELP[parsed.shell])
+  script = script:gsub(before, text:format(table.concat(help.topics(context), " ")), 1)
   io.stdout:write(script)
   return exit_code.OK
 end

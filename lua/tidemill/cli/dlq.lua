@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq.lua: tidemill dlq list|show|replay|drop: what becomes of dead letters. Each is a file of cli/dlq.
+-- cli/dlq.lua: tidemill dlq list|show|replay|drop: decide what becomes of dead letters. Each action is a file of
+-- cli/dlq.
 local dlq = {
   summary = "List, show, replay or drop dead letters.",
-  description = "What becomes of dead letters: list them, show them whole, replay them to where they came from, or "
-    .. "drop them. SOURCE is a pipeline file (its dlq), a dead-letter file, or a topic. Groups that are used on a "
-    .. "cluster begin with tidemill-dlq-TOPIC.",
+  description = "Decide what becomes of dead letters: list them, show them whole, replay them to where they came from, "
+    .. "or drop them. SOURCE is a pipeline file (its dlq is meant), a dead-letter file, or a topic. The names of "
+    .. "groups "
+    .. "that are used on a cluster begin with tidemill-dlq-TOPIC.",
 }
 
 --- In the order of the help.

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/engine_loop.lua: drives one engine from start to end: events, signals, progress, the mock Kafka, the report.
+-- cli/engine_loop.lua: runs one engine from start to end, and does what its events ask for: signals, progress, the mock
+-- Kafka, the report. Start reading at engine_loop.run.
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local json = require("tidemill.cli.json")
@@ -15,28 +16,28 @@ local engine_loop = {}
 local EngineLoop = {}
 EngineLoop.__index = EngineLoop
 
-local TURN = 1 -- seconds; an event ends it early
-local MOCK_TURN = 0.01 -- with a mock Kafka, which is to be fed in between
-local MOMENT = 0.05 -- seconds: signals that come so soon one after another are one
+local TURN = 1 -- seconds that a turn takes at most; an event ends it early
+local MOCK_TURN = 0.01 -- seconds, with a mock Kafka, which is fed between turns
+local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
 local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
 
---- `event`, `fields`: what a JSON line has beside the text: a name, and numbers or texts by name.
+--- A JSON line has beside the text the name `event`, and `fields`: numbers or texts by name.
 function EngineLoop:log(level, text, event, fields)
   if self.progress then self.progress:clear() end
   local members = event and ('"event":"%s",%s'):format(event, json.members(fields)) or nil
   tide.C.tide_log_fields(level, text, members)
 end
 
--- Ends with a code; the reason goes to the log, where the rest of the story is.
+-- Ends the run with a code; the reason goes to the log, where the rest of the story is.
 function EngineLoop:fail(code, text)
   self:log("TIDE_LOG_ERROR", text, "failed", { code = code })
   self.code = code
 end
 
--- The second signal: nothing is waited for, what is not committed is read again. The workers end with this process.
+-- The second signal ends the process at once: what is not committed is read again, and the workers end with it.
 local function leave(number)
   io.stdout:flush()
   posix._exit(128 + number)
@@ -61,14 +62,14 @@ function on.lost(self, event)
     { partitions = event.text })
 end
 
--- The files were moved away (logrotate). A terminal that is closed sends the same, and wants the end.
+-- SIGHUP says that the files were moved away (logrotate). A terminal that is closed sends it too, and wants the end.
 local function reopen(self)
   local reopened, reason = self.engine:reopen()
   if reopened then return self:log("TIDE_LOG_INFO", "SIGHUP: the files of output and dead letters are opened anew") end
   self:log("TIDE_LOG_ERROR", "SIGHUP: " .. reason .. "; what was open before is written on")
 end
 
--- timeout(1) signals its command, and then the group that the command is in: both are the first signal.
+-- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.
 function on.signal(self, event)
   local number = event.number
   if number == signals.HUP and not self.on_terminal then return reopen(self) end

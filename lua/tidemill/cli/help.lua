@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/help.lua: tidemill help [COMMAND|STEP]
+-- cli/help.lua: tidemill help [COMMAND|STEP] shows help.
 local exit_code = require("tidemill.plan.exit_code")
 local list = require("tidemill.steps.list")
 local nearest = require("tidemill.plan.nearest")
@@ -10,7 +10,7 @@ local help = { summary = "Show help on a command, or on a step or setting of the
 
 function help.define(command)
   command:argument("topic"):args("?"):argname("COMMAND|STEP")
-    :description("A command (as run), or a step or setting (as kafka_source or dlq); without one all are listed.")
+    :description("A command (as run), or a step or setting (as kafka_source or dlq). Without it all are listed.")
 end
 
 local function overview(context)
@@ -21,7 +21,7 @@ local function overview(context)
   return table.concat(lines, "\n") .. "\n"
 end
 
---- All that one can ask for, for hints and completion.
+--- Returns all topics of help, for hints and completion.
 function help.topics(context)
   local all = {}
   for _, command in ipairs(context.order) do all[#all + 1] = command end
@@ -29,7 +29,7 @@ function help.topics(context)
   return all
 end
 
--- The help text, or nil. A command and a setting may have one name (dlq): then both texts.
+-- Returns the help text, or nil. A command and a setting may have the same name (dlq); then both texts are shown.
 local function text_of(topic, context)
   if not topic then return overview(context) end
   local name = topic:gsub("^tide%.", "")

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- cli/json.lua: Lua values as JSON for reports: whole numbers stay whole (lua-cjson keeps 14 digits), names
--- are sorted, so that two reports can be compared.
+-- cli/json.lua: writes Lua values as JSON for people and reports: whole numbers stay whole (lua-cjson keeps 14 digits),
+-- and names are sorted, so that two reports can be compared.
 local json = {}
 
 local SHORT = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
---- Text as a string of JSON.
+--- Returns a text as a string of JSON.
 function json.quote(text)
   return '"' .. text:gsub('[%c"\\]', function(c) return SHORT[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
 end
@@ -24,7 +24,7 @@ local function sorted_names(object)
   return names
 end
 
---- `indent` is for the recursion.
+--- Returns a value as JSON. `indent` is for the recursion.
 function json.encode(value, indent)
   indent = indent or ""
   if type(value) == "string" then return json.quote(value) end
@@ -38,7 +38,7 @@ function json.encode(value, indent)
   return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
 end
 
---- The members of an object of numbers and texts on one line, without its braces.
+--- Returns the members of an object of numbers and texts on one line, without its braces.
 function json.members(object)
   local parts = {}
   for i, name in ipairs(sorted_names(object)) do parts[i] = json.quote(name) .. ":" .. json.encode(object[name]) end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/mock.lua: --mock-kafka: a Kafka in this process (engine/kafka/mock.h) with the pipeline's topics, fed from
--- a file and drained to one. It has threads, so it is made after the zygote was forked.
+-- cli/mock.lua: --mock-kafka runs a Kafka in this process (engine/kafka/mock.h) with the pipeline's topics, fed from
+-- a file and drained to one. It has threads, so it is made after the zygote is forked.
 local ffi = require("ffi")
 local tide = require("tidemill.run.ffi")
 
@@ -10,7 +10,7 @@ Mock.__index = Mock
 
 local PARTITIONS = 16
 
--- nil, the text and the exit code of a failed call.
+-- Returns nil, the text and the exit code of a failed call.
 local function failure(status)
   return nil, ffi.string(tide.C.tide_error()), -(status or tide.C.TIDE_EINTERNAL)
 end
@@ -26,7 +26,7 @@ local function make_topics(self, topics)
   return 0
 end
 
--- Topics, feed and drain: 0, or the status of what failed.
+-- Makes topics, feed and drain. Returns 0, or the status of what failed.
 local function set_up(self, plan, options)
   local topics, target = plan:kafka_topics(), plan.draft.sink
   local status = make_topics(self, topics)
@@ -40,7 +40,7 @@ local function set_up(self, plan, options)
   return status
 end
 
---- options: feed, out (paths, may be nil). nil, the reason and the exit code when it cannot be had.
+--- options: feed, out (paths, may be nil). Returns nil, the reason and the exit code on failure.
 function mock.new(plan, options)
   local handle = tide.C.tide_mock_new(1)
   if handle == nil then return failure() end
@@ -60,18 +60,18 @@ local function finished(totals)
   return totals.produced_from + totals.filtered + totals.dead_lettered
 end
 
---- One turn between two turns of the engine: nil, the reason and the exit code on failure; true once all that was
---- fed is through, false before.
+--- One turn between two turns of the engine. Returns true once all that was fed is complete, false before; on failure
+--- nil, the reason and the exit code.
 function Mock:turn(totals)
-  local through = finished(totals)
-  local status = tide.C.tide_mock_turn(self.handle, through)
+  local completed = finished(totals)
+  local status = tide.C.tide_mock_turn(self.handle, completed)
   if status < 0 then return failure(status) end
   return self.feeding and tide.C.tide_mock_fed_all(self.handle)
-    and through >= tonumber(tide.C.tide_mock_fed(self.handle))
+    and completed >= tonumber(tide.C.tide_mock_fed(self.handle))
 end
 
---- True when everything that was produced was written to the output. Only the first of several topics is:
--- then, when nothing more came for a second.
+--- True when everything that was produced is written to the output. Of several topics only the first is written; then
+--- it is true when nothing more comes for a second.
 function Mock:drained(totals)
   if not self.draining then return true end
   local count, now = tonumber(tide.C.tide_mock_drained(self.handle)), tonumber(tide.C.tide_clock_us())

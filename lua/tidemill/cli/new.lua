@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/new.lua: tidemill new NAME: a folder with a pipeline, a transform and a spec that pass at once.
+-- cli/new.lua: tidemill new NAME writes a folder with a pipeline, a transform and a spec that pass at once.
 local exit_code = require("tidemill.plan.exit_code")
 local stderr = require("tidemill.cli.stderr")
 local files = require("tidemill.cli.new_files")
@@ -11,7 +11,8 @@ local new = {
 }
 
 function new.define(command)
-  command:argument("name"):argname("NAME"):description("The pipeline's name and folder: letters, digits, - and _.")
+  command:argument("name"):argname("NAME"):description("The name of the pipeline and its folder: letters, digits, - "
+    .. "and _.")
 end
 
 local function write(path, text)

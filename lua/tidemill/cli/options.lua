@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/options.lua: arguments that several commands take.
+-- cli/options.lua: adds arguments that several commands take.
 local options = {}
 
 function options.file(command)
@@ -9,7 +9,7 @@ end
 --- --set name=value, gathered in parsed.set.
 function options.set(command)
   command:option("--set"):argname("NAME=VALUE"):count("*"):target("set"):init({})
-    :description("A parameter of the pipeline (tide.param); may be repeated.")
+    :description("Set a parameter of the pipeline (tide.param); may be repeated.")
     :convert(function(text)
       local name, value = text:match("^([^=]+)=(.*)$")
       if not name then return nil, ("--set %s: must be NAME=VALUE"):format(text) end

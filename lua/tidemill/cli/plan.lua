@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/plan.lua: tidemill plan FILE
+-- cli/plan.lua: tidemill plan FILE shows the plan without running it.
 local exit_code = require("tidemill.plan.exit_code")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local options = require("tidemill.cli.options")

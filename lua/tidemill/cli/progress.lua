@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/progress.lua: how it goes: on a terminal a line that is redrawn each second; elsewhere a log line when something
--- changed, and once a minute.
+-- cli/progress.lua: shows how a run goes: on a terminal by a line that is redrawn each second, elsewhere by a log line
+-- when something changed, and once a minute.
 local ffi = require("ffi")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
@@ -24,7 +24,7 @@ function progress.on_terminal()
   return posix.isatty(STDERR) == 1
 end
 
--- Not by io.stderr: a terminal that is held (Ctrl-S) must not hold the engine.
+-- Writes without io.stderr: a terminal that is held (Ctrl-S) must not hold the engine.
 local function draw(text)
   tide.C.tide_log_bytes(text, #text)
 end
@@ -48,7 +48,7 @@ local function lag_text(totals)
   return "lag " .. grouped(totals.lag) .. age
 end
 
---- The line: totals of the engine, `rate` in messages a second.
+--- Returns the line: totals of the engine, `rate` in messages a second.
 function progress.text(totals, rate, batches, processes)
   local parts = {
     "read " .. grouped(totals.read), "produced " .. grouped(totals.produced), "filtered " .. grouped(totals.filtered),
@@ -68,7 +68,7 @@ end
 
 local COUNTS = { "read", "produced", "produced_from", "filtered", "dead_lettered", "dropped", "in_flight" }
 
--- What a log line has as fields beside the text.
+-- Returns the fields that a log line has beside the text.
 local function fields_of(totals, more)
   local fields = more
   for _, name in ipairs(COUNTS) do fields[name] = totals[name] end
@@ -77,7 +77,7 @@ local function fields_of(totals, more)
   return fields
 end
 
--- A log line; one that tells what the last one told is for debugging.
+-- Writes a log line; one that repeats the last one is for debugging.
 local function log_change(self, text, fields)
   local counts = { fields.lag or -1, fields.batches, fields.processes }
   for _, name in ipairs(COUNTS) do counts[#counts + 1] = fields[name] end

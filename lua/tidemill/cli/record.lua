@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/record.lua: tidemill record FILE: some messages of a pipeline's source into a file, for specs to replay.
+-- cli/record.lua: tidemill record FILE writes some messages of a pipeline's source to a file, for specs to replay.
 local engines = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
@@ -9,26 +9,28 @@ local signals = require("tidemill.cli.signals")
 local whole = require("tidemill.cli.dlq.filter").whole
 
 local record = {
-  summary = "Take messages from a pipeline's source into a file, for a spec to replay.",
-  description = "Take messages of a pipeline's source into a file, one JSON object a line (topic, key, headers, "
+  summary = "Write messages of a pipeline's source to a file, for a spec to replay.",
+  description = "Write messages of a pipeline's source to a file, one JSON object a line (topic, key, headers, "
     .. "value), for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE --input-format json`. It "
     .. "reads in a group of its own, from the oldest message to the end that there is now, and commits nothing. A "
-    .. "signal (Ctrl-C) ends it early; what was taken by then is in the file.",
+    .. "signal (Ctrl-C) ends it early; the file then has what was read by then.",
 }
 
 function record.define(command)
   options.file(command)
   options.set(command)
   command:option("--count"):argname("N"):default("100"):convert(whole("--count", 1))
-    :description("How many messages at the most.")
+    :description("How many messages to write at most.")
   command:option("--match"):argname("TEXT"):description("Only messages whose value contains this text.")
-  command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("Only this partition.")
-  command:flag("--latest"):description("Messages that come from now on, until there are N; Ctrl-C ends it earlier.")
-  command:option("--out"):argname("FILE"):default("recorded.jsonl"):description("Where to; it is overwritten.")
+  command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("Only messages of this "
+    .. "partition.")
+  command:flag("--latest"):description("Wait for messages that come from now on, until there are N; Ctrl-C ends it "
+    .. "earlier.")
+  command:option("--out"):argname("FILE"):default("recorded.jsonl"):description("The file to write; it is overwritten.")
   command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
 end
 
--- Runs until enough is written, the source ends or a signal comes. nil, or the exit code and the text of a failure.
+-- Runs until enough is written, the source ends or a signal comes. Returns nil, or the exit code and text of a failure.
 local function take(checked, count)
   local engine, text, status = engines.new(checked)
   if not engine then return -status, text end
@@ -50,7 +52,7 @@ local function take(checked, count)
   if event.kind == "failed" then return -event.status, event.text end
 end
 
--- The engine reads in spans, so the last one may be larger than what was asked for.
+-- Copies `count` lines: the engine reads many messages in a turn, so there may be more than were asked for.
 local function cut(from, to, count)
   local out, reason = io.open(to, "wb")
   if not out then return nil, reason end
@@ -66,7 +68,7 @@ local function cut(from, to, count)
   return written
 end
 
--- A function of a message, nil for all of them.
+-- Returns a function that says whether a message is wanted; nil when all are.
 local function chosen(parsed)
   local partition, text = parsed.partition, parsed.match
   if not partition and not text then return nil end

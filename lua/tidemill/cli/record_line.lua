@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/record_line.lua: a line that `tidemill record` or --output-format json wrote (engine/io/file.h), as the message
--- it was: the first function of a pipeline that runs with --input-format json.
+-- cli/record_line.lua: turns a line that `tidemill record` or --output-format json wrote (engine/io/file.h) into the
+-- message that it was. It is the first function of a pipeline that runs with --input-format json.
 local base64 = require("tidemill.lib.base64")
 local message = require("tidemill.run.message")
 local answer = require("tidemill.run.answer")
@@ -11,7 +11,7 @@ local record = {}
 local NAMES = { topic = true, key = true, key_base64 = true, headers = true, value = true, value_base64 = true,
   timestamp = true }
 
--- A field, which stands under its name or, when it is not UTF-8, in base64: its bytes, or null.
+-- Returns the bytes of a field, or null. A field that is not UTF-8 is in base64, under another name.
 local function field(object, name)
   local encoded, plain = object[name .. "_base64"], object[name]
   if type(encoded) == "string" then return assert(base64.decode(encoded)) end
@@ -27,14 +27,14 @@ local function headers_of(object)
   return headers
 end
 
--- The first name of the line's object that is none of a record; nil when all are.
+-- Returns the first name of the line's object that no record has; nil when there is none.
 local function unknown_name(object)
   for name in message.json.each(object) do
     if not NAMES[name] then return name end
   end
 end
 
---- The message of a line. Its topic, partition and offset stay those of the file.
+--- Returns the message of a line. Its topic, partition and offset stay those of the file.
 function record.read(line)
   local object = line.json
   local is_object = message.json.type(object) == "object"

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/reference.lua: the option table of a step or setting as text for a terminal, and as Markdown for docs/options.md.
+-- cli/reference.lua: shows the option table of a step or setting as text for a terminal, and as Markdown for
+-- docs/options.md.
 local reference = {}
 
 local TYPES = {
@@ -15,7 +16,7 @@ local function choices(option)
   return table.concat(names, ", ")
 end
 
---- What an option takes: 'size or "auto"', 'tide.pool'.
+--- Returns what an option takes: 'size or "auto"', 'tide.pool'.
 function reference.type(option)
   if option.type == "choice" then return choices(option) end
   if option.type == "setting" then return "tide." .. option.setting end
@@ -23,7 +24,7 @@ function reference.type(option)
   return option.also and name .. ' or "' .. table.concat(option.also, '", "') .. '"' or name
 end
 
---- "required", or what holds without it.
+--- Returns "required", or the value in force without the option.
 function reference.default(option)
   if option.required then return "required" end
   if option.default_text then return option.default_text end
@@ -35,7 +36,7 @@ local function unit(option)
   return option.unit and ", in " .. option.unit or ""
 end
 
--- Breaks text into lines of at most `width` letters.
+-- Breaks text into lines of at most `width` characters.
 local function wrap(text, indent, width)
   local lines, line = {}, indent
   for word in text:gmatch("%S+") do
@@ -48,7 +49,7 @@ local function wrap(text, indent, width)
   return table.concat(lines, "\n")
 end
 
--- Positional values, arguments and options of a step, in one list.
+-- Returns positional values, arguments and options of a step, in one list.
 local function all_of(spec)
   local all = {}
   if spec.positional then all[1] = spec.positional end

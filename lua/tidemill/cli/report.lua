@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/report.lua: what --report writes at the end.
+-- cli/report.lua: makes what --report writes at the end.
 local json = require("tidemill.cli.json")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 
 local report = {}
 
---- The report as a table.
+--- Returns the report as a table.
 function report.of(engine, plan)
   local totals = engine:totals()
   return {
@@ -22,14 +22,14 @@ function report.of(engine, plan)
   }
 end
 
--- The reason why it cannot be written, and the exit code.
+-- Returns the reason why it cannot be written, and the exit code.
 local function failure(path, number)
   local status = tide.C.tide_output_failed(path, number)
   return tide.error(), -status
 end
 
---- Before anything is read: nil when the report can be written (or there is to be none), else the reason and the exit
---- code.
+--- Called before anything is read. Returns nil when the report can be written (or none is wanted), else the reason and
+--- the exit code.
 function report.check(path)
   if not path then return nil end
   local file, _, number = io.open(path, "a")
@@ -37,7 +37,7 @@ function report.check(path)
   file:close()
 end
 
---- nil, or the reason and the exit code.
+--- Returns nil, or the reason and the exit code.
 function report.write(path, engine, plan)
   local file, _, number = io.open(path, "w")
   if not file then return failure(path, number) end

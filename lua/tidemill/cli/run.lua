@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/run.lua: tidemill run FILE: its flags, and what they do to the plan. cli/engine_loop.lua turns the engine.
+-- cli/run.lua: tidemill run FILE: its flags, and what they change in the plan. cli/engine_loop.lua runs the engine.
 local engine_loop = require("tidemill.cli.engine_loop")
 local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
@@ -11,10 +11,10 @@ local stderr = require("tidemill.cli.stderr")
 local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
   description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
-    .. "files of output and dead letters anew, without emptying them: for logrotate, which may also empty them "
-    .. "(copytruncate), since files are written at their end. Where the log goes to a terminal, SIGHUP stops. SIGUSR1 "
-    .. "and SIGUSR2 mean nothing. The log never waits for who reads standard error: lines that it does not take are "
-    .. "lost, and counted in a later one; dead letters and output do wait.",
+    .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
+    .. "them (copytruncate), since files are written at their end. When the log goes to a terminal, SIGHUP stops the "
+    .. "pipeline. SIGUSR1 and SIGUSR2 are ignored. The log never waits for the reader of standard error: lines that it "
+    .. "does not take are lost, and a later line says how many. Dead letters and output do wait.",
 }
 
 local LEVELS = { "error", "warn", "info", "debug" }
@@ -22,22 +22,25 @@ local LEVELS = { "error", "warn", "info", "debug" }
 local function define_files(command)
   command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
   command:option("--input-format"):argname("FORMAT"):choices({ "lines", "json" })
-    :description("lines (a value a line, without a key), or json: as --output-format json and `tidemill record` write "
-      .. "it, with key and headers. What is compressed goes through a pipe: zcat FILE.gz | tidemill run ... --input -")
+    :description("lines: each line is a value, without a key. json: lines as --output-format json and `tidemill "
+      .. "record` "
+      .. "write them, with key and headers. Read a compressed file by a pipe: zcat FILE.gz | tidemill run ... "
+      .. "--input -")
   command:option("--output"):argname("FILE")
     :description("Write lines to FILE (- is stdout) in place of the sink; with --input alone: stdout.")
   command:option("--dead-letters"):argname("FILE")
     :description("Write dead letters to FILE in place of the dlq topic; with --input or --output alone: stderr.")
   command:option("--output-format"):argname("FORMAT"):choices({ "lines", "json" })
-    :description("lines (a value a line), or json (with topic, key and headers; newlines safe).")
+    :description("lines: each value is a line. json: each message is a line, with topic, key and headers; newlines "
+      .. "are safe.")
 end
 
 local function define_mock(command)
   command:flag("--mock-kafka")
-    :description("Run on a Kafka inside of the process (librdkafka's mock cluster), with topics of 16 partitions.")
+    :description("Run on a Kafka inside the process (librdkafka's mock cluster); its topics have 16 partitions.")
   command:option("--feed"):argname("FILE")
-    :description("With --mock-kafka: put the lines of FILE into the first topic; end when all is through.")
-  command:option("--out"):argname("FILE"):description("With --mock-kafka: where results go; else stdout.")
+    :description("With --mock-kafka: write the lines of FILE to the first topic, and end when all are complete.")
+  command:option("--out"):argname("FILE"):description("With --mock-kafka: write results to FILE (default: stdout).")
 end
 
 function run.define(command)
@@ -45,10 +48,10 @@ function run.define(command)
   options.set(command)
   define_files(command)
   define_mock(command)
-  command:flag("--until-end"):description("Stop at the ends that the partitions have at start.")
-  command:option("--report"):argname("FILE"):description("At the end write totals and metrics as JSON.")
+  command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
+  command:option("--report"):argname("FILE"):description("Write totals and metrics as JSON at the end.")
   command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")
-    :description("error, warn, info or debug.")
+    :description("The least severe lines to log: error, warn, info or debug.")
   command:option("--log-format"):argname("FORMAT"):choices({ "text", "json" }):default("text")
     :description("text or json.")
 end
@@ -67,7 +70,7 @@ local function flag(name)
   return "--" .. name:gsub("_", "-")
 end
 
---- nil, or what is wrong with the flags.
+--- Returns nil, or what is wrong with the flags.
 local function contradiction(parsed)
   for _, pair in ipairs(EXCLUDE) do
     if parsed[pair[1]] and parsed[pair[2]] then
@@ -83,7 +86,7 @@ local function contradiction(parsed)
   end
 end
 
--- --mock-kafka and --until-end are about Kafka, and a mock topic needs a name.
+-- --mock-kafka and --until-end need a source that is Kafka, and a mock topic needs a name.
 local function misfit(parsed, checked)
   local source = checked.draft.source
   local kafka = source.medium == "TIDE_MEDIUM_KAFKA"

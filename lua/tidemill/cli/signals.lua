@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/signals.lua: the signals that an engine tells of, and what they ask for.
+-- cli/signals.lua: knows the signals that an engine reports, and what they ask for.
 local signals = { HUP = 1, INT = 2, QUIT = 3, USR1 = 10, USR2 = 12, TERM = 15 }
 
 local names = {}
@@ -10,7 +10,7 @@ function signals.name(number)
   return names[number] and "SIG" .. names[number] or "signal " .. number
 end
 
---- Whether it asks for the end.
+--- True for signals that ask for the end.
 function signals.ends(number)
   return number ~= signals.USR1 and number ~= signals.USR2
 end

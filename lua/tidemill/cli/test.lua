@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/test.lua: tidemill test [FILES]: busted, with tidemill.testing at hand.
+-- cli/test.lua: tidemill test [FILES] runs specs with busted.
 local exit_code = require("tidemill.plan.exit_code")
 local stderr = require("tidemill.cli.stderr")
 
@@ -7,12 +7,12 @@ local test = {
   summary = "Run the specs of transforms and pipelines.",
   description = "Run specs with busted: FILES, or folders of *_spec.lua files (default: spec). They use "
     .. 'require "tidemill.testing". Paths start from the current folder; a pipeline or transform that is not there is '
-    .. "looked for beside the spec and one folder above it. No test at all is a failure (64).",
+    .. "looked for beside the spec and one folder above it. It is a failure (64) when no test runs.",
 }
 
 function test.define(command)
   command:argument("files"):args("*"):argname("FILES"):description("Spec files or folders; spec when none is named.")
-  command:option("--filter"):argname("PATTERN"):description("Only the specs whose name matches this Lua pattern.")
+  command:option("--filter"):argname("PATTERN"):description("Run only specs whose name matches this Lua pattern.")
 end
 
 -- Busted forgets after each file what the file required. A second load of ours would declare C types again and take

@@ -6,7 +6,7 @@ local C = require("tidemill.run.ffi").C
 
 local metrics = {}
 
--- A counter as its number; a gauge or a histogram as a table, a gauge with its present value.
+-- Returns a counter as a number; a gauge or a histogram as a table, and a gauge with its present value.
 local function value_of(metric, counter)
   if metric.kind == "counter" then return counter.count end
   local value = {
@@ -26,8 +26,8 @@ function metrics.task_rows(plan)
   return rows
 end
 
--- A step's metric. Several steps have the label step too (1 is the first of them); the plain name is then all of
--- them together, of a gauge the sum of the present values only.
+-- Adds a metric of the steps that have workers. When there are several, each has the label step (1 is the first of
+-- them), and the plain name stands for all of them together, of a gauge for the sum of the present values only.
 local function add_steps(samples, metric, engine, rows)
   local total = value_of(metric, engine:counter(rows, metric.counter))
   if #rows > 1 and metric.kind == "gauge" then total = { last = total.last } end
@@ -38,7 +38,7 @@ local function add_steps(samples, metric, engine, rows)
   end
 end
 
--- The present value, for each partition where it is known.
+-- Adds the present value of each partition where it is known.
 local function add_partitions(samples, metric, lags)
   for _, lag in ipairs(lags) do
     samples[#samples + 1] = { metric = metric, labels = { { "topic", lag.topic }, { "partition", lag.partition } },
@@ -46,8 +46,8 @@ local function add_partitions(samples, metric, lags)
   end
 end
 
---- What there is to tell, in the order of the list: array of { metric = its entry, labels = array of { name, value }
---- beside the entry's own, value = number or { count, sum, min, max, p50, p99, last of a gauge } }.
+--- Returns what there is to tell, in the order of the list: an array of { metric = its entry, labels = array of { name,
+--- value } beside the entry's own, value = number or { count, sum, min, max, p50, p99, last of a gauge } }.
 function metrics.samples(engine, plan)
   local samples, rows, lags = {}, metrics.task_rows(plan), engine:lags()
   for _, metric in ipairs(list) do
@@ -62,7 +62,7 @@ function metrics.samples(engine, plan)
   return samples
 end
 
---- The same and what scripts count, by name: { ["consumer.lag{topic=in,partition=0}"] = value }.
+--- Returns the same and what scripts count, by name: { ["consumer.lag{topic=in,partition=0}"] = value }.
 function metrics.collect(engine, plan)
   local values = metrics.of_scripts(engine)
   for _, sample in ipairs(metrics.samples(engine, plan)) do
@@ -103,7 +103,7 @@ function metrics.of_scripts(engine)
   return values
 end
 
---- The present value of a gauge, summed over the task steps.
+--- Returns the present value of a gauge, summed over the task steps.
 function metrics.steps_gauge(engine, plan, constant)
   local sum = 0
   for _, row in ipairs(metrics.task_rows(plan)) do sum = sum + engine:counter(row, constant).last end

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- plan/advice.lua: what is legal in a pipeline but unwise. Texts as faults have them, each with a way out.
+-- plan/advice.lua: finds what is legal in a pipeline but unwise. Each text looks as a fault does, and names a way out.
 local tide = require("tidemill.run.ffi")
 local units = require("tidemill.plan.units")
 
 local advice = {}
 
-local MESSAGE = 1024 -- bytes that a message is taken to have when a block is judged
+local MESSAGE = 1024 -- bytes; the size that messages are assumed to have when a block is judged
 
 local function find(pipeline, kind)
   for _, step in ipairs(pipeline.steps) do
@@ -25,7 +25,7 @@ local function about_source(pipeline, source, add)
   end
 end
 
--- As the engine does: what the pipeline writes is not found by its own patterns.
+-- A pattern does not find what the pipeline itself writes; the engine looks for topics in the same way.
 local function about_patterns(source, own_topics, add)
   local named = {}
   local topics = source.values.topics or { source.values.pattern }
@@ -39,7 +39,7 @@ local function about_patterns(source, own_topics, add)
   end
 end
 
--- What a function rejects, or fails on, has nowhere to go.
+-- Without a dlq, a message that a function rejects or fails on has nowhere to go.
 local function about_dlq(pipeline, add)
   if pipeline.dlq then return end
   for _, step in ipairs(pipeline.steps) do
@@ -85,8 +85,8 @@ local function about_sink(pipeline, source, sink, add)
   end
 end
 
---- "file:line: warning: ..." of each, in the order of the steps. own_topics: what the pipeline writes to the brokers
---- that it reads from (plan/plan_table.lua).
+--- Returns texts "file:line: warning: ...", in the order of the steps. own_topics are those that the pipeline writes to
+--- the brokers that it reads from (plan/plan_table.lua).
 function advice.about(pipeline, own_topics)
   local texts = {}
   local function add(step, text, ...)

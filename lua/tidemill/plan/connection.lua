@@ -1,16 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- plan/connection.lua: the librdkafka properties of source and sink. Secrets are fetched here, at the last
--- moment, and only the engine gets to see them.
+-- plan/connection.lua: makes the librdkafka properties of source and sink. Secrets are fetched here, at the last
+-- moment, and only the engine sees them.
 local secret = require("tidemill.plan.secret")
 
 local connection = {}
 
--- What says how a cluster is reached and who one is there.
+-- True for properties that say how a cluster is reached, and as whom.
 local function is_security(name)
   return name:find("^security%.") or name:find("^sasl%.") or name:find("^ssl%.") or name:find("^enable%.ssl%.")
 end
 
--- An empty answer of the mock cluster always takes the whole of this time, 500 ms without it.
+-- The mock cluster always waits this long before an empty answer; the default is 500 ms.
 local MOCK_FETCH = { name = "fetch.wait.max.ms", value = "10" }
 
 local function named(properties)
@@ -37,8 +37,8 @@ local function sink_properties(draft)
   return properties
 end
 
---- Both lists, secrets unresolved; a side that is no Kafka has none. `brokers`: the mock cluster's, which
---- takes no security.
+--- Returns both lists, with secrets unresolved; a side that is no Kafka has an empty one. `brokers` are those of the
+--- mock cluster, which takes no security.
 function connection.properties(draft, brokers)
   local sides = { source = {}, sink = {} }
   if draft.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(draft) end
@@ -59,7 +59,7 @@ function connection.properties(draft, brokers)
   return sides
 end
 
--- Fetches the secrets of all sides; nil and the reason.
+-- Fetches the secrets of all sides. Returns nil and the reason when one cannot be had.
 local function resolve(sides)
   for side, properties in pairs(sides) do
     for i, property in ipairs(properties) do
@@ -72,26 +72,26 @@ local function resolve(sides)
   return sides
 end
 
---- Of both lists what says nothing of where a cluster is and who one is there: it can be tried anywhere.
+--- Returns of both lists the properties that do not depend on a cluster, so that `check` can try them without one.
 function connection.settings(draft)
   local sides = connection.properties(draft)
   for side, properties in pairs(sides) do
     sides[side] = {}
     for _, property in ipairs(properties) do
-      local secret_or_place = secret.is(property.value) or is_security(property.name)
+      local of_cluster = secret.is(property.value) or is_security(property.name)
         or property.name == "bootstrap.servers" or property.name == "metadata.broker.list"
-      if not secret_or_place then table.insert(sides[side], property) end
+      if not of_cluster then table.insert(sides[side], property) end
     end
   end
   return sides
 end
 
---- Both lists as the engine takes them, or nil and the reason.
+--- Returns both lists as the engine takes them, or nil and the reason.
 function connection.resolve(draft, brokers)
   return resolve(connection.properties(draft, brokers))
 end
 
--- Where a cluster is and who one is there; nil when no brokers are known.
+-- Returns the properties that say where a cluster is, and as whom it is reached; nil when no brokers are known.
 local function reach(properties)
   local kept = {}
   for _, property in ipairs(properties) do
@@ -100,7 +100,7 @@ local function reach(properties)
   return properties[1].value and kept or nil
 end
 
---- For the dlq commands: { read = where the dlq's topic is, write = where the messages came from }, or nil
+--- Returns for the dlq commands { read = where the dlq's topic is, write = where the messages came from }, or nil
 --- and the reason. A side without brokers is absent.
 function connection.dead_letters(draft)
   local sink = reach(sink_properties(draft))

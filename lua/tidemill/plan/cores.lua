@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/cores.lua: how many processors this process may use: those it may run on (taskset, cpuset), and no more than the
--- time that its control groups leave it (docker --cpus, CPUQuota of systemd).
+-- plan/cores.lua: tells how many processors this process may use: those that it may run on (taskset, cpuset), but no
+-- more than its control groups give it time for (docker --cpus, CPUQuota of systemd).
 local ffi = require("ffi")
 local posix = require("tidemill.run.posix")
 
@@ -29,7 +29,7 @@ local function read(path)
   return text
 end
 
--- Processors' worth of time of one group; nil = no limit there.
+-- Returns how many processors one group has time for; nil when it has no limit.
 local function quota_of(folder)
   local quota, period = (read(folder .. "/cpu.max") or ""):match("^(%d+) (%d+)")
   quota = quota or (read(folder .. "/cpu.cfs_quota_us") or ""):match("^%d+")
@@ -37,7 +37,7 @@ local function quota_of(folder)
   return quota and period and tonumber(quota) / tonumber(period)
 end
 
--- The least quota of a group and those it is in; a container sees its own as the root.
+-- Returns the least quota of a group and of those that it is in; a container sees its own group as the root.
 local function quota(root, path)
   local least
   while true do
@@ -48,7 +48,8 @@ local function quota(root, path)
   end
 end
 
---- The number, 1 at least. `root` and `groups` are for specs: /sys/fs/cgroup and the text of /proc/self/cgroup.
+--- Returns the number, which is at least 1. `root` and `groups` are for specs: /sys/fs/cgroup and the text of
+--- /proc/self/cgroup.
 function cores.usable(root, groups)
   root, groups = root or "/sys/fs/cgroup", groups or read("/proc/self/cgroup") or ""
   local count = allowed()

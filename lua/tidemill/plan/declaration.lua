@@ -17,7 +17,7 @@ function Node:__tostring()
   return "tide." .. self.spec.name
 end
 
---- file and line of the code that called a step or setting, `level` calls up from the caller of this function.
+--- Returns file and line of the code that called a step or setting, `level` calls up from the caller of this function.
 function declaration.where(level)
   local info = debug.getinfo(level + 1, "Sl")
   if not info then return { file = "?" } end

@@ -1,15 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- plan/files.lua: no file of a plan is written over that it reads, or that it writes as something else. Files are
--- compared by what they are (device and inode; those not made yet by folder and name), before any is opened.
+-- plan/files.lua: finds files that a plan would write although it also reads them, or writes them as something else.
+-- Files are compared by device and inode (those that do not exist yet by folder and name), before any is opened.
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local tide = require("tidemill.run.ffi")
 
 local files = {}
 
--- Of "-", where it stands for a stream of this process.
+-- The files that "-" stands for when it means a stream of this process.
 local STREAM = { input = "/proc/self/fd/0", output = "/proc/self/fd/1", dead_letters = "/proc/self/fd/2" }
 
--- { what, path = , shown = , standard = } ; nil when there is none to compare.
+-- Returns { what, path, shown, standard }; nil when there is no file to compare.
 local function entry(what, path, stream, options)
   if path == nil then return nil end
   if path ~= "-" or not stream then return { what = what, path = path, shown = ('%s "%s"'):format(what, path) } end
@@ -29,8 +29,8 @@ local function text_of(path)
   return text
 end
 
--- Modules in the pipeline's folder that the file names in a `require`, and those that they name: the transforms' are
--- not loaded yet.
+-- Adds the modules in the pipeline's folder that the file names in a `require`, and those that they name. They are
+-- looked for in the text, since transforms are not loaded yet.
 local function add_modules(list, path, folder, known)
   local search = folder .. "/?.lua;" .. folder .. "/?/init.lua"
   for name in text_of(path):gmatch("%f[%w_]require%s*%(?%s*[\"']([^\"'\n]+)[\"']") do
@@ -43,7 +43,7 @@ local function add_modules(list, path, folder, known)
   end
 end
 
--- The user's code; of all steps, those of the file that an option leaves out among them.
+-- Adds the user's code, also that of steps that an option leaves out.
 local function add_code(list, plan)
   local file, modules = pipeline_file.followed(plan.file), {}
   add(list, { what = "the pipeline file", path = file, shown = ('the pipeline file "%s"'):format(plan.file) })
@@ -89,8 +89,8 @@ local function written_files(plan, options)
   return list
 end
 
---- The texts of what is wrong. options: as plan.new's, and reads and writes (arrays of { flag, path }, for files that
---- the plan does not know), streams ("-" is this process's own).
+--- Returns the texts of what is wrong. options: as plan.new's, and reads and writes (arrays of { flag, path }, for
+--- files that the plan does not know), streams ("-" is this process's own).
 function files.faults(plan, options)
   local texts, written = {}, written_files(plan, options)
   local function compare(one, other, why)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/foreign.lua: steps and options by the names that they have elsewhere (Arroyo, Flink, Kafka Streams, Faust,
--- Kafka's and librdkafka's properties): what to say here.
+-- plan/foreign.lua: knows steps and options by the names that they have elsewhere (Arroyo, Flink, Kafka Streams, Faust,
+-- Kafka's and librdkafka's properties), and says what they are called here.
 local ffi = require("ffi")
 local list = require("tidemill.steps.list")
 local tide = require("tidemill.run.ffi")
@@ -20,7 +20,7 @@ local STEPS = {
   commit = "commit_offsets", dead_letter_queue = "dlq", dead_letters = "dlq", dead_letter = "dlq",
 }
 
--- Names with _ for . and -.
+-- The names have _ in place of . and -.
 local OPTIONS = {
   bootstrap_servers = "brokers", bootstrap_server = "brokers", broker = "brokers", servers = "brokers",
   hosts = "brokers", metadata_broker_list = "brokers",
@@ -36,15 +36,15 @@ local OPTIONS = {
   file = "path", filename = "path",
 }
 
--- Properties of librdkafka that go by a shorter name.
+-- Short names that people use for properties of librdkafka.
 local PROPERTIES = { compression = "compression.type", username = "sasl.username", password = "sasl.password" }
 
---- '; here it is "run_task"', or nil.
+--- Returns '; here it is "run_task"', or nil.
 function foreign.step(name)
   return STEPS[name] and ('; here it is "%s"'):format(STEPS[name])
 end
 
--- What librdkafka, and we, say about a property of that name; nil when there is none.
+-- Returns what librdkafka and tidemill say about a property of that name; nil when there is none.
 local function about_property(name)
   if tide.C.tide_kafka_property_check(name, nil) < 0 then
     local reason = ffi.string(tide.C.tide_error())
@@ -65,7 +65,8 @@ local function owners(name)
   return #found > 0 and #found < 3 and table.concat(found, " and ") or nil
 end
 
---- For an option that a step or setting does not have; `known`: those that it has, by name. A hint, or nil.
+--- Returns a hint for an option that a step or setting does not have; `known`: those that it has, by name. Returns nil
+--- when there is no hint.
 function foreign.option(name, known)
   local plain = name:lower():gsub("[.-]", "_")
   local found, names = OPTIONS[plain] or name, {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/group.lua: which steps run together in one loop of a worker. Functions without state (role "function") go
--- with a neighbour: the run_task_with_multiprocessing before them, else the one behind them, else the step with
+-- plan/group.lua: decides which steps run together in one loop of a worker. Functions without state (role "function")
+-- go with a neighbour: the run_task_with_multiprocessing before them, else the one behind them, else the step with
 -- state (role "state") before them. Without such a neighbour those that stand together get one worker.
 local blocks = require("tidemill.steps.blocks")
 
@@ -23,8 +23,8 @@ local function role_of(unit)
   return unit and unit.step and unit.step.spec.role
 end
 
--- Units in order: { step = with role or none, entries } or { step = any other }; functions still on their own.
--- `name` is what a dead letter names as its stage; `members` are the steps of the pipeline that it stands for.
+-- Returns units in order: { step = with role or none, entries } or { step = any other }; functions still stand on their
+-- own. `name` is what a dead letter names as its stage; `members` are the steps of the pipeline that it stands for.
 local function units_of(steps)
   local units = {}
   for _, step in ipairs(steps) do
@@ -41,8 +41,8 @@ local function units_of(steps)
   return units
 end
 
---- The units of a pipeline's steps: { step =, entries =, members = }; step is nil for functions in a worker of their
---- own, entries nil for a step without functions.
+--- Returns the units of a pipeline's steps: { step =, entries =, members = }; step is nil for functions in a worker of
+--- their own, entries nil for a step without functions.
 function group.units(steps)
   local units = units_of(steps)
   local at = 1

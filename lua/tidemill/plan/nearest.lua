@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- plan/nearest.lua: the known name that was probably meant.
+-- plan/nearest.lua: finds the known name that was probably meant.
 local nearest = {}
 
--- Edits (insert, delete, replace, swap two neighbours) from a to b.
+-- Returns how many edits (insert, delete, replace, swap two neighbours) lead from a to b.
 local function distance(a, b)
   local rows = { [0] = {} }
   for j = 0, #b do rows[0][j] = j end
@@ -20,8 +20,8 @@ local function distance(a, b)
   return rows[#a][#b]
 end
 
---- The one of `names` that is nearest to `name`, nil when none is near: at most a third of the letters
--- differ, or one begins with the other.
+--- Returns the one of `names` that is nearest to `name`: at most a third of its characters differ, or it begins with
+--- `name`. Returns nil when none is near.
 function nearest.name(name, names)
   local best, best_distance
   local lower = name:lower()
@@ -36,7 +36,7 @@ function nearest.name(name, names)
   return best
 end
 
---- '; did you mean "x"?', or "" when nothing is near.
+--- Returns '; did you mean "x"?', or "" when nothing is near.
 function nearest.hint(name, names)
   local known = nearest.name(name, names)
   return known and string.format('; did you mean "%s"?', known) or ""

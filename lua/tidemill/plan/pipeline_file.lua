@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/pipeline_file.lua: reads a pipeline file and checks all of it: names, values, order of steps.
+-- plan/pipeline_file.lua reads a pipeline file and checks all of it: names, values, and the order of steps. All faults
+-- are gathered, so that the user sees them at once. Start reading at pipeline_file.load.
 local ffi = require("ffi")
 local exit_code = require("tidemill.plan.exit_code")
 local environment = require("tidemill.run.environment")
@@ -15,20 +16,20 @@ local pipeline_file = {}
 -- A third of the longest time-out of a transaction that brokers take, in microseconds.
 local LONGEST_TRANSACTION = 300e6
 
---- The folder of a file, "." for none.
+--- Returns the folder of a file, "." when its path names none.
 function pipeline_file.folder(path)
   return path:match("^(.*)/[^/]*$") == "" and "/" or path:match("^(.*)/[^/]*$") or "."
 end
 
--- Where a symbolic link leads to, by one step; nil when the file is none.
+-- Returns where a symbolic link leads to, by one step; nil when the file is none.
 local function read_link(path)
   local target = ffi.new("char[4096]")
   local length = tonumber(posix.readlink(path, target, 4096))
   return length > 0 and pipeline_file.resolve(pipeline_file.folder(path), ffi.string(target, length)) or nil
 end
 
---- The file itself for a symbolic link to it: a pipeline that is linked to from elsewhere ("current", a bin folder)
---- still finds the transform that lies beside it.
+--- Returns the file itself for a symbolic link to it: a pipeline that is linked to from elsewhere ("current", a bin
+--- folder) still finds the transform that lies beside it.
 function pipeline_file.followed(path)
   for _ = 1, 40 do -- as many as the kernel follows
     local target = read_link(path)
@@ -38,7 +39,7 @@ function pipeline_file.followed(path)
   return path
 end
 
---- A path as seen from the folder of the pipeline file.
+--- Returns a path as seen from the folder of the pipeline file.
 function pipeline_file.resolve(folder, path)
   if path:sub(1, 1) == "/" or folder == "." then return path end
   return folder .. "/" .. path
@@ -64,7 +65,7 @@ local function with_path(path, message)
   return message
 end
 
--- Runs the file with `current` gathering. The pipeline's declaration, or nil and the text of a Lua error.
+-- Runs the file while `current` gathers. Returns the pipeline's declaration, or nil and the text of a Lua error.
 local function run(chunk, current)
   session.current = current
   local done, result = xpcall(chunk, function(message) return message end)
@@ -132,7 +133,7 @@ local function check_across(pipeline, current)
   end
 end
 
--- One transaction takes outputs, dead letters and offsets, so all of them go to one Kafka.
+-- One transaction takes outputs, dead letters and offsets, so all of them must go to one Kafka.
 local function check_delivery(pipeline, current)
   if pipeline.settings.values.delivery ~= "exactly_once" then return end
   local source, sink, dlq = find(pipeline.steps, "source"), find(pipeline.steps, "sink"), pipeline.dlq
@@ -157,7 +158,7 @@ local function check_delivery(pipeline, current)
   end
 end
 
--- Transform files must be there: a missing one is found now, not when the workers start.
+-- Checks that transform files can be read: a missing one is found now, not when the workers start.
 local function check_files(pipeline, current)
   for _, step in ipairs(pipeline.steps) do
     for _, item in ipairs(step.values.functions or {}) do
@@ -188,7 +189,7 @@ function pipeline_file.check(result, path, folder, current, globals)
 end
 
 --- Reads and checks a pipeline file. `set`: the values of --set by name.
---- The checked pipeline { name, file, folder, globals, settings, steps, dlq }, or nil, the texts of all faults
+--- Returns the checked pipeline { name, file, folder, globals, settings, steps, dlq }, or nil, the texts of all faults
 --- and the exit code.
 function pipeline_file.load(path, set)
   local text, reason = read(path)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/plan.lua: a pipeline file as the engine takes it.
+-- plan/plan.lua: makes of a pipeline file the plan that the engine takes.
 --
 -- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1:
 -- a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals (of
@@ -36,7 +36,7 @@ local function replace(result, options)
   if options.record then plan_table.replace_by_recorder(result, options.record, options.latest) end
 end
 
--- A function of ours as the first step behind the source; the loop of the step beside it takes it in.
+-- Puts a function of ours behind the source, as the first step; it shares the loop of the step beside it.
 local function put_first(pipeline, name, fn)
   table.insert(pipeline.steps, 2, { name = name, spec = list[name], given = {}, values = { functions = { fn } },
     declaration = pipeline.steps[1].declaration })
@@ -63,7 +63,7 @@ function plan.new(pipeline, options)
   }, Plan)
 end
 
---- Reads, checks and plans a pipeline file: a plan, or nil, the texts of all faults, the exit code.
+--- Reads, checks and plans a pipeline file. Returns a plan, or nil, the texts of all faults and the exit code.
 --- options: as plan.new and files.faults, and set (the values of --set by name).
 function plan.load(path, options)
   local pipeline, texts, status = pipeline_file.load(path, options and options.set)
@@ -74,14 +74,15 @@ function plan.load(path, options)
   return planned
 end
 
---- { source = { {name, value} ... }, sink = ... } with the secrets in it, or nil and the reason.
+--- Returns { source = { {name, value} ... }, sink = ... } with secrets resolved, or nil and the reason.
 function Plan:connection(brokers)
   local sides, reason = connection.resolve(self.draft, brokers)
   if not sides then return nil, self.file .. ": " .. reason end
   return sides
 end
 
---- Topics that must be there: those of the source (without patterns, unless asked for) and of the sink, dlq included.
+--- Returns the topics that must exist: those of the source (without patterns, unless asked for) and of the sink, dlq
+--- included.
 function Plan:kafka_topics(patterns)
   local source, sink = {}, {}
   if self.draft.source.medium == "TIDE_MEDIUM_KAFKA" then

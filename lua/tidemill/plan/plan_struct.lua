@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/plan_struct.lua: a draft as struct tide_plan. The struct borrows strings and arrays: `anchor` holds them.
+-- plan/plan_struct.lua: turns a draft into struct tide_plan. The struct borrows strings and arrays; `anchor` keeps them
+-- alive.
 local ffi = require("ffi")
 require("tidemill.run.ffi") -- declares the types
 
@@ -15,7 +16,7 @@ local function strings(list, anchor)
   return array
 end
 
--- Fields by name; a list of texts goes with its count.
+-- Sets fields by name; a list of texts also sets its count.
 local function fill(target, fields, anchor)
   for name, value in pairs(fields) do
     if type(value) == "table" then
@@ -35,7 +36,7 @@ local function array_of(type_name, list, anchor, set)
   return array
 end
 
---- struct tide_plan and its anchor: keep both as long as one is used.
+--- Returns struct tide_plan and its anchor; the caller keeps both for as long as it uses the struct.
 function plan_struct.new(draft, options)
   local anchor = { draft.name }
   local plan = ffi.new("struct tide_plan")

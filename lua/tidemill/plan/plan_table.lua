@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- plan/plan_table.lua: a checked pipeline as plain tables with the fields of struct tide_plan (base/plan.h),
--- and the replacements that the command line makes in them. Enums are their names.
+-- plan/plan_table.lua: turns a checked pipeline into plain tables with the fields of struct tide_plan (base/plan.h), in
+-- which the command line can still replace parts: it makes the draft of a plan. Constants of C are strings in it, their
+-- names. Start reading at plan_table.new; plan/plan_struct.lua makes the struct of it.
 local group = require("tidemill.plan.group")
 
 local plan_table = {}
@@ -13,7 +14,7 @@ local function no_dead_letters()
   return { kind = "TIDE_DLQ_NONE", max_invalid_ratio = -1, max_consecutive_count = -1 }
 end
 
--- Where the steps' plan entries put a pool: its index from 0.
+-- Returns a function by which a step adds its pool, or finds the one that it shares; it returns the index, from 0.
 local function pool_adder(pools)
   local index = {}
   return function(shared, processes)
@@ -24,8 +25,8 @@ local function pool_adder(pools)
   end
 end
 
--- Both are given as "host:port,host:port": with one of these in common they are one cluster. A secret is not fetched
--- for this: it is the same only as itself.
+-- Brokers are given as "host:port,host:port"; two such texts mean one cluster when they have a broker in common. A
+-- secret is not fetched for this: it equals only itself.
 local function one_cluster(brokers, others)
   if others == nil or brokers == others then return true end
   if type(brokers) ~= "string" or type(others) ~= "string" then return false end
@@ -37,7 +38,7 @@ local function one_cluster(brokers, others)
   return false
 end
 
--- What the pipeline writes to Kafka: no pattern may find it, whatever a file stands in for.
+-- Returns the topics that the pipeline writes to. No pattern may find them, even when a file replaces the sink.
 local function written_topics(result)
   local topics = {}
   if result.source.medium ~= "TIDE_MEDIUM_KAFKA" then return topics end
@@ -48,7 +49,7 @@ local function written_topics(result)
   return topics
 end
 
---- From plan/pipeline_file.lua's pipeline.
+--- Returns the draft of a pipeline that plan/pipeline_file.lua checked.
 function plan_table.new(pipeline)
   local result = {
     name = pipeline.name,
@@ -134,13 +135,13 @@ function plan_table.replace_dead_letters(result, path)
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", path
 end
 
---- --mock-kafka: whatever brokers are named, it is one cluster.
+--- --mock-kafka: there is only one cluster, whatever brokers the pipeline names.
 function plan_table.replace_clusters(result)
   for _, topic in ipairs(result.source.apart_topics or {}) do table.insert(result.source.own_topics, topic) end
   result.source.apart_topics = {}
 end
 
---- --mock-kafka: read from the start, since nothing was committed there before.
+--- --mock-kafka: partitions are read from their start, since nothing was committed before.
 function plan_table.replace_start(result)
   result.source.reset = "TIDE_RESET_EARLIEST"
   result.source.start, result.source.start_at = "TIDE_START_EARLIEST", 0

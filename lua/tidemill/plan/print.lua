@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/print.lua: a checked pipeline as text, and as a graph for dot(1).
+-- plan/print.lua: shows a checked pipeline as text, and as a graph for dot(1).
 local group = require("tidemill.plan.group")
 local types = require("tidemill.plan.types")
 
@@ -14,7 +14,7 @@ local function function_names(functions)
   return table.concat(names, ", then ")
 end
 
--- What an option amounts to, and whether the pipeline file left it out.
+-- Returns the text of the value in force, and whether the pipeline file gave it.
 local function effective(option, checked)
   local value, given = checked.values[option.name], checked.given[option.name]
   if type(value) == "table" and value.spec then
@@ -41,7 +41,7 @@ local function add_options(lines, checked, indent)
   end
 end
 
--- By step: with which others it shares a worker's loop, as "2. filter, 4. unfold"; "" = with none.
+-- Returns for each step with which others it shares a worker's loop, as "2. filter, 4. unfold"; "" means none.
 local function loops_of(steps)
   local numbers, loops = {}, {}
   for i, step in ipairs(steps) do numbers[step] = i end
@@ -69,7 +69,7 @@ local function add_step(lines, checked, title, loop)
   add_options(lines, checked, "    ")
 end
 
--- Pools that the steps name, each once.
+-- Returns the pools that the steps name, each once.
 local function pools_of(pipeline)
   local pools, seen = {}, {}
   for _, step in ipairs(pipeline.steps) do
@@ -80,7 +80,7 @@ local function pools_of(pipeline)
   return pools
 end
 
---- The plan as people read it; secrets as [redacted].
+--- Returns the plan as people read it; secrets appear as [redacted].
 function print.text(pipeline)
   local lines = { ('pipeline "%s"  %s'):format(pipeline.name, pipeline.file) }
   add_options(lines, pipeline.settings, "    ")
@@ -110,7 +110,7 @@ local function escape_label(text)
   return '"' .. text:gsub('"', '\\"') .. '"'
 end
 
---- The plan as a graph in the language of dot(1).
+--- Returns the plan as a graph in the language of dot(1).
 function print.dot(pipeline)
   local lines = { "digraph " .. quoted(pipeline.name) .. " {", "  rankdir=LR; node [shape=box];" }
   for i, step in ipairs(pipeline.steps) do

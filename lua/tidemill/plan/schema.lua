@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plan/schema.lua: checks what a step or setting was called with against its option table (in steps/).
 --
--- An option: name, type, help, and as needed unit, default, default_text (what a document says in its
+-- An option has name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
 -- values and refused (choice), options (choice: or a table of these), setting (type setting), usable_cores (the
 -- default).
@@ -32,7 +32,7 @@ local function contains(list, value)
   return false
 end
 
--- nil, or why the parsed number is out of bounds.
+-- Returns nil, or why the parsed number is out of bounds.
 local function bounds(option, value)
   if type(value) ~= "number" then return nil end
   local show = function(number) return types.show(option, number) end
@@ -86,7 +86,7 @@ local function check_unknown(options, arguments, owner, report)
   end
 end
 
--- Values by name (defaults included), and which were given.
+-- Returns values by name (defaults included), and which were given.
 function check_options(options, arguments, owner, report)
   local values, given = {}, {}
   check_unknown(options, arguments, owner, report)
@@ -111,8 +111,8 @@ function check_options(options, arguments, owner, report)
   return values, given
 end
 
--- librdkafka's properties: unknown ones, values that do not fit, and what would break a promise. A secret is not
--- fetched for this, so only its name counts.
+-- Reports properties that librdkafka does not know, values that do not fit, and what would break a guarantee. A secret
+-- is not fetched for this, so only the property's name is checked.
 local function check_properties(options, values, report)
   for _, option in ipairs(options) do
     for _, property in ipairs(option.type == "properties" and values[option.name] or {}) do
@@ -125,7 +125,7 @@ local function check_properties(options, values, report)
   end
 end
 
--- Patterns of topics, by the engine that will find topics by them.
+-- Reports patterns of topics that the engine cannot use.
 local function check_patterns(options, values, report)
   for _, option in ipairs(options) do
     local texts = option.patterns and values[option.name]
@@ -137,7 +137,7 @@ local function check_patterns(options, values, report)
   end
 end
 
---- Checks one declaration: {name, values, given, declaration}; faults go to the session.
+--- Checks one declaration. Returns {name, values, given, declaration}; faults go to the session.
 function schema.check(use, current)
   local faulty = false
   local function report(text, ...)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/secret.lua: values that are fetched late, when the engine connects, and never shown: environment
+-- plan/secret.lua: makes values that are fetched late, when the engine connects, and never shown: environment
 -- variables and files. They can be joined with `..`; what they become prints as [redacted].
 local secret = {}
 local Secret = {}
@@ -13,12 +13,12 @@ function secret.is(value)
   return getmetatable(value) == Secret
 end
 
---- An environment variable; `default` may be nil.
+--- Returns the secret of an environment variable; `default` may be nil.
 function secret.env(name, default)
   return new { { kind = "env", name = name, default = default } }
 end
 
---- The contents of a file, without the newline at its end.
+--- Returns the secret that is the contents of a file, without the newline at its end.
 function secret.file(path)
   return new { { kind = "file", name = path } }
 end
@@ -55,7 +55,7 @@ local function fetch(part)
   return (text:gsub("\r?\n$", ""))
 end
 
---- The value, or nil and the reason (which names the variable or the file, never a value).
+--- Returns the value, or nil and the reason (which names the variable or the file, never a value).
 function Secret:resolve()
   local texts = {}
   for i, part in ipairs(self.parts) do
@@ -66,7 +66,7 @@ function Secret:resolve()
   return table.concat(texts)
 end
 
---- True when nothing but environment variables is in it: such a value may stand in any option.
+--- True when it consists of environment variables only: such a value may stand in any option.
 function Secret:from_environment()
   for _, part in ipairs(self.parts) do
     if type(part) == "table" and part.kind ~= "env" then return false end

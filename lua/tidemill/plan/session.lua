@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/session.lua: what one load of a pipeline file gathers: the parameters that it asks for, and faults. Steps and
--- settings (init.lua) write to the session that is current; while no file is loaded there is none.
+-- plan/session.lua: keeps what is gathered while one pipeline file is loaded: the parameters that it asks for, and
+-- faults. Steps and settings (init.lua) write to the session that is current; while no file is loaded there is none.
 local nearest = require("tidemill.plan.nearest")
 
 local session = { current = nil }
@@ -19,7 +19,7 @@ function Session:fault(where, text, ...)
   table.insert(self.faults, { line = where.line or 0, order = #self.faults, text = place .. ": " .. text })
 end
 
---- The texts of all faults, by line; the same text once.
+--- Returns the texts of all faults in the order of their lines, each text once.
 function Session:fault_texts()
   table.sort(self.faults, function(a, b)
     if a.line ~= b.line then return a.line < b.line end
@@ -42,7 +42,7 @@ function session.is_absent(value)
   return rawequal(value, session.absent)
 end
 
--- --set gives strings: the default says what is meant.
+-- --set gives strings; the type of the default decides what they become.
 local function as_type_of(text, default)
   if type(default) == "number" then return tonumber(text) end
   if type(default) == "boolean" then
@@ -53,7 +53,7 @@ local function as_type_of(text, default)
   return text
 end
 
---- tide.param: the value of --set, then the default.
+--- tide.param: returns the value of --set, or else the default.
 function Session:param(where, name, default)
   if not self.asked[name] then table.insert(self.asked, name) end
   self.asked[name] = true
@@ -72,7 +72,7 @@ function Session:param(where, name, default)
   return value
 end
 
---- A line for each --set that nothing asked for.
+--- Returns a line for each --set that nothing asked for.
 function Session:unasked()
   local lines = {}
   local known = #self.asked > 0 and "it asks for " .. table.concat(self.asked, ", ") or "it asks for none"

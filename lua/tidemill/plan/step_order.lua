@@ -8,7 +8,7 @@ local step_order = {}
 
 local STEP = { source = true, task = true, sink = true, commit = true }
 
--- nil, or why the step cannot stand here. `first`: the first step of each kind so far.
+-- Returns nil, or why the step cannot stand here. `first` has the first step of each kind so far.
 local function misplaced(use, first)
   local kind = use.spec.kind
   local same = first[kind]
@@ -24,7 +24,7 @@ local function misplaced(use, first)
   end
 end
 
--- The steps as declarations, in order; what is no step is a fault.
+-- Returns the steps as declarations, in order; what is no step is a fault.
 local function steps_of(pipeline, current)
   local steps = {}
   for key, value in pairs(pipeline.arguments) do
@@ -49,7 +49,7 @@ local function steps_of(pipeline, current)
   return steps
 end
 
--- True when something of the pipeline could not be had: then nothing is known to be missing.
+-- True when a part of the pipeline could not be evaluated; then nothing can be called missing.
 local function has_absent(pipeline)
   for _, use in pairs(pipeline.arguments) do
     if session.is_absent(use) then return true end
@@ -57,7 +57,7 @@ local function has_absent(pipeline)
   return false
 end
 
---- The steps in order; faults go to the session.
+--- Returns the steps in order; faults go to the session.
 function step_order.check(pipeline, current)
   local steps = steps_of(pipeline, current)
   local first = {}

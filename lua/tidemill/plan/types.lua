@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- plan/types.lua: the types of options: how each is read from what was written, and how it is shown.
+-- plan/types.lua: knows the types of options: how each is read from what was written, and how it is shown.
 local cores = require("tidemill.plan.cores")
 local nearest = require("tidemill.plan.nearest")
 local declaration = require("tidemill.plan.declaration")
@@ -12,7 +12,7 @@ local types = {}
 --- Types whose values may be secrets: they are resolved when the engine connects.
 types.late = { brokers = true, properties = true }
 
---- A value as a fault shows it: at most 60 letters, secrets never.
+--- Returns a value as a fault shows it: at most 60 characters, and never a secret.
 function types.quote(value)
   if secret.is(value) then return tostring(value) end
   if declaration.is(value) then return tostring(value) end
@@ -59,7 +59,7 @@ function parsers.strings(option, value)
   return strings
 end
 
--- One text with commas, or a secret that becomes one.
+-- Brokers are one text with commas, a list of texts, or a secret that becomes such a text.
 function parsers.brokers(option, value)
   if type(value) == "table" and not secret.is(value) and not declaration.is(value) then
     local joined
@@ -87,7 +87,7 @@ parsers["function"] = function(_, value)
   return value
 end
 
---- A value that is the same for everybody, or a function that makes one.
+--- Takes a value that all batches may share, or a function that makes one.
 function parsers.initial(_, value)
   if type(value) == "table" or type(value) == "userdata" or type(value) == "thread" then
     return nil, "would be shared by all batches; write function() return {} end"
@@ -115,7 +115,7 @@ function parsers.choice(option, value)
   return nil, "unknown; it is " .. table.concat(known, " or ") .. nearest.hint(value, option.values)
 end
 
---- Where a partition begins: { kind = enum name, at = offset or milliseconds }.
+--- Where reading of a partition begins: { kind = enum name, at = offset or milliseconds }.
 function parsers.start(_, value)
   if value == "earliest" then return { kind = "TIDE_START_EARLIEST", at = 0, text = value } end
   if value == "latest" then return { kind = "TIDE_START_LATEST", at = 0, text = value } end
@@ -137,7 +137,7 @@ local function property(option, name, value)
   return nil, ("property %s must be a text, a number or a boolean, not a %s"):format(name, type(value))
 end
 
---- A list of { name, value } in the order of the names; a value may be a secret.
+--- Returns a list of { name, value } in the order of the names; a value may be a secret.
 function parsers.properties(option, value)
   if type(value) ~= "table" or declaration.is(value) or secret.is(value) then
     return wrong('a table of librdkafka properties, as { ["linger.ms"] = 5 }', value)
@@ -161,12 +161,12 @@ function parsers.setting(option, value)
   return value
 end
 
---- The value that the engine needs, or nil and the reason.
+--- Returns the value that the engine needs, or nil and the reason.
 function types.parse(option, value)
   return parsers[option.type](option, value)
 end
 
---- What holds when the option is left out; nil when nothing does.
+--- Returns the value in force when the option is left out; nil when there is none.
 function types.default(option)
   if option.usable_cores then return cores.usable() end
   if type(option.default) == "string" and option.type ~= "choice" and option.default ~= (option.also or {})[1] then
@@ -175,7 +175,7 @@ function types.default(option)
   return option.default
 end
 
---- The values without a name: functions, and paths of transform files.
+--- Returns the values without a name: functions, and paths of transform files.
 function types.positional(positional, arguments, report)
   local functions, count = {}, table.maxn(arguments)
   for key, value in pairs(arguments) do
@@ -198,7 +198,7 @@ function types.positional(positional, arguments, report)
   return functions
 end
 
--- Properties that hold a secret even when it was written into the pipeline file itself.
+-- True for properties that hold a secret even when it is written into the pipeline file itself.
 local function is_sensitive(name)
   return name:find("password") or name:find("secret") or name:find("%.pem$") or name == "sasl.oauthbearer.config"
 end
@@ -222,7 +222,7 @@ local shown = {
   number = function(value) return ("%.14g"):format(value) end,
 }
 
---- A parsed value as the plan shows it.
+--- Returns a parsed value as the plan shows it.
 function types.show(option, value)
   if type(value) == "table" and option.options then
     local parts = {}

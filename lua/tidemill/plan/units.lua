@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/units.lua: what people write (sizes, times, moments) to numbers and back.
--- A parser returns the number, or nil and the reason (a clause that follows the value and a colon).
+-- plan/units.lua: turns what people write (sizes, times, moments) into numbers and back.
+-- A parser returns the number, or nil and the reason, a clause that follows the value and a colon.
 local time = require("tidemill.lib.time")
 
 local units = {}

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- testing/arguments.lua: what specs call tidemill.testing with. An error has the line of the spec: these checks are
--- called by the function that the spec calls, which is no tail call of it (levels count frames).
+-- testing/arguments.lua: checks what specs call tidemill.testing with. An error has the line of the spec: these checks
+-- are called by the function that the spec calls, which is no tail call of it (levels count frames).
 local check = require("tidemill.run.check")
 local header_codec = require("tidemill.run.headers")
 local shown = require("tidemill.lib.arguments").shown
@@ -23,7 +23,7 @@ function arguments.partition(value, what, partitions)
   error(("%s takes a partition from 0 to %d (option partitions), got %s"):format(what, partitions - 1, shown(value)), 3)
 end
 
---- Microseconds of a time.
+--- Returns the microseconds of a time.
 function arguments.time(value, what)
   local time, reason = units.time(value)
   if time and time >= 0 then return time end
@@ -35,7 +35,7 @@ function arguments.path(value, what)
   if type(value) ~= "string" then error(("%s takes the path of a file, got %s"):format(what, shown(value)), 3) end
 end
 
---- What a message to feed has that cannot be fed is an error: it would be lost silently. Returns its fields.
+--- Returns the fields of a message to feed. A field that cannot be fed is an error, since it would be lost silently.
 function arguments.message(message, partitions)
   if type(message) == "string" then message = { value = message } end
   if type(message) ~= "table" then

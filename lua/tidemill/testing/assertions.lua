@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- testing/assertions.lua: for busted: assert.produces(test, values or results), assert.rejects(test,
+-- testing/assertions.lua adds assertions to busted: assert.produces(test, values or results), assert.rejects(test,
 -- patterns of their errors), assert.filtered(test, count).
 local header_codec = require("tidemill.run.headers")
 local not_array = require("tidemill.run.check").not_array
@@ -7,21 +7,21 @@ local json = require("tidemill.run.json").public
 
 local SHOWN = 400 -- bytes of a text in a message
 
--- An object or array as tables; nil for any other text.
+-- Returns the tables of a text that is an object or array of JSON; nil for any other text.
 local function document(text)
   if type(text) ~= "string" or not text:find("^%s*[%[{]") then return nil end
   local is_json, value = pcall(json.table, text)
   return is_json and value or nil
 end
 
--- As it can be read: JSON with its names in order, so that two texts differ only where they do.
+-- Returns a text that can be read: JSON with its names in order, so that two texts differ only where they do.
 local function shown(thing)
   local has_json, text = pcall(json.encode, document(thing) or thing)
   if not has_json then text = type(thing) == "string" and ("%q"):format(thing) or tostring(thing) end
   return #text > SHOWN and text:sub(1, SHOWN) .. "... (" .. #text .. " bytes)" or text
 end
 
--- Where two values differ: "path", found, expected; nothing when they do not.
+-- Returns where two values differ: path, found, expected; nothing when they do not.
 local function difference(path, found, expected)
   if type(found) ~= "table" or type(expected) ~= "table" then
     if found ~= expected then return path, found, expected end
@@ -67,7 +67,7 @@ local function list_of(texts)
   return table.concat(texts, "\n")
 end
 
--- What came out of a test, for the message of an assertion that fails.
+-- Returns what came out of a test, for the message of an assertion that fails.
 local function outcome(test)
   local results, letters = {}, {}
   for i, result in ipairs(test:results()) do
@@ -113,7 +113,7 @@ local function filtered(test, expected)
   return count ~= expected and ("%d filtered, expected %s"):format(count, tostring(expected)) or nil
 end
 
---- Installs them where luassert is there; without it the methods of a test do.
+--- Installs them when luassert is there; without it the methods of a test serve the same purpose.
 return function()
   local found, luassert = pcall(require, "luassert")
   if not found then return end

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- testing/init.lua: tests of transforms and pipelines inside of busted. What is tested runs as in production, in
--- worker processes over real blocks; only source and sink are the test's, and so is the clock.
+-- testing/init.lua tests transforms and pipelines in busted. What is tested runs as in production, in worker processes
+-- over real blocks; only source, sink and clock belong to the test.
 --
 --   local testing = require "tidemill.testing"
 --   local test = testing.transform "transform.lua"         -- or a function; or testing.pipeline "pipeline.lua"
 --   test:feed('{"level":"info"}', { value = "x", key = "k", partition = 1 })
 --   assert.produces(test, { '{"level":"info","seen":true}' })
---   testing.close()                                        -- in after_each: all that are open
+--   testing.close()                                        -- in after_each: closes all tests that are open
 local ffi = require("ffi")
 local cjson = require("cjson")
 local arguments = require("tidemill.testing.arguments")
@@ -48,13 +48,13 @@ local function is_there(path)
   return file ~= nil
 end
 
--- A path starts from the current folder; of what is not there, from the folder of the spec or the one above, so that
--- the same spec runs from wherever it is called. Without any the first is named in the error.
+-- A path starts from the current folder, or else from the folder of the spec or the one above, so that the same spec
+-- runs from wherever it is called. When the file is nowhere, the error names the first path.
 local function find(path)
   local folder = path:sub(1, 1) ~= "/" and caller_folder()
   if is_there(path) or not folder then return path end
-  for _, place in ipairs { folder .. "/" .. path, folder .. "/../" .. path } do
-    if is_there(place) then return place end
+  for _, candidate in ipairs { folder .. "/" .. path, folder .. "/../" .. path } do
+    if is_there(candidate) then return candidate end
   end
   return path
 end
@@ -75,7 +75,7 @@ local function start(pipeline, options)
   return self
 end
 
---- A pipeline file. options: set = values of --set by name, partitions = those that one can feed (4).
+--- Tests a pipeline file. options: set = values of --set by name, partitions = how many can be fed (4).
 function testing.pipeline(path, options)
   arguments.path(path, "testing.pipeline")
   options = arguments.options(options, "testing.pipeline", "set partitions")
@@ -84,7 +84,7 @@ function testing.pipeline(path, options)
   return start(pipeline, options)
 end
 
---- Steps as a pipeline has them, without source and sink. options: topics = those that a result may name,
+--- Tests steps as a pipeline has them, without source and sink. options: topics = those that a result may name, and
 --- partitions.
 function testing.steps(steps, options)
   arguments.steps(steps)
@@ -102,7 +102,7 @@ function testing.steps(steps, options)
   return start(pipeline, options)
 end
 
---- A transform: a function, or the path of a Lua file.
+--- Tests a transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
   options = arguments.options(options, "testing.transform", "topics partitions")
   local where = declaration.where(2)
@@ -117,8 +117,8 @@ local function turn(self, timeout)
   return event
 end
 
--- Nothing moves any more: all is read, no worker has anything. What waits for more messages or for the clock
--- stays where it is.
+-- True when there is no more progress: all is read, and no worker has a batch. What waits for more messages or for the
+-- clock stays where it is.
 local function is_quiet(self)
   local totals = self.engine:totals()
   if totals.read < self.fed then return false end
@@ -150,7 +150,7 @@ function Test:push(message)
   push(self, (arguments.message(message, self.partitions)))
 end
 
---- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until nothing moves.
+--- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until there is no more progress.
 function Test:feed(...)
   local messages = {}
   for i = 1, select("#", ...) do messages[i] = arguments.message((select(i, ...)), self.partitions) end
@@ -184,7 +184,7 @@ function Test:advance(time)
   return self
 end
 
---- The partition is taken away and comes back, as in a rebalance: what is not committed is read again.
+--- Takes the partition away and gives it back, as a rebalance does: what is not committed is read again.
 function Test:revoke(partition)
   partition = arguments.partition(partition, "test:revoke", self.partitions)
   local before = self.engine:totals()
@@ -196,8 +196,8 @@ function Test:revoke(partition)
   return self
 end
 
---- The input ends: what waits for more is handed on, and what waits to be tried again (tide.retry) is, over and over
---- as the clock is moved on, until it is complete.
+--- Ends the input: what waits for more messages is handed on, and what waits to be tried again (tide.retry) is tried as
+--- the clock is moved on, until it is complete.
 function Test:finish()
   if self.finished then return self end
   C.tide_memory_end(self.source)
@@ -222,7 +222,8 @@ local function result_of(self, message)
   }
 end
 
---- What was produced so far: { value, key, headers, timestamp, topic and partition (where a result named one) }.
+--- Returns what was produced so far: { value, key, headers, timestamp, topic and partition (where a result named one)
+--- }.
 function Test:results()
   local results = {}
   while true do
@@ -232,14 +233,14 @@ function Test:results()
   end
 end
 
---- Their values; false for null.
+--- Returns their values; false stands for null.
 function Test:values()
   local values = {}
   for i, result in ipairs(self:results()) do values[i] = result.value or false end
   return values
 end
 
---- What was rejected so far: the dead letters as tables (reason, error, original_offset, ...).
+--- Returns what was rejected so far: the dead letters as tables (reason, error, original_offset, ...).
 function Test:rejects()
   local rejects = {}
   for line in io.lines(self.letters) do
@@ -252,22 +253,22 @@ function Test:rejects()
   return rejects
 end
 
---- How many messages were filtered so far.
+--- Returns how many messages were filtered so far.
 function Test:filtered()
   return self.engine:totals().filtered
 end
 
---- read, produced, produced_from, filtered, dead_lettered, dropped, in_flight.
+--- Returns the totals: read, produced, produced_from, filtered, dead_lettered, dropped, in_flight.
 function Test:totals()
   return self.engine:totals()
 end
 
---- All metrics by name, as the report has them.
+--- Returns all metrics by name, as the report has them.
 function Test:metrics()
   return metrics.collect(self.engine, self.plan, metric_list)
 end
 
---- The offset that is committed for a partition; nil when none is.
+--- Returns the offset that is committed for a partition; nil when none is.
 function Test:committed(partition)
   partition = arguments.partition(partition, "test:committed", self.partitions)
   local offset = tonumber(C.tide_memory_committed(self.source, partition))
@@ -288,7 +289,7 @@ function testing.close()
   for test in pairs(open) do test:close() end
 end
 
-testing.C, testing.Test = C, Test -- for specs of our own
+testing.C, testing.Test = C, Test -- for the specs of tidemill itself
 
 require("tidemill.testing.assertions")()
 return testing

@@ -7,7 +7,7 @@ local confirm = {}
 
 --- Adds the flag.
 function confirm.define(command)
-  command:flag("-y --yes"):description("Do not ask; needed where nobody can answer.")
+  command:flag("-y --yes"):description("Do not ask. Needed when standard input is no terminal.")
 end
 
 --- True when the user answers yes, or --yes was given.

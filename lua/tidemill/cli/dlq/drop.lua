@@ -16,7 +16,7 @@ local drop = {
 function drop.define(command)
   selection.define(command)
   output.define(command)
-  command:flag("--dry-run"):description("Only list those that would be dropped.")
+  command:flag("--dry-run"):description("Only list the dead letters that would be dropped.")
   confirm.define(command)
 end
 

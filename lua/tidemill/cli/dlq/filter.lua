@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/filter.lua: which dead letters a command is about: the flags, and what they choose.
+-- cli/dlq/filter.lua: chooses dead letters by the flags of a command.
 local time = require("tidemill.lib.time")
 
 local filter = {}
@@ -43,10 +43,12 @@ end
 --- Adds the arguments and flags.
 function filter.define(command)
   command:argument("letters"):args("*"):argname("LETTER"):convert(parse_id)
-    :description("Dead letters by their place, as 0/17: partition and offset in the dlq's topic, or 0 and the line "
-      .. "of a file, from 0. None: all that the flags let through.")
-  command:option("--reason"):argname("REASON"):description("error, rejected, crash, timeout, too_large, refused, ...")
-  command:option("--stage"):argname("STEP"):description("The step, as produce or run_task_with_multiprocessing.")
+    :description("Dead letters by their position, as 0/17: partition and offset in the dlq's topic, or 0 and the "
+      .. "line of a file, from 0. Without any, the flags choose among all.")
+  command:option("--reason"):argname("REASON"):description("The reason: error, rejected, crash, timeout, too_large, "
+    .. "refused, ...")
+  command:option("--stage"):argname("STEP"):description("The step that failed, as produce or "
+    .. "run_task_with_multiprocessing.")
   command:option("--topic"):argname("NAME"):description("The original topic.")
   command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("The original partition.")
   command:option("--offset"):argname("FROM-TO"):convert(range):description("Original offsets: N, FROM-TO, FROM-, -TO.")
@@ -54,9 +56,9 @@ function filter.define(command)
     :description("Original timestamps from then on, as 2026-01-31T12:00:00Z or in ms.")
   command:option("--until"):argname("TIME"):target("before"):convert(moment("--until"))
     :description("Original timestamps before then.")
-  command:option("--match"):argname("TEXT"):description("The error contains this text.")
-  command:option("--limit"):argname("N"):convert(whole("--limit", 1)):description("The first N of them.")
-  command:flag("--all"):description("Also those that were replayed or dropped before.")
+  command:option("--match"):argname("TEXT"):description("Only errors that contain this text.")
+  command:option("--limit"):argname("N"):convert(whole("--limit", 1)):description("Only the first N of them.")
+  command:flag("--all"):description("Also dead letters that were replayed or dropped before.")
 end
 
 --- Returns a function of a dead letter: whether the flags choose it (but for --limit and --all, which need all of

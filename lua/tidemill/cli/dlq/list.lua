@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/list.lua: tidemill dlq list SOURCE
+-- cli/dlq/list.lua: tidemill dlq list SOURCE prints dead letters, one a line.
 local selection = require("tidemill.cli.dlq.selection")
 local exit_code = require("tidemill.plan.exit_code")
 local output = require("tidemill.cli.dlq.output")

@@ -27,13 +27,15 @@ local replay = {
 function replay.define(command)
   selection.define(command)
   output.define(command)
-  command:flag("--dry-run"):description("Only list those that would be replayed.")
-  command:option("--to"):argname("TOPIC"):description("To this topic, by their keys, in place of the original ones.")
+  command:flag("--dry-run"):description("Only list the dead letters that would be replayed.")
+  command:option("--to"):argname("TOPIC"):description("Send to this topic, by their keys, in place of the original "
+    .. "topics.")
   command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole("--max-replays", 1))
-    :description("A message that was replayed so often already is refused: it would only come back.")
-  command:flag("--truncated"):description("Also dead letters whose value was cut: as much of it as there is.")
+    :description("Refuse a message that was replayed N times already: it would only come back.")
+  command:flag("--truncated"):description("Also send dead letters whose value was cut, with as much of it as there is.")
   command:flag("--keep-timestamp")
-    :description("With the original timestamp, by which a topic may delete it at once; without: the present.")
+    :description("Keep the original timestamp (by which a topic may delete the message at once) in place of the "
+      .. "present time.")
 end
 
 local function key_of(partition, offset)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/scan.lua reads all dead letters of a source once: which there are, and the fields that are asked for.
+-- cli/dlq/scan.lua reads all dead letters of a source once: which there are, and the fields that a command asks for.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local chain = require("tidemill.cli.dlq.chain")

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/selection.lua: what every dlq command begins with: the source, what is remembered of it, and the
--- dead letters that the command line chooses.
+-- cli/dlq/selection.lua: is what every dlq command begins with: it finds the source, reads what is remembered of it,
+-- and selects the dead letters that the command line names.
 local filter = require("tidemill.cli.dlq.filter")
 local marks = require("tidemill.cli.dlq.marks")
 local source = require("tidemill.cli.dlq.source")

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/show.lua: tidemill dlq show SOURCE [LETTER...]
+-- cli/dlq/show.lua: tidemill dlq show SOURCE [LETTER...] prints dead letters whole.
 local selection = require("tidemill.cli.dlq.selection")
 local exit_code = require("tidemill.plan.exit_code")
 local output = require("tidemill.cli.dlq.output")
@@ -7,14 +7,14 @@ local stderr = require("tidemill.cli.stderr")
 
 local show = {
   summary = "Show dead letters whole: error, traceback, headers, key, value.",
-  description = "Show dead letters whole. Bytes that are no text are shown as \\xNN; --value writes them as they are.",
+  description = "Show dead letters whole. Bytes that are no text appear as \\xNN; --value writes them as they are.",
 }
 
 function show.define(command)
   selection.define(command)
   command:option("--format"):argname("FORMAT"):choices({ "text", "json" })
     :description("text, or json (an object a line; key, value and headers in base64).")
-  command:flag("--value"):description("Only the value, as its bytes are; one dead letter has to be chosen.")
+  command:flag("--value"):description("Write only the value, as its bytes are; exactly one dead letter must be chosen.")
 end
 
 function show.run(parsed)

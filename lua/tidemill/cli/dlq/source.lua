@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq/source.lua: where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
+-- cli/dlq/source.lua: finds where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
 --
 -- A source: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
 -- secrets in them: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
@@ -41,7 +41,7 @@ local function of_pipeline(parsed)
     write = sides.write, timeout_us = checked.draft.broker_timeout_us }
 end
 
---- From the command line. nil, the reason and the exit code when there is none.
+--- Returns the source that the command line names, or nil, the reason and the exit code.
 function source.new(parsed)
   if parsed.source:find("%.lua$") then return of_pipeline(parsed) end
   local brokers = parsed.brokers and { { name = "bootstrap.servers", value = parsed.brokers } }
