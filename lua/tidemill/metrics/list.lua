@@ -201,7 +201,7 @@ add("engine", "consumer.", {
   { "dlq_buffer.len", nil, "gauge", "messages", "DLQ_WAITING", "Dead letters not yet acknowledged.",
     "Growing: the dead letters' topic or disk is slow or gone; offsets wait for them." },
   { "dlq_buffer.exceeded", nil, "counter", "times", "DLQ_EXCEEDED",
-    "So many dead letters of a partition waited that its next one had to wait outside the buffer.",
+    "So many dead letters of a partition waited that its next bad message had to wait too.",
     "Raise max_buffered_messages_per_partition, or see why the dlq is slow." },
   { "dlq_buffer.assigned_partitions", nil, "gauge", "partitions", "DLQ_PARTITIONS",
     "Partitions with dead letters not yet acknowledged." },
