@@ -41,6 +41,8 @@ static struct tide_blocking_job *take_first(struct job_queue *queue)
     return first;
 }
 
+/* Called by the loop when the waker rings, and once more by tide_blocking_free() for the jobs that ended last. The
+ * lock is not held while `done` runs, which often submits the next job and takes the lock for that. */
 static void call_done(void *context)
 {
     struct tide_blocking *blocking = context;
@@ -68,12 +70,15 @@ struct tide_blocking *tide_blocking_new(struct tide_loop *loop)
     STAILQ_INIT(&blocking->finished);
     pthread_mutex_init(&blocking->lock, NULL);
     pthread_condattr_init(&monotonic);
+    /* A step of the system's time must neither lengthen a wait nor end it. */
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&blocking->change, &monotonic);
     pthread_condattr_destroy(&monotonic);
     return blocking;
 }
 
+/* From here on the job belongs to the engine's thread, whose `done` may free it: this thread does not touch it
+ * again. */
 static void finish_job(struct tide_blocking *blocking, struct tide_blocking_job *job)
 {
     const uint64_t one = 1;
@@ -86,6 +91,8 @@ static void finish_job(struct tide_blocking *blocking, struct tide_blocking_job 
     pthread_mutex_unlock(&blocking->lock);
 }
 
+/* Jobs that wait when the thread has to end are run all the same, since the last one destroys the client. Those before
+ * it see by tide_blocking_wanted() that they are to give up. */
 static void *run_jobs(void *context)
 {
     struct tide_blocking *blocking = context;
@@ -109,6 +116,8 @@ static void *run_jobs(void *context)
     return NULL;
 }
 
+/* The thread is started by the first job, not by tide_blocking_new(): the engine builds its source and its sink before
+ * it forks the zygote, and a process with threads must not fork. */
 static int start_thread(struct tide_blocking *blocking)
 {
     sigset_t all;
@@ -138,6 +147,7 @@ int tide_blocking_submit(struct tide_blocking *blocking, struct tide_blocking_jo
     return TIDE_OK;
 }
 
+/* pthread_cond_timedwait() takes a moment of the condition's clock, not a duration. */
 static struct timespec moment_after(int64_t time_us)
 {
     struct timespec at;
@@ -160,6 +170,8 @@ bool tide_blocking_pause(struct tide_blocking *blocking, int64_t time_us)
     return go_on;
 }
 
+/* Jobs that may last as long as an outage ask this between two waits: they end in favour of the job that waits, and
+ * their `done` submits them again. */
 bool tide_blocking_wanted(struct tide_blocking *blocking)
 {
     pthread_mutex_lock(&blocking->lock);
@@ -168,6 +180,8 @@ bool tide_blocking_wanted(struct tide_blocking *blocking)
     return wanted;
 }
 
+/* `abandoned` is written under the lock under which finish_job() reads it, so no waker is written after it is
+ * closed. */
 static bool wait_for_end(struct tide_blocking *blocking, int64_t time_us)
 {
     struct timespec until = moment_after(time_us);
@@ -183,6 +197,8 @@ static bool wait_for_end(struct tide_blocking *blocking, int64_t time_us)
     return ended;
 }
 
+/* There is no safe way to stop a thread inside of librdkafka. One that does not end in time is left behind, with
+ * everything that it may use, and the process can end without it. */
 bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us)
 {
     if (!blocking)

@@ -41,6 +41,8 @@ static rd_kafka_t *make_client(const struct tide_kafka_check *check,
                                  "librdkafka");
 }
 
+/* The start of a source checks the same (source/connect.c). It takes numbers of partitions and ids of clusters, which
+ * are known only once both sides were reached. */
 static int check_compatible(const struct tide_kafka_check *check,
                             const struct tide_known_topics *known_topics)
 {
@@ -94,6 +96,8 @@ static int check_transactions(const struct tide_kafka_check *check,
     return status;
 }
 
+/* The order is that of sink/start.c, so that the fault that is named is the one to mend. Only the settings come last:
+ * they are warnings, and concern a pipeline that would start. */
 int tide_kafka_check(struct tide_kafka_check *check)
 {
     struct tide_properties properties = {0};
@@ -104,6 +108,7 @@ int tide_kafka_check(struct tide_kafka_check *check)
         status = tide_kafka_check_write_permission(client, check->topics, check->topic_count, NULL);
     if (status == TIDE_OK && check->transactional_id)
         status = check_transactions(check, &properties);
+    /* They hold secrets, and no other client is made of them. */
     tide_properties_wipe(&properties);
     if (status == TIDE_OK)
         tide_kafka_settings_look(client, check->topics, check->topic_count,

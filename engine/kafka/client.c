@@ -46,12 +46,13 @@ static const struct refusal {
     {"message.send.max.retries", "an outage must delay messages, not lose them"},
     {"retries", "an outage must delay messages, not lose them"},
     {"partitioner", "it is the option \"partition\" of produce"},
-    {"delivery.report.only.error", "a message is through when its delivery report says so"},
+    {"delivery.report.only.error", "a message is delivered when its delivery report says so"},
     {"enabled_events", "the engine needs its own events"},
     {"statistics.interval.ms", "the metrics need it once a second"},
     {"log.queue", "log lines go to the engine's log"},
 };
 
+/* Without regard to case, so that no other spelling gets past the checks. */
 static bool holds_word(const char *list, const char *word)
 {
     size_t length = strlen(word);
@@ -70,6 +71,7 @@ static int refuse(const char *name, const char *why)
     return tide_fail(TIDE_ECONFIG, "librdkafka property \"%s\" cannot be set: %s", name, why);
 }
 
+/* These properties are refused for some values only. */
 static int check_value(const char *name, const char *value)
 {
     if (!value)
@@ -86,6 +88,8 @@ static int check_value(const char *name, const char *value)
     return TIDE_OK;
 }
 
+/* Called for `check` while secrets are not fetched (their value is NULL then), and by set_users() once all values are
+ * there. A configuration of its own takes the value on trial: one that is in use would keep it. */
 int tide_kafka_property_check(const char *name, const char *value)
 {
     char error[512];
@@ -121,6 +125,7 @@ void tide_properties_set(struct tide_properties *properties, const struct tide_p
     }
 }
 
+/* From the end, since librdkafka lets the last value of a name count. */
 const char *tide_properties_get(const struct tide_properties *properties, const char *name)
 {
     for (uint32_t i = properties->count; i-- > 0;)
@@ -137,6 +142,7 @@ const char *tide_properties_brokers(const struct tide_properties *properties)
     return brokers ? brokers : "";
 }
 
+/* By explicit_bzero(), since a compiler may leave out a memset() of memory that is freed next. */
 void tide_properties_wipe(struct tide_properties *properties)
 {
     for (uint32_t i = 0; i < properties->count; i++) {
@@ -161,8 +167,9 @@ static void log_line(const rd_kafka_t *rk, int level, const char *facility, cons
     tide_log(ours, "librdkafka %s: %s: %s", rk ? rd_kafka_name(rk) : "", facility, text);
 }
 
-/* These names and values are ours, so librdkafka's text may be shown. It may be older than one of the defaults, which it
- * does not know then. */
+/* These names and values are ours, so librdkafka's text may be shown. It may be older than one of the defaults, which
+ * it does not know then. A default that is not set costs some speed; a property that a promise rests on must be known,
+ * so that is an error. */
 static int set_all(rd_kafka_conf_t *conf, const struct tide_property *properties, bool defaults)
 {
     char error[512];
@@ -175,6 +182,8 @@ static int set_all(rd_kafka_conf_t *conf, const struct tide_property *properties
     return TIDE_OK;
 }
 
+/* The properties are checked again although `check` has done so: a secret had no value then. The call after it cannot
+ * fail therefore. */
 static int set_users(rd_kafka_conf_t *conf, const struct tide_properties *properties)
 {
     for (uint32_t i = 0; i < properties->count; i++) {
@@ -194,6 +203,7 @@ static bool property_is(const struct tide_properties *properties, const char *na
     return set && strcasecmp(set, value) == 0;
 }
 
+/* Both are right for a cluster in a test, so they are no error; the warning comes at each start. */
 static void warn_of_weak_security(const struct tide_properties *properties)
 {
     if (property_is(properties, "enable.ssl.certificate.verification", "false"))
@@ -204,6 +214,7 @@ static void warn_of_weak_security(const struct tide_properties *properties)
                                 "(security.protocol = sasl_plaintext)");
 }
 
+/* The order of the three calls makes the layers: a later value replaces an earlier one. */
 struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults,
                                             const struct tide_properties *properties,
                                             const struct tide_property *fixed)
@@ -219,6 +230,7 @@ struct rd_kafka_conf_s *tide_kafka_conf_new(const struct tide_property *defaults
     return conf;
 }
 
+/* rd_kafka_new() takes over the configuration only if it succeeds, so the other case frees it here. */
 struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
                                          struct rd_kafka_conf_s *conf, const char *who)
 {
@@ -235,7 +247,8 @@ struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
     return client;
 }
 
-/* The mock cluster has this name as its id. */
+/* The mock cluster has this name as its id. It is asked without waiting: whoever wants to know has reached a broker
+ * before, and the id came with its answer. */
 bool tide_kafka_is_mock(struct rd_kafka_s *client)
 {
     static const char name[] = "mockCluster";

@@ -20,6 +20,8 @@ struct tide_kafka_committed {
     int timeout_ms;
 };
 
+/* The client never joins the group. Kafka takes commits from outside of a group only while it has no members, which is
+ * why this group never has any. */
 static int make_client(struct tide_kafka_committed *committed,
                        const struct tide_properties *properties, const char *group)
 {
@@ -33,6 +35,7 @@ static int make_client(struct tide_kafka_committed *committed,
     return committed->client ? TIDE_OK : TIDE_ECONFIG;
 }
 
+/* Without it a broker or a topic that is missing would be a time-out of rd_kafka_committed(), which names neither. */
 static int reach(struct tide_kafka_committed *committed, const struct tide_properties *properties,
                  const char *topic, int64_t timeout_us)
 {
@@ -48,6 +51,8 @@ static int reach(struct tide_kafka_committed *committed, const struct tide_prope
     return reach.status < 0 ? tide_fail(reach.status, "%s", reach.text) : TIDE_OK;
 }
 
+/* The list owns the metadata and frees it by free(), so it comes from malloc(). Kafka keeps it as bytes with a length;
+ * the NUL is added since callers take a string. */
 static void set_entry(rd_kafka_topic_partition_t *entry, int64_t offset, const char *metadata,
                       size_t length)
 {
@@ -62,6 +67,9 @@ static void set_entry(rd_kafka_topic_partition_t *entry, int64_t offset, const c
     entry->offset = offset;
 }
 
+/* The list is made in the order of the numbers, so the number of a partition is its index. One answer with an error
+ * fails all: a partition without an answer would look like one of which nothing is committed, and what was done with
+ * its messages would be done again. */
 static int read_committed(struct tide_kafka_committed *committed, const char *topic)
 {
     committed->list = rd_kafka_topic_partition_list_new((int)committed->partitions);
@@ -83,6 +91,7 @@ static int read_committed(struct tide_kafka_committed *committed, const char *to
     return TIDE_OK;
 }
 
+/* The properties have secrets, so the copy is wiped as soon as the client is made and its questions are answered. */
 struct tide_kafka_committed *tide_kafka_committed_new(const struct tide_property *properties,
                                                       uint32_t count, const char *group,
                                                       const char *topic, int64_t timeout_us,
@@ -109,6 +118,7 @@ uint32_t tide_kafka_committed_partitions(const struct tide_kafka_committed *comm
     return committed->partitions;
 }
 
+/* From memory: the caller asks for every partition, and a request for each would take its time. */
 void tide_kafka_committed_get(const struct tide_kafka_committed *committed, uint32_t partition,
                               struct tide_committed_offset *item)
 {
@@ -123,6 +133,8 @@ void tide_kafka_committed_set(struct tide_kafka_committed *committed, uint32_t p
     committed->set[partition] = true;
 }
 
+/* Only what was set is sent: another process may have committed for the other partitions since they were read. What
+ * could not be committed stays marked for the next try. */
 int tide_kafka_committed_commit(struct tide_kafka_committed *committed)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);

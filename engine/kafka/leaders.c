@@ -30,6 +30,8 @@ static char *address_of(const struct rd_kafka_metadata *metadata, int32_t broker
     return tide_copy(text);
 }
 
+/* A broker is asked once, however many partitions it leads. A partition without a leader gets an entry of its own,
+ * since no broker stands for it and it has to be waited for. */
 void tide_kafka_leaders_add(struct tide_kafka_leaders *leaders,
                             const struct rd_kafka_metadata *metadata, int topic)
 {
@@ -49,6 +51,8 @@ void tide_kafka_leaders_add(struct tide_kafka_leaders *leaders,
     }
 }
 
+/* librdkafka's own errors, a time-out among them, are negative; they and a change of leaders pass, so the caller asks
+ * again. Any other error came from the broker, which was reached then. */
 int tide_kafka_leader_ask(struct rd_kafka_s *client, const struct tide_kafka_leader *leader,
                           int timeout_ms)
 {

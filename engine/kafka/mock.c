@@ -61,29 +61,28 @@ struct tide_mock {
     struct drain drain;
 };
 
-static rd_kafka_t *make_client(enum tide_kafka_client_type type, const char *const *settings)
+/* Not by tide_kafka_conf_new(): these clients are ours, and need a property that a pipeline file may not set
+ * (test.mock.num.brokers). */
+static rd_kafka_t *make_client(enum tide_kafka_client_type type,
+                               const struct tide_property *settings)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (; *settings; settings += 2)
-        rd_kafka_conf_set(conf, settings[0], settings[1], NULL, 0);
+    for (; settings->name; settings++)
+        rd_kafka_conf_set(conf, settings->name, settings->value, NULL, 0);
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
     return tide_kafka_client_new(type, conf, "mock Kafka");
 }
 
+/* The cluster belongs to the client that has the property, and ends with it. */
 struct tide_mock *tide_mock_new(uint32_t brokers)
 {
     char count[16];
-    const char *settings[] = {"test.mock.num.brokers",
-                              count,
-                              "client.id",
-                              "tidemill-feed",
-                              "linger.ms",
-                              "5",
-                              "queue.buffering.max.messages",
-                              "1000000",
-                              "log_level",
-                              "3",
-                              NULL};
+    const struct tide_property settings[] = {{"test.mock.num.brokers", count},
+                                             {"client.id", "tidemill-feed"},
+                                             {"linger.ms", "5"},
+                                             {"queue.buffering.max.messages", "1000000"},
+                                             {"log_level", "3"},
+                                             {NULL, NULL}};
     struct tide_mock *mock = tide_alloc(sizeof(*mock));
     mock->feed.fd = mock->drain.fd = -1;
     snprintf(count, sizeof(count), "%u", brokers);
@@ -102,6 +101,8 @@ const char *tide_mock_brokers(const struct tide_mock *mock)
     return rd_kafka_mock_cluster_bootstraps(mock->cluster);
 }
 
+/* To be made before any client asks for it: the mock cluster would make the topic itself then, with a number of
+ * partitions of its own. */
 int tide_mock_topic(struct tide_mock *mock, const char *name, uint32_t partitions)
 {
     rd_kafka_resp_err_t error = rd_kafka_mock_topic_create(mock->cluster, name, (int)partitions, 1);
@@ -112,6 +113,7 @@ int tide_mock_topic(struct tide_mock *mock, const char *name, uint32_t partition
 
 /* ---- feed ---- */
 
+/* The file is opened here and not by the first turn, so that a wrong path is an error of the start. */
 int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partitions, const char *path)
 {
     struct feed *feed = &mock->feed;
@@ -124,6 +126,7 @@ int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partition
     return TIDE_OK;
 }
 
+/* The limit is one of bytes, as the mock's is, so the sizes of the messages on their way have to be known. */
 static void remember_size(struct feed *feed, uint32_t size)
 {
     uint64_t waiting = feed->fed - feed->finished;
@@ -140,21 +143,28 @@ static void remember_size(struct feed *feed, uint32_t size)
     feed->ahead += size;
 }
 
+/* The engine counts messages of all partitions together, which is exact enough: it finishes them about in the order of
+ * feeding. */
 static void forget_sizes(struct feed *feed, uint64_t finished)
 {
     for (; feed->finished < finished && feed->finished < feed->fed; feed->finished++)
         feed->ahead -= feed->sizes[feed->finished & (feed->room - 1)];
 }
 
-/* Reads without waiting. True when a line may be there now. */
+/* Reads without waiting. True when a line may be there now. It polls first, since standard input may be a terminal or
+ * a pipe, and the engine's loop must not stop for that. */
 static bool read_some(struct feed *feed, int *status)
 {
     struct pollfd look = {.fd = feed->fd, .events = POLLIN};
     char bytes[READ_SIZE];
     if (feed->over || poll(&look, 1, 0) <= 0)
         return false;
-    if (feed->at == feed->text.length)
-        feed->text.length = feed->at = 0;
+    /* What is left is the beginning of a line. It moves to the front, or the buffer would grow with the input. */
+    if (feed->at > 0) {
+        feed->text.length -= feed->at;
+        memmove(feed->text.data, feed->text.data + feed->at, feed->text.length);
+        feed->at = 0;
+    }
     ssize_t count = read(feed->fd, bytes, sizeof(bytes));
     if (count < 0 && errno != EINTR && errno != EAGAIN)
         *status = tide_fail(TIDE_ENOINPUT, "cannot read %s: %s", feed->path, strerror(errno));
@@ -165,7 +175,8 @@ static bool read_some(struct feed *feed, int *status)
     return count >= 0;
 }
 
-/* The next line, or the rest of the input. False when it is not complete yet. */
+/* The next line, or the rest of the input. False when it is not complete yet. A line without an end waits for more,
+ * and the last line of a file need not have one. */
 static bool next_line(struct feed *feed, const char **line, size_t *length, size_t *size)
 {
     size_t left = feed->text.length - feed->at;
@@ -180,6 +191,7 @@ static bool next_line(struct feed *feed, const char **line, size_t *length, size
     return true;
 }
 
+/* A line stays in the buffer until librdkafka has taken it; when its queue is full, the next turn goes on there. */
 static int feed_lines(struct tide_mock *mock)
 {
     struct feed *feed = &mock->feed;
@@ -193,6 +205,7 @@ static int feed_lines(struct tide_mock *mock)
                 break;
             continue;
         }
+        /* It is copied, since the buffer moves when more is read. */
         rd_kafka_resp_err_t error = rd_kafka_producev(
             mock->client, RD_KAFKA_V_RKT(feed->topic),
             RD_KAFKA_V_PARTITION((int32_t)(feed->fed % feed->partitions)),
@@ -215,6 +228,7 @@ static int feed_lines(struct tide_mock *mock)
     return status;
 }
 
+/* A line that was refused would be missing from the output without a trace, so it ends the run. */
 static int serve_reports(struct tide_mock *mock)
 {
     rd_kafka_event_t *event;
@@ -234,24 +248,19 @@ static int serve_reports(struct tide_mock *mock)
 
 /* ---- drain ---- */
 
+/* The partitions are assigned rather than subscribed to: nobody shares them, and a group would take its time to
+ * form. */
 int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitions,
                     const char *path)
 {
-    const char *settings[] = {"bootstrap.servers",
-                              tide_mock_brokers(mock),
-                              "group.id",
-                              "tidemill-drain",
-                              "client.id",
-                              "tidemill-drain",
-                              "enable.auto.commit",
-                              "false",
-                              "auto.offset.reset",
-                              "earliest",
-                              "fetch.wait.max.ms",
-                              "20",
-                              "log_level",
-                              "3",
-                              NULL};
+    const struct tide_property settings[] = {{"bootstrap.servers", tide_mock_brokers(mock)},
+                                             {"group.id", "tidemill-drain"},
+                                             {"client.id", "tidemill-drain"},
+                                             {"enable.auto.commit", "false"},
+                                             {"auto.offset.reset", "earliest"},
+                                             {"fetch.wait.max.ms", "20"},
+                                             {"log_level", "3"},
+                                             {NULL, NULL}};
     struct drain *drain = &mock->drain;
     drain->fd = strcmp(path, "-") == 0 ? STDOUT_FILENO : tide_output_open(path, true);
     if (drain->fd < 0)
@@ -268,6 +277,7 @@ int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitio
     return error ? tide_fail(TIDE_EINTERNAL, "mock Kafka: %s", rd_kafka_err2str(error)) : TIDE_OK;
 }
 
+/* Whoever shares standard output may have made it non-blocking, hence EAGAIN. */
 static int write_all(struct drain *drain)
 {
     size_t sent = 0;
@@ -283,6 +293,7 @@ static int write_all(struct drain *drain)
     return TIDE_OK;
 }
 
+/* The list was made in the order of the numbers, so the number of a partition is its index. */
 static int drain_messages(struct drain *drain)
 {
     rd_kafka_message_t *message;
@@ -298,7 +309,8 @@ static int drain_messages(struct drain *drain)
     return drain->text.length > 0 ? write_all(drain) : TIDE_OK;
 }
 
-/* The drain has read everything that was in the topic a moment ago. */
+/* The drain has read everything that was in the topic a moment ago. Lines that are fed before that could make the mock
+ * forget results that were not read. */
 static bool is_drained(const struct drain *drain)
 {
     rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_copy(drain->list);
@@ -315,6 +327,8 @@ static bool is_drained(const struct drain *drain)
 
 /* ---- turn ---- */
 
+/* Feeding begins when half of the limit is free, so that lines go in many at a time and is_drained(), which asks the
+ * cluster, is rarely called. */
 int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
 {
     struct feed *feed = &mock->feed;
@@ -331,6 +345,7 @@ int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
     return feed_lines(mock);
 }
 
+/* Acknowledged as well, since the engine can only finish what has reached the topic. */
 bool tide_mock_fed_all(const struct tide_mock *mock)
 {
     const struct feed *feed = &mock->feed;
@@ -348,6 +363,8 @@ uint64_t tide_mock_drained(const struct tide_mock *mock)
     return mock->drain.count;
 }
 
+/* The drain ends first, since the cluster that it reads goes with the other client. It has no group to leave, and must
+ * not wait for an answer to that. */
 void tide_mock_free(struct tide_mock *mock)
 {
     if (!mock)

@@ -27,6 +27,8 @@ static void ask_until_back(struct tide_blocking_job *job)
 {
     struct tide_kafka_outage *outage = (struct tide_kafka_outage *)job;
     const struct rd_kafka_metadata *metadata;
+    /* The first question decides whether there is an outage: a broker that answers it ends the job without a line in
+     * the log. */
     for (;;) {
         if (!rd_kafka_metadata(outage->client, 0, NULL, &metadata, OUTAGE_TRY_MS)) {
             rd_kafka_metadata_destroy(metadata);
@@ -67,6 +69,8 @@ struct tide_kafka_outage *tide_kafka_outage_new(struct rd_kafka_s *client,
     return outage;
 }
 
+/* librdkafka's event leads here, and a source that has heard nothing for some seconds (source/fetch.c): one
+ * question under way is enough. */
 void tide_kafka_outage_begin(struct tide_kafka_outage *outage)
 {
     if (outage->asking)
@@ -82,6 +86,8 @@ bool tide_kafka_outage_lasts(const struct tide_kafka_outage *outage)
     return __atomic_load_n(&outage->logged, __ATOMIC_RELAXED);
 }
 
+/* The job uses the client, so it must be over when the client is destroyed: that is a job of the same thread, and is
+ * submitted after this. */
 void tide_kafka_outage_free(struct tide_kafka_outage *outage)
 {
     if (!outage)

@@ -36,6 +36,8 @@ static int check_escapes(const char *pattern)
     return TIDE_OK;
 }
 
+/* For `check`, which has neither a broker nor a client: the expression is refused by the function that librdkafka
+ * would call, with its words. */
 int tide_kafka_pattern_check(const char *pattern)
 {
     regex_t compiled;
@@ -50,6 +52,8 @@ int tide_kafka_pattern_check(const char *pattern)
                      text, strstr(pattern, "(?") ? ", which have no (?...)" : "");
 }
 
+/* The expression is compiled each time: topics are matched when the source starts and for a static member's first
+ * assignment, never for a message. */
 bool tide_kafka_pattern_matches(const char *pattern, const char *topic)
 {
     regex_t compiled;
@@ -65,6 +69,7 @@ static bool is_pattern(const char *topic)
     return topic[0] == '^';
 }
 
+/* The internal topics come first: a pattern such as ^.* would otherwise read the offsets that reading it commits. */
 bool tide_kafka_pattern_finds(const char *const *topics, uint32_t count, const char *topic)
 {
     for (size_t i = 0; i < sizeof(internal) / sizeof(*internal); i++)
@@ -84,6 +89,7 @@ bool tide_kafka_pattern_any(const struct tide_source_plan *plan)
     return false;
 }
 
+/* A topic that the plan names in full is meant to be read, so no pattern's rule is applied to it. */
 static bool is_named(const struct tide_source_plan *plan, const char *topic)
 {
     for (uint32_t i = 0; i < plan->topic_count; i++)
@@ -92,7 +98,8 @@ static bool is_named(const struct tide_source_plan *plan, const char *topic)
     return false;
 }
 
-/* Appends an expression that finds this name alone. Kafka allows letters, digits and these three signs in a name. */
+/* Appends an expression that finds this name alone. Kafka allows letters, digits and these three signs in a name. A
+ * sign that is not allowed becomes ".", since a comma, for one, would end the entry in the list. */
 static void append_hidden(struct tide_text *list, const struct tide_source_plan *plan,
                           const char *topic)
 {
@@ -107,6 +114,7 @@ static void append_hidden(struct tide_text *list, const struct tide_source_plan 
     tide_text_string(list, "$");
 }
 
+/* Without a pattern the list stays the user's own, since only patterns find what nobody named. */
 char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char *users)
 {
     struct tide_text list = {0};
@@ -121,6 +129,7 @@ char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char 
     return list.data;
 }
 
+/* The client is asked rather than the plan, so that the user's own entries count, too. */
 bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
 {
     char list[4096];
@@ -134,6 +143,7 @@ bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
     return false;
 }
 
+/* Otherwise a pattern that reads fewer topics than it says would look broken. */
 void tide_kafka_pattern_warn(const struct tide_source_plan *plan)
 {
     for (uint32_t i = 0; i < plan->topic_count; i++)
@@ -146,6 +156,8 @@ void tide_kafka_pattern_warn(const struct tide_source_plan *plan)
                          plan->topics[i], plan->own_topics[j]);
 }
 
+/* These topics are not in the blacklist: their brokers have other names, so they seemed to be another cluster. That it
+ * is the same one shows by its id only once both were reached, and the client is made by then. */
 int tide_kafka_pattern_apart(const struct tide_source_plan *plan, const char *cluster)
 {
     for (uint32_t i = 0; i < plan->apart_topic_count; i++) {

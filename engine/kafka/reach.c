@@ -43,7 +43,8 @@ struct attempt {
 /* Asks once. TIDE_BUSY: no answer yet. */
 typedef int question(struct attempt *attempt, int timeout_ms);
 
-/* Keeps the newest error as the cause. Waiting does not help a login or certificate that was refused. */
+/* Keeps the newest error as the cause. Waiting does not help a login or certificate that was refused. The event that
+ * all brokers are down is left out: the time-out says as much, and it would replace the reason. */
 static int take_events(struct attempt *attempt)
 {
     rd_kafka_event_t *event;
@@ -62,6 +63,8 @@ static int take_events(struct attempt *attempt)
     return status;
 }
 
+/* In the engine a job that waits is the one that ends the client, so the search gives way to it. `check` calls this
+ * without a thread, where nobody waits. */
 static bool pause_a_moment(struct tide_kafka_reach *reach)
 {
     if (reach->blocking)
@@ -71,7 +74,7 @@ static bool pause_a_moment(struct tide_kafka_reach *reach)
     return true;
 }
 
-/* TIDE_BUSY: ask again. */
+/* TIDE_BUSY: ask again. A topic without partitions is just being made. */
 static int check_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t *topic)
 {
     switch (topic->err) {
@@ -93,6 +96,7 @@ static int check_topic(struct attempt *attempt, const rd_kafka_metadata_topic_t 
     }
 }
 
+/* Asks whoever answers first. It comes before all else, so that a wrong address is not reported as a missing topic. */
 static int ask_any(struct attempt *attempt, int timeout_ms)
 {
     const struct rd_kafka_metadata *metadata = NULL;
@@ -102,6 +106,7 @@ static int ask_any(struct attempt *attempt, int timeout_ms)
     return TIDE_OK;
 }
 
+/* Asks for this topic alone, since the metadata of all topics of a cluster may be large. */
 static int ask_topic(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -130,7 +135,8 @@ static int ask_topic(struct attempt *attempt, int timeout_ms)
     return status;
 }
 
-/* Finds the topics that match the patterns. */
+/* Finds the topics that match the patterns. One request brings all of them, since brokers know no patterns. To find
+ * none is no failure: the group gets topics that are made later. */
 static int ask_all_topics(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -151,13 +157,15 @@ static int ask_all_topics(struct attempt *attempt, int timeout_ms)
     return TIDE_OK;
 }
 
+/* The answer itself is not used: that it came from the address that the broker advertises is what counts. */
 static int ask_leader(struct attempt *attempt, int timeout_ms)
 {
     const struct tide_kafka_leader *leader = &attempt->leaders.items[attempt->item];
     return tide_kafka_leader_ask(attempt->reach->client, leader, timeout_ms) ? TIDE_BUSY : TIDE_OK;
 }
 
-/* Asks for a committed offset, which only the coordinator of the group can answer. */
+/* Asks for a committed offset, which only the coordinator of the group can answer. Which topic it is asked about does
+ * not matter: whether an answer comes does, and an error of the topic is one, too. */
 static int ask_coordinator(struct attempt *attempt, int timeout_ms)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -203,7 +211,8 @@ static int fail_unreached(struct attempt *attempt, question *ask)
                      *attempt->cause ? ": " : "", attempt->cause);
 }
 
-/* Asks until there is an answer, good or bad. */
+/* Asks until there is an answer, good or bad. The time-outs begin short, so that a request that was lost costs little,
+ * and grow, so that a slow network has time to answer. */
 static int ask_until_answered(struct attempt *attempt, question *ask)
 {
     struct tide_kafka_reach *reach = attempt->reach;
@@ -262,6 +271,7 @@ static int find_topics(struct attempt *attempt)
     return patterns ? ask_until_answered(attempt, ask_all_topics) : TIDE_OK;
 }
 
+/* Each is another connection, so the time-outs begin anew; the time for all of them together does not. */
 static int find_leaders(struct attempt *attempt)
 {
     int status = TIDE_OK;
@@ -282,6 +292,8 @@ static void find_cluster(struct tide_kafka_reach *reach)
         rd_kafka_mem_free(reach->client, id);
 }
 
+/* Each question needs the answer to the one before it, so the first that fails is the fault to mend. The grace for
+ * topics begins once a broker was reached: a search for brokers that took long must not use it up. */
 void tide_kafka_reach_run(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
@@ -302,6 +314,8 @@ void tide_kafka_reach_run(struct tide_blocking_job *job)
     tide_kafka_leaders_free(&attempt.leaders);
 }
 
+/* `brokers` points into the properties, which are wiped while the job runs; its other strings belong to the plan of
+ * the source or sink, which outlives the job. */
 struct tide_kafka_reach *tide_kafka_reach_new(const struct tide_kafka_reach *from)
 {
     struct tide_kafka_reach *reach = tide_alloc(sizeof(*reach));

@@ -37,12 +37,14 @@ static bool has_word(const char *list, const char *word)
     return strstr(list, word) != NULL; /* neither is a part of the other */
 }
 
+/* A negative number is how Kafka writes "no limit". */
 static int64_t limit_of(const char *value)
 {
     int64_t number = strtoll(value, NULL, 10);
     return number < 0 ? INT64_MAX : number;
 }
 
+/* Brokers of an older version do not send all of these. What does not come stays -1, and nobody is warned of it. */
 static void take_setting(struct settings *settings, const char *name, const char *value)
 {
     if (strcmp(name, "max.message.bytes") == 0)
@@ -61,6 +63,7 @@ static void take_setting(struct settings *settings, const char *name, const char
     }
 }
 
+/* Permissions are given topic by topic, so an error concerns one topic and the others are looked at all the same. */
 static void take_topic(const rd_kafka_ConfigResource_t *topic, struct settings *settings)
 {
     size_t count;
@@ -78,6 +81,7 @@ static void take_topic(const rd_kafka_ConfigResource_t *topic, struct settings *
                          rd_kafka_ConfigEntry_value(entries[i]));
 }
 
+/* The answers come in any order, and one of them may stand for two names. */
 static void take_all(rd_kafka_event_t *event, const char *const *topics, uint32_t count,
                      struct settings *settings)
 {
@@ -94,6 +98,8 @@ static void take_all(rd_kafka_event_t *event, const char *const *topics, uint32_
                 take_topic(resources[i], &settings[j]);
 }
 
+/* No setting has the number of replicas, so the metadata are asked. The partition with the fewest counts, since it is
+ * the first that takes nothing. */
 static void take_replicas(rd_kafka_t *client, const char *const *topics, uint32_t count,
                           struct settings *settings)
 {
@@ -122,6 +128,8 @@ static bool is_repeated(const char *const *topics, uint32_t index)
     return false;
 }
 
+/* librdkafka has no call of it that waits, so its queue is polled; an event comes when the request times out at the
+ * latest. The mock Kafka does not know the request. */
 static void ask_settings(struct rd_kafka_s *client, const char *const *topics, uint32_t count,
                          struct settings *settings, struct tide_blocking *blocking)
 {
@@ -156,6 +164,8 @@ static void ask_settings(struct rd_kafka_s *client, const char *const *topics, u
 
 /* ---- warnings ---- */
 
+/* Dead letters are kept so that somebody looks at them and sends them again, so a topic that drops them first defeats
+ * their purpose. */
 static void warn_of_dead_letters(const struct settings *settings, const char *topic)
 {
     if (settings->compacted)
@@ -172,6 +182,8 @@ static void warn_of_dead_letters(const struct settings *settings, const char *to
             (double)settings->retention_ms / (double)HOUR_MS);
 }
 
+/* A result has the time of its message, and that is old when a backlog is read: the broker's limit then refuses it, or
+ * its stamp hides it. */
 static void warn_of_output(const struct settings *settings, const char *topic)
 {
     if (!settings->time_is_ours)
@@ -187,6 +199,8 @@ static void warn_of_output(const struct settings *settings, const char *topic)
                  topic, (long long)settings->before_max_ms);
 }
 
+/* Kafka accepts such a setting without a word and then refuses every record that is sent with acks=all, as all of ours
+ * are. */
 static void warn_of_replicas(const struct settings *settings, const char *topic)
 {
     if (settings->replicas > 0 && settings->min_insync_replicas > settings->replicas)
@@ -197,6 +211,7 @@ static void warn_of_replicas(const struct settings *settings, const char *topic)
             topic, (long long)settings->min_insync_replicas, (long long)settings->replicas);
 }
 
+/* Less than an hour is short for a source: an outage that somebody has to mend may last longer than the messages. */
 static void warn_of_topic(const struct settings *settings, const char *topic,
                           enum tide_kafka_use use)
 {
@@ -212,6 +227,8 @@ static void warn_of_topic(const struct settings *settings, const char *topic,
                  (double)settings->retention_ms / 60000.0);
 }
 
+/* Patterns are left out, since they are no names that could be asked for. The smallest limit is returned since
+ * batch.size is a property of the producer, the same one for all of its topics. */
 int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *topics,
                                  uint32_t count, enum tide_kafka_use use, bool dead_letters,
                                  struct tide_blocking *blocking)

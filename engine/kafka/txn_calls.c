@@ -37,12 +37,14 @@ enum {
 
 /* ---- watching requests ---- */
 
+/* The requests that may still reach a broker when their transaction is over. */
 static bool is_of_transaction(int16_t key)
 {
     return key == ADD_PARTITIONS_TO_TXN || key == ADD_OFFSETS_TO_TXN || key == END_TXN ||
            key == TXN_OFFSET_COMMIT;
 }
 
+/* Interceptors run in librdkafka's threads, hence the atomic counters. */
 static rd_kafka_resp_err_t on_request(rd_kafka_t *client, int socket, const char *broker,
                                       int32_t broker_id, int16_t key, int16_t version, int32_t id,
                                       size_t size, void *opaque)
@@ -69,6 +71,7 @@ static rd_kafka_resp_err_t on_answer(rd_kafka_t *client, int socket, const char 
     return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* Interceptors of requests belong to a client, not to a configuration, so they are added once the client is made. */
 static rd_kafka_resp_err_t on_new_client(rd_kafka_t *client, const rd_kafka_conf_t *conf,
                                          void *opaque, char *error, size_t size)
 {
@@ -89,6 +92,8 @@ void tide_kafka_watch_reset(struct tide_kafka_watch *watch)
     __atomic_store_n(&watch->failures, 0, __ATOMIC_RELAXED);
 }
 
+/* One EndTxn ends a transaction. A second one was a repetition, and of a request without an answer nobody knows
+ * whether a broker still has it (see sink/txn.h). */
 bool tide_kafka_watch_tainted(const struct tide_kafka_watch *watch)
 {
     return (__atomic_load_n(&watch->ends, __ATOMIC_RELAXED) > 1 ||
@@ -229,6 +234,7 @@ void tide_kafka_call_free(struct tide_kafka_call *call)
 
 /* ---- start and end ---- */
 
+/* Older brokers have transactions, too, and no error tells them apart: only the version of the request does. */
 static int too_old(const char *text)
 {
     return tide_fail(
@@ -275,11 +281,14 @@ int tide_kafka_call_init(struct rd_kafka_s *client, const struct tide_kafka_watc
     }
 }
 
+/* It is called while the sink ends and the engine waits for that, so it has one slice; otherwise the broker aborts the
+ * transaction when its time-out is over. */
 void tide_kafka_call_abort_now(struct rd_kafka_s *client)
 {
     rd_kafka_error_destroy(rd_kafka_abort_transaction(client, SLICE_MS));
 }
 
+/* The event of a fatal error does not carry its cause, so the client is asked for it. */
 bool tide_kafka_call_fenced(struct rd_kafka_s *client)
 {
     char text[8];

@@ -13,7 +13,9 @@
 
 enum { POLL_MS = 100 };
 
-/* NULL with tide_error(). */
+/* NULL with tide_error(). The configuration is copied with its login, so no secret is needed again. Idempotence would
+ * demand acks=all and a transactional id would demand idempotence, so both go. Without a time-out for messages an
+ * outage would keep the check waiting. */
 static rd_kafka_t *make_client(rd_kafka_t *client)
 {
     static const char *const changes[][2] = {
@@ -38,6 +40,8 @@ static rd_kafka_t *make_client(rd_kafka_t *client)
     return NULL;
 }
 
+/* INVALID_REQUIRED_ACKS is the answer that was wished for. Every other one but a refusal leaves it open, which is no
+ * reason not to start: the first delivery report will tell. */
 static int check_report(const rd_kafka_message_t *answer)
 {
     const char *topic = rd_kafka_topic_name(answer->rkt);
@@ -55,6 +59,7 @@ static int check_report(const rd_kafka_message_t *answer)
     return TIDE_OK;
 }
 
+/* Each message has its report when its time-out is over, so the loop ends. */
 static int wait_for_reports(rd_kafka_t *asker, struct tide_blocking *blocking)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(asker);

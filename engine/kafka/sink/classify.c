@@ -69,6 +69,8 @@ enum tide_kafka_report_action tide_kafka_classify_report(int error,
     return fault == FAULT_OF_NO_RECORD ? TIDE_KAFKA_REPORT_STOP : TIDE_KAFKA_REPORT_REFUSED;
 }
 
+/* The errors of topics have an unknown partition among them, so the case in which that is the record's own fault is
+ * looked at before. */
 enum tide_kafka_produce_action tide_kafka_classify_produce(int error,
                                                            const struct tide_kafka_facts *facts)
 {

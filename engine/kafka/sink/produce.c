@@ -37,8 +37,9 @@ static int refuse(struct tide_kafka_sink *sink, const struct tide_message *messa
     return TIDE_OK;
 }
 
-/* librdkafka did not take the message. The transaction, if there is one, is not harmed by that: a record that is refused
- * here gets its dead letter within it. */
+/* librdkafka did not take the message. The transaction, if there is one, is not harmed by that: a record that is
+ * refused here gets its dead letter within it. WAIT leaves the message with the engine, which offers it again: the
+ * event that says why comes by report.c meanwhile. */
 static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *message,
                      uint32_t topic, rd_kafka_resp_err_t error)
 {
@@ -85,6 +86,8 @@ static const char *fault_of_message(const struct tide_message *message, const vo
     return NULL;
 }
 
+/* The bytes are copied since they lie in an output block, which is used again before the delivery report comes. An
+ * address of NULL stays one, and makes a record without value or key. */
 static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
                                               const struct tide_message *message,
                                               rd_kafka_topic_t *handle, rd_kafka_headers_t *headers)
@@ -109,6 +112,8 @@ static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
     return error;
 }
 
+/* What can never be sent is refused before a transaction is opened: with nothing else to send, it would be one for no
+ * record. */
 int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *given)
 {
     struct tide_message message = *given; /* a dead letter of it has the partition that is chosen */

@@ -99,6 +99,7 @@ void tide_kafka_producer_adopt(struct tide_kafka_sink *sink, struct rd_kafka_s *
     sink->producer.outage = tide_kafka_outage_new(client, sink->blocking);
 }
 
+/* Handles belong to a client, so they are made anew for each one. */
 void tide_kafka_producer_open_topics(struct tide_kafka_sink *sink)
 {
     rd_kafka_topic_t **handles;

@@ -78,7 +78,7 @@ static struct tide_message message_of(const struct tide_kafka_sink *sink,
     };
 }
 
-/* A copy of the record goes to the list that deals with it. */
+/* The list that deals with the record gets a copy of it, since its bytes go with the event. */
 static void keep_record(struct tide_kafka_sink *sink, struct tide_kafka_sent sent,
                         const rd_kafka_message_t *record, enum tide_kafka_report_action action)
 {
@@ -94,7 +94,8 @@ static void keep_record(struct tide_kafka_sink *sink, struct tide_kafka_sent sen
     tide_text_free(&packed);
 }
 
-/* True when `report` was filled: what is refused is reported later, from its copy. */
+/* True when `report` was filled: what is refused is reported later, from its copy. The entry in the table is taken
+ * first, since it is free again whatever the report says. */
 static bool settle_record(struct tide_kafka_sink *sink, const rd_kafka_message_t *record,
                           struct tide_report *report)
 {
@@ -163,7 +164,8 @@ static void on_error(struct tide_kafka_sink *sink, rd_kafka_event_t *event)
     }
 }
 
-/* True when there are delivery reports, which are then in sink->event. Deals with other events on the way. */
+/* True when there are delivery reports, which are then in sink->event. Deals with other events on the way. Such an
+ * event is kept until all its records are reported, which may take several calls. */
 static bool take_event(struct tide_kafka_sink *sink)
 {
     rd_kafka_event_t *event;
@@ -207,6 +209,7 @@ ssize_t tide_kafka_report_next(struct tide_kafka_sink *sink, struct tide_report 
     return count == 0 && sink->failure.status < 0 ? tide_kafka_sink_failure(sink) : (ssize_t)count;
 }
 
+/* The sink may be freed in the midst of an event, too. */
 void tide_kafka_report_free(struct tide_kafka_sink *sink)
 {
     if (sink->event)

@@ -19,6 +19,7 @@ static struct tide_kafka_sink *self(struct tide_sink *sink)
     return (struct tide_kafka_sink *)sink;
 }
 
+/* A failure comes first, since it may happen in any state and the state stays as it was. */
 static int sink_ready(struct tide_sink *base)
 {
     struct tide_kafka_sink *sink = self(base);
@@ -36,6 +37,7 @@ static bool has_room(const struct tide_kafka_sink *sink)
            sink->sent.count < sink->plan.max_messages && sink->sent.bytes < sink->plan.max_bytes;
 }
 
+/* A producer that is being replaced is no failure: nothing is taken, and the engine offers the messages again. */
 static ssize_t sink_send(struct tide_sink *base, const struct tide_message *messages, size_t count)
 {
     struct tide_kafka_sink *sink = self(base);
@@ -79,6 +81,7 @@ static size_t sink_pending(struct tide_sink *sink)
 
 /* ---- transactions ---- */
 
+/* The engine calls these three only in exactly_once, so there is a transaction. */
 static int sink_commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
 {
     return tide_kafka_txn_commit(self(sink)->txn, positions, count);
@@ -97,7 +100,9 @@ static void sink_abort(struct tide_sink *sink)
 
 /* ---- new, free ---- */
 
-/* The client ends in the blocking thread. One that hangs is left to the end of the process, with all that it may use. */
+/* The client ends in the blocking thread. One that hangs is left to the end of the process, with all that it may use.
+ * ENDED comes before the client is dropped, which sees by it that an open transaction has to be aborted; jobs that end
+ * later see by it that nobody wants their answer. */
 static void sink_free(struct tide_sink *base)
 {
     struct tide_kafka_sink *sink = self(base);
@@ -157,6 +162,8 @@ static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan
     return number;
 }
 
+/* It starts no thread, since the zygote is forked after the chain is built: the producer is made by start(), the
+ * blocking thread by its first job. */
 struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
                                       const char *dead_letter_topic, struct tide_topics *topics,
                                       struct tide_loop *loop, struct tide_counters *counters)
@@ -181,6 +188,7 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
     return &sink->sink;
 }
 
+/* The properties do not come with the plan: secrets are fetched only after the fork, so that no worker has them. */
 void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties,
                              uint32_t count)
 {

@@ -12,6 +12,7 @@
 #include "kafka/sink/inside.h"
 #include "kafka/write_permission.h"
 
+/* For `check`: that two properties contradict each other is found by rd_kafka_new() alone. */
 int tide_kafka_sink_try(struct tide_sink *base)
 {
     struct tide_kafka_sink *sink = (struct tide_kafka_sink *)base;
@@ -56,6 +57,7 @@ static void run_start(struct tide_blocking_job *job)
         snprintf(reach->text, sizeof(reach->text), "%s", tide_error());
 }
 
+/* batch.size is fixed once a client is made, so one that is too large for a topic costs another client. */
 static void take_answer(struct tide_kafka_sink *sink, struct tide_kafka_reach *reach)
 {
     sink->output.partitions = reach->partitions;
@@ -72,6 +74,7 @@ static void take_answer(struct tide_kafka_sink *sink, struct tide_kafka_reach *r
     }
 }
 
+/* The sink may have been freed meanwhile: then it is ENDED, and only the job is left. */
 static void start_done(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;

@@ -109,6 +109,7 @@ static bool is_taken_over(const struct tide_kafka_txn *txn)
            !(was_open && open_ms > txn->timeout_ms);
 }
 
+/* Whether it was taken over is found out first, by the state that is left then. */
 void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text)
 {
     bool taken_over = is_taken_over(txn);
@@ -126,6 +127,7 @@ void tide_kafka_txn_fatal(struct tide_kafka_txn *txn, const char *text)
     tide_kafka_sink_fail(txn->sink, TIDE_EFENCED, all);
 }
 
+/* A producer may also be replaced between two transactions, and then there is no result. */
 void tide_kafka_txn_replaced(struct tide_kafka_txn *txn)
 {
     if (txn->state == TIDE_KAFKA_TXN_LOST)
@@ -183,12 +185,16 @@ static int submit_call(struct tide_kafka_txn *txn, struct tide_kafka_call *call,
 
 /* ---- what the sink calls ---- */
 
+/* A result that the engine has not fetched holds the next transaction back: if it is an abort, what the engine would
+ * send belongs to messages that are read again. */
 static bool may_open(const struct tide_kafka_txn *txn)
 {
     return txn->sink->state == TIDE_KAFKA_SINK_READY && !txn->failed &&
            txn->state == TIDE_KAFKA_TXN_IDLE && txn->result == TIDE_TRANSACTION_NO_RESULT;
 }
 
+/* It does not wait for a broker, which hears of a transaction only with its first record or offset; so it is no
+ * job. */
 int tide_kafka_txn_open(struct tide_kafka_txn *txn)
 {
     if (txn->state == TIDE_KAFKA_TXN_OPEN)
@@ -209,7 +215,8 @@ int tide_kafka_txn_open(struct tide_kafka_txn *txn)
     return TIDE_OK;
 }
 
-/* One is opened for positions alone, too: where everything was filtered, they are all there is to commit. */
+/* One is opened for positions alone, too: where everything was filtered, they are all there is to commit. The
+ * membership is that of the assignment, see the header. */
 int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position *positions,
                           size_t count)
 {
@@ -246,12 +253,16 @@ enum tide_transaction_result tide_kafka_txn_result(struct tide_kafka_txn *txn, c
     return result;
 }
 
+/* In ENDING the commit is on its way and cannot be taken back, and its result decides; the other two states end in an
+ * abort anyway. */
 void tide_kafka_txn_abort(struct tide_kafka_txn *txn)
 {
     if (txn->state == TIDE_KAFKA_TXN_IDLE || txn->state == TIDE_KAFKA_TXN_OPEN)
         tide_kafka_txn_fail(txn, "its partitions were taken away");
 }
 
+/* In IDLE nothing is open. In LOST the producer can end nothing, and the next one that has the id does, or the
+ * time-out. */
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client)
 {
     if (txn->state != TIDE_KAFKA_TXN_IDLE && txn->state != TIDE_KAFKA_TXN_LOST)

@@ -12,6 +12,7 @@
 
 /* ---- librdkafka's calls ---- */
 
+/* librdkafka's older calls return a code, the incremental ones an error object. */
 static int check_call(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const char *what)
 {
     int status = TIDE_OK;
@@ -25,6 +26,7 @@ static int check_call(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const c
     return status;
 }
 
+/* Asking for the queue makes librdkafka create the partition, so this is possible before it is assigned. */
 static void forward_queues(struct tide_kafka_source *source,
                            const rd_kafka_topic_partition_list_t *list)
 {
@@ -57,6 +59,7 @@ static int call_assign(struct tide_kafka_source *source,
     return check_call(NULL, rd_kafka_assign(source->client, list), "assign");
 }
 
+/* The eager protocol gives back everything at once, so its answer names no partition. */
 int tide_kafka_assign_give_back(struct tide_kafka_source *source,
                                 const struct rd_kafka_topic_partition_list_s *list,
                                 bool incremental)
@@ -69,8 +72,9 @@ int tide_kafka_assign_give_back(struct tide_kafka_source *source,
 void tide_kafka_assign_decline(struct tide_kafka_source *source,
                                const struct rd_kafka_topic_partition_list_s *list, bool incremental)
 {
+    /* A client that is destroyed needs no answer, and a revocation that overtook the assignment gives it. */
     if (source->state != TIDE_KAFKA_CLOSING)
-        return; /* the client is destroyed, which needs no answer */
+        return;
     if (incremental)
         call_assign(source, list, true);
     else
@@ -92,6 +96,7 @@ static int call_assign_again(struct tide_kafka_source *source,
 
 /* ---- an assignment ---- */
 
+/* An offset that "latest" chose has to stay the same for whoever gets the partition next (start_offset.h). */
 static void commit_start_offsets(struct tide_kafka_source *source,
                                  const struct tide_kafka_resolve *answer)
 {
@@ -122,6 +127,8 @@ static int check_limit(const struct tide_kafka_source *source,
     return TIDE_OK;
 }
 
+/* Offsets in a transaction carry the membership (sink/txn.h), so it is replaced together with the partitions. When
+ * partitions are only assigned again the group did not change, and there is none in the answer. */
 static void keep_membership(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     if (!answer->membership)
@@ -168,6 +175,8 @@ static void begin_reading(struct tide_kafka_source *source, struct tide_kafka_re
                            (uint32_t)answer->list->cnt, NULL);
 }
 
+/* Whatever may fail comes before the call of librdkafka: a partition that is assigned and not in the table would be
+ * read by nobody. */
 static int assign_new(struct tide_kafka_source *source, struct tide_kafka_resolve *answer)
 {
     uint32_t *indexes = tide_alloc((size_t)(answer->list->cnt + 1) * sizeof(*indexes));
@@ -251,6 +260,7 @@ static bool is_paused_and_leaving(const struct tide_kafka_partition *partition)
     return partition->paused && partition->assignment == TIDE_KAFKA_LEAVING;
 }
 
+/* Only what was paused is resumed: librdkafka before 2.4.0 rewinds a partition that is resumed without a pause. */
 void tide_kafka_assign_pause(struct tide_kafka_source *source, bool paused)
 {
     if (source->paused == paused || source->state != TIDE_KAFKA_RUNNING)

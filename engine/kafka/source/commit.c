@@ -8,7 +8,7 @@
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-/* The partitions of the group are left out, since another member may be further by now. So are those that are missing:
+/* Partitions that went back to the group are left out, since another member may be further by now. So are those that are missing:
  * Kafka deletes the committed offsets of a topic with it, and one that is committed later would be taken for the start
  * offset of the next topic of its name. */
 static bool may_be_committed(const struct tide_kafka_partition *partition)
@@ -23,6 +23,7 @@ static void emit_committed(struct tide_kafka_source *source, rd_kafka_resp_err_t
                            0, error ? rd_kafka_err2str(error) : NULL);
 }
 
+/* The engine waits for one COMMITTED event after each call, so it is emitted at once when nothing has to be sent. */
 int tide_kafka_commit(struct tide_kafka_source *source, const struct tide_position *positions,
                       size_t count)
 {
@@ -83,6 +84,7 @@ void tide_kafka_commit_answered(struct tide_kafka_source *source, struct rd_kafk
     }
 }
 
+/* What such a commit leads to is explained at on_fatal() in source/control.c. */
 void tide_kafka_commit_membership_ended(struct tide_kafka_source *source)
 {
     source->commit.outlived |= source->commit.under_way;

@@ -76,6 +76,7 @@ static rd_kafka_t *make_client(const struct tide_kafka_source *source)
     return tide_kafka_client_new(TIDE_KAFKA_CONSUMER, conf, "kafka_source");
 }
 
+/* For `check`: that two properties contradict each other is found by rd_kafka_new() alone. */
 int tide_kafka_source_try(struct tide_source *base)
 {
     rd_kafka_t *client = make_client((struct tide_kafka_source *)base);
@@ -84,6 +85,8 @@ int tide_kafka_source_try(struct tide_source *base)
     return client ? TIDE_OK : TIDE_ECONFIG;
 }
 
+/* The group's queue is forwarded, or its events would come between the messages. One waker is enough for both queues,
+ * since a turn of the engine polls both. */
 static void make_queues(struct tide_kafka_source *source)
 {
     const uint64_t one = 1;
@@ -128,6 +131,7 @@ static void started(struct tide_blocking_job *job)
     tide_kafka_reach_free(reach);
 }
 
+/* The settings come last: they are worth a warning only if there is a source. */
 static void run_start(struct tide_blocking_job *job)
 {
     struct tide_kafka_reach *reach = (struct tide_kafka_reach *)job;
@@ -200,6 +204,8 @@ static void silence(struct tide_kafka_source *source)
     rd_kafka_queue_io_event_enable(source->data, -1, NULL, 0);
 }
 
+/* Everything that could still use the client is stopped here, in the engine's thread, and what was borrowed of it goes
+ * back: the job that destroys it runs when none of this is left. */
 static void begin_destroy(struct tide_kafka_source *source)
 {
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
@@ -234,6 +240,7 @@ void tide_kafka_connect_close(struct tide_kafka_source *source)
     }
 }
 
+/* While an event of leaving partitions waits for revoke_done(), the engine may commit, so the client has to stay. */
 void tide_kafka_connect_poll_close(struct tide_kafka_source *source)
 {
     if (!source->rebalance.leaving && rd_kafka_consumer_closed(source->client))

@@ -15,6 +15,8 @@
 
 enum { LOG_AGAIN_US = 30000000 }; /* the same error */
 
+/* No waiting mends these. At the first join they end the source; later they are logged, since a group that has worked
+ * may work again. */
 static bool is_configuration(rd_kafka_resp_err_t error)
 {
     switch (error) {
@@ -100,6 +102,8 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
     }
 }
 
+/* While the source starts, kafka/reach.h polls this queue in the blocking thread, and two readers would take each
+ * other's events. */
 void tide_kafka_control_drain(struct tide_kafka_source *source)
 {
     rd_kafka_event_t *event;

@@ -12,7 +12,8 @@
 
 static const int64_t LONG_US = 30000000; /* a transaction that is open so long is worth a warning */
 
-/* Both offsets came with the last answer to a fetch, so nobody has to be asked. */
+/* Both offsets came with the last answer to a fetch, so nobody has to be asked. With messages in a queue or borrowed,
+ * the difference would only be what is yet to be taken. */
 static bool is_held_back(const struct tide_kafka_source *source, uint32_t index, int64_t *high)
 {
     const struct tide_kafka_partition *partition = &source->partitions[index];
@@ -78,6 +79,7 @@ static bool is_settled(const struct tide_kafka_source *source)
            !source->rebalance.leaving && STAILQ_EMPTY(&source->rebalance.queue);
 }
 
+/* The source ends long before a transaction counts as open for long, so what is left unread is logged here. */
 void tide_kafka_ends_emit(struct tide_kafka_source *source)
 {
     if (!source->plan.until_end || source->ended || !is_settled(source) ||

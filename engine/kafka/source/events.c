@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The events that wait for the engine, and what it sees of the partitions. The source never calls the engine: whatever
  * happens is put into a queue, and the engine fetches it when it is ready to (io/source.h). Until then nothing changes for
- * the engine: a partition counts as owned, and its place in source.partitions exists, from the moment at which the engine
+ * the engine: a partition counts as owned, and its entry in source.partitions exists, from the moment at which the engine
  * fetches the ASSIGNED event. Start reading at tide_kafka_events_next. */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,7 @@ void tide_kafka_source_emit(struct tide_kafka_source *source, enum tide_source_e
     STAILQ_INSERT_TAIL(&source->events.queue, queued, next);
 }
 
+/* What fails later is mostly a consequence, and would hide the reason. */
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status)
 {
     if (!source->failed)
@@ -34,6 +35,8 @@ void tide_kafka_source_fail(struct tide_kafka_source *source, int status)
     source->failed = true;
 }
 
+/* The array may move. So it grows only when the engine fetches an ASSIGNED event, as io/source.h promises, and not
+ * when the source first hears of a partition. */
 static void grow_shown(struct tide_kafka_source *source)
 {
     uint32_t known = source->events.shown_count;
@@ -47,14 +50,16 @@ static void grow_shown(struct tide_kafka_source *source)
     source->source.partition_count = source->events.shown_count;
 }
 
-/* The engine has the event: what it says holds for the engine from now on. */
+/* The engine has the event: what it says holds for the engine from now on. A partition may be LEAVING again by now; it
+ * must not become OWNED then, or messages of it would come after its revocation. */
 static void show_event(struct tide_kafka_source *source, const struct tide_source_event *event)
 {
     bool owned = event->kind == TIDE_SOURCE_ASSIGNED;
     if (!owned && event->kind != TIDE_SOURCE_REVOKED && event->kind != TIDE_SOURCE_LOST)
         return;
     source->events.assigned -= owned;
-    grow_shown(source);
+    if (owned)
+        grow_shown(source);
     for (size_t i = 0; i < event->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[event->partitions[i]];
         struct tide_partition *shown = &source->events.shown[event->partitions[i]];

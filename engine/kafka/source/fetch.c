@@ -38,6 +38,7 @@ void tide_kafka_fetch_begin(struct tide_kafka_source *source, uint32_t index,
     source->fetch.last_handle = NULL; /* librdkafka may make another one for the topic */
 }
 
+/* If nothing was read, the beginning moves too: the difference of the two is what shows that something was. */
 void tide_kafka_fetch_move(struct tide_kafka_partition *partition, int64_t offset)
 {
     if (partition->read.next == partition->read.begin)
@@ -53,6 +54,7 @@ bool tide_kafka_fetch_is_any_borrowed(const struct tide_kafka_source *source)
 
 /* ---- from a record to a message ---- */
 
+/* Most messages have the partition of the one before, and comparing a handle costs less than finding a name. */
 static uint32_t find_index(struct tide_kafka_source *source, const rd_kafka_message_t *record)
 {
     if (record->rkt == source->fetch.last_handle && record->partition == source->fetch.last_number)
@@ -67,6 +69,7 @@ static uint32_t find_index(struct tide_kafka_source *source, const rd_kafka_mess
     return (uint32_t)index;
 }
 
+/* Key and value stay where librdkafka has them. Headers are the exception, since blocks have them in another form. */
 static void pack_headers(struct tide_kafka_borrowed *borrowed, const rd_kafka_message_t *record,
                          struct tide_message *message)
 {
@@ -102,6 +105,7 @@ static void convert(struct tide_kafka_source *source, struct tide_kafka_borrowed
 
 /* ---- the events of the data queue ---- */
 
+/* It ends the source: leaving the message out is for the operator to decide, who is told its offset. */
 static void fail_for_data(struct tide_kafka_source *source, uint32_t index, int64_t offset,
                           const char *text)
 {
@@ -152,6 +156,7 @@ static void on_end_of_partition(struct tide_kafka_source *source,
     pass_to(source, partition, offset);
 }
 
+/* librdkafka may report an error with each fetch, so one is logged again only after another one or a message. */
 static void on_partition_error(struct tide_kafka_source *source, uint32_t index,
                                const rd_kafka_topic_partition_t *where, rd_kafka_event_t *event)
 {
@@ -174,6 +179,7 @@ static void on_partition_error(struct tide_kafka_source *source, uint32_t index,
     }
 }
 
+/* An error of a partition that is not assigned is left over from before a rebalance. */
 static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
@@ -195,7 +201,7 @@ static bool is_wanted(struct tide_kafka_source *source, struct tide_kafka_partit
         tide_kafka_partition_hears(partition, TIDE_KAFKA_SAYS_THERE);
         return false;
     }
-    if (offset < partition->read.next) {
+    if (offset < partition->read.next) { /* the engine has it: librdkafka fetched it again */
         tide_count(source->counters, 0, TIDE_M_REFETCHED, 1);
         return false;
     }
@@ -232,6 +238,8 @@ static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
 
 /* ---- what the engine borrows ---- */
 
+/* The array is filled from its beginning only when all of it was taken, so what is borrowed lies in one piece. An
+ * empty queue may mean that librdkafka has stopped fetching, hence the wake. */
 ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
                               size_t max)
 {
@@ -271,6 +279,8 @@ void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count)
         give_back(&source->fetch.records[source->fetch.first++]);
 }
 
+/* After its REVOKED event exists, no message of a partition may come (io/source.h), not even one that was borrowed and
+ * not taken. When the client is destroyed, all go back to it. */
 void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
 {
     struct tide_kafka_borrowed *records = source->fetch.records;

@@ -12,6 +12,7 @@
 #include "kafka/source/inside.h"
 #include "shm/topics.h"
 
+/* A search is good enough: a pipeline reads few topics, and source/fetch.c asks only when the partition changes. */
 static struct tide_kafka_topic *find_topic(struct tide_kafka_source *source, uint16_t number)
 {
     for (uint32_t i = 0; i < source->topic_count; i++)
@@ -23,6 +24,7 @@ static struct tide_kafka_topic *find_topic(struct tide_kafka_source *source, uin
     return &source->by_topic[index];
 }
 
+/* The limit comes from the origin of a message, which has 16 bits for its partition. */
 int tide_kafka_partition_find(struct tide_kafka_source *source, const char *topic, int32_t number)
 {
     int topic_number = tide_topics_number(source->topics, topic);
@@ -65,7 +67,8 @@ bool tide_kafka_is_missing(const struct tide_kafka_partition *partition)
     return partition->presence == TIDE_KAFKA_MISSING || partition->presence == TIDE_KAFKA_BACK;
 }
 
-/* The table of enum tide_kafka_presence. */
+/* The table of enum tide_kafka_presence. BACK is left by an assignment alone, so that no later news hides that a start
+ * offset has to be resolved. */
 void tide_kafka_partition_hears(struct tide_kafka_partition *partition, enum tide_kafka_news news)
 {
     static const enum tide_kafka_presence next[][3] = {
@@ -120,6 +123,7 @@ bool tide_kafka_partition_high(const struct tide_kafka_source *source, uint32_t 
                                            source->partitions[index].number, &low, high);
 }
 
+/* librdkafka is asked each time, since the group decides on the protocol and does so when it is joined. */
 bool tide_kafka_is_incremental(const struct tide_kafka_source *source)
 {
     const char *protocol = rd_kafka_rebalance_protocol(source->client);

@@ -14,6 +14,8 @@
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
+/* A source that ends takes no partitions any more. It answers librdkafka's events all the same, or the leave would
+ * wait for an answer. */
 static bool can_assign(const struct tide_kafka_source *source)
 {
     return source->state == TIDE_KAFKA_RUNNING && !source->failed;
@@ -46,6 +48,8 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source)
     source->rebalance.leaving = NULL;
 }
 
+/* The start offsets of misplaced partitions are dropped for any rebalance, since they are resolved again once it is
+ * over; those of an assignment only for one that replaces it. */
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
@@ -68,6 +72,8 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
 
 /* ---- assigned ---- */
 
+/* An assignment that is not wanted needs an answer nevertheless. Misplaced partitions are no rebalance, so nobody
+ * waits for one there. */
 static void resolved(struct tide_blocking_job *job)
 {
     struct tide_kafka_resolve *answer = (struct tide_kafka_resolve *)job;
@@ -157,6 +163,8 @@ static uint32_t mark_leaving(struct tide_kafka_source *source,
     return count;
 }
 
+/* PENDING partitions leave as well: the engine then fetches their ASSIGNED event before this one. If it has none of
+ * the partitions, or the source has failed, revoke_done() would never come, so librdkafka gets its answer at once. */
 static int begin_revoke(struct tide_kafka_source *source, struct tide_kafka_rebalance *rebalance)
 {
     uint32_t *indexes = tide_alloc((source->partition_count + 1) * sizeof(*indexes));
@@ -210,6 +218,7 @@ static int begin_again(struct tide_kafka_source *source, rd_kafka_topic_partitio
     return submit_resolve(source, resolve);
 }
 
+/* It waits in the queue like a rebalance, since one before it may take the partitions away. */
 void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
@@ -221,6 +230,8 @@ void tide_kafka_rebalance_rewind(struct tide_kafka_source *source)
     tide_kafka_rebalance_serve(source);
 }
 
+/* A partition is resumed before it goes: librdkafka would keep the pause for the next time that it is assigned. An
+ * error while the source closes is of no consequence, since the client ends. */
 void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 {
     struct tide_kafka_rebalance *rebalance = source->rebalance.leaving;
@@ -245,6 +256,8 @@ void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 
 /* ---- in order ---- */
 
+/* Called whenever something has ended that the next one had to wait for: a job, the engine's revoke_done(), or a look
+ * at the control queue. */
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
 {
     while (!source->rebalance.resolving && !source->rebalance.leaving) {

@@ -20,6 +20,7 @@ struct look {
     bool is_there; /* the answer */
 };
 
+/* A topic without partitions is only being made, so it does not count as there. */
 static void ask_metadata(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
@@ -34,6 +35,8 @@ static void ask_metadata(struct tide_blocking_job *job)
         rd_kafka_topic_destroy(topic);
 }
 
+/* The answer is one of the topic, so all of its partitions that are missing hear it, not only the one that was
+ * chosen. */
 static void asked(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;

@@ -22,6 +22,8 @@ bool tide_kafka_resolve_is_dropped(const struct tide_kafka_resolve *resolve)
     return __atomic_load_n(&resolve->dropped, __ATOMIC_ACQUIRE);
 }
 
+/* Called by the engine's thread while the job may be running, hence atomic. The job ends at its next look, and `done`
+ * is called as ever. */
 void tide_kafka_resolve_drop(struct tide_kafka_resolve *resolve)
 {
     if (resolve)
@@ -32,7 +34,8 @@ void tide_kafka_resolve_drop(struct tide_kafka_resolve *resolve)
 
 typedef rd_kafka_resp_err_t request(rd_kafka_t *, rd_kafka_topic_partition_list_t *, int);
 
-/* The first error of the answer: of all of it, or of a partition. */
+/* The first error of the answer: of all of it, or of a partition. An assignment is one call for all of its partitions,
+ * so the answer is of use only when it is complete. */
 static rd_kafka_resp_err_t ask_once(rd_kafka_t *client, request *ask,
                                     rd_kafka_topic_partition_list_t *list, int64_t offset)
 {
@@ -47,7 +50,7 @@ static rd_kafka_resp_err_t ask_once(rd_kafka_t *client, request *ask,
     return error;
 }
 
-/* Waiting does not help. */
+/* Waiting does not help. An outage is not among them: it passes, and librdkafka keeps the membership meanwhile. */
 static bool is_final(rd_kafka_resp_err_t error)
 {
     switch (error) {
@@ -115,6 +118,7 @@ static int ask_range(struct tide_kafka_resolve *resolve, rd_kafka_topic_partitio
     return status;
 }
 
+/* The leaders search for it, so it is asked only if the pipeline file has a time. */
 static int ask_time(struct tide_kafka_resolve *resolve, rd_kafka_topic_partition_list_t *list)
 {
     if (resolve->source->plan.start != TIDE_START_TIME)
@@ -161,7 +165,8 @@ static int look_for_recreated(struct tide_kafka_resolve *resolve)
     return TIDE_OK;
 }
 
-/* A topic is recreated with all of its partitions, but only those that had a committed offset can show it. */
+/* A topic is recreated with all of its partitions, but only those that had a committed offset can show it. As `added`,
+ * "latest" begins at the first message of the new topic: what was written before it was noticed is not skipped. */
 static void spread_recreated(struct tide_kafka_resolve *resolve)
 {
     const rd_kafka_topic_partition_list_t *list = resolve->list;
@@ -172,6 +177,8 @@ static void spread_recreated(struct tide_kafka_resolve *resolve)
                 resolve->questions[i].added = true;
 }
 
+/* What only a change of the pipeline file mends is TIDE_ECONFIG. A topic that was recreated is not: a restart resolves
+ * it. */
 static int decide(struct tide_kafka_resolve *resolve, int i)
 {
     const struct tide_source_plan *plan = &resolve->source->plan;
@@ -238,6 +245,8 @@ static void log_begun(const struct tide_kafka_resolve *resolve)
 
 /* ---- the job ---- */
 
+/* The questions are asked with a copy, since an answer overwrites offsets, and those of resolve->list are positions
+ * until decide() replaces them. */
 static void resolve_in_thread(struct tide_blocking_job *job)
 {
     struct tide_kafka_resolve *resolve = (struct tide_kafka_resolve *)job;
@@ -259,7 +268,8 @@ static void resolve_in_thread(struct tide_blocking_job *job)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* What the engine's thread knows when the question is made. */
+/* What the engine's thread knows when the question is made. It is copied into the question because the table of
+ * partitions belongs to that thread, and may move while the job runs. */
 static struct tide_start_question make_question(struct tide_kafka_source *source,
                                                 const rd_kafka_topic_partition_t *which,
                                                 enum tide_resolve_reason reason)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What the engine calls: the operations of io/source.h, and the functions of kafka/kafka.h that concern a source. Each is
- * handed to the file that does the work; inside.h lists them. Nothing here waits for a broker. */
+ * handed to the file that does the work; inside.h lists them. Nothing here waits for a broker. Start reading at
+ * poll_messages and next_event, which every turn of the engine calls. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "kafka/source/inside.h"
 #include "shm/counters.h"
 
+/* What is looked at this often is either a metric or something that goes on for long before it matters. */
 enum { SECOND_US = 1000000 };
 
 static struct tide_kafka_source *self(struct tide_source *source)
@@ -23,6 +25,8 @@ static int start_source(struct tide_source *source)
     return tide_kafka_connect_start(self(source));
 }
 
+/* The control queue goes first, so that a revocation is known before a message of its partition could be given. While
+ * an ASSIGNED event waits nothing is given at all: a message would come before the epoch of its partition. */
 static ssize_t poll_messages(struct tide_source *base, struct tide_message *messages, size_t max)
 {
     struct tide_kafka_source *source = self(base);
@@ -38,6 +42,8 @@ static void take_messages(struct tide_source *source, size_t count)
     tide_kafka_fetch_take(self(source), count);
 }
 
+/* It is done with the events, which the engine fetches in every turn, and not with the messages, for which it does not
+ * always ask. */
 static void do_once_a_second(struct tide_kafka_source *source)
 {
     int64_t now_us = tide_clock_us();
@@ -51,6 +57,8 @@ static void do_once_a_second(struct tide_kafka_source *source)
     tide_kafka_ends_watch(source, now_us);
 }
 
+/* PASSED and END depend on what the engine has taken, so they are emitted when it asks, right before the fetch: it
+ * hears of them in the same turn. */
 static void next_event(struct tide_source *base, struct tide_source_event *event)
 {
     struct tide_kafka_source *source = self(base);
@@ -82,11 +90,13 @@ static void rewind_source(struct tide_source *source)
     tide_kafka_rebalance_rewind(self(source));
 }
 
+/* For planted mistakes only (kafka/txn_calls.h): what the sink needs of the group is the membership below. */
 struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source)
 {
     return ((const struct tide_kafka_source *)source)->client;
 }
 
+/* librdkafka has no call that copies it: it is written into bytes and read from them. */
 struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
     const struct tide_source *base)
 {
@@ -107,12 +117,15 @@ static void begin_close(struct tide_source *source)
     tide_kafka_connect_close(self(source));
 }
 
+/* Leaving a group takes events that have to be answered (a revocation first), so it goes on only if they are
+ * served. */
 static bool is_closed(struct tide_source *base)
 {
     tide_kafka_control_drain(self(base));
     return self(base)->state == TIDE_KAFKA_CLOSED;
 }
 
+/* The plan is the caller's, so the source keeps copies of all of its strings. */
 static const char *const *copy_names(const char *const *names, uint32_t count)
 {
     const char **copies = tide_alloc((count + 1) * sizeof(*copies));
@@ -128,12 +141,14 @@ static void free_names(const char *const *names, uint32_t count)
     free((void *)names);
 }
 
+/* The source may outlive the sink, which the strings came from, so they are copies. */
 static void free_output(struct tide_kafka_source *source)
 {
     free((char *)source->output.cluster);
     free((char *)source->output.limit_topic);
 }
 
+/* The client goes first: as long as the blocking thread runs, one of its jobs may read any of the rest. */
 static void free_source(struct tide_source *base)
 {
     struct tide_kafka_source *source = self(base);
@@ -167,6 +182,8 @@ static const struct tide_source_ops ops = {
     .free = free_source,
 };
 
+/* It starts no thread, since the zygote is forked after the chain is built: the client is made by start(), the
+ * blocking thread by its first job. */
 struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
                                           struct tide_topics *topics, struct tide_loop *loop,
                                           struct tide_counters *counters)
@@ -193,12 +210,14 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
     return &source->source;
 }
 
+/* The properties do not come with the plan: secrets are fetched only after the fork, so that no worker has them. */
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count)
 {
     tide_properties_set(&self(source)->properties, properties, count);
 }
 
+/* Called when the sink is ready, since only then the numbers of the output are known. */
 void tide_kafka_source_output(struct tide_source *source, const struct tide_kafka_output *output)
 {
     free_output(self(source));

@@ -19,7 +19,8 @@ enum tide_start_topic tide_start_topic(const struct tide_start_question *questio
     return question->was_committed ? TIDE_START_TOPIC_RECREATED : TIDE_START_TOPIC_SAME;
 }
 
-/* The offset to go on from; negative when there is none. */
+/* The offset to go on from; negative when there is none. After an abort with nothing committed, where reading began is
+ * the position of what was aborted. */
 static int64_t offset_to_go_on_from(const struct tide_start_question *question)
 {
     if (question->reason == TIDE_RESOLVE_MISPLACED)
@@ -29,6 +30,7 @@ static int64_t offset_to_go_on_from(const struct tide_start_question *question)
     return question->committed;
 }
 
+/* The end counts as within: it is where a group stands that has read everything. */
 static bool is_within(const struct tide_start_question *question, int64_t offset)
 {
     return offset >= question->low && offset <= question->high;
@@ -44,6 +46,7 @@ static enum tide_start_outcome begin_at_latest(const struct tide_start_question 
     return TIDE_START_BEGINS;
 }
 
+/* Only "latest" is committed at once: "earliest" skips nothing, whenever it is resolved again. */
 static enum tide_start_outcome reset_offset(const struct tide_start_rule *rule,
                                             const struct tide_start_question *question,
                                             int64_t rejected, struct tide_start_answer *answer)

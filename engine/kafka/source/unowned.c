@@ -44,12 +44,14 @@ static bool is_owned(const rd_kafka_ConsumerGroupDescription_t *group, const cha
     return false;
 }
 
+/* Of a group that is not stable, nothing can be said: for a moment, all of its partitions have no owner. Topics that
+ * no pattern may find are known, and still not read by this group. */
 static void find_unowned(struct look *look, const rd_kafka_ConsumerGroupDescription_t *group)
 {
     size_t length = 0;
     if (rd_kafka_ConsumerGroupDescription_error(group) ||
         rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
-        return; /* between two assignments, or not queued */
+        return; /* the broker does not say, or the group is between two assignments */
     for (uint32_t i = 0; i < look->known->count; i++) {
         const char *topic = look->known->items[i].name;
         if (tide_kafka_pattern_hides(look->client, topic))
@@ -65,7 +67,8 @@ static void find_unowned(struct look *look, const rd_kafka_ConsumerGroupDescript
     }
 }
 
-/* In the blocking thread. There is no blocking call of it, so it is polled for. */
+/* In the blocking thread. There is no blocking call of it, so it is polled for. It gives way to other jobs, but waits
+ * for a minimum before: they may come so often (source/wake.c) that no answer would ever be taken. */
 static void describe_group(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
@@ -95,6 +98,7 @@ static void describe_group(struct tide_blocking_job *job)
     rd_kafka_queue_destroy(queue);
 }
 
+/* The client may have begun to end meanwhile; then nothing is asked or joined any more. */
 static void asked(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
@@ -117,6 +121,7 @@ static void asked(struct tide_blocking_job *job)
     free(look);
 }
 
+/* A dynamic member is never concerned: it joins by a rebalance, in which partitions that were added are shared out. */
 void tide_kafka_unowned_look(struct tide_kafka_source *source)
 {
     if (!source->plan.instance || source->looked_for_unowned ||
