@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The sizes are fixed, since the table is mapped once, before anybody has said how many faults there will be, and
+ * processes that are forked already would not see it grow. */
 enum { MOST = 32, LONGEST_NAME = 64, MIB = 1 << 20, OOM_MIB = 1024 };
 
 enum action { KILL9, STOP, SEGV, ABORT, EXIT, DELAY, OOM, ERRNO, BUG, ACTIONS };
@@ -25,7 +27,7 @@ static const char *const action_names[ACTIONS] = {"kill9", "stop", "segv",  "abo
 struct armed {
     char name[LONGEST_NAME];
     uint64_t at;
-    bool on; /* at hit `at` and at all that follow, not at that one alone */
+    bool onwards; /* at hit `at` and at all that follow, not at that one alone */
     enum action action;
     int argument;
     uint64_t hits;
@@ -53,6 +55,9 @@ static void die_of_signal(int number)
     raise(number);
 }
 
+/* The memory is asked of tide_alloc, so that a refusal ends this process as a real shortage does, with the exit code
+ * that a worker has for it. The bound is for a process without a limit: there a test must not take the memory of all
+ * others. */
 static void use_up_memory(void)
 {
     for (int i = 0; i < OOM_MIB; i++)
@@ -60,6 +65,8 @@ static void use_up_memory(void)
     _exit(-TIDE_EINTERNAL);
 }
 
+/* The value is what the fault point becomes. Only ERRNO and BUG change what the caller does; after the others the
+ * process ends, or goes on as if there were no point. */
 static bool act_out(const struct armed *armed)
 {
     struct timespec delay = {armed->argument / 1000, armed->argument % 1000 * 1000000L};
@@ -94,13 +101,15 @@ static bool act_out(const struct armed *armed)
     return false;
 }
 
+/* The addition is atomic, since the engine, the zygote and several workers pass a point at the same time, and exactly
+ * one of them has to see hit `at`: otherwise =3:kill9 would end two workers, or none. */
 bool tide_fault_pass(const char *name)
 {
     struct armed *armed = find_armed(name);
     if (!armed)
         return false;
     uint64_t hit = __atomic_add_fetch(&armed->hits, 1, __ATOMIC_SEQ_CST);
-    return (hit == armed->at || (armed->on && hit > armed->at)) && act_out(armed);
+    return (hit == armed->at || (armed->onwards && hit > armed->at)) && act_out(armed);
 }
 
 /* Parses one "name=hit:action[:argument]". */
@@ -111,16 +120,19 @@ static int read_one(const char *text, struct armed *armed)
                        &armed->argument);
     char *end = hit;
     armed->at = parts >= 3 ? strtoull(hit, &end, 10) : 0;
-    armed->on = *end == '+';
+    armed->onwards = *end == '+';
     armed->action = ACTIONS;
     for (int i = 0; i < ACTIONS && parts >= 3; i++) {
         if (strcmp(action, action_names[i]) == 0)
             armed->action = (enum action)i;
     }
+    /* A fault with an argument too many or too few is refused and not guessed at: a test whose fault does something
+     * else than it says would pass for the wrong reason. */
     bool wants = armed->action == EXIT || armed->action == DELAY || armed->action == ERRNO;
-    if (armed->at == 0 || end[armed->on] != 0 || armed->action == ACTIONS || (parts == 4) != wants)
+    if (armed->at == 0 || end[armed->onwards] != 0 || armed->action == ACTIONS ||
+        (parts == 4) != wants)
         return tide_fail(TIDE_EUSAGE, "a fault is name=hit:action[:argument], not \"%s\"", text);
-    armed->on |= armed->action == BUG;
+    armed->onwards |= armed->action == BUG;
     return TIDE_OK;
 }
 
@@ -155,6 +167,7 @@ int64_t tide_fault_hits(const char *name)
     return armed ? (int64_t)armed->hits : -1;
 }
 
+/* A list that cannot be read ends the program before main(): a spec that goes on without its fault proves nothing. */
 static void __attribute__((constructor)) arm_from_environment(void)
 {
     const char *faults = getenv("TIDE_FAULTS");

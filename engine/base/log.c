@@ -122,7 +122,8 @@ static void open_stream(void)
     out.rest.length = out.rest_sent = 0;
 }
 
-/* Writes the rest of a line that went out in part. True once nothing is left. */
+/* Writes the rest of a line that went out in part. True once nothing is left. It comes before any other line, which the
+ * reader would otherwise take for the end of this one. */
 static bool write_rest(void)
 {
     size_t left = out.rest.length - out.rest_sent;
@@ -145,7 +146,8 @@ static bool write_line(const char *bytes, size_t length)
     return count > 0;
 }
 
-/* Says how many lines were lost, once standard error takes lines again. False while it does not. */
+/* Says how many lines were lost, once standard error takes lines again. False while it does not. It is called before
+ * the next line is written, so the number stands where the lines are missing. */
 static bool report_lost(void)
 {
     struct tide_text line = {0};
@@ -161,6 +163,8 @@ static bool report_lost(void)
     return out.lost == 0;
 }
 
+/* The lock is there because librdkafka's threads log too (kafka/client.c). Nobody waits for it long, as no write under
+ * it waits. */
 void tide_log_bytes(const char *bytes, size_t length)
 {
     pthread_mutex_lock(&out.lock);
@@ -175,6 +179,8 @@ void tide_log_text(enum tide_log_level level, const char *text)
     tide_log_fields(level, text, NULL);
 }
 
+/* The level is looked at before anything is formatted, here and in tide_log(): a line that nobody wants costs a
+ * comparison. */
 void tide_log_fields(enum tide_log_level level, const char *text, const char *fields)
 {
     struct tide_text line = {0};

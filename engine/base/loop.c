@@ -41,6 +41,8 @@ struct tide_loop *tide_loop_new(void)
     return loop;
 }
 
+/* `ready` may be missing: zygote.c and engine_signals.c watch a descriptor only to end the wait, and read it in the
+ * turn that follows. */
 static int add_watch(struct tide_loop *loop, int fd, bool waker, tide_ready ready, void *context)
 {
     struct watch *watch = tide_alloc(sizeof(*watch));
@@ -59,6 +61,8 @@ int tide_loop_watch(struct tide_loop *loop, int fd, tide_ready ready, void *cont
     return add_watch(loop, fd, false, ready, context);
 }
 
+/* An eventfd adds up what is written to it, so a thread that wakes the loop again and again never fills it and never
+ * waits, as it might with a pipe. */
 int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -70,6 +74,9 @@ int tide_loop_waker(struct tide_loop *loop, tide_ready ready, void *context)
     return status < 0 ? status : fd;
 }
 
+/* It leaves epoll at once, since its number may be another file's as soon as the caller has closed it. The struct stays
+ * until free_gone(). A descriptor that is not watched is no mistake: io/file_source.c unwatches its file at the end,
+ * and again when it is freed. */
 void tide_loop_unwatch(struct tide_loop *loop, int fd)
 {
     struct watch *watch;
@@ -84,6 +91,7 @@ void tide_loop_unwatch(struct tide_loop *loop, int fd)
     }
 }
 
+/* Only at the end of a wait, and when the loop is freed: no event that epoll has returned points to a watch by then. */
 static void free_gone(struct tide_loop *loop)
 {
     struct watch *next;
@@ -101,6 +109,8 @@ int tide_loop_wait(struct tide_loop *loop, int64_t timeout_us)
     struct epoll_event events[64];
     /* Rounded up: to wake a little late is better than to spin for the last millisecond. */
     int timeout_ms = timeout_us <= 0 ? 0 : (int)((timeout_us + 999) / 1000);
+    /* When more than 64 are ready, the next wait finds the rest, as epoll is level-triggered here. EINTR is no failure:
+     * on Linux a process that was stopped and continued returns with it too. */
     int count = epoll_wait(loop->epoll, events, 64, timeout_ms);
     if (count < 0)
         return errno == EINTR ? 0 : tide_fail_system("epoll");

@@ -21,6 +21,9 @@
 
 enum { MOST_LINKS = 40 }; /* as many as the kernel follows */
 
+/* What the exit code decides is whether a supervisor starts the program again. A full disk or a reader that is gone may
+ * be mended by then; a folder that is not there, or may not be written to, waits for somebody to change the
+ * configuration. */
 int tide_output_failed(const char *path, int number)
 {
     bool later = number == ENOSPC || number == EDQUOT || number == EIO || number == EFBIG ||
@@ -29,6 +32,8 @@ int tide_output_failed(const char *path, int number)
     return tide_fail(later ? TIDE_ETEMPORARY : TIDE_ECONFIG, "cannot write %s: %s", path, why);
 }
 
+/* O_NONBLOCK matters at the opening already: of a FIFO that nobody reads, open() would wait for a reader; so it fails
+ * with ENXIO. */
 int tide_output_open(const char *path, bool anew)
 {
     int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;

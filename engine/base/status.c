@@ -27,6 +27,8 @@ int tide_fail(int status, const char *format, ...)
     return status;
 }
 
+/* Of all that can go wrong in a call that must not fail, only the limit of open files is in the user's hands: each
+ * process of a pool takes a socket pair, and each batch two blocks. So it is told apart, with the advice. */
 int tide_fail_system(const char *format, ...)
 {
     int number = errno;
@@ -55,6 +57,7 @@ const char *tide_error(void)
     return error_text;
 }
 
+/* The code is a variable, since a worker that ends for want of memory must be known by it (proc/guard.c). */
 static int out_of_memory = -TIDE_EINTERNAL;
 
 void tide_alloc_exit(int code)
@@ -62,6 +65,8 @@ void tide_alloc_exit(int code)
     out_of_memory = code;
 }
 
+/* Neither the log nor an exit handler is used, since both may ask for memory. A size of 0 is no failure: calloc and
+ * realloc may return NULL for it. */
 static void *or_die(void *memory, size_t size)
 {
     if (!memory && size > 0) {
@@ -86,6 +91,8 @@ char *tide_copy(const char *text)
     return text ? or_die(strdup(text), strlen(text) + 1) : NULL;
 }
 
+/* abort() and no orderly end: an orderly end commits offsets, and after a broken rule nobody knows whether they are
+ * right. */
 void tide_broken(const char *file, int line, const char *rule)
 {
     fprintf(stderr, "tidemill: bug: %s:%d: broken rule: %s\n", file, line, rule);

@@ -12,6 +12,8 @@
 
 #include "base/status.h"
 
+/* The room doubles, so that a text which is made of many small pieces, as a dead letter is, is copied a fixed number of
+ * times on average. */
 static char *reserve(struct tide_text *text, size_t more)
 {
     if (text->capacity - text->length < more) {
@@ -24,6 +26,7 @@ static char *reserve(struct tide_text *text, size_t more)
     return text->data + text->length;
 }
 
+/* Nothing is copied for no bytes: memcpy must not be given NULL, which an empty text may have as its address. */
 void tide_text_append(struct tide_text *text, const void *bytes, size_t length)
 {
     if (length == 0)
@@ -73,6 +76,8 @@ size_t tide_utf8_length(const char *bytes, size_t length)
     return want;
 }
 
+/* In the table each byte is followed by the letter of its escape. strchr() finds these letters and the NUL at the end
+ * too, which the condition leaves out. DEL needs no escape in JSON, but a terminal that shows the line obeys it. */
 static void append_json_ascii(struct tide_text *text, unsigned char c)
 {
     const char *short_form = strchr("\"\"\\\\\bb\ff\nn\rr\tt", c);
@@ -94,6 +99,8 @@ void tide_text_json(struct tide_text *text, const char *bytes, size_t length)
     }
     tide_text_append(text, "\"", 1);
     for (size_t i = 0; i < length;) {
+        /* A bad byte is replaced alone, and the next one may begin a character again: one wrong byte costs one
+         * character. */
         size_t size = tide_utf8_length(bytes + i, length - i);
         if (size == 1)
             append_json_ascii(text, (unsigned char)bytes[i]);
@@ -113,6 +120,7 @@ void tide_text_base64(struct tide_text *text, const char *bytes, size_t length)
         return;
     }
     tide_text_append(text, "\"", 1);
+    /* EVP_EncodeBlock counts in int: the limit in the header comes from there. */
     char *to = reserve(text, (length + 2) / 3 * 4 + 1); /* EVP_EncodeBlock writes a NUL too */
     text->length += (size_t)EVP_EncodeBlock((unsigned char *)to, (const unsigned char *)bytes,
                                             (int)length);

@@ -50,6 +50,8 @@ void *arena::take_more(size_t size)
     return last->bytes();
 }
 
+// The bytes of all of them are what such a message needs: one chunk of that size serves the next one, where malloc and
+// free would take pages from the system and give them back each time.
 size_t arena::free_chunks()
 {
     size_t room = 0;

@@ -29,6 +29,8 @@ static int fail_at(size_t at, const char *what)
     return tide_fail(TIDE_EDATA, "%s at byte %zu", what, at);
 }
 
+/* A byte that can be seen is shown as it is, any other by its number: the text ends in a log line or a dead letter, and
+ * the byte may be half of a character. */
 static int unexpected(const struct scan *scan, const char *wanted)
 {
     int c = peek(scan);
@@ -52,6 +54,7 @@ static int check_beginning(const struct scan *scan)
     return TIDE_OK;
 }
 
+/* The four of RFC 8259, and not isspace(), which knows more and asks the locale. */
 static void skip_space(struct scan *scan)
 {
     while (peek(scan) == ' ' || peek(scan) == '\t' || peek(scan) == '\n' || peek(scan) == '\r')
@@ -76,6 +79,8 @@ static int check_digits(struct scan *scan)
  * decimal point, with the exponent corrected for it, so that the locale does not matter. */
 static bool is_too_large(const struct scan *scan, size_t from)
 {
+    /* Whether a number is infinite depends on how many digits it has and on the first of them, so what comes after
+     * 1,000 is only counted. */
     char text[1100];
     size_t used = 0;
     long point = 0, exponent = 0;
@@ -97,6 +102,7 @@ static bool is_too_large(const struct scan *scan, size_t from)
         return false;
     if (i < scan->at) {
         bool negative = scan->bytes[i + 1] == '-';
+        /* The bound keeps the sum from overflowing; it is far beyond any exponent that a double has. */
         for (i++; i < scan->at; i++)
             if (is_digit(scan->bytes[i]) && exponent < 100000000)
                 exponent = exponent * 10 + (scan->bytes[i] - '0');
@@ -106,6 +112,7 @@ static bool is_too_large(const struct scan *scan, size_t from)
     return isinf(strtod(text, NULL));
 }
 
+/* A leading zero gets a text of its own: "a digit where a comma should be" would not tell what the rule is. */
 static int check_number(struct scan *scan)
 {
     size_t from = scan->at;
@@ -172,6 +179,7 @@ static int check_escape(struct scan *scan)
         return fail_at(from, LONE);
     if (code < 0xD800 || code > 0xDFFF)
         return TIDE_OK;
+    /* After the first half nothing but the second one may follow, at once. */
     if (scan->length - scan->at < 6 || memcmp(scan->bytes + scan->at, "\\u", 2) != 0)
         return fail_at(from, LONE);
     scan->at += 2;
@@ -181,7 +189,9 @@ static int check_escape(struct scan *scan)
     return code >= 0xDC00 && code <= 0xDFFF ? (int)TIDE_OK : fail_at(from, LONE);
 }
 
-/* Checks one character above 0x7F (RFC 3629, table 3-7 of Unicode). */
+/* Checks one character above 0x7F (RFC 3629, table 3-7 of Unicode). The second byte has bounds of its own after four of
+ * the first ones: they leave out overlong forms, surrogates and what is above U+10FFFF. The position that is named is
+ * that of the character, not of the byte in it. */
 static int check_utf8(struct scan *scan)
 {
     const unsigned char *p = scan->bytes + scan->at;
@@ -211,6 +221,7 @@ static int check_utf8(struct scan *scan)
     return TIDE_OK;
 }
 
+/* For a string without an end the position of its first quote is named, as the end of the document tells nothing. */
 static int check_string(struct scan *scan)
 {
     size_t from = scan->at++;
@@ -235,6 +246,7 @@ static int check_string(struct scan *scan)
     }
 }
 
+/* The position is that of the first byte that differs: "nul" and "none" are told apart. */
 static int check_literal(struct scan *scan, const char *text)
 {
     for (; *text; text++, scan->at++)
@@ -243,6 +255,7 @@ static int check_literal(struct scan *scan, const char *text)
     return TIDE_OK;
 }
 
+/* Every value that is no container is told by its first byte, as in index.cpp, but in code of its own. */
 static int check_scalar(struct scan *scan)
 {
     switch (peek(scan)) {
@@ -261,6 +274,8 @@ static int check_scalar(struct scan *scan)
     }
 }
 
+/* White space may stand on both sides, and the colon belongs to the key: what is missing is then named where it is
+ * missing. */
 static int check_key(struct scan *scan)
 {
     skip_space(scan);
@@ -275,7 +290,9 @@ static int check_key(struct scan *scan)
     return TIDE_OK;
 }
 
-/* Called after a value: leaves the containers that end there. 1 = another value follows, 0 = the document is complete. */
+/* Called after a value: leaves the containers that end there. 1 = another value follows, 0 = the document is complete.
+ * One value may end several containers. The loop over them is what a return from a recursive parser would be, and
+ * `object` is its stack: it tells whether a comma is followed by a key. */
 static int leave_containers(struct scan *scan)
 {
     for (skip_space(scan); scan->depth > 0; skip_space(scan)) {
@@ -293,6 +310,8 @@ static int leave_containers(struct scan *scan)
     return scan->at == scan->length ? 0 : unexpected(scan, "the end");
 }
 
+/* Each turn of the loop reads one value or enters one container. The limit of nesting is the index's own: what this
+ * parser accepts and the index refuses would be a dead letter without a reason ("not JSON"). */
 int tide_json_check(const char *bytes, size_t length)
 {
     struct scan scan = {.bytes = (const unsigned char *)bytes, .length = length};

@@ -10,6 +10,7 @@
 
 namespace tide_json_private {
 
+// Additions are left out: all those of a container have one token, its closing bracket.
 edit *find_change(document *doc, uint32_t at)
 {
     for (int32_t i = doc->change_count - 1; i >= 0; i--)
@@ -18,6 +19,7 @@ edit *find_change(document *doc, uint32_t at)
     return nullptr;
 }
 
+// An addition that was deleted again still counts, so that the elements after it keep their indexes (json.h).
 edit *find_added(document *doc, uint32_t node, const char *key, int32_t length)
 {
     int32_t index = 0;
@@ -41,6 +43,8 @@ int32_t count_added(const document *doc, uint32_t node)
     return count;
 }
 
+// Most values that are assigned are only written, so one is opened when somebody reads it, with the code that opens a
+// message.
 int read_value(document *doc, edit *change)
 {
     if (!change->value) {
@@ -51,6 +55,7 @@ int read_value(document *doc, edit *change)
     return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
 }
 
+// The arena frees nothing, so the old array is lost until the reset; doubling keeps the loss below what is in use.
 template <typename item> static item *enlarge(arena *memory, item *old, int32_t count, int32_t room)
 {
     auto *items = static_cast<item *>(memory->take(size_t(room) * sizeof(item)));
@@ -79,7 +84,8 @@ static edit *new_change(document *doc, uint32_t at, uint32_t container)
     return change;
 }
 
-// The document has changed, and so have those that it is assigned in; each may be longer by `more`.
+// The document has changed, and so have those that it is assigned in; each may be longer by `more`. All have to know:
+// who is asked for its text copies the old bytes only while nothing in it has changed.
 static void note_change(document *doc, int64_t more)
 {
     for (; doc; doc = static_cast<document *>(doc->parent)) {
@@ -93,6 +99,7 @@ struct text {
     int32_t length;
 };
 
+// An addition stays one for ever: deleted it keeps its place, and assigned again it is written there.
 static void assign_value(edit *change, text value)
 {
     change->what = !value.bytes ? edit::DELETE : change->appended ? edit::APPEND : edit::REPLACE;
@@ -108,6 +115,8 @@ static void change_member(document *doc, uint32_t at, uint32_t node, text value)
     note_change(doc, value.length);
 }
 
+// The prefix is made here, as a change is written each time that the document is measured or written. A byte takes six
+// at most (\u00XX), and what was not needed goes back.
 static int add_key(document *doc, uint32_t node, const char *key, int32_t length, text value)
 {
     arena &memory = of(doc)->memory;
@@ -131,6 +140,8 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
     return TIDE_OK;
 }
 
+// Where a key stands twice, every one is changed. RFC 8259 (section 4) leaves open which of them a reader takes, so one
+// that kept the old value would be the right one for somebody.
 static int set_key(document *doc, uint32_t node, const char *key, int32_t length, text value)
 {
     uint32_t found = doc->link[node];
@@ -158,6 +169,8 @@ static int set_element(document *doc, uint32_t node, int32_t index, text value)
         change_member(doc, found, node, value);
         return TIDE_OK;
     }
+    // An index right after the end appends. A gap would have to be filled with values that nobody gave. To delete what
+    // is not there is no mistake, as in a Lua table.
     int32_t most = count_elements(doc, node) + count_added(doc, node);
     if (value.bytes && (index < 1 || index > most + 1))
         return tide_fail(TIDE_EDATA, "index %d of an array of %d elements", index, most);
@@ -195,7 +208,8 @@ static int32_t nesting_of(text value)
     return deepest;
 }
 
-// The depth of a container; that of the root is 1.
+// The depth of a container; that of the root is 1. No token knows its depth, so it is counted from the start of the
+// document.
 static int32_t depth_of(const document *doc, uint32_t node)
 {
     int32_t depth = 0;
@@ -206,7 +220,9 @@ static int32_t depth_of(const document *doc, uint32_t node)
     return depth;
 }
 
-// True when the whole would nest deeper than can be read. It is counted exactly only where an upper bound does not tell.
+// True when the whole would nest deeper than can be read. It is counted exactly only where an upper bound does not
+// tell. write_node() recurses into assigned values, so without a limit a script could overflow the stack; and what
+// nests deeper than is read would be refused by the next step.
 static bool is_too_deep(const document *doc, uint32_t node, text value)
 {
     const int32_t own = nesting_of(value);
@@ -220,6 +236,7 @@ static bool is_too_deep(const document *doc, uint32_t node, text value)
     return depth > TIDE_JSON_DEPTH;
 }
 
+// Only a container can make the document too deep, so nothing else pays for the look.
 static int set_member(tide_json_doc *opened, int32_t node, const char *key, int32_t length,
                       text value)
 {
@@ -251,6 +268,8 @@ int tide_json_set_double(tide_json_doc *doc, int32_t node, const char *key, int3
     if (!std::isfinite(number))
         return tide_fail(TIDE_EDATA, "%s is no JSON number",
                          std::isnan(number) ? "NaN" : "infinity");
+    // A number that goes from field to field keeps its bytes; only one that the script has computed gets the shortest
+    // form.
     const char *read;
     int32_t size = tide_json_read_text(doc->json, number, true, &read);
     if (size > 0)
@@ -276,6 +295,7 @@ int tide_json_set_natural(tide_json_doc *doc, int32_t node, const char *key, int
 int tide_json_set_string(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                          const char *bytes, int32_t size)
 {
+    // As for a key, each byte may take six.
     size_t room = size_t(size) * 6 + 2;
     char *text = take_bytes(doc, room);
     int64_t written = tide_json_quote(bytes, size_t(size), text);
@@ -307,6 +327,7 @@ int tide_json_set_kind(tide_json_doc *doc, int32_t node, const char *key, int32_
 int tide_json_set_text(tide_json_doc *doc, int32_t node, const char *key, int32_t length,
                        const char *text, int32_t size)
 {
+    // The text is a Lua string, which may be collected before the document is written.
     char *copy = take_bytes(doc, size_t(size));
     memcpy(copy, text, size_t(size));
     return set_member(doc, node, key, length, {copy, size});

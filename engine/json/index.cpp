@@ -65,6 +65,8 @@ static bool find_tokens(index_maker *maker, document *doc, arena *memory)
     if (stage->stage1(reinterpret_cast<const uint8_t *>(doc->bytes), length,
                       simdjson::stage1_mode::regular))
         return false;
+    // They are copied, with the end that simdjson puts after the last one: a value that is assigned may be opened while
+    // this document is in use, and it takes the same stage.
     size_t size = (stage->n_structural_indexes + size_t(1)) * sizeof(uint32_t);
     doc->at = static_cast<uint32_t *>(
         memcpy(memory->take(size), stage->structural_indexes.get(), size));
@@ -156,6 +158,7 @@ static bool check_container(document *doc)
     }
 }
 
+// Such a key hangs in the chain of its escaped bytes, where nobody who looks for the unescaped ones would find it.
 static bool has_escaped_key(const document *doc)
 {
     const uint32_t *at = doc->at, *link = doc->link;
@@ -178,6 +181,7 @@ static bool check_grammar(document *doc)
         doc->is_chained = first == '{' && !(doc->escaped && has_escaped_key(doc));
         return true;
     }
+    // A root that is no container has no kind yet: session.cpp has it read as a value.
     doc->kind = TIDE_JSON_NONE;
     doc->link[0] = 0;
     return doc->count == 1 && (first == '"' || check_scalar(doc, 0));
@@ -201,6 +205,8 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     if (!find_tokens(json->maker, doc, &memory))
         return refuse(bytes, size_t(length));
     uint32_t count = uint32_t(doc->count);
+    // The arena gives memory that is not zeroed, so each field is set here, but for the two arrays, which change_count
+    // bounds.
     doc->json = json;
     doc->parent = parent;
     doc->link = static_cast<uint32_t *>(memory.take((count + 2) * sizeof(uint32_t)));

@@ -26,6 +26,7 @@ static double slow_double(const char *from, const char *to)
     return *from == '-' ? -size : size;
 }
 
+// A document with such a number is refused: it would become infinity, which JSON has no text for.
 bool is_in_range(const char *from, const char *to)
 {
     return std::isfinite(slow_double(from, to));
@@ -74,6 +75,7 @@ static bool slow_decimal(const char *p, const char *to, double *number, bool *pl
 static bool fast_decimal(const char *p, const char *to, const char *limit, double *number,
                          bool *plain)
 {
+    // read_digits() takes eight bytes from wherever it begins, so there have to be as many after the number.
     if (limit - to < 8 || to - p > 8)
         return slow_decimal(p, to, number, plain);
     size_t whole = size_t(skip_digits(p, limit) - p);
@@ -106,6 +108,7 @@ static bool parse_integer(const char *p, const char *to, uint64_t *number)
     return true;
 }
 
+// The one number more that int64_t has below zero is why the two signs have different limits.
 static int big_integer(tide_json *json, uint64_t size, bool negative)
 {
     const uint64_t limit = uint64_t(1) << 63;
@@ -126,6 +129,8 @@ static int long_integer(tide_json *json, const char *from, const char *to)
     return TIDE_JSON_BIG;
 }
 
+// A script copies a field soon after it has read it, so a ring of the last numbers is enough; what it has forgotten is
+// written in the shortest form.
 static int remember(tide_json *json, const char *from, const char *to, double number)
 {
     auto *own = static_cast<session *>(json);
@@ -175,6 +180,8 @@ int32_t tide_json_read_text(const tide_json *json, double number, bool newest, c
 
 int tide_json_read_number(tide_json *json, const char *from, const char *to, const char *limit)
 {
+    // From the most frequent to the rarest: few digits, an integer that a double would round, one beyond 64 bits whose
+    // digits are kept as a text, and everything else.
     bool negative = *from == '-', plain;
     double number;
     uint64_t size;
@@ -224,7 +231,8 @@ static char *write_integer(int64_t number, char *to)
                       : write_natural(uint64_t(number), to);
 }
 
-// Among decimals of at most 15 digits only one reads back as a given double, so it is the shortest.
+// Among decimals of at most 15 digits only one reads back as a given double, so it is the shortest. Below 10^11, three
+// places more make 14 digits, so `digits` is an exact double, and the division gives what a reader of the text gets.
 static int write_decimal(double number, char *to)
 {
     if (!(std::fabs(number) < 1e11))

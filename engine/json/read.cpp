@@ -6,6 +6,8 @@
 
 namespace tide_json_private {
 
+// Unescaping never lengthens a text. A long key is unescaped outside of the arena, which would keep the bytes of each
+// comparison until the reset.
 static bool escaped_key_equals(const char *from, const char *to, const char *bytes, int32_t length)
 {
     if (to - from < length)
@@ -20,7 +22,8 @@ static bool escaped_key_equals(const char *from, const char *to, const char *byt
     return equal;
 }
 
-// A key without escapes: the only quote before the colon is the closing one.
+// A key without escapes: the only quote before the colon is the closing one. White space may stand between that quote
+// and the colon, so the length alone does not tell, and the quote is looked at.
 static inline bool plain_key_equals(const document *doc, uint32_t key, const char *bytes,
                                     int32_t length)
 {
@@ -28,6 +31,7 @@ static inline bool plain_key_equals(const document *doc, uint32_t key, const cha
     return colon - from > length && from[length] == '"' && is_equal(from, bytes, size_t(length));
 }
 
+// Most documents have no backslash at all, and that is known since their tokens were found.
 bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t length)
 {
     if (!doc->escaped)
@@ -56,6 +60,8 @@ uint32_t find_key(const document *doc, uint32_t node, uint32_t before, const cha
 {
     if (node != 0 || !doc->is_chained)
         return walk_to_key(doc, node, before, key, length);
+    // A key was put in front of those before it, so the tokens of a chain fall, and the first one that is equal is the
+    // last in the document.
     uint32_t found = doc->chains[key_hash(key, size_t(length))];
     while (found && (found >= before || !plain_key_equals(doc, found, key, length)))
         found = doc->link[found];
@@ -70,6 +76,8 @@ static recent_element *recent_element_of(document *doc, uint32_t node)
     return recent;
 }
 
+// A loop over an array asks for one index after the other: from where the last one was found it is a step, from the
+// start it would be quadratic.
 uint32_t find_element(document *doc, uint32_t node, int32_t index)
 {
     const uint32_t *link = doc->link;
@@ -90,6 +98,8 @@ uint32_t find_element(document *doc, uint32_t node, int32_t index)
     return at;
 }
 
+// The count is of the document as it was read, which no change touches, so it holds until another container is asked
+// for.
 int32_t count_elements(document *doc, uint32_t node)
 {
     const uint32_t *link = doc->link;
@@ -104,6 +114,7 @@ int32_t count_elements(document *doc, uint32_t node)
     return recent->count;
 }
 
+// The bytes stay in the document as long as nothing in them is escaped: Lua makes its string from there.
 static int read_string(tide_json *json, const tide_json_doc *doc, const char *from, const char *to)
 {
     json->bytes = from;
@@ -138,6 +149,7 @@ static int read_change(document *doc, edit *change)
     return read_value(doc, change);
 }
 
+// A key that the document has is never added as well (edit.cpp), so only one of the two can have a change.
 static int get_key(document *doc, uint32_t node, const char *key, int32_t length)
 {
     uint32_t found = find_key(doc, node, doc->link[node], key, length);
@@ -149,6 +161,7 @@ static int get_key(document *doc, uint32_t node, const char *key, int32_t length
     return found ? tide_json_value(doc, int32_t(found + 2)) : int(TIDE_JSON_NONE);
 }
 
+// Additions have the indexes after the document's own elements, also where some of those were deleted.
 static int get_element(document *doc, uint32_t node, int32_t index)
 {
     uint32_t found = find_element(doc, node, index);
@@ -194,6 +207,7 @@ int tide_json_value(tide_json_doc *doc, int32_t node)
     }
 }
 
+// The wrong sort of key is no failure but finds nothing, as in a Lua table.
 int tide_json_get(tide_json_doc *doc, int32_t node, const char *key, int32_t length)
 {
     auto *opened = static_cast<document *>(doc);

@@ -16,6 +16,8 @@ class writer {
     {
     }
 
+    // The changes come in the order of their tokens, so one that lies in a value which is gone comes after the change
+    // that took it away.
     void change(const edit &one)
     {
         if (one.at < replaced) // it is within a value that was replaced or removed
@@ -55,6 +57,8 @@ class writer {
         }
     }
 
+    // A value that was changed itself is written by recursion, which set_member() has bounded; any other is a copy of
+    // its text.
     void put_value(const edit &one)
     {
         if (one.value && one.value->edits > 0)
@@ -94,6 +98,8 @@ class writer {
         }
     }
 
+    // It goes right after what stands last, before the white space in front of the bracket, so that a document with a
+    // member on each line keeps its closing line.
     void append(const edit &one)
     {
         uint32_t close = one.at;
@@ -119,7 +125,8 @@ class writer {
 
 } // namespace
 
-// Writes the changes of the tokens (first, last].
+// Writes the changes of the tokens (first, last]. A change of `first` itself belongs to the array around it, which is
+// not what is written here.
 static void write_changes(document *doc, uint32_t first, uint32_t last, writer *out)
 {
     const edit *changes = doc->changes;
@@ -144,6 +151,8 @@ int64_t write_node(document *doc, int32_t node, char *to)
 
 using namespace tide_json_private;
 
+// The bound counts each change as an addition and is never too low. Mostly there is room for it, and then the document
+// is written without being measured.
 double tide_json_write(tide_json_doc *opened, int32_t node, char *to, size_t room)
 {
     auto *doc = static_cast<document *>(opened);
@@ -155,6 +164,8 @@ double tide_json_write(tide_json_doc *opened, int32_t node, char *to, size_t roo
     return double(write_node(doc, node, to));
 }
 
+// Without a change the text lies in the document already. With one it is measured first, since the bound may be far
+// larger than what the arena should give for it.
 int tide_json_text(tide_json_doc *opened, int32_t node)
 {
     auto *doc = static_cast<document *>(opened);

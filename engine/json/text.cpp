@@ -29,6 +29,8 @@ static int32_t read_code_unit(const char *from, const char *to)
     return code;
 }
 
+// JSON writes a character beyond U+FFFF as two halves of UTF-16, the high one first (RFC 8259, section 7). One alone is
+// refused here as in check.c: there is no UTF-8 for it.
 static inline bool is_high(int32_t code)
 {
     return code >= 0xD800 && code <= 0xDBFF;
@@ -56,6 +58,8 @@ static int check_escape(const char *from, const char *to)
     return pair ? 11 : 0;
 }
 
+// It takes the whole document and not each string: a backslash outside of a string is refused by the grammar in any
+// case, and most documents end with the first memchr().
 bool check_escapes(const char *from, const char *to)
 {
     while ((from = static_cast<const char *>(memchr(from, '\\', size_t(to - from))))) {
@@ -109,6 +113,8 @@ static char plain_escape(char c)
 
 using namespace tide_json_private;
 
+// Nothing is checked here, since check_escapes() has seen the document when it was opened. Each escape is longer than
+// what it stands for, so `text` needs no more room than the string had.
 int32_t tide_json_unescape(const char *from, const char *to, char *text)
 {
     char *out = text;
@@ -133,6 +139,7 @@ int32_t tide_json_unescape(const char *from, const char *to, char *text)
     return int32_t(out - text);
 }
 
+// The short form where JSON has one, so that a text is no longer than other writers make it.
 static char *put_escape(uint8_t c, char *to)
 {
     static const char SHORT[] = "btnvfr";
@@ -153,14 +160,17 @@ static char *put_escape(uint8_t c, char *to)
 
 static const uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080;
 
-// Looks at eight bytes at once: not 0 if one of them is below 0x20, a quote, a backslash or above 0x7F.
+// Looks at eight bytes at once: not 0 if one of them is below 0x20, a quote, a backslash or above 0x7F. The
+// subtractions may carry from one byte into the next and mark a byte that is not special, but only beside one that is:
+// the answer for the word stays right.
 static inline uint64_t special(uint64_t word)
 {
     uint64_t quote = word ^ (ONES * '"'), slash = word ^ (ONES * '\\');
     return ((word - ONES * 0x20) | (quote - ONES) | (slash - ONES) | word) & HIGHS;
 }
 
-// True when the bytes are written as they are.
+// True when the bytes are written as they are. The last word may overlap the one before it, which is cheaper than a
+// loop over what is left.
 static inline bool is_plain(const char *bytes, size_t length)
 {
     if (length >= 8) {
@@ -190,6 +200,7 @@ int64_t tide_json_quote(const char *bytes, size_t length, char *to)
     }
     while (from < end) {
         uint64_t word;
+        // Mostly a few bytes of a long string are special, so words without any are still copied whole.
         if (end - from >= 8) {
             memcpy(&word, from, 8);
             if (!special(word)) {
@@ -210,6 +221,7 @@ int64_t tide_json_quote(const char *bytes, size_t length, char *to)
         }
     }
     *out++ = '"';
+    // UTF-8 is looked at last and for all bytes at once: most strings are ASCII, which `all` tells for nothing.
     if (all >= 0x80 && !is_utf8(bytes, length))
         return -1;
     return out - to;

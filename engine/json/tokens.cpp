@@ -153,6 +153,7 @@ WITH_AVX2 bool fast_tokens(document *doc, arena *memory)
     auto *marks = static_cast<uint64_t *>(memory->take(blocks * sizeof(uint64_t)));
     const char *bytes = doc->bytes;
     char few[BLOCK];
+    // Shorter than a block there is nothing to overlap with.
     if (length < BLOCK) {
         memset(few, ' ', BLOCK);
         bytes = static_cast<char *>(memcpy(few, bytes, length));
@@ -160,6 +161,8 @@ WITH_AVX2 bool fast_tokens(document *doc, arena *memory)
     }
     scanner pass;
     for (size_t i = 0; i < blocks; i++) {
+        // The last block ends with the document and so overlaps the one before it: no byte after the document is read,
+        // and none is copied.
         size_t at = i * BLOCK, from = at + BLOCK <= length ? at : length - BLOCK;
         marks[i] = pass.scan(bytes + from, int(at - from));
         count += size_t(__builtin_popcountll(marks[i]));
@@ -167,6 +170,7 @@ WITH_AVX2 bool fast_tokens(document *doc, arena *memory)
     if (pass.wrong || pass.in_string || count == 0 ||
         (pass.beyond_ascii && !is_utf8(doc->bytes, size_t(doc->length))))
         return false;
+    // list_tokens() writes eight at a time, so up to seven beyond the last one; the end of the document follows that.
     auto *at = static_cast<uint32_t *>(memory->take((count + 8) * sizeof(uint32_t)));
     doc->at = at;
     doc->count = int32_t(count);

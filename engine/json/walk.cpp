@@ -5,6 +5,7 @@
 
 namespace tide_json_private {
 
+// All bytes count, unlike in key_hash(), since keys of one object may differ in the middle only.
 static uint32_t hash_key(const char *bytes, int32_t length)
 {
     uint32_t sum = 2166136261; // FNV-1a
@@ -13,6 +14,7 @@ static uint32_t hash_key(const char *bytes, int32_t length)
     return sum;
 }
 
+// Only values have a link to their end, so from key to key the way leads over the value.
 static uint32_t count_keys(const document *doc, uint32_t node)
 {
     uint32_t count = 0;
@@ -24,6 +26,8 @@ static uint32_t count_keys(const document *doc, uint32_t node)
 // Values of the link of the colon after a key. For the first key of an object it is 0 until all of them were looked at.
 enum : uint32_t { VALID = 1, OVERRIDDEN = 2 };
 
+// Comparing each key with all that follow would be quadratic, and a message may have thousands. The table is at most
+// half full, so probing ends soon.
 static void mark_overridden(document *doc, uint32_t node)
 {
     uint32_t *link = doc->link;
@@ -37,15 +41,16 @@ static void mark_overridden(document *doc, uint32_t node)
         find_key_text(doc, key);
         const char *text = doc->json->key;
         int32_t length = doc->json->key_length;
-        uint32_t slot = hash_key(text, length) & (room - 1);
-        while (table[slot] && !key_equals(doc, table[slot], text, length))
-            slot = (slot + 1) & (room - 1);
-        if (table[slot])
-            link[table[slot] + 1] = OVERRIDDEN;
-        table[slot] = key;
+        uint32_t entry = hash_key(text, length) & (room - 1);
+        while (table[entry] && !key_equals(doc, table[entry], text, length))
+            entry = (entry + 1) & (room - 1);
+        if (table[entry])
+            link[table[entry] + 1] = OVERRIDDEN;
+        table[entry] = key;
     }
 }
 
+// Not when the document is opened: few objects are ever walked.
 bool is_overridden(document *doc, uint32_t node, uint32_t key)
 {
     if (doc->link[node + 2] == 0)
@@ -59,7 +64,8 @@ static bool is_gone(document *doc, uint32_t at)
     return change && change->what == edit::DELETE;
 }
 
-// The highest index. Elements that were added count, unless they and all after them were deleted again.
+// The highest index. Elements that were added count, unless they and all after them were deleted again. It is what #
+// says of a Lua table whose end was set to nil.
 static int32_t count_array(document *doc, uint32_t node)
 {
     int32_t count = count_elements(doc, node);
@@ -81,7 +87,9 @@ static int32_t count_array(document *doc, uint32_t node)
     return count;
 }
 
-// A position is the token of a member first; beyond the count of tokens it is the index of a change that added a member.
+// A position is the token of a member first; beyond the count of tokens it is the index of a change that added a
+// member. A member that is added during a walk goes to the end of the changes, so positions that were handed out stay
+// what they are.
 static int next_added(document *doc, uint32_t node, int32_t *position)
 {
     tide_json *json = doc->json;
@@ -111,6 +119,7 @@ static int next_member(document *doc, uint32_t node, int32_t *position)
         edit *change = doc->change_count > 0 ? find_change(doc, key) : nullptr;
         if (change && change->what == edit::DELETE)
             continue;
+        // Before the key's text is found: the first call for an object overwrites that in the session.
         if (is_overridden(doc, node, key))
             continue;
         find_key_text(doc, key);
@@ -124,6 +133,7 @@ static int next_member(document *doc, uint32_t node, int32_t *position)
 static int next_element(document *doc, uint32_t node, int32_t *position)
 {
     tide_json *json = doc->json;
+    // The position is the index. Those that were deleted are passed over and keep theirs.
     int32_t most = count_elements(doc, node) + count_added(doc, node);
     for (int32_t i = *position + 1; i <= most; i++) {
         int kind = tide_json_get(doc, int32_t(node), nullptr, i);
@@ -153,6 +163,7 @@ int tide_json_next(tide_json_doc *opened, int32_t node, int32_t position)
     return next_member(doc, uint32_t(node), next);
 }
 
+// Keys that stand twice, deletions and additions all change the number, and a walk knows them all.
 int32_t tide_json_count(tide_json_doc *opened, int32_t node)
 {
     auto *doc = static_cast<document *>(opened);

@@ -45,6 +45,8 @@ static void leave_if_scarce(void)
         _exit(TIDE_EXIT_MEMORY);
 }
 
+/* When memory is not the cause, the signal is raised again with its default: the engine is to see the death that it
+ * was. */
 static void on_fatal_signal(int number)
 {
     leave_if_scarce();
@@ -52,6 +54,7 @@ static void on_fatal_signal(int number)
     raise(number);
 }
 
+/* Raising the score needs no rights, lowering it would. Where /proc is missing the kernel chooses as it likes. */
 static void set_oom_score(void)
 {
     int own = 0;

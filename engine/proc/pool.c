@@ -28,6 +28,8 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
     return pool;
 }
 
+/* One worker runs the jobs of all steps of its pool from one socket, so the step that prefetches most decides how many
+ * may lie there. The pool has no row of its own: what happens to it is counted for each step. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
 {
     tide_require(pool->row_count < TIDE_POOL_MOST_STEPS);
@@ -48,11 +50,13 @@ void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us)
     pool->start_limit_us = limit_us;
 }
 
+/* Only a mark: reading may end a worker or a step's work, which has its order in tide_pool_poll(). */
 static void set_readable(void *context)
 {
     ((struct tide_worker_slot *)context)->readable = true;
 }
 
+/* The socket is watched once and for all: it stays when the worker is replaced. */
 int tide_pool_start(struct tide_pool *pool)
 {
     for (uint32_t i = 0; i < pool->slot_count; i++) {
@@ -66,6 +70,8 @@ int tide_pool_start(struct tide_pool *pool)
     return TIDE_OK;
 }
 
+/* Reports are read before anybody looks for stalls, so that a worker which has just answered is not killed for being
+ * slow; and work is given out last, when it is known who is idle and who is gone. */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
     for (uint32_t i = 0; i < pool->slot_count; i++) {
@@ -85,12 +91,16 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *event,
                             int64_t now_us)
 {
+    /* All pools have their workers from one zygote, whose events the engine offers to one pool after the other. */
     uint32_t first = pool->slots[0].number;
     if (event->worker < first || event->worker >= first + pool->slot_count)
         return false;
     struct tide_worker_slot *slot = &pool->slots[event->worker - first];
+    /* It is about a worker that has been replaced since. */
     if (event->generation != slot->generation)
         return true;
+    /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and the
+     * second empties the socket and forgets the state. */
     if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0) {
         tide_pool_take_off(pool, slot, event);
         tide_worker_slot_exited(pool, slot, event, now_us);
@@ -100,6 +110,8 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
     return true;
 }
 
+/* For a step that asks whether to close its batch early. Work that waits would go first, so then no worker counts as
+ * idle. */
 bool tide_pool_has_idle(const struct tide_pool *pool)
 {
     for (uint32_t i = 0; i < pool->slot_count; i++) {

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * Whether a worker stands still is measured by what the engine saw of it from turn to turn, not by the clock alone:
+ * after a pause of the engine itself (SIGSTOP, a machine that sleeps) every worker would be too late. Start with
+ * tide_stall_check(). */
 #include "proc/stall.h"
 
 #include "proc/pool.h"

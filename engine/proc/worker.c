@@ -42,7 +42,9 @@ static void die_with(int32_t parent)
         _exit(0);
 }
 
-/* Signals to the whole process group are meant for the engine. */
+/* Signals to the whole process group are meant for the engine. The mask is emptied, since fork() has copied the
+ * engine's, which blocks what it reads from its signalfd; SIGCHLD is set to its default, since a parent that ignores it
+ * leaves that behind, and then waitpid() would find no deaths. */
 static void set_signals(bool block_child)
 {
     static const int ignored[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
@@ -68,6 +70,9 @@ static int map_blocks(struct tide_zygote *zygote)
     return status;
 }
 
+/* Standard input may be the source, and a script that reads it would take messages away; standard output may be the
+ * sink, and what a script prints is no message. The engine's ends are closed, since the end of file by which workers
+ * notice that the engine is gone comes only when nobody has them open. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
 {
     sigset_t chld;
@@ -118,6 +123,8 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool agai
         _exit(-TIDE_ECONFIG);
 }
 
+/* It keeps no socket but its own: with another it could answer in the name of another worker, and one that stayed open
+ * here would hide the zygote's end from the engine. */
 static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation,
                           int32_t parent)
 {
@@ -166,6 +173,7 @@ static void reap_children(struct tide_zygote *zygote)
                 continue;
             struct tide_zygote_event event = {
                 TIDE_ZYGOTE_EXITED, i, child->generation, pid, status, ""};
+            /* From waitpid() on, the number may be another process's, so no command KILL may find it here. */
             child->pid = 0;
             tide_fault("z.reap");
             send_event(zygote, &event);
@@ -203,6 +211,7 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         struct tide_zygote_command command;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             _exit(-TIDE_EINTERNAL);
+        /* Deaths come before commands, so that a command does not meet a child that is gone. */
         if (fds[1].revents)
             reap_children(zygote);
         if (!fds[0].revents)
@@ -210,6 +219,8 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         ssize_t size = recv(zygote->zygote_end, &command, sizeof(command), MSG_DONTWAIT);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
+        /* A size of 0 is the end of file. Anything else that is no command is treated alike, as only an engine that is
+         * out of its mind sends it. */
         if (size != (ssize_t)sizeof(command) || command.worker >= zygote->workers)
             wait_and_leave(zygote, patience_us);
         struct tide_child *child = &zygote->children[command.worker];
@@ -252,6 +263,8 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
             return 0;
         if (size != (ssize_t)sizeof(*job))
             return -1;
+        /* Others were sent to the worker before this one, whose socket it has taken over. The engine has put them back
+         * into its queue (pool_work.c), so running them here would run them twice. */
         if (job->generation == zygote->generation) {
             zygote->job_began_ns = (uint64_t)now_ns();
             tide_fault("w.after_recv");
@@ -269,6 +282,8 @@ void tide_worker_running(struct tide_output *output, uint32_t running)
         tide_fault("w.before_done");
 }
 
+/* One word has both numbers, so the engine sees results and their bytes in step wherever the worker dies. The store
+ * releases what was written to the block before. */
 void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t bytes)
 {
     tide_fault("w.after_write");
@@ -285,6 +300,7 @@ void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
     (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }
 
+/* It must not wait: early after the boot of a machine getrandom() would. */
 uint32_t tide_worker_seed(void)
 {
     uint32_t seed = (uint32_t)now_ns();
@@ -293,6 +309,7 @@ uint32_t tide_worker_seed(void)
     return seed;
 }
 
+/* No exit(): its handlers are the zygote's, and those of libraries that were loaded there, copied by fork(). */
 void tide_worker_exit(int code)
 {
     _exit(code);

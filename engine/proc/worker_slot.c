@@ -39,6 +39,8 @@ static void observe_in_all_rows(struct tide_pool *pool, enum tide_metric metric,
         tide_observe(pool->counters, pool->rows[i], metric, value);
 }
 
+/* The generation rises only when the command was sent: a command that found the queue full is repeated with the same
+ * number. */
 int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     int status = tide_zygote_send(pool->zygote, TIDE_COMMAND_SPAWN, slot->number,
@@ -163,6 +165,7 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
 
 /* ---- kills ---- */
 
+/* A death before READY is counted here already: by the time of its event the state says KILL_PENDING. */
 void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     if (slot->state == TIDE_WORKER_KILL_PENDING || slot->state == TIDE_WORKER_NONE)
@@ -251,6 +254,8 @@ static int look_at_zygote(struct tide_pool *pool, struct tide_worker_slot *slot,
                      tide_zygote_pid(pool->zygote), SILENCE_US / 1000000, slot->number);
 }
 
+/* A hook that fails in the first worker would fail in each, so the run ends with its text. Later it may be the moment
+ * that is bad (a server that is down), so the slot tries again, up to MOST_DEATHS times. */
 static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slot *slot)
 {
     const char *failed = pool->workers.failed;
@@ -262,6 +267,8 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slo
                      slot->number, slot->deaths, failed ? ": " : "", failed ? failed : "");
 }
 
+/* Kills come after the two that decide on them, so that they leave in this turn. The zygote is looked at last, when all
+ * commands that it can have are sent: what it does not answer then counts against it. */
 int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     int status = give_up_starting(pool, slot);

@@ -30,6 +30,7 @@ enum {
     THREADS_MS = 1000 /* for threads that were joined to be gone from the kernel's list */
 };
 
+/* SOCK_SEQPACKET keeps messages apart, as datagrams are, and tells of the other end's death, as a stream does. */
 static int make_pair(int *mine, int *other)
 {
     int ends[2];
@@ -53,8 +54,10 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
     for (uint32_t i = 0; i < workers; i++) {
         if (make_pair(&zygote->engine_ends[i], &zygote->worker_ends[i]) < 0)
             goto fail;
+        /* It counts the pairs that are open, since tide_zygote_free() closes that many. */
         zygote->workers = i + 1;
     }
+    /* No callback: the engine takes the events in each turn (engine.c), and this only ends its wait. */
     if (tide_loop_watch(loop, zygote->engine_end, NULL, NULL) < 0)
         goto fail;
     return zygote;
@@ -82,6 +85,8 @@ void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
     zygote->start_limit_us = limit_us;
 }
 
+/* Only the kernel's list has the threads that libraries have started. Without /proc the answer is one: then a run is
+ * not refused for what cannot be known. */
 static int count_threads(void)
 {
     int count = 0;
@@ -118,6 +123,7 @@ int tide_zygote_fork(struct tide_zygote *zygote)
         return tide_fail(TIDE_ETEMPORARY, "fork: %s", strerror(errno));
     if (zygote->pid == 0)
         return tide_zygote_become(zygote, parent);
+    /* With these ends open, this process would not see the end of file when the zygote is gone. */
     close(zygote->zygote_end);
     zygote->zygote_end = -1;
     for (uint32_t i = 0; i < zygote->workers; i++) {
@@ -148,9 +154,11 @@ static int wait_for_event(struct tide_zygote *zygote, int wake)
                      (double)limit_us / 1e6);
 }
 
+/* It may block: nothing is read from the source yet, and signals end it by `wake`. The limit is for each piece of the
+ * user's code, so each event begins it anew. */
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
-    struct tide_zygote_event event;
+    struct tide_zygote_event event = {0}; /* for a zygote that dies before it sends one */
     ssize_t size;
     do {
         int status = wait_for_event(zygote, wake);
@@ -178,6 +186,8 @@ int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
     return zygote->engine_ends[worker];
 }
 
+/* It never waits: a zygote that is stopped must not stop the engine. Who finds its queue full tries again in the next
+ * turn, and worker_slot.c notices when that goes on. */
 int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
                      uint32_t worker, uint32_t generation)
 {
@@ -196,6 +206,7 @@ int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *ev
     ssize_t size = recv(zygote->engine_end, event, sizeof(*event), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
+    /* It is not replaced: the engine has librdkafka's threads by now, so it could not fork another one. */
     if (size != (ssize_t)sizeof(*event) || event->worker >= zygote->workers)
         return tide_fail(TIDE_ETEMPORARY,
                          "the zygote is lost; nothing past the last commit is committed");
@@ -213,6 +224,7 @@ int32_t tide_zygote_pid(const struct tide_zygote *zygote)
     return zygote->pid;
 }
 
+/* The kernel gives orphans to these two only (prctl(2)); elsewhere there are none to take. */
 static bool adopts_orphans(void)
 {
     int subreaper = 0;
@@ -231,7 +243,8 @@ void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
     } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && waitpid(dead.si_pid, NULL, 0) > 0);
 }
 
-/* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. */
+/* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. Workers hear of it first, so
+ * that they run their `close` hooks while the zygote waits for them. */
 static void leave_in_order(struct tide_zygote *zygote)
 {
     char ignored[sizeof(struct tide_zygote_event)];

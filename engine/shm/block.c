@@ -38,6 +38,7 @@ struct tide_block *tide_block_new(size_t max)
     block->max = max;
     block->data = MAP_FAILED;
     block->fd = memfd_create("tidemill-block", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    /* The seals come last, since F_SEAL_GROW would forbid ftruncate() as well. */
     if (block->fd < 0 || ftruncate(block->fd, (off_t)mapped_size(block)) < 0 ||
         fcntl(block->fd, F_ADD_SEALS, SEALS) < 0)
         goto fail;
@@ -60,6 +61,8 @@ int tide_block_make_read_only(struct tide_block *block)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tide_fail_system("a block read-only");
+    /* MAP_FIXED puts it where the writable mapping was that the zygote inherited: so that one is gone, and the
+     * addresses in jobs still hold. */
     void *data = mmap(block->data, mapped_size(block), PROT_READ,
                       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
     int status = TIDE_OK;

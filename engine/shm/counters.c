@@ -32,6 +32,8 @@ struct tide_counters *tide_counters_new(uint32_t rows)
     return counters;
 }
 
+/* A row is a plain number that each step keeps. A wrong one would count for the step beside it, and nobody would
+ * notice. */
 static struct tide_counter *cell(const struct tide_counters *counters, uint32_t row,
                                  enum tide_metric metric)
 {
@@ -44,7 +46,9 @@ void tide_count(struct tide_counters *counters, uint32_t row, enum tide_metric m
     cell(counters, row, metric)->count += by;
 }
 
-/* The exponent and the two highest bits of the fraction, taken from the bits of the double, since log2() takes 20 ns. */
+/* The exponent and the two highest bits of the fraction, taken from the bits of the double, since log2() takes 20 ns.
+ * The sign is 0 here, so a shift by 50 leaves exactly these 13 bits, and the subtraction makes 2^-20 the first bucket.
+ * What is smaller, or no number at all, counts there, and what is too large in the last one: no observation is lost. */
 static uint32_t bucket_of(double value)
 {
     uint64_t bits;
@@ -61,6 +65,7 @@ void tide_observe_many(struct tide_counters *counters, uint32_t row, enum tide_m
     struct tide_counter *counter = cell(counters, row, metric);
     if (times == 0)
         return;
+    /* The first value is least and greatest at once: the zeros of a new cell were never observed. */
     if (counter->count == 0 || value < counter->min)
         counter->min = value;
     if (counter->count == 0 || value > counter->max)
@@ -77,6 +82,8 @@ void tide_observe(struct tide_counters *counters, uint32_t row, enum tide_metric
     tide_observe_many(counters, row, metric, value, 1);
 }
 
+/* Since all histograms have the same buckets, those of several rows can be added, and a quantile of the sum is as good
+ * as one of a single row. A counter without observations has no min and max to give. */
 void tide_counter_add(struct tide_counter *sum, const struct tide_counter *counter)
 {
     if (counter->count > 0 && (sum->count == 0 || counter->min < sum->min))
@@ -103,6 +110,8 @@ uint32_t tide_counters_rows(const struct tide_counters *counters)
 
 double tide_counter_quantile(const struct tide_counter *counter, double share)
 {
+    /* The total is taken from the buckets: `count` may have been raised since, and then the wanted rank might not be
+     * there. */
     uint64_t total = 0, seen = 0;
     for (uint32_t i = 0; i < TIDE_BUCKETS; i++)
         total += counter->buckets[i];
@@ -112,6 +121,8 @@ double tide_counter_quantile(const struct tide_counter *counter, double share)
     for (uint32_t i = 0; i < TIDE_BUCKETS; i++) {
         seen += counter->buckets[i];
         if (seen > wanted || seen == total) {
+            /* The middle of the bucket stands for all in it, but nobody should read a quantile that lies outside of
+             * what was observed. */
             double middle = ldexp(1 + ((i & 3) + 0.5) / 4, (int)(i >> 2) - 20);
             return middle < counter->min   ? counter->min
                    : middle > counter->max ? counter->max

@@ -1,4 +1,7 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * What every module needs of a message: its size, a copy, its headers. Headers are one packed piece of bytes and no
+ * array, so that they go through blocks as they are, and only who looks for one takes them apart. Start with
+ * tide_header_next(): it is the one function here that must not trust its argument, since workers write headers too. */
 #include "shm/message.h"
 
 #include <string.h>
@@ -7,6 +10,7 @@
 #include "base/text.h"
 #include "shm/layout.h"
 
+/* A null value has no bytes, whatever its length says, so the pointer decides. */
 size_t tide_message_size(const struct tide_message *message)
 {
     return (size_t)(message->value ? message->value_length : 0) +
@@ -46,6 +50,8 @@ int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct 
     left -= 8;
     if (value_length < TIDE_NULL || name_length > left || bytes > left - name_length)
         return tide_fail(TIDE_EDATA, "a header is longer than its bytes");
+    /* Each length was compared with what is left, never added to another one first: a sum of two 32-bit lengths may
+     * wrap round and look small. */
     const char *name = headers + *at + 8;
     *header = (struct tide_header){name, value_length < 0 ? NULL : name + name_length, name_length,
                                    bytes};

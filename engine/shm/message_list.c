@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: MIT */
+/* SPDX-License-Identifier: MIT
+ * A message and its bytes are one allocation, so that keeping one is a copy, and giving it up a free(). */
 #include "shm/message_list.h"
 
 #include <stdlib.h>
@@ -21,6 +22,8 @@ static void prepare_head(struct tide_message_list *list)
         STAILQ_INIT(&list->items);
 }
 
+/* Both sums are kept and not made when somebody asks: the dlq compares them with its limits for each dead letter
+ * (chain/dlq_writer.c). */
 static void count_item(struct tide_message_list *list, const struct tide_message_item *item)
 {
     list->count++;

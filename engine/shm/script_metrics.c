@@ -47,6 +47,9 @@ struct tide_script_metrics *tide_script_metrics_new(uint32_t rows)
     return script_metrics;
 }
 
+/* The row is the slot's and not the worker's: a replacement finds the names of its predecessor here and goes on
+ * counting. That one may have left nonsense, so `count` is not trusted as a bound. lib/metric.lua remembers the index,
+ * and so comes here once for each name. */
 int tide_script_metrics_index(struct tide_script_metrics *script_metrics, uint32_t row,
                               const char *name, enum tide_script_metric_kind kind)
 {
@@ -61,11 +64,14 @@ int tide_script_metrics_index(struct tide_script_metrics *script_metrics, uint32
     if (own->count >= TIDE_SCRIPT_METRIC_NAMES)
         return -1 - TIDE_SCRIPT_METRIC_TOO_MANY;
     own->items[own->count] = (struct tide_script_metric){.kind = (uint32_t)kind};
+    /* First the entry, then the count that shows it: a reader that sees the one sees the other. */
     strcpy(own->items[own->count].name, name);
     __atomic_store_n(&own->count, own->count + 1, __ATOMIC_RELEASE);
     return (int)own->count - 1;
 }
 
+/* Plain additions, since only the worker of the slot writes this row. A reader may find the count without the sum,
+ * which the next reading sets right. */
 void tide_script_metrics_add(struct tide_script_metrics *script_metrics, uint32_t row,
                              uint32_t index, double value)
 {
@@ -79,6 +85,7 @@ void tide_script_metrics_add(struct tide_script_metrics *script_metrics, uint32_
     metric->count++;
 }
 
+/* These two words belong to all workers, so they are changed atomically: of all workers, exactly one is to warn. */
 int tide_script_metrics_drop(struct tide_script_metrics *script_metrics,
                              enum tide_script_metric_drop why)
 {
@@ -100,6 +107,8 @@ uint32_t tide_script_metrics_rows(const struct tide_script_metrics *script_metri
 int tide_script_metrics_get(const struct tide_script_metrics *script_metrics, uint32_t row,
                             uint32_t index, struct tide_script_metric *copy)
 {
+    /* This load is the other half of the store in tide_script_metrics_index(). The name gets an end of its own, since a
+     * worker may have overwritten the one that was there. */
     uint32_t count = __atomic_load_n(&script_metrics->shared->rows[row].count, __ATOMIC_ACQUIRE);
     if (index >= count || index >= TIDE_SCRIPT_METRIC_NAMES)
         return 0;

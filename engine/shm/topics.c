@@ -36,6 +36,8 @@ struct tide_topics *tide_topics_new(void)
     return topics;
 }
 
+/* A linear search will do: messages carry numbers, and names are looked up when partitions are assigned, at the start,
+ * and for a delivery that failed (kafka/sink/report.c). */
 int tide_topics_number(struct tide_topics *topics, const char *name)
 {
     for (uint32_t i = 0; i < topics->count; i++) {
@@ -49,6 +51,7 @@ int tide_topics_number(struct tide_topics *topics, const char *name)
                          NAME_BYTES - 1);
     uint32_t number = topics->count++;
     topics->names[number] = tide_copy(name);
+    /* First the name, then the count that shows it: a worker looks names up without a lock. */
     strcpy(topics->shared->names[number], name);
     __atomic_store_n(&topics->shared->count, topics->count, __ATOMIC_RELEASE);
     return (int)number;
@@ -59,6 +62,7 @@ const char *tide_topics_name(const struct tide_topics *topics, uint32_t number)
     return number < topics->count ? topics->names[number] : NULL;
 }
 
+/* The count is checked against the size of the table as well, since another worker may have written nonsense there. */
 const char *tide_topics_shared_name(const struct tide_topics *topics, uint32_t number)
 {
     uint32_t count = __atomic_load_n(&topics->shared->count, __ATOMIC_ACQUIRE);
