@@ -6,7 +6,7 @@ local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 
-local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 
 local PIPELINE = [[
 local tide = require "tidemill"

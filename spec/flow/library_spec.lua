@@ -209,8 +209,7 @@ describe("in a worker", function()
 end)
 
 describe("a module whose library is not there", function()
-  local here = assert(io.popen("pwd")):read("*l")
-  local program = here .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+  local program = require("spec.support.program").path
 
   after_each(function()
     process.stop_all()

@@ -4,8 +4,7 @@ local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-local HERE = assert(io.popen("pwd")):read("*l")
-local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 
 local function pipeline_of(processes, fn)
   return pipeline_file.write(([[

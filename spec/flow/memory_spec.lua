@@ -3,8 +3,8 @@
 local process = require 'spec.support.process'
 local wait = require 'spec.support.wait'
 
-local program = (os.getenv 'TIDE_BUILD' or 'build') .. '/tidemill'
-local sanitized = os.getenv 'TIDE_BUILD' == 'build/asan' -- its shadow memory is not ours
+local program = require("spec.support.program").path
+local sanitized = require('spec.support.program').build == 'build/asan' -- its shadow memory is not ours
 
 local function children(pid)
   local file = io.open(('/proc/%d/task/%d/children'):format(pid, pid))

@@ -3,8 +3,7 @@
 local pipeline_file = require "spec.support.pipeline_file"
 local testing = require "tidemill.testing"
 
-local here = io.popen("pwd"):read "*l"
-local program = ("'%s/%s/tidemill' "):format(here, os.getenv "TIDE_BUILD" or "build") -- a folder may have a space
+local program = ("'%s' "):format(require("spec.support.program").path) -- a folder may have a space
 
 -- Exit code and output of a command line in a folder.
 local function run(folder, line)

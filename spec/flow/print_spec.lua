@@ -3,8 +3,7 @@
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 
-local HERE = assert(io.popen("pwd")):read("*l")
-local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 
 describe("print", function()
   after_each(function()

@@ -2,8 +2,7 @@
 -- README's blocks as they stand: what a new user copies works, line by line.
 local pipeline_file = require "spec.support.pipeline_file"
 
-local here = io.popen("pwd"):read "*l"
-local program = here .. "/" .. (os.getenv "TIDE_BUILD" or "build") .. "/tidemill"
+local program = require("spec.support.program").path
 
 local function read(path)
   local file = assert(io.open(path))

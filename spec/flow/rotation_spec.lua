@@ -13,7 +13,7 @@ int unlockpt(int fd);
 char *ptsname(int fd);
 ]]
 
-local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 
 local PIPELINE = [[
 local tide = require "tidemill"
@@ -59,8 +59,7 @@ local function start(tail, sub)
   assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
   pipe = assert(io.open(folder .. "/fifo", "r+"))
   local script = ('cd "%s" && exec "$0" run %s --input fifo --report report %s'):format(folder, path, tail)
-  local here = assert(io.popen "pwd"):read "*l"
-  one = process.start { "/bin/sh", "-c", script, here .. "/" .. PROGRAM }
+  one = process.start { "/bin/sh", "-c", script, PROGRAM }
 end
 
 local function stop()

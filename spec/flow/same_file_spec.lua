@@ -4,8 +4,7 @@ local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 
-local HERE = assert(io.popen("pwd")):read("*l")
-local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 local INPUT = "one\ntwo\n"
 
 local function pipeline_of(source, sink, dlq)

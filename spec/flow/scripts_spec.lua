@@ -127,11 +127,11 @@ describe("scripts/", function()
   end)
 
   it("run as their headers say, on the samples that these name", function()
-    local program = (os.getenv "TIDE_BUILD" or "build") .. "/tidemill"
+    local program = require("spec.support.program").path
     local pipe, ran = io.popen "grep -ho '^--   tidemill run .*' scripts/*.lua", 0
     for line in pipe:lines() do
       local command = line:match "^%-%-   tidemill (.*)$"
-      local process = io.popen(("%s %s 2>&1; echo code=$?"):format(program, command))
+      local process = io.popen(("'%s' %s 2>&1; echo code=$?"):format(program, command))
       local text = process:read "*a"
       process:close()
       assert.equal("0", text:match "code=(%d+)\n$", command .. "\n" .. text)

@@ -6,8 +6,7 @@ local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-local HERE = assert(io.popen("pwd")):read("*l")
-local PROGRAM = HERE .. "/" .. (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 local LETTERS = 2000 -- many times what a pipe holds, with their texts
 
 local PIPELINE = [[

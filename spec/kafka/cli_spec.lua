@@ -7,7 +7,7 @@ local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
-local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PROGRAM = require("spec.support.program").path
 
 local TEXT = [[
 local tide = require "tidemill"

@@ -5,7 +5,7 @@
 local faults = require "spec.support.faults"
 local seeds = require "spec.sim.seeds"
 
-local build = os.getenv "TIDE_BUILD" or "build"
+local build = require("spec.support.program").build
 local seed = os.getenv "SIM_SEED"
 local STEPS = seed and 1 or 1000000
 

@@ -15,7 +15,7 @@ local engine = {}
 local methods = {}
 local metatable = { __index = methods }
 
-engine.PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+engine.PROGRAM = require("spec.support.program").path -- a spec may put another one here
 
 local code = {}
 

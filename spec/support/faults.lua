@@ -5,7 +5,7 @@ local ffi = require 'ffi'
 
 local faults = {}
 
-local build = os.getenv 'TIDE_BUILD' or 'build'
+local build = require('spec.support.program').build
 faults.folder = build:find '/faults$' and build or build .. '/faults'
 faults.library = faults.folder .. '/libtidemill.so'
 
