@@ -28,7 +28,7 @@ describe("a batch transform", function()
     test, path = nil, nil
   end)
 
-  it("gets all messages of a block at once and returns as many results", function()
+  it("a batch transform gets all messages of a block at once and returns as many results", function()
     transform [[return { batch = function(messages)
       local results = {}
       for i, m in ipairs(messages) do results[i] = #messages .. m.value .. m.offset end
@@ -39,7 +39,8 @@ describe("a batch transform", function()
     assert.equal(8, test:committed())
   end)
 
-  it("may return messages, tables, several, false, and rejects; each message is an object of its own", function()
+  it("a batch transform may return messages, tables, several, false, and rejects; each message is an"
+    .. " object of its own", function()
     transform [[return { batch = function(messages)
       messages[1].value, messages[4].value = messages[4].value, messages[1].value
       return { messages[1], { value = "t", key = "k" }, false, tide.many { messages[4], "x", tide.many { "y" } } }
@@ -50,7 +51,7 @@ describe("a batch transform", function()
     assert.equal(4, test:committed())
   end)
 
-  it("filters by tide.drop, in tide.many too, and refuses it in place of the array", function()
+  it("a batch transform filters by tide.drop, in tide.many too, and refuses it in place of the array", function()
     transform [[return { batch = function(messages)
       if #messages == 1 then return tide.drop end
       return { tide.drop, "b", tide.many { "c", tide.drop }, tide.many { tide.drop } }
@@ -62,7 +63,7 @@ describe("a batch transform", function()
     assert.rejects(test, { "returned tide.drop; batch returns an array" })
   end)
 
-  it("stands between functions of one message", function()
+  it("a batch transform stands between functions of one message", function()
     path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write [[return { batch = function(list)
@@ -81,7 +82,8 @@ describe("a batch transform", function()
   end)
 
   describe("message.json", function()
-    it("is a view of each message's own: all may be read and edited at once", function()
+    it("message.json in a batch transform is a view of each message's own: all may be read and"
+      .. " edited at once", function()
       transform [[return { batch = function(list)
         local sum = 0
         for _, m in ipairs(list) do sum = sum + m.json.v end
@@ -96,7 +98,8 @@ describe("a batch transform", function()
         '{"v":3,"tags":[ 1,{"x":[]} ],"share":0.3}', '{"v":4,"share":0.4}' }, test:values())
     end)
 
-    it("and value: the one written last wins; both read what was written", function()
+    it("of message.json and value the one written last wins in a batch transform;"
+      .. " both read what was written", function()
       transform [[return { batch = function(list)
         local a, b, c, d = unpack(list)
         a.json.x = 1; a.value = "text"
@@ -112,7 +115,7 @@ describe("a batch transform", function()
       assert.produces(test, { "text", '{"y":1,"x":2}', '{"x":2} ', {} })
     end)
 
-    it("may be part of any result, of several too", function()
+    it("message.json in a batch transform may be part of any result, of several too", function()
       transform [[return { batch = function(list)
         local a, b = list[1].json, list[2].json
         return { { json = b.items }, tide.many { { json = a.items[1] }, { json = { a.items[2], b } } },
@@ -124,7 +127,7 @@ describe("a batch transform", function()
       assert.rejects(test, { "returned a number" })
     end)
 
-    it("of a message that is no JSON rejects that message only", function()
+    it("message.json in a batch transform of a message that is no JSON rejects that message only", function()
       transform [[return { batch = function(list)
         for _, m in ipairs(list) do m.json.n = #list end
         return list
@@ -134,7 +137,8 @@ describe("a batch transform", function()
       assert.rejects(test, { "the value is not JSON: ", 'json%.n: ' })
     end)
 
-    it("is gone when the results are taken; a kept message has a new one then", function()
+    it("message.json in a batch transform is gone when the results are taken; a kept message has a new one"
+      .. " then", function()
       transform [[local view, message
       return { batch = function(list)
         if not view then
@@ -153,7 +157,7 @@ describe("a batch transform", function()
     end)
   end)
 
-  it("rejects by index, with the reason", function()
+  it("a batch transform rejects by index, with the reason", function()
     transform [[return { batch = function(list)
       return { list[1], tide.reject "no", 5, list[4] }
     end }]]
@@ -163,7 +167,7 @@ describe("a batch transform", function()
     assert.equal(4, test:committed())
   end)
 
-  it("is run one by one after an error, to find the message", function()
+  it("a batch transform is run one by one after an error, to find the message", function()
     transform [[return { batch = function(list)
       for _, m in ipairs(list) do if m.value == "bad" then error "found" end end
       local results = {}
@@ -176,7 +180,7 @@ describe("a batch transform", function()
     assert.equal(8, test:committed())
   end)
 
-  it("is run one by one when the number of results is wrong", function()
+  it("a batch transform is run one by one when the number of results is wrong", function()
     transform [[return { batch = function(list)
       if #list == 4 then return { "x" } end
       if list[1].value == "bad" then return { "x", "y" } end
@@ -188,7 +192,8 @@ describe("a batch transform", function()
     assert.rejects(test, { "returned 2 results for 1 messages", "returned a string; batch returns an array" })
   end)
 
-  it("is run one by one after a crash: nothing is released twice, only the message that is due is rejected", function()
+  it("a batch transform is run one by one after a crash: nothing is released twice, only the message"
+    .. " that is due is rejected", function()
     transform [[return { batch = function(list)
       for _, m in ipairs(list) do if m.value == "deadly" then kill() end end
       local results = {}
@@ -202,7 +207,8 @@ describe("a batch transform", function()
     assert.equal(4, test:committed())
   end)
 
-  it("goes on in a fresh block when its results fill one, and rejects one above the maximum", function()
+  it("a batch transform goes on in a fresh block when its results fill one, and rejects one above the"
+    .. " maximum", function()
     transform [[return { batch = function(list)
       local results = {}
       for i, m in ipairs(list) do results[i] = m.value .. ("x"):rep(m.value == "big" and 70000 or 3000) end
@@ -217,7 +223,7 @@ describe("a batch transform", function()
 end)
 
 describe("hooks", function()
-  it("run in their order, and close when a worker leaves with the engine", function()
+  it("hooks run in their order, and close when a worker leaves with the engine", function()
     local path, seen = os.tmpname(), os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write(([[
@@ -241,7 +247,7 @@ describe("hooks", function()
     ["return { process = 5 }"] = '"process" is no function but a number',
     ["return { prcess = function() end }"] = 'has no "prcess"; it has init, start, process, batch, close',
   } do
-    it("are checked when they are loaded: " .. expected, function()
+    it("hooks are checked when they are loaded: " .. expected, function()
       local path = os.tmpname()
       local file = assert(io.open(path, "w"))
       file:write(text)

@@ -8,7 +8,8 @@ local function same(message) return message end
 describe('run_task_with_multiprocessing', function()
   local fixture = flow.fixture()
 
-  it('hands every message on, in the order of its partition, whatever worker ran it', function()
+  it('run_task_with_multiprocessing hands every message on, in the order of its partition, whatever'
+    .. ' worker ran it', function()
     local run = fixture.new { pools = { 3 }, partitions = 4, steps = { { same, max_batch_size = 7 } } }
     run:push_numbers(2000, 4)
     assert.equal('done', run:finish().kind)
@@ -21,7 +22,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(500, run:committed(3))
   end)
 
-  it('closes a batch at max_batch_size', function()
+  it('run_task_with_multiprocessing closes a batch at max_batch_size', function()
     local run = fixture.new { steps = { { same, max_batch_size = 10, eager = false } } }
     run:push_numbers(100)
     run:finish()
@@ -30,7 +31,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(10, run:metric(1, 'BATCH_SIZE_MSG').min)
   end)
 
-  it('closes a batch at max_batch_time when it is not eager', function()
+  it('run_task_with_multiprocessing closes a batch at max_batch_time when it is not eager', function()
     local run = fixture.new { steps = { { same, max_batch_time = 30, eager = false } } }
     run:push_numbers(3)
     run:start()
@@ -41,7 +42,8 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(1, run:metric(1, 'BATCH_CLOSE_TIME').count)
   end)
 
-  it('closes a batch at once when it is eager, the source idle and a worker too', function()
+  it('run_task_with_multiprocessing closes a batch at once when it is eager, the source idle and a'
+    .. ' worker too', function()
     local run = fixture.new { steps = { { same, max_batch_time = 3600 } } }
     run:push '1' -- so that its messages are known to be quick
     run:start()
@@ -52,7 +54,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(1, run:metric(1, 'BATCH_CLOSE_RUN_TIME').count)
   end)
 
-  it('flushes the open batch at the end', function()
+  it('run_task_with_multiprocessing flushes the open batch at the end', function()
     local run = fixture.new { steps = { { same, max_batch_time = 3600, eager = false } } }
     run:push_numbers(3)
     assert.equal('done', run:finish().kind)
@@ -60,7 +62,8 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(3, #run:values())
   end)
 
-  it('splits the batch on input overflow, and grows the block when it is automatic', function()
+  it('run_task_with_multiprocessing splits the batch on input overflow, and grows the block when it is'
+    .. ' automatic', function()
     local run = fixture.new { steps = { { same, input_block_size = 4096, eager = false } } }
     run:push_numbers(500, 1, 100)
     run:finish()
@@ -71,7 +74,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(500, #run:values())
   end)
 
-  it('keeps an explicit block size, however often it overflows', function()
+  it('run_task_with_multiprocessing keeps an explicit block size, however often it overflows', function()
     local run = fixture.new { steps = { { same, input_block_size = 4096, auto = false, eager = false } } }
     run:push_numbers(500, 1, 100)
     run:finish()
@@ -81,7 +84,7 @@ describe('run_task_with_multiprocessing', function()
     assert.is_true(run:metric(1, 'BATCH_SIZE_BYTES').max <= 4096)
   end)
 
-  it('goes on from the next message on output overflow, without redoing any', function()
+  it('run_task_with_multiprocessing goes on from the next message on output overflow, without redoing any', function()
     local calls = 0
     local run = fixture.new { steps = { { function(message)
       calls = calls + 1
@@ -102,7 +105,7 @@ describe('run_task_with_multiprocessing', function()
     assert.is_true(redone <= run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count)
   end)
 
-  it('grows an automatic output block after an overflow', function()
+  it('run_task_with_multiprocessing grows an automatic output block after an overflow', function()
     local run = fixture.new { steps = { { function(message) return message.value .. (' '):rep(1000) end,
       output_block_size = 4096, max_batch_size = 50 } } }
     run:push_numbers(2000)
@@ -112,7 +115,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(2000, #run:values())
   end)
 
-  it('takes a message larger than the block alone, up to the maximum', function()
+  it('run_task_with_multiprocessing takes a message larger than the block alone, up to the maximum', function()
     local run = fixture.new { steps = { { same, input_block_size = 4096, output_block_size = 4096, auto = false,
       max_input_block_size = 1024 * 1024, max_output_block_size = 1024 * 1024 } } }
     local large = ('x'):rep(500000)
@@ -121,7 +124,7 @@ describe('run_task_with_multiprocessing', function()
     assert.same({ 'a', large, 'b' }, run:values())
   end)
 
-  it('takes a result larger than the block alone, up to the maximum', function()
+  it('run_task_with_multiprocessing takes a result larger than the block alone, up to the maximum', function()
     local run = fixture.new { steps = { { function(message) return message.value:rep(300000) end,
       output_block_size = 4096, max_output_block_size = 1024 * 1024, auto = false } } }
     for _, value in ipairs { 'a', 'b', 'c' } do run:push(value) end
@@ -133,7 +136,7 @@ describe('run_task_with_multiprocessing', function()
     { 'message', same, ('x'):rep(70000), 'max_input_block_size' },
     { 'result', function(m) return m.value == 'big' and ('x'):rep(70000) or m end, 'big', 'max_output_block_size' },
   } do
-    it('rejects a ' .. case[1] .. ' above the maximum and goes on', function()
+    it('run_task_with_multiprocessing rejects a ' .. case[1] .. ' above the maximum and goes on', function()
       local run = fixture.new { dlq = true, steps = { { case[2], input_block_size = 65536, max_input_block_size = 65536,
         output_block_size = 65536, max_output_block_size = 65536 } } }
       for _, value in ipairs { 'a', case[3], 'b' } do run:push(value) end
@@ -148,7 +151,8 @@ describe('run_task_with_multiprocessing', function()
     end)
   end
 
-  it('stops intake while the next step is blocked, counts it, and loses and redoes nothing', function()
+  it('run_task_with_multiprocessing stops intake while the next step is blocked, counts it, and loses'
+    .. ' and redoes nothing', function()
     local run = fixture.new { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
     C.tide_memory_block(run.sink, true)
     run:push_numbers(5000)
@@ -164,7 +168,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal('5000', run:values()[5000])
   end)
 
-  it('pauses the source after 5 s of backpressure and resumes it', function()
+  it('run_task_with_multiprocessing pauses the source after 5 s of backpressure and resumes it', function()
     local run = fixture.new { max_messages = 100, steps = { { same, max_batch_size = 10 } } }
     C.tide_memory_block(run.sink, true)
     run:push_numbers(500)
@@ -180,7 +184,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(500, #run:values())
   end)
 
-  it('finishes two steps on one pool once a blocked sink unblocks', function()
+  it('run_task_with_multiprocessing finishes two steps on one pool once a blocked sink unblocks', function()
     local run = fixture.new { pools = { 2 }, max_messages = 50, steps = {
       { function(m) return m.value .. 'a' end, max_batch_size = 5 },
       { function(m) return m.value .. 'b' end, max_batch_size = 3 },
@@ -200,7 +204,7 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(2, run:metric(2, 'PROCESSES').last)
   end)
 
-  it('shows in batches_in_progress how many processes are in use', function()
+  it('run_task_with_multiprocessing shows in batches_in_progress how many processes are in use', function()
     local run = fixture.new { pools = { 3 }, steps = { { same, max_batch_size = 1 } } }
     run:push_numbers(300)
     run:finish()
@@ -209,7 +213,8 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(1, run:metric(1, 'POOL_CREATE').count)
   end)
 
-  it('gives back memory when a quarter of the blocks would have done for a minute', function()
+  it('run_task_with_multiprocessing gives back memory when a quarter of the blocks would have done for'
+    .. ' a minute', function()
     local run = fixture.new { steps = { { same, max_batch_size = 100000, eager = false, max_batch_time = 3600 } } }
     local function memory() return tonumber(C.tide_engine_block_memory(run.engine.handle, 0, true)) end
     assert.equal(0, memory())

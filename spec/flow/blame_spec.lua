@@ -147,7 +147,7 @@ describe("a worker that dies once", function()
 
   for name, kind in pairs(kinds) do
     for _, point in ipairs(EACH) do
-      it(("in %s, %s, at every record of a batch, costs nothing"):format(name, point), function()
+      it(("a worker that dies once in %s, %s, at each record of a batch, costs nothing"):format(name, point), function()
         test = testing.steps(kind.steps())
         local struck = 0
         for hit = 1, SIZE do
@@ -159,7 +159,7 @@ describe("a worker that dies once", function()
     end
 
     for _, point in ipairs(ONCE) do
-      it(("in %s, %s, costs nothing"):format(name, point), function()
+      it(("a worker that dies once in %s, %s, costs nothing"):format(name, point), function()
         test = testing.steps(kind.steps())
         assert.is_true(batch(kind, point, 1, "segv"))
         batch(kind, point, 2, "kill9")
@@ -168,7 +168,8 @@ describe("a worker that dies once", function()
       end)
     end
 
-    it("is replaced; when it dies of a message each time, that one is blamed: in " .. name, function()
+    it("a worker that dies once is replaced; when it dies of a message each time, that one is blamed:"
+      .. " in " .. name, function()
       test = testing.steps(kind.steps())
       for index = 1, SIZE do
         local values = feed(index)

@@ -25,7 +25,7 @@ end
 describe("an output that cannot be written", function()
   after_each(process.stop_all)
 
-  it("is told at once: a standard output that is closed, or full", function()
+  it("an output that cannot be written is told at once: a standard output that is closed, or full", function()
     local expected = { [">&-"] = { "Bad file descriptor", 78 }, [">/dev/full"] = { "No space left on device", 75 } }
     for tail, one in pairs(expected) do
       local code, text, seconds = run(tail)
@@ -35,7 +35,7 @@ describe("an output that cannot be written", function()
     end
   end)
 
-  it("is a failure of every command", function()
+  it("an output that cannot be written is a failure of every command", function()
     local path = pipeline_file.write(PIPELINE)
     for _, arguments in ipairs { "help", "version", "--version", "help run", "completion bash", "plan " .. path,
       "check " .. path, "run --help", "dlq list " .. path:gsub("[^/]*$", "letters") } do
@@ -52,20 +52,20 @@ describe("an output that cannot be written", function()
     assert.equal(0, (process.run { "/bin/sh", "-c", ('"%s" help | head -1'):format(PROGRAM) }))
   end)
 
-  it("is a failure of --report too", function()
+  it("an output that cannot be written is a failure of --report too", function()
     local code, text = run(">/dev/null --report /dev/full")
     assert.equal(75, code)
     assert.is_truthy(text:find("--report: cannot write /dev/full: No space left on device", 1, true), text)
   end)
 
-  it("is told before anything is read when the report has no place", function()
+  it("an output that cannot be written is told before anything is read when the report has no place", function()
     local code, text = run(">/dev/null --report /nowhere/report.json")
     assert.equal(78, code)
     assert.is_truthy(text:find("--report: cannot write /nowhere/report.json: No such file or directory", 1, true), text)
     assert.is_nil(text:find("read 10,000", 1, true))
   end)
 
-  it("is a file for a pipeline that has none, when --output names one", function()
+  it("an output that cannot be written is a file for a pipeline that has none, when --output names one", function()
     local path = os.tmpname()
     local pipeline = pipeline_file.write((PIPELINE:gsub("  tide.file_sink[^\n]*", "}")))
     local code, _, written = process.run({ "/bin/sh", "-c", ('seq 3 | "%s" run "%s" --output "%s"')

@@ -48,14 +48,14 @@ describe("the program", function()
     pipeline_file.remove_all()
   end)
 
-  it("tells its versions, from any folder", function()
+  it("the program tells its versions, from any folder", function()
     local code, out, err = tidemill({ "version" }, { cwd = "/" })
     assert.same({ 0, "" }, { code, err })
     assert.is_truthy(out:find("^tidemill %S+ %(librdkafka %d+%.%d+%.%d+, LuaJIT "), out)
     assert.equal(out, select(2, tidemill { "--version" }))
   end)
 
-  it("cleans events from file to file, in order, and reports", function()
+  it("the program cleans events from file to file, in order, and reports", function()
     local input = write(folder .. "/events.jsonl", lines_of(5000))
     local code, out, err = tidemill { "run", "scripts/clean_events.lua", "--input", input, "--output",
       folder .. "/clean.jsonl", "--report", folder .. "/report.json" }
@@ -78,7 +78,7 @@ describe("the program", function()
     assert.is_truthy(err:find("done: read 5,000, produced 4,500, filtered 500, dead letters 0", 1, true))
   end)
 
-  it("copies stdin to stdout when --input is -, and logs as JSON", function()
+  it("the program copies stdin to stdout when --input is -, and logs as JSON", function()
     local input = write(folder .. "/in", "one\n\nthree\nno newline")
     local code, out, err = tidemill({ "run", "scripts/identity.lua", "--input", "-", "--log-format", "json" },
       { stdin = input })
@@ -88,7 +88,7 @@ describe("the program", function()
     assert.same({ "done", 4, 4, 0 }, { last.event, last.read, last.produced, last.filtered })
   end)
 
-  it("lists its commands when it is called without one", function()
+  it("the program lists its commands when it is called without one", function()
     for command, known in pairs { [""] = "record  ", dlq = "replay  " } do
       local code, out, err = tidemill(command == "" and {} or { command })
       assert.same({ 64, "" }, { code, out })
@@ -97,7 +97,7 @@ describe("the program", function()
     end
   end)
 
-  it("writes keys, headers and topic as JSON lines", function()
+  it("the program writes keys, headers and topic as JSON lines", function()
     local path = pipeline([[function(message)
       return { value = "two\nlines", key = "k", headers = { { "h", "1" }, { "h", nil } }, topic = "other" } end]])
     local text = files.read(path):gsub('topic = "out"', 'topic = "out", topics = { "other" }')
@@ -109,7 +109,7 @@ describe("the program", function()
     assert.equal(2, #line.headers)
   end)
 
-  it("runs on a Kafka of its own: every event fed is accounted for", function()
+  it("the program runs on a Kafka of its own: every event fed is accounted for", function()
     local input = write(folder .. "/events.jsonl", lines_of(3000) .. "bad\n")
     local code, out, err = tidemill { "run", "scripts/clean_events.lua", "--mock-kafka", "--feed", input, "--report",
       folder .. "/report.json", "--dead-letters", folder .. "/dead" }
@@ -127,14 +127,14 @@ describe("the program", function()
     assert.is_truthy(err:find("partitions assigned: events/0 ", 1, true))
   end)
 
-  it("is exit 65 for a line that is no Kafka message for its size", function()
+  it("the program is exit 65 for a line that is no Kafka message for its size", function()
     local long = write(folder .. "/long", "short\n" .. ("x"):rep(2000000) .. "\n")
     local code, _, err = tidemill { "run", "scripts/identity.lua", "--mock-kafka", "--feed", long }
     assert.equal(65, code, err)
     assert.is_truthy(err:find("line 2 of " .. long .. " has 2000000 bytes", 1, true), err)
   end)
 
-  it("is quiet when told so", function()
+  it("the program is quiet when told so", function()
     local code, _, err = tidemill { "run", "scripts/identity.lua", "--input", write(folder .. "/in", "x\n"),
       "--log-level", "error" }
     assert.same({ 0, "" }, { code, err })
@@ -149,7 +149,7 @@ describe("a bad message", function()
 
   local BAD = 'function(message) if message.value == "bad" then error("no good") end return message end'
 
-  it("stops a pipeline without dlq with exit 65 and its place", function()
+  it("a bad message stops a pipeline without dlq with exit 65 and its place", function()
     local path, folder = pipeline(BAD)
     local input = write(folder .. "/in.txt", "good\nbad\ngood\n")
     local code, _, err = tidemill { "run", path, "--input", input }
@@ -159,7 +159,7 @@ describe("a bad message", function()
     assert.is_truthy(err:find("stopped: read", 1, true), err)
   end)
 
-  it("becomes a dead letter where there is a dlq: in --dead-letters, else on stderr", function()
+  it("a bad message becomes a dead letter where there is a dlq: in --dead-letters, else on stderr", function()
     local path, folder = pipeline(BAD, 'dlq = tide.dlq { topic = "dead" }')
     local input = write(folder .. "/in.txt", "good\nbad\ngood\n")
     local code, out = tidemill { "run", path, "--input", input, "--dead-letters", folder .. "/dead" }
@@ -172,7 +172,7 @@ describe("a bad message", function()
     assert.is_truthy(err:find('"original_offset":1', 1, true))
   end)
 
-  it("is told with its place and a traceback of the script's own lines where there is no dlq", function()
+  it("a bad message is told with its place and a traceback of the script's own lines where there is no dlq", function()
     local path, folder = pipeline [[function(message)
       message.json.a.b[3] = 1
       return message
@@ -196,7 +196,7 @@ describe("what cannot work", function()
     pipeline_file.remove_all()
   end)
 
-  it("is exit 66 without input, 78 without a writable output", function()
+  it("what cannot work is exit 66 without input, 78 without a writable output", function()
     local code, out, err = tidemill { "run", "scripts/identity.lua", "--input", "/no/such/input" }
     assert.same({ 66, "" }, { code, out })
     assert.is_truthy(err:find("/no/such/input: No such file or directory", 1, true))
@@ -210,14 +210,14 @@ describe("what cannot work", function()
     assert.equal(78, (tidemill(fed)))
   end)
 
-  it("is exit 64 for a parameter that nobody asks for", function()
+  it("what cannot work is exit 64 for a parameter that nobody asks for", function()
     local code, _, err = tidemill { "run", "scripts/identity.lua", "--set", "broker=x", "--input", "/dev/null" }
     assert.equal(64, code)
     assert.is_truthy(err:find('--set broker: the pipeline has no such parameter, it asks for brokers, topic, group, '
       .. 'start, processes, max_batch_size, output; did you mean "brokers"?', 1, true), err)
   end)
 
-  it("is exit 78 with file and line when a transform does not load", function()
+  it("what cannot work is exit 78 with file and line when a transform does not load", function()
     for text, expected in pairs {
       ["return {\n  =\n}"] = "t.lua:2: unexpected symbol near '='",
       ["\nerror('oops')"] = "t.lua:2: oops",
@@ -236,7 +236,8 @@ describe("what cannot work", function()
     end
   end)
 
-  it("is exit 78 for properties that librdkafka does not take, told with all other faults by each command", function()
+  it("what cannot work is exit 78 for properties that librdkafka does not take, told with all other"
+    .. " faults by each command", function()
     local path = pipeline_file.write([[
 local tide = require "tidemill"
 return tide.pipeline "x" {
@@ -257,7 +258,7 @@ return tide.pipeline "x" {
     end
   end)
 
-  it("is exit 69 when the brokers do not answer", function()
+  it("what cannot work is exit 69 when the brokers do not answer", function()
     local path = pipeline(IDENTITY, 'broker_timeout = "500ms"')
     for _, arguments in ipairs { { "check", path, "--connect" }, { "run", path } } do
       local code, out, err = tidemill(arguments)
@@ -273,7 +274,7 @@ describe("check", function()
     pipeline_file.remove_all()
   end)
 
-  it("finds the examples good", function()
+  it("check finds the examples good", function()
     for _, name in ipairs { "clean_events", "aggregate", "batch_lookup", "csv_to_json", "dead_letter", "edit_field",
       "enrich", "filter_by_key", "redact", "route", "split" } do
       name = "scripts/" .. name .. ".lua"
@@ -284,7 +285,7 @@ describe("check", function()
     assert.same({ 0, "scripts/identity.lua: good\n", 1 }, { code, out, select(2, err:gsub(": warning: no dlq", "")) })
   end)
 
-  it("warns of what is legal but unwise, and runs nothing", function()
+  it("check warns of what is legal but unwise, and runs nothing", function()
     local path = pipeline_file.write([[
 local tide = require "tidemill"
 return tide.pipeline "x" {
@@ -316,7 +317,7 @@ describe("a signal", function()
     return process.start { PROGRAM, "run", path, "--input", fifo, unpack(more or {}) }
   end
 
-  it("lets what was read be finished: exit 0", function()
+  it("a signal lets what was read be finished: exit 0", function()
     local path, folder = pipeline(IDENTITY)
     local one = start(path, folder)
     pipe:write("first\n")
@@ -344,7 +345,7 @@ describe("a signal", function()
     return not one:stderr():find("finishing", 1, true) and one:signal("TERM")
   end
 
-  it("that comes twice within a moment is one", function()
+  it("a signal that comes twice within a moment is one", function()
     for _ = 1, 10 do
       local gate = pipeline_file.folder() .. "/gate"
       local path, folder = pipeline(([[function(message)
@@ -364,7 +365,7 @@ describe("a signal", function()
     error "it was not sent twice in time"
   end)
 
-  it("the second time ends it at once: 143, or 130 for Ctrl-C", function()
+  it("a signal the second time ends it at once: 143, or 130 for Ctrl-C", function()
     for name, expected in pairs { TERM = 143, INT = 130 } do
       local path, folder = pipeline([[function(message) while true do end end]])
       local one = start(path, folder)
@@ -381,7 +382,7 @@ describe("a signal", function()
     end
   end)
 
-  it("is not needed for progress: a line a second tells totals, lag and batches", function()
+  it("a signal is not needed for progress: a line a second tells totals, lag and batches", function()
     local path, folder = pipeline(IDENTITY)
     local one = start(path, folder)
     pipe:write("first\n")

@@ -29,7 +29,7 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, ]] .. steps .. [[,
     return 'tide.run_task_with_multiprocessing { "' .. table.concat({ ... }, '", "') .. '", processes = 1 }'
   end
 
-  it("are its own: two files with the same globals, in one step or in two", function()
+  it("the names of a transform file are its own: two files with the same globals, in one step or in two", function()
     local files = {
       ["a.lua"] = "function mark(m) return m.value .. 'a' end\nlimit = 1\n" ..
         "return function(m) return mark(m) .. limit end",
@@ -40,7 +40,8 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, ]] .. steps .. [[,
     assert.equal("xa1b2\n", (run(task("a.lua") .. ", " .. task("b.lua"), files, "x\n")))
   end)
 
-  it("and those of the modules it requires, each of which is loaded once for it", function()
+  it("the names of the modules that a transform file requires are its own too, each is loaded once"
+    .. " for it", function()
     local files = {
       ["shared.lua"] = "loads = (loads or 0) + 1\nrequire('ffi').cdef 'struct of_the_user { int x; };'\n"
         .. "function helper() return name .. loads .. require('ffi').sizeof('struct of_the_user') end\nreturn {}",
@@ -51,7 +52,7 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, ]] .. steps .. [[,
     assert.equal("xa14b14\n", (run(task("a.lua", "b.lua"), files, "x\n")))
   end)
 
-  it("may be of C types with methods, in a module that two files require", function()
+  it("the names of a transform file may be of C types with methods, in a module that two files require", function()
     local files = {
       ["point.lua"] = "local ffi = require 'ffi'\nffi.cdef 'struct point_of_the_user { int x; };'\n"
         .. "return ffi.metatype('struct point_of_the_user', { __index = { twice = function(p) return 2 * p.x end } })",
@@ -61,13 +62,14 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, ]] .. steps .. [[,
     assert.equal("x24\n", (run(task("a.lua", "b.lua"), files, "x\n")))
   end)
 
-  it("may be watched by a metatable of _G that allows no undeclared one", function()
+  it("the names of a transform file may be watched by a metatable of _G that allows no undeclared one", function()
     local files = { ["a.lua"] = "setmetatable(_G, { __index = function(_, name) error('undeclared ' .. name) end })\n"
       .. "return function(m) if m.value == 'never' then return DEBUG_OFF end return m.value end" }
     assert.equal("x\n", (run(task("a.lua"), files, "x\n")))
   end)
 
-  it("are not those of the program: modules of the same name beside the pipeline", function()
+  it("the names of a transform file are not those of the program: modules of the same name beside the"
+    .. " pipeline", function()
     local files = { ["in"] = "{}\n",
       ["cjson.lua"] = "return { mine = 'cjson' }", ["argparse.lua"] = "error 'of the user'", ["t.lua"] = [[
 local tide = require "tidemill"
@@ -99,7 +101,7 @@ end]],
     assert.same({ 0, '{"mine":"cjson","log":"function"}\n' }, { code, out }, err)
   end)
 
-  it("begin with those of the pipeline file, which it cannot change", function()
+  it("the names of a transform file begin with those of the pipeline file, which it cannot change", function()
     local out = run(task("a.lua", "b.lua"), {
       ["a.lua"] = "local was = limit\nlimit = 6\nreturn function(m) return m.value .. was .. limit end",
       ["b.lua"] = "return function(m) return m.value .. limit .. tostring(_G.limit == limit) end",
@@ -107,7 +109,7 @@ end]],
     assert.equal("x565true\n", out)
   end)
 
-  it("hold for what it compiles", function()
+  it("the names of a transform file hold for what it compiles", function()
     local out = run(task("a.lua", "b.lua"), {
       ["a.lua"] = "loadstring 'made = 1' ()\nload(function() return nil end)\ndofile 'more.lua'\n"
         .. "return function(m) return m.value .. made .. more end",
@@ -117,7 +119,7 @@ end]],
     assert.equal("x12nilnil\n", out)
   end)
 
-  it("may all be cleared, in the pipeline file too: the program has its own", function()
+  it("the names of a transform file may all be cleared, in the pipeline file too: the program has its own", function()
     local clear = "local pairs, tostring, G = pairs, tostring, _G\nfor name in pairs(G) do G[name] = nil end\n"
     local path, folder = pipeline_file.write([[local tide = require "tidemill"
 local names = {}
@@ -144,7 +146,8 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(step
       return (err:gsub(folder:gsub("%p", "%%%0") .. "/", ""))
     end
 
-    it("are refused where a second file writes one differently, in one step or in two", function()
+    it("the names of a transform file in the libraries of Lua, which are one for all files, are refused"
+      .. " where a second file writes one differently, in one step or in two", function()
       local files = { ["a.lua"] = "\n" .. trim "T1" .. SHOW, ["b.lua"] = trim "T2" .. SHOW }
       for _, steps in ipairs { task("a.lua", "b.lua"), task("a.lua") .. ", " .. task("b.lua") } do
         local err = refused(steps, files)
@@ -155,7 +158,8 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(step
       assert.is_truthy(err:find("math.limit is written by a.lua and, differently, by b.lua: ", 1, true), err)
     end)
 
-    it("are taken where both write the same: by a module that both require, or one file used twice", function()
+    it("the names of a transform file in the libraries of Lua, which are one for all files, are taken"
+      .. " where both write the same: by a module that both require, or one file used twice", function()
       local files = { ["shared.lua"] = trim "T" .. "math.limit = 1\n", ["a.lua"] = "require 'shared'\n" .. SHOW,
         ["b.lua"] = "require 'shared'\n" .. SHOW }
       assert.equal("TTTx\n", (run(task("a.lua", "b.lua", "a.lua"), files, "x\n")))
@@ -163,7 +167,8 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(step
         ["b.lua"] = "if not string.trim then error 'none' end\n" .. SHOW }, "x\n")))
     end)
 
-    it("are refused in the table of tidemill, old and new ones", function()
+    it("the names of a transform file in the libraries of Lua, which are one for all files, are refused"
+      .. " in the table of tidemill, old and new ones", function()
       for name, text in pairs {
         ["null"] = "local _ = tide.null\ntide.null = 5", ["log"] = "tide.log = print",
         ["helper"] = "tide.helper = print",
@@ -175,14 +180,15 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s }]]):format(step
       end
     end)
 
-    it("leave the table of tidemill as it is where it is only read", function()
+    it("the names of a transform file in the libraries of Lua, which are one for all files, leave the"
+      .. " table of tidemill as it is where it is only read", function()
       assert.equal("x\n", (run(task("a.lua", "b.lua"), { ["a.lua"] = "local tide = require 'tidemill'\n"
         .. "local null, many = tide.null, tide.many\nreturn function(m) return m end",
         ["b.lua"] = "local null = require('tidemill').null\nreturn function(m) return m end" }, "x\n")))
     end)
   end)
 
-  it("that are not found are told with the pipeline's folder", function()
+  it("the names of a transform file that are not found are told with the pipeline's folder", function()
     local path, folder = pipeline_file.write([[local tide = require "tidemill"
 return tide.pipeline "x" { tide.file_source { path = "in" }, tide.run_task { "t.lua" } }]],
       { ["t.lua"] = "require 'no.such'\nreturn print" })

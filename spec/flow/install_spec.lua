@@ -26,13 +26,13 @@ describe("an installed tidemill", function()
   end)
   teardown(pipeline_file.remove_all)
 
-  it("runs the examples from another folder, without Lua paths of the environment", function()
+  it("an installed tidemill runs the examples from another folder, without Lua paths of the environment", function()
     local out = run(([[cd / && echo '{"level":"info","value":2}' | env -u LUA_PATH -u TIDE_BUILD %s/bin/tidemill run \
       %s/share/tidemill/scripts/clean_events.lua --input - --log-level error]]):format(prefix, prefix))
     assert.equal('{"level":"info","v":4,"seen":true}\n', out)
   end)
 
-  it("has the examples and no tools, headers for C, and nothing outside of the prefix", function()
+  it("an installed tidemill has the examples and no tools, headers for C, and nothing outside of the prefix", function()
     local files = run(("cd %s && find . -type f"):format(prefix))
     assert.is_truthy(files:find("share/tidemill/scripts/transform.lua", 1, true))
     assert.is_truthy(files:find("share/tidemill/include/tidemill.h", 1, true))
@@ -43,14 +43,15 @@ describe("an installed tidemill", function()
     assert.equal("inst\n", run(("ls '%s/my code'"):format(folder)))
   end)
 
-  it("takes the place of an older version: what that had listed and this has not is gone", function()
+  it("an installed tidemill takes the place of an older version: what that had listed and this has not"
+    .. " is gone", function()
     run(("cd %s && touch share/tidemill/lua/old.lua && echo share/tidemill/lua/old.lua >>share/tidemill/manifest")
       :format(prefix))
     run(("make -s install PREFIX=%s %s"):format(prefix, sanitizer and "SANITIZER=" .. sanitizer or ""))
     assert.equal("mine.lua\ntidemill\ntidemill.d.lua\n", run(("ls %s/share/tidemill/lua"):format(prefix)))
   end)
 
-  it("removes nothing that is not below the prefix, whatever the manifest says", function()
+  it("an installed tidemill removes nothing that is not below the prefix, whatever the manifest says", function()
     local copy = ("'%s/copy'"):format(folder)
     run(("cp -r %s %s && echo ../my/keep/this >>%s/share/tidemill/manifest"):format(prefix, copy, copy))
     local out = run(("make -s uninstall PREFIX=%s && false || rm -r %s"):format(copy, copy))
@@ -58,7 +59,7 @@ describe("an installed tidemill", function()
     assert.equal("this\n", run(("ls '%s/my/keep'"):format(folder)))
   end)
 
-  it("goes without a trace, and takes nothing of anybody else with it", function()
+  it("an installed tidemill goes without a trace, and takes nothing of anybody else with it", function()
     run(("make -s uninstall PREFIX=%s"):format(prefix))
     assert.equal("./my code/inst/bin/mine\n./my code/inst/share/tidemill/lua/mine.lua\n./my/keep/this\n",
       run(("cd '%s' && find . -type f | LC_ALL=C sort"):format(folder)))

@@ -14,7 +14,7 @@ describe('message.json', function()
     return fixture.through({ functions }, messages, options):results()
   end
 
-  it('does the job of the design: reads, edits, filters', function()
+  it('message.json reads, edits and filters', function()
     local results = through(function(message)
       local event = message.json
       if event.level == 'debug' then return nil end
@@ -31,7 +31,7 @@ describe('message.json', function()
     assert.equal(' { "level":"warn","v":4,"seen":true } ', results[2].value)
   end)
 
-  it('hands over untouched bytes, and key and headers that were changed', function()
+  it('message.json hands over untouched bytes, and key and headers that were changed', function()
     local text = ' {"a" : [ ],"n":null, "x":1.10}\n'
     local results = through(function(message)
       local event = message.json
@@ -47,7 +47,7 @@ describe('message.json', function()
     assert.same({ '{}', 'k2', { { 'h', 'v' } } }, { results[2].value, results[2].key, results[2].headers })
   end)
 
-  it('lets the last of value and json win', function()
+  it('message.json lets the last of value and json win', function()
     local results = through(function(message)
       local which = message.key
       local j = message.json
@@ -93,7 +93,7 @@ describe('message.json', function()
     assert.same({ { 'before', '{"a":2}' } }, results[5].headers)
   end)
 
-  it('is nil for a null value, tide.null for null, a scalar for a scalar', function()
+  it('message.json is nil for a null value, tide.null for null, a scalar for a scalar', function()
     local results = through(function(message)
       local j = message.json
       return j == nil and 'nil' or j == tide.null and 'null' or type(j)
@@ -102,7 +102,7 @@ describe('message.json', function()
       results[3].value, results[4].value, results[5].value, results[6].value })
   end)
 
-  it('goes from function to function with its edits', function()
+  it('message.json goes from function to function with its edits', function()
     local results = through({
       function(message) message.json.a = 2; return message end,
       function(message) message.json.b = message.json.a + 1; return message end,
@@ -112,7 +112,7 @@ describe('message.json', function()
     assert.equal('{"a":2,"b":3,"c":2}', results[1].value)
   end)
 
-  it('rejects what is not JSON, naming the byte and the line; the rest goes on', function()
+  it('message.json rejects what is not JSON, naming the byte and the line; the rest goes on', function()
     local results = through(function(message)
       message.json.x = 1
       return message
@@ -126,7 +126,7 @@ describe('message.json', function()
     assert.truthy(told:find('it is empty', 1, true))
   end)
 
-  it('rejects a message whose edit has no JSON form', function()
+  it('message.json rejects a message whose edit has no JSON form', function()
     local results = through(function(message)
       message.json.x = 0 / 0
       return message
@@ -135,7 +135,7 @@ describe('message.json', function()
     assert.truthy(fixture.letters():find('json_spec.lua:%d+: json%.x: NaN is no JSON number'))
   end)
 
-  it('says what to use in place of a table', function()
+  it('message.json says what to use in place of a table', function()
     local cases = {
       { 'next', function(view) return (next(view)) end, 'next.* for a view use tide.json.each' },
       { 'concat', function(view) return (table.concat(view)) end, 'table.concat%(tide.json.table%(view%)%)' },
@@ -151,7 +151,7 @@ describe('message.json', function()
     for i, case in ipairs(cases) do assert.matches(case[3], told[i], case[1]) end
   end)
 
-  it('is gone with its message', function()
+  it('message.json is gone with its message', function()
     local kept
     local results = through(function(message)
       if kept then
@@ -165,7 +165,7 @@ describe('message.json', function()
     assert.truthy(results[2].value:find '^false .*this view is gone')
   end)
 
-  it('fills output blocks: what does not fit waits for the next one', function()
+  it('message.json fills output blocks: what does not fit waits for the next one', function()
     local messages = {}
     for i = 1, 2000 do messages[i] = ('{"i":%d,"text":"%s"}'):format(i, ('x'):rep(i % 400)) end
     local results = through(function(message)
@@ -179,7 +179,7 @@ describe('message.json', function()
     end
   end)
 
-  it('rejects a result over the maximum as too large', function()
+  it('message.json rejects a result over the maximum as too large', function()
     local results = through(function(message)
       message.json.big = ('x'):rep(message.json.n)
       return message

@@ -118,7 +118,7 @@ describe("a worker that lies", function()
   end)
 
   for name, lie in pairs(lies) do
-    it("once is replaced, and its batch redone: " .. name, function()
+    it("a worker that lies once is replaced, and its batch redone: " .. name, function()
       start(lie)
       arm(("w.lie=%d:errno:1"):format(SIZE + 30))
       assert.same({}, feed())
@@ -126,7 +126,7 @@ describe("a worker that lies", function()
       assert.equal(0, test:metrics()["strategies.run_task_with_multiprocessing.worker.lost{cause=signal}"])
     end)
 
-    it("at one message each time has that one dead-lettered: " .. name, function()
+    it("a worker that lies at one message each time has that one dead-lettered: " .. name, function()
       start(lie)
       local rejects = feed(SIZE + 3)
       assert.equal(1, #rejects)

@@ -237,17 +237,18 @@ return tide.pipeline "x" { tide.file_source { path = "in" },
     end
   end
 
-  it("is told by check and by run, before the first message, with the line of the transform", function()
+  it("a module whose library is not there is told by check and by run, before the first message, with"
+    .. " the line of the transform", function()
     assert_refused("transform%.lua:2",
       names "return function(m)\n  return require('tidemill').zstd.compress(m.value)\nend")
   end)
 
-  it("is told when a module names it that the transform requires", function()
+  it("a module whose library is not there is told when a module names it that the transform requires", function()
     assert_refused("helper%.lua:1", names("return require 'helper'",
       { ["helper.lua"] = "return function(m) return require('tidemill').zstd.compress(m.value) end" }))
   end)
 
-  it("stops nothing that does not name it", function()
+  it("a module whose library is not there stops nothing that does not name it", function()
     local path, folder = names "return function(m) return m.value .. 'zstd' end"
     local code, out = process.run({ program, "run", path, "--input", "in" }, { cwd = folder })
     assert.same({ 0, "xzstd\n" }, { code, out })

@@ -110,7 +110,8 @@ describe("the processes of a run", function()
       "start: .*/t.lua:2: not complete after 1.0 s; an endless loop%? If it needs more, raise start_timeout" },
   }
   for name, case in pairs(endless) do
-    it("end with 78 for an endless loop in " .. name .. ", which is named with its file", function()
+    it("the processes of a run end with 78 for an endless loop in"
+      .. " " .. name .. ", which is named with its file", function()
       start('"t.lua"', { settings = 'start_timeout = "1s"', files = { ["t.lua"] = case[1] } })
       ends_with(78)
       assert.matches(case[2], run:stderr())
@@ -118,7 +119,8 @@ describe("the processes of a run", function()
   end
 
   for name, number in pairs { TERM = TERM, INT = INT } do
-    it("end at SIG" .. name .. " while the transforms are loaded: exit 128 and its number, nothing begun", function()
+    it("the processes of a run end at"
+      .. " SIG" .. name .. " while the transforms are loaded: exit 128 and its number, nothing begun", function()
       start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
       says "loading"
       assert.equal(0, ffi.C.kill(-run:pid(), number))
@@ -126,7 +128,7 @@ describe("the processes of a run", function()
       assert.is_truthy(run:stderr():find("stopped by a signal while the transforms were loaded", 1, true))
     end)
 
-    it("end at SIG" .. name .. " while `start` hooks run: exit 0", function()
+    it("the processes of a run end at SIG" .. name .. " while `start` hooks run: exit 0", function()
       start('"t.lua"', { settings = 'join_timeout = "200ms"', files = { ["t.lua"] = [[return {
         start = function() io.stderr:write("starting\n") while true do end end,
         process = function(m) return m end }]] } })
@@ -136,7 +138,8 @@ describe("the processes of a run", function()
       ends_with(0)
     end)
 
-    it("drain at SIG" .. name .. " to the whole group: exit 0, and what was read comes out", function()
+    it("the processes of a run drain at"
+      .. " SIG" .. name .. " to the whole group: exit 0, and what was read comes out", function()
       start("function(message) local x = 0; for i = 1, 1e6 do x = x + i % 7 end; return message end")
       until_workers()
       feed(("x\n"):rep(300))
@@ -147,7 +150,7 @@ describe("the processes of a run", function()
       assert.is_truthy(run:stderr():find("in flight 0", 1, true), run:stderr())
     end)
 
-    it("end at once at a second SIG" .. name .. " to the whole group", function()
+    it("the processes of a run end at once at a second SIG" .. name .. " to the whole group", function()
       start "function(message) while true do end end"
       until_workers()
       feed "stuck\n"
@@ -161,7 +164,7 @@ describe("the processes of a run", function()
 
   for index, name in ipairs { "the engine", "the zygote", "a worker" } do
     for state, busy in pairs { ["idle"] = false, ["with a hung worker"] = true } do
-      it(("leave nothing when %s is killed, %s"):format(name, state), function()
+      it(("the processes of a run leave nothing when %s is killed, %s"):format(name, state), function()
         start(busy and "function(message) while true do end end" or "function(message) return message end")
         local pids = until_workers()
         if busy then
@@ -188,7 +191,7 @@ describe("the processes of a run", function()
     ["w.idle"] = 0, ["w.after_recv"] = 0, ["w.before_call"] = 0, ["w.after_write"] = 0, ["w.after_publish"] = 0,
     ["w.before_done"] = 0,
   } do
-    it("leave nothing after a kill -9 at " .. point, function()
+    it("the processes of a run leave nothing after a kill -9 at " .. point, function()
       local lines = {}
       for i = 1, 500 do lines[i] = i .. "\n" end
       local text = table.concat(lines)
@@ -200,7 +203,7 @@ describe("the processes of a run", function()
     end)
   end
 
-  it("blame nobody when all of them were stopped for longer than message_timeout", function()
+  it("the processes of a run blame nobody when all of them were stopped for longer than message_timeout", function()
     local gate, begun = os.tmpname(), os.tmpname()
     os.remove(gate)
     os.remove(begun)
@@ -226,7 +229,7 @@ describe("the processes of a run", function()
     assert.is_nil(run:stderr():find("stood still", 1, true))
   end)
 
-  it("go on when no process can be had for a new worker for a while", function()
+  it("the processes of a run go on when no process can be had for a new worker for a while", function()
     local text = ("1\n"):rep(200)
     start("function(message) return message end", { text = text, faults = "w.after_write=5:kill9,z.fork=3:errno:11" })
     ends_with(0)

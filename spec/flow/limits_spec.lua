@@ -27,13 +27,13 @@ describe("the limit of open files", function()
     pipeline_file.remove_all()
   end)
 
-  it("is raised as far as the processes need, where it may be", function()
+  it("the limit of open files is raised as far as the processes need, where it may be", function()
     local path = pipeline_of(48)
     local code, out, text = shell('ulimit -Sn 200; echo one | "$0" run "$1" --input -', path)
     assert.same({ 0, "one\n" }, { code, out }, text)
   end)
 
-  it("is named where it may not: 78", function()
+  it("the limit of open files is named where it may not: 78", function()
     local path = pipeline_of(48)
     local code, _, text = shell('ulimit -n 200; echo one | "$0" run "$1" --input -', path)
     assert.equal(78, code, text)
@@ -48,7 +48,7 @@ describe("a stream that is closed", function()
     pipeline_file.remove_all()
   end)
 
-  it("is no input: 66", function()
+  it("a stream that is closed is no input: 66", function()
     local code, _, text = shell('"$0" run "$1" --input - <&-', pipeline_of(1))
     assert.equal(66, code, text)
     assert.is_truthy(text:find("standard input is closed", 1, true), text)
@@ -61,7 +61,7 @@ describe("dead letters without a place", function()
     pipeline_file.remove_all()
   end)
 
-  it("are a matter of the configuration: 78", function()
+  it("dead letters without a place are a matter of the configuration: 78", function()
     local code, _, text = shell('echo | "$0" run "$1" --input - --dead-letters /nowhere/letters', pipeline_of(1))
     assert.equal(78, code, text)
     assert.is_truthy(text:find("dlq file: cannot write /nowhere/letters: No such file or directory", 1, true), text)
@@ -74,7 +74,7 @@ describe("a line that is too long", function()
     pipeline_file.remove_all()
   end)
 
-  it("ends the run with 65, once what came before it is delivered", function()
+  it("a line that is too long ends the run with 65, once what came before it is delivered", function()
     local script = '{ echo short; head -c 300000000 /dev/zero; } | "$0" run "$1" --input -'
     local code, out, text = shell(script, pipeline_of(1))
     assert.same({ 65, "short\n" }, { code, out }, text)
@@ -89,7 +89,7 @@ describe("the first process of a container", function()
   end)
 
   -- A subreaper is given orphans as process 1 is, and needs no privilege. It stays one through exec.
-  it("takes the dead that scripts have left to it", function()
+  it("the first process of a container takes the dead that scripts have left to it", function()
     local folder = pipeline_file.folder()
     local path = pipeline_of(1, ([[function(message)
       os.execute("sh -c 'echo $$ > %s/orphan' & :") -- the shell in between does not wait for it
@@ -142,7 +142,7 @@ return tide.pipeline "x" {
     return process.run { PROGRAM, "check", (pipeline_file.write(PIPELINE:format(source, sink))) }
   end
 
-  it("are refused by check, in librdkafka's words", function()
+  it("properties of librdkafka that do not go together are refused by check, in librdkafka's words", function()
     local code, _, text = check("", '["max.in.flight"] = "7"')
     assert.equal(78, code, text)
     assert.is_truthy(text:find("produce: `max.in.flight` must be set <= 5 when `enable.idempotence`", 1, true), text)
@@ -151,7 +151,8 @@ return tide.pipeline "x" {
     assert.is_truthy(text:find("kafka_source: `max.poll.interval.ms`must be >= `session.timeout.ms`", 1, true), text)
   end)
 
-  it("are looked at without the secrets, which may be elsewhere, and without a broker", function()
+  it("properties of librdkafka that do not go together are looked at without the secrets, which may be"
+    .. " elsewhere, and without a broker", function()
     local code, out, text = check('["security.protocol"] = "SASL_SSL", ["sasl.mechanism"] = "PLAIN", '
       .. '["sasl.username"] = "u", ["sasl.password"] = tide.secret_file "/nowhere/secret"', '["max.in.flight"] = "5"')
     assert.equal(0, code, text)

@@ -11,7 +11,7 @@ describe('tide.many', function()
     return (fixture.through({ step }, values, options):values())
   end
 
-  it('hands on each result, in order, as a message of its own', function()
+  it('tide.many hands on each result, in order, as a message of its own', function()
     local values = through({ function(m)
       return tide.many { m, 'x' .. m.value, { value = 'y', key = 'k' } }
     end }, { 'a', 'b' })
@@ -23,7 +23,7 @@ describe('tide.many', function()
     assert.equal(2, fixture.run:committed())
   end)
 
-  it('inherits what the function had made of the message', function()
+  it('tide.many inherits what the function had made of the message', function()
     through({ function(m)
       m.key, m.headers = 'new', { { 'h', '1' } }
       return tide.many { 'a', { headers = {} } }
@@ -35,7 +35,7 @@ describe('tide.many', function()
     assert.same({}, results[2].headers)
   end)
 
-  it('sends each result on through the functions behind, which may filter or split again', function()
+  it('tide.many sends each result on through the functions behind, which may filter or split again', function()
     local values = through({
       function(m) return tide.many { m.value .. '1', m.value .. '2', m.value .. '3' } end,
       function(m)
@@ -48,7 +48,7 @@ describe('tide.many', function()
     assert.same({ '1a1', '1a1+', '1a3', '1a3+', '1b1', '1b1+', '1b3', '1b3+' }, values)
   end)
 
-  it('may have parts of one view in its results', function()
+  it('tide.many may have parts of one view in its results', function()
     local values = through({ function(m)
       local results = {}
       for i, item in tide.json.each(m.json.items) do results[i] = { json = item } end
@@ -59,7 +59,7 @@ describe('tide.many', function()
     assert.same({ '{"a": 1}0', '[ ]0', '{}0', '51', '{}1' }, values)
   end)
 
-  it('takes an array only: nothing with names, no gaps', function()
+  it('tide.many takes an array only: nothing with names, no gaps', function()
     assert.same({ 'ok' }, through({ function(m)
       if m.value == 'names' then return tide.many { 'x', key = 'k' } end
       if m.value == 'gap' then return tide.many { 'x', nil, 'y' } end
@@ -72,7 +72,7 @@ describe('tide.many', function()
     assert.equal(3, select(2, fixture.letters():gsub('no array of results without gaps', '')))
   end)
 
-  it('without a result filters the message', function()
+  it('tide.many without a result filters the message', function()
     assert.same({}, through({ function() return tide.many {} end }, { 'a', 'b' }))
     assert.equal(2, fixture.run.engine:totals().filtered)
     assert.equal(2, fixture.run:committed())
@@ -82,7 +82,7 @@ describe('tide.many', function()
     ['an error'] = function() error 'late' end, ['a reject'] = function() return tide.reject 'late' end,
     ['a bad return'] = function() return 5, 'late' end,
   } do
-    it('takes back all results of a message when the last one ends in ' .. what, function()
+    it('tide.many takes back all results of a message when the last one ends in ' .. what, function()
       local values = through({
         function(m) return tide.many { m.value .. '1', m.value .. '2' } end,
         function(m) if m.value == 'b2' then return fail() end return m end,
@@ -95,7 +95,7 @@ describe('tide.many', function()
     end)
   end
 
-  it('is not cut by a full output block: the whole message goes into the next one', function()
+  it('tide.many is not cut by a full output block: the whole message goes into the next one', function()
     local values = through({ function(m)
       local list = {}
       for i = 1, 7 do list[i] = m.value .. ':' .. i .. (' '):rep(100) end
@@ -106,7 +106,7 @@ describe('tide.many', function()
     for i, value in ipairs(values) do assert.equal((i - 1) % 7 + 1, tonumber(value:match ':(%d)')) end
   end)
 
-  it('rejects a message whose results together are above the maximum', function()
+  it('tide.many rejects a message whose results together are above the maximum', function()
     local values = through({ function(m)
       if m.value ~= 'big' then return m end
       return tide.many { ('x'):rep(40000), ('y'):rep(40000) }
@@ -115,7 +115,7 @@ describe('tide.many', function()
     assert.matches('"reason":"too_large"', fixture.letters())
   end)
 
-  it('lets the offset of the parent wait for all children', function()
+  it('tide.many lets the offset of the parent wait for all children', function()
     local run = fixture.new { steps = { { function(m) return tide.many { m, m, m } end } }, max_messages = 2 }
     C.tide_memory_hold(run.sink, true)
     run:push 'a'

@@ -37,7 +37,7 @@ describe('memory', function()
     os.execute('rm -r ' .. folder)
   end)
 
-  it('of engine and worker is small and stays flat over millions of messages', function()
+  it('memory of engine and worker is small and stays flat over millions of messages', function()
     if sanitized then return end
     local pipe = folder .. '/in'
     assert(os.execute('mkfifo ' .. pipe))
@@ -64,7 +64,7 @@ describe('memory', function()
     assert.matches('read 800,000', run:stderr())
   end)
 
-  it('leaves no process behind when the engine is killed', function()
+  it('a run leaves no process behind when the engine is killed', function()
     local pipe = folder .. '/in'
     assert(os.execute('mkfifo ' .. pipe))
     local run = process.start { program, 'run', 'scripts/clean_events.lua', '--input', pipe, '--set', 'processes=2' }

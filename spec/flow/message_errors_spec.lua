@@ -161,7 +161,7 @@ describe('a transform', function()
       'message.offset is where the message came from' },
   }
   for name, case in pairs(bad) do
-    it('rejects the one message for ' .. name .. ', and the rest of the batch goes on', function()
+    it('a transform rejects the one message for ' .. name .. ', and the rest of the batch goes on', function()
       local results = through(function(message)
         if message.value == 'bad' then return case[1](message) end
         return message
@@ -177,7 +177,7 @@ describe('a transform', function()
     end)
   end
 
-  it('finds a kept message gone', function()
+  it('a transform finds a kept message gone', function()
     local kept
     through(function(message)
       if kept then return kept.value end
@@ -187,7 +187,8 @@ describe('a transform', function()
     assert.matches('this message is gone', fixture.letters())
   end)
 
-  it('stops with 65 without a dlq, naming place, line and traceback, and commits nothing at or after it', function()
+  it('a transform stops with 65 without a dlq, naming place, line and traceback, and commits nothing at'
+    .. ' or after it', function()
     local run = fixture.new { steps = { { function(message)
       if message.value == '3' then error 'boom' end
       return message
@@ -200,7 +201,7 @@ describe('a transform', function()
     assert.is_true((run:committed() or 0) <= 2)
   end)
 
-  it('has its load errors reported with file and line, before anything is read', function()
+  it('a transform has its load errors reported with file and line, before anything is read', function()
     local file = os.tmpname()
     for text, expected in pairs {
       ['return function(m)\n  return m +\nend'] = ':3: unexpected symbol',
@@ -224,7 +225,7 @@ end)
 describe('the dlq', function()
   local fixture = flow.fixture()
 
-  it('stops with 65 at max_consecutive_count, and says so', function()
+  it('the dlq stops with 65 at max_consecutive_count, and says so', function()
     local run = fixture.new { dlq = true, max_consecutive_count = 3, steps = { { function(message)
       if tonumber(message.value) > 10 then error 'bad' end
       return message
@@ -237,7 +238,7 @@ describe('the dlq', function()
     assert.equal(13, run:committed())
   end)
 
-  it('stops with 65 at max_invalid_ratio', function()
+  it('the dlq stops with 65 at max_invalid_ratio', function()
     local run = fixture.new { dlq = true, max_invalid_ratio = 0.1, steps = { { function(message)
       if tonumber(message.value) % 5 == 0 then error 'bad' end
       return message
@@ -248,7 +249,7 @@ describe('the dlq', function()
     assert.matches('max_invalid_ratio is reached at in/0/9', event.text)
   end)
 
-  it('gets what the sink refuses for good, with stage produce', function()
+  it('the dlq gets what the sink refuses for good, with stage produce', function()
     local C = require('tidemill.run.ffi').C
     local run = fixture.new { dlq = true, steps = { { function(m) return m.value .. '!' end } } }
     C.tide_memory_refuse(run.sink, '2!')

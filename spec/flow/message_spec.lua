@@ -13,7 +13,7 @@ describe('a transform', function()
   local full = { value = 'v', key = 'k', timestamp = 1234,
     headers = { { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } } }
 
-  it('returns the message: key, headers (order, doubles, null values) and timestamp stay', function()
+  it('a transform returns the message: key, headers (order, doubles, null values) and timestamp stay', function()
     local result = through(function(message) return message end, { full })[1]
     assert.equal('v', result.value)
     assert.equal('k', result.key)
@@ -21,7 +21,7 @@ describe('a transform', function()
     assert.same({ { 'a', '1' }, { 'a', '2' }, { 'n' }, { 'e', '' } }, result.headers)
   end)
 
-  it('sees all fields', function()
+  it('a transform sees all fields', function()
     local result = through(function(message)
       assert(message:header 'a' == '2' and message:header 'none' == nil and message:header 'n' == nil)
       assert(message:headers() == message.headers and message:copy():header 'a' == '2')
@@ -32,7 +32,7 @@ describe('a transform', function()
     assert.equal('v|k|in|0|0|1234|4|a|nil|', result.value)
   end)
 
-  it('tells null from empty, in and out', function()
+  it('a transform tells null from empty, in and out', function()
     local results = through(function(message)
       if message.value == nil and message.key == '' then return { value = '', key = tide.null } end
       if message.value == '' and message.key == nil then return { value = tide.null, key = '' } end
@@ -44,14 +44,14 @@ describe('a transform', function()
     assert.equal('', results[2].key)
   end)
 
-  it('filters by nil: the offset still moves', function()
+  it('a transform filters by nil: the offset still moves', function()
     local results = through(function(message) if message.value ~= 'b' then return message end end, { 'a', 'b', 'c' })
     assert.equal(2, #results)
     assert.equal(1, fixture.run.engine:totals().filtered)
     assert.equal(3, fixture.run:committed())
   end)
 
-  it('filters by tide.drop, in lists too', function()
+  it('a transform filters by tide.drop, in lists too', function()
     local values = {}
     for i, result in ipairs(through(function(message)
       if message.value == 'b' then return tide.drop end
@@ -63,7 +63,7 @@ describe('a transform', function()
     assert.equal(3, fixture.run:committed())
   end)
 
-  it('takes headers by name wherever headers are taken, in the order of their names', function()
+  it('a transform takes headers by name wherever headers are taken, in the order of their names', function()
     local results = through(function(message)
       if message.value == 'result' then return { headers = { b = '1', a = tide.null } } end
       if message.value == 'copy' then
@@ -84,7 +84,8 @@ describe('a transform', function()
       results[3].headers, results[4].headers, results[5].headers, results[6].headers })
   end)
 
-  it('sends a message where its topic and partition are written to, as a copy and in tide.many too', function()
+  it('a transform sends a message where its topic and partition are written to, as a copy and in'
+    .. ' tide.many too', function()
     local results = through(function(message)
       if message.value == 'copy' then
         local copy = message:copy()
@@ -101,7 +102,7 @@ describe('a transform', function()
     assert.same({ { 'other', 4 }, { 'other', 4 }, { 'other', 4 }, { 'third', 4 }, { 'other', 5 } }, places)
   end)
 
-  it('returns a table: absent fields are inherited', function()
+  it('a transform returns a table: absent fields are inherited', function()
     local result = through(function()
       return { key = 'new', headers = { { 'h', 'x' }, { 'z', tide.null } }, partition = 3,
         timestamp = 99, topic = 'other' }
@@ -111,7 +112,7 @@ describe('a transform', function()
     assert.same({ { 'h', 'x' }, { 'z' } }, result.headers)
   end)
 
-  it('assigns fields; the last one written wins', function()
+  it('a transform assigns fields; the last one written wins', function()
     local result = through(function(message)
       message.value, message.key, message.timestamp = 'x', nil, 7
       message.value = message.value .. 'y'
@@ -124,7 +125,7 @@ describe('a transform', function()
     assert.equal(5, #result.headers)
   end)
 
-  it('runs several functions one after another on what the one before returned', function()
+  it('a transform runs several functions one after another on what the one before returned', function()
     local results = through({
       function(message) return message.value .. '1' end,
       function(message) if message.value == 'b1' then return nil end return { key = message.value } end,
@@ -134,7 +135,7 @@ describe('a transform', function()
     assert.equal(2, #results)
   end)
 
-  it('copies a message to be kept and returned later, with all that it had', function()
+  it('a transform copies a message to be kept and returned later, with all that it had', function()
     local kept = {}
     local results = through(function(message)
       kept[#kept + 1] = message:copy()
@@ -149,7 +150,7 @@ describe('a transform', function()
     assert.equal(2, results[1].offset)
   end)
 
-  it('gives copies a view of their own, next to that of the message', function()
+  it('a transform gives copies a view of their own, next to that of the message', function()
     local kept
     local results = through(function(message)
       if message.offset == 1 then
@@ -165,7 +166,7 @@ describe('a transform', function()
     assert.same({ '{"y":1}', '{"x":2}' }, { results[1].value, results[2].value })
   end)
 
-  it('lives only until the function returns: a kept one is gone, for copy() too', function()
+  it('a transform lives only until the function returns: a kept one is gone, for copy() too', function()
     local kept
     through(function(message)
       if kept then return kept:copy() end
@@ -175,7 +176,7 @@ describe('a transform', function()
     assert.matches('this message is gone', fixture.letters())
   end)
 
-  it('is initialised once before the fork and started once in each worker', function()
+  it('a transform is initialised once before the fork and started once in each worker', function()
     local file = os.tmpname()
     local out = assert(io.open(file, 'w'))
     out:write [[
@@ -190,7 +191,7 @@ describe('a transform', function()
     os.remove(file)
   end)
 
-  it('may use lua-cjson', function()
+  it('a transform may use lua-cjson', function()
     local cjson = require 'cjson'
     local results = through(function(message)
       local event = cjson.decode(message.value)

@@ -56,11 +56,11 @@ describe("the metrics", function()
 
   teardown(function() assert.same({}, seen:missing "flow") end)
 
-  it("that no pipeline provokes at will are provoked by the specs of their modules", function()
+  it("the metrics that no pipeline provokes at will are provoked by the specs of their modules", function()
     assert.same({}, metrics_seen.not_elsewhere())
   end)
 
-  it("of batches: each reason to close one", function()
+  it("a pipeline provokes the metrics of batches: each reason to close one", function()
     start(workers { max_batch_size = 2, max_batch_time = "5s", eager = false }):feed(numbers(3))
     test:advance(6)
     test:feed("last"):finish()
@@ -71,7 +71,7 @@ describe("the metrics", function()
     assert.equal(4, values[TASK .. "batch.size.msg"].sum)
   end)
 
-  it("of blocks: both are too small, and grow", function()
+  it("a pipeline provokes the metrics of blocks: both are too small, and grow", function()
     start(workers { function(m) return m.value:rep(3) end, max_batch_size = 64, eager = false })
     test:feed(numbers(50, 30000)):finish()
     local values = test:metrics()
@@ -80,7 +80,7 @@ describe("the metrics", function()
     end
   end)
 
-  it("of workers that are lost: by a signal, by themselves", function()
+  it("a pipeline provokes the metrics of workers that are lost: by a signal, by themselves", function()
     start(workers { function(m)
       if m.value == "signal" then ffi.C.kill(ffi.C.getpid(), 9) end
       if m.value == "exit" then os.exit(3) end
@@ -90,7 +90,7 @@ describe("the metrics", function()
     assert.equal(2, test:totals().dead_lettered)
   end)
 
-  it("of workers that are replaced, since what they left makes no sense", function()
+  it("a pipeline provokes the metrics of workers that are replaced, since what they left makes no sense", function()
     start(workers { function(m)
       for line in io.lines(m.value == "nonsense" and "/proc/self/maps" or "/dev/null") do
         local address = line:match "^(%x+)%-%x+ rw.*memfd:tidemill%-block" -- the result before this one
@@ -102,7 +102,7 @@ describe("the metrics", function()
     assert.is_true(test:metrics()[TASK .. "worker.lost{cause=protocol}"] > 0)
   end)
 
-  it("of scripts: what cannot be counted", function()
+  it("a pipeline provokes the metrics of scripts: what cannot be counted", function()
     start(workers { function(m)
       require("tidemill").metric.count("n", m.value)
       return m
@@ -110,7 +110,7 @@ describe("the metrics", function()
     assert.equal(1, test:metrics()["consumer.script_metrics.dropped"])
   end)
 
-  it("of filters, of reduce, of healthcheck", function()
+  it("a pipeline provokes the metrics of filters, of reduce, of healthcheck", function()
     local path = os.tmpname()
     start(tide.healthcheck { path = path }, tide.filter { function(m) return m.value ~= "2" end },
       tide.reduce { function(sum, m) return (sum or "") .. m.value end, max_batch_size = 2, max_batch_time = "9s" })
@@ -118,7 +118,7 @@ describe("the metrics", function()
     os.remove(path)
   end)
 
-  it("of the consumer: dead letters, a rebalance, latency and lag", function()
+  it("a pipeline provokes the metrics of the consumer: dead letters, a rebalance, latency and lag", function()
     start(workers { function(m) return m.value == "2" and error "bad" or m end })
     C.tide_memory_block(test.sink, true)
     for i = 1, 3 do test:push { value = tostring(i), timestamp = 1e12, partition = 1 } end
@@ -130,7 +130,7 @@ describe("the metrics", function()
     assert.is_true(values["consumer.latency"].max > 1e8) -- from the year 2001 on
   end)
 
-  it("of a worker that takes too much memory", function()
+  it("a pipeline provokes the metrics of a worker that takes too much memory", function()
     local hog = function() return { value = (" "):rep(32 * 2 ^ 20):rep(4) } end
     local run = flow.new { steps = { { hog } }, dlq = "/dev/null", worker_memory = 32 * 2 ^ 20 }
     run:push "x"
@@ -138,7 +138,7 @@ describe("the metrics", function()
     keep(run)
   end)
 
-  it("of reports that come after their partition went", function()
+  it("a pipeline provokes the metrics of reports that come after their partition went", function()
     start(workers {})
     C.tide_memory_hold(test.sink, true)
     test:feed("a"):revoke(0)
@@ -146,7 +146,7 @@ describe("the metrics", function()
     test:finish()
   end)
 
-  it("of what is tried again", function()
+  it("a pipeline provokes the metrics of what is tried again", function()
     local tried = 0
     start(workers { function(m)
       tried = tried + 1
@@ -156,7 +156,7 @@ describe("the metrics", function()
     assert.equal(1, test:metrics()[TASK .. "batch.close{reason=retry}"])
   end)
 
-  it("of dead letters that nobody takes", function()
+  it("a pipeline provokes the metrics of dead letters that nobody takes", function()
     local run = flow.new { steps = { { function() error "bad" end } }, dlq = "/dev/full", max_buffered = 1 }
     run:push_numbers(3)
     run:start()
@@ -164,7 +164,7 @@ describe("the metrics", function()
     keep(run)
   end)
 
-  it("of lag: by partition, in messages and seconds", function()
+  it("a pipeline provokes the metrics of lag: by partition, in messages and seconds", function()
     start(workers { max_batch_size = 1 })
     C.tide_memory_block(test.sink, true)
     for i = 0, 399 do test:push { value = "x", timestamp = i < 200 and 1e12 or 1.1e12, partition = i % 2 } end
@@ -186,7 +186,7 @@ describe("the metrics", function()
     assert.same({ 0, 0 }, { values["consumer.lag{topic=in,partition=1}"], values["consumer.lag.seconds"].last })
   end)
 
-  it("of backpressure, and of the pause after 5 s of it", function()
+  it("a pipeline provokes the metrics of backpressure, and of the pause after 5 s of it", function()
     start(workers { max_batch_size = 1 })
     C.tide_memory_block(test.sink, true)
     for _ = 1, 100 do test:push "x" end
@@ -198,7 +198,7 @@ describe("the metrics", function()
     assert.is_true(test:metrics()["consumer.backpressure.time"].max > 5)
   end)
 
-  it("of what is stuck; the log says what it waits for, once", function()
+  it("a pipeline provokes the metrics of what is stuck; the log says what it waits for, once", function()
     start(workers {})
     C.tide_memory_hold(test.sink, true)
     test:feed("a")

@@ -21,7 +21,7 @@ describe("a new pipeline", function()
   before_each(function() folder = pipeline_file.folder() end)
   after_each(pipeline_file.remove_all)
 
-  it("passes its own spec at once, checks, and runs", function()
+  it("a new pipeline passes its own spec at once, checks, and runs", function()
     local code, out = run(folder, "tidemill new first-one")
     assert.equal(0, code, out)
     assert.matches("cd first%-one\n  tidemill test\n", out)
@@ -38,7 +38,7 @@ describe("a new pipeline", function()
     assert.same({ 0, 'null\n5\n{"seen":true}\r\n' }, { code, out })
   end)
 
-  it("fails `tidemill test` when a spec fails, names what is not there", function()
+  it("a new pipeline fails `tidemill test` when a spec fails, names what is not there", function()
     run(folder, "tidemill new one")
     run(folder .. "/one", "echo 'return function(m) return m end' >transform.lua")
     local code, out = run(folder .. "/one", "tidemill test spec/transform_spec.lua")
@@ -49,7 +49,7 @@ describe("a new pipeline", function()
     assert.same({ 66, true }, { code, out:find "nowhere_spec.lua: No such file" ~= nil })
   end)
 
-  it("is tested by several specs, from its folder and from the one above", function()
+  it("a new pipeline is tested by several specs, from its folder and from the one above", function()
     run(folder, "tidemill new one; cp one/spec/transform_spec.lua one/spec/second_spec.lua")
     local code, out = run(folder .. "/one", "tidemill test")
     assert.same({ 0, true }, { code, out:find("6 successes / 0 failures / 0 errors", 1, true) ~= nil }, out)
@@ -60,7 +60,7 @@ describe("a new pipeline", function()
     assert.same({ 65, true }, { code, out:find("0 successes / 0 failures / 3 errors", 1, true) ~= nil }, out)
   end)
 
-  it("is a failure without any test, and says what a spec is", function()
+  it("a new pipeline is a failure without any test, and says what a spec is", function()
     run(folder, "mkdir none some; echo 'local x = 1' >some/x_spec.lua; echo 'x x' >some/broken.lua")
     for _, arguments in ipairs { "none", "some", "some --filter nothing" } do
       local code, out = run(folder, "tidemill test " .. arguments)
@@ -69,14 +69,14 @@ describe("a new pipeline", function()
     assert.equal(65, (run(folder, "tidemill test some/broken.lua")))
   end)
 
-  it("needs busted, and says where it is", function()
+  it("a new pipeline needs busted, and says where it is", function()
     local argparse = package.searchpath("argparse", package.path)
     local code, out = run(folder, ("mkdir spec only; cp '%s' only; LUA_PATH=\"$PWD/only/?.lua\" tidemill test"):format(
       argparse))
     assert.same({ 69, true }, { code, out:find("install the Debian package lua-busted", 1, true) ~= nil }, out)
   end)
 
-  it("shows where results differ, JSON by value, and what was rejected", function()
+  it("a new pipeline shows where results differ, JSON by value, and what was rejected", function()
     run(folder, "tidemill new one")
     local file = io.open(folder .. "/one/spec/transform_spec.lua", "w")
     file:write([[
@@ -103,7 +103,7 @@ end)
     end
   end)
 
-  it("is not written over what is there, nor under a name that is none", function()
+  it("a new pipeline is not written over what is there, nor under a name that is none", function()
     assert.equal(0, (run(folder, "tidemill new one")))
     assert.equal(66, (run(folder, "tidemill new one")))
     assert.equal(64, (run(folder, "tidemill new ../one")))
@@ -113,7 +113,7 @@ end)
 describe("tidemill record", function()
   after_each(pipeline_file.remove_all)
 
-  it("takes messages of the source to a file that a spec replays", function()
+  it("tidemill record takes messages of the source to a file that a spec replays", function()
     local path, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. 'tide.file_source { path = "in.txt" }, tide.run_task { function(m) return m.value .. "!" end } }',
       { ["in.txt"] = "one\ntw\"o\n\255\nfour\nfive\n" })
@@ -139,7 +139,8 @@ end)
 describe("tidemill run --input-format json", function()
   after_each(pipeline_file.remove_all)
 
-  it("reads what record and --output-format json wrote: key, headers, bytes", function()
+  it("tidemill run --input-format json reads what record and --output-format json wrote: key, headers,"
+    .. " bytes", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. 'tide.file_source { path = "in.txt" }, tide.filter { function(m) return m.key ~= "drop" end },\n'
       .. 'tide.file_sink { path = "out.txt", format = "json" }, dlq = tide.dlq { path = "dead.json" } }', {
@@ -160,7 +161,8 @@ describe("tidemill run --input-format json", function()
     assert.equal(64, (run(folder, "tidemill run p.lua --input-format json")))
   end)
 
-  it("keeps a timestamp, and refuses by its name and line what is none of a record", function()
+  it("tidemill run --input-format json keeps a timestamp, and refuses by its name and line what is none"
+    .. " of a record", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. 'tide.file_source { path = "in.txt" }, tide.run_task { function(m) return tostring(m.timestamp) end },\n'
       .. 'tide.file_sink { path = "out.txt" }, dlq = tide.dlq { path = "dead.json" } }', {
@@ -175,7 +177,8 @@ describe("tidemill run --input-format json", function()
     assert.matches("message.timestamp takes an integer", out, 1, true)
   end)
 
-  it("is told that a compressed file is none of lines, and that standard input is closed", function()
+  it("tidemill run --input-format json is told that a compressed file is none of lines, and that"
+    .. " standard input is closed", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. 'tide.file_source { path = "in.txt" } }', { ["in.txt"] = "one\n" })
     local code, out = run(folder, "gzip -k in.txt; tidemill run p.lua --input in.txt.gz --output /dev/null")

@@ -23,32 +23,32 @@ describe("the place of an error", function()
     return (test:rejects()[1].error:gsub(path:gsub("%p", "%%%0"), "PATH"))
   end
 
-  it("is its line", function()
+  it("the place of an error is its line", function()
     assert.equal("PATH:2: boo", error_of 'return function(m)\n  error("boo")\nend')
   end)
 
-  it("is the function's when a tail call of C raised it: its own frame is gone then", function()
+  it("the place of an error is the function's when a tail call of C raised it: its own frame is gone then", function()
     assert.matches("^PATH:2: Expected object key string",
       error_of 'local cjson = require "cjson"\nreturn function(m)\n  return cjson.decode(m.value)\nend')
     assert.equal("PATH:1: boo", error_of 'return function(m)\n  return error("boo")\nend')
   end)
 
-  it("is the function's when it blames its caller", function()
+  it("the place of an error is the function's when it blames its caller", function()
     assert.equal("PATH:2: boo", error_of '\nreturn function(m)\n  error("boo", 2)\nend')
   end)
 
-  it("is the helper's that raised it behind a tail call", function()
+  it("the place of an error is the helper's that raised it behind a tail call", function()
     local text = 'local function help() error("boo") end\nreturn function(m) return help(m) end'
     assert.equal("PATH:1: boo", error_of(text))
   end)
 
-  it("is the function's in a batch, too", function()
+  it("the place of an error is the function's in a batch, too", function()
     assert.equal("PATH:2: boo", error_of('\nreturn { batch = function(m)\n  return error("boo")\nend }', function(path)
       return tide.run_task_with_multiprocessing { path, processes = 1 }
     end))
   end)
 
-  it("is the function's in reduce, too", function()
+  it("the place of an error is the function's in reduce, too", function()
     assert.equal("PATH:2: boo", error_of('\nreturn function(acc, m)\n  return error("boo")\nend', function(path)
       return tide.reduce { path, initial_value = 0, max_batch_size = 1 }
     end))

@@ -28,14 +28,14 @@ return tide.pipeline "x" { tide.file_source { path = "in" },
     return select(2, text:gsub(pattern, ""))
   end
 
-  it("loses no line, nor what has no end of line", function()
+  it("print loses no line, nor what has no end of line", function()
     local err = printed [[return { start = function() print "begun" end, close = function() io.write "closed|" end,
       process = function(m) print("line", m.offset) io.write("part|") return m end }]]
     assert.same({ 1000, 1000, 2, 2 }, { count(err, "line\t%d+\n"), count(err, "part|"), count(err, "begun\n"),
       count(err, "closed|") })
   end)
 
-  it("loses no line before a crash", function()
+  it("print loses no line before a crash", function()
     local err = printed [[local ffi = require "ffi"
       return function(m)
         print("at", m.offset)

@@ -67,7 +67,7 @@ describe("README", function()
   end)
   after_each(pipeline_file.remove_all)
 
-  it("has a pipeline, a transform and events that go together, without a broker", function()
+  it("README has a pipeline, a transform and events that go together, without a broker", function()
     local script = block("", "tidemill check clean_events.lua")
     local code, out = run(folder, line_of(script, "tidemill check"))
     assert.equal(0, code, out)
@@ -83,13 +83,13 @@ describe("README", function()
     assert.matches("produced 2, filtered 1, dead letters 0", out)
   end)
 
-  it("has a transform that goes on with null, no object, and lines of Windows", function()
+  it("README has a transform that goes on with null, no object, and lines of Windows", function()
     local code, out = run(folder, [[printf 'null\n5\n"x"\n[]\n{"level":"info"}\r\n{"value":"x"}\n' |
       tidemill run clean_events.lua --input - --log-level error]])
     assert.same({ 0, 'null\n5\n"x"\n[]\n{"level":"info","seen":true}\r\n{"value":"x","seen":true}\n' }, { code, out })
   end)
 
-  it("has a new pipeline whose tests pass, and a spec that runs as it stands", function()
+  it("README has a new pipeline whose tests pass, and a spec that runs as it stands", function()
     local script = block("", "tidemill new orders")
     local code, out = run(folder, script)
     assert.equal(0, code, out)
@@ -104,7 +104,7 @@ describe("README", function()
     assert.equal(0, code, out) -- the transform of README passes it too
   end)
 
-  it("has a source for a cluster that a pipeline takes", function()
+  it("README has a source for a cluster that a pipeline takes", function()
     write(folder .. "/cluster.lua", 'local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
       .. block("lua", "security.protocol") .. 'tide.produce { topic = "out" }, tide.commit_offsets {} }\n')
     local code, out = run(folder, "HOSTNAME=one tidemill plan cluster.lua")
@@ -112,7 +112,7 @@ describe("README", function()
     assert.matches("SCRAM", out)
   end)
 
-  it("names flags, verbs and files that there are", function()
+  it("README names flags, commands and files that there are", function()
     local text = read "README.md"
     for verb in text:gmatch "\ntidemill (%l+)" do
       assert.equal(0, (run(folder, "tidemill help " .. verb)), verb)

@@ -26,7 +26,7 @@ describe("reduce", function()
   local fixture = flow.fixture()
   local steps = fixture.steps
 
-  it("makes one message of max_batch_size messages, and commits the highest offset of each partition", function()
+  it("reduce makes one message of max_batch_size messages, and commits the highest offset of each partition", function()
     steps(joined { max_batch_size = 4, max_batch_time = "1h" })
     fixture.test:feed("a", "b", { value = "c", partition = 1 })
     assert.produces(fixture.test, {})
@@ -41,7 +41,7 @@ describe("reduce", function()
     assert.equal(1, fixture.test:totals().in_flight)
   end)
 
-  it("closes at max_batch_time, and at the end of the stream", function()
+  it("reduce closes at max_batch_time, and at the end of the stream", function()
     steps(joined { max_batch_size = 1000, max_batch_time = "1min" })
     fixture.test:feed("a", "b")
     fixture.test:advance(59)
@@ -56,13 +56,13 @@ describe("reduce", function()
     assert.is_true(time.max >= 60 and time.max < 62)
   end)
 
-  it("takes a plain initial value, and hands on the accumulated value without result", function()
+  it("reduce takes a plain initial value, and hands on the accumulated value without result", function()
     steps(tide.reduce { function(sum, m) return sum .. m.value end, initial_value = "=", max_batch_size = 2 })
     fixture.test:feed("a", "b", "c", "d")
     assert.produces(fixture.test, { "=ab", "=cd" })
   end)
 
-  it("inherits nothing but the newest timestamp; a table or a copy tells the rest", function()
+  it("reduce inherits nothing but the newest timestamp; a table or a copy tells the rest", function()
     steps(tide.reduce { function(_, m) return m:copy() end, max_batch_size = 2, result = function(copy)
       if copy.value == "d" then return { value = "table", key = "K" } end
       return copy.value == "b" and "text" or copy
@@ -76,7 +76,7 @@ describe("reduce", function()
     assert.same({ value = "f", key = "k", headers = { { "h", "f" } }, timestamp = 102 }, results[3])
   end)
 
-  it("may keep copies, whose views are read and edited at the end", function()
+  it("reduce may keep copies, whose views are read and edited at the end", function()
     steps(tide.reduce { function(list, m)
       list[#list + 1] = m:copy()
       list[1].json.n = #list
@@ -89,7 +89,7 @@ describe("reduce", function()
     assert.same({ '{"x":1,"n":2,"last":{"x":[ 2]}}', "[ 2]", '{"n":2,"last":{"x":3}}', "3" }, fixture.test:values())
   end)
 
-  it("may make several messages or none: the offsets wait for the last", function()
+  it("reduce may make several messages or none: the offsets wait for the last", function()
     steps(joined { max_batch_size = 2, result = function(acc)
       if acc[1] == "none" then return nil end
       if acc[1] == "drop" then return tide.drop end
@@ -106,7 +106,7 @@ describe("reduce", function()
     assert.equal(2, fixture.test:totals().produced_from)
   end)
 
-  it("commits nothing before the reduced message is delivered", function()
+  it("reduce commits nothing before the reduced message is delivered", function()
     steps(joined { max_batch_size = 2 })
     C.tide_memory_hold(fixture.test.sink, true)
     fixture.test:feed("a", "b")
@@ -118,7 +118,7 @@ describe("reduce", function()
     assert.equal(3, fixture.test:committed())
   end)
 
-  it("works between other steps, and its results go on through the functions behind it", function()
+  it("reduce works between other steps, and its results go on through the functions behind it", function()
     steps(tide.run_task_with_multiprocessing { function(m) return m.value .. "1" end, processes = 2 },
       joined { max_batch_size = 3 }, tide.run_task { function(m) return "<" .. m.value .. ">" end },
       tide.noop {}, tide.filter { function() return true end })
@@ -127,7 +127,7 @@ describe("reduce", function()
     assert.equal(3, fixture.test:committed())
   end)
 
-  it("counts all its messages as filtered when the step behind it drops their result", function()
+  it("reduce counts all its messages as filtered when the step behind it drops their result", function()
     steps(joined { max_batch_size = 2 },
       tide.run_task_with_multiprocessing { function() return nil end, processes = 1 })
     fixture.test:feed("a", "b", "c", "d")
@@ -136,7 +136,7 @@ describe("reduce", function()
     assert.equal(4, fixture.test:committed())
   end)
 
-  it("rejects the message whose accumulation fails and accumulates the others anew", function()
+  it("reduce rejects the message whose accumulation fails and accumulates the others anew", function()
     steps(joined { function(acc, m)
       acc[#acc + 1] = m.value
       if m.value == "bad" then error "cannot add" end
@@ -149,7 +149,7 @@ describe("reduce", function()
     assert.same({ 2, 2 }, { fixture.test:totals().produced_from, fixture.test:totals().dead_lettered })
   end)
 
-  it("rejects only the message for which tide.reject is returned in place of what is accumulated", function()
+  it("reduce rejects only the message for which tide.reject is returned in place of what is accumulated", function()
     steps(tide.reduce { function(acc, m)
       acc.sum = acc.sum + (tonumber(m.value) or 1000)
       if not tonumber(m.value) then return tide.reject("no number: " .. m.value) end
@@ -163,7 +163,7 @@ describe("reduce", function()
     assert.equal(10, fixture.test:committed())
   end)
 
-  it("does so where what is accumulated is a plain value, or nothing is left", function()
+  it("reduce does so where what is accumulated is a plain value, or nothing is left", function()
     steps(tide.reduce { function(text, m)
       return m.value == "bad" and tide.reject "bad" or text .. m.value
     end, initial_value = "=", max_batch_size = 2 })
@@ -173,7 +173,7 @@ describe("reduce", function()
     assert.equal(8, fixture.test:committed())
   end)
 
-  it("names tide.many in place of what is accumulated as a wrong return", function()
+  it("reduce names tide.many in place of what is accumulated as a wrong return", function()
     steps(joined { function(acc, m)
       if m.value == "many" then return tide.many { "x" } end
       if m.value == "gap" then return tide.many { a = "x" } end
@@ -192,7 +192,7 @@ describe("reduce", function()
     ["tide.reject"] = { function() return tide.reject "not this" end, "rejected: not this" },
     ["too much"] = { function() return ("x"):rep(100000) end, "too_large: " },
   } do
-    it("rejects all messages of a batch whose result is " .. name .. ", and goes on", function()
+    it("reduce rejects all messages of a batch whose result is " .. name .. ", and goes on", function()
       steps(joined { max_batch_size = 2, max_output_block_size = 65536, result = function(acc)
         if acc[1] == "a" then return case[1]() end
         return acc[1]
@@ -204,7 +204,7 @@ describe("reduce", function()
     end)
   end
 
-  it("loses nothing and doubles nothing when its worker is killed at any message", function()
+  it("reduce loses nothing and doubles nothing when its worker is killed at any message", function()
     local path = os.tmpname()
     for at = 1, 6 do
       os.remove(path)
@@ -224,7 +224,7 @@ describe("reduce", function()
     os.remove(path)
   end)
 
-  it("rejects the message that workers die of, and reduces the others", function()
+  it("reduce rejects the message that workers die of, and reduces the others", function()
     steps(joined { function(acc, m)
       if m.value == "deadly" then ffi.C.kill(ffi.C.getpid(), 9) end
       return join(acc, m)
@@ -236,7 +236,7 @@ describe("reduce", function()
     assert.equal(4, fixture.test:committed())
   end)
 
-  it("rejects the message that takes longer than message_timeout, and reduces the others", function()
+  it("reduce rejects the message that takes longer than message_timeout, and reduces the others", function()
     local path = pipeline_file.write([[local tide = require "tidemill"
       return tide.pipeline "x" { message_timeout = "1s", tide.file_source { path = "-" },
         tide.reduce { function(acc, m)
@@ -251,7 +251,7 @@ describe("reduce", function()
     pipeline_file.remove_all()
   end)
 
-  it("rejects a batch of whose result workers die", function()
+  it("reduce rejects a batch of whose result workers die", function()
     steps(joined { max_batch_size = 2, result = function(acc)
       if acc[1] == "a" then ffi.C.kill(ffi.C.getpid(), 9) end
       return acc[1]
@@ -262,7 +262,7 @@ describe("reduce", function()
     assert.equal(4, fixture.test:committed())
   end)
 
-  it("drops a batch whose partition is revoked: nothing is produced or committed, all is read again", function()
+  it("reduce drops a batch whose partition is revoked: nothing is produced or committed, all is read again", function()
     steps(joined { max_batch_size = 10, max_batch_time = "1h" })
     fixture.test:feed("a", "b", "c")
     fixture.test:revoke(0)
@@ -273,7 +273,7 @@ describe("reduce", function()
     assert.equal(3, fixture.test:committed())
   end)
 
-  it("takes what is revoked out of a batch, and keeps the other partitions' messages", function()
+  it("reduce takes what is revoked out of a batch, and keeps the other partitions' messages", function()
     steps(joined { max_batch_size = 4, max_batch_time = "1h" })
     fixture.test:feed({ value = "a", partition = 1 })
     fixture.test:feed({ value = "b", partition = 0 })
@@ -283,7 +283,7 @@ describe("reduce", function()
     assert.same({ 1, 2 }, { fixture.test:committed(0), fixture.test:committed(1) })
   end)
 
-  it("runs a batch again when part of it is revoked while its worker is at it", function()
+  it("reduce runs a batch again when part of it is revoked while its worker is at it", function()
     local begun, go_on = os.tmpname(), os.tmpname()
     os.remove(begun)
     os.remove(go_on)
@@ -311,7 +311,7 @@ describe("reduce", function()
     os.remove(go_on)
   end)
 
-  it("stays right over a thousand batches with bad messages", function()
+  it("reduce stays right over a thousand batches with bad messages", function()
     steps(joined { function(acc, m)
       if tonumber(m.value) % 97 == 0 then error "bad" end
       return join(acc, m)
@@ -336,7 +336,7 @@ describe("reduce", function()
 end)
 
 describe("buffer", function()
-  it("is handed on when it is ready, and at the end of a batch", function()
+  it("buffer is handed on when it is ready, and at the end of a batch", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, append = join, ready = function(acc) return #acc == 3 end,
       result = function(acc) return table.concat(acc) end, max_batch_size = 8, max_batch_time = "1h",
@@ -348,7 +348,8 @@ describe("buffer", function()
     test:close()
   end)
 
-  it("rejects only the message for which append returns tide.reject, with what is handed on before it kept", function()
+  it("buffer rejects only the message for which append returns tide.reject, with what is handed on"
+    .. " before it kept", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, ready = function(acc) return #acc == 2 end,
       append = function(acc, m)
@@ -365,7 +366,7 @@ describe("buffer", function()
     test:close()
   end)
 
-  it("goes on in a fresh block when its results fill one", function()
+  it("buffer goes on in a fresh block when its results fill one", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, append = join, ready = function(acc) return #acc == 2 end,
       result = function(acc) return acc[1] .. ("x"):rep(3000) .. acc[2] end, max_batch_size = 10,

@@ -80,7 +80,7 @@ describe('tide.retry', function()
       return { kind = 'file', path = path }
     end,
   } do
-    it('keeps the order of its partition, and others go on: ' .. name, function()
+    it('tide.retry keeps the order of its partition, and others go on: ' .. name, function()
       shared[DOWN] = 1
       local run = begin { partitions = 2, pools = { 2 }, steps = { { make(down_for_one), max_batch_size = 4 } } }
       run:push_numbers(40, 2) -- the odd ones in partition 0
@@ -105,7 +105,7 @@ describe('tide.retry', function()
     end)
   end
 
-  it('is for all of a batch, when a function that takes a batch returns it', function()
+  it('tide.retry is for all of a batch, when a function that takes a batch returns it', function()
     shared[DOWN] = 1
     local path = os.tmpname()
     local file = assert(io.open(path, 'w'))
@@ -127,7 +127,7 @@ describe('tide.retry', function()
     os.remove(path)
   end)
 
-  it('makes a dead letter after retry_timeout, and goes on with the next', function()
+  it('tide.retry makes a dead letter after retry_timeout, and goes on with the next', function()
     shared[DOWN] = 1
     local run = begin { dlq = true, retry_timeout = 60, steps = { { down_for_one } } }
     run:push_numbers(5)
@@ -142,7 +142,7 @@ describe('tide.retry', function()
     assert.equal(5, run:committed(0))
   end)
 
-  it('waits longer each time, ten seconds at the most, and says why once a minute', function()
+  it('tide.retry waits longer each time, ten seconds at the most, and says why once a minute', function()
     shared[DOWN] = 1
     local run = begin { steps = { { down_for_one } } }
     run:push_numbers(1)
@@ -156,7 +156,7 @@ describe('tide.retry', function()
     turn_on_until(produced(1))
   end)
 
-  it('of one result of tide.many is for its message: none of them leaves before', function()
+  it('tide.retry of one result of tide.many is for its message: none of them leaves before', function()
     shared[DOWN] = 1
     local run = begin { steps = { { function(m) return tide.many { m, m.value .. 'b' } end, down_for_one } } }
     run:push_numbers(2)
@@ -168,7 +168,7 @@ describe('tide.retry', function()
     assert.same({ '1', '1b', '2', '2b' }, run:values())
   end)
 
-  it('holds up nothing else where messages were revoked while they wait', function()
+  it('tide.retry holds up nothing else where messages were revoked while they wait', function()
     shared[DOWN] = 1
     local run = begin { partitions = 2, steps = { { down_for_one } } }
     run:push_numbers(6, 2)
@@ -184,7 +184,7 @@ describe('tide.retry', function()
     assert.equal(3, run:committed(0))
   end)
 
-  it('is left uncommitted by a shutdown, after join_timeout', function()
+  it('tide.retry is left uncommitted by a shutdown, after join_timeout', function()
     shared[DOWN] = 1
     local run = begin { partitions = 2, join_timeout = 1, steps = { { down_for_one } } }
     run:push_numbers(6, 2)
@@ -196,7 +196,7 @@ describe('tide.retry', function()
     assert.equal(3, run:committed(1))
   end)
 
-  it('does not take the blame off a message that workers die of when it is tried again', function()
+  it('tide.retry does not take the blame off a message that workers die of when it is tried again', function()
     pcall(ffi.cdef, 'int kill(int pid, int signal); int getpid(void);')
     local run = begin { dlq = true, steps = { { function(m)
       if note(m) ~= 1 then return m end
@@ -211,7 +211,7 @@ describe('tide.retry', function()
     assert.equal('crash', require('cjson').decode(fixture.letters()).reason)
   end)
 
-  it('stops reading once more waits than an input block may hold, and reads on later', function()
+  it('tide.retry stops reading once more waits than an input block may hold, and reads on later', function()
     shared[DOWN] = 1
     local run = begin { steps = { { down_for_one, input_block_size = 4096, max_input_block_size = 8192,
       auto = false } } }
@@ -225,7 +225,7 @@ describe('tide.retry', function()
     for i, number in ipairs(values_of(run, 0)) do assert.equal(i, number) end
   end)
 
-  it('of a filter or an unfold is no wrong return', function()
+  it('tide.retry of a filter or an unfold is no wrong return', function()
     local tried = 0
     local run = begin { steps = { { { kind = 'filter', of = function()
       tried = tried + 1
@@ -258,7 +258,7 @@ describe('tide.retry', function()
         return shared[DOWN] == 1 and m.value == '10' and tide.retry 'down' or m
       end },
     } do
-      it('has the whole batch wait, and those behind it: ' .. name, function()
+      it('tide.retry where a step reduces has the whole batch wait, and those behind it: ' .. name, function()
         options.result = options.result or tostring
         shared[DOWN] = 1
         local run = begin { pools = { 2 }, steps = { sum(options) } }
@@ -275,7 +275,7 @@ describe('tide.retry', function()
       end)
     end
 
-    it('makes dead letters of all messages of the batch after retry_timeout', function()
+    it('tide.retry where a step reduces makes dead letters of all messages of the batch after retry_timeout', function()
       shared[DOWN] = 1
       local run = begin { dlq = true, retry_timeout = 60, steps = { sum { result = tostring, of = function(acc, m)
         return number_of(m) == 2 and shared[DOWN] == 1 and tide.retry 'down' or add(acc, m)

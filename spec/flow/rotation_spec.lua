@@ -72,7 +72,7 @@ end
 describe("a file that is written", function()
   after_each(stop)
 
-  it("and emptied meanwhile goes on from its new end, without a hole", function()
+  it("a file that is written and emptied meanwhile goes on from its new end, without a hole", function()
     for _, tail in ipairs { "--output out --dead-letters letters", "--dead-letters letters > out" } do
       start(tail)
       feed("first\nbad\n")
@@ -89,7 +89,8 @@ describe("a file that is written", function()
     end
   end)
 
-  it("is opened anew on HUP: what was moved away is whole, what comes goes to the new one", function()
+  it("a file that is written is opened anew on HUP: what was moved away is whole, what comes goes to"
+    .. " the new one", function()
     start "--output out --dead-letters letters"
     feed("first\nbad\n")
     until_found("out", "first\n")
@@ -115,7 +116,7 @@ describe("a file that is written", function()
     assert.is_truthy(read("report"):find('"read": 5', 1, true), read "report")
   end)
 
-  it("is written on where HUP finds no place for a new one, and that is told", function()
+  it("a file is written on where HUP finds no place for a new one, and that is told", function()
     start("--output d/out", "d")
     feed "first\n"
     until_found("d/out", "first\n")
@@ -132,7 +133,7 @@ end)
 describe("a signal", function()
   after_each(stop)
 
-  it("QUIT ends as TERM does, with the report; USR1 and USR2 are told and change nothing", function()
+  it("a signal QUIT ends as TERM does, with the report; USR1 and USR2 are told and change nothing", function()
     start "--output out"
     feed "first\n"
     until_found("out", "first\n")
@@ -148,7 +149,7 @@ describe("a signal", function()
     assert.is_truthy(read("report"):find('"read": 2', 1, true), read "report")
   end)
 
-  it("is answered, or has no say, before there is an engine too", function()
+  it("a signal is answered, or has no say, before there is an engine too", function()
     local path, at = pipeline_file.write([[
       local ffi = require "ffi"
       ffi.cdef "int getpid(void); int kill(int pid, int number);"
@@ -172,7 +173,7 @@ describe("a signal", function()
     end
   end)
 
-  it("HUP from a terminal, which is closed then, ends as TERM does", function()
+  it("a signal HUP from a terminal, which is closed then, ends as TERM does", function()
     local O_RDWR_NOCTTY = 0x102
     local master = ffi.C.posix_openpt(O_RDWR_NOCTTY)
     assert(master >= 0 and ffi.C.grantpt(master) == 0 and ffi.C.unlockpt(master) == 0)
@@ -187,7 +188,7 @@ describe("a signal", function()
     assert.is_truthy(read("report"):find('"read": 1', 1, true), read "report")
   end)
 
-  it("HUP is left alone under nohup", function()
+  it("a signal HUP is left alone under nohup", function()
     start "--output out"
     one:stop()
     pipe:close()
@@ -204,7 +205,7 @@ describe("a signal", function()
     assert.is_nil(one:stderr():find("HUP", 1, true))
   end)
 
-  it("to the group of processes reaches the engine alone: no worker is lost", function()
+  it("a signal to the group of processes reaches the engine alone: no worker is lost", function()
     start "--output out"
     feed "first\n"
     until_found("out", "first\n")

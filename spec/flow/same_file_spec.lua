@@ -51,7 +51,8 @@ describe("one file twice in a pipeline", function()
     pipeline_file.remove_all()
   end)
 
-  it("is refused by check and by run: dead letters into the input, or into the output", function()
+  it("one file twice in a pipeline is refused by check and by run: dead letters into the input, or into"
+    .. " the output", function()
     for _, verb in ipairs { "check", "run" } do
       new { "in", "out", "in" }
       assert_refused({ "the dlq's file", "file_source", "which is read" }, verb, "p.lua")
@@ -62,7 +63,8 @@ describe("one file twice in a pipeline", function()
     end
   end)
 
-  it("is found under another name: a hard link, a symbolic one, one that leads nowhere yet, another folder", function()
+  it("one file twice in a pipeline is found under another name: a hard link, a symbolic one, one that"
+    .. " leads nowhere yet, another folder", function()
     new { "in", "linked", "letters" }
     assert(os.execute(("ln %s/in %s/linked"):format(folder, folder)) == 0)
     assert_refused({ "file_sink" }, "check", "p.lua")
@@ -77,7 +79,8 @@ describe("one file twice in a pipeline", function()
     assert_refused({ "both are written" }, "check", "p.lua")
   end)
 
-  it("is refused on the command line: the input, the pipeline, the transform, the report", function()
+  it("one file twice in a pipeline is refused on the command line: the input, the pipeline, the"
+    .. " transform, the report", function()
     new { "in", "out", "letters" }
     assert_refused({ '--output "in"', '--input "in"' }, "run", "p.lua", "--input", "in", "--output", "in")
     assert_refused({ '--output "p.lua"', "the pipeline file" }, "run", "p.lua", "--input", "in", "--output", "p.lua")
@@ -89,7 +92,8 @@ describe("one file twice in a pipeline", function()
     assert_refused({ '--out "t.lua"', "the transform" }, "record", "p.lua", "--input", "in", "--out", "t.lua")
   end)
 
-  it("is refused when it is a module of the pipeline, or of a transform, or of another module", function()
+  it("one file twice in a pipeline is refused when it is a module of the pipeline, or of a transform,"
+    .. " or of another module", function()
     new { "in", "out", "letters" }
     write("p.lua", 'local first = require "first"\n' .. files.read(folder .. "/p.lua"))
     write("t.lua", "local second = require('lib.second') return function() error 'bad' end")
@@ -109,7 +113,7 @@ describe("one file twice in a pipeline", function()
     assert.equal(0, code, text)
   end)
 
-  it("is found behind a standard stream", function()
+  it("one file twice in a pipeline is found behind a standard stream", function()
     new { "in", "out", "letters" }
     local function shell(redirect)
       return { "/bin/sh", "-c", ('cd "%s" && exec "%s" run p.lua --input in %s'):format(folder, PROGRAM, redirect) }
@@ -130,7 +134,7 @@ describe("one file twice in a pipeline", function()
     assert.equal(0, code, text)
   end)
 
-  it("may be one that holds nothing, as /dev/null", function()
+  it("one file twice in a pipeline may be one that holds nothing, as /dev/null", function()
     new { "in", "out", "letters" }
     write("p.lua", pipeline_of(folder .. "/in", "/dev/null", "/dev/null"))
     local code, _, text = process.run { PROGRAM, "run", path, "--report", "/dev/null" }

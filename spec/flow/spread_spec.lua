@@ -33,7 +33,7 @@ describe('eager batches', function()
     pipes = nil
   end)
 
-  it('of what was never measured are of one message: all workers run at once', function()
+  it('eager batches of what was never measured are of one message: all workers run at once', function()
     local WORKERS = 8
     local entered, go = pipe(O_NONBLOCK), pipe()
     pipes = { entered, go }
@@ -58,14 +58,14 @@ describe('eager batches', function()
     assert.equal(WORKERS, run.engine:totals().produced)
   end)
 
-  it('of quick messages grow to max_batch_size', function()
+  it('eager batches of quick messages grow to max_batch_size', function()
     local run = fixture.new { steps = { { function(m) return m end } } }
     run:push_numbers(100000)
     assert.equal('done', run:finish().kind)
     assert.equal(1000, run:metric(1, 'BATCH_SIZE_MSG').max)
   end)
 
-  it('keep to the rules of the page when they are not eager', function()
+  it('batches that are not eager are filled', function()
     local run = fixture.new { steps = { { function(m) return m end, max_batch_size = 8, eager = false } } }
     run:push_numbers(80)
     assert.equal('done', run:finish().kind)
@@ -89,20 +89,20 @@ describe('tide_task_measure', function()
     C.tide_task_sizes(task, 0)
   end)
 
-  it('begins with one message', function()
+  it('tide_task_measure begins with one message', function()
     assert.equal(1, task.size.max_messages)
   end)
 
-  it('allows what takes 50 ms, one message at least', function()
+  it('tide_task_measure allows what takes 50 ms, one message at least', function()
     assert.equal(1, most_after(50 * MS, 1))
     assert.equal(1, most_after(5000 * MS, 1))
   end)
 
-  it('allows max_batch_size where messages are quick', function()
+  it('tide_task_measure allows max_batch_size where messages are quick', function()
     assert.equal(1000, most_after(0.001 * MS, 1))
   end)
 
-  it('follows the newer batches', function()
+  it('tide_task_measure follows the newer batches', function()
     assert.equal(1, most_after(50 * MS, 1))
     local most
     for _ = 1, 60 do most = most_after(5 * MS, 1) end
@@ -111,16 +111,17 @@ describe('tide_task_measure', function()
     assert.equal(1, most)
   end)
 
-  it('allows max_batch_size where a function takes the whole batch, whose time says nothing of one message', function()
+  it('tide_task_measure allows max_batch_size where a function takes the whole batch, whose time says'
+    .. ' nothing of one message', function()
     assert.equal(1000, most_after(500 * MS, 1, true))
   end)
 
-  it('cannot be made to fail by what a worker reports', function()
+  it('tide_task_measure cannot be made to fail by what a worker reports', function()
     assert.equal(1000, most_after(0, 1))
     assert.equal(1, most_after(2 ^ 64 - 2 ^ 12, 1))
   end)
 
-  it('leaves max_batch_size alone where the step is not eager', function()
+  it('tide_task_measure leaves max_batch_size alone where the step is not eager', function()
     task.plan.eager = false
     C.tide_task_sizes(task, 0)
     assert.equal(1000, task.size.max_messages)

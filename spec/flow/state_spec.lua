@@ -27,7 +27,7 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, %s, tide.file_sink 
     return found, err
   end
 
-  it("is told by line and variable, once for each", function()
+  it("state in a transform is told by line and variable, once for each", function()
     local transform = [[
 local seen, count = {}, 0
 local function helper(id) by_id = by_id or {} by_id[id] = 1 end
@@ -43,7 +43,7 @@ end]]
     assert.same({ "2 by_id", "5 seen", "7 count" }, (warnings(transform, "run")))
   end)
 
-  it("is told once of a module that two files require", function()
+  it("state in a transform is told once of a module that two files require", function()
     local path, folder = pipeline_file.write([[local tide = require "tidemill"
 return tide.pipeline "x" { tide.file_source { path = "in" }, tide.run_task { "t1.lua", "t2.lua" },
   tide.file_sink { path = "-" } }]], { ["in"] = "x\n",
@@ -55,7 +55,7 @@ return tide.pipeline "x" { tide.file_source { path = "in" }, tide.run_task { "t1
     assert.equal(1, select(2, err:gsub('m%.lua:2: warning: "seen" keeps something', "")), err)
   end)
 
-  it("is found in inner functions, inner tables, and what table.insert gets", function()
+  it("state in a transform is found in inner functions, inner tables, and what table.insert gets", function()
     assert.same({ "4 count", "5 all", "6 list" }, (warnings [[
 local count, list, all = 0, {}, { deep = { er = {} } }
 return function(m)
@@ -67,13 +67,13 @@ return function(m)
 end]]))
   end)
 
-  it("is looked for in batch functions, and in those of the pipeline file", function()
+  it("state in a transform is looked for in batch functions, and in those of the pipeline file", function()
     assert.same({ "2 n" }, (warnings("local n = 0\nreturn { batch = function(all) n = n + 1 return all end }")))
     assert.same({ "2 counted" }, (warnings("return print", nil,
       "tide.filter { function(m) counted = 1 return true end }")))
   end)
 
-  it("is not what lives within a call, hooks, or the file's own code", function()
+  it("state in a transform is not what lives within a call, hooks, or the file's own code", function()
     assert.same({}, (warnings [[
 local table_of_init, connection, more = {}, nil, {}
 more.x = 1
@@ -91,7 +91,7 @@ return {
 }]]))
   end)
 
-  it("is a cache where the name or the line says so", function()
+  it("state in a transform is a cache where the name or the line says so", function()
     assert.same({}, (warnings [[
 local user_cache, known, box = {}, {}, require("ffi").new "int[1]"
 return function(m)
@@ -102,7 +102,7 @@ return function(m)
 end]]))
   end)
 
-  it("is not the only thing told: a verdict that is made and not returned is, too", function()
+  it("state in a transform is not the only thing told: a verdict that is made and not returned is, too", function()
     local _, err = warnings [[
 local tide = require "tidemill"
 local retry = tide.retry

@@ -24,7 +24,7 @@ describe("a storm of deaths", function()
     end
   end
 
-  it("costs nothing but time", function()
+  it("a storm of deaths costs nothing but time", function()
     local seed = tonumber(os.getenv "TIDE_SEED") or os.time()
     math.randomseed(seed)
     print("TIDE_SEED=" .. seed)

@@ -10,7 +10,7 @@ describe("steps without state", function()
 
   local upper = function(m) return m.value:upper() end
 
-  it("run in one loop with the workers beside them, in the order of the pipeline", function()
+  it("steps without state run in one loop with the workers beside them, in the order of the pipeline", function()
     steps(tide.filter { function(m) return m.value ~= "b" end },
       tide.run_task_with_multiprocessing { upper, processes = 2 },
       tide.unfold { function(m) return { m.value .. "1", m } end },
@@ -24,7 +24,7 @@ describe("steps without state", function()
     assert.equal(3, fixture.test:committed())
   end)
 
-  it("run in one worker of their own where there is none beside them", function()
+  it("steps without state run in one worker of their own where there is none beside them", function()
     steps(tide.filter { function(m) return #m.value > 1 end }, tide.run_task { upper })
     assert.equal(1, fixture.test.plan.c.step_count)
     assert.equal(1, fixture.test.plan.c.pools[0])
@@ -35,7 +35,8 @@ describe("steps without state", function()
     assert.equal(4, fixture.test:committed())
   end)
 
-  it("go to the workers before them, and to those behind only when there are none before", function()
+  it("steps without state go to the workers before them, and to those behind only when there are none"
+    .. " before", function()
     steps(tide.run_task { upper }, tide.run_task_with_multiprocessing { upper, processes = 1 },
       tide.filter { function() return true end }, tide.run_task_with_multiprocessing { upper, processes = 1 },
       tide.noop {}, tide.run_task { upper })
@@ -46,7 +47,8 @@ describe("steps without state", function()
     assert.produces(fixture.test, { "A" })
   end)
 
-  it("drop what a filter answers with nil, false or tide.drop, and keep it for anything else", function()
+  it("steps without state drop what a filter answers with nil, false or tide.drop, and keep it for"
+    .. " anything else", function()
     local answers = { ["nil"] = nil, no = false, drop = tide.drop, number = 0, text = "", table = {}, null = tide.null }
     steps(tide.filter { function(m)
       if m.value == "message" then return m end
@@ -57,7 +59,7 @@ describe("steps without state", function()
     assert.filtered(fixture.test, 3)
   end)
 
-  it("take tide.reject from a filter, and refuse several results", function()
+  it("steps without state take tide.reject from a filter, and refuse several results", function()
     steps(tide.filter { function(m)
       return m.value == "bad" and tide.reject "is bad" or tide.many { m, m }
     end })
@@ -66,7 +68,7 @@ describe("steps without state", function()
       "strategies_spec.lua:%d+ returned tide.many; a filter only keeps a message or drops it" })
   end)
 
-  it("reject an unfold that returns no array, and let tide.reject through", function()
+  it("steps without state reject an unfold that returns no array, and let tide.reject through", function()
     steps(tide.unfold { function(m)
       if m.value == "text" then return "x" end
       if m.value == "bad" then return tide.reject "is bad" end
@@ -81,7 +83,8 @@ describe("steps without state", function()
     assert.equal(5, fixture.test:committed())
   end)
 
-  it("are the stage of their dead letters, by their names; beside other workers that step's name is", function()
+  it("steps without state are the stage of their dead letters, by their names; beside other workers"
+    .. " that step's name is", function()
     local function bad() error "bad" end
     local function stage(...)
       if fixture.test then fixture.test:close() end
@@ -99,7 +102,7 @@ describe("steps without state", function()
       tide.filter { bad }))
   end)
 
-  it("may be files, with hooks", function()
+  it("steps without state may be files, with hooks", function()
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))
     file:write [[local kept = "a"
@@ -113,7 +116,7 @@ describe("steps without state", function()
 end)
 
 describe("unfold", function()
-  it("commits the parent once all children are delivered", function()
+  it("unfold commits the parent once all children are delivered", function()
     local C = testing.C
     local test = testing.steps { tide.unfold { function(m) return { m, m, m } end } }
     C.tide_memory_hold(test.sink, true)
@@ -137,7 +140,7 @@ describe("healthcheck", function()
     return text ~= "" and text or nil
   end
 
-  it("touches its file at most once a second, and not while messages are stuck", function()
+  it("healthcheck touches its file at most once a second, and not while messages are stuck", function()
     local C, path = testing.C, os.tmpname()
     os.remove(path)
     local test = testing.steps { tide.healthcheck { path = path },

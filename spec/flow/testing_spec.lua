@@ -23,7 +23,7 @@ describe("tidemill.testing", function()
     child.stop_all()
   end)
 
-  it("refuses what no message can have, in the line of the spec, before anything is fed", function()
+  it("tidemill.testing refuses what no message can have, in the line of the spec, before anything is fed", function()
     local test = testing.transform(as_it_is)
     for field, wrong in pairs {
       partition = { [-1] = "-1", [4] = "4", [1.5] = "1.5", [1e300] = "1e+300", ["0"] = "a string" },
@@ -49,14 +49,14 @@ describe("tidemill.testing", function()
     assert.equal(2 ^ 53, test:results()[2].timestamp)
   end)
 
-  it("feeds headers by name, and null ones", function()
+  it("tidemill.testing feeds headers by name, and null ones", function()
     local test = testing.transform(as_it_is)
     test:feed({ value = "x", headers = { b = "2", a = "1" } }, { value = "y", headers = { { "n", tide.null } } })
     local results = test:results()
     assert.same({ { { "a", "1" }, { "b", "2" } }, { { "n" } } }, { results[1].headers, results[2].headers })
   end)
 
-  it("compares the headers of results in any of their forms", function()
+  it("tidemill.testing compares the headers of results in any of their forms", function()
     local test = testing.transform(as_it_is)
     test:feed { value = "x", headers = { b = "2", a = "1" } }
     assert.produces(test, { { value = "x", headers = { { "a", "1" }, { "b", "2" } } } })
@@ -65,7 +65,7 @@ describe("tidemill.testing", function()
     assert.has_error(function() assert.produces(test, { { headers = { { "a", "1" } } } }) end)
   end)
 
-  it("refuses partitions that the test has not, and times that are none", function()
+  it("tidemill.testing refuses partitions that the test has not, and times that are none", function()
     local test = testing.transform(as_it_is, { partitions = 2 })
     for _, wrong in ipairs { -1, 2, 0.5, 1e300, "x" } do
       assert.matches("test:committed takes a partition from 0 to 1", refusal(function() test:committed(wrong) end))
@@ -79,7 +79,7 @@ describe("tidemill.testing", function()
     assert.same({ nil, 1 }, { test:committed(0), test:committed(1) })
   end)
 
-  it("refuses options that it does not have, or cannot have", function()
+  it("tidemill.testing refuses options that it does not have, or cannot have", function()
     local steps = { tide.filter { function() return true end } }
     for _, wrong in ipairs { 0, -1, 65, 1.5, 1e9, "4" } do
       assert.matches("testing.steps: the option partitions takes an integer from 1 to 64",
@@ -99,7 +99,7 @@ describe("tidemill.testing", function()
     assert.matches("takes a list of steps", refusal(function() testing.steps(5) end))
   end)
 
-  it("stands on a source in memory that has no partition but its own", function()
+  it("tidemill.testing stands on a source in memory that has no partition but its own", function()
     for _, wrong in ipairs { 4, 64, 2 ^ 32 - 1 } do
       local _, signal, log = child.run(function()
         testing.C.tide_memory_committed(testing.transform(as_it_is).source, wrong)
@@ -109,7 +109,8 @@ describe("tidemill.testing", function()
     end
   end)
 
-  it("is quiet while a batch of reduce waits to be tried again, and tries it when the clock moves on", function()
+  it("tidemill.testing is quiet while a batch of reduce waits to be tried again, and tries it when the"
+    .. " clock moves on", function()
     local started = os.tmpname() -- there while the lookup is down
     local function accumulate(all, message)
       local file = io.open(started)
@@ -126,7 +127,7 @@ describe("tidemill.testing", function()
     assert.same({ "a", "b", "c" }, test:values())
   end)
 
-  it("finishes what waits to be tried again: a dead letter once retry_timeout is over", function()
+  it("tidemill.testing finishes what waits to be tried again: a dead letter once retry_timeout is over", function()
     local function down() return tide.retry "the lookup is down" end
     local steps = { tide.run_task_with_multiprocessing { down, processes = 1 } }
     local test = testing.steps(steps):feed("a", "b"):finish()

@@ -6,7 +6,7 @@ local testing = require "tidemill.testing"
 describe("batch and unbatch", function()
   local full = { value = "v", key = "k", headers = { { "a", "1" }, { "a" }, { "", "" } }, timestamp = 7 }
 
-  it("keep all fields of all messages", function()
+  it("batch and unbatch keep all fields of all messages", function()
     local test = testing.steps { tide.batch { max_batch_size = 3 }, tide.unbatch {} }
     test:feed(full, { value = nil, key = "" }, { value = "", timestamp = 9 })
     local results = test:results()
@@ -17,7 +17,7 @@ describe("batch and unbatch", function()
     test:close()
   end)
 
-  it("let functions between them have the whole batch", function()
+  it("batch and unbatch let functions between them have the whole batch", function()
     local test = testing.steps {
       tide.batch { max_batch_size = 2 },
       tide.run_task_with_multiprocessing { function(m)
@@ -35,7 +35,7 @@ describe("batch and unbatch", function()
     test:close()
   end)
 
-  it("reject a value that is no batch, whole or cut", function()
+  it("batch and unbatch reject a value that is no batch, whole or cut", function()
     local test = testing.steps { tide.unbatch {} }
     local packed = tide.pack { full }
     test:feed("x", packed:sub(1, -2), packed)

@@ -67,7 +67,7 @@ describe("standard error that nobody reads", function()
     pipeline_file.remove_all()
   end)
 
-  it("loses lines of the log, and holds up neither messages nor the end", function()
+  it("standard error that nobody reads loses lines of the log, and holds up neither messages nor the end", function()
     local path = new()
     write_lines("log", LETTERS)
     local pipe = named_pipe()
@@ -78,7 +78,7 @@ describe("standard error that nobody reads", function()
     pipe:close()
   end)
 
-  it("is told of the lines that were lost, once it is read again", function()
+  it("standard error that nobody reads is told of the lines that were lost, once it is read again", function()
     local path = new()
     assert(os.execute(("mkfifo %s/in"):format(folder)) == 0)
     local input = assert(io.open(folder .. "/in", "r+b"))
@@ -102,7 +102,8 @@ describe("standard error that nobody reads", function()
     input:close()
   end)
 
-  it("lets dead letters wait: each comes once and whole when it is read, and none is said to have failed", function()
+  it("standard error that nobody reads lets dead letters wait: each comes once and whole when it is"
+    .. " read, and none is said to have failed", function()
     for _, tail in ipairs { "--dead-letters - 2> unread", "--dead-letters unread 2> log" } do
       local path = new()
       write_lines("bad", LETTERS)
@@ -123,7 +124,8 @@ describe("standard error that nobody reads", function()
     end
   end)
 
-  it("does not hold up the end: dead letters that wait there stay uncommitted", function()
+  it("standard error that nobody reads does not hold up the end: dead letters that wait there stay"
+    .. " uncommitted", function()
     local path = new()
     write_lines("bad", LETTERS)
     local text = files.read(path):gsub('"x" {', '"x" { join_timeout = "100ms",', 1)
@@ -138,7 +140,8 @@ describe("standard error that nobody reads", function()
     pipe:close()
   end)
 
-  it("ends the pipeline when its reader is gone and it has dead letters: 75", function()
+  it("standard error that nobody reads ends the pipeline when its reader is gone and it has dead"
+    .. " letters: 75", function()
     local path = new()
     write_lines("bad", LETTERS)
     local script = ('cd "%s" && { "$0" run "$1" --input in --output out --dead-letters - 2>&1; echo $? > code; } '
@@ -155,7 +158,8 @@ describe("a stream that others made non-blocking", function()
     pipeline_file.remove_all()
   end)
 
-  it("takes all output and all dead letters: each line once and whole", function()
+  it("a stream that others made non-blocking takes all output and all dead letters: each line once and"
+    .. " whole", function()
     local F_SETFL, O_RDWR_NONBLOCK = 4, 0x802
     local path = new()
     write_lines("bad", LETTERS)

@@ -60,7 +60,7 @@ describe('worker_memory', function()
   end
 
   for name, bomb in pairs(bombs) do
-    it('blames the message that wants more: ' .. name, function()
+    it('worker_memory blames the message that wants more: ' .. name, function()
       local run = fixture.new { dlq = true, pools = { 2 }, worker_memory = LIMIT, steps = { { function(message)
         if message.value == '21' then bomb() end
         return message
@@ -78,7 +78,7 @@ describe('worker_memory', function()
     end)
   end
 
-  it('is what a worker may take beyond what init has loaded', function()
+  it('worker_memory is what a worker may take beyond what init has loaded', function()
     local path = os.tmpname()
     local out = assert(io.open(path, 'w'))
     out:write [[local ffi = require 'ffi'
@@ -93,7 +93,7 @@ describe('worker_memory', function()
     assert.same({ '31457280+100' }, run:values())
   end)
 
-  it('that is used up little by little by many messages costs a worker and no message', function()
+  it('worker_memory that is used up little by little by many messages costs a worker and no message', function()
     local run = fixture.new { worker_memory = LIMIT, steps = { { function(message)
       rawset(_G, 'leak', { rawget(_G, 'leak'), ('x'):rep(MIB) .. message.value })
       return message.value
@@ -104,7 +104,7 @@ describe('worker_memory', function()
     assert.is_true(run:metric(1, 'WORKER_LOST_MEMORY').count >= 2)
   end)
 
-  it('says nothing of a crash with memory left', function()
+  it('worker_memory says nothing of a crash with memory left', function()
     local run = fixture.new { dlq = true, worker_memory = LIMIT, steps = { { function(message)
       if message.value == '2' then ffi.C.abort() end
       return message
@@ -115,14 +115,14 @@ describe('worker_memory', function()
     assert.same({ 'crash', 'SIGABRT' }, { letter.reason, letter.cause })
   end)
 
-  it('does not get in the way of a worker that closes its Lua state', function()
+  it('worker_memory does not get in the way of a worker that closes its Lua state', function()
     local run = fixture.new { dlq = true, worker_memory = LIMIT, steps = { { function() os.exit(3, true) end } } }
     run:push '1'
     assert.equal('done', run:finish().kind)
     assert.equal('exit 3', letters()[1].cause)
   end)
 
-  it('goes with the kernel taking workers before the engine', function()
+  it('worker_memory goes with the kernel taking workers before the engine', function()
     local run = fixture.new { steps = { { function() return (io.open '/proc/self/oom_score_adj'):read '*l' end } } }
     local own = tonumber((io.open '/proc/self/oom_score_adj'):read '*l')
     run:push '1'

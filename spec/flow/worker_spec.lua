@@ -13,7 +13,7 @@ describe('a worker that is lost', function()
   local fixture = flow.fixture()
 
   for _, index in ipairs { 1, 2, 31, 63, 64 } do
-    it('costs only the message that kills it, at place ' .. index .. ' of a batch', function()
+    it('a worker that is lost costs only the message that kills it, at place ' .. index .. ' of a batch', function()
       local run = fixture.new { dlq = true, steps = { { function(message)
         if message.value == tostring(index) then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
         return message.value .. '!'
@@ -40,7 +40,8 @@ describe('a worker that is lost', function()
     end)
   end
 
-  it('is replaced without blame when it is killed from outside: nothing is lost or doubled', function()
+  it('a worker that is lost is replaced without blame when it is killed from outside: nothing is lost'
+    .. ' or doubled', function()
     local run = fixture.new { pools = { 2 }, partitions = 4, steps = { { function(message)
       local busy = 0
       for i = 1, 3000 do busy = bit.bxor(busy, i) end
@@ -71,7 +72,7 @@ describe('a worker that is lost', function()
     assert.is_true(run:balanced())
   end)
 
-  it('is no reason to blame a message that workers die of only after others', function()
+  it('a worker that is lost is no reason to blame a message that workers die of only after others', function()
     local count = 400
     local run = fixture.new { dlq = true, pools = { 2 }, steps = { { function(message)
       if tonumber(message.value) % 10 == 0 and rawget(_G, 'spoilt') then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
@@ -86,7 +87,8 @@ describe('a worker that is lost', function()
     assert.is_true(run:metric(1, 'WORKER_LOST_SIGNAL').count >= count / 10 - 2)
   end)
 
-  it('stops the pipeline with 65 when there is no dlq, naming the message and the cause', function()
+  it('a worker stops the pipeline with 65 when there is no dlq, naming the message and the'
+    .. ' cause', function()
     local run = fixture.new { steps = { { function(message)
       if message.value == '5' then ffi.C.kill(ffi.C.getpid(), 6) end
       return message
@@ -105,7 +107,8 @@ describe('a worker that is lost', function()
     ['a sleep'] = function() ffi.C.poll(nil, 0, 100000) end,
     ['a stop'] = function() ffi.C.kill(ffi.C.getpid(), SIGSTOP) end,
   } do
-    it('is killed from outside when one message takes longer than message_timeout: ' .. name, function()
+    it('a worker is killed from outside when one message takes longer than'
+      .. ' message_timeout: ' .. name, function()
       local run = fixture.new { dlq = true, message_timeout = 1, steps = { { function(message)
         if message.value == '5' then hang() end
         return message
@@ -121,7 +124,8 @@ describe('a worker that is lost', function()
     end)
   end
 
-  it('that hangs holds back what is behind its message, and nothing else: others work on', function()
+  it('a worker that hangs holds back what is behind its message, and nothing else: others'
+    .. ' work on', function()
     local ran = os.tmpname()
     finally(function() os.remove(ran) end)
     local run = fixture.new { dlq = '/dev/null', pools = { 1, 2 }, message_timeout = 3, steps = {
@@ -151,7 +155,7 @@ describe('a worker that is lost', function()
     assert.equal(1, run:metric(2, 'WORKER_LOST_SIGNAL').count)
   end)
 
-  it('is replaced when it is stopped between two blocks, and nobody is blamed', function()
+  it('a worker is replaced when it is stopped between two blocks, and nobody is blamed', function()
     local run = fixture.new { message_timeout = 1, steps = { { function(message) return message end } } }
     run:push '1'
     run:start()
@@ -163,7 +167,7 @@ describe('a worker that is lost', function()
     assert.equal(1, run:metric(1, 'WORKER_LOST_SIGNAL').count)
   end)
 
-  it('has as many fellows as are asked for, whatever the zygote can take at once', function()
+  it('a worker has as many fellows as are asked for, whatever the zygote can take at once', function()
     local run = fixture.new { pools = { 400 }, steps = { { function(message) return message end, max_batch_size = 1,
       max_input_block_size = 65536, max_output_block_size = 65536, input_block_size = 65536,
       output_block_size = 65536 } } }
@@ -172,7 +176,7 @@ describe('a worker that is lost', function()
     assert.equal(10, #run:values())
   end)
 
-  it('is not late while the engine itself stood still', function()
+  it('a worker is not late while the engine itself stood still', function()
     local run = fixture.new { message_timeout = 5, steps = { { function(message)
       local busy = 0
       for i = 1, 2e7 do busy = bit.bxor(busy, i) end
@@ -186,7 +190,7 @@ describe('a worker that is lost', function()
     assert.equal(0, run:metric(1, 'WORKER_LOST_SIGNAL').count)
   end)
 
-  it('does not blame a message for an exit between batches', function()
+  it('a worker does not blame a message for an exit between batches', function()
     local run = fixture.new { steps = { { function(message) return message end } } }
     run:push '1'
     run:start()
@@ -208,7 +212,7 @@ describe('a worker that is lost', function()
     return { { kind = 'file', path = path } }, path
   end
 
-  it('ends with 78 and the text of its start hook when that fails', function()
+  it('a worker ends with 78 and the text of its start hook when that fails', function()
     local step, path = transform [[return {
       start = function() error("no licence") end,
       process = function(m) return m end }]]
@@ -221,7 +225,7 @@ describe('a worker that is lost', function()
     assert.is_true((run:committed() or 0) <= 0)
   end)
 
-  it('ends with 75, to be started again, when its start hook says tide.retry', function()
+  it('a worker ends with 75, to be started again, when its start hook says tide.retry', function()
     local step, path = transform [[return {
       start = function() return require("tidemill").retry("redis: connection refused") end,
       process = function(m) return m end }]]
@@ -233,7 +237,7 @@ describe('a worker that is lost', function()
     assert.is_true((run:committed() or 0) <= 0)
   end)
 
-  it('ends with 78 when its start hook says tide.reject, which is of messages', function()
+  it('a worker ends with 78 when its start hook says tide.reject, which is of messages', function()
     local step, path = transform [[return {
       start = function() return require("tidemill").reject("no licence") end,
       process = function(m) return m end }]]
@@ -251,7 +255,7 @@ describe('a worker that is lost', function()
     many = { 'tide.many {}', -78, ':3 returned tide.many; ' },
     value = { '{ 1 }' },
   } do
-    it('does not begin with what its init hook could not load: ' .. name, function()
+    it('a worker does not begin with what its init hook could not load: ' .. name, function()
       local step, path = transform(([[local tide = require "tidemill"
 return {
   init = function() return %s end,
@@ -263,7 +267,7 @@ return {
     end)
   end
 
-  it('ends with 75 when a start hook fails that went well before: five times in a row', function()
+  it('a worker ends with 75 when a start hook fails that went well before: five times in a row', function()
     local flag = os.tmpname()
     os.remove(flag)
     local step = transform(([[return {
@@ -282,7 +286,7 @@ return {
     assert.equal(1, run:committed())
   end)
 
-  it('is not the zygote: without that the engine stops with 75', function()
+  it('an engine without its zygote stops with 75', function()
     local run = fixture.new { steps = { { function(message) return message end } } }
     run:push '1'
     run:start()
@@ -292,7 +296,7 @@ return {
     assert.equal(-75, run.last.status)
   end)
 
-  it('keeps its pids over revocations', function()
+  it('a worker keeps its pids over revocations', function()
     local run = fixture.new { pools = { 2 }, partitions = 2, steps = { { function(message) return message end } } }
     run:push_numbers(100, 2)
     run:start()
@@ -313,7 +317,7 @@ end)
 describe('a revocation', function()
   local fixture = flow.fixture()
 
-  it('never waits for user code, and drops what is not released', function()
+  it('a revocation never waits for user code, and drops what is not released', function()
     local run = fixture.new { pools = { 1 }, partitions = 2, steps = { { function(message)
       if message.value == 'hang' then ffi.C.kill(ffi.C.getpid(), SIGSTOP) end
       return message
@@ -333,7 +337,7 @@ describe('a revocation', function()
     assert.is_true(run:balanced())
   end)
 
-  it('commits what is acknowledged, and the next owner reads the rest again', function()
+  it('a revocation commits what is acknowledged, and the next owner reads the rest again', function()
     local run = fixture.new { commit = { min_time = 3600 }, steps = { { function(message) return message end,
       max_batch_size = 10 } } }
     run:push_numbers(25)
@@ -348,7 +352,7 @@ describe('a revocation', function()
     assert.equal(26, #run:values())
   end)
 
-  it('of lost partitions commits nothing', function()
+  it('a revocation of lost partitions commits nothing', function()
     local run = fixture.new { commit = { min_time = 3600 }, steps = { { function(message) return message end } } }
     run:push_numbers(5)
     run:start()
@@ -361,7 +365,7 @@ describe('a revocation', function()
     assert.equal(5, run:committed())
   end)
 
-  it('drops late delivery reports of the old assignment', function()
+  it('a revocation drops late delivery reports of the old assignment', function()
     local run = fixture.new { steps = { { function(message) return message end, max_batch_size = 4 } } }
     C.tide_memory_hold(run.sink, true)
     run:push_numbers(4)

@@ -99,7 +99,7 @@ local cases = {
 
 describe("the loop with a JSON view", function()
   for name, fn in pairs(cases) do
-    it("compiles without an abort: " .. name, function()
+    it("the loop with a JSON view compiles without an abort: " .. name, function()
       local plain = interpreted(fn) -- first: a C function that was never called ends the trace that calls it
       local aborts, traces, values = traced(fn, 20)
       assert.same({}, aborts)
@@ -108,7 +108,7 @@ describe("the loop with a JSON view", function()
     end)
   end
 
-  it("compiles a number as a key and as text, int64 too", function()
+  it("the loop with a JSON view compiles a number as a key and as text, int64 too", function()
     number.install()
     local function fn(message)
       local event = message.json
@@ -127,7 +127,7 @@ describe("the loop with a JSON view", function()
     for i = 1, COUNT do assert.equal(plain[i], values[i]) end
   end)
 
-  it("goes on compiled around assigned tables, which are C functions", function()
+  it("the loop with a JSON view goes on compiled around assigned tables, which are C functions", function()
     local aborts, traces, values = traced(function(message)
       local event = message.json
       event.list = { event.id, event.tags }
@@ -138,7 +138,7 @@ describe("the loop with a JSON view", function()
     assert.truthy(values[7]:find('"list":[7,{"host":"web-0"}]', 1, true))
   end)
 
-  it("copies nothing of a value that was only read", function()
+  it("the loop with a JSON view copies nothing of a value that was only read", function()
     local _, _, values = traced(cases["reading only"], 2)
     assert.equal("=", values[1])
     assert.is_nil(values[3])

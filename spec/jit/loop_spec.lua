@@ -70,14 +70,14 @@ local function traced(fn, times)
 end
 
 describe("the fused loop", function()
-  it("compiles identity without an abort", function()
+  it("the fused loop compiles identity without an abort", function()
     local aborts, loops, bytes = traced(function(m) return m end, 20)
     assert.same({}, aborts)
     assert.is_true(loops >= 1)
     assert.equal(COUNT * ffi.sizeof "struct tide_result", bytes)
   end)
 
-  it("compiles reading and writing value and key", function()
+  it("the fused loop compiles reading and writing value and key", function()
     local aborts, loops, bytes = traced(function(m)
       if m.key == "key7" then return nil end
       m.value = m.value .. "!"
@@ -88,13 +88,13 @@ describe("the fused loop", function()
     assert.is_true(bytes > COUNT * ffi.sizeof "struct tide_result")
   end)
 
-  it("compiles a new value as a string", function()
+  it("the fused loop compiles a new value as a string", function()
     local aborts, loops = traced(function(m) return m.value end, 20)
     assert.same({}, aborts)
     assert.is_true(loops >= 1)
   end)
 
-  it("compiles around lua-cjson (C functions are stitched)", function()
+  it("the fused loop compiles around lua-cjson (C functions are stitched)", function()
     local cjson = require("cjson")
     local aborts, loops = traced(function(m)
       local event = cjson.decode(m.value)
@@ -111,13 +111,13 @@ describe("the fused loop", function()
     return function_steps.load({ kind = kind, of = fn }, load_entry, error).process
   end
 
-  it("compiles filter", function()
+  it("the fused loop compiles filter", function()
     local aborts, loops = traced(step("filter", function(m) return m.key ~= "key7" end), 20)
     assert.same({}, aborts)
     assert.is_true(loops >= 1)
   end)
 
-  it("compiles unfold: two results of each message", function()
+  it("the fused loop compiles unfold: two results of each message", function()
     local aborts, loops, bytes = traced(step("unfold", function(m) return { m, m.value } end), 20)
     -- The loop over the results compiles by itself; the one around it cannot contain it.
     for _, abort in ipairs(aborts) do assert.matches("inner loop in root trace", abort) end
@@ -125,7 +125,7 @@ describe("the fused loop", function()
     assert.is_true(bytes > 2 * COUNT * ffi.sizeof "struct tide_result")
   end)
 
-  it("does what it compiled: the results are those of the interpreter", function()
+  it("the fused loop does what it compiled: the results are those of the interpreter", function()
     local function fn(m)
       if m.offset % 3 == 0 then return nil end
       return m.value .. m.timestamp

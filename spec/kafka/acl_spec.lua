@@ -53,7 +53,8 @@ kafka.describe("a broker with an authorizer", function(t)
       task = "function(m) if m.value:find('bad') then error('no good') end return m end" }
   end
 
-  it("that hides the dlq's topic ends the start with 78, before anything is consumed", function()
+  it("a broker with an authorizer that hides the dlq's topic ends the start with 78, before anything is"
+    .. " consumed", function()
     local run = engine.run(definition {}, { code = 78 })
     assert.is_true(run:says(t.letters) and run:says("authorization failed"), run:stderr())
     assert.same({}, kafka.committed(t.group, t.input))
@@ -65,7 +66,8 @@ kafka.describe("a broker with an authorizer", function(t)
   end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("that lets the dlq's topic only be seen ends the start with 78, before anything is consumed, " .. delivery,
+    it("a broker with an authorizer that lets the dlq's topic only be seen ends the start with 78,"
+      .. " before anything is consumed, " .. delivery,
       function()
         kafka.allow("alice", "topic", t.letters, "describe")
         local made = definition {}
@@ -78,7 +80,7 @@ kafka.describe("a broker with an authorizer", function(t)
       end)
   end
 
-  it("that lets an output only be seen ends the start with 78 alike", function()
+  it("a broker with an authorizer that lets an output only be seen ends the start with 78 alike", function()
     all_allowed()
     t.output = kafka.topic(1)
     kafka.allow("alice", "topic", t.output, "describe")
@@ -86,7 +88,7 @@ kafka.describe("a broker with an authorizer", function(t)
     assert.is_true(run:says(('topic "%s" must not be written: '):format(t.output)), run:stderr())
   end)
 
-  it("is asked by check --connect too", function()
+  it("a broker with an authorizer is asked by check --connect too", function()
     kafka.allow("alice", "topic", t.letters, "describe")
     local code, _, err = engine.verb("check", definition {}, { args = { "--connect" } })
     assert.equal(78, code)
@@ -96,7 +98,7 @@ kafka.describe("a broker with an authorizer", function(t)
     assert.equal(0, (engine.verb("check", definition {}, { args = { "--connect" } })))
   end)
 
-  it("is asked without a record that would stay", function()
+  it("a broker with an authorizer is asked without a record that would stay", function()
     all_allowed()
     local run = engine.start(definition {})
     run:wait_for "partitions assigned"
@@ -117,7 +119,7 @@ kafka.describe("a broker with an authorizer", function(t)
     end, function() return run:stderr() end)
   end
 
-  it("that takes the permission away is waited for", function()
+  it("a broker with an authorizer that takes the permission away is waited for", function()
     all_allowed()
     local run = engine.start(definition {})
     forbidden(run)
@@ -128,7 +130,8 @@ kafka.describe("a broker with an authorizer", function(t)
     assert.equal(inputs.count(t.input) - 1, inputs.count(t.letters))
   end)
 
-  it("that takes the permission away stops the pipeline if told so: 75, the offset stays", function()
+  it("a broker with an authorizer that takes the permission away stops the pipeline if told so: 75, the"
+    .. " offset stays", function()
     all_allowed()
     local run = engine.start(definition { on_failure = "stop" })
     forbidden(run)

@@ -21,7 +21,7 @@ kafka.describe("bad input", function(t)
   end)
 
   for _, which in ipairs { "source", "output", "further", "dlq" } do
-    it("is exit 78 when the topic of the " .. which .. " is missing; nothing is read", function()
+    it("bad input is exit 78 when the topic of the " .. which .. " is missing; nothing is read", function()
       kafka.produce(topics.source, { { value = "1" } })
       local source = topics.source
       topics[which] = "missing-" .. which
@@ -35,7 +35,7 @@ kafka.describe("bad input", function(t)
     end)
   end
 
-  it("is exit 69 when no broker answers within broker_timeout, naming them", function()
+  it("bad input is exit 69 when no broker answers within broker_timeout, naming them", function()
     local closed = definition { brokers = "127.0.0.1:1,127.0.0.1:2" }
     closed.settings = { broker_timeout = "1s" }
     local from = wait.now()
@@ -47,7 +47,7 @@ kafka.describe("bad input", function(t)
     assert.is_truthy(err:find("127.0.0.1:1", 1, true), err)
   end)
 
-  it("is exit 69 when only the output's brokers do not answer; nothing is read", function()
+  it("bad input is exit 69 when only the output's brokers do not answer; nothing is read", function()
     kafka.produce(topics.source, { { value = "1" } })
     local half = definition()
     half.produce, half.settings = { topic = "x", brokers = "127.0.0.1:1" }, { broker_timeout = "1s" }
@@ -56,7 +56,7 @@ kafka.describe("bad input", function(t)
     assert.same({}, kafka.committed(t.group, topics.source))
   end)
 
-  it("stops at SIGTERM while the brokers are still looked for", function()
+  it("bad input stops at SIGTERM while the brokers are still looked for", function()
     for _, brokers in ipairs { "127.0.0.1:1", kafka.bootstrap() } do -- of the output
       local looking = definition { brokers = "127.0.0.1:1" }
       looking.produce.brokers = brokers
@@ -67,7 +67,7 @@ kafka.describe("bad input", function(t)
     end
   end)
 
-  it("never shows a secret, however much is logged", function()
+  it("bad input never shows a secret, however much is logged", function()
     local folder = pipeline_file.folder()
     local file = assert(io.open(folder .. "/secret", "w"))
     file:write("from-a-file-7f3a\n")
@@ -92,7 +92,8 @@ kafka.describe("bad input", function(t)
     end
   end)
 
-  it("is exit 65 at a record whose bytes have changed on the broker's disk; nothing goes on behind it", function()
+  it("bad input is exit 65 at a record whose bytes have changed on the broker's disk; nothing goes on"
+    .. " behind it", function()
     for _, value in ipairs { "first", "second", "third" } do kafka.produce(topics.source, { { value = value } }) end
     local path = ("%s/data/%s-0/00000000000000000000.log"):format(os.getenv "TIDE_KAFKA_DIR", topics.source)
     local log = assert(io.open(path, "r+b"))
@@ -105,7 +106,8 @@ kafka.describe("bad input", function(t)
     assert.is_true((kafka.committed(t.group, topics.source)[0] or 0) <= 1)
   end)
 
-  it("is exit 65 at a message that receive.message.max.bytes keeps out, by topic, partition and offset", function()
+  it("bad input is exit 65 at a message that receive.message.max.bytes keeps out, by topic, partition"
+    .. " and offset", function()
     kafka.produce(topics.source, { { value = "1" }, { value = ("x"):rep(300000) }, { value = "3" } })
     local small = definition { rdkafka = { ["receive.message.max.bytes"] = 100000, ["fetch.max.bytes"] = 50000,
       ["message.max.bytes"] = 50000, ["fetch.message.max.bytes"] = 1000 } }
@@ -118,13 +120,13 @@ kafka.describe("bad input", function(t)
     assert.same({ [0] = 3 }, kafka.committed(t.group, topics.source))
   end)
 
-  it("is exit 78 when a secret is not there, naming where it was looked for", function()
+  it("bad input is exit 78 when a secret is not there, naming where it was looked for", function()
     local hidden = definition { rdkafka = { ["sasl.password"] = engine.code 'tide.secret_file "/no/such/secret"' } }
     local run = engine.run(hidden, { code = 78 })
     assert.is_true(run:says("/no/such/secret"), run:stderr())
   end)
 
-  it("is exit 78 when librdkafka does not know a property, or it would break a promise", function()
+  it("bad input is exit 78 when librdkafka does not know a property, or it would break a promise", function()
     for _, name in ipairs { "no.such.property", "enable.auto.commit", "plugin.library.paths", "debug" } do
       local run = engine.run(definition { rdkafka = { [name] = name == "debug" and "all" or "true" } }, { code = 78 })
       assert.is_true(run:says(name) and run:says("p.lua:"), run:stderr())

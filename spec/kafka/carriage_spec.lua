@@ -143,7 +143,8 @@ kafka.describe("what a pipeline carries", function()
     check_replay(round, whole, letters, #whole == count)
   end
 
-  it(("is what a model says, byte for byte and to the millisecond (%d messages)"):format(COUNT), function()
+  it(("what a pipeline carries is what a model says, byte for byte and to the millisecond (%d messages)"):format(COUNT),
+      function()
     math.randomseed(SEED)
     for number = 1, math.ceil(COUNT / ROUND) do
       local round = carriage.round()
@@ -156,7 +157,8 @@ kafka.describe("what a pipeline carries", function()
     print(("carriage: seed %d"):format(SEED))
   end)
 
-  it("is not, once times are read from failed reports (the planted mistake report_time)", function()
+  it("what a pipeline carries is not what a model says, once times are read from failed reports (the planted mistake"
+    .. " report_time)", function()
     math.randomseed(SEED)
     local round = carriage.round()
     round.exactly_once, round.output["cleanup.policy"] = false, "compact"

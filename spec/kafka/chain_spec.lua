@@ -13,7 +13,7 @@ kafka.describe("a chain", { partitions = 4 }, function(t)
     return t:definition({ steps = steps }, more)
   end
 
-  it("of two steps on one pool brings everything through in order", function()
+  it("a chain of two steps on one pool brings everything through in order", function()
     kafka.produce(t.input, inputs.numbers(1, 40000))
     local run = engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message)
@@ -39,7 +39,7 @@ kafka.describe("a chain", { partitions = 4 }, function(t)
     assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
-  it("may end in a file, with offsets committed behind it", function()
+  it("a chain may end in a file, with offsets committed behind it", function()
     local path = pipeline_file.folder() .. "/out.jsonl"
     kafka.produce(t.input, inputs.numbers(1, 5000))
     local report = engine.run(definition(([[
@@ -53,7 +53,7 @@ kafka.describe("a chain", { partitions = 4 }, function(t)
     assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
-  it("with --output leaves the output topic alone", function()
+  it("a chain with --output leaves the output topic alone", function()
     kafka.produce(t.input, inputs.numbers(1, 100))
     local path = pipeline_file.folder() .. "/out.json"
     engine.run(definition(([[
@@ -63,7 +63,7 @@ kafka.describe("a chain", { partitions = 4 }, function(t)
     assert.equal(0, inputs.count(t.output))
   end)
 
-  it("reports what adds up", function()
+  it("a chain reports what adds up", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
     local report = engine.run(definition(([[
       tide.run_task_with_multiprocessing { function(message)

@@ -48,12 +48,13 @@ describe("the program on a real Kafka", function()
     return process.run(arguments, { timeout = 60 })
   end
 
-  it("reaches the brokers and finds the topics", function()
+  it("the program on a real Kafka reaches the brokers and finds the topics", function()
     local code, out, err = tidemill("check", "--connect")
     assert.same({ 0, path .. ": good\n" }, { code, out }, err)
   end)
 
-  it("is exit 78 for a topic that is not there, by check and by run, and reads nothing", function()
+  it("the program on a real Kafka is exit 78 for a topic that is not there, by check and by run, and"
+    .. " reads nothing", function()
     for _, missing in ipairs { "topic", "output", "dlq" } do
       local there = names[missing]
       names[missing] = "no-such-topic"
@@ -67,7 +68,8 @@ describe("the program on a real Kafka", function()
     assert.same({}, kafka.committed(names.group, names.topic))
   end)
 
-  it("stops at the ends that were there, with everything committed, and goes on from there", function()
+  it("the program on a real Kafka stops at the ends that were there, with everything committed, and"
+    .. " goes on from there", function()
     local messages = {}
     for i = 1, 3000 do
       messages[i] = { key = "k" .. i, value = i % 100 == 0 and "bad" or i % 10 == 0 and "skip" or "v" .. i,
@@ -88,7 +90,8 @@ describe("the program on a real Kafka", function()
     assert.equal(1, cjson.decode(files.read(folder .. "/report.json")).read)
   end)
 
-  it("records what comes from now on, chosen by text and partition, into what run reads", function()
+  it("the program on a real Kafka records what comes from now on, chosen by text and partition, into"
+    .. " what run reads", function()
     kafka.produce(names.topic, { { value = "old new", partition = 1 } })
     local out = folder .. "/recorded.jsonl"
     local arguments = { PROGRAM, "record", path, "--latest", "--match", "new", "--partition", "1", "--count", "3",

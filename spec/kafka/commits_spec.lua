@@ -17,7 +17,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
       function() return ("%d committed, there are %d"):format(count, committed()) end)
   end
 
-  it("are those of each message with policy immediate", function()
+  it("committed offsets are those of each message with policy immediate", function()
     local run = engine.start(t:definition { commit = { policy = "immediate" } })
     for i = 1, 5 do
       kafka.produce(t.input, inputs.numbers(i, i))
@@ -27,7 +27,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     assert.is_true(run:report().metrics["consumer.commit_status{status=ok}"] >= 5)
   end)
 
-  it("follow once a second with policy once_per_second", function()
+  it("committed offsets follow once a second with policy once_per_second", function()
     local run = engine.start(t:definition { commit = { policy = "once_per_second" } })
     local from, before, count, times = wait.now(), 0, 0, 0
     wait.until_true(function()
@@ -46,7 +46,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     assert.is_true(commits >= 3 and commits <= seconds + 2, ("%d commits in %g s"):format(commits, seconds))
   end)
 
-  it("wait for min_messages", function()
+  it("committed offsets wait for min_messages", function()
     local run = engine.start(t:definition { commit = { policy = { min_messages = 100 } } })
     kafka.produce(t.input, inputs.numbers(1, 99))
     kafka.consume(t.output, { n = 99 })
@@ -60,7 +60,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     assert.equal(150, committed())
   end)
 
-  it("wait for min_time, or for min_messages if they come first", function()
+  it("committed offsets wait for min_time, or for min_messages if they come first", function()
     local run = engine.start(t:definition { commit = { policy = { min_time = "1500ms", min_messages = 50 } } })
     kafka.produce(t.input, inputs.numbers(1, 10))
     wait_committed(10)
@@ -69,7 +69,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     run:drain()
   end)
 
-  it("are where the next run of the group goes on, also after a SIGTERM under load", function()
+  it("committed offsets are where the next run of the group goes on, also after a SIGTERM under load", function()
     kafka.produce(t.input, inputs.numbers(1, 60000))
     local slow = { task_options = { processes = 2, max_batch_size = 200 },
       task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" }
@@ -85,7 +85,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     inputs.once(t.output, 60000)
   end)
 
-  it("lose nothing when the engine is killed", function()
+  it("committed offsets lose nothing when the engine is killed", function()
     kafka.produce(t.input, inputs.numbers(1, 60000))
     local source = { instance = "one" }
     for _ = 1, 3 do
@@ -106,7 +106,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
   end)
 
   for name, code in pairs { INT = 130, TERM = 143 } do
-    it("are not waited for at a second SIG" .. name, function()
+    it("committed offsets are not waited for at a second SIG" .. name, function()
       t.input = kafka.topic(1)
       kafka.produce(t.input, inputs.numbers(1, 10))
       local run = engine.start(t:definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },

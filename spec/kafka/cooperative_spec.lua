@@ -22,7 +22,7 @@ kafka.describe("the cooperative protocol", { partitions = 8 }, function(t)
     }, { env = env })
   end
 
-  it("is refused with an older librdkafka, by name", function()
+  it("the cooperative protocol is refused with an older librdkafka, by name", function()
     local _, version = process.run { engine.PROGRAM, "version" }
     if tonumber(version:match("librdkafka 2%.(%d+)")) >= 10 then return end
     local run = member { LD_LIBRARY_PATH = false }
@@ -32,7 +32,8 @@ kafka.describe("the cooperative protocol", { partitions = 8 }, function(t)
 
   if not folder then return pending("needs a newer librdkafka (TIDE_RDKAFKA)") end
 
-  it("moves only some partitions when engines join and leave under load; each input comes out once", function()
+  it("the cooperative protocol moves only some partitions when engines join and leave under load; each"
+    .. " input comes out once", function()
     local fed = 0
     local function feed(count)
       kafka.produce(t.input, inputs.numbers(fed + 1, fed + count))
@@ -62,7 +63,7 @@ kafka.describe("the cooperative protocol", { partitions = 8 }, function(t)
     assert.is_true(inputs.count(t.output) <= fed + late, inputs.count(t.output) .. " outputs, late: " .. late)
   end)
 
-  it("does not wait for workers that hang", function()
+  it("the cooperative protocol does not wait for workers that hang", function()
     kafka.produce(t.input, inputs.numbers(1, 1000))
     local hangs = member { HANG = "yes" }
     wait.until_true(function() return hangs:says("batches 1 of 1") end, "a busy worker")

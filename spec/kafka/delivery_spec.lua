@@ -10,7 +10,7 @@ local function by_value(messages)
 end
 
 kafka.describe("delivery", function(t)
-  it("keeps key, headers, timestamp, tombstones; null is not empty", function()
+  it("delivery keeps key, headers, timestamp, tombstones; null is not empty", function()
     local headers = { { "a", "1" }, { "a", "2" }, { "null" }, { "empty", "" }, { "", "no name" }, { "a", "1" } }
     local sent = {
       { key = "k\0\n", value = "v\0\255", headers = headers, timestamp = 1234567890123 },
@@ -30,7 +30,7 @@ kafka.describe("delivery", function(t)
     assert.equal(#sent, #seen)
   end)
 
-  it("takes a message, a text, a table, nil and a rejection as results", function()
+  it("delivery takes a message, a text, a table, nil and a rejection as results", function()
     local letters = kafka.topic(1)
     local sent = {}
     for i, value in ipairs { "same", "text", "table", "null", "nil", "reject", "edit" } do
@@ -60,7 +60,7 @@ kafka.describe("delivery", function(t)
     assert.same({ [0] = 7 }, kafka.committed(t.group, t.input))
   end)
 
-  it("puts a key into the partition where Kafka's own client puts it", function()
+  it("delivery puts a key into the partition where Kafka's own client puts it", function()
     t.output = kafka.topic(16)
     local other, sent = kafka.topic(16), {}
     for i = 1, 500 do sent[i] = { key = ("key-%d"):format(i * i):rep(i % 5 + 1), value = "v" .. i } end
@@ -79,7 +79,7 @@ kafka.describe("delivery", function(t)
     for key, hash in pairs(known) do assert.equal(hash % 2 ^ 31 % 16, seen[key].partition, key) end
   end)
 
-  it("keeps the partition when told so, and refuses an output with fewer", function()
+  it("delivery keeps the partition when told so, and refuses an output with fewer", function()
     t.input, t.output = kafka.topic(8), kafka.topic(9)
     local sent = {}
     for i = 1, 400 do sent[i] = { key = "one key", value = tostring(i), partition = i % 8 } end
@@ -95,7 +95,7 @@ kafka.describe("delivery", function(t)
     assert.same({}, kafka.committed(t.group, t.input))
   end)
 
-  it("lets a result choose topic and partition", function()
+  it("delivery lets a result choose topic and partition", function()
     t.output = kafka.topic(3)
     local second = kafka.topic(2)
     kafka.produce(t.input, { { value = "first" }, { value = "second" } })
@@ -107,7 +107,7 @@ kafka.describe("delivery", function(t)
     assert.same({ "second", 1 }, { kafka.consume(second)[1].value, kafka.consume(second)[1].partition })
   end)
 
-  it("brings 100,000 messages of 16 partitions through once each, in order per partition and key", function()
+  it("delivery brings 100,000 messages of 16 partitions through once each, in order per partition and key", function()
     t.input, t.output = kafka.topic(16), kafka.topic(16)
     local sent = {}
     for i = 1, 100000 do sent[i] = { key = "k" .. i % 997, value = tostring(i) } end

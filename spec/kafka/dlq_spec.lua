@@ -24,7 +24,7 @@ kafka.describe("bad messages", function(t)
 
   after_each(function() process.resume(kafka.broker_pid()) end)
 
-  it("go to the dlq's topic with their key, value and headers, and why they are there", function()
+  it("bad messages go to the dlq's topic with their key, value and headers, and why they are there", function()
     t.input = kafka.topic(3)
     local own = { { "h", "1" }, { "h", "" }, { "n" } }
     kafka.produce(t.input, { { value = "good", partition = 2 },
@@ -43,7 +43,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ 2, 1, 0, 1 }, { report.read, report.produced_from, report.filtered, report.dead_lettered })
   end)
 
-  it("are null or empty there as they were", function()
+  it("bad messages are null or empty there as they were", function()
     local sent = { { value = "" }, { key = "" }, { key = "", value = "" }, {} }
     kafka.produce(t.input, sent)
     engine.run(definition { task = "function() return tide.reject('all') end" })
@@ -52,7 +52,7 @@ kafka.describe("bad messages", function(t)
     assert.equal("all", headers_of(seen[1]).error)
   end)
 
-  it("hold the offset back as long as their dead letter is not acknowledged", function()
+  it("bad messages hold the offset back as long as their dead letter is not acknowledged", function()
     local gate = pipeline_file.folder() .. "/open"
     kafka.produce(t.input, { { value = "good" }, { value = "bad" }, { value = "good" } })
     local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
@@ -74,7 +74,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 3 }, kafka.committed(t.group, t.input))
   end)
 
-  it("stop the pipeline at the dlq's max_consecutive_count", function()
+  it("bad messages stop the pipeline at the dlq's max_consecutive_count", function()
     local messages = {}
     for i = 1, 100 do messages[i] = { value = i > 20 and "bad" .. i or "good" } end
     kafka.produce(t.input, messages)
@@ -85,7 +85,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 25 }, kafka.committed(t.group, t.input))
   end)
 
-  it("stop the pipeline at the dlq's max_invalid_ratio", function()
+  it("bad messages stop the pipeline at the dlq's max_invalid_ratio", function()
     local messages = {}
     for i = 1, 100 do messages[i] = { value = i > 50 and i % 2 == 0 and "bad" or "good" } end
     kafka.produce(t.input, messages)
@@ -96,7 +96,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 50 + 2 * dead + 1 }, kafka.committed(t.group, t.input))
   end)
 
-  it("stop the pipeline when there is no dlq: exit 65, nothing at or after it is committed", function()
+  it("bad messages stop the pipeline when there is no dlq: exit 65, nothing at or after it is committed", function()
     t.input = kafka.topic(4)
     local messages = {}
     for i = 1, 4000 do
@@ -114,7 +114,7 @@ kafka.describe("bad messages", function(t)
     assert.equal(1, #kafka.consume(t.letters))
   end)
 
-  it("that the broker refuses are dead letters of stage produce, and the rest goes on", function()
+  it("bad messages that the broker refuses are dead letters of stage produce, and the rest goes on", function()
     t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local one_by_one = { topic = t.output, rdkafka = { ["batch.num.messages"] = 1 } }
     local messages = {}
@@ -139,7 +139,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 300 }, kafka.committed(t.group, t.input))
   end)
 
-  it("whose dead letter is too large for the dlq's topic go there cut and marked", function()
+  it("bad messages whose dead letter is too large for the dlq's topic go there cut and marked", function()
     t.letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local value = "bad" .. ("x"):rep(5000)
     kafka.produce(t.input, { { value = "good" }, { value = value, key = "k", headers = { { "h", "1" } } },
@@ -154,7 +154,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ 1, 1 }, { run:report().dead_lettered, run:report().metrics["dlq.truncated"] })
   end)
 
-  it("whose dead letter is too large are cut alone: none beside them in a batch is", function()
+  it("bad messages whose dead letter is too large are cut alone: none beside them in a batch is", function()
     t.letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local messages = {}
     for i = 1, 600 do messages[i] = { value = ("bad%04d"):format(i) .. ("x"):rep(i % 30 == 7 and 5000 or 1200) } end
@@ -172,7 +172,7 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 600 }, kafka.committed(t.group, t.input))
   end)
 
-  it("whose dead letter is too large and is to stay whole stop the pipeline", function()
+  it("bad messages whose dead letter is too large and is to stay whole stop the pipeline", function()
     t.letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     kafka.produce(t.input, { { value = "good" }, { value = "bad" .. ("x"):rep(5000) }, { value = "good" } })
     local run = engine.run(definition { dlq = { topic = t.letters, on_too_large = "fail", on_failure = "stop" } },
@@ -182,7 +182,8 @@ kafka.describe("bad messages", function(t)
     assert.same({ [0] = 1 }, kafka.committed(t.group, t.input))
   end)
 
-  it("wait while the dlq's topic is gone, and get there once it is back; other partitions go on", function()
+  it("bad messages wait while the dlq's topic is gone, and get there once it is back; other partitions"
+    .. " go on", function()
     t.input = kafka.topic(2)
     kafka.produce(t.input, { { value = "bad first", partition = 0 } })
     local run = engine.start(definition())
@@ -214,7 +215,7 @@ kafka.describe("bad messages", function(t)
     assert.is_true(report.metrics["consumer.dlq_buffer.len"].max >= 1)
   end)
 
-  it("wait in exactly_once too while the dlq's topic is gone; then each is there once", function()
+  it("bad messages wait in exactly_once too while the dlq's topic is gone; then each is there once", function()
     kafka.produce(t.input, { { value = "bad first" } })
     local run = engine.start(definition { settings = { delivery = "exactly_once" } })
     wait.until_true(function() return #kafka.consume(t.letters) == 1 end, "the first dead letter")
@@ -233,7 +234,7 @@ kafka.describe("bad messages", function(t)
     for _, message in ipairs(messages) do assert.equal(1, found[message.value], message.value) end
   end)
 
-  it("stop with 75 when the dlq's topic is gone, if told so", function()
+  it("bad messages stop with 75 when the dlq's topic is gone, if told so", function()
     local stopping = { dlq = { topic = t.letters, on_failure = "stop" } }
     kafka.produce(t.input, { { value = "bad first" } })
     local run = engine.start(definition(stopping))
@@ -246,7 +247,8 @@ kafka.describe("bad messages", function(t)
   end)
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("that stand for several and are refused have the first one's place, and their number, " .. delivery, function()
+    it("bad messages that stand for several and are refused have the first one's place, and their"
+      .. " number, " .. delivery, function()
       t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
       local messages = {}
       for i = 1, 8 do messages[i] = { value = ("x"):rep(1000) } end
@@ -271,7 +273,8 @@ kafka.describe("bad messages", function(t)
   end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("that stand for several and fit nowhere stop the pipeline, whole and uncommitted, " .. delivery, function()
+    it("bad messages that stand for several and fit nowhere stop the pipeline, whole and uncommitted,"
+      .. " " .. delivery, function()
       t.output = kafka.topic(1, { ["max.message.bytes"] = 20000 })
       t.letters = kafka.topic(1, { ["max.message.bytes"] = 80000 })
       local messages = {}
@@ -295,7 +298,7 @@ kafka.describe("bad messages", function(t)
     end)
   end
 
-  it("that the broker refuses stop the pipeline without a dlq", function()
+  it("bad messages that the broker refuses stop the pipeline without a dlq", function()
     t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local one_by_one = { topic = t.output, rdkafka = { ["batch.num.messages"] = 1 } }
     kafka.produce(t.input, { { value = "small" }, { value = ("x"):rep(5000) }, { value = "small" } })
@@ -304,7 +307,7 @@ kafka.describe("bad messages", function(t)
     assert.is_true((kafka.committed(t.group, t.input)[0] or 0) <= 1)
   end)
 
-  it("that the broker refuses within a batch take no good one with them", function()
+  it("bad messages that the broker refuses within a batch take no good one with them", function()
     t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     local messages = {}
     for i = 1, 300 do messages[i] = { key = "k" .. i, value = i % 100 == 50 and ("x"):rep(5000) or "v" .. i } end

@@ -45,7 +45,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     engine.run(definition)
   end
 
-  it("replays to the topic and partition it came from: key, value and headers as they were", function()
+  it("tidemill dlq on a topic replays to the topic and partition it came from: key, value and headers"
+    .. " as they were", function()
     local sent = {
       { key = "k", value = "bad\0\255", headers = { { "h", "1" }, { "h" }, { "error", "mine" } }, partition = 2 },
       { partition = 1 }, { key = "", value = "", partition = 0, headers = { { "original_topic", "mine" } } },
@@ -70,7 +71,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(3, count("--all"))
   end)
 
-  it("replays each dead letter once, whatever is chosen in whatever order", function()
+  it("tidemill dlq on a topic replays each dead letter once, whatever is chosen in whatever order", function()
     fill(60)
     done("replay", "--offset", "5-9")
     done("replay", "--limit", "7")
@@ -91,7 +92,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(56, different)
   end)
 
-  it("passes over the markers of transactions between them", function()
+  it("tidemill dlq on a topic passes over the markers of transactions between them", function()
     definition.settings = { delivery = "exactly_once" }
     for _ = 1, 3 do fill(6) end
     done("replay", "--limit", "4", "--match", "no good")
@@ -104,7 +105,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     end
   end)
 
-  it("finds the topic in a pipeline file, and sends elsewhere if told so", function()
+  it("tidemill dlq on a topic finds the topic in a pipeline file, and sends elsewhere if told so", function()
     fill(6)
     local other = kafka.topic(1)
     local code, _, err = process.run { engine.PROGRAM, "dlq", "replay", (engine.file(definition)), "--to", other }
@@ -113,7 +114,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(0, #replayed())
   end)
 
-  it("stops what would go round for ever", function()
+  it("tidemill dlq on a topic stops what would go round for ever", function()
     fill(2)
     for i = 1, 3 do
       done("replay")
@@ -129,7 +130,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(8, #replayed())
   end)
 
-  it("does not send a dead letter whose value was cut, unless told so", function()
+  it("tidemill dlq on a topic does not send a dead letter whose value was cut, unless told so", function()
     t.letters = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     definition.dlq.topic = t.letters
     kafka.produce(t.input, { { value = "bad" .. ("x"):rep(5000) } })
@@ -142,7 +143,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(1024, #replayed()[1].value)
   end)
 
-  it("sends dead letters of a file, to the brokers named", function()
+  it("tidemill dlq on a topic sends dead letters of a file, to the brokers named", function()
     local folder = require("spec.support.pipeline_file").folder()
     definition.dlq = { path = folder .. "/letters.jsonl" }
     kafka.produce(t.input, { { key = "k", value = "bad \0", headers = { { "h" }, { "h", "1" } }, partition = 1 } })
@@ -155,7 +156,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(0, count())
   end)
 
-  it("sends a result that the output refused to the output, not through the function again", function()
+  it("tidemill dlq on a topic sends a result that the output refused to the output, not through the"
+    .. " function again", function()
     t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
     definition.produce.topic = t.output
     definition.task = 'function(m) m.value = "OUT:" .. m.value return m end'
@@ -175,7 +177,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(1, #kafka.consume(t.input))
   end)
 
-  it("goes on past what no dead letter is, and what has numbers that are none", function()
+  it("tidemill dlq on a topic goes on past what no dead letter is, and what has numbers that are none", function()
     local function letter(value, headers)
       return { value = value, partition = 0, headers = { { "original_topic", t.input }, { "original_partition", "1" },
         { "original_offset", "7" }, unpack(headers) } }
@@ -205,7 +207,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.truthy(found.infinite and found.hexadecimal and found.far)
   end)
 
-  it("takes dead letters with more headers than 16 bits count", function()
+  it("tidemill dlq on a topic takes dead letters with more headers than 16 bits count", function()
     local own = {}
     for i = 1, 70000 do own[i] = { "h", tostring(i) } end
     local few = { unpack(own, 1, 7000) }
@@ -226,7 +228,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     end
   end)
 
-  it("leaves what it could not send: a refused message ends it with 65, those before it are remembered", function()
+  it("tidemill dlq on a topic leaves what it could not send: a refused message ends it with 65, those"
+    .. " before it are remembered", function()
     fill(5)
     local small = kafka.topic(1, { ["max.message.bytes"] = 100 })
     local code, _, err = dlq("replay", "--to", small)
@@ -239,7 +242,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     assert.equal(1, count())
   end)
 
-  it("says that a topic is not there: 78", function()
+  it("tidemill dlq on a topic says that a topic is not there: 78", function()
     fill(1)
     assert.equal(78, (dlq("replay", "--to", "no-such-topic")))
     assert.equal(1, count())
@@ -274,7 +277,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
       return found, #all
     end
 
-    it("by kill -9, sends the rest with the next one and loses none", function()
+    it("tidemill dlq on a topic that is ended in the middle of a replay by kill -9, sends the rest with"
+      .. " the next one and loses none", function()
       begin("KILL")
       done("replay")
       local found = times()
@@ -282,7 +286,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
       assert.equal(0, count())
     end)
 
-    it("by SIGTERM, remembers what arrived: the next one sends the rest, none twice", function()
+    it("tidemill dlq on a topic that is ended in the middle of a replay by SIGTERM, remembers what"
+      .. " arrived: the next one sends the rest, none twice", function()
       local code = begin("TERM")
       assert.is_true(code == 75 or code == 0, code)
       local _, first = times()
@@ -294,7 +299,8 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     end)
   end)
 
-  it("reads dead letters of a pipeline that goes on writing them, and sees no half of them", function()
+  it("tidemill dlq on a topic reads dead letters of a pipeline that goes on writing them, and sees no"
+    .. " half of them", function()
     local run = engine.start(definition)
     local messages = {}
     for i = 1, 3000 do messages[i] = { value = "bad " .. i, partition = i % 3 } end

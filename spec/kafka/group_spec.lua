@@ -38,7 +38,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
 
   before_each(function() t.input, t.output, t.group, fed = kafka.topic(8), kafka.topic(8), kafka.group(), 0 end)
 
-  it("of three engines that join, leave and die under load brings every input out at least once", function()
+  it("a group of three engines that join, leave and die under load brings every input out at least once", function()
     feed(COUNT)
     local stays = member()
     stays:wait_for("partitions assigned")
@@ -67,7 +67,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     assert.is_true(report.produced_from <= report.read)
   end)
 
-  it("keeps the order of each key where no partition moved", function()
+  it("a group keeps the order of each key where no partition moved", function()
     feed(20000)
     local one, two = member(nil, 20000), member(nil, 20000)
     one:wait_for("partitions assigned")
@@ -90,7 +90,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     assert.is_true(before >= 20000)
   end)
 
-  it("of named engines takes a restart without a rebalance of the others", function()
+  it("a group of named engines takes a restart without a rebalance of the others", function()
     feed(1000)
     local one, two = member("one", 20000), member("two", 20000)
     one:wait_for("partitions assigned")
@@ -113,7 +113,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
   end)
 
   for name, count in pairs { ["under load"] = 20000, ["while it is idle"] = 100 } do
-    it("of two engines with the same name ends the older one with 76, at once, " .. name, function()
+    it("a group of two engines with the same name ends the older one with 76, at once, " .. name, function()
       feed(count)
       local older = member("one")
       wait.until_true(function() return inputs.count(t.output) >= 100 end, "output")
@@ -133,7 +133,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     end)
   end
 
-  it("of a named engine reads what was added while it was away, and rebalances only then", function()
+  it("a group of a named engine reads what was added while it was away, and rebalances only then", function()
     local later = t.input .. "-later"
     local function named()
       return engine.start(t:definition { source = { pattern = "^" .. t.input, instance = "one",

@@ -14,7 +14,7 @@ kafka.describe("the metrics of a broker", { partitions = 2 }, function(t)
   after_each(function() process.resume(kafka.broker_pid()) end)
   teardown(function() assert.same({}, seen:missing "kafka") end)
 
-  it("that answers, and keeps the producer waiting for a while", function()
+  it("a run provokes the metrics of a broker that answers, and keeps the producer waiting for a while", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = engine.start(t:definition {
       task = "function(message) local x = 0; for i = 1, 60000 do x = x + i % 7 end; return message end",
@@ -30,12 +30,12 @@ kafka.describe("the metrics of a broker", { partitions = 2 }, function(t)
     seen:add(run:report().metrics)
   end)
 
-  it("that has transactions", function()
+  it("a run provokes the metrics of a broker that has transactions", function()
     kafka.produce(t.input, inputs.numbers(1, 100))
     seen:add(engine.run(t:definition { settings = { delivery = "exactly_once" } }):report().metrics)
   end)
 
-  it("that refuses messages which are too large", function()
+  it("a run provokes the metrics of a broker that refuses messages which are too large", function()
     t.output = kafka.topic(2, { ["max.message.bytes"] = 2000 })
     kafka.produce(t.input, { { value = ("x"):rep(5000) } })
     local run = engine.run(t:definition { dlq = { topic = kafka.topic(1, { ["max.message.bytes"] = 2000 }) } })

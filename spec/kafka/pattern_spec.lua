@@ -12,7 +12,8 @@ kafka.describe("a pattern", function(t)
       commit = { policy = { min_time = "50ms" } } }, more), options)
   end
 
-  it("with start = latest reads a topic that is made later from its beginning, and none before its end", function()
+  it("a pattern with start = latest reads a topic that is made later from its beginning, and none"
+    .. " before its end", function()
     kafka.produce(t.input, { { value = "old" } })
     local run = start { source = { start = "latest" } }
     run:wait_for "partitions assigned"
@@ -26,7 +27,7 @@ kafka.describe("a pattern", function(t)
     inputs.once(t.output, 3)
   end)
 
-  it("does not find what the pipeline itself writes, and says so", function()
+  it("a pattern does not find what the pipeline itself writes, and says so", function()
     local clean, letters = kafka.topic(1, nil, t.input .. ".clean"), kafka.topic(1, nil, t.input .. ".dlq")
     kafka.produce(t.input, { { value = "1" }, { value = "bad" } })
     local run = start { produce = { topic = clean }, dlq = { topic = letters },
@@ -44,7 +45,7 @@ kafka.describe("a pattern", function(t)
     end
   end)
 
-  it("does not find Kafka's internal topics", function()
+  it("a pattern does not find Kafka's internal topics", function()
     kafka.produce(t.input, { { value = "1" } })
     kafka.commit(t.group, t.input, { [0] = 0 }) -- so that there are some
     local run = start({ source = { pattern = "^(__consumer_offsets|__transaction_state|" .. t.input .. ")$" } },

@@ -37,9 +37,9 @@ kafka.describe("a source that was paused", function(t)
     return run:report().metrics["consumer.refetched"]
   end
 
-  it("goes on where it was", function() assert.equal(0, pause(false)) end)
+  it("a source that was paused goes on where it was", function() assert.equal(0, pause(false)) end)
 
-  it("and was not, by a planted mistake, reads again from the beginning", function()
+  it("a source that was paused and was not, by a planted mistake, reads again from the beginning", function()
     local _, version = process.run { engine.PROGRAM, "version" }
     if tonumber(version:match "librdkafka 2%.(%d+)") >= 4 then return pending("this librdkafka does not rewind") end
     assert.is_true(pause "bug.resume_unpaused=1:bug" >= 100)

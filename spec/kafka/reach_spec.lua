@@ -39,7 +39,8 @@ describe("a broker that is needed and not reached", function()
   end)
 
   for _, which in ipairs { "input", "output" } do
-    it("is exit 69, by its address and what it leads: the leader of the " .. which, function()
+    it("a broker that is needed and not reached is exit 69, by its address and what it leads: the"
+      .. " leader of the " .. which, function()
       local topic = which == "input" and input or output
       mock:tell("leader", topic, 0, 2)
       mock:tell("down", 2)
@@ -51,14 +52,14 @@ describe("a broker that is needed and not reached", function()
     end)
   end
 
-  it("is exit 69, by its group: the coordinator", function()
+  it("a broker that is needed and not reached is exit 69, by its group: the coordinator", function()
     local made = definition(input, output)
     mock:tell("coordinator", made.source.group, 3)
     mock:tell("down", 3)
     both(made, 69, ('the coordinator of group "%s" not reached within 2 s'):format(made.source.group))
   end)
 
-  it("is exit 69, by its id: the coordinator of transactions", function()
+  it("a broker that is needed and not reached is exit 69, by its id: the coordinator of transactions", function()
     local made = definition(input, output, { settings = { broker_timeout = "2s", delivery = "exactly_once" } })
     made.source.instance = "one"
     mock:tell("coordinator", made.source.group, 1)
@@ -69,7 +70,7 @@ describe("a broker that is needed and not reached", function()
     both(made, 69, ('no transactions with id "spec.%s.'):format(made.source.group), "within 2 s")
   end)
 
-  it("is not one that nothing needs", function()
+  it("a broker that is needed and not reached is not one that nothing needs", function()
     local made = definition(input, output)
     mock:tell("coordinator", made.source.group, 1)
     mock:tell("down", 2)

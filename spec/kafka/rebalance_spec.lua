@@ -29,7 +29,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     return select(2, run:stderr():gsub(text, ""))
   end
 
-  it("does not wait for workers that hang, and keeps them", function()
+  it("a rebalance does not wait for workers that hang, and keeps them", function()
     feed(1, 100)
     local hangs = member(nil, { HANG = "yes" })
     wait.until_true(function() return hangs:says("batches 2 of 2") end, "two busy workers")
@@ -48,7 +48,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     assert.equal(1, report.metrics["strategies.run_task_with_multiprocessing.pool.create"])
   end)
 
-  it("takes as long as its commit and a moment, with every worker hanging", function()
+  it("a rebalance takes as long as its commit and a moment, with every worker hanging", function()
     feed(1, 100)
     local first = member { commit = { policy = { min_time = "10min" } },
       task = "function(message) if tonumber(message.value) > 100 then while true do end end return message end" }
@@ -68,7 +68,8 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     inputs.once(t.output, 200)
   end)
 
-  it("leaves reports of an earlier assignment uncounted: who has the partition now reads them again", function()
+  it("a rebalance leaves reports of an earlier assignment uncounted: who has the partition now reads"
+    .. " them again", function()
     local first = member { produce = { topic = t.output, rdkafka = { ["linger.ms"] = 6000 } } }
     first:wait_for("partitions assigned")
     feed(1, 100)
@@ -87,7 +88,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     assert.equal(report.read, report.produced_from + report.dropped)
   end)
 
-  it("loses nothing ten times in a row", function()
+  it("a rebalance loses nothing ten times in a row", function()
     feed(1, 20000)
     local task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
     local stays = member { task = task, settings = { join_timeout = "25s" } }
@@ -105,7 +106,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     inputs.at_least_once(t.output, 20000)
   end)
 
-  it("that an engine slept through takes its partitions as lost: no commit, and nothing is lost", function()
+  it("a rebalance that an engine slept through takes its partitions as lost: no commit, and nothing is lost", function()
     feed(1, 20000)
     local task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
     local sleeps = member({ task = task }, nil, 2000)

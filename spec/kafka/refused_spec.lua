@@ -45,7 +45,8 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
   end
 
 
-  it("takes nothing from the others of its batch: they keep time, key and headers", function()
+  it("a record that the output refuses takes nothing from the others of its batch: they keep time, key"
+    .. " and headers", function()
     t.output = kafka.topic(1, { ["cleanup.policy"] = "compact", ["retention.ms"] = -1 })
     local sent = numbers(10, function(message, i) if i == 6 then message.key = nil end end)
     kafka.produce(t.input, sent)
@@ -61,7 +62,8 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
   end)
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("is not one that its batch made too large: batches are as large as the topic takes, " .. delivery, function()
+    it("a record that the output refuses is not one that its batch made too large: batches are as large"
+      .. " as the topic takes, " .. delivery, function()
       t.output = kafka.topic(1, { ["max.message.bytes"] = 10000, ["retention.ms"] = -1 })
       local sent = numbers(300, function(message, i) message.value = ("x"):rep(3000) .. i end)
       kafka.produce(t.input, sent)
@@ -76,7 +78,8 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
   end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("for its time is a dead letter with that time, and the rest goes on, " .. delivery, function()
+    it("a record that the output refuses for its time is a dead letter with that time, and the rest"
+      .. " goes on, " .. delivery, function()
       local limits = { ["retention.ms"] = -1, ["message.timestamp.after.max.ms"] = 3600000 }
       t.output, t.letters = kafka.topic(1, limits), kafka.topic(1, limits)
       local sent = numbers(10, function(message, i) if i == 4 then message.timestamp = message.timestamp * 1000 end end)
@@ -95,7 +98,7 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
   end
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("is told with the partition that it was for, " .. delivery, function()
+    it("a record that the output refuses is told with the partition that it was for, " .. delivery, function()
       local limits = { ["retention.ms"] = -1, ["message.timestamp.after.max.ms"] = 3600000 }
       t.input, t.output = kafka.topic(4, limits), kafka.topic(4, limits)
       local future = (os.time() + 1e6) * 1000
@@ -116,7 +119,8 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
     end)
   end
 
-  it("is not made to fit: a header's name with a zero byte stays whole, from engine to engine", function()
+  it("a record that the output refuses is not made to fit: a header's name with a zero byte stays"
+    .. " whole, from engine to engine", function()
     local between, name, first = kafka.topic(1), "a\0b", t.group
     kafka.produce(t.input, { { value = "1" } })
     engine.run(definition { produce = { topic = between },
@@ -130,7 +134,8 @@ kafka.describe("a record that the output refuses", { input = { 1, LASTING }, out
     assert.equal(name .. "|c\0d|a", kafka.consume(t.output)[1].value)
   end)
 
-  it("by librdkafka, which takes a time of 0 for none: it is not sent with the present one", function()
+  it("a record that the output refuses by librdkafka, which takes a time of 0 for none: it is not sent"
+    .. " with the present one", function()
     kafka.produce(t.input, { { value = "1", timestamp = 1 }, { value = "2", timestamp = 1 } })
     engine.run(definition { task = [[function(message)
       if message.value == "1" then message.timestamp = 0 end

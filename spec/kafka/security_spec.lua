@@ -84,16 +84,16 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
     assert.is_nil((run:stderr() .. run.process:stdout() .. report):find(PASSWORD, 1, true), run:stderr())
   end
 
-  it("by a password from a file lets both sides in", function()
+  it("a broker that authenticates by a password from a file lets both sides in", function()
     local path = write(pipeline_file.folder() .. "/password", PASSWORD .. "\n")
     goes_through(definition(sasl, login(("tide.secret_file %q"):format(path))))
   end)
 
-  it("by a password from the environment lets both sides in", function()
+  it("a broker that authenticates by a password from the environment lets both sides in", function()
     goes_through(definition(sasl, login 'tide.env "TIDE_SPEC_PASSWORD"'), { TIDE_SPEC_PASSWORD = PASSWORD })
   end)
 
-  it("by certificates lets both sides in", function()
+  it("a broker that authenticates by certificates lets both sides in", function()
     goes_through(definition(tls, certificate()))
   end)
 
@@ -107,15 +107,16 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
     assert.is_nil((run:stderr() .. err):find("wrong-password", 1, true))
   end
 
-  it("is told a wrong password: exit 78 at once, naming broker and cause", function()
+  it("a broker that authenticates is told a wrong password: exit 78 at once, naming broker and cause", function()
     is_refused(definition(sasl, login '"wrong-password"'), { sasl, "Invalid username or password" })
   end)
 
-  it("has a certificate that nobody vouches for: exit 78 at once, naming broker and cause", function()
+  it("a broker that authenticates has a certificate that nobody vouches for: exit 78 at once, naming"
+    .. " broker and cause", function()
     is_refused(definition(tls, certificate { ["ssl.ca.location"] = false }), { tls, "certificate verify failed" })
   end)
 
-  it("is not asked in the way it wants: exit 69, naming the broker", function()
+  it("a broker that authenticates is not asked in the way it wants: exit 69, naming the broker", function()
     local plain = definition(sasl)
     plain.settings.broker_timeout = "1s"
     local run = engine.run(plain, { code = 69 })

@@ -25,7 +25,7 @@ kafka.describe("a start", function(t)
 
   for start, seen in pairs { earliest = "1 2 3 4 5", [3] = "4 5", ["1970-01-01T00:00:02.500Z"] = "3 4 5",
     ["1970-01-01T00:00:03Z"] = "3 4 5" } do
-    it("with start = " .. start, function()
+    it("a start begins where start says: " .. start, function()
       fill(5)
       engine.run(definition { start = start })
       assert.equal(seen, values())
@@ -33,7 +33,7 @@ kafka.describe("a start", function(t)
     end)
   end
 
-  it("with start = latest, or a moment to come, sees what comes after it", function()
+  it("a start with start = latest, or a moment to come, sees what comes after it", function()
     fill(3)
     for _, start in ipairs { "latest", "2970-01-01T00:00:00Z" } do
       t.group, t.output = kafka.group(), kafka.topic(1)
@@ -48,14 +48,14 @@ kafka.describe("a start", function(t)
     end
   end)
 
-  it("takes the committed offset before any start", function()
+  it("a start takes the committed offset before any start", function()
     fill(5)
     kafka.commit(t.group, t.input, { [0] = 4 })
     engine.run(definition { start = "earliest" })
     assert.equal("5", values())
   end)
 
-  it("without start and without committed offset is exit 78, says what to do, and reads nothing", function()
+  it("a start without start and without committed offset is exit 78, says what to do, and reads nothing", function()
     fill(5)
     local run = engine.run(definition(), { code = 78 })
     for _, word in ipairs { t.input, "partition 0", t.group, "has no committed offset", 'start = "earliest"' } do
@@ -67,7 +67,7 @@ kafka.describe("a start", function(t)
     assert.equal("1 2 3 4 5", values())
   end)
 
-  it("at an offset that is gone is exit 78, unless auto_offset_reset says where to go on", function()
+  it("a start at an offset that is gone is exit 78, unless auto_offset_reset says where to go on", function()
     fill(5)
     kafka.commit(t.group, t.input, { [0] = 1 })
     kafka.delete_records(t.input, { [0] = 3 })
@@ -82,7 +82,7 @@ kafka.describe("a start", function(t)
     assert.equal("4 5", values())
   end)
 
-  it("at an offset behind the end is treated alike", function()
+  it("a start at an offset behind the end is treated alike", function()
     fill(2)
     kafka.commit(t.group, t.input, { [0] = 100 })
     assert.is_true(engine.run(definition(), { code = 78 }):says("offset 100, which is out of range [0, 2]"))
@@ -95,7 +95,7 @@ kafka.describe("a start", function(t)
     assert.equal("new", values())
   end)
 
-  it("finds the ends behind transaction markers, and does not see what was aborted", function()
+  it("a start finds the ends behind transaction markers, and does not see what was aborted", function()
     t.input = kafka.topic(3)
     for value, ending in pairs { yes = "commit", no = "abort" } do
       local messages = {}
@@ -111,7 +111,7 @@ kafka.describe("a start", function(t)
   end)
 
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
-    it("commits what lies behind the last message too: markers, and what was aborted, " .. delivery, function()
+    it("a start commits what lies behind the last message too: markers, and what was aborted, " .. delivery, function()
       t.input = kafka.topic(2)
       local made = definition { start = "earliest" }
       made.settings, made.commit = { delivery = delivery }, { policy = { min_time = "50ms" } }
@@ -132,7 +132,7 @@ kafka.describe("a start", function(t)
     end)
   end
 
-  it("says where a transaction that has not ended holds it back", function()
+  it("a start says where a transaction that has not ended holds it back", function()
     kafka.produce(t.input, { { value = "1" } })
     kafka.produce(t.input, { { value = "2" }, { value = "3" } }, "open")
     for _, read in ipairs { 1, 0 } do
@@ -144,7 +144,7 @@ kafka.describe("a start", function(t)
     end
   end)
 
-  it("without committed offset is said, with where it begins: they may have expired", function()
+  it("a start without committed offset is said, with where it begins: they may have expired", function()
     fill(5)
     local run = engine.run(definition { start = 3 })
     assert.is_true(run:says(('group "%s" has no committed offset (it is new there, or it expired) and begins by start: '
@@ -152,12 +152,12 @@ kafka.describe("a start", function(t)
     assert.is_false(engine.run(definition { start = 3 }):says "has no committed offset")
   end)
 
-  it("ends at once when there is nothing to read", function()
+  it("a start ends at once when there is nothing to read", function()
     local run = engine.run(definition { start = "earliest" })
     assert.equal(0, run:report().read)
   end)
 
-  it("reads several topics", function()
+  it("a start reads several topics", function()
     local second = kafka.topic(3)
     kafka.produce(t.input, inputs.numbers(1, 100))
     kafka.produce(second, inputs.numbers(101, 200))
@@ -167,7 +167,7 @@ kafka.describe("a start", function(t)
     assert.same(kafka.ends(second), kafka.committed(t.group, second))
   end)
 
-  it("reads topics by a pattern, also those made later", function()
+  it("a start reads topics by a pattern, also those made later", function()
     local first = kafka.topic(1)
     local prefix = first:match("^(.*)%-%d+$") -- the topics of this spec file
     kafka.produce(first, { { value = "1" } })

@@ -55,13 +55,13 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
 
   after_each(resume_broker)
 
-  it("while no broker can be reached", function()
+  it("SIGTERM ends a run while no broker can be reached", function()
     local run = start { source = { brokers = "127.0.0.1:1" } }
     run:wait_for("Connection refused")
     term(run)
   end)
 
-  it("while the broker takes connections and says nothing", function()
+  it("SIGTERM ends a run while the broker takes connections and says nothing", function()
     assert(t.input and t.output) -- made while it still answers
     stop_broker()
     local run = start()
@@ -69,13 +69,13 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     term(run)
   end)
 
-  it("while it waits for messages", function()
+  it("SIGTERM ends a run while it waits for messages", function()
     local run = start()
     run:wait_for("partitions assigned")
     term(run)
   end)
 
-  it("while a batch is open: it is closed, and comes out", function()
+  it("SIGTERM ends a run while a batch is open: it is closed, and comes out", function()
     kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
@@ -85,7 +85,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
 
-  it("while every worker hangs: join_timeout, and their messages are read again", function()
+  it("SIGTERM ends a run while every worker hangs: join_timeout, and their messages are read again", function()
     kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start { task = HANG, task_options = { eager = false } }
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
@@ -95,7 +95,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     inputs.once(t.output, 10)
   end)
 
-  it("while every worker hangs at the end of the input: join_timeout", function()
+  it("SIGTERM ends a run while every worker hangs at the end of the input: join_timeout", function()
     kafka.produce(t.input, inputs.numbers(1, 10))
     local run = start({ task = HANG, task_options = { eager = false } }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
@@ -104,7 +104,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     nothing_lost(10)
   end)
 
-  it("at the end of the input, of which a transaction is aborted: it is not read again", function()
+  it("SIGTERM ends a run at the end of the input, of which a transaction is aborted: it is not read again", function()
     local gate = os.tmpname()
     os.remove(gate)
     local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
@@ -128,7 +128,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     assert.same({}, kafka.committed(t.group, t.input))
   end)
 
-  it("while the workers are busy: what was read comes out, once", function()
+  it("SIGTERM ends a run while the workers are busy: what was read comes out, once", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start { task = WORK, settings = { join_timeout = "25s" } }
     wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
@@ -139,7 +139,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     inputs.once(t.output, 20000)
   end)
 
-  it("while the broker is gone and the producer holds messages", function()
+  it("SIGTERM ends a run while the broker is gone and the producer holds messages", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start { task = WORK, source = source(2000) } -- it cannot leave: the next run waits for its session
     wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
@@ -150,7 +150,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     nothing_lost(20000)
   end)
 
-  it("while the last commit is not answered", function()
+  it("SIGTERM ends a run while the last commit is not answered", function()
     kafka.produce(t.input, inputs.numbers(1, 100))
     local run = start { commit = { policy = { min_time = "60s" } }, source = source(2000) }
     wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
@@ -161,7 +161,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     nothing_lost(100)
   end)
 
-  it("while it finds out where to begin, which takes long", function()
+  it("SIGTERM ends a run while it finds out where to begin, which takes long", function()
     kafka.produce(t.input, inputs.numbers(1, 100))
     local stays = start()
     inputs.wait_committed(t.group, t.input)
@@ -177,7 +177,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     inputs.once(t.output, 200)
   end)
 
-  it("while its partitions are taken away", function()
+  it("SIGTERM ends a run while its partitions are taken away", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
     local run = start({ task = WORK, settings = { join_timeout = "25s" } }, with_fault "engine.revoke=1:delay:2000")
     wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
@@ -196,7 +196,8 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     inputs.at_least_once(t.output, 20000)
   end)
 
-  it("while the group is joining, which another holds up: the others do not wait for the one that left", function()
+  it("SIGTERM ends a run while the group is joining, which another holds up: the others do not wait for the one"
+    .. " that left", function()
     local hangs = start { source = source(8000) }
     hangs:wait_for("partitions assigned")
     local stays = start { source = source(8000) }

@@ -4,7 +4,7 @@ local kafka = require "spec.support.kafka"
 local wait = require "spec.support.wait"
 
 kafka.describe("the Kafka of the specs", function(t)
-  it("gives back what was produced, byte for byte, null kept apart from empty", function()
+  it("the Kafka of the specs gives back what was produced, byte for byte, null kept apart from empty", function()
     local topic = kafka.topic(2)
     local headers = { { "h", "1" }, { "h", "" }, { "g" } }
     local sent = {
@@ -24,7 +24,7 @@ kafka.describe("the Kafka of the specs", function(t)
     assert.same({ [0] = 2, 1 }, (kafka.ends(topic)))
   end)
 
-  it("shows committed transactions only", function()
+  it("the Kafka of the specs shows committed transactions only", function()
     local topic = kafka.topic(1)
     kafka.produce(topic, { { value = "no" } }, "abort")
     kafka.produce(topic, { { value = "yes" } }, "commit")
@@ -34,7 +34,7 @@ kafka.describe("the Kafka of the specs", function(t)
     assert.equal(4, kafka.ends(topic)[0])
   end)
 
-  it("waits for a transaction that is about to be committed", function()
+  it("the Kafka of the specs waits for a transaction that is about to be committed", function()
     kafka.produce(t.input, { { value = "1" } })
     local run = engine.start(t:definition { commit = { policy = { min_time = "2s" } },
       settings = { delivery = "exactly_once" } })
@@ -43,7 +43,7 @@ kafka.describe("the Kafka of the specs", function(t)
     run:drain()
   end)
 
-  it("keeps committed offsets, deletes records, adds partitions", function()
+  it("the Kafka of the specs keeps committed offsets, deletes records, adds partitions", function()
     local topic, group = kafka.topic(2), kafka.group()
     assert.same({}, kafka.committed(group, topic))
     kafka.commit(group, topic, { [1] = 5 })
@@ -59,7 +59,7 @@ kafka.describe("the Kafka of the specs", function(t)
     assert.has_error(function() kafka.ends(topic) end)
   end)
 
-  it("comes back on the same port after a kill", function()
+  it("the Kafka of the specs comes back on the same port after a kill", function()
     local topic = kafka.topic(1)
     kafka.produce(topic, { { value = "kept" } })
     kafka.kill_broker()

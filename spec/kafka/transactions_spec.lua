@@ -22,7 +22,7 @@ kafka.describe("transactions", function()
 
   after_each(mock_kafka.stop_all)
 
-  it("are refused by name on brokers older than 2.5, before anything is read", function()
+  it("transactions are refused by name on brokers older than 2.5, before anything is read", function()
     new_mock()
     mock:tell("versions", mock_kafka.API.init_producer_id, 0, 1)
     local run = engine.start(definition())
@@ -30,7 +30,7 @@ kafka.describe("transactions", function()
     assert.is_true(run:says("exactly_once needs brokers from Kafka 2.5 on"))
   end)
 
-  it("that were ended twice are not followed by another of the same producer", function()
+  it("transactions that were ended twice are not followed by another of the same producer", function()
     new_mock()
     mock:fail("end_txn", "coordinator_load_in_progress")
     kafka.produce(input, inputs.numbers(1, 50))
@@ -76,7 +76,8 @@ kafka.describe("transactions", function()
     -- The answer to the offsets of a transaction comes after its time, so they are sent again. One message is in
     -- it; the others have been read, and wait for a worker that hangs.
     for _, mistake in ipairs { false, true } do
-      it("offsets that are sent again are the same" .. (mistake and "; with a planted mistake they run ahead" or ""),
+      it("transactions and a fatal error offsets that are sent again are the"
+        .. " same" .. (mistake and "; with a planted mistake they run ahead" or ""),
         function()
           input, output = kafka.topic(1), kafka.topic(1)
           kafka.produce(input, inputs.numbers(1, 200))

@@ -7,7 +7,8 @@ local wait = require "spec.support.wait"
 
 kafka.describe("a consumer", function(t)
 
-  it("nudges librdkafka while its queue is empty and there is more to fetch, and not when there is not", function()
+  it("a consumer nudges librdkafka while its queue is empty and there is more to fetch, and not when"
+    .. " there is not", function()
     local messages = {}
     for i = 1, 10000 do messages[i] = { value = tostring(i) .. (" "):rep(1000) } end
     kafka.produce(t.input, messages)

@@ -21,10 +21,15 @@ local function text_of(message)
   return type(message) == "string" and message or pretty.write(message)
 end
 
+-- The name of an `it` reads alone; anything else is told with what it is in.
+local function name_of(one)
+  return one.element and one.element.descriptor == "it" and one.element.name or one.name or "?"
+end
+
 local function show(one)
   local trace = one.trace or {}
   local place = trace.short_src and ("%s:%s: "):format(trace.short_src, trace.currentline or "?") or ""
-  io.write(("  FAILED %s%s\n"):format(place, one.name or "?"))
+  io.write(("  FAILED %s%s\n"):format(place, name_of(one)))
   local words = text_of(one.message) .. (one.isError and trace.traceback or "")
   for line in words:gmatch("[^\n]+") do
     io.write("    ", line, "\n")
@@ -50,7 +55,7 @@ return function()
     local failed = handler.failuresCount + handler.errorsCount
     file:write(("%d %d %d\n"):format(handler.successesCount, failed, handler.pendingsCount))
     for _, one in ipairs(handler.pendings) do
-      file:write((one.name .. ": " .. text_of(one.message or "pending")):gsub("%s+", " "), "\n")
+      file:write((name_of(one) .. ": " .. text_of(one.message or "pending")):gsub("%s+", " "), "\n")
     end
     file:close()
     return nil, true

@@ -7,14 +7,14 @@ local function now()
 end
 
 describe("the clock", function()
-  it("counts microseconds of the monotonic clock", function()
+  it("the clock counts microseconds of the monotonic clock", function()
     local before = wait.now()
     local clock = now() / 1e6
     local after = wait.now()
     assert.is_true(before - 0.001 <= clock and clock <= after + 0.001)
   end)
 
-  it("never goes back", function()
+  it("the clock never goes back", function()
     local last = now()
     for _ = 1, 1000 do
       local next = now()
@@ -23,7 +23,7 @@ describe("the clock", function()
     end
   end)
 
-  it("runs ahead by what it was advanced, and the wall clock does not", function()
+  it("the clock runs ahead by what it was advanced, and the wall clock does not", function()
     local before, wall = now(), tonumber(C.tide_clock_wall_ms())
     C.tide_clock_advance(3600e6)
     local after = now()
@@ -32,7 +32,7 @@ describe("the clock", function()
     assert.is_true(tonumber(C.tide_clock_wall_ms()) - wall < 1000)
   end)
 
-  it("tells the wall time in milliseconds since the epoch", function()
+  it("the clock tells the wall time in milliseconds since the epoch", function()
     local before = os.time()
     local wall = tonumber(C.tide_clock_wall_ms())
     assert.is_true(wall >= before * 1000 and wall < (os.time() + 1) * 1000)

@@ -34,14 +34,14 @@ describe("a fault point", function()
     arm ""
   end)
 
-  it("is nothing while it is not armed", function()
+  it("a fault point is nothing while it is not armed", function()
     assert(arm "elsewhere=1:kill9")
     assert.same({ false, false }, passes(2))
     assert.equal(-1, tonumber(F.tide_fault_hits "here"))
     assert.equal(0, tonumber(F.tide_fault_hits "elsewhere"))
   end)
 
-  it("ends its process as told, at the hit told", function()
+  it("a fault point ends its process as told, at the hit told", function()
     assert.equal(-SIGKILL, passing "1:kill9")
     assert.equal(-SIGSEGV, passing "1:segv")
     assert.equal(-SIGABRT, passing "1:abort")
@@ -51,7 +51,7 @@ describe("a fault point", function()
     assert.equal(-SIGKILL, passing("3:kill9", 3))
   end)
 
-  it("stops its process until it is continued", function()
+  it("a fault point stops its process until it is continued", function()
     assert(arm "here=1:stop")
     local one = child.start(function() F.tide_fault_pass "here" end)
     assert.equal(one.pid, ffi.C.waitpid(one.pid, ffi.new "int[1]", WUNTRACED))
@@ -59,14 +59,14 @@ describe("a fault point", function()
     assert.equal(0, (one:join()))
   end)
 
-  it("delays, and goes on", function()
+  it("a fault point delays, and goes on", function()
     local before = library.C.tide_clock_us()
     assert(arm "here=1:delay:20")
     assert.same({ false, false }, passes(2))
     assert.is_true(library.C.tide_clock_us() - before >= 20000)
   end)
 
-  it("is true with an errno once, or from a hit on; a bug always is from its hit on", function()
+  it("a fault point is true with an errno once, or from a hit on; a bug always is from its hit on", function()
     assert(arm "here=2:errno:28")
     assert.same({ false, true, false }, passes(3))
     assert.equal(ENOSPC, ffi.errno())
@@ -77,7 +77,7 @@ describe("a fault point", function()
     assert.equal(3, tonumber(F.tide_fault_hits "here"))
   end)
 
-  it("counts the hits of all processes together, and can be armed after they were forked", function()
+  it("a fault point counts the hits of all processes together, and can be armed after they were forked", function()
     assert(arm "here=3:kill9")
     local ends = {}
     for i = 1, 4 do ends[i] = select(2, child.run(function() F.tide_fault_pass "here" end)) or "went on" end
@@ -90,7 +90,7 @@ describe("a fault point", function()
     assert.equal(0, (one:join()))
   end)
 
-  it("refuses what it cannot read, and keeps what was armed", function()
+  it("a fault point refuses what it cannot read, and keeps what was armed", function()
     assert(arm "here=1:bug")
     for _, text in ipairs { "here", "here=1", "here=0:bug", "here=x:bug", "here=1:fly", "here=1:exit", "here=1:bug:1",
       "here=1*:bug", "here=1:kill9,there=:bug" } do
@@ -101,7 +101,7 @@ describe("a fault point", function()
     assert.same({ true }, passes(1))
   end)
 
-  it("is armed by the environment; a mistake there ends the program with 64", function()
+  it("a fault point is armed by the environment; a mistake there ends the program with 64", function()
     local program = ("TIDE_BUILD=%s TIDE_FAULTS=%%s luajit -e '%s' 2>&1; echo $?"):format(faults.folder,
       [[local C = require("tidemill.run.ffi").C print(C.tide_fault_pass "here", C.tide_fault_pass "here")]])
     local function output(value)

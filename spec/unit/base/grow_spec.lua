@@ -10,7 +10,7 @@ local function new()
 end
 
 describe("a growing array", function()
-  it("holds as many items as were needed, zeroed, beside those that were there", function()
+  it("a growing array holds as many items as were needed, zeroed, beside those that were there", function()
     local array = new()
     array.grow(3)
     assert.equal(3, array.count[0])
@@ -21,7 +21,7 @@ describe("a growing array", function()
     ffi.C.free(array.items[0])
   end)
 
-  it("stays as it is when it holds as many items already", function()
+  it("a growing array stays as it is when it holds as many items already", function()
     local array = new()
     array.grow(0)
     assert.is_true(array.items[0] == nil)

@@ -14,7 +14,7 @@ end
 describe("the log", function()
   after_each(child.stop_all)
 
-  it("shows the level asked for and what is worse", function()
+  it("the log shows the level asked for and what is worse", function()
     local text = logged(function()
       C.tide_log_setup(C.TIDE_LOG_WARN, C.TIDE_LOG_TEXT)
       for level, word in pairs { ERROR = "one", WARN = "two", INFO = "three", DEBUG = "four" } do
@@ -26,7 +26,7 @@ describe("the log", function()
     assert.falsy(text:find("three", 1, true) or text:find("four", 1, true))
   end)
 
-  it("starts at info, as text with the time in UTC", function()
+  it("the log starts at info, as text with the time in UTC", function()
     local before = os.time()
     local text = logged(function()
       C.tide_log_text(C.TIDE_LOG_INFO, "hello")
@@ -37,7 +37,8 @@ describe("the log", function()
     assert.is_true(when >= os.date("!%Y-%m-%dT%H:%M:%S", before))
   end)
 
-  it("escapes control bytes and indents what follows a line break, so that a message cannot forge a line", function()
+  it("the log escapes control bytes and indents what follows a line break, so that a message cannot"
+    .. " forge a line", function()
     local text = logged(function()
       C.tide_log_text(C.TIDE_LOG_INFO, "a\n\tb\r\27[31m\127\n2026-01-01T00:00:00Z info c")
     end)
@@ -45,7 +46,7 @@ describe("the log", function()
     for line in text:gmatch "[^\n]+" do assert.truthy(line:find "^%d+%-%d+%-%d+T%d" ~= nil or line:find "^    ") end
   end)
 
-  it("gives JSON lines the place that a text begins with, and further fields", function()
+  it("the log gives JSON lines the place that a text begins with, and further fields", function()
     local text = logged(function()
       C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_JSON)
       C.tide_log_text(C.TIDE_LOG_WARN, "my.topic-1/12/345: error: x")
@@ -66,7 +67,7 @@ describe("the log", function()
     assert.matches(" info read 5\n$", plain)
   end)
 
-  it("writes one JSON object a line when asked to", function()
+  it("the log writes one JSON object a line when asked to", function()
     local words = { "plain", 'with "quotes"\nand a break', "\255 not UTF-8" }
     local text = logged(function()
       C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_JSON)
@@ -82,12 +83,12 @@ describe("the log", function()
     assert.same({ words[1], words[2], "\xEF\xBF\xBD not UTF-8" }, seen)
   end)
 
-  it("cuts what is formatted at 2 KiB", function()
+  it("the log cuts what is formatted at 2 KiB", function()
     local text = logged(function() C.tide_log(C.TIDE_LOG_INFO, "%s", ("x"):rep(5000)) end)
     assert.equal(2047, #text:match("x+"))
   end)
 
-  it("writes a line with one call, so that lines of several processes do not mix", function()
+  it("the log writes a line with one call, so that lines of several processes do not mix", function()
     local text = logged(function()
       local writers = {}
       for i = 1, 4 do

@@ -56,7 +56,7 @@ local edges = { 0x00, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2
 describe("a text", function()
   before_each(function() text = ffi.gc(ffi.new("struct tide_text"), C.tide_text_free) end)
 
-  it("grows with what is appended and keeps every byte, NUL too", function()
+  it("a text grows with what is appended and keeps every byte, NUL too", function()
     local want = {}
     for i = 0, 2000 do
       local piece = ("%d\0"):format(i):rep(i % 7)
@@ -67,14 +67,14 @@ describe("a text", function()
     assert.is_true(text.capacity >= 1024)
   end)
 
-  it("takes a single piece larger than twice what it has", function()
+  it("a text takes a single piece larger than twice what it has", function()
     C.tide_text_string(text, "x")
     local large = ("y"):rep(100000)
     C.tide_text_string(text, large)
     assert.equal("x" .. large, taken())
   end)
 
-  it("formats as printf does, at any length", function()
+  it("a text formats as printf does, at any length", function()
     C.tide_text_format(text, "%s-%d", "abc", ffi.cast("int", 7))
     assert.equal("abc-7", taken())
     for _, length in ipairs { 0, 1, 255, 256, 257, 5000 } do
@@ -83,7 +83,7 @@ describe("a text", function()
     end
   end)
 
-  it("is empty again after free", function()
+  it("a text is empty again after free", function()
     C.tide_text_string(text, "x")
     C.tide_text_free(text)
     assert.is_true(text.data == nil and text.length == 0 and text.capacity == 0)
@@ -93,7 +93,7 @@ end)
 describe("JSON strings", function()
   before_each(function() text = ffi.gc(ffi.new("struct tide_text"), C.tide_text_free) end)
 
-  it("escape as RFC 8259 wants", function()
+  it("JSON strings escape as RFC 8259 wants", function()
     assert.equal([["a\"b\\c/"]], json('a"b\\c/'))
     assert.equal([["\b\f\n\r\t"]], json("\b\f\n\r\t"))
     assert.equal([["\u0000\u0001\u001f\u007f"]], json("\0\1\31\127"))
@@ -101,25 +101,25 @@ describe("JSON strings", function()
     assert.equal('"bfnrt"', json("bfnrt"))
   end)
 
-  it("tell null from empty", function()
+  it("JSON strings tell null from empty", function()
     assert.equal("null", json(nil))
     assert.equal('""', json(""))
   end)
 
-  it("read back as what they were, for every single byte of ASCII", function()
+  it("JSON strings read back as what they were, for every single byte of ASCII", function()
     for byte = 0, 127 do
       local c = string.char(byte)
       assert.equal(c, cjson.decode("[" .. json(c) .. "]")[1])
     end
   end)
 
-  it("keep UTF-8 as it is", function()
+  it("JSON strings keep UTF-8 as it is", function()
     for _, word in ipairs { "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x8C\x8A", "\xF4\x8F\xBF\xBF" } do
       assert.equal('"' .. word .. '"', json(word))
     end
   end)
 
-  it("put U+FFFD for each byte that is not UTF-8, and never one of those bytes", function()
+  it("JSON strings put U+FFFD for each byte that is not UTF-8, and never one of those bytes", function()
     assert.equal([["a\ufffdb"]], json("a\xFFb"))
     assert.equal([["\ufffd\ufffd"]], json("\xC0\x80")) -- overlong
     assert.equal([["\ufffd\ufffd\ufffd"]], json("\xED\xA0\x80")) -- surrogate
@@ -131,13 +131,13 @@ end)
 describe("base64", function()
   before_each(function() text = ffi.gc(ffi.new("struct tide_text"), C.tide_text_free) end)
 
-  it("gives the vectors of RFC 4648", function()
+  it("base64 gives the vectors of RFC 4648", function()
     local vectors = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=",
       foobar = "Zm9vYmFy" }
     for bytes, want in pairs(vectors) do assert.equal('"' .. want .. '"', base64(bytes)) end
   end)
 
-  it("uses all 64 digits, bytes above 127 too", function()
+  it("base64 uses all 64 digits, bytes above 127 too", function()
     local bytes = {}
     for i = 0, 63, 4 do
       local bits = i * 2 ^ 18 + (i + 1) * 2 ^ 12 + (i + 2) * 2 ^ 6 + i + 3
@@ -147,14 +147,14 @@ describe("base64", function()
     assert.equal('"/w=="', base64("\xFF"))
   end)
 
-  it("tells null from empty", function()
+  it("base64 tells null from empty", function()
     assert.equal("null", base64(nil))
     assert.equal('""', base64(""))
   end)
 end)
 
 describe("tide_utf8_length", function()
-  it("agrees with the table of RFC 3629 on all edges of one to four bytes", function()
+  it("tide_utf8_length agrees with the table of RFC 3629 on all edges of one to four bytes", function()
     local count = 0
     for _, a in ipairs(edges) do
       for _, b in ipairs(edges) do
@@ -170,7 +170,7 @@ describe("tide_utf8_length", function()
     assert.equal((#edges) ^ 3, count)
   end)
 
-  it("does not look past the length", function()
+  it("tide_utf8_length does not look past the length", function()
     for _, word in ipairs { "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x8C\x8A" } do
       assert.equal(#word, tonumber(C.tide_utf8_length(word, #word)))
       for short = 0, #word - 1 do assert.equal(0, tonumber(C.tide_utf8_length(word, short))) end

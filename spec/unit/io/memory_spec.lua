@@ -60,7 +60,7 @@ describe("the memory source", function()
     assert.equal(C.TIDE_OK, source.ops.start(source))
   end
 
-  it("gives no message of a partition before its assignment was fetched", function()
+  it("the memory source gives no message of a partition before its assignment was fetched", function()
     start(2)
     push "a"
     push("b", 1)
@@ -74,7 +74,7 @@ describe("the memory source", function()
     assert.equal("NOTHING", (event()))
   end)
 
-  it("gives messages again until they are taken", function()
+  it("the memory source gives messages again until they are taken", function()
     start()
     event()
     for _, value in ipairs { "a", "b", "c" } do push(value) end
@@ -86,7 +86,7 @@ describe("the memory source", function()
     assert.equal("0:2=c", read())
   end)
 
-  it("lets the partitions take turns", function()
+  it("the memory source lets the partitions take turns", function()
     start(2)
     event()
     event()
@@ -97,7 +97,7 @@ describe("the memory source", function()
     assert.equal("0:0=x1 1:0=y1 0:1=x2 1:1=y2", table.concat({ read(1), read(1), read(1), read(1) }, " "))
   end)
 
-  it("keeps bytes of its own and names topic, partition and end", function()
+  it("the memory source keeps bytes of its own and names topic, partition and end", function()
     start(2)
     local bytes = ffi.new("char[3]", "abc")
     local message, keep = batches.message { key = "", headers = { { "h" } } }
@@ -117,7 +117,7 @@ describe("the memory source", function()
     assert.equal(1, tonumber(source.partitions[1]["end"]))
   end)
 
-  it("emits END once, when no more is pushed and all was taken", function()
+  it("the memory source emits END once, when no more is pushed and all was taken", function()
     start()
     event()
     push "a"
@@ -130,7 +130,7 @@ describe("the memory source", function()
     assert.equal("NOTHING", (event()))
   end)
 
-  it("answers a commit with an event and remembers it", function()
+  it("the memory source answers a commit with an event and remembers it", function()
     start()
     event()
     assert.equal(-1, tonumber(C.tide_memory_committed(source, 0)))
@@ -141,7 +141,7 @@ describe("the memory source", function()
   end)
 
   for _, lost in ipairs { false, true } do
-    it(("gives a partition that was %s back at its committed offset, once it was answered"):format(
+    it(("the memory source gives a partition that was %s back at its committed offset, once it was answered"):format(
       lost and "lost" or "revoked"), function()
       start(2)
       event()
@@ -164,7 +164,7 @@ describe("the memory source", function()
     end)
   end
 
-  it("gives nothing while it is paused", function()
+  it("the memory source gives nothing while it is paused", function()
     start()
     event()
     push "a"
@@ -174,7 +174,7 @@ describe("the memory source", function()
     assert.equal("0:0=a", read())
   end)
 
-  it("gives so many messages in all when they repeat, with rising offsets, and then ends", function()
+  it("the memory source gives so many messages in all when they repeat, with rising offsets, and then ends", function()
     start()
     event()
     push "a"
@@ -186,7 +186,7 @@ describe("the memory source", function()
     assert.equal("END", (event()))
   end)
 
-  it("is closed when it is told to", function()
+  it("the memory source is closed when it is told to", function()
     start()
     assert.is_false(source.ops.closed(source))
     source.ops.close(source)
@@ -220,7 +220,7 @@ describe("the memory sink", function()
     return tonumber(sink.ops.pending(sink))
   end
 
-  it("keeps what is sent in order, and copies it", function()
+  it("the memory sink keeps what is sent in order, and copies it", function()
     local bytes = ffi.new("char[2]", "ab")
     local message = batches.message {}
     message.value, message.value_length = bytes, 2
@@ -233,7 +233,7 @@ describe("the memory sink", function()
     assert.is_true(C.tide_memory_get(sink, 2) == nil)
   end)
 
-  it("acknowledges each message once, in order, as many at a time as asked for", function()
+  it("the memory sink acknowledges each message once, in order, as many at a time as asked for", function()
     send("a", "b", "c")
     assert.equal(3, pending())
     assert.equal(2, reported(2))
@@ -244,21 +244,21 @@ describe("the memory sink", function()
     assert.equal(0, reported())
   end)
 
-  it("takes no more than max_messages that are not reported", function()
+  it("the memory sink takes no more than max_messages that are not reported", function()
     assert.equal(3, send("a", "b", "c", "d"))
     assert.equal(0, send("d"))
     reported(1)
     assert.equal(1, send("d", "e"))
   end)
 
-  it("takes nothing while it is blocked", function()
+  it("the memory sink takes nothing while it is blocked", function()
     C.tide_memory_block(sink, true)
     assert.equal(0, send("a"))
     C.tide_memory_block(sink, false)
     assert.equal(1, send("a"))
   end)
 
-  it("reports nothing while it is held", function()
+  it("the memory sink reports nothing while it is held", function()
     send("a")
     C.tide_memory_hold(sink, true)
     assert.equal(0, reported())
@@ -267,7 +267,8 @@ describe("the memory sink", function()
     assert.equal(1, reported())
   end)
 
-  it("refuses the value that it is to refuse, whole and nothing else, with the record as it was", function()
+  it("the memory sink refuses the value that it is to refuse, whole and nothing else, with the record"
+    .. " as it was", function()
     C.tide_memory_refuse(sink, "bad")
     assert.equal(3, send("bad", "bad!", "ba"))
     assert.equal(3, reported())
@@ -281,7 +282,7 @@ describe("the memory sink", function()
     assert.equal(C.TIDE_REPORT_DELIVERED, kind(0))
   end)
 
-  it("only counts when it is told to discard", function()
+  it("the memory sink only counts when it is told to discard", function()
     C.tide_memory_discard(sink)
     send("a", "b")
     assert.equal(2, tonumber(C.tide_memory_count(sink)))

@@ -24,7 +24,7 @@ describe('a JSON document', function()
     return C.tide_json_open(json, bytes, #text) >= 0
   end
 
-  it('is accepted or refused as the corpus says', function()
+  it('a JSON document is accepted or refused as the corpus says', function()
     assert.is_true(#corpus >= 300)
     local faults = {}
     for i, case in ipairs(corpus) do
@@ -37,7 +37,7 @@ describe('a JSON document', function()
     assert.same({}, faults)
   end)
 
-  it('is accepted or refused the same wherever the ends of blocks of 64 bytes fall', function()
+  it('a JSON document is accepted or refused the same wherever the ends of blocks of 64 bytes fall', function()
     for shift = 1, 64 do
       local blank = (' '):rep(shift)
       for _, case in ipairs(corpus) do
@@ -50,7 +50,7 @@ describe('a JSON document', function()
     end
   end)
 
-  it('is accepted or refused as by libjansson, but for what that is known to do otherwise', function()
+  it('a JSON document is accepted or refused as by libjansson, but for what that is known to do otherwise', function()
     local faults = {}
     for i, case in ipairs(corpus) do
       local text, valid = case[1], case[2]
@@ -61,7 +61,7 @@ describe('a JSON document', function()
     assert.same({}, faults)
   end)
 
-  it('is read within its length only', function()
+  it('a JSON document is read within its length only', function()
     for _, case in ipairs { { '12', '3' }, { '[1]', ']' }, { 'true', 'x' }, { '"a"', '"' }, { '-1', '.5' }, { '{}',
       '}' } } do
       local bytes = case[1] .. case[2]
@@ -74,7 +74,7 @@ describe('a JSON document', function()
     end
   end)
 
-  it('that is damaged anywhere is judged alike by the index and the plain parser', function()
+  it('a JSON document that is damaged anywhere is judged alike by the index and the plain parser', function()
     local text = '{"a":[1,-2.5e3,true,null,"x\\u00e9\\ud834\\udd1e"],"b":{"":{}},"\195\169":false}'
     local damage = { '"', '\\', ',', ':', '{', '}', '[', ']', '0', 'e', '-', '.', 'u', ' ', '\0', '\255', '\n', '' }
     for at = 1, #text do
@@ -104,7 +104,7 @@ describe('a JSON document', function()
     { '[1,\0]', '0x00 at byte 3 where a value should be' },
   }
   for _, case in ipairs(named) do
-    it('is refused naming the byte: ' .. case[2], function()
+    it('a JSON document is refused naming the byte: ' .. case[2], function()
       assert.is_false(opens(case[1]))
       assert.equal(case[2], ffi.string(C.tide_error()))
     end)

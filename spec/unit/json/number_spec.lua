@@ -10,7 +10,7 @@ describe('a number of a view', function()
   local open = json.open_copy
   local edited, refuses = json_view.edited, json_view.refuses
 
-  it('keeps integers beyond 2^53', function()
+  it('a number of a view keeps integers beyond 2^53', function()
     local j = open [[{"a":9007199254740992,"b":9007199254740993,"c":-9007199254740993,"d":18446744073709551615,
       "e":9223372036854775808,"f":-9223372036854775808,"g":18446744073709551616,"h":9007199254740993.0}]]
     assert.equal(2 ^ 53, j.a)
@@ -23,7 +23,7 @@ describe('a number of a view', function()
     assert.equal(2 ^ 53, j.h)
   end)
 
-  it('keeps the digits of integers beyond 64 bits', function()
+  it('a number of a view keeps the digits of integers beyond 64 bits', function()
     local text = '{"a":123456789012345678901,"b":-9223372036854775809,"c":123456789012345678902,"n":5}'
     local j = open(text)
     local a, b = j.a, j.b
@@ -49,7 +49,7 @@ describe('a number of a view', function()
     '123456789012345678901234567890', '-18446744073709551617', '9007199254740993',
     '12345678901234567890', '1.7976931348623157e308' }
   for _, text in ipairs(odd) do
-    it('copies the bytes of ' .. text .. ' from field to field', function()
+    it('a number of a view copies the bytes of ' .. text .. ' from field to field', function()
       local copy = function(j) j.b = j.a end
       assert.equal(('{"a":%s,"b":%s}'):format(text, text), edited(('{"a":%s}'):format(text), copy))
       assert.equal(('{"a":%s,"b":%s}'):format(text, text), edited(('{"a":%s,"b":7}'):format(text), copy))
@@ -57,7 +57,7 @@ describe('a number of a view', function()
     end)
   end
 
-  it('writes its own numbers as ever, whatever was read', function()
+  it('a number of a view writes its own numbers as ever, whatever was read', function()
     local text = '{"a":1.0,"zero":0.0,"i":3,"n":0}'
     assert.equal('{"a":1.0,"zero":0.0,"i":3,"n":1}', edited(text, function(j)
       if j.a == 1 and j.i == 3 then j.n = 1 end
@@ -66,19 +66,20 @@ describe('a number of a view', function()
     assert.equal('{"x":1,"y":1.5}', edited('{"x":0,"y":0}', function(j) j.x, j.y = 1, 1.5 end))
   end)
 
-  it('writes small integers of new tables plainly: they cannot be told from those that a script writes', function()
+  it('a number of a view writes small integers of new tables plainly: they cannot be told from those'
+    .. ' that a script writes', function()
     assert.equal('{"r":1.0,"x":0.12345678901234567890,"t":[1,0.12345678901234567890,1]}',
       edited('{"r":1.0,"x":0.12345678901234567890}', function(j) j.t = { 1, j.x, j.r } end))
   end)
 
-  it('takes no text for a number that was read with two', function()
+  it('a number of a view takes no text for a number that was read with two', function()
     assert.equal('{"a":1.50,"b":1.5,"i":1,"c":1.5}', edited('{"a":1.50,"b":1.5,"i":1}', function(j)
       local a, _, _ = j.a, j.b, j.i
       j.c = a
     end))
   end)
 
-  it('keeps the bytes of the 16 numbers read last, for more digits than a double has', function()
+  it('a number of a view keeps the bytes of the 16 numbers read last, for more digits than a double has', function()
     local members = {}
     for i = 1, 16 do
       members[i] = ('"k%d":0.12345%02d8901234567%02d'):format(i, i, i * 3)

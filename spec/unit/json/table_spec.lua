@@ -6,7 +6,7 @@ local tide = json.public
 local null = json.null
 
 describe('tide.json', function()
-  it('points from what other libraries call its functions to ours', function()
+  it('tide.json points from what other libraries call its functions to ours', function()
     for name, told in pairs {
       decode = 'tide.json has no "decode", here it is table; it has type, len, each, table, text, encode',
       stringify = 'here it is encode', colour = 'tide.json has no "colour"; it has type' } do
@@ -20,7 +20,7 @@ end)
 describe('tide.json.type', function()
   after_each(json.reset)
 
-  it('tells views, what is read from them, and plain tables', function()
+  it('tide.json.type tells views, what is read from them, and plain tables', function()
     local j = json.open_copy '{"o":{},"a":[],"s":"x","n":1.5,"big":18446744073709551615,"t":false,"z":null}'
     assert.same({ 'object', 'object', 'array', 'string', 'number', 'number', 'boolean', 'null' },
       { tide.type(j), tide.type(j.o), tide.type(j.a), tide.type(j.s), tide.type(j.n), tide.type(j.big), tide.type(j.t),
@@ -35,7 +35,7 @@ end)
 describe('tide.json.table', function()
   after_each(json.reset)
 
-  it('reads text and views, edits included', function()
+  it('tide.json.table reads text and views, edits included', function()
     local text = '{"a":[1,2.5,"x\\n",true,false,null,{"b":{}}]}'
     local expected = { a = { 1, 2.5, 'x\n', true, false, null, { b = {} } } }
     assert.same(expected, tide.table(text))
@@ -46,13 +46,13 @@ describe('tide.json.table', function()
     assert.same({ b = { c = 'new' } }, tide.table(j.a[7]))
   end)
 
-  it('reads scalars', function()
+  it('tide.json.table reads scalars', function()
     assert.equal(5, tide.table '5')
     assert.equal(null, tide.table 'null')
     assert.equal('', tide.table '""')
   end)
 
-  it('keeps 64-bit integers, null, empty arrays and empty objects over a round', function()
+  it('tide.json.table keeps 64-bit integers, null, empty arrays and empty objects over a round', function()
     local text = '[9007199254740993,-9007199254740993,18446744073709551615,9223372036854775808,-9223372036854775808,'
       .. '9223372036854775807,4294967296000000001,-4294967296000000001,9007199254740992,[],{},null,[[]],[null]]'
     local list = tide.table(text)
@@ -61,11 +61,11 @@ describe('tide.json.table', function()
     assert.equal(text, tide.encode(list))
   end)
 
-  it('takes the last of duplicate keys and unescapes', function()
+  it('tide.json.table takes the last of duplicate keys and unescapes', function()
     assert.same({ a = 3, ['"\240\157\132\158'] = 1 }, tide.table '{"a":1,"\\u0061":3,"\\"\\ud834\\udd1e":1}')
   end)
 
-  it('refuses what is not JSON, naming the byte', function()
+  it('tide.json.table refuses what is not JSON, naming the byte', function()
     local ok, problem = pcall(tide.table, '{"a":1,}')
     assert.is_false(ok)
     assert.truthy(problem:find("'}' at byte 7", 1, true), problem)
@@ -73,7 +73,7 @@ describe('tide.json.table', function()
     assert.is_false(pcall(tide.table, {}))
   end)
 
-  it('reads as deep as documents go', function()
+  it('tide.json.table reads as deep as documents go', function()
     local text = ('['):rep(1024) .. (']'):rep(1024)
     assert.equal(text, tide.encode(tide.table(text)))
   end)
@@ -82,7 +82,7 @@ end)
 describe('tide.json.encode', function()
   after_each(json.reset)
 
-  it('writes scalars, tables, null and views', function()
+  it('tide.json.encode writes scalars, tables, null and views', function()
     assert.equal('"a\\"\\u0001é"', tide.encode 'a"\1é')
     assert.equal('1.5', tide.encode(1.5))
     assert.equal('true', tide.encode(true))
@@ -95,7 +95,7 @@ describe('tide.json.encode', function()
     assert.equal('[{"b":1,"c":2},7]', tide.encode { j.a, 7 })
   end)
 
-  it('tells arrays from objects', function()
+  it('tide.json.encode tells arrays from objects', function()
     assert.equal('{}', tide.encode {})
     assert.equal('[]', tide.encode(json.array {}))
     assert.equal('[]', tide.encode(json.array()))
@@ -105,7 +105,7 @@ describe('tide.json.encode', function()
     assert.equal('["a","b","c"]', tide.encode(scattered))
   end)
 
-  it('writes the names of an object in the order of their bytes, at every depth', function()
+  it('tide.json.encode writes the names of an object in the order of their bytes, at every depth', function()
     assert.equal('{"":0,"A":1,"a":{"x":[{"p":1,"q":2}],"y":2},"aa":3,"b":{}}',
       tide.encode { b = {}, aa = 3, a = { y = 2, x = { { q = 2, p = 1 } } }, A = 1, [''] = 0 })
     local seed = os.time()
@@ -126,7 +126,7 @@ describe('tide.json.encode', function()
     assert.equal('{"a":1,"b":2}', tide.encode { b = 2, a = 1 })
   end)
 
-  it('refuses tables that are neither', function()
+  it('tide.json.encode refuses tables that are neither', function()
     local function refuses(pattern, thing)
       local ok, problem = pcall(tide.encode, thing)
       assert.is_false(ok)
@@ -150,7 +150,7 @@ describe('tide.json.encode', function()
     refuses('in a cycle', cycle)
   end)
 
-  it('quotes any text', function()
+  it('tide.json.encode quotes any text', function()
     math.randomseed(11)
     for length = 0, 200 do
       local codes = {}

@@ -12,7 +12,7 @@ describe('a view', function()
   local open = json.open_copy
   local edited, refuses = json_view.edited, json_view.refuses
 
-  it('reads any depth', function()
+  it('a view reads any depth', function()
     local j = open '{"a":{"b":[10,{"id":"x"}]},"t":true,"f":false,"n":null,"s":"é\\n","d":-1.5e2}'
     assert.same({ 'x', 10, true, false, 'é\n', -150 }, { j.a.b[2].id, j.a.b[1], j.t, j.f, j.s, j.d })
     assert.equal(null, j.n)
@@ -25,14 +25,14 @@ describe('a view', function()
     assert.is_nil(j[true])
   end)
 
-  it('reads a scalar document as the scalar', function()
+  it('a view reads a scalar document as the scalar', function()
     assert.equal(5, open ' 5 ')
     assert.equal('a"b', open '"a\\"b"')
     assert.equal(null, open 'null')
     assert.is_true(open 'true')
   end)
 
-  it('compares keys unescaped, in both directions', function()
+  it('a view compares keys unescaped, in both directions', function()
     assert.equal('secret', open('{"passw\\u006frd":"secret"}').password)
     assert.equal(1, open('{"a\\"b\\\\":1}')['a"b\\'])
     assert.equal(2, open('{"\\ud834\\udd1e":2}')['\240\157\132\158'])
@@ -43,7 +43,7 @@ describe('a view', function()
     assert.is_nil(open('{"a"   :1}')['a"  '])
   end)
 
-  it('reads the last of duplicate keys, edits and deletes all', function()
+  it('a view reads the last of duplicate keys, edits and deletes all', function()
     local text = '{"a":1,"b":2,"a":3}'
     assert.equal(3, open(text).a)
     assert.equal('{"a":9,"b":2,"a":9}', edited(text, function(j) j.a = 9 end))
@@ -51,7 +51,7 @@ describe('a view', function()
     assert.equal('{"a":7,"b":2,"a":7}', edited(text, function(j) j.a = nil; j.a = 7 end))
   end)
 
-  it('keeps untouched bytes', function()
+  it('a view keeps untouched bytes', function()
     local text = ' {"big" : 123456789012345678901234567890 ,\n  "e": [ ], "n":null, "d" : 1.10, "u":"\\u00e9" }\n'
     assert.equal(text, edited(text, function() end))
     assert.equal((text:gsub('1%.10', '2')), edited(text, function(j) j.d = 2 end))
@@ -59,7 +59,7 @@ describe('a view', function()
       edited(text, function(j) j.d = nil end))
   end)
 
-  it('deletes members with their commas', function()
+  it('a view deletes members with their commas', function()
     local function without(...)
       local names = { ... }
       return edited('{ "a":1, "b":2, "c":3 }', function(j)
@@ -76,7 +76,7 @@ describe('a view', function()
     assert.equal('{ "a":1, "b":2, "c":3 }', without 'd')
   end)
 
-  it('adds members', function()
+  it('a view adds members', function()
     assert.equal('{"a":1}', edited('{}', function(j) j.a = 1 end))
     assert.equal('{"a":1 }', edited('{ }', function(j) j.a = 1 end):gsub('^{ *', '{'))
     assert.equal('{"a":1,"b":2,"c":3}', edited('{"a":1}', function(j) j.b = 2; j.c = 3 end))
@@ -92,7 +92,7 @@ describe('a view', function()
     end))
   end)
 
-  it('shows edits at once', function()
+  it('a view shows edits at once', function()
     local j = open '{"a":1,"b":{"c":[1,2]}}'
     j.a, j.new = 'x', 1.5
     j.b.c[2], j.b.c[3] = 'two', true
@@ -103,7 +103,7 @@ describe('a view', function()
     assert.equal('{"b":{"c":[1,"two",true]}}', json.text())
   end)
 
-  it('edits arrays: indexes stay, the text closes the gaps', function()
+  it('a view edits arrays: indexes stay, the text closes the gaps', function()
     local text = '[1, 2, 3, 4]'
     assert.equal('[1, 3, 4]', edited(text, function(j) j[2] = nil end))
     assert.equal('[1, 2, 4]', edited(text, function(j)
@@ -125,7 +125,7 @@ describe('a view', function()
     refuses('not by a boolean', function() open('{}')[true] = 1 end)
   end)
 
-  it('assigns tables, which are copied', function()
+  it('a view assigns tables, which are copied', function()
     local list = { 1, { x = 'y' } }
     assert.equal('{"t":[1,{"x":"y"}],"e":{},"a":[]}', edited('{}', function(j)
       j.t = list
@@ -135,7 +135,7 @@ describe('a view', function()
     end))
   end)
 
-  it('assigns views, which are copied with their edits', function()
+  it('a view assigns views, which are copied with their edits', function()
     assert.equal('{"a":{"x":1,"y":2},"b":{"x":1,"y":2}}', edited('{"a":{"x":1}}', function(j)
       j.a.y = 2
       j.b = j.a
@@ -148,7 +148,7 @@ describe('a view', function()
     assert.equal('{"t":[{"x":1},5]}', edited('{"a":{"x":1}}', function(j) j.t = { j.a, 5 }; j.a = nil end))
   end)
 
-  it('edits what was assigned', function()
+  it('a view edits what was assigned', function()
     assert.equal('{"t":{"deep":{"x":2},"list":[1,2,3]}}', edited('{}', function(j)
       j.t = { deep = { x = 1 } }
       j.t.deep.x = 2
@@ -162,7 +162,7 @@ describe('a view', function()
     end))
   end)
 
-  it('forgets edits within what was replaced or deleted', function()
+  it('a view forgets edits within what was replaced or deleted', function()
     assert.equal('{"a":1,"c":2}', edited('{"a":{"x":{"y":1}},"b":[1,2],"c":2}', function(j)
       j.a.x.y = 5
       j.a.x.z = 6
@@ -179,7 +179,7 @@ describe('a view', function()
     end))
   end)
 
-  it('writes numbers as the shortest text that reads back the same', function()
+  it('a view writes numbers as the shortest text that reads back the same', function()
     local function written(number)
       return edited('[0]', function(j) j[1] = number end):sub(2, -2)
     end
@@ -206,7 +206,7 @@ describe('a view', function()
     end
   end)
 
-  it('refuses what JSON has no form for', function()
+  it('a view refuses what JSON has no form for', function()
     refuses('NaN is no JSON number', function() open('{}').a = 0 / 0 end)
     refuses('infinity is no JSON number', function() open('{}').a = math.huge end)
     refuses('NaN is no JSON number', function() open('{}').a = { { 0 / 0 } } end)
@@ -234,7 +234,7 @@ describe('a view', function()
     refuses('json%.a: NaN', function() open('{}').a = 0 / 0 end)
   end)
 
-  it('nests no deeper than is read, assigned values included', function()
+  it('a view nests no deeper than is read, assigned values included', function()
     local function nested(depth)
       return tide.table(('['):rep(depth) .. (']'):rep(depth))
     end
@@ -250,7 +250,7 @@ describe('a view', function()
     assert.equal(text, tostring(open(text)))
   end)
 
-  it('is counted and walked, edits included', function()
+  it('a view is counted and walked, edits included', function()
     local j = open '{"a":1,"b":2,"a":3,"l":[1,2,3]}'
     j.b, j.c, j.l[2] = nil, 'new', nil
     local seen = {}
@@ -266,7 +266,7 @@ describe('a view', function()
     refuses('tide.json.len takes a view, got a table', tide.len, {})
   end)
 
-  it('walks many keys, duplicates and escapes once each', function()
+  it('a view walks many keys, duplicates and escapes once each', function()
     local parts, expected = {}, {}
     for i = 1, 500 do
       parts[i] = ('"%s%d":%d'):format(i % 2 == 0 and 'k' or '\\u006b', i % 300, i)
@@ -280,7 +280,7 @@ describe('a view', function()
     assert.equal(300, count)
   end)
 
-  it('is equal to a view of the same value', function()
+  it('a view is equal to a view of the same value', function()
     local j = open '{"a":{},"b":{}}'
     assert.is_true(j.a == j.a)
     assert.is_false(j.a == j.b)
@@ -289,7 +289,7 @@ describe('a view', function()
     assert.equal('{"a":{},"b":{}}', tostring(j))
   end)
 
-  it('is gone after the message', function()
+  it('a view is gone after the message', function()
     local j = open '{"a":{"b":1}}'
     local a = j.a
     local walk, state = pairs(j)
@@ -303,7 +303,7 @@ describe('a view', function()
     refuses('this view is gone', tide.encode, a)
   end)
 
-  it('is one of as many as are wanted', function()
+  it('a view is one of as many as are wanted', function()
     local list = {}
     for i = 1, 1000 do list[i] = ('{"id":%d}'):format(i) end
     local j, kept = open('[' .. table.concat(list, ',') .. ']'), {}
@@ -313,7 +313,7 @@ describe('a view', function()
     for i = 1, 1000, 100 do refuses('this view is gone', function() return kept[i].id end) end
   end)
 
-  it('is no number and no address to a script', function()
+  it('a view is no number and no address to a script', function()
     local j = open '{"a":{}}'
     for _, use in ipairs { function() return j + 1 end, function() return j - j end, function() return j < j end,
       function() return tonumber(j) + 1 end, function() return j() end } do
@@ -321,7 +321,7 @@ describe('a view', function()
     end
   end)
 
-  it('takes any name as a field', function()
+  it('a view takes any name as a field', function()
     local j = open '{"len":1,"each":2,"node":3,"doc":4,"serial":5,"__index":6,"ÿserial":7}'
     assert.same({ 1, 2, 3, 4, 5, 6, 7 }, { j.len, j.each, j.node, j.doc, j.serial, j.__index, j['ÿserial'] })
     j.doc, j.node, j.serial = 'x', 'y', 'z'

@@ -18,7 +18,7 @@ describe("a pattern of topics", function()
     ["^in("] = "(", ["^in-\\d+$"] = "\\d is not of POSIX extended regular expressions",
     ["^a\\D"] = "\\D is not of POSIX", ["^a\\"] = "backslash",
   } do
-    it("is refused by name: " .. pattern, function()
+    it("a pattern of topics is refused by name: " .. pattern, function()
       for option, value in pairs { pattern = "pattern = %q", topics = 'topics = { "one", %q }' } do
         local texts = faults(value:format(pattern))
         assert.equal(1, #texts, table.concat(texts, "\n"))
@@ -29,7 +29,7 @@ describe("a pattern of topics", function()
     end)
   end
 
-  it("may have all that POSIX extended regular expressions have", function()
+  it("a pattern of topics may have all that POSIX extended regular expressions have", function()
     for _, pattern in ipairs { "^in-[0-9]+$", "^(a|b)[.]x{2,3}$", "^in\\.[[:alpha:]]+", "^\\w+$", "^a\\\\d" } do
       assert.same({}, faults(("pattern = %q"):format(pattern)))
     end
@@ -47,7 +47,8 @@ describe("a pattern of topics", function()
     return checked.draft.source.own_topics, advice.about(checked.pipeline, checked.draft.source.own_topics)
   end
 
-  it("is told what the pipeline itself writes to the same brokers, and check says what is left out", function()
+  it("a pattern of topics is told what the pipeline itself writes to the same brokers, and check says"
+    .. " what is left out", function()
     local topics, warnings = own 'pattern = "^events[.](clean|dlq|raw)"'
     assert.same({ "events.clean", "events.other", "events.dlq" }, topics)
     assert.equal(2, #warnings)
@@ -58,7 +59,7 @@ describe("a pattern of topics", function()
     assert.same({ "events.clean", "events.other", "events.dlq" }, (own('pattern = "^e"', 'brokers = "c:2"')))
   end)
 
-  it("is told nothing of other brokers' topics, and leaves what is named", function()
+  it("a pattern of topics is told nothing of other brokers' topics, and leaves what is named", function()
     assert.same({}, (own('pattern = "^e"', 'brokers = "d:1"')))
     -- A mock Kafka stands in for both.
     local mocked = own('pattern = "^e"', 'brokers = "d:1"', { mock = true })

@@ -15,7 +15,8 @@ describe("a pool", function()
     run = nil
   end)
 
-  it("gives a work that wants a fresh worker to one that has run nothing, and goes on with the others", function()
+  it("a pool gives a work that wants a fresh worker to one that has run nothing, and goes on with the"
+    .. " others", function()
     start { pools = { 2 }, prefetch = 1 }
     local held = run:submit("wait", { number = 1 })
     local other = run:submit("wait", { number = 2 })
@@ -35,7 +36,7 @@ describe("a pool", function()
     assert.same({ 0, 0 }, { tonumber(C.tide_pool_workers_lost(run.pools[1])), run:count(C.TIDE_M_WORKER_LOST_SIGNAL) })
   end)
 
-  it("replaces no worker for one that is new, or is being replaced", function()
+  it("a pool replaces no worker for one that is new, or is being replaced", function()
     start { pools = { 2 } }
     local new = { run:worker_pid(0), run:worker_pid(1) }
     local one = run:submit("ok", { fresh = true })
@@ -51,7 +52,7 @@ describe("a pool", function()
     assert.same({ 1, 1 }, { run:count(C.TIDE_M_WORKER_LOST_SIGNAL), run:count(C.TIDE_M_WORKER_RESPAWN_TIME) })
   end)
 
-  it("gives all workers to the others again when none wants a fresh one any more", function()
+  it("a pool gives all workers to the others again when none wants a fresh one any more", function()
     start()
     assert.equal("done", run:finish(run:submit "ok"))
     local held = run:submit("wait", { number = 1 })

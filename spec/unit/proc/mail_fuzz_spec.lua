@@ -86,7 +86,7 @@ describe("mail that makes no sense", function()
     return most
   end
 
-  it("from the zygote changes nothing but what it is about", function()
+  it("mail that makes no sense from the zygote changes nothing but what it is about", function()
     local left = EVENTS
     while left > 0 do
       left = left - episode(math.min(left, 5000))
@@ -96,7 +96,7 @@ describe("mail that makes no sense", function()
     end
   end)
 
-  it("from the zygote that is no event at all is the loss of it", function()
+  it("mail that makes no sense from the zygote that is no event at all is the loss of it", function()
     local seen = { [C.TIDE_OK] = 0, [C.TIDE_ETEMPORARY] = 0 }
     for _ = 1, LIVES do
       local sizes = { 1, 4, EVENT - 1, EVENT, EVENT, EVENT + 1, 9000 }
@@ -122,7 +122,7 @@ describe("mail that makes no sense", function()
     assert.is_true(seen[C.TIDE_ETEMPORARY] > LIVES / 4)
   end)
 
-  it("from a worker costs that worker, and its work at the most", function()
+  it("mail that makes no sense from a worker costs that worker, and its work at the most", function()
     run = workers.start { pools = { 2 }, check = function(job)
       math.randomseed(tonumber(job.number) + seed)
       local report = ffi.new("struct tide_job_report", { number = job.number, generation = job.generation,

@@ -30,7 +30,7 @@ end
 describe("a pool", function()
   after_each(stop)
 
-  it("gives a work to a worker and takes its report", function()
+  it("a pool gives a work to a worker and takes its report", function()
     start()
     local one = run:submit("ok", { number = 7 })
     assert.equal("done", run:finish(one))
@@ -41,7 +41,7 @@ describe("a pool", function()
     assert.equal(C.TIDE_JOB_FULL, tonumber(run.works[2].status))
   end)
 
-  it("gives the same work again once it is IDLE, and only then", function()
+  it("a pool gives the same work again once it is IDLE, and only then", function()
     start()
     local one = run:submit "ok"
     run:finish(one)
@@ -52,7 +52,7 @@ describe("a pool", function()
     child.stop_all()
   end)
 
-  it("spreads works over its workers, and knows when one is idle", function()
+  it("a pool spreads works over its workers, and knows when one is idle", function()
     start { pools = { 2 } }
     assert.is_true(C.tide_pool_has_idle(run.pools[1]))
     local a, b = run:submit("wait", { number = 1 }), run:submit("wait", { number = 1 })
@@ -64,7 +64,7 @@ describe("a pool", function()
     assert.is_true(C.tide_pool_has_idle(run.pools[1]))
   end)
 
-  it("gives a worker one work and those of prefetch; the others wait and can be withdrawn", function()
+  it("a pool gives a worker one work and those of prefetch; the others wait and can be withdrawn", function()
     start { prefetch = 1 }
     local list = {}
     for i = 1, 4 do list[i] = run:submit("wait", { number = 1 }) end
@@ -79,7 +79,7 @@ describe("a pool", function()
     assert.same({ 1, 2, 4 }, run:begun())
   end)
 
-  it("gives later steps first, then what goes on with a block, then the older", function()
+  it("a pool gives later steps first, then what goes on with a block, then the older", function()
     start()
     local first = run:submit("wait", { number = 1 })
     local order = {
@@ -93,7 +93,7 @@ describe("a pool", function()
     assert.same({ 1, 7, 5, 3, 6, 4, 2 }, run:begun())
   end)
 
-  it("shares the zygote with another one without a mix-up", function()
+  it("a pool shares the zygote with another one without a mix-up", function()
     start { pools = { 1, 2 } }
     local a, b = run:submit("wait", { number = 1, pool = 1 }), run:submit("ok", { pool = 2 })
     assert.equal("done", run:finish(b))
@@ -111,7 +111,7 @@ describe("a pool", function()
     assert.is_false(C.tide_pool_zygote_event(run.pools[1], event, 0))
   end)
 
-  it("tells the metrics how many processes it has", function()
+  it("a pool tells the metrics how many processes it has", function()
     start { pools = { 2 } }
     assert.equal(2, C.tide_counters_get(run.counters, 1, C.TIDE_M_PROCESSES).last)
     assert.equal(1, run:count(C.TIDE_M_POOL_CREATE))
@@ -123,7 +123,7 @@ end)
 describe("a lost worker", function()
   after_each(stop)
 
-  it("is replaced; the work it was at is LOST, those behind it are done by the new one", function()
+  it("a lost worker is replaced; the work it was at is LOST, those behind it are done by the new one", function()
     start { prefetch = 3 }
     local before = run:worker_pid(0)
     local first = run:submit("wait", { number = 1 })
@@ -141,7 +141,7 @@ describe("a lost worker", function()
     assert.equal(1, run:count(C.TIDE_M_WORKER_RESPAWN_TIME))
   end)
 
-  it("that crashed or left by itself is told apart", function()
+  it("a lost worker that crashed or left by itself is told apart", function()
     start()
     local one, two = run:submit "crash", run:submit("exit", { number = 3 })
     assert.equal("lost", run:finish(one))
@@ -153,14 +153,14 @@ describe("a lost worker", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("is not blamed when it died outside the loop over a block", function()
+  it("a lost worker is not blamed when it died outside the loop over a block", function()
     start()
     local one = run:submit("leave", { number = 4 })
     assert.equal("lost", run:finish(one))
     assert.is_false(one.attributed)
   end)
 
-  it("loses nothing that it reported before", function()
+  it("a lost worker loses nothing that it reported before", function()
     start()
     local one, event = run:submit "late", ffi.new "struct tide_zygote_event"
     -- nobody reads its report before the zygote tells of its end
@@ -173,7 +173,7 @@ describe("a lost worker", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("is not given work before it is replaced, and the others go on", function()
+  it("a lost worker is not given work before it is replaced, and the others go on", function()
     start { pools = { 2 } }
     for _ = 1, 20 do
       kill(run:worker_pid(0))
@@ -185,7 +185,7 @@ describe("a lost worker", function()
     end
   end)
 
-  it("that never does anything is given up after five", function()
+  it("a lost worker that never does anything is given up after five", function()
     local shared = workers.shared()
     shared.short_lived = 1
     start { shared = shared, short_lived = true }
@@ -194,7 +194,7 @@ describe("a lost worker", function()
     assert.truthy(library.error():find("worker 0 died 5 times", 1, true))
   end)
 
-  it("is not given up when each one did something", function()
+  it("a lost worker is not given up when each one did something", function()
     start()
     for i = 1, 8 do
       assert.equal("done", run:finish(run:submit "late"))
@@ -227,7 +227,7 @@ describe("a zygote that has stopped", function()
     kill(C.tide_zygote_pid(run.zygote))
   end
 
-  it("and is to replace a worker is given up after ten seconds", function()
+  it("a zygote that has stopped and is to replace a worker is given up after ten seconds", function()
     start()
     local event = ffi.new "struct tide_zygote_event"
     kill(run:worker_pid(0))
@@ -237,7 +237,7 @@ describe("a zygote that has stopped", function()
     is_given_up()
   end)
 
-  it("and is to kill a worker is given up after ten seconds", function()
+  it("a zygote that has stopped and is to kill a worker is given up after ten seconds", function()
     start()
     C.tide_pool_limit(run.pools[1], 50000)
     halt()
@@ -250,7 +250,7 @@ describe("a zygote that has stopped", function()
     is_given_up()
   end)
 
-  it("is waited for as long as nothing is asked of it", function()
+  it("a zygote that has stopped is waited for as long as nothing is asked of it", function()
     start()
     halt()
     assert.equal(C.TIDE_OK, seconds(60))
@@ -258,7 +258,7 @@ describe("a zygote that has stopped", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("and goes on in time has what is lost replaced", function()
+  it("a zygote that has stopped and goes on in time has what is lost replaced", function()
     start()
     C.tide_pool_limit(run.pools[1], 50000)
     halt()
@@ -283,14 +283,14 @@ describe("a worker that breaks the protocol", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end
 
-  it("by a report that fits no job is killed, and its work is LOST", function()
+  it("a worker that breaks the protocol by a report that fits no job is killed, and its work is LOST", function()
     start()
     local before = run:worker_pid(0)
     assert.equal("lost", run:finish(run:submit "lie"))
     replaced(before)
   end)
 
-  it("by a report that nobody waits for is killed too", function()
+  it("a worker that breaks the protocol by a report that nobody waits for is killed too", function()
     start()
     local before = run:worker_pid(0)
     assert.equal("done", run:finish(run:submit "twice"))
@@ -299,7 +299,7 @@ describe("a worker that breaks the protocol", function()
     replaced(before)
   end)
 
-  it("is killed too when it was quicker than the event of its beginning", function()
+  it("a worker that breaks the protocol is killed too when it was quicker than the event of its beginning", function()
     run = workers.new {}
     assert(C.tide_zygote_wait_loaded(run.zygote, -1) == C.TIDE_OK)
     assert(C.tide_pool_start(run.pools[1]) == C.TIDE_OK)
@@ -316,7 +316,7 @@ describe("a worker that breaks the protocol", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("by a report of another size is killed too", function()
+  it("a worker that breaks the protocol by a report of another size is killed too", function()
     start { check = function(_, self)
       ffi.cdef "long send(int socket, const void *bytes, size_t size, int flags);"
       local own = ffi.new("char[4]", "abc")
@@ -336,7 +336,7 @@ describe("a worker at one record for too long", function()
     C.tide_pool_limit(run.pools[1], limit_us)
   end
 
-  it("is killed, and its work is WORKER_LOST and timed out", function()
+  it("a worker at one record for too long is killed, and its work is WORKER_LOST and timed out", function()
     start()
     limit(50000)
     local one = run:submit("wait", { number = 1 })
@@ -345,7 +345,7 @@ describe("a worker at one record for too long", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("is left alone as long as it publishes", function()
+  it("a worker at one record for too long is left alone as long as it publishes", function()
     start { check = function(job)
       for i = 1, 40 do
         C.tide_worker_publish(job.output, i, 0)
@@ -356,7 +356,7 @@ describe("a worker at one record for too long", function()
     assert.equal("done", run:finish(run:submit "check"))
   end)
 
-  it("is not found stalled by an engine that was stopped itself", function()
+  it("a worker at one record for too long is not found stalled by an engine that was stopped itself", function()
     start()
     limit(2500000)
     local one = run:submit("wait", { number = 1 })
@@ -369,7 +369,8 @@ describe("a worker at one record for too long", function()
     assert.equal("done", run:finish(one))
   end)
 
-  it("takes the blame for that record only, not for one that it has begun since", function()
+  it("a worker at one record for too long takes the blame for that record only, not for one that it has"
+    .. " begun since", function()
     start { prefetch = 1 }
     limit(50000)
     local slow, next_one = run:submit("wait", { number = 1 }), run:submit("wait", { number = 2 })

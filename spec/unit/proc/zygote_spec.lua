@@ -101,7 +101,7 @@ describe("the zygote", function()
   after_each(end_all)
 
   -- A thread that is traced stays in the list until its tracer has looked at its end, so it is there as long as wanted.
-  it("waits for a thread that was joined and is still in the kernel's list", function()
+  it("the zygote waits for a thread that was joined and is still in the kernel's list", function()
     local PTRACE_SEIZE = 0x4206
     local say, hear, close = line()
     local go, wait_for_go = line()
@@ -140,7 +140,7 @@ describe("the zygote", function()
     assert.equal(0, code, text)
   end)
 
-  it("is not forked once the process has a second thread", function()
+  it("the zygote is not forked once the process has a second thread", function()
     local code, _, text = child.run(function()
       local thread = ffi.new "unsigned long[1]"
       assert(ffi.C.pthread_create(thread, nil, ffi.cast("void *(*)(void *)", ffi.C.pause), nil) == 0)
@@ -151,25 +151,25 @@ describe("the zygote", function()
     assert.equal(0, code, text)
   end)
 
-  it("tells that it has loaded", function()
+  it("the zygote tells that it has loaded", function()
     run = workers.new {}
     assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(run.pid, C.tide_zygote_pid(run.zygote))
   end)
 
-  it("tells why it cannot load", function()
+  it("the zygote tells why it cannot load", function()
     local reason = "x.lua:3: no such word " .. ("y"):rep(5000)
     run = workers.new { load = function(self) C.tide_zygote_loaded(self.zygote, reason, false) end }
     assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(reason:sub(1, 2035), library.error())
   end)
 
-  it("that dies while it loads is a failure", function()
+  it("the zygote that dies while it loads is a failure", function()
     run = workers.new { load = function() C.tide_worker_exit(1) end }
     assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
   end)
 
-  it("that is lost is noticed, and takes its workers with it", function()
+  it("the zygote that is lost is noticed, and takes its workers with it", function()
     run = workers.start { pools = { 2 } }
     local pids = { run:worker_pid(0), run:worker_pid(1) }
     ffi.C.kill(run.pid, SIGKILL)
@@ -182,7 +182,7 @@ describe("the zygote", function()
     assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 1))
   end)
 
-  it("ends with its workers when it is freed", function()
+  it("the zygote ends with its workers when it is freed", function()
     run = workers.start { pools = { 2 } }
     local pids = { run.pid, run:worker_pid(0), run:worker_pid(1) }
     stop()
@@ -193,7 +193,7 @@ describe("the zygote", function()
     C.tide_zygote_free(nil)
   end)
 
-  it("kills a worker of the generation named, and no other", function()
+  it("the zygote kills a worker of the generation named, and no other", function()
     run = workers.start()
     local before = run:worker_pid(0)
     assert.equal(C.TIDE_OK, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 77))
@@ -206,7 +206,7 @@ describe("the zygote", function()
     assert.equal("done", run:finish(run:submit "ok"))
   end)
 
-  it("leaves no descriptor behind in the engine", function()
+  it("the zygote leaves no descriptor behind in the engine", function()
     local function count()
       local used = 0
       for fd = 0, 200 do used = used + (target(fd) ~= "" and 1 or 0) end
@@ -245,7 +245,7 @@ describe("a signal", function()
   after_each(end_all)
 
   for name, number in pairs { INT = SIGINT, TERM = SIGTERM, HUP = SIGHUP } do
-    it(name .. " to the whole group ends neither zygote nor worker", function()
+    it("a signal " .. name .. " to the whole group ends neither zygote nor worker", function()
       local shared = workers.shared()
       -- the engine of this spec ignores it after the fork, so that zygote and workers do not inherit that
       local one = engine(shared, function() ffi.C.signal(number, ffi.cast("void (*)(int)", 1)) end)
@@ -258,7 +258,7 @@ describe("a signal", function()
     end)
   end
 
-  it("KILL to the engine leaves no zygote and no worker after a second", function()
+  it("a signal KILL to the engine leaves no zygote and no worker after a second", function()
     local shared = workers.shared()
     local one = engine(shared)
     wait.until_true(function() return shared.pids[0] ~= 0 end, "the workers")
@@ -268,7 +268,7 @@ describe("a signal", function()
     end
   end)
 
-  it("KILL to the engine ends a worker that is stuck in user code", function()
+  it("a signal KILL to the engine ends a worker that is stuck in user code", function()
     local shared = workers.shared()
     local one = engine(shared, function(own) own:submit("wait", { number = 1000 }) end)
     wait.until_true(function() return shared.pids[0] ~= 0 and shared.count == 1 end, "the work")
@@ -282,7 +282,7 @@ end)
 describe("a worker", function()
   after_each(end_all)
 
-  it("sees inputs read-only, writes outputs, and has a descriptor of neither", function()
+  it("a worker sees inputs read-only, writes outputs, and has a descriptor of neither", function()
     local input, output = C.tide_block_new(4096), C.tide_block_new(4096)
     input.data[0] = 5
     local seen = in_worker(function()
@@ -298,7 +298,7 @@ describe("a worker", function()
     C.tide_block_free(output)
   end)
 
-  it("that writes to an input dies by SIGSEGV, and the engine's bytes stay", function()
+  it("a worker that writes to an input dies by SIGSEGV, and the engine's bytes stay", function()
     local input = C.tide_block_new(4096)
     input.data[0] = 5
     run = workers.start { inputs = { input }, check = function()
@@ -312,7 +312,7 @@ describe("a worker", function()
     C.tide_block_free(input)
   end)
 
-  it("writes what it prints to standard error, and reads nothing", function()
+  it("a worker writes what it prints to standard error, and reads nothing", function()
     local code, _, text = child.run(function()
       assert(target(1) ~= target(2)) -- of the engine
       local seen = in_worker(function()
@@ -327,7 +327,7 @@ describe("a worker", function()
     assert.equal(0, code, text)
   end)
 
-  it("may run programs of its own", function()
+  it("a worker may run programs of its own", function()
     assert.equal(1, in_worker(function()
       local pipe = io.popen "echo moon"
       assert(pipe:read "*l" == "moon")
@@ -336,14 +336,14 @@ describe("a worker", function()
     end))
   end)
 
-  it("has random bits of its own", function()
+  it("a worker has random bits of its own", function()
     local seeds = {}
     local one = in_worker(C.tide_worker_seed)
     for _ = 1, 3 do seeds[in_worker(C.tide_worker_seed)] = true end
     assert.is_nil(seeds[one])
   end)
 
-  it("has its own socket and nobody else's", function()
+  it("a worker has its own socket and nobody else's", function()
     local sockets = in_worker(function()
       local count = 0
       for fd = 3, 200 do count = count + (target(fd):find "^socket:" and 1 or 0) end

@@ -27,7 +27,7 @@ describe("counters", function()
   before_each(function() counters = ffi.gc(C.tide_counters_new(3), C.tide_counters_free) end)
   after_each(child.stop_all)
 
-  it("have the rows asked for, all at nothing", function()
+  it("counters have the rows asked for, all at nothing", function()
     assert.equal(3, C.tide_counters_rows(counters))
     for row = 0, 2 do
       for metric = 0, C.TIDE_M_COUNT - 1 do assert.equal(0, tonumber(get(metric, row).count)) end
@@ -35,7 +35,7 @@ describe("counters", function()
     assert.equal(0, quantile(0.5))
   end)
 
-  it("count by row and metric", function()
+  it("counters count by row and metric", function()
     C.tide_count(counters, 1, C.TIDE_M_POOL_CREATE, 2)
     C.tide_count(counters, 1, C.TIDE_M_POOL_CREATE, 3)
     assert.equal(5, tonumber(get(C.TIDE_M_POOL_CREATE, 1).count))
@@ -43,13 +43,13 @@ describe("counters", function()
     assert.equal(0, tonumber(get(C.TIDE_M_PROCESSES, 1).count))
   end)
 
-  it("keep count, sum, least, most and last of what is observed", function()
+  it("counters keep count, sum, least, most and last of what is observed", function()
     for _, value in ipairs { 4, -2, 9, 1 } do observe(value) end
     local seen = get(C.TIDE_M_LATENCY)
     assert.same({ 4, 12, -2, 9, 1 }, { tonumber(seen.count), seen.sum, seen.min, seen.max, seen.last })
   end)
 
-  it("take one value many times in one call, and none in none", function()
+  it("counters take one value many times in one call, and none in none", function()
     C.tide_observe_many(counters, 0, C.TIDE_M_LATENCY, 99, 0)
     C.tide_observe_many(counters, 0, C.TIDE_M_LATENCY, 2, 1000)
     local seen = get(C.TIDE_M_LATENCY)
@@ -57,7 +57,7 @@ describe("counters", function()
     assert.equal(2, quantile(0.5))
   end)
 
-  it("are seen by another process while they grow", function()
+  it("counters are seen by another process while they grow", function()
     local code = child.run(function()
       C.tide_count(counters, 2, C.TIDE_M_RUN_COUNT, 7)
     end)
@@ -65,7 +65,7 @@ describe("counters", function()
     assert.equal(7, tonumber(get(C.TIDE_M_RUN_COUNT, 2).count))
   end)
 
-  it("end the process on a row or a metric that is not there", function()
+  it("counters end the process on a row or a metric that is not there", function()
     assert.is_nil((child.run(function() C.tide_count(counters, 3, C.TIDE_M_POOL_CREATE, 1) end)))
     assert.is_nil((child.run(function() C.tide_count(counters, 0, C.TIDE_M_COUNT, 1) end)))
   end)
@@ -81,7 +81,7 @@ describe("a quantile", function()
     ["batches of up to 1,000"] = function() return math.random(1, 1000) end,
   }
   for name, draw in pairs(spreads) do
-    it("is good to 19 % for " .. name, function()
+    it("a quantile is good to 19 % for " .. name, function()
       math.randomseed(7)
       local values = {}
       for i = 1, 5000 do
@@ -98,7 +98,7 @@ describe("a quantile", function()
     end)
   end
 
-  it("stays between the least and the most that was seen", function()
+  it("a quantile stays between the least and the most that was seen", function()
     observe(5)
     for _, share in ipairs { 0, 0.5, 1 } do assert.equal(5, quantile(share)) end
     observe(0)
@@ -107,7 +107,7 @@ describe("a quantile", function()
     assert.is_true(quantile(1) <= 1e30 and quantile(1) > 5)
   end)
 
-  it("stays right beyond four thousand million of a kind", function()
+  it("a quantile stays right beyond four thousand million of a kind", function()
     C.tide_observe_many(counters, 0, C.TIDE_M_LATENCY, 1, 2 ^ 32)
     C.tide_observe_many(counters, 0, C.TIDE_M_LATENCY, 1000, 1000)
     assert.is_true(quantile(0.5) < 1.2)

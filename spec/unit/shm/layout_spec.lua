@@ -14,18 +14,18 @@ local function filled_message()
 end
 
 describe("the layout", function()
-  it("keeps records and results at multiples of 8", function()
+  it("the layout keeps records and results at multiples of 8", function()
     assert.equal(0, ffi.sizeof "struct tide_record" % 8)
     assert.equal(0, ffi.sizeof "struct tide_output" % 8)
     assert.equal(0, ffi.sizeof "struct tide_result" % 8)
   end)
 
-  it("gives the head of an output block a cache line", function()
+  it("the layout gives the head of an output block a cache line", function()
     assert.equal(64, ffi.sizeof "struct tide_output")
     assert.equal(0, ffi.offsetof("struct tide_output", "progress"))
   end)
 
-  it("has no hole that would show old bytes of the engine", function()
+  it("the layout has no hole that would show old bytes of the engine", function()
     local at = 0
     for _, field in ipairs { "size:4", "partition:4", "offset:8", "timestamp:8", "value_length:4", "key_length:4",
       "headers_length:4", "topic:2", "target_topic:2", "target_partition:4", "flags:2", "message_flags:2" } do
@@ -36,7 +36,7 @@ describe("the layout", function()
     assert.equal(at, ffi.sizeof "struct tide_record")
   end)
 
-  it("of a record that the engine writes is what a worker reads", function()
+  it("the layout of a record that the engine writes is what a worker reads", function()
     local batch = ffi.gc(C.tide_batch_new(4, 65536, 65536), C.tide_batch_free)
     C.tide_batch_append(batch, filled_message())
     local record = ffi.cast("const struct tide_record *", batch.input.data)
@@ -50,7 +50,7 @@ describe("the layout", function()
     assert.equal(72, record.size)
   end)
 
-  it("of the progress word is next in the low half and bytes in the high half", function()
+  it("the layout of the progress word is next in the low half and bytes in the high half", function()
     local output = ffi.new("struct tide_output")
     C.tide_worker_publish(output, 0x01020304, 0x05060708)
     assert.equal(0x0506070801020304ULL, output.progress)

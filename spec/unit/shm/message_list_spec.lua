@@ -28,7 +28,7 @@ describe("a list of messages", function()
 
   before_each(function() list = ffi.gc(ffi.new "struct tide_message_list", C.tide_message_list_free) end)
 
-  it("keeps a copy of the bytes of a message, and tells empty from null", function()
+  it("a list of messages keeps a copy of the bytes of a message, and tells empty from null", function()
     local bytes = ffi.new("char[3]", "abc")
     local message = ffi.new("struct tide_message", { value = bytes, value_length = 3, key = bytes, key_length = 0 })
     local one = C.tide_message_item_new(message, ITEM)
@@ -38,7 +38,7 @@ describe("a list of messages", function()
     assert.is_true(one.message.key ~= nil and one.message.headers == nil)
   end)
 
-  it("gives them back in order, those in front first, and counts messages and bytes", function()
+  it("a list of messages gives them back in order, those in front first, and counts messages and bytes", function()
     for _, value in ipairs { "b", "cc" } do C.tide_message_list_append(list, item(value, "k")) end
     C.tide_message_list_prepend(list, item "aaaa")
     assert.same({ 3, 9 }, { list.count, tonumber(list.bytes) })
@@ -47,7 +47,7 @@ describe("a list of messages", function()
     assert.same({ 0, 0 }, { list.count, tonumber(list.bytes) })
   end)
 
-  it("can be moved in memory, empty or not", function()
+  it("a list of messages can be moved in memory, empty or not", function()
     local moved = ffi.new "struct tide_message_list"
     C.tide_message_list_append(list, item "a")
     assert.equal("a", taken(list))
@@ -59,7 +59,7 @@ describe("a list of messages", function()
     assert.same({ "b", "c", "d" }, { taken(list), taken(list), taken(list) })
   end)
 
-  it("holds larger structs too, whose further members are zero at first", function()
+  it("a list of messages holds larger structs too, whose further members are zero at first", function()
     local one = item("value", "key", ITEM + 16)
     local more = ffi.cast("char *", one) + ITEM
     for i = 0, 15 do assert.equal(0, more[i]) end

@@ -49,25 +49,25 @@ setup(function()
 end)
 
 describe("packed headers", function()
-  it("come back in order, duplicates, empty names and values, NULs and nulls included", function()
+  it("packed headers come back in order, duplicates, empty names and values, NULs and nulls included", function()
     local headers = { { "a", "1" }, { "a", "2" }, { "", "" }, { "null" }, { "empty", "" }, { "n\0l", "\0\0" } }
     local list, status = unpack_all(pack(headers))
     assert.same(headers, list)
     assert.equal(0, status)
   end)
 
-  it("are none when there are no bytes", function()
+  it("packed headers are none when there are no bytes", function()
     local list, status = unpack_all("")
     assert.same({}, list)
     assert.equal(0, status)
   end)
 
-  it("have the lengths of layout.h: uint32 name, int32 value with -1 for null", function()
+  it("packed headers have the lengths of layout.h: uint32 name, int32 value with -1 for null", function()
     assert.equal("\1\0\0\0\2\0\0\0nvv", pack { { "n", "vv" } })
     assert.equal("\1\0\0\0\255\255\255\255n", pack { { "n" } })
   end)
 
-  it("cut short at any byte are a failure, and nothing behind is read", function()
+  it("packed headers cut short at any byte are a failure, and nothing behind is read", function()
     local bytes, whole = pack { { "name", "value" } }, pack { { "before", "x" } }
     for length = 1, #bytes - 1 do
       local list, status = unpack_all(whole .. bytes:sub(1, length))
@@ -76,7 +76,7 @@ describe("packed headers", function()
     end
   end)
 
-  it("with lengths that cannot be are a failure", function()
+  it("packed headers with lengths that cannot be are a failure", function()
     for _, lengths in ipairs { "\255\255\255\255\0\0\0\0", "\0\0\0\0\254\255\255\255", "\0\0\0\0\0\0\0\128",
       "\9\0\0\0\0\0\0\0", "\4\0\0\0\5\0\0\0", "\255\255\255\255\255\255\255\127" } do
       local list, status = unpack_all(lengths .. "12345678")
@@ -85,7 +85,7 @@ describe("packed headers", function()
     end
   end)
 
-  it("of random bytes never lead outside", function()
+  it("packed headers of random bytes never lead outside", function()
     math.randomseed(20261122)
     local failed = 0
     for _ = 1, 20000 do
@@ -109,7 +109,7 @@ describe("a message", function()
     return copy, size
   end
 
-  it("is copied with its bytes, which take as much room as was said", function()
+  it("a message is copied with its bytes, which take as much room as was said", function()
     local value, key, headers = "the value", "k", pack { { "n", "v" } }
     local copy, size = copied {
       value = value, value_length = #value, key = key, key_length = #key,
@@ -122,7 +122,7 @@ describe("a message", function()
     assert.same({ 7, 3 }, { tonumber(copy.offset), copy.partition })
   end)
 
-  it("keeps null and empty apart; a null takes no room whatever its length says", function()
+  it("a message keeps null and empty apart; a null takes no room whatever its length says", function()
     local copy, size = copied { value = nil, value_length = 5, key = "", key_length = 0 }
     assert.equal(0, size)
     assert.is_true(copy.value == nil and copy.headers == nil)
@@ -131,7 +131,7 @@ describe("a message", function()
 end)
 
 describe("an origin", function()
-  it("fits the opaque pointer of a librdkafka message", function()
+  it("an origin fits the opaque pointer of a librdkafka message", function()
     assert.equal(8, ffi.sizeof "struct tide_origin")
   end)
 end)

@@ -5,7 +5,7 @@ local wait = require "spec.support.wait"
 describe("a process of a spec", function()
   after_each(process.stop_all)
 
-  it("tells its exit code and what it wrote", function()
+  it("a process of a spec tells its exit code and what it wrote", function()
     local code, out, err = process.run({ "sh", "-c", "echo $WORD; pwd; echo oops >&2; exit 7" },
       { env = { WORD = "hello" }, cwd = "/" })
     assert.equal(7, code)
@@ -13,7 +13,7 @@ describe("a process of a spec", function()
     assert.equal("oops\n", err)
   end)
 
-  it("tells the signal that ended it", function()
+  it("a process of a spec tells the signal that ended it", function()
     local one = process.start { "sleep", "60" }
     assert.is_nil(one:code())
     assert.is_true(one:signal("KILL"))
@@ -21,7 +21,7 @@ describe("a process of a spec", function()
     assert.is_false(one:signal("TERM"))
   end)
 
-  it("does not outlive stop_all, nor do its children", function()
+  it("a process of a spec does not outlive stop_all, nor do its children", function()
     local one = process.start { "sh", "-c", "trap '' TERM; sleep 61 & echo $!; wait; wait" }
     local child = wait.until_true(function() return tonumber(one:stdout():match("%d+")) end, "the child's pid")
     one:signal("KILL")
@@ -32,24 +32,24 @@ describe("a process of a spec", function()
     end, "the end of the child")
   end)
 
-  it("reports a program that is not there", function()
+  it("a process of a spec reports a program that is not there", function()
     assert.has_error(function() process.start { "no-such-program-anywhere" } end)
   end)
 end)
 
 describe("wait.until_true", function()
-  it("returns what the function returned", function()
+  it("wait.until_true returns what the function returned", function()
     local count = 0
     assert.equal(3, wait.until_true(function() count = count + 1 return count == 3 and count end, 5))
   end)
 
-  it("names what did not come", function()
+  it("wait.until_true names what did not come", function()
     local ok, text = pcall(wait.until_true, function() return false end, 0.02, "the moon")
     assert.is_false(ok)
     assert.truthy(text:find("the moon", 1, true))
   end)
 
-  it("fails at once, with its last words, when a process that is watched has ended", function()
+  it("wait.until_true fails at once, with its last words, when a process that is watched has ended", function()
     local one = process.start { "sh", "-c", "echo 'the disk is gone' >&2; exit 75" }
     wait.watch(one)
     local from = wait.now()
@@ -62,7 +62,7 @@ describe("wait.until_true", function()
     end
   end)
 
-  it("does not mind the end of a process that was told to end, or ended well", function()
+  it("wait.until_true does not mind the end of a process that was told to end, or ended well", function()
     local told, well = process.start { "sleep", "60" }, process.start { "true" }
     wait.watch(told)
     wait.watch(well)

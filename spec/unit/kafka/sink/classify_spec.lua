@@ -43,7 +43,8 @@ end
 describe("the classification of a delivery report", function()
   local function reports(rows) check(C.tide_kafka_classify_report, "TIDE_KAFKA_REPORT_", rows) end
 
-  it("calls a record without an error delivered, whatever else holds", function()
+  it("the classification of a delivery report calls a record without an error delivered, whatever else"
+    .. " holds", function()
     reports {
       { { "NO_ERROR" }, "", "DELIVERED" },
       { { "NO_ERROR" }, "transactional dead_letter", "DELIVERED" },
@@ -51,7 +52,8 @@ describe("the classification of a delivery report", function()
     }
   end)
 
-  it("tries the records of a refused batch alone, and refuses the one that is refused alone", function()
+  it("the classification of a delivery report tries the records of a refused batch alone, and refuses"
+    .. " the one that is refused alone", function()
     reports {
       { BATCH, "partition_existed", "TRY_ALONE" },
       { BATCH, "partition_existed dead_letter", "TRY_ALONE" },
@@ -60,14 +62,15 @@ describe("the classification of a delivery report", function()
     }
   end)
 
-  it("refuses a record for a partition that has never been there, and what librdkafka rejects", function()
+  it("the classification of a delivery report refuses a record for a partition that has never been"
+    .. " there, and what librdkafka rejects", function()
     reports {
       { { "__UNKNOWN_PARTITION" }, "", "REFUSED" },
       { { "__INVALID_ARG" }, "partition_existed", "REFUSED" },
     }
   end)
 
-  it("stops for what is no fault of a record", function()
+  it("the classification of a delivery report stops for what is no fault of a record", function()
     reports {
       { TOPIC, "partition_existed", "STOP" },
       { { "__UNKNOWN_PARTITION" }, "partition_existed", "STOP" },
@@ -76,7 +79,7 @@ describe("the classification of a delivery report", function()
     }
   end)
 
-  it("lets a dead letter wait for its topic, but for nothing else", function()
+  it("the classification of a delivery report lets a dead letter wait for its topic, but for nothing else", function()
     reports {
       { TOPIC, "dead_letter partition_existed", "REFUSED" },
       { { "__UNKNOWN_PARTITION" }, "dead_letter partition_existed", "REFUSED" },
@@ -84,7 +87,7 @@ describe("the classification of a delivery report", function()
     }
   end)
 
-  it("sends everything again that a lost producer had", function()
+  it("the classification of a delivery report sends everything again that a lost producer had", function()
     for _, errors in ipairs { BATCH, TOPIC, OTHER, { "__UNKNOWN_PARTITION", "__INVALID_ARG" } } do
       reports {
         { errors, "producer_lost", "SEND_AGAIN" },
@@ -93,7 +96,8 @@ describe("the classification of a delivery report", function()
     end
   end)
 
-  it("sends nothing again in a transaction: it refuses what may be bad, and the rest is aborted with it", function()
+  it("the classification of a delivery report sends nothing again in a transaction: it refuses what may"
+    .. " be bad, and the rest is aborted with it", function()
     for _, others in ipairs { "", " producer_lost", " dead_letter", " sent_alone" } do
       reports {
         { BATCH, "transactional partition_existed" .. others, "REFUSED" },
@@ -110,7 +114,8 @@ end)
 describe("the classification of a record that librdkafka does not take", function()
   local function errors(rows) check(C.tide_kafka_classify_produce, "TIDE_KAFKA_PRODUCE_", rows) end
 
-  it("refuses a bad record and one for a partition that has never been there, in a transaction too", function()
+  it("the classification of a record that librdkafka does not take refuses a bad record and one for a"
+    .. " partition that has never been there, in a transaction too", function()
     for _, transactional in ipairs { "", " transactional" } do
       errors {
         { { "NO_ERROR" }, "partition_existed" .. transactional, "TAKEN" },
@@ -120,14 +125,16 @@ describe("the classification of a record that librdkafka does not take", functio
     end
   end)
 
-  it("waits when the queue is full or a fatal error is on its way", function()
+  it("the classification of a record that librdkafka does not take waits when the queue is full or a"
+    .. " fatal error is on its way", function()
     errors {
       { { "__QUEUE_FULL", "__FATAL" }, "partition_existed", "WAIT" },
       { { "__QUEUE_FULL", "__FATAL" }, "partition_existed transactional dead_letter", "WAIT" },
     }
   end)
 
-  it("stops for a topic that takes nothing, or aborts the transaction, unless it is a dead letter's", function()
+  it("the classification of a record that librdkafka does not take stops for a topic that takes"
+    .. " nothing, or aborts the transaction, unless it is a dead letter's", function()
     for _, names in ipairs { TOPIC, { "__UNKNOWN_PARTITION" } } do
       errors {
         { names, "partition_existed", "STOP" },
@@ -138,7 +145,8 @@ describe("the classification of a record that librdkafka does not take", functio
     end
   end)
 
-  it("aborts a transaction that takes no more, and stops for anything else", function()
+  it("the classification of a record that librdkafka does not take aborts a transaction that takes no"
+    .. " more, and stops for anything else", function()
     errors {
       { { "__STATE" }, "partition_existed transactional", "ABORT" },
       { { "__STATE" }, "partition_existed", "STOP" },
@@ -149,7 +157,7 @@ describe("the classification of a record that librdkafka does not take", functio
 end)
 
 describe("the report of a refused record", function()
-  it("names its size, its transaction, or its topic as the reason", function()
+  it("the report of a refused record names its size, its transaction, or its topic as the reason", function()
     local rows = { -- error, dead letter, aborted, kind
       { "INVALID_RECORD", false, false, "REFUSED" },
       { "INVALID_RECORD", true, false, "REFUSED" },

@@ -18,7 +18,7 @@ describe("librdkafka's statistics", function()
 
   local function seen(name) return C.tide_counters_get(counters, 0, C["TIDE_M_PRODUCER_" .. name]) end
 
-  it("are gauges of the queue, and windows of all brokers in seconds", function()
+  it("librdkafka's statistics are gauges of the queue, and windows of all brokers in seconds", function()
     C.tide_kafka_sink_stats(sink, TEXT:format(0))
     assert.same({ 3, 500 }, { seen("QUEUE_MESSAGES").last, seen("QUEUE_BYTES").last })
     assert.same({ 5, 0.009 }, { tonumber(seen("RTT").count), seen("RTT").max })
@@ -26,12 +26,13 @@ describe("librdkafka's statistics", function()
     assert.equal(4, tonumber(seen("OUTBUF_LATENCY").count))
   end)
 
-  it("count what was sent again once, though librdkafka tells the total every second", function()
+  it("librdkafka's statistics count what was sent again once, though librdkafka tells the total every"
+    .. " second", function()
     for _, retries in ipairs { 0, 5, 5, 7 } do C.tide_kafka_sink_stats(sink, TEXT:format(retries)) end
     assert.equal(8, tonumber(seen("RETRIES").count))
   end)
 
-  it("that are no JSON change nothing", function()
+  it("librdkafka's statistics that are no JSON change nothing", function()
     C.tide_kafka_sink_stats(sink, "{")
     assert.equal(0, tonumber(seen("QUEUE_MESSAGES").count))
   end)

@@ -6,11 +6,11 @@ local list = require "tidemill.steps.list"
 describe("the annotations", function()
   local text = annotations.text()
 
-  it("are Lua", function()
+  it("the annotations are Lua", function()
     assert(loadstring(text))
   end)
 
-  it("have every step and setting with every option", function()
+  it("the annotations have every step and setting with every option", function()
     for _, spec in ipairs(list) do
       assert.is_truthy(text:find("function tide." .. spec.name .. "(", 1, true), spec.name)
       local class = text:match("%-%-%-@class tide%." .. spec.name .. "%.Options\n(.-)\n\n") or ""

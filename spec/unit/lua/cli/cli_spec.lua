@@ -31,7 +31,7 @@ end
 describe("the command line", function()
   after_each(pipeline_file.remove_all)
 
-  it("without a command, with a wrong one or a wrong flag is exit 64 with the nearest", function()
+  it("the command line without a command, with a wrong one or a wrong flag is exit 64 with the nearest", function()
     local code, out, err = run()
     assert.same({ 64, "" }, { code, out })
     assert.is_truthy(err:find("tidemill: a command is required", 1, true))
@@ -50,7 +50,7 @@ describe("the command line", function()
     assert.equal(64, (run("run", "x.lua", "--set", "novalue")))
   end)
 
-  it("refuses flags that contradict each other", function()
+  it("the command line refuses flags that contradict each other", function()
     for text, flags in pairs {
       ["--mock-kafka and --input exclude each other"] = { "--mock-kafka", "--input", "a" },
       ["--mock-kafka and --until-end exclude each other"] = { "--mock-kafka", "--until-end" },
@@ -63,7 +63,7 @@ describe("the command line", function()
     end
   end)
 
-  it("refuses --mock-kafka and --until-end without a topic of Kafka", function()
+  it("the command line refuses --mock-kafka and --until-end without a topic of Kafka", function()
     local path = pipeline_file.write('local tide = require "tidemill" return tide.pipeline "x" { tide.file_source '
       .. '{ path = "-" } }')
     local code, out, err = run("run", path, "--mock-kafka")
@@ -75,7 +75,7 @@ describe("the command line", function()
       { code, out, err })
   end)
 
-  it("gives help on stdout with exit 0", function()
+  it("the command line gives help on stdout with exit 0", function()
     for _, arguments in ipairs { { "--help" }, { "-h" }, { "help" }, { "run", "--help" }, { "help", "run" } } do
       local code, out, err = run(unpack(arguments))
       assert.same({ 0, "" }, { code, err })
@@ -83,7 +83,7 @@ describe("the command line", function()
     end
   end)
 
-  it("has help on every step and setting, with its options, types and defaults", function()
+  it("the command line has help on every step and setting, with its options, types and defaults", function()
     for _, spec in ipairs(list) do
       local code, out = run("help", spec.name)
       assert.equal(0, code)
@@ -95,7 +95,7 @@ describe("the command line", function()
     assert.is_truthy(out:find("policy.min_time  (time, in seconds; default none)", 1, true))
   end)
 
-  it("has no help on what is not there, but the nearest", function()
+  it("the command line has no help on what is not there, but the nearest", function()
     local code, out, err = run("help", "prodce")
     assert.same({ 64, "", 'tidemill: no command, step or setting "prodce"; did you mean "produce"?\n' },
       { code, out, err })
@@ -104,7 +104,7 @@ describe("the command line", function()
     assert.is_truthy(err:find('"run_task_in_threads" is refused: threads would share', 1, true))
   end)
 
-  it("completes commands, flags, steps and settings in three shells", function()
+  it("the command line completes commands, flags, steps and settings in three shells", function()
     for _, shell in ipairs { "bash", "zsh", "fish" } do
       local code, out = run("completion", shell)
       assert.equal(0, code)
@@ -115,7 +115,7 @@ describe("the command line", function()
     assert.equal(64, (run("completion", "tcsh")))
   end)
 
-  it("has a broken program end with exit 70", function()
+  it("the command line has a broken program end with exit 70", function()
     local broken = stub(require("tidemill.cli.plan"), "run", function() error("oops") end)
     local code, _, err = run("plan", "x.lua")
     broken:revert()
@@ -123,7 +123,7 @@ describe("the command line", function()
     assert.is_truthy(err:find("internal error, please report it: .*oops"))
   end)
 
-  it("shows a plan, or all faults with the exit code of the worst", function()
+  it("the command line shows a plan, or all faults with the exit code of the worst", function()
     local path = pipeline_file.write('local tide = require "tidemill"\nreturn ' .. pipeline_file.around():sub(8))
     local code, out, err = run("plan", path)
     assert.same({ 0, "" }, { code, err })
@@ -137,7 +137,7 @@ describe("the command line", function()
 end)
 
 describe("the exit codes", function()
-  it("are those that the engine answers with", function()
+  it("the exit codes are those that the engine answers with", function()
     for name, status in pairs { USAGE = "TIDE_EUSAGE", DATA = "TIDE_EDATA", NO_INPUT = "TIDE_ENOINPUT",
       UNREACHED = "TIDE_EUNREACHED", INTERNAL = "TIDE_EINTERNAL", TEMPORARY = "TIDE_ETEMPORARY",
       FENCED = "TIDE_EFENCED", CONFIG = "TIDE_ECONFIG" } do

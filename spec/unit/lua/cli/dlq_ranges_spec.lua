@@ -23,25 +23,26 @@ local function comes_back(seen, is_processed)
 end
 
 describe("the dead letters that are processed", function()
-  it("are none before anything is remembered", function()
+  it("the dead letters that are processed are none before anything is remembered", function()
     local processed = ranges.decode(-1, "")
     assert.is_false(processed(0))
   end)
 
-  it("are all before the offset, when they are the first ones", function()
+  it("the dead letters that are processed are all before the offset, when they are the first ones", function()
     assert.same({ 103, "" }, { comes_back(set_of "xxx...") })
     assert.same({ 100, "" }, { comes_back(set_of "...") })
     assert.same({ 103, "" }, { comes_back(set_of "xxx") })
     assert.same({ 0, "" }, { comes_back({}, function() end) })
   end)
 
-  it("go with the dead letter before them where there is none (a marker of a transaction)", function()
+  it("the dead letters that are processed go with the dead letter before them where there is none (a"
+    .. " marker of a transaction)", function()
     assert.same({ 107, "" }, { comes_back(set_of "xx xx x") })
     local from, metadata = comes_back(set_of "x.xx xx .")
     assert.same({ 101, "r1.5" }, { from, metadata })
   end)
 
-  it("come back, stretches and scattered ones, of any shape", function()
+  it("the dead letters that are processed come back, stretches and scattered ones, of any shape", function()
     local seed = tonumber(os.getenv "TIDE_SPEC_SEED") or os.time()
     math.randomseed(seed)
     for round = 1, 300 do
@@ -56,7 +57,8 @@ describe("the dead letters that are processed", function()
     end
   end)
 
-  it("fit into what a broker keeps: every other one of 24,000, and long stretches", function()
+  it("the dead letters that are processed fit into what a broker keeps: every other one of 24,000, and"
+    .. " long stretches", function()
     local _, metadata = comes_back(set_of("." .. ("x."):rep(12000)))
     assert.is_true(#metadata <= ranges.MOST, #metadata)
     _, metadata = comes_back(set_of((("."):rep(3000) .. ("x"):rep(3000)):rep(100)))

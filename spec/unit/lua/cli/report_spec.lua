@@ -35,7 +35,7 @@ end
 local PREFIX = "strategies.run_task_with_multiprocessing."
 
 describe("json", function()
-  it("keeps whole numbers whole and fractions exact", function()
+  it("json keeps whole numbers whole and fractions exact", function()
     assert.equal("9007199254740992", json.encode(2 ^ 53))
     assert.equal("1000000000000000000", json.encode(1e18))
     assert.equal("0.1", json.encode(0.1))
@@ -44,14 +44,14 @@ describe("json", function()
     assert.equal("null", json.encode(math.huge))
   end)
 
-  it("escapes texts and sorts names", function()
+  it("json escapes texts and sorts names", function()
     assert.equal('{\n  "a": "\\"\\\\\\n\\u0001",\n  "b": {}\n}', json.encode { b = {}, a = '"\\\n\1' })
     assert.same({ b = true, a = { c = "x" } }, cjson.decode(json.encode { b = true, a = { c = "x" } }))
   end)
 end)
 
 describe("a report", function()
-  it("has the totals, the verdict and every metric by its plain name", function()
+  it("a report has the totals, the verdict and every metric by its plain name", function()
     local path = os.tmpname()
     assert.is_nil(report.write(path, fake { 7 }, plan { "TASK" }))
     local file = assert(io.open(path))
@@ -69,7 +69,7 @@ describe("a report", function()
     assert.equal(0, read.metrics["consumer.pause"])
   end)
 
-  it("tells several steps apart", function()
+  it("a report tells several steps apart", function()
     local metrics = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" }).metrics
     assert.equal(7, metrics[PREFIX .. "batch.backpressure{step=1}"])
     assert.equal(8, metrics[PREFIX .. "batch.backpressure{step=2}"])
@@ -79,13 +79,14 @@ describe("a report", function()
       metrics[PREFIX .. "batch.size.msg"].count })
   end)
 
-  it("gives several steps together too: of a histogram all values, of a gauge the sum of the present ones", function()
+  it("a report gives several steps together too: of a histogram all values, of a gauge the sum of the"
+    .. " present ones", function()
     local metrics = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" }).metrics
     assert.equal(20, metrics[PREFIX .. "batch.size.msg"].sum)
     assert.same({ last = 6 }, metrics[PREFIX .. "processes"])
   end)
 
-  it("gives the lag of each partition, as far as it is known", function()
+  it("a report gives the lag of each partition, as far as it is known", function()
     local metrics = report.of(fake { 7 }, plan { "TASK" }).metrics
     assert.equal(12, metrics["consumer.lag{topic=in,partition=3}"])
     assert.equal(0.5, metrics["consumer.lag.seconds{topic=in,partition=3}"])
@@ -94,7 +95,7 @@ describe("a report", function()
     assert.is_number(metrics["consumer.lag"].count)
   end)
 
-  it("says why it cannot be written", function()
+  it("a report says why it cannot be written", function()
     local reason, code = report.write("/no/such/folder/report.json", fake { 1 }, plan { "TASK" })
     assert.equal("cannot write /no/such/folder/report.json: No such file or directory", reason)
     assert.equal(78, code)
@@ -107,18 +108,18 @@ describe("progress", function()
   local totals = { read = 1234567, produced = 1000, filtered = 99, dead_lettered = 0, in_flight = 12, lag = 5,
     lag_seconds = 1.5, seconds = 2 }
 
-  it("is one line with rate, lag, in flight, and batches against processes", function()
+  it("progress is one line with rate, lag, in flight, and batches against processes", function()
     assert.equal("read 1,234,567, produced 1,000, filtered 99, 450,000/s, lag 5 (1.5 s), in flight 12, batches 1 of 2 "
       .. "processes", progress.text(totals, 450000, 1, 2))
   end)
 
-  it("names dead letters once there are some, and a lag that is not known", function()
+  it("progress names dead letters once there are some, and a lag that is not known", function()
     local other = setmetatable({ dead_lettered = 3, lag = -1 }, { __index = totals })
     assert.equal("read 1,234,567, produced 1,000, filtered 99, dead letters 3, 0/s, lag unknown, in flight 12, "
       .. "batches 0 of 2 processes", progress.text(other, 0, 0, 2))
   end)
 
-  it("is told when something changed, once a minute without, and else to who debugs", function()
+  it("progress is told when something changed, once a minute without, and else to who debugs", function()
     local lines = {}
     local shown = progress.new(plan { "TASK" }, function(text, event, fields, debugging)
       lines[#lines + 1] = { text = text, event = event, fields = fields, debugging = debugging }
@@ -141,7 +142,7 @@ describe("progress", function()
     assert.is_table(cjson.decode("{" .. json.members(lines[63].fields) .. "}"))
   end)
 
-  it("gives the rate since the last line to the log, and the mean at the end", function()
+  it("progress gives the rate since the last line to the log, and the mean at the end", function()
     local lines = {}
     local shown = progress.new(plan { "TASK" }, function(text) lines[#lines + 1] = text end, false)
     local engine = fake { 0 }

@@ -11,13 +11,13 @@ describe("tide.time", function()
     ["2026-01-31T12:00:00.123456789+01:30"] = 1769855400123456789LL, ["2000-02-29t00:00:00z"] = 951782400000000000LL,
     ["2262-04-11T23:47:16.854775807Z"] = 9223372036854775807LL,
   } do
-    it("reads and writes " .. text, function()
+    it("tide.time reads and writes " .. text, function()
       assert.equal(ns, time.parse(text, "ns"))
       assert.equal(ns, time.parse(assert(time.format(ns, "ns")), "ns"))
     end)
   end
 
-  it("has s and ms as numbers, us and ns as int64", function()
+  it("tide.time has s and ms as numbers, us and ns as int64", function()
     assert.equal("1970-01-01T00:00:01.500Z", time.format(1500))
     assert.equal("1970-01-01T00:00:01Z", time.format(1, "s"))
     assert.equal("number", type(time.now()))
@@ -27,7 +27,7 @@ describe("tide.time", function()
     assert.equal(1500000LL, time.convert(1500, "ms", "us"))
   end)
 
-  it("refuses what int64 cannot hold, and no moment before", function()
+  it("tide.time refuses what int64 cannot hold, and no moment before", function()
     for text, unit in pairs { ["9999-12-31T23:59:59Z"] = "ns", ["2262-04-11T23:47:16.854775808Z"] = "ns",
       ["1677-09-21T00:12:43.145224191Z"] = "ns", ["0000-01-01T00:00:00Z"] = "ns" } do
       local moment, reason = time.parse(text, unit)
@@ -45,7 +45,7 @@ describe("tide.time", function()
     end
   end)
 
-  it("converts fractions of a number, and downwards", function()
+  it("tide.time converts fractions of a number, and downwards", function()
     assert.equal(1700000000123, time.convert(1700000000.123, "s", "ms"))
     assert.equal(1500000LL, time.convert(1.5, "s", "us"))
     assert.equal(-1500, time.convert(-1.5, "s", "ms"))
@@ -56,7 +56,7 @@ describe("tide.time", function()
       "tide.time.convert takes a finite number or an int64, got inf")
   end)
 
-  it("refuses what is none", function()
+  it("tide.time refuses what is none", function()
     for _, text in ipairs { "", "2026-01-31", "2026-02-29T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00",
       "2026-01-01T00:00:00.Z", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00+1:00" } do
       assert.is_nil((time.parse(text)))
@@ -66,7 +66,7 @@ describe("tide.time", function()
 end)
 
 describe("tide.hash", function()
-  it("agrees with the published values", function()
+  it("tide.hash agrees with the published values", function()
     local hash = tide.hash
     assert.equal(0xE3069283, hash.crc32c "123456789")
     assert.equal(0, hash.crc32c "")
@@ -77,7 +77,7 @@ describe("tide.hash", function()
 end)
 
 describe("tide.base64", function()
-  it("agrees with RFC 4648", function()
+  it("tide.base64 agrees with RFC 4648", function()
     local plain = { "", "f", "fo", "foo", "foob", "fooba", "foobar" }
     local encoded = { "", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy" }
     for i, text in ipairs(plain) do
@@ -89,7 +89,7 @@ describe("tide.base64", function()
     assert.equal("\255\239", tide.base64.decode "_-8")
   end)
 
-  it("refuses what is none", function()
+  it("tide.base64 refuses what is none", function()
     for _, text in ipairs { "Z", "Zg=", "Z===", "Zh==", "Zm9v=", "Zm 9v", "Zg==Zg==" } do
       local decoded, reason = tide.base64.decode(text)
       assert.is_nil(decoded)
@@ -101,7 +101,7 @@ end)
 describe("tide.regex", function()
   local regex = tide.regex
 
-  it("tests, matches and finds", function()
+  it("tide.regex tests, matches and finds", function()
     assert.is_true(regex.test("card 1234", "\\d{4}"))
     assert.is_false(regex.test("card", "\\d{4}"))
     assert.same({ "a", "1" }, { regex.match("x a=1", "(\\w)=(\\d)") })
@@ -114,7 +114,7 @@ describe("tide.regex", function()
     assert.is_true(regex.test("a\nb", "^b$", "m"))
   end)
 
-  it("replaces, by text or function, empty matches included", function()
+  it("tide.regex replaces, by text or function, empty matches included", function()
     assert.same({ "a[1]b[22]", 2 }, { regex.gsub("a1b22", "\\d+", "[$0]") })
     assert.equal("b=a $", (regex.gsub("a=b", "(\\w)=(\\w)", "$2=$1 $$")))
     assert.equal("x2x4", (regex.gsub("x1x2", "\\d", function(d) return tonumber(d) * 2 .. "" end)))
@@ -124,7 +124,7 @@ describe("tide.regex", function()
     assert.equal("keep", (regex.gsub("keep", "e", function() return nil end)))
   end)
 
-  it("keeps its matches whatever the function of gsub does", function()
+  it("tide.regex keeps its matches whatever the function of gsub does", function()
     local function other(match)
       assert.equal("b", match)
       assert.same({ 5, 5 }, { regex.find("zzzzb", "b") })
@@ -141,14 +141,14 @@ describe("tide.regex", function()
     assert.equal("a-c", (regex.gsub("abc", "b", "-")))
   end)
 
-  it("goes back over long subjects", function()
+  it("tide.regex goes back over long subjects", function()
     for _, size in ipairs { 1000, 100000, 1000000 } do
       assert.is_true(regex.test(("b"):rep(size), "^(?:[^a]|a)*$"))
       assert.equal(size, select(2, regex.find(("b"):rep(size), "(?:[^a]|a)*")))
     end
   end)
 
-  it("knows the letters of Unicode by the flag w", function()
+  it("tide.regex knows the letters of Unicode by the flag w", function()
     assert.is_false(regex.test("é", "^\\w$"))
     assert.is_false(regex.test("é", "^\\w$", "u"))
     assert.is_true(regex.test("é", "^\\w$", "w"))
@@ -158,7 +158,7 @@ describe("tide.regex", function()
     assert.equal("-ä-", (regex.gsub("ä", "(*UTF)", "-")))
   end)
 
-  it("names the byte of a bad pattern and keeps no more than it should", function()
+  it("tide.regex names the byte of a bad pattern and keeps no more than it should", function()
     local ok, problem = pcall(regex.test, "", "a(b")
     assert.is_false(ok)
     assert.matches("at byte 3 of a%(b", problem)
@@ -193,7 +193,7 @@ for _, name in ipairs { "zstd", "gzip" } do
 end
 
 describe("several in one", function()
-  it("are one text for gzip: members", function()
+  it("several gzip members are one text", function()
     local gzip = tide.gzip
     local one, two, empty = gzip.compress "one,", gzip.compress(("two"):rep(100000)), gzip.compress ""
     assert.is_true("one," .. ("two"):rep(100000) .. "one," == gzip.decompress(one .. two .. empty .. one))
@@ -207,7 +207,7 @@ describe("several in one", function()
     end
   end)
 
-  it("are one text for zstd: frames", function()
+  it("several zstd frames are one text", function()
     local zstd = tide.zstd
     local one, two = zstd.compress "one,", zstd.compress(("two"):rep(100000))
     assert.is_true("one," .. ("two"):rep(100000) .. "one," == zstd.decompress(one .. two .. zstd.compress "" .. one))
@@ -220,7 +220,7 @@ end)
 describe("tide.msgpack", function()
   local msgpack = tide.msgpack
 
-  it("gives back what it was given", function()
+  it("tide.msgpack gives back what it was given", function()
     local value = { a = { 1, 2.5, -3, "x", true }, b = 2 ^ 53, c = ("y"):rep(70000), [5] = false }
     assert.same(value, msgpack.decode(msgpack.encode(value)))
     assert.equal(msgpack.null, msgpack.decode "\192")
@@ -230,7 +230,7 @@ describe("tide.msgpack", function()
     return (hex:gsub("%x%x", function(digits) return string.char(tonumber(digits, 16)) end))
   end
 
-  it("writes what it read as it was", function()
+  it("tide.msgpack writes what it read as it was", function()
     for _, hex in ipairs {
       "c0", "c2", "c3", "00", "7f", "ff", "e0", "cc80", "cd0100", "ce00010000", "cf0000000100000000",
       "cf0020000000000001", "cfffffffffffffffff", "d0df", "d1ff7f", "d2ffff7fff", "d3ffffffff7fffffff",
@@ -245,7 +245,7 @@ describe("tide.msgpack", function()
     end
   end)
 
-  it("gives types to what Lua has none for", function()
+  it("tide.msgpack gives types to what Lua has none for", function()
     local bin, ext = msgpack.decode(bytes "c4026869"), msgpack.decode(bytes "c70305616263")
     assert.same({ "hi", "hi" }, { bin.bytes, tostring(bin) })
     assert.same({ 5, "abc" }, { ext.type, ext.bytes })
@@ -257,7 +257,7 @@ describe("tide.msgpack", function()
     assert.equal(tide.null, msgpack.null)
   end)
 
-  it("refuses what it cannot keep", function()
+  it("tide.msgpack refuses what it cannot keep", function()
     local round = {}
     round.round = round
     for problem, value in pairs { ["in a cycle"] = round, ["a function has no"] = { print },
@@ -276,7 +276,7 @@ describe("tide.msgpack", function()
     end
   end)
 
-  it("refuses what is none", function()
+  it("tide.msgpack refuses what is none", function()
     for _, text in ipairs { "", "\193", "\165ab", "\1\2", "\217", "\221\127\255\255\255", "\223\127\255\255\255\0" } do
       local value, reason = msgpack.decode(text)
       assert.is_nil(value)
@@ -300,21 +300,21 @@ describe("a library that cannot be opened", function()
 
   after_each(function() missing_libraries.add("nothing", nil) end)
 
-  it("is told with its package when it is not there", function()
+  it("a library that cannot be opened is told with its package when it is not there", function()
     local opened = library.load("nothing", "libnotthere.so.9", "libnotthere9", "")
     local ok, problem = pcall(function() return opened.any end)
     assert.is_false(ok)
     assert.matches("tide.nothing needs libnotthere.so.9: install the Debian package libnotthere9", problem)
   end)
 
-  it("is not said to be missing when file descriptors are", function()
+  it("a library that cannot be opened is not said to be missing when file descriptors are", function()
     local opened = module_refused "libnotthere.so.9: cannot open shared object file: Too many open files"
     local _, problem = pcall(function() return opened.any end)
     assert.matches("cannot open libnotthere.so.9 .*Too many open files", problem)
     assert.is_nil(problem:find("install", 1, true))
   end)
 
-  it("is found in the transform that names it", function()
+  it("a library that cannot be opened is found in the transform that names it", function()
     module_refused "libnotthere.so.9: cannot open shared object file: No such file or directory"
     local path = os.tmpname()
     local file = assert(io.open(path, "w"))

@@ -3,7 +3,7 @@ local files = require "spec.house.files"
 local list = require "tidemill.metrics.list"
 
 describe("the metric list", function()
-  it("names every counter of the engine once", function()
+  it("the metric list names every counter of the engine once", function()
     local constants, listed = {}, {}
     for constant in files.read("engine/shm/counters.h"):gmatch("(TIDE_M_[%u_]+),") do
       constants[#constants + 1] = constant
@@ -14,7 +14,7 @@ describe("the metric list", function()
     assert.same(constants, listed)
   end)
 
-  it("has each name once, with kind, unit and help", function()
+  it("the metric list has each name once, with kind, unit and help", function()
     local seen = {}
     for _, metric in ipairs(list) do
       local name = list.full_name(metric)
@@ -26,7 +26,7 @@ describe("the metric list", function()
     end
   end)
 
-  it("has all that Arroyo names", function()
+  it("the metric list has all that Arroyo names", function()
     local names = {}
     for _, metric in ipairs(list) do names[metric.name] = true end
     for _, name in ipairs { "batch.size.msg", "batch.size.bytes", "output_batch.size.msg", "output_batch.size.bytes",

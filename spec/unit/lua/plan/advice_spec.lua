@@ -17,13 +17,13 @@ describe("advice", function()
 
   local PRODUCE, COMMIT = 'tide.produce { topic = "o" }', "tide.commit_offsets {}"
 
-  it("has nothing to say about a sound pipeline", function()
+  it("advice has nothing to say about a sound pipeline", function()
     assert.same({}, warnings { PRODUCE, COMMIT })
     assert.same({}, warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '1MiB' }", PRODUCE,
       COMMIT, 'dlq = tide.dlq { topic = "d" }' })
   end)
 
-  it("warns of a missing commit_offsets, sink, or start", function()
+  it("advice warns of a missing commit_offsets, sink, or start", function()
     assert.same({ "p:3: warning: no commit_offsets: after a restart everything since the last commit of this group is "
       .. "read again; add tide.commit_offsets {}" }, warnings { PRODUCE })
     assert.same({ "p:2: warning: no produce or file_sink: results are counted and dropped; add one" },
@@ -32,13 +32,13 @@ describe("advice", function()
       .. 'start = "earliest" or "latest"' }, warnings({ PRODUCE, COMMIT }, ", start = nil"))
   end)
 
-  it("warns of functions without a dlq, once", function()
+  it("advice warns of functions without a dlq, once", function()
     assert.same({ "p:4: warning: no dlq: the first message that this step cannot deal with stops the pipeline (exit "
       .. '65), and again when it is started again; add dlq = tide.dlq { topic = "..." } to the pipeline' },
       warnings { "tide.filter { print }", "tide.noop {}", "tide.run_task { print }", PRODUCE, COMMIT })
   end)
 
-  it("warns of an input block that cannot hold a batch", function()
+  it("advice warns of an input block that cannot hold a batch", function()
     assert.same({ "p:4: warning: input_block_size = 64KiB: holds less than a batch of max_batch_size = 1000 "
       .. "messages of "
       .. '1 KiB (1000KiB), so batches would be broken up; raise it, or say "auto"' },
@@ -46,7 +46,7 @@ describe("advice", function()
         'dlq = tide.dlq { topic = "d" }' })
   end)
 
-  it("warns of a loop and of weak security", function()
+  it("advice warns of a loop and of weak security", function()
     assert.same({ 'p:4: warning: produces into "t", which it reads: every result comes back as an input' },
       warnings { 'tide.produce { topic = "t" }', COMMIT })
     assert.same({

@@ -20,14 +20,14 @@ describe("the processors that may be used", function()
 
   local all = cores.usable("/no/such/folder", "")
 
-  it("are those of the process's affinity", function()
+  it("the processors that may be used are those of the process's affinity", function()
     local _, out = process.run({ "taskset", "-c", "0", "luajit", "-e",
       "package.path = './lua/?.lua;' .. package.path; io.write(require('tidemill.plan.cores').usable())" })
     assert.equal("1", out)
     assert.is_true(all >= 1)
   end)
 
-  it("are no more than the quota of a group, or of one it is in", function()
+  it("the processors that may be used are no more than the quota of a group, or of one it is in", function()
     local nested = { ["a/b/cpu.max"] = "max 100000\n", ["a/cpu.max"] = "50000 100000\n" }
     assert.equal(1, cores.usable(root(nested), "0::/a/b\n"))
     assert.equal(math.min(all, 2), cores.usable(root { ["a/cpu.max"] = "150000 100000\n" }, "0::/a\n"))
@@ -36,7 +36,7 @@ describe("the processors that may be used", function()
     assert.equal(all, cores.usable(root { ["a/cpu.max"] = "100000000 100000\n" }, "0::/a\n"))
   end)
 
-  it("hold for the first version of control groups, in a container too", function()
+  it("the processors that may be used hold for the first version of control groups, in a container too", function()
     local v1 = { ["cpu/x/cpu.cfs_quota_us"] = "100000\n", ["cpu/x/cpu.cfs_period_us"] = "100000\n" }
     assert.equal(1, cores.usable(root(v1), "4:memory:/y\n3:cpu,cpuacct:/x\n"))
     local own = { ["cpu/cpu.cfs_quota_us"] = "100000\n", ["cpu/cpu.cfs_period_us"] = "100000\n" }

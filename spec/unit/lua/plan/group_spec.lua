@@ -37,7 +37,7 @@ describe("functions without state", function()
     ["M noop filter"] = "M(M) noop() alone(filter)",
     ["filter healthcheck M"] = "alone(filter) healthcheck() M(M)",
   } do
-    it("of " .. text .. " go to their neighbours", function()
+    it("functions without state of " .. text .. " go to their neighbours", function()
       local seen = units((text:gsub("%f[%w]M%f[%W]", MULTI)))
       assert.equal(expected, (seen:gsub(MULTI, "M")))
     end)

@@ -9,7 +9,7 @@ local GOOD = pipeline_file.around()
 describe("a pipeline file", function()
   after_each(pipeline_file.remove_all)
 
-  it("is loaded with its steps in order and defaults filled in", function()
+  it("a pipeline file is loaded with its steps in order and defaults filled in", function()
     local pipeline = pipeline_file.load(GOOD)
     assert.equal("x", pipeline.name)
     local names = {}
@@ -19,7 +19,7 @@ describe("a pipeline file", function()
     assert.equal(25e6, pipeline.settings.values.join_timeout)
   end)
 
-  it("that is not there is exit 66, and so is a folder", function()
+  it("a pipeline file that is not there is exit 66, and so is a folder", function()
     local pipeline, texts, status = loader.load("/no/such.lua")
     assert.is_nil(pipeline)
     assert.same({ "/no/such.lua: No such file or directory" }, texts)
@@ -27,7 +27,7 @@ describe("a pipeline file", function()
     assert.equal(66, select(3, loader.load("/tmp")))
   end)
 
-  it("with broken Lua is exit 78 with the line, however long its path", function()
+  it("a pipeline file with broken Lua is exit 78 with the line, however long its path", function()
     local _, texts, status = pipeline_file.load("return {\n  =\n}")
     assert.same({ "p:3: unexpected symbol near '='" }, texts)
     assert.equal(78, status)
@@ -40,7 +40,7 @@ describe("a pipeline file", function()
     assert.same({ folder .. "/p.lua:2: attempt to index local 'x' (a nil value)" }, texts)
   end)
 
-  it("that is a symbolic link finds what lies beside the file itself, over several links", function()
+  it("a pipeline file that is a symbolic link finds what lies beside the file itself, over several links", function()
     local path = pipeline_file.write([[local tide = require "tidemill"
       return tide.pipeline "x" { tide.file_source { path = "-" }, tide.run_task { "t.lua" } }]],
       { ["t.lua"] = "return print" })
@@ -54,19 +54,19 @@ describe("a pipeline file", function()
     end
   end)
 
-  it("must return a pipeline", function()
+  it("a pipeline file must return a pipeline", function()
     for result, told in pairs { ["nil"] = "nil", ["{}"] = "table", ["tide.noop {}"] = "tide.noop" } do
       local _, texts = pipeline_file.load("return " .. result)
       assert.same({ 'FOLDER/p.lua: must return tide.pipeline "name" { ... }; it returned ' .. told }, texts)
     end
   end)
 
-  it("may begin with a #! line", function()
+  it("a pipeline file may begin with a #! line", function()
     local path = pipeline_file.write("#!/usr/bin/env tidemill\nlocal tide = require 'tidemill'\n" .. GOOD)
     assert.is_table((loader.load(path)))
   end)
 
-  it("finds modules and transforms from its own folder", function()
+  it("a pipeline file finds modules and transforms from its own folder", function()
     local pipeline =
       pipeline_file.load('local f = require("mine_" .. "spec")\nreturn tide.pipeline(f) { tide.file_source '
       .. '{ path = "-" }, tide.run_task_with_multiprocessing { "t.lua" } }', nil,
@@ -76,7 +76,7 @@ describe("a pipeline file", function()
     assert.equal(pipeline.folder .. "/t.lua", pipeline.steps[2].values.functions[1].path)
   end)
 
-  it("has all its faults told at once, by line, with the nearest name", function()
+  it("a pipeline file has all its faults told at once, by line, with the nearest name", function()
     local _, texts, status = pipeline_file.load [[
 return tide.pipeline "x" {
   tide.kafka_source { brokers = "b", topic = "t", gruop = "g" },
@@ -100,7 +100,8 @@ return tide.pipeline "x" {
     }, texts)
   end)
 
-  it("has exactly_once refused where the transaction could not take outputs, dead letters and offsets", function()
+  it("a pipeline file has exactly_once refused where the transaction could not take outputs, dead"
+    .. " letters and offsets", function()
     local _, texts = pipeline_file.load [[
 return tide.pipeline "x" {
   tide.file_source { path = "-" },
@@ -134,7 +135,7 @@ return tide.pipeline "x" {
       .. "most" }, texts)
   end)
 
-  it("names steps that are refused, with the reason, and steps that are not there", function()
+  it("a pipeline file names steps that are refused, with the reason, and steps that are not there", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = "-" },\n'
       .. "tide.run_task_in_threads {},\ntide.run_taks {},\ntide.colour {} }")
     assert.same({
@@ -145,7 +146,7 @@ return tide.pipeline "x" {
     }, texts)
   end)
 
-  it("points from names that steps and options have elsewhere to ours", function()
+  it("a pipeline file points from names that steps and options have elsewhere to ours", function()
     local _, texts = pipeline_file.load('return tide.pipeline "x" { workers = 2,\n'
       .. 'tide.kafka_source { bootstrap_servers = "b", ["bootstrap.servers"] = "b", group_id = "g", topic = "in",\n'
       .. '["auto.offset.reset"] = "earliest", ["client-id"] = "c" },\n'
@@ -169,13 +170,13 @@ return tide.pipeline "x" {
     }, texts)
   end)
 
-  it("takes tide.map as a short name of run_task_with_multiprocessing", function()
+  it("a pipeline file takes tide.map as a short name of run_task_with_multiprocessing", function()
     local pipeline = loader.load((pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "p" { '
       .. 'tide.file_source { path = "-" }, tide.map { print, processes = 3 }, tide.file_sink { path = "-" } }')))
     assert.same({ "run_task_with_multiprocessing", 3 }, { pipeline.steps[2].name, pipeline.steps[2].values.processes })
   end)
 
-  it("points only to steps that there are", function()
+  it("a pipeline file points only to steps that there are", function()
     for _, name in ipairs { "map_values", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
       "dead_letter_queue", "parallel", "aggregate" } do
       local ours = foreign.step(name):match '^; here it is "([%w_]+)"$'
@@ -184,7 +185,7 @@ return tide.pipeline "x" {
     end
   end)
 
-  it("keeps the faults found before a Lua error", function()
+  it("a pipeline file keeps the faults found before a Lua error", function()
     local _, texts = pipeline_file.load("tide.colour {}\nlocal x = nil\nreturn x.y")
     assert.same({ 'p:2: tide.colour: unknown', "p:4: attempt to index local 'x' (a nil value)" }, texts)
   end)
@@ -200,12 +201,12 @@ describe("the order of steps", function()
     return texts
   end
 
-  it("is a source, tasks, a sink, commit_offsets", function()
+  it("the order of steps is a source, tasks, a sink, commit_offsets", function()
     assert.is_nil(faults(SOURCE, "tide.noop {}", SINK, "tide.commit_offsets {}"))
     assert.is_nil(faults(SOURCE, "tide.noop()", "tide.noop()"))
   end)
 
-  it("names what stands at a wrong place", function()
+  it("the order of steps names what stands at a wrong place", function()
     assert.same({ "p:3: the first step must be a source: kafka_source or file_source" }, faults("tide.noop {}", SINK))
     assert.same({ 'p:4: tide.file_source: a second source, after file_source in line 3; a pipeline has one' },
       faults(SOURCE, SOURCE))
@@ -221,7 +222,7 @@ describe("the order of steps", function()
     assert.same({ "p:2: the first step must be a source: kafka_source or file_source" }, faults())
   end)
 
-  it("names what is no step", function()
+  it("the order of steps names what is no step", function()
     assert.same({ 'p:4: tide.dlq: is no step; write dlq = tide.dlq { ... }' }, faults(SOURCE,
       'tide.dlq { path = "d" }'))
     assert.same({ 'p:4: tide.pool: is no step; write pool = tide.pool { ... } in run_task_with_multiprocessing' },
@@ -238,20 +239,20 @@ describe("a parameter", function()
     .. 'tide.run_task_with_multiprocessing { print, processes = tide.param("processes", 2), '
     .. 'eager = tide.param("eager", true) } }'
 
-  it("is the value of --set, else the default, and of the default's type", function()
+  it("a parameter is the value of --set, else the default, and of the default's type", function()
     local pipeline = pipeline_file.load(TEXT, { processes = "3", eager = "false" })
     assert.equal("a", pipeline.steps[1].values.path)
     assert.equal(3, pipeline.steps[2].values.processes)
     assert.is_false(pipeline.steps[2].values.eager)
   end)
 
-  it("of the wrong type is a fault", function()
+  it("a parameter of the wrong type is a fault", function()
     local _, texts = pipeline_file.load(TEXT, { processes = "many", eager = "perhaps" })
     assert.same({ 'p:3: parameter "processes" = "many": not a number, as its default is',
       'p:3: parameter "eager" = "perhaps": not a boolean, as its default is' }, texts)
   end)
 
-  it("that nothing asks for is exit 64 and names those that are", function()
+  it("a parameter that nothing asks for is exit 64 and names those that are", function()
     local _, texts, status = pipeline_file.load(TEXT, { proceses = "3" })
     assert.equal(64, status)
     assert.same({ "--set proceses: the pipeline has no such parameter, it asks for path, processes, eager; "
@@ -259,7 +260,7 @@ describe("a parameter", function()
       .. '"processes"?' }, texts)
   end)
 
-  it("without default must be set, and causes no further fault", function()
+  it("a parameter without default must be set, and causes no further fault", function()
     local _, texts =
       pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.param "path" .. "x" } }')
     assert.same({ 'p:2: parameter "path": not set and without default; add --set path=VALUE' }, texts)
@@ -269,7 +270,7 @@ end)
 describe("a value from the environment", function()
   after_each(pipeline_file.remove_all)
 
-  it("may stand in any option, a secret file only where it is not shown", function()
+  it("a value from the environment may stand in any option, a secret file only where it is not shown", function()
     local pipeline =
       pipeline_file.load('return tide.pipeline "x" { tide.file_source { path = tide.env("TIDE_NONE", "d") } }')
     assert.equal("d", pipeline.steps[1].values.path)
@@ -280,7 +281,7 @@ describe("a value from the environment", function()
       texts)
   end)
 
-  it("is not asked for before the engine connects where it may be a secret", function()
+  it("a value from the environment is not asked for before the engine connects where it may be a secret", function()
     assert.is_table(pipeline_file.load(pipeline_file.around("kafka_source",
       'brokers = tide.env "TIDE_NONE", topic = "t", group = "g", rdkafka = { ["sasl.password"] = '
         .. 'tide.secret_file "/none" }')))

@@ -40,7 +40,7 @@ describe("a plan", function()
   teardown(function() os.remove(secret_path) end)
   after_each(pipeline_file.remove_all)
 
-  it("has the source", function()
+  it("a plan has the source", function()
     local one = planned()
     collectgarbage()
     local source = one.c.source
@@ -57,7 +57,7 @@ describe("a plan", function()
     assert.is_false(source.until_end)
   end)
 
-  it("has the steps, with pools shared and sizes in bytes", function()
+  it("a plan has the steps, with pools shared and sizes in bytes", function()
     local one = planned()
     local c = one.c
     assert.equal(4, c.step_count)
@@ -77,7 +77,7 @@ describe("a plan", function()
     assert.equal(2 ^ 20, tonumber(c.steps[3].output_block_size))
   end)
 
-  it("keeps the functions of each step in Lua", function()
+  it("a plan keeps the functions of each step in Lua", function()
     local one = planned()
     assert.equal(print, one.functions[1][1])
     assert.same({ kind = "file", path = one.folder .. "/t.lua" }, one.functions[1][2])
@@ -85,7 +85,7 @@ describe("a plan", function()
     assert.equal(1, #one.functions[3])
   end)
 
-  it("has sink, dlq, commit and timeouts", function()
+  it("a plan has sink, dlq, commit and timeouts", function()
     local c = planned().c
     assert.equal(2, c.sink.topic_count)
     assert.equal("p", ffi.string(c.sink.topics[1]))
@@ -100,7 +100,7 @@ describe("a plan", function()
     assert.is_false(c.handle_signals)
   end)
 
-  it("ends transactions each second at the latest, and has none where files stand in for Kafka", function()
+  it("a plan ends transactions each second at the latest, and has none where files stand in for Kafka", function()
     local path = pipeline_file.write [[
 local tide = require "tidemill"
 return tide.pipeline "x" {
@@ -113,7 +113,7 @@ return tide.pipeline "x" {
     assert.is_false(assert(plan.load(path, { output = "-" })).c.exactly_once)
   end)
 
-  it("fetches secrets for the connection only", function()
+  it("a plan fetches secrets for the connection only", function()
     local one = planned()
     local sides = one:connection()
     assert.same({
@@ -127,7 +127,7 @@ return tide.pipeline "x" {
     assert.equal("[redacted]", tostring(one.draft.source_properties[2].value))
   end)
 
-  it("on a mock Kafka has its brokers, no security, and reads from the start", function()
+  it("a plan on a mock Kafka has its brokers, no security, and reads from the start", function()
     local one = planned { mock = true }
     local sides = one:connection("mock:1")
     assert.same({ { name = "bootstrap.servers", value = "mock:1" }, { name = "fetch.min.bytes", value = "5" },
@@ -135,7 +135,7 @@ return tide.pipeline "x" {
     assert.is_true(one.c.source.start == "TIDE_START_EARLIEST" and one.c.source.reset == "TIDE_RESET_EARLIEST")
   end)
 
-  it("on files has no Kafka, no commits and no secrets", function()
+  it("a plan on files has no Kafka, no commits and no secrets", function()
     os.rename(secret_path, secret_path .. ".away")
     local one = planned { input = "/some/where.jsonl", output_format = "json", handle_signals = true }
     os.rename(secret_path .. ".away", secret_path)
@@ -152,14 +152,14 @@ return tide.pipeline "x" {
     assert.same({ "o", "p" }, one.topics)
   end)
 
-  it("with --output alone still reads Kafka and commits", function()
+  it("a plan with --output alone still reads Kafka and commits", function()
     local c = planned({ output = "out", dead_letters = "dead" }).c
     assert.is_true(c.source.medium == "TIDE_MEDIUM_KAFKA" and c.sink.medium == "TIDE_MEDIUM_FILE")
     assert.is_true(c.commit.enabled)
     assert.equal("dead", ffi.string(c.dlq.target))
   end)
 
-  it("knows its topics", function()
+  it("a plan knows its topics", function()
     local one = planned { until_end = true }
     assert.is_true(one.c.source.until_end)
     assert.same({ source = { "t" }, sink = { "o", "p", "d" } }, one:kafka_topics())

@@ -16,7 +16,7 @@ return tide.pipeline "x" {
 describe("a printed plan", function()
   after_each(pipeline_file.remove_all)
 
-  it("shows effective options and which of them are defaults", function()
+  it("a printed plan shows effective options and which of them are defaults", function()
     local text = print.text(pipeline_file.load(TEXT))
     for _, line in ipairs {
       "  1. kafka_source  line 4",
@@ -36,13 +36,13 @@ describe("a printed plan", function()
     end
   end)
 
-  it("never shows a secret, not even one written into the file", function()
+  it("a printed plan never shows a secret, not even one written into the file", function()
     local text = print.text(pipeline_file.load(TEXT))
     assert.is_truthy(text:find("sasl.password=[redacted], sasl.username=me, ssl.key.pem=[redacted]", 1, true))
     assert.is_nil(text:find("written here", 1, true))
   end)
 
-  it("says which steps share a worker's loop", function()
+  it("a printed plan says which steps share a worker's loop", function()
     local text = print.text(pipeline_file.load [[
 return tide.pipeline "x" {
   tide.kafka_source { brokers = "a:1", topic = "t", group = "g" },
@@ -60,7 +60,7 @@ return tide.pipeline "x" {
     assert.is_nil(text:match("\n  1%. .-\n  %d%. "):find("loop", 1, true))
   end)
 
-  it("is a graph that names each step", function()
+  it("a printed plan is a graph that names each step", function()
     local dot = print.dot(pipeline_file.load(TEXT))
     assert.is_truthy(dot:find('^digraph "x" {\n'))
     assert.is_truthy(dot:find('s1 [label="kafka_source\\nt"];', 1, true))

@@ -10,21 +10,21 @@ local function refuses(parse, values)
 end
 
 describe("a size", function()
-  it("is bytes, or a number with its unit", function()
+  it("a size is bytes, or a number with its unit", function()
     for written, bytes in pairs { [0] = 0, [1024] = 1024, ["1024"] = 1024, ["16MiB"] = 2 ^ 24, ["1.5KiB"] = 1536,
       ["2GiB"] = 2 ^ 31, ["5 MB"] = 5e6, ["3kB"] = 3000, ["7B"] = 7, ["-1KiB"] = -1024 } do
       assert.equal(bytes, (units.size(written)), tostring(written))
     end
   end)
 
-  it("is refused with the way to write it", function()
+  it("a size is refused with the way to write it", function()
     refuses(units.size, { "16M", "16mib", "MiB", "", "1e3", "0x10", "1.0001KiB", "16 MiB extra", 1.5, 0 / 0,
       math.huge, true, {} })
     assert.equal('not a size; write bytes, or a number with KiB, MiB or GiB, as "16MiB"',
       select(2, units.size("16M")))
   end)
 
-  it("is shown in the largest whole unit", function()
+  it("a size is shown in the largest whole unit", function()
     assert.equal("64MiB", units.show_size(2 ^ 26))
     assert.equal("1000KiB", units.show_size(1024000))
     assert.equal("1000", units.show_size(1000))
@@ -33,18 +33,18 @@ describe("a size", function()
 end)
 
 describe("a time", function()
-  it("is seconds, or a number with its unit, and becomes microseconds", function()
+  it("a time is seconds, or a number with its unit, and becomes microseconds", function()
     for written, microseconds in pairs { [1] = 1e6, [0.5] = 5e5, ["2"] = 2e6, ["500ms"] = 5e5, ["1s"] = 1e6,
       ["10us"] = 10, ["2min"] = 12e7, ["1h"] = 36e8, ["1d"] = 864e8, ["0.25s"] = 25e4 } do
       assert.equal(microseconds, (units.time(written)), tostring(written))
     end
   end)
 
-  it("is refused with the way to write it", function()
+  it("a time is refused with the way to write it", function()
     refuses(units.time, { "1 sek", "fast", "", "1m", "ms", 0 / 0, math.huge, false })
   end)
 
-  it("is shown in the largest whole unit", function()
+  it("a time is shown in the largest whole unit", function()
     assert.equal("500ms", units.show_time(5e5))
     assert.equal("25s", units.show_time(25e6))
     assert.equal("2min", units.show_time(12e7))
@@ -54,7 +54,7 @@ end)
 
 describe("a moment", function()
   -- expected values from date -u -d ... +%s%3N
-  it("is milliseconds since the epoch", function()
+  it("a moment is milliseconds since the epoch", function()
     for written, milliseconds in pairs {
       ["1970-01-01T00:00:00Z"] = 0,
       ["2026-01-31T12:00:00Z"] = 1769860800000,
@@ -67,7 +67,7 @@ describe("a moment", function()
     end
   end)
 
-  it("is refused when a field is out of range or the zone is missing", function()
+  it("a moment is refused when a field is out of range or the zone is missing", function()
     refuses(units.moment, { "2026-01-31", "2026-01-31T12:00:00", "2026-02-29T12:00:00Z", "2026-13-01T00:00:00Z",
       "2026-01-00T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:00.Z",
       "2026-01-01T00:00:00+2:00", "2026-01-01T00:00:00+24:00", 5, "yesterday" })
@@ -75,7 +75,7 @@ describe("a moment", function()
 end)
 
 describe("a count", function()
-  it("is a whole number", function()
+  it("a count is a whole number", function()
     assert.equal(5, (units.count(5)))
     assert.equal(5, (units.count("5")))
     assert.equal(-5, (units.count(-5)))

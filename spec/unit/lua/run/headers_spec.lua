@@ -10,18 +10,18 @@ describe("headers", function()
     return problem
   end
 
-  it("that are an array stay the same table, which may be called", function()
+  it("headers that are an array stay the same table, which may be called", function()
     local given = { { "a", "1" }, { "a" }, { "b", null } }
     assert.equal(given, headers.list(given, 1))
     assert.equal(given, given())
   end)
 
-  it("by name become an array in the order of the names", function()
+  it("headers by name become an array in the order of the names", function()
     assert.same({ { "a", null }, { "b", "2" }, { "c", "3" } }, headers.list({ c = "3", a = null, b = "2" }, 1))
     assert.same({}, headers.list({}, 1))
   end)
 
-  it("that would be lost are refused, with what is wrong", function()
+  it("headers that would be lost are refused, with what is wrong", function()
     local named = {}
     named.a, named[1] = "1", { "b", "2" }
     for pattern, given in pairs {
@@ -36,14 +36,14 @@ describe("headers", function()
     end
   end)
 
-  it("raise the error at the level that is asked for", function()
+  it("headers raise the error at the level that is asked for", function()
     local function user() headers.list(5, 1) end
     local ok, problem = pcall(user)
     assert.is_false(ok)
     assert.matches("^spec/unit/lua/run/headers_spec.lua:%d+: message.headers takes", problem)
   end)
 
-  it("come back from their packed form as they were; null is absent then", function()
+  it("headers come back from their packed form as they were; null is absent then", function()
     local list = { { "a", "1" }, { "", "" }, { "null" }, { "a", ("x"):rep(300) } }
     local bytes = headers.pack(list)
     assert.equal(headers.size(list), #bytes)
@@ -52,19 +52,19 @@ describe("headers", function()
     assert.same({}, headers.read("", 0))
   end)
 
-  it("that are cut are none", function()
+  it("headers that are cut are none", function()
     local bytes = headers.pack { { "name", "value" } }
     for length = 1, #bytes - 1 do assert.is_nil(headers.read(bytes, length)) end
   end)
 
-  it("of a name: the last one counts", function()
+  it("headers of a name: the last one counts", function()
     local list = { { "a", "1" }, { "b", null }, { "a", "2" } }
     assert.equal("2", headers.last(list, "a"))
     assert.is_nil(headers.last(list, "b"))
     assert.is_nil(headers.last(list, "c"))
   end)
 
-  it("that were copied do not change with the others", function()
+  it("headers that were copied do not change with the others", function()
     local list = { { "a", "1" } }
     local own = headers.copy(list)
     list[1][2] = "2"

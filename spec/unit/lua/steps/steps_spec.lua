@@ -19,7 +19,7 @@ local function check_all(name, cases)
 end
 
 describe("the table of each step and setting", function()
-  it("has a summary, an example, and options with type and help", function()
+  it("the table of each step and setting has a summary, an example, and options with type and help", function()
     for _, spec in ipairs(list) do
       assert.is_string(spec.summary, spec.name)
       assert.is_string(spec.example, spec.name)
@@ -33,7 +33,7 @@ describe("the table of each step and setting", function()
     end
   end)
 
-  it("has defaults that are of their option's type and within its bounds", function()
+  it("the table of each step and setting has defaults that are of their option's type and within its bounds", function()
     for _, spec in ipairs(list) do
       for _, option in ipairs(spec.options) do
         local value = types.default(option)
@@ -50,7 +50,7 @@ end)
 describe("the step or setting", function()
   after_each(pipeline_file.remove_all)
 
-  it("kafka_source refuses", function()
+  it("kafka_source refuses wrong options", function()
     local rest = ', brokers = "b", group = "g"'
     local start = 'must be "earliest", "latest", an offset (0 or more), or a moment as "2026-01-31T12:00:00Z"'
     check_all("kafka_source", {
@@ -87,7 +87,7 @@ describe("the step or setting", function()
     })
   end)
 
-  it("run_task_with_multiprocessing refuses", function()
+  it("run_task_with_multiprocessing refuses wrong options", function()
     check_all("run_task_with_multiprocessing", {
       ["print, input_block_size = 'auto', output_block_size = '1MiB', processes = 2"] = true,
       ["print, input_block_size = '128MiB'"] = true,
@@ -121,7 +121,7 @@ describe("the step or setting", function()
     })
   end)
 
-  it("produce refuses", function()
+  it("produce refuses wrong options", function()
     check_all("produce", {
       ['topic = "o", topics = { "p" }, partition = "same", max_buffer_bytes = "1MiB"'] = true,
       [""] = 'option "topic": missing',
@@ -133,7 +133,7 @@ describe("the step or setting", function()
     })
   end)
 
-  it("commit_offsets refuses", function()
+  it("commit_offsets refuses wrong options", function()
     local wanted = '"immediate" or "once_per_second" or a table'
     check_all("commit_offsets", {
       ['policy = "immediate"'] = true,
@@ -149,7 +149,7 @@ describe("the step or setting", function()
     })
   end)
 
-  it("dlq refuses", function()
+  it("dlq refuses wrong options", function()
     local function faults(options)
       local _, texts = pipeline_file.load(pipeline_file.around(nil, nil, "dlq = tide.dlq { " .. options .. " }"))
       for i, text in ipairs(texts or {}) do texts[i] = text:gsub("^p:%d+: ", "") end
@@ -169,7 +169,7 @@ describe("the step or setting", function()
       .. "topic" }, faults('topic = "t"'))
   end)
 
-  it("pipeline refuses", function()
+  it("pipeline refuses wrong options", function()
     local function faults(settings)
       local _, texts = pipeline_file.load(pipeline_file.around(nil, nil, settings))
       return texts
