@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/output.h"
@@ -17,23 +18,33 @@ static bool is_standard(const char *path)
     return strcmp(path, "-") == 0;
 }
 
-/* Returns the descriptor; negative = failed, with the path in the error. Reading is for the last byte only: a file
- * whose last run was killed within a line gets a newline first. O_NONBLOCK, so that a pipe without room does not stop
- * the engine; standard error is duplicated for the same reason (base/output.h). */
+/* A file whose last run was killed within a line gets a newline first. The last byte is read through a descriptor of its
+ * own: we may have the permission to write and not to read, and a named pipe that we could read ourselves would take
+ * dead letters that nobody else reads, and lose them at the end. */
+static bool ends_within_line(const char *path, int written)
+{
+    struct stat about;
+    char last = '\n';
+    if (fstat(written, &about) < 0 || !S_ISREG(about.st_mode) || about.st_size == 0)
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool within = fd >= 0 && pread(fd, &last, 1, about.st_size - 1) == 1 && last != '\n';
+    if (fd >= 0)
+        close(fd);
+    return within;
+}
+
+/* Returns the descriptor; negative = failed, with the path in the error. O_NONBLOCK, so that a pipe without room does not
+ * stop the engine; standard error is duplicated for the same reason (base/output.h). */
 static int open_path(const char *path, bool *half_line)
 {
-    const int flags = O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
-    char last = '\n';
-    int fd = is_standard(path) ? tide_output_duplicate(STDERR_FILENO)
-                               : open(path, O_RDWR | flags, 0644);
-    if (fd < 0 && !is_standard(path)) /* We may have the permission to write and not to read. */
-        fd = open(path, O_WRONLY | flags, 0644);
+    const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+    int fd = is_standard(path) ? tide_output_duplicate(STDERR_FILENO) : open(path, flags, 0644);
     if (fd < 0) {
         int status = tide_output_failed(path, errno);
         return tide_fail(status, "dlq file: %s", tide_error());
     }
-    off_t end = is_standard(path) ? 0 : lseek(fd, 0, SEEK_END);
-    *half_line = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
+    *half_line = !is_standard(path) && ends_within_line(path, fd);
     return fd;
 }
 

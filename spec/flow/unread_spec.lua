@@ -91,7 +91,7 @@ describe("standard error that nobody reads", function()
       local text = out and out:read "*a" or ""
       if out then out:close() end
       return text:find(("log%d\n"):format(LETTERS), 1, true)
-    end, "all messages to be through")
+    end, "all messages to be complete")
     local lines = read_lines(pipe, 1, function(line) return line:find "log lines were lost" end)
     for _, line in ipairs(lines) do
       assert.is_truthy(line:find "^%d+%-%d+%-%d+T[%d:.]+Z %l+ ", line) -- none is torn
@@ -149,6 +149,19 @@ describe("standard error that nobody reads", function()
     local code = process.run { "/bin/sh", "-c", script, PROGRAM, path }
     assert.equal(0, code)
     assert.equal("75\n", files.read(folder .. "/code"))
+  end)
+end)
+
+describe("a named pipe that nobody reads", function()
+  after_each(pipeline_file.remove_all)
+
+  it("is no dlq: 78, and nothing is taken for a dead letter that would be lost with the pipe", function()
+    local path = new()
+    write_lines("bad", 3)
+    assert(os.execute(("mkfifo %s/unread"):format(folder)) == 0)
+    local code, _, text = process.run(shell(path, "--dead-letters unread"))
+    assert.equal(78, code, text)
+    assert.is_truthy(text:find("dlq file: cannot write unread: nobody reads the pipe", 1, true), text)
   end)
 end)
 
