@@ -95,6 +95,8 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
                                        .timeout_us = plan->source.timeout_us};
         engine->dlq_sink = tide_kafka_sink_new(&apart, dlq_topic, chain->topics, chain->loop,
                                                chain->counters);
+        if (!engine->dlq_sink)
+            return tide_failure();
     }
     tide_dlq_sink(chain->dlq, engine->dlq_sink);
     return TIDE_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Handles what the source reports: assignments, positions that rise without a message, answers to commits, its end and
- * its failure. Events are fetched rather than called back, so that everything happens at one place of the turn. */
+ * its failure. Events are fetched rather than called back, so that everything happens at one place of the turn. Start
+ * reading at tide_engine_source_events. */
 #include "base/clock.h"
 #include "base/status.h"
 #include "engine_inside.h"

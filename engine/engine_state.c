@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Where a run stands: its state (table in engine_inside.h), what made it fail, and the events that Lua has not fetched
- * yet. This file stands below everything that can change the state, so that no file has to call up into engine.c, which
- * acts on it. */
+ * yet. This file stands below everything that can change the state, so that no file has to call up into engine.c,
+ * which acts on it. Start reading at enter, which all changes of the state go through. */
 #include <stdio.h>
 
 #include "base/clock.h"

@@ -2,7 +2,7 @@
  * Exactly once: handles the outcomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all
  * that was read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the
  * source begins again at the committed positions. Nothing is kept to be sent again from here, since reading again is
- * needed after a crash anyway and then has to work. */
+ * needed after a crash anyway and then has to work. Start reading at tide_engine_transaction_poll. */
 #include "base/log.h"
 #include "base/status.h"
 #include "engine_inside.h"

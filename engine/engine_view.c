@@ -2,8 +2,8 @@
  * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine. It is called
  * between turns, by Lua (the progress line, metrics, `tide_engine_totals` at the end of a run), so nothing is moving
  * while it looks. What is summed for the log is kept by the modules that count it; this file only puts it together, so
- * that Lua needs none of their headers. It may be called as long as the engine exists, also after the run has
- * failed. */
+ * that Lua needs none of their headers. It may be called as long as the engine exists, also after the run has failed.
+ * Start reading at tide_engine_totals. */
 #include "base/clock.h"
 #include "base/status.h"
 #include "engine_inside.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The blocks of a batch, and messages as records in the input block (shm/layout.h). A message is copied once, here: its
- * bytes are librdkafka's or another batch's until then, and workers can only read what is mapped. The origin of a
- * record stays outside of the block, since workers have no business with it. */
+ * The blocks of a batch, and messages as records in the input block (shm/layout.h). A message is copied once, here:
+ * its bytes are librdkafka's or another batch's until then, and workers can only read what is mapped. The origin of a
+ * record stays outside of the block, since workers have no business with it. Start reading at tide_batch_append. */
 #include "chain/batch.h"
 
 #include <stdlib.h>

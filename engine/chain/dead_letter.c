@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Writes dead letters. Both forms hold the same fields in the same order, and a field without a value is left out (or
- * null), so that readers need not know which version wrote them. A dead letter never loses its headers: what is cut off
- * when it is too large is the value and the key, since the headers say where the whole message is. */
+ * null), so that readers need not know which version wrote them. A dead letter never loses its headers: what is cut
+ * off when it is too large is the value and the key, since the headers say where the whole message is. Start reading
+ * at tide_dead_letter_headers; tide_dead_letter_line is its like for a file. */
 #include "chain/dead_letter.h"
 
 #include <openssl/sha.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The table of groups. An origin has to stay 8 bytes for a group too, so it names an entry of this table and the epoch
  * of the entry, and the members lie here. Entries are used again, the last freed first: so the table is as long as the
- * most groups that were ever open at once, and is never shortened. */
+ * most groups that were ever open at once, and is never shortened. Start reading at tide_groups_open. */
 #include "chain/groups.h"
 
 #include <stdlib.h>

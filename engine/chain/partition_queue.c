@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Queues by partition. What is kept is copied, since the messages are borrowed from an input block or from the sink
- * that refused them. The two users have states of their own; only what both need is here. */
+ * that refused them. The two users have states of their own; only what both need is here. Start reading at
+ * tide_partition_queue_keep. */
 #include "chain/partition_queue.h"
 
 #include <stdlib.h>

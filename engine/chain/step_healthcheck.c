@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * healthcheck: forwards what it is offered, and touches a file while the pipeline is well, so that a supervisor can
  * look at the file's age. Well means that a message became complete since the last touch, or that none is in flight.
- * Arroyo's Healthcheck touches its file whenever it is polled, which a pipeline whose output hangs does as well. */
+ * Arroyo's Healthcheck touches its file whenever it is polled, which a pipeline whose output hangs does as well. Start
+ * reading at healthcheck_poll. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

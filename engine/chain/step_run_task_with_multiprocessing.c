@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * The way into run_task_with_multiprocessing, and the verbs of the step. Messages are copied once, into the open batch.
- * It is sealed by the first of max_batch_size, max_batch_time, a full block and the end of the stream; in an eager step
- * also when the source has nothing more right now and a worker is idle, or when its messages are work enough
- * (tide_task_measure). Rules and names are those of Arroyo's RunTaskWithMultiprocessing. */
+ * The way into run_task_with_multiprocessing, and the verbs of the step. Messages are copied once, into the open
+ * batch. It is sealed by the first of max_batch_size, max_batch_time, a full block and the end of the stream; in an
+ * eager step also when the source has nothing more right now and a worker is idle, or when its messages are work
+ * enough (tide_task_measure). Rules and names are those of Arroyo's RunTaskWithMultiprocessing. Start reading at
+ * take_message. */
 #include <stdlib.h>
 
 #include "base/clock.h"

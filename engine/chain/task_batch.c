@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * What the other files of the step do with one batch: take it from the free list, seal it, give its records to the
  * pool, finish or reject the record that is released next, and give it back. It stands below them, so that they need
- * not call each other; what differs between kinds of steps is called through task->kind. */
+ * not call each other; what differs between kinds of steps is called through task->kind. Start reading at
+ * tide_task_seal, which every batch goes through. */
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"

@@ -2,7 +2,8 @@
  * The sizes that a step finds out by itself. Blocks grow when something did not fit, and shrink when a quarter would
  * have done for a minute; they are mapped at their maximum, so a size is only a number, and shrinking gives pages
  * back. An eager step measures how long messages take and keeps batches to 50 ms of work: large enough that what a
- * batch costs does not matter, small enough that all workers have some. */
+ * batch costs does not matter, small enough that all workers have some. Start reading at tide_task_resize for the
+ * blocks, and at tide_task_measure for the batches. */
 #include <string.h>
 
 #include "base/log.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What the engine asks a step about its batches: their blocks, and what the oldest batch is doing, for the stuck
- * detector. Nothing here changes the step. */
+ * detector. Nothing here changes the step. Start reading at tide_task_waits. */
 #include <stdio.h>
 
 #include "chain/task.h"
