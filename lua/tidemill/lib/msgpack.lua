@@ -173,27 +173,34 @@ local function ends_early(text)
   error({ ("the text ends early, at byte %d"):format(#text) }, 0)
 end
 
--- Reads `size` bytes at `at` as a big-endian word.
-local function read_word(text, at, size)
+-- Reads `size` bytes at `at` as a big-endian number. It is calculated and not stored byte by byte into `word`: for
+-- compiled code, memory that is written with a variable index never overlaps memory of another type (aa_xref in
+-- LuaJIT's lj_opt_mem.c), so reading the word gave what it was before.
+local function read_unsigned(text, at, size)
   if at + size - 1 > #text then ends_early(text) end
-  word.u = 0
-  for i = 0, size - 1 do word.bytes[size - 1 - i] = text:byte(at + i) end
-  return word
+  local number = 0ULL
+  for i = at, at + size - 1 do number = number * 256 + text:byte(i) end
+  return number
 end
 
 local function read_length(text, at, size)
-  return tonumber(read_word(text, at, size).u)
+  return tonumber(read_unsigned(text, at, size))
 end
 
 local function read_natural(text, at, size)
-  local natural = read_word(text, at, size).u
+  local natural = read_unsigned(text, at, size)
   return natural <= 0x20000000000000ULL and tonumber(natural) or natural
 end
 
 local function read_integer(text, at, size)
   local bits = 64 - 8 * size
-  local integer = bit.arshift(bit.lshift(read_word(text, at, size).i, bits), bits)
+  local integer = bit.arshift(bit.lshift(ffi.cast(int64, read_unsigned(text, at, size)), bits), bits)
   return (integer <= 0x20000000000000LL and integer >= -0x20000000000000LL) and tonumber(integer) or integer
+end
+
+local function read_float(text, at, size)
+  word.u = read_unsigned(text, at, size)
+  return tonumber(size == 4 and word.f or word.d)
 end
 
 local function read_bytes(text, at, length)
@@ -245,8 +252,8 @@ local heads = {
   [0xC0] = function(_, at) return null, at end,
   [0xC2] = function(_, at) return false, at end,
   [0xC3] = function(_, at) return true, at end,
-  [0xCA] = function(text, at) return tonumber(read_word(text, at, 4).f), at + 4 end,
-  [0xCB] = function(text, at) return tonumber(read_word(text, at, 8).d), at + 8 end,
+  [0xCA] = function(text, at) return read_float(text, at, 4), at + 4 end,
+  [0xCB] = function(text, at) return read_float(text, at, 8), at + 8 end,
 }
 
 -- Adds heads that follow each other: a length of 1 (2, 4) bytes, then what `read` reads after it.

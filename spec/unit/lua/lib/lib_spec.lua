@@ -245,6 +245,33 @@ describe("tide.msgpack", function()
     end
   end)
 
+  it("tide.msgpack reads the same in compiled code, whichever traces there are", function()
+    local texts, expected = {}, {}
+    for i, hex in ipairs { "c7000a", "c70305616263", "d0df", "d1ff7f", "d2ffff7fff", "d3ffffffff7fffffff", "cc80",
+      "cd0100", "ce00010000", "cf0000000100000000", "ca3fc00000", "cb3ff8000000000000", "d90161", "c40161" } do
+      texts[i] = bytes(hex)
+    end
+    local function read(i)
+      local value = msgpack.decode(texts[i])
+      return type(value) == "table" and (value.type or value.bytes) or value
+    end
+    jit.off()
+    jit.flush()
+    for i = 1, #texts do expected[i] = read(i) end
+    jit.on()
+    for _, hotloop in ipairs { 2, 3, 7, 56 } do
+      jit.flush()
+      require("jit.opt").start("hotloop=" .. hotloop, "hotexit=2")
+      for _ = 1, 100 do
+        for i = 1, #texts do assert.equal(expected[i], read(i)) end
+      end
+      for i = 1, #texts do
+        for _ = 1, 100 do assert.equal(expected[i], read(i)) end
+      end
+    end
+    require("jit.opt").start("hotloop=56", "hotexit=10")
+  end)
+
   it("tide.msgpack gives types to what Lua has none for", function()
     local bin, ext = msgpack.decode(bytes "c4026869"), msgpack.decode(bytes "c70305616263")
     assert.same({ "hi", "hi" }, { bin.bytes, tostring(bin) })
