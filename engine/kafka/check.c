@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * `tidemill check --connect`: asks the brokers what `run` asks before it reads anything, by the same functions, so that the
- * check and the start cannot differ. It uses a client of its own, which does not join the group, and a producer with another
- * transactional id, which fences nobody. Everything here blocks; no engine exists. Start reading at tide_kafka_check. */
+ * `tidemill check --connect`: asks the brokers what `run` asks before it reads anything, by the same functions, so
+ * that the check and the start cannot differ. It uses a client of its own, which does not join the group, and a
+ * producer with another transactional id, which fences nobody. Everything here blocks; no engine exists. Start
+ * reading at tide_kafka_check. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,8 +78,8 @@ static int reach(struct tide_kafka_check *check, rd_kafka_t *client, const char 
     return status;
 }
 
-/* The transactional id is of the check alone, so that an engine that runs is not fenced. Permissions may refuse it where they
- * allow the engine's, so a refusal is only logged. */
+/* The transactional id is of the check alone, so that an engine that runs is not fenced. Permissions may refuse it
+ * where they allow the engine's, so a refusal is only logged. */
 static int check_transactions(const struct tide_kafka_check *check,
                               const struct tide_properties *properties)
 {

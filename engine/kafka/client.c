@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * From the properties of a pipeline file to a librdkafka client. Three layers make a configuration: our defaults, which give
- * way to the user's properties, and those that the promises rest on, which cannot be set. What a user may not set is refused
- * with the reason, instead of being overruled silently. librdkafka's own error texts repeat the value, which may be a secret,
- * so they are shown only for names and values of ours. Start reading at tide_kafka_conf_new. */
+ * From the properties of a pipeline file to a librdkafka client. Three layers make a configuration: our defaults,
+ * which give way to the user's properties, and those that the promises rest on, which cannot be set. What a user may
+ * not set is refused with the reason, instead of being overruled silently. librdkafka's own error texts repeat the
+ * value, which may be a secret, so they are shown only for names and values of ours. Start reading at
+ * tide_kafka_conf_new. */
 #include "kafka/client.h"
 
 #include <librdkafka/rdkafka.h>
@@ -156,8 +157,8 @@ void tide_properties_wipe(struct tide_properties *properties)
     *properties = (struct tide_properties){0};
 }
 
-/* Runs in librdkafka's threads. librdkafka calls a broker that is away an error; here it is a warning, since it is waited
- * for. */
+/* Runs in librdkafka's threads. librdkafka calls a broker that is away an error; here it is a warning, since it is
+ * waited for. */
 static void log_line(const rd_kafka_t *rk, int level, const char *facility, const char *text)
 {
     enum tide_log_level ours = level <= LOG_CRIT      ? TIDE_LOG_ERROR

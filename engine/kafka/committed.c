@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The committed offsets of a group that never has members, with the metadata that Kafka keeps beside each. `tidemill dlq`
- * uses them as a small database next to the topic that they are about: no other storage is needed, and every machine that
- * reaches the brokers sees the same. All of them are read when it is opened, and kept in librdkafka's own list. */
+ * The committed offsets of a group that never has members, with the metadata that Kafka keeps beside each. `tidemill
+ * dlq` uses them as a small database next to the topic that they are about: no other storage is needed, and every
+ * machine that reaches the brokers sees the same. All of them are read when it is opened, and kept in librdkafka's
+ * own list. */
 #include "kafka/committed.h"
 
 #include <librdkafka/rdkafka.h>

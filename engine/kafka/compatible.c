@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Whether a Kafka source and the Kafka output of its pipeline go together. The pipeline file alone does not tell: numbers of
- * partitions, and whether two lists of brokers are one cluster, are known once both were reached. */
+ * Whether a Kafka source and the Kafka output of its pipeline go together. The pipeline file alone does not tell:
+ * numbers of partitions, and whether two lists of brokers are one cluster, are known once both were reached. */
 #include "kafka/compatible.h"
 
 #include <string.h>

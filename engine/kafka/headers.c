@@ -7,9 +7,9 @@
 
 #include "shm/message.h"
 
-/* librdkafka does not give the length of a name, and a name with a NUL in it would be cut there. But it keeps name, NUL and
- * value one after the other in memory (rd_kafka_header_add0, 0.11.4 to 2.12), so the name ends one byte before the value. A
- * null value has no address: then the name ends at its first NUL. */
+/* librdkafka does not give the length of a name, and a name with a NUL in it would be cut there. But it keeps name,
+ * NUL and value one after the other in memory (rd_kafka_header_add0, 0.11.4 to 2.12), so the name ends one byte
+ * before the value. A null value has no address: then the name ends at its first NUL. */
 static uint32_t name_length(const char *name, const char *value)
 {
     size_t least = strlen(name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The topics of the start with their numbers of partitions, in a plain array: a pipeline reads few topics, and they are looked
- * up only when partitions are assigned. */
+ * The topics of the start with their numbers of partitions, in a plain array: a pipeline reads few topics, and they
+ * are looked up only when partitions are assigned. */
 #include "kafka/known_topics.h"
 
 #include <stdlib.h>

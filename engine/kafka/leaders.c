@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The brokers that lead the partitions of some topics. A broker that answers at the address of the pipeline file may advertise
- * another one that cannot be reached from here, the most frequent mistake of a new set-up. So each leader is asked for one
- * of its partitions, which only the address that it advertises can answer. */
+ * The brokers that lead the partitions of some topics. A broker that answers at the address of the pipeline file may
+ * advertise another one that cannot be reached from here, the most frequent mistake of a new set-up. So each leader
+ * is asked for one of its partitions, which only the address that it advertises can answer. */
 #include "kafka/leaders.h"
 
 #include <librdkafka/rdkafka.h>

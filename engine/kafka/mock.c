@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * A Kafka in this process. One client holds librdkafka's mock cluster and feeds lines to it, another one reads what arrives in
- * the output; the engine's own clients are like those on a real Kafka. The mock forgets the oldest messages of a partition
- * beyond 5 MB or 100,000, so nothing may get far ahead of its reader: the feeder waits for the engine and for the drain.
- * Start reading at tide_mock_turn. */
+ * A Kafka in this process. One client holds librdkafka's mock cluster and feeds lines to it, another one reads what
+ * arrives in the output; the engine's own clients are like those on a real Kafka. The mock forgets the oldest
+ * messages of a partition beyond 5 MB or 100,000, so nothing may get far ahead of its reader: the feeder waits for
+ * the engine and for the drain. Start reading at tide_mock_turn. */
 #include "kafka/mock.h"
 
 #include <errno.h>

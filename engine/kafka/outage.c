@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * An outage while the engine runs. librdkafka reconnects by itself and keeps what it has to send, so nothing is to be done
- * about it; but an operator has to be told, and its events do not say it well: connections that are idle are closed all the
- * time, and an event that all brokers are down comes for a moment's interruption too. So an outage counts only when a
- * question to the brokers stays without an answer. */
+ * An outage while the engine runs. librdkafka reconnects by itself and keeps what it has to send, so nothing is to
+ * be done about it; but an operator has to be told, and its events do not say it well: connections that are idle are
+ * closed all the time, and an event that all brokers are down comes for a moment's interruption too. So an outage
+ * counts only when a question to the brokers stays without an answer. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 

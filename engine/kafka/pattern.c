@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Patterns of topic names. librdkafka finds topics with regcomp(3), and so does this file; it finds what a pattern matches
- * only in the same way, or `check` would say one thing and the group read another. A topic that the pipeline writes to must
- * not match: its results would be read again for ever. librdkafka's property topic.blacklist hides it from all patterns. */
+ * Patterns of topic names. librdkafka finds topics with regcomp(3), and so does this file; it finds what a pattern
+ * matches only in the same way, or `check` would say one thing and the group read another. A topic that the pipeline
+ * writes to must not match: its results would be read again for ever. librdkafka's property topic.blacklist hides it
+ * from all patterns. */
 #include "kafka/pattern.h"
 
 #include <librdkafka/rdkafka.h>
@@ -17,7 +18,8 @@
 static const char *const internal[] = {"__consumer_offsets", "__transaction_state",
                                        "__share_group_state", "__cluster_metadata"};
 
-/* The letters that mean something after a backslash. POSIX takes every other one for the letter itself: "\d" finds a d. */
+/* The letters that mean something after a backslash. POSIX takes every other one for the letter itself: "\d" finds a
+ * d. */
 static const char escapable[] = "wWsSbB";
 
 static int check_escapes(const char *pattern)

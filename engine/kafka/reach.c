@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Whether the brokers and the topics are there, asked once before anything is read. librdkafka would wait for a broker, a
- * topic or a login without an error for ever; a pipeline that cannot work should rather fail at its start, with the reason
- * and everything that is missing. So each question is asked with short and growing time-outs until it is answered or the time
- * of broker_timeout is over, and the client's last error event becomes part of the text. Start reading at
- * tide_kafka_reach_run. */
+ * Whether the brokers and the topics are there, asked once before anything is read. librdkafka would wait for a
+ * broker, a topic or a login without an error for ever; a pipeline that cannot work should rather fail at its start,
+ * with the reason and everything that is missing. So each question is asked with short and growing time-outs until
+ * it is answered or the time of broker_timeout is over, and the client's last error event becomes part of the text.
+ * Start reading at tide_kafka_reach_run. */
 #include "kafka/reach.h"
 
 #include <librdkafka/rdkafka.h>

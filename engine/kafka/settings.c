@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The settings of topics that decide what becomes of messages. Some combinations lose messages without an error, such as dead
- * letters in a topic that is compacted; a warning at the start is the only moment at which somebody looks. That the settings
- * may not be asked for, or that an older broker does not answer, is no failure. Start reading at
- * tide_kafka_settings_look. */
+ * The settings of topics that decide what becomes of messages. Some combinations lose messages without an error,
+ * such as dead letters in a topic that is compacted; a warning at the start is the only moment at which somebody
+ * looks. That the settings may not be asked for, or that an older broker does not answer, is no failure. Start
+ * reading at tide_kafka_settings_look. */
 #include "kafka/settings.h"
 
 #include <librdkafka/rdkafka.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * librdkafka's transactional calls may wait for minutes, and the thread they run in is needed for the search for brokers
- * and for the end, too. So each call waits a second at a time (a call that timed out goes on when it is repeated), and
- * between two of them the job looks whether another one waits, and gives up in its favour. What an error asks for is
- * decided in one place, advice_of().
+ * librdkafka's transactional calls may wait for minutes, and the thread they run in is needed for the search for
+ * brokers and for the end, too. So each call waits a second at a time (a call that timed out goes on when it is
+ * repeated), and between two of them the job looks whether another one waits, and gives up in its favour. What an
+ * error asks for is decided in one place, advice_of().
  *
  * The interceptors are the only way to see that librdkafka has sent a request twice: it retries by itself. */
 #include "kafka/txn_calls.h"
@@ -105,8 +105,8 @@ bool tide_kafka_watch_tainted(const struct tide_kafka_watch *watch)
 
 enum advice { DONE, REPEAT, ABORT, FATAL, GIVE_UP };
 
-/* What an error asks for; destroys it. An error without any flag means that the producer cannot go on, says librdkafka's
- * documentation. `blocking` NULL = no other job waits. */
+/* What an error asks for; destroys it. An error without any flag means that the producer cannot go on, says
+ * librdkafka's documentation. `blocking` NULL = no other job waits. */
 static enum advice advice_of(rd_kafka_error_t *error, struct tide_blocking *blocking,
                              int64_t until_us, char *text, size_t size)
 {

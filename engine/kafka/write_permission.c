@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Whether topics may be written, found out with a request that writes nothing; the header says how. It needs a producer of
- * its own, since the number of acknowledgements is a property of the client. */
+ * Whether topics may be written, found out with a request that writes nothing; the header says how. It needs a
+ * producer of its own, since the number of acknowledgements is a property of the client. */
 #include "kafka/write_permission.h"
 
 #include <librdkafka/rdkafka.h>

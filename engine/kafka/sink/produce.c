@@ -112,8 +112,6 @@ static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
     return error;
 }
 
-/* What can never be sent is refused before a transaction is opened: with nothing else to send, it would be one for no
- * record. */
 int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *given)
 {
     struct tide_message message = *given; /* a dead letter of it has the partition that is chosen */

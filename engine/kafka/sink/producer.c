@@ -54,8 +54,9 @@ struct rd_kafka_s *tide_kafka_producer_new(struct tide_kafka_sink *sink)
         {"message.max.bytes", "134217728"},
         {NULL, NULL},
     };
-    /* What the pipeline file cannot change. Without the first three a message could be lost, come twice, or come to another
-     * partition than its key has elsewhere (murmur2 is the rule of Kafka's Java clients); metrics need the statistics. */
+    /* What the pipeline file cannot change. Without the first three a message could be lost, come twice, or come to
+     * another partition than its key has elsewhere (murmur2 is the rule of Kafka's Java clients); metrics need the
+     * statistics. */
     const struct tide_property fixed[] = {
         {"enable.idempotence", "true"},
         {"acks", "all"},

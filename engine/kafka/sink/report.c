@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What comes back from librdkafka: delivery reports, errors and statistics, all through one queue, whose events are
- * taken here on the engine's thread (so that nothing of the sink needs a lock), and what of it the engine is told. Begin
- * with tide_kafka_report_next() at the end; which error means what is in classify.h. */
+ * taken here on the engine's thread (so that nothing of the sink needs a lock), and what of it the engine is told.
+ * Begin with tide_kafka_report_next() at the end; which error means what is in classify.h. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 
@@ -193,8 +193,8 @@ ssize_t tide_kafka_report_next(struct tide_kafka_sink *sink, struct tide_report 
 {
     size_t count = 0;
     tide_kafka_records_give_back(sink);
-    /* Refused records come before further events, so that their list stays short. What a replacement or a record that is
-     * sent alone waits for is a delivery report, so both are looked after between two events. */
+    /* Refused records come before further events, so that their list stays short. What a replacement or a record
+     * that is sent alone waits for is a delivery report, so both are looked after between two events. */
     while (count < max) {
         tide_kafka_replace_poll(sink);
         tide_kafka_resend_alone_poll(sink);

@@ -29,8 +29,9 @@ static int sink_ready(struct tide_sink *base)
 
 /* ---- send, reports ---- */
 
-/* max_messages and max_bytes limit what is in flight: this is where backpressure begins, and a slow output is felt up to
- * the source. What is to be sent again goes first. While a record is sent alone nothing else is: what is refused then is bad. */
+/* max_messages and max_bytes limit what is in flight: this is where backpressure begins, and a slow output is felt
+ * up to the source. What is to be sent again goes first. While a record is sent alone nothing else is: what is
+ * refused then is bad. */
 static bool has_room(const struct tide_kafka_sink *sink)
 {
     return !tide_kafka_resend_alone_busy(sink) && sink->records.purged.count == 0 &&

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The start of the sink: makes its producer, and asks the brokers in the blocking thread, in an order in which the fault
- * that is named is the one to mend: are brokers and topics there, may the topics be written, how large may a batch be,
- * and are there transactions. Only then does the engine start the source, so nothing is read that cannot be written. */
+ * The start of the sink: makes its producer, and asks the brokers in the blocking thread, in an order in which the
+ * fault that is named is the one to mend: are brokers and topics there, may the topics be written, how large may a
+ * batch be, and are there transactions. Only then does the engine start the source, so nothing is read that cannot
+ * be written. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What may go wrong with the sink as a whole: it fails, or its producer has to be replaced. Every file of the sink finds
- * out about such things, so they are only noted here, at the bottom: a failure is returned by the next call of the
- * engine, and replace.c makes the new producer when it is polled. */
+ * What may go wrong with the sink as a whole: it fails, or its producer has to be replaced. Every file of the sink
+ * finds out about such things, so they are only noted here, at the bottom: a failure is returned by the next call of
+ * the engine, and replace.c makes the new producer when it is polled. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 

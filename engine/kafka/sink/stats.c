@@ -23,8 +23,8 @@ static double number_of(struct tide_json_doc *doc, int32_t node, const char *nam
     }
 }
 
-/* Observes one of librdkafka's windows ({"avg":, "cnt":, ...}, in microseconds) in seconds. The average stands for all of
- * its samples, since the samples themselves are not there. */
+/* Observes one of librdkafka's windows ({"avg":, "cnt":, ...}, in microseconds) in seconds. The average stands for
+ * all of its samples, since the samples themselves are not there. */
 static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric,
                            struct tide_json_doc *doc, int32_t broker, const char *name)
 {

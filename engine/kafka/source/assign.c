@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The calls by which partitions begin, pause and end, and everything that goes with them. librdkafka waits for a call of
- * assign or unassign after each of its rebalance events; when to make it is decided in source/rebalance.c. The queue of a
- * partition is forwarded to ours before the partition is assigned, so that no message of it ever reaches the control queue.
- * Start reading at tide_kafka_assign. */
+ * The calls by which partitions begin, pause and end, and everything that goes with them. librdkafka waits for a
+ * call of assign or unassign after each of its rebalance events; when to make it is decided in source/rebalance.c.
+ * The queue of a partition is forwarded to ours before the partition is assigned, so that no message of it ever
+ * reaches the control queue. Start reading at tide_kafka_assign. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -40,9 +40,9 @@ static void forward_queues(struct tide_kafka_source *source,
     }
 }
 
-/* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is asked for
- * its protocol since the answer comes from its main thread, which serves everything in turn: then they are stopped. What
- * came in since waits in the partition's queue, and the forwarding moves it over. */
+/* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is
+ * asked for its protocol since the answer comes from its main thread, which serves everything in turn: then they are
+ * stopped. What came in since waits in the partition's queue, and the forwarding moves it over. */
 static void forward_queues_again(struct tide_kafka_source *source,
                                  const rd_kafka_topic_partition_list_t *list)
 {
@@ -81,8 +81,8 @@ void tide_kafka_assign_decline(struct tide_kafka_source *source,
         tide_kafka_assign_give_back(source, list, false);
 }
 
-/* Assigns partitions that librdkafka has already, at other offsets. It has no call for that: seek refuses a partition that
- * it gave up. */
+/* Assigns partitions that librdkafka has already, at other offsets. It has no call for that: seek refuses a
+ * partition that it gave up. */
 static int call_assign_again(struct tide_kafka_source *source,
                              const rd_kafka_topic_partition_list_t *list, bool incremental)
 {
@@ -195,8 +195,8 @@ static int assign_new(struct tide_kafka_source *source, struct tide_kafka_resolv
 
 /* ---- partitions that were misplaced ---- */
 
-/* The log may have been truncated below what was read. Then messages in flight have offsets that will be given to others,
- * and only a new start can tell them apart. */
+/* The log may have been truncated below what was read. Then messages in flight have offsets that will be given to
+ * others, and only a new start can tell them apart. */
 static int move_reading(struct tide_kafka_source *source, const struct tide_kafka_resolve *answer,
                         int i)
 {

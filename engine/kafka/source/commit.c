@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * Commits of offsets, to the group. The engine has at most one under way and hears of its end by a COMMITTED event; the
- * offsets at which reading begins are committed beside it and concern nobody but the log. Both are answered by events of
- * the control queue (source/control.c), which the opaque pointer of a commit tells apart. */
+ * Commits of offsets, to the group. The engine has at most one under way and hears of its end by a COMMITTED event;
+ * the offsets at which reading begins are committed beside it and concern nobody but the log. Both are answered by
+ * events of the control queue (source/control.c), which the opaque pointer of a commit tells apart. */
 #include <librdkafka/rdkafka.h>
 
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
 
-/* Partitions that went back to the group are left out, since another member may be further by now. So are those that are missing:
- * Kafka deletes the committed offsets of a topic with it, and one that is committed later would be taken for the start
- * offset of the next topic of its name. */
+/* Partitions that went back to the group are left out, since another member may be further by now. So are those that
+ * are missing: Kafka deletes the committed offsets of a topic with it, and one that is committed later would be
+ * taken for the start offset of the next topic of its name. */
 static bool may_be_committed(const struct tide_kafka_partition *partition)
 {
     return !tide_kafka_is_missing(partition) && (partition->assignment == TIDE_KAFKA_OWNED ||

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * The source's client, from its making to its end. The start first looks for the brokers and topics, in the blocking thread,
- * and joins the group only once all that is needed was reached: a configuration that cannot work is an error of the start,
- * and nothing was read by then. The end never waits in the engine's thread either. It leaves the group, so that the other
- * members need not wait for the session to time out, and destroys the client in the blocking thread; a call that hangs there
- * is left behind with all that it uses. Start reading at tide_kafka_connect_start and tide_kafka_connect_close. */
+ * The source's client, from its making to its end. The start first looks for the brokers and topics, in the blocking
+ * thread, and joins the group only once all that is needed was reached: a configuration that cannot work is an error
+ * of the start, and nothing was read by then. The end never waits in the engine's thread either. It leaves the
+ * group, so that the other members need not wait for the session to time out, and destroys the client in the
+ * blocking thread; a call that hangs there is left behind with all that it uses. Start reading at
+ * tide_kafka_connect_start and tide_kafka_connect_close. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,8 +180,8 @@ struct destroy {
     rd_kafka_queue_t *data;
 };
 
-/* Submitted as a job, so it comes after the check of the start, which may still be looking at a queue. It leaves the group if
- * that was not done: the other members would wait for the session to time out. */
+/* Submitted as a job, so it comes after the check of the start, which may still be looking at a queue. It leaves the
+ * group if that was not done: the other members would wait for the session to time out. */
 static void run_destroy(struct tide_blocking_job *job)
 {
     struct destroy *destroy = (struct destroy *)job;
@@ -247,10 +248,10 @@ void tide_kafka_connect_poll_close(struct tide_kafka_source *source)
         begin_destroy(source);
 }
 
-/* A broker answers the requests of a connection in turn, and a join only once every member has joined or its session has
- * timed out. A leave (or a commit) that was sent after a join is served after it: the broker has it, and nobody needs to
- * wait for the answer. Nor can the client be destroyed now: librdkafka 2.0.2 waits for ever when that is asked while it
- * closes. */
+/* A broker answers the requests of a connection in turn, and a join only once every member has joined or its session
+ * has timed out. A leave (or a commit) that was sent after a join is served after it: the broker has it, and nobody
+ * needs to wait for the answer. Nor can the client be destroyed now: librdkafka 2.0.2 waits for ever when that is
+ * asked while it closes. */
 static bool abandon_client(struct tide_kafka_source *source)
 {
     tide_log(TIDE_LOG_INFO,

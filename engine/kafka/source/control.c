@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The events of the client: rebalances, answers to commits, errors. They come by a queue of their own, apart from the
- * messages, so that they are served while the engine takes no messages. Most errors are librdkafka's to get over and only
- * logged; the others end the source, with the exit code that says whether starting again is right. Start reading at
- * tide_kafka_control_drain. */
+ * The events of the client: rebalances, answers to commits, errors. They come by a queue of their own, apart from
+ * the messages, so that they are served while the engine takes no messages. Most errors are librdkafka's to get over
+ * and only logged; the others end the source, with the exit code that says whether starting again is right. Start
+ * reading at tide_kafka_control_drain. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,9 +32,9 @@ static bool is_configuration(rd_kafka_resp_err_t error)
     }
 }
 
-/* A commit that is sent again after its membership has ended (the session timed out, or the broker was away) finds this very
- * engine under the same instance with a new member id. The broker refuses it, librdkafka takes the refusal for that of a
- * fenced process, and the client cannot go on. No other process is there, so starting again is right. */
+/* A commit that is sent again after its membership has ended (the session timed out, or the broker was away) finds
+ * this very engine under the same instance with a new member id. The broker refuses it, librdkafka takes the refusal
+ * for that of a fenced process, and the client cannot go on. No other process is there, so starting again is right. */
 static void on_fatal(struct tide_kafka_source *source)
 {
     char text[512];
@@ -54,8 +54,8 @@ static void on_fatal(struct tide_kafka_source *source)
                           fenced && source->plan.instance ? source->plan.instance : "", text));
 }
 
-/* An answer to a fetch is too large only if its first message is. librdkafka asks for it again for ever, and its error names
- * no topic: it must be in a partition that has more to fetch. */
+/* An answer to a fetch is too large only if its first message is. librdkafka asks for it again for ever, and its
+ * error names no topic: it must be in a partition that has more to fetch. */
 static void on_too_large(struct tide_kafka_source *source, const char *text)
 {
     char where[512] = "";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The ends of partitions: when until_end is reached, how far a partition is behind, and what an open transaction holds back.
- * A fetch that reaches the end of a partition ends at its last stable offset, the first offset of the oldest transaction
- * that is open. When the high watermark lies after it, there are messages that a reader of committed messages does not get
- * yet; without a warning that looks like a source that stands still. */
+ * The ends of partitions: when until_end is reached, how far a partition is behind, and what an open transaction
+ * holds back. A fetch that reaches the end of a partition ends at its last stable offset, the first offset of the
+ * oldest transaction that is open. When the high watermark lies after it, there are messages that a reader of
+ * committed messages does not get yet; without a warning that looks like a source that stands still. */
 #include <librdkafka/rdkafka.h>
 
 #include "base/log.h"

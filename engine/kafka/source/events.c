@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The events that wait for the engine, and what it sees of the partitions. The source never calls the engine: whatever
- * happens is put into a queue, and the engine fetches it when it is ready to (io/source.h). Until then nothing changes for
- * the engine: a partition counts as owned, and its entry in source.partitions exists, from the moment at which the engine
- * fetches the ASSIGNED event. Start reading at tide_kafka_events_next. */
+ * The events that wait for the engine, and what it sees of the partitions. The source never calls the engine:
+ * whatever happens is put into a queue, and the engine fetches it when it is ready to (io/source.h). Until then
+ * nothing changes for the engine: a partition counts as owned, and its entry in source.partitions exists, from the
+ * moment at which the engine fetches the ASSIGNED event. Start reading at tide_kafka_events_next. */
 #include <stdlib.h>
 #include <string.h>
 

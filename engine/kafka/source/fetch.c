@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Messages, from librdkafka's queue to the engine. The queues of all partitions are forwarded to one, `data`, and each of its
- * events has one record. The engine borrows records: their bytes stay librdkafka's until it has copied them into a block, so
- * a message is copied once. At most TIDE_KAFKA_BORROWED are here; the others wait in librdkafka, which stops fetching when
- * its queue is full. The queue also says where a partition ends: that is how until_end knows when to stop, and how offsets
- * after the last message (the markers of transactions) are passed. Start reading at tide_kafka_fetch_poll. */
+ * Messages, from librdkafka's queue to the engine. The queues of all partitions are forwarded to one, `data`, and
+ * each of its events has one record. The engine borrows records: their bytes stay librdkafka's until it has copied
+ * them into a block, so a message is copied once. At most TIDE_KAFKA_BORROWED are here; the others wait in
+ * librdkafka, which stops fetching when its queue is full. The queue also says where a partition ends: that is how
+ * until_end knows when to stop, and how offsets after the last message (the markers of transactions) are passed.
+ * Start reading at tide_kafka_fetch_poll. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,7 +125,8 @@ static bool is_unreadable(rd_kafka_resp_err_t error)
            error == RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED;
 }
 
-/* The topic was deleted, or a broker did not know it for a moment: source/resolve.c finds out which, once it is back. */
+/* The topic was deleted, or a broker did not know it for a moment: source/resolve.c finds out which, once it is
+ * back. */
 static bool is_missing(rd_kafka_resp_err_t error)
 {
     return error == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
@@ -327,7 +329,8 @@ void tide_kafka_fetch_emit_passed(struct tide_kafka_source *source)
     free(indexes);
 }
 
-/* A broker that is stopped, or whose host is gone, keeps its connections, and librdkafka notices only after a minute. */
+/* A broker that is stopped, or whose host is gone, keeps its connections, and librdkafka notices only after a
+ * minute. */
 void tide_kafka_fetch_ask_when_quiet(struct tide_kafka_source *source, int64_t now_us)
 {
     if (source->paused || now_us - source->fetch.heard_us < QUIET_US)

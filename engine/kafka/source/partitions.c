@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The table of partitions. A partition gets its index when the source first hears of it and keeps it for good, so the
- * engine can use the index as the partition's name, and a message that was read before a rebalance is never taken for one
- * of another partition. Rows are found by topic and number through an array for each topic, since every message asks.
- * All other files of the source stand on this one, which calls none of them. */
+ * The table of partitions. A partition gets its index when the source first hears of it and keeps it for good, so
+ * the engine can use the index as the partition's name, and a message that was read before a rebalance is never
+ * taken for one of another partition. Rows are found by topic and number through an array for each topic, since
+ * every message asks. All other files of the source stand on this one, which calls none of them. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * Rebalances, one at a time and in order. librdkafka waits after each of its events until assign or unassign is called.
+ * Rebalances, one at a time and in order. librdkafka waits after each of its events until assign or unassign is
+ * called.
  *
  *   ASSIGN           resolve the start offsets (source/resolve.c), assign, tell the engine (source/assign.c)
  *   REVOKE, LOSE     tell the engine, wait for its revoke_done(), give the partitions back
  *   REWIND           tell the engine, wait for its revoke_done(), then as ASSIGN; the group does not notice
  *
- * With the eager protocol an assignment is the whole of it, and one that is overtaken by a revocation is dropped. With the
- * cooperative one it is an addition, and is finished first. When no rebalance waits, partitions whose offset is out of
- * range get a start offset again. Start reading at tide_kafka_rebalance_serve. */
+ * With the eager protocol an assignment is the whole of it, and one that is overtaken by a revocation is dropped.
+ * With the cooperative one it is an addition, and is finished first. When no rebalance waits, partitions whose
+ * offset is out of range get a start offset again. Start reading at tide_kafka_rebalance_serve. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Finds out whether a topic that was deleted is there again. It may come back while it is read, as another topic of the same
- * name. librdkafka then goes on at the offset where it was, and is silent if that is just the new topic's end, which it has
- * reported before. So the brokers are asked once a second while a topic is missing. What follows is up to
- * source/resolve.c. */
+ * Finds out whether a topic that was deleted is there again. It may come back while it is read, as another topic of
+ * the same name. librdkafka then goes on at the offset where it was, and is silent if that is just the new topic's
+ * end, which it has reported before. So the brokers are asked once a second while a topic is missing. What follows
+ * is up to source/resolve.c. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Resolves the start offsets of partitions: asks the brokers for the numbers that the rule (source/start_offset.h) needs,
- * and makes a log line or a refusal of its outcome. librdkafka could begin at committed offsets by itself, with
- * auto.offset.reset for the rest; but its reset is silent and cannot tell an offset that is missing from one that is out of
- * range, or a new partition from an old one. Runs in the blocking thread, for all partitions of an assignment at once, so
- * that each question is one request to each broker. Start reading at resolve_in_thread. */
+ * Resolves the start offsets of partitions: asks the brokers for the numbers that the rule (source/start_offset.h)
+ * needs, and makes a log line or a refusal of its outcome. librdkafka could begin at committed offsets by itself,
+ * with auto.offset.reset for the rest; but its reset is silent and cannot tell an offset that is missing from one
+ * that is out of range, or a new partition from an old one. Runs in the blocking thread, for all partitions of an
+ * assignment at once, so that each question is one request to each broker. Start reading at resolve_in_thread. */
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -65,8 +65,8 @@ static bool is_final(rd_kafka_resp_err_t error)
     }
 }
 
-/* Asks until there is an answer, since an outage is waited out. `offset` is what is asked for each partition: a time, the
- * beginning, the end. Negative: there is no answer, and `status` and `text` are set. */
+/* Asks until there is an answer, since an outage is waited out. `offset` is what is asked for each partition: a
+ * time, the beginning, the end. Negative: there is no answer, and `status` and `text` are set. */
 static int ask(struct tide_kafka_resolve *resolve, request *how, const char *what,
                rd_kafka_topic_partition_list_t *list, int64_t offset)
 {

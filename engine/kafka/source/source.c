@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the engine calls: the operations of io/source.h, and the functions of kafka/kafka.h that concern a source. Each is
- * handed to the file that does the work; inside.h lists them. Nothing here waits for a broker. Start reading at
- * poll_messages and next_event, which every turn of the engine calls. */
+ * What the engine calls: the operations of io/source.h, and the functions of kafka/kafka.h that concern a source.
+ * Each is handed to the file that does the work; inside.h lists them. Nothing here waits for a broker. Start reading
+ * at poll_messages and next_event, which every turn of the engine calls. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +125,7 @@ static bool is_closed(struct tide_source *base)
     return self(base)->state == TIDE_KAFKA_CLOSED;
 }
 
-/* The plan is the caller's, so the source keeps copies of all of its strings. */
+/* The strings of a plan belong to Lua (engine_build.c), so the source keeps copies of all of them. */
 static const char *const *copy_names(const char *const *names, uint32_t count)
 {
     const char **copies = tide_alloc((count + 1) * sizeof(*copies));
@@ -141,7 +141,7 @@ static void free_names(const char *const *names, uint32_t count)
     free((void *)names);
 }
 
-/* The source may outlive the sink, which the strings came from, so they are copies. */
+/* The strings are copies, as are those of the plan. */
 static void free_output(struct tide_kafka_source *source)
 {
     free((char *)source->output.cluster);

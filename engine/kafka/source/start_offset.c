@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The rule that decides from which offset a partition is read; the header has it as a table. It is kept apart from the
- * questions to the brokers (source/resolve.c), so that each of its cases can be tried without one
- * (spec/unit/kafka/source/start_offset_spec.lua). Nothing is decided silently: where neither `start` nor auto_offset_reset
- * says what to do, the outcome is a refusal. Start reading at tide_start_offset. */
+ * The rule that decides from which offset a partition is read; the header has it as a table. It is kept apart from
+ * the questions to the brokers (source/resolve.c), so that each of its cases can be tried without one
+ * (spec/unit/kafka/source/start_offset_spec.lua). Nothing is decided silently: where neither `start` nor
+ * auto_offset_reset says what to do, the outcome is a refusal. Start reading at tide_start_offset. */
 #include "kafka/source/start_offset.h"
 
 enum tide_start_topic tide_start_topic(const struct tide_start_question *question)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * Finds partitions that no member of the group owns. A static member that comes back gets its old partitions without a
- * rebalance, and takes the topics that are there now for those that the group knew: partitions that were added while it was
- * away would be read by nobody. So after its first assignment it asks which partitions of its topics have no owner. Only if
- * there are some does it join again. That has them assigned when this member leads the group; the leader among the other
- * members finds them by itself (discovery_interval). */
+ * Finds partitions that no member of the group owns. A static member that comes back gets its old partitions without
+ * a rebalance, and takes the topics that are there now for those that the group knew: partitions that were added
+ * while it was away would be read by nobody. So after its first assignment it asks which partitions of its topics
+ * have no owner. Only if there are some does it join again. That has them assigned when this member leads the group;
+ * the leader among the other members finds them by itself (discovery_interval). */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
- * Makes librdkafka fetch again once its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue is full,
- * and with no request under way it looks again only when its wait of a second is over: a reader that empties the queue
- * sooner would stand still for the rest of that second. Any request wakes the thread, and the one for a partition's
- * watermarks goes to the broker that leads it. From 2.2.0 on the property fetch.queue.backoff.ms does the same
- * (source/connect.c), but this is needed as long as older versions are supported, and costs a request when a queue runs
- * empty while there is more to fetch. */
+ * Makes librdkafka fetch again once its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue
+ * is full, and with no request under way it looks again only when its wait of a second is over: a reader that
+ * empties the queue sooner would stand still for the rest of that second. Any request wakes the thread, and the one
+ * for a partition's watermarks goes to the broker that leads it. From 2.2.0 on the property fetch.queue.backoff.ms
+ * does the same (source/connect.c), but this is needed as long as older versions are supported, and costs a request
+ * when a queue runs empty while there is more to fetch. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -43,7 +43,8 @@ static void asked(struct tide_blocking_job *job)
     free(wake);
 }
 
-/* Some of the partitions that have more to fetch, in turn: their leaders are the brokers whose threads may be waiting. */
+/* Some of the partitions that have more to fetch, in turn: their leaders are the brokers whose threads may be
+ * waiting. */
 static void choose_partitions(struct tide_kafka_source *source, struct wake *wake)
 {
     for (uint32_t i = 0; i < source->partition_count && wake->count < MAX_PARTITIONS; i++) {
