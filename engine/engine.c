@@ -234,14 +234,17 @@ static int64_t earlier(int64_t a_us, int64_t b_us)
 }
 
 /* How long the loop may wait for a descriptor. Whatever happens at a point in time has to be named here, or it is
- * late. */
+ * late. What this turn does nothing about must not be named: a deadline that has passed and stays so would turn the
+ * loop all the time. After a failure only the last step is polled, and not every state commits. */
 static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64_t until_us)
 {
     int64_t wake_us = earlier(until_us, now_us + LONGEST_WAIT_US);
     wake_us = earlier(wake_us, engine->meter.second_us);
-    for (uint32_t i = 0; i < engine->step_count; i++)
+    bool failed = engine->run.failure < 0;
+    for (uint32_t i = failed ? engine->step_count - 1 : 0; i < engine->step_count; i++)
         wake_us = earlier(wake_us, engine->steps[i]->ops->deadline_us(engine->steps[i]));
-    wake_us = earlier(wake_us, tide_commit_deadline_us(engine->commit));
+    if (phases[engine->run.state].commits)
+        wake_us = earlier(wake_us, tide_commit_deadline_us(engine->commit));
     wake_us = earlier(wake_us, engine->run.deadline_us);
     if (engine->revocation.state != TIDE_REVOCATION_NONE)
         wake_us = earlier(wake_us, engine->revocation.deadline_us);

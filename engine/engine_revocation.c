@@ -122,15 +122,19 @@ static bool reports_due(const struct tide_engine *engine)
 static int ask_commit(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_revocation *revocation = &engine->revocation;
-    if (reports_due(engine) && now_us < revocation->deadline_us)
+    int64_t reports_us = revocation->since_us + REPORTS_WAIT_US;
+    if (reports_due(engine) && now_us < reports_us)
         return TIDE_BUSY;
     int status = tide_commit_force(engine->commit, now_us);
     bool hopeless = tide_commit_barrier_blocked(engine->commit);
     if (status < 0)
         return status;
-    /* an older commit is under way, or reports of the transaction are due */
-    if (status == TIDE_BUSY && !hopeless && now_us < revocation->deadline_us + COMMIT_WAIT_US)
+    /* An older commit is under way, or reports of the transaction are due. The loop waits for the new deadline, since
+     * one that has passed would keep it from waiting at all (engine.c). */
+    if (status == TIDE_BUSY && !hopeless && now_us < reports_us + COMMIT_WAIT_US) {
+        revocation->deadline_us = reports_us + COMMIT_WAIT_US;
         return TIDE_BUSY;
+    }
     if (status == TIDE_BUSY && engine->plan.exactly_once)
         engine->sink->ops->abort(engine->sink);
     revocation->state = TIDE_REVOCATION_COMMIT;

@@ -261,4 +261,18 @@ describe('the dlq', function()
     assert.equal(1, run.engine:totals().dead_lettered)
     assert.equal(2, run.engine:totals().produced_from)
   end)
+
+  it('a failure waits for delivery reports, and not by turning the loop all the time', function()
+    local C = require('tidemill.run.ffi').C
+    local run = fixture.new { commit = { min_time = 0.1 }, steps = { { function(message)
+      if message.value == '3' then error 'bad' end
+      return message
+    end, max_batch_size = 2, max_batch_time = 0.2, eager = false } } } -- message 5 is in a batch that stays open
+    C.tide_memory_hold(run.sink, true)
+    run:push_numbers(5)
+    run.turn = 1
+    run:start()
+    run:turn_until(function(event) return event.kind == 'failed' end)
+    assert.is_true(run:metric(0, 'RUN_COUNT').count < 300, run:metric(0, 'RUN_COUNT').count)
+  end)
 end)
