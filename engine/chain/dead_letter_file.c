@@ -18,9 +18,9 @@ static bool is_standard(const char *path)
     return strcmp(path, "-") == 0;
 }
 
-/* A file whose last run was killed within a line gets a newline first. The last byte is read through a descriptor of its
- * own: we may have the permission to write and not to read, and a named pipe that we could read ourselves would take
- * dead letters that nobody else reads, and lose them at the end. */
+/* A file whose last run was killed within a line gets a newline first. The last byte is read through a descriptor of
+ * its own: we may have the permission to write and not to read, and a named pipe that we could read ourselves would
+ * take dead letters that nobody else reads, and lose them at the end. */
 static bool ends_within_line(const char *path, int written)
 {
     struct stat about;
@@ -34,8 +34,8 @@ static bool ends_within_line(const char *path, int written)
     return within;
 }
 
-/* Returns the descriptor; negative = failed, with the path in the error. O_NONBLOCK, so that a pipe without room does not
- * stop the engine; standard error is duplicated for the same reason (base/output.h). */
+/* Returns the descriptor; negative = failed, with the path in the error. O_NONBLOCK, so that a pipe without room does
+ * not stop the engine; standard error is duplicated for the same reason (base/output.h). */
 static int open_path(const char *path, bool *half_line)
 {
     const int flags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;

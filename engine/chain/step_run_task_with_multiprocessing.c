@@ -33,7 +33,8 @@ static void seal_overflowed(struct tide_task *task, int64_t now_us)
     seal_open(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
 }
 
-/* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for ever. */
+/* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for
+ * ever. */
 static int reject_too_large(struct tide_task *task, const struct tide_message *message,
                             uint64_t need)
 {
