@@ -3,13 +3,13 @@
  * constant false, and its name is in no file; `make FAULTS=1` builds a second program with them, build/faults/tidemill
  * (specs: TIDE_BUILD=build/faults).
  *
- *     tide_fault("pool.before_spawn");                          acts: kill9, delay, ...
- *     if (tide_fault("io.write")) return failed();              true with errno set: errno
+ *     tide_fault("pool.give");                                  acts: kill9, delay, ...
+ *     pid = tide_fault("z.fork") ? -1 : fork();                 true with errno set: errno
  *     if (ours(partition) || tide_fault("bug.commit_after_revoke"))   true: bug, a planted mistake
  *
  * The environment variable TIDE_FAULTS, or tide_fault_arm(), tells which fault happens at which point:
  *
- *     name=hit:action[,name=hit:action]...        worker.in_call=3:kill9,io.write=1+:errno:28
+ *     name=hit:action[,name=hit:action]...        w.before_call=3:kill9,z.fork=1+:errno:11
  *
  * `hit` counts the passes through the point, from 1, over all processes that were forked from this one (zygote, workers):
  * so "=3:kill9" happens once, however often a worker is replaced. "3+" is the third pass and all that follow.
