@@ -174,8 +174,8 @@ local function ends_early(text)
 end
 
 -- Reads `size` bytes at `at` as a big-endian number. It is calculated and not stored byte by byte into `word`: for
--- compiled code, memory that is written with a variable index never overlaps memory of another type (aa_xref in
--- LuaJIT's lj_opt_mem.c), so reading the word gave what it was before.
+-- compiled code, memory that is written with a variable index never overlaps memory of another type (aa_xref of
+-- LuaJIT), so reading the word gave what it was before.
 local function read_unsigned(text, at, size)
   if at + size - 1 > #text then ends_early(text) end
   local number = 0ULL
