@@ -93,7 +93,8 @@ struct tide_intake {
  * until this one is done.
  *   state     what happens                                       next
  *   NONE      nothing                                            REPORTS: the source revokes partitions
- *   REPORTS   delivery reports of what was sent are waited for   COMMIT: none is due, or 50 ms have passed
+ *   REPORTS   delivery reports of what was sent are waited for   COMMIT: none is due, or 50 ms have passed, and the
+ *                                                                commit is begun; an older one may keep it waiting 3 s
  *   COMMIT    the answer to their last commit is waited for      NONE: it came, or 3 s have passed */
 enum tide_revocation_state {
     TIDE_REVOCATION_NONE,

@@ -133,8 +133,8 @@ static int write_to_file(struct tide_dlq *dlq, struct tide_partition_queue *queu
 }
 
 /* TIDE_OK: the dead letter is with the sink, or in the file. TIDE_BUSY: neither, so keep it. */
-static int send_letter(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                       const struct tide_message *letter)
+static int send_dead_letter(struct tide_dlq *dlq, struct tide_partition_queue *queue,
+                            const struct tide_message *letter)
 {
     struct tide_sink *sink = dlq->writer.sink;
     if (dlq->plan.kind == TIDE_DLQ_FILE)
@@ -156,7 +156,7 @@ static int send_or_keep(struct tide_dlq *dlq, struct tide_partition_queue *queue
                         const struct tide_message *letter, bool only_copy)
 {
     bool straight = queue->dlq.state == TIDE_DLQ_GOOD && queue->kept.count == 0;
-    int status = straight ? send_letter(dlq, queue, letter) : TIDE_BUSY;
+    int status = straight ? send_dead_letter(dlq, queue, letter) : TIDE_BUSY;
     bool keep = only_copy || queue->dlq.state != TIDE_DLQ_GOOD || queue->kept.count > 0;
     if (status != TIDE_BUSY || !keep)
         return status;
@@ -334,7 +334,7 @@ static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, 
             return TIDE_OK;
         if (probe && (queue->sent > 0 || now_us < queue->next_us))
             return TIDE_OK;
-        int status = send_letter(dlq, queue, letter);
+        int status = send_dead_letter(dlq, queue, letter);
         if (status != TIDE_OK)
             return status < 0 ? status : TIDE_OK;
         tide_partition_queue_drop(queue);

@@ -66,7 +66,8 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
     /* The limit on reports that are due stands for the queue of a real producer, so that a held sink fills up as that
      * would. */
     for (; taken < count && memory->due_count < memory->max_due; taken++) {
-        if (!memory->discard)
+        /* The report of a message that is refused has the copy, so there is one even when nothing is to be kept. */
+        if (!memory->discard || memory->refuse)
             tide_memory_list_append(&memory->list, &messages[taken]);
         memory->count++;
         add_report(memory, &messages[taken]);
