@@ -128,6 +128,7 @@ int tide_loop_wait(struct tide_loop *loop, int64_t timeout_us)
     return count;
 }
 
+/* Only wakers are closed: every other descriptor is its owner's. */
 void tide_loop_free(struct tide_loop *loop)
 {
     struct watch *watch;

@@ -66,6 +66,7 @@ static bool is_digit(int c)
     return c >= '0' && c <= '9';
 }
 
+/* RFC 8259 wants at least one digit wherever digits may stand: before the point, after it and in the exponent. */
 static int check_digits(struct scan *scan)
 {
     if (!is_digit(peek(scan)))

@@ -162,6 +162,8 @@ static int set_key(document *doc, uint32_t node, const char *key, int32_t length
     return TIDE_OK;
 }
 
+// The document's elements come first, then those that were added: the index of an addition counts from the end of the
+// document's own.
 static int set_element(document *doc, uint32_t node, int32_t index, text value)
 {
     uint32_t found = find_element(doc, node, index);

@@ -42,7 +42,8 @@ bool key_equals(const document *doc, uint32_t key, const char *bytes, int32_t le
     return end - from == length && is_equal(from, bytes, size_t(length));
 }
 
-// Backwards, because the last of equal keys counts. After a value stands a comma or the bracket.
+// Backwards, because the last of equal keys counts. After a value stands a comma or the bracket. Forwards, the whole
+// object would be walked each time.
 static uint32_t walk_to_key(const document *doc, uint32_t node, uint32_t before, const char *key,
                             int32_t length)
 {

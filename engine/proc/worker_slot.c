@@ -187,6 +187,7 @@ void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *sl
         slot->kill_unsent = true; /* tide_worker_slot_poll fails with the reason */
 }
 
+/* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
 static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     /* A worker that is STARTING runs `start` hooks, which have a limit of their own. */

@@ -256,6 +256,7 @@ static void leave_in_order(struct tide_zygote *zygote)
         continue;
 }
 
+/* Closing in order gives `close` hooks their time; the kill that follows is for a zygote that does not leave. */
 void tide_zygote_free(struct tide_zygote *zygote)
 {
     if (!zygote)
