@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Changes of a document. The bytes stay as they are: a change is kept beside them, at most one for each member, in the order
+// Making changes of a document. The bytes stay as they are: a change is kept beside them, at most one for each member, in the order
 // in which they were made, with a second array in the order of the tokens for writing. A message has few changes, so both
 // are searched from end to end. Building a tree instead was not taken: it would have to decode and encode what nobody
 // touches. Start with set_member().
@@ -9,51 +9,6 @@
 #include "json/inside.hpp"
 
 namespace tide_json_private {
-
-// Additions are left out: all those of a container have one token, its closing bracket.
-edit *find_change(document *doc, uint32_t at)
-{
-    for (int32_t i = doc->change_count - 1; i >= 0; i--)
-        if (doc->changes[i].at == at && !doc->changes[i].appended)
-            return &doc->changes[i];
-    return nullptr;
-}
-
-// An addition that was deleted again still counts, so that the elements after it keep their indexes (json.h).
-edit *find_added(document *doc, uint32_t node, const char *key, int32_t length)
-{
-    int32_t index = 0;
-    for (int32_t i = 0; i < doc->change_count; i++) {
-        edit *change = &doc->changes[i];
-        if (!change->appended || change->container != node)
-            continue;
-        if (key ? change->key_length == length && memcmp(change->key, key, size_t(length)) == 0
-                : ++index == length)
-            return change;
-    }
-    return nullptr;
-}
-
-int32_t count_added(const document *doc, uint32_t node)
-{
-    int32_t count = 0;
-    for (int32_t i = 0; i < doc->change_count; i++)
-        if (doc->changes[i].appended && doc->changes[i].container == node)
-            count++;
-    return count;
-}
-
-// Most values that are assigned are only written, so one is opened when somebody reads it, with the code that opens a
-// message.
-int read_value(document *doc, edit *change)
-{
-    if (!change->value) {
-        change->value = open_document(of(doc), change->text, change->length, doc);
-        if (change->value)
-            change->value->container = change->container;
-    }
-    return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
-}
 
 // The arena frees nothing, so the old array is lost until the reset; doubling keeps the loss below what is in use.
 template <typename item> static item *enlarge(arena *memory, item *old, int32_t count, int32_t room)

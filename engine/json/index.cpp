@@ -49,11 +49,6 @@ void reset_index_maker(index_maker *maker)
         set_capacity(maker, USUAL);
 }
 
-bool is_utf8(const char *bytes, size_t length)
-{
-    return simdjson::validate_utf8(bytes, length);
-}
-
 static bool find_tokens(index_maker *maker, document *doc, arena *memory)
 {
     auto length = size_t(doc->length);

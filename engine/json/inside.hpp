@@ -3,8 +3,8 @@
 // that both live in, and small functions that are inlined since they run for each token.
 //
 // Who calls whom: session.cpp opens by index.cpp (which finds tokens by tokens.cpp or simdjson, and checks numbers and
-// strings by number.cpp and text.cpp); read.cpp, walk.cpp and edit.cpp work on the index and the changes; splice.cpp writes
-// both out. C++ rather than C for simdjson and std::to_chars only: no exceptions, no virtual functions, no containers.
+// strings by number.cpp, text.cpp and utf8.cpp); changes.cpp, read.cpp, walk.cpp and edit.cpp work on the index and the
+// changes, each calling those before it; splice.cpp writes both out. C++ rather than C for simdjson and std::to_chars only: no exceptions, no virtual functions, no containers.
 #ifndef TIDE_JSON_INSIDE_HPP
 #define TIDE_JSON_INSIDE_HPP
 
@@ -228,6 +228,8 @@ void free_index_maker(index_maker *maker);
 void reset_index_maker(index_maker *maker);
 // nullptr with tide_error(). The bytes must live as long as the document.
 document *open_document(session *json, const char *bytes, int32_t length, document *parent);
+
+// utf8.cpp
 bool is_utf8(const char *bytes, size_t length);
 
 // tokens.cpp: our own index, for processors with AVX2.
@@ -284,6 +286,8 @@ uint32_t find_key(const document *doc, uint32_t node, uint32_t before, const cha
 // The token of element `index`; 0 if the document has none.
 uint32_t find_element(document *doc, uint32_t node, int32_t index);
 int32_t count_elements(document *doc, uint32_t node);
+// Opens an assigned value as a document and returns its kind; TIDE_EDATA if it nests too deep to be read.
+int read_value(document *doc, edit *change);
 // Sets `key` and `key_length` of the session to the text of a key, unescaped.
 void find_key_text(document *doc, uint32_t key);
 
@@ -291,14 +295,12 @@ void find_key_text(document *doc, uint32_t key);
 // True when an equal key stands after this one in its object.
 bool is_overridden(document *doc, uint32_t node, uint32_t key);
 
-// edit.cpp
+// changes.cpp
 edit *find_change(document *doc, uint32_t at);
 // A member that was added to a container: by key, or by index from 1 among the additions.
 edit *find_added(document *doc, uint32_t node, const char *key, int32_t length);
 // How many members were added, including those that were deleted again.
 int32_t count_added(const document *doc, uint32_t node);
-// Opens an assigned value as a document and returns its kind; TIDE_EDATA if it nests too deep to be read.
-int read_value(document *doc, edit *change);
 
 // splice.cpp
 // Returns the length; `to` == nullptr: writes nothing.

@@ -143,6 +143,18 @@ void find_key_text(document *doc, uint32_t key)
     }
 }
 
+// Most values that are assigned are only written, so one is opened when somebody reads it, with the code that opens a
+// message.
+int read_value(document *doc, edit *change)
+{
+    if (!change->value) {
+        change->value = open_document(of(doc), change->text, change->length, doc);
+        if (change->value)
+            change->value->container = change->container;
+    }
+    return change->value ? tide_json_value(change->value, 0) : int(TIDE_EDATA);
+}
+
 static int read_change(document *doc, edit *change)
 {
     if (change->what == edit::DELETE)

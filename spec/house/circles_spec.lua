@@ -6,9 +6,6 @@ local files = require "spec.house.files"
 
 local RANK = { base = 1, shm = 2, json = 2, proc = 3, io = 3, chain = 4, kafka = 4, engine = 5 }
 
--- Folders whose circles are not cut yet.
-local OPEN = { ["engine/json"] = true, ["engine/proc"] = true }
-
 -- The code of a C file: comments and texts are blanked.
 local function code(path)
   local text = files.read(path):gsub("/%*.-%*/", " "):gsub("//[^\n]*", " "):gsub('\\[\\"]', "")
@@ -66,9 +63,7 @@ end
 
 local function circles(graph)
   local faults = {}
-  for path in pairs(graph) do
-    if not OPEN[folder(path)] then faults[#faults + 1] = circle(graph, path) end
-  end
+  for path in pairs(graph) do faults[#faults + 1] = circle(graph, path) end
   table.sort(faults)
   return faults
 end
