@@ -201,7 +201,7 @@ function tide.unfold(options) end
 ---@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept.
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
 ---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is forwarded, so that nothing is lost with a worker. (in bytes)
 ---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
 --- Makes one message of a batch; its offsets are committed once that message is delivered.
@@ -215,11 +215,11 @@ function tide.reduce(options) end
 ---@class tide.buffer.Options
 ---@field new function function() that makes an empty buffer.
 ---@field append function function(buffer, message) that returns the buffer with the message in it.
----@field ready? function function(buffer) that is called after each message; a true value hands the buffer on now. What is left at the end of a batch is handed on too.
+---@field ready? function function(buffer) that is called after each message; a true value forwards the buffer now. What is left at the end of a batch is forwarded too.
 ---@field result function function(buffer) that returns the result, as in reduce.
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
 ---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is forwarded, so that nothing is lost with a worker. (in bytes)
 ---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
 --- Like reduce, but a function of yours decides when a batch is complete.
@@ -233,7 +233,7 @@ function tide.buffer(options) end
 ---@class tide.batch.Options
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
 ---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
----@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is handed on, so that nothing is lost with a worker. (in bytes)
+---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is forwarded, so that nothing is lost with a worker. (in bytes)
 ---@field max_output_block_size? integer|string The largest result of a batch. When a result is larger, the messages of its batch are rejected (too_large). (in bytes)
 
 --- Packs several messages, with all of their fields, into one; tide.unpack and tide.unbatch take it apart.

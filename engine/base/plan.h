@@ -98,7 +98,8 @@ struct tide_dlq_plan {
     int64_t max_consecutive_count; /* of a partition; < 0 = no limit */
     uint32_t max_buffered;         /* unacknowledged dead letters of a partition; 0 = no limit */
     bool stop_on_failure;          /* when its topic or file fails: stop; else wait and try again */
-    bool whole; /* a dead letter that is too large for the topic is a failure, and is not cut */
+    bool
+        fail_on_too_large; /* a dead letter that is too large for the topic is a failure, and is not cut */
 };
 
 struct tide_commit_plan {

@@ -7,14 +7,14 @@
  *   state      who has it         next
  *   EMPTY      the free list      FILLING
  *   FILLING    the step           WITH_POOL, when it is sealed (by size, time, a full block, an idle worker)
- *   WITH_POOL  the pool, then a   RESULTS, when the worker has reported or is lost;
+ *   WITH_POOL  the pool, then a   RESULTS, when the worker has reported or is lost, and it is the oldest batch;
  *              worker             WITH_POOL still, when what it left breaks the protocol: until that worker is gone
- *   RESULTS    the step, which    when all are handed on: CRASHED, if a crash is attributed to a record; PAUSED, if the
- *              hands them on      batch is to be tried again; else HANDED_ON.
+ *   RESULTS    the step, which    when all are forwarded: CRASHED, if a crash is attributed to a record; PAUSED, if the
+ *              forwards them      batch is to be tried again; else FORWARDED.
  *                                 WITH_POOL, when a result is malformed
- *   CRASHED    the step           WITH_POOL, when the record is run again; HANDED_ON, when it is rejected
- *   PAUSED     the step           HANDED_ON, when the pause is over, or all its messages are rejected
- *   HANDED_ON  the step           WITH_POOL, when records are left to run; else EMPTY */
+ *   CRASHED    the step           WITH_POOL, when the record is run again; FORWARDED, when it is rejected
+ *   PAUSED     the step           FORWARDED, when the pause is over, or all its messages are rejected
+ *   FORWARDED  the step           WITH_POOL, when records are left to run; else EMPTY */
 #ifndef TIDE_CHAIN_BATCH_H
 #define TIDE_CHAIN_BATCH_H
 
@@ -35,7 +35,7 @@ enum tide_batch_state {
     TIDE_BATCH_RESULTS,
     TIDE_BATCH_CRASHED,
     TIDE_BATCH_PAUSED,
-    TIDE_BATCH_HANDED_ON
+    TIDE_BATCH_FORWARDED
 };
 
 /** What the batch was filled with. */
@@ -48,7 +48,7 @@ struct tide_batch_records {
     uint32_t queue;  /* ... with this number */
 };
 
-/** How far its results are handed on. Records [released, count) are left. */
+/** How far its results are forwarded. Records [released, count) are left. */
 struct tide_batch_release {
     uint32_t released;
     uint32_t results;
@@ -73,7 +73,7 @@ struct tide_batch_record {
     uint32_t attempts; /* times that a worker died of it; where a step reduces, of the culprit */
     bool rejected;     /* the dead letter queue has it */
     bool waits;        /* it is to be tried again later */
-    bool has_results;  /* some of its results are handed on */
+    bool has_results;  /* some of its results are forwarded */
 };
 
 /** Where a step reduces: what its results stand for, and what a crash is attributed to (task_reduce.c). */

@@ -130,13 +130,13 @@ static bool has_name(const struct tide_header *header, const char *name)
 }
 
 /* Looks at our own headers only: the message may have brought a header "truncated", or be a dead letter itself. */
-static bool is_truncated(const struct tide_message *letter)
+static bool is_truncated(const struct tide_message *dead_letter)
 {
     struct tide_header header;
     uint32_t at = 0;
     bool ours = false;
     bool truncated = false;
-    while (tide_header_next(letter->headers, letter->headers_length, &at, &header) > 0) {
+    while (tide_header_next(dead_letter->headers, dead_letter->headers_length, &at, &header) > 0) {
         if (has_name(&header, "original_topic")) {
             ours = true;
             truncated = false;
@@ -147,39 +147,40 @@ static bool is_truncated(const struct tide_message *letter)
 }
 
 /* By the hash the whole message can be recognised where it was read. */
-static void hash_value(const struct tide_message *letter, char text[2 * SHA256_DIGEST_LENGTH + 1])
+static void hash_value(const struct tide_message *dead_letter,
+                       char text[2 * SHA256_DIGEST_LENGTH + 1])
 {
     unsigned char digest[SHA256_DIGEST_LENGTH];
-    SHA256((const unsigned char *)letter->value, letter->value_length, digest);
+    SHA256((const unsigned char *)dead_letter->value, dead_letter->value_length, digest);
     for (size_t i = 0; i < sizeof(digest); i++)
         snprintf(text + 2 * i, 3, "%02x", digest[i]);
 }
 
 /* One that is truncated again keeps its marks: original_size and the hash are those of the whole message, which is not
  * here any more. */
-enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint32_t max,
+enum tide_truncation tide_dead_letter_truncate(struct tide_message *dead_letter, uint32_t max,
                                                struct tide_text *packed)
 {
     char digest[2 * SHA256_DIGEST_LENGTH + 1];
-    uint32_t value = letter->value ? letter->value_length : 0;
-    uint32_t key = letter->key ? letter->key_length : 0;
-    bool again = is_truncated(letter);
+    uint32_t value = dead_letter->value ? dead_letter->value_length : 0;
+    uint32_t key = dead_letter->key ? dead_letter->key_length : 0;
+    bool again = is_truncated(dead_letter);
     if (value <= max && key <= max)
         return TIDE_NOT_TRUNCATED;
     /* `packed` may hold the headers of the dead letter already, when it is truncated again. */
     packed->length = 0;
-    tide_text_append(packed, letter->headers, letter->headers_length);
+    tide_text_append(packed, dead_letter->headers, dead_letter->headers_length);
     if (!again) {
         text_header(packed, "truncated", "true");
         number_header(packed, "original_size", value);
-        if (letter->value) {
-            hash_value(letter, digest);
+        if (dead_letter->value) {
+            hash_value(dead_letter, digest);
             text_header(packed, "sha256", digest);
         }
     }
-    letter->headers = packed->data;
-    letter->headers_length = (uint32_t)packed->length;
-    letter->value_length = value > max ? max : value;
-    letter->key_length = key > max ? max : key;
+    dead_letter->headers = packed->data;
+    dead_letter->headers_length = (uint32_t)packed->length;
+    dead_letter->value_length = value > max ? max : value;
+    dead_letter->key_length = key > max ? max : key;
     return again ? TIDE_TRUNCATED_AGAIN : TIDE_TRUNCATED;
 }

@@ -52,7 +52,7 @@ enum tide_truncation { TIDE_NOT_TRUNCATED, TIDE_TRUNCATED, TIDE_TRUNCATED_AGAIN 
 /** Truncates a dead letter that is too large for its topic to the first `max` bytes of its value and of its key, and marks
  * it by the headers truncated, original_size and sha256 (of the whole value), which stay as they are when it is truncated
  * again. The headers are put into `packed`. NOT_TRUNCATED: value and key have no more bytes than that. */
-enum tide_truncation tide_dead_letter_truncate(struct tide_message *letter, uint32_t max,
+enum tide_truncation tide_dead_letter_truncate(struct tide_message *dead_letter, uint32_t max,
                                                struct tide_text *packed);
 
 #endif

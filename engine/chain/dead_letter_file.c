@@ -109,26 +109,26 @@ static bool same_origin(struct tide_origin a, struct tide_origin b)
 }
 
 int tide_dead_letter_file_write(struct tide_dead_letter_file *file,
-                                const struct tide_message *letter)
+                                const struct tide_message *dead_letter)
 {
     /* A full pipe took the beginning of a line. It has to be completed first, be it of this dead letter or of
      * another. */
     if (file->begun.line.length > 0) {
         int status = continue_line(file);
-        if (status != TIDE_OK || same_origin(file->begun.origin, letter->origin))
+        if (status != TIDE_OK || same_origin(file->begun.origin, dead_letter->origin))
             return status;
     }
     if (file->half_line && tide_output_write(file->fd, "\n", 1) < 0)
         return write_failed(file, true);
     file->half_line = false;
-    ssize_t count = tide_output_write(file->fd, letter->value, letter->value_length);
+    ssize_t count = tide_output_write(file->fd, dead_letter->value, dead_letter->value_length);
     if (count < 0)
         return write_failed(file, false);
-    if ((size_t)count == letter->value_length)
+    if ((size_t)count == dead_letter->value_length)
         return TIDE_OK;
-    tide_text_append(&file->begun.line, letter->value, letter->value_length);
+    tide_text_append(&file->begun.line, dead_letter->value, dead_letter->value_length);
     file->begun.sent = (size_t)count;
-    file->begun.origin = letter->origin;
+    file->begun.origin = dead_letter->origin;
     return continue_line(file); /* a second write tells why the first one stopped */
 }
 

@@ -31,7 +31,7 @@ int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file);
 /** Writes a dead letter, whose value is the line with its newline. TIDE_BUSY: the pipe is full; call again with the same
  * dead letter. TIDE_ETEMPORARY: it is not written, but for a part of it perhaps, which the next line ends first. */
 int tide_dead_letter_file_write(struct tide_dead_letter_file *file,
-                                const struct tide_message *letter);
+                                const struct tide_message *dead_letter);
 void tide_dead_letter_file_close(struct tide_dead_letter_file *file);
 
 #endif

@@ -81,7 +81,7 @@ static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct t
 {
     const struct tide_message *message = reject->message;
     struct tide_text *text = &dlq->reject.text;
-    struct tide_message letter = *message;
+    struct tide_message dead_letter = *message;
     struct tide_dead_letter_source from = {.topic = topic_name(dlq, message->topic),
                                            .partition = message->partition,
                                            .offset = message->offset,
@@ -90,20 +90,21 @@ static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct t
     if (reject->refused && message->target_topic != TIDE_TOPIC_NONE)
         from.target = topic_name(dlq, message->target_topic);
     from.intermediate = !reject->refused && message->flags & TIDE_MESSAGE_RESULT;
-    letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
+    dead_letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
     if (dlq->plan.kind == TIDE_DLQ_FILE) {
         tide_dead_letter_line(text, reject, &from);
-        return (struct tide_message){
-            .value = text->data, .value_length = (uint32_t)text->length, .origin = letter.origin};
+        return (struct tide_message){.value = text->data,
+                                     .value_length = (uint32_t)text->length,
+                                     .origin = dead_letter.origin};
     }
     tide_dead_letter_headers(text, reject, &from);
-    letter.headers = text->data;
-    letter.headers_length = (uint32_t)text->length;
-    letter.target_topic = dlq->writer.topic;
-    letter.target_partition = TIDE_PARTITION_ANY;
+    dead_letter.headers = text->data;
+    dead_letter.headers_length = (uint32_t)text->length;
+    dead_letter.target_topic = dlq->writer.topic;
+    dead_letter.target_partition = TIDE_PARTITION_ANY;
     /* -1 = now. With the timestamp of the message, the topic's retention might delete the dead letter at once. */
-    letter.timestamp = -1;
-    return letter;
+    dead_letter.timestamp = -1;
+    return dead_letter;
 }
 
 /* The message must not be lost silently, and nothing keeps it: so the pipeline stops, and its error has all that a
@@ -124,39 +125,39 @@ static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reje
 
 /* Sets where the message came from. A group is named by its first member, since its dead letter stands for everything
  * from there on. */
-static void set_source(const struct tide_chain *chain, const struct tide_offsets_look *look,
+static void set_source(const struct tide_chain *chain, const struct tide_origin_info *info,
                        struct tide_message *message)
 {
-    const struct tide_partition *from = &chain->source->partitions[look->partition];
-    if (look->offset < 0 && message->topic != TIDE_TOPIC_NONE)
+    const struct tide_partition *from = &chain->source->partitions[info->partition];
+    if (info->offset < 0 && message->topic != TIDE_TOPIC_NONE)
         return; /* its partition was revoked, and another member of the consumer group reads it again */
     message->topic = from->topic;
     message->partition = from->number;
-    message->offset = look->offset;
+    message->offset = info->offset;
 }
 
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
     struct tide_message message = *given->message;
-    struct tide_offsets_look look = tide_offsets_look(offsets, message.origin);
+    struct tide_origin_info info = tide_offsets_look_up(offsets, message.origin);
     struct tide_reject reject = *given;
     int64_t from_us = tide_clock_us();
-    set_source(dlq->chain, &look, &message);
+    set_source(dlq->chain, &info, &message);
     reject.message = &message;
     if (dlq->plan.kind == TIDE_DLQ_NONE)
         return fail_without_dlq(dlq, &reject);
     /* The transaction is about to end, and does not need this message: its dead letter goes into the next one. */
-    if (dlq->chain->send_only_needed && !look.in_transaction)
+    if (dlq->chain->send_only_needed && !info.in_transaction)
         return TIDE_BUSY;
-    int status = check_limits(dlq, &reject, look.partition);
+    int status = check_limits(dlq, &reject, info.partition);
     if (status < 0)
         return status;
-    struct tide_message letter = make_dead_letter(dlq, &reject, look.count);
-    status = tide_dlq_writer_take(dlq, &letter, reject.only_copy);
+    struct tide_message dead_letter = make_dead_letter(dlq, &reject, info.count);
+    status = tide_dlq_writer_take(dlq, &dead_letter, reject.only_copy);
     if (status != TIDE_OK)
         return status;
-    tide_dlq_limits_rejected(&dlq->reject.limits, look.partition);
+    tide_dlq_limits_rejected(&dlq->reject.limits, info.partition);
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     /* A mistake that the simulation must find: the message is complete before its dead letter is acknowledged. */
     if (tide_fault("bug.dlq_before_ack"))

@@ -45,14 +45,14 @@ void tide_dlq_recovered(struct tide_dlq *dlq, struct tide_partition_queue *queue
 
 /* "events/3/1234": where the message of a dead letter came from. It is looked up by the origin, not taken from the
  * dead letter, which in a file is only a line. */
-static void name_message(const struct tide_dlq *dlq, const struct tide_message *letter, char *text,
-                         size_t size)
+static void name_message(const struct tide_dlq *dlq, const struct tide_message *dead_letter,
+                         char *text, size_t size)
 {
     const struct tide_chain *chain = dlq->chain;
-    struct tide_offsets_look look = tide_offsets_look(chain->offsets, letter->origin);
-    const struct tide_partition *from = &chain->source->partitions[look.partition];
+    struct tide_origin_info info = tide_offsets_look_up(chain->offsets, dead_letter->origin);
+    const struct tide_partition *from = &chain->source->partitions[info.partition];
     snprintf(text, size, "%.250s/%d/%lld", tide_topics_name(chain->topics, from->topic),
-             from->number, (long long)look.offset);
+             from->number, (long long)info.offset);
 }
 
 /* A queue need not be failing for that: a broker that never answers makes no failure, as the producer then waits
@@ -79,12 +79,12 @@ void tide_dlq_restart_timer(struct tide_dlq *dlq)
 }
 
 int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                    const struct tide_message *letter, int status, const char *text)
+                    const struct tide_message *dead_letter, int status, const char *text)
 {
     char name[300];
     bool first = !any_failing(dlq);
     char *copy = tide_copy(text); /* before anything changes it: it may be tide_error() */
-    name_message(dlq, letter, name, sizeof(name));
+    name_message(dlq, dead_letter, name, sizeof(name));
     tide_count(dlq->chain->counters, 0, TIDE_M_DLQ_FAILED, 1);
     free(dlq->failure.text);
     dlq->failure.text = copy;
@@ -106,13 +106,13 @@ int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
     return TIDE_OK;
 }
 
-int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message *letter)
+int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message *dead_letter)
 {
     char name[300];
-    uint32_t count = tide_offsets_look(dlq->chain->offsets, letter->origin).count;
+    uint32_t count = tide_offsets_look_up(dlq->chain->offsets, dead_letter->origin).count;
     if (count == 1)
         return TIDE_OK;
-    name_message(dlq, letter, name, sizeof(name));
+    name_message(dlq, dead_letter, name, sizeof(name));
     return tide_fail(TIDE_EDATA,
                      "%s: the dead letter of what was made of %u messages from there on, %llu "
                      "bytes, is too large for the dlq \"%s\"; "
@@ -121,28 +121,29 @@ int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message 
                      "max.message.bytes of that topic or of the output, lower max_batch_size, or "
                      "have dead letters in a file "
                      "(path)",
-                     name, count, (unsigned long long)tide_message_size(letter), dlq->target);
+                     name, count, (unsigned long long)tide_message_size(dead_letter), dlq->target);
 }
 
 /* It is cut in two sizes rather than to the limit, since no answer of a broker names the limit of the topic: 64 KiB is
  * enough to see what the message was, and 1 KiB fits any sensible topic. */
-enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *letter)
+enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *dead_letter)
 {
     char name[300];
     struct tide_text *packed = &dlq->failure.packed;
-    enum tide_truncation done = tide_dead_letter_truncate(letter, TIDE_DLQ_TRUNCATED_BYTES, packed);
+    enum tide_truncation done = tide_dead_letter_truncate(dead_letter, TIDE_DLQ_TRUNCATED_BYTES,
+                                                          packed);
     if (done == TIDE_NOT_TRUNCATED)
-        done = tide_dead_letter_truncate(letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES, packed);
-    else if (tide_dlq_size_too_large(&dlq->writer.size, tide_message_size(letter)))
-        (void)tide_dead_letter_truncate(letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES, packed);
+        done = tide_dead_letter_truncate(dead_letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES, packed);
+    else if (tide_dlq_size_too_large(&dlq->writer.size, tide_message_size(dead_letter)))
+        (void)tide_dead_letter_truncate(dead_letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES, packed);
     if (done == TIDE_NOT_TRUNCATED)
         return done;
-    name_message(dlq, letter, name, sizeof(name));
+    name_message(dlq, dead_letter, name, sizeof(name));
     tide_log(
         TIDE_LOG_WARN,
         "%s: its dead letter is too large for \"%s\"; it goes there with the first %u bytes of "
         "its value, marked as truncated",
-        name, dlq->target, letter->value_length);
+        name, dlq->target, dead_letter->value_length);
     tide_count(dlq->chain->counters, 0, TIDE_M_DLQ_TRUNCATED, done == TIDE_TRUNCATED);
     return done;
 }

@@ -43,7 +43,7 @@ struct tide_dlq {
 int tide_dlq_writer_open(struct tide_dlq *dlq);
 /** Takes a dead letter: a message as the topic gets it, or with the file's line as its value. TIDE_BUSY: not now, unless
  * the caller has the `only_copy`. Negative: it could not be written, and the plan says stop. */
-int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *whole, bool only_copy);
+int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *original, bool only_copy);
 /** The transaction is aborted, with what was sent in it: its reports may come or not. */
 void tide_dlq_writer_aborted(struct tide_dlq *dlq);
 void tide_dlq_writer_close(struct tide_dlq *dlq);
@@ -52,7 +52,7 @@ void tide_dlq_writer_close(struct tide_dlq *dlq);
 
 /** A dead letter was not written: warns, and sets when the queue tries again. Negative when the plan says stop. */
 int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                    const struct tide_message *letter, int status, const char *text);
+                    const struct tide_message *dead_letter, int status, const char *text);
 /** One was written: the queue is GOOD. */
 void tide_dlq_recovered(struct tide_dlq *dlq, struct tide_partition_queue *queue);
 /** Restarts the timer of the warning that nothing was written for N s: something was, or begins to wait. */
@@ -60,9 +60,9 @@ void tide_dlq_restart_timer(struct tide_dlq *dlq);
 /** Warns when nothing was written for a while; `waiting` dead letters are not acknowledged. */
 void tide_dlq_check_timer(struct tide_dlq *dlq, uint64_t waiting, int64_t now_us);
 /** Truncates a dead letter that is too large, marks it and warns. The new headers stay valid until the next call. */
-enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *letter);
+enum tide_truncation tide_dlq_truncate(struct tide_dlq *dlq, struct tide_message *dead_letter);
 /** TIDE_EDATA when the dead letter, which is too large, stands for a group: the messages could not be found by a part of
  * their result, so it is not truncated, and the pipeline stops. */
-int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message *letter);
+int tide_dlq_refuse_group(const struct tide_dlq *dlq, const struct tide_message *dead_letter);
 
 #endif

@@ -94,11 +94,11 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition)
     struct tide_offsets *offsets = dlq->chain->offsets;
     struct tide_partition_queue *queue = tide_partition_queues_at(&dlq->writer.queues, partition);
     for (uint32_t left = queue->kept.count; left > 0; left--) {
-        const struct tide_message *letter = tide_partition_queue_oldest(queue);
-        struct tide_origin origin = letter->origin;
+        const struct tide_message *dead_letter = tide_partition_queue_oldest(queue);
+        struct tide_origin origin = dead_letter->origin;
         /* A group of which only some partitions were revoked is current still: it goes to the end of the queue. */
         if (tide_offsets_current(offsets, origin))
-            tide_partition_queue_keep(queue, letter, false);
+            tide_partition_queue_keep(queue, dead_letter, false);
         else
             tide_offsets_drop(offsets, origin);
         tide_partition_queue_drop(queue);
@@ -121,70 +121,70 @@ static void note_written(struct tide_dlq *dlq, struct tide_partition_queue *queu
 /* A file answers at once, so there is nothing in flight and no report. Once the reader of a pipe is gone, trying again
  * would never help: then the pipeline stops even with on_failure = "wait". */
 static int write_to_file(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                         const struct tide_message *letter)
+                         const struct tide_message *dead_letter)
 {
-    int status = tide_dead_letter_file_write(&dlq->writer.file, letter);
+    int status = tide_dead_letter_file_write(&dlq->writer.file, dead_letter);
     if (status == TIDE_OK)
-        note_written(dlq, queue, letter->origin);
+        note_written(dlq, queue, dead_letter->origin);
     if (status >= 0 || dlq->writer.file.reader_gone)
         return status;
-    status = tide_dlq_failed(dlq, queue, letter, status, tide_error());
+    status = tide_dlq_failed(dlq, queue, dead_letter, status, tide_error());
     return status < 0 ? status : TIDE_BUSY;
 }
 
 /* TIDE_OK: the dead letter is with the sink, or in the file. TIDE_BUSY: neither, so keep it. */
 static int send_dead_letter(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                            const struct tide_message *letter)
+                            const struct tide_message *dead_letter)
 {
     struct tide_sink *sink = dlq->writer.sink;
     if (dlq->plan.kind == TIDE_DLQ_FILE)
-        return write_to_file(dlq, queue, letter);
+        return write_to_file(dlq, queue, dead_letter);
     if (dlq->writer.size.alone && tide_partition_queues_totals(&dlq->writer.queues).sent > 0)
         return TIDE_BUSY;
-    ssize_t sent = sink->ops->send(sink, letter, 1);
+    ssize_t sent = sink->ops->send(sink, dead_letter, 1);
     if (sent <= 0)
         return sent < 0 ? (int)sent : TIDE_BUSY;
     queue->sent++;
     tide_offsets_mark_sent(dlq->chain->offsets,
-                           letter->origin); /* a commit has to wait for its report */
+                           dead_letter->origin); /* a commit has to wait for its report */
     dlq->chain->progress = true;
     return TIDE_OK;
 }
 
 /* Sends the dead letter, or keeps it. TIDE_BUSY: neither, since nothing is kept while the queue is GOOD and empty. */
 static int send_or_keep(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                        const struct tide_message *letter, bool only_copy)
+                        const struct tide_message *dead_letter, bool only_copy)
 {
-    bool straight = queue->dlq.state == TIDE_DLQ_GOOD && queue->kept.count == 0;
-    int status = straight ? send_dead_letter(dlq, queue, letter) : TIDE_BUSY;
+    bool send_now = queue->dlq.state == TIDE_DLQ_GOOD && queue->kept.count == 0;
+    int status = send_now ? send_dead_letter(dlq, queue, dead_letter) : TIDE_BUSY;
     bool keep = only_copy || queue->dlq.state != TIDE_DLQ_GOOD || queue->kept.count > 0;
     if (status != TIDE_BUSY || !keep)
         return status;
-    tide_partition_queue_keep(queue, letter, false);
+    tide_partition_queue_keep(queue, dead_letter, false);
     return TIDE_OK;
 }
 
-int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *whole, bool only_copy)
+int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *original, bool only_copy)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
-    struct tide_message letter = *whole;
-    struct tide_origin origin = whole->origin;
+    struct tide_message dead_letter = *original;
+    struct tide_origin origin = original->origin;
     struct tide_partition_queue *queue = tide_partition_queues_at(
         &dlq->writer.queues, tide_offsets_partition(offsets, origin));
     bool full = note_full(dlq, queue);
     if (!only_copy && (full || is_paused(dlq, queue)))
         return TIDE_BUSY;
-    if (tide_dlq_size_too_large(&dlq->writer.size, tide_message_size(whole))) {
-        int refused = tide_dlq_refuse_group(dlq, whole);
+    if (tide_dlq_size_too_large(&dlq->writer.size, tide_message_size(original))) {
+        int refused = tide_dlq_refuse_group(dlq, original);
         if (refused < 0)
             return refused;
-        (void)tide_dlq_truncate(dlq, &letter);
+        (void)tide_dlq_truncate(dlq, &dead_letter);
     }
     /* This reference is the dead letter's own: the step that rejects the message gives back its one at once. */
     tide_offsets_ref(offsets, origin);
     if (count_waiting(dlq) == 0)
         tide_dlq_restart_timer(dlq);
-    int status = send_or_keep(dlq, queue, &letter, only_copy);
+    int status = send_or_keep(dlq, queue, &dead_letter, only_copy);
     if (status == TIDE_OK)
         observe(dlq);
     else
@@ -211,14 +211,14 @@ static int note_failure(struct tide_dlq *dlq, struct tide_partition_queue *queue
 static int keep_refused(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                         const struct tide_report *report)
 {
-    struct tide_message letter = report->message;
+    struct tide_message dead_letter = report->message;
     bool probe = end_probe(queue);
-    if (is_too_large(report) && !dlq->plan.whole) {
-        int status = tide_dlq_refuse_group(dlq, &letter);
+    if (is_too_large(report) && !dlq->plan.fail_on_too_large) {
+        int status = tide_dlq_refuse_group(dlq, &dead_letter);
         if (status < 0)
             return status;
-        if (tide_dlq_truncate(dlq, &letter) != TIDE_NOT_TRUNCATED) {
-            tide_partition_queue_keep(queue, &letter, true);
+        if (tide_dlq_truncate(dlq, &dead_letter) != TIDE_NOT_TRUNCATED) {
+            tide_partition_queue_keep(queue, &dead_letter, true);
             queue->next_us = 0;
             return TIDE_OK;
         }
@@ -227,7 +227,7 @@ static int keep_refused(struct tide_dlq *dlq, struct tide_partition_queue *queue
     bool failed_before = queue->dlq.state == TIDE_DLQ_FAILING && !probe;
     int status = failed_before ? TIDE_OK : note_failure(dlq, queue, report);
     if (status == TIDE_OK)
-        tide_partition_queue_keep(queue, &letter, !failed_before);
+        tide_partition_queue_keep(queue, &dead_letter, !failed_before);
     return status;
 }
 
@@ -236,13 +236,13 @@ static int keep_refused(struct tide_dlq *dlq, struct tide_partition_queue *queue
 static int learn_from_aborted(struct tide_dlq *dlq, struct tide_partition_queue *queue,
                               const struct tide_report *report)
 {
-    struct tide_message letter = report->message;
+    struct tide_message dead_letter = report->message;
     struct tide_dlq_size *size = &dlq->writer.size;
     bool shortest = size->alone &&
-                    tide_dead_letter_truncate(&letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES,
+                    tide_dead_letter_truncate(&dead_letter, TIDE_DLQ_TRUNCATED_AGAIN_BYTES,
                                               &dlq->failure.packed) == TIDE_NOT_TRUNCATED;
     int status = TIDE_OK;
-    if (!is_too_large(report) || dlq->plan.whole || shortest)
+    if (!is_too_large(report) || dlq->plan.fail_on_too_large || shortest)
         status = note_failure(dlq, queue, report);
     else
         tide_dlq_size_refused(size, tide_message_size(&report->message));
@@ -269,9 +269,9 @@ void tide_dlq_writer_aborted(struct tide_dlq *dlq)
  * were read again and have other dead letters on their way. False: its transaction was aborted, so it is not counted
  * there. */
 static bool take_back(struct tide_dlq *dlq, struct tide_partition_queue *queue,
-                      const struct tide_offsets_look *look)
+                      const struct tide_origin_info *info)
 {
-    if (queue->sent == 0 || (dlq->chain->exactly_once && look->offset < 0))
+    if (queue->sent == 0 || (dlq->chain->exactly_once && info->offset < 0))
         return false;
     queue->sent--;
     return true;
@@ -281,11 +281,11 @@ int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
     struct tide_origin origin = report->origin;
-    struct tide_offsets_look look = tide_offsets_look(offsets, origin);
+    struct tide_origin_info info = tide_offsets_look_up(offsets, origin);
     struct tide_partition_queue *queue = tide_partition_queues_at(&dlq->writer.queues,
-                                                                  look.partition);
-    bool known = take_back(dlq, queue, &look);
-    bool current = known && look.current;
+                                                                  info.partition);
+    bool known = take_back(dlq, queue, &info);
+    bool current = known && info.current;
     switch (report->kind) {
     case TIDE_REPORT_DELIVERED:
         if (!known) {
@@ -319,9 +319,9 @@ int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report)
 static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, int64_t now_us)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
-    const struct tide_message *letter;
-    while ((letter = tide_partition_queue_oldest(queue))) {
-        struct tide_origin origin = letter->origin;
+    const struct tide_message *dead_letter;
+    while ((dead_letter = tide_partition_queue_oldest(queue))) {
+        struct tide_origin origin = dead_letter->origin;
         if (!tide_offsets_current(offsets, origin)) {
             tide_offsets_drop(offsets, origin);
             tide_partition_queue_drop(queue);
@@ -334,7 +334,7 @@ static int poll_queue(struct tide_dlq *dlq, struct tide_partition_queue *queue, 
             return TIDE_OK;
         if (probe && (queue->sent > 0 || now_us < queue->next_us))
             return TIDE_OK;
-        int status = send_dead_letter(dlq, queue, letter);
+        int status = send_dead_letter(dlq, queue, dead_letter);
         if (status != TIDE_OK)
             return status < 0 ? status : TIDE_OK;
         tide_partition_queue_drop(queue);

@@ -58,7 +58,7 @@ struct tide_offsets_totals {
 };
 
 /** What the tracker knows about an origin. Of a group, `partition` and `offset` are its first member's. */
-struct tide_offsets_look {
+struct tide_origin_info {
     bool current;        /* as tide_offsets_current() */
     bool in_transaction; /* as tide_offsets_in_transaction() */
     uint32_t partition;
@@ -128,7 +128,8 @@ bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origi
 bool tide_offsets_in_transaction(const struct tide_offsets *offsets, struct tide_origin origin);
 /** Everything about one origin that is not complete. Of a group it visits the members, so loops over many messages ask
  * for what they need by the functions beside it. */
-struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct tide_origin origin);
+struct tide_origin_info tide_offsets_look_up(struct tide_offsets *offsets,
+                                             struct tide_origin origin);
 /** The partition of a message; of a group its first member's. */
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin);
 size_t tide_offsets_partitions(const struct tide_offsets *offsets);

@@ -2,7 +2,7 @@
  * The half of the offset tracker that only looks: it answers questions about origins and about partitions. It is apart
  * from offsets.c so that each change of the tracker's state is in one file, and the questions, which are many, do not
  * stand between them.
- * Start reading at tide_offsets_look, and at tide_offsets_find in offsets_inside.h: the checks there decide whether an
+ * Start reading at tide_offsets_look_up, and at tide_offsets_find in offsets_inside.h: the checks there decide whether an
  * origin still means anything. */
 #include "chain/offsets_inside.h"
 
@@ -46,17 +46,18 @@ static struct tide_origin first_message(const struct tide_offsets *offsets,
     return origin;
 }
 
-struct tide_offsets_look tide_offsets_look(struct tide_offsets *offsets, struct tide_origin origin)
+struct tide_origin_info tide_offsets_look_up(struct tide_offsets *offsets,
+                                             struct tide_origin origin)
 {
-    struct tide_offsets_look look = {.current = tide_offsets_current(offsets, origin),
-                                     .in_transaction = tide_offsets_in_transaction(offsets, origin),
-                                     .offset = -1};
-    struct tide_origin first = first_message(offsets, origin, &look.count);
+    struct tide_origin_info info = {.current = tide_offsets_current(offsets, origin),
+                                    .in_transaction = tide_offsets_in_transaction(offsets, origin),
+                                    .offset = -1};
+    struct tide_origin first = first_message(offsets, origin, &info.count);
     const struct tide_tracked_message *message = tide_offsets_find(offsets, first);
-    look.partition = first.partition;
+    info.partition = first.partition;
     if (message)
-        look.offset = message->offset;
-    return look;
+        info.offset = message->offset;
+    return info;
 }
 
 uint32_t tide_offsets_partition(const struct tide_offsets *offsets, struct tide_origin origin)

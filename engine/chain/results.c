@@ -154,7 +154,7 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
            parsed->message_count < TIDE_PARSED_MESSAGES) {
         enum found found = parse_result(batch, record, parsed, topic_count);
         if (found == FOUND_MALFORMED) {
-            /* The record will be run again, so what came of it already must not be handed on. */
+            /* The record will be run again, so what came of it already must not be forwarded. */
             parsed->item_count = complete;
             return tide_fail(TIDE_EDATA, "malformed result at byte %u", batch->run.result_at);
         }

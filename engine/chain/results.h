@@ -12,7 +12,7 @@
 #include "shm/message.h"
 
 enum tide_item_kind {
-    TIDE_ITEM_MESSAGE,  /* a result to hand on */
+    TIDE_ITEM_MESSAGE,  /* a result to forward */
     TIDE_ITEM_FINISHED, /* all results of a record came before; there were none if it was filtered */
     TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
     TIDE_ITEM_RETRY     /* the record is to be tried again; `message.value` as above */
@@ -27,7 +27,7 @@ struct tide_item {
 
 enum { TIDE_PARSED_MESSAGES = 128, TIDE_PARSED_ITEMS = 384 };
 
-/** Results that were parsed and checked, and wait to be handed on. */
+/** Results that were parsed and checked, and wait to be forwarded. */
 struct tide_parsed {
     struct tide_message messages[TIDE_PARSED_MESSAGES];
     struct tide_item items[TIDE_PARSED_ITEMS];

@@ -88,12 +88,12 @@ static int submit_one(struct produce *produce, const struct tide_message *messag
 {
     struct tide_chain *chain = produce->step.chain;
     struct tide_sink *sink = produce->outputs[0].sink;
-    struct tide_offsets_look look = tide_offsets_look(chain->offsets, message->origin);
+    struct tide_origin_info info = tide_offsets_look_up(chain->offsets, message->origin);
     struct tide_message record = *message;
     const char *error = NULL;
     set_target_topic(produce, &record);
-    enum tide_send_rule rule = tide_bad_records_rule(chain->bad_records, look.partition,
-                                                     look.offset, &record, &error);
+    enum tide_send_rule rule = tide_bad_records_rule(chain->bad_records, info.partition,
+                                                     info.offset, &record, &error);
     bool idle = sink->ops->pending(sink) == 0;
     produce->alone = produce->alone && !idle;
     if (produce->alone || (rule == TIDE_SEND_ALONE && !idle))
@@ -154,8 +154,8 @@ static int delivered(struct produce *produce, const struct tide_report *report)
     struct tide_chain *chain = produce->step.chain;
     produce->acknowledged++;
     if (produce->alone) {
-        struct tide_offsets_look look = tide_offsets_look(chain->offsets, report->origin);
-        tide_bad_records_acknowledged(chain->bad_records, look.partition, look.offset);
+        struct tide_origin_info info = tide_offsets_look_up(chain->offsets, report->origin);
+        tide_bad_records_acknowledged(chain->bad_records, info.partition, info.offset);
     }
     tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_PRODUCED);
     return TIDE_OK;
@@ -173,10 +173,10 @@ static int refused(struct produce *produce, const struct tide_report *report)
 static int refused_aborted(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
-    struct tide_offsets_look look = tide_offsets_look(chain->offsets, report->origin);
+    struct tide_origin_info info = tide_offsets_look_up(chain->offsets, report->origin);
     struct tide_message record = report->message;
     set_target_topic(produce, &record);
-    int status = tide_bad_records_refused(chain->bad_records, look.partition, look.offset, &record,
+    int status = tide_bad_records_refused(chain->bad_records, info.partition, info.offset, &record,
                                           report->text, produce->alone);
     tide_offsets_drop(chain->offsets, report->origin);
     return status;

@@ -5,7 +5,7 @@
  *   task_retry.c    messages that are tried again (tide.retry), and those after them in their partition
  *   task_each.c     a step whose results each stand for one message
  *   task_reduce.c   a step whose results stand for all messages of their batch
- *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are handed on
+ *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
  *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
  *
@@ -36,7 +36,7 @@ struct tide_task_kind {
     /* Decides which results of the run are used, and whether a crash is attributed. TIDE_EDATA = the worker broke the
      * protocol. */
     int (*take)(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
-    /* All results of the run are handed on. NULL = nothing to do. */
+    /* All results of the run are forwarded. NULL = nothing to do. */
     void (*leave)(struct tide_task *task, struct tide_batch *batch);
     /* The record that is released next is to be tried again, because of `reason`. TIDE_BUSY = not now. NULL = it is
      * rejected. */
@@ -114,7 +114,7 @@ void tide_task_sizes(struct tide_task *task, int64_t now_us);
 /** A worker has run so many messages of this work. Where a step is eager, batches are kept to what takes a worker 50 ms:
  * more would leave others idle, and gains nothing. As long as nothing is known a batch is one message. */
 void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
-/** The batch is handed on: grows what overflowed, shrinks what was large for a minute, gives pages back. */
+/** The batch is forwarded: grows what overflowed, shrinks what was large for a minute, gives pages back. */
 void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
 /** Records the gauge batches_in_progress. */
 void tide_task_observe_progress(struct tide_task *task);
@@ -178,7 +178,7 @@ int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t
 
 /* ---- task_release.c ---- */
 
-/** Hands on the results that are there, in order, until the oldest batch has to wait. */
+/** Forwards the results that are there, in order, until the oldest batch has to wait. */
 int tide_task_release(struct tide_task *task, int64_t now_us);
 
 /* ---- task_view.c ---- */

@@ -19,14 +19,14 @@
 
 static bool is_left_out(const struct tide_batch *batch, uint32_t index)
 {
-    return tide_batch_record(batch, index)->flags & TIDE_RECORD_DROPPED;
+    return tide_batch_record(batch, index)->flags & TIDE_RECORD_LEFT_OUT;
 }
 
 /* The mark is in the input block, where workers see it; the batch keeps its length, so that indexes mean the same in
  * every run. */
 static void leave_out(const struct tide_batch *batch, uint32_t index)
 {
-    tide_batch_record(batch, index)->flags |= TIDE_RECORD_DROPPED;
+    tide_batch_record(batch, index)->flags |= TIDE_RECORD_LEFT_OUT;
 }
 
 /* Returns whether any record was revoked since the last time. */

@@ -168,8 +168,8 @@ static int handle_failure(struct tide_task *task, struct tide_batch *batch, int6
     return TIDE_OK;
 }
 
-/* TIDE_OK = all that is parsed is handed on; TIDE_BUSY = the next step or the dlq takes nothing now. */
-static int hand_on_parsed(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+/* TIDE_OK = all that is parsed is forwarded; TIDE_BUSY = the next step or the dlq takes nothing now. */
+static int forward_parsed(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     struct tide_parsed *parsed = &task->parsed;
     int status = TIDE_OK;
@@ -193,10 +193,10 @@ static int parse_next(struct tide_task *task, struct tide_batch *batch)
     return status;
 }
 
-static int hand_on_results(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+static int forward_results(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     do {
-        int status = hand_on_parsed(task, batch, now_us);
+        int status = forward_parsed(task, batch, now_us);
         if (status != TIDE_OK)
             return status == TIDE_BUSY ? TIDE_BATCH_RESULTS : status;
         if (parse_next(task, batch) < 0)
@@ -204,10 +204,10 @@ static int hand_on_results(struct tide_task *task, struct tide_batch *batch, int
     } while (task->parsed.item_count > 0);
     if (task->kind->leave)
         task->kind->leave(task, batch);
-    /* Not before all results are handed on: the record is the first that is left then. */
+    /* Not before all results are forwarded: the record is the first that is left then. */
     if (batch->run.crashed)
         return TIDE_BATCH_CRASHED;
-    return batch->pause.wanted ? TIDE_BATCH_PAUSED : TIDE_BATCH_HANDED_ON;
+    return batch->pause.wanted ? TIDE_BATCH_PAUSED : TIDE_BATCH_FORWARDED;
 }
 
 /* ---- CRASHED ---- */
@@ -273,7 +273,7 @@ static int run_again_or_reject(struct tide_task *task, struct tide_batch *batch,
     struct tide_reject fields = describe_crash(batch, cause, sizeof(cause));
     int status = task->kind->reject(task, batch, &fields);
     if (status == TIDE_OK)
-        return TIDE_BATCH_HANDED_ON;
+        return TIDE_BATCH_FORWARDED;
     return status == TIDE_BUSY ? TIDE_BATCH_CRASHED : status;
 }
 
@@ -283,11 +283,11 @@ static int wait_for_pause(struct tide_task *task, struct tide_batch *batch, int6
 {
     int status = tide_reduce_resume(task, batch, now_us);
     if (status == TIDE_OK)
-        return TIDE_BATCH_HANDED_ON;
+        return TIDE_BATCH_FORWARDED;
     return status == TIDE_BUSY ? TIDE_BATCH_PAUSED : status;
 }
 
-/* ---- HANDED_ON ---- */
+/* ---- FORWARDED ---- */
 
 static int run_rest_or_end(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
@@ -305,9 +305,9 @@ static int run_rest_or_end(struct tide_task *task, struct tide_batch *batch, int
 }
 
 static int (*const state_functions[])(struct tide_task *, struct tide_batch *, int64_t) = {
-    [TIDE_BATCH_WITH_POOL] = take_results,      [TIDE_BATCH_RESULTS] = hand_on_results,
+    [TIDE_BATCH_WITH_POOL] = take_results,      [TIDE_BATCH_RESULTS] = forward_results,
     [TIDE_BATCH_CRASHED] = run_again_or_reject, [TIDE_BATCH_PAUSED] = wait_for_pause,
-    [TIDE_BATCH_HANDED_ON] = run_rest_or_end,
+    [TIDE_BATCH_FORWARDED] = run_rest_or_end,
 };
 
 /* Only the oldest batch is looked at, however many have results: the order of the messages is kept by that alone. */

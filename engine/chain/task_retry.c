@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * tide.retry: a message that is to be tried again waits in the queue of its partition, and what follows it in the
  * partition waits after it, so that the order is kept; its batch goes on with the others. Nothing of a message that
- * waits is handed on: it is run again. After a pause the first of a queue is run alone, in a batch of its own; once it
+ * waits is forwarded: it is run again. After a pause the first of a queue is run alone, in a batch of its own; once it
  * is complete the others follow in batches. The queue keeps what such a batch has until each message is finished, so a
  * batch that is told to wait again is simply dropped.
  *

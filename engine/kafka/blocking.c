@@ -2,8 +2,8 @@
  * A thread for the librdkafka calls that wait for a broker. librdkafka has no asynchronous form of them (metadata,
  * offsets, init_transactions, destroy), and one that takes ten seconds in the engine's thread would stop everything
  * for so long. There is one thread for each client rather than one for all, so that a destroy that hangs holds up
- * nothing else. Jobs run in the order in which they were submitted, and what comes of them is served in the engine's
- * thread, woken by an eventfd: only the queues are shared, under one lock. Waits use the monotonic clock. Start
+ * nothing else. Blocking jobs run in the order in which they were submitted, and what comes of them is served in the
+ * engine's thread, woken by an eventfd: only the queues are shared, under one lock. Waits use the monotonic clock. Start
  * reading at run_jobs. */
 #include "kafka/blocking.h"
 

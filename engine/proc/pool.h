@@ -2,7 +2,8 @@
  * engine/proc/pool.h - the engine's side of a set of worker processes: gives waiting work to workers, takes their
  * reports, replaces those that are lost. A pool owns processes and no blocks; several steps may share it.
  *
- * A work is a job together with what came of it. Its state, as the step sees it:
+ * A work (struct tide_work, embedded in a step's batch) is a job together with what came of it. Its state, as the step
+ * sees it:
  *   state        owner    next
  *   IDLE         step     WAITING, by tide_pool_submit
  *   WAITING      pool     GIVEN, once a worker has room: work of later steps goes first (it frees what earlier steps
@@ -30,7 +31,7 @@ enum tide_work_state {
     TIDE_WORK_WORKER_LOST
 };
 
-/** Embedded in a step's batch. Between submit and DONE or WORKER_LOST it belongs to the pool. */
+/** A job together with what came of it. Between submit and DONE or WORKER_LOST it belongs to the pool. */
 struct tide_work {
     /* set by the step before tide_pool_submit */
     struct tide_job job; /* but for number, worker and generation */

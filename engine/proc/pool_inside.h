@@ -19,7 +19,7 @@ struct tide_pool {
     struct tide_counters *counters;
     uint32_t rows[TIDE_POOL_MOST_STEPS]; /* of the counters, one for each step that uses the pool */
     uint32_t row_count;
-    uint32_t depth; /* how many works a worker may have at once */
+    uint32_t depth; /* how many jobs a worker may have at once */
     struct tide_worker_slot *slots;
     uint32_t slot_count;
     int64_t limit_us;       /* for one record */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Which worker gets which work, and what comes back of it. There is one queue for all workers of the pool and no work
- * stealing: a worker is given at most `depth` works (the one that it runs, and those that its step may prefetch), so a
+ * stealing: a worker is given at most `depth` jobs (the one that it runs, and those that its step may prefetch), so a
  * slow batch holds up few others. Work that wants a fresh worker waits in the same queue, but for a reserved slot; it
  * overtakes nothing and holds nothing up.
  *
@@ -174,19 +174,19 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
     union {
         struct tide_job_report report;
         struct tide_hello hello;
-    } mail;
+    } received;
     ssize_t size;
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a hello. */
-    while ((size = recv(slot->socket, &mail, sizeof(mail), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
-        bool is_hello = size == (ssize_t)sizeof(mail.hello);
-        bool is_report = size == (ssize_t)sizeof(mail.report);
-        uint32_t generation = is_hello ? mail.hello.generation : mail.report.generation;
+    while ((size = recv(slot->socket, &received, sizeof(received), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
+        bool is_hello = size == (ssize_t)sizeof(received.hello);
+        bool is_report = size == (ssize_t)sizeof(received.report);
+        uint32_t generation = is_hello ? received.hello.generation : received.report.generation;
         if ((is_hello || is_report) && generation != slot->generation)
             continue; /* of a worker that is dead already */
         if (is_hello && slot->state == TIDE_WORKER_STARTING) {
-            tide_worker_slot_hello(pool, slot, &mail.hello);
+            tide_worker_slot_hello(pool, slot, &received.hello);
         } else if (!is_report || slot->state != TIDE_WORKER_READY ||
-                   !take_report(slot, &mail.report)) {
+                   !take_report(slot, &received.report)) {
             take_violation(pool, slot);
             return;
         }

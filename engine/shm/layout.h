@@ -29,9 +29,9 @@ enum {
     TIDE_PARTITION_ANY = -1  /* a partition number: the next step decides */
 };
 
-/** Set by the engine: DROPPED where a step reduces (chain/task_reduce.c), WAITS elsewhere. */
+/** Set by the engine: LEFT_OUT where a step reduces (chain/task_reduce.c), WAITS elsewhere. */
 enum tide_record_flag {
-    TIDE_RECORD_DROPPED = 1, /* revoked or rejected since: the worker leaves it out */
+    TIDE_RECORD_LEFT_OUT = 1, /* revoked or rejected since: the worker leaves it out */
     TIDE_RECORD_WAITS =
         2 /* after one that is tried again: the worker leaves it out (chain/task_retry.c) */
 };

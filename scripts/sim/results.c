@@ -147,7 +147,7 @@ struct chunk {
 
 static bool left_out(const struct tide_record *record)
 {
-    return record->flags & TIDE_RECORD_DROPPED;
+    return record->flags & TIDE_RECORD_LEFT_OUT;
 }
 
 static bool is_bad(const struct worker *worker, const struct tide_record *record)

@@ -74,7 +74,7 @@ static void attribute(const struct worker *worker, bool late)
     bool reduces = sim.set.steps[worker->job.step].kind == TIDE_STEP_REDUCE;
     if (worker->job.output->running == TIDE_RUNNING_SEVERAL)
         return;
-    while (next < worker->job.end && record_at(worker, next)->flags & TIDE_RECORD_DROPPED)
+    while (next < worker->job.end && record_at(worker, next)->flags & TIDE_RECORD_LEFT_OUT)
         next++;
     if (next < worker->job.end) {
         const struct payload *payload = sim_payload(record_at(worker, next));
@@ -275,7 +275,7 @@ static void run_reduce(struct worker *worker)
 {
     for (uint32_t max = 1 + sim_roll(8); worker->at < worker->job.end && max > 0; max--) {
         sim_publish(worker, worker->at);
-        if (!(worker->record->flags & TIDE_RECORD_DROPPED) && !survives(worker))
+        if (!(worker->record->flags & TIDE_RECORD_LEFT_OUT) && !survives(worker))
             return;
         worker->record = sim_next(worker->record);
         worker->at++;

@@ -11,7 +11,7 @@ describe('tide.many', function()
     return (fixture.through({ step }, values, options):values())
   end
 
-  it('tide.many hands on each result, in order, as a message of its own', function()
+  it('tide.many forwards each result, in order, as a message of its own', function()
     local values = through({ function(m)
       return tide.many { m, 'x' .. m.value, { value = 'y', key = 'k' } }
     end }, { 'a', 'b' })

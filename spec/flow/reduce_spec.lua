@@ -56,7 +56,7 @@ describe("reduce", function()
     assert.is_true(time.max >= 60 and time.max < 62)
   end)
 
-  it("reduce takes a plain initial value, and hands on the accumulated value without result", function()
+  it("reduce takes a plain initial value, and forwards the accumulated value without result", function()
     steps(tide.reduce { function(sum, m) return sum .. m.value end, initial_value = "=", max_batch_size = 2 })
     fixture.test:feed("a", "b", "c", "d")
     assert.produces(fixture.test, { "=ab", "=cd" })
@@ -336,7 +336,7 @@ describe("reduce", function()
 end)
 
 describe("buffer", function()
-  it("buffer is handed on when it is ready, and at the end of a batch", function()
+  it("buffer is forwarded when it is ready, and at the end of a batch", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, append = join, ready = function(acc) return #acc == 3 end,
       result = function(acc) return table.concat(acc) end, max_batch_size = 8, max_batch_time = "1h",
@@ -348,7 +348,7 @@ describe("buffer", function()
     test:close()
   end)
 
-  it("buffer rejects only the message for which append returns tide.reject, with what is handed on"
+  it("buffer rejects only the message for which append returns tide.reject, with what is forwarded"
     .. " before it kept", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, ready = function(acc) return #acc == 2 end,

@@ -77,9 +77,9 @@ describe('tide_task_measure', function()
   local MS = 1e6
   local task
 
-  local function most_after(nanoseconds, messages, together)
-    C.tide_task_measure(task, ffi.new('struct tide_work', { busy_ns = nanoseconds, whole_batch = together or false }),
-      messages)
+  local function most_after(nanoseconds, messages, whole_batch)
+    local work = ffi.new('struct tide_work', { busy_ns = nanoseconds, whole_batch = whole_batch or false })
+    C.tide_task_measure(task, work, messages)
     return task.size.max_messages
   end
 

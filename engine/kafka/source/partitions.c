@@ -67,25 +67,26 @@ bool tide_kafka_is_missing(const struct tide_kafka_partition *partition)
     return partition->presence == TIDE_KAFKA_MISSING || partition->presence == TIDE_KAFKA_BACK;
 }
 
-/* The table of enum tide_kafka_presence. BACK is left by an assignment alone, so that no later news hides that a start
- * offset has to be resolved. */
-void tide_kafka_partition_hears(struct tide_kafka_partition *partition, enum tide_kafka_news news)
+/* The table of enum tide_kafka_presence. BACK is left by an assignment alone, so that no later observation hides that a
+ * start offset has to be resolved. */
+void tide_kafka_partition_observe(struct tide_kafka_partition *partition,
+                                  enum tide_kafka_observation seen)
 {
     static const enum tide_kafka_presence next[][3] = {
-        [TIDE_KAFKA_PRESENT] = {[TIDE_KAFKA_SAYS_MISSING] = TIDE_KAFKA_MISSING,
-                                [TIDE_KAFKA_SAYS_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
-                                [TIDE_KAFKA_SAYS_THERE] = TIDE_KAFKA_PRESENT},
-        [TIDE_KAFKA_OUT_OF_RANGE] = {[TIDE_KAFKA_SAYS_MISSING] = TIDE_KAFKA_BACK,
-                                     [TIDE_KAFKA_SAYS_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
-                                     [TIDE_KAFKA_SAYS_THERE] = TIDE_KAFKA_OUT_OF_RANGE},
-        [TIDE_KAFKA_MISSING] = {[TIDE_KAFKA_SAYS_MISSING] = TIDE_KAFKA_MISSING,
-                                [TIDE_KAFKA_SAYS_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
-                                [TIDE_KAFKA_SAYS_THERE] = TIDE_KAFKA_BACK},
-        [TIDE_KAFKA_BACK] = {[TIDE_KAFKA_SAYS_MISSING] = TIDE_KAFKA_BACK,
-                             [TIDE_KAFKA_SAYS_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
-                             [TIDE_KAFKA_SAYS_THERE] = TIDE_KAFKA_BACK},
+        [TIDE_KAFKA_PRESENT] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_MISSING,
+                                [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
+                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_PRESENT},
+        [TIDE_KAFKA_OUT_OF_RANGE] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_BACK,
+                                     [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
+                                     [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_OUT_OF_RANGE},
+        [TIDE_KAFKA_MISSING] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_MISSING,
+                                [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
+                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK},
+        [TIDE_KAFKA_BACK] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_BACK,
+                             [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
+                             [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK},
     };
-    partition->presence = next[partition->presence][news];
+    partition->presence = next[partition->presence][seen];
 }
 
 /* ---- some of the partitions ---- */

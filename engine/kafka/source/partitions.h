@@ -25,7 +25,7 @@ enum tide_kafka_assignment {
 };
 
 /** Whether the offset at which reading stands is there. An assignment makes it PRESENT.
- *   state          SAYS_MISSING   SAYS_OUT_OF_RANGE   SAYS_THERE
+ *   state          SEEN_MISSING   SEEN_OUT_OF_RANGE   SEEN_THERE
  *   PRESENT        MISSING        OUT_OF_RANGE        PRESENT
  *   OUT_OF_RANGE   BACK           OUT_OF_RANGE        OUT_OF_RANGE
  *   MISSING        MISSING        BACK                BACK
@@ -38,10 +38,11 @@ enum tide_kafka_presence {
     TIDE_KAFKA_MISSING,
     TIDE_KAFKA_BACK
 };
-enum tide_kafka_news {
-    TIDE_KAFKA_SAYS_MISSING,      /* there is no such topic or partition */
-    TIDE_KAFKA_SAYS_OUT_OF_RANGE, /* it has no such offset */
-    TIDE_KAFKA_SAYS_THERE         /* a message, an end of partition, or the metadata */
+/** What an answer of a broker shows of that offset. */
+enum tide_kafka_observation {
+    TIDE_KAFKA_SEEN_MISSING,      /* there is no such topic or partition */
+    TIDE_KAFKA_SEEN_OUT_OF_RANGE, /* it has no such offset */
+    TIDE_KAFKA_SEEN_THERE         /* a message, an end of partition, or the metadata */
 };
 
 /** There is more after the last end of partition: the messages of a transaction that has not ended. */
@@ -99,7 +100,8 @@ bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition);
 bool tide_kafka_is_misplaced(const struct tide_kafka_partition *partition);
 /** A broker said that its topic or partition does not exist, and its start offset is not resolved again yet: MISSING or BACK. */
 bool tide_kafka_is_missing(const struct tide_kafka_partition *partition);
-void tide_kafka_partition_hears(struct tide_kafka_partition *partition, enum tide_kafka_news news);
+void tide_kafka_partition_observe(struct tide_kafka_partition *partition,
+                                  enum tide_kafka_observation seen);
 
 /** The partitions for which `is_wanted` says so, each with the offset `read.next`. The caller destroys the list. */
 struct rd_kafka_topic_partition_list_s *tide_kafka_partitions_where(

@@ -18,7 +18,7 @@ local runner = require("tidemill.run.runner")
 
 local reduce = {}
 
-local DROPPED = C.TIDE_RECORD_DROPPED
+local LEFT_OUT = C.TIDE_RECORD_LEFT_OUT
 local DROP, REJECT, RETRY, EXPAND, FULL = answer.DROP, answer.REJECT, answer.RETRY, answer.EXPAND, answer.FULL
 
 local function same(value) return value end
@@ -64,7 +64,7 @@ local function close(s)
 end
 
 local function is_left_out(s, index, record)
-  return s.bad[index] ~= nil or bit.band(record.flags, DROPPED) ~= 0
+  return s.bad[index] ~= nil or bit.band(record.flags, LEFT_OUT) ~= 0
 end
 
 local NOT_ACCUMULATED = {
@@ -139,7 +139,7 @@ end
 local function refuse_all(s, refusal)
   local record = s.from_record
   for index = s.from, s.index - 1 do
-    if bit.band(record.flags, DROPPED) == 0 and runner.refuse(index, s.bad[index] or refusal) == FULL then
+    if bit.band(record.flags, LEFT_OUT) == 0 and runner.refuse(index, s.bad[index] or refusal) == FULL then
       result.publish(index)
       return true
     end

@@ -139,8 +139,8 @@ local function runner_of(first, functions)
   return runner.fused(fuse.loop(functions), functions.where)
 end
 
---- The entries of a step as { run = function(job), together, starts, closes }. run returns true when all records are
---- done and false when the block is full; `together` says that a function takes the whole batch.
+--- The entries of a step as { run = function(job), whole_batch, starts, closes }. run returns true when all records are
+--- done and false when the block is full; `whole_batch` says that a function takes the whole batch.
 local function load_step(entries)
   local step, functions = { starts = {}, closes = {} }, { where = {}, batch = {} }
   local first
@@ -159,7 +159,7 @@ local function load_step(entries)
     if transform.start then step.starts[#step.starts + 1] = { transform.start, runner.describe(transform.start) } end
     step.closes[#step.closes + 1] = transform.close
   end
-  step.run, step.together = runner_of(first, functions), next(functions.batch) ~= nil
+  step.run, step.whole_batch = runner_of(first, functions), next(functions.batch) ~= nil
   return step
 end
 

@@ -54,7 +54,7 @@ local function work(zygote, steps)
     local done = step.run(job)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
     io.stdout:flush()
-    C.tide_worker_report(zygote, job, done and C.TIDE_JOB_DONE or C.TIDE_JOB_FULL, step.together)
+    C.tide_worker_report(zygote, job, done and C.TIDE_JOB_DONE or C.TIDE_JOB_FULL, step.whole_batch)
   end
 end
 

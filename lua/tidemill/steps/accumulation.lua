@@ -12,7 +12,7 @@ accumulation.options = {
   { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, default = "1s",
     help = "A batch ends this long after its first message." },
   { name = "max_input_block_size", type = "size", unit = "bytes", min = 4096, max = 2 ^ 31, default = "64MiB",
-    help = "A batch ends when its messages take this much memory. They are kept until the result is handed on, so that "
+    help = "A batch ends when its messages take this much memory. They are kept until the result is forwarded, so that "
       .. "nothing is lost with a worker." },
   { name = "max_output_block_size", type = "size", unit = "bytes", min = 4096, max = 2 ^ 31, default = "64MiB",
     help = "The largest result of a batch. When a result is larger, the messages of its batch are rejected "

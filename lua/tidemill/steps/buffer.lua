@@ -13,8 +13,8 @@ return {
     { name = "append", type = "function", required = true,
       help = "function(buffer, message) that returns the buffer with the message in it." },
     { name = "ready", type = "function", default_text = "at the end of the batch",
-      help = "function(buffer) that is called after each message; a true value hands the buffer on now. What is left "
-        .. "at the end of a batch is handed on too." },
+      help = "function(buffer) that is called after each message; a true value forwards the buffer now. What is left "
+        .. "at the end of a batch is forwarded too." },
     { name = "result", type = "function", required = true,
       help = "function(buffer) that returns the result, as in reduce." },
   },

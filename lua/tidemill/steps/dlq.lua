@@ -52,7 +52,7 @@ return {
       max_consecutive_count = values.max_consecutive_count or -1,
       max_buffered = values.max_buffered_messages_per_partition,
       stop_on_failure = values.on_failure == "stop",
-      whole = values.on_too_large == "fail",
+      fail_on_too_large = values.on_too_large == "fail",
     }
   end,
 }

@@ -98,7 +98,7 @@ describe("a batch", function()
     append { value = "old" }
     local lives = { "records", "release", "run", "record", "group" }
     for _, life in ipairs(lives) do ffi.fill(batch[life], ffi.sizeof(batch[life]), 1) end
-    batch.state, batch.pause.wanted, batch.pause.times.tries = C.TIDE_BATCH_HANDED_ON, true, 1
+    batch.state, batch.pause.wanted, batch.pause.times.tries = C.TIDE_BATCH_FORWARDED, true, 1
     C.tide_batch_reset(batch)
     for _, life in ipairs(lives) do
       local size = ffi.sizeof(batch[life])

@@ -320,7 +320,7 @@ describe("a dead letter that is too large for its topic", function()
   end)
 
   it("a dead letter that is to stay whole fails when it is too large", function()
-    new { whole = true, stop_on_failure = true }
+    new { fail_on_too_large = true, stop_on_failure = true }
     C.tide_memory_refuse(sink, ("v"):rep(5000))
     reject(("v"):rep(5000))
     assert.equal(C.TIDE_EDATA, (settle(true)))

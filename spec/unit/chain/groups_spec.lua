@@ -58,23 +58,23 @@ describe("groups", function()
   end)
 
   it("a group is looked up by its first member, with the number of its messages", function()
-    local look = C.tide_offsets_look(offsets, group(open(1, 7), open(0, 5), open(0, 6)))
+    local info = C.tide_offsets_look_up(offsets, group(open(1, 7), open(0, 5), open(0, 6)))
     assert.same({ true, 1, 7, 3, false },
-      { look.current, look.partition, tonumber(look.offset), look.count, look.in_transaction })
+      { info.current, info.partition, tonumber(info.offset), info.count, info.in_transaction })
   end)
 
   it("a group is needed by the transaction once a later message of any of its partitions was sent", function()
     local origin = group(open(0, 0), open(1, 0))
     C.tide_offsets_mark_sent(offsets, open(1, 1))
-    assert.is_true(C.tide_offsets_look(offsets, origin).in_transaction)
+    assert.is_true(C.tide_offsets_look_up(offsets, origin).in_transaction)
   end)
 
   it("a group is looked up without an offset when its first member's partition is away", function()
     local origin = group(open(0, 5), open(1, 0))
     C.tide_offsets_revoke(offsets, 0)
     C.tide_offsets_forget(offsets, 0)
-    local look = C.tide_offsets_look(offsets, origin)
-    assert.same({ true, 0, -1, 2 }, { look.current, look.partition, tonumber(look.offset), look.count })
+    local info = C.tide_offsets_look_up(offsets, origin)
+    assert.same({ true, 0, -1, 2 }, { info.current, info.partition, tonumber(info.offset), info.count })
   end)
 
   it("a group may have groups as members", function()

@@ -132,9 +132,9 @@ describe("work on the offset tracker", function()
     local message = random_alive() or over[1]
     if not message then return end
     assert(C.tide_offsets_current(offsets, origins[message]) == slow:current(message))
-    local look = C.tide_offsets_look(offsets, origin_of(message))
-    assert(look.current == slow:current(message) and look.partition == message.partition and look.count == 1)
-    assert(tonumber(look.offset) == (slow:known(message) and message.offset or -1))
+    local info = C.tide_offsets_look_up(offsets, origin_of(message))
+    assert(info.current == slow:current(message) and info.partition == message.partition and info.count == 1)
+    assert(tonumber(info.offset) == (slow:known(message) and message.offset or -1))
   end
 
   local weights = { "open", "open", "open", "open", "unopen", "ref", "mark_sent", "unref", "unref", "unref", "unref",

@@ -294,7 +294,7 @@ describe("whatever a worker leaves", function()
     return "read"
   end
 
-  it("is read or refused, and nothing outside the block is touched or handed on", function()
+  it("is read or refused, and nothing outside the block is touched or forwarded", function()
     local seed = tonumber(os.getenv("TIDE_SEED")) or os.time()
     math.randomseed(seed)
     local outcomes = { progress = 0, refused = 0, read = 0 }

@@ -95,7 +95,7 @@ end
 jit.off(release) -- LuaJIT must not compile a call of C that calls back
 
 local function state(batch)
-  for _, name in ipairs { "EMPTY", "FILLING", "WITH_POOL", "RESULTS", "CRASHED", "PAUSED", "HANDED_ON" } do
+  for _, name in ipairs { "EMPTY", "FILLING", "WITH_POOL", "RESULTS", "CRASHED", "PAUSED", "FORWARDED" } do
     if batch.state == C["TIDE_BATCH_" .. name] then return name end
   end
 end
@@ -130,7 +130,7 @@ describe("tide_task_release, WITH_POOL:", function()
     assert.equal("WITH_POOL", state(batch))
   end)
 
-  it("a batch WITH_POOL is handed on and EMPTY when all its records were run", function()
+  it("a batch WITH_POOL is forwarded and EMPTY when all its records were run", function()
     local batch = seal(3)
     worker(batch, 3, { result(0), result(2) }, "done")
     release()
@@ -140,7 +140,7 @@ describe("tide_task_release, WITH_POOL:", function()
     assert.equal(3, chain:position(PARTITION))
   end)
 
-  it("a batch WITH_POOL waits, though its worker has reported, while an older one is not handed on", function()
+  it("a batch WITH_POOL waits, though its worker has reported, while an older one is not forwarded", function()
     local first, second = seal(1), seal(1)
     worker(second, 1, { result(0, "second") }, "done")
     release()
@@ -197,7 +197,7 @@ describe("tide_task_release, RESULTS:", function()
     assert.same({ "2" }, received)
   end)
 
-  it("a batch of RESULTS hands on nothing of a partition that was revoked", function()
+  it("a batch of RESULTS forwards nothing of a partition that was revoked", function()
     local batch = seal(2)
     worker(batch, 2, { result(0), result(1) }, "done")
     C.tide_offsets_revoke(chain.offsets, PARTITION)
@@ -315,7 +315,7 @@ describe("tide_task_release, where a step reduces:", function()
     end
     assert.same({ "1" }, dead_letters())
     local left_out = {}
-    for i = 0, 2 do left_out[i + 1] = C.tide_batch_record(batch, i).flags == C.TIDE_RECORD_DROPPED end
+    for i = 0, 2 do left_out[i + 1] = C.tide_batch_record(batch, i).flags == C.TIDE_RECORD_LEFT_OUT end
     assert.same({ false, true, false }, left_out)
   end)
 
