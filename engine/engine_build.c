@@ -47,8 +47,8 @@ static void begin_transactions(struct tide_engine *engine, const struct tide_pla
     snprintf(own, sizeof(own), "%016llx", (unsigned long long)random);
     snprintf(id, sizeof(id), "%.160s.%.160s.%.160s", plan->name, plan->source.group,
              instance ? instance : own);
-    tide_kafka_sink_transactions(engine->sink, engine->source, id, instance != NULL,
-                                 plan->commit.min_time_us);
+    tide_kafka_sink_transactions(engine->sink, engine->source, &tide_kafka_source_group, id,
+                                 instance != NULL, plan->commit.min_time_us);
 }
 
 /* Numbers of the output's topics must be there before the fork, since workers name topics by number. */

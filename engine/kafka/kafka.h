@@ -24,13 +24,14 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count);
 
-/** A copy of the group's metadata as of the last assignment, for offsets in a transaction; the caller destroys it. NULL before
- * the first assignment. */
-struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
-    const struct tide_source *source);
-
-/** The consumer, as long as the source is not closed. */
-struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source);
+/** What a sink asks the source about its group, for offsets in a transaction. It is a table, since a sink calls no source. */
+struct tide_kafka_group_ops {
+    /* A copy of the group's metadata as of the last assignment; the caller destroys it. NULL before the first one. */
+    struct rd_kafka_consumer_group_metadata_s *(*membership)(const struct tide_source *source);
+    /* The consumer, as long as the source is not closed. */
+    struct rd_kafka_s *(*client)(const struct tide_source *source);
+};
+extern const struct tide_kafka_group_ops tide_kafka_source_group;
 
 /** What the source has to know of the output, once that was reached. */
 struct tide_kafka_output {
@@ -47,10 +48,11 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
                                       const char *dead_letter_topic, struct tide_topics *topics,
                                       struct tide_loop *loop, struct tide_counters *counters);
 /** To be called before start(), for exactly_once. Results become visible together with the committed offsets of `source`, a
- * Kafka source of the same brokers. `id`: the transactional.id; `instance`: another process that has the same one is newer and
+ * Kafka source of the same brokers, which `group` is asked about. `id`: the transactional.id; `instance`: another process that has the same one is newer and
  * replaces this one; `interval_us`: how long a transaction is open. */
 void tide_kafka_sink_transactions(struct tide_sink *sink, struct tide_source *source,
-                                  const char *id, bool instance, int64_t interval_us);
+                                  const struct tide_kafka_group_ops *group, const char *id,
+                                  bool instance, int64_t interval_us);
 void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property *properties,
                              uint32_t count);
 /** When it is ready: how many partitions the first topic of its plan has. */

@@ -15,6 +15,9 @@ local ABROAD = { "design section", "design %d", "[Tt]he page%f[%W][^s]", "[Tt]he
 -- A file may be named by its path from one of these, or from the folder of the file that names it.
 local ROOTS = { "", "engine/", "engine/kafka/", "lua/", "lua/tidemill/", "spec/", "scripts/" }
 
+-- Functions of the C library, LuaJIT and librdkafka that comments name and the code does not call.
+local OF_LIBRARIES = { "isspace", "log2" }
+
 -- Files of the C library and of the libraries.
 local ELSEWHERE = { ["sysexits.h"] = true, ["sys/types.h"] = true, ["sys/queue.h"] = true, ["lua.h"] = true,
   ["rdkafka.h"] = true, ["jit/bc.lua"] = true }
@@ -72,6 +75,15 @@ local function each(visit)
   for _, piece in ipairs(pieces) do visit(unpack(piece, 1, 4)) end
 end
 
+-- The anchors of a document's headings, as GitHub makes them.
+local function headings(path)
+  local anchors = {}
+  for heading in ("\n" .. files.read(path)):gmatch("\n#+ ([^\n]+)") do
+    anchors[(heading:lower():gsub("[^%w _-]", ""):gsub(" ", "-"))] = true
+  end
+  return anchors
+end
+
 describe("comments and documents", function()
   it("name files that there are", function()
     local faults = {}
@@ -124,6 +136,41 @@ describe("comments and documents", function()
         if hit and not hit:find("page tables", 1, true) then faults[#faults + 1] = path .. ": " .. hit end
       end
     end)
+    assert.same({}, faults)
+  end)
+
+  it("comments name functions that there are, where parentheses say that it is one", function()
+    local names, faults = {}, {}
+    each(function(_, _, code)
+      for name in code:gmatch("[%a_][%w_]*") do names[name] = true end
+    end)
+    for _, name in ipairs(OF_LIBRARIES) do names[name] = true end
+    each(function(path, comments)
+      if path:find("^engine/") then
+        for name in comments:gmatch("%f[%w_.]([%a_][%w_]+)%(%)") do
+          if not names[name] then faults[#faults + 1] = path .. ": " .. name .. "()" end
+        end
+      end
+    end)
+    assert.same({}, faults)
+  end)
+
+  it("documents link to files and headings that there are", function()
+    local faults = {}
+    for _, path in ipairs(files.list({ ".", "docs" }, { "*.md" })) do
+      path = path:gsub("^%./", "")
+      for target in files.read(path):gsub("```.-```", ""):gmatch("%]%(([^)%s]+)%)") do
+        local file, heading = target:match("^([^#]*)#?(.*)$")
+        local linked = file == "" and path or path:match("^(.-)[^/]*$") .. file
+        if not target:find("^https?:") then
+          if not exists(linked) then
+            faults[#faults + 1] = path .. ": " .. target
+          elseif heading ~= "" and not headings(linked)[heading] then
+            faults[#faults + 1] = path .. ": " .. target
+          end
+        end
+      end
+    end
     assert.same({}, faults)
   end)
 end)

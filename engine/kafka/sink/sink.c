@@ -197,9 +197,10 @@ void tide_kafka_sink_connect(struct tide_sink *sink, const struct tide_property 
 }
 
 void tide_kafka_sink_transactions(struct tide_sink *sink, struct tide_source *source,
-                                  const char *id, bool instance, int64_t interval_us)
+                                  const struct tide_kafka_group_ops *group, const char *id,
+                                  bool instance, int64_t interval_us)
 {
-    self(sink)->txn = tide_kafka_txn_new(self(sink), source, id, instance, interval_us);
+    self(sink)->txn = tide_kafka_txn_new(self(sink), source, group, id, instance, interval_us);
 }
 
 uint32_t tide_kafka_sink_partitions(const struct tide_sink *sink)

@@ -25,6 +25,7 @@ enum {
 struct tide_kafka_txn {
     struct tide_kafka_sink *sink;
     struct tide_source *source;
+    const struct tide_kafka_group_ops *group; /* what `source` is asked by */
     char *id;
     bool instance; /* the id is one that another process may have */
     int64_t timeout_ms;
@@ -39,7 +40,8 @@ struct tide_kafka_txn {
 };
 
 struct tide_kafka_txn *tide_kafka_txn_new(struct tide_kafka_sink *sink, struct tide_source *source,
-                                          const char *id, bool instance, int64_t interval_us)
+                                          const struct tide_kafka_group_ops *group, const char *id,
+                                          bool instance, int64_t interval_us)
 {
     struct tide_kafka_txn *txn = tide_alloc(sizeof(*txn));
     /* Longer than a transaction is open, so that a slow moment does not abort it; not much longer, since readers wait
@@ -47,6 +49,7 @@ struct tide_kafka_txn *tide_kafka_txn_new(struct tide_kafka_sink *sink, struct t
     int64_t timeout_ms = interval_us / 1000 * INTERVALS;
     txn->sink = sink;
     txn->source = source;
+    txn->group = group;
     txn->id = tide_copy(id);
     txn->instance = instance;
     txn->timeout_ms = timeout_ms < SHORTEST_TIMEOUT_MS  ? SHORTEST_TIMEOUT_MS
@@ -231,10 +234,10 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
             offsets, tide_topics_name(txn->sink->topics, partition->topic), partition->number)
             ->offset = positions[i].offset;
     }
-    struct tide_kafka_call *call = tide_kafka_call_commit(
-        txn->sink->producer.client, txn->sink->blocking, offsets,
-        tide_kafka_source_membership(txn->source));
-    call->consumer = tide_kafka_source_client(txn->source);
+    struct tide_kafka_call *call = tide_kafka_call_commit(txn->sink->producer.client,
+                                                          txn->sink->blocking, offsets,
+                                                          txn->group->membership(txn->source));
+    call->consumer = txn->group->client(txn->source);
     return submit_call(txn, call, TIDE_KAFKA_TXN_ENDING);
 }
 

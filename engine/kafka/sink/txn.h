@@ -19,6 +19,7 @@
 
 struct rd_kafka_s;
 struct rd_kafka_conf_s;
+struct tide_kafka_group_ops;
 struct tide_kafka_sink;
 struct tide_kafka_txn;
 struct tide_blocking;
@@ -47,7 +48,8 @@ enum tide_kafka_txn_state {
  * lives. `instance`: the `id` is stable, so that a restart ends at once what the process before it left, and another
  * process may have the same one; else no other process has it. `interval_us`: how long a transaction is open. */
 struct tide_kafka_txn *tide_kafka_txn_new(struct tide_kafka_sink *sink, struct tide_source *source,
-                                          const char *id, bool instance, int64_t interval_us);
+                                          const struct tide_kafka_group_ops *group, const char *id,
+                                          bool instance, int64_t interval_us);
 const char *tide_kafka_txn_id(const struct tide_kafka_txn *txn);
 /** transaction.timeout.ms */
 int64_t tide_kafka_txn_timeout_ms(const struct tide_kafka_txn *txn);

@@ -91,14 +91,13 @@ static void rewind_source(struct tide_source *source)
 }
 
 /* For planted mistakes only (kafka/txn_calls.h): what the sink needs of the group is the membership below. */
-struct rd_kafka_s *tide_kafka_source_client(const struct tide_source *source)
+static struct rd_kafka_s *client_of(const struct tide_source *source)
 {
     return ((const struct tide_kafka_source *)source)->client;
 }
 
 /* librdkafka has no call that copies it: it is written into bytes and read from them. */
-struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
-    const struct tide_source *base)
+static struct rd_kafka_consumer_group_metadata_s *membership_of(const struct tide_source *base)
 {
     const struct tide_kafka_source *source = (const struct tide_kafka_source *)base;
     const void *bytes;
@@ -111,6 +110,11 @@ struct rd_kafka_consumer_group_metadata_s *tide_kafka_source_membership(
     rd_kafka_mem_free(NULL, (void *)bytes);
     return copy;
 }
+
+const struct tide_kafka_group_ops tide_kafka_source_group = {
+    .membership = membership_of,
+    .client = client_of,
+};
 
 static void begin_close(struct tide_source *source)
 {
