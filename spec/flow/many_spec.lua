@@ -72,6 +72,17 @@ describe('tide.many', function()
     assert.equal(3, select(2, fixture.letters():gsub('no array of results without gaps', '')))
   end)
 
+  it('unfold takes any array: one of JSON, which may be empty, and a list that has a mark', function()
+    local step = { { kind = 'unfold', of = function(m)
+      if m.value == 'array' then return tide.array { 'x', tide.drop, m } end
+      if m.value == 'drop' then return tide.drop end
+      return tide.json.table(m.json)
+    end } }
+    assert.same({ 'a', 'b', 'x', 'array' }, through(step, { '[]', '["a","b"]', 'array', 'drop', '{"a":1}' }))
+    assert.equal(2, fixture.run.engine:totals().filtered)
+    assert.matches('it has the key \\"a\\"', fixture.letters())
+  end)
+
   it('tide.many without a result filters the message', function()
     assert.same({}, through({ function() return tide.many {} end }, { 'a', 'b' }))
     assert.equal(2, fixture.run.engine:totals().filtered)

@@ -157,6 +157,23 @@ describe('a transform', function()
       'message_errors_spec.lua:%d+: message has no field \\"vlaue\\"' },
     ['assigning a wrong type'] = { function(message) message.value = 5 return message end, '"reason":"error"',
       'message_errors_spec.lua:%d+: message.value takes a string or nil, got a number' },
+    ['tide.drop as a field of JSON'] = { function(m)
+      m.json = {}
+      m.json.x = tide.drop
+      return m
+    end, '"reason":"error"', 'message_errors_spec.lua:%d+: json.x: tide.drop has no JSON' },
+    ['tide.reject as JSON'] = { function() return { json = tide.reject 'no' } end, '"reason":"bad_return"',
+      'message_errors_spec.lua:%d+ tide.reject has no JSON' },
+    ['tide.retry in a table of JSON'] = { function(m) m.json = { a = { tide.retry 'no' } } return m end,
+      '"reason":"error"', 'message_errors_spec.lua:%d+: tide.retry has no JSON' },
+    ['tide.many in tide.json.encode'] = { function() return tide.json.encode { tide.many { 'x' } } end,
+      '"reason":"error"', 'message_errors_spec.lua:%d+: tide.many has no JSON' },
+    ['a wrong tide.many in tide.json.encode'] = { function() return tide.json.encode(tide.many { a = 'x' }) end,
+      '"reason":"error"', 'message_errors_spec.lua:%d+: tide.many has no JSON' },
+    ['tide.drop in tide.msgpack.encode'] = { function() return tide.msgpack.encode { a = tide.drop } end,
+      '"reason":"error"', 'message_errors_spec.lua:%d+: tide.msgpack.encode: tide.drop has no msgpack' },
+    ['tide.drop as a value'] = { function(m) m.value = tide.drop return m end, '"reason":"error"',
+      'message_errors_spec.lua:%d+: message.value takes a string or nil, got tide.drop; the function returns it' },
     ['assigning the offset'] = { function(message) message.offset = 5 return message end, '"reason":"error"',
       'message.offset is where the message came from' },
   }

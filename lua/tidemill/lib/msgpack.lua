@@ -13,12 +13,13 @@ local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
 local json = require("tidemill.run.json")
+local marks = require("tidemill.run.marks")
 
 local msgpack = { null = json.null }
 
 local EXACT, DEEPEST = 2 ^ 53, 100
 local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
-local null, is_array = json.null, json.module.array_metatable
+local null = json.null
 local is_map, is_bin, is_ext = {}, {}, {}
 is_bin.__tostring = function(bin) return bin.bytes end
 
@@ -116,10 +117,11 @@ end
 
 local function put_table(parts, value, depth)
   if depth > DEEPEST then error({ ("tables are nested deeper than %d, or in a cycle"):format(DEEPEST) }, 0) end
-  local mark = getmetatable(value)
+  local kind = marks.of(value)
+  if kind == marks.NOTHING then error({ ("%s has no msgpack"):format(tostring(value)) }, 0) end
   local count, in_order = keys_of(value)
-  if mark == is_array and not in_order then error({ "an array has keys other than 1 to n without gaps" }, 0) end
-  if mark == is_array or (in_order and count > 0 and mark ~= is_map) then
+  if kind == marks.ARRAY and not in_order then error({ "an array has keys other than 1 to n without gaps" }, 0) end
+  if kind == marks.ARRAY or (in_order and count > 0 and getmetatable(value) ~= is_map) then
     put_length(parts, count, 0x90, 15, nil, 0xDC, 0xDD)
     for i = 1, count do put(parts, value[i], depth) end
     return
@@ -226,7 +228,7 @@ local function read_array(text, at, count, depth)
   check_container(text, at, count, depth)
   local array = {}
   for i = 1, count do array[i], at = get(text, at, depth + 1) end
-  return json.array(array), at
+  return marks.to_array(array), at
 end
 
 local KEYS = { string = true, number = true, boolean = true }

@@ -6,6 +6,7 @@
 -- values need no table for each message.
 local check = require("tidemill.run.check")
 local error_text = require("tidemill.run.error_text")
+local marks = require("tidemill.run.marks")
 
 local answer = {}
 
@@ -25,7 +26,7 @@ answer.FULL = 6
 
 local DROP, REJECT, RETRY, EXPAND = answer.DROP, answer.REJECT, answer.RETRY, answer.EXPAND
 
-local mark = {} -- the metatable of all answer objects
+local mark = { written_as = marks.NOTHING } -- the metatable of all answer objects
 
 local function new(outcome, detail, text)
   return setmetatable({ outcome = outcome, detail = detail, text = text }, mark)
@@ -38,7 +39,13 @@ end
 --- For scripts: `return tide.drop` says that there is no result. It stands wherever a function may answer nothing, also
 --- in lists, where nil would be a gap.
 answer.drop = new(DROP)
-mark.__tostring = function(one) return one == answer.drop and "tide.drop" or "an answer of a transform" end
+
+local NAMES = { [DROP] = "tide.drop", [REJECT] = "tide.reject", [RETRY] = "tide.retry", [EXPAND] = "tide.many" }
+
+-- For errors; a wrong tide.many is an answer that rejects.
+function mark.__tostring(one)
+  return NAMES[one.detail == "bad_return" and EXPAND or one.outcome]
+end
 
 --- For scripts: `return tide.reject("reason")` makes the message a dead letter. A table as a reason becomes its JSON.
 function answer.reject(reason)

@@ -2,6 +2,7 @@
 -- run/check.lua: checks what a script writes into a message. Errors are raised at level 4, which is the line of the
 -- script that assigned the field: the checks are called by set() of run/message.lua, and that by the assignment.
 local null = require("cjson").null
+local marks = require("tidemill.run.marks")
 local number = require("tidemill.run.number")
 
 local check = {}
@@ -9,6 +10,7 @@ local check = {}
 --- The name of a wrong thing in an error.
 function check.shown(thing)
   if thing == null then return "tide.null" end
+  if marks.of(thing) == marks.NOTHING then return tostring(thing) end
   return "a " .. type(thing)
 end
 
@@ -22,6 +24,7 @@ end
 --- How to make a string of a value that is none: "; ..." or "".
 function check.advice(new)
   if number.text(new) then return "; tide.json.text(x) gives all its digits" end
+  if marks.of(new) == marks.NOTHING then return "; the function returns it" end
   if type(new) == "table" or type(new) == "cdata" then return "; tide.json.encode(x) gives its text" end
   return ""
 end

@@ -34,7 +34,7 @@ function wrappers.unfold(fn)
     if type(list) ~= "table" then
       return answer.wrong(("returned %s; unfold returns an array of results"):format(shown(list)))
     end
-    return getmetatable(list) == nil and answer.many(list) or list -- tide.drop, tide.reject, tide.retry, tide.many
+    return answer.of(list) and list or answer.many(list)
   end
 end
 

@@ -10,6 +10,7 @@ local ffi = require("ffi")
 local null = require("cjson").null
 local integer = require("tidemill.run.integer")
 local library = require("tidemill.run.ffi")
+local marks = require("tidemill.run.marks")
 local number = require("tidemill.run.number")
 local call = require("tidemill.run.check").call
 local C = library.C
@@ -334,8 +335,9 @@ function public.type(thing)
   if thing == nil then return nil end
   if thing == null then return "null" end
   if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return "number" end
-  if kind ~= "table" then return nil end
-  return (getmetatable(thing) == json.module.array_metatable or thing[1] ~= nil) and "array" or "object"
+  local mark = marks.of(thing)
+  if kind ~= "table" or mark == marks.NOTHING then return nil end
+  return (mark == marks.ARRAY or thing[1] ~= nil) and "array" or "object"
 end
 
 --- The number of members of an object, or the highest index of an array.
@@ -376,6 +378,7 @@ end })
 json.public = public
 json.encode = text_of
 json.null = null
+json.array = marks.to_array
 -- The encoder and decoder of tables (json_table.c) cannot make cdata or look into them: these functions do it.
 local function load_module()
   local open = assert(package.loadlib(library.folder .. "/tidemill_json.so", "luaopen_tidemill_json"))
@@ -386,14 +389,8 @@ local function load_module()
     if istype(uint64, thing) then return UINT64 end
     if istype(view_type, thing) then return (text_of(thing, 2)) end
     return integer.text(thing)
-  end, function() return box[0] end, function() return natural[0] end, box, J, integer.new)
+  end, function() return box[0] end, function() return natural[0] end, box, J, integer.new, marks.array)
 end
 json.module = load_module()
-
---- tide.array { ... } marks a table so that it is written as an array even when it is empty.
-function json.array(list)
-  if list ~= nil and type(list) ~= "table" then error("tide.array takes a table, got a " .. type(list), 2) end
-  return setmetatable(list or {}, json.module.array_metatable)
-end
 
 return json

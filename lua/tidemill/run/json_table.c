@@ -26,10 +26,8 @@ static struct {
 } out;
 static struct tide_members open_members; /* of the objects that are being written */
 static int array_ref, describe_ref, signed_ref, unsigned_ref, big_ref;
-static const struct tide_json
-    *views; /* the documents of the views: numbers that were read there keep their text */
-static int64_t
-    *box; /* an int64_t[1] of Lua's: what the functions of the last two references return */
+static const struct tide_json *views; /* their documents: numbers that were read keep their text */
+static int64_t *box; /* an int64_t[1] of Lua's: what two of those functions return */
 
 /* ---- text -> tables ---- */
 
@@ -208,14 +206,17 @@ static void put_number(lua_State *L, double number)
         out.used += (size_t)tide_json_write_double(number, reserve(TIDE_JSON_NUMBER));
 }
 
+/* Whether the mark of a table (run/marks.lua) says that it is an array. */
 static bool is_marked(lua_State *L, int table)
 {
-    if (!lua_getmetatable(L, table))
+    if (!luaL_getmetafield(L, table, "written_as"))
         return false;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, array_ref);
-    bool marked = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return marked;
+    const char *kind = lua_tostring(L, -1);
+    bool is_array = kind && strcmp(kind, "array") == 0;
+    if (kind && !is_array && luaL_callmeta(L, table, "__tostring"))
+        luaL_error(L, "%s has no JSON", lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return is_array;
 }
 
 /* Writes elements that do not come in order: each of 1 .. n must be there, and nothing else. */
@@ -280,10 +281,11 @@ static void put_table(lua_State *L, int table, int depth)
     if (depth > TIDE_JSON_DEPTH)
         luaL_error(L, "tables are nested deeper than %d, or in a cycle", TIDE_JSON_DEPTH);
     luaL_checkstack(L, 8, "JSON");
+    bool marked = is_marked(L, table);
     lua_pushnil(L);
     if (!lua_next(L, table)) {
-        put(is_marked(L, table) ? "[]" : "{}", 2);
-    } else if (lua_type(L, -2) == LUA_TNUMBER || is_marked(L, table)) {
+        put(marked ? "[]" : "{}", 2);
+    } else if (lua_type(L, -2) == LUA_TNUMBER || marked) {
         put_char('[');
         put_array(L, table, depth);
     } else {
@@ -371,12 +373,13 @@ static const void *pointer_in(lua_State *L, int index)
 }
 
 /* The one name that Lua looks for. Given describe(cdata) -> text or kind, functions that return what is in
- * the box as int64 and as uint64, the box, the documents of the views, and a function (string, length) -> an integer
- * beyond 64 bits. */
+ * the box as int64 and as uint64, the box, the documents of the views, a function (string, length) -> an integer
+ * beyond 64 bits, and the mark of arrays. */
 int luaopen_tidemill_json(lua_State *L);
 int luaopen_tidemill_json(lua_State *L)
 {
-    lua_settop(L, 6);
+    lua_settop(L, 7);
+    array_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     big_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     views = pointer_in(L, 5);
     box = (int64_t *)(uintptr_t)lua_topointer(L, 4);
@@ -386,14 +389,10 @@ int luaopen_tidemill_json(lua_State *L)
     describe_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     if (!json)
         json = tide_json_new();
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 2);
     lua_pushcfunction(L, decode);
     lua_setfield(L, -2, "decode");
     lua_pushcfunction(L, encode);
     lua_setfield(L, -2, "encode");
-    lua_newtable(L);
-    lua_pushvalue(L, -1);
-    array_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    lua_setfield(L, -2, "array_metatable");
     return 1;
 }

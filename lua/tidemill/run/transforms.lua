@@ -111,8 +111,6 @@ function load_entry(entry)
   return transform
 end
 
-local ANSWERS = { [answer.DROP] = "tide.drop", [answer.REJECT] = "tide.reject", [answer.EXPAND] = "tide.many" }
-
 -- Runs the hook "init: t.lua:5". On failure the text, and whether it may succeed later (tide.retry); else nil, false.
 local function run_hook(hook, name, path)
   local ok, result = call(hook, path)
@@ -121,7 +119,7 @@ local function run_hook(hook, name, path)
   if outcome == answer.RETRY then return ("%s: %s"):format(name, text), true end
   if not outcome then return nil, false end
   return ("%s returned %s; a hook has no message: it returns nothing, raises an error, or returns tide.retry when what "
-    .. "it needs is down"):format(name, ANSWERS[outcome] .. (detail == "rejected" and ": " .. text or "")), false
+    .. "it needs is down"):format(name, tostring(result) .. (detail == "rejected" and ": " .. text or "")), false
 end
 
 local function init(transform)
