@@ -108,7 +108,7 @@ static bool make_room(struct file_source *file)
         return true;
     if (file->room >= LONGEST_LINE) {
         set_failure(file, tide_fail(TIDE_EDATA, "%s: line %lld is longer than %d MiB", file->path,
-                                    (long long)file->next_offset, LONGEST_LINE / 1048576));
+                                    (long long)file->next_offset + 1, LONGEST_LINE / 1048576));
         return false;
     }
     file->room *= 2;

@@ -78,7 +78,7 @@ describe("a line that is too long", function()
     local script = '{ echo short; head -c 300000000 /dev/zero; } | "$0" run "$1" --input -'
     local code, out, text = shell(script, pipeline_of(1))
     assert.same({ 65, "short\n" }, { code, out }, text)
-    assert.is_truthy(text:find("line 1 is longer than 256 MiB", 1, true), text)
+    assert.is_truthy(text:find("line 2 is longer than 256 MiB", 1, true), text)
   end)
 end)
 
