@@ -100,8 +100,8 @@ int tide_dlq_failed(struct tide_dlq *dlq, struct tide_partition_queue *queue,
     tide_partition_queue_pause(queue, tide_clock_us(), FIRST_PAUSE_US, MAX_PAUSE_US);
     if (first)
         tide_log(TIDE_LOG_WARN,
-                 "%s: the dlq \"%s\" did not take its dead letter: %s; its partition waits, and it "
-                 "is tried again (on_failure = \"wait\")",
+                 "%s: the dlq \"%s\" did not take its dead letter: %s; it is tried again, and "
+                 "offsets of its partition are not committed until then (on_failure = \"wait\")",
                  name, dlq->target, copy);
     return TIDE_OK;
 }

@@ -86,7 +86,7 @@ static void opening_done(struct tide_blocking_job *job)
             become_ready(sink);
         } else if (opening->status == TIDE_EUNREACHED && !opening->first) {
             /* An outage while the engine runs is waited for; at the start it ends the program with a clear reason. */
-            tide_log(TIDE_LOG_WARN, "produce: %s; trying on", opening->text);
+            tide_log(TIDE_LOG_WARN, "produce: %s; it is tried again", opening->text);
             tide_blocking_submit(sink->blocking, job);
             return;
         } else {

@@ -149,11 +149,12 @@ static int refuse(struct tide_kafka_resolve *resolve, int status, int i, const c
 
 static int refuse_recreated(struct tide_kafka_resolve *resolve, int i)
 {
-    return refuse(resolve, TIDE_ETEMPORARY, i,
-                  " was read up to offset %lld; it was deleted and made again, "
-                  "and group \"%s\" has no committed offset there any more: start again to read it "
-                  "from its beginning (or by start)",
-                  (long long)resolve->questions[i].position, resolve->source->plan.group);
+    return refuse(
+        resolve, TIDE_ETEMPORARY, i,
+        " was read up to offset %lld; it was missing for a while and may have been "
+        "made again, and group \"%s\" has no committed offset there: start again to read it "
+        "from its beginning (or by start)",
+        (long long)resolve->questions[i].position, resolve->source->plan.group);
 }
 
 /* Known before the other questions are asked, which a topic that is deleted again would not answer. */

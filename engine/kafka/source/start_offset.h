@@ -86,7 +86,8 @@ enum tide_start_topic {
 };
 
 /** Is the topic another one than before? Kafka deletes the committed offsets of a topic with it, and those of a group with
- * members do not expire: where an offset was committed and none is now, the topic is another of the same name. Looks at
+ * members do not expire: where an offset was committed and none is now, the topic is another of the same name. Of one
+ * that was read and was missing for a while, without a committed offset, nobody can tell: it counts as another. Looks at
  * `reason`, `committed` and the `was_` fields. */
 enum tide_start_topic tide_start_topic(const struct tide_start_question *question);
 
