@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * From a plan to a chain, and its end. Everything is built before the zygote is forked: workers inherit the blocks,
  * and know topics by numbers that were given out here. Nothing connects and no thread starts yet (engine_start.c). A
- * new kind of source, sink or step gets its row here. Start reading at `build`. */
+ * new kind of source, sink or step gets its branch here. Start reading at `build`. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,6 +19,7 @@
  *   state        what happens                        limit         next
  *   NEW          the chain is built                  none          CONNECTING: tide_engine_start
  *   CONNECTING   the sinks connect                   none          READING: they are ready, the source starts
+ *                                                                  LEAVING: tide_engine_close
  *   READING      messages are read and processed     none          DRAINING: tide_engine_close, the source's end, or
  *                                                                  data that the source cannot read past
  *   DRAINING     the steps are closed in order       join_timeout  COMMITTING: all of them have joined
@@ -28,8 +29,8 @@
  *   LEAVING      the source closes                   1 s           ENDED: it is closed
  *   ENDED        DONE or FAILED is emitted           none
  *
- * A failure in any state leads to FAILING. An aborted transaction leads from DRAINING or COMMITTING back to READING when
- * the run was to end with its input, which has to be read again. */
+ * A failure leads to FAILING, but in COMMITTING to LEAVING. An aborted transaction leads from DRAINING or COMMITTING
+ * back to READING when the run was to end with its input, which has to be read again. */
 #ifndef TIDE_ENGINE_INSIDE_H
 #define TIDE_ENGINE_INSIDE_H
 
@@ -174,7 +175,7 @@ struct tide_engine {
     struct tide_step **steps; /* the plan's steps, then produce */
     uint32_t step_count;
     struct tide_source *source;
-    struct tide_sink *sink;     /* of the output; NULL = results are dropped */
+    struct tide_sink *sink;     /* of the output; NULL = results are thrown away */
     uint16_t output_topic;      /* the sink's first topic */
     struct tide_sink *dlq_sink; /* writes the dlq's topic; the same as `sink` when that is Kafka */
     struct tide_commit *commit;

@@ -23,7 +23,7 @@ static void assign(struct tide_engine *engine, const struct tide_source_event *e
 }
 
 /* Offsets without a message (transaction markers, compacted messages) never become complete, so the position has to be
- * lifted over them: otherwise a consumer at the end of its partition would show a lag for ever. */
+ * moved past them: otherwise a consumer at the end of its partition would show a lag for ever. */
 static void pass(struct tide_engine *engine, const struct tide_source_event *event)
 {
     for (size_t i = 0; i < event->partition_count; i++) {

@@ -34,7 +34,8 @@ struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status);
 /** Forks the zygote; returns what fork() returns. In the zygote `*zygote` is set (proc/worker.h goes on from there) and the
  * engine must not be used any more. TIDE_EINTERNAL when the process already has a second thread. */
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote);
-/** Waits until the zygote has loaded the transforms: TIDE_OK, or TIDE_ECONFIG with the error. When a signal came first that
+/** Waits until the zygote has loaded the transforms: TIDE_OK; TIDE_ECONFIG with the error; or
+ * TIDE_ETEMPORARY, when an `init` asked by tide.retry to be tried again. When a signal came first that
  * ends a run (handle_signals) its number is returned; then nothing was begun, and the engine is to be freed. */
 int tide_engine_ready(struct tide_engine *engine);
 
@@ -58,7 +59,8 @@ enum tide_event_kind {
     TIDE_EVENT_LOST,
     TIDE_EVENT_WORKER_LOST,
     TIDE_EVENT_SIGNAL, /* number */
-    TIDE_EVENT_DONE,   /* all that was read is delivered and committed */
+    TIDE_EVENT_DONE,   /* the run has ended without a failure; what was not complete within
+                           join_timeout is not committed */
     TIDE_EVENT_FAILED  /* status: the exit code with a minus sign; text */
 };
 struct tide_event {

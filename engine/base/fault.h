@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/base/fault.h - named fault points, at which a test lets something go wrong. In a release build a point is the
- * constant false, and its name is in no file; `make FAULTS=1` builds a second program with them, build/faults/tidemill
+ * constant false, and its name is in no file; `make faults` builds a second program with them, build/faults/tidemill
  * (specs: TIDE_BUILD=build/faults).
  *
  *     tide_fault("pool.give");                                  acts: kill9, delay, ...

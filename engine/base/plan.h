@@ -71,7 +71,7 @@ enum tide_step_kind {
     TIDE_STEP_HEALTHCHECK
 };
 
-/** RunTaskWithMultiprocessing. The names are those of Arroyo's strategy. */
+/** A step. Its options have the names of those of Arroyo's RunTaskWithMultiprocessing. */
 struct tide_step_plan {
     enum tide_step_kind kind;
     const char *path;  /* HEALTHCHECK: the file; NULL otherwise */
@@ -111,7 +111,7 @@ struct tide_commit_plan {
 struct tide_plan {
     const char *name;
     struct tide_source_plan source;
-    struct tide_sink_plan sink; /* medium NONE: results are counted and dropped */
+    struct tide_sink_plan sink; /* medium NONE: results are counted as produced, and thrown away */
     struct tide_dlq_plan dlq;
     struct tide_commit_plan commit;
     const struct tide_step_plan *steps; /* in the order of the stream */

@@ -56,7 +56,7 @@ struct tide_batch_release {
     bool overflowed; /* results did not fit the block */
     bool
         one_by_one; /* a worker died in a function that had several records: it gets one at a time now */
-    bool marked; /* workers were told to leave out records that wait (task_retry.c) */
+    bool marked; /* records that wait were marked, so that workers leave them out (task_retry.c) */
 };
 
 /** The last run of records by a worker. Those of [released, ready) have their results. */
@@ -70,18 +70,19 @@ struct tide_batch_run {
 
 /** The record that is released next. */
 struct tide_batch_record {
-    uint32_t attempts; /* times that a worker died of it; where a step reduces, of the culprit */
-    bool rejected;     /* the dead letter queue has it */
-    bool waits;        /* it is to be tried again later */
-    bool has_results;  /* some of its results are forwarded */
+    uint32_t
+        attempts; /* times that a worker died of it; where a step reduces, of the one that the crash is attributed to */
+    bool rejected;    /* the dead letter queue has it */
+    bool waits;       /* it is to be tried again later */
+    bool has_results; /* some of its results are forwarded */
 };
 
 /** Where a step reduces: what its results stand for, and what a crash is attributed to (task_reduce.c). */
 struct tide_batch_group {
     struct tide_origin origin; /* while `open` */
     bool open;
-    bool all_culprits; /* the worker died of the result, and so of all records; else ... */
-    uint32_t culprit;  /* ... of this record */
+    bool attributed_to_all; /* the worker died of the result, and so of all records; else ... */
+    uint32_t attributed;    /* ... of this record */
 };
 
 /** Where a step reduces: the whole batch is to be tried again (task_reduce.c). */

@@ -16,8 +16,8 @@
  *   RESTING     a second has passed                                 OPEN
  *               the engine wants a commit (force)                   as from OPEN
  *   any         the transaction is aborted                          OPEN; the positions begin again at those committed
- * While PREPARING the last step and the dlq send only what the transaction needs (tide_offsets_in_transaction, told to
- * them by send_only_needed of struct tide_chain), as long as delivery reports are due. When none is due and the barrier
+ * While PREPARING the last step and the dlq send only what the transaction needs (tide_offsets_in_transaction; they read
+ * send_only_needed of struct tide_chain), as long as delivery reports are due. When none is due and the barrier
  * is not reached, what is needed must be queued behind something that is not: then everything is sent again, until a
  * report is due.
  * With one task step what was sent is a prefix of what was read, so delivery reports are waited for, but never workers.

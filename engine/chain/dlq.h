@@ -11,7 +11,8 @@
  *   PROBING  keeps the others until the sink has answered       GOOD: acknowledged, and the others follow
  *                                                               FAILING: not written; the pause doubles (0.1 s to 10 s)
  * A queue holds at most max_buffered dead letters, those with the sink included. Then it takes no more (TIDE_BUSY), and
- * the message waits in its input block: the steps before it stop, so that the order is kept. Other queues go on. */
+ * the message waits in its input block: its step and those before it stop, with all their partitions,
+ * so that the order is kept. What other queues keep is still sent. */
 #ifndef TIDE_CHAIN_DLQ_H
 #define TIDE_CHAIN_DLQ_H
 

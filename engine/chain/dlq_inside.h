@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/dlq_inside.h - what the files of the dead letter queue share. Each may call only those below it:
- *   dlq.c          rejects a message: checks the limits, makes the dead letter
- *   dlq_writer.c   sends a dead letter, takes its report, sends it again
- *   dlq_failure.c  what follows when one is not written: pauses, warnings, truncation
- *   dlq_limits.c, dlq_size.c  what is counted and learned, apart from everything else */
+ * engine/chain/dlq_inside.h - what the files of the dead letter queue share. Each may call only those above it:
+ *   dlq_limits.c, dlq_size.c  what is counted and learned, apart from everything else
+ *   dlq_failure.c             what follows when one is not written: pauses, warnings, truncation
+ *   dlq_writer.c              sends a dead letter, takes its report, sends it again
+ *   dlq.c                     rejects a message: checks the limits, makes the dead letter */
 #ifndef TIDE_CHAIN_DLQ_INSIDE_H
 #define TIDE_CHAIN_DLQ_INSIDE_H
 

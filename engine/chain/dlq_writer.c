@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Sends dead letters, one partition queue for each partition of the input, and takes their reports. A dead letter
  * keeps a reference on its message (chain/offsets.h) from tide_dlq_writer_take until it is acknowledged, so that an
- * offset is never committed before its dead letter is written. The queues are the only state: how many wait is counted
- * from them when it is asked for, as there are few. A dead letter that is not written waits here rather than in its
- * input block, up to max_buffered of them, so that the messages after it in its partition go on in the meantime; only
- * when the queue is full the partition stops. A transaction is the exception: it could not end without the dead
- * letter, so there nothing waits past it. Start reading at tide_dlq_writer_take, then tide_dlq_reported, then
- * poll_queue. */
+ * offset is never committed before its dead letter is written. The queues are the only state: how many wait is
+ * counted from them when it is asked for, as there are few. A dead letter that is not written waits here rather than
+ * in its input block, up to max_buffered of them, so that the messages after it in its partition go on in the
+ * meantime. When a queue is full, the step stops with all its partitions; what other queues keep is still sent. A
+ * transaction is the exception: it could not end without the dead letter, so there nothing waits past it. Start
+ * reading at tide_dlq_writer_take, then tide_dlq_reported, then poll_queue. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -68,7 +68,7 @@ static bool note_full(struct tide_dlq *dlq, struct tide_partition_queue *queue)
     return full;
 }
 
-/* A transaction cannot end without a dead letter that waits for the end of a pause, so the partition waits with it. */
+/* A transaction cannot end without a dead letter that waits for the end of a pause, so the step waits with it. */
 static bool is_paused(const struct tide_dlq *dlq, const struct tide_partition_queue *queue)
 {
     return dlq->chain->exactly_once && queue->dlq.state != TIDE_DLQ_GOOD &&

@@ -19,7 +19,7 @@ struct tide_offsets *tide_offsets_new(void)
 {
     struct tide_offsets *offsets = tide_alloc(sizeof(*offsets));
     offsets->groups = tide_groups_new();
-    offsets->revision = 1; /* a new group was counted at revision 0, which is none */
+    offsets->revision = 1; /* of a new group 0 is remembered, which means never counted */
     return offsets;
 }
 

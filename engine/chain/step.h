@@ -92,8 +92,8 @@ int64_t tide_step_pass_deadline_us(struct tide_step *step);
 struct tide_step *tide_step_noop_new(struct tide_chain *chain);
 /** Touches the file at most once a second, as long as the pipeline is well. */
 struct tide_step *tide_step_healthcheck_new(struct tide_chain *chain, const char *path);
-/** The last step: sends messages to the sink (NULL = drops them) and handles its delivery reports, and those of the sink
- * that writes the dlq's topic (NULL, the same sink, or another one). */
+/** The last step: sends messages to the sink (NULL = throws them away, which counts as produced) and handles its
+ * delivery reports, and those of the sink that writes the dlq's topic (NULL, the same sink, or another one). */
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
                                         struct tide_sink *dlq_sink);
 /** Messages that were acknowledged. */

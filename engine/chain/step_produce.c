@@ -76,8 +76,9 @@ static int reject_record(struct produce *produce, const struct tide_message *rec
                                  .only_copy = only_copy,
                                  .refused = true};
     int status = tide_dlq_reject(chain->dlq, &reject);
+    /* The dead letter has a reference of its own, which decides the outcome. */
     if (status == TIDE_OK)
-        tide_offsets_unref(chain->offsets, record->origin, TIDE_OUTCOME_DEAD_LETTERED);
+        tide_offsets_unref(chain->offsets, record->origin, TIDE_OUTCOME_FILTERED);
     return status;
 }
 

@@ -5,7 +5,7 @@
  *   - a worker that is lost, at whatever message, costs nothing: the batch is run again from its start;
  *   - messages whose partition was revoked meanwhile are marked and the batch is run again without them: nothing of
  *     them is in what is delivered, and of a batch that is revoked as a whole nothing is left;
- *   - a message that workers die of (the culprit) is rejected and marked, and the others are run again;
+ *   - a message that workers die of is rejected and marked, and the others are run again;
  *   - when the function asks for tide.retry the batch waits as a whole, and so do the batches after it. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,14 +67,14 @@ static void open_group(struct tide_task *task, struct tide_batch *batch)
 
 /* Remembers what the worker died of: the record that it was looking at or, once it had looked at all of them, the
  * result. What makes no sense may have come of any record. */
-static void find_culprit(struct tide_batch *batch)
+static void attribute_crash(struct tide_batch *batch)
 {
     struct tide_batch_group *group = &batch->group;
     bool all = batch->work.violation || batch->run.ready == batch->records.count;
-    if (all == group->all_culprits && (all || batch->run.ready == group->culprit))
+    if (all == group->attributed_to_all && (all || batch->run.ready == group->attributed))
         return;
-    group->all_culprits = all;
-    group->culprit = all ? 0 : batch->run.ready;
+    group->attributed_to_all = all;
+    group->attributed = all ? 0 : batch->run.ready;
     batch->record.attempts = 0;
 }
 
@@ -109,7 +109,7 @@ static int reduce_take(struct tide_task *task, struct tide_batch *batch, int64_t
     if (whole)
         pause_batch(task, batch, failure.error, now_us);
     if (lost)
-        find_culprit(batch);
+        attribute_crash(batch);
     batch->run = (struct tide_batch_run){.ready = batch->release.released,
                                          .crashed = work->attributed || work->violation};
     return TIDE_OK;
@@ -126,7 +126,7 @@ static void reduce_leave(struct tide_task *task, struct tide_batch *batch)
     batch->group.open = false;
 }
 
-/* The result is made of all messages, and none of them is more to blame for it than another. */
+/* The result is made of all messages, so a crash in it is attributed to all of them. */
 static int reject_all(struct tide_task *task, struct tide_batch *batch,
                       const struct tide_reject *fields)
 {
@@ -149,15 +149,17 @@ static int reduce_reject(struct tide_task *task, struct tide_batch *batch,
     struct tide_batch_group *group = &batch->group;
     uint32_t count = batch->records.count;
     /* The worker does nothing with what is left out: it was on its way to the next record. */
-    while (!group->all_culprits && group->culprit < count && is_left_out(batch, group->culprit))
-        group->culprit++;
-    if (group->all_culprits || group->culprit == count)
+    while (!group->attributed_to_all && group->attributed < count &&
+           is_left_out(batch, group->attributed))
+        group->attributed++;
+    if (group->attributed_to_all || group->attributed == count)
         return reject_all(task, batch, fields);
-    int status = tide_task_reject(task, batch, group->culprit, fields);
+    int status = tide_task_reject(task, batch, group->attributed, fields);
     if (status != TIDE_OK)
         return status;
-    leave_out(batch, group->culprit);
-    batch->record = (struct tide_batch_record){0}; /* the culprit is not the one to be released */
+    leave_out(batch, group->attributed);
+    batch->record = (struct tide_batch_record){
+        0}; /* it was rejected for another one than is released next */
     return TIDE_OK;
 }
 

@@ -179,13 +179,12 @@ static void compact(struct file_sink *file)
 /* ---- what the engine calls ---- */
 
 /* Takes `fd` over, and writes to it from now on. */
-static int adopt(struct file_sink *file, int fd)
+static void adopt(struct file_sink *file, int fd)
 {
     struct epoll_event room = {.events = EPOLLOUT};
     file->fd = fd;
     /* epoll refuses files that need no waiting. It also refuses a closed descriptor; writing to that fails later. */
     file->regular = epoll_ctl(file->room_epoll, EPOLL_CTL_ADD, fd, &room) < 0;
-    return TIDE_OK;
 }
 
 static int sink_start(struct tide_sink *sink)
@@ -196,7 +195,10 @@ static int sink_start(struct tide_sink *sink)
         return tide_fail_system("epoll");
     /* A file is made anew: two runs into one file would look like one. */
     int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO : tide_output_open(file->path, true);
-    return fd < 0 ? fd : adopt(file, fd);
+    if (fd < 0)
+        return fd;
+    adopt(file, fd);
+    return TIDE_OK;
 }
 
 /* The buffer is written first, so that no line begins in one file and ends in the other. */
@@ -213,7 +215,8 @@ static int sink_reopen(struct tide_sink *sink)
     if (fd < 0)
         return fd;
     close(file->fd);
-    return adopt(file, fd);
+    adopt(file, fd);
+    return TIDE_OK;
 }
 
 /* Many small messages are one write: it happens here only when the buffer has grown, and else when reports are

@@ -33,7 +33,8 @@ enum tide_source_event_kind {
     TIDE_SOURCE_NOTHING,
     TIDE_SOURCE_ASSIGNED, /* partitions */
     TIDE_SOURCE_REVOKED,  /* partitions: commit, then revoke_done() */
-    TIDE_SOURCE_LOST, /* partitions: another member has them, so no commit is possible; then revoke_done() */
+    TIDE_SOURCE_LOST, /* partitions: no commit is possible, as another member has them or the transaction was
+                         aborted; then revoke_done() */
     TIDE_SOURCE_PASSED, /* partitions: `passed` rose over offsets that hold no message (transaction markers) */
     TIDE_SOURCE_COMMITTED, /* status of the commit last asked for; negative with its text */
     TIDE_SOURCE_END, /* every owned partition is at the end that was asked for: no more messages come */

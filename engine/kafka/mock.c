@@ -21,7 +21,7 @@
 #include "kafka/client.h"
 
 enum {
-    AHEAD_BYTES = 2 * 1048576, /* fed and not finished; a partition has a part of it */
+    AHEAD_BYTES = 2 * 1048576, /* fed and not complete; a partition has a part of it */
     OVERHEAD = 70, /* bytes of a message beside its value, so that short lines count too */
     READ_SIZE = 1 << 16,
     ASK_MS = 1000,
@@ -38,8 +38,8 @@ struct feed {
     size_t at;
     uint64_t fed;
     uint64_t acknowledged;
-    uint64_t finished;
-    uint32_t *sizes; /* ring: of the messages finished .. fed */
+    uint64_t complete;
+    uint32_t *sizes; /* ring: of the messages complete .. fed */
     uint32_t room;
     uint64_t ahead; /* their sum */
 };
@@ -129,11 +129,11 @@ int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partition
 /* The limit is one of bytes, as the mock's is, so the sizes of the messages on their way have to be known. */
 static void remember_size(struct feed *feed, uint32_t size)
 {
-    uint64_t waiting = feed->fed - feed->finished;
+    uint64_t waiting = feed->fed - feed->complete;
     if (waiting == feed->room) { /* a power of two; the ring is laid out anew */
         uint32_t room = feed->room ? feed->room * 2 : 1024;
         uint32_t *sizes = tide_alloc(room * sizeof(*sizes));
-        for (uint64_t i = feed->finished; i < feed->fed; i++)
+        for (uint64_t i = feed->complete; i < feed->fed; i++)
             sizes[i % room] = feed->sizes[i & (feed->room - 1)];
         free(feed->sizes);
         feed->sizes = sizes;
@@ -145,10 +145,10 @@ static void remember_size(struct feed *feed, uint32_t size)
 
 /* The engine counts messages of all partitions together, which is exact enough: it finishes them about in the order of
  * feeding. */
-static void forget_sizes(struct feed *feed, uint64_t finished)
+static void forget_sizes(struct feed *feed, uint64_t complete)
 {
-    for (; feed->finished < finished && feed->finished < feed->fed; feed->finished++)
-        feed->ahead -= feed->sizes[feed->finished & (feed->room - 1)];
+    for (; feed->complete < complete && feed->complete < feed->fed; feed->complete++)
+        feed->ahead -= feed->sizes[feed->complete & (feed->room - 1)];
 }
 
 /* Reads without waiting. True when a line may be there now. It polls first, since standard input may be a terminal or
@@ -329,7 +329,7 @@ static bool is_drained(const struct drain *drain)
 
 /* Feeding begins when half of the limit is free, so that lines go in many at a time and is_drained(), which asks the
  * cluster, is rarely called. */
-int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
+int tide_mock_turn(struct tide_mock *mock, uint64_t complete)
 {
     struct feed *feed = &mock->feed;
     int status = serve_reports(mock);
@@ -337,7 +337,7 @@ int tide_mock_turn(struct tide_mock *mock, uint64_t finished)
         status = drain_messages(&mock->drain);
     if (status < 0 || feed->fd < 0)
         return status;
-    forget_sizes(feed, finished);
+    forget_sizes(feed, complete);
     bool all_fed = feed->over && feed->at == feed->text.length;
     if (all_fed || feed->ahead > AHEAD_BYTES / 2 ||
         (mock->drain.client && !is_drained(&mock->drain)))

@@ -21,10 +21,11 @@ int tide_mock_feed(struct tide_mock *mock, const char *topic, uint32_t partition
 /** Writes what arrives in `topic` to `path` ("-" = standard output), one value a line. */
 int tide_mock_drain(struct tide_mock *mock, const char *topic, uint32_t partitions,
                     const char *path);
-/** To be called between turns of the engine: drains what is there, and feeds at most 2 MB beyond the `finished` messages that
- * are complete in the engine. Negative on failure. Does not block longer than a moment. */
-int tide_mock_turn(struct tide_mock *mock, uint64_t finished);
-/** All lines are fed and acknowledged: `finished` has to reach tide_mock_fed(). */
+/** To be called between turns of the engine: drains what is there, and feeds at most 2 MB beyond the `complete`
+ * messages that are complete in the engine. Negative on failure. May block: up to a second for the ends of the topic,
+ * and as long as the output takes nothing. */
+int tide_mock_turn(struct tide_mock *mock, uint64_t complete);
+/** All lines are fed and acknowledged: `complete` has to reach tide_mock_fed(). */
 bool tide_mock_fed_all(const struct tide_mock *mock);
 uint64_t tide_mock_fed(const struct tide_mock *mock);
 uint64_t tide_mock_drained(const struct tide_mock *mock);

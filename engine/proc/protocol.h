@@ -13,6 +13,7 @@
  *   worker   engine   hello HOOK              before each `start` hook: which one
  *   worker   engine   hello READY             once, when all `start` hooks have run: jobs from then on
  *   worker   engine   hello FAILED            a `start` hook failed; the worker leaves
+ *   worker   engine   hello FAILED_FOR_NOW    the same, but it asked by tide.retry to be tried again
  *   engine   worker   job                     report, once all records are done or the output block is full;
  *                                             a worker drops jobs of another generation than its own
  *   (closed) any      end of file             the engine is gone: zygote and workers leave. PDEATHSIG ends a worker that

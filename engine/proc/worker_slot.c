@@ -139,7 +139,7 @@ static void count_death(struct tide_pool *pool, const struct tide_worker_slot *s
                                                              : TIDE_M_WORKER_LOST_EXIT);
 }
 
-/* The next worker of the slot must not be held to what the dead one has sent. */
+/* What the old worker sent must not be taken for the next one's. */
 static void empty_socket(const struct tide_worker_slot *slot)
 {
     struct tide_hello ignored;

@@ -4,14 +4,15 @@
  *
  *   state         what it means                                      next
  *   NONE          no process; one is spawned at `spawn_us`           STARTING, when the command has been sent
- *   STARTING      the zygote was told to spawn it; it forks and      READY by its hello; NONE by EXITED, or when
+ *   STARTING      the zygote was commanded to spawn it; it forks and      READY by its hello; NONE by EXITED, or when
  *                 runs the `start` hooks                             fork failed
  *   READY         it takes jobs                                      NONE by EXITED
  *   RETIRED       it makes room for a fresh worker: it is killed,    NONE by EXITED
  *                 which is no loss
  *   KILL_PENDING  it violated the protocol: it is killed, nothing    NONE by EXITED
- *                 is read from it any more, and its death is
- *                 attributed to no record
+ *                 is read from it any more, and the pool attributes
+ *                 its death to no record; the step does
+ *                 (chain/task_release.c)
  *
  * STARTING, READY and RETIRED become KILL_PENDING by a violation. A worker that stalls is killed too, but stays READY (or
  * STARTING, in a `start` hook): what it has done until then counts.

@@ -26,7 +26,7 @@
 #include "proc/inside.h"
 
 enum {
-    LEAVE_MS = 2000,  /* for a zygote that was told to leave */
+    LEAVE_MS = 2000,  /* for a zygote that was commanded to leave */
     THREADS_MS = 1000 /* for threads that were joined to be gone from the kernel's list */
 };
 

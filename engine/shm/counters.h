@@ -82,7 +82,7 @@ enum tide_metric {
     TIDE_M_PRODUCER_REPLACED,
     TIDE_M_TRANSACTION_TIME,
     TIDE_M_TRANSACTION_ABORTED,
-    /* dlq.*, row 0 */
+    /* dlq.* and consumer.dlq*, row 0 */
     TIDE_M_DLQ_MESSAGES,
     TIDE_M_DLQ_FAILED,
     TIDE_M_DLQ_TRUNCATED,

@@ -12,11 +12,11 @@
  * Who writes to the blocks of a batch, and when (enum tide_work_state of proc/pool.h; the state itself is the engine's
  * own, and no worker can write it):
  *   state        who writes                        next
- *   IDLE         engine: input records             WAITING, when the batch is closed (size, bytes, time, idle worker)
+ *   IDLE         engine: input records             WAITING, when the batch is sealed (chain/batch.h)
  *   WAITING      nobody                            GIVEN to a worker
  *   GIVEN        the worker: results, progress     DONE by its report (socket); WORKER_LOST (the zygote's event)
- *   DONE,        nobody                            the engine takes all results up to progress; WAITING again when
- *   WORKER_LOST                                    records are left, IDLE otherwise */
+ *   DONE,        nobody                            the engine takes the results up to progress, unless the worker broke the
+ *   WORKER_LOST                                    protocol; WAITING again when records are left, IDLE otherwise */
 #ifndef TIDE_SHM_LAYOUT_H
 #define TIDE_SHM_LAYOUT_H
 

@@ -2,7 +2,7 @@
  * engine/kafka/sink/inside.h - the inside of the Kafka sink, for the files of this folder. Each calls only those above
  * it in this list; to read them, begin with sink.c, which the engine calls, and report.c.
  *   sent.c          the messages that are with librdkafka
- *   state.c         failure, and the wish for another producer
+ *   state.c         failure, and that the producer is to be replaced
  *   classify.c      what a librdkafka error means for a record; no state
  *   records.c       copies of records that librdkafka gave back
  *   txn.c           transactions (exactly once); their blocking calls are in kafka/txn_calls.c
@@ -54,7 +54,7 @@ enum tide_kafka_sink_state {
 
 enum { TIDE_KAFKA_RECORD_TEXT = 256 };
 
-/** A record that the engine is to be told of as refused. */
+/** A refused record that is to be reported. */
 struct tide_kafka_refused {
     struct tide_message_item item;
     enum tide_report_kind kind;
@@ -101,7 +101,7 @@ struct tide_kafka_sink {
     struct {
         struct rd_kafka_s *client;
         struct rd_kafka_queue_s *queue; /* delivery reports, errors, statistics */
-        int waker;                      /* of the loop, rung by the queue */
+        int waker;                      /* of the loop, woken by the queue */
         struct tide_kafka_outage *outage;
         struct rd_kafka_topic_s **handles; /* by topic number; NULL = not one of the plan's */
         uint32_t handle_count;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * What comes back from librdkafka: delivery reports, errors and statistics, all through one queue, whose events are
- * taken here on the engine's thread (so that nothing of the sink needs a lock), and what of it the engine is told.
+ * taken here on the engine's thread (so that nothing of the sink needs a lock), and made into the engine's reports.
  * Begin with tide_kafka_report_next() at the end; which error means what is in classify.h. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The records of a batch that the broker refused (at least once). The whole batch is refused for one bad record in it,
  * and the answer does not say for which, so each is sent again alone, with nothing else in flight: the one that is
- * refused alone is bad, and the others are delivered. They come after what was sent after them: a refusal costs the
- * order. (Exactly once, the transaction is aborted instead, and chain/bad_records.h does the same for its messages.)
+ * refused alone is bad, and the others are delivered. They come after what was sent after them, so a refusal changes
+ * the order. (Exactly once, the transaction is aborted instead, and chain/bad_records.h does the same for its messages.)
  *
  *   a record is  who                                  next
  *   kept         report.c, from a refused batch       sent, once nothing is in flight

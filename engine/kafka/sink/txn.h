@@ -24,15 +24,14 @@ struct tide_kafka_sink;
 struct tide_kafka_txn;
 struct tide_blocking;
 
-/** The transaction that is open or ending, as far as the sink has brought it. Only IDLE and OPEN take messages.
+/** The transaction that is open or ending, as the sink sees it. Only IDLE and OPEN take messages.
  *   state      who leaves it, and when               next
  *   IDLE       tide_kafka_txn_open(), at a send      OPEN
  *   OPEN       tide_kafka_txn_commit()               ENDING: send_offsets_to_transaction, commit_transaction
  *              tide_kafka_txn_fail() was called      ABORTING: abort_transaction, at the next tide_kafka_txn_result()
  *   ENDING     the blocking thread has ended it      IDLE, with COMMITTED; or ABORTED, when the commit failed
- *              the producer cannot go on             LOST
  *   ABORTING   the blocking thread has aborted it    IDLE, with ABORTED
- *              the producer cannot go on             LOST
+ *   any        the producer cannot go on             LOST
  *   LOST       replace.c has a new producer          IDLE, with ABORTED. The new producer's init_transactions has ended
  *                                                    what the old one left; what became of that is read from the group
  * tide_kafka_txn_fail() in IDLE gives ABORTED at once, in ENDING it keeps the reason in case the commit fails. */
