@@ -132,7 +132,7 @@ format: ## clang-format over the C files
 format-check:
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 
-torture: ## faults on real engines and a real Kafka, then the judgement; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
+torture: ## faults on real engines and a real Kafka, then the comparison; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
 	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh
 
 bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form

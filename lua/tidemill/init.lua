@@ -91,7 +91,7 @@ for _, spec in ipairs(list) do
 end
 for short, name in pairs(list.short_names) do tide[short] = tide[name] end
 
---- This was the name of message:header before version 1.0.
+--- This was the name of message:header earlier.
 function tide.header()
   error('tide.header(message, "name") is written message:header "name" now', 2)
 end

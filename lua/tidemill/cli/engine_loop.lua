@@ -97,9 +97,9 @@ function on.failed(self, event)
 end
 
 local function turn_mock(self)
-  local through, reason, code = self.mock:turn(self.engine:totals())
-  if through == nil then return self:fail(code, reason) end
-  if through and not self.closing then
+  local complete, reason, code = self.mock:turn(self.engine:totals())
+  if complete == nil then return self:fail(code, reason) end
+  if complete and not self.closing then
     self.closing = true
     self.engine:close()
   end
@@ -112,8 +112,8 @@ local function drain_mock(self)
     if tide.C.tide_clock_us() > deadline then
       return self:fail(exit_code.INTERNAL, ("mock Kafka: results did not arrive within %d s"):format(DRAIN))
     end
-    local through, reason, code = self.mock:turn(totals)
-    if through == nil then return self:fail(code, reason) end
+    local complete, reason, code = self.mock:turn(totals)
+    if complete == nil then return self:fail(code, reason) end
   end
 end
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- metrics/list.lua: has every metric, once. docs/metrics.md, the report and the exporters are made from it.
+-- metrics/list.lua: has every metric, once. docs/metrics.md and the report are made from it.
 --
 -- name    as in Arroyo, without the prefix; labels beside it
 -- arroyo  what Arroyo calls it where that differs
@@ -46,7 +46,7 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Below processes: some workers are idle, and more processes will not make it faster." },
   { "processes", nil, "gauge", "processes", "PROCESSES", "Worker processes of the step's pool." },
   { "pool.create", nil, "counter", "times", "POOL_CREATE", "The pool's processes were created.",
-    "More than once: the pool was lost; look for worker.lost." },
+    "1 for each step. Arroyo makes its pool anew after a crash; here workers are replaced, see worker.lost." },
   { "batch.close", { reason = "size" }, "counter", "batches", "BATCH_CLOSE_SIZE", "Batches closed at max_batch_size." },
   { "batch.close", { reason = "time" }, "counter", "batches", "BATCH_CLOSE_TIME", "Batches closed at max_batch_time." },
   { "batch.close", { reason = "block" }, "counter", "batches", "BATCH_CLOSE_BLOCK",

@@ -6,6 +6,7 @@
 -- reference is an immutable value, so a view that stays in the compiled loop takes no memory; a struct with fields
 -- would be allocated for each message, as calls to C might change it. Each number is given out once: cells[number -
 -- first] says what an open view stands for, and views with lower numbers are gone. Start reading at `methods`.
+-- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
 local null = require("cjson").null
 local integer = require("tidemill.run.integer")
@@ -53,9 +54,7 @@ local function new_view(doc, node)
   return views[first + at]
 end
 
--- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
-
--- What the last call found, as a Lua value.
+-- Returns what the last call found as a Lua value.
 local function found(kind)
   local value -- nil for NONE
   if kind == STRING then
@@ -102,7 +101,7 @@ local function cell_of(view)
   return cells[at]
 end
 
-local function step(key)
+local function path_part(key)
   if type(key) == "number" then return ("[%.14g]"):format(key) end
   return key:find "^[%a_][%w_]*$" and "." .. key or ('["%s"]'):format(key)
 end
@@ -113,7 +112,7 @@ local function way_to(view, doc, node)
   if at.doc == doc and at.node == node then return "" end
   for key, value in json.public.each(view) do
     local way = istype(view_type, value) and way_to(value, doc, node)
-    if way then return step(key) .. way end
+    if way then return path_part(key) .. way end
   end
 end
 
@@ -129,7 +128,7 @@ end
 local function refused(view, key, problem)
   problem = problem or library.error()
   local cell = cell_of(view)
-  error(("%s%s: %s"):format(path_of(cell.doc, cell.node), step(key), problem), 3)
+  error(("%s%s: %s"):format(path_of(cell.doc, cell.node), path_part(key), problem), 3)
 end
 
 local function bad_key(key)
@@ -307,7 +306,7 @@ function json.reset()
   if room > USUAL then cells, room = cells_type(USUAL), USUAL end
 end
 
---- Whether something is a view.
+--- True if `thing` is a view; specs ask that.
 function json.is_view(thing)
   return (istype(view_type, thing))
 end

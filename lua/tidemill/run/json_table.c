@@ -27,7 +27,8 @@ static struct {
 static struct tide_members open_members; /* of the objects that are being written */
 static int array_ref, describe_ref, signed_ref, unsigned_ref, big_ref;
 static const struct tide_json *views; /* their documents: numbers that were read keep their text */
-static int64_t *box; /* an int64_t[1] of Lua's: what two of those functions return */
+static int64_t
+    *box; /* an int64_t[1] of Lua's: what the functions of signed_ref and unsigned_ref return */
 
 /* ---- text -> tables ---- */
 
@@ -372,8 +373,8 @@ static const void *pointer_in(lua_State *L, int index)
     return pointer;
 }
 
-/* The one name that Lua looks for. Given describe(cdata) -> text or kind, functions that return what is in
- * the box as int64 and as uint64, the box, the documents of the views, a function (string, length) -> an integer
+/* The one name that Lua looks for. It is given describe(cdata) -> text or kind, functions that return what
+ * is in the box as int64 and as uint64, the box, the documents of the views, a function (string, length) -> an integer
  * beyond 64 bits, and the mark of arrays. */
 int luaopen_tidemill_json(lua_State *L);
 int luaopen_tidemill_json(lua_State *L)

@@ -55,7 +55,7 @@ local function record_bytes()
   return cast(bytes_type, here.record) + RECORD
 end
 
-local function is_json_last()
+local function view_is_newer()
   return opened and json_edits() ~= edits_in_value
 end
 
@@ -65,7 +65,7 @@ local function set_value(new)
 end
 
 local function get_value()
-  if is_json_last() then
+  if view_is_newer() then
     set_value(json_text())
     stale = false
   end
@@ -118,7 +118,7 @@ local function get_key()
   return read_key
 end
 
--- The list of headers: the one that was written, or that of the record.
+-- Returns the list of headers: the one that was written, or that of the record.
 local function get_headers()
   if headers then
     if headers[1] == nil then headers = header_list(headers, 3) end -- { name = value } as a list
@@ -136,14 +136,14 @@ local function get_topic()
   return name ~= nil and to_string(name) or nil
 end
 
--- Where the message goes, if a function chose it, else where it came from.
+-- Returns where the message goes if a function chose it, else where it came from.
 local function get_partition()
   if partition then return partition end
   local chosen = here.record.target_partition
   return chosen ~= PARTITION_ANY and chosen or here.record.partition
 end
 
--- Like those of run/check.lua.
+-- Raises an error at the script's line, as the checks of run/check.lua do.
 local function check_topic(new)
   if new == nil or not targets[new] then
     local known = {}
@@ -218,7 +218,7 @@ local methods = {
     if name == "json" then return (get_json()) end
     if name == "key" then return (get_key()) end
     if name == "offset" then return (tonumber(here.record.offset)) end
-    if name == "partition" then return get_partition() end
+    if name == "partition" then return (get_partition()) end
     if name == "timestamp" then return timestamp or tonumber(here.record.timestamp) end
     if name == "topic" then return (get_topic()) end
     if name == "headers" then return (get_headers()) end
@@ -260,8 +260,8 @@ function message.open(at)
   return (new_message(serial))
 end
 
---- Views live on, whatever message is opened, until message.release(): for several messages that are one result.
---- Whether they did so already.
+--- Keeps views open, whatever message is opened, until message.release(), since several messages make one result.
+--- Returns whether they were kept already.
 function message.hold()
   local was_held = held
   held = true
@@ -355,7 +355,7 @@ function message.emit(index)
     inherit = inherit + INHERIT_HEADERS
   end
   local to, room = place()
-  local value_length, spliced = value and #value or -1, is_json_last()
+  local value_length, spliced = value and #value or -1, view_is_newer()
   if spliced then
     value_length = json_write(to + RESULT, room - size)
     if value_length < 0 then return no_room(size - value_length) end

@@ -106,7 +106,8 @@ local function accumulate(s, spec)
   result.publish_position(s.index)
 end
 
--- Writes the result of the accumulation. It inherits only time and partition of the newest message.
+-- Writes the result of the accumulation. It inherits of the newest message its time, and its
+-- topic and partition where an earlier function chose them.
 local function write_result(s, spec, expand)
   message.hold() -- the result may hold views of copies
   local returned = spec.result(s.acc)

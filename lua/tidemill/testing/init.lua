@@ -16,7 +16,6 @@ local header_codec = require("tidemill.run.headers")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
-local metric_list = require("tidemill.metrics.list")
 local metrics = require("tidemill.metrics")
 local declaration = require("tidemill.plan.declaration")
 local plan = require("tidemill.plan.plan")
@@ -196,7 +195,7 @@ function Test:revoke(partition)
   return self
 end
 
---- Ends the input: what waits for more messages is handed on, and what waits to be tried again (tide.retry) is tried as
+--- Ends the input: what waits for more messages is forwarded, and what waits to be tried again (tide.retry) is tried as
 --- the clock is moved on, until it is complete.
 function Test:finish()
   if self.finished then return self end
@@ -265,7 +264,7 @@ end
 
 --- Returns all metrics by name, as the report has them.
 function Test:metrics()
-  return metrics.collect(self.engine, self.plan, metric_list)
+  return metrics.collect(self.engine, self.plan)
 end
 
 --- Returns the offset that is committed for a partition; nil when none is.
