@@ -40,17 +40,16 @@ function check.bytes_or_null(name, new)
     check.shown(new), check.advice(new)), 4)
 end
 
--- Why a table is no array of `length` elements: the first key that does not belong there, or the gap.
-local function misfit(list, length)
+-- Why a table is no array: a key that no array has, or the first gap. What # says counts for nothing here: before a
+-- gap it may stop or not, so { "a", nil, "b" } has the length 1 and the key 3.
+local function misfit(list)
   for key in pairs(list) do
     if type(key) == "string" then return ('the key "%s"'):format(key) end
-    if type(key) ~= "number" or key < 1 or key > length or key % 1 ~= 0 then
-      return "the key " .. tostring(key)
-    end
+    if type(key) ~= "number" or key < 1 or key % 1 ~= 0 then return "the key " .. tostring(key) end
   end
-  for i = 1, length do
-    if list[i] == nil then return "a gap at " .. i end
-  end
+  local gap = 1
+  while list[gap] ~= nil do gap = gap + 1 end
+  return "a gap at " .. gap
 end
 
 --- nil for an array without gaps and without other keys; else what it has, or what it is instead: what stands under a
@@ -60,9 +59,9 @@ function check.not_array(list)
   local length, key = #list, nil
   for i = 1, length do
     key = next(list, key)
-    if key ~= i then return misfit(list, length) end -- elements mostly come in order
+    if key ~= i then return misfit(list) end -- elements mostly come in order
   end
-  if next(list, key) ~= nil then return misfit(list, length) end
+  if next(list, key) ~= nil then return misfit(list) end
 end
 
 --- An integer from `least` to `most`.

@@ -25,7 +25,7 @@ describe("headers", function()
     local named = {}
     named.a, named[1] = "1", { "b", "2" }
     for pattern, given in pairs {
-      ['this has the key "a"'] = named, ["this has the key 3"] = { [3] = { "a", "1" } },
+      ['this has the key "a"'] = named, ["this has a gap at 1"] = { [3] = { "a", "1" } },
       ["this has a gap at 2"] = { { "a" }, nil, { "b" } }, ["this is a string"] = "a",
       ["headers%[1%] is not {name, value}"] = { "a", "1" }, ['headers%[1%] has the key "3"'] = { { "a", "1", "2" } },
       ['header "a" takes a string or nil as value, got a number'] = { a = 1 },
