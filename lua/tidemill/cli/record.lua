@@ -5,8 +5,9 @@ local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local stderr = require("tidemill.cli.stderr")
+local tide = require("tidemill.run.ffi")
 local signals = require("tidemill.cli.signals")
-local whole = require("tidemill.cli.dlq.filter").whole
+local whole_number = require("tidemill.cli.dlq.filter").whole_number
 
 local record = {
   summary = "Write messages of a pipeline's source to a file, for a spec to replay.",
@@ -19,11 +20,11 @@ local record = {
 function record.define(command)
   options.file(command)
   options.set(command)
-  command:option("--count"):argname("N"):default("100"):convert(whole("--count", 1))
+  command:option("--count"):argname("N"):default("100"):convert(whole_number("--count", 1))
     :description("How many messages to write at most.")
   command:option("--match"):argname("TEXT"):description("Only messages whose value contains this text.")
-  command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("Only messages of this "
-    .. "partition.")
+  command:option("--partition"):argname("N"):convert(whole_number("--partition", 0))
+    :description("Only messages of this partition.")
   command:flag("--latest"):description("Wait for messages that come from now on, until there are N; Ctrl-C ends it "
     .. "earlier.")
   command:option("--out"):argname("FILE"):default("recorded.jsonl"):description("The file to write; it is overwritten.")
@@ -52,19 +53,25 @@ local function take(checked, count)
   if event.kind == "failed" then return -event.status, event.text end
 end
 
+local function failure(path, number)
+  local status = tide.C.tide_output_failed(path, number)
+  return nil, tide.error(), -status
+end
+
 -- Copies `count` lines: the engine reads many messages in a turn, so there may be more than were asked for.
+-- Returns how many there were, or nil, the reason and the exit code when they cannot be written.
 local function cut(from, to, count)
-  local out, reason = io.open(to, "wb")
-  if not out then return nil, reason end
+  local out, _, number = io.open(to, "wb")
+  if not out then return failure(to, number) end
   local written, done = 0, true
   for line in io.lines(from) do
     if written == count then break end
-    done, reason = out:write(line, "\n")
+    done, _, number = out:write(line, "\n")
     if not done then break end
     written = written + 1
   end
-  local closed, late = out:close() -- what was buffered may fail only now
-  if not done or not closed then return nil, to .. ": " .. (reason or late) end
+  local closed, _, late = out:close() -- what was buffered may fail only now
+  if not (done and closed) then return failure(to, number or late) end
   return written
 end
 
@@ -93,8 +100,8 @@ function record.run(parsed)
     return status
   end
   local failed, text = take(checked, parsed.count)
-  local written, reason
-  if not failed then written, reason = cut(taken, parsed.out, parsed.count) end
+  local written, reason, code
+  if not failed then written, reason, code = cut(taken, parsed.out, parsed.count) end
   os.remove(taken)
   if failed then
     stderr.line(text)
@@ -102,7 +109,7 @@ function record.run(parsed)
   end
   if not written then
     stderr.failure("%s", reason)
-    return exit_code.NO_INPUT
+    return code
   end
   io.stdout:write(("%d messages in %s\n"):format(written, parsed.out))
   return exit_code.OK

@@ -5,7 +5,7 @@ local units = require("tidemill.plan.units")
 
 local advice = {}
 
-local MESSAGE = 1024 -- bytes; the size that messages are assumed to have when a block is judged
+local MESSAGE = 1024 -- bytes; the size that messages are assumed to have when a block is checked
 
 local function find(pipeline, kind)
   for _, step in ipairs(pipeline.steps) do

@@ -42,7 +42,7 @@ function chain.new(source, fn, sink)
   pipeline.settings.values.broker_timeout = source.timeout_us
   pipeline.settings.values.worker_memory = WORKER_MEMORY
   local planned = plan.new(pipeline, { until_end = source.kind == "topic", handle_signals = true })
-  planned.draft.commit.enabled, planned.c.commit.enabled = false, false
+  planned.tables.commit.enabled, planned.c.commit.enabled = false, false
   local made, reason, failure = engines.new(planned)
   if not made then return nil, reason, -failure end
   return made

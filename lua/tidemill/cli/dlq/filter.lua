@@ -25,14 +25,14 @@ local function moment(flag)
   end
 end
 
-local function whole(flag, least)
+local function whole_number(flag, least)
   return function(text)
     local number = text:find("^%d+$") and tonumber(text)
     if number and number >= least then return number end
     return nil, ("%s %s: must be a whole number from %d on"):format(flag, text, least)
   end
 end
-filter.whole = whole
+filter.whole_number = whole_number
 
 local function parse_id(text)
   local partition, offset = text:match("^(%d+)/(%d+)$")
@@ -50,14 +50,15 @@ function filter.define(command)
   command:option("--stage"):argname("STEP"):description("The step that failed, as produce or "
     .. "run_task_with_multiprocessing.")
   command:option("--topic"):argname("NAME"):description("The original topic.")
-  command:option("--partition"):argname("N"):convert(whole("--partition", 0)):description("The original partition.")
+  command:option("--partition"):argname("N"):convert(whole_number("--partition", 0))
+    :description("The original partition.")
   command:option("--offset"):argname("FROM-TO"):convert(range):description("Original offsets: N, FROM-TO, FROM-, -TO.")
   command:option("--since"):argname("TIME"):convert(moment("--since"))
     :description("Original timestamps from then on, as 2026-01-31T12:00:00Z or in ms.")
   command:option("--until"):argname("TIME"):target("before"):convert(moment("--until"))
     :description("Original timestamps before then.")
   command:option("--match"):argname("TEXT"):description("Only errors that contain this text.")
-  command:option("--limit"):argname("N"):convert(whole("--limit", 1)):description("Only the first N of them.")
+  command:option("--limit"):argname("N"):convert(whole_number("--limit", 1)):description("Only the first N of them.")
   command:flag("--all"):description("Also dead letters that were replayed or dropped before.")
 end
 

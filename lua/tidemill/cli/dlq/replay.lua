@@ -30,7 +30,7 @@ function replay.define(command)
   command:flag("--dry-run"):description("Only list the dead letters that would be replayed.")
   command:option("--to"):argname("TOPIC"):description("Send to this topic, by their keys, in place of the original "
     .. "topics.")
-  command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole("--max-replays", 1))
+  command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole_number("--max-replays", 1))
     :description("Refuse a message that was replayed N times already: it would only come back.")
   command:flag("--truncated"):description("Also send dead letters whose value was cut, with as much of it as there is.")
   command:flag("--keep-timestamp")

@@ -30,15 +30,15 @@ end
 local function of_pipeline(parsed)
   local checked, texts, status = plan.load(parsed.source, { set = parsed.set })
   if not checked then return nil, table.concat(texts, "\n"), status end
-  local dlq = checked.draft.dlq
+  local dlq = checked.tables.dlq
   if dlq.kind == "TIDE_DLQ_NONE" then return nil, parsed.source .. ": the pipeline has no dlq", exit_code.CONFIG end
   if dlq.target == "-" then
     return nil, parsed.source .. ": its dead letters go to standard error, which keeps none", exit_code.CONFIG
   end
-  local sides, reason = connection.dead_letters(checked.draft)
+  local sides, reason = connection.dead_letters(checked.tables)
   if not sides then return nil, parsed.source .. ": " .. reason, exit_code.CONFIG end
   return { kind = dlq.kind == "TIDE_DLQ_TOPIC" and "topic" or "file", name = dlq.target, read = sides.read,
-    write = sides.write, timeout_us = checked.draft.broker_timeout_us }
+    write = sides.write, timeout_us = checked.tables.broker_timeout_us }
 end
 
 --- Returns the source that the command line names, or nil, the reason and the exit code.
