@@ -37,7 +37,7 @@ describe("the metrics", function()
   end
 
   local function keep(run)
-    seen:add(metrics.collect(run.engine, { draft = { steps = { { kind = "TIDE_STEP_TASK" } } } }))
+    seen:add(metrics.collect(run.engine, { tables = { steps = { { kind = "TIDE_STEP_TASK" } } } }))
     run:free()
   end
 

@@ -23,13 +23,13 @@ end
 -- Asks one side. Returns the text and the exit code of what is wrong, or nil and nil, then the struct with the answer.
 -- The struct borrows `fields` and the arrays, which the locals here keep alive.
 local function look(plan, properties, topics, fields)
-  local names, apart = topic_array(topics), topic_array(plan.draft.source.apart_topics or {})
+  local names, apart = topic_array(topics), topic_array(plan.tables.source.apart_topics or {})
   local values = property_array(properties)
   local check = ffi.new("struct tide_kafka_check")
   check.properties, check.property_count = values, #properties
   check.topics, check.topic_count = names, #topics
-  check.apart_topics, check.apart_topic_count = apart, #(plan.draft.source.apart_topics or {})
-  check.timeout_us = plan.draft.broker_timeout_us
+  check.apart_topics, check.apart_topic_count = apart, #(plan.tables.source.apart_topics or {})
+  check.timeout_us = plan.tables.broker_timeout_us
   for name, value in pairs(fields) do check[name] = value end
   local status = tide.C.tide_kafka_check(check)
   if status < 0 then return ffi.string(tide.C.tide_error()), -status, check end
@@ -38,15 +38,15 @@ end
 
 -- Returns what the source must know of the output, as the engine tells it: struct tide_kafka_output.
 local function output_of(plan, answer)
-  local sink = plan.draft.sink
+  local sink = plan.tables.sink
   local same = sink.medium == "TIDE_MEDIUM_KAFKA" and sink.partitioner == "TIDE_PARTITION_SAME"
     and answer.partitions > 0
   return { cluster = answer.cluster, limit_topic = same and sink.topics[1] or nil, limit = answer.partitions }
 end
 
 -- The id of one more engine, since a check by the id of an engine that runs would fence that engine.
-local function transactional_id(draft)
-  return draft.exactly_once and ("%s.%s.check"):format(draft.name:sub(1, 160), draft.source.group:sub(1, 160)) or nil
+local function transactional_id(tables)
+  return tables.exactly_once and ("%s.%s.check"):format(tables.name:sub(1, 160), tables.source.group:sub(1, 160)) or nil
 end
 
 --- Asks the brokers of both sides for all that `run` will need of them. Returns nil, or the texts of both and the exit
@@ -54,11 +54,11 @@ end
 function broker_check.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return { reason }, exit_code.CONFIG end
-  local draft, texts, code = plan.draft, {}, nil
+  local tables, texts, code = plan.tables, {}, nil
   local fields = {
-    source = { group = draft.source.group },
-    sink = { dead_letters = draft.dlq.kind == "TIDE_DLQ_TOPIC",
-      transactional_id = transactional_id(draft) },
+    source = { group = tables.source.group },
+    sink = { dead_letters = tables.dlq.kind == "TIDE_DLQ_TOPIC",
+      transactional_id = transactional_id(tables) },
   }
   local answer
   for _, side in ipairs { "sink", "source" } do

@@ -28,7 +28,7 @@ local function try(checked)
   local engine, text, status = require("tidemill.run.engine").new(checked)
   if not engine then return text, -status end
   local taken
-  taken, text, status = engine:try(connection.settings(checked.draft))
+  taken, text, status = engine:try(connection.settings(checked.tables))
   engine:free()
   if not taken then return checked.file .. ": " .. text, -status end
 end
@@ -39,7 +39,7 @@ function check.run(parsed)
     stderr.lines(texts)
     return status
   end
-  stderr.lines(advice.about(checked.pipeline, checked.draft.source.own_topics))
+  stderr.lines(advice.about(checked.pipeline, checked.tables.source.own_topics))
   tide.C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT") -- librdkafka remarks that it knows no brokers yet
   local text, failed = try(checked)
   texts = { text }

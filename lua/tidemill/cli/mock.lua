@@ -28,7 +28,7 @@ end
 
 -- Makes topics, feed and drain. Returns 0, or the status of what failed.
 local function set_up(self, plan, options)
-  local topics, target = plan:kafka_topics(), plan.draft.sink
+  local topics, target = plan:kafka_topics(), plan.tables.sink
   local status = make_topics(self, topics)
   if status >= 0 and self.feeding then
     status = tide.C.tide_mock_feed(self.handle, topics.source[1], PARTITIONS, options.feed)

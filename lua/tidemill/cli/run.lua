@@ -88,7 +88,7 @@ end
 
 -- --mock-kafka and --until-end need a source that is Kafka, and a mock topic needs a name.
 local function misfit(parsed, checked)
-  local source = checked.draft.source
+  local source = checked.tables.source
   local kafka = source.medium == "TIDE_MEDIUM_KAFKA"
   if parsed.mock_kafka and not kafka then return "--mock-kafka: the pipeline does not read from Kafka" end
   if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
@@ -123,7 +123,7 @@ function run.run(parsed)
     stderr.failure("--report: %s", reason)
     return unwritable
   end
-  if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.draft.exactly_once then
+  if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.tables.exactly_once then
     stderr.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end
   return engine_loop.run(checked, parsed)

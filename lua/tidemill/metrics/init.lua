@@ -20,7 +20,7 @@ end
 --- Rows of the run_task_with_multiprocessing steps (row 0 is the engine, row i is step i).
 function metrics.task_rows(plan)
   local rows = {}
-  for i, step in ipairs(plan.draft.steps) do
+  for i, step in ipairs(plan.tables.steps) do
     if step.kind == "TIDE_STEP_TASK" or step.kind == "TIDE_STEP_REDUCE" then rows[#rows + 1] = i end
   end
   return rows

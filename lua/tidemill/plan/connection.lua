@@ -19,19 +19,19 @@ local function named(properties)
   return names
 end
 
-local function source_properties(draft)
-  local properties = { { name = "bootstrap.servers", value = draft.brokers } }
-  for _, property in ipairs(draft.source_properties) do properties[#properties + 1] = property end
+local function source_properties(tables)
+  local properties = { { name = "bootstrap.servers", value = tables.brokers } }
+  for _, property in ipairs(tables.source_properties) do properties[#properties + 1] = property end
   return properties
 end
 
 -- Without brokers of its own the sink reaches the cluster as the source does.
-local function sink_properties(draft)
-  local properties = { { name = "bootstrap.servers", value = draft.sink_brokers or draft.brokers } }
-  local own = named(draft.sink_properties)
-  for _, property in ipairs(draft.sink_properties) do properties[#properties + 1] = property end
-  if draft.sink_brokers then return properties end
-  for _, property in ipairs(draft.source_properties) do
+local function sink_properties(tables)
+  local properties = { { name = "bootstrap.servers", value = tables.sink_brokers or tables.brokers } }
+  local own = named(tables.sink_properties)
+  for _, property in ipairs(tables.sink_properties) do properties[#properties + 1] = property end
+  if tables.sink_brokers then return properties end
+  for _, property in ipairs(tables.source_properties) do
     if is_security(property.name) and not own[property.name] then properties[#properties + 1] = property end
   end
   return properties
@@ -39,12 +39,12 @@ end
 
 --- Returns both lists, with secrets unresolved; a side that is no Kafka has an empty one. `brokers` are those of the
 --- mock cluster, which takes no security.
-function connection.properties(draft, brokers)
+function connection.properties(tables, brokers)
   local sides = { source = {}, sink = {} }
-  if draft.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(draft) end
+  if tables.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(tables) end
   -- A dlq topic has a producer, whatever the results are written to.
-  if draft.sink.medium == "TIDE_MEDIUM_KAFKA" or draft.dlq.kind == "TIDE_DLQ_TOPIC" then
-    sides.sink = sink_properties(draft)
+  if tables.sink.medium == "TIDE_MEDIUM_KAFKA" or tables.dlq.kind == "TIDE_DLQ_TOPIC" then
+    sides.sink = sink_properties(tables)
   end
   if not brokers then return sides end
   for side, properties in pairs(sides) do
@@ -73,8 +73,8 @@ local function resolve(sides)
 end
 
 --- Returns of both lists the properties that do not depend on a cluster, so that `check` can try them without one.
-function connection.settings(draft)
-  local sides = connection.properties(draft)
+function connection.settings(tables)
+  local sides = connection.properties(tables)
   for side, properties in pairs(sides) do
     sides[side] = {}
     for _, property in ipairs(properties) do
@@ -87,8 +87,8 @@ function connection.settings(draft)
 end
 
 --- Returns both lists as the engine takes them, or nil and the reason.
-function connection.resolve(draft, brokers)
-  return resolve(connection.properties(draft, brokers))
+function connection.resolve(tables, brokers)
+  return resolve(connection.properties(tables, brokers))
 end
 
 -- Returns the properties that say where a cluster is, and as whom it is reached; nil when no brokers are known.
@@ -102,10 +102,10 @@ end
 
 --- Returns for the dlq commands { read = where the dlq's topic is, write = where the messages came from }, or nil
 --- and the reason. A side without brokers is absent.
-function connection.dead_letters(draft)
-  local sink = reach(sink_properties(draft))
-  local from_kafka = draft.source.medium == "TIDE_MEDIUM_KAFKA"
-  return resolve { read = sink, write = from_kafka and reach(source_properties(draft)) or sink }
+function connection.dead_letters(tables)
+  local sink = reach(sink_properties(tables))
+  local from_kafka = tables.source.medium == "TIDE_MEDIUM_KAFKA"
+  return resolve { read = sink, write = from_kafka and reach(source_properties(tables)) or sink }
 end
 
 return connection

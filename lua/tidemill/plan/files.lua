@@ -59,7 +59,7 @@ local function add_code(list, plan)
 end
 
 local function read_files(plan, options)
-  local list, source = {}, plan.draft.source
+  local list, source = {}, plan.tables.source
   add_code(list, plan)
   if source.medium == "TIDE_MEDIUM_FILE" then
     add(list, entry(options.input and "--input" or "file_source", source.path, STREAM.input, options))
@@ -69,17 +69,17 @@ local function read_files(plan, options)
 end
 
 local function written_files(plan, options)
-  local list, draft = {}, plan.draft
-  if draft.sink.medium == "TIDE_MEDIUM_FILE" and not options.record then
-    add(list, entry(options.output and "--output" or "file_sink", draft.sink.path, STREAM.output, options))
+  local list, tables = {}, plan.tables
+  if tables.sink.medium == "TIDE_MEDIUM_FILE" and not options.record then
+    add(list, entry(options.output and "--output" or "file_sink", tables.sink.path, STREAM.output, options))
   end
-  if draft.dlq.kind == "TIDE_DLQ_FILE" then
-    local target = draft.dlq.target
+  if tables.dlq.kind == "TIDE_DLQ_FILE" then
+    local target = tables.dlq.target
     local what = options.dead_letters and "--dead-letters" or "the dlq's file"
     add(list, entry(what, target, STREAM.dead_letters, options))
     if target ~= "-" then add(list, entry("what `tidemill dlq` remembers in", target .. ".processed")) end
   end
-  for _, step in ipairs(draft.steps) do
+  for _, step in ipairs(tables.steps) do
     if step.kind == "TIDE_STEP_HEALTHCHECK" then add(list, entry("healthcheck", step.path)) end
   end
   for _, write in ipairs(options.writes or {}) do add(list, entry(write[1], write[2], STREAM.output, options)) end

@@ -66,15 +66,15 @@ function group.units(steps)
   return units
 end
 
---- Puts all steps into the draft.
-function group.plan(steps, draft)
+--- Puts all steps into the plan table.
+function group.plan(steps, tables)
   for _, unit in ipairs(group.units(steps)) do
     if unit.step then
-      unit.step.spec.plan(unit.step.values, draft, unit.entries)
+      unit.step.spec.plan(unit.step.values, tables, unit.entries)
     else
-      blocks.add(draft, "TIDE_STEP_TASK", ALONE, unit.entries)
+      blocks.add(tables, "TIDE_STEP_TASK", ALONE, unit.entries)
     end
-    if unit.entries then draft.steps[#draft.steps].stage = unit.name end
+    if unit.entries then tables.steps[#tables.steps].stage = unit.name end
   end
 end
 

@@ -4,7 +4,7 @@
 -- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1:
 -- a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals (of
 -- the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
--- option leaves out), draft (as plan/plan_table.lua makes it).
+-- option leaves out), tables (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
@@ -59,7 +59,7 @@ function plan.new(pipeline, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
     pipeline = pipeline, steps = steps,
-    draft = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
+    tables = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
   }, Plan)
 end
 
@@ -76,7 +76,7 @@ end
 
 --- Returns { source = { {name, value} ... }, sink = ... } with secrets resolved, or nil and the reason.
 function Plan:connection(brokers)
-  local sides, reason = connection.resolve(self.draft, brokers)
+  local sides, reason = connection.resolve(self.tables, brokers)
   if not sides then return nil, self.file .. ": " .. reason end
   return sides
 end
@@ -85,15 +85,15 @@ end
 --- included.
 function Plan:kafka_topics(patterns)
   local source, sink = {}, {}
-  if self.draft.source.medium == "TIDE_MEDIUM_KAFKA" then
-    for _, topic in ipairs(self.draft.source.topics) do
+  if self.tables.source.medium == "TIDE_MEDIUM_KAFKA" then
+    for _, topic in ipairs(self.tables.source.topics) do
       if patterns or topic:sub(1, 1) ~= "^" then source[#source + 1] = topic end
     end
   end
-  if self.draft.sink.medium == "TIDE_MEDIUM_KAFKA" then
-    for _, topic in ipairs(self.draft.sink.topics) do sink[#sink + 1] = topic end
+  if self.tables.sink.medium == "TIDE_MEDIUM_KAFKA" then
+    for _, topic in ipairs(self.tables.sink.topics) do sink[#sink + 1] = topic end
   end
-  if self.draft.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.draft.dlq.target end
+  if self.tables.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.tables.dlq.target end
   return { source = source, sink = sink }
 end
 

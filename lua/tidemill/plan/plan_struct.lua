@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- plan/plan_struct.lua: turns a draft into struct tide_plan. The struct borrows strings and arrays; `anchor` keeps them
--- alive.
+-- plan/plan_struct.lua: makes struct tide_plan of the plan table. The struct borrows strings and arrays; `anchor` keeps
+-- them alive.
 local ffi = require("ffi")
 require("tidemill.run.ffi") -- declares the types
 
@@ -37,27 +37,27 @@ local function array_of(type_name, list, anchor, set)
 end
 
 --- Returns struct tide_plan and its anchor; the caller keeps both for as long as it uses the struct.
-function plan_struct.new(draft, options)
-  local anchor = { draft.name }
+function plan_struct.new(tables, options)
+  local anchor = { tables.name }
   local plan = ffi.new("struct tide_plan")
-  plan.name = draft.name
-  fill(plan.source, draft.source, anchor)
-  fill(plan.sink, draft.sink, anchor)
-  fill(plan.dlq, draft.dlq, anchor)
-  fill(plan.commit, draft.commit, anchor)
-  plan.steps = array_of("struct tide_step_plan", draft.steps, anchor, function(array, i, step)
+  plan.name = tables.name
+  fill(plan.source, tables.source, anchor)
+  fill(plan.sink, tables.sink, anchor)
+  fill(plan.dlq, tables.dlq, anchor)
+  fill(plan.commit, tables.commit, anchor)
+  plan.steps = array_of("struct tide_step_plan", tables.steps, anchor, function(array, i, step)
     fill(array[i], step, anchor)
   end)
-  plan.step_count = #draft.steps
-  plan.pools = array_of("uint32_t", draft.pools, anchor, function(array, i, count) array[i] = count end)
-  plan.pool_count = #draft.pools
-  plan.join_timeout_us = draft.join_timeout_us
-  plan.message_timeout_us = draft.message_timeout_us
-  plan.start_timeout_us = draft.start_timeout_us
-  plan.retry_timeout_us = draft.retry_timeout_us
-  plan.stuck_detector_timeout_us = draft.stuck_detector_timeout_us
-  plan.exactly_once = draft.exactly_once
-  plan.worker_memory = draft.worker_memory
+  plan.step_count = #tables.steps
+  plan.pools = array_of("uint32_t", tables.pools, anchor, function(array, i, count) array[i] = count end)
+  plan.pool_count = #tables.pools
+  plan.join_timeout_us = tables.join_timeout_us
+  plan.message_timeout_us = tables.message_timeout_us
+  plan.start_timeout_us = tables.start_timeout_us
+  plan.retry_timeout_us = tables.retry_timeout_us
+  plan.stuck_detector_timeout_us = tables.stuck_detector_timeout_us
+  plan.exactly_once = tables.exactly_once
+  plan.worker_memory = tables.worker_memory
   plan.source.until_end = options.until_end or false
   plan.handle_signals = options.handle_signals or false
   return plan, anchor

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- plan/plan_table.lua: turns a checked pipeline into plain tables with the fields of struct tide_plan (base/plan.h), in
--- which the command line can still replace parts: it makes the draft of a plan. Constants of C are strings in it, their
+-- which the command line can still replace parts: it makes the plan table. Constants of C are strings in it, their
 -- names. Start reading at plan_table.new; plan/plan_struct.lua makes the struct of it.
 local group = require("tidemill.plan.group")
 
@@ -49,7 +49,7 @@ local function written_topics(result)
   return topics
 end
 
---- Returns the draft of a pipeline that plan/pipeline_file.lua checked.
+--- Returns the plan table of a pipeline that plan/pipeline_file.lua checked.
 function plan_table.new(pipeline)
   local result = {
     name = pipeline.name,

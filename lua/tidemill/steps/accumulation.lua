@@ -26,8 +26,8 @@ function accumulation.with(options)
 end
 
 -- A batch may use the whole block at once: a block that grows would end batches early on its way there.
-function accumulation.plan(values, draft, entries)
-  blocks.add(draft, "TIDE_STEP_REDUCE", {
+function accumulation.plan(values, tables, entries)
+  blocks.add(tables, "TIDE_STEP_REDUCE", {
     max_batch_size = values.max_batch_size, max_batch_time = values.max_batch_time, eager = false,
     input_block_size = values.max_input_block_size, max_input_block_size = values.max_input_block_size,
     output_block_size = "auto", max_output_block_size = values.max_output_block_size,

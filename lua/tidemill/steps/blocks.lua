@@ -28,13 +28,13 @@ local function block(values, side)
   return { size = size, max = max, auto = auto }
 end
 
---- Adds a step to the draft. values: the options of run_task_with_multiprocessing, of which only max_batch_size and
---- max_batch_time are required; entries: what runs in its workers, in order (run/transforms.lua).
-function blocks.add(draft, kind, values, entries)
+--- Adds a step to the plan table. values: the options of run_task_with_multiprocessing, of which only max_batch_size
+--- and max_batch_time are required; entries: what runs in its workers, in order (run/transforms.lua).
+function blocks.add(tables, kind, values, entries)
   local input, output = block(values, "input"), block(values, "output")
-  table.insert(draft.steps, {
+  table.insert(tables.steps, {
     kind = kind,
-    pool = draft.pool(values.pool, values.processes or 1),
+    pool = tables.pool(values.pool, values.processes or 1),
     max_batch_size = values.max_batch_size,
     max_batch_time_us = values.max_batch_time,
     input_block_size = input.size,
@@ -47,7 +47,7 @@ function blocks.add(draft, kind, values, entries)
     prefetch_batches = values.prefetch_batches or 1,
     crash_retries = values.crash_retries or 1,
   })
-  draft.functions[#draft.steps] = entries
+  tables.functions[#tables.steps] = entries
 end
 
 return blocks

@@ -28,8 +28,8 @@ return {
       fault('option "policy" = {}: needs min_time, min_messages or both')
     end
   end,
-  plan = function(values, draft)
+  plan = function(values, tables)
     local min_time, min_messages = limits(values.policy)
-    draft.commit = { enabled = true, min_time_us = min_time, min_messages = min_messages }
+    tables.commit = { enabled = true, min_time_us = min_time, min_messages = min_messages }
   end,
 }

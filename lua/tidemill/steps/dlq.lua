@@ -44,8 +44,8 @@ return {
       fault('options "topic" and "path" exclude each other: keep one of them')
     end
   end,
-  plan = function(values, draft)
-    draft.dlq = {
+  plan = function(values, tables)
+    tables.dlq = {
       kind = values.topic and "TIDE_DLQ_TOPIC" or "TIDE_DLQ_FILE",
       target = values.topic or values.path,
       max_invalid_ratio = values.max_invalid_ratio or -1,

@@ -18,8 +18,8 @@ return {
     { name = "max_buffer_bytes", type = "size", unit = "bytes", min = 1024, max = 2 ^ 31, default = "64MiB",
       help = "How many bytes may wait to be written." },
   },
-  plan = function(values, draft)
-    draft.sink = {
+  plan = function(values, tables)
+    tables.sink = {
       medium = "TIDE_MEDIUM_FILE",
       path = values.path,
       format = FORMAT[values.format],

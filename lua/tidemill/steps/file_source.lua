@@ -11,11 +11,11 @@ return {
     { name = "topic", type = "string", default_text = "the file's name",
       help = "The topic that the messages appear to come from." },
   },
-  plan = function(values, draft)
-    draft.source = {
+  plan = function(values, tables)
+    tables.source = {
       medium = "TIDE_MEDIUM_FILE",
       path = values.path,
-      topics = { values.topic or draft.file_topic(values.path) },
+      topics = { values.topic or tables.file_topic(values.path) },
     }
   end,
 }

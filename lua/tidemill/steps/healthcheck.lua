@@ -10,7 +10,7 @@ return {
     { name = "path", type = "string", required = true,
       help = "The file, from the current folder. When it grows old, messages are in flight and none is completed." },
   },
-  plan = function(values, draft)
-    table.insert(draft.steps, { kind = "TIDE_STEP_HEALTHCHECK", path = values.path })
+  plan = function(values, tables)
+    table.insert(tables.steps, { kind = "TIDE_STEP_HEALTHCHECK", path = values.path })
   end,
 }

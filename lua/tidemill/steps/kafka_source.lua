@@ -77,9 +77,9 @@ return {
         .. "refused." },
   },
   check = check,
-  plan = function(values, draft)
+  plan = function(values, tables)
     local start = values.start or { kind = "TIDE_START_NONE", at = 0 }
-    draft.source = {
+    tables.source = {
       medium = "TIDE_MEDIUM_KAFKA",
       topics = topics_of(values),
       group = values.group,
@@ -89,7 +89,7 @@ return {
       start_at = start.at,
       discovery_interval_us = values.discovery_interval,
     }
-    draft.brokers = values.brokers
-    draft.source_properties = values.rdkafka or {}
+    tables.brokers = values.brokers
+    tables.source_properties = values.rdkafka or {}
   end,
 }

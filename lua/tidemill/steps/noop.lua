@@ -6,7 +6,7 @@ return {
   summary = "hands every message on unchanged",
   example = "tide.noop {}",
   options = {},
-  plan = function(_, draft)
-    table.insert(draft.steps, { kind = "TIDE_STEP_NOOP" })
+  plan = function(_, tables)
+    table.insert(tables.steps, { kind = "TIDE_STEP_NOOP" })
   end,
 }

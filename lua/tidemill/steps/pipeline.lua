@@ -39,14 +39,14 @@ return {
       refused = { limited = "there is no sandbox in this version", none = "there is no sandbox in this version" },
       help = "What the functions of the pipeline may do: everything that the user who runs it may do." },
   },
-  plan = function(values, draft)
-    draft.join_timeout_us = values.join_timeout
-    draft.message_timeout_us = values.message_timeout
-    draft.start_timeout_us = values.start_timeout
-    draft.retry_timeout_us = values.retry_timeout
-    draft.worker_memory = values.worker_memory
-    draft.stuck_detector_timeout_us = values.stuck_detector_timeout
-    draft.broker_timeout_us = values.broker_timeout
-    draft.exactly_once = values.delivery == "exactly_once"
+  plan = function(values, tables)
+    tables.join_timeout_us = values.join_timeout
+    tables.message_timeout_us = values.message_timeout
+    tables.start_timeout_us = values.start_timeout
+    tables.retry_timeout_us = values.retry_timeout
+    tables.worker_memory = values.worker_memory
+    tables.stuck_detector_timeout_us = values.stuck_detector_timeout
+    tables.broker_timeout_us = values.broker_timeout
+    tables.exactly_once = values.delivery == "exactly_once"
   end,
 }

@@ -29,20 +29,20 @@ return {
       help = "Further librdkafka properties of the producer. Without `brokers` it takes the security, SASL and TLS "
         .. "properties of the source." },
   },
-  plan = function(values, draft)
+  plan = function(values, tables)
     local topics, known = { values.topic }, { [values.topic] = true }
     for _, topic in ipairs(values.topics or {}) do
       if not known[topic] then topics[#topics + 1] = topic end
       known[topic] = true
     end
-    draft.sink = {
+    tables.sink = {
       medium = "TIDE_MEDIUM_KAFKA",
       topics = topics,
       partitioner = PARTITION[values.partition],
       max_messages = values.max_buffer_size,
       max_bytes = values.max_buffer_bytes,
     }
-    draft.sink_brokers = values.brokers
-    draft.sink_properties = values.rdkafka or {}
+    tables.sink_brokers = values.brokers
+    tables.sink_properties = values.rdkafka or {}
   end,
 }

@@ -60,7 +60,7 @@ return {
   end,
   role = "multiprocessing",
   entries = function(values) return values.functions end,
-  plan = function(values, draft, entries)
-    blocks.add(draft, "TIDE_STEP_TASK", values, entries)
+  plan = function(values, tables, entries)
+    blocks.add(tables, "TIDE_STEP_TASK", values, entries)
   end,
 }

@@ -62,7 +62,7 @@ local function start(pipeline, options)
   local letters = os.tmpname()
   local partitions = options.partitions or 4
   local planned = plan.new(pipeline, { memory = partitions, dead_letters = letters })
-  planned.draft.dlq.max_invalid_ratio, planned.draft.dlq.max_consecutive_count = -1, -1
+  planned.tables.dlq.max_invalid_ratio, planned.tables.dlq.max_consecutive_count = -1, -1
   planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
   local made, problem = engine.new(planned)
   if not made then error(problem, 3) end

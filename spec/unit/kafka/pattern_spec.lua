@@ -44,7 +44,7 @@ describe("a pattern of topics", function()
 
   local function own(source, sink, options)
     local checked = plan.new(assert(pipeline_file.load(TEXT:format(source, sink or ""))), options)
-    return checked.draft.source.own_topics, advice.about(checked.pipeline, checked.draft.source.own_topics)
+    return checked.tables.source.own_topics, advice.about(checked.pipeline, checked.tables.source.own_topics)
   end
 
   it("a pattern of topics is told what the pipeline itself writes to the same brokers, and check says"

@@ -29,7 +29,7 @@ end
 local function plan(kinds)
   local steps = {}
   for i, kind in ipairs(kinds) do steps[i] = { kind = "TIDE_STEP_" .. kind } end
-  return { draft = { steps = steps } }
+  return { tables = { steps = steps } }
 end
 
 local PREFIX = "strategies.run_task_with_multiprocessing."

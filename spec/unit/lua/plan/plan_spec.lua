@@ -124,7 +124,7 @@ return tide.pipeline "x" {
       { name = "bootstrap.servers", value = "a:1,b:2" }, { name = "linger.ms", value = "5" },
       { name = "sasl.password", value = "hush" }, { name = "sasl.username", value = "me" },
     }, sides.sink)
-    assert.equal("[redacted]", tostring(one.draft.source_properties[2].value))
+    assert.equal("[redacted]", tostring(one.tables.source_properties[2].value))
   end)
 
   it("a plan on a mock Kafka has its brokers, no security, and reads from the start", function()
