@@ -17,7 +17,6 @@ function report.of(engine, plan)
     dead_lettered = totals.dead_lettered,
     dropped = totals.dropped, -- in flight when their partition went to another engine
     seconds = totals.seconds,
-    verdict = "none",
     metrics = metrics.collect(engine, plan),
   }
 end
