@@ -12,7 +12,7 @@ local types = {}
 --- Types whose values may be secrets: they are resolved when the engine connects.
 types.late = { brokers = true, properties = true }
 
---- Returns a value as a fault shows it: at most 60 characters, and never a secret.
+--- Returns a value as a fault shows it: at most 60 bytes, and never a secret.
 function types.quote(value)
   if secret.is(value) then return tostring(value) end
   if declaration.is(value) then return tostring(value) end
