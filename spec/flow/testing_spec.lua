@@ -63,6 +63,13 @@ describe("tidemill.testing", function()
     assert.produces(test, { { headers = { a = "1", b = "2" } } })
     assert.has_error(function() assert.produces(test, { { headers = { { "a", "1" }, { "b", "3" } } } }) end)
     assert.has_error(function() assert.produces(test, { { headers = { { "a", "1" } } } }) end)
+    for wrong, text in pairs {
+      [{ a = 2 }] = 'header "a" takes a string or nil as value, got a number',
+      [{ "a", "1" }] = "message.headers[1] is not {name, value}", [5] = "message.headers takes an array of",
+      [{ { "a", "1", "2" } }] = 'message.headers[1] has the key "3"',
+    } do
+      assert.matches(text, refusal(function() assert.produces(test, { { headers = wrong } }) end), 1, true)
+    end
   end)
 
   it("tidemill.testing refuses partitions that the test has not, and times that are none", function()

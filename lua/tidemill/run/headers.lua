@@ -77,9 +77,9 @@ function headers.list(given, level)
   return mark(given)
 end
 
---- A list that is not changed together with the given one.
-function headers.copy(given)
-  local list = headers.list(given, 1)
+--- A list that is not changed together with the given one; `level` (1 without it) as in headers.list.
+function headers.copy(given, level)
+  local list = headers.list(given, (level or 1) + 1)
   local own = {}
   for i = 1, #list do own[i] = { list[i][1], list[i][2] } end
   return mark(own)

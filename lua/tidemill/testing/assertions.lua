@@ -45,13 +45,16 @@ local function value_difference(path, found, expected)
   return path, found, expected
 end
 
+-- The level (as in error()) of the line of the spec, seen from a function that produces() or rejects() calls.
+local SPEC = 5
+
 -- A result matches a text (its value; false for null), or a table: the fields that it names. Headers may be given in
 -- any of their forms.
 local function result_difference(path, result, expected)
   if type(expected) ~= "table" then return value_difference(path, result.value or false, expected) end
   for name, value in pairs(expected) do
     local compare = name == "value" and value_difference or difference
-    local wanted = name == "headers" and header_codec.copy(value) or value
+    local wanted = name == "headers" and header_codec.copy(value, SPEC) or value
     local at, one, other = compare(path .. "." .. tostring(name), result[name], wanted)
     if at then return at, one, other end
   end
@@ -81,7 +84,7 @@ end
 
 local function counts_differ(what, found, expected)
   local wrong = not_array(expected)
-  if wrong then error("expected is an array of " .. what .. "; this " .. wrong .. " is none", 5) end
+  if wrong then error("expected is an array of " .. what .. "; this " .. wrong .. " is none", SPEC) end
   return #found ~= #expected and ("%d %s, expected %d"):format(#found, what, #expected) or nil
 end
 
