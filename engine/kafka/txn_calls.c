@@ -105,7 +105,7 @@ bool tide_kafka_watch_tainted(const struct tide_kafka_watch *watch)
 
 enum advice { DONE, REPEAT, ABORT, FATAL, GIVE_UP };
 
-/* What an error asks for; destroys it. An error without any flag means that the producer cannot go on, says
+/* Returns what an error asks for, and destroys it. An error without any flag means that the producer cannot go on, says
  * librdkafka's documentation. `blocking` NULL = no other job waits. */
 static enum advice advice_of(rd_kafka_error_t *error, struct tide_blocking *blocking,
                              int64_t until_us, char *text, size_t size)
