@@ -177,6 +177,35 @@ describe("tidemill run --input-format json", function()
     assert.matches("message.timestamp takes an integer", out, 1, true)
   end)
 
+  it("tidemill run --input-format json takes headers in the forms of a script, and names the line of those that"
+    .. " are none", function()
+    local bad = {
+      ['{"h":1}'] = 'the value of header "h" is of type number, not a string', ["5"] = '"headers" is of type number',
+      ['[["h","3",""]]'] = "header 1 is neither", ['["h","3"]'] = "header 1 is neither",
+      ['[["h"],[5]]'] = "the name of header 2 is of type number", ['[{"h":"1"}]'] = 'header 1 has no field "h"',
+      ['[["h",["1"]]]'] = "the value of header 1 is of type array", ['[{"value":"x"}]'] = "header 1 is neither",
+      ['[{"name":"h","value":{}}]'] = '"value" of header 1 is of type object',
+      ['[{"name":"h","value_base64":"?"}]'] = '"value_base64" of header 1: ',
+    }
+    local lines, wanted = { '{"value":"a","headers":{"b":"1","a":null}}', '{"value":"b","headers":[["h","3"],["n"]]}',
+      '{"value":"c","headers":{}}', '{"value":["x"]}' }, { 'line 4: "value" is of type array, not a string' }
+    for headers, text in pairs(bad) do
+      lines[#lines + 1] = ('{"value":"x","headers":%s}'):format(headers)
+      wanted[#wanted + 1] = ("in.txt: line %d: %s"):format(#lines, text)
+    end
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt" }, tide.file_sink { path = "out.txt" } }',
+      { ["in.txt"] = table.concat(lines, "\n") .. "\n" })
+    local code, out = run(folder, "tidemill run p.lua --input in.txt --input-format json --output-format json "
+      .. "--log-level error --dead-letters dead")
+    assert.same({ 0, '{"topic":null,"key":null,"headers":[{"name":"b","value":"1"},{"name":"a","value":null}],'
+      .. '"value":"a"}\n{"topic":null,"key":null,"headers":[{"name":"h","value":"3"},{"name":"n","value":null}],'
+      .. '"value":"b"}\n{"topic":null,"key":null,"headers":[],"value":"c"}\n' }, { code, out })
+    out = select(2, run(folder, "cat dead")):gsub('\\"', '"')
+    for _, text in ipairs(wanted) do assert.matches(text, out, 1, true) end
+    assert.not_matches("record_line.lua", out, 1, true)
+  end)
+
   it("tidemill run --input-format json is told that a compressed file is none of lines, and that"
     .. " standard input is closed", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
