@@ -26,6 +26,7 @@ function help.topics(context)
   local all = {}
   for _, command in ipairs(context.order) do all[#all + 1] = command end
   for _, spec in ipairs(list) do all[#all + 1] = spec.name end
+  for short in pairs(list.short_names) do all[#all + 1] = short end
   return all
 end
 

@@ -111,6 +111,7 @@ describe("the command line", function()
       for _, name in ipairs { "check", "dead-letters", "run_task_with_multiprocessing" } do
         assert.is_truthy(out:find(name, 1, true), shell .. ": " .. name)
       end
+      assert.matches("%f[%w_]map%f[^%w_]", out, 1, false, shell .. " does not complete the short name")
     end
     assert.equal(64, (run("completion", "tcsh")))
   end)
