@@ -174,7 +174,7 @@ function tide.run_task_with_multiprocessing(options) end
 function tide.run_task(options) end
 
 ---@class tide.filter.Options
----@field [integer] string|function A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform.
+---@field [integer] string|function A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform. tide.null, which a JSON null is read as, is not nil and keeps it: compare, as message.json.ok == true.
 
 --- Keeps the messages for which its function returns a true value; the offsets of the others still move.
 ---```lua
