@@ -14,6 +14,13 @@ local function judge(faults, rank, from, to, path, line)
   end
 end
 
+-- Calls found(module) for each module of tidemill that a line of Lua requires, however the text is written.
+local function each_required(line, found)
+  for _, pattern in ipairs { "[\"']tidemill%.?([%w_.]*)[\"']", "%[=*%[tidemill%.?([%w_.]*)%]=*%]" } do
+    for module in line:gmatch("require%s*%(?%s*" .. pattern) do found(module) end
+  end
+end
+
 -- engine/io/x.c -> io; engine/kafka/sink/x.c -> kafka; engine/x.c -> engine
 local function c_folder(path)
   return path:match("^(%w+)/") or "engine"
@@ -69,11 +76,21 @@ describe("the layers", function()
     for _, path in ipairs(files.list({ "lua" }, { "*.lua" })) do
       local from = path:match("^lua/tidemill/(%w+)/") or "tidemill"
       for _, line in ipairs(files.lines(path)) do
-        for module in line:gmatch("require%s*%(?%s*[\"']tidemill%.?([%w_.]*)[\"']") do
+        each_required(line, function(module)
           judge(faults, LUA_RANK, from, module:match("^[%w_]+") or "tidemill", path, line)
-        end
+        end)
       end
     end
     assert.same({}, faults)
+  end)
+
+  it("of the Lua files are seen in each form of require", function()
+    for _, form in ipairs { 'require "%s"', "require('%s')", "require [[%s]]", "require([=[%s]=])" } do
+      local seen = {}
+      local function note(module) seen[#seen + 1] = module end
+      each_required("local x = " .. form:format "tidemill.cli.run" .. ".y", note)
+      each_required(form:format "tidemill", note)
+      assert.same({ "cli.run", "" }, seen, form)
+    end
   end)
 end)
