@@ -24,16 +24,17 @@ local function step_names()
   return names
 end
 
--- The function behind tide.NAME { options }, for a step or a setting.
-local function step_function(spec)
+-- The function behind tide.NAME { options }, for a step or a setting. Faults show the name that was written.
+local function step_function(spec, name)
   return function(arguments)
     local where = declaration.where(2)
     if arguments ~= nil and (type(arguments) ~= "table" or declaration.is(arguments)) then
-      fault(where, "tide.%s: takes a table of options, as %s; this is a %s", spec.name, spec.example,
+      fault(where, "tide.%s: takes a table of options, as %s; this is a %s", name,
+        (spec.example:gsub("^tide%.[%w_]+", "tide." .. name)),
         declaration.is(arguments) and tostring(arguments) or type(arguments))
       arguments = session.absent
     end
-    return declaration.new(spec, arguments or {}, where)
+    return declaration.new(spec, arguments or {}, where, name)
   end
 end
 
@@ -87,9 +88,9 @@ function tide.secret_file(path)
 end
 
 for _, spec in ipairs(list) do
-  tide[spec.name] = tide[spec.name] or step_function(spec)
+  tide[spec.name] = tide[spec.name] or step_function(spec, spec.name)
 end
-for short, name in pairs(list.short_names) do tide[short] = tide[name] end
+for short, name in pairs(list.short_names) do tide[short] = step_function(list[name], short) end
 
 --- This was the name of message:header earlier.
 function tide.header()

@@ -4,9 +4,10 @@ local declaration = {}
 local Node = {}
 
 --- `spec` is the table of the step or setting from steps/; `arguments` is what it was called with; `where`: {file,
---- line}.
-function declaration.new(spec, arguments, where)
-  return setmetatable({ spec = spec, arguments = arguments, file = where.file, line = where.line }, Node)
+--- line}; `written` (optional): the short name that stands there.
+function declaration.new(spec, arguments, where, written)
+  return setmetatable({ spec = spec, arguments = arguments, file = where.file, line = where.line,
+    written = written or spec.name }, Node)
 end
 
 function declaration.is(value)
@@ -14,7 +15,7 @@ function declaration.is(value)
 end
 
 function Node:__tostring()
-  return "tide." .. self.spec.name
+  return "tide." .. self.written
 end
 
 --- Returns file and line of the code that called a step or setting, `level` calls up from the caller of this function.

@@ -63,7 +63,7 @@ function step_order.check(pipeline, current)
   local first = {}
   for _, use in ipairs(steps) do
     local reason = misplaced(use, first)
-    if reason then current:fault(use, "tide.%s: %s", use.spec.name, reason) end
+    if reason then current:fault(use, "%s: %s", tostring(use), reason) end
     first[use.spec.kind] = first[use.spec.kind] or use
   end
   if (not steps[1] or steps[1].spec.kind ~= "source") and not has_absent(pipeline) then

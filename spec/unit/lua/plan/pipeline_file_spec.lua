@@ -176,6 +176,18 @@ return tide.pipeline "x" {
     assert.same({ "run_task_with_multiprocessing", 3 }, { pipeline.steps[2].name, pipeline.steps[2].values.processes })
   end)
 
+  it("a pipeline file has tide.map in its faults by the name that was written", function()
+    local _, texts = pipeline_file.load('return tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = tide.map { print } },\ntide.map "f.lua",\n'
+      .. 'tide.file_sink { path = "-" },\ntide.map { print } }')
+    assert.same({
+      'p:3: option "path" = tide.map: must be a text, not a tide.map',
+      'p:4: tide.map: takes a table of options, as tide.map { "transform.lua", processes = 4, max_batch_size = 1000 }; '
+        .. "this is a string",
+      "p:6: tide.map: stands after file_sink; only commit_offsets may follow it",
+    }, texts)
+  end)
+
   it("a pipeline file points only to steps that there are", function()
     for _, name in ipairs { "map_values", "flat_map", "fold", "where", "consume", "sink", "file", "to_file", "commit",
       "dead_letter_queue", "parallel", "aggregate" } do
