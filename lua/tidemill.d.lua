@@ -196,9 +196,9 @@ function tide.filter(options) end
 function tide.unfold(options) end
 
 ---@class tide.reduce.Options
----@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again.
+---@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing topic or partition rejects the message, as the result says where it goes.
 ---@field initial_value? any The value that the accumulator begins with, or a function that makes it, as a table must be made anew each time.
----@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept.
+---@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept, and not the topic or partition that an earlier step chose.
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
 ---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
 ---@field max_input_block_size? integer|string A batch ends when its messages take this much memory. They are kept until the result is forwarded, so that nothing is lost with a worker. (in bytes)
@@ -214,7 +214,7 @@ function tide.reduce(options) end
 
 ---@class tide.buffer.Options
 ---@field new function function() that makes an empty buffer.
----@field append function function(buffer, message) that returns the buffer with the message in it.
+---@field append function function(buffer, message) that returns the buffer with the message in it, as in reduce.
 ---@field ready? function function(buffer) that is called after each message; a true value forwards the buffer now. What is left at the end of a batch is forwarded too.
 ---@field result function function(buffer) that returns the result, as in reduce.
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)

@@ -39,11 +39,11 @@ describe("a batch transform", function()
     assert.equal(8, test:committed())
   end)
 
-  it("a batch transform may return messages, tables, several, false, and rejects; each message is an"
+  it("a batch transform may return messages, tables, several, and rejects; each message is an"
     .. " object of its own", function()
     transform [[return { batch = function(messages)
       messages[1].value, messages[4].value = messages[4].value, messages[1].value
-      return { messages[1], { value = "t", key = "k" }, false, tide.many { messages[4], "x", tide.many { "y" } } }
+      return { messages[1], { value = "t", key = "k" }, tide.drop, tide.many { messages[4], "x", tide.many { "y" } } }
     end }]]
     test:feed("a", "b", "c", "d")
     assert.produces(test, { "d", { value = "t", key = "k" }, "a", "x", "y" })
@@ -155,6 +155,28 @@ describe("a batch transform", function()
       table.remove(values, 6)
       assert.same({ "a", "b", "c", "d", "false", '{"x":1}', "1" }, values)
     end)
+  end)
+
+  it("a batch transform that writes what no message can have gets that message rejected with the reason", function()
+    transform [[return { batch = function(list)
+      list[1].topic, list[2].headers[1], list[4].timestamp = "nope", 5, 1.5
+      return list
+    end }]]
+    test:feed("a", "b", "c", "d")
+    assert.produces(test, { "c" })
+    assert.rejects(test, { 'bad_return: .*:%d+ topic "nope" is none that produce names',
+      "bad_return: .*:%d+ message.headers%[1%] is not", "bad_return: .*:%d+ message.timestamp takes" })
+  end)
+
+  it("a batch transform has no result where it says tide.drop; false is refused, as everywhere", function()
+    transform [[return { batch = function(list)
+      return { false, tide.drop, tide.many { list[3], false }, list[4] }
+    end }]]
+    test:feed("a", "b", "c", "d")
+    assert.produces(test, { "d" })
+    assert.filtered(test, 1)
+    assert.rejects(test, { "returned a boolean; return the message, a string, a table, tide.drop",
+      "returned a boolean" })
   end)
 
   it("a batch transform rejects by index, with the reason", function()

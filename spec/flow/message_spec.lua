@@ -84,6 +84,49 @@ describe('a transform', function()
       results[3].headers, results[4].headers, results[5].headers, results[6].headers })
   end)
 
+  it('a transform calls headers() whatever was assigned, on copies too; what is refused leaves the old', function()
+    local results = through(function(message)
+      local copy = message:copy()
+      assert(copy:headers() == copy.headers and #copy:headers() == 4)
+      copy.headers = { b = '1' }
+      assert(copy:headers()[1][1] == 'b' and copy:header 'b' == '1')
+      assert(not pcall(function() copy.headers = 5 end) and #copy:headers() == 1)
+      copy.headers = nil
+      assert(#copy:headers() == 0)
+      for name, wrong in pairs { headers = 5, value = 5, key = {}, topic = 'nowhere', partition = -1 } do
+        assert(not pcall(function() message[name] = wrong end))
+      end
+      assert(#message:headers() == 4 and message.headers[1][1] == 'a')
+      message.headers = tide.json.table '[["x","y"]]'
+      assert(message:headers()[1][1] == 'x')
+      local named = { a = '1' }
+      message.headers = named
+      named.b = '2'
+      assert(#message:headers() == 1)
+      return message
+    end, { full })
+    assert.same({ { 'a', '1' } }, results[1].headers)
+    assert.same({ 'v', 'k', 1234 }, { results[1].value, results[1].key, results[1].timestamp })
+    assert.same({}, { results[1].topic, results[1].target_partition })
+  end)
+
+  it('a transform sends a copy where the message of the copy went, and not where the present one goes', function()
+    local kept = {}
+    local results = through({ function(message)
+      if message.value == 'b' then message.topic, message.partition = 'other', 4 end
+      return message
+    end, function(message)
+      kept[#kept + 1] = message:copy()
+      if #kept == 1 then return nil end
+      return #kept == 2 and tide.many(kept) or kept[2]
+    end }, { 'a', 'b', 'c' }, { topics = { 'other' } })
+    local places = {}
+    for i, result in ipairs(results) do
+      places[i] = { result.value, result.topic or '', result.target_partition or -1 }
+    end
+    assert.same({ { 'a', '', -1 }, { 'b', 'other', 4 }, { 'b', 'other', 4 } }, places)
+  end)
+
   it('a transform sends a message where its topic and partition are written to, as a copy and in'
     .. ' tide.many too', function()
     local results = through(function(message)

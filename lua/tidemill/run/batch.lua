@@ -17,10 +17,11 @@ local EMIT, DROP, REJECT, RETRY, EXPAND, FULL =
 -- An item is a message on its way through the functions: { index, record, copy }, where `copy` is what the functions
 -- before made of the record. A refusal is { outcome = REJECT or RETRY, reason, text, traceback }.
 
--- The message of an item, open.
+-- The message of an item, open; or nil, reason and text when a function wrote into the copy what no message can have.
 local function reopen(item)
   local m = message.open(item.record)
-  assert(message.apply(item.copy) == EMIT)
+  local outcome, reason, text = message.apply(item.copy)
+  if outcome ~= EMIT then return nil, reason, text end
   return m
 end
 
@@ -36,8 +37,8 @@ end
 
 -- Makes items of the next pass from what the function returned for an item; `open` is the message, if it was open.
 function Pass:take(item, returned, open)
-  if returned == false then return end
-  local m = reopen(item)
+  local m, wrong, why = reopen(item)
+  if not m then return self:refuse(item, REJECT, wrong, why) end
   local outcome, detail, text = EMIT, nil, nil
   if type(returned) == "nil" or not rawequal(returned, open) then outcome, detail, text = message.apply(returned) end
   if outcome == EMIT then
@@ -53,7 +54,7 @@ end
 function Pass:each(items, fn)
   for _, item in ipairs(items) do
     message.hold()
-    local open = reopen(item)
+    local open = assert(reopen(item))
     local returned = fn(open)
     item.copy = open:copy()
     self:take(item, returned, open)
@@ -119,7 +120,7 @@ end
 -- Writes the results of record `index`, which are items[from] and those that follow: outcome, reason, text.
 local function write_items(index, items, from)
   while items[from] and items[from].index == index do
-    reopen(items[from])
+    assert(reopen(items[from]))
     local outcome, reason, text = message.emit(index)
     if outcome ~= EMIT then
       result.rewind()

@@ -64,6 +64,16 @@ function check.not_array(list)
   if next(list, key) ~= nil then return misfit(list) end
 end
 
+--- Adds to the methods of messages those that only say what to use in place of an operation on tables or texts.
+function check.add_no_table(methods)
+  for name, what in pairs { __len = "#message", __concat = "message .. text", __tostring = "tostring(message)",
+    __pairs = "pairs(message)", __ipairs = "ipairs(message)" } do
+    methods[name] = function()
+      error(what .. ": a message is neither a table nor a text; use its fields, as message.value, or message:copy()", 2)
+    end
+  end
+end
+
 --- An integer from `least` to `most`.
 function check.integer(name, new, least, most)
   if type(new) ~= "number" or new % 1 ~= 0 or new < least or new > most then

@@ -10,7 +10,10 @@ local copies = {}
 
 -- Key of { doc, value, edits = how many changes of the view `value` has, stale = the value was written since }.
 local VIEW = {}
-local FIELDS = { key = true, headers = true, topic = true, partition = true, offset = true, timestamp = true }
+--- Key of the list of headers; it is no plain field, as it is checked and becomes a list when it is assigned.
+copies.HEADERS = {}
+local HEADERS = copies.HEADERS
+local FIELDS = { key = true, topic = true, partition = true, offset = true, timestamp = true }
 local open, count = {}, 0
 
 local function get_value(view)
@@ -48,10 +51,20 @@ local function set_value(copy, new)
   view.value, view.edits, view.stale = new, json.edits_of(view.doc), true
 end
 
+-- The list of headers, in which names may stand since it was empty (copy.headers.source = "a").
+local function get_headers(copy)
+  local list = rawget(copy, HEADERS)
+  if list[1] == nil then
+    list = header_codec.list(list, 3)
+    rawset(copy, HEADERS, list)
+  end
+  return list
+end
+
 -- copy:header "name"
 local function header(copy, name)
   if type(name) ~= "string" then error(("copy:header takes a name, got %s"):format(check.shown(name)), 2) end
-  return (header_codec.last(header_codec.list(copy.headers or {}, 2), name))
+  return (header_codec.last(header_codec.list(get_headers(copy), 2), name))
 end
 
 --- The metatable of copies, by which they are known. `opening` is called before a view is opened.
@@ -63,6 +76,7 @@ function copies.metatable(opening)
         return (get_json(copy))
       end
       if name == "header" then return header end
+      if name == "headers" then return (get_headers(copy)) end
       local view = name == "value" and rawget(copy, VIEW)
       if view then return (get_value(view)) end
     end,
@@ -71,6 +85,8 @@ function copies.metatable(opening)
         set_value(copy, new ~= nil and json.encode(new, 2) or nil)
       elseif name == "value" then
         set_value(copy, new)
+      elseif name == "headers" then
+        rawset(copy, HEADERS, header_codec.list(new == nil and {} or new, 2))
       elseif FIELDS[name] then
         rawset(copy, name, new)
       else

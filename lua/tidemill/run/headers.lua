@@ -6,6 +6,7 @@ local ffi = require("ffi")
 local null = require("cjson").null
 local C = require("tidemill.run.ffi").C
 local check = require("tidemill.run.check")
+local marks = require("tidemill.run.marks")
 
 local headers = {}
 
@@ -13,11 +14,23 @@ local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local lengths = ffi.typeof("int32_t *")
 local HEAD = 8 -- bytes before a packed header: the lengths of its name and its value
 
--- Lists have this metatable, so that message.headers, which is a list, may also be called: message:headers().
-local list_mark = { __call = function(list) return list end }
+-- Lists have this mark, so that message.headers, which is a list, may also be called: message:headers(). A loop over
+-- the list itself would call it without end.
+local list_mark = { written_as = marks.ARRAY }
 
+function list_mark.__call(list, of)
+  if of == nil then error("message.headers is a list: for i, header in ipairs(message.headers) do ... end", 2) end
+  return list
+end
+
+-- A list with a metatable of the script's own is copied.
 local function mark(list)
-  return getmetatable(list) == nil and setmetatable(list, list_mark) or list
+  local own = getmetatable(list)
+  if own == list_mark then return list end
+  if own == nil or marks.of(list) == marks.ARRAY then return setmetatable(list, list_mark) end
+  local marked = {}
+  for i = 1, #list do marked[i] = list[i] end
+  return setmetatable(marked, list_mark)
 end
 
 local function check_value(name, value, level)

@@ -5,7 +5,6 @@
 -- by its old number. Start reading at message.open, then `methods`, message.apply and message.emit.
 -- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
-local null = require("cjson").null
 local C = require("tidemill.run.ffi").C
 local answer = require("tidemill.run.answer")
 local check = require("tidemill.run.check")
@@ -13,6 +12,7 @@ local copies = require("tidemill.run.copy")
 local header_codec = require("tidemill.run.headers")
 local json = require("tidemill.run.json")
 local result = require("tidemill.run.result")
+local targets = require("tidemill.run.targets")
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local shown, bytes_or_null, check_integer = check.shown, check.bytes_or_null, check.integer
@@ -32,15 +32,14 @@ local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
   C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
 local TOPIC_NONE, PARTITION_ANY = C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY
 
-local topics -- struct tide_topics *
-local targets = {} -- topic name -> number, for the topics that the pipeline names
+local target_numbers, check_topic = targets.numbers, targets.check
 
 local serial = 0
 -- The record that is open; in C's memory, as a pointer in an upvalue would be boxed for each message.
 local here = ffi.new "struct { const struct tide_record *record; }"
 -- What the transform wrote: a string, or nil for null; `*_set` tells whether it wrote at all.
 local value, value_set, key, key_set
-local headers, timestamp, topic, partition -- nil = not read (headers) or not written; headers may have any form
+local headers, timestamp, topic, partition -- nil = not read or not written; false = an earlier step's choice is void
 local none = {} -- stands for a string that has not been read yet
 local read_value, read_key = none, none
 -- The view of the value: whether it was opened, how many changes of it `value` holds already, and whether the
@@ -131,28 +130,21 @@ end
 
 local function get_topic()
   if topic then return topic end
-  local number = here.record.target_topic ~= TOPIC_NONE and here.record.target_topic or here.record.topic
-  local name = C.tide_topics_shared_name(topics, number)
-  return name ~= nil and to_string(name) or nil
+  local chosen = topic == nil and here.record.target_topic ~= TOPIC_NONE
+  return (targets.name_of(chosen and here.record.target_topic or here.record.topic))
 end
 
 -- Returns where the message goes if a function chose it, else where it came from.
 local function get_partition()
   if partition then return partition end
   local chosen = here.record.target_partition
-  return chosen ~= PARTITION_ANY and chosen or here.record.partition
+  return partition == nil and chosen ~= PARTITION_ANY and chosen or here.record.partition
 end
 
--- Raises an error at the script's line, as the checks of run/check.lua do.
-local function check_topic(new)
-  if new == nil or not targets[new] then
-    local known = {}
-    for name in pairs(targets) do known[#known + 1] = '"' .. name .. '"' end
-    table.sort(known)
-    error(("topic %s is none that produce names (%s)"):format(
-      type(new) == "string" and '"' .. new .. '"' or shown(new), table.concat(known, ", ")), 4)
-  end
-  return new
+-- Returns the topic and the partition that a function chose; nil for none.
+local function get_choice()
+  return (topic or topic == nil and here.record.target_topic ~= TOPIC_NONE) and get_topic() or nil,
+    (partition or partition == nil and here.record.target_partition ~= PARTITION_ANY) and get_partition() or nil
 end
 
 -- For assignment and for result tables; level 4 in the checks is the line of the user's script.
@@ -164,8 +156,7 @@ local function set(name, new)
   elseif name == "key" then
     key, key_set = bytes_or_null(name, new), true
   elseif name == "headers" then
-    headers = new == nil and {} or new
-    header_list(headers, 3)
+    headers = header_list(new == nil and {} or new, 3)
   elseif name == "timestamp" then
     timestamp = check_integer(name, new, -1, 2 ^ 53)
   elseif name == "topic" then
@@ -182,19 +173,19 @@ local function gone()
   error("this message is gone: it lives until the function returns; keep message:copy() instead", 3)
 end
 
-local copy_headers = header_codec.copy
+local copy_headers, HEADERS = header_codec.copy, copies.HEADERS
 local copy_mark, target_mark = copies.metatable(function() documents, beside = true, true end), {}
 
 -- message:copy(): a table that may be kept. Where an earlier function sent the message goes with it.
 local function copy_open(self)
   if self.serial ~= serial then gone() end
   local from, number, offset = get_topic(), get_partition(), tonumber(here.record.offset)
+  local to_topic, to_partition = get_choice()
   return setmetatable({
-    value = get_value(), key = get_key(), headers = copy_headers(get_headers()), topic = from, partition = number,
+    value = get_value(), key = get_key(), [HEADERS] = copy_headers(get_headers()), topic = from, partition = number,
     offset = offset, timestamp = timestamp or tonumber(here.record.timestamp),
-    [target_mark] = { topic = from, partition = number, offset = offset,
-      to_topic = (topic or here.record.target_topic ~= TOPIC_NONE) and from or nil,
-      to_partition = (partition or here.record.target_partition ~= PARTITION_ANY) and number or nil },
+    [target_mark] = { topic = from, partition = number, offset = offset, to_topic = to_topic,
+      to_partition = to_partition },
   }, copy_mark)
 end
 
@@ -203,10 +194,6 @@ local function header_open(self, name)
   if self.serial ~= serial then gone() end
   if type(name) ~= "string" then error(("message:header takes a name, got %s"):format(shown(name)), 2) end
   return (header_last(get_headers(), name))
-end
-
-local function no_table(what)
-  error(what .. ": a message is neither a table nor a text; use its fields, as message.value, or message:copy()", 3)
 end
 
 local methods = {
@@ -235,19 +222,10 @@ local methods = {
     set(name, new)
   end,
 }
-for name, what in pairs { __len = "#message", __concat = "message .. text", __tostring = "tostring(message)",
-  __pairs = "pairs(message)", __ipairs = "ipairs(message)" } do
-  methods[name] = function() no_table(what) end
-end
+check.add_no_table(methods)
 -- A type of its own for each load of this file: busted forgets what a spec file required, loads it again, and
 -- gives back the older type (with the older methods) for the same text.
 local new_message = ffi.metatype(ffi.typeof(("struct { double serial; } /* %s */"):format(tostring(methods))), methods)
-
---- Topic numbers: `handle` is the engine's table, `names` those that a result may choose.
-function message.use_topics(handle, names)
-  topics = handle
-  for _, name in ipairs(names) do targets[name] = C.tide_topics_number(handle, name) end
-end
 
 --- Opens the message of `at` (const struct tide_record *); the one before is gone.
 function message.open(at)
@@ -258,6 +236,12 @@ function message.open(at)
   close_views()
   headers, timestamp, topic, partition = nil, nil, nil, nil
   return (new_message(serial))
+end
+
+--- Opens a message that inherits only the timestamp: for a result that stands for several messages.
+function message.open_empty(at)
+  message.open(at)
+  value_set, key_set, headers, topic, partition = true, true, {}, false, false
 end
 
 --- Keeps views open, whatever message is opened, until message.release(), since several messages make one result.
@@ -287,17 +271,33 @@ local function set_copy(copied)
   end
   set("value", copied.value)
   set("key", copied.key)
-  headers = copied.headers and copy_headers(copied.headers) or {}
+  headers = copy_headers(copied.headers)
   set("timestamp", copied.timestamp)
-  topic, partition = mark.to_topic, mark.to_partition
+  topic, partition = mark.to_topic or false, mark.to_partition or false
   if copied.topic ~= mark.topic then topic = check_topic(copied.topic) end
   if copied.partition ~= mark.partition then set("partition", copied.partition) end
 end
 
---- A table with the fields of a message as message:copy() gives them.
-function message.as_copy(fields)
-  fields[target_mark] = { topic = fields.topic, partition = fields.partition, offset = fields.offset }
+--- A table with the fields of a message as message:copy() gives them, and with what message.choice_of() gave.
+function message.as_copy(fields, to_topic, to_partition)
+  fields[target_mark] = { topic = fields.topic, partition = fields.partition, offset = fields.offset,
+    to_topic = target_numbers[to_topic or ""] and to_topic, to_partition = to_partition }
+  fields[HEADERS], fields.headers = fields.headers, nil
   return setmetatable(fields, copy_mark)
+end
+
+--- Returns the topic and the partition that functions chose for the open message or a copy; nil for none.
+function message.choice_of(thing)
+  if type(thing) == "cdata" then return get_choice() end
+  local mark = thing[target_mark]
+  if not mark then return nil, nil end
+  return thing.topic ~= mark.topic and thing.topic or mark.to_topic,
+    thing.partition ~= mark.partition and thing.partition or mark.to_partition
+end
+
+--- Returns "topic" or "partition" when that was written since the message was opened; else nil or false.
+function message.written_choice()
+  return topic and "topic" or partition and "partition"
 end
 
 --- What the open message has become: message.restore() begins with it again, as often as wanted.
@@ -370,8 +370,8 @@ function message.emit(index)
   written.timestamp = timestamp or here.record.timestamp
   written.value_length = value_length
   written.key_length = key and #key or -1
-  written.topic = topic and targets[topic] or here.record.target_topic
-  written.partition = partition or here.record.target_partition
+  written.topic = topic and target_numbers[topic] or topic == nil and here.record.target_topic or TOPIC_NONE
+  written.partition = partition or partition == nil and here.record.target_partition or PARTITION_ANY
   to = to + RESULT
   if spliced then
     to = to + value_length
@@ -393,7 +393,7 @@ function message.record()
   return here.record
 end
 
-message.null = null
+message.null = json.null
 message.json = json.public
 message.array = json.array
 return message

@@ -16,7 +16,7 @@ struct tide_packed {
     int32_t key_length;   /* -1 = null */
     uint32_t headers_length;
     uint32_t topic_length;
-    uint32_t reserved;
+    uint32_t chosen; /* 1: a function chose the topic, 2: the partition; else the message came from there */
 };
 ]]
 
@@ -38,10 +38,12 @@ end
 local function pack_one(m, parts)
   local value, key = check.bytes_or_null("value", m.value), check.bytes_or_null("key", m.key)
   local topic, headers = check.bytes_or_null("topic", m.topic) or "", header_codec.pack(header_codec.list(m.headers, 3))
+  local to_topic, to_partition = message.choice_of(m)
   local head = ffi.new("struct tide_packed", check.integer("offset", m.offset or 0, 0, 2 ^ 53),
     check.integer("timestamp", m.timestamp or -1, -1, 2 ^ 53),
     check.integer("partition", m.partition or 0, 0, 2 ^ 31 - 1),
-    value and #value or -1, key and #key or -1, #headers, #topic)
+    value and #value or -1, key and #key or -1, #headers, #topic,
+    (to_topic and 1 or 0) + (to_partition and 2 or 0))
   parts[#parts + 1] = ffi.string(head, HEAD)
   parts[#parts + 1] = topic
   parts[#parts + 1] = value or ""
@@ -92,7 +94,9 @@ local function unpack_one(bytes, room)
   if head.value_length < 0 then m.value = nil end
   if head.key_length < 0 then m.key = nil end
   m.headers = header_codec.read(at, head.headers_length)
-  return m.headers and message.as_copy(m), size
+  if not m.headers then return nil end
+  local chosen = head.chosen
+  return message.as_copy(m, chosen % 2 == 1 and m.topic or nil, chosen >= 2 and m.partition or nil), size
 end
 
 --- The messages of a value as an array of copies; or nil and what is wrong.

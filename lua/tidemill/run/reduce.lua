@@ -72,8 +72,13 @@ local NOT_ACCUMULATED = {
   [DROP] = " returned tide.drop; to leave a message out, return what was accumulated before",
 }
 
+local LOST_CHOICE = " wrote message.%s, which is lost: where it goes is said by the result, a table or a copy"
+
 -- What append returned may be no value but an answer: the outcome, reason and text for the message then; else nil.
+-- What append writes into the message counts in what is kept of it, but nothing is kept of where it should go.
 local function refusal_in(acc, where)
+  local choice = message.written_choice()
+  if choice then return REJECT, "bad_return", where .. LOST_CHOICE:format(choice) end
   local outcome, reason, text = answer.of(acc)
   if NOT_ACCUMULATED[outcome] then return REJECT, "bad_return", where .. NOT_ACCUMULATED[outcome] end
   if reason == "bad_return" then text = where .. " " .. text end
@@ -106,13 +111,11 @@ local function accumulate(s, spec)
   result.publish_position(s.index)
 end
 
--- Writes the result of the accumulation. It inherits of the newest message its time, and its
--- topic and partition where an earlier function chose them.
+-- Writes the result of the accumulation. It inherits only the time of the newest message.
 local function write_result(s, spec, expand)
   message.hold() -- the result may hold views of copies
   local returned = spec.result(s.acc)
-  local m = message.open(s.newest_record)
-  m.value, m.key, m.headers = nil, nil, {}
+  message.open_empty(s.newest_record)
   local outcome, reason, text = EXPAND, nil, nil
   if returned ~= nil then outcome, reason, text = expand({ returned }, 1, s.newest) end
   message.release()

@@ -6,7 +6,7 @@ local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
 local C = library.C
 local transforms = require("tidemill.run.transforms")
-local message = require("tidemill.run.message")
+local targets = require("tidemill.run.targets")
 local number = require("tidemill.run.number")
 local result = require("tidemill.run.result")
 
@@ -79,7 +79,7 @@ function worker.main(zygote, engine, plan)
   io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
   local ok, steps = pcall(function()
-    message.use_topics(C.tide_engine_topics(engine), plan.topics or {})
+    targets.use(C.tide_engine_topics(engine), plan.topics or {})
     return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end

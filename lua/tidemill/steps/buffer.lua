@@ -11,7 +11,7 @@ return {
   options = accumulation.with {
     { name = "new", type = "function", required = true, help = "function() that makes an empty buffer." },
     { name = "append", type = "function", required = true,
-      help = "function(buffer, message) that returns the buffer with the message in it." },
+      help = "function(buffer, message) that returns the buffer with the message in it, as in reduce." },
     { name = "ready", type = "function", default_text = "at the end of the batch",
       help = "function(buffer) that is called after each message; a true value forwards the buffer now. What is left "
         .. "at the end of a batch is forwarded too." },

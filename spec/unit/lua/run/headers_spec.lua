@@ -2,6 +2,7 @@
 -- Headers as scripts write them, and in packed form.
 local null = require("cjson").null
 local headers = require "tidemill.run.headers"
+local tide = require "tidemill"
 
 describe("headers", function()
   local function refusal(given)
@@ -10,10 +11,20 @@ describe("headers", function()
     return problem
   end
 
-  it("headers that are an array stay the same table, which may be called", function()
+  it("headers that are an array stay the same table, which may be called, but not be looped over as such", function()
     local given = { { "a", "1" }, { "a" }, { "b", null } }
     assert.equal(given, headers.list(given, 1))
-    assert.equal(given, given())
+    assert.equal(given, given {})
+    local ok, problem = pcall(function() for _ in given do error "no" end end)
+    assert.is_false(ok)
+    assert.matches("^spec/unit/lua/run/headers_spec.lua:%d+: message.headers is a list: for i, header", problem)
+  end)
+
+  it("headers with a mark of another kind may be called too", function()
+    local array, foreign = tide.array { { "a", "1" } }, setmetatable({ { "a", "1" } }, {})
+    assert.same({ { "a", "1" } }, headers.list(array, 1) {})
+    assert.same({ { "a", "1" } }, headers.list(foreign, 1) {})
+    assert.equal("[]", tide.json.encode(headers.list(setmetatable({}, {}), 1)))
   end)
 
   it("headers by name become an array in the order of the names", function()
