@@ -86,7 +86,7 @@ describe('a transform', function()
       local copy = m:copy()
       copy.topic = nil
       return copy
-    end, '"reason":"bad_return"', 'topic a nil is none that produce names' },
+    end, '"reason":"bad_return"', 'message.topic takes a name that produce has %(\\"other\\", \\"out\\"%), got nil' },
     ['a wrong partition in a copy'] = { function(m)
       local copy = m:copy()
       copy.partition = 1.5
@@ -184,7 +184,7 @@ describe('a transform', function()
       local results = through(function(message)
         if message.value == 'bad' then return case[1](message) end
         return message
-      end, { 'a', 'bad', 'b' })
+      end, { 'a', 'bad', 'b' }, { topics = { 'out', 'other' } })
       assert.same({ 'a', 'b' }, { results[1].value, results[2].value })
       local text = fixture.letters()
       assert.matches(case[2], text)
@@ -195,6 +195,24 @@ describe('a transform', function()
       assert.equal(3, fixture.run:committed())
     end)
   end
+
+  it('a transform cannot choose a topic where the output has none', function()
+    through(function(message)
+      if message.value == 'copy' then
+        local copy = message:copy()
+        copy.topic = 'x'
+        return copy
+      end
+      message.topic = message.value == 'x' and 'x' or nil
+      return message
+    end, { 'x', 'nil', 'copy' })
+    local text = fixture.letters()
+    for _, name in ipairs { 'topic \\"x\\"', 'message.topic', 'topic \\"x\\"' } do
+      local from, to = text:find(name .. ' cannot be chosen: this output has no topics; only produce has', 1, true)
+      assert.is_truthy(from, text)
+      text = text:sub(to)
+    end
+  end)
 
   it('a transform finds a kept message gone', function()
     local kept

@@ -23,15 +23,24 @@ function targets.name_of(number)
   return name ~= nil and ffi.string(name) or nil
 end
 
+-- Why `new` cannot be chosen.
+local function problem(new)
+  local known = {}
+  for name in pairs(targets.numbers) do known[#known + 1] = '"' .. name .. '"' end
+  local wrong = type(new) == "string" and ('topic "%s"'):format(new)
+  if #known == 0 then
+    return (wrong or "message.topic") .. " cannot be chosen: this output has no topics; only produce has"
+  end
+  table.sort(known)
+  local names = table.concat(known, ", ")
+  if wrong then return ("%s is none that produce names (%s)"):format(wrong, names) end
+  return ("message.topic takes a name that produce has (%s), got %s"):format(names, new == nil and "nil" or shown(new))
+end
+
 --- Refuses what is no name of a target, at the level of the checks in run/check.lua.
 function targets.check(new)
   if new ~= nil and targets.numbers[new] then return new end
-  local known = {}
-  for name in pairs(targets.numbers) do known[#known + 1] = '"' .. name .. '"' end
-  table.sort(known)
-  error(("topic %s is none that produce names (%s)"):format(
-    type(new) == "string" and '"' .. new .. '"' or shown(new), known[1] and table.concat(known, ", ") or "it has none"),
-    4)
+  error(problem(new), 4)
 end
 
 return targets
