@@ -132,7 +132,7 @@ describe("tidemill record", function()
     assert.same({ 0, "0 messages in r2.jsonl\n" }, { code, out })
     assert.equal(64, (run(folder, "tidemill record p.lua --latest --input in.txt")))
     assert.equal(64, (run(folder, "tidemill record p.lua --count 0")))
-    assert.equal(66, (run(folder, "tidemill record p.lua --count 1 --out no/where")))
+    assert.equal(78, (run(folder, "tidemill record p.lua --count 1 --out no/where")))
   end)
 end)
 
