@@ -176,6 +176,10 @@ describe('a transform', function()
       '"reason":"error"', 'message_errors_spec.lua:%d+: tide.msgpack.encode: tide.drop has no msgpack' },
     ['tide.drop as a value'] = { function(m) m.value = tide.drop return m end, '"reason":"error"',
       'message_errors_spec.lua:%d+: message.value takes a string or nil, got tide.drop; the function returns it' },
+    ['a header by its name in the list'] = { function(m)
+      m.headers = { a = '1' }
+      return m.headers.a
+    end, '"reason":"error"', 'message_errors_spec.lua:%d+: message.headers is a list .* is message:header \\"a\\"' },
     ['assigning the offset'] = { function(message) message.offset = 5 return message end, '"reason":"error"',
       'message.offset is where the message came from' },
   }

@@ -366,6 +366,22 @@ describe("buffer", function()
     test:close()
   end)
 
+  it("buffer takes no answer from ready, and a result that is a message is gone", function()
+    local kept
+    local test = testing.steps { tide.buffer {
+      new = function() return "" end, append = function(acc, m)
+        kept = m
+        return acc .. m.value
+      end,
+      ready = function(acc) return acc:sub(-1) == "x" and tide.drop or acc:sub(-1) == "m" end,
+      result = function(acc) return acc:find "m" and kept or acc end, max_batch_size = 4, max_batch_time = "1h",
+    } }
+    test:feed("x", "m", "a", "b")
+    assert.produces(test, { "ab" })
+    assert.rejects(test, { "ready returned tide.drop; it answers only", "returned a message that is gone, not" })
+    test:close()
+  end)
+
   it("buffer goes on in a fresh block when its results fill one", function()
     local test = testing.steps { tide.buffer {
       new = function() return {} end, append = join, ready = function(acc) return #acc == 2 end,

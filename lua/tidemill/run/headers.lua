@@ -23,6 +23,11 @@ function list_mark.__call(list, of)
   return list
 end
 
+function list_mark.__index(_, name)
+  if type(name) ~= "string" then return nil end
+  error(('message.headers is a list of {name, value}; a value by its name is message:header "%s"'):format(name), 2)
+end
+
 -- A list with a metatable of the script's own is copied.
 local function mark(list)
   local own = getmetatable(list)

@@ -40,7 +40,7 @@ function many.runner(functions)
   local function run_one(item, m, saved, from, index)
     if not message.was_open(item, saved) then
       if type(item) == "cdata" then
-        return REJECT, "bad_return", functions.where[from - 1] .. " returned in tide.many a message that is gone"
+        return REJECT, "bad_return", functions.where[from - 1] .. " returned a message that is gone, not message:copy()"
       end
       local outcome, detail, text = take(item, from, index)
       if outcome ~= EMIT then return outcome, detail, text end

@@ -72,6 +72,7 @@ local NOT_ACCUMULATED = {
   [DROP] = " returned tide.drop; to leave a message out, return what was accumulated before",
 }
 
+local NOT_READY = "ready returned %s; it answers only whether the buffer is handed on now"
 local LOST_CHOICE = " wrote message.%s, which is lost: where it goes is said by the result, a table or a copy"
 
 -- What append returned may be no value but an answer: the outcome, reason and text for the message then; else nil.
@@ -103,7 +104,10 @@ local function accumulate(s, spec)
       elseif outcome then
         return { outcome = outcome, reason = reason, text = text }
       end
-      ready = spec.ready ~= nil and spec.ready(acc) and true
+      ready = spec.ready ~= nil and spec.ready(acc)
+      if answer.of(ready) then
+        return { outcome = REJECT, reason = "bad_return", text = NOT_READY:format(tostring(ready)) }
+      end
       s.acc, s.count, s.newest, s.newest_record = acc, s.count + 1, index, record
     end
     s.index, s.record = index + 1, runner.next(record)
