@@ -180,6 +180,15 @@ describe('a transform', function()
       m.headers = { a = '1' }
       return m.headers.a
     end, '"reason":"error"', 'message_errors_spec.lua:%d+: message.headers is a list .* is message:header \\"a\\"' },
+    ['a view in a tail call of table.concat'] = { function(m)
+      m.json = { 'a' }
+      return table.concat(m.json)
+    end, '"reason":"error"', 'bad argument #1 %(table expected, got cdata%): .* for a view use tide.json.table' },
+    ['next of a view in a loop'] = { function(m)
+      m.json = { 'a' }
+      for _ in next, m.json do m.key = 'k' end
+      return m
+    end, '"reason":"error"', "'%(for generator%)' .* for a view use for key, value in tide.json.each%(view%)" },
     ['assigning the offset'] = { function(message) message.offset = 5 return message end, '"reason":"error"',
       'message.offset is where the message came from' },
   }

@@ -23,12 +23,13 @@ end
 local INSTEAD = {
   pairs = "for key, value in tide.json.each(view)", ipairs = "for i, value in tide.json.each(view)",
   next = "tide.json.each(view)", concat = "table.concat(tide.json.table(view))", insert = "view[#view + 1] = value",
-  remove = "view[#view] = nil",
+  remove = "view[#view] = nil", ["(for generator)"] = "for key, value in tide.json.each(view)",
 }
 
 local function with_advice(text)
   local name = text:match("bad argument #1 to '([^']+)' %(table expected, got cdata%)$")
   if not name then return text end
+  if name:find "^f%d+$" then text = text:gsub(" to 'f%d+'", "") end -- after a tail call, our name of the function
   return ("%s: JSON views and messages are no tables; for a view use %s, for a message its fields or message:copy()")
     :format(text, INSTEAD[name] or "tide.json.table(view)")
 end
