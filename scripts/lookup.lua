@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The transform of batch_lookup.lua: it gets all messages of a batch and returns as many results.
+local tide = require "tidemill"
+
 local store -- stands for a connection to a database
 
 local function ask(keys)
@@ -19,7 +21,7 @@ return {
     local keys, results = {}, {}
     for _, message in ipairs(messages) do keys[id_of(message) or ""] = true end
     local names = ask(keys) -- one question for all of them
-    for i, message in ipairs(messages) do results[i] = names[id_of(message) or ""] or false end -- false: filtered
+    for i, message in ipairs(messages) do results[i] = names[id_of(message) or ""] or tide.drop end
     return results
   end,
   close = function() store = nil end,
