@@ -56,12 +56,12 @@ static void observe(struct tide_dlq *dlq)
 }
 
 /* Counts an episode in which the queue is full once. */
-static bool note_full(struct tide_dlq *dlq, struct tide_partition_queue *queue)
+static bool note_full(struct tide_dlq *dlq, struct tide_partition_queue *queue,
+                      const struct tide_queue_totals *totals)
 {
-    struct tide_queue_totals totals = tide_partition_queues_totals(&dlq->writer.queues);
     uint32_t max = dlq->plan.max_buffered;
     bool full = (max > 0 && queue->sent + queue->kept.count >= max) ||
-                (queue->dlq.state != TIDE_DLQ_GOOD && totals.kept_bytes >= MAX_KEPT_BYTES);
+                (queue->dlq.state != TIDE_DLQ_GOOD && totals->kept_bytes >= MAX_KEPT_BYTES);
     if (full && !queue->dlq.full)
         tide_count(dlq->chain->counters, 0, TIDE_M_DLQ_EXCEEDED, 1);
     queue->dlq.full = full;
@@ -171,7 +171,8 @@ int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *origin
     struct tide_origin origin = original->origin;
     struct tide_partition_queue *queue = tide_partition_queues_at(
         &dlq->writer.queues, tide_offsets_partition(offsets, origin));
-    bool full = note_full(dlq, queue);
+    struct tide_queue_totals totals = tide_partition_queues_totals(&dlq->writer.queues);
+    bool full = note_full(dlq, queue, &totals);
     if (!only_copy && (full || is_paused(dlq, queue)))
         return TIDE_BUSY;
     if (tide_dlq_size_too_large(&dlq->writer.size, tide_message_size(original))) {
@@ -182,7 +183,7 @@ int tide_dlq_writer_take(struct tide_dlq *dlq, const struct tide_message *origin
     }
     /* This reference is the dead letter's own: the step that rejects the message gives back its one at once. */
     tide_offsets_ref(offsets, origin);
-    if (count_waiting(dlq) == 0)
+    if (totals.kept + totals.sent == 0)
         tide_dlq_restart_timer(dlq);
     int status = send_or_keep(dlq, queue, &dead_letter, only_copy);
     if (status == TIDE_OK)
@@ -358,7 +359,9 @@ int tide_dlq_poll(struct tide_dlq *dlq, int64_t now_us)
 
 int64_t tide_dlq_deadline_us(const struct tide_dlq *dlq)
 {
-    int64_t deadline_us = count_waiting(dlq) > 0 ? dlq->failure.warn_us : INT64_MAX;
+    int64_t deadline_us = dlq->failure.warn_us;
+    if (count_waiting(dlq) == 0)
+        return INT64_MAX; /* so no queue has anything that could be due */
     for (uint32_t i = 0; i < dlq->writer.queues.count; i++) {
         const struct tide_partition_queue *queue = &dlq->writer.queues.items[i];
         bool due = queue->kept.count > 0 && queue->dlq.state == TIDE_DLQ_FAILING &&
