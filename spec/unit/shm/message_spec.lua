@@ -1,11 +1,7 @@
 -- SPDX-License-Identifier: MIT
 local ffi = require "ffi"
-local C = require("spec.support.headers").declare("base/text.h", "shm/message.h")
-
-ffi.cdef [[
-void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
-int mprotect(void *address, size_t length, int protection);
-]]
+local batch = require "spec.support.batch"
+local C, pack = batch.C, batch.pack
 
 local PAGE = 4096
 local edge -- the end of a page behind which nothing may be read
@@ -14,15 +10,6 @@ local function at_the_edge(bytes)
   local place = edge - #bytes
   ffi.copy(place, bytes, #bytes)
   return place
-end
-
-local function pack(headers)
-  local text = ffi.gc(ffi.new("struct tide_text"), C.tide_text_free)
-  for _, header in ipairs(headers) do
-    local name, value = header[1], header[2]
-    C.tide_header_pack(text, name, #name, value, value and #value or 0)
-  end
-  return ffi.string(text.data, text.length)
 end
 
 -- The headers of packed bytes, and the last status.
