@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The way out of run_task_with_multiprocessing: the states of the oldest batch that is sealed (the table is in
- * chain/batch.h). A crash, a broken report and a full output block are handled alike: results up to the published
- * progress are used, the record in progress is dealt with if the crash is attributed to it, and the batch goes on
- * after it.
+ * chain/batch.h). A crash and a full output block are handled alike: results up to the published progress are used, the
+ * record in progress is dealt with if the crash is attributed to it, and the batch goes on after it. Of a worker
+ * that broke the protocol nothing is used but what was forwarded before this was seen.
  *
  * Each state has a function that does what can be done now and returns the next state. A batch whose function returns
  * its own state has to wait, for a worker, the next step, the dlq or a pause, and with it the batches after it. A
@@ -22,7 +22,7 @@
 
 /* ---- WITH_POOL ---- */
 
-/* The worker is replaced, and nothing is used of what it left. Until it is gone the pool has the batch again: no other
+/* The worker is replaced, and nothing more is used of what it left. Until it is gone the pool has the batch again: no other
  * worker may run it while this one may still write to its blocks. */
 static int report_violation(struct tide_task *task, struct tide_batch *batch)
 {
