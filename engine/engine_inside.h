@@ -130,6 +130,11 @@ enum tide_time_use {
 /** The latency of one message a second is measured. TAKEN becomes WANTED with the next second. */
 enum tide_sample_state { TIDE_SAMPLE_WANTED, TIDE_SAMPLE_IN_FLIGHT, TIDE_SAMPLE_TAKEN };
 
+struct tide_partition_meter {
+    struct tide_lag lag; /* as of the last second */
+    int64_t newest_ms;   /* timestamp of the newest message taken; -1 = none */
+};
+
 struct tide_meter {
     int64_t created_us;
     int64_t entered_us;               /* when the present state began */
@@ -137,10 +142,7 @@ struct tide_meter {
     int64_t second_us;                /* when the present second ends */
     int64_t charged_us;               /* when time was last charged */
     int64_t spent_us[TIDE_TIME_USES]; /* since the last second */
-    struct {
-        struct tide_lag lag; /* as of the last second */
-        int64_t newest_ms;   /* timestamp of the newest message taken; -1 = none */
-    } * partitions;
+    struct tide_partition_meter *partitions;
     uint32_t partition_count;
     struct {
         enum tide_sample_state state;

@@ -183,8 +183,7 @@ static void reap_children(struct tide_zygote *zygote)
 
 /* The engine is gone, which workers see as well: they run their `close` hooks and leave. PDEATHSIG ends those that are still
  * there when this process does. */
-static void __attribute__((noreturn))
-wait_and_leave(struct tide_zygote *zygote, int64_t patience_us)
+static _Noreturn void wait_and_leave(struct tide_zygote *zygote, int64_t patience_us)
 {
     int64_t until_ns = now_ns() + patience_us * 1000;
     for (;;) {
