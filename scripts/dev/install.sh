@@ -45,6 +45,7 @@ check() {
       need_lua busted lua-busted
       need_lua luassert lua-luassert
       need_lua say lua-say
+      need_lua socket lua-socket
       need_shared libcrypto.so.3 libssl3
       need_shared libpcre2-8.so.0 libpcre2-8-0
       need_shared libxxhash.so.0 libxxhash0
