@@ -70,6 +70,11 @@ const struct tide_counters *tide_engine_counters(const struct tide_engine *engin
     return engine->chain.counters;
 }
 
+const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine *engine)
+{
+    return tide_dlq_get_recent(engine->chain.dlq);
+}
+
 /* Specs, the test library and the benchmark drive a memory source and sink through these. */
 struct tide_source *tide_engine_source(struct tide_engine *engine)
 {

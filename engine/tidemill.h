@@ -110,12 +110,14 @@ bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int3
                           int64_t *offset);
 
 struct tide_counters;
+struct tide_dlq_recent;
 struct tide_source;
 struct tide_sink;
 struct tide_topics;
 struct tide_script_metrics;
 /** These are borrowed, and valid as long as the engine. */
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine);
+const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine *engine);
 struct tide_source *tide_engine_source(struct tide_engine *engine);
 struct tide_sink *tide_engine_sink(struct tide_engine *engine);
 struct tide_topics *tide_engine_topics(struct tide_engine *engine);

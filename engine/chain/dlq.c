@@ -158,6 +158,7 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     if (status != TIDE_OK)
         return status;
     tide_dlq_limits_rejected(&dlq->reject.limits, info.partition);
+    tide_dlq_recent_note(&dlq->reject.recent, &reject, topic_name(dlq, message.topic));
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     /* A mistake that the simulation must find: the message is complete before its dead letter is acknowledged. */
     if (tide_fault("bug.dlq_before_ack"))
@@ -165,6 +166,11 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     tide_observe(dlq->chain->counters, 0, TIDE_M_DLQ_TIME,
                  (double)(tide_clock_us() - from_us) / 1e6);
     return TIDE_OK;
+}
+
+const struct tide_dlq_recent *tide_dlq_get_recent(const struct tide_dlq *dlq)
+{
+    return &dlq->reject.recent;
 }
 
 void tide_dlq_committed(struct tide_dlq *dlq)

@@ -25,6 +25,7 @@
 #include "shm/message.h"
 
 struct tide_dlq;
+struct tide_dlq_recent;
 struct tide_report;
 
 /** Opens the file, if the plan names one. On failure NULL, and `*status` is TIDE_ECONFIG or TIDE_ETEMPORARY. */
@@ -52,6 +53,8 @@ void tide_dlq_forget(struct tide_dlq *dlq, uint32_t partition);
 void tide_dlq_committed(struct tide_dlq *dlq);
 /** The sink's transaction is aborted: what was sent in it is read again, and counted again. */
 void tide_dlq_aborted(struct tide_dlq *dlq);
+/** How many dead letters there are of each reason, and the last ten (chain/dlq_recent.h); borrowed. */
+const struct tide_dlq_recent *tide_dlq_get_recent(const struct tide_dlq *dlq);
 /** Opens what is at the file's path now (tide_engine_reopen). On failure the old file stays. */
 int tide_dlq_reopen(struct tide_dlq *dlq);
 void tide_dlq_free(struct tide_dlq *dlq); /* NULL is fine */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/dlq_inside.h - what the files of the dead letter queue share. Each may call only those above it:
- *   dlq_limits.c, dlq_size.c  what is counted and learned, apart from everything else
- *   dlq_failure.c             what follows when one is not written: pauses, warnings, truncation
- *   dlq_writer.c              sends a dead letter, takes its report, sends it again
- *   dlq.c                     rejects a message: checks the limits, makes the dead letter */
+ *   dlq_limits.c, dlq_size.c, dlq_recent.c
+ *                    what is counted and learned, apart from everything else
+ *   dlq_failure.c    what follows when one is not written: pauses, warnings, truncation
+ *   dlq_writer.c     sends a dead letter, takes its report, sends it again
+ *   dlq.c            rejects a message: checks the limits, makes the dead letter */
 #ifndef TIDE_CHAIN_DLQ_INSIDE_H
 #define TIDE_CHAIN_DLQ_INSIDE_H
 
@@ -11,6 +12,7 @@
 #include "chain/dead_letter_file.h"
 #include "chain/dlq.h"
 #include "chain/dlq_limits.h"
+#include "chain/dlq_recent.h"
 #include "chain/dlq_size.h"
 #include "chain/partition_queue.h"
 
@@ -20,6 +22,7 @@ struct tide_dlq {
     struct tide_chain *chain;
     struct { /* owned by dlq.c */
         struct tide_dlq_limits limits;
+        struct tide_dlq_recent recent;
         struct tide_text text; /* headers or line of the dead letter that is being made */
     } reject;
     struct { /* owned by dlq_writer.c */

@@ -325,4 +325,19 @@ describe('the dlq', function()
     run:turn_until(function(event) return event.kind == 'failed' end)
     assert.is_true(run:metric(0, 'RUN_COUNT').count < 300, run:metric(0, 'RUN_COUNT').count)
   end)
+
+  it('that fails is told by reason, and the last ones with what they said and where they came from', function()
+    fixture.through({ { function(message)
+      if message.value == '2' then return 5 end
+      error('<script>\27[2J\255')
+    end } }, { { value = '1' }, { value = '2' }, { value = '3' } })
+    local seen = fixture.run.engine:dead_letters()
+    assert.same({ 3, { error = 2, bad_return = 1 }, 3 }, { seen.total, seen.reasons, #seen.last })
+    local newest = seen.last[1]
+    assert.same({ 'in', 0, 2, 'run_task_with_multiprocessing', 'error' },
+      { newest.topic, newest.partition, newest.offset, newest.stage, newest.reason })
+    assert.matches('message_errors_spec.lua:%d+: <script>\27%[2J%?$', newest.error)
+    assert.is_true(newest.time > 1e12)
+    assert.same({ 1, 0 }, { seen.last[2].offset, seen.last[3].offset })
+  end)
 end)

@@ -148,6 +148,24 @@ function engine:lags()
   return list
 end
 
+--- What became of bad messages: { total, reasons = { [reason] = number of messages }, last = array of up to ten { time
+--- (ms since the epoch), topic, partition, offset, stage, reason, error }, the newest first }. All texts are UTF-8.
+function engine:dead_letters()
+  local recent = C.tide_engine_dead_letters(self.handle)
+  local total, reasons, last = tonumber(recent.total), {}, {}
+  for i = 0, C.TIDE_DLQ_REASONS - 1 do
+    local count = tonumber(recent.reasons[i])
+    if count > 0 then reasons[ffi.string(C.tide_dlq_recent_reason(i))] = count end
+  end
+  for number = total - 1, math.max(0, total - C.TIDE_DLQ_RECENT), -1 do
+    local letter = recent.letters[number % C.TIDE_DLQ_RECENT]
+    last[#last + 1] = { time = tonumber(letter.time_ms), topic = ffi.string(letter.topic), partition = letter.partition,
+      offset = tonumber(letter.offset), stage = ffi.string(letter.stage), reason = ffi.string(letter.reason),
+      error = ffi.string(letter.error) }
+  end
+  return { total = total, reasons = reasons, last = last }
+end
+
 function engine:rows()
   return C.tide_counters_rows(C.tide_engine_counters(self.handle))
 end
