@@ -257,7 +257,7 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
     int64_t until_us = now_us + timeout_us;
     while (engine->events.count == 0) { /* Lua handles an event before the next turn */
         turn(engine, now_us);
-        tide_meter_charge(engine, TIDE_TIME_PROCESSING);
+        int64_t since_us = tide_meter_charge(engine, TIDE_TIME_PROCESSING);
         if (engine->events.count > 0)
             break;
         int status = tide_loop_wait(engine->loop, wait_time(engine, now_us, until_us));
@@ -266,6 +266,7 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
         bool reading = engine->run.state == TIDE_ENGINE_READING &&
                        engine->intake.state == TIDE_INTAKE_OPEN;
         now_us = tide_meter_charge(engine, reading ? TIDE_TIME_POLL : TIDE_TIME_OTHER);
+        tide_meter_waited(engine, since_us, now_us);
         if (now_us >= until_us && !engine->chain.progress)
             break;
     }

@@ -141,6 +141,8 @@ struct tide_meter {
     int64_t stop_us;                  /* when the run began to end; 0 = not yet */
     int64_t second_us;                /* when the present second ends */
     int64_t charged_us;               /* when time was last charged */
+    int64_t awake_us;                 /* when the loop last returned from its wait */
+    int64_t cpu_us;                   /* processor time of this thread that is counted */
     int64_t spent_us[TIDE_TIME_USES]; /* since the last second */
     struct tide_partition_meter *partitions;
     uint32_t partition_count;
@@ -196,6 +198,8 @@ struct tide_engine {
 
 /** Charges the time since the last call to `use`. Returns the present time. */
 int64_t tide_meter_charge(struct tide_engine *engine, enum tide_time_use use);
+/** The loop has waited from `since_us` to `until_us`; what came before, since the last wait, was work. */
+void tide_meter_waited(struct tide_engine *engine, int64_t since_us, int64_t until_us);
 /** Measures at the end of a turn. True once a second: the rest is measured then. */
 bool tide_meter_turn(struct tide_engine *engine, int64_t now_us);
 /** Partitions were assigned; handling that began at `since_us`. */

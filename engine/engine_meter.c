@@ -4,6 +4,7 @@
  * than many transforms do; sums are observed once a second and at the end, as Arroyo does. What a step measures of
  * itself is in the step. Start reading at tide_meter_turn. */
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/grow.h"
@@ -29,6 +30,44 @@ int64_t tide_meter_charge(struct tide_engine *engine, enum tide_time_use use)
     meter->spent_us[use] += now_us - meter->charged_us;
     meter->charged_us = now_us;
     return now_us;
+}
+
+/* This thread's alone: librdkafka's are beside it. */
+static int64_t thread_cpu_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Once a second, since asking the kernel is a system call. */
+static void count_cpu(struct tide_engine *engine)
+{
+    struct tide_meter *meter = &engine->meter;
+    int64_t now_us = thread_cpu_us();
+    if (meter->first_read_us > 0)
+        tide_count(engine->chain.counters, 0, TIDE_M_TIME_CPU, (uint64_t)(now_us - meter->cpu_us));
+    meter->cpu_us = now_us;
+}
+
+/* What binds a pipeline is judged by these (lua/tidemill/tuning): the three add up to the time since the first message
+ * was read. Before that nothing binds, however long connecting and an assignment take. */
+void tide_meter_waited(struct tide_engine *engine, int64_t since_us, int64_t until_us)
+{
+    struct tide_meter *meter = &engine->meter;
+    struct tide_counters *counters = engine->chain.counters;
+    int64_t awake_us = meter->awake_us > meter->first_read_us ? meter->awake_us
+                                                              : meter->first_read_us;
+    bool reading = engine->run.state == TIDE_ENGINE_READING;
+    bool open = reading && engine->intake.state == TIDE_INTAKE_OPEN;
+    meter->awake_us = until_us;
+    if (meter->first_read_us == 0 || !(reading || engine->run.state == TIDE_ENGINE_DRAINING))
+        return;
+    tide_count(counters, 0, TIDE_M_TIME_BUSY, (uint64_t)(since_us - awake_us));
+    tide_count(counters, 0, open ? TIDE_M_TIME_SOURCE : TIDE_M_TIME_STEPS,
+               (uint64_t)(until_us - since_us));
+    if (reading && !open)
+        tide_count(counters, 0, TIDE_M_TIME_BLOCKED, (uint64_t)(until_us - awake_us));
 }
 
 /* OTHER is not observed: Arroyo has no metric for it, and it is what is missing to the length of the interval. */
@@ -85,8 +124,10 @@ void tide_meter_taken(struct tide_engine *engine, const struct tide_message *mes
 {
     struct tide_meter *meter = &engine->meter;
     const struct tide_message *last = &messages[count - 1];
-    if (meter->first_read_us == 0)
+    if (meter->first_read_us == 0) {
         meter->first_read_us = now_us;
+        meter->cpu_us = thread_cpu_us();
+    }
     for (size_t i = 0; i < count; i++)
         meter->partitions[messages[i].origin.partition].newest_ms = messages[i].timestamp;
     /* A message without a timestamp (a file's, or of a topic that has none) has no latency. */
@@ -250,6 +291,7 @@ void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state s
         observe_us(engine, TIDE_M_JOIN_TIME, now_us - meter->entered_us);
         observe_us(engine, TIDE_M_RUN_CLOSE_STRATEGY, now_us - meter->entered_us);
         observe_lag(engine);
+        count_cpu(engine);
     } else if (state == TIDE_ENGINE_ENDED) {
         observe_us(engine, TIDE_M_SHUTDOWN_TIME, now_us - meter->stop_us);
         observe_times(engine);
@@ -290,6 +332,7 @@ bool tide_meter_turn(struct tide_engine *engine, int64_t now_us)
     if (meter->sample.state == TIDE_SAMPLE_TAKEN)
         meter->sample.state = TIDE_SAMPLE_WANTED;
     observe_times(engine);
+    count_cpu(engine);
     if (engine->run.state <= TIDE_ENGINE_DRAINING) {
         observe_lag(engine);
         detect_stall(engine, now_us);

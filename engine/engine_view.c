@@ -107,6 +107,12 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
     return pool < engine->pool_count ? tide_pool_pid(engine->pools[pool], index) : 0;
 }
 
+bool tide_engine_worker(const struct tide_engine *engine, uint32_t pool, uint32_t index,
+                        struct tide_worker_view *view)
+{
+    return pool < engine->pool_count && tide_pool_worker(engine->pools[pool], index, view);
+}
+
 /* Blocks are mapped at their maximum, and the kernel counts only pages that were written: so this is asked of the
  * kernel. */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)

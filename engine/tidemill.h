@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/plan.h"
+#include "proc/worker_view.h"
 
 enum { TIDE_ABI = 1 };
 /** The library's TIDE_ABI; it must be that of the headers that Lua has read. */
@@ -125,6 +126,9 @@ struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engin
 /** The process id of the zygote, and of worker `index` of a pool; 0 while there is none. */
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine);
 int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index);
+/** What is to be seen of worker `index` (from 0) of a pool (from 0); false past the last of either. */
+bool tide_engine_worker(const struct tide_engine *engine, uint32_t pool, uint32_t index,
+                        struct tide_worker_view *view);
 /** How many bytes of memory the input or output blocks of a step take now (st_blocks). */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input);
 

@@ -27,6 +27,7 @@ struct tide_commit {
     struct tide_sink *transactions; /* NULL = at least once */
     enum tide_commit_state state;
     int64_t last_us;          /* when the last commit was begun */
+    int64_t charged_us;       /* until when the time is charged that transactions hold up others */
     uint64_t positions_moved; /* the tracker's count then */
     bool dirty; /* what was asked for must be asked for again, even if no position moves */
     /* By partition: the position last asked for, -1 = none. */
@@ -201,8 +202,19 @@ static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
     return begin_commit(commit, now_us);
 }
 
+/* From the decision to commit until the answer, what is not in the transaction waits. */
+static void charge_hold(struct tide_commit *commit, int64_t now_us)
+{
+    bool held = commit->state == TIDE_COMMIT_PREPARING || commit->state == TIDE_COMMIT_UNDER_WAY;
+    if (commit->transactions && held && commit->charged_us > 0)
+        tide_count(commit->chain->counters, 0, TIDE_M_TRANSACTION_HOLD_TIME,
+                   (uint64_t)(now_us - commit->charged_us));
+    commit->charged_us = now_us;
+}
+
 int tide_commit_poll(struct tide_commit *commit, int64_t now_us)
 {
+    charge_hold(commit, now_us);
     return try_commit(commit, false, now_us);
 }
 

@@ -15,6 +15,7 @@
 #include "chain/offsets.h"
 #include "chain/step.h"
 #include "io/sink.h"
+#include "shm/counters.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
 
@@ -34,6 +35,8 @@ struct produce {
     struct output outputs[2];
     uint32_t output_count;
     uint64_t acknowledged;
+    bool full;          /* the output took fewer messages than it was offered last */
+    int64_t charged_us; /* until when the time is charged in which it was full */
     bool alone; /* the one record that is with the sink is tested: nothing may be sent beside it */
 };
 
@@ -141,6 +144,7 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
         return submit_one_by_one(produce, messages, count);
     produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
+    produce->full = sent >= 0 && (size_t)sent < count;
     for (ssize_t i = 0; i < sent; i++)
         tide_offsets_mark_sent(chain->offsets, messages[i].origin);
     chain->progress |= sent > 0;
@@ -243,9 +247,18 @@ static int poll_output(struct produce *produce, struct output *output)
     return (int)count;
 }
 
+static void charge_full(struct produce *produce, int64_t now_us)
+{
+    if (produce->full)
+        tide_count(produce->step.chain->counters, 0, TIDE_M_PRODUCER_FULL_TIME,
+                   (uint64_t)(now_us - produce->charged_us));
+    produce->charged_us = now_us;
+}
+
 static int produce_poll(struct tide_step *step, int64_t now_us)
 {
     struct produce *produce = produce_of(step);
+    charge_full(produce, now_us);
     for (uint32_t i = 0; i < produce->output_count; i++) {
         int status = poll_output(produce, &produce->outputs[i]);
         if (status < 0)

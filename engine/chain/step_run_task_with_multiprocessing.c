@@ -60,10 +60,12 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
         task->open->records.bytes + need > input->now)
         seal_overflowed(task, now_us);
     /* Messages that are to be tried again are kept in memory: a block of them is enough. */
-    if (task->retry.waiting_bytes > input->max)
+    if (task->retry.waiting_bytes > input->max ||
+        (!task->open && !(task->open = tide_task_take_free(task, now_us)))) {
+        tide_task_blocked(task);
         return TIDE_BUSY;
-    if (!task->open && !(task->open = tide_task_take_free(task, now_us)))
-        return TIDE_BUSY;
+    }
+    task->time.blocked = false;
     struct tide_batch *batch = task->open;
     tide_batch_append(batch, message);
     if (batch->records.bytes > input->now) {
@@ -96,7 +98,9 @@ static ssize_t task_submit(struct tide_step *step, const struct tide_message *me
 static int task_poll(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
+    tide_task_charge(task, now_us);
     int status = tide_task_release(task, now_us);
+    tide_task_unblocked(task);
     if (status < 0)
         return status;
     /* After the release, which may have given batches back, and before the open batch, which needs none. */

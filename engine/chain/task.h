@@ -2,6 +2,7 @@
  * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
  *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
  *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
+ *   task_time.c     what the step waits for, and for how long
  *   task_retry.c    messages that are tried again (tide.retry), and those after them in their partition
  *   task_each.c     a step whose results each stand for one message
  *   task_reduce.c   a step whose results stand for all messages of their batch
@@ -91,6 +92,13 @@ struct tide_task {
         double run_messages;   /* ... and of so many messages */
     } size;
 
+    struct { /* owned by task_time.c */
+        enum tide_metric
+            cause;    /* what the step waits for that takes no message: TIDE_M_BLOCKED_*; ... */
+        bool blocked; /* ... it takes none */
+        int64_t charged_us; /* until when its time is charged */
+    } time;
+
     struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */
 
     struct { /* owned by task_retry.c */
@@ -140,6 +148,15 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
 void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch);
 /** Goes on to the next record without finishing this one. */
 void tide_task_next_record(struct tide_batch *batch);
+
+/* ---- task_time.c ---- */
+
+/** Charges the time since the last call to what the step waited for. Called when a poll begins. */
+void tide_task_charge(struct tide_task *task, int64_t now_us);
+/** The step takes no message now, since no batch is free (or too many messages are to be tried again). */
+void tide_task_blocked(struct tide_task *task);
+/** The step has polled, or takes messages: it may be blocked by something else now, or not at all. */
+void tide_task_unblocked(struct tide_task *task);
 
 /* ---- task_retry.c ---- */
 

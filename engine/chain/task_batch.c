@@ -49,6 +49,7 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     /* The worker may die before it writes anything: then it has run nothing, and nothing is attributed. */
     output->progress = first;
     output->running = TIDE_RUNNING_NOT;
+    work->row = task->step.row;
     work->continued = first > 0;
     /* A worker that ran other messages before may die of what those have left, and the record would be rejected for
      * it. */

@@ -44,6 +44,7 @@ struct tide_zygote {
     int own; /* its socket */
     uint32_t generation;
     uint64_t job_began_ns;
+    uint64_t job_began_cpu_ns; /* processor time of this process by then */
 };
 
 /** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */

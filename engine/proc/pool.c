@@ -70,10 +70,27 @@ int tide_pool_start(struct tide_pool *pool)
     return TIDE_OK;
 }
 
+/* A slot is busy from the turn in which it is given work until the turn in which its last report is read: what a batch costs
+ * beside its functions (the way there and back, and waiting for the engine) is in it. */
+static void charge_time(struct tide_pool *pool, int64_t now_us)
+{
+    int64_t passed_us = pool->charged_us > 0 ? now_us - pool->charged_us : 0;
+    pool->charged_us = now_us;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        struct tide_worker_slot *slot = &pool->slots[i];
+        const struct tide_work *work = TAILQ_FIRST(&slot->given);
+        if (!work)
+            continue;
+        slot->total.busy_us += passed_us;
+        tide_count(pool->counters, work->row, TIDE_M_WORKER_BUSY_TIME, (uint64_t)passed_us);
+    }
+}
+
 /* Reports are read before anybody looks for stalls, so that a worker which has just answered is not killed for being
  * slow; and work is given out last, when it is known who is idle and who is gone. */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
+    charge_time(pool, now_us);
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         /* Not only what the loop found: a report may have come since it looked, and its batch need not wait a turn. */
@@ -131,6 +148,24 @@ int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index)
     return index < pool->slot_count && pool->slots[index].state >= TIDE_WORKER_READY
                ? pool->slots[index].pid
                : 0;
+}
+
+bool tide_pool_worker(const struct tide_pool *pool, uint32_t index, struct tide_worker_view *view)
+{
+    if (index >= pool->slot_count)
+        return false;
+    const struct tide_worker_slot *slot = &pool->slots[index];
+    *view = (struct tide_worker_view){
+        .pid = slot->pid,
+        .state = slot->state < TIDE_WORKER_READY   ? TIDE_WORKER_SEEN_STARTING
+                 : slot->state > TIDE_WORKER_READY ? TIDE_WORKER_SEEN_ENDING
+                 : slot->given_count > 0           ? TIDE_WORKER_SEEN_RUNNING
+                                                   : TIDE_WORKER_SEEN_IDLE,
+        .busy_us = slot->total.busy_us,
+        .messages = slot->total.messages,
+        .lost = slot->total.lost,
+    };
+    return true;
 }
 
 uint64_t tide_pool_workers_lost(const struct tide_pool *pool)

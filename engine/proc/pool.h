@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "proc/protocol.h"
+#include "proc/worker_view.h"
 
 enum tide_work_state {
     TIDE_WORK_IDLE,
@@ -35,6 +36,7 @@ enum tide_work_state {
 struct tide_work {
     /* set by the step before tide_pool_submit */
     struct tide_job job; /* but for number, worker and generation */
+    uint32_t row;        /* of the counters where the time of the worker is charged */
     uint64_t sequence;   /* among the work of one step, the lowest goes first */
     bool continued;      /* goes on with a batch: before work that begins one */
     bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
@@ -45,6 +47,7 @@ struct tide_work {
     /* DONE: the report */
     enum tide_job_status status;
     uint64_t busy_ns;
+    uint64_t cpu_ns;  /* processor time within it */
     bool whole_batch; /* busy_ns is of a function that takes the whole batch */
 
     /* WORKER_LOST: why */
@@ -96,6 +99,8 @@ bool tide_pool_has_idle(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
 /** Process id of worker `index` of this pool; 0 while it is not ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);
+/** What is to be seen of worker `index` of this pool; false past the last. */
+bool tide_pool_worker(const struct tide_pool *pool, uint32_t index, struct tide_worker_view *view);
 /** Workers lost since the start. */
 uint64_t tide_pool_workers_lost(const struct tide_pool *pool);
 void tide_pool_free(struct tide_pool *pool); /* NULL is fine */

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "proc/pool_inside.h"
+#include "shm/counters.h"
 #include "shm/layout.h"
 
 /* ---- the queue ---- */
@@ -144,8 +145,27 @@ static struct tide_work *take_first(struct tide_worker_slot *slot)
     return work;
 }
 
+/* How far the job came: what its progress says, which a worker may have written nonsense to. */
+static uint32_t messages_run(const struct tide_work *work)
+{
+    uint32_t next = (uint32_t)__atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
+    if (work->status == TIDE_JOB_DONE || next > work->job.end)
+        next = work->job.end;
+    return next > work->job.first ? next - work->job.first : 0;
+}
+
+/* A worker that claims more processor time than time only spoils what is said about it. */
+static void count_run(struct tide_pool *pool, struct tide_worker_slot *slot,
+                      const struct tide_work *work)
+{
+    slot->total.messages += messages_run(work);
+    tide_count(pool->counters, work->row, TIDE_M_WORKER_RUN_TIME, work->busy_ns / 1000);
+    tide_count(pool->counters, work->row, TIDE_M_WORKER_CPU_TIME, work->cpu_ns / 1000);
+}
+
 /* False when the report fits no job. */
-static bool take_report(struct tide_worker_slot *slot, const struct tide_job_report *report)
+static bool take_report(struct tide_pool *pool, struct tide_worker_slot *slot,
+                        const struct tide_job_report *report)
 {
     struct tide_work *work = TAILQ_FIRST(&slot->given);
     if (!work || report->number != work->job.number || report->status > TIDE_JOB_FULL)
@@ -153,8 +173,10 @@ static bool take_report(struct tide_worker_slot *slot, const struct tide_job_rep
     take_first(slot);
     work->status = report->status;
     work->busy_ns = report->busy_ns;
+    work->cpu_ns = report->cpu_ns;
     work->whole_batch = report->whole_batch != 0;
     work->state = TIDE_WORK_DONE;
+    count_run(pool, slot, work);
     return true;
 }
 
@@ -186,7 +208,7 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
         if (is_hello && slot->state == TIDE_WORKER_STARTING) {
             tide_worker_slot_hello(pool, slot, &received.hello);
         } else if (!is_report || slot->state != TIDE_WORKER_READY ||
-                   !take_report(slot, &received.report)) {
+                   !take_report(pool, slot, &received.report)) {
             take_violation(pool, slot);
             return;
         }

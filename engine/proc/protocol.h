@@ -68,6 +68,7 @@ struct tide_job_report {
     uint64_t busy_ns; /* from taking the job to this report */
     uint64_t
         whole_batch; /* 1: one of the functions takes the whole batch, so the time is not the sum of messages */
+    uint64_t cpu_ns; /* processor time of the worker within busy_ns: the rest of it waits */
 };
 
 enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };

@@ -27,11 +27,22 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
-static int64_t now_ns(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Of the whole process, since a transform may have threads that compute for it. */
+static uint64_t cpu_ns(void)
+{
+    return (uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 /* fork() clears PDEATHSIG, and the parent may be gone already by the time it is set: then no signal would come. */
@@ -266,6 +277,7 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
          * into its queue (pool_work.c), so running them here would run them twice. */
         if (job->generation == zygote->generation) {
             zygote->job_began_ns = (uint64_t)now_ns();
+            zygote->job_began_cpu_ns = cpu_ns();
             tide_fault("w.after_recv");
             return 1;
         }
@@ -293,8 +305,12 @@ void tide_worker_publish(struct tide_output *output, uint32_t next, uint32_t byt
 void tide_worker_report(struct tide_zygote *zygote, const struct tide_job *job,
                         enum tide_job_status status, bool whole_batch)
 {
-    struct tide_job_report report = {job->number, job->generation, status,
-                                     (uint64_t)now_ns() - zygote->job_began_ns, whole_batch};
+    struct tide_job_report report = {.number = job->number,
+                                     .generation = job->generation,
+                                     .status = status,
+                                     .busy_ns = (uint64_t)now_ns() - zygote->job_began_ns,
+                                     .whole_batch = whole_batch,
+                                     .cpu_ns = cpu_ns() - zygote->job_began_cpu_ns};
     /* Fails only when the engine is gone, which the next tide_worker_next() finds out. */
     (void)send(zygote->own, &report, sizeof(report), MSG_NOSIGNAL);
 }

@@ -18,10 +18,12 @@
 #include "proc/pool_inside.h"
 #include "proc/zygote.h"
 #include "shm/counters.h"
+#include "shm/layout.h"
 
 enum {
     MOST_DEATHS = 5,           /* of one slot in a row, before a worker was ready */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
+    SLOW_US = 100000,          /* at one record: longer is a slow message */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
     LONGEST_COUNTED_US =
         1000000 /* between two polls: an engine that was stopped must not find others slow */
@@ -126,12 +128,13 @@ static void log_death(const struct tide_worker_slot *slot, const struct tide_zyg
 }
 
 /* A loss is counted by its cause; a violation was counted when it was found. */
-static void count_death(struct tide_pool *pool, const struct tide_worker_slot *slot,
+static void count_death(struct tide_pool *pool, struct tide_worker_slot *slot,
                         const struct tide_zygote_event *event)
 {
     if (slot->state == TIDE_WORKER_RETIRED)
         return;
     pool->workers.lost++;
+    slot->total.lost++;
     log_death(slot, event);
     if (slot->state != TIDE_WORKER_KILL_PENDING)
         count_in_all_rows(pool, is_out_of_memory(event)      ? TIDE_M_WORKER_LOST_MEMORY
@@ -187,12 +190,30 @@ void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *sl
         slot->kill_unsent = true; /* tide_worker_slot_poll fails with the reason */
 }
 
+/* Time at one record counts once it is more than SLOW_US, and then from the beginning. A function that takes a whole batch
+ * is at no record. */
+static void count_slow(struct tide_pool *pool, const struct tide_worker_slot *slot,
+                       int64_t before_us)
+{
+    const struct tide_work *work = TAILQ_FIRST(&slot->given);
+    int64_t now_us = slot->stall.stalled_us;
+    if (!work || slot->stall.running != TIDE_RUNNING_ONE || now_us < SLOW_US || now_us <= before_us)
+        return;
+    int64_t counted = before_us < SLOW_US ? now_us : now_us - before_us;
+    tide_count(pool->counters, work->row, TIDE_M_WORKER_SLOW_MESSAGE_TIME, (uint64_t)counted);
+}
+
 /* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
 static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
+    int64_t limit_us = pool->limit_us > 0 ? pool->limit_us : INT64_MAX;
+    int64_t before_us = slot->stall.stalled_us;
     /* A worker that is STARTING runs `start` hooks, which have a limit of their own. */
-    if (slot->state != TIDE_WORKER_READY ||
-        !tide_stall_check(&slot->stall, TAILQ_FIRST(&slot->given), pool->limit_us, now_us))
+    if (slot->state != TIDE_WORKER_READY)
+        return;
+    bool stalled = tide_stall_check(&slot->stall, TAILQ_FIRST(&slot->given), limit_us, now_us);
+    count_slow(pool, slot, before_us);
+    if (!stalled)
         return;
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
              slot->number, slot->pid, (double)slot->stall.stalled_us / 1e6);
@@ -273,7 +294,7 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slo
 int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     int status = give_up_starting(pool, slot);
-    if (status == TIDE_OK && pool->limit_us > 0)
+    if (status == TIDE_OK)
         look_for_stall(pool, slot, now_us);
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);

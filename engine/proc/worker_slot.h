@@ -72,6 +72,12 @@ struct tide_worker_slot {
     bool
         reserved; /* it gets only work that wants a fresh worker, and is retired first when it is used */
 
+    struct {               /* over all workers of the slot */
+        int64_t busy_us;   /* owned by pool.c: with work, as the engine saw it from turn to turn */
+        uint64_t messages; /* owned by pool_work.c: that they ran, by their reports */
+        uint64_t lost;     /* owned by worker_slot.c */
+    } total;
+
     bool readable; /* owned by pool.c: its socket has something to read */
 };
 

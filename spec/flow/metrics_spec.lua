@@ -157,10 +157,13 @@ describe("the metrics", function()
   end)
 
   it("a pipeline provokes the metrics of dead letters that nobody takes", function()
-    local run = flow.new { steps = { { function() error "bad" end } }, dlq = "/dev/full", max_buffered = 1 }
-    run:push_numbers(3)
+    local run = flow.new { steps = { { function() error "bad" end, max_batch_size = 1 } }, dlq = "/dev/full",
+      max_buffered = 1 }
+    run:push_numbers(9)
     run:start()
-    run:turn_until(function() return run.engine:counter(0, C.TIDE_M_DLQ_EXCEEDED).count > 0 end)
+    run:turn_until(function()
+      return run.engine:counter(0, C.TIDE_M_DLQ_EXCEEDED).count > 0 and run:metric(1, "BLOCKED_DLQ").count > 0
+    end)
     keep(run)
   end)
 
@@ -196,6 +199,32 @@ describe("the metrics", function()
     C.tide_memory_block(test.sink, false)
     test:finish()
     assert.is_true(test:metrics()["consumer.backpressure.time"].max > 5)
+  end)
+
+  it("a pipeline provokes the metrics of one slow message, which holds up the others", function()
+    local slow = function(m)
+      if m.value == "1" then ffi.C.poll(nil, 0, 250) end
+      return m
+    end
+    local run = flow.new { steps = { { slow, max_batch_size = 1, eager = false } }, pools = { 2 } }
+    run:push_numbers(40)
+    assert.equal("done", run:finish().kind)
+    for _, name in ipairs { "BLOCKED_OLDEST", "WORKER_SLOW_MESSAGE_TIME" } do
+      assert.is_true(run:metric(1, name).count > 0, name)
+    end
+    keep(run)
+  end)
+
+  it("a pipeline provokes the metrics of steps that wait for what is to be tried again", function()
+    local tried = 0
+    local retried = { kind = "reduce", form = "reduce", initial_value = 0, result = tostring, of = function(_, m)
+      tried = tried + 1
+      return tried == 1 and tide.retry "down" or m.value
+    end }
+    local run = flow.new { steps = { { retried, max_batch_size = 1, eager = false, reduce = true } } }
+    run:push_numbers(9)
+    assert.equal("done", run:finish().kind)
+    keep(run)
   end)
 
   it("a pipeline provokes the metrics of what is stuck; the log says what it waits for, once", function()

@@ -11,7 +11,7 @@ local BROKER = {
   "consumer.librdkafka.total_queue_size", "producer.produce_status{status=ok}", "producer.produce_status{status=error}",
   "producer.callback_latency", "producer.librdkafka.message_count", "producer.librdkafka.message_size",
   "producer.librdkafka.broker_rtt", "producer.librdkafka.broker_outbuf_latency", "dlq.truncated",
-  "producer.transaction.time",
+  "producer.transaction.time", "producer.transaction.hold.time",
 }
 
 -- What no run brings about at will: the spec of the module that counts it names its constant.

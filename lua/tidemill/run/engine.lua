@@ -180,6 +180,17 @@ function engine:worker_pid(pool, index)
   return pid > 0 and pid or nil
 end
 
+local SEEN = { [0] = "starting", "idle", "running", "ending" }
+
+--- What is to be seen of worker `index` (from 0) of a pool (from 0): { pid, state = "starting", "idle", "running" or
+--- "ending", busy_us, messages, lost }; nil past the last of either. Totals are those of all workers of the slot.
+function engine:worker(pool, index)
+  local view = ffi.new "struct tide_worker_view"
+  if not C.tide_engine_worker(self.handle, pool, index, view) then return nil end
+  return { pid = view.pid > 0 and view.pid or nil, state = SEEN[tonumber(view.state)], busy_us = tonumber(view.busy_us),
+    messages = tonumber(view.messages), lost = tonumber(view.lost) }
+end
+
 function engine:free()
   if self.handle then C.tide_engine_free(ffi.gc(self.handle, nil)) end
   self.handle = nil

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ * How long the step took no message, and what it waited for then; how long a batch was filled while no worker had one.
+ * What binds a pipeline is judged by these sums (lua/tidemill/tuning). They are charged once a turn, with the cause as it
+ * was when the last turn ended: between turns nothing moves but the workers. Start reading at tide_task_charge. */
+#include "chain/task.h"
+#include "shm/counters.h"
+
+static bool has_room(const struct tide_task *task)
+{
+    return task->open || task->order.free;
+}
+
+/* Of the oldest batch, since the others are given back after it. A worker that is idle beside a batch that is run, while
+ * others are done already, says that one batch holds up all the others. */
+static enum tide_metric cause_of(const struct tide_task *task)
+{
+    const struct tide_batch *oldest = tide_task_oldest(task);
+    const struct tide_parsed *parsed = &task->parsed;
+    if (has_room(task) || !oldest || oldest->state == TIDE_BATCH_PAUSED)
+        return TIDE_M_BLOCKED_RETRY;
+    if (oldest->state == TIDE_BATCH_CRASHED)
+        return TIDE_M_BLOCKED_DLQ;
+    if (oldest->state == TIDE_BATCH_RESULTS)
+        return parsed->item_at < parsed->item_count &&
+                       parsed->items[parsed->item_at].kind != TIDE_ITEM_MESSAGE
+                   ? TIDE_M_BLOCKED_DLQ
+                   : TIDE_M_BLOCKED_NEXT_STEP;
+    return task->size.in_progress < task->order.count && tide_pool_has_idle(task->pool)
+               ? TIDE_M_BLOCKED_OLDEST
+               : TIDE_M_BLOCKED_WORKERS;
+}
+
+void tide_task_blocked(struct tide_task *task)
+{
+    task->time.blocked = true;
+    task->time.cause = cause_of(task);
+}
+
+/* While the source is paused nothing is submitted that could be taken, so a step that has room again is not blocked. */
+void tide_task_unblocked(struct tide_task *task)
+{
+    if (!task->time.blocked)
+        return;
+    if (has_room(task))
+        task->time.blocked = false;
+    else
+        task->time.cause = cause_of(task);
+}
+
+void tide_task_charge(struct tide_task *task, int64_t now_us)
+{
+    struct tide_counters *counters = task->step.chain->counters;
+    int64_t passed_us = task->time.charged_us > 0 ? now_us - task->time.charged_us : 0;
+    task->time.charged_us = now_us;
+    if (task->time.blocked)
+        tide_count(counters, task->step.row, task->time.cause, (uint64_t)passed_us);
+    else if (task->open && task->order.count == 0)
+        tide_count(counters, task->step.row, TIDE_M_BATCH_FILLING_TIME, (uint64_t)passed_us);
+}
