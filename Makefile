@@ -14,7 +14,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prot
 HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
 CFLAGS ?= -O2 -g
 BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
-LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto) -lpthread -lm
+LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto libmicrohttpd) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 ifdef SANITIZER

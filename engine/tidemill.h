@@ -123,6 +123,8 @@ struct tide_source *tide_engine_source(struct tide_engine *engine);
 struct tide_sink *tide_engine_sink(struct tide_engine *engine);
 struct tide_topics *tide_engine_topics(struct tide_engine *engine);
 struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engine);
+/** The name of the state of the run, in small letters: "new", "connecting", "reading", "draining" ... */
+const char *tide_engine_state_name(const struct tide_engine *engine);
 /** The process id of the zygote, and of worker `index` of a pool; 0 while there is none. */
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine);
 int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index);

@@ -38,6 +38,7 @@ check() {
       need_library rdkafka librdkafka-dev
       need_library simdjson libsimdjson-dev
       need_library libcrypto libssl-dev
+      need_library libmicrohttpd libmicrohttpd-dev
       ;;
     run)
       need_lua cjson lua-cjson
@@ -51,6 +52,7 @@ check() {
       need_shared libxxhash.so.0 libxxhash0
       need_shared libz.so.1 zlib1g
       need_shared libzstd.so.1 libzstd1
+      need_file /usr/share/javascript/chart.js/chart.min.js libjs-chart.js
       need_file /etc/ssl/certs/ca-certificates.crt ca-certificates
       ;;
     test)
@@ -60,6 +62,9 @@ check() {
       need_command luacheck lua-check
       need_command clang-format clang-format
       need_command shellcheck shellcheck
+      need_command chromium chromium
+      need_command prometheus prometheus
+      need_command promtool prometheus
       need_shared libjansson.so.4 libjansson4
       ;;
     kafka)

@@ -3,7 +3,7 @@
 -- {steps, run} < lib < plan < metrics < testing < cli.
 local files = require "spec.house.files"
 
-local C_RANK = { base = 1, shm = 2, json = 2, proc = 3, io = 3, chain = 4, kafka = 4, engine = 5 }
+local C_RANK = { base = 1, shm = 2, json = 2, http = 2, proc = 3, io = 3, chain = 4, kafka = 4, engine = 5 }
 local LUA_RANK = { steps = 1, run = 1, lib = 2, plan = 3, tidemill = 4, metrics = 5, testing = 6, cli = 7 }
 
 -- Faults of one dependency: to one's own folder or to a lower rank.

@@ -2,6 +2,7 @@
 -- cli/run.lua: tidemill run FILE: its flags, and what they change in the plan. cli/engine_loop.lua runs the engine.
 local engine_loop = require("tidemill.cli.engine_loop")
 local exit_code = require("tidemill.plan.exit_code")
+local metrics_options = require("tidemill.cli.metrics_options")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local record_line = require("tidemill.cli.record_line")
@@ -49,6 +50,7 @@ function run.define(command)
   define_files(command)
   define_mock(command)
   command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
+  metrics_options.define(command)
   command:option("--report"):argname("FILE"):description("Write totals and metrics as JSON at the end.")
   command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")
     :description("The least severe lines to log: error, warn, info or debug.")
@@ -126,6 +128,7 @@ function run.run(parsed)
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.tables.exactly_once then
     stderr.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end
+  parsed.metrics = metrics_options.effective(checked.pipeline.metrics, parsed)
   return engine_loop.run(checked, parsed)
 end
 

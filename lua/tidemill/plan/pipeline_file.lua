@@ -101,7 +101,9 @@ local function check_declarations(pipeline, current)
     if declaration.is(steps[i].values.pool) then steps[i].values.pool = check(steps[i].values.pool) end
   end
   local dlq = settings.values.dlq and check(settings.values.dlq)
-  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, declaration = pipeline }
+  local metrics = settings.values.metrics and check(settings.values.metrics)
+  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, metrics = metrics,
+    declaration = pipeline }
 end
 
 local function find(steps, kind)

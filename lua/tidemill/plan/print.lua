@@ -26,7 +26,7 @@ end
 
 local function is_shown(option, checked)
   if option.name == "processes" and checked.given.pool then return false end
-  if option.name == "dlq" and checked.given.dlq then return false end
+  if option.type == "setting" and checked.given[option.name] then return false end
   return checked.given[option.name] or checked.values[option.name] ~= nil or option.default_text
 end
 
@@ -90,6 +90,7 @@ function print.text(pipeline)
   end
   for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
   if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
+  if pipeline.metrics then add_step(lines, pipeline.metrics, "  metrics") end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -37,8 +37,8 @@ local function steps_of(pipeline, current)
     if declaration.is(use) and STEP[use.spec.kind] then
       steps[#steps + 1] = use
     elseif declaration.is(use) and use.spec.kind == "setting" then
-      local where = use.spec.name == "dlq" and "dlq = tide.dlq { ... }"
-        or "pool = tide.pool { ... } in run_task_with_multiprocessing"
+      local where = use.spec.name == "pool" and "pool = tide.pool { ... } in run_task_with_multiprocessing"
+        or ("%s = tide.%s { ... }"):format(use.spec.name, use.spec.name)
       current:fault(use, "tide.%s: is no step; write %s", use.spec.name, where)
     elseif declaration.is(use) then
       current:fault(use, "tide.%s: cannot stand inside of a pipeline", use.spec.name)

@@ -126,6 +126,46 @@ function parsers.start(_, value)
   return nil, 'must be "earliest", "latest", an offset (0 or more), or a moment as "2026-01-31T12:00:00Z"'
 end
 
+-- "HOST:PORT", "[::1]:PORT", or a port alone, which is one of this machine (loopback). Port 0 only where the option says.
+local function address_of(option, text)
+  if option.off and text == "off" then return { off = true, text = text } end
+  local host, port = text:match("^%[([%x:.]+)%]:(%d+)$")
+  if not host then host, port = text:match("^([^:/%s]+):(%d+)$") end
+  if not host and text:find("^:?%d+$") then host, port = "127.0.0.1", text:match("%d+") end
+  port = tonumber(port)
+  if not host or port > 65535 or port == 0 and not option.any_port then return nil end
+  return { host = host, port = port, text = (host:find(":") and "[%s]:%d" or "%s:%d"):format(host, port) }
+end
+
+--- { host, port, text }
+function parsers.address(option, value)
+  if type(value) == "number" then value = ("%.14g"):format(value) end
+  if type(value) ~= "string" then return wrong("an address", value) end
+  local address = address_of(option, value)
+  if not address then return nil, 'not an address; write HOST:PORT, as "127.0.0.1:9464", or a port alone' end
+  return address
+end
+
+--- A list of { name, value } in the order of the names.
+function parsers.tags(_, value)
+  if type(value) ~= "table" or declaration.is(value) or secret.is(value) then
+    return wrong('a table of names and values, as { region = "eu" }', value)
+  end
+  local tags = {}
+  for name, item in pairs(value) do
+    if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") or name:find("^__") then
+      return nil, ("the name %s must be letters, digits and _, and begin with a letter"):format(types.quote(name))
+    end
+    if type(item) == "number" or type(item) == "boolean" then item = tostring(item) end
+    if type(item) ~= "string" or item == "" or item:find("[%c|,#]") then
+      return nil, ('the value of %s must be a text without "|", ",", "#" and control characters'):format(name)
+    end
+    tags[#tags + 1] = { name = name, value = item }
+  end
+  table.sort(tags, function(a, b) return a.name < b.name end)
+  return tags
+end
+
 local function property(option, name, value)
   if type(name) ~= "string" then return nil, "must be a table of names and values" end
   local instead = option.refused and option.refused[name]
@@ -218,6 +258,8 @@ local shown = {
   strings = function(value) return table.concat(value, ", ") end,
   start = function(value) return value.text end,
   properties = show_properties,
+  address = function(value) return value.text end,
+  tags = show_properties,
   count = function(value) return ("%.0f"):format(value) end,
   number = function(value) return ("%.14g"):format(value) end,
 }

@@ -166,6 +166,11 @@ function engine:dead_letters()
   return { total = total, reasons = reasons, last = last }
 end
 
+--- The name of the state of the run, as "reading" (engine_inside.h has the table).
+function engine:state()
+  return ffi.string(C.tide_engine_state_name(self.handle))
+end
+
 function engine:rows()
   return C.tide_counters_rows(C.tide_engine_counters(self.handle))
 end

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- steps/metrics.lua: where metrics go while a pipeline runs, and where its state is shown.
+return {
+  name = "metrics",
+  kind = "setting",
+  summary = "where metrics go while the pipeline runs: Prometheus, StatsD, and the dashboard",
+  example = 'metrics = tide.metrics { prometheus = "127.0.0.1:9464", tags = { region = "eu" } }',
+  options = {
+    { name = "prometheus", type = "address", any_port = true, default_text = "no HTTP",
+      help = "The address on which the run answers HTTP: /metrics for Prometheus, / for the dashboard, /status for "
+        .. "programs (`tidemill top`), /healthz and /readyz for probes. HOST:PORT, or a port alone, which is one of "
+        .. "127.0.0.1; port 0 takes any that is free, and the log names it. It has no password: 0.0.0.0 shows all of "
+        .. "it to everybody who reaches the machine. The flag --metrics-addr overrides it." },
+    { name = "hosts", type = "strings", default_text = "none beside addresses, localhost and the host of prometheus",
+      help = "Further names by which clients call this machine (the header Host). A request with any other name is "
+        .. "refused, since a page of another site could have sent it." },
+    { name = "statsd", type = "address", default_text = "no StatsD",
+      help = "The address of a StatsD or DogStatsD server, which gets the metrics by UDP once a second. The flag "
+        .. "--statsd overrides it." },
+    { name = "prefix", type = "string", default = "tidemill",
+      help = 'What the names of metrics begin with. "arroyo": the names are those of Arroyo, for boards that know '
+        .. "them." },
+    { name = "tags", type = "tags", default_text = "none",
+      help = "Labels that all metrics get, by name." },
+    { name = "tap", type = "boolean", default = false,
+      help = "Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run." },
+  },
+  check = function(values, fault)
+    if values.prefix and not values.prefix:find("^[%a_][%w_.]*$") then
+      fault('option "prefix" = "%s": must be letters, digits, "_" and ".", and begin with a letter', values.prefix)
+    end
+  end,
+}
