@@ -78,14 +78,10 @@ const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine 
 const char *tide_engine_state_name(const struct tide_engine *engine)
 {
     static const char *const names[TIDE_ENGINE_STATES] = {
-        [TIDE_ENGINE_NEW] = "new",
-        [TIDE_ENGINE_CONNECTING] = "connecting",
-        [TIDE_ENGINE_READING] = "reading",
-        [TIDE_ENGINE_DRAINING] = "draining",
-        [TIDE_ENGINE_FAILING] = "failing",
-        [TIDE_ENGINE_COMMITTING] = "committing",
-        [TIDE_ENGINE_LEAVING] = "leaving",
-        [TIDE_ENGINE_ENDED] = "ended",
+        [TIDE_ENGINE_NEW] = "new",         [TIDE_ENGINE_CONNECTING] = "connecting",
+        [TIDE_ENGINE_READING] = "reading", [TIDE_ENGINE_DRAINING] = "draining",
+        [TIDE_ENGINE_FAILING] = "failing", [TIDE_ENGINE_COMMITTING] = "committing",
+        [TIDE_ENGINE_LEAVING] = "leaving", [TIDE_ENGINE_ENDED] = "ended",
     };
     return names[engine->run.state];
 }

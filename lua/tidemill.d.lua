@@ -90,6 +90,7 @@ function tide.unpack(value) end
 ---@class tide.pipeline.Options
 ---@field [integer] tide.Step The steps, in order.
 ---@field dlq? tide.Setting Where bad messages go.
+---@field metrics? tide.Setting Where metrics go while the pipeline runs, and where its state is shown.
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered and acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to Kafka together, in one transaction for each interval of commit_offsets; a consumer with isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or later.
 ---@field join_timeout? number|string How long the engine waits after SIGTERM until everything that was read is delivered and committed. (in seconds)
 ---@field message_timeout? number|string How long a worker may take for one message. (in seconds)
@@ -333,6 +334,22 @@ function tide.commit_offsets(options) end
 ---@param options tide.dlq.Options
 ---@return tide.Setting
 function tide.dlq(options) end
+
+---@class tide.metrics.Options
+---@field prometheus? string|integer The address on which the run answers HTTP: /metrics for Prometheus, / for the dashboard, /status for programs (`tidemill top`), /healthz and /readyz for probes. HOST:PORT, or a port alone, which is one of 127.0.0.1; port 0 takes any that is free, and the log names it. It has no password: 0.0.0.0 shows all of it to everybody who reaches the machine. The flag --metrics-addr overrides it.
+---@field hosts? string|string[] Further names by which clients call this machine (the header Host). A request with any other name is refused, since a page of another site could have sent it.
+---@field statsd? string|integer The address of a StatsD or DogStatsD server, which gets the metrics by UDP once a second. The flag --statsd overrides it.
+---@field prefix? string What the names of metrics begin with. "arroyo": the names are those of Arroyo, for boards that know them.
+---@field tags? table<string, string|number|boolean> Labels that all metrics get, by name.
+---@field tap? boolean Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run.
+
+--- Where metrics go while the pipeline runs: Prometheus, StatsD, and the dashboard.
+---```lua
+---metrics = tide.metrics { prometheus = "127.0.0.1:9464", tags = { region = "eu" } }
+---```
+---@param options tide.metrics.Options
+---@return tide.Setting
+function tide.metrics(options) end
 
 ---@class tide.pool.Options
 ---@field processes? integer The number of worker processes. The default is the number of cores that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)

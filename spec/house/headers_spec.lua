@@ -19,14 +19,18 @@ local function ordered()
 end
 
 -- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead, and
--- inline functions are left out.
+-- inline functions are left out. What engine/http/inside.h takes from <pthread.h> and <microhttpd.h> is declared here.
 local READER = [[
 local ffi = require "ffi"
+ffi.cdef "typedef unsigned long pthread_t; typedef struct { long words[5]; } pthread_mutex_t;"
+for _, name in ipairs { "Result", "ConnectionNotificationCode", "RequestTerminationCode" } do
+  ffi.cdef("enum MHD_" .. name .. " { MHD_ANY_" .. name .. " };")
+end
 for path in io.lines() do
   local lines = {}
   for line in io.lines("engine/" .. path) do lines[#lines + 1] = line:sub(1, 1) == "#" and "" or line end
   local text = table.concat(lines, "\n"):gsub("S?TAILQ_%u+%b()", "struct { void *first, *last; }")
-    :gsub("static inline [^{;]+%b{}", "")
+    :gsub("_Atomic ", ""):gsub("static inline [^{;]+%b{}", "")
   local done, reason = pcall(ffi.cdef, text)
   if not done then print(path .. ": " .. reason) end
 end

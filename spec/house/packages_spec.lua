@@ -76,6 +76,7 @@ local function modules_of(path, text, use)
     if not (ours or BUILT_IN[base]) then use("lua", base) end
   end
   for soname in text:gmatch "[\"'](lib[%w_.+-]+%.so%.%d+)[\"']" do use("shared", soname) end
+  for name in text:gmatch 'path_of "([%w-]+)"' do use("command", name) end -- spec/support/installed.lua
   if path:find "^spec/" then return end -- specs come with busted
   for name in text:gmatch "%f[%w_.]require%s*%(?%s*[\"']([%w_.]+)[\"']" do module(name) end
   for name in text:gmatch "library%.require%([^,]*, \"([%w_.]+)\"" do module(name) end

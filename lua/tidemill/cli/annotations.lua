@@ -8,7 +8,8 @@ local annotations = {}
 local TYPES = {
   string = "string", strings = "string|string[]", brokers = "string|string[]", count = "integer", number = "number",
   boolean = "boolean", size = "integer|string", time = "number|string", properties = "table<string, any>",
-  address = "string|integer", tags = "table<string, string|number|boolean>", start = "string|integer", ["function"] = "function", initial = "any",
+  address = "string|integer", tags = "table<string, string|number|boolean>",
+  start = "string|integer", ["function"] = "function", initial = "any",
 }
 
 local function quoted(texts)

@@ -5,6 +5,7 @@ local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local json = require("tidemill.cli.json")
 local mock = require("tidemill.cli.mock")
+local observed = require("tidemill.cli.observed")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
 local stderr = require("tidemill.cli.stderr")
@@ -20,6 +21,8 @@ local TURN = 1 -- seconds that a turn takes at most; an event ends it early
 local MOCK_TURN = 0.01 -- seconds, with a mock Kafka, which is fed between turns
 local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
+
+local OPEN = { ["0.0.0.0"] = true, ["::"] = true } -- hosts that are all addresses of the machine
 
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
 local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
@@ -46,6 +49,7 @@ end
 local on = {}
 
 function on.second(self)
+  self.observer:second()
   self.progress:show(self.engine)
 end
 
@@ -117,15 +121,37 @@ local function drain_mock(self)
   end
 end
 
+-- How long the next turn may take; an event ends it early.
+local function turn_time(self)
+  return self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or self.observer:haste() or TURN
+end
+
 local function loop(self)
   while not self.code do
-    local event = self.engine:run(self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or TURN)
+    local event = self.engine:run(turn_time(self))
     local handler = on[event.kind]
     if handler then handler(self, event) end
+    self.observer:turn(event)
     if not self.code then obey(self) end
     if self.mock and not self.code then turn_mock(self) end
   end
   if self.mock and self.code == exit_code.OK then drain_mock(self) end
+end
+
+-- The observer is made after the fork, so that workers have neither its sockets nor its thread.
+local function observe(self, plan, settings)
+  local reason, status
+  self.observer, reason, status = observed.new(self.engine, plan, settings or {})
+  if not self.observer then return self:fail(status, reason) end
+  local server = self.observer.server
+  if not server then return end
+  local host, port = settings.prometheus.host, server.port
+  self:log("TIDE_LOG_INFO", ("HTTP on %s: /metrics /status /healthz /readyz"):format(
+    (host:find(":") and "http://[%s]:%d/" or "http://%s:%d/"):format(host, port)), "http", { host = host, port = port })
+  if OPEN[host] then
+    local text = ("HTTP on %s: everybody who reaches this machine can read it; there is no password"):format(host)
+    self:log("TIDE_LOG_WARN", text)
+  end
 end
 
 -- Connects; on failure self.code is set.
@@ -144,6 +170,7 @@ local function start(self, plan, options)
 end
 
 local function finish(self, plan, options)
+  self.observer:finish()
   self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
   if not options.report then return end
   local reason, code = report.write(options.report, self.engine, plan)
@@ -166,11 +193,13 @@ function engine_loop.run(plan, options)
   self.progress = progress.new(plan, function(text, event, fields, debugging)
     self:log(debugging and "TIDE_LOG_DEBUG" or "TIDE_LOG_INFO", text, event, fields)
   end, redraw)
-  start(self, plan, options)
+  observe(self, plan, options.metrics)
+  if not self.code then start(self, plan, options) end
   if not self.code then
     loop(self)
     finish(self, plan, options)
   end
+  if self.observer then self.observer:free() end
   self.engine:free()
   if self.mock then self.mock:free() end
   return self.code

@@ -38,6 +38,44 @@ function json.encode(value, indent)
   return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
 end
 
+local add
+
+local function add_list(parts, list, lists)
+  parts[#parts + 1] = "["
+  for i, item in ipairs(list) do
+    if i > 1 then parts[#parts + 1] = "," end
+    add(parts, item, lists)
+  end
+  parts[#parts + 1] = "]"
+end
+
+local function add_object(parts, object, lists)
+  parts[#parts + 1] = "{"
+  for i, name in ipairs(sorted_names(object)) do
+    parts[#parts + 1] = (i > 1 and "," or "") .. json.quote(name) .. ":"
+    add(parts, object[name], lists, name)
+  end
+  parts[#parts + 1] = "}"
+end
+
+function add(parts, value, lists, name)
+  if type(value) ~= "table" then
+    parts[#parts + 1] = json.encode(value)
+  elseif value[1] ~= nil or next(value) == nil and lists[name] then
+    add_list(parts, value, lists)
+  else
+    add_object(parts, value, lists)
+  end
+end
+
+--- Returns a value as JSON on one line, with lists. `lists`: the names of members that are lists also when they are
+--- empty, as { partitions = true }.
+function json.line(value, lists)
+  local parts = {}
+  add(parts, value, lists or {})
+  return table.concat(parts)
+end
+
 --- Returns the members of an object of numbers and texts on one line, without its braces.
 function json.members(object)
   local parts = {}

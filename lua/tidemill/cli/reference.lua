@@ -6,7 +6,8 @@ local reference = {}
 local TYPES = {
   string = "text", strings = "text or list of texts", brokers = "text or list of texts", count = "number",
   number = "number", boolean = "true or false", size = "size", time = "time", properties = "table",
-  address = "address", tags = "table", start = "text or number", functions = "functions", ["function"] = "function", initial = "value or function",
+  address = "address", tags = "table",
+  start = "text or number", functions = "functions", ["function"] = "function", initial = "value or function",
 }
 
 local function choices(option)

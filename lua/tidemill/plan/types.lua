@@ -126,7 +126,7 @@ function parsers.start(_, value)
   return nil, 'must be "earliest", "latest", an offset (0 or more), or a moment as "2026-01-31T12:00:00Z"'
 end
 
--- "HOST:PORT", "[::1]:PORT", or a port alone, which is one of this machine (loopback). Port 0 only where the option says.
+-- "HOST:PORT", "[::1]:PORT", or a port alone, which is one of 127.0.0.1. Port 0 only where the option says so.
 local function address_of(option, text)
   if option.off and text == "off" then return { off = true, text = text } end
   local host, port = text:match("^%[([%x:.]+)%]:(%d+)$")

@@ -1,0 +1,101 @@
+-- SPDX-License-Identifier: MIT
+-- metrics/observer.lua: the one place that looks at a running engine. Once a second it makes a snapshot and gives it to
+-- its parts: the advisor, the controller of sizes, the exporters, the dashboard. Nothing else reads the counters, and a
+-- request over HTTP never does: it is answered from what was published last.
+--
+-- A part is a table with any of these functions:
+--   second(self, snapshot)   once a second; it may fill in fields of the snapshot for the parts after it
+--   turn(self)               after each turn of the loop
+--   finish(self, snapshot)   at the end, with the last snapshot
+local posix = require("tidemill.run.posix")
+local server = require("tidemill.metrics.server")
+local snapshot = require("tidemill.metrics.snapshot")
+local tide = require("tidemill.run.ffi")
+
+local observer = {}
+local Observer = {}
+Observer.__index = Observer
+
+--- settings: the values of tide.metrics that are in force (cli/metrics_options.lua), or an empty table. Returns the
+--- observer, or nil, the reason and the exit code. Its fields engine, plan, settings, server (nil without HTTP) and
+--- snapshot (the last one) are for its parts.
+function observer.new(engine, plan, settings)
+  local self = setmetatable({ engine = engine, plan = plan, settings = settings, parts = {} }, Observer)
+  self.run = { pid = posix.getpid(), started = tonumber(tide.C.tide_clock_wall_ms()), ready = false }
+  if settings.prometheus then
+    local reason, status
+    self.server, reason, status = server.new(settings.prometheus, settings.hosts)
+    if not self.server then return nil, reason, status end
+  end
+  return self
+end
+
+--- Adds a part; they are called in the order in which they were added.
+function Observer:add(part)
+  self.parts[#self.parts + 1] = part
+end
+
+-- Calls a function of all parts that have it.
+local function call(self, name, ...)
+  for _, part in ipairs(self.parts) do
+    if part[name] then part[name](part, ...) end
+  end
+end
+
+--- Makes a snapshot, without giving it to the parts.
+function Observer:look()
+  self.snapshot, self.before = snapshot.new(self.engine, self.plan, self.run, self.before)
+  return self.snapshot
+end
+
+--- Once a second.
+function Observer:second()
+  call(self, "second", self:look())
+end
+
+-- Ready: connected, partitions were assigned, and messages are read.
+local function readiness(self)
+  local state = self.engine:state()
+  if state ~= "reading" then return false, state end
+  if not self.assigned then return false, "no partitions are assigned yet" end
+  return true, "ready"
+end
+
+--- After each turn of the loop.
+function Observer:turn(event)
+  if event.kind == "assigned" then self.assigned = true end
+  if event.kind == "lost" then self.assigned = false end
+  local text
+  self.run.ready, text = readiness(self)
+  if self.server then
+    self.server:alive(self.run.ready, text)
+    self.server:turn()
+  end
+  call(self, "turn")
+end
+
+--- How long a turn may take, in seconds; nil = as long as it likes.
+function Observer:haste()
+  return self.server and self.server:busy() and 0.1 or nil
+end
+
+--- What GET `path` answers from now on; nothing without HTTP.
+function Observer:publish(path, type, text)
+  if self.server then self.server:publish(path, type, text) end
+end
+
+--- Live requests: see metrics/server.lua. Nothing without HTTP.
+function Observer:live(path, handler, type)
+  if self.server then self.server:live(path, handler, type) end
+end
+
+--- At the end of the run.
+function Observer:finish()
+  call(self, "finish", self:look())
+end
+
+function Observer:free()
+  if self.server then self.server:free() end
+end
+
+return observer

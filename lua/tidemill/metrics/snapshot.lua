@@ -1,0 +1,106 @@
+-- SPDX-License-Identifier: MIT
+-- metrics/snapshot.lua: a snapshot is what is known of a run at one moment, as a plain table: what GET /status answers.
+-- The advisor, the exporters, the dashboard and `tidemill top` all read it, so it says the same to all of them. It is
+-- made once a second, from counters that the engine keeps anyway.
+local ffi = require("ffi")
+local metrics = require("tidemill.metrics")
+local tide = require("tidemill.run.ffi")
+
+local snapshot = {}
+
+--- The form of the snapshot. It rises when a field goes away or changes its meaning; new fields do not change it.
+snapshot.VERSION = 1
+
+local RATES = { "read", "produced", "filtered", "dead_lettered" }
+local KIND = { TIDE_STEP_TASK = "run_task_with_multiprocessing", TIDE_STEP_REDUCE = "reduce" }
+
+-- The totals, with the lag left out while it is unknown.
+local function totals_of(engine)
+  local totals = engine:totals()
+  if totals.lag < 0 then totals.lag = nil end
+  if totals.lag_seconds < 0 then totals.lag_seconds = nil end
+  return totals
+end
+
+-- Messages a second since the snapshot before.
+local function rates_of(totals, time, before)
+  local rates, seconds = {}, before and (time - before.time) / 1000 or 0
+  for _, name in ipairs(RATES) do
+    rates[name] = seconds > 0 and (totals[name] - before.totals[name]) / seconds or 0
+  end
+  return rates
+end
+
+local function gauge(engine, row, name)
+  return engine:counter(row, "TIDE_M_" .. name).last
+end
+
+local function count(engine, row, name)
+  return engine:counter(row, "TIDE_M_" .. name).count
+end
+
+local CLOSES = { "size", "time", "block", "idle", "run_time", "retry", "flush" }
+
+-- What a step with workers has counted in all; steps_of makes rates of it.
+local function counts_of(engine, row)
+  local counts = { input = count(engine, row, "BATCH_INPUT_OVERFLOW"),
+    output = count(engine, row, "BATCH_OUTPUT_OVERFLOW"), backpressure = count(engine, row, "BATCH_BACKPRESSURE") }
+  for _, reason in ipairs(CLOSES) do counts[reason] = count(engine, row, "BATCH_CLOSE_" .. reason:upper()) end
+  return counts
+end
+
+local function step_of(engine, plan, number, row, earlier, seconds)
+  local counts = counts_of(engine, row)
+  local function rate(name)
+    local was = earlier and earlier[number]
+    return was and seconds > 0 and (counts[name] - was[name]) / seconds or 0
+  end
+  local step = plan.tables.steps[row]
+  local closes = {}
+  for _, reason in ipairs(CLOSES) do closes[reason] = rate(reason) end
+  return {
+    number = number, kind = KIND[step.kind], stage = step.stage,
+    processes = gauge(engine, row, "PROCESSES"), batches_in_progress = gauge(engine, row, "BATCHES_IN_PROGRESS"),
+    sizes = { input_block_size = gauge(engine, row, "INPUT_BLOCK_BYTES"),
+      output_block_size = gauge(engine, row, "OUTPUT_BLOCK_BYTES"), auto = {} },
+    closes = closes, overflow = { input = rate("input"), output = rate("output") }, backpressure = rate("backpressure"),
+    workers = {},
+  }, counts
+end
+
+-- The steps that have workers, and what they have counted, for the next snapshot.
+local function steps_of(engine, plan, earlier, seconds)
+  local steps, all = {}, {}
+  for number, row in ipairs(metrics.task_rows(plan)) do
+    steps[number], all[number] = step_of(engine, plan, number, row, earlier, seconds)
+  end
+  return steps, all
+end
+
+local function partitions_of(engine)
+  local partitions = {}
+  for i, lag in ipairs(engine:lags()) do
+    partitions[i] = { topic = lag.topic, partition = lag.partition, lag = lag.messages, lag_seconds = lag.seconds }
+  end
+  return partitions
+end
+
+--- Returns the snapshot, and what the next one is to be given: `before`, or nil for the first one. run: pid, started
+--- (milliseconds since the epoch), ready.
+function snapshot.new(engine, plan, run, before)
+  local time = tonumber(tide.C.tide_clock_wall_ms())
+  local totals = totals_of(engine)
+  local seconds = before and (time - before.time) / 1000 or 0
+  local steps, counts = steps_of(engine, plan, before and before.counts, seconds)
+  local made = {
+    version = snapshot.VERSION, name = plan.name, program = "tidemill " .. ffi.string(tide.C.tide_version()),
+    pid = run.pid, uptime = (time - run.started) / 1000, state = engine:state(), ready = run.ready, time = time,
+    totals = totals, rates = rates_of(totals, time, before),
+    verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
+    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(), slow_messages = {},
+    metrics = metrics.collect(engine, plan),
+  }
+  return made, { time = time, totals = totals, counts = counts }
+end
+
+return snapshot
