@@ -19,7 +19,8 @@ local function ordered()
 end
 
 -- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead, and
--- inline functions are left out. What engine/http/inside.h takes from <pthread.h> and <microhttpd.h> is declared here.
+-- inline functions are left out. What engine/http/inside.h takes from the system and from
+-- libmicrohttpd is declared here.
 local READER = [[
 local ffi = require "ffi"
 ffi.cdef "typedef unsigned long pthread_t; typedef struct { long words[5]; } pthread_mutex_t;"
