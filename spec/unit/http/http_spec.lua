@@ -100,21 +100,22 @@ describe("a request", function()
   it("with the name of another host is refused, since a page of another site may have sent it", function()
     publish("/a", "hello")
     C.tide_http_allow(server, "metrics.example")
-    local known = { "127.0.0.1", "10.1.2.3:80", "[::1]:9464", "[2001:db8::1]", "localhost", "LOCALHOST:1", "metrics.example",
-      "metrics.example:80" }
-    for _, host in ipairs(known) do assert.equal(200, http.get(port, "/a", { Host = host }).code, host) end
-    for _, host in ipairs { "evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "[::1",
+    for _, host in ipairs { "127.0.0.1", "10.1.2.3:80", "[::1]:9464", "[2001:db8::1]", "localhost", "LOCALHOST:1",
+      "metrics.example", "metrics.example:80" } do
+      assert.equal(200, http.get(port, "/a", { Host = host }).code, host)
+    end
+    for _, host in ipairs { "evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example",
       "metrics.example.", ("a"):rep(5000), "127.0.0.1@evil.example", "" } do
-      local answer = http.get(port, "/a", { Host = host })
-      assert.equal(host == "[::1" and 200 or 403, answer.code, host)
+      assert.equal(403, http.get(port, "/a", { Host = host }).code, host)
     end
   end)
 
   it("that is not HTTP is closed or refused, and the next one is answered", function()
     C.tide_http_limit(server, 200000, 1e7)
     publish("/a", "hello")
-    for _, text in ipairs { "\r\n\r\n", "\0\1\2\255\r\n\r\n", "GET\r\n\r\n", "GET /a\r\n\r\n", "\22\3\1\2\0\1\0\1\252\3\3",
-      "GET /a HTTP/9.9\r\n\r\n", "GET /a HTTP/1.1\r\n: x\r\n\r\n", "GET /a HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n" } do
+    for _, text in ipairs { "\r\n\r\n", "\0\1\2\255\r\n\r\n", "GET\r\n\r\n", "GET /a\r\n\r\n",
+      "\22\3\1\2\0\1\0\1\252\3\3", "GET /a HTTP/9.9\r\n\r\n", "GET /a HTTP/1.1\r\n: x\r\n\r\n",
+      "GET /a HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n" } do
       local connection = http.connect(port)
       connection:send(text)
       connection:shutdown "send"
@@ -284,11 +285,11 @@ describe("a live request", function()
   end)
 
   it("that is open does not keep the server from ending", function()
-    local taken, asked, written = ask "/live", nil, nil
+    local taken = ask "/live"
     take()
-    asked, written = ask "/live", ask "/live"
-    wait.until_true(function() return C.tide_http_next(server, request) end, "another")
-    write(request.id, "x")
+    local written = ask "/live"
+    write(take(), "x")
+    local asked = ask "/live"
     C.tide_http_free(server)
     for _, connection in ipairs { taken, asked, written } do http.read_all(connection) end
     server = assert(start())
