@@ -41,7 +41,7 @@ describe("a packet", function()
       return made.dropped == 3
     end, "three packets to be refused")
     assert.equal(1, #texts)
-    assert.matches("^StatsD at 127%.0%.0%.1:%d+: connection refused; 1 packets were dropped so far$", texts[1])
+    assert.matches("^StatsD at 127%.0%.0%.1:%d+: connection refused; packets dropped so far: 1$", texts[1])
     now = now + 61
     wait.until_true(function()
       made:send "x:1|c"
