@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- metrics/udp.lua: sends packets to a StatsD server, and never waits for it. Its name is looked up once, at the start.
--- A packet that the system does not take at once is dropped and counted. UDP tells nothing of a host that is gone; where
--- only the port is closed, the system says so at the next packet.
+-- A packet that the system does not take at once is dropped and counted. UDP tells nothing of a host that is gone;
+-- where only the port is closed, the system says so at the next packet.
 local socket = require("socket")
 
 local udp = {}
