@@ -3,8 +3,8 @@
 -- of two (shm/counters.h); they are merged into some fifteen for each unit, so that a page stays small.
 --
 -- Each bound is an edge of the engine's buckets, so that nothing is guessed. A bucket of the engine holds what is below
--- its upper edge, one of Prometheus what is not above it: for whole numbers (messages, bytes) the bound is therefore one
--- less than the edge, and exact. Of times only a value that is an edge itself counts in the bucket above.
+-- its upper edge, one of Prometheus what is not above it: for whole numbers (messages, bytes) the bound is therefore
+-- one less than the edge, and exact. Of times only a value that is an edge itself counts in the bucket above.
 local C = require("tidemill.run.ffi").C
 
 local buckets = {}

@@ -12,11 +12,11 @@
 -- family  what the entries of one name have in common, in the first of them
 -- partition  the field of engine:lags() that is reported for each partition too, with labels topic and partition
 --
--- list.totals has what is exported beside: the totals of the run, the verdict and the like, which are no counters of the
--- engine. `total` is their field in the totals of a snapshot, `state` what metrics/prometheus.lua knows it by.
+-- list.totals has what is exported beside: the totals of the run, the verdict and the like, which are no counters of
+-- the engine. `total` is their field in the totals of a snapshot, `state` what metrics/prometheus.lua knows it by.
 local list = {}
 
--- The names that Arroyo 2.42 has (its metric_defs.py), without "arroyo.".
+-- The names that Arroyo 2.42 has, without "arroyo.".
 local ARROYO = {}
 for name in ([[
   strategies.run_task_with_multiprocessing.batch.size.msg strategies.run_task_with_multiprocessing.batch.size.bytes
@@ -129,7 +129,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "A large part of worker.run.time, while most messages are quick: find the slow ones." },
   { "blocked.time", { cause = "next_step" }, "counter", "microseconds", "BLOCKED_NEXT_STEP",
     "Time that the step took no message, since the next step did not take the results of its oldest batch.",
-    "Near 1 s per second: the next step is the bottleneck; processes can be fewer." },
+    "Near 1 s per second: the next step is the bottleneck; processes can be fewer.",
+    family = "Time that the step took no message, by the cause." },
   { "blocked.time", { cause = "dlq" }, "counter", "microseconds", "BLOCKED_DLQ",
     "Time that the step took no message, since the dead letter queue did not take one.",
     "See why the topic or file of the dead letters is slow." },
@@ -168,7 +169,8 @@ add("engine", "consumer.", {
   { "run.count", nil, "counter", "turns", "RUN_COUNT", "Turns of the engine's loop." },
   { "time", { spent = "busy" }, "counter", "microseconds", "TIME_BUSY",
     "Time of the engine that it did not wait, since the first message. The three kinds add up to all of it.",
-    "Near 1 s per second: the engine's one core is the bottleneck." },
+    "Near 1 s per second: the engine's one core is the bottleneck.",
+    family = "Time of the engine since the first message, by what it did." },
   { "time", { spent = "waiting_for_source" }, "counter", "microseconds", "TIME_SOURCE",
     "Time of the engine in which it waited and the source had nothing more.",
     "Near 1 s per second under lag: the source is the bottleneck." },
@@ -307,7 +309,8 @@ list.totals = {
   { name = "messages.dead_lettered", total = "dead_lettered", kind = "counter", unit = "messages",
     help = "Messages read that became dead letters.", advice = "The dead letters have the reasons." },
   { name = "messages.dropped", total = "dropped", kind = "counter", unit = "messages",
-    help = "Messages read whose partition went to another engine before they were complete; that one reads them again." },
+    help = "Messages read whose partition went to another engine before they were complete; that one reads them "
+      .. "again." },
   { name = "messages.in_flight", total = "in_flight", kind = "gauge", unit = "messages",
     help = "Messages read and not complete: read - produced_from - filtered - dead_lettered - dropped." },
   { name = "verdict", state = "verdict", kind = "gauge", unit = "limit",

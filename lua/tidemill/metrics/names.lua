@@ -3,7 +3,7 @@
 --
 -- StatsD       PREFIX.name
 -- Prometheus   PREFIX_name with _ for each dot; then _seconds or _bytes after the unit, unless the name ends so; then
---              _total for a counter, in place of _count where the name ends so
+--              _total for a counter, in place of _count where the name ends so. Times are in seconds always
 -- prefix = "arroyo"   a metric that Arroyo has is called exactly as there, with _ for each dot in Prometheus, as the
 --              statsd_exporter does it, and nothing is appended; all others follow the rules above
 local list = require("tidemill.metrics.list")
@@ -12,7 +12,7 @@ local names = {}
 
 names.ARROYO = "arroyo"
 
-local SUFFIX = { seconds = "_seconds", bytes = "_bytes" }
+local SUFFIX = { seconds = "_seconds", microseconds = "_seconds", bytes = "_bytes" }
 
 local function ends_with(text, ending)
   return text:sub(-#ending) == ending
@@ -20,10 +20,11 @@ end
 
 --- Returns the name in Prometheus of a metric called `name`, with its kind and unit.
 function names.prometheus_name(prefix, name, kind, unit)
-  local text = prefix .. "_" .. name:gsub("%.", "_")
+  local text = (prefix .. "_" .. name):gsub("%.", "_")
   local suffix = SUFFIX[unit]
   if suffix and not ends_with(text, suffix) then text = text .. suffix end
-  if kind ~= "counter" or ends_with(text, "_total") then return text end
+  if kind ~= "counter" then return (text:gsub("_count$", "s")) end -- _count is for histograms
+  if ends_with(text, "_total") then return text end
   return text:gsub("_count$", "") .. "_total"
 end
 
@@ -47,6 +48,11 @@ end
 --- Returns the kind that an entry of the list has outside.
 function names.kind(metric, prefix)
   return is_arroyo(metric, prefix) and metric.arroyo_kind or metric.kind
+end
+
+--- Returns by what a value of an entry is multiplied to be in the unit that its name says.
+function names.factor(metric)
+  return metric.unit == "microseconds" and 1e-6 or 1
 end
 
 --- Returns an entry's own labels, an array of { name, value }.
@@ -73,26 +79,6 @@ function names.families(prefix)
     end
   end
   return families
-end
-
--- Labels that metrics have themselves, and those that Prometheus uses.
-local TAKEN = { pipeline = true, step = true, topic = true, partition = true, limit = true, version = true, le = true,
-  quantile = true }
-for _, metric in ipairs(list) do
-  for label in pairs(metric.labels or {}) do TAKEN[label] = true end
-end
-
---- Returns what is wrong with a prefix, or nil.
-function names.prefix_problem(prefix)
-  if not prefix:find("^[%a_][%w_]*$") then return "must be letters, digits and _, as a metric's name begins with it" end
-end
-
---- Returns what is wrong with the name of a tag, or nil.
-function names.tag_problem(tag)
-  if not tag:find("^[%a_][%w_]*$") or tag:find("^__") then
-    return "must be letters, digits and _, and begin neither with a digit nor with __"
-  end
-  if TAKEN[tag] then return "is a label that the metrics have themselves" end
 end
 
 return names

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- metrics/prometheus.lua: the page that GET /metrics answers, in the text format of Prometheus (version 0.0.4).
+-- metrics/prometheus.lua: what GET /metrics answers, in the text format of Prometheus (version 0.0.4).
 --
 -- It is rendered on the engine's thread once a second, so all that does not change is made once: the lines up to their
 -- values, and pointers to the counters. Rendering then puts values between texts. Start reading at Page:render.
@@ -81,6 +81,12 @@ local function put_count(out, part)
   out:put("\n")
 end
 
+local function put_microseconds(out, part)
+  out:put(part.head)
+  put_number(out, tonumber(part.counter.count) * 1e-6)
+  out:put("\n")
+end
+
 local function put_last(out, part)
   out:put(part.head)
   put_number(out, part.counter.last)
@@ -134,7 +140,8 @@ function Page:add_counter(family, metric, row, step)
   if family.kind == "histogram" then
     part = histogram_part(self, family.name, labels, family.unit)
   else
-    part = { put = metric.kind == "counter" and put_count or put_last,
+    local put_counted = metric.unit == "microseconds" and put_microseconds or put_count
+    part = { put = metric.kind == "counter" and put_counted or put_last,
       line = family.name .. self:braced(labels) .. " " }
   end
   part.counter = C.tide_counters_get(self.counters, row, metric.counter)
@@ -155,7 +162,7 @@ function Page:add_function(put)
   self.parts[#self.parts + 1] = { put = function(out, _, snapshot) put(out, snapshot, head) end }
 end
 
--- Adds what is known of each partition. The text of a partition is kept as long as the page.
+-- Adds what is known of each partition. The text of a partition is kept from then on.
 function Page:add_partitions(family, field)
   local known = {}
   self:add_function(function(out, snapshot, head)
@@ -258,19 +265,17 @@ local function put_scripts(self, out, snapshot)
     out:put("\n")
   end, function(name, kind, help)
     local braced = self:braced {} .. " "
-    if kind ~= "summary" then return { head = head_of(name, kind, help), line = name .. braced } end
-    return { head = head_of(name, kind, help), line = name .. "_sum" .. braced, count = "\n" .. name .. "_count" .. braced }
+    local head = head_of(name, kind, help)
+    if kind ~= "summary" then return { head = head, line = name .. braced } end
+    return { head = head, line = name .. "_sum" .. braced, count = "\n" .. name .. "_count" .. braced }
   end)
 end
 
---- Returns a page. engine: tidemill.run.engine; plan: its plan; settings: prefix ("tidemill"), tags (optional: { name =
---- value }), warn (optional: takes a text about a script metric that has no place on the page).
+--- Returns a page. engine: tidemill.run.engine; plan: its plan; settings: prefix ("tidemill"), tags (optional: array of
+--- { name =, value = }), warn (optional: takes a text about a script metric that is left out).
 function prometheus.new(engine, plan, settings)
   local common = { { "pipeline", plan.tables.name } }
-  local tags = {}
-  for tag in pairs(settings.tags or {}) do tags[#tags + 1] = tag end
-  table.sort(tags)
-  for _, tag in ipairs(tags) do common[#common + 1] = { tag, settings.tags[tag] } end
+  for _, tag in ipairs(settings.tags or {}) do common[#common + 1] = { tag.name, tag.value } end
   local self = setmetatable({ prefix = settings.prefix or "tidemill", parts = {}, out = buffer.new(),
     counters = C.tide_engine_counters(engine.handle), common = prometheus.labels(common) }, Page)
   local rows = metrics.task_rows(plan)
@@ -285,7 +290,8 @@ function prometheus.new(engine, plan, settings)
   return self
 end
 
---- Renders a snapshot and what the counters say now. Returns the page as a pointer and a size, valid until the next call.
+--- Renders a snapshot and what the counters say now. Returns the page as a pointer and a size, valid until the next
+--- call.
 function Page:render(snapshot)
   local out, parts = self.out, self.parts
   out:reset()

@@ -44,8 +44,8 @@ local function add(self, key, value, make)
   local free, other = take(self, key, name, kind)
   self.known[key] = true
   if not free then
-    self.warn(('tide.metric: "%s" is not exported: in Prometheus it would have the name of "%s", %s; rename one of them')
-      :format(key:gsub("^script%.", ""), other:gsub("^script%.", ""), name))
+    self.warn(('tide.metric: "%s" is not exported: in Prometheus it would have the name of "%s", %s; rename one of '
+      .. "them"):format(key:gsub("^script%.", ""), other:gsub("^script%.", ""), name))
     return
   end
   local series = make(name, kind, ("What the functions count by tide.metric.%s(%q)."):format(call,
