@@ -2,6 +2,7 @@
 -- cli/report.lua: makes what --report writes at the end.
 local json = require("tidemill.cli.json")
 local metrics = require("tidemill.metrics")
+local snapshot = require("tidemill.metrics.snapshot")
 local tide = require("tidemill.run.ffi")
 
 local report = {}
@@ -17,6 +18,7 @@ function report.of(engine, plan)
     dead_lettered = totals.dead_lettered,
     dropped = totals.dropped, -- in flight when their partition went to another engine
     seconds = totals.seconds,
+    slow_messages = snapshot.slow_messages(engine, plan), -- of the last minute
     metrics = metrics.collect(engine, plan),
   }
 end
