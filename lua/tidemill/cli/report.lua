@@ -43,7 +43,7 @@ function report.write(path, engine, plan)
   local file, _, number = io.open(path, "w")
   if not file then return failure(path, number) end
   local written, closed, late
-  written, _, number = file:write(json.encode(report.of(engine, plan)), "\n")
+  written, _, number = file:write(json.encode(report.of(engine, plan), { slow_messages = true }), "\n")
   closed, _, late = file:close() -- what was buffered may fail only now
   if not (written and closed) then return failure(path, number or late) end
 end
