@@ -24,7 +24,7 @@ local function sorted_names(object)
   return names
 end
 
---- Returns a value as JSON, one member a line. `lists`: the names of members that are lists also when they are empty, as
+--- Returns a value as JSON, one member a line. `lists`: the names of members that are lists also when empty, as
 --- { partitions = true }. `indent` and `name` are for the recursion.
 function json.encode(value, lists, indent, name)
   indent = indent or ""

@@ -105,7 +105,8 @@ function snapshot.new(engine, plan, run, before)
     pid = run.pid, uptime = (time - run.started) / 1000, state = engine:state(), ready = run.ready, time = time,
     totals = totals, rates = rates_of(totals, time, before),
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
-    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(), slow_messages = snapshot.slow_messages(engine, plan),
+    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
+    slow_messages = snapshot.slow_messages(engine, plan),
     metrics = metrics.collect(engine, plan),
   }
   return made, { time = time, totals = totals, counts = counts }

@@ -23,7 +23,9 @@ local function fake(rows)
       return { { topic = "in", partition = 3, messages = 12, seconds = 0.5 },
         { topic = "in", partition = 4, seconds = 9 } }
     end,
-    slow_messages = function() return { { topic = "in", partition = 3, offset = 5, seconds = 0.2, age = 1, row = 3 } } end,
+    slow_messages = function()
+      return { { topic = "in", partition = 3, offset = 5, seconds = 0.2, age = 1, row = 3 } }
+    end,
   }
 end
 
