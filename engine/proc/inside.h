@@ -45,6 +45,8 @@ struct tide_zygote {
     uint32_t generation;
     uint64_t job_began_ns;
     uint64_t job_began_cpu_ns; /* processor time of this process by then */
+    int schedstat;             /* what the kernel's scheduler tells of it; -1 = not open */
+    uint64_t delay_ns;         /* how long it had no core, as of the last look */
 };
 
 /** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */

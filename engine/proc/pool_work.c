@@ -8,7 +8,6 @@
  * (tide_pool_take_off), or by tide_pool_withdraw() before it was given. */
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -132,7 +131,6 @@ void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
 {
     tide_require(work->state == TIDE_WORK_IDLE);
     work->job.number = ++pool->work.last_number;
-    memset(work->slow, 0, sizeof(work->slow));
     enqueue(pool, work);
     tide_pool_give(pool);
 }
@@ -163,6 +161,7 @@ static void count_run(struct tide_pool *pool, struct tide_worker_slot *slot,
     slot->total.messages += messages_run(work);
     tide_count(pool->counters, work->row, TIDE_M_WORKER_RUN_TIME, work->busy_ns / 1000);
     tide_count(pool->counters, work->row, TIDE_M_WORKER_CPU_TIME, work->cpu_ns / 1000);
+    tide_count(pool->counters, work->row, TIDE_M_WORKER_DELAY_TIME, work->delay_ns / 1000);
 }
 
 /* False when the report fits no job. */
@@ -176,6 +175,7 @@ static bool take_report(struct tide_pool *pool, struct tide_worker_slot *slot,
     work->status = report->status;
     work->busy_ns = report->busy_ns;
     work->cpu_ns = report->cpu_ns;
+    work->delay_ns = report->delay_ns;
     work->whole_batch = report->whole_batch != 0;
     work->state = TIDE_WORK_DONE;
     count_run(pool, slot, work);

@@ -68,7 +68,9 @@ struct tide_job_report {
     uint64_t busy_ns; /* from taking the job to this report */
     uint64_t
         whole_batch; /* 1: one of the functions takes the whole batch, so the time is not the sum of messages */
-    uint64_t cpu_ns; /* processor time of the worker within busy_ns: the rest of it waits */
+    uint64_t cpu_ns; /* processor time of the worker within busy_ns ... */
+    uint64_t
+        delay_ns; /* ... and time that it was ready to run and had no core; the rest of busy_ns it waited */
 };
 
 enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };

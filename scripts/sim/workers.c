@@ -144,12 +144,14 @@ static void receive_commands(void)
 
 static void send_report(struct worker *worker)
 {
-    struct tide_job_report report = {worker->job.number,
-                                     worker->job.generation,
-                                     worker->full ? TIDE_JOB_FULL : TIDE_JOB_DONE,
-                                     1000,
-                                     sim.set.batch[worker->job.step],
-                                     1000};
+    struct tide_job_report report = {
+        .number = worker->job.number,
+        .generation = worker->job.generation,
+        .status = worker->full ? TIDE_JOB_FULL : TIDE_JOB_DONE,
+        .busy_ns = 1000,
+        .whole_batch = sim.set.batch[worker->job.step],
+        .cpu_ns = 1000,
+    };
     size_t size = sizeof(report);
     if (worker->lied && sim_roll(2)) {
         report.number += sim_roll(2);

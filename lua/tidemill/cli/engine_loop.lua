@@ -8,7 +8,6 @@ local mock = require("tidemill.cli.mock")
 local observed = require("tidemill.cli.observed")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
-local slow_messages = require("tidemill.cli.slow_messages")
 local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
@@ -51,7 +50,7 @@ local on = {}
 
 function on.second(self)
   self.observer:second()
-  self.progress:show(self.engine)
+  self.progress:show(self.engine, self.observer.snapshot.verdict)
 end
 
 function on.assigned(self, event)
@@ -172,12 +171,10 @@ end
 
 local function finish(self, plan, options)
   self.observer:finish()
-  local last = self.observer.snapshot
-  local text, fields = slow_messages.text(last.slow_messages, #last.steps)
-  if text then self:log("TIDE_LOG_INFO", text, "slow_messages", fields) end
   self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
+  self.progress:conclude(self.observer.snapshot.verdict)
   if not options.report then return end
-  local reason, code = report.write(options.report, self.engine, plan)
+  local reason, code = report.write(options.report, self.engine, plan, self.observer.snapshot.verdict)
   local ended_well = self.code == exit_code.OK
   if reason then self:fail(ended_well and code or self.code, "--report: " .. reason) end
 end

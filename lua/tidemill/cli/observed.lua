@@ -7,7 +7,7 @@ local observer = require("tidemill.metrics.observer")
 local observed = {}
 
 local PARTS = {
-  "tidemill.metrics.export_prometheus",
+  "tidemill.tuning.advice",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 

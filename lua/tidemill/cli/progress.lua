@@ -5,12 +5,9 @@ local ffi = require("ffi")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 local posix = require("tidemill.run.posix")
-local units = require("tidemill.plan.units")
 
 local STDERR, TIOCGWINSZ = 2, 0x5413
 local QUIET = 60 -- seconds without a change, after which a log line comes all the same
-
-local grouped = units.show_count
 
 local progress = {}
 local Progress = {}
@@ -39,14 +36,25 @@ local function cut(text)
   return text:sub(1, size[1] - 1)
 end
 
+-- 12345678 -> "12,345,678"
+local function grouped(number)
+  local text = ("%.0f"):format(number)
+  return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
+end
+
 local function lag_text(totals)
   if totals.lag < 0 then return "lag unknown" end
   local age = totals.lag_seconds >= 0 and (" (%.1f s)"):format(totals.lag_seconds) or ""
   return "lag " .. grouped(totals.lag) .. age
 end
 
---- Returns the line: totals of the engine, `rate` in messages a second.
-function progress.text(totals, rate, batches, processes)
+-- What binds, in a word or two: "none", "workers", "workers of step 2".
+local function limit_text(verdict)
+  return verdict.limit .. (verdict.step and verdict.step > 1 and (" of step %d"):format(verdict.step) or "")
+end
+
+--- Returns the line: totals of the engine, `rate` in messages a second; verdict: what binds, or nil.
+function progress.text(totals, rate, batches, processes, verdict)
   local parts = {
     "read " .. grouped(totals.read), "produced " .. grouped(totals.produced), "filtered " .. grouped(totals.filtered),
   }
@@ -55,6 +63,7 @@ function progress.text(totals, rate, batches, processes)
   parts[#parts + 1] = lag_text(totals)
   parts[#parts + 1] = "in flight " .. grouped(totals.in_flight)
   parts[#parts + 1] = ("batches %.0f of %.0f processes"):format(batches, processes)
+  if verdict and verdict.limit ~= "none" then parts[#parts + 1] = "limit " .. limit_text(verdict) end
   return table.concat(parts, ", ")
 end
 
@@ -86,10 +95,10 @@ local function log_change(self, text, fields)
 end
 
 --- Called once a second.
-function Progress:show(engine)
+function Progress:show(engine, verdict)
   local totals = engine:totals()
   local rate, batches, processes = totals.read - self.read, gauges(self, engine)
-  local text = progress.text(totals, rate, batches, processes)
+  local text = progress.text(totals, rate, batches, processes, verdict)
   self.read = totals.read
   if not self.redraw then
     return log_change(self, text, fields_of(totals, { rate = rate, batches = batches, processes = processes }))
@@ -113,6 +122,13 @@ function Progress:finish(engine, outcome)
     grouped(totals.read), grouped(totals.produced), grouped(totals.filtered), grouped(totals.dead_lettered),
     totals.seconds, grouped(rate))
   self.log(text, outcome, fields_of(totals, { rate = rate, seconds = totals.seconds }))
+end
+
+--- After that: what bound the whole run, and what to change. A run that was too short to tell says nothing.
+function Progress:conclude(verdict)
+  if not next(verdict.evidence) then return end
+  local advice = verdict.advice and ("; " .. verdict.advice) or ""
+  self.log(verdict.text .. advice, "verdict", { limit = verdict.limit })
 end
 
 return progress

@@ -2,13 +2,12 @@
 -- cli/report.lua: makes what --report writes at the end.
 local json = require("tidemill.cli.json")
 local metrics = require("tidemill.metrics")
-local snapshot = require("tidemill.metrics.snapshot")
 local tide = require("tidemill.run.ffi")
 
 local report = {}
 
---- Returns the report as a table.
-function report.of(engine, plan)
+--- Returns the report as a table. verdict: what bound the whole run (tuning/advisor.lua).
+function report.of(engine, plan, verdict)
   local totals = engine:totals()
   return {
     read = totals.read,
@@ -18,7 +17,7 @@ function report.of(engine, plan)
     dead_lettered = totals.dead_lettered,
     dropped = totals.dropped, -- in flight when their partition went to another engine
     seconds = totals.seconds,
-    slow_messages = snapshot.slow_messages(engine, plan), -- of the last minute
+    verdict = verdict,
     metrics = metrics.collect(engine, plan),
   }
 end
@@ -39,11 +38,11 @@ function report.check(path)
 end
 
 --- Returns nil, or the reason and the exit code.
-function report.write(path, engine, plan)
+function report.write(path, engine, plan, verdict)
   local file, _, number = io.open(path, "w")
   if not file then return failure(path, number) end
   local written, closed, late
-  written, _, number = file:write(json.encode(report.of(engine, plan), { slow_messages = true }), "\n")
+  written, _, number = file:write(json.encode(report.of(engine, plan, verdict)), "\n")
   closed, _, late = file:close() -- what was buffered may fail only now
   if not (written and closed) then return failure(path, number or late) end
 end

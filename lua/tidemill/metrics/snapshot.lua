@@ -49,6 +49,24 @@ local function counts_of(engine, row)
   return counts
 end
 
+-- The workers of a pool, and the totals of each, for the next snapshot. earlier: those of the snapshot before. Steps
+-- that share a pool show the same workers.
+local function workers_of(engine, pool, earlier, seconds)
+  local workers, totals = {}, {}
+  while true do
+    local slot = #workers
+    local seen = engine:worker(pool, slot)
+    if not seen then return workers, totals end
+    local was = earlier and earlier[slot + 1]
+    local function rate(name)
+      return was and seconds > 0 and (seen[name] - was[name]) / seconds or 0
+    end
+    totals[slot + 1] = seen
+    workers[slot + 1] = { slot = slot, pid = seen.pid, state = seen.state, busy = math.min(1, rate "busy_us" / 1e6),
+      messages = rate "messages", lost = seen.lost }
+  end
+end
+
 local function step_of(engine, plan, number, row, earlier, seconds)
   local counts = counts_of(engine, row)
   local function rate(name)
@@ -58,13 +76,16 @@ local function step_of(engine, plan, number, row, earlier, seconds)
   local step = plan.tables.steps[row]
   local closes = {}
   for _, reason in ipairs(CLOSES) do closes[reason] = rate(reason) end
+  local workers
+  workers, counts.workers = workers_of(engine, step.pool or 0, earlier and earlier[number] and earlier[number].workers,
+    seconds)
   return {
     number = number, kind = KIND[step.kind], stage = step.stage,
     processes = gauge(engine, row, "PROCESSES"), batches_in_progress = gauge(engine, row, "BATCHES_IN_PROGRESS"),
     sizes = { input_block_size = gauge(engine, row, "INPUT_BLOCK_BYTES"),
       output_block_size = gauge(engine, row, "OUTPUT_BLOCK_BYTES"), auto = {} },
     closes = closes, overflow = { input = rate("input"), output = rate("output") }, backpressure = rate("backpressure"),
-    workers = {},
+    workers = workers,
   }, counts
 end
 
@@ -85,14 +106,6 @@ local function partitions_of(engine)
   return partitions
 end
 
---- The slowest messages of the last minute, as engine:slow_messages tells them, with `step` = the number of the step.
-function snapshot.slow_messages(engine, plan)
-  local numbers, list = {}, engine:slow_messages()
-  for number, row in ipairs(metrics.task_rows(plan)) do numbers[row] = number end
-  for _, slow in ipairs(list) do slow.step, slow.row = numbers[slow.row], nil end
-  return list
-end
-
 --- Returns the snapshot, and what the next one is to be given: `before`, or nil for the first one. run: pid, started
 --- (milliseconds since the epoch), ready.
 function snapshot.new(engine, plan, run, before)
@@ -105,8 +118,7 @@ function snapshot.new(engine, plan, run, before)
     pid = run.pid, uptime = (time - run.started) / 1000, state = engine:state(), ready = run.ready, time = time,
     totals = totals, rates = rates_of(totals, time, before),
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
-    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
-    slow_messages = snapshot.slow_messages(engine, plan),
+    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(), slow_messages = {},
     metrics = metrics.collect(engine, plan),
   }
   return made, { time = time, totals = totals, counts = counts }

@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: MIT
+-- cli/doctor.lua: tidemill doctor ADDR|REPORT shows what binds a pipeline, why, and where it stands in the four steps
+-- of tuning. It asks the pipeline that runs at an address for its verdict on the last ten seconds, or reads a report,
+-- which has that on the whole run. The verdict is made where the counters are (tuning/advisor.lua), not here.
+local cjson = require("cjson.safe").new()
+local exit_code = require("tidemill.plan.exit_code")
+local http_client = require("tidemill.cli.http_client")
+local json = require("tidemill.cli.json")
+local stderr = require("tidemill.cli.stderr")
+
+local doctor = {
+  summary = "Say what binds a pipeline, with the evidence, and what to change.",
+  description = "Say what binds a pipeline, with the evidence, and what to change. ADDR is the HOST:PORT of a pipeline "
+    .. "that runs with --metrics-addr or tide.metrics; it is judged by its last ten seconds. REPORT is what "
+    .. "`run --report` wrote; it is judged by the whole run. The exit code is 0 whatever binds; 69 when nobody answers "
+    .. "at ADDR, 66 when REPORT cannot be read, 65 when it is no report.",
+}
+
+function doctor.define(command)
+  command:argument("target"):argname("ADDR|REPORT"):description("HOST:PORT of a running pipeline, or a --report file.")
+  command:flag("--json"):description("Write the verdict as JSON on one line.")
+end
+
+-- Returns the verdict of a report, or nil, the reason and the exit code.
+local function of_report(file, path)
+  local text, reason = file:read("*a")
+  file:close()
+  if not text then return nil, ("%s: %s"):format(path, reason), exit_code.NO_INPUT end
+  local report = cjson.decode(text)
+  if type(report) ~= "table" or type(report.metrics) ~= "table" then
+    return nil, path .. ": this is not a report of tidemill run --report", exit_code.DATA
+  end
+  local verdict = http_client.without_null(report).verdict
+  if type(verdict) ~= "table" or type(verdict.text) ~= "string" then
+    return nil, path .. ": this report has no verdict: an older tidemill wrote it", exit_code.DATA
+  end
+  return verdict
+end
+
+local function of_address(target)
+  local address = http_client.address(target)
+  if not address then
+    return nil, target .. ": no such file, and not an address HOST:PORT", exit_code.NO_INPUT
+  end
+  local status, reason, code = http_client.status(address)
+  if not status then return nil, reason, code end
+  return status.verdict
+end
+
+local STATE = { done = "done ", now = "NOW  ", later = "later" }
+
+local function show_evidence(evidence)
+  local names = {}
+  for name in pairs(evidence) do names[#names + 1] = name end
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = ("  %s = %.4g"):format(name, evidence[name]) end
+  return #names > 0 and "evidence:\n" .. table.concat(names, "\n") .. "\n" or ""
+end
+
+local function show_procedure(procedure)
+  local lines = {}
+  for i, row in ipairs(procedure) do
+    lines[i] = ("  %d. %s %-12s %s"):format(i, STATE[row.state] or row.state, row.name, row.text)
+  end
+  return #lines > 0 and "procedure:\n" .. table.concat(lines, "\n") .. "\n" or ""
+end
+
+--- Returns a verdict as text for people.
+function doctor.text(verdict)
+  local step = verdict.step and (" (step %d)"):format(verdict.step) or ""
+  local since = verdict.since and verdict.since > 0 and ("for %.0f s: "):format(verdict.since) or ""
+  return ("limit: %s%s\n%s%s\n%s%s%s"):format(verdict.limit, step, since, verdict.text,
+    verdict.advice and "advice: " .. verdict.advice .. "\n" or "", show_evidence(verdict.evidence or {}),
+    show_procedure(verdict.procedure or {}))
+end
+
+function doctor.run(parsed)
+  local file = io.open(parsed.target)
+  local verdict, reason, code
+  if file then
+    verdict, reason, code = of_report(file, parsed.target)
+  else
+    verdict, reason, code = of_address(parsed.target)
+  end
+  if not verdict then
+    stderr.failure("%s", reason)
+    return code
+  end
+  io.stdout:write(parsed.json and json.line(verdict, { procedure = true }) .. "\n" or doctor.text(verdict))
+  return exit_code.OK
+end
+
+return doctor

@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: MIT
+local cjson = require "cjson"
+local doctor = require "tidemill.cli.doctor"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+
+local VERDICT = {
+  limit = "workers", step = 2, since = 12, text = "the workers bind: 2 processes of step 2 are 99 % in use",
+  advice = "raise processes from 2 to 4", evidence = { workers_in_use = 0.99 },
+  procedure = { { name = "input_block", state = "done", text = "no overflow" },
+    { name = "batch", state = "now", text = "1 message a batch" } },
+}
+
+describe("doctor", function()
+  local path
+
+  before_each(function() path = os.tmpname() end)
+  after_each(function()
+    os.remove(path)
+    process.stop_all()
+  end)
+
+  local function write(text)
+    local file = assert(io.open(path, "w"))
+    file:write(text)
+    file:close()
+  end
+
+  local function run(...)
+    return process.run { program.path, "doctor", ... }
+  end
+
+  it("doctor shows the limit, its evidence, the advice and where the procedure stands", function()
+    local text = doctor.text(VERDICT)
+    for _, part in ipairs { "limit: workers (step 2)\n", "for 12 s: the workers bind", "advice: raise processes",
+      "workers_in_use = 0.99", "1. done  input_block", "2. NOW   batch" } do
+      assert.is_truthy(text:find(part, 1, true), part)
+    end
+  end)
+
+  it("doctor reads a report, and writes its verdict as JSON when asked to", function()
+    write(cjson.encode { metrics = { a = 1 }, verdict = VERDICT })
+    local code, out = run("--json", path)
+    assert.equal(0, code)
+    assert.same(VERDICT, cjson.decode(out))
+  end)
+
+  it("doctor names what is no report, and what is neither file nor address", function()
+    write "{}"
+    local code, out, err = run(path)
+    assert.same({ 65, "" }, { code, out })
+    assert.is_truthy(err:find("this is not a report", 1, true), err)
+    write(cjson.encode { metrics = { a = 1 } })
+    assert.equal(65, (run(path)))
+    assert.equal(66, (run("/no/such/file")))
+    assert.equal(69, (run("127.0.0.1:1")))
+  end)
+end)
