@@ -243,6 +243,8 @@ static int64_t wait_time(const struct tide_engine *engine, int64_t now_us, int64
     bool failed = engine->run.failure < 0;
     for (uint32_t i = failed ? engine->step_count - 1 : 0; i < engine->step_count; i++)
         wake_us = earlier(wake_us, engine->steps[i]->ops->deadline_us(engine->steps[i]));
+    for (uint32_t i = 0; !failed && i < engine->pool_count; i++)
+        wake_us = earlier(wake_us, tide_pool_deadline_us(engine->pools[i], now_us));
     if (phases[engine->run.state].commits)
         wake_us = earlier(wake_us, tide_commit_deadline_us(engine->commit));
     wake_us = earlier(wake_us, engine->run.deadline_us);

@@ -75,6 +75,11 @@ const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine 
     return tide_dlq_get_recent(engine->chain.dlq);
 }
 
+uint32_t tide_engine_slow_messages(const struct tide_engine *engine, struct tide_slow_message *list)
+{
+    return tide_slow_list(&engine->chain.slow, tide_clock_us(), list);
+}
+
 const char *tide_engine_state_name(const struct tide_engine *engine)
 {
     static const char *const names[TIDE_ENGINE_STATES] = {

@@ -110,6 +110,11 @@ bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct ti
 bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int32_t *number,
                           int64_t *offset);
 
+struct tide_slow_message;
+/** Writes the slowest messages of the last minute, the slowest first, and returns how many there are (chain/slow.h). */
+uint32_t tide_engine_slow_messages(const struct tide_engine *engine,
+                                   struct tide_slow_message *list);
+
 struct tide_counters;
 struct tide_dlq_recent;
 struct tide_source;

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/plan.h"
+#include "chain/slow.h"
 #include "shm/message.h"
 
 struct tide_block;
@@ -35,6 +36,7 @@ struct tide_chain {
     int64_t retry_timeout_us; /* of a message that asks for tide.retry; 0 = for ever */
     bool exactly_once;        /* what is sent is in a transaction of the sink */
     bool source_idle;         /* the source had nothing more at its last poll */
+    struct tide_slow slow;    /* the slowest messages of the last minute */
 };
 
 /** The blocks of one batch. */

@@ -6,6 +6,7 @@
  *   task_retry.c    messages that are tried again (tide.retry), and those after them in their partition
  *   task_each.c     a step whose results each stand for one message
  *   task_reduce.c   a step whose results stand for all messages of their batch
+ *   task_slow.c     which messages took long
  *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
  *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
@@ -192,6 +193,11 @@ bool tide_retry_timed_out(const struct tide_task *task, const struct tide_partit
 /** The batch is PAUSED: TIDE_OK once it need not wait any more, or all its messages are rejected after retry_timeout.
  * TIDE_BUSY = not now. */
 int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
+
+/* ---- task_slow.c ---- */
+
+/** Takes note of the slow messages of all batches, for the list of the chain. */
+void tide_task_note_slow(struct tide_task *task);
 
 /* ---- task_release.c ---- */
 

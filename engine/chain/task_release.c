@@ -315,6 +315,7 @@ int tide_task_release(struct tide_task *task, int64_t now_us)
 {
     struct tide_batch *batch;
     tide_task_observe_progress(task);
+    tide_task_note_slow(task);
     while ((batch = tide_task_oldest(task))) {
         enum tide_batch_state state = batch->state;
         int next = state_functions[state](task, batch, now_us);

@@ -138,6 +138,17 @@ bool tide_pool_has_idle(const struct tide_pool *pool)
     return false;
 }
 
+/* Only when the engine has nothing to do otherwise: under load a turn takes less. */
+int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us)
+{
+    static const int64_t LOOK_US = 2000;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        if (pool->slots[i].given_count > 0)
+            return now_us + LOOK_US;
+    }
+    return INT64_MAX;
+}
+
 uint32_t tide_pool_processes(const struct tide_pool *pool)
 {
     return pool->slot_count;

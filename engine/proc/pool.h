@@ -32,6 +32,8 @@ enum tide_work_state {
     TIDE_WORK_WORKER_LOST
 };
 
+enum { TIDE_SLOW_OF_WORK = 4 };
+
 /** A job together with what came of it. Between submit and DONE or WORKER_LOST it belongs to the pool. */
 struct tide_work {
     /* set by the step before tide_pool_submit */
@@ -43,6 +45,15 @@ struct tide_work {
 
     enum tide_work_state state;
     uint32_t worker; /* GIVEN: the number of its slot */
+
+    /* GIVEN: where the worker was seen at one place for long; cleared by tide_pool_submit */
+    struct tide_slow_record {
+        uint32_t record;       /* checked: a record of the job */
+        bool several;          /* a function has all records of the job at once */
+        bool noted;            /* the step has taken note of it, as far as it goes */
+        int64_t time_us;       /* at least so long */
+        int64_t seen_us;       /* when the worker was seen there last */
+    } slow[TIDE_SLOW_OF_WORK]; /* the slowest; time_us 0 = none */
 
     /* DONE: the report */
     enum tide_job_status status;
@@ -95,6 +106,9 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
  * work; its death is attributed to nothing else that it has. The work is GIVEN until the worker is gone, so that nothing
  * writes to its blocks any more, then WORKER_LOST. */
 void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work);
+/** When tide_pool_poll has to be called at the latest, although nothing else happens, so that slow messages are measured;
+ * INT64_MAX = no worker runs anything. */
+int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);
 /** True when a worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);

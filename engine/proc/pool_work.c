@@ -8,6 +8,7 @@
  * (tide_pool_take_off), or by tide_pool_withdraw() before it was given. */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -131,6 +132,7 @@ void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
 {
     tide_require(work->state == TIDE_WORK_IDLE);
     work->job.number = ++pool->work.last_number;
+    memset(work->slow, 0, sizeof(work->slow));
     enqueue(pool, work);
     tide_pool_give(pool);
 }

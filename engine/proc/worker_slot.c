@@ -24,6 +24,7 @@ enum {
     MOST_DEATHS = 5,           /* of one slot in a row, before a worker was ready */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
     SLOW_US = 100000,          /* at one record: longer is a slow message */
+    NOTED_US = 2000,           /* at one record: may be one of the slowest of the last minute */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
     LONGEST_COUNTED_US =
         1000000 /* between two polls: an engine that was stopped must not find others slow */
@@ -203,6 +204,31 @@ static void count_slow(struct tide_pool *pool, const struct tide_worker_slot *sl
     tide_count(pool->counters, work->row, TIDE_M_WORKER_SLOW_MESSAGE_TIME, (uint64_t)counted);
 }
 
+/* Takes note of where the worker stands, in place of the fastest that is known of this work. */
+static void note_slow(const struct tide_worker_slot *slot, int64_t now_us)
+{
+    struct tide_work *work = TAILQ_FIRST(&slot->given);
+    const struct tide_stall *stall = &slot->stall;
+    uint32_t record = (uint32_t)stall->progress; /* the worker wrote it, so it may be any number */
+    if (!work || stall->running == TIDE_RUNNING_NOT || stall->stalled_us < NOTED_US ||
+        record < work->job.first || record >= work->job.end)
+        return;
+    bool several = stall->running == TIDE_RUNNING_SEVERAL;
+    struct tide_slow_record *least = &work->slow[0];
+    for (uint32_t i = 0; i < TIDE_SLOW_OF_WORK; i++) {
+        struct tide_slow_record *slow = &work->slow[i];
+        if (slow->time_us > 0 && slow->record == record && slow->several == several) {
+            least = slow;
+            break;
+        }
+        if (slow->time_us < least->time_us)
+            least = slow;
+    }
+    if (stall->stalled_us > least->time_us)
+        *least = (struct tide_slow_record){
+            .record = record, .several = several, .time_us = stall->stalled_us, .seen_us = now_us};
+}
+
 /* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
 static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
@@ -213,6 +239,7 @@ static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot
         return;
     bool stalled = tide_stall_check(&slot->stall, TAILQ_FIRST(&slot->given), limit_us, now_us);
     count_slow(pool, slot, before_us);
+    note_slow(slot, now_us);
     if (!stalled)
         return;
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",

@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- Dependencies point one way: base < {shm, json} < {proc, io} < {chain, kafka} < engine, and
--- {steps, run} < lib < plan < metrics < testing < cli.
+-- {steps, run} < lib < plan < metrics < tuning < testing < cli.
 local files = require "spec.house.files"
 
 local C_RANK = { base = 1, shm = 2, json = 2, http = 2, proc = 3, io = 3, chain = 4, kafka = 4, engine = 5 }
-local LUA_RANK = { steps = 1, run = 1, lib = 2, plan = 3, tidemill = 4, metrics = 5, tuning = 6, testing = 7, cli = 8 }
+local LUA_RANK = { steps = 1, run = 1, lib = 2, plan = 3, tidemill = 4, metrics = 5, tuning = 6, testing = 7,
+  cli = 8 }
 
 -- Faults of one dependency: to one's own folder or to a lower rank.
 local function judge(faults, rank, from, to, path, line)

@@ -18,7 +18,7 @@ local SHELL = set [[break cd continue done echo esac eval exit export false fi k
   set shift trap true unset wait]]
 local ESSENTIAL = set [[apt-config apt-get awk bash cat chroot cmp cp cut date df dirname find grep head id install ln
   ls mkdir mktemp mount mv nproc rm rmdir sed seq sh sleep sort tail tar tee touch tr uniq unshare wc xargs]]
-local BUILT_IN, OURS = set "bit ffi jit", set "tidemill scripts spec"
+local BUILT_IN, OURS = set "bit ffi jit string", set "tidemill scripts spec"
 local KINDS = { command = "the command", library = "the pkg-config name", shared = "the library", file = "the file",
   lua = "the Lua module", python = "Python's module" }
 

@@ -8,6 +8,7 @@ local mock = require("tidemill.cli.mock")
 local observed = require("tidemill.cli.observed")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
+local slow_messages = require("tidemill.cli.slow_messages")
 local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
@@ -171,6 +172,9 @@ end
 
 local function finish(self, plan, options)
   self.observer:finish()
+  local last = self.observer.snapshot
+  local text, fields = slow_messages.text(last.slow_messages, #last.steps)
+  if text then self:log("TIDE_LOG_INFO", text, "slow_messages", fields) end
   self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
   self.progress:conclude(self.observer.snapshot.verdict)
   if not options.report then return end

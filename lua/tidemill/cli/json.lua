@@ -24,22 +24,22 @@ local function sorted_names(object)
   return names
 end
 
---- Returns a value as JSON, over several lines. An empty table is an object. `indent` is for the recursion.
-function json.encode(value, indent)
+--- Returns a value as JSON, one member a line. `lists`: the names of members that are lists also when empty, as
+--- { partitions = true }. `indent` and `name` are for the recursion.
+function json.encode(value, lists, indent, name)
   indent = indent or ""
   if type(value) == "string" then return json.quote(value) end
   if type(value) == "number" then return number_of(value) end
   if type(value) ~= "table" then return tostring(value) end
   local inner, parts = indent .. "  ", {}
-  if value[1] ~= nil then
-    for i, item in ipairs(value) do parts[i] = inner .. json.encode(item, inner) end
-    return "[\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "]"
+  local is_list = value[1] ~= nil or next(value) == nil and lists and lists[name]
+  for i, item in ipairs(is_list and value or {}) do parts[i] = inner .. json.encode(item, lists, inner) end
+  for _, member in ipairs(is_list and {} or sorted_names(value)) do
+    parts[#parts + 1] = inner .. json.quote(member) .. ": " .. json.encode(value[member], lists, inner, member)
   end
-  for _, name in ipairs(sorted_names(value)) do
-    parts[#parts + 1] = inner .. json.quote(name) .. ": " .. json.encode(value[name], inner)
-  end
-  if #parts == 0 then return "{}" end
-  return "{\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. "}"
+  local open, shut = is_list and "[" or "{", is_list and "]" or "}"
+  if #parts == 0 then return open .. shut end
+  return open .. "\n" .. table.concat(parts, ",\n") .. "\n" .. indent .. shut
 end
 
 local add

@@ -8,6 +8,7 @@ local observed = {}
 
 local PARTS = {
   "tidemill.tuning.advice",
+  "tidemill.metrics.export_prometheus",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 

@@ -5,9 +5,12 @@ local ffi = require("ffi")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 local posix = require("tidemill.run.posix")
+local units = require("tidemill.plan.units")
 
 local STDERR, TIOCGWINSZ = 2, 0x5413
 local QUIET = 60 -- seconds without a change, after which a log line comes all the same
+
+local grouped = units.show_count
 
 local progress = {}
 local Progress = {}
@@ -34,12 +37,6 @@ local function cut(text)
   local size = ffi.new("unsigned short[4]") -- rows, columns, and pixels
   if posix.ioctl(STDERR, TIOCGWINSZ, size) ~= 0 or size[1] == 0 then return text end
   return text:sub(1, size[1] - 1)
-end
-
--- 12345678 -> "12,345,678"
-local function grouped(number)
-  local text = ("%.0f"):format(number)
-  return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""))
 end
 
 local function lag_text(totals)

@@ -2,6 +2,7 @@
 -- cli/report.lua: makes what --report writes at the end.
 local json = require("tidemill.cli.json")
 local metrics = require("tidemill.metrics")
+local snapshot = require("tidemill.metrics.snapshot")
 local tide = require("tidemill.run.ffi")
 
 local report = {}
@@ -18,6 +19,7 @@ function report.of(engine, plan, verdict)
     dropped = totals.dropped, -- in flight when their partition went to another engine
     seconds = totals.seconds,
     verdict = verdict,
+    slow_messages = snapshot.slow_messages(engine, plan), -- of the last minute
     metrics = metrics.collect(engine, plan),
   }
 end
@@ -42,7 +44,8 @@ function report.write(path, engine, plan, verdict)
   local file, _, number = io.open(path, "w")
   if not file then return failure(path, number) end
   local written, closed, late
-  written, _, number = file:write(json.encode(report.of(engine, plan, verdict)), "\n")
+  written, _, number = file:write(json.encode(report.of(engine, plan, verdict),
+    { slow_messages = true, procedure = true }), "\n")
   closed, _, late = file:close() -- what was buffered may fail only now
   if not (written and closed) then return failure(path, number or late) end
 end

@@ -26,10 +26,31 @@ function metrics.task_rows(plan)
   return rows
 end
 
+--- Of these rows the first one of each pool: { [row] = the numbers of the steps that share the pool, as "1" or "1,3" }.
+--- What belongs to a pool is counted in the rows of all its steps, so one of them stands for all.
+function metrics.pools_of_rows(plan, rows)
+  local first, texts = {}, {}
+  for number, row in ipairs(rows) do
+    local pool = plan.tables.steps[row].pool or row
+    first[pool] = first[pool] or row
+    local text = texts[first[pool]]
+    texts[first[pool]] = (text and text .. "," or "") .. number
+  end
+  return texts
+end
+
+-- The rows whose sum is that of all steps.
+local function summed_rows(metric, plan, rows)
+  if not metric.pool then return rows end
+  local firsts = {}
+  for row in pairs(metrics.pools_of_rows(plan, rows)) do firsts[#firsts + 1] = row end
+  return firsts
+end
+
 -- Adds a metric of the steps that have workers. When there are several, each has the label step (1 is the first of
 -- them), and the plain name stands for all of them together, of a gauge for the sum of the present values only.
-local function add_steps(samples, metric, engine, rows)
-  local total = value_of(metric, engine:counter(rows, metric.counter))
+local function add_steps(samples, metric, engine, plan, rows)
+  local total = value_of(metric, engine:counter(summed_rows(metric, plan, rows), metric.counter))
   if #rows > 1 and metric.kind == "gauge" then total = { last = total.last } end
   samples[#samples + 1] = { metric = metric, labels = {}, value = total }
   for number, row in ipairs(#rows > 1 and rows or {}) do
@@ -52,7 +73,7 @@ function metrics.samples(engine, plan)
   local samples, rows, lags = {}, metrics.task_rows(plan), engine:lags()
   for _, metric in ipairs(list) do
     if metric.row == "step" then
-      if #rows > 0 then add_steps(samples, metric, engine, rows) end
+      if #rows > 0 then add_steps(samples, metric, engine, plan, rows) end
     else
       local value = value_of(metric, engine:counter(0, metric.counter))
       samples[#samples + 1] = { metric = metric, labels = {}, value = value }

@@ -1,20 +1,53 @@
 -- SPDX-License-Identifier: MIT
--- metrics/list.lua: has every metric, once. docs/metrics.md and the report are made from it.
+-- metrics/list.lua: has every metric, once. The report, all exports, the board, the alert rules and docs/metrics.md are
+-- made from it.
 --
 -- name    as in Arroyo, without the prefix; labels beside it
--- arroyo  what Arroyo calls it where that differs
+-- arroyo  what Arroyo calls it: its whole name; nil when Arroyo has no such metric
+-- arroyo_kind, arroyo_labels, arroyo_unit  where these differ in Arroyo
 -- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
 -- counter the constant of enum tide_metric (shm/counters.h)
 -- row     "step": one for each step that has workers; "engine": one in all
+-- pool    it is of the step's pool: steps that share the pool have the same values, so that one of them stands for all
+-- family  what the entries of one name have in common, in the first of them
 -- partition  the field of engine:lags() that is reported for each partition too, with labels topic and partition
+--
+-- list.totals has what is exported beside: the totals of the run, the verdict and the like, which are no counters of
+-- the engine. `total` is their field in the totals of a snapshot, `state` what metrics/prometheus.lua knows it by.
 local list = {}
+
+-- The names that Arroyo 2.42 has, without "arroyo.".
+local ARROYO = {}
+for name in ([[
+  strategies.run_task_with_multiprocessing.batch.size.msg strategies.run_task_with_multiprocessing.batch.size.bytes
+  strategies.run_task_with_multiprocessing.batch.submit.time
+  strategies.run_task_with_multiprocessing.output_batch.size.msg
+  strategies.run_task_with_multiprocessing.output_batch.size.bytes
+  strategies.run_task_with_multiprocessing.batch.backpressure
+  strategies.run_task_with_multiprocessing.batch.input.overflow
+  strategies.run_task_with_multiprocessing.batch.output.overflow
+  strategies.run_task_with_multiprocessing.batch.input.resize
+  strategies.run_task_with_multiprocessing.batch.output.resize
+  strategies.run_task_with_multiprocessing.batches_in_progress strategies.run_task_with_multiprocessing.processes
+  strategies.run_task_with_multiprocessing.pool.create strategies.reduce.batch_time
+  strategies.filter.dropped_messages
+  consumer.run.count consumer.invalid_message.count consumer.poll.time consumer.processing.time
+  consumer.backpressure.time consumer.dlq.time consumer.join.time consumer.callback.time consumer.shutdown.time
+  consumer.run.callback consumer.run.close_strategy consumer.run.create_strategy consumer.partitions_revoked.count
+  consumer.partitions_assigned.count consumer.latency consumer.pause consumer.resume consumer.stuck
+  consumer.librdkafka.total_queue_size consumer.commit_status consumer.dlq_buffer.len consumer.dlq_buffer.exceeded
+  consumer.dlq_buffer.assigned_partitions producer.produce_status producer.callback_latency
+  producer.librdkafka.message_count producer.librdkafka.message_size producer.librdkafka.broker_txretries
+]]):gmatch("%S+") do ARROYO[name] = "arroyo." .. name end
 
 local function add(row, prefix, entries)
   for _, entry in ipairs(entries) do
     local name, labels, kind, unit, counter, help, advice = unpack(entry, 1, 7)
     list[#list + 1] = {
       name = prefix .. name, labels = labels or nil, kind = kind, unit = unit, counter = "TIDE_M_" .. counter,
-      help = help, advice = advice, arroyo = entry.arroyo, row = row, partition = entry.partition,
+      help = help, advice = advice, row = row, partition = entry.partition, pool = entry.pool, family = entry.family,
+      arroyo = entry.arroyo or ARROYO[prefix .. name], arroyo_kind = entry.arroyo_kind,
+      arroyo_labels = entry.arroyo_labels,
     }
   end
 end
@@ -44,10 +77,12 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Going up all the time: set output_block_size to the size it arrived at." },
   { "batches_in_progress", nil, "gauge", "batches", "BATCHES_IN_PROGRESS", "Batches that workers run.",
     "Below processes: some workers are idle, and more processes will not make it faster." },
-  { "processes", nil, "gauge", "processes", "PROCESSES", "Worker processes of the step's pool." },
+  { "processes", nil, "gauge", "processes", "PROCESSES", "Worker processes of the step's pool.",
+    pool = true },
   { "pool.create", nil, "counter", "times", "POOL_CREATE", "The pool's processes were created.",
     "1 for each step. Arroyo makes its pool anew after a crash; here workers are replaced, see worker.lost." },
-  { "batch.close", { reason = "size" }, "counter", "batches", "BATCH_CLOSE_SIZE", "Batches closed at max_batch_size." },
+  { "batch.close", { reason = "size" }, "counter", "batches", "BATCH_CLOSE_SIZE", "Batches closed at max_batch_size.",
+    family = "Batches closed, by the reason." },
   { "batch.close", { reason = "time" }, "counter", "batches", "BATCH_CLOSE_TIME", "Batches closed at max_batch_time." },
   { "batch.close", { reason = "block" }, "counter", "batches", "BATCH_CLOSE_BLOCK",
     "Batches closed because the input block was full." },
@@ -60,18 +95,20 @@ add("step", "strategies.run_task_with_multiprocessing.", {
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Batches closed at the end." },
   { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
     "Workers ended by a signal (a crash, a kill).",
-    "The dead letters name the message; run it alone under a debugger.", arroyo = "sigchld.detected" },
+    "The dead letters name the message; run it alone under a debugger.", pool = true, arroyo = "sigchld.detected",
+    family = "Workers that were lost and replaced, by the cause." },
   { "worker.lost", { cause = "exit" }, "counter", "workers", "WORKER_LOST_EXIT", "Workers that exited by themselves "
     .. "(os.exit).",
-    "A function calls os.exit; raise an error in its place." },
+    "A function calls os.exit; raise an error in its place.", pool = true, arroyo = "sigchld.detected" },
   { "worker.lost", { cause = "memory" }, "counter", "workers", "WORKER_LOST_MEMORY",
     "Workers replaced because they needed more than worker_memory.",
-    "The dead letters name the message. If all messages are like that, raise worker_memory." },
+    "The dead letters name the message. If all messages are like that, raise worker_memory.", pool = true,
+    arroyo = "sigchld.detected" },
   { "worker.lost", { cause = "protocol" }, "counter", "workers", "WORKER_LOST_PROTOCOL",
     "Workers replaced because their results were malformed.", "Memory was overwritten: look at C code called by the "
-      .. "functions." },
+      .. "functions.", pool = true, arroyo = "sigchld.detected" },
   { "worker.respawn.time", nil, "histogram", "seconds", "WORKER_RESPAWN_TIME",
-    "From the loss of a worker to the new one being ready, its start hooks included." },
+    "From the loss of a worker to the new one being ready, its start hooks included.", nil, pool = true },
   { "message.time", nil, "histogram", "seconds", "MESSAGE_TIME",
     "Mean time in the functions per message of a batch, once for each of its messages: max is the mean of the slowest "
       .. "batch, not the slowest message.",
@@ -95,7 +132,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "A large part of worker.run.time, while most messages are quick: find the slow ones." },
   { "blocked.time", { cause = "next_step" }, "counter", "microseconds", "BLOCKED_NEXT_STEP",
     "Time that the step took no message, since the next step did not take the results of its oldest batch.",
-    "Near 1 s per second: the next step is the bottleneck; processes can be fewer." },
+    "Near 1 s per second: the next step is the bottleneck; processes can be fewer.",
+    family = "Time that the step took no message, by the cause." },
   { "blocked.time", { cause = "dlq" }, "counter", "microseconds", "BLOCKED_DLQ",
     "Time that the step took no message, since the dead letter queue did not take one.",
     "See why the topic or file of the dead letters is slow." },
@@ -126,14 +164,16 @@ add("step", "strategies.", {
 
 add("engine", "strategies.", {
   { "healthcheck.touch", nil, "counter", "times", "HEALTHCHECK_TOUCH", "The file of healthcheck was touched.",
-    "Not going up: messages are stuck, or the file cannot be written (see the log)." },
+    "Not going up: messages are stuck, or the file cannot be written (see the log).",
+    arroyo = "arroyo.processing.strategies.healthcheck.touch" },
 })
 
 add("engine", "consumer.", {
   { "run.count", nil, "counter", "turns", "RUN_COUNT", "Turns of the engine's loop." },
   { "time", { spent = "busy" }, "counter", "microseconds", "TIME_BUSY",
     "Time of the engine that it did not wait, since the first message. The three kinds add up to all of it.",
-    "Near 1 s per second: the engine's one core is the bottleneck." },
+    "Near 1 s per second: the engine's one core is the bottleneck.",
+    family = "Time of the engine since the first message, by what it did." },
   { "time", { spent = "waiting_for_source" }, "counter", "microseconds", "TIME_SOURCE",
     "Time of the engine in which it waited and the source had nothing more.",
     "Near 1 s per second under lag: the source is the bottleneck." },
@@ -165,7 +205,7 @@ add("engine", "consumer.", {
   { "callback.time", nil, "histogram", "seconds", "CALLBACK_TIME",
     "Time spent answering assignments and revocations, per second; it overlaps the other times." },
   { "run.callback", { callback_name = "on_partitions_assigned" }, "histogram", "seconds", "RUN_CALLBACK_ASSIGNED",
-    "Answering one assignment." },
+    "Answering one assignment.", family = "Answering one assignment or revocation." },
   { "run.callback", { callback_name = "on_partitions_revoked" }, "histogram", "seconds", "RUN_CALLBACK_REVOKED",
     "From a revocation until the partitions are given back: due delivery reports and the commit.",
     "Seconds: the brokers are slow to commit. The functions are never waited for." },
@@ -180,7 +220,8 @@ add("engine", "consumer.", {
     "Above lag.seconds: the time passes in the pipeline, not in the topic." },
   { "pause", nil, "counter", "times", "PAUSE", "Reading was paused after 5 s of backpressure." },
   { "resume", nil, "counter", "times", "RESUME", "Reading went on after a pause." },
-  { "commit_status", { status = "ok" }, "counter", "commits", "COMMIT_OK", "Commits that succeeded." },
+  { "commit_status", { status = "ok" }, "counter", "commits", "COMMIT_OK", "Commits that succeeded.",
+    arroyo_labels = { status = "success" }, family = "Commits, by their outcome." },
   { "commit_status", { status = "error" }, "counter", "commits", "COMMIT_ERROR", "Commits that failed.",
     "The log says why; offsets stay uncommitted, so a restart reads them again." },
   { "commit.time", nil, "histogram", "seconds", "COMMIT_TIME", "From asking for a commit to its answer.",
@@ -211,7 +252,8 @@ add("engine", "consumer.", {
 })
 
 add("engine", "producer.", {
-  { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers." },
+  { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers.",
+    arroyo_labels = { status = "success" }, family = "Messages that were acknowledged or refused." },
   { "produce_status", { status = "error" }, "counter", "messages", "PRODUCE_ERROR", "Messages refused for good.",
     "The dead letters have the reasons (stage produce)." },
   { "callback_latency", nil, "histogram", "seconds", "PRODUCE_LATENCY",
@@ -223,7 +265,8 @@ add("engine", "producer.", {
     "Time in which the output took fewer messages than it was offered.",
     "Near 1 s per second: the brokers (or the disk) are the bottleneck." },
   { "librdkafka.broker_rtt", nil, "histogram", "seconds", "PRODUCER_RTT", "Round trip to the brokers." },
-  { "librdkafka.broker_txretries", nil, "counter", "times", "PRODUCER_RETRIES", "Requests that were sent again." },
+  { "librdkafka.broker_txretries", nil, "counter", "times", "PRODUCER_RETRIES", "Requests that were sent again.",
+    arroyo_kind = "gauge" },
   { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
     "Waiting of requests before they are sent." },
   { "replaced", nil, "counter", "times", "PRODUCER_REPLACED", "Producers that were replaced after a fatal error.",
@@ -257,6 +300,37 @@ add("engine", "consumer.", {
   { "dlq_buffer.assigned_partitions", nil, "gauge", "partitions", "DLQ_PARTITIONS",
     "Partitions with dead letters not yet acknowledged." },
 })
+
+list.totals = {
+  { name = "messages.read", total = "read", kind = "counter", unit = "messages", help = "Messages read." },
+  { name = "messages.produced", total = "produced", kind = "counter", unit = "messages",
+    help = "Messages acknowledged by the output." },
+  { name = "messages.produced_from", total = "produced_from", kind = "counter", unit = "messages",
+    help = "Messages read all of whose outputs are acknowledged." },
+  { name = "messages.filtered", total = "filtered", kind = "counter", unit = "messages",
+    help = "Messages read for which no function returned anything." },
+  { name = "messages.dead_lettered", total = "dead_lettered", kind = "counter", unit = "messages",
+    help = "Messages read that became dead letters.", advice = "The dead letters have the reasons." },
+  { name = "messages.dropped", total = "dropped", kind = "counter", unit = "messages",
+    help = "Messages read whose partition went to another engine before they were complete; that one reads them "
+      .. "again." },
+  { name = "messages.in_flight", total = "in_flight", kind = "gauge", unit = "messages",
+    help = "Messages read and not complete: read - produced_from - filtered - dead_lettered - dropped." },
+  { name = "verdict", state = "verdict", kind = "gauge", unit = "limit",
+    help = "Which limit binds now: 1 for this value of the label limit, 0 for all others.",
+    advice = "`tidemill doctor` says with the numbers why, and what to change." },
+  { name = "verdict.step", state = "verdict_step", kind = "gauge", unit = "step",
+    help = "The step that the verdict is about, as in the label step; 0 when it is not about one step." },
+  { name = "ready", state = "ready", kind = "gauge", unit = "state", help = "1 while messages are processed, else 0." },
+  { name = "start_time", state = "start_time", kind = "gauge", unit = "seconds",
+    help = "When this process began, in seconds since 1970.", advice = "Changes often: the process restarts." },
+  { name = "build_info", state = "build_info", kind = "gauge", unit = "info",
+    help = "Always 1; the label version has the version of tidemill." },
+}
+
+--- The limits that a verdict may name, in the order of the tuning procedure.
+list.limits = { "none", "source", "batch_size", "batch_time", "input_block", "output_block", "workers", "script",
+  "next_step", "broker", "commit", "engine" }
 
 --- name with its labels: "worker.lost{cause=exit,step=1}". more: an array of { name, value } beside its own.
 function list.full_name(metric, more)

@@ -79,9 +79,9 @@ function Observer:haste()
   return self.server and self.server:busy() and 0.1 or nil
 end
 
---- What GET `path` answers from now on; nothing without HTTP.
-function Observer:publish(path, type, text)
-  if self.server then self.server:publish(path, type, text) end
+--- What GET `path` answers from now on: a string, or a pointer and its `size`. Nothing without HTTP.
+function Observer:publish(path, type, text, size)
+  if self.server then self.server:publish(path, type, text, size) end
 end
 
 --- Live requests: see metrics/server.lua. Nothing without HTTP.

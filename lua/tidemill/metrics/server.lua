@@ -21,9 +21,9 @@ function server.new(address, hosts)
     port = C.tide_http_port(handle), request = ffi.new "struct tide_http_request" }, Server)
 end
 
---- What GET `path` answers from now on.
-function Server:publish(path, type, text)
-  if C.tide_http_publish(self.handle, path, type, text, #text) < 0 then error(tide.error(), 0) end
+--- What GET `path` answers from now on: a string, or a pointer and its `size`. It is copied.
+function Server:publish(path, type, text, size)
+  if C.tide_http_publish(self.handle, path, type, text, size or #text) < 0 then error(tide.error(), 0) end
 end
 
 local function decoded(text)

@@ -106,6 +106,14 @@ local function partitions_of(engine)
   return partitions
 end
 
+--- The slowest messages of the last minute, as engine:slow_messages tells them, with `step` = the number of the step.
+function snapshot.slow_messages(engine, plan)
+  local numbers, list = {}, engine:slow_messages()
+  for number, row in ipairs(metrics.task_rows(plan)) do numbers[row] = number end
+  for _, slow in ipairs(list) do slow.step, slow.row = numbers[slow.row], nil end
+  return list
+end
+
 --- Returns the snapshot, and what the next one is to be given: `before`, or nil for the first one. run: pid, started
 --- (milliseconds since the epoch), ready.
 function snapshot.new(engine, plan, run, before)
@@ -118,7 +126,8 @@ function snapshot.new(engine, plan, run, before)
     pid = run.pid, uptime = (time - run.started) / 1000, state = engine:state(), ready = run.ready, time = time,
     totals = totals, rates = rates_of(totals, time, before),
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
-    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(), slow_messages = {},
+    steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
+    slow_messages = snapshot.slow_messages(engine, plan),
     metrics = metrics.collect(engine, plan),
   }
   return made, { time = time, totals = totals, counts = counts }

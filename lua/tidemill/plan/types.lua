@@ -146,6 +146,11 @@ function parsers.address(option, value)
   return address
 end
 
+--- The labels that metrics have themselves (spec/unit/lua/metrics/prometheus_spec.lua compares), and those of
+--- Prometheus.
+types.metric_labels = { pipeline = true, step = true, topic = true, partition = true, reason = true, cause = true,
+  callback_name = true, status = true, spent = true, limit = true, version = true, le = true, quantile = true }
+
 --- A list of { name, value } in the order of the names.
 function parsers.tags(_, value)
   if type(value) ~= "table" or declaration.is(value) or secret.is(value) then
@@ -156,6 +161,7 @@ function parsers.tags(_, value)
     if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") or name:find("^__") then
       return nil, ("the name %s must be letters, digits and _, and begin with a letter"):format(types.quote(name))
     end
+    if types.metric_labels[name] then return nil, ("the metrics have a label %s themselves"):format(name) end
     if type(item) == "number" or type(item) == "boolean" then item = tostring(item) end
     if type(item) ~= "string" or item == "" or item:find("[%c|,#]") then
       return nil, ('the value of %s must be a text without "|", ",", "#" and control characters'):format(name)

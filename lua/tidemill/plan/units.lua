@@ -85,6 +85,12 @@ function units.show_size(bytes)
   return show(bytes, BINARY) or string.format("%.0f", bytes)
 end
 
+--- 12345678 -> "12,345,678", rounded to a whole number
+function units.show_count(number)
+  local text = ("%.0f"):format(number)
+  return (text:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", ""):gsub("^%-,", "-"))
+end
+
 --- 500000 -> "500ms"
 function units.show_time(microseconds)
   return show(microseconds, TIMES) or "0s"

@@ -166,6 +166,22 @@ function engine:dead_letters()
   return { total = total, reasons = reasons, last = last }
 end
 
+--- The slowest messages of the last minute, the slowest first: an array of { topic, partition, offset, seconds (at
+--- least), age (seconds since a worker was seen at it), row (of the counters of its step), messages (when a function
+--- had a whole batch at once: how many; then the offset is that of the first of them) }.
+function engine:slow_messages()
+  local found = ffi.new("struct tide_slow_message[?]", C.TIDE_SLOW_MESSAGES)
+  local list, now = {}, tonumber(C.tide_clock_us())
+  for i = 0, C.tide_engine_slow_messages(self.handle, found) - 1 do
+    local slow = found[i]
+    list[#list + 1] = { topic = ffi.string(C.tide_topics_name(C.tide_engine_topics(self.handle), slow.topic)),
+      partition = slow.partition, offset = tonumber(slow.offset), seconds = tonumber(slow.time_us) / 1e6,
+      age = math.max(0, now - tonumber(slow.seen_us)) / 1e6, row = slow.step + 1,
+      messages = slow.whole > 0 and slow.whole or nil }
+  end
+  return list
+end
+
 --- The name of the state of the run, as "reading" (engine_inside.h has the table).
 function engine:state()
   return ffi.string(C.tide_engine_state_name(self.handle))

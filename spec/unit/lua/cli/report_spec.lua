@@ -23,6 +23,9 @@ local function fake(rows)
       return { { topic = "in", partition = 3, messages = 12, seconds = 0.5 },
         { topic = "in", partition = 4, seconds = 9 } }
     end,
+    slow_messages = function()
+      return { { topic = "in", partition = 3, offset = 5, seconds = 0.2, age = 1, row = 3 } }
+    end,
   }
 end
 
@@ -48,6 +51,11 @@ describe("json", function()
     assert.equal('{\n  "a": "\\"\\\\\\n\\u0001",\n  "b": {}\n}', json.encode { b = {}, a = '"\\\n\1' })
     assert.same({ b = true, a = { c = "x" } }, cjson.decode(json.encode { b = true, a = { c = "x" } }))
   end)
+
+  it("json writes lists, and those that are empty where they are named", function()
+    assert.equal('{\n  "a": [\n    1,\n    {\n      "b": []\n    }\n  ],\n  "c": {}\n}',
+      json.encode({ a = { 1, { b = {} } }, c = {} }, { b = true }))
+  end)
 end)
 
 describe("a report", function()
@@ -69,7 +77,9 @@ describe("a report", function()
   end)
 
   it("a report tells several steps apart", function()
-    local metrics = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" }).metrics
+    local made = report.of(fake { 7, 0, 8 }, plan { "TASK", "NOOP", "TASK" })
+    local metrics = made.metrics
+    assert.equal(2, made.slow_messages[1].step)
     assert.equal(7, metrics[PREFIX .. "batch.backpressure{step=1}"])
     assert.equal(8, metrics[PREFIX .. "batch.backpressure{step=2}"])
     assert.equal(15, metrics[PREFIX .. "batch.backpressure"])

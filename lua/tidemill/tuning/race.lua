@@ -1,0 +1,105 @@
+-- SPDX-License-Identifier: MIT
+-- tuning/race.lua: finds the fastest of a few candidates although each measurement is noisy. All are measured in
+-- turn, in an order that is reversed from round to round, so that a machine that becomes slower meanwhile is as bad
+-- for one as for the other. Those that are clearly slower leave after each round (successive halving); the others are
+-- compared round by round, by medians.
+local race = {}
+
+local MOST_ROUNDS = 3
+local LEAST_MARGIN = 0.02 -- a candidate that is less than this behind stays
+
+--- Candidates whose medians differ by less than this are equally fast; the first one, which is the cheapest, wins.
+race.TIE = 0.01
+
+--- Returns the median of a list of numbers.
+function race.median(list)
+  local sorted = { unpack(list) }
+  table.sort(sorted)
+  local middle = #sorted / 2
+  return (sorted[math.ceil(middle)] + sorted[math.floor(middle) + 1]) / 2
+end
+
+-- What all that are still in the race reached in this round, as one number: the geometric mean.
+local function level_of(entries, round)
+  local sum = 0
+  for _, entry in ipairs(entries) do sum = sum + math.log(math.max(entry.rates[round], 1e-9)) end
+  return math.exp(sum / #entries)
+end
+
+-- The median over the rounds of what this one reached against all of them.
+local function score(entries)
+  local levels = {}
+  for round = 1, #entries[1].rates do levels[round] = level_of(entries, round) end
+  for _, entry in ipairs(entries) do
+    local relative = {}
+    for round, rate in ipairs(entry.rates) do relative[round] = rate / levels[round] end
+    entry.score = race.median(relative)
+  end
+end
+
+local function best_of(entries)
+  local best = 0
+  for _, entry in ipairs(entries) do best = math.max(best, entry.score) end
+  return best
+end
+
+-- Returns those that stay: they are within `margin` of the best, and at most `most`.
+local function survivors(entries, margin, most)
+  local ranked = { unpack(entries) }
+  table.sort(ranked, function(a, b)
+    if a.score ~= b.score then return a.score > b.score end
+    return a.index < b.index
+  end)
+  local stay = {}
+  for rank, entry in ipairs(ranked) do
+    if rank <= most and entry.score >= ranked[1].score * (1 - margin) then stay[#stay + 1] = entry end
+  end
+  table.sort(stay, function(a, b) return a.index < b.index end)
+  return stay
+end
+
+local function measure_round(entries, measure, backwards)
+  for i = 1, #entries do
+    local entry = entries[backwards and #entries + 1 - i or i]
+    local result = measure(entry.candidate)
+    if not result then return false end
+    entry.fresh = result.rate
+  end
+  for _, entry in ipairs(entries) do
+    entry.rates[#entry.rates + 1], entry.fresh = entry.fresh, nil
+  end
+  return true
+end
+
+--- Returns the index of the winner; nil when there were not even measurements for one round. `candidates`: what is
+--- compared, the cheapest first. `measure(candidate)` returns { rate = number }, or nil when there may be no more
+--- measurements: then what is known decides. options, all optional: noise(): the relative deviation of one measurement
+--- as it is known by now; rounds; known: the rates of a first round that was measured already, by index.
+function race.run(candidates, measure, options)
+  options = options or {}
+  local entries = {}
+  for i, candidate in ipairs(candidates) do
+    entries[i] = { candidate = candidate, index = i, rates = { options.known and options.known[i] or nil } }
+  end
+  local rounds = options.rounds or MOST_ROUNDS
+  local round = options.known and 1 or 0
+  while true do
+    if round > 0 then
+      score(entries)
+      local noise = options.noise and options.noise() or 0.03
+      local margin = math.max(LEAST_MARGIN, 3 * noise / math.sqrt(round))
+      entries = survivors(entries, margin, round == 1 and math.max(3, math.ceil(#entries / 2)) or 2)
+      score(entries)
+    end
+    if #entries == 1 or round == rounds then break end
+    round = round + 1
+    if not measure_round(entries, measure, round % 2 == 0) then break end
+  end
+  if not entries[1].score then return nil end
+  local best = best_of(entries)
+  for _, entry in ipairs(entries) do
+    if entry.score >= best * (1 - race.TIE) then return entry.index end
+  end
+end
+
+return race

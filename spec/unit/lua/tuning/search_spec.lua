@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- The search on made-up pipelines, whose best settings are known.
+local costs = require "spec.support.pipeline_costs"
+local search = require "tidemill.tuning.search"
+
+local RUNS = 40
+local LIMITS = { processes = 8, memory = 2 ^ 30 }
+
+local PIPELINES = {
+  ["tiny messages"] = { message_us = 0.3, engine_us = 0.4, bytes = 60, output_bytes = 60, cores = 2 },
+  ["large messages"] = { message_us = 15, engine_us = 10, bytes = 50000, output_bytes = 50000, cores = 2, large_us = 1,
+    large_from = 64 },
+  ["expanding output"] = { message_us = 20, engine_us = 5, bytes = 300, output_bytes = 6000, cores = 2 },
+  ["messages that wait"] = { message_us = 1060, waits = true },
+  ["heavy functions"] = { message_us = 300, cores = 2 },
+  ["a slow next step"] = { message_us = 2, next_us = 5 },
+}
+
+local function settings(changes)
+  local made = { max_batch_size = 1000, max_batch_time = 1e6, input_block_size = "auto", output_block_size = "auto",
+    processes = 2, prefetch_batches = 1 }
+  for name, value in pairs(changes or {}) do made[name] = value end
+  return made
+end
+
+local function with(what, changes)
+  local made = {}
+  for name, value in pairs(what) do made[name] = value end
+  for name, value in pairs(changes) do made[name] = value end
+  return costs.new(made)
+end
+
+local function run(pipeline, begin, options)
+  options = options or {}
+  return search.run { settings = begin, measure = options.measure or pipeline:measure(),
+    limits = options.limits or LIMITS, runs = options.runs or RUNS, say = options.say }
+end
+
+describe("the search for settings", function()
+  for name, what in pairs(PIPELINES) do
+    it("comes within 5 % of the best of " .. name .. ", also from bad settings, in the runs allowed", function()
+      for _, begin in ipairs { settings(), settings { max_batch_size = 10, processes = 1 },
+        settings { max_batch_size = 20000, input_block_size = 65536, output_block_size = 65536, processes = 8 } } do
+        local pipeline = with(what, {})
+        local found = run(pipeline, begin)
+        local share = pipeline:rate(found.settings) / pipeline:best(LIMITS)
+        assert.is_true(share >= 0.95, ("%.3f of the best"):format(share))
+        assert.is_true(found.runs <= RUNS and pipeline.runs == found.runs)
+      end
+    end)
+
+    it("is seldom misled about " .. name .. " by measurements that are 3 % off", function()
+      local missed = {}
+      for seed = 1, 60 do
+        local pipeline = with(what, { noise = 0.03, seed = seed * 7919 })
+        local share = pipeline:rate(run(pipeline, settings()).settings) / pipeline:best(LIMITS)
+        if share < 0.95 then missed[#missed + 1] = ("seed %d: %.3f"):format(seed, share) end
+      end
+      assert.is_true(#missed <= 3, table.concat(missed, ", "))
+    end)
+  end
+
+  it("raises the input block before anything else when it overflows", function()
+    local pipeline, asked = with(PIPELINES["expanding output"], {}), {}
+    local measure = pipeline:measure()
+    run(pipeline, settings { input_block_size = 65536, output_block_size = 65536 }, { measure = function(one, stage)
+      asked[#asked + 1] = { one = one, stage = stage }
+      return measure(one)
+    end })
+    assert.equal("start", asked[1].stage)
+    assert.equal("input_block", asked[2].stage)
+    assert.is_true(asked[2].one.input_block_size > 65536)
+    assert.equal(1000, asked[2].one.max_batch_size)
+  end)
+
+  it("goes through the steps of the page in their order", function()
+    local pipeline, order = with(PIPELINES["tiny messages"], {}), {}
+    local measure = pipeline:measure()
+    run(pipeline, settings { input_block_size = 4096 }, { measure = function(one, stage)
+      if order[#order] ~= stage then order[#order + 1] = stage end
+      return measure(one)
+    end })
+    assert.same({ "start", "input_block", "batch", "output_block", "processes", "confirm" }, order)
+  end)
+
+  it("takes fewer processes when the next step is the limit", function()
+    local pipeline = with(PIPELINES["a slow next step"], {})
+    assert.is_true(run(pipeline, settings { processes = 8 }).settings.processes <= 2)
+  end)
+
+  it("keeps the settings of the file when none is faster", function()
+    local pipeline = with({ engine_us = 100, message_us = 1, engine_batch_us = 0 }, {})
+    local begin = settings { processes = 1, max_batch_size = 64 }
+    assert.same(begin, run(pipeline, begin).settings)
+  end)
+
+  it("stays below the limits of processes and memory", function()
+    local pipeline = with(PIPELINES["messages that wait"], { bytes = 10000, output_bytes = 10000 })
+    local limits = { processes = 6, memory = 2 ^ 28 }
+    local measure = pipeline:measure()
+    run(pipeline, settings(), { limits = limits, measure = function(one)
+      assert.is_true(one.processes <= 6)
+      assert.is_true(search.memory(one) <= 2 ^ 28)
+      return measure(one)
+    end })
+  end)
+
+  it("does not take settings with which messages are rejected", function()
+    local pipeline = with(PIPELINES["tiny messages"], {})
+    local measure = pipeline:measure()
+    local found = run(pipeline, settings(), { measure = function(one)
+      local result = measure(one)
+      if one.max_batch_size > 4000 then result.rejected, result.rate = 0.5, result.rate * 10 end
+      return result
+    end })
+    assert.is_true(found.settings.max_batch_size <= 4000)
+  end)
+
+  it("ends with what is known when there are few runs", function()
+    for runs = 1, 12 do
+      local pipeline = with(PIPELINES["tiny messages"], {})
+      local found = run(pipeline, settings { max_batch_size = 10 }, { runs = runs })
+      assert.is_true(found.runs <= runs)
+      assert.is_true(pipeline:rate(found.settings) >= pipeline:rate(settings { max_batch_size = 10 }))
+    end
+  end)
+end)
