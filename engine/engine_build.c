@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "chain/bad_records.h"
+#include "chain/tap.h"
 #include "chain/task.h"
 #include "engine_inside.h"
 #include "io/file.h"
@@ -205,6 +206,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->topics = tide_topics_new();
     chain->counters = tide_counters_new(plan->step_count + 1);
     chain->offsets = tide_offsets_new();
+    chain->taps = tide_taps_new(chain->topics);
     if (!chain->loop || !chain->topics || !chain->counters)
         return tide_failure();
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
@@ -262,6 +264,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_dlq_free(engine->chain.dlq);
     tide_bad_records_free(engine->chain.bad_records);
     tide_offsets_free(engine->chain.offsets);
+    tide_taps_free(engine->chain.taps);
     tide_counters_free(engine->chain.counters);
     tide_topics_free(engine->chain.topics);
     tide_script_metrics_free(engine->script_metrics);

@@ -107,6 +107,11 @@ struct tide_topics *tide_engine_topics(struct tide_engine *engine)
     return engine->chain.topics;
 }
 
+struct tide_taps *tide_engine_taps(struct tide_engine *engine)
+{
+    return engine->chain.taps;
+}
+
 struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engine)
 {
     return engine->script_metrics;

@@ -120,6 +120,7 @@ struct tide_dlq_recent;
 struct tide_source;
 struct tide_sink;
 struct tide_topics;
+struct tide_taps;
 struct tide_script_metrics;
 /** These are borrowed, and valid as long as the engine. */
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine);
@@ -130,6 +131,8 @@ struct tide_topics *tide_engine_topics(struct tide_engine *engine);
 struct tide_script_metrics *tide_engine_script_metrics(struct tide_engine *engine);
 /** The name of the state of the run, in small letters: "new", "connecting", "reading", "draining" ... */
 const char *tide_engine_state_name(const struct tide_engine *engine);
+/** For chain/tap.h. */
+struct tide_taps *tide_engine_taps(struct tide_engine *engine);
 /** The process id of the zygote, and of worker `index` of a pool; 0 while there is none. */
 int32_t tide_engine_zygote_pid(const struct tide_engine *engine);
 int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index);

@@ -17,6 +17,7 @@ struct tide_reject {
     /* as it came into the step; of stage "produce" the record that the output refused */
     const struct tide_message *message;
     const char *stage; /* name of the step: "filter", "produce" */
+    uint32_t row;      /* of the step; 0 = the output */
     /* one of: error, bad_return, rejected, too_large, crash, memory, timeout, retry_timeout, refused */
     const char *reason;
     const char *error;

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "chain/dlq_inside.h"
 #include "chain/offsets.h"
+#include "chain/tap.h"
 #include "io/source.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -136,6 +137,23 @@ static void set_source(const struct tide_chain *chain, const struct tide_origin_
     message->offset = info->offset;
 }
 
+/* Who looks on sees a rejected message here, wherever it was rejected. */
+static void tell_taps(struct tide_dlq *dlq, const struct tide_reject *reject)
+{
+    struct tide_taps *taps = dlq->chain->taps;
+    struct tide_tap_event event = {.row = reject->row,
+                                   .fate = TIDE_FATE_REJECTED,
+                                   .before = reject->message,
+                                   .attempts = reject->attempts,
+                                   .stage = reject->stage,
+                                   .reason = reject->reason,
+                                   .error = reject->error,
+                                   .cause = reject->cause,
+                                   .traceback = reject->traceback};
+    tide_taps_wanted(taps, reject->row);
+    tide_taps_offer(taps, &event);
+}
+
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
 {
     struct tide_offsets *offsets = dlq->chain->offsets;
@@ -157,6 +175,8 @@ int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given)
     status = tide_dlq_writer_take(dlq, &dead_letter, reject.only_copy);
     if (status != TIDE_OK)
         return status;
+    if (tide_taps_armed(dlq->chain->taps))
+        tell_taps(dlq, &reject);
     tide_dlq_limits_rejected(&dlq->reject.limits, info.partition);
     tide_dlq_recent_note(&dlq->reject.recent, &reject, topic_name(dlq, message.topic));
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);

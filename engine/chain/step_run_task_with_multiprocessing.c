@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
 
@@ -38,8 +39,11 @@ static void seal_overflowed(struct tide_task *task, int64_t now_us)
 static int reject_too_large(struct tide_task *task, const struct tide_message *message,
                             uint64_t need)
 {
-    struct tide_reject fields = {
-        .message = message, .stage = task->stage, .reason = "too_large", .attempts = 0};
+    struct tide_reject fields = {.message = message,
+                                 .stage = task->stage,
+                                 .row = task->step.row,
+                                 .reason = "too_large",
+                                 .attempts = 0};
     tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
               (unsigned long long)need, (unsigned long long)task->size.input.max);
     fields.error = tide_error();
@@ -174,6 +178,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->pool = pool;
     task->batches = tide_alloc(sizeof(*task->batches) * batches);
     task->order.ring = tide_alloc(sizeof(*task->order.ring) * batches);
+    tide_taps_add_step(chain->taps, row, task->stage);
     tide_task_sizes(task, tide_clock_us());
     for (; task->batch_count < batches; task->batch_count++) {
         struct tide_batch *batch = tide_batch_new(plan->max_batch_size, task->size.input.max,

@@ -7,6 +7,7 @@
  *   task_each.c     a step whose results each stand for one message
  *   task_reduce.c   a step whose results stand for all messages of their batch
  *   task_slow.c     which messages took long
+ *   task_tap.c      shows taps (chain/tap.h) what became of the records that were released
  *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
  *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
@@ -23,6 +24,7 @@
 #include "chain/partition_queue.h"
 #include "chain/results.h"
 #include "chain/step.h"
+#include "chain/tap.h"
 #include "shm/counters.h"
 
 struct tide_zygote;
@@ -101,6 +103,15 @@ struct tide_task {
     } time;
 
     struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */
+
+    struct {            /* owned by task_tap.c: the record that the next portion may go on with */
+        uint64_t batch; /* the sequence of its batch; 0 = none */
+        uint32_t record;
+        uint32_t results; /* so far ... */
+        bool revoked;     /* ... of which some were dropped */
+        bool told;
+        struct tide_message first[TIDE_TAP_RESULTS];
+    } tapped;
 
     struct { /* owned by task_retry.c */
         struct tide_partition_queues queues;
@@ -198,6 +209,11 @@ int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t
 
 /** Takes note of the slow messages of all batches, for the list of the chain. */
 void tide_task_note_slow(struct tide_task *task);
+
+/* ---- task_tap.c ---- */
+
+/** All of task->parsed is dealt with: shows the taps what became of its records. Only while taps are armed. */
+void tide_task_tap(struct tide_task *task, const struct tide_batch *batch);
 
 /* ---- task_release.c ---- */
 

@@ -99,6 +99,7 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
     tide_batch_message(batch, record, &message);
     reject.message = &message;
     reject.stage = task->stage;
+    reject.row = task->step.row;
     if (!tide_offsets_current(task->step.chain->offsets, message.origin))
         return TIDE_OK; /* its next owner reads it again, and rejects it */
     int status = tide_dlq_reject(task->step.chain->dlq, &reject);

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
@@ -76,10 +77,11 @@ static void pass_items(struct tide_task *task, struct tide_batch *batch, uint32_
     struct tide_parsed *parsed = &task->parsed;
     struct tide_offsets *offsets = task->step.chain->offsets;
     for (; parsed->item_at < parsed->item_count; parsed->item_at++) {
-        const struct tide_item *item = &parsed->items[parsed->item_at];
+        struct tide_item *item = &parsed->items[parsed->item_at];
         if (tide_retry_waits(task, batch, item->record)) {
             if (item->kind != TIDE_ITEM_FINISHED)
                 continue; /* it is run again */
+            item->kind = TIDE_ITEM_WAITED;
             tide_retry_park(task, batch);
             tide_task_next_record(batch);
         } else if (item->kind == TIDE_ITEM_FINISHED) {
@@ -92,7 +94,9 @@ static void pass_items(struct tide_task *task, struct tide_batch *batch, uint32_
         } else if (item->kind != TIDE_ITEM_MESSAGE ||
                    tide_offsets_current(offsets, parsed->messages[item->message].origin)) {
             return;
-        } /* else: it was revoked, and is dropped */
+        } else {
+            item->kind = TIDE_ITEM_REVOKED;
+        }
     }
 }
 
@@ -162,8 +166,9 @@ static int handle_failure(struct tide_task *task, struct tide_batch *batch, int6
     if (status != TIDE_OK)
         return status;
     /* No record is left if the whole batch was put off: then its results are not used. */
-    bool put_off = batch->release.released == batch->records.count;
-    parsed->item_at = put_off ? parsed->item_count : parsed->item_at + 1;
+    if (batch->release.released == batch->records.count)
+        parsed->item_count = parsed->item_at + 1;
+    parsed->item_at++;
     pass_items(task, batch, 0);
     return TIDE_OK;
 }
@@ -199,6 +204,8 @@ static int forward_results(struct tide_task *task, struct tide_batch *batch, int
         int status = forward_parsed(task, batch, now_us);
         if (status != TIDE_OK)
             return status == TIDE_BUSY ? TIDE_BATCH_RESULTS : status;
+        if (tide_taps_armed(task->step.chain->taps))
+            tide_task_tap(task, batch);
         if (parse_next(task, batch) < 0)
             return report_violation(task, batch); /* records complete before it are parsed */
     } while (task->parsed.item_count > 0);

@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -105,6 +106,19 @@ static void log_retry(struct tide_task *task, const struct tide_message *message
     task->retry.logged_us = now_us;
 }
 
+static void tell_taps(const struct tide_task *task, const struct tide_partition_queue *times,
+                      const struct tide_message *message, const char *reason)
+{
+    struct tide_taps *taps = task->step.chain->taps;
+    struct tide_tap_event event = {.row = task->step.row,
+                                   .fate = TIDE_FATE_RETRY,
+                                   .before = message,
+                                   .attempts = times->tries,
+                                   .error = reason};
+    tide_taps_wanted(taps, task->step.row);
+    tide_taps_offer(taps, &event);
+}
+
 void tide_retry_begin_pause(struct tide_task *task, struct tide_partition_queue *times,
                             const struct tide_message *message, const char *reason, int64_t now_us)
 {
@@ -113,6 +127,8 @@ void tide_retry_begin_pause(struct tide_task *task, struct tide_partition_queue 
     times->tries++;
     tide_partition_queue_pause(times, now_us, FIRST_PAUSE_US, LONGEST_PAUSE_US);
     tide_count(task->step.chain->counters, task->step.row, TIDE_M_MESSAGE_RETRY, 1);
+    if (tide_taps_armed(task->step.chain->taps))
+        tell_taps(task, times, message, reason);
     log_retry(task, message, reason, now_us);
 }
 

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "io/file.h"
 #include "shm/layout.h"
+#include "shm/message_json.h"
 #include "shm/topics.h"
 
 enum { LARGE_WRITE = 1 << 18 }; /* bytes that are worth a write without waiting for more */
@@ -55,48 +56,6 @@ static struct file_sink *sink_of(struct tide_sink *sink)
 
 /* ---- a message as text ---- */
 
-/* JSON has no other encoding; a string with other bytes in it is refused by most readers, and with it the whole
- * line. */
-static bool is_utf8(const char *bytes, size_t length)
-{
-    while (length > 0) {
-        size_t size = tide_utf8_length(bytes, length);
-        if (size == 0)
-            return false;
-        bytes += size;
-        length -= size;
-    }
-    return true;
-}
-
-/* The name tells the reader which of the two it is, since text may look like base64. */
-static void add_field(struct tide_text *text, const char *name, const char *bytes, uint32_t length)
-{
-    bool plain = !bytes || is_utf8(bytes, length);
-    tide_text_format(text, plain ? "\"%s\":" : "\"%s_base64\":", name);
-    (plain ? tide_text_json : tide_text_base64)(text, bytes, length);
-}
-
-/* An array, and not an object by name: in Kafka a name may occur several times, and the headers have an order. */
-static int add_headers(struct tide_text *text, const struct tide_message *message)
-{
-    struct tide_header header;
-    uint32_t at = 0;
-    int status = 0;
-    tide_text_string(text, "\"headers\":[");
-    while (message->headers_length > 0 &&
-           (status = tide_header_next(message->headers, message->headers_length, &at, &header)) >
-               0) {
-        tide_text_string(text, text->data[text->length - 1] == '[' ? "{" : ",{");
-        add_field(text, "name", header.name, header.name_length);
-        tide_text_string(text, ",");
-        add_field(text, "value", header.value, header.value_length);
-        tide_text_string(text, "}");
-    }
-    tide_text_string(text, "]");
-    return status;
-}
-
 /* A recorded message (tidemill record) names the topic that it was read from, an output the one that it would go to. */
 static int add_json(struct file_sink *file, const struct tide_message *message)
 {
@@ -107,11 +66,11 @@ static int add_json(struct file_sink *file, const struct tide_message *message)
     tide_text_string(text, "{\"topic\":");
     tide_text_json(text, topic, topic ? strlen(topic) : 0);
     tide_text_string(text, ",");
-    add_field(text, "key", message->key, message->key_length);
+    tide_json_field(text, "key", message->key, message->key_length);
     tide_text_string(text, ",");
-    int status = add_headers(text, message);
+    int status = tide_json_headers(text, message->headers, message->headers_length, UINT32_MAX);
     tide_text_string(text, ",");
-    add_field(text, "value", message->value, message->value_length);
+    tide_json_field(text, "value", message->value, message->value_length);
     tide_text_string(text, "}\n");
     return status;
 }

@@ -8,6 +8,7 @@ local headers = {
   "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "proc/protocol.h", "proc/worker.h",
   "proc/worker_view.h",
   "json/json.h", "io/source.h", "io/sink.h", "io/file.h",
+  "chain/tap.h",
   "io/memory.h", "kafka/kafka.h", "kafka/committed.h", "kafka/mock.h", "chain/dlq_recent.h", "chain/slow.h",
   "http/http.h",
   "tidemill.h",

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ * Shows taps what became of records, after a portion of results has been dealt with: by then the items say it. That is the
+ * only moment at which it is known and all of the bytes are still there, since the records lie in the input block and the
+ * results in the output block until the batch is given back or run again. What was rejected or is to be tried again is
+ * shown where that is decided (chain/dlq.c, task_retry.c), so that no way leads past the taps; here it is left out. */
+#include "chain/tap.h"
+#include "chain/task.h"
+#include "shm/layout.h"
+
+/* The record that the walk is at. */
+struct at {
+    uint32_t record;
+    uint32_t results;
+    bool revoked;
+    bool told; /* its fate was shown where it was decided */
+    const struct tide_message *after[TIDE_TAP_RESULTS];
+};
+
+/* What came of the record in the portion before. */
+static struct at go_on(const struct tide_task *task, const struct tide_batch *batch)
+{
+    struct at at = {.record = batch->records.count};
+    if (task->tapped.batch != batch->work.sequence)
+        return at;
+    at.record = task->tapped.record;
+    at.results = task->tapped.results;
+    at.revoked = task->tapped.revoked;
+    at.told = task->tapped.told;
+    for (uint32_t i = 0; i < at.results && i < TIDE_TAP_RESULTS; i++)
+        at.after[i] = &task->tapped.first[i];
+    return at;
+}
+
+/* The messages are copied, since the next portion takes their place; their bytes stay where they are. */
+static void keep_for_next(struct tide_task *task, const struct tide_batch *batch,
+                          const struct at *at)
+{
+    task->tapped.batch = batch->work.sequence;
+    task->tapped.record = at->record;
+    task->tapped.results = at->results;
+    task->tapped.revoked = at->revoked;
+    task->tapped.told = at->told;
+    for (uint32_t i = 0; i < at->results && i < TIDE_TAP_RESULTS; i++)
+        task->tapped.first[i] = *at->after[i];
+}
+
+static void note_result(struct at *at, const struct tide_message *message, bool revoked)
+{
+    if (at->results < TIDE_TAP_RESULTS)
+        at->after[at->results] = message;
+    at->results++;
+    at->revoked |= revoked;
+}
+
+static enum tide_fate fate_of(const struct tide_task *task, const struct at *at,
+                              enum tide_item_kind end)
+{
+    if (end == TIDE_ITEM_WAITED)
+        return TIDE_FATE_WAITS;
+    if (at->revoked)
+        return TIDE_FATE_DROPPED;
+    if (at->results > 0)
+        return TIDE_FATE_FORWARDED;
+    return task->plan.kind == TIDE_STEP_REDUCE ? TIDE_FATE_ACCUMULATED : TIDE_FATE_FILTERED;
+}
+
+/* Results of a record that waits, or was revoked, were not forwarded: they are not shown. */
+static void offer(struct tide_task *task, const struct tide_batch *batch, const struct at *at,
+                  enum tide_item_kind end)
+{
+    struct tide_message before;
+    struct tide_tap_event event = {
+        .row = task->step.row, .fate = fate_of(task, at, end), .before = &before};
+    tide_batch_message(batch, at->record, &before);
+    if (event.fate == TIDE_FATE_FORWARDED)
+        event.results = at->results;
+    for (uint32_t i = 0; i < event.results && i < TIDE_TAP_RESULTS; i++)
+        event.after[i] = at->after[i];
+    tide_taps_offer(task->step.chain->taps, &event);
+}
+
+static bool is_left_out(const struct tide_batch *batch, uint32_t record)
+{
+    return tide_batch_record(batch, record)->flags & TIDE_RECORD_LEFT_OUT;
+}
+
+void tide_task_tap(struct tide_task *task, const struct tide_batch *batch)
+{
+    const struct tide_parsed *parsed = &task->parsed;
+    struct tide_taps *taps = task->step.chain->taps;
+    bool wanted = tide_taps_wanted(taps, task->step.row);
+    struct at at = go_on(task, batch);
+    uint32_t passed = 0;
+    for (uint32_t i = 0; i < parsed->item_count; i++) {
+        const struct tide_item *item = &parsed->items[i];
+        if (item->record != at.record)
+            at = (struct at){.record = item->record};
+        if (item->kind == TIDE_ITEM_MESSAGE || item->kind == TIDE_ITEM_REVOKED) {
+            note_result(&at, &parsed->messages[item->message], item->kind == TIDE_ITEM_REVOKED);
+            continue;
+        }
+        if (item->kind == TIDE_ITEM_REJECT || item->kind == TIDE_ITEM_RETRY) {
+            at.told = true;
+            continue;
+        }
+        if (!at.told && !is_left_out(batch, at.record)) {
+            passed += !wanted;
+            if (wanted)
+                offer(task, batch, &at, item->kind);
+        }
+        at = (struct at){.record = batch->records.count};
+    }
+    keep_for_next(task, batch, &at);
+    tide_taps_passed(taps, task->step.row, passed);
+}
