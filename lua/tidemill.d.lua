@@ -339,6 +339,7 @@ function tide.dlq(options) end
 ---@field prometheus? string|integer The address on which the run answers HTTP: /metrics for Prometheus, / for the dashboard, /status for programs (`tidemill top`), /healthz and /readyz for probes. HOST:PORT, or a port alone, which is one of 127.0.0.1; port 0 takes any that is free, and the log names it. It has no password: 0.0.0.0 shows all of it to everybody who reaches the machine. The flag --metrics-addr overrides it.
 ---@field hosts? string|string[] Further names by which clients call this machine (the header Host). A request with any other name is refused, since a page of another site could have sent it.
 ---@field statsd? string|integer The address of a StatsD or DogStatsD server, which gets the metrics by UDP once a second. The flag --statsd overrides it.
+---@field statsd_format? "dogstatsd"|"statsd" dogstatsd: labels are tags, as Datadog, Telegraf, Vector and the statsd_exporter read them. statsd: they are parts of the name, for servers that know no tags; give each pipeline a prefix of its own.
 ---@field prefix? string What the names of metrics begin with. "arroyo": the names are those of Arroyo, for boards that know them.
 ---@field tags? table<string, string|number|boolean> Labels that all metrics get, by name.
 ---@field tap? boolean Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run.

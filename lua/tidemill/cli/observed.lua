@@ -9,6 +9,7 @@ local observed = {}
 local PARTS = {
   "tidemill.tuning.advice",
   "tidemill.metrics.export_prometheus",
+  "tidemill.metrics.export_statsd",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 

@@ -39,18 +39,25 @@ function metrics.pools_of_rows(plan, rows)
   return texts
 end
 
--- The rows whose sum is that of all steps.
-local function summed_rows(metric, plan, rows)
-  if not metric.pool then return rows end
-  local firsts = {}
-  for row in pairs(metrics.pools_of_rows(plan, rows)) do firsts[#firsts + 1] = row end
-  return firsts
+--- The rows in which a metric is counted, such that their sum counts nothing twice: an array of { row =, step = the
+--- text of the label step, nil where the engine as a whole is meant }.
+function metrics.rows_of(metric, plan)
+  if metric.row ~= "step" then return { { row = 0 } } end
+  local all, rows = {}, metrics.task_rows(plan)
+  local pools = metric.pool and metrics.pools_of_rows(plan, rows)
+  for number, row in ipairs(rows) do
+    if not pools then all[#all + 1] = { row = row, step = tostring(number) } end
+    if pools and pools[row] then all[#all + 1] = { row = row, step = pools[row] } end
+  end
+  return all
 end
 
 -- Adds a metric of the steps that have workers. When there are several, each has the label step (1 is the first of
 -- them), and the plain name stands for all of them together, of a gauge for the sum of the present values only.
 local function add_steps(samples, metric, engine, plan, rows)
-  local total = value_of(metric, engine:counter(summed_rows(metric, plan, rows), metric.counter))
+  local summed = {}
+  for i, one in ipairs(metrics.rows_of(metric, plan)) do summed[i] = one.row end
+  local total = value_of(metric, engine:counter(summed, metric.counter))
   if #rows > 1 and metric.kind == "gauge" then total = { last = total.last } end
   samples[#samples + 1] = { metric = metric, labels = {}, value = total }
   for number, row in ipairs(#rows > 1 and rows or {}) do

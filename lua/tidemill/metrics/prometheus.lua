@@ -193,14 +193,9 @@ end
 local PARTITION_FIELD = { messages = "lag", seconds = "lag_seconds" }
 
 -- Adds a metric for each of its rows.
-function Page:add_rows(family, metric, rows, pools)
+function Page:add_rows(family, metric, plan)
   if metric.partition then return self:add_partitions(family, PARTITION_FIELD[metric.partition]) end
-  if metric.row ~= "step" then return self:add_counter(family, metric, 0) end
-  for number, row in ipairs(rows) do
-    local step = number
-    if metric.pool then step = pools[row] end
-    if step then self:add_counter(family, metric, row, step) end
-  end
+  for _, one in ipairs(metrics.rows_of(metric, plan)) do self:add_counter(family, metric, one.row, one.step) end
 end
 
 -- What list.totals has: the value of each, from the snapshot.
@@ -278,12 +273,10 @@ function prometheus.new(engine, plan, settings)
   for _, tag in ipairs(settings.tags or {}) do common[#common + 1] = { tag.name, tag.value } end
   local self = setmetatable({ prefix = settings.prefix or "tidemill", parts = {}, out = buffer.new(),
     counters = C.tide_engine_counters(engine.handle), common = prometheus.labels(common) }, Page)
-  local rows = metrics.task_rows(plan)
-  local pools = metrics.pools_of_rows(plan, rows)
   for _, family in ipairs(names.families(self.prefix)) do
     self.head = head_of(family.name, family.kind, family.help)
     for _, metric in ipairs(family.metrics) do
-      if metric.counter then self:add_rows(family, metric, rows, pools) else self:add_total(family, metric) end
+      if metric.counter then self:add_rows(family, metric, plan) else self:add_total(family, metric) end
     end
   end
   self.scripts = script_names.new(self.prefix, settings.warn)

@@ -17,6 +17,9 @@ return {
     { name = "statsd", type = "address", default_text = "no StatsD",
       help = "The address of a StatsD or DogStatsD server, which gets the metrics by UDP once a second. The flag "
         .. "--statsd overrides it." },
+    { name = "statsd_format", type = "choice", values = { "dogstatsd", "statsd" }, default = "dogstatsd",
+      help = "dogstatsd: labels are tags, as Datadog, Telegraf, Vector and the statsd_exporter read them. statsd: they "
+        .. "are parts of the name, for servers that know no tags; give each pipeline a prefix of its own." },
     { name = "prefix", type = "string", default = "tidemill",
       help = 'What the names of metrics begin with. "arroyo": the names are those of Arroyo, for boards that know '
         .. "them." },
