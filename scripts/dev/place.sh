@@ -58,6 +58,7 @@ case ${1:-} in
       put 755 "$library" "lib/${library##*/}"
     done
     put_all lua share/tidemill/lua -name '*.lua'
+    put_all lua/tidemill/dashboard share/tidemill/lua/tidemill/dashboard
     put_all scripts share/tidemill/scripts -maxdepth 1
     put_all scripts/samples share/tidemill/scripts/samples
     put_all engine share/tidemill/include -name '*.h'

@@ -10,6 +10,7 @@ local PARTS = {
   "tidemill.tuning.advice",
   "tidemill.metrics.export_prometheus",
   "tidemill.metrics.export_statsd",
+  "tidemill.cli.dashboard",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 
