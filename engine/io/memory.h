@@ -9,7 +9,7 @@
 
 struct tide_topics;
 
-/** Has plan->partitions partitions (at most 64) of plan->topics[0]; all are assigned at start. The functions below take a
+/** Has plan->partitions partitions (at most 4096) of plan->topics[0]; all are assigned at start. The functions below take a
  * partition's number from 0; one that does not exist is a bug of the caller. */
 struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                            struct tide_topics *topics);

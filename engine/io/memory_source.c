@@ -12,7 +12,7 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-enum { MOST_PARTITIONS = 64 };
+enum { MOST_PARTITIONS = 4096 };
 
 /* The event that is due for a partition. */
 enum change { NONE, REVOKE, LOSE, ASSIGN };

@@ -88,8 +88,8 @@ describe("tidemill.testing", function()
 
   it("tidemill.testing refuses options that it does not have, or cannot have", function()
     local steps = { tide.filter { function() return true end } }
-    for _, wrong in ipairs { 0, -1, 65, 1.5, 1e9, "4" } do
-      assert.matches("testing.steps: the option partitions takes an integer from 1 to 64",
+    for _, wrong in ipairs { 0, -1, 4097, 1.5, 1e9, "4" } do
+      assert.matches("testing.steps: the option partitions takes an integer from 1 to 4096",
         refusal(function() testing.steps(steps, { partitions = wrong }) end))
     end
     for _, wrong in ipairs { { a = "x" }, { "a", b = "c" }, "x", { 5 } } do

@@ -8,7 +8,7 @@ local units = require("tidemill.plan.units")
 
 local arguments = {}
 
-local MOST_PARTITIONS = 64 -- of the source in memory (engine/io/memory_source.c)
+local MOST_PARTITIONS = 4096 -- of the source in memory (engine/io/memory_source.c)
 local LATEST = 2 ^ 53 -- milliseconds; beyond it numbers are not exact
 local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true }
 
