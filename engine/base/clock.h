@@ -9,6 +9,8 @@
 int64_t tide_clock_us(void);
 /** CLOCK_REALTIME in milliseconds since the epoch. It may jump: for timestamps and log lines only. */
 int64_t tide_clock_wall_ms(void);
+/** Microseconds of the processor that the calling thread has had. */
+int64_t tide_clock_thread_us(void);
 
 /** For specs: sets tide_clock_us() forward by `by_us`. It adds up. */
 void tide_clock_advance(int64_t by_us);

@@ -3,7 +3,7 @@
 -- (whose noise is larger). Runs alternate; the ratio is the median of the ratios of two neighbours. Then what the
 -- observer takes of the engine's thread, and how long scrapes take while the engine is at full load.
 --   luajit scripts/bench/observed.lua                        all of it
---   luajit scripts/bench/observed.lua run on|off SECONDS     one run; prints messages a second
+--   luajit scripts/bench/observed.lua run MODE SECONDS       one run; prints messages a second, CPU us a message
 --   luajit scripts/bench/observed.lua scrape PORT COUNT MS   scrapes; prints the milliseconds that each took
 local ffi = require "ffi"
 local engine = require "tidemill.run.engine"
@@ -18,8 +18,10 @@ local PARTITIONS, DISTINCT = 16, 1024
 local quick = os.getenv "BENCH_QUICK" == "1"
 local pairs_of_runs, seconds = tonumber(os.getenv "BENCH_PAIRS") or (quick and 3 or 15), quick and 2 or 4
 
--- On: what a new pipeline that sets no size has, if this version has automatic sizes of all; off: fixed sizes.
-local FIXED = "max_batch_size = 1000, max_batch_time = 1, input_block_size = '16MiB', output_block_size = '16MiB',"
+local MODES = {
+  off = { title = "nothing", sizes = "" },
+  watched = { title = "exporting and advising", sizes = "", watched = true },
+}
 local PIPELINE = [[
 local tide = require "tidemill"
 return tide.pipeline "bench" {
@@ -89,23 +91,35 @@ local function scraper(port, count, pause_ms)
     tostring(pause_ms) })
 end
 
+-- Seconds of the processor that the engine and its workers have had.
+local function cpu_of(made)
+  local ticks, index = 0, 0
+  while made:worker_pid(0, index) do
+    local stat = assert(io.open(("/proc/%d/stat"):format(made:worker_pid(0, index)))):read "*a"
+    local user, system = stat:match "%) %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)"
+    ticks, index = ticks + user + system, index + 1
+  end
+  return os.clock() + ticks / 100
+end
+
 -- One run; its first second is not counted.
-local function run(on, length)
-  local made, planned = start(on and "" or FIXED, PARTITIONS)
-  local watcher = on and assert(observed.new(made, planned, settings(true)))
+local function run(mode, length)
+  local made, planned = start(mode.sizes, PARTITIONS)
+  local watcher = mode.watched and assert(observed.new(made, planned, settings(true)))
   local client = watcher and scraper(watcher.server.port, 1e6, 1000)
   assert(made:start {})
   fill(made, PARTITIONS)
-  local from, read
+  local from, read, cpu
   turn(made, watcher, function()
-    if not from and made:totals().seconds >= 1 then from, read = now(), made:totals().read end
+    if not from and made:totals().seconds >= 1 then from, read, cpu = now(), made:totals().read, cpu_of(made) end
     return from and now() - from >= length * 1e6
   end)
-  local rate = (made:totals().read - read) / (now() - from) * 1e6
+  local count = made:totals().read - read
+  local rate = count / (now() - from) * 1e6
+  print(("%.0f %.4f"):format(rate, (cpu_of(made) - cpu) / count * 1e6))
   if client then client:stop() end
   if watcher then watcher:free() end
   made:free()
-  print(("%.0f"):format(rate))
 end
 
 local function scrape(port, count, pause_ms)
@@ -123,23 +137,27 @@ local function median(list)
   return (list[math.ceil(#list / 2)] + list[math.floor(#list / 2) + 1]) / 2
 end
 
-local function rate_of(mode)
+local function measure(mode)
   local code, out, err = process.run({ "luajit", "scripts/bench/observed.lua", "run", mode, tostring(seconds) })
   assert(code == 0, err)
-  return tonumber(out)
+  local rate, cpu = out:match "(%S+) (%S+)"
+  return { rate = tonumber(rate), cpu = tonumber(cpu) }
 end
 
-local function compare()
-  local ratios, on, off = {}, {}, {}
+-- One mode against off, in turn; who begins changes.
+local function compare(name)
+  local ratios, cpus, rates = {}, {}, {}
   for i = 1, pairs_of_runs do
-    local first, second = i % 2 == 0 and "on" or "off", i % 2 == 0 and "off" or "on"
-    local rates = { [first] = rate_of(first) }
-    rates[second] = rate_of(second)
-    on[i], off[i], ratios[i] = rates.on, rates.off, rates.on / rates.off
+    local first, second = i % 2 == 0 and name or "off", i % 2 == 0 and "off" or name
+    local got = { [first] = measure(first) }
+    got[second] = measure(second)
+    rates[i], ratios[i] = got[name].rate, got[name].rate / got.off.rate
+    cpus[i] = got[name].cpu / got.off.cpu
   end
-  local text = "Exporting, advising and automatic sizes on: %.2f million messages/s; off: %.2f; ratio %.3f (medians of "
-    .. "%d pairs)"
-  print(text:format(median(on) / 1e6, median(off) / 1e6, median(ratios), pairs_of_runs))
+  local text = "%s: %.2f million messages/s, %.3f of what it is without; CPU a message %.3f (medians of %d pairs, %.3f "
+    .. "to %.3f)"
+  print(text:format(MODES[name].title, median(rates) / 1e6, median(ratios), median(cpus), pairs_of_runs, ratios[1],
+    ratios[#ratios]))
 end
 
 -- 100 scrapes while the engine is at full load, and what the observer takes of it each second.
@@ -171,11 +189,11 @@ local function load(partitions)
 end
 
 local arguments = { ... }
-if arguments[1] == "run" then return run(arguments[2] == "on", tonumber(arguments[3])) end
+if arguments[1] == "run" then return run(assert(MODES[arguments[2]]), tonumber(arguments[3])) end
 if arguments[1] == "scrape" then
   io.stdout:setvbuf "line"
   return scrape(tonumber(arguments[2]), tonumber(arguments[3]), tonumber(arguments[4]))
 end
-compare()
+for _, name in ipairs { "watched" } do compare(name) end
 for _, partitions in ipairs { 16, 200, 2000 } do load(partitions) end
 process.stop_all()

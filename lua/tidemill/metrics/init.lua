@@ -76,8 +76,9 @@ end
 
 --- Returns what there is to tell, in the order of the list: an array of { metric = its entry, labels = array of { name,
 --- value } beside the entry's own, value = number or { count, sum, min, max, p50, p99, last of a gauge } }.
-function metrics.samples(engine, plan)
-  local samples, rows, lags = {}, metrics.task_rows(plan), engine:lags()
+--- without_partitions: what is known of each partition is left out.
+function metrics.samples(engine, plan, without_partitions)
+  local samples, rows, lags = {}, metrics.task_rows(plan), without_partitions and {} or engine:lags()
   for _, metric in ipairs(list) do
     if metric.row == "step" then
       if #rows > 0 then add_steps(samples, metric, engine, plan, rows) end
@@ -91,9 +92,9 @@ function metrics.samples(engine, plan)
 end
 
 --- Returns the same and what scripts count, by name: { ["consumer.lag{topic=in,partition=0}"] = value }.
-function metrics.collect(engine, plan)
+function metrics.collect(engine, plan, without_partitions)
   local values = metrics.of_scripts(engine)
-  for _, sample in ipairs(metrics.samples(engine, plan)) do
+  for _, sample in ipairs(metrics.samples(engine, plan, without_partitions)) do
     values[list.full_name(sample.metric, sample.labels)] = sample.value
   end
   return values

@@ -334,6 +334,7 @@ list.limits = { "none", "source", "batch_size", "batch_time", "input_block", "ou
 
 --- name with its labels: "worker.lost{cause=exit,step=1}". more: an array of { name, value } beside its own.
 function list.full_name(metric, more)
+  if not metric.labels and (not more or #more == 0) then return metric.name end
   local parts = {}
   for label, value in pairs(metric.labels or {}) do parts[1] = ("%s=%s"):format(label, value) end
   for _, label in ipairs(more or {}) do parts[#parts + 1] = ("%s=%s"):format(label[1], label[2]) end

@@ -12,6 +12,8 @@ local server = require("tidemill.metrics.server")
 local snapshot = require("tidemill.metrics.snapshot")
 local tide = require("tidemill.run.ffi")
 
+local SHARE = 0.01 -- of the engine's thread that the observer may take
+
 local observer = {}
 local Observer = {}
 Observer.__index = Observer
@@ -20,7 +22,8 @@ Observer.__index = Observer
 --- observer, or nil, the reason and the exit code. Its fields engine, plan, settings, server (nil without HTTP) and
 --- snapshot (the last one) are for its parts.
 function observer.new(engine, plan, settings)
-  local self = setmetatable({ engine = engine, plan = plan, settings = settings, parts = {} }, Observer)
+  local self = setmetatable({ engine = engine, plan = plan, settings = settings, parts = {}, failed = {},
+    rested = 0 }, Observer)
   self.run = { pid = posix.getpid(), started = tonumber(tide.C.tide_clock_wall_ms()), ready = false }
   if settings.prometheus then
     local reason, status
@@ -35,10 +38,18 @@ function Observer:add(part)
   self.parts[#self.parts + 1] = part
 end
 
--- Calls a function of all parts that have it.
+-- Calls a function of all parts that have it. A part that fails is left out from then on: messages go on.
 local function call(self, name, ...)
   for _, part in ipairs(self.parts) do
-    if part[name] then part[name](part, ...) end
+    local done, reason = true, nil
+    if part[name] and not self.failed[part] then
+      done, reason = xpcall(part[name], debug.traceback, part, ...)
+    end
+    if not done then
+      self.failed[part] = true
+      tide.C.tide_log_text("TIDE_LOG_ERROR", "a part of the observer is left out from now on, since it failed: "
+        .. tostring(reason))
+    end
   end
 end
 
@@ -48,9 +59,17 @@ function Observer:look()
   return self.snapshot
 end
 
---- Once a second.
+--- Once a second. With thousands of partitions this takes long enough to be felt: then seconds are left out, so that
+--- the observer never takes more than a share of the engine's thread.
 function Observer:second()
+  if self.rested < 0 then
+    self.rested = self.rested + 1
+    return
+  end
+  local from = tide.C.tide_clock_thread_us()
   call(self, "second", self:look())
+  local spent = tonumber(tide.C.tide_clock_thread_us() - from)
+  self.rested = -math.floor(spent / (SHARE * 1e6))
 end
 
 -- Ready: connected, partitions were assigned, and messages are read.

@@ -128,7 +128,7 @@ function snapshot.new(engine, plan, run, before)
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
     steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
     slow_messages = snapshot.slow_messages(engine, plan),
-    metrics = metrics.collect(engine, plan),
+    metrics = metrics.collect(engine, plan, true),
   }
   return made, { time = time, totals = totals, counts = counts }
 end

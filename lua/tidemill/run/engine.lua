@@ -122,12 +122,23 @@ function engine:totals()
   return totals
 end
 
+-- By the names of the constants; LuaJIT would look each up at every call.
+local metric_numbers = setmetatable({}, { __index = function(known, metric)
+  local number = type(metric) == "string" and tonumber(C[metric]) or tonumber(metric)
+  known[metric] = number
+  return number
+end })
+
 --- The values of a metric. `metric` is a TIDE_M_* constant; row 0 is the engine, row n the n-th step; for an array of
 --- rows they are summed.
 function engine:counter(rows, metric)
-  local counter = ffi.new "struct tide_counter"
-  for _, row in ipairs(type(rows) == "table" and rows or { rows }) do
-    C.tide_counter_add(counter, C.tide_counters_get(C.tide_engine_counters(self.handle), row, metric))
+  local counters, number = C.tide_engine_counters(self.handle), metric_numbers[metric]
+  local counter
+  if type(rows) == "table" then
+    counter = ffi.new "struct tide_counter"
+    for _, row in ipairs(rows) do C.tide_counter_add(counter, C.tide_counters_get(counters, row, number)) end
+  else
+    counter = C.tide_counters_get(counters, rows, number)
   end
   return { count = tonumber(counter.count), sum = counter.sum, min = counter.min, max = counter.max,
     last = counter.last, p50 = C.tide_counter_quantile(counter, 0.5), p99 = C.tide_counter_quantile(counter, 0.99) }
