@@ -70,13 +70,14 @@ local function place_of(window, behind)
 end
 
 -- Returns what batches cost of the time that the place has, and what the further rounds after a full output block cost.
--- A round costs what a batch costs.
+-- A round costs what a batch costs. The engine's time is that on the processor: other programs may take its core.
 local function costs_of(window, place, step)
   local rounds = step.output_overflow
   local overhead = step.overhead
   if place == "engine" then
-    local busy = window.engine.busy * window.seconds * 1e6
-    overhead = busy > 0 and math.min(1, step.batches * (1 + rounds) * terms.BATCH_US / busy) or 0
+    local engine = window.engine
+    local worked = (engine.cpu > 0 and math.min(engine.cpu, engine.busy) or engine.busy) * window.seconds * 1e6
+    overhead = worked > 0 and math.min(1, step.batches * (1 + rounds) * terms.BATCH_US / worked) or 0
   end
   return overhead / (1 + rounds), overhead * rounds / (1 + rounds)
 end

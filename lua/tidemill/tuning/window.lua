@@ -9,7 +9,7 @@
 --
 --   seconds            since the first message was read, without connecting and leaving
 --   messages           read in it
---   lag                mean lag in messages; nil = unknown
+--   lag                mean lag in messages; nil = unknown, as of a file or a pipe, whose end is known at its end only
 --   setting            as given
 --   engine  busy, source, steps, blocked, cpu    shares of the time: it worked; it waited, and the source had nothing
 --                      more; it waited for steps; the first step took nothing (overlaps busy and steps); on
@@ -29,8 +29,8 @@
 --     overhead           share of `busy` that is not in the functions: what batches cost
 --     message_time       mean seconds in the functions
 --
--- setting (window.setting makes it of a plan): cores, output = "kafka", "file", "memory" or "none", dlq_topic (bool),
--- commit_interval (s), steps = { { processes, max_batch_size, max_batch_time, eager, auto, ... } }.
+-- setting (window.setting makes it of a plan): cores, source and output = "kafka", "file", "memory" or "none",
+-- dlq_topic (bool), commit_interval (s), steps = { { processes, max_batch_size, max_batch_time, eager, auto, ... } }.
 local cores = require("tidemill.plan.cores")
 
 local window = {}
@@ -57,7 +57,8 @@ function window.setting(plan)
       steps[#steps + 1] = step_setting(tables, step)
     end
   end
-  return { cores = cores.usable(), output = MEDIA[tables.sink.medium] or "none",
+  return { cores = cores.usable(), source = MEDIA[tables.source.medium] or "none",
+    output = MEDIA[tables.sink.medium] or "none",
     dlq_topic = tables.dlq.kind == "TIDE_DLQ_TOPIC", commit_interval = (tables.commit.min_time_us or 0) / 1e6,
     steps = steps }
 end
@@ -136,7 +137,7 @@ function window.of(first, last, setting)
   local time, lags = busy + source + waiting, grown "consumer.lag"
   local made = { seconds = time / 1e6, setting = setting, steps = {},
     messages = last.totals.read - (first and first.totals.read or 0),
-    lag = lags > 0 and grown("consumer.lag", "sum") / lags or nil,
+    lag = lags > 0 and setting.source ~= "file" and grown("consumer.lag", "sum") / lags or nil,
     engine = { busy = ratio(busy, time), source = ratio(source, time), steps = ratio(waiting, time),
       blocked = ratio(grown "consumer.blocked.time", time), cpu = ratio(grown "consumer.cpu.time", time) },
     output = { full = ratio(grown "producer.full.time", time),
