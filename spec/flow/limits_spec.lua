@@ -1,200 +1,162 @@
 -- SPDX-License-Identifier: MIT
--- Each limit is provoked alone, on real engines and workers, and the verdict on the whole run names it. Those that need
--- Kafka are in spec/kafka/limits_spec.lua. Nothing here is measured: what is provoked is far from the constants of the
--- rules (tuning/terms.lua), so that it holds on a busy machine too.
-local advisor = require "tidemill.tuning.advisor"
-local ffi = require "ffi"
-local flow = require "spec.support.flow"
-local metrics = require "tidemill.metrics"
+-- What the system sets the program: open files, streams that are closed, a line without end, processes left behind.
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
-local program = require "spec.support.program"
-local testing = require "tidemill.testing"
 local wait = require "spec.support.wait"
-local window = require "tidemill.tuning.window"
 
-local C = testing.C
-local KIB, MIB = 2 ^ 10, 2 ^ 20
+local PROGRAM = require("spec.support.program").path
 
-local function identity(message) return message end
-
-local function sleep(milliseconds) ffi.C.poll(nil, 0, milliseconds) end
-
-local function compute(message)
-  local sum = 0
-  for i = 1, 10000 do sum = sum + math.sin(i) end
-  message.value = tostring(sum)
-  return message
+local function pipeline_of(processes, fn)
+  return pipeline_file.write(([[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { processes = %d, %s },
+  tide.file_sink { path = "-" } }
+]]):format(processes, fn or "function(message) return message end"))
 end
 
-local DEFAULTS = { max_batch_size = 1000, max_batch_time = 1, input_block_size = MIB, output_block_size = MIB,
-  eager = true, auto = true }
-
--- What a plan would say of the options of flow.new.
-local function setting_of(options)
-  local steps = {}
-  for i, given in ipairs(options.steps) do
-    local step = {}
-    for name, value in pairs(DEFAULTS) do
-      if given[name] == nil then step[name] = value else step[name] = given[name] end
-    end
-    step.auto = {}
-    step.processes = (options.pools or { 1 })[(given.pool or 0) + 1]
-    steps[i] = step
-  end
-  return { cores = 2, output = "memory", dlq_topic = false, commit_interval = 0, steps = steps }
+-- Runs a script with the program as $0 and the pipeline as $1: exit code, standard output, standard error.
+local function shell(script, path)
+  return process.run({ "/bin/sh", "-c", script, PROGRAM, path }, { timeout = 120 })
 end
 
-describe("the limit of a whole run", function()
-  local fixture = flow.fixture()
-
+describe("the limit of open files", function()
   after_each(function()
     process.stop_all()
     pipeline_file.remove_all()
   end)
 
-  local function judge(run, options)
-    local steps = {}
-    for i = 1, #options.steps do steps[i] = { kind = "TIDE_STEP_TASK" } end
-    local values = metrics.collect(run.engine, { tables = { steps = steps } })
-    return advisor.judge(window.of(nil, { metrics = values, totals = run.engine:totals() }, setting_of(options)))
-  end
+  it("the limit of open files is raised as far as the processes need, where it may be", function()
+    local path = pipeline_of(48)
+    local code, out, text = shell('ulimit -Sn 200; echo one | "$0" run "$1" --input -', path)
+    assert.same({ 0, "one\n" }, { code, out }, text)
+  end)
 
-  local function assert_limit(limit, step, verdict)
-    assert.same({ limit, step }, { verdict.limit, verdict.step }, verdict.text)
-    assert.is_truthy(verdict.text:find "%d")
-    assert.is_truthy(next(verdict.evidence))
-    return verdict
-  end
+  it("the limit of open files is named where it may not: 78", function()
+    local path = pipeline_of(48)
+    local code, _, text = shell('ulimit -n 200; echo one | "$0" run "$1" --input -', path)
+    assert.equal(78, code, text)
+    assert.is_truthy(text:find("Too many open files: this process may have 200; raise the limit (ulimit -n", 1, true),
+      text)
+  end)
+end)
 
-  -- Reads `count` messages as fast as the pipeline takes them.
-  local function backlog(options, value, count)
-    local run = fixture.new(options)
-    for _ = 1, 100 do run:push(value) end
-    C.tide_memory_repeat(run.source, count)
-    C.tide_memory_discard(run.sink)
-    run.turn = 0.05
-    assert.equal("done", run:finish().kind)
-    return judge(run, options)
-  end
+describe("a stream that is closed", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
 
-  -- Messages come at a rate, for `seconds`.
-  local function live(options, rate, seconds)
-    local run, pushed, since = fixture.new(options):start(), 0, wait.now()
-    while wait.now() < since + seconds do
-      local due = math.floor((wait.now() - since) * rate)
-      for _ = pushed + 1, due do run:push "x" end
-      pushed = due
-      run.engine:run(0.005)
+  it("a stream that is closed is no input: 66", function()
+    local code, _, text = shell('"$0" run "$1" --input - <&-', pipeline_of(1))
+    assert.equal(66, code, text)
+    assert.is_truthy(text:find("standard input is closed", 1, true), text)
+  end)
+end)
+
+describe("dead letters without a place", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("dead letters without a place are a matter of the configuration: 78", function()
+    local code, _, text = shell('echo | "$0" run "$1" --input - --dead-letters /nowhere/letters', pipeline_of(1))
+    assert.equal(78, code, text)
+    assert.is_truthy(text:find("dlq file: cannot write /nowhere/letters: No such file or directory", 1, true), text)
+  end)
+end)
+
+describe("a line that is too long", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  it("a line that is too long ends the run with 65, once what came before it is delivered", function()
+    local script = '{ echo short; head -c 300000000 /dev/zero; } | "$0" run "$1" --input -'
+    local code, out, text = shell(script, pipeline_of(1))
+    assert.same({ 65, "short\n" }, { code, out }, text)
+    assert.is_truthy(text:find("line 2 is longer than 256 MiB", 1, true), text)
+  end)
+end)
+
+describe("the first process of a container", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  -- A subreaper is given orphans as process 1 is, and needs no privilege. It stays one through exec.
+  it("the first process of a container takes the dead that scripts have left to it", function()
+    local folder = pipeline_file.folder()
+    local path = pipeline_of(1, ([[function(message)
+      os.execute("sh -c 'echo $$ > %s/orphan' & :") -- the shell in between does not wait for it
+      return message
+    end]]):format(folder))
+    assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
+    local pipe = assert(io.open(folder .. "/fifo", "r+"))
+    local launch = [[local ffi = require "ffi"
+      ffi.cdef "int prctl(int, unsigned long, ...); int execv(const char *, const char **);"
+      assert(ffi.C.prctl(36, 1) == 0) -- PR_SET_CHILD_SUBREAPER
+      ffi.C.execv(arg[1], ffi.new("const char *[6]", { arg[1], "run", arg[2], "--input", arg[3] })) ]]
+    local launcher = folder .. "/launch.lua"
+    local file = assert(io.open(launcher, "wb"))
+    file:write(launch)
+    file:close()
+    local one = process.start { "luajit", launcher, PROGRAM, path, folder .. "/fifo" }
+    pipe:write("go\n")
+    pipe:flush()
+    local function orphan()
+      local found = io.open(folder .. "/orphan")
+      local pid = found and found:read "*n"
+      if found then found:close() end
+      return pid
     end
-    run:finish()
-    return judge(run, options)
+    local pid = wait.until_true(function() return orphan() end, function() return one:stderr() end)
+    wait.until_true(function() return not io.open(("/proc/%d/stat"):format(pid)) end,
+      "the orphan to be gone, not a zombie")
+    one:signal "TERM"
+    assert.equal(0, one:wait(), one:stderr())
+    pipe:close()
+  end)
+end)
+
+describe("properties of librdkafka that do not go together", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  local PIPELINE = [[
+local tide = require "tidemill"
+return tide.pipeline "x" {
+  tide.kafka_source { brokers = "nowhere:1", topic = "in", group = "g", start = "earliest", rdkafka = { %s } },
+  tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
+  tide.produce { topic = "out", rdkafka = { %s } },
+  tide.commit_offsets {} }
+]]
+
+  local function check(source, sink)
+    return process.run { PROGRAM, "check", (pipeline_file.write(PIPELINE:format(source, sink))) }
   end
 
-  it("is batch_size where each batch is one message", function()
-    local verdict = backlog({ steps = { { identity, max_batch_size = 1, eager = false } } }, "x", 10000)
-    assert_limit("batch_size", 1, verdict)
-    assert.same({ step = 1, option = "max_batch_size", from = 1, to = 2 }, verdict.change)
-    assert.equal("now", verdict.procedure[2].state)
+  it("properties of librdkafka that do not go together are refused by check, in librdkafka's words", function()
+    local code, _, text = check("", '["max.in.flight"] = "7"')
+    assert.equal(78, code, text)
+    assert.is_truthy(text:find("produce: `max.in.flight` must be set <= 5 when `enable.idempotence`", 1, true), text)
+    code, _, text = check('["session.timeout.ms"] = "6000", ["max.poll.interval.ms"] = "5000"', "")
+    assert.equal(78, code, text)
+    assert.is_truthy(text:find("kafka_source: `max.poll.interval.ms`must be >= `session.timeout.ms`", 1, true), text)
   end)
 
-  it("is batch_time where messages wait for their batch to close, and no worker has one", function()
-    local options = { steps = { { identity, max_batch_time = 0.4, eager = false } } }
-    assert.equal("eager", assert_limit("batch_time", 1, live(options, 200, 1)).change.option)
-  end)
-
-  it("is input_block where two messages fill it, and is mended before the batch and the output block", function()
-    local verdict = backlog({ steps = { { identity, eager = false, auto = false, input_block_size = 64 * KIB } } },
-      ("x"):rep(30000), 10000)
-    assert_limit("input_block", 1, verdict)
-    assert.same({ "now", "later", "later", "later" }, { verdict.procedure[1].state, verdict.procedure[2].state,
-      verdict.procedure[3].state, verdict.procedure[4].state })
-  end)
-
-  it("is output_block where two results fill it", function()
-    local expand = function(message) return message.value:rep(10) end
-    local options = { pools = { 2 }, steps = { { expand, max_batch_size = 50, eager = false, auto = false,
-      input_block_size = 4 * MIB, output_block_size = 64 * KIB } } }
-    assert_limit("output_block", 1, backlog(options, ("x"):rep(3000), 2000))
-  end)
-
-  it("is workers where the functions compute, and there are as many as cores", function()
-    local options = { pools = { 2 }, steps = { { compute, max_batch_size = 20, eager = false } } }
-    local verdict = assert_limit("workers", 1, backlog(options, "x", 300))
-    assert.is_truthy(verdict.text:find("compute", 1, true), verdict.text)
-    assert.is_nil(verdict.change)
-  end)
-
-  it("is workers where the functions wait, and more processes than cores are advised", function()
-    local options = { pools = { 2 }, steps = { { function(message)
-      sleep(2)
-      return message
-    end } } }
-    local verdict = assert_limit("workers", 1, backlog(options, "x", 400))
-    assert.is_truthy(verdict.text:find("wait", 1, true), verdict.text)
-    assert.same({ step = 1, option = "processes", from = 2, to = 4 }, verdict.change)
-  end)
-
-  it("is workers of the second step, where the first one waits for it", function()
-    local options = { pools = { 1, 1 }, steps = { { identity, max_batch_size = 10, eager = false, pool = 0 },
-      { compute, max_batch_size = 10, eager = false, pool = 1 } } }
-    assert_limit("workers", 2, backlog(options, "x", 200))
-  end)
-
-  it("is script where one message in a hundred is slow", function()
-    local seen = 0
-    local options = { pools = { 2 }, steps = { { function(message)
-      seen = seen + 1
-      if seen % 100 == 0 then sleep(250) end
-      return message
-    end, max_batch_size = 10, eager = false } } }
-    assert_limit("script", 1, backlog(options, "x", 600))
-  end)
-
-  it("is next_step where the output takes nothing for most of the time, and fewer processes would do", function()
-    local options = { pools = { 2 }, steps = { { identity, max_batch_size = 100, eager = false } } }
-    local run = fixture.new(options)
-    for _ = 1, 100 do run:push "x" end
-    C.tide_memory_repeat(run.source, 10000)
-    C.tide_memory_discard(run.sink)
-    C.tide_memory_end(run.source)
-    run:start()
-    repeat
-      local till = wait.now() + 0.05
-      C.tide_memory_block(run.sink, true)
-      while wait.now() < till do run.engine:run(0.01) end
-      C.tide_memory_block(run.sink, false)
-    until run.engine:run(0).kind == "done"
-    local verdict = assert_limit("next_step", nil, judge(run, options))
-    assert.same({ step = 1, option = "processes", from = 2, to = 1 }, verdict.change)
-  end)
-
-  it("is engine where its thread has most of the work", function()
-    local options = { steps = { { function() return nil end, max_batch_size = 10000, eager = false } } }
-    assert_limit("engine", nil, backlog(options, ("x"):rep(100), 300000))
-  end)
-
-  it("is source where the writer of a pipe is slow; the log ends with it, and doctor says it of the report", function()
-    local path, folder = pipeline_file.write [[
-      local tide = require "tidemill"
-      return tide.pipeline "slow" { tide.file_source { path = "-" },
-        tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
-        tide.file_sink { path = "/dev/null" } }
-    ]]
-    local report = folder .. "/report.json"
-    local code, _, err = process.run { "sh", "-c",
-      ("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done | %s run %s --report %s"):format(program.path, path,
-        report) }
-    assert.equal(0, code)
-    assert.is_truthy(err:find("the source binds: for %d+ %% of the time there was nothing to read[^\n]*\n$"), err)
-    local _, out = process.run { program.path, "doctor", report }
-    assert.is_truthy(out:find("^limit: source\n"), out)
-  end)
-
-  it("is none where it keeps up with what comes", function()
-    local options = { pools = { 2 }, steps = { { identity } } }
-    local verdict = assert_limit("none", nil, live(options, 200, 1))
-    assert.is_nil(verdict.advice)
-    for _, row in ipairs(verdict.procedure) do assert.equal("done", row.state, row.name) end
+  it("properties of librdkafka that do not go together are looked at without the secrets, which may be"
+    .. " elsewhere, and without a broker", function()
+    local code, out, text = check('["security.protocol"] = "SASL_SSL", ["sasl.mechanism"] = "PLAIN", '
+      .. '["sasl.username"] = "u", ["sasl.password"] = tide.secret_file "/nowhere/secret"', '["max.in.flight"] = "5"')
+    assert.equal(0, code, text)
+    assert.is_truthy(out:find(": good", 1, true))
+    assert.is_nil(text:find("rdkafka", 1, true), text)
   end)
 end)

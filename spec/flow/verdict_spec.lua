@@ -1,0 +1,200 @@
+-- SPDX-License-Identifier: MIT
+-- Each limit is provoked alone, on real engines and workers, and the verdict on the whole run names it. Those that need
+-- Kafka are in spec/kafka/verdict_spec.lua. Nothing here is measured: what is provoked is far from the constants of the
+-- rules (tuning/terms.lua), so that it holds on a busy machine too.
+local advisor = require "tidemill.tuning.advisor"
+local ffi = require "ffi"
+local flow = require "spec.support.flow"
+local metrics = require "tidemill.metrics"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local program = require "spec.support.program"
+local testing = require "tidemill.testing"
+local wait = require "spec.support.wait"
+local window = require "tidemill.tuning.window"
+
+local C = testing.C
+local KIB, MIB = 2 ^ 10, 2 ^ 20
+
+local function identity(message) return message end
+
+local function sleep(milliseconds) ffi.C.poll(nil, 0, milliseconds) end
+
+local function compute(message)
+  local sum = 0
+  for i = 1, 10000 do sum = sum + math.sin(i) end
+  message.value = tostring(sum)
+  return message
+end
+
+local DEFAULTS = { max_batch_size = 1000, max_batch_time = 1, input_block_size = MIB, output_block_size = MIB,
+  eager = true, auto = true }
+
+-- What a plan would say of the options of flow.new.
+local function setting_of(options)
+  local steps = {}
+  for i, given in ipairs(options.steps) do
+    local step = {}
+    for name, value in pairs(DEFAULTS) do
+      if given[name] == nil then step[name] = value else step[name] = given[name] end
+    end
+    step.auto = {}
+    step.processes = (options.pools or { 1 })[(given.pool or 0) + 1]
+    steps[i] = step
+  end
+  return { cores = 2, output = "memory", dlq_topic = false, commit_interval = 0, steps = steps }
+end
+
+describe("the limit of a whole run", function()
+  local fixture = flow.fixture()
+
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  local function judge(run, options)
+    local steps = {}
+    for i = 1, #options.steps do steps[i] = { kind = "TIDE_STEP_TASK" } end
+    local values = metrics.collect(run.engine, { tables = { steps = steps } })
+    return advisor.judge(window.of(nil, { metrics = values, totals = run.engine:totals() }, setting_of(options)))
+  end
+
+  local function assert_limit(limit, step, verdict)
+    assert.same({ limit, step }, { verdict.limit, verdict.step }, verdict.text)
+    assert.is_truthy(verdict.text:find "%d")
+    assert.is_truthy(next(verdict.evidence))
+    return verdict
+  end
+
+  -- Reads `count` messages as fast as the pipeline takes them.
+  local function backlog(options, value, count)
+    local run = fixture.new(options)
+    for _ = 1, 100 do run:push(value) end
+    C.tide_memory_repeat(run.source, count)
+    C.tide_memory_discard(run.sink)
+    run.turn = 0.05
+    assert.equal("done", run:finish().kind)
+    return judge(run, options)
+  end
+
+  -- Messages come at a rate, for `seconds`.
+  local function live(options, rate, seconds)
+    local run, pushed, since = fixture.new(options):start(), 0, wait.now()
+    while wait.now() < since + seconds do
+      local due = math.floor((wait.now() - since) * rate)
+      for _ = pushed + 1, due do run:push "x" end
+      pushed = due
+      run.engine:run(0.005)
+    end
+    run:finish()
+    return judge(run, options)
+  end
+
+  it("is batch_size where each batch is one message", function()
+    local verdict = backlog({ steps = { { identity, max_batch_size = 1, eager = false } } }, "x", 10000)
+    assert_limit("batch_size", 1, verdict)
+    assert.same({ step = 1, option = "max_batch_size", from = 1, to = 2 }, verdict.change)
+    assert.equal("now", verdict.procedure[2].state)
+  end)
+
+  it("is batch_time where messages wait for their batch to close, and no worker has one", function()
+    local options = { steps = { { identity, max_batch_time = 0.4, eager = false } } }
+    assert.equal("eager", assert_limit("batch_time", 1, live(options, 200, 1)).change.option)
+  end)
+
+  it("is input_block where two messages fill it, and is mended before the batch and the output block", function()
+    local verdict = backlog({ steps = { { identity, eager = false, auto = false, input_block_size = 64 * KIB } } },
+      ("x"):rep(30000), 10000)
+    assert_limit("input_block", 1, verdict)
+    assert.same({ "now", "later", "later", "later" }, { verdict.procedure[1].state, verdict.procedure[2].state,
+      verdict.procedure[3].state, verdict.procedure[4].state })
+  end)
+
+  it("is output_block where two results fill it", function()
+    local expand = function(message) return message.value:rep(10) end
+    local options = { pools = { 2 }, steps = { { expand, max_batch_size = 50, eager = false, auto = false,
+      input_block_size = 4 * MIB, output_block_size = 64 * KIB } } }
+    assert_limit("output_block", 1, backlog(options, ("x"):rep(3000), 2000))
+  end)
+
+  it("is workers where the functions compute, and there are as many as cores", function()
+    local options = { pools = { 2 }, steps = { { compute, max_batch_size = 20, eager = false } } }
+    local verdict = assert_limit("workers", 1, backlog(options, "x", 300))
+    assert.is_truthy(verdict.text:find("compute", 1, true), verdict.text)
+    assert.is_nil(verdict.change)
+  end)
+
+  it("is workers where the functions wait, and more processes than cores are advised", function()
+    local options = { pools = { 2 }, steps = { { function(message)
+      sleep(2)
+      return message
+    end } } }
+    local verdict = assert_limit("workers", 1, backlog(options, "x", 400))
+    assert.is_truthy(verdict.text:find("wait", 1, true), verdict.text)
+    assert.same({ step = 1, option = "processes", from = 2, to = 4 }, verdict.change)
+  end)
+
+  it("is workers of the second step, where the first one waits for it", function()
+    local options = { pools = { 1, 1 }, steps = { { identity, max_batch_size = 10, eager = false, pool = 0 },
+      { compute, max_batch_size = 10, eager = false, pool = 1 } } }
+    assert_limit("workers", 2, backlog(options, "x", 200))
+  end)
+
+  it("is script where one message in a hundred is slow", function()
+    local seen = 0
+    local options = { pools = { 2 }, steps = { { function(message)
+      seen = seen + 1
+      if seen % 100 == 0 then sleep(250) end
+      return message
+    end, max_batch_size = 10, eager = false } } }
+    assert_limit("script", 1, backlog(options, "x", 600))
+  end)
+
+  it("is next_step where the output takes nothing for most of the time, and fewer processes would do", function()
+    local options = { pools = { 2 }, steps = { { identity, max_batch_size = 100, eager = false } } }
+    local run = fixture.new(options)
+    for _ = 1, 100 do run:push "x" end
+    C.tide_memory_repeat(run.source, 10000)
+    C.tide_memory_discard(run.sink)
+    C.tide_memory_end(run.source)
+    run:start()
+    repeat
+      local till = wait.now() + 0.05
+      C.tide_memory_block(run.sink, true)
+      while wait.now() < till do run.engine:run(0.01) end
+      C.tide_memory_block(run.sink, false)
+    until run.engine:run(0).kind == "done"
+    local verdict = assert_limit("next_step", nil, judge(run, options))
+    assert.same({ step = 1, option = "processes", from = 2, to = 1 }, verdict.change)
+  end)
+
+  it("is engine where its thread has most of the work", function()
+    local options = { steps = { { function() return nil end, max_batch_size = 10000, eager = false } } }
+    assert_limit("engine", nil, backlog(options, ("x"):rep(100), 300000))
+  end)
+
+  it("is source where the writer of a pipe is slow; the log ends with it, and doctor says it of the report", function()
+    local path, folder = pipeline_file.write [[
+      local tide = require "tidemill"
+      return tide.pipeline "slow" { tide.file_source { path = "-" },
+        tide.run_task_with_multiprocessing { function(message) return message end, processes = 1 },
+        tide.file_sink { path = "/dev/null" } }
+    ]]
+    local report = folder .. "/report.json"
+    local code, _, err = process.run { "sh", "-c",
+      ("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done | %s run %s --report %s"):format(program.path, path,
+        report) }
+    assert.equal(0, code)
+    assert.is_truthy(err:find("the source binds: for %d+ %% of the time there was nothing to read[^\n]*\n$"), err)
+    local _, out = process.run { program.path, "doctor", report }
+    assert.is_truthy(out:find("^limit: source\n"), out)
+  end)
+
+  it("is none where it keeps up with what comes", function()
+    local options = { pools = { 2 }, steps = { { identity } } }
+    local verdict = assert_limit("none", nil, live(options, 200, 1))
+    assert.is_nil(verdict.advice)
+    for _, row in ipairs(verdict.procedure) do assert.equal("done", row.state, row.name) end
+  end)
+end)
