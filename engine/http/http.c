@@ -120,7 +120,11 @@ static int open_socket(struct tide_http *http, const char *host, uint16_t port)
     int failure = getaddrinfo(host, service, &hints, &found);
     if (failure)
         return tide_fail(TIDE_ECONFIG, "HTTP on %s: %s", host, gai_strerror(failure));
-    int status = listen_on(http, found, host, port);
+    const struct addrinfo *address =
+        found; /* a name that has both is one of IPv4, as localhost for most clients */
+    while (address && address->ai_family != AF_INET)
+        address = address->ai_next;
+    int status = listen_on(http, address ? address : found, host, port);
     freeaddrinfo(found);
     return status;
 }

@@ -29,6 +29,14 @@ local function metric_row(metric)
   return ("| `%s` | %s | %s | %s | %s |"):format(name, metric.kind, metric.unit, metric.help, advice)
 end
 
+local HTTP = [[
+With `--metrics-addr 9464`, or `metrics = tide.metrics { prometheus = 9464 }` in the pipeline file, a run answers HTTP
+on 127.0.0.1:9464. A request never touches the engine: a thread of its own answers from what was published last, once a
+second. Only GET and HEAD are answered, and only when the header Host is an address, localhost, or a name that the
+option `hosts` has. A client has 5 s for its request and 30 s for the answer; of more than 100 connections the one whose
+time ends first is closed. With thousands of partitions a publication is made less often than once a second, so that it
+takes a hundredth of the engine's time at most.]]
+
 function docs.metrics()
   local lines = { "# Metrics\n", GENERATED,
     "Names are those of Arroyo without the prefix. A counter only grows; a gauge is a state; a histogram is reported",
@@ -39,6 +47,7 @@ function docs.metrics()
     "What scripts count by tide.metric is reported as script.NAME.", "",
     "| name | kind | unit | what it is | what to do |", "|---|---|---|---|---|" }
   for _, metric in ipairs(metric_list) do lines[#lines + 1] = metric_row(metric) end
+  lines[#lines + 1] = "\n## Over HTTP\n\n" .. HTTP .. "\n\n" .. reference.paths(steps.metrics)
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -72,11 +72,23 @@ function reference.text(spec)
       option.required and "required" or "default " .. reference.default(option))
     lines[#lines + 1] = wrap(option.help, "      ", 100)
   end
+  for i, path in ipairs(spec.paths or {}) do
+    if i == 1 then lines[#lines + 1] = "\n  What the address answers:\n" end
+    lines[#lines + 1] = ("  %s"):format(path[1])
+    lines[#lines + 1] = wrap(path[2], "      ", 100)
+  end
   return table.concat(lines, "\n") .. "\n"
 end
 
 local function cell(text)
   return (text:gsub("|", "\\|"))
+end
+
+--- Returns the table of what an address answers.
+function reference.paths(spec)
+  local lines = { "| path | what it answers |", "|---|---|" }
+  for _, path in ipairs(spec.paths) do lines[#lines + 1] = ("| `%s` | %s |"):format(path[1], cell(path[2])) end
+  return table.concat(lines, "\n")
 end
 
 --- For docs/options.md.
@@ -92,6 +104,7 @@ function reference.markdown(spec)
     lines[#lines + 1] = ("| `%s` | %s%s | %s | %s |"):format(option.name, cell(reference.type(option)),
       cell(unit(option)), cell(reference.default(option)), cell(option.help))
   end
+  if spec.paths then lines[#lines + 1] = "\n" .. reference.paths(spec) end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -28,6 +28,19 @@ return {
     { name = "tap", type = "boolean", default = false,
       help = "Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run." },
   },
+  -- What the address answers: GET and HEAD alone, on loopback unless told otherwise. Shown by help and documents.
+  paths = {
+    { "/", "The dashboard, for a browser. It fetches nothing from elsewhere." },
+    { "/metrics", "All metrics in the text format of Prometheus." },
+    { "/status", "The state of the run as JSON, for programs: totals, rates, what limits it and what to change, steps, "
+      .. "workers, partitions, dead letters. It has a version, and fields are only added to it." },
+    { "/healthz", "200 while the engine's loop turns, 503 when it has not for 30 s: for a liveness probe, which starts "
+      .. "the program again." },
+    { "/readyz", "200 while the run is connected, has partitions and reads; else 503 and the state that it is in: for "
+      .. "a readiness probe." },
+    { "/tap", "Samples of messages, for `tidemill tap`; refused unless tap is on." },
+    { "/profile", "Where the time of a worker goes, for `tidemill profile`." },
+  },
   check = function(values, fault)
     if values.prefix and not values.prefix:find("^[%a_][%w_.]*$") then
       fault('option "prefix" = "%s": must be letters, digits, "_" and ".", and begin with a letter', values.prefix)
