@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/plan.h"
+#include "proc/profile.h"
 #include "proc/worker_view.h"
 
 enum { TIDE_ABI = 1 };
@@ -109,6 +110,14 @@ bool tide_engine_lag(const struct tide_engine *engine, uint32_t index, struct ti
  * -1 = none was read. False past the last. May be called until the engine is freed. */
 bool tide_engine_position(const struct tide_engine *engine, uint32_t index, int32_t *number,
                           int64_t *offset);
+
+/** The profile of worker `index` of a pool: the functions of proc/pool.h of the same names. The worker is there. */
+int tide_engine_profile_begin(struct tide_engine *engine, uint32_t pool, uint32_t index,
+                              int64_t limit_us);
+int tide_engine_profile_end(struct tide_engine *engine, uint32_t pool, uint32_t index);
+enum tide_profile_state tide_engine_profile(const struct tide_engine *engine, uint32_t pool,
+                                            uint32_t index, const char **bytes, size_t *size);
+void tide_engine_profile_forget(struct tide_engine *engine, uint32_t pool, uint32_t index);
 
 struct tide_slow_message;
 /** Writes the slowest messages of the last minute, the slowest first, and returns how many there are (chain/slow.h). */

@@ -43,6 +43,7 @@ struct tide_zygote {
     /* in a worker: owned by worker.c */
     int own; /* its socket */
     uint32_t generation;
+    struct tide_order order; /* the last one */
     uint64_t job_began_ns;
     uint64_t job_began_cpu_ns; /* processor time of this process by then */
     int schedstat;             /* what the kernel's scheduler tells of it; -1 = not open */

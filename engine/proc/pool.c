@@ -191,6 +191,7 @@ void tide_pool_free(struct tide_pool *pool)
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         tide_loop_unwatch(pool->loop, pool->slots[i].socket);
         free(pool->slots[i].hook.name);
+        free(pool->slots[i].profile.bytes);
     }
     free(pool->slots);
     free(pool->workers.failed);

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proc/profile.h"
 #include "proc/protocol.h"
 #include "proc/worker_view.h"
 
@@ -106,6 +107,16 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
  * work; its death is attributed to nothing else that it has. The work is GIVEN until the worker is gone, so that nothing
  * writes to its blocks any more, then WORKER_LOST. */
 void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work);
+/** Orders worker `index` to sample what it runs, for `limit_us` at most. TIDE_BUSY: it is not ready, has its socket full, or
+ * samples already; later. */
+int tide_pool_profile_begin(struct tide_pool *pool, uint32_t index, int64_t limit_us);
+/** Orders it to answer. TIDE_BUSY: its socket is full; later. */
+int tide_pool_profile_end(struct tide_pool *pool, uint32_t index);
+/** Where the profile is (proc/profile.h). DONE: `*bytes` (borrowed until forget) and `*size` are set. */
+enum tide_profile_state tide_pool_profile(const struct tide_pool *pool, uint32_t index,
+                                          const char **bytes, size_t *size);
+/** Nobody wants the profile of worker `index` any more. */
+void tide_pool_profile_forget(struct tide_pool *pool, uint32_t index);
 /** When tide_pool_poll has to be called at the latest, although nothing else happens, so that slow messages are measured;
  * INT64_MAX = no worker runs anything. */
 int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);

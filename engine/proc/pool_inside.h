@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where), and both
- * call worker_slot.c (the life of a worker). */
+ * call worker_slot.c (the life of a worker). pool_work.c calls pool_profile.c (profiles of the workers) too. */
 #ifndef TIDE_PROC_POOL_INSIDE_H
 #define TIDE_PROC_POOL_INSIDE_H
 
@@ -39,6 +39,8 @@ struct tide_pool {
     } workers;        /* owned by worker_slot.c */
 };
 
+/** Takes a piece of a profile. False when it was not asked for, or is malformed. */
+bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
 /** Gives waiting work to workers. */
 void tide_pool_give(struct tide_pool *pool);
 /** Reads what a worker has sent: hello messages and reports. */

@@ -200,15 +200,21 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
     union {
         struct tide_job_report report;
         struct tide_hello hello;
+        struct tide_profile_piece piece;
     } received;
     ssize_t size;
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a hello. */
     while ((size = recv(slot->socket, &received, sizeof(received), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
         bool is_hello = size == (ssize_t)sizeof(received.hello);
         bool is_report = size == (ssize_t)sizeof(received.report);
-        uint32_t generation = is_hello ? received.hello.generation : received.report.generation;
-        if ((is_hello || is_report) && generation != slot->generation)
+        bool is_piece = size == (ssize_t)sizeof(received.piece);
+        uint32_t generation = is_hello   ? received.hello.generation
+                              : is_piece ? received.piece.generation
+                                         : received.report.generation;
+        if ((is_hello || is_piece || is_report) && generation != slot->generation)
             continue; /* of a worker that is dead already */
+        if (is_piece && tide_pool_profile_piece(slot, &received.piece))
+            continue;
         if (is_hello && slot->state == TIDE_WORKER_STARTING) {
             tide_worker_slot_hello(pool, slot, &received.hello);
         } else if (!is_report || slot->state != TIDE_WORKER_READY ||

@@ -16,6 +16,8 @@
  *   worker   engine   hello FAILED_FOR_NOW    the same, but it asked by tide.retry to be tried again
  *   engine   worker   job                     report, once all records are done or the output block is full;
  *                                             a worker drops jobs of another generation than its own
+ *   engine   worker   order PROFILE           sampling begins, between two jobs; a second one begins anew
+ *   engine   worker   order PROFILE_END       pieces of the profile, the last one marked (proc/profile.h)
  *   (closed) any      end of file             the engine is gone: zygote and workers leave. PDEATHSIG ends a worker that
  *                                             hangs in the user's code */
 #ifndef TIDE_PROC_PROTOCOL_H
@@ -72,6 +74,24 @@ struct tide_job_report {
     uint64_t
         delay_ns; /* ... and time that it was ready to run and had no core; the rest of busy_ns it waited */
 };
+
+enum tide_order_kind { TIDE_ORDER_PROFILE, TIDE_ORDER_PROFILE_END };
+/** What a worker does between two jobs; like jobs it is dropped by another generation. */
+struct tide_order {
+    uint32_t generation;
+    uint32_t kind;
+    int64_t limit_us; /* PROFILE: sampling ends after this time, whether an order says so or not */
+};
+
+/** A piece of a profile: text, as lua/tidemill/run/profile.lua writes it. */
+struct tide_profile_piece {
+    uint32_t generation;
+    uint32_t last; /* 1: the profile is complete */
+    uint32_t size; /* of `bytes` */
+    char bytes[4084];
+};
+/** A profile is cut to this size by its worker; one that sends more breaks the protocol. */
+enum { TIDE_PROFILE_BYTES = 1 << 20 };
 
 enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };
 struct tide_zygote_command {

@@ -274,6 +274,12 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
             continue;
         if (size < 0 && errno == EAGAIN)
             return 0;
+        if (size == (ssize_t)sizeof(zygote->order)) {
+            memcpy(&zygote->order, job, sizeof(zygote->order));
+            if (zygote->order.generation == zygote->generation)
+                return 2;
+            continue;
+        }
         if (size != (ssize_t)sizeof(*job))
             return -1;
         /* Others were sent to the worker before this one, whose socket it has taken over. The engine has put them back
@@ -285,6 +291,26 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
             return 1;
         }
     }
+}
+
+const struct tide_order *tide_worker_order(const struct tide_zygote *zygote)
+{
+    return &zygote->order;
+}
+
+/* It may wait until the engine has read: this worker is the only one that stands still then. */
+void tide_worker_answer(struct tide_zygote *zygote, const char *bytes, size_t size)
+{
+    size_t left = size < TIDE_PROFILE_BYTES ? size : TIDE_PROFILE_BYTES;
+    do {
+        struct tide_profile_piece piece = {.generation = zygote->generation};
+        piece.size = (uint32_t)(left < sizeof(piece.bytes) ? left : sizeof(piece.bytes));
+        memcpy(piece.bytes, bytes, piece.size);
+        bytes += piece.size;
+        left -= piece.size;
+        piece.last = left == 0;
+        (void)send(zygote->own, &piece, sizeof(piece), MSG_NOSIGNAL); /* see tide_worker_report() */
+    } while (left > 0);
 }
 
 void tide_worker_running(struct tide_output *output, uint32_t running)

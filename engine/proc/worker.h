@@ -11,6 +11,7 @@
 #define TIDE_PROC_WORKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proc/protocol.h"
@@ -37,8 +38,13 @@ void tide_worker_starting(struct tide_zygote *zygote, const char *what);
 /** Tells the engine, once, before the first job, that the `start` hooks have run (`error` NULL); or that one failed, with
  * the reason, and then it does not return. `again`: what the hook needs may be there later. */
 void tide_worker_started(struct tide_zygote *zygote, const char *error, bool again);
-/** Takes the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone. */
+/** Takes the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone; 2 = there is an order in place
+ * of a job (tide_worker_order). */
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
+/** The order that came last. Valid until the next call of tide_worker_next. */
+const struct tide_order *tide_worker_order(const struct tide_zygote *zygote);
+/** Answers PROFILE_END, in pieces. What is beyond TIDE_PROFILE_BYTES is not sent. */
+void tide_worker_answer(struct tide_zygote *zygote, const char *bytes, size_t size);
 /** Marks that the loop over a block begins or ends (enum tide_running, shm/layout.h), so that a crash from here on is
  * attributed to the record in progress, or to none. */
 void tide_worker_running(struct tide_output *output, uint32_t running);

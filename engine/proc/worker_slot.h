@@ -26,6 +26,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proc/profile.h"
 #include "proc/protocol.h"
 #include "proc/stall.h"
 
@@ -71,6 +72,13 @@ struct tide_worker_slot {
     bool used; /* this worker was given work: it is not fresh any more */
     bool
         reserved; /* it gets only work that wants a fresh worker, and is retired first when it is used */
+
+    struct {                           /* owned by pool_profile.c */
+        enum tide_profile_state state; /* LOST is not stored: see lost_or() */
+        uint32_t generation;           /* of the worker that was asked */
+        char *bytes;
+        uint32_t size;
+    } profile;
 
     struct {               /* over all workers of the slot */
         int64_t busy_us;   /* owned by pool.c: with work, as the engine saw it from turn to turn */

@@ -11,6 +11,7 @@ local PARTS = {
   "tidemill.metrics.export_prometheus",
   "tidemill.metrics.export_statsd",
   "tidemill.cli.dashboard",
+  "tidemill.metrics.profile_request",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 

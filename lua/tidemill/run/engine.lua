@@ -193,6 +193,31 @@ function engine:slow_messages()
   return list
 end
 
+local PROFILE = { [C.TIDE_PROFILE_NONE] = "none", [C.TIDE_PROFILE_SAMPLING] = "sampling",
+  [C.TIDE_PROFILE_ENDING] = "ending", [C.TIDE_PROFILE_DONE] = "done", [C.TIDE_PROFILE_ABANDONED] = "abandoned",
+  [C.TIDE_PROFILE_LOST] = "lost" }
+
+--- Has a worker (pool and index from 0) sample what it runs, for `seconds` at most. False: not now.
+function engine:profile_begin(pool, index, seconds)
+  return C.tide_engine_profile_begin(self.handle, pool, index, seconds * 1e6) == 0
+end
+
+--- Has it answer. False: not now.
+function engine:profile_end(pool, index)
+  return C.tide_engine_profile_end(self.handle, pool, index) == 0
+end
+
+--- The state of the profile (proc/profile.h); of one that is done its text too, which a worker wrote.
+function engine:profile(pool, index)
+  local bytes, size = ffi.new "const char *[1]", ffi.new "size_t[1]"
+  local state = PROFILE[tonumber(C.tide_engine_profile(self.handle, pool, index, bytes, size))]
+  return state, state == "done" and ffi.string(bytes[0], size[0]) or nil
+end
+
+function engine:profile_forget(pool, index)
+  C.tide_engine_profile_forget(self.handle, pool, index)
+end
+
 --- The name of the state of the run, as "reading" (engine_inside.h has the table).
 function engine:state()
   return ffi.string(C.tide_engine_state_name(self.handle))

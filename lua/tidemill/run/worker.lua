@@ -5,6 +5,8 @@
 local ffi = require("ffi")
 local library = require("tidemill.run.ffi")
 local C = library.C
+local profile = require("tidemill.run.profile")
+local traces = require("tidemill.run.traces")
 local transforms = require("tidemill.run.transforms")
 local targets = require("tidemill.run.targets")
 local number = require("tidemill.run.number")
@@ -12,6 +14,7 @@ local result = require("tidemill.run.result")
 
 local worker = {}
 
+local ORDER = 2 -- tide_worker_next: an order in place of a job
 local CLOSE_US = 800000 -- how long `close` may take, for all workers together
 
 -- The engine is gone: the worker runs its `close` hooks and ends.
@@ -37,10 +40,20 @@ end
 -- with a heap that is half changed.
 local guard_memory = assert(package.loadlib(library.folder .. "/tidemill_memory.so", "luaopen_tidemill_memory"))
 
+local function run_job(zygote, step, job)
+  profile.job(job.step)
+  local done = step.run(job)
+  C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
+  profile.job_done()
+  io.stdout:flush()
+  C.tide_worker_report(zygote, job, done and C.TIDE_JOB_DONE or C.TIDE_JOB_FULL, step.whole_batch)
+end
+
 local function work(zygote, steps)
   local job = ffi.new "struct tide_job"
   guard_memory()
   math.randomseed(C.tide_worker_seed())
+  traces.listen()
   local problem, again = transforms.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
   C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4), again)
   while true do
@@ -50,11 +63,11 @@ local function work(zygote, steps)
       got = C.tide_worker_next(zygote, job, true)
     end
     if got < 0 then return leave(steps) end
-    local step = steps[job.step]
-    local done = step.run(job)
-    C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
-    io.stdout:flush()
-    C.tide_worker_report(zygote, job, done and C.TIDE_JOB_DONE or C.TIDE_JOB_FULL, step.whole_batch)
+    if got == ORDER then
+      profile.obey(C.tide_worker_order(zygote), function(text) C.tide_worker_answer(zygote, text, #text) end)
+    else
+      run_job(zygote, steps[job.step], job)
+    end
   end
 end
 
