@@ -19,7 +19,7 @@ const CHARTS = [
     ["filtered", (status) => status.rates?.filtered], ["dead letters", (status) => status.rates?.dead_lettered]] },
   { title: "Lag in messages", unit: number, lines: [["lag", (status) => status.totals?.lag]] },
   { title: "Lag in seconds", unit: seconds, lines: [["lag", (status) => status.totals?.lag_seconds]] },
-  { title: "Batches in progress against processes", unit: number, lines: [
+  { title: "Batches in progress against processes", unit: number, whole: true, lines: [
     ["batches in progress", (status) => sum_of(status.steps, (step) => step.batches_in_progress)],
     ["processes", (status) => sum_of(status.steps, (step) => step.processes)]] },
   { title: "Batches closed a second, by reason", unit: number, lines: CLOSES.map((reason) =>
@@ -38,7 +38,7 @@ const style_of = (name) => getComputedStyle(document.documentElement).getPropert
 
 function datasets_of(chart) {
   return chart.lines.map(([label], i) => ({ label, data: [], borderDash: DASHES[i % DASHES.length], borderWidth: 2,
-    pointRadius: 0, tension: 0, colour: `--line-${(i % 7) + 1}` }));
+    pointRadius: 0, pointStyle: "line", tension: 0, colour: `--line-${(i % 7) + 1}` }));
 }
 
 // Bytes are marked at multiples of a power of two.
@@ -47,23 +47,31 @@ function mark_bytes(axis) {
   axis.ticks = Array.from({ length: Math.floor(axis.max / step) + 1 }, (_, i) => ({ value: i * step }));
 }
 
+// The legend shows lines with their dashes.
+function dashed_labels(drawing) {
+  const labels = globalThis.Chart.defaults.plugins.legend.labels.generateLabels(drawing);
+  for (const label of labels) label.lineDash = drawing.data.datasets[label.datasetIndex].borderDash;
+  return labels;
+}
+
 function options_of(chart) {
   const x = { type: "linear", grid: {}, ticks: { maxTicksLimit: 6, maxRotation: 0, callback: clock } };
-  const y = { beginAtZero: true, grid: {}, ticks: { maxTicksLimit: 6, callback: (value) => chart.unit(value) } };
+  const y = { beginAtZero: true, grid: {}, ticks: { maxTicksLimit: 6, precision: chart.whole ? 0 : undefined,
+    callback: (value) => chart.unit(value) } };
   if (chart.unit === bytes) y.afterBuildTicks = mark_bytes;
   const tooltip = { callbacks: { title: (items) => clock(items[0].parsed.x),
     label: (item) => `${item.dataset.label}: ${chart.unit(item.parsed.y)}` } };
+  const labels = { usePointStyle: true, pointStyleWidth: 32, generateLabels: dashed_labels };
   return { animation: false, parsing: false, normalized: true, responsive: true, maintainAspectRatio: false,
     interaction: { mode: "index", intersect: false }, scales: { x, y },
-    plugins: { legend: { display: chart.lines.length > 1, labels: { boxHeight: 0, boxWidth: 32 } }, tooltip } };
+    plugins: { legend: { display: chart.lines.length > 1, labels }, tooltip } };
 }
 
 // Colours are those of the style sheet, which has them for light and for dark.
 function paint(drawing) {
   const text = style_of("--text"), grid = style_of("--line");
   for (const dataset of drawing.data.datasets) {
-    dataset.borderColor = style_of(dataset.colour);
-    dataset.backgroundColor = "transparent"; // so that the legend shows the dashes
+    dataset.borderColor = dataset.backgroundColor = style_of(dataset.colour);
   }
   for (const scale of Object.values(drawing.options.scales)) {
     scale.ticks.color = text;

@@ -157,8 +157,15 @@ function show_metrics({ metrics = {} }) {
 // ---- the tuning steps ----
 
 const TITLES = { input_block: "Input block: end input overflow", batch: "Batch: its size and time",
-  batch_size: "Batch: its size and time", output_block: "Output block: end output overflow",
+  output_block: "Output block: end output overflow",
   next_step: "Next step, or processes" };
+const GUIDES = {
+  input_block: "Raise input_block_size until there is no input overflow, or leave it automatic.",
+  batch: "Raise max_batch_size and max_batch_time in large steps (twice as much) while the throughput on a backlog "
+    + "grows, then in small ones.",
+  output_block: "Raise output_block_size until there is no output overflow, which costs a further round each time.",
+  next_step: "With backpressure all the time, make the next step or the output faster; processes can be fewer. Without "
+    + "it, raise processes or the batch size." };
 const STATES = { done: "✓ done", now: "▶ do this now", later: "○ later" };
 
 function show_procedure({ verdict = {} }) {
@@ -166,8 +173,7 @@ function show_procedure({ verdict = {} }) {
   fill("procedure", ...rows.map((row) => element("li", { className: `card ${row.state}` },
     element("h3", {}, TITLES[row.name] ?? limit_name(row.name), element("span", { className: "badge" },
       STATES[row.state] ?? row.state)), element("p", {}, row.text),
-    row.state === "now" && verdict.advice
-      ? element("p", {}, element("strong", {}, "What to do: "), verdict.advice) : null)));
+    element("p", { className: "guide" }, GUIDES[row.name] ?? ""))));
   if (rows.length > 0) return;
   fill("procedure", element("li", { className: "card" }, "Nothing was read yet, so nothing can be judged."));
 }
