@@ -133,7 +133,8 @@ static enum MHD_Result send_live(struct tide_http *http, struct MHD_Connection *
     }
     int code = tide_live_code(http, client->live);
     if (code != MHD_HTTP_OK)
-        return send_text(connection, code, code == MHD_HTTP_NOT_FOUND ? "there is none\n" : "");
+        return send_text(connection, code,
+                         client->live->refusal); /* nobody writes to it any more */
     struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384,
                                                                       read_live, connection, NULL);
     if (!response)

@@ -63,6 +63,8 @@ enum tide_http_written tide_http_write(struct tide_http *http, uint64_t id, cons
                                        size_t size);
 /** Nothing follows for this request. `code` is the status of the answer when nothing was written. */
 void tide_http_end(struct tide_http *http, uint64_t id, int code);
+/** The same with a line of text for the client, when nothing was written. */
+void tide_http_refuse(struct tide_http *http, uint64_t id, int code, const char *text);
 /** Closes all connections; the thread has ended when it returns. NULL is fine. */
 void tide_http_free(struct tide_http *http);
 

@@ -42,8 +42,9 @@ struct tide_live {
     char type[TIDE_HTTP_TYPE];
     char *bytes; /* not sent yet; TIDE_HTTP_LIVE_BYTES of room */
     size_t size;
-    bool written; /* something was written, so the status of the answer is 200 */
-    int code;     /* the status of the answer otherwise */
+    bool written;      /* something was written, so the status of the answer is 200 */
+    int code;          /* the status of the answer otherwise ... */
+    char refusal[512]; /* ... and its text */
 };
 
 /** A connection. It has one request. Only the server's thread uses it. */

@@ -139,6 +139,11 @@ enum tide_http_written tide_http_write(struct tide_http *http, uint64_t id, cons
 
 void tide_http_end(struct tide_http *http, uint64_t id, int code)
 {
+    tide_http_refuse(http, id, code, code == MHD_HTTP_NOT_FOUND ? "there is none" : "");
+}
+
+void tide_http_refuse(struct tide_http *http, uint64_t id, int code, const char *text)
+{
     pthread_mutex_lock(&http->lock);
     struct tide_live *live = find(http, id);
     if (live && live->state == TIDE_LIVE_GONE) {
@@ -146,6 +151,7 @@ void tide_http_end(struct tide_http *http, uint64_t id, int code)
     } else if (live) {
         live->state = TIDE_LIVE_ENDED;
         live->code = code;
+        snprintf(live->refusal, sizeof(live->refusal), "%s%s", text, *text ? "\n" : "");
     }
     pthread_mutex_unlock(&http->lock);
     wake(http);

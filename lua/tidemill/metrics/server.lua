@@ -43,7 +43,7 @@ end
 --- Answers requests of `path` in pieces. For each, handler(request) is called at the next turn: { path, query (by
 --- name), write, finish }. request:write(text) returns "taken", "full" (the client is too slow, nothing of the text is
 --- sent) or "gone" (the client has left: finish it). request:finish(code) ends the answer; the code is used when
---- nothing was written. `type` is the media type, without it that of JSON lines.
+--- nothing was written; request:refuse(code, text) is the same with a line of text. `type` is the media type, without it that of JSON lines.
 function Server:live(path, handler, type)
   if C.tide_http_offer(self.handle, path, type or NDJSON) < 0 then error(tide.error(), 0) end
   self.handlers[path] = handler
@@ -55,6 +55,13 @@ Request.__index = Request
 
 function Request:write(text)
   return WRITTEN[tonumber(C.tide_http_write(self.server.handle, self.id, text, #text))]
+end
+
+--- Ends the answer, before anything was written, with a status and a line of text.
+function Request:refuse(code, text)
+  if not self.server.open[self] then return end
+  self.server.open[self] = nil
+  C.tide_http_refuse(self.server.handle, self.id, code, text)
 end
 
 function Request:finish(code)
