@@ -12,6 +12,7 @@ local PARTS = {
   "tidemill.metrics.export_statsd",
   "tidemill.cli.dashboard",
   "tidemill.metrics.profile_request",
+  "tidemill.metrics.tap",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 
