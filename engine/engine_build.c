@@ -128,6 +128,9 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
         uint32_t processes = plan->pools[engine->pool_count];
         engine->pools[engine->pool_count] = tide_pool_new(engine->zygote, engine->loop, workers,
                                                           processes, engine->chain.counters);
+        if (plan->pools_begin)
+            tide_pool_resize(engine->pools[engine->pool_count],
+                             plan->pools_begin[engine->pool_count]);
         tide_pool_limit(engine->pools[engine->pool_count], plan->message_timeout_us);
         tide_pool_limit_start(engine->pools[engine->pool_count], plan->start_timeout_us);
         workers += processes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine. It is called
- * between turns, by Lua (the progress line, metrics, `tide_engine_totals` at the end of a run), so nothing is moving
- * while it looks. What is summed for the log is kept by the modules that count it; this file only puts it together, so
+ * What Lua may look at: totals, lag, counters, processes, memory. Nothing here changes the engine, but for the sizes of
+ * its steps. It is called between turns, by Lua (the progress line, metrics, `tide_engine_totals` at the end of a run), so
+ * nothing is moving while it looks. What is summed for the log is kept by the modules that count it; this file only puts it together, so
  * that Lua needs none of their headers. It may be called as long as the engine exists, also after the run has failed.
  * Start reading at tide_engine_totals. */
 #include "base/clock.h"
@@ -149,4 +149,28 @@ int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step
         sum += bytes;
     }
     return sum;
+}
+
+/* ---- sizes at run time ---- */
+
+static struct tide_step *sized_step(const struct tide_engine *engine, uint32_t row)
+{
+    struct tide_step *step = row >= 1 && row <= engine->step_count ? engine->steps[row - 1] : NULL;
+    return step && step->ops->get_sizes ? step : NULL;
+}
+
+bool tide_engine_get_sizes(const struct tide_engine *engine, uint32_t row, struct tide_sizes *sizes)
+{
+    struct tide_step *step = sized_step(engine, row);
+    if (step)
+        step->ops->get_sizes(step, sizes);
+    return step != NULL;
+}
+
+int tide_engine_set_sizes(struct tide_engine *engine, uint32_t row, const struct tide_sizes *sizes)
+{
+    struct tide_step *step = sized_step(engine, row);
+    if (!step)
+        return tide_fail(TIDE_ECONFIG, "row %u is no step with workers", row);
+    return step->ops->set_sizes(step, sizes, tide_clock_us());
 }

@@ -81,6 +81,17 @@ void tide_engine_close(struct tide_engine *engine);
 int tide_engine_reopen(struct tide_engine *engine);
 void tide_engine_free(struct tide_engine *engine); /* NULL is fine */
 
+/* ---- sizes at run time ---- */
+
+/** The sizes that hold now for the step with row `row` of the counters (its number in the plan and one); false when that
+ * has none. */
+bool tide_engine_get_sizes(const struct tide_engine *engine, uint32_t row,
+                           struct tide_sizes *sizes);
+/** Sets all of them; messages flow on meanwhile. TIDE_ECONFIG with the reason when one is out of its range: then nothing is
+ * changed. `processes` holds for all steps of the pool: workers that are not needed any more leave when they have done
+ * what they were given. */
+int tide_engine_set_sizes(struct tide_engine *engine, uint32_t row, const struct tide_sizes *sizes);
+
 /* ---- what the progress line, the metrics and specs ask for ---- */
 
 struct tide_totals {

@@ -74,20 +74,31 @@ enum tide_step_kind {
 /** A step. Its options have the names of those of Arroyo's RunTaskWithMultiprocessing. */
 struct tide_step_plan {
     enum tide_step_kind kind;
-    const char *path;  /* HEALTHCHECK: the file; NULL otherwise */
-    const char *stage; /* TASK, REDUCE: the stage that its dead letters name */
-    uint32_t pool;     /* index into pools */
-    uint32_t max_batch_size;
+    const char *path;        /* HEALTHCHECK: the file; NULL otherwise */
+    const char *stage;       /* TASK, REDUCE: the stage that its dead letters name */
+    uint32_t pool;           /* index into pools */
+    uint32_t max_batch_size; /* the largest, when it is automatic */
     int64_t max_batch_time_us;
+    int64_t latency_us;        /* what a message may take in this step; 0 = no target */
     uint64_t input_block_size; /* the first size, when it is automatic */
     uint64_t output_block_size;
     uint64_t max_input_block_size;
     uint64_t max_output_block_size;
+    bool auto_batch; /* batches are kept to what is worth it (chain/task_sizes.c) */
     bool auto_input; /* grows after an overflow, shrinks after a minute */
     bool auto_output;
     bool eager;
     uint32_t prefetch_batches;
     uint32_t crash_retries;
+};
+
+/** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */
+struct tide_sizes {
+    uint32_t max_batch_size;
+    uint32_t processes; /* of the step's pool */
+    int64_t max_batch_time_us;
+    uint64_t input_block_size;
+    uint64_t output_block_size;
 };
 
 enum tide_dlq_kind { TIDE_DLQ_NONE, TIDE_DLQ_TOPIC, TIDE_DLQ_FILE };
@@ -116,7 +127,8 @@ struct tide_plan {
     struct tide_commit_plan commit;
     const struct tide_step_plan *steps; /* in the order of the stream */
     uint32_t step_count;
-    const uint32_t *pools; /* the number of processes of each pool */
+    const uint32_t *pools;       /* the number of processes of each pool, at most ... */
+    const uint32_t *pools_begin; /* ... and at the start; NULL = the same */
     uint32_t pool_count;
     int64_t join_timeout_us;
     int64_t message_timeout_us;

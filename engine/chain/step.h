@@ -14,6 +14,7 @@
 #include "shm/message.h"
 
 struct tide_block;
+struct tide_sizes;
 struct tide_step;
 struct tide_sink;
 struct tide_source;
@@ -69,6 +70,10 @@ struct tide_step_ops {
     bool (*blocks)(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks);
     /* A number that changes whenever a message gets on in this step. */
     uint64_t (*progress)(const struct tide_step *step);
+
+    /* The sizes that hold now, and new ones; TIDE_ECONFIG = one is out of its range, and nothing is changed. */
+    void (*get_sizes)(const struct tide_step *step, struct tide_sizes *sizes);
+    int (*set_sizes)(struct tide_step *step, const struct tide_sizes *sizes, int64_t now_us);
 
     /* NULL where join is always true. Describes what the step waits for, for the stuck detector. False when the wait is
      * meant to be. */

@@ -75,8 +75,10 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     if (batch->records.bytes > input->now) {
         /* Larger than a whole block: it has this batch alone, which may use its maximum. */
         seal_overflowed(task, now_us);
-    } else if (batch->records.count >= task->size.max_messages) {
-        bool full = batch->records.count == task->plan.max_batch_size;
+    } else if (batch->records.count >= task->size.max_messages ||
+               tide_task_is_large(task, batch->records.bytes + need)) {
+        bool full = batch->records.count >= task->size.max_batch_size ||
+                    batch->records.count < task->size.max_messages;
         seal_open(task, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
     }
     return TIDE_OK;
@@ -103,13 +105,14 @@ static int task_poll(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
     tide_task_charge(task, now_us);
+    tide_task_pace(task, now_us);
     int status = tide_task_release(task, now_us);
     tide_task_unblocked(task);
     if (status < 0)
         return status;
     /* After the release, which may have given batches back, and before the open batch, which needs none. */
     tide_retry_poll(task, now_us);
-    if (task->open && now_us - task->open->records.opened_us >= task->plan.max_batch_time_us)
+    if (task->open && now_us - task->open->records.opened_us >= task->size.max_batch_time_us)
         seal_open(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
     else if (task->open && task->plan.eager && step->chain->source_idle &&
              tide_pool_has_idle(task->pool))
@@ -135,7 +138,7 @@ static bool task_join(struct tide_step *step)
 static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    int64_t open_us = task->open ? task->open->records.opened_us + task->plan.max_batch_time_us
+    int64_t open_us = task->open ? task->open->records.opened_us + task->size.max_batch_time_us
                                  : INT64_MAX;
     int64_t retry_us = tide_retry_deadline(task);
     return open_us < retry_us ? open_us : retry_us;
@@ -167,8 +170,11 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .terminate = task_terminate,
                                              .blocks = tide_task_blocks,
                                              .progress = tide_task_progress,
+                                             .get_sizes = tide_task_get_sizes,
+                                             .set_sizes = tide_task_set_sizes,
                                              .waits = tide_task_waits};
-    /* One more than workers can have, to be filled meanwhile. */
+    /* One more than workers can have, to be filled meanwhile. All are made now, since blocks have to be mapped before
+     * the fork; how many are in use follows the number of processes (tide_task_batches). */
     uint32_t batches = processes * (1 + plan->prefetch_batches) + 1;
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};

@@ -89,10 +89,14 @@ struct tide_task {
     struct { /* owned by task_sizes.c */
         struct tide_size input;
         struct tide_size output;
-        uint32_t in_progress;  /* batches that a worker has or will get */
-        uint32_t max_messages; /* of the next batch */
-        double run_ns;         /* run time of late, the newest counting most ... */
-        double run_messages;   /* ... and of so many messages */
+        uint32_t in_progress;      /* batches that a worker has or will get */
+        uint32_t max_batch_size;   /* in force; the plan has the largest */
+        int64_t max_batch_time_us; /* in force */
+        uint32_t max_messages;     /* of the next batch */
+        double run_limit_ns;       /* how long a batch may keep a worker busy */
+        int64_t idle_us;           /* when the source had nothing more the last time */
+        double run_ns;             /* run time of late, the newest counting most ... */
+        double run_messages;       /* ... and of so many messages */
     } size;
 
     struct { /* owned by task_time.c */
@@ -131,8 +135,19 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
 
 /** Sets the sizes that the plan asks for. */
 void tide_task_sizes(struct tide_task *task, int64_t now_us);
-/** A worker has run so many messages of this work. Where a step is eager, batches are kept to what takes a worker 50 ms:
- * more would leave others idle, and gains nothing. As long as nothing is known a batch is one message. */
+/** How many batches may be in use: as many as the workers can have, and one more to be filled meanwhile. */
+uint32_t tide_task_batches(const struct tide_task *task);
+/** Verbs of the step (chain/step.h). */
+void tide_task_get_sizes(const struct tide_step *step, struct tide_sizes *sizes);
+int tide_task_set_sizes(struct tide_step *step, const struct tide_sizes *sizes, int64_t now_us);
+/** Decides how long a batch may keep a worker busy: 50 ms; a quarter of the target of latency, if there is one and the
+ * source has had nothing more within it. Called when a poll begins. */
+void tide_task_pace(struct tide_task *task, int64_t now_us);
+/** True when a batch of so many bytes is as large as an automatic one is to be. */
+bool tide_task_is_large(const struct tide_task *task, uint64_t bytes);
+/** A worker has run so many messages of this work. Where a step is eager or its batches are automatic, they are kept to
+ * what takes a worker that long: more would leave others idle, and gains nothing. As long as nothing is known a batch is
+ * one message. */
 void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
 /** The batch is forwarded: grows what overflowed, shrinks what was large for a minute, gives pages back. */
 void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
@@ -143,7 +158,9 @@ void tide_task_observe_progress(struct tide_task *task);
 
 /** The oldest batch that is sealed; NULL when there is none. */
 struct tide_batch *tide_task_oldest(const struct tide_task *task);
-/** Takes a batch from the free list: FILLING. NULL when there is none. */
+/** True when a batch may be taken: one is free, and no more are in use than the workers can have. */
+bool tide_task_has_free(const struct tide_task *task);
+/** Takes a batch from the free list: FILLING. NULL when none may be taken. */
 struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us);
 /** Seals the batch: it goes to the end of the order and to the pool. `reason`: TIDE_M_BATCH_CLOSE_*. */
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,

@@ -16,10 +16,15 @@ struct tide_batch *tide_task_oldest(const struct tide_task *task)
     return task->order.count > 0 ? task->order.ring[task->order.head] : NULL;
 }
 
+bool tide_task_has_free(const struct tide_task *task)
+{
+    return task->order.free && task->order.count + (task->open ? 1 : 0) < tide_task_batches(task);
+}
+
 struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us)
 {
     struct tide_batch *batch = task->order.free;
-    if (!batch)
+    if (!tide_task_has_free(task))
         return NULL;
     task->order.free = batch->next;
     batch->state = TIDE_BATCH_FILLING;

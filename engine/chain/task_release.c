@@ -50,7 +50,7 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
         batch->release.overflowed = true;
     }
     /* A single result may be larger than the block: it was given the maximum. */
-    if (batch->run.result_bytes > task->size.output.now)
+    if (batch->run.result_bytes > work->job.output_size)
         batch->release.overflowed = true;
 }
 

@@ -221,7 +221,7 @@ void tide_retry_poll(struct tide_task *task, int64_t now_us)
         if (queue->sent > 0)
             continue;
         drop_revoked(task, queue);
-        if (queue->kept.count > 0 && task->order.free && now_us >= queue->next_us)
+        if (queue->kept.count > 0 && tide_task_has_free(task) && now_us >= queue->next_us)
             run_queue(task, i, now_us);
     }
 }
@@ -231,7 +231,7 @@ int64_t tide_retry_deadline(const struct tide_task *task)
     const struct tide_batch *oldest = tide_task_oldest(task);
     bool paused = oldest && oldest->state == TIDE_BATCH_PAUSED;
     int64_t due_us = paused ? oldest->pause.times.next_us : INT64_MAX;
-    if (task->retry.waiting == 0 || !task->order.free)
+    if (task->retry.waiting == 0 || !tide_task_has_free(task))
         return due_us;
     for (uint32_t i = 0; i < task->retry.queues.count; i++) {
         const struct tide_partition_queue *queue = &task->retry.queues.items[i];

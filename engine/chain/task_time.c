@@ -7,7 +7,7 @@
 
 static bool has_room(const struct tide_task *task)
 {
-    return task->open || task->order.free;
+    return task->open || tide_task_has_free(task);
 }
 
 /* Of the oldest batch, since the others are given back after it. A worker that is idle beside a batch that is run, while

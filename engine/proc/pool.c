@@ -15,8 +15,12 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
                                 uint32_t processes, struct tide_counters *counters)
 {
     struct tide_pool *pool = tide_alloc(sizeof(*pool));
-    *pool = (struct tide_pool){
-        .zygote = zygote, .loop = loop, .counters = counters, .slot_count = processes, .depth = 1};
+    *pool = (struct tide_pool){.zygote = zygote,
+                               .loop = loop,
+                               .counters = counters,
+                               .slot_count = processes,
+                               .active = processes,
+                               .depth = 1};
     pool->slots = tide_alloc(sizeof(struct tide_worker_slot) * processes);
     TAILQ_INIT(&pool->work.waiting);
     for (uint32_t i = 0; i < processes; i++) {
@@ -36,8 +40,23 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
     pool->rows[pool->row_count++] = row;
     if (1 + prefetch > pool->depth)
         pool->depth = 1 + prefetch;
-    tide_observe(pool->counters, row, TIDE_M_PROCESSES, pool->slot_count);
+    tide_observe(pool->counters, row, TIDE_M_PROCESSES, pool->active);
     tide_count(pool->counters, row, TIDE_M_POOL_CREATE, 1);
+}
+
+/* Work that wants a fresh worker reserves a slot again with the next turn, so a reservation may go. */
+void tide_pool_resize(struct tide_pool *pool, uint32_t processes)
+{
+    tide_require(processes >= 1 && processes <= pool->slot_count);
+    if (processes == pool->active)
+        return;
+    pool->active = processes;
+    for (uint32_t i = processes; i < pool->slot_count; i++)
+        pool->slots[i].reserved = false;
+    for (uint32_t i = 0; i < pool->row_count; i++) {
+        tide_observe(pool->counters, pool->rows[i], TIDE_M_PROCESSES, processes);
+        tide_count(pool->counters, pool->rows[i], TIDE_M_POOL_RESIZE, 1);
+    }
 }
 
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
@@ -62,7 +81,7 @@ int tide_pool_start(struct tide_pool *pool)
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         int status = tide_loop_watch(pool->loop, slot->socket, set_readable, slot);
-        if (status == TIDE_OK)
+        if (status == TIDE_OK && i < pool->active)
             status = tide_worker_slot_spawn(pool, slot);
         if (status < 0)
             return status;
@@ -131,7 +150,7 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
  * idle. */
 bool tide_pool_has_idle(const struct tide_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->slot_count; i++) {
+    for (uint32_t i = 0; i < pool->active; i++) {
         if (pool->slots[i].given_count == 0)
             return TAILQ_EMPTY(&pool->work.waiting);
     }
@@ -149,9 +168,14 @@ int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us)
     return INT64_MAX;
 }
 
-uint32_t tide_pool_processes(const struct tide_pool *pool)
+uint32_t tide_pool_slots(const struct tide_pool *pool)
 {
     return pool->slot_count;
+}
+
+uint32_t tide_pool_processes(const struct tide_pool *pool)
+{
+    return pool->active;
 }
 
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index)

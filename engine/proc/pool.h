@@ -80,12 +80,15 @@ struct tide_loop;
 struct tide_counters;
 struct tide_zygote_event;
 
-/** A pool of the zygote's worker slots `first` to `first + processes - 1`. */
+/** A pool of the zygote's worker slots `first` to `first + processes - 1`, all of them in use. */
 struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
                                 uint32_t processes, struct tide_counters *counters);
 /** Adds a step that uses the pool: the row of the counters where it is counted, and how many batches may wait behind the
  * one that a worker runs. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
+/** From now on only the first `processes` slots are in use, 1 to all of them. The others get no more work; their workers
+ * leave when they have done what they were given, and are forked anew when their slots are used again. */
+void tide_pool_resize(struct tide_pool *pool, uint32_t processes);
 /** How long a worker may be at one record; 0 = for ever. A worker beyond it gets SIGKILL, so the limit holds in C
  * functions and compiled loops too. At most a second counts between two polls: a stopped engine finds none beyond it. */
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us);
@@ -122,6 +125,8 @@ void tide_pool_profile_forget(struct tide_pool *pool, uint32_t index);
 int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);
 /** True when a worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
+/** The number of slots, and of those that are in use. */
+uint32_t tide_pool_slots(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
 /** Process id of worker `index` of this pool; 0 while it is not ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);

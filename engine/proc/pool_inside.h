@@ -22,6 +22,7 @@ struct tide_pool {
     uint32_t depth; /* how many jobs a worker may have at once */
     struct tide_worker_slot *slots;
     uint32_t slot_count;
+    uint32_t active;        /* owned by pool.c: the first so many slots are in use */
     int64_t charged_us;     /* owned by pool.c: when the time of its workers was charged last */
     int64_t limit_us;       /* for one record */
     int64_t start_limit_us; /* for one `start` hook */

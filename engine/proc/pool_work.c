@@ -65,7 +65,7 @@ static struct tide_worker_slot *least_busy(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = NULL;
     bool coming = false;
-    for (uint32_t i = 0; i < pool->slot_count; i++) {
+    for (uint32_t i = 0; i < pool->active; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         coming |= slot->state < TIDE_WORKER_READY;
         if (slot->state == TIDE_WORKER_READY && !slot->reserved &&
@@ -85,7 +85,7 @@ static uint32_t distance(const struct tide_worker_slot *slot)
 static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = &pool->slots[0];
-    for (uint32_t i = 1; i < pool->slot_count && !best->reserved; i++) {
+    for (uint32_t i = 1; i < pool->active && !best->reserved; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         if (slot->reserved || distance(slot) < distance(best))
             best = slot;

@@ -32,7 +32,7 @@ struct tide_job {
     uint32_t worker; /* the slot */
     uint32_t generation;
     uint32_t first;
-    uint32_t end;
+    uint32_t end; /* 0: no job at all, the worker is to leave */
     uint32_t
         one_by_one; /* 1: a function for several records is called with one at a time, to find the one that
                             crashes it */

@@ -38,8 +38,8 @@ void tide_worker_starting(struct tide_zygote *zygote, const char *what);
 /** Tells the engine, once, before the first job, that the `start` hooks have run (`error` NULL); or that one failed, with
  * the reason, and then it does not return. `again`: what the hook needs may be there later. */
 void tide_worker_started(struct tide_zygote *zygote, const char *error, bool again);
-/** Takes the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone; 2 = there is an order in place
- * of a job (tide_worker_order). */
+/** Takes the next job. 1 = there is one; 0 = none now (`wait` false); -1 = the engine is gone, or needs this worker no
+ * longer; 2 = there is an order in place of a job (tide_worker_order). */
 int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait);
 /** The order that came last. Valid until the next call of tide_worker_next. */
 const struct tide_order *tide_worker_order(const struct tide_zygote *zygote);

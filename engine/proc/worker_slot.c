@@ -26,6 +26,7 @@ enum {
     SLOW_US = 100000,          /* at one record: longer is a slow message */
     NOTED_US = 2000,           /* at one record: may be one of the slowest of the last minute */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
+    LEAVE_US = 1000000, /* for the `close` hooks of a worker whose slot is not used any more */
     LONGEST_COUNTED_US =
         1000000 /* between two polls: an engine that was stopped must not find others slow */
 };
@@ -163,6 +164,7 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
     slot->state = TIDE_WORKER_NONE;
     slot->pid = 0;
     slot->kill_unsent = false;
+    slot->leave_us = 0;
     slot->stall = (struct tide_stall){0};
     set_hook(slot, NULL);
 }
@@ -229,6 +231,27 @@ static void note_slow(const struct tide_worker_slot *slot, int64_t now_us)
             .record = record, .several = several, .time_us = stall->stalled_us, .seen_us = now_us};
 }
 
+static bool is_active(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+{
+    return slot < pool->slots + pool->active;
+}
+
+/* A slot that is not in use has its worker leave once it has nothing to do: a job without records tells it to, so that it
+ * runs its `close` hooks. When the socket is full, it is told with a later turn. */
+static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
+{
+    struct tide_job leave = {.worker = slot->number, .generation = slot->generation};
+    if (slot->state == TIDE_WORKER_READY && slot->given_count == 0 &&
+        send(slot->socket, &leave, sizeof(leave), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        slot->state = TIDE_WORKER_RETIRED;
+        slot->leave_us = now_us + LEAVE_US;
+    } else if (slot->state == TIDE_WORKER_RETIRED && slot->leave_us > 0 &&
+               now_us >= slot->leave_us) {
+        slot->leave_us = 0;
+        slot->kill_unsent = true;
+    }
+}
+
 /* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
 static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
@@ -277,10 +300,11 @@ static int look_at_hook(struct tide_pool *pool, struct tide_worker_slot *slot, i
 /* ---- the zygote ---- */
 
 /* True while the zygote has a command to carry out, or its queue is too full to send it. */
-static bool awaits_zygote(const struct tide_worker_slot *slot, int64_t now_us)
+static bool awaits_zygote(const struct tide_pool *pool, const struct tide_worker_slot *slot,
+                          int64_t now_us)
 {
     if (slot->state == TIDE_WORKER_NONE)
-        return slot->spawn_us <= now_us;
+        return is_active(pool, slot) && slot->spawn_us <= now_us;
     return slot->pid == 0 || slot->stall.stalled || slot->state > TIDE_WORKER_READY;
 }
 
@@ -289,7 +313,7 @@ static bool awaits_zygote(const struct tide_worker_slot *slot, int64_t now_us)
 static int look_at_zygote(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     uint64_t events = tide_zygote_events_received(pool->zygote);
-    if (awaits_zygote(slot, now_us) && events == slot->zygote.events)
+    if (awaits_zygote(pool, slot, now_us) && events == slot->zygote.events)
         slot->zygote.silent_us += counted_us(slot, now_us);
     else
         slot->zygote.silent_us = 0;
@@ -325,9 +349,12 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
         look_for_stall(pool, slot, now_us);
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);
+    if (status == TIDE_OK && (!is_active(pool, slot) || slot->state == TIDE_WORKER_RETIRED))
+        let_leave(slot, now_us);
     if (status == TIDE_OK && slot->kill_unsent)
         status = send_kill(pool, slot);
-    if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && now_us >= slot->spawn_us)
+    if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_active(pool, slot) &&
+        now_us >= slot->spawn_us)
         status = tide_worker_slot_spawn(pool, slot);
     return status == TIDE_OK ? look_at_zygote(pool, slot, now_us) : status;
 }

@@ -7,8 +7,9 @@
  *   STARTING      the zygote was commanded to spawn it; it forks and      READY by its hello; NONE by EXITED, or when
  *                 runs the `start` hooks                             fork failed
  *   READY         it takes jobs                                      NONE by EXITED
- *   RETIRED       it makes room for a fresh worker: it is killed,    NONE by EXITED
- *                 which is no loss
+ *   RETIRED       it makes room for a fresh worker and is killed;    NONE by EXITED
+ *                 or its slot is not in use any more and it leaves,
+ *                 after its `close` hooks. Neither is a loss
  *   KILL_PENDING  it violated the protocol: it is killed, nothing    NONE by EXITED
  *                 is read from it any more, and the pool attributes
  *                 its death to no record; the step does
@@ -51,6 +52,7 @@ struct tide_worker_slot {
     int32_t pid;      /* 0 until SPAWNED; a quick worker is READY before that event has come */
     uint32_t deaths;  /* in a row, each before it was ready */
     int64_t spawn_us; /* NONE: when to send the command */
+    int64_t leave_us; /* RETIRED: when it is killed, if it has not left by then; 0 = it is killed */
     int64_t
         lost_us; /* when the last worker was lost, to measure how long its replacement took; 0 = it was no loss */
     bool

@@ -78,6 +78,21 @@ static void draw_policies(void)
     set->message_timeout_us = 500000 + sim_roll(5000000);
 }
 
+/* Targets of latency, automatic batches, and how often sizes are changed at run time. */
+static void draw_sizes(uint64_t seed)
+{
+    struct settings *set = &sim.set;
+    if (sim_mix(seed, 6, 0, 0) % 2)
+        set->rates.resize = 1 + (uint32_t)(sim_mix(seed, 7, 0, 0) % 100);
+    for (uint32_t i = 0; i < set->step_count; i++) {
+        set->steps[i].auto_batch = sim_mix(seed, 8, i, 0) % 2;
+        if (sim_mix(seed, 9, i, 0) % 2)
+            set->steps[i].latency_us = 1 + (int64_t)(sim_mix(seed, 10, i, 0) % 2000000);
+    }
+    for (uint32_t i = 0; i < set->pool_count; i++)
+        set->pools_begin[i] = 1 + (uint32_t)(sim_mix(seed, 11, i, 0) % set->pools[i]);
+}
+
 void sim_draw(uint64_t seed)
 {
     struct settings *set = &sim.set;
@@ -103,6 +118,7 @@ void sim_draw(uint64_t seed)
     if (sim_mix(seed, 3, 0, 0) % 3 == 0)
         set->rates.retry = (uint32_t)(sim_mix(seed, 4, 0, 0) % 200);
     set->drop_groups = sim_mix(seed, 5, 0, 0) % 4 == 0;
+    draw_sizes(seed);
 }
 
 void sim_print(FILE *file)
@@ -138,9 +154,9 @@ void sim_print(FILE *file)
             "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
             "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
             "refuse_dead_letter %u, revoke %u, "
-            "lose %u, commit_fails %u, jump %u, abort %u, retry %u\n",
+            "lose %u, commit_fails %u, jump %u, abort %u, retry %u, resize %u\n",
             rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
             rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
             rates->partial, rates->refuse, rates->refuse_dead_letter, rates->revoke, rates->lose,
-            rates->commit_fails, rates->jump, rates->abort, rates->retry);
+            rates->commit_fails, rates->jump, rates->abort, rates->retry, rates->resize);
 }

@@ -72,7 +72,7 @@ struct rates {
     uint32_t filter, many, reject, poison, hang, large;
     uint32_t crash, idle_crash, lie, fork_fails, retry;
     uint32_t block, partial, refuse, refuse_dead_letter;
-    uint32_t revoke, lose, commit_fails, jump, abort;
+    uint32_t revoke, lose, commit_fails, jump, abort, resize;
 };
 
 struct settings {
@@ -84,6 +84,7 @@ struct settings {
     bool batch[MAX_STEPS]; /* the step's function takes several records at once */
     uint32_t step_count;
     uint32_t pools[MAX_POOLS];
+    uint32_t pools_begin[MAX_POOLS];
     uint32_t pool_count;
     struct tide_commit_plan commit;
     struct tide_dlq_plan dlq;
@@ -145,6 +146,7 @@ struct sim {
     uint64_t completed; /* messages that were complete when their partition was revoked */
     uint64_t dropped;   /* messages that were not */
     uint64_t steps;     /* actions and turns */
+    uint64_t resizes;   /* chances in this run that sizes change */
     bool may_fail;      /* the dlq has limits, or there is none, so that the engine may stop */
     bool over;
     int status; /* of the FAILED event */

@@ -307,6 +307,10 @@ static void receive_job(struct worker *worker)
     }
     if (job.generation != worker->generation)
         return;
+    if (job.end == 0) { /* it is to leave */
+        end_worker(worker, 0);
+        return;
+    }
     worker->job = job;
     worker->busy = true;
     worker->lied = worker->full = worker->stuck = worker->entered = worker->retried = false;

@@ -32,6 +32,7 @@ static void build_engine(void)
         .steps = set->steps,
         .step_count = set->step_count,
         .pools = set->pools,
+        .pools_begin = set->pools_begin,
         .pool_count = set->pool_count,
         .join_timeout_us = 60000000,
         .message_timeout_us = set->message_timeout_us,
@@ -103,9 +104,34 @@ static void pass_time(int64_t by_us)
     tide_clock_advance(by_us);
 }
 
+/* Sizes change at any moment, as drawn by sim_mix, so that seeds which were kept before draw what they drew. */
+static void resize(void)
+{
+    uint64_t mix = sim_mix(sim.set.seed, 12, ++sim.resizes, 0);
+    uint32_t row = 1 + (uint32_t)(mix >> 32) % sim.set.step_count;
+    const struct tide_step_plan *step = &sim.set.steps[row - 1];
+    struct tide_sizes sizes;
+    if (mix % RATE_ALWAYS >= sim.set.rates.resize)
+        return;
+    if (!tide_engine_get_sizes(sim.engine, row, &sizes))
+        sim_fail("step %u has no sizes", row);
+    mix = sim_mix(sim.set.seed, 13, sim.resizes, 0);
+    sizes.processes = 1 + (uint32_t)(mix % sim.set.pools[step->pool]);
+    sizes.max_batch_size = 1 + (uint32_t)((mix >> 16) % step->max_batch_size);
+    sizes.max_batch_time_us = 1 + (int64_t)((mix >> 24) % 1000000);
+    sizes.input_block_size = 1 + (mix >> 32) % step->max_input_block_size;
+    sizes.output_block_size = 1 + (mix >> 48) % step->max_output_block_size;
+    if (tide_engine_set_sizes(sim.engine, row, &sizes) < 0)
+        sim_fail("the sizes of step %u are refused: %s", row, tide_error());
+    sizes.processes = sim.set.pools[step->pool] + 1;
+    if (tide_engine_set_sizes(sim.engine, row, &sizes) == TIDE_OK)
+        sim_fail("step %u takes more processes than there are slots", row);
+}
+
 static void run_action(void)
 {
     sim.steps++;
+    resize();
     switch (sim_roll(8)) {
     case 0:
     case 1:

@@ -16,6 +16,7 @@ local BROKER = {
 
 -- What no run brings about at will: the spec of the module that counts it names its constant.
 local ELSEWHERE = {
+  ["strategies.run_task_with_multiprocessing.pool.resize"] = "spec/flow/sizes_spec.lua", -- a change from outside
   ["consumer.commit_status{status=error}"] = "spec/unit/chain/commit_spec.lua", -- a coordinator that refuses
   ["consumer.refetched"] = "spec/kafka/pause_spec.lua", -- a planted mistake
   ["producer.transaction.aborted"] = "spec/kafka/exactly_once_spec.lua", -- an outage in a transaction

@@ -81,6 +81,8 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     pool = true },
   { "pool.create", nil, "counter", "times", "POOL_CREATE", "The pool's processes were created.",
     "1 for each step. Arroyo makes its pool anew after a crash; here workers are replaced, see worker.lost." },
+  { "pool.resize", nil, "counter", "times", "POOL_RESIZE", "The number of processes in use was changed.",
+    "The log says why, each time. It changes where processes is \"auto\"." },
   { "batch.close", { reason = "size" }, "counter", "batches", "BATCH_CLOSE_SIZE", "Batches closed at max_batch_size.",
     family = "Batches closed, by the reason." },
   { "batch.close", { reason = "time" }, "counter", "batches", "BATCH_CLOSE_TIME", "Batches closed at max_batch_time." },

@@ -248,6 +248,27 @@ function engine:worker(pool, index)
     messages = tonumber(view.messages), lost = tonumber(view.lost) }
 end
 
+local SIZES = { "max_batch_size", "processes", "max_batch_time_us", "input_block_size", "output_block_size" }
+
+--- The sizes that hold now for the step in a row of the counters: { max_batch_size, processes, max_batch_time_us,
+--- input_block_size, output_block_size }; nil for a row without workers.
+function engine:sizes(row)
+  local c, sizes = ffi.new "struct tide_sizes", {}
+  if not C.tide_engine_get_sizes(self.handle, row, c) then return nil end
+  for _, name in ipairs(SIZES) do sizes[name] = tonumber(c[name]) end
+  return sizes
+end
+
+--- Changes the sizes that are named; the others stay. True, or nil, text, status when one is out of its range.
+function engine:set_sizes(row, changes)
+  local c = ffi.new "struct tide_sizes"
+  C.tide_engine_get_sizes(self.handle, row, c)
+  for name, value in pairs(changes) do c[name] = value end
+  local status = C.tide_engine_set_sizes(self.handle, row, c)
+  if status < 0 then return failure(status) end
+  return true
+end
+
 function engine:free()
   if self.handle then C.tide_engine_free(ffi.gc(self.handle, nil)) end
   self.handle = nil

@@ -17,7 +17,7 @@ local worker = {}
 local ORDER = 2 -- tide_worker_next: an order in place of a job
 local CLOSE_US = 800000 -- how long `close` may take, for all workers together
 
--- The engine is gone: the worker runs its `close` hooks and ends.
+-- The engine is gone, or needs this worker no longer: it runs its `close` hooks and ends.
 local function leave(steps)
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
