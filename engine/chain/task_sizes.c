@@ -4,8 +4,7 @@
  * gives pages back. An eager step measures how long messages take and keeps batches to 50 ms of work: large enough that
  * what a batch costs does not matter, small enough that all workers have some, and smaller where a target of latency asks
  * for it. An automatic batch holds no more than 1 MiB either, since what lies in the processor's cache is quicker. The
- * number of processes is changed from outside (tide_task_set_sizes; lua/tidemill/tuning/controller.lua). The rules are on
- * one page, docs/tuning.md. Start reading at tide_task_resize for the blocks, and at tide_task_measure for the batches. */
+ * number of processes is changed from outside (tide_task_set_sizes). Start reading at tide_task_resize for the blocks, and at tide_task_measure for the batches. */
 #include <string.h>
 
 #include "base/log.h"
@@ -18,7 +17,7 @@
 enum { SMALLEST = 64 * 1024 }; /* bytes; below that shrinking gains nothing */
 /* Of eager steps: the time that a worker is to have with one batch. */
 static const double RUN_TIME_NS = 50e6;
-/* Of automatic batches, in bytes: measured (scripts/bench/auto.lua), and what an automatic block begins with. */
+/* Of automatic batches, in bytes: measured, and what an automatic block begins with. */
 enum { LARGE = 1024 * 1024 };
 /* The parts of the time that a message may take in a step: its batch fills, waits for a worker, is run, and waits for
  * older batches. */

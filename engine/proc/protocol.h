@@ -27,12 +27,12 @@
 
 /** Run records [first, end) of a block. Addresses hold in every process: all was mapped before the fork. */
 struct tide_job {
-    uint64_t number; /* its report has the same */
+    uint64_t number; /* its report has the same; 0 = no job at all: the worker is to leave */
     uint32_t step;   /* whose functions run */
     uint32_t worker; /* the slot */
     uint32_t generation;
     uint32_t first;
-    uint32_t end; /* 0: no job at all, the worker is to leave */
+    uint32_t end;
     uint32_t
         one_by_one; /* 1: a function for several records is called with one at a time, to find the one that
                             crashes it */

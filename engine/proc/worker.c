@@ -285,7 +285,7 @@ int tide_worker_next(struct tide_zygote *zygote, struct tide_job *job, bool wait
         /* Others were sent to the worker before this one, whose socket it has taken over. The engine has put them back
          * into its queue (pool_work.c), so running them here would run them twice. */
         if (job->generation == zygote->generation) {
-            if (job->end == 0)
+            if (job->number == 0)
                 return -1;
             zygote->job_began_ns = (uint64_t)now_ns();
             zygote->job_began_cpu_ns = cpu_ns();

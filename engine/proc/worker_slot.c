@@ -236,7 +236,7 @@ static bool is_active(const struct tide_pool *pool, const struct tide_worker_slo
     return slot < pool->slots + pool->active;
 }
 
-/* A slot that is not in use has its worker leave once it has nothing to do: a job without records tells it to, so that it
+/* A slot that is not in use has its worker leave once it has nothing to do: a job with number 0 tells it to, so that it
  * runs its `close` hooks. When the socket is full, it is told with a later turn. */
 static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
 {

@@ -307,7 +307,7 @@ static void receive_job(struct worker *worker)
     }
     if (job.generation != worker->generation)
         return;
-    if (job.end == 0) { /* it is to leave */
+    if (job.number == 0) { /* it is to leave */
         end_worker(worker, 0);
         return;
     }
