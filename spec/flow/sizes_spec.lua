@@ -90,8 +90,9 @@ describe('sizes at run time', function()
     local folder = os.tmpname()
     os.remove(folder)
     local file = assert(io.open(folder .. '.lua', 'w'))
-    file:write(('return { process = function(m) return m end, close = function()\n  local f = io.open(%q, "a") f:write("x") f:close()\n'
-      .. 'end }\n'):format(closed))
+    file:write(([[return { process = function(m) return m end, close = function()
+      local f = io.open(%q, "a") f:write("x") f:close()
+    end }]]):format(closed))
     file:close()
     local run = fixture.new { pools = { 4 }, steps = { { { kind = 'file', path = folder .. '.lua' } } } }
     run:start()
