@@ -36,7 +36,7 @@ FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/j
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy format format-check torture bench demo docs tools install uninstall clean deps help
+.PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy format format-check torture bench bench-tune demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -137,6 +137,9 @@ torture: ## faults on real engines and a real Kafka, then the comparison; TORTUR
 
 bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form
 	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh
+
+bench-tune: ## `tidemill tune` against a full grid of settings on five workloads (about 40 minutes; BENCH_QUICK=1: some minutes)
+	$(Q)$(MAKE) -s all && LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;$${LUA_PATH:-;}" luajit scripts/bench/tune.lua
 
 demo: ## a pipeline of scripts/ on 100,000 events and a Kafka in the process
 	$(Q)scripts/dev/demo.sh

@@ -42,7 +42,8 @@ function Costs:rate(settings)
   local workers = settings.processes * idle / worker
   if not what.waits then workers = math.min(workers, what.cores / (worker + engine)) end
   local most = math.min(workers, 1 / engine, what.next_us > 0 and 1 / what.next_us or math.huge)
-  return most * 1e6, { batch = batch, rounds = rounds, next_step = what.next_us > 0 and most == 1 / what.next_us }
+  return most * 1e6, { cpu = (worker + engine) * 1e-6, batch = batch,
+    rounds = rounds, next_step = what.next_us > 0 and most == 1 / what.next_us }
 end
 
 --- Returns a function that measures settings, as search.run wants it.
@@ -51,7 +52,9 @@ function Costs:measure()
     self.runs = self.runs + 1
     local rate, about = self:rate(settings)
     local by_size = about.batch == settings.max_batch_size
-    return { rate = rate * math.max(0.1, 1 + self.what.noise * gauss(self)), rejected = 0,
+    local function noisy(value, noise) return value * math.max(0.1, 1 + noise * gauss(self)) end
+    return { rate = noisy(rate, self.what.noise), rejected = 0,
+      cpu = not self.what.waits and noisy(about.cpu, self.what.noise / 3) or nil,
       batch_messages = about.batch, input_bytes = self.what.bytes, output_bytes = self.what.output_bytes,
       overflow = { input = by_size and 0 or 1, output = about.rounds - 1 },
       closes = { size = by_size and 1 or 0, block = by_size and 0 or 1, time = 0, idle = 0, run_time = 0 },

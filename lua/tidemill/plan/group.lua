@@ -74,7 +74,10 @@ function group.plan(steps, tables)
     else
       blocks.add(tables, "TIDE_STEP_TASK", ALONE, unit.entries)
     end
-    if unit.entries then tables.steps[#tables.steps].stage = unit.name end
+    if unit.entries then
+      tables.steps[#tables.steps].stage = unit.name
+      tables.members[#tables.steps] = unit.members
+    end
   end
 end
 

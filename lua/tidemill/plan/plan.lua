@@ -4,7 +4,7 @@
 -- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1:
 -- a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals (of
 -- the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
--- option leaves out), tables (as plan/plan_table.lua makes it).
+-- option leaves out), instead (the topic that stands for all of topics, or nil), tables (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
@@ -33,6 +33,7 @@ local function replace(result, options)
     plan_table.replace_start(result)
     plan_table.replace_clusters(result)
   end
+  if options.trial then plan_table.replace_for_trial(result, options.trial) end
   if options.record then plan_table.replace_by_recorder(result, options.record, options.latest) end
 end
 
@@ -45,7 +46,7 @@ end
 --- Makes a plan of a checked pipeline. options, all optional: input, output, dead_letters (paths), read (a function
 --- that makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions),
 --- record (a path: the source alone goes there), keep (with record: a function of a message, whether to take it),
---- latest, mock, until_end, handle_signals (booleans).
+--- latest, mock, until_end, handle_signals (booleans), trial (as plan_table.replace_for_trial).
 function plan.new(pipeline, options)
   options = options or {}
   local steps = pipeline.steps
@@ -59,7 +60,8 @@ function plan.new(pipeline, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
     pipeline = pipeline, steps = steps,
-    tables = result, functions = result.functions, topics = topics, c = c, anchor = anchor,
+    tables = result, functions = result.functions, topics = topics,
+    instead = options.trial and options.trial.topic, c = c, anchor = anchor,
   }, Plan)
 end
 

@@ -55,6 +55,7 @@ function plan_table.new(pipeline)
     name = pipeline.name,
     steps = {}, -- struct tide_step_plan
     functions = {}, -- by the number of a task step: what runs in its workers (run/transforms.lua)
+    members = {}, -- by the same number: the steps of the pipeline that it stands for
     pools = {},
     source_properties = {},
     sink_properties = {},
@@ -127,6 +128,38 @@ function plan_table.replace_by_recorder(result, path, latest)
   replace_sink(result, { medium = "TIDE_MEDIUM_FILE", path = path, topics = {}, format = "TIDE_OUTPUT_RECORDED" })
   result.commit = { enabled = false }
   result.dlq = no_dead_letters()
+end
+
+-- A trial touches nothing that tells others of the pipeline: its health, say.
+local function without_healthchecks(steps)
+  for _, step in ipairs(steps) do
+    if step.kind == "TIDE_STEP_HEALTHCHECK" then step.kind, step.path = "TIDE_STEP_NOOP", nil end
+  end
+end
+
+--- tidemill tune: nothing is committed, and nothing goes where the pipeline writes. trial: partitions (messages come
+--- from memory), or group and start (as types.lua has it: where a Kafka source begins in this group of its own); topic
+--- (results go there; without it they are counted and discarded).
+function plan_table.replace_for_trial(result, trial)
+  if trial.partitions then
+    replace_source(result, { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] },
+      partitions = trial.partitions })
+  else
+    result.source.group, result.source.instance = trial.group, nil
+    result.source.reset, result.source.start = "TIDE_RESET_EARLIEST", trial.start.kind
+    result.source.start_at = trial.start.at
+  end
+  result.exactly_once = false
+  result.commit = { enabled = false }
+  result.dlq = no_dead_letters()
+  result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", "/dev/null"
+  without_healthchecks(result.steps)
+  if trial.topic then
+    result.sink.topics = { trial.topic }
+    table.insert(result.source.own_topics or {}, trial.topic) -- no pattern of the source finds it
+  elseif result.sink.medium ~= "TIDE_MEDIUM_NONE" then
+    replace_sink(result, { medium = "TIDE_MEDIUM_MEMORY" })
+  end
 end
 
 --- --dead-letters: a file takes the dead letters, within the limits of the pipeline.

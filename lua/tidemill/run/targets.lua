@@ -11,10 +11,11 @@ local topics -- struct tide_topics *
 --- Topic name -> number.
 targets.numbers = {}
 
---- `handle` is the engine's table of topics, `names` those that a result may choose.
-function targets.use(handle, names)
+--- `handle` is the engine's table of topics, `names` those that a result may choose; `instead` (optional) is the topic
+--- that stands for all of them.
+function targets.use(handle, names, instead)
   topics = handle
-  for _, name in ipairs(names) do targets.numbers[name] = C.tide_topics_number(handle, name) end
+  for _, name in ipairs(names) do targets.numbers[name] = C.tide_topics_number(handle, instead or name) end
 end
 
 --- The name of any topic of the engine.

@@ -92,7 +92,7 @@ function worker.main(zygote, engine, plan)
   io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
   local ok, steps = pcall(function()
-    targets.use(C.tide_engine_topics(engine), plan.topics or {})
+    targets.use(C.tide_engine_topics(engine), plan.topics or {}, plan.instead)
     return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
   end)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end

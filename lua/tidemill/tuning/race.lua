@@ -6,10 +6,16 @@
 local race = {}
 
 local MOST_ROUNDS = 3
+local FIRST_NOISE = 0.03 -- the relative deviation of one measurement where nothing is known of it
 local LEAST_MARGIN = 0.02 -- a candidate that is less than this behind stays
 
 --- Candidates whose medians differ by less than this are equally fast; the first one, which is the cheapest, wins.
 race.TIE = 0.01
+-- Where the machine is noisy, the clock tells less than processor time does: candidates that cannot be told apart are
+-- equally fast, and those leave that need more processor time for a message than SAVING above the least.
+local NOISY = 0.05
+local WIDEST_TIE = 0.25
+local SAVING = 0.05
 
 --- Returns the median of a list of numbers.
 function race.median(list)
@@ -63,30 +69,59 @@ local function measure_round(entries, measure, backwards)
     local entry = entries[backwards and #entries + 1 - i or i]
     local result = measure(entry.candidate)
     if not result then return false end
-    entry.fresh = result.rate
+    entry.fresh, entry.fresh_cpu = result.rate, result.cpu
   end
   for _, entry in ipairs(entries) do
-    entry.rates[#entry.rates + 1], entry.fresh = entry.fresh, nil
+    entry.rates[#entry.rates + 1] = entry.fresh
+    entry.cpus[#entry.cpus + 1] = entry.fresh_cpu
   end
   return true
 end
 
---- Returns the index of the winner; nil when there were not even measurements for one round. `candidates`: what is
---- compared, the cheapest first. `measure(candidate)` returns { rate = number }, or nil when there may be no more
---- measurements: then what is known decides. options, all optional: noise(): the relative deviation of one measurement
---- as it is known by now; rounds; known: the rates of a first round that was measured already, by index.
-function race.run(candidates, measure, options)
-  options = options or {}
+-- Returns the candidates that are equally fast as the best one.
+local function equal_to_best(entries, width)
+  local best, equal = best_of(entries), {}
+  for _, entry in ipairs(entries) do
+    if entry.score >= best * (1 - width) then equal[#equal + 1] = entry end
+  end
+  return equal
+end
+
+local function winner_of(entries, noise)
+  if noise < NOISY then return equal_to_best(entries, race.TIE)[1].index end
+  local equal = equal_to_best(entries, math.min(WIDEST_TIE, noise / math.sqrt(#entries[1].rates)))
+  local least = math.huge
+  for _, entry in ipairs(equal) do
+    entry.cpu = #entry.cpus > 0 and race.median(entry.cpus) or 0
+    least = math.min(least, entry.cpu)
+  end
+  for _, entry in ipairs(equal) do
+    if entry.cpu <= least * (1 + SAVING) then return entry.index end
+  end
+end
+
+local function entries_of(candidates, known)
   local entries = {}
   for i, candidate in ipairs(candidates) do
-    entries[i] = { candidate = candidate, index = i, rates = { options.known and options.known[i] or nil } }
+    local first = known and known[i]
+    entries[i] = { candidate = candidate, index = i, rates = { first and first.rate }, cpus = { first and first.cpu } }
   end
-  local rounds = options.rounds or MOST_ROUNDS
-  local round = options.known and 1 or 0
+  return entries
+end
+
+--- Returns the index of the winner; nil when there were not even measurements for one round. `candidates`: what is
+--- compared, the cheapest first. `measure(candidate)` returns { rate = number, cpu = number or nil }, or nil when there
+--- may be no more measurements: then what is known decides. options, all optional: noise(): the relative deviation of
+--- one measurement as it is known by now; rounds; known: a first round that was measured already, by index.
+function race.run(candidates, measure, options)
+  options = options or {}
+  local entries = entries_of(candidates, options.known)
+  local rounds, round = options.rounds or MOST_ROUNDS, options.known and 1 or 0
+  local noise = FIRST_NOISE
   while true do
     if round > 0 then
       score(entries)
-      local noise = options.noise and options.noise() or 0.03
+      noise = options.noise and options.noise() or FIRST_NOISE
       local margin = math.max(LEAST_MARGIN, 3 * noise / math.sqrt(round))
       entries = survivors(entries, margin, round == 1 and math.max(3, math.ceil(#entries / 2)) or 2)
       score(entries)
@@ -95,11 +130,7 @@ function race.run(candidates, measure, options)
     round = round + 1
     if not measure_round(entries, measure, round % 2 == 0) then break end
   end
-  if not entries[1].score then return nil end
-  local best = best_of(entries)
-  for _, entry in ipairs(entries) do
-    if entry.score >= best * (1 - race.TIE) then return entry.index end
-  end
+  return entries[1].score and winner_of(entries, noise) or nil
 end
 
 return race

@@ -5,7 +5,7 @@
 --
 -- Settings are { max_batch_size = messages, max_batch_time = microseconds, input_block_size, output_block_size (bytes,
 -- or "auto"), processes, prefetch_batches }. A measurement has, besides what a table shows of it,
---   rate            messages a second
+--   rate, cpu       messages a second, and seconds of processor time for each (or nil)
 --   rejected        the share of the messages that became dead letters
 --   batch_messages  messages of a batch, the mean
 --   input_bytes, output_bytes   of the blocks, for each message, the mean
@@ -34,7 +34,7 @@ local FIRST_NOISE = 0.03 -- the relative deviation of one measurement, before an
 
 local NAMES = { "input_block_size", "max_batch_size", "max_batch_time", "output_block_size", "processes",
   "prefetch_batches" }
-search.names = NAMES -- in the order of the page
+search.names = NAMES -- in the order of the tuning procedure
 
 local function copy(settings, changes)
   local new = {}
@@ -53,8 +53,6 @@ local function power_of_two(value)
   return 2 ^ math.ceil(math.log(math.max(1, value)) / math.log(2) - 1e-9)
 end
 
--- ---- measuring ----
-
 -- Learns from a measurement what the sizes of blocks are computed from. The largest mean counts.
 local function learn(self, result)
   for _, side in ipairs { "input", "output" } do
@@ -69,7 +67,7 @@ local function measure(self, settings)
   local result = self.ask(settings, self.stage)
   self.rejected = self.rejected or result.rejected or 0
   local broken = (result.rejected or 0) > self.rejected + REJECTED
-  local seen = { rate = broken and 0 or result.rate, result = result, settings = settings }
+  local seen = { rate = broken and 0 or result.rate, cpu = result.cpu, result = result, settings = settings }
   learn(self, result)
   local key = key_of(settings)
   local known = self.seen[key] or { rates = {}, settings = settings }
@@ -95,7 +93,8 @@ local function result_of(self, settings)
   return known and known.result
 end
 
--- Compares settings, the cheapest first, and makes the winner the present ones. `known`: rates that were just measured.
+-- Compares settings, the cheapest first, and makes the winner the present ones. `known`: what was just measured of
+-- them.
 local function compare(self, list, rounds, known)
   local at = race.run(list, function(settings) return measure(self, settings) end,
     { noise = function() return noise(self) end, rounds = rounds, known = known })
@@ -105,8 +104,6 @@ end
 local function say(self, text, ...)
   self.say(self.stage, text:format(...))
 end
-
--- ---- what is possible ----
 
 -- Returns settings whose blocks have room for the batches, as far as is known by now.
 local function fitted(self, settings)
@@ -133,8 +130,6 @@ local function possible(self, settings)
     and search.memory(settings) <= self.limits.memory
 end
 
--- ---- ladders: one setting in steps, as far as it gains ----
-
 -- Returns the size of a batch beyond which larger ones gain less than 1 %, by the two sizes measured that are furthest
 -- apart: the time of a message is constant + of_batch / size. Nil when the two do not say.
 local function knee(points)
@@ -144,6 +139,12 @@ local function knee(points)
   local constant = 1 / last.rate - of_batch / last.value
   if of_batch <= 0 or constant <= 0 then return nil end
   return of_batch / constant / 0.01
+end
+
+-- Whether a point is a step forward: faster, or as fast as can be told and with less processor time for each message.
+local function gains(self, point, before)
+  if point.rate >= before.rate * (1 + race.TIE) then return true end
+  return point.cpu and before.cpu and point.cpu < before.cpu * 0.95 and point.rate >= before.rate * (1 - noise(self))
 end
 
 -- Measures the setting `name` at the values around the present one, then further into the direction that gains, in
@@ -159,17 +160,17 @@ local function climb(self, name, factor, least)
     end
     local seen = measure(self, settings)
     if not seen then return nil end
-    local point = { value = value, rate = seen.rate, settings = settings }
+    local point = { value = value, rate = seen.rate, cpu = seen.cpu, settings = settings }
     points[#points + 1] = point
     table.sort(points, function(a, b) return a.value < b.value end)
     return point
   end
   local middle = visit(present)
   local above, below = visit(present * factor), nil
-  local gains = above and middle and above.rate >= middle.rate * (1 + 2 * noise(self))
-  if not gains then below = visit(present / factor) end
+  local clear = above and middle and above.rate >= middle.rate * (1 + 2 * noise(self))
+  if not clear then below = visit(present / factor) end
   local top = above
-  while top and top.rate >= (points[#points - 1] or top).rate * (1 + race.TIE) do
+  while top and points[#points - 1] and gains(self, top, points[#points - 1]) do
     local further = name == "max_batch_size" and knee(points) or 0
     top = visit(math.max(top.value * factor, math.min(power_of_two(further), top.value * factor ^ 2)))
   end
@@ -178,9 +179,9 @@ local function climb(self, name, factor, least)
 end
 
 local function compare_points(self, points, rounds)
-  local list, known = {}, {}
-  for i, point in ipairs(points) do list[i], known[i] = point.settings, point.rate end
-  if #list > 0 then compare(self, list, rounds, known) end
+  local list = {}
+  for i, point in ipairs(points) do list[i] = point.settings end
+  if #list > 0 then compare(self, list, rounds, points) end
 end
 
 -- The values on both sides of the present one, a smaller step away.
@@ -193,8 +194,6 @@ local function refine(self, name, factor, least, rounds)
   end
   if #list > 1 then compare(self, list, rounds) end
 end
-
--- ---- the page's steps ----
 
 local stages = {}
 
@@ -317,7 +316,8 @@ local ORDER = { "input_block", "batch", "output_block", "processes", "confirm" }
 
 --- Searches. options: settings (to begin with: those of the file), measure(settings, stage) that returns a measurement,
 --- limits = { processes, memory (bytes for all blocks of the step) }, runs (at most), say(stage, text) (optional).
---- Returns { settings, result (the last measurement of them), runs (how many there were), noise }.
+--- Returns { settings, before, after (medians of the rates of the first settings and of these), runs (how many there
+--- were), noise (the relative deviation of one measurement) }.
 function search.run(options)
   local self = setmetatable({ ask = options.measure, limits = options.limits, left = options.runs, count = 0,
     kept = math.min(CONFIRM, math.floor(options.runs / 4)), say = options.say or function() end, seen = {},
@@ -329,7 +329,12 @@ function search.run(options)
     self.stage = stage
     stages[stage](self)
   end
-  return { settings = self.settings, result = result_of(self, self.settings), runs = self.count, noise = noise(self) }
+  local function median_of(settings)
+    local known = self.seen[key_of(settings)]
+    return known and race.median(known.rates) or 0
+  end
+  return { settings = self.settings, before = median_of(self.start), after = median_of(self.settings),
+    runs = self.count, noise = noise(self) }
 end
 
 return search

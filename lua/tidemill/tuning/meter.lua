@@ -1,0 +1,127 @@
+-- SPDX-License-Identifier: MIT
+-- tuning/meter.lua: measures a running engine over a stretch of time: how many messages become complete a second, how
+-- long each is on its way, and what binds. It looks at the totals every few milliseconds. The rate is the slope of a
+-- straight line through what it saw: batches become complete in leaps, and where a leap falls at the beginning or the
+-- end of a short stretch would decide it otherwise.
+local advisor = require("tidemill.tuning.advisor")
+local processes = require("tidemill.tuning.processes")
+local snapshot = require("tidemill.metrics.snapshot")
+local window = require("tidemill.tuning.window")
+local C = require("tidemill.run.ffi").C
+
+local meter = {}
+local Meter = {}
+Meter.__index = Meter
+
+local TURN = 0.002 -- seconds between two looks
+local TASK = "strategies.run_task_with_multiprocessing."
+
+local function now()
+  return tonumber(C.tide_clock_us()) / 1e6
+end
+
+--- `engine` is started, `plan` its plan.
+function meter.new(engine, plan)
+  return setmetatable({ engine = engine, plan = plan, looks = {}, setting = window.setting(plan) }, Meter)
+end
+
+--- Turns the engine once and looks. Returns the look { time, read, complete }; nil when the run has ended, and then
+--- self.ended is the event.
+function Meter:look()
+  local event = self.engine:run(TURN)
+  if event.kind == "done" or event.kind == "failed" or event.kind == "signal" then self.ended = event end
+  local totals = self.engine:totals()
+  local look = { time = now(), read = totals.read, complete = totals.read - totals.in_flight }
+  self.looks[#self.looks + 1] = look
+  return not self.ended and look or nil
+end
+
+--- Turns until done(look) or the deadline, in seconds from now. Returns the last look, nil when the run has ended.
+function Meter:turn_until(done, seconds)
+  local deadline = now() + seconds
+  while true do
+    local look = self:look()
+    if not look or done(look) or look.time > deadline then return look end
+  end
+end
+
+-- The slope of the line through the looks from `first` on, by least squares: messages a second.
+local function slope(looks, first)
+  local n, time, complete = #looks - first + 1, 0, 0
+  for i = first, #looks do time, complete = time + looks[i].time / n, complete + looks[i].complete / n end
+  local above, below = 0, 0
+  for i = first, #looks do
+    above = above + (looks[i].time - time) * (looks[i].complete - complete)
+    below = below + (looks[i].time - time) ^ 2
+  end
+  return below > 0 and above / below or 0
+end
+
+-- How long messages that were read at each look were on their way: messages become complete nearly in order, so one
+-- is complete when as many are as were read up to it.
+local function latencies(looks)
+  local times, at = {}, 1
+  for i = 1, #looks do
+    while at <= #looks and looks[at].complete < looks[i].read do at = at + 1 end
+    if at > #looks then break end
+    if looks[i].read > 0 then times[#times + 1] = looks[at].time - looks[i].time end
+  end
+  table.sort(times)
+  return times
+end
+
+local function quantile(sorted, share)
+  return sorted[math.max(1, math.ceil(#sorted * share))]
+end
+
+-- What became of a metric between two snapshots, of one step where there are several.
+local function grown(first, last, name, number, count)
+  local full = TASK .. name .. (count > 1 and ("{step=%d}"):format(number) or "")
+  local function sum(of) return of.metrics[full] and of.metrics[full].sum or 0 end
+  return sum(last) - sum(first)
+end
+
+-- What the search wants to know of a step.
+local function step_of(seen, first, last, number)
+  local step, count = seen.steps[number], #seen.steps
+  local messages = math.max(1, grown(first, last, "batch.size.msg", number, count))
+  return {
+    batch_messages = step.mean, closes = step.closes,
+    input_bytes = grown(first, last, "batch.size.bytes", number, count) / messages,
+    output_bytes = grown(first, last, "output_batch.size.bytes", number, count) / messages,
+    overflow = { input = step.input_overflow, output = step.output_overflow },
+    backpressure = step.blocked.next_step > 0.5, busy = step.busy,
+  }
+end
+
+--- Begins the stretch that is measured; what was seen before only warmed the engine up.
+function Meter:begin(pids)
+  self.first_look, self.pids = #self.looks + 1, pids
+  self.cpu = processes.cpu(pids)
+  self.first = snapshot.new(self.engine, self.plan, { pid = pids[1], started = 0, ready = true })
+end
+
+--- Ends it. Returns the measurement: rate, cpu (seconds of processor time for each message), cores (in use), memory
+--- (bytes), p50, p99 (seconds), rejected (share), limit, text, advice, steps (of each step that has workers).
+function Meter:finish()
+  local looks, first = self.looks, self.first_look
+  local last = snapshot.new(self.engine, self.plan, { pid = self.pids[1], started = 0, ready = true })
+  local begin, stop = looks[first] or looks[#looks], looks[#looks]
+  local seconds, complete = stop.time - begin.time, stop.complete - begin.complete
+  local cpu, rate = processes.cpu(self.pids) - self.cpu, slope(looks, first)
+  local seen = window.of(self.first, last, self.setting)
+  local verdict = advisor.judge(seen)
+  local times = latencies(looks)
+  local waiting = rate > 0 and (stop.read - stop.complete) / rate or 0 -- by Little's law, when nothing came to its end
+  local steps = {}
+  for number in ipairs(seen.steps) do steps[number] = step_of(seen, self.first, last, number) end
+  return {
+    rate = rate, seconds = seconds, messages = complete, cpu = complete > 0 and cpu / complete or 0,
+    cores = seconds > 0 and cpu / seconds or 0, memory = processes.memory(self.pids),
+    p50 = quantile(times, 0.5) or waiting, p99 = quantile(times, 0.99) or waiting,
+    rejected = last.totals.dead_lettered / math.max(1, last.totals.read),
+    limit = verdict.limit, limit_step = verdict.step, text = verdict.text, advice = verdict.advice, steps = steps,
+  }
+end
+
+return meter

@@ -1,0 +1,33 @@
+-- SPDX-License-Identifier: MIT
+-- tuning/processes.lua: what processes use: processor time and memory, from the kernel.
+local ffi = require("ffi")
+local posix = require("tidemill.run.posix")
+
+local processes = {}
+
+local time, clock = ffi.new("int64_t[2]"), ffi.new("int[1]")
+
+--- Returns the seconds of processor time that the processes have used in all; those that are gone count nothing.
+function processes.cpu(pids)
+  local sum = 0
+  for _, pid in ipairs(pids) do
+    if posix.clock_getcpuclockid(pid, clock) == 0 and posix.tide_posix_clock(clock[0], time) == 0 then
+      sum = sum + tonumber(time[0]) + tonumber(time[1]) / 1e9
+    end
+  end
+  return sum
+end
+
+--- Returns the bytes of memory that the processes take; memory that several share counts once (PSS).
+function processes.memory(pids)
+  local sum = 0
+  for _, pid in ipairs(pids) do
+    local file = io.open(("/proc/%d/smaps_rollup"):format(pid))
+    local text = file and file:read("*a") or ""
+    if file then file:close() end
+    sum = sum + (tonumber(text:match("\nPss:%s+(%d+) kB")) or 0) * 1024
+  end
+  return sum
+end
+
+return processes
