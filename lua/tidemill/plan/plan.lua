@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- plan/plan.lua: makes of a pipeline file the plan that the engine takes.
 --
--- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from 1:
--- a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals (of
--- the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
--- option leaves out), instead (the topic that stands for all of topics, or nil), tables (as plan/plan_table.lua makes it).
+-- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from
+-- 1: a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals
+-- (of the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
+-- option leaves out), instead (the topic that stands for all of topics, or nil), tables (as plan/plan_table.lua makes
+-- it).
 local connection = require("tidemill.plan.connection")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
