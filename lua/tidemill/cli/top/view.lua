@@ -78,7 +78,7 @@ local function verdict(status, width)
   local bound = found.limit ~= "none"
   local title = bound and "limit: " .. clean(found.limit) or "no limit binds"
   if bound and found.step then title = ("%s of step %s"):format(title, number(found.step)) end
-  if bound and found.since then title = ("%s, for %s"):format(title, seconds(found.since)) end
+  if bound and (found.since or 0) >= 1 then title = ("%s, for %s"):format(title, seconds(found.since)) end
   local section = { heading(title, bound and "warning" or "good") }
   for _, part in ipairs(text.wrap(clean(found.text), width)) do section[#section + 1] = line(part) end
   if found.advice then
