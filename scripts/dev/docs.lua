@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- scripts/dev/docs.lua: writes docs/*.md and lua/tidemill.d.lua from the tables that the
+-- scripts/dev/docs.lua: writes docs/*.md, lua/tidemill.d.lua and docs/monitoring from the tables that the
 -- program itself uses. With --check it writes nothing and ends with 1 when one of them is out of date.
 package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
 local exit_code = require("tidemill.plan.exit_code")
 local metric_list = require("tidemill.metrics.list")
+local metrics_command = require("tidemill.cli.metrics")
+local names = require("tidemill.metrics.names")
 local reference = require("tidemill.cli.reference")
 local steps = require("tidemill.steps.list")
 
@@ -22,11 +24,13 @@ function docs.options()
 end
 
 local function metric_row(metric)
-  local advice = metric.advice or ""
-  if metric.arroyo then advice = advice .. " (Arroyo: `" .. metric.arroyo .. "`)" end
   local name = metric_list.full_name(metric)
   if metric.partition then name = name .. "`, `" .. name .. "{topic=,partition=}" end
-  return ("| `%s` | %s | %s | %s | %s |"):format(name, metric.kind, metric.unit, metric.help, advice)
+  local label, value = next(metric.labels or {})
+  local outside = names.prometheus(metric, "tidemill") .. (label and ('{%s="%s"}'):format(label, value) or "")
+  local arroyo = metric.arroyo and "`" .. metric.arroyo .. "`" or ""
+  return ("| `%s` | `%s` | %s | %s | %s | %s | %s |"):format(name, outside, arroyo, metric.kind, metric.unit,
+    metric.help, metric.advice or "")
 end
 
 local HTTP = [[
@@ -37,16 +41,79 @@ option `hosts` has. A client has 5 s for its request and 30 s for the answer; of
 time ends first is closed. With thousands of partitions a publication is made less often than once a second, so that it
 takes a hundredth of the engine's time at most.]]
 
+local METRICS = [[
+The first column has the names in the report (`--report`) and in StatsD, where the prefix and a dot stand before it;
+the second those in Prometheus. A counter only grows; a gauge is a state; a histogram is reported as count, sum,
+min, max, p50 and p99 (quantiles good to 19 %). "Per second" is one value a second, and one for what is left at the
+end. Steps with state are run_task_with_multiprocessing steps too.
+
+## In the report
+
+A pipeline with several run_task_with_multiprocessing steps reports each with the label `step`, from 1, and all
+together without it (of a gauge: the sum of the present values). What is known of each partition that the engine
+owns has the labels topic and partition. What scripts count by tide.metric is reported as script.NAME.
+
+## In Prometheus
+
+`metrics = tide.metrics { prometheus = "127.0.0.1:9464" }` in the pipeline file, or `run --metrics-addr`, answers
+`/metrics`. A name is `tidemill_` (or another prefix), the name of the first column with `_` for each dot, the unit
+(`_seconds`, `_bytes`) unless the name ends with it, and `_total` of a counter in place of `.count`. Each series has
+the label `pipeline` and the tags; that of a step `step`.
+
+**Sums.** No series is the sum of others, so all series of a counter or a histogram may be added up, over steps,
+partitions and engines:
+
+- all engines of a pipeline: `sum by (pipeline) (rate(tidemill_messages_read_total[5m]))`; Prometheus gives each
+  engine an `instance`
+- of a step: `sum by (pipeline, step) (...)`. Steps that share a tide.pool have one series for the pool,
+  `step="1,2"`, for what is the pool's: processes, pool.create, worker.lost, worker.respawn.time
+- lag: `sum by (pipeline) (tidemill_consumer_lag)` and `max by (pipeline) (tidemill_consumer_lag_seconds)`. An
+  engine exports the partitions that it owns, and nobody else does
+- a quantile: `histogram_quantile(0.99, sum by (le, pipeline) (rate(tidemill_consumer_latency_seconds_bucket[5m])))`
+- gauges in bytes are sizes of one block: take the `max`
+
+Histograms have 16 or 17 buckets; their bounds are powers of two, less one for messages and bytes, where they are
+exact. `tidemill_verdict{limit="..."}` is 1 for the limit that binds and 0 for all others; `tidemill_verdict_step`
+says which step it is about, 0 when it is about none.
+
+**Scripts.** `tide.metric.count("orders.late")` is `tidemill_script_orders_late_total`, a gauge
+`tidemill_script_NAME`, a timing `tidemill_script_NAME_seconds_sum` and `_count`, all over the workers of an engine.
+When two names become one, as `a.b` and `a_b`, the first is exported and the log names the other.
+
+`tidemill metrics --format grafana` prints a board and `--format alerts` rules for Prometheus; both are installed in
+share/tidemill/monitoring.
+
+## In StatsD
+
+`statsd = "127.0.0.1:8125"`, or `run --statsd`, sends each second what it brought, in packets of up to 1432 bytes:
+counters as differences (`|c`), gauges (`|g`), and for each bucket of a histogram that got something a line whose
+sample rate says how many, so that count, sum and mean are exact and quantiles good to 19 %. Times are milliseconds
+(`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are tags as DogStatsD has them; with
+`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too.
+
+## With the prefix arroyo
+
+`prefix = "arroyo"` gives the names of the third column, exactly so in StatsD, and with `_` for each dot in
+Prometheus (the way of statsd_exporter: nothing is appended, so `promtool check metrics` complains of counters
+without `_total`). Histograms are `|ms` with the values that Arroyo sends, which are seconds for times; in
+Prometheus they have `_sum`, `_count` and `_bucket`. commit_status and produce_status have `status="success"` where
+it is `ok` otherwise; broker_txretries is a gauge. Metrics without a name in the third column keep their own, with
+the prefix arroyo. Arroyo's consumer.dlq.dropped_messages, producer.worker.poll, run_task.join.backpressure,
+buffer.join.backpressure and the producer's librdkafka.p99_int_latency, p99_outbuf_latency, p99_rtt,
+message_count_max, message_size_max, reply_queue_size and broker_txerrs are not there: what they count does not
+happen here or is not asked of librdkafka.
+
+## All metrics
+
+| name | in Prometheus | in Arroyo | kind | unit | what it is | what to do |
+|---|---|---|---|---|---|---|]]
+
 function docs.metrics()
-  local lines = { "# Metrics\n", GENERATED,
-    "Names are those of Arroyo without the prefix. A counter only grows; a gauge is a state; a histogram is reported",
-    "as count, sum, min, max, p50 and p99 (quantiles good to 19 %). \"Per second\" is one value a second, and one for",
-    "what is left at the end. A pipeline with several run_task_with_multiprocessing steps reports each with the label",
-    "`step`, from 1, and all together without it (of a gauge: the sum of the present values). Steps with state are",
-    "such steps too. What is known of each partition that the engine owns has the labels topic and partition.",
-    "What scripts count by tide.metric is reported as script.NAME.", "",
-    "| name | kind | unit | what it is | what to do |", "|---|---|---|---|---|" }
+  local lines = { "# Metrics\n", GENERATED, METRICS }
   for _, metric in ipairs(metric_list) do lines[#lines + 1] = metric_row(metric) end
+  lines[#lines + 1] = "\nThese are exported beside, and are not in the metrics of the report:\n\n"
+    .. "| name | in Prometheus | in Arroyo | kind | unit | what it is | what to do |\n|---|---|---|---|---|---|---|"
+  for _, metric in ipairs(metric_list.totals) do lines[#lines + 1] = metric_row(metric) end
   lines[#lines + 1] = "\n## Over HTTP\n\n" .. HTTP .. "\n\n" .. reference.paths(steps.metrics)
   return table.concat(lines, "\n") .. "\n"
 end
@@ -76,11 +143,16 @@ end
 -- For the Lua language server: completes and checks pipelines and transforms.
 docs.annotations = annotations.text
 
-local PATHS = { annotations = "lua/tidemill.d.lua" }
+-- What Grafana and Prometheus take.
+function docs.grafana() return metrics_command.grafana("tidemill") end
+function docs.alerts() return metrics_command.alerts("tidemill") end
+
+local PATHS = { annotations = "lua/tidemill.d.lua", grafana = "docs/monitoring/grafana.json",
+  alerts = "docs/monitoring/alerts.yml" }
 
 local function main(check)
   local stale = false
-  for _, name in ipairs { "options", "metrics", "commands", "annotations" } do
+  for _, name in ipairs { "options", "metrics", "commands", "annotations", "grafana", "alerts" } do
     local path, text = PATHS[name] or "docs/" .. name .. ".md", docs[name]()
     if read(path) ~= text and check then
       io.stderr:write(path, ": out of date; run `make docs`\n")

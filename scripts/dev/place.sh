@@ -62,6 +62,7 @@ case ${1:-} in
     put_all scripts share/tidemill/scripts -maxdepth 1
     put_all scripts/samples share/tidemill/scripts/samples
     put_all engine share/tidemill/include -name '*.h'
+    put_all docs/monitoring share/tidemill/monitoring
     { cat "$list" && printf '%s\n' "${made[@]}"; } | LC_ALL=C sort -u >"$to/$manifest"
     ;;
   uninstall)
