@@ -283,7 +283,7 @@ function prometheus.new(engine, plan, settings)
   return self
 end
 
---- Renders a snapshot and what the counters say now. Returns the page as a pointer and a size, valid until the next
+--- Renders a snapshot and what the counters say now. Returns it as a pointer and a size, valid until the next
 --- call.
 function Page:render(snapshot)
   local out, parts = self.out, self.parts
