@@ -108,7 +108,7 @@ describe("a run with StatsD", function()
   it("a run with a plain StatsD has labels in the names, and no tags", function()
     local said = parse(packets_of 'statsd_format = "statsd", prefix = "orders"')
     for _, one in pairs(said) do assert.is_nil(one.tags) end
-    assert.equal(1000, said["orders." .. TASK .. "batch.size.msg.step.1"].sum)
+    near(1000, said["orders." .. TASK .. "batch.size.msg.step.1"].sum)
     assert.equal("ms", said["orders." .. TASK .. "batch.size.msg.step.1"].kind)
     assert.is_true(said["orders." .. TASK .. "batch.close.step.1.reason.size"].sum >= 1)
   end)
@@ -117,7 +117,8 @@ describe("a run with StatsD", function()
     local packets, report = packets_of 'prefix = "arroyo"'
     local said = parse(packets)
     local size = said["arroyo." .. TASK .. "batch.size.msg"]
-    assert.same({ "ms", 1000 }, { size.kind, size.sum })
+    assert.equal("ms", size.kind)
+    near(1000, size.sum)
     assert.equal("ms", said["arroyo.consumer.poll.time"].kind)
     assert.is_true(said["arroyo.consumer.poll.time"].sum <= report.metrics["consumer.poll.time"].sum + 1e-3)
     assert.is_true(said["arroyo.consumer.run.count"].sum > 0)
