@@ -155,6 +155,41 @@ describe("a run with an address", function()
   end)
 end)
 
+describe("a run that waits for its brokers", function()
+  it("is alive and not ready, and says why", function()
+    local path = pipeline_file.write [[
+      local tide = require "tidemill"
+      return tide.pipeline "away" {
+        tide.kafka_source { brokers = "127.0.0.1:1", topic = "in", group = "g" },
+        tide.produce { topic = "out" },
+        metrics = tide.metrics { prometheus = 0 } }
+    ]]
+    one = process.start { PROGRAM, "run", path }
+    wait.watch(one)
+    local at = port()
+    assert.equal(200, http.get(at, "/healthz").code)
+    local answer = http.get(at, "/readyz")
+    assert.equal(503, answer.code)
+    assert.matches("^%l+\n$", answer.body)
+    assert.is_false(status_of(at).ready)
+  end)
+end)
+
+describe("a StatsD server that is not there", function()
+  it("costs samples and no message, and the log says so once", function()
+    local taken = socket.udp4()
+    assert(taken:setsockname("127.0.0.1", 0))
+    local _, number = taken:getsockname()
+    taken:close()
+    start(nil, "--statsd 127.0.0.1:" .. number)
+    until_said "StatsD at 127.0.0.1:%d+: connection refused; packets dropped so far"
+    feed "a\nb\n"
+    wait.until_true(function() return lines_out() == 2 end, "the messages in the output")
+    assert.equal(0, one:stop())
+    assert.equal(1, select(2, one:stderr():gsub("connection refused", "")))
+  end)
+end)
+
 describe("an address", function()
   for text, reason in pairs { ["99999"] = "not an address", ["a:b"] = "not an address", [""] = "not an address" } do
     it(("%q is refused as a flag, with what to write"):format(text), function()

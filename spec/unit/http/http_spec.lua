@@ -309,6 +309,19 @@ describe("the probes", function()
     C.tide_http_alive(server, true, "ready")
     assert.same({ 200, "ready\n" }, probe "/readyz")
   end)
+
+  it("fail when the loop has not turned for half a minute, until it turns again", function()
+    C.tide_http_alive(server, true, "ready")
+    C.tide_clock_advance(31e6)
+    for _, path in ipairs { "/healthz", "/readyz" } do
+      local answer = http.get(port, path)
+      assert.equal(503, answer.code)
+      assert.matches("^the engine's loop has not turned for 31 s\n$", answer.body)
+    end
+    C.tide_http_alive(server, true, "ready")
+    assert.equal(200, http.get(port, "/healthz").code)
+    assert.equal(200, http.get(port, "/readyz").code)
+  end)
 end)
 
 describe("the socket", function()
