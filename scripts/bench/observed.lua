@@ -59,9 +59,14 @@ local function fill(made, partitions)
   C.tide_memory_discard(C.tide_engine_sink(made.handle))
 end
 
-local function settings(statsd)
+-- A StatsD server that never reads what it gets.
+local statsd = require("socket").udp4()
+statsd:setsockname("127.0.0.1", 0)
+
+local function settings()
+  local _, port = statsd:getsockname()
   return { prometheus = { host = "127.0.0.1", port = 0 }, prefix = "tidemill", tags = {}, tap = false,
-    statsd = statsd and { host = "127.0.0.1", port = 9, text = "127.0.0.1:9" } or nil }
+    statsd = { host = "127.0.0.1", port = tonumber(port), text = "127.0.0.1:" .. port } }
 end
 
 local function now() return tonumber(C.tide_clock_us()) end
@@ -105,7 +110,7 @@ end
 -- One run; its first second is not counted.
 local function run(mode, length)
   local made, planned = start(mode.sizes, PARTITIONS)
-  local watcher = mode.watched and assert(observed.new(made, planned, settings(true)))
+  local watcher = mode.watched and assert(observed.new(made, planned, settings()))
   local client = watcher and scraper(watcher.server.port, 1e6, 1000)
   assert(made:start {})
   fill(made, PARTITIONS)
@@ -163,7 +168,7 @@ end
 -- 100 scrapes while the engine is at full load, and what the observer takes of it each second.
 local function load(partitions)
   local made, planned = start("", partitions)
-  local watcher = assert(observed.new(made, planned, settings(true)))
+  local watcher = assert(observed.new(made, planned, settings()))
   local spent, times = 0, 0
   local second = watcher.second
   function watcher.second(self)
