@@ -3,13 +3,15 @@
 -- `markers` = its output has transaction markers too; `beside` = whose rate it is compared with.
 -- command(job) gives argv for job = { brokers, topic, out, group, report }; read and seconds are then found in the JSON
 -- object that the program prints, or writes to job.report.
-local function tidemill(name, workers, delivery)
+local function tidemill(name, workers, delivery, ...)
+  local more = { ... }
   return function(job)
     return {
       "build/tidemill", "run", "scripts/bench/pipeline.lua", "--set", "job=" .. name,
       "--set", "brokers=" .. job.brokers, "--set", "topic=" .. job.topic, "--set", "out=" .. job.out,
       "--set", "group=" .. job.group, "--set", "workers=" .. workers,
       "--set", "delivery=" .. (delivery or "at_least_once"), "--until-end", "--report", job.report,
+      unpack(more),
     }
   end
 end
@@ -24,6 +26,10 @@ return {
   {
     name = "once-1", title = "the same, exactly once", beside = "identity-1", markers = true,
     command = tidemill("identity", 1, "exactly_once"),
+  },
+  {
+    name = "watched-2", title = "identity, 2 workers, exporting and advising", beside = "identity-2",
+    command = tidemill("identity", 2, nil, "--metrics-addr", "0", "--statsd", "127.0.0.1:9"),
   },
   { name = "view-1", title = "tidemill, JSON view job, 1 worker", command = tidemill("view", 1), filters = true },
   { name = "view-2", title = "tidemill, JSON view job, 2 workers", command = tidemill("view", 2), filters = true },

@@ -79,7 +79,11 @@ function Server:turn()
     local request = setmetatable({ server = self, id = c.id, path = path, query = server.query(ffi.string(c.query)) },
       Request)
     self.open[request] = true
-    self.handlers[path](request)
+    local done, reason = xpcall(self.handlers[path], debug.traceback, request)
+    if not done then -- messages go on
+      C.tide_log_text("TIDE_LOG_ERROR", ("GET %s: %s"):format(path, tostring(reason)))
+      request:finish(500)
+    end
   end
 end
 

@@ -23,8 +23,8 @@ local function totals_of(engine)
 end
 
 -- Messages a second since the snapshot before.
-local function rates_of(totals, time, before)
-  local rates, seconds = {}, before and (time - before.time) / 1000 or 0
+local function rates_of(totals, before, seconds)
+  local rates = {}
   for _, name in ipairs(RATES) do
     rates[name] = seconds > 0 and (totals[name] - before.totals[name]) / seconds or 0
   end
@@ -119,18 +119,19 @@ end
 function snapshot.new(engine, plan, run, before)
   local time = tonumber(tide.C.tide_clock_wall_ms())
   local totals = totals_of(engine)
-  local seconds = before and (time - before.time) / 1000 or 0
+  local clock_us = tonumber(tide.C.tide_clock_us()) -- for the rates, since it never jumps
+  local seconds = before and (clock_us - before.clock_us) / 1e6 or 0
   local steps, counts = steps_of(engine, plan, before and before.counts, seconds)
   local made = {
     version = snapshot.VERSION, name = plan.name, program = "tidemill " .. ffi.string(tide.C.tide_version()),
     pid = run.pid, uptime = (time - run.started) / 1000, state = engine:state(), ready = run.ready, time = time,
-    totals = totals, rates = rates_of(totals, time, before),
+    totals = totals, rates = rates_of(totals, before, seconds),
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
     steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
     slow_messages = snapshot.slow_messages(engine, plan),
     metrics = metrics.collect(engine, plan, true),
   }
-  return made, { time = time, totals = totals, counts = counts }
+  return made, { clock_us = clock_us, totals = totals, counts = counts }
 end
 
 return snapshot

@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 local cjson = require "cjson"
+local http = require "spec.support.http"
 local observer = require "tidemill.metrics.observer"
 local status = require "tidemill.cli.status"
 local testing = require "tidemill.testing"
+local wait = require "spec.support.wait"
 
 local function watched()
   local test = testing.transform(function(message) return message end)
@@ -50,6 +52,31 @@ describe("the observer", function()
     end }
     for _ = 1, 5 do made:second() end
     assert.equal(1, calls)
+    made:free()
+  end)
+end)
+
+describe("a live path", function()
+  after_each(testing.close)
+
+  it("whose part fails is answered with 500, and messages go on", function()
+    local test = testing.transform(function(message) return message end)
+    local made = assert(observer.new(test.engine, test.plan, { prometheus = { host = "127.0.0.1", port = 0 } }))
+    made:live("/broken", function() error "no good" end)
+    local connection = http.connect(made.server.port)
+    connection:send(http.request("GET", "/broken"))
+    connection:settimeout(0)
+    local answer = ""
+    wait.until_true(function()
+      made:turn { kind = "nothing" }
+      local whole, reason, part = connection:receive "*a"
+      answer = answer .. (whole or part)
+      return whole or reason == "closed"
+    end, "the answer")
+    assert.equal(500, http.parse(answer).code)
+    assert.is_false(made.server:busy())
+    test:feed "a"
+    assert.same({ "a" }, test:values())
     made:free()
   end)
 end)
