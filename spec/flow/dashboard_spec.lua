@@ -113,6 +113,16 @@ describe("the dashboard", function()
     assert.equal(4, page:evaluate "document.querySelectorAll('#procedure li').length")
   end)
 
+  it("works without charts where Chart.js is not installed, and says so", function()
+    local hidden = page:call("Page.addScriptToEvaluateOnNewDocument", {
+      source = "Object.defineProperty(globalThis, 'Chart', { get() { return undefined; }, set() {} })" })
+    page:open(address)
+    page:wait_for("#charts-missing", "install the package libjs-chart.js")
+    page:wait_for("#tiles", "in all")
+    assert.equal(0, page:evaluate "document.querySelectorAll('canvas').length")
+    page:call("Page.removeScriptToEvaluateOnNewDocument", hidden)
+  end)
+
   it("asks nobody but the pipeline, and logs no error", function()
     assert.same({}, page.errors)
     assert.is_true(#page.requests > 5)

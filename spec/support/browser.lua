@@ -86,7 +86,7 @@ function Browser:call(method, params)
   end
 end
 
---- The value of a JavaScript expression in the page.
+--- The value of a JavaScript expression in its tab.
 function Browser:evaluate(script)
   local result = self:call("Runtime.evaluate", { expression = script, returnByValue = true })
   assert(not result.exceptionDetails, cjson.encode(result.exceptionDetails))

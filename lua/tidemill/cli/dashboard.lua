@@ -9,9 +9,11 @@ local list = require("tidemill.metrics.list")
 local dashboard = {}
 dashboard.__index = dashboard
 
-local EVERY, KEPT = 5, 120 -- seconds from one kept snapshot to the next; how many are kept
-local CHARTS = "/usr/share/javascript/chart.js/chart.min.js" -- Debian's libjs-chart.js
+local EVERY, SPAN = 5000, 600000 -- milliseconds from one kept snapshot to the next; for how long they are kept
 local SCRIPT = "text/javascript; charset=utf-8"
+
+--- Debian's libjs-chart.js. Without it the dashboard has no charts, and says so.
+dashboard.CHARTS = "/usr/share/javascript/chart.js/chart.min.js"
 
 local FILES = {
   { "/", "index.html", "text/html; charset=utf-8" }, { "/tuning", "tuning.html", "text/html; charset=utf-8" },
@@ -56,13 +58,14 @@ end
 --- Returns the part of the observer; nil without HTTP.
 function dashboard.new(observer)
   if not observer.server then return nil end
-  local self = setmetatable({ observer = observer, kept = {}, seconds = 0 }, dashboard)
+  local self = setmetatable({ observer = observer, kept = {}, times = {} }, dashboard)
   for _, file in ipairs(FILES) do
     local text = read(folder() .. file[2])
     if not text then return nil, folder() .. file[2] .. " cannot be read; is the installation complete?", 70 end
     observer:publish(file[1], file[3], text)
   end
-  observer:publish("/chart.js", SCRIPT, read(CHARTS) or "// " .. CHARTS .. " is not installed\n")
+  observer:publish("/chart.js", SCRIPT, read(dashboard.CHARTS)
+    or "// " .. dashboard.CHARTS .. " is not installed\n")
   observer:publish("/metrics.json", "application/json", metric_list())
   self:publish_history()
   return self
@@ -83,11 +86,15 @@ local function reduced(snapshot)
     totals = { lag = snapshot.totals.lag, lag_seconds = snapshot.totals.lag_seconds } }
 end
 
+-- A snapshot may come a little early, or seconds late.
 function dashboard:second(snapshot)
-  self.seconds = self.seconds + 1
-  if self.seconds % EVERY ~= 1 then return end
-  self.kept[#self.kept + 1] = json.line(reduced(snapshot), { steps = true })
-  if #self.kept > KEPT then table.remove(self.kept, 1) end
+  local times, kept = self.times, self.kept
+  if times[#times] and snapshot.time < times[#times] + EVERY - 500 then return end
+  times[#times + 1], kept[#kept + 1] = snapshot.time, json.line(reduced(snapshot), { steps = true })
+  while times[1] <= snapshot.time - SPAN do
+    table.remove(times, 1)
+    table.remove(kept, 1)
+  end
   self:publish_history()
 end
 

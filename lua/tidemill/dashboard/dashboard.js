@@ -140,18 +140,41 @@ function value_text(metric, value) {
   if (typeof value !== "object") return show(value);
   if (metric.kind === "gauge") return show(value.last);
   if (!value.count) return "none yet";
+  if (value.p50 === undefined) return `mean ${show(value.sum / value.count)}, ${show(value.min)} to ${show(value.max)}`;
   return `p50 ${show(value.p50)}, p99 ${show(value.p99)}, ${show(value.min)} to ${show(value.max)}`;
 }
 
-function show_metrics({ metrics = {} }) {
+// The name of a metric of one step: "a{reason=size}" -> "a{reason=size,step=2}".
+const name_of_step = (name, step) => (name.endsWith("}") ? `${name.slice(0, -1)},step=${step}}`
+  : `${name}{step=${step}}`);
+
+// With several steps, also the value of each.
+function value_node(metric, { metrics, steps = [] }) {
+  const lines = [value_text(metric, metrics[metric.full_name])];
+  for (const { number: step } of steps) {
+    const value = metrics[name_of_step(metric.full_name, step)];
+    if (value !== undefined) lines.push(`step ${step}: ${value_text(metric, value)}`);
+  }
+  return element("span", {}, ...lines.map((line) => element("span", { className: "line" }, line)));
+}
+
+// What scripts count by tide.metric, as entries like those of the list.
+function script_metrics(metrics) {
+  return Object.keys(metrics).filter((name) => name.startsWith("script.")).sort().map((name) => ({ full_name: name,
+    kind: metrics[name].last === undefined ? "" : "gauge", help: "Counted by a function." }));
+}
+
+function show_metrics(status) {
+  const metrics = status.metrics ?? {};
   const known = list.filter((metric) => metrics[metric.full_name] !== undefined);
   const columns = [
     { title: "metric", node: (metric) => element("code", {}, metric.full_name.replace(TASK, "")) },
-    { title: "value", right: true, text: (metric) => value_text(metric, metrics[metric.full_name]) },
+    { title: "value", right: true, node: (metric) => value_node(metric, status) },
     { title: "what it is", wide: true, text: (metric) => metric.help },
     { title: "what to do", wide: true, text: (metric) => metric.advice ?? "" }];
   fill("tuning-metrics", table("Metrics of the tuning page", columns, known.filter((metric) => metric.tuning)));
-  fill("other-metrics", table("All other metrics", columns, known.filter((metric) => !metric.tuning), 1000));
+  fill("other-metrics", table("All other metrics", columns, [...script_metrics(metrics),
+    ...known.filter((metric) => !metric.tuning)], 1000));
 }
 
 // ---- the tuning steps ----

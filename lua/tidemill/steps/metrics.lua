@@ -31,6 +31,7 @@ return {
   -- What the address answers: GET and HEAD alone, on loopback unless told otherwise. Shown by help and documents.
   paths = {
     { "/", "The dashboard, for a browser. It fetches nothing from elsewhere." },
+    { "/tuning", "The four steps of tuning as a check list, for a browser." },
     { "/metrics", "All metrics in the text format of Prometheus." },
     { "/status", "The state of the run as JSON, for programs: totals, rates, what limits it and what to change, steps, "
       .. "workers, partitions, dead letters. It has a version, and fields are only added to it." },
