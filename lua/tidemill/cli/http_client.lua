@@ -7,8 +7,6 @@
 --   65  somebody answers, but not as a running pipeline does
 local cjson = require("cjson.safe").new()
 local exit_code = require("tidemill.plan.exit_code")
-local http = require("socket.http")
-local socket = require("socket")
 
 local http_client = {}
 
@@ -78,6 +76,8 @@ end
 -- One GET. limits: wait = seconds for each part of the answer (nil = for ever), total = seconds for all of it (nil = no
 -- limit). True, or nil, reason, code.
 local function request(address, path, sink, limits)
+  -- Only here: every command reads this file, and most need no socket.
+  local http, socket = require("socket.http"), require("socket")
   http.TIMEOUT = limits.wait
   local url = "http://" .. address .. path
   local done, status, headers = http.request { url = url, redirect = false, sink = sink,
