@@ -39,7 +39,8 @@ function traces.name_of(fn)
     end
   end
   local info = funcinfo(fn)
-  return info.ffid and vmdef.ffnames[info.ffid] or names[fn]
+  local name = info.ffid and vmdef.ffnames[info.ffid]
+  return name and name:gsub("_aux$", "") or names[fn] -- string.gmatch_aux is what string.gmatch returns
 end
 
 local OWN = debug.getinfo(1, "S").source:match("^@(.*)run/traces%.lua$")
@@ -103,12 +104,14 @@ function on.abort(_, fn, pc, code, detail)
     reason = reason, branch = current.parent ~= nil })
 end
 
--- What was compiled after all is no failure. A trace that ends by a call that is not compiled goes on behind it.
+-- What was compiled after all is no failure, but a trace that only leads back to the interpreter stands for one that
+-- was given up. A trace that ends by a call that is not compiled goes on behind it.
 function on.stop(number, fn)
-  for key, one in pairs(failed) do
+  local ends = traceinfo(number).linktype
+  for key, one in pairs(ends ~= "interpreter" and failed or {}) do
     if one.key == current.key then failed[key] = nil end
   end
-  if traceinfo(number).linktype == "stitch" then left[number] = place_of(fn) end
+  if ends == "stitch" then left[number] = place_of(fn) end
 end
 
 function on.flush()

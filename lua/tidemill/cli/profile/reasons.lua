@@ -8,8 +8,8 @@ local reasons = {}
 local INSTEAD = {
   ["string.gsub"] = "use tide.regex.gsub", ["string.match"] = "use tide.regex.match",
   ["string.find"] = "use tide.regex.find, or string.find(s, text, from, true) for a plain text",
-  ["string.gmatch"] = "use tide.regex.find in a loop", ["string.gmatch_aux"] = "use tide.regex.find in a loop",
-  ["table.sort"] = "sort less often, or keep the list in order while it is made",
+  ["string.gmatch"] = "use tide.regex.find in a loop",
+  ["unpack"] = "name the values", ["table.sort"] = "sort less often, or keep the list in order while it is made",
   ["os.date"] = "use tide.time.format", ["os.time"] = "use tide.time.now",
   ["print"] = "use tide.log.info", ["io.write"] = "use tide.log.info", ["io.method.write"] = "use tide.log.info",
   ["cjson.decode"] = "use message.json", ["cjson.encode"] = "use message.json, or tide.json.encode",

@@ -153,17 +153,25 @@ function samples.sum(self)
   return { samples = all, own = own, interpreted = interpreted, functions = functions, lines = lines }
 end
 
+-- Each place and reason once; a loop that is interpreted counts more than a branch of it. That code which could not be
+-- compiled is called is worth a line only where nothing says why it could not.
+local function distinct(traces)
+  local known, list, explained = {}, {}, false
+  for _, trace in ipairs(traces) do
+    local key = trace.where .. "\n" .. trace.reason
+    explained = explained or trace.reason ~= "blacklisted"
+    if not known[key] or trace.kind == "loop" then known[key] = trace end
+  end
+  for _, trace in pairs(known) do
+    if trace.reason ~= "blacklisted" or not explained then list[#list + 1] = trace end
+  end
+  return list
+end
+
 --- What stands in the way of compiling, each place and reason once, those whose lines take most time first.
 function samples.obstacles(self, lines)
-  local weight, known, list = {}, {}, {}
+  local weight, list = {}, distinct(self.traces)
   for _, line in ipairs(lines) do weight[line.key] = line.self end
-  for _, trace in ipairs(self.traces) do
-    local key = trace.where .. "\n" .. trace.reason
-    if not known[key] then
-      known[key] = true
-      list[#list + 1] = trace
-    end
-  end
   table.sort(list, function(a, b)
     local x, y = weight[a.where] or 0, weight[b.where] or 0
     if x ~= y then return x > y end

@@ -1,0 +1,115 @@
+-- SPDX-License-Identifier: MIT
+-- What LuaJIT does not compile, provoked by real scripts in real workers, in the words of `tidemill profile`.
+local C = require("tidemill.run.ffi").C
+local flow = require "spec.support.flow"
+local reasons = require "tidemill.cli.profile.reasons"
+local samples = require "tidemill.cli.profile.samples"
+
+local fixture = flow.fixture()
+
+local SCRIPT = [[
+local cjson, off = require 'cjson', function(m) return m.offset end; jit.off(off); return function(message)
+%s
+return message
+end]]
+
+-- The function of a message with this body, which begins at line 2 of script.lua.
+local function script(body)
+  return assert(loadstring(SCRIPT:format(body), "=script.lua"))()
+end
+
+-- The lines about a script, once its loop is hot.
+local function said_of(body)
+  local run = fixture.new { steps = { { script(body), max_batch_size = 200 } } }
+  for i = 1, 200 do run:push { value = "aaa" .. i, key = "k", timestamp = i } end
+  C.tide_memory_repeat(run.source, 1e12)
+  C.tide_memory_discard(run.sink)
+  run:start()
+  run:turn_until(function() return run.engine:totals().produced > 4000 end)
+  run:turn_until(function() return run.engine:profile_begin(0, 0, 10) end)
+  run:turn_until(function() return run.engine:profile_end(0, 0) end)
+  run:turn_until(function() return (run.engine:profile(0, 0)) == "done" end)
+  local _, text = run.engine:profile(0, 0)
+  local lines = {}
+  for i, found in ipairs(samples.obstacles(assert(samples.read(text)), {})) do lines[i] = reasons.line(found) end
+  return lines
+end
+
+describe("what is not compiled", function()
+  it("is a pattern of string.gsub", function()
+    assert.same({ "script.lua:2: the compiled code is left here: string.gsub is not compiled (NYI); use "
+      .. "tide.regex.gsub" }, said_of "local s = message.value:gsub('a+', 'b')")
+  end)
+
+  it("is a pattern of string.find", function()
+    assert.same({ "script.lua:3: the compiled code is left here: string.find is not compiled (NYI); use "
+      .. "tide.regex.find, or string.find(s, text, from, true) for a plain text" },
+      said_of "\nlocal s = message.value:find('a+x')")
+  end)
+
+  it("is string.gmatch, named once", function()
+    assert.same({ "script.lua:3: the compiled code is left here: string.gmatch is not compiled (NYI); use "
+      .. "tide.regex.find in a loop" }, said_of "local n = 0\nfor w in message.value:gmatch('%w+') do n = n + #w end")
+  end)
+
+  it("is cjson.decode, which message.json replaces", function()
+    assert.same({ "script.lua:2: the compiled code is left here: cjson.decode is not compiled (NYI); use "
+      .. "message.json" },
+      said_of "local t = cjson.decode('{}')")
+  end)
+
+  it("is os.date", function()
+    assert.same({ "script.lua:2: the compiled code is left here: os.date is not compiled (NYI); use "
+      .. "tide.time.format" }, said_of "message.key = os.date('%Y')")
+  end)
+
+  it("is a function that is made for each message", function()
+    local lines = said_of "local f = function() return message.offset end\nmessage.timestamp = f()"
+    assert.equal(1, #lines)
+    assert.matches("^script.lua:2: .* interpreted: a function is made here each time %(a closure%), which is not "
+      .. "compiled %(NYI: FNEW%); make it once, outside, and pass it what it needs$", lines[1])
+  end)
+
+  it("is the function that is made for a pcall, and not the pcall", function()
+    local lines = said_of "local ok = pcall(function(m) return m.offset end, message)"
+    assert.equal(1, #lines)
+    assert.matches("^script.lua:2: .* interpreted: a function is made here", lines[1])
+    assert.same({}, said_of "local ok = pcall(tonumber, message.value)")
+  end)
+
+  it("is code that is too long", function()
+    local body = { "local n = message.offset" }
+    for i = 1, 6000 do body[#body + 1] = ("n = (n + %d) %% %d"):format(i, i + 7) end
+    body[#body + 1] = "message.timestamp = n"
+    local lines = said_of(table.concat(body, "\n"))
+    assert.matches("^script.lua:%d+: .* interpreted: the code for one message is too long to be compiled as "
+      .. "one piece %(trace too long%); split it over two steps", lines[1])
+  end)
+
+  it("is a function for which compilation is switched off", function()
+    assert.matches("script.lua:%d+: .* interpreted: compilation is switched off here",
+      table.concat(said_of "local n = off(message)", "\n"))
+  end)
+
+  it("is nothing in a script that only edits its message", function()
+    assert.same({}, said_of [[
+      if message.key == "none" then return nil end
+      message.value = message.value .. "!" .. string.format("%d", message.offset)
+    ]])
+  end)
+end)
+
+describe("the words for a reason", function()
+  it("are there for each reason of LuaJIT that is not harmless", function()
+    for _, format in pairs(require("jit.vmdef").traceerr) do
+      local text = reasons.words((format:gsub("%%d", "MUL"):gsub("%%s", "string.rep")))
+      assert.is_true(#text > 10, format)
+    end
+  end)
+
+  it("keep a reason that is not known", function()
+    assert.equal("something new", (reasons.words "something new"))
+    assert.equal("t.lua:1: the loop is interpreted: something new",
+      reasons.line { kind = "loop", where = "t.lua:1", reason = "something new" })
+  end)
+end)
