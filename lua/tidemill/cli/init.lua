@@ -9,8 +9,8 @@ local posix = require("tidemill.run.posix")
 local cli = {}
 
 --- In the order of the help.
-cli.commands = { "run", "check", "plan", "test", "tune", "profile", "doctor", "new", "record", "top", "tap", "dlq",
-  "metrics", "help", "completion", "version" }
+cli.commands = { "run", "check", "plan", "test", "try", "tune", "profile", "doctor", "new", "record", "top", "tap",
+  "dlq", "metrics", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}

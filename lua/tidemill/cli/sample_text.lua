@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/sample_text.lua: a sample of a tap (engine/chain/tap.h) as text for people, with what a step changed marked: + is
 -- new, - is gone, ~ is changed. `tidemill tap` and `tidemill try` show it.
-local base64 = require("tidemill.lib.base64")
 local json_changes = require("tidemill.cli.json_changes")
 local null = require("cjson").null
 local text = require("tidemill.cli.top.text")
@@ -114,23 +113,25 @@ local function fate_of(sample)
   return EXPLAINED[sample.fate] or sample.fate
 end
 
---- Returns the lines of a sample. style: colour (boolean), width (columns; nil = no terminal).
+-- Where the message came from and which step it is.
+local function place_of(sample, brief)
+  local step = sample.step ~= null and ("step %d (%s)"):format(sample.step, sample.stage) or "output"
+  if brief == "all" then return "" end
+  if brief then return step .. "  " end
+  return ("%s/%d/%.0f  %s  "):format(sample.topic == null and "?" or sample.topic, sample.partition, sample.offset,
+    step)
+end
+
+--- Returns the lines of a sample. style: colour (boolean), width (columns; nil = no terminal), brief: what the reader
+--- knows: "place" = where the message is from; "before" = the message too; "all" = that there is but one step, too.
 function sample_text.lines(sample, style)
-  local step = sample.step ~= null and ("step %d"):format(sample.step) or "output"
-  local place = ("%s/%d/%.0f  %s (%s)  "):format(sample.topic == null and "?" or sample.topic, sample.partition,
-    sample.offset, step, sample.stage == null and "" or sample.stage)
-  local lines = { cut(style, place) .. coloured(style, sample.fate, fate_of(sample)) }
-  field_lines(style, "  ", sample.before, lines, true)
+  local lines = { cut(style, place_of(sample, style.brief)) .. coloured(style, sample.fate, fate_of(sample)) }
+  if style.brief ~= "before" and style.brief ~= "all" then
+    field_lines(style, "  ", sample.before, lines, true)
+  end
   error_lines(style, sample, lines)
   result_lines(style, sample, lines)
   return lines
-end
-
---- The bytes of a field of a sample, or nil for null.
-function sample_text.bytes(object, name)
-  local encoded = object[name .. "_base64"]
-  if encoded then return base64.decode(encoded) end
-  return object[name] ~= null and object[name] or nil
 end
 
 return sample_text

@@ -58,20 +58,32 @@ local function find(path)
   return path
 end
 
-local function start(pipeline, options)
+--- Begins a checked pipeline (plan/pipeline_file.lua) in memory. options: partitions (4), message_timeout
+--- (microseconds; that of the pipeline). Returns the test, or nil and the reason.
+function testing.open(pipeline, options)
   local letters = os.tmpname()
   local partitions = options.partitions or 4
   local planned = plan.new(pipeline, { memory = partitions, dead_letters = letters })
   planned.tables.dlq.max_invalid_ratio, planned.tables.dlq.max_consecutive_count = -1, -1
   planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
+  planned.c.message_timeout_us = options.message_timeout or planned.c.message_timeout_us
   local made, problem = engine.new(planned)
-  if not made then error(problem, 3) end
+  if not made then
+    os.remove(letters)
+    return nil, problem
+  end
   local self = setmetatable({ engine = made, plan = planned, letters = letters, partitions = partitions,
     fed = 0 }, Test)
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   assert(made:start {})
   open[self] = true
   return self
+end
+
+local function start(pipeline, options)
+  local test, problem = testing.open(pipeline, options)
+  if not test then error(problem, 3) end
+  return test
 end
 
 --- Tests a pipeline file. options: set = values of --set by name, partitions = how many can be fed (4).
@@ -116,9 +128,9 @@ local function turn(self, timeout)
   return event
 end
 
--- True when there is no more progress: all is read, and no worker has a batch. What waits for more messages or for the
--- clock stays where it is.
-local function is_quiet(self)
+--- True when there is no more progress: all is read, and no worker has a batch. What waits for more messages or for the
+--- clock stays where it is.
+function Test:is_quiet()
   local totals = self.engine:totals()
   if totals.read < self.fed then return false end
   return totals.in_flight == 0 or metrics.steps_gauge(self.engine, self.plan, C.TIDE_M_BATCHES_IN_PROGRESS) == 0
@@ -127,7 +139,7 @@ end
 local function settle(self)
   local until_s = os.time() + LIMIT
   repeat
-    local quiet = turn(self, 0).kind == "nothing" and is_quiet(self)
+    local quiet = turn(self, 0).kind == "nothing" and self:is_quiet()
     if not quiet then turn(self, 0.005) end
     if os.time() > until_s then error(("the pipeline is not complete after %d s"):format(LIMIT), 3) end
   until quiet
@@ -203,7 +215,7 @@ function Test:finish()
   local until_s = os.time() + LIMIT
   repeat
     local event = turn(self, 0.005)
-    if event.kind == "nothing" and is_quiet(self) then C.tide_clock_advance(RETRY_PAUSE_US) end
+    if event.kind == "nothing" and self:is_quiet() then C.tide_clock_advance(RETRY_PAUSE_US) end
     if os.time() > until_s then error(("the pipeline is not complete after %d s"):format(LIMIT), 2) end
   until event.kind == "done"
   self.finished = true
