@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/try/files.lua: watches the files that a pipeline is made of: its file, its transforms, and the modules that these
--- require and that lie in its folder. Which these are is read from their text (require "name"), since they are loaded
--- in workers. Folders are watched (inotify), not files: editors write a new file and move it into place.
+-- require and that lie in its folder. Which these are is read from their text, since they are loaded in workers. Folders
+-- are watched (inotify), not files: editors write a new file and move it into place.
 local bit = require("bit")
 local ffi = require("ffi")
 local pipeline_file = require("tidemill.plan.pipeline_file")

@@ -57,10 +57,9 @@ local function settle(self)
   return true
 end
 
--- Seconds that functions have run for, in all steps.
-local function run_time(self)
-  local engine = self.test.engine
-  return engine:counter(metrics.task_rows(self.test.plan), "TIDE_M_MESSAGE_TIME").sum
+-- A metric, summed over the steps.
+local function counter(self, name)
+  return self.test.engine:counter(metrics.task_rows(self.test.plan), "TIDE_M_" .. name)
 end
 
 local function samples_of(self)
@@ -76,12 +75,13 @@ function Session:run(message)
     local loaded, texts = self:load()
     if not loaded then return nil, table.concat(texts, "\n") end
   end
-  local before = run_time(self)
+  local before, retries = counter(self, "MESSAGE_TIME").sum, counter(self, "MESSAGE_RETRY").count
   self.test:push(message)
   local settled, problem = settle(self)
   -- What a step that waits for more messages has is run as after max_batch_time, which nobody has to wait for.
   for _ = 1, self.steps do
-    if not settled or self.test:totals().in_flight == 0 then break end
+    local waits = settled and self.test:totals().in_flight > 0 and counter(self, "MESSAGE_RETRY").count == retries
+    if not waits then break end
     C.tide_clock_advance(longest_wait(self) + 1)
     settled, problem = settle(self)
   end
@@ -91,7 +91,7 @@ function Session:run(message)
   end
   -- A message that waits to be tried again would hold up the next one.
   self.spoilt = self.test:totals().in_flight > 0
-  return samples_of(self), run_time(self) - before
+  return samples_of(self), counter(self, "MESSAGE_TIME").sum - before
 end
 
 return session
