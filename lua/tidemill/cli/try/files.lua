@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/try/files.lua: watches the files that a pipeline is made of: its file, its transforms, and the modules that these
--- require and that lie in its folder. Which these are is read from their text, since they are loaded in workers. Folders
+-- require and that lie in its folder. Which these are is read from their text, since workers load them. Folders
 -- are watched (inotify), not files: editors write a new file and move it into place.
 local bit = require("bit")
 local ffi = require("ffi")
