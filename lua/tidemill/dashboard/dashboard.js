@@ -57,9 +57,11 @@ function show_tiles({ totals = {}, rates = {} }) {
 const SIZES = [["max_batch_size", number], ["max_batch_time", seconds], ["input_block_size", bytes],
   ["output_block_size", bytes]];
 
-function rates_text(rates, always) {
-  const said = Object.entries(rates ?? {}).filter(([, value]) => always || value > 0)
-    .map(([name, value]) => `${name.replace("_", " ")} ${number(value)}/s`);
+const CLOSES = ["size", "time", "block", "idle", "run_time", "retry", "flush"];
+
+function rates_text(rates, names, always) {
+  const said = names.filter((name) => always || rates?.[name] > 0)
+    .map((name) => `${name.replace("_", " ")} ${number(rates?.[name])}/s`);
   return said.length > 0 ? said.join(", ") : "none";
 }
 
@@ -68,8 +70,8 @@ function facts_of(step) {
   const facts = [
     ["Batches in progress", bar(step.batches_in_progress / step.processes,
       `${number(step.batches_in_progress)} of ${number(step.processes)} processes`)],
-    ["Batches closed by", rates_text(step.closes)],
-    ["Overflow", rates_text(step.overflow, true)],
+    ["Batches closed by", rates_text(step.closes, CLOSES)],
+    ["Overflow", rates_text(step.overflow, ["input", "output"], true)],
     ["Backpressure", `${number(step.backpressure)}/s`]];
   for (const [name, show] of SIZES) {
     const auto = sizes.auto?.[name] ? " (auto)" : "";
@@ -82,12 +84,12 @@ function facts_of(step) {
 function worker_table(step) {
   return table(`Workers of step ${step.number}`, [
     { title: "worker", right: true, text: (worker) => number(worker.slot) },
-    { title: "pid", right: true, text: (worker) => worker.pid ?? "-" },
-    { title: "state", text: (worker) => worker.state },
     { title: "busy", node: (worker) => bar(worker.busy, percent(worker.busy)) },
-    { title: "messages a second", right: true, text: (worker) => number(worker.messages) },
-    { title: "lost", right: true, text: (worker) => number(worker.lost) }], step.workers ?? [], 256,
-    "Nothing is known of the workers yet.");
+    { title: "messages/s", right: true, text: (worker) => number(worker.messages) },
+    { title: "state", text: (worker) => worker.state },
+    { title: "pid", right: true, text: (worker) => worker.pid ?? "-" },
+    { title: "lost", right: true, text: (worker) => number(worker.lost) }], step.workers ?? [], { most: 256,
+    none: "Nothing is known of the workers yet." });
 }
 
 function show_steps({ steps = [] }) {
@@ -105,7 +107,7 @@ function show_partitions({ partitions = [] }) {
   fill("partitions", table("Lag by partition, the worst first", [
     { title: "partition", wide: true, text: place },
     { title: "lag", right: true, text: (entry) => number(entry.lag) },
-    { title: "behind", right: true, text: (entry) => seconds(entry.lag_seconds) }], worst_first, 50));
+    { title: "behind", right: true, text: (entry) => seconds(entry.lag_seconds) }], worst_first, { most: 50 }));
 }
 
 function show_slow({ slow_messages = [] }) {
@@ -113,7 +115,7 @@ function show_slow({ slow_messages = [] }) {
     { title: "message", wide: true, text: (entry) => `${place(entry)}/${entry.offset}` },
     { title: "step", right: true, text: (entry) => entry.step },
     { title: "took", right: true, text: (entry) => seconds(entry.seconds) },
-    { title: "ago", right: true, text: (entry) => seconds(entry.age) }], slow_messages, 20));
+    { title: "ago", right: true, text: (entry) => seconds(entry.age) }], slow_messages, { most: 20 }));
 }
 
 function show_dead_letters({ dead_letters = {} }) {
@@ -127,21 +129,21 @@ function show_dead_letters({ dead_letters = {} }) {
     { title: "reason", text: (letter) => letter.reason },
     { title: "error", wide: true, text: (letter) => letter.error },
     { title: "message", text: (letter) => `${place(letter)}/${letter.offset}` },
-    { title: "step", text: (letter) => letter.stage }], dead_letters.last ?? []));
+    { title: "step", text: (letter) => letter.stage }], dead_letters.last ?? [], { stacked: true }));
 }
 
 // ---- metrics ----
 
-const SHOW = { bytes, seconds };
+const SHOW = { bytes, seconds, microseconds: (value) => seconds(value / 1e6) };
 const TASK = /^strategies\.run_task_with_multiprocessing\./;
 
 function value_text(metric, value) {
-  const show = SHOW[metric.unit] ?? number;
-  if (typeof value !== "object") return show(value);
-  if (metric.kind === "gauge") return show(value.last);
+  const show = SHOW[metric.unit] ?? number, unit = show === number && metric.unit ? ` ${metric.unit}` : "";
+  if (typeof value !== "object") return show(value) + unit;
+  if (metric.kind === "gauge") return show(value.last) + unit;
   if (!value.count) return "none yet";
   if (value.p50 === undefined) return `mean ${show(value.sum / value.count)}, ${show(value.min)} to ${show(value.max)}`;
-  return `p50 ${show(value.p50)}, p99 ${show(value.p99)}, ${show(value.min)} to ${show(value.max)}`;
+  return `p50 ${show(value.p50)}, p99 ${show(value.p99)}, ${show(value.min)} to ${show(value.max)}${unit}`;
 }
 
 // The name of a metric of one step: "a{reason=size}" -> "a{reason=size,step=2}".
@@ -169,12 +171,13 @@ function show_metrics(status) {
   const known = list.filter((metric) => metrics[metric.full_name] !== undefined);
   const columns = [
     { title: "metric", node: (metric) => element("code", {}, metric.full_name.replace(TASK, "")) },
-    { title: "value", right: true, node: (metric) => value_node(metric, status) },
+    { title: "value", values: true, node: (metric) => value_node(metric, status) },
     { title: "what it is", wide: true, text: (metric) => metric.help },
     { title: "what to do", wide: true, text: (metric) => metric.advice ?? "" }];
-  fill("tuning-metrics", table("Metrics of the tuning page", columns, known.filter((metric) => metric.tuning)));
+  fill("tuning-metrics", table("Metrics of the tuning page", columns, known.filter((metric) => metric.tuning),
+    { stacked: true }));
   fill("other-metrics", table("All other metrics", columns, [...script_metrics(metrics),
-    ...known.filter((metric) => !metric.tuning)], 1000));
+    ...known.filter((metric) => !metric.tuning)], { most: 1000, stacked: true }));
 }
 
 // ---- the tuning steps ----

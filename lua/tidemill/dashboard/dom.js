@@ -62,17 +62,22 @@ export function bar(share, text) {
   return element("span", { className: "bar" }, meter, " ", text);
 }
 
-/** columns: { title, right, wide, text(row) or node(row) }. Shows at most `most` rows and says how many are left out;
- * without any it says `none`. */
-export function table(caption, columns, rows, most = 100, none = "None.") {
+/** columns: { title, right, wide, values, text(row) or node(row) }. Shows at most `most` rows and says how many are left out;
+ * without any it says `none`. One that is `stacked` is a list of small tables on a phone: then its roles are named,
+ * since browsers forget them together with the form of a table. */
+export function table(caption, columns, rows, { most = 100, none = "None.", stacked = false } = {}) {
   if (rows.length === 0) return element("p", { className: "none" }, none);
-  const class_of = (column) => (column.right ? "right" : column.wide ? "wide" : "");
-  const head = columns.map((column) => element("th", { scope: "col", className: class_of(column) }, column.title));
-  const cell = (column, row) => element("td", { className: class_of(column) },
-    column.node ? column.node(row) : column.text(row));
-  const body = rows.slice(0, most).map((row) => element("tr", {}, ...columns.map((column) => cell(column, row))));
-  const made = element("table", {}, element("caption", {}, caption), element("thead", {}, element("tr", {}, ...head)),
-    element("tbody", {}, ...body));
+  const role = (name) => (stacked ? { role: name } : {});
+  const class_of = (column) => ["right", "wide", "values"].filter((name) => column[name]).join(" ");
+  const head = columns.map((column) =>
+    element("th", { scope: "col", className: class_of(column), ...role("columnheader") }, column.title));
+  const cell = (column, row) => element("td", { className: class_of(column), "data-title": column.title,
+    ...role("cell") }, column.node ? column.node(row) : column.text(row));
+  const line = (cells) => element("tr", role("row"), ...cells);
+  const body = rows.slice(0, most).map((row) => line(columns.map((column) => cell(column, row))));
+  const made = element("table", { className: stacked ? "stacked" : "", ...role("table") },
+    element("caption", {}, caption), element("thead", role("rowgroup"), line(head)),
+    element("tbody", role("rowgroup"), ...body));
   const left = rows.length - most;
   return element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": caption }, made,
     left > 0 ? element("p", { className: "none" }, `${number(left)} more are not shown.`) : null);

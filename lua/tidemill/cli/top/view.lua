@@ -177,7 +177,7 @@ local function step_section(step, width, ascii)
   add("closed by", rates_of(step.closes, CLOSES))
   add("overflow", rates_of(overflow, { "input", "output" }, true), loud and "warning" or nil)
   add("backpressure", { number(step.backpressure) .. "/s" })
-  add("sizes", sizes_of(step), nil, width < 60 and 5 or LABEL)
+  add("sizes", sizes_of(step), nil, width < 48 and 5 or LABEL)
   if #(step.workers or {}) > 0 then
     local made = workers_of(step, width, ascii)
     section[#section + 1], section.rows, section.what = made.head, made.rows, "workers"
