@@ -36,6 +36,7 @@ describe("an installed tidemill", function()
     local files = run(("cd %s && find . -type f"):format(prefix))
     assert.is_truthy(files:find("share/tidemill/scripts/transform.lua", 1, true))
     assert.is_truthy(files:find("share/tidemill/include/tidemill.h", 1, true))
+    assert.is_truthy(files:find("share/tidemill/lua/tidemill/dashboard/index.html", 1, true))
     for _, part in ipairs { "/bench", "/dev", "/torture" } do
       assert.is_nil(files:find(part, 1, true), part)
     end

@@ -62,9 +62,9 @@ export function bar(share, text) {
   return element("span", { className: "bar" }, meter, " ", text);
 }
 
-/** columns: { title, right, wide, values, text(row) or node(row) }. Shows at most `most` rows and says how many are left out;
- * without any it says `none`. One that is `stacked` is a list of small tables on a phone: then its roles are named,
- * since browsers forget them together with the form of a table. */
+/** columns: { title, right, wide, values, text(row) or node(row) }. Shows at most `most` rows and says how many are
+ * left out; without any it says `none`. One that is `stacked` is a list of small tables on a phone: then its roles are
+ * named, since browsers forget them together with the form of a table. */
 export function table(caption, columns, rows, { most = 100, none = "None.", stacked = false } = {}) {
   if (rows.length === 0) return element("p", { className: "none" }, none);
   const role = (name) => (stacked ? { role: name } : {});
