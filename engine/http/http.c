@@ -21,7 +21,8 @@
 #include "http/inside.h"
 
 enum {
-    SWEEP_MS = 250, /* how late a deadline may be seen */
+    SWEEP_MS = 250,  /* how late a deadline may be seen */
+    FINISH_MS = 500, /* how long the end of the server may wait for clients of live requests */
     BACKLOG = 128,
     CONNECTIONS = TIDE_HTTP_CLIENTS +
                   28, /* libmicrohttpd's limit: room for those that are being closed */
@@ -47,6 +48,18 @@ static int wait_ms(const struct tide_http *http)
     return due < SWEEP_MS ? (int)due : SWEEP_MS;
 }
 
+/* Clients of live requests that were ended get the rest, if they take it at once: else they could not tell the end of a
+ * run from a connection that broke. */
+static void finish_lives(struct tide_http *http, struct pollfd *ready)
+{
+    int64_t until_us = tide_clock_us() + FINISH_MS * 1000;
+    while (tide_live_any_ended(http) && tide_clock_us() < until_us) {
+        poll(ready, 2, FINISH_MS / 20);
+        tide_clients_turn(http);
+        MHD_run(http->daemon);
+    }
+}
+
 static void *serve(void *context)
 {
     struct tide_http *http = context;
@@ -59,6 +72,7 @@ static void *serve(void *context)
         tide_clients_turn(http);
         MHD_run(http->daemon);
     }
+    finish_lives(http, ready);
     tide_clients_cut(http);
     MHD_run(http->daemon);
     return NULL;

@@ -107,6 +107,8 @@ struct tide_live *tide_live_new(struct tide_http *http, const struct tide_client
                                 const char *type);
 /** True when there is something to send, or the end. */
 bool tide_live_due(struct tide_http *http, const struct tide_live *live);
+/** True while there is a request that was ended, whose client has not got all of it. */
+bool tide_live_any_ended(struct tide_http *http);
 /** The status to answer with. */
 int tide_live_code(struct tide_http *http, const struct tide_live *live);
 /** Takes at most `size` bytes; -1 = nothing follows. */

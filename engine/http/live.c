@@ -43,6 +43,19 @@ bool tide_live_due(struct tide_http *http, const struct tide_live *live)
     return due;
 }
 
+bool tide_live_any_ended(struct tide_http *http)
+{
+    struct tide_live *live;
+    pthread_mutex_lock(&http->lock);
+    TAILQ_FOREACH(live, &http->lives, next)
+    {
+        if (live->state == TIDE_LIVE_ENDED)
+            break;
+    }
+    pthread_mutex_unlock(&http->lock);
+    return live != NULL;
+}
+
 int tide_live_code(struct tide_http *http, const struct tide_live *live)
 {
     pthread_mutex_lock(&http->lock);

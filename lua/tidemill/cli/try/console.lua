@@ -76,7 +76,7 @@ local function calm(files)
 end
 
 --- Waits for what comes next: "line" and its text; "changed" and the path of a file; "end" of the input.
---- files: try/files.lua. While lines wait, changes are not looked at before them.
+--- files: cli/try/files.lua. While lines wait, changes are not looked at before them.
 function Console:next(files)
   while true do
     local line = table.remove(self.lines, 1)
