@@ -159,8 +159,8 @@ uninstall: ## what install has put below PREFIX, and nothing else
 install uninstall: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)
 
-clean: ## remove build/ but not what was fetched: Kafka, librdkafka, Debian roots
-	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka ! -name bare -exec rm -rf {} + 2>/dev/null || true
+clean: ## remove build/ but not what was fetched: Kafka, librdkafka, Prometheus, Debian roots
+	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka ! -name prometheus ! -name bare -exec rm -rf {} + 2>/dev/null || true
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

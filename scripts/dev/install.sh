@@ -63,8 +63,6 @@ check() {
       need_command clang-format clang-format
       need_command shellcheck shellcheck
       need_command chromium chromium
-      need_command prometheus prometheus
-      need_command promtool prometheus
       need_shared libjansson.so.4 libjansson4
       ;;
     kafka)

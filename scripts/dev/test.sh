@@ -20,6 +20,7 @@ trap 'exit 143' TERM
 
 scripts/dev/install.sh test kafka rdkafka || exit # in one go: who cannot install is told one command
 make --no-print-directory -j2 all tools faults || exit
+scripts/dev/prometheus.sh >/dev/null || exit # unpacked for the specs, not installed
 # Two lanes of specs, each with a Kafka of its own: specs mostly wait. The brokers' logs lie in memory where there is
 # room: on a disk a broker that was killed takes 10 s and more to look through them.
 room_kib=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
