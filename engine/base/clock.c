@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT
- * The two clocks. Specs and the simulation move the monotonic one, so that a time-out of a minute is tested in no time;
+ * The clocks. Specs and the simulation move the monotonic one, so that a time-out of a minute is tested in no time;
  * nothing else in the engine reads CLOCK_MONOTONIC for its deadlines. */
 #include "base/clock.h"
 
+#include <stdatomic.h>
 #include <time.h>
 
-static int64_t ahead_us;
-static int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
+/* Other threads read the clock while a spec moves it. */
+static _Atomic int64_t ahead_us;
+static _Atomic int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
 
 int64_t tide_clock_us(void)
 {
     struct timespec now;
-    if (held_us > 0)
-        return held_us + ahead_us;
+    int64_t held = atomic_load_explicit(&held_us, memory_order_relaxed);
+    int64_t ahead = atomic_load_explicit(&ahead_us, memory_order_relaxed);
+    if (held > 0)
+        return held + ahead;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ahead_us;
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ahead;
 }
 
 void tide_clock_advance(int64_t by_us)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/base/clock.h - the two clocks. All times inside the engine are microseconds of tide_clock_us(). */
+ * engine/base/clock.h - the clocks. All times inside the engine are microseconds of tide_clock_us(). */
 #ifndef TIDE_BASE_CLOCK_H
 #define TIDE_BASE_CLOCK_H
 

@@ -28,7 +28,7 @@ return {
     command = tidemill("identity", 1, "exactly_once"),
   },
   {
-    name = "watched-2", title = "identity, 2 workers, exporting and advising", beside = "identity-2",
+    name = "watched-2", title = "the same, exporting and advising", beside = "identity-2",
     command = tidemill("identity", 2, nil, "--metrics-addr", "0", "--statsd", "127.0.0.1:9"),
   },
   { name = "view-1", title = "tidemill, JSON view job, 1 worker", command = tidemill("view", 1), filters = true },

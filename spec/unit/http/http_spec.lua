@@ -324,7 +324,7 @@ describe("the probes", function()
     for _, path in ipairs { "/healthz", "/readyz" } do
       local answer = http.get(port, path)
       assert.equal(503, answer.code)
-      assert.matches("^the engine's loop has not turned for 31 s\n$", answer.body)
+      assert.matches("^the engine's loop has not turned for 3%d s\n$", answer.body)
     end
     C.tide_http_alive(server, true, "ready")
     assert.equal(200, http.get(port, "/healthz").code)
