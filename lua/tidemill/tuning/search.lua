@@ -29,7 +29,8 @@ local LARGEST_BLOCK = 2 ^ 31
 local LONGEST_BATCH = 10e6 -- microseconds
 local REJECTED = 0.001 -- a share of dead letters that is so much above that of the file's settings is a fault
 local OFTEN = 0.1 -- a share of the batches above which a reason to close them counts
-local CONFIRM = 6 -- runs that are kept for the last comparison
+-- The shares of the runs that each step of the search leaves to those after it.
+local KEPT = { start = 0, input_block = 0.6, batch = 0.45, output_block = 0.35, processes = 0.15, confirm = 0 }
 local FIRST_NOISE = 0.03 -- the relative deviation of one measurement, before any was repeated
 
 local NAMES = { "input_block_size", "max_batch_size", "max_batch_time", "output_block_size", "processes",
@@ -60,7 +61,7 @@ local function learn(self, result)
   end
 end
 
--- Measures settings once. Returns the measurement, or nil when no runs are left but those for the last comparison.
+-- Measures settings once. Returns the measurement, or nil when no runs are left but those for the steps to come.
 local function measure(self, settings)
   if self.left <= self.kept then return nil end
   self.left, self.count = self.left - 1, self.count + 1
@@ -109,7 +110,9 @@ end
 local function fitted(self, settings)
   for _, side in ipairs { "input", "output" } do
     local need = self.bytes[side] * settings.max_batch_size * ROOM * self.room[side]
-    if need > 0 then
+    if side == "output" and self.small_output then
+      settings.output_block_size = self.small_output
+    elseif need > 0 then
       settings[side .. "_block_size"] = math.min(LARGEST_BLOCK, math.max(LEAST_BLOCK, power_of_two(need)))
     end
   end
@@ -237,6 +240,23 @@ function stages.input_block(self)
   self.settings = affordable(self, self.settings)
 end
 
+-- Batches are closed by the time that they take (eager), below max_batch_size: larger ones there are not, but smaller
+-- ones may be faster, where they lie in a cache.
+local function smaller_batches(self, result)
+  local before, mean = self.settings, power_of_two(result.batch_messages)
+  say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
+  if mean >= before.max_batch_size then return end
+  local list = { before } -- the first, so that it stays when the others are as fast
+  for _, size in ipairs { mean / 16, mean / 4 } do
+    local settings = fitted(self, copy(before, { max_batch_size = size }))
+    if size >= 1 and possible(self, settings) then list[#list + 1] = settings end
+  end
+  compare(self, list)
+  if self.settings == before then return say(self, "max_batch_size binds nothing") end
+  refine(self, "max_batch_size", 2, 1)
+  say(self, "%d messages a batch are faster", self.settings.max_batch_size)
+end
+
 function stages.batch(self)
   local result = result_of(self, self.settings) or self.first
   local closes = result.closes
@@ -244,14 +264,30 @@ function stages.batch(self)
     say(self, "%.0f %% of the batches are closed by max_batch_time", closes.time * 100)
     compare_points(self, climb(self, "max_batch_time", 4, 1000), 2)
   end
-  if (closes.run_time or 0) > 0.5 then
-    say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages: max_batch_size binds "
-      .. "nothing", result.batch_messages)
-    return
-  end
+  if (closes.run_time or 0) > 0.5 then return smaller_batches(self, result) end
   compare_points(self, climb(self, "max_batch_size", 4, 1))
   refine(self, "max_batch_size", 2, 1)
   say(self, "%d messages a batch", self.settings.max_batch_size)
+end
+
+-- A smaller block means further rounds, and these cost something; but results that lie in a processor's cache are read
+-- faster, so that it may gain more than it costs. Where it does, larger batches may do so too.
+local function smaller_output(self)
+  local present, list = self.settings.output_block_size, {}
+  for _, size in ipairs { LEAST_BLOCK, present / 16, present / 4 } do
+    local last = list[#list]
+    if size >= LEAST_BLOCK and size < present and not (last and last.output_block_size >= size) then
+      list[#list + 1] = copy(self.settings, { output_block_size = size })
+    end
+  end
+  if #list == 0 then return end
+  list[#list + 1] = self.settings
+  compare(self, list)
+  if self.settings.output_block_size == present then return end
+  self.small_output = self.settings.output_block_size
+  say(self, "with %d KiB, and further rounds, it is faster", self.small_output / 1024)
+  local larger = fitted(self, copy(self.settings, { max_batch_size = self.settings.max_batch_size * 4 }))
+  if possible(self, larger) then compare(self, { self.settings, larger }, 2) end
 end
 
 function stages.output_block(self)
@@ -263,6 +299,7 @@ function stages.output_block(self)
   else
     say(self, "no batch needs a further round")
   end
+  if type(self.settings.output_block_size) == "number" then smaller_output(self) end
 end
 
 local function fewer_processes(self)
@@ -282,8 +319,9 @@ function stages.processes(self)
   end
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
-  refine(self, "prefetch_batches", 2, 0, 2)
-  if self.settings.processes ~= before then refine(self, "max_batch_size", 2, 1, 2) end
+  refine(self, "prefetch_batches", 2, 1, 2)
+  local by_size = result and (result.closes.size or 0) > 0.5
+  if self.settings.processes ~= before and by_size then refine(self, "max_batch_size", 2, 1, 2) end
   say(self, "%d process%s", self.settings.processes, self.settings.processes == 1 and "" or "es")
 end
 
@@ -302,7 +340,6 @@ end
 -- The chosen settings against those of the file, and against those that looked fastest. When they are equally fast,
 -- nothing is to be changed for nothing, but for processes that can be spared.
 function stages.confirm(self)
-  self.kept = 0
   local list, have, first, second = {}, {}, self.start, self.settings
   if second.processes < first.processes then first, second = second, first end
   for _, settings in ipairs { first, second, fastest(self) } do
@@ -320,13 +357,13 @@ local ORDER = { "input_block", "batch", "output_block", "processes", "confirm" }
 --- were), noise (the relative deviation of one measurement) }.
 function search.run(options)
   local self = setmetatable({ ask = options.measure, limits = options.limits, left = options.runs, count = 0,
-    kept = math.min(CONFIRM, math.floor(options.runs / 4)), say = options.say or function() end, seen = {},
+    kept = 0, say = options.say or function() end, seen = {},
     bytes = { input = 0, output = 0 }, room = { input = 1, output = 1 }, settings = copy(options.settings),
     start = copy(options.settings), stage = "start" }, Search)
   local seen = measure(self, self.settings)
   self.first = seen.result
   for _, stage in ipairs(ORDER) do
-    self.stage = stage
+    self.stage, self.kept = stage, math.floor(options.runs * KEPT[stage])
     stages[stage](self)
   end
   local function median_of(settings)

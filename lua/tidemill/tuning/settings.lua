@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- tuning/settings.lua: the settings of a run_task_with_multiprocessing step that `tidemill tune` changes: as they are
 -- in a checked pipeline, how they are put into it, and how they are written in the pipeline file.
+local cores = require("tidemill.plan.cores")
 local search = require("tidemill.tuning.search")
 local units = require("tidemill.plan.units")
 
@@ -19,11 +20,26 @@ function settings.steps(pipeline)
   return steps
 end
 
---- Returns the settings in force of a step.
+-- Where the search begins when a value is automatic.
+local BEGIN = { max_batch_size = function() return 1000 end, max_batch_time = function() return 1e6 end,
+  processes = cores.usable, prefetch_batches = function() return 1 end }
+
+-- Returns the number to begin with for a value, which may be "auto" or a table with the largest one.
+local function number_of(name, value)
+  if type(value) == "number" then return value end
+  local begin = BEGIN[name]()
+  return type(value) == "table" and value.max and math.min(begin, value.max) or begin
+end
+
+--- Returns the settings to begin with for a step: those of the file; where these are automatic, a number. Blocks may be
+--- "auto".
 function settings.of(step)
   local values, result = step.values, {}
-  for _, name in ipairs(search.names) do result[name] = values[name] end
-  if values.pool then result.processes = values.pool.values.processes end
+  for _, name in ipairs(search.names) do
+    local value = values[name]
+    if name == "processes" and values.pool then value = values.pool.values.processes end
+    result[name] = BEGIN[name] and number_of(name, value) or value or "auto"
+  end
   return result
 end
 

@@ -88,6 +88,19 @@ describe("the search for settings", function()
     assert.is_true(run(pipeline, settings { processes = 8 }).settings.processes <= 2)
   end)
 
+  it("leaves max_batch_size alone when batches close before, unless smaller ones are faster", function()
+    for _, case in ipairs { { rate = function() return 1000 end, found = 1000 },
+      { rate = function(size) return size <= 16 and 1500 or 1000 end, found = 16 } } do
+      local found = run(nil, settings(), { measure = function(one)
+        return { rate = case.rate(one.max_batch_size), rejected = 0, batch_messages = math.min(50, one.max_batch_size),
+          input_bytes = 100, output_bytes = 100, overflow = { input = 0, output = 0 },
+          closes = one.max_batch_size > 50 and { run_time = 1 } or { size = 1 } }
+      end })
+      local size = found.settings.max_batch_size
+      assert.is_true(case.found == 1000 and size == 1000 or case.found == 16 and size <= 16, tostring(size))
+    end
+  end)
+
   it("keeps the settings of the file when none is faster", function()
     local pipeline = with({ engine_us = 100, message_us = 1, engine_batch_us = 0 }, {})
     local begin = settings { processes = 1, max_batch_size = 64 }
