@@ -59,7 +59,10 @@ void tide_meter_waited(struct tide_engine *engine, int64_t since_us, int64_t unt
     int64_t awake_us = meter->awake_us > meter->first_read_us ? meter->awake_us
                                                               : meter->first_read_us;
     bool reading = engine->run.state == TIDE_ENGINE_READING;
-    bool open = reading && engine->intake.state == TIDE_INTAKE_OPEN;
+    /* A step that refused a message may have room by now: while the source has nothing to offer, nobody asks. */
+    bool open = reading &&
+                (engine->intake.state == TIDE_INTAKE_OPEN ||
+                 (engine->intake.state == TIDE_INTAKE_BLOCKED && engine->chain.source_idle));
     meter->awake_us = until_us;
     if (meter->first_read_us == 0 || !(reading || engine->run.state == TIDE_ENGINE_DRAINING))
         return;

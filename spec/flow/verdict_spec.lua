@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Each limit is provoked alone, on real engines and workers, and the verdict on the whole run names it. Those that need
--- Kafka are in spec/kafka/verdict_spec.lua. Nothing here is measured: what is provoked is far from the constants of the
--- rules (tuning/terms.lua), so that it holds on a busy machine too.
+-- Each limit is provoked alone, on real engines and workers, and the verdict on the whole run names it. Nothing here
+-- is measured: what is provoked is far from the constants of the rules (tuning/terms.lua), so that it holds on a busy
+-- machine too.
 local advisor = require "tidemill.tuning.advisor"
 local ffi = require "ffi"
 local flow = require "spec.support.flow"

@@ -16,7 +16,8 @@ local terms = require("tidemill.tuning.terms")
 
 local advisor = {}
 
---- A pipeline that waits for the source for this share of the time, with nothing behind, keeps up.
+--- An engine that waits for the source for this share of the time could do more: with nothing behind the pipeline keeps
+--- up, and else the source binds, unless the steps are waited for even longer.
 advisor.SLACK = 0.15
 --- Messages behind the source's end that count: this many seconds of reading.
 advisor.BEHIND = 0.5
@@ -27,7 +28,7 @@ advisor.SHORTEST = 0.05
 
 local CAUSES = { "next_step", "dlq", "oldest", "workers", "retry" }
 
--- Returns whether messages wait in the source. An unknown lag (a pipe) counts when the engine waits for it.
+-- Returns whether messages wait in the source. With an unknown lag a source that is waited for counts as slow.
 local function is_behind(window)
   local rate = window.messages / window.seconds
   if not window.lag then return window.engine.source >= terms.MOST end
@@ -63,7 +64,7 @@ end
 local function place_of(window, behind)
   local engine, first = window.engine, window.steps[1]
   local blocked = math.max(engine.blocked, engine.steps, first and sum_of(first.blocked) or 0)
-  local slack = engine.source >= advisor.SLACK and window.lag and not behind
+  local slack = window.lag_certain and not behind or engine.source >= math.max(advisor.SLACK, blocked)
   if slack or engine.source >= math.max(blocked, 1 - engine.source - blocked) then return "source", first and 1 end
   if engine.busy >= advisor.FULL or blocked < 1 - engine.source - blocked then return "engine", first and 1 end
   return follow(window)

@@ -27,8 +27,8 @@ local percent, main_close, they_wait, batches_cost, number, time, step_name, dou
 limits.list = {
   {
     name = "source",
-    rule = "The engine waits for the source more than half of the time (MOST), and messages are behind: the mean lag "
-      .. "is more than half a second of reading, or is not known.",
+    rule = "The engine waits for the source at least 15 % of the time (SLACK) and longer than for the steps, and "
+      .. "messages are behind: the mean lag is more than half a second of reading (BEHIND), or is not known.",
     holds = function(case) return case.place == "source" and case.behind end,
     evidence = engine_evidence,
     sentence = function(case)
@@ -265,8 +265,7 @@ limits.list = {
 --- What is said when no limit binds.
 limits.none = {
   name = "none",
-  rule = "The engine waits for the source more than half of the time, or at least 15 % of it (SLACK) with nothing "
-    .. "behind: it keeps up.",
+  rule = "The engine waits for the source at least 15 % of the time (SLACK), and nothing is behind: it keeps up.",
   evidence = engine_evidence,
   sentence = function(case)
     local engine, step = case.window.engine, case.step

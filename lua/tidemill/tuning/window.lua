@@ -9,7 +9,8 @@
 --
 --   seconds            since the first message was read, without connecting and leaving
 --   messages           read in it
---   lag                mean lag in messages; nil = unknown, as of a file or a pipe, whose end is known at its end only
+--   lag                mean lag in messages; nil = unknown, as of a pipe
+--   lag_certain        it is of Kafka, and of three seconds at least
 --   setting            as given
 --   engine  busy, source, steps, blocked, cpu    shares of the time: it worked; it waited, and the source had nothing
 --                      more; it waited for steps; the first step took nothing (overlaps busy and steps); on
@@ -38,6 +39,7 @@ local window = {}
 local TASK = "strategies.run_task_with_multiprocessing."
 local CLOSES = { "size", "time", "block", "idle", "run_time", "retry", "flush" }
 local CAUSES = { "next_step", "dlq", "oldest", "workers", "retry" }
+local LAGS = 3 -- observations, one a second, below which a mean lag is no more than a moment's
 local MEDIA = { TIDE_MEDIUM_KAFKA = "kafka", TIDE_MEDIUM_FILE = "file", TIDE_MEDIUM_MEMORY = "memory" }
 
 local function step_setting(plan, step)
@@ -101,7 +103,7 @@ local function add_times(step, grown, time)
   end
   step.filling = ratio(grown "batch.filling.time", time)
   step.busy, step.run = ratio(busy, time * step.processes), ratio(run, time * step.processes)
-  step.overhead = busy > 0 and math.max(0, 1 - run / busy) or 0
+  step.overhead = run > 0 and math.max(0, 1 - run / busy) or 0 -- without a report nothing is known of it
   step.cpu, step.delay = ratio(grown "worker.cpu.time", run), ratio(grown "worker.delay.time", run)
   step.slow = ratio(grown "worker.slow_message.time", run)
   step.message_time = ratio(run / 1e6, step.messages)
@@ -138,6 +140,7 @@ function window.of(first, last, setting)
   local made = { seconds = time / 1e6, setting = setting, steps = {},
     messages = last.totals.read - (first and first.totals.read or 0),
     lag = lags > 0 and setting.source ~= "file" and grown("consumer.lag", "sum") / lags or nil,
+    lag_certain = lags >= LAGS and setting.source == "kafka",
     engine = { busy = ratio(busy, time), source = ratio(source, time), steps = ratio(waiting, time),
       blocked = ratio(grown "consumer.blocked.time", time), cpu = ratio(grown "consumer.cpu.time", time) },
     output = { full = ratio(grown "producer.full.time", time),
