@@ -22,7 +22,7 @@ local function type_of(option)
   if option.type == "choice" then return quoted(option.values) .. (option.options and "|table" or "") end
   if option.type == "setting" then return "tide.Setting" end
   local name = TYPES[option.type] or "any"
-  return option.also and name .. "|" .. quoted(option.also) or name
+  return name .. (option.also and "|" .. quoted(option.also) or "") .. (option.options and "|table" or "")
 end
 
 local function add_class(lines, spec)

@@ -8,6 +8,7 @@ local observed = {}
 
 local PARTS = {
   "tidemill.tuning.advice",
+  "tidemill.tuning.automatic",
   "tidemill.metrics.export_prometheus",
   "tidemill.metrics.export_statsd",
   "tidemill.cli.dashboard",

@@ -22,7 +22,8 @@ function reference.type(option)
   if option.type == "choice" then return choices(option) end
   if option.type == "setting" then return "tide." .. option.setting end
   local name = TYPES[option.type] or option.type
-  return option.also and name .. ' or "' .. table.concat(option.also, '", "') .. '"' or name
+  if option.also then name = name .. ' or "' .. table.concat(option.also, '", "') .. '"' end
+  return option.options and name .. " or table" or name
 end
 
 --- Returns "required", or the value in force without the option.

@@ -49,12 +49,12 @@ local function counts_of(engine, row)
   return counts
 end
 
--- The workers of a pool, and the totals of each, for the next snapshot. earlier: those of the snapshot before. Steps
--- that share a pool show the same workers.
-local function workers_of(engine, pool, earlier, seconds)
+-- The workers of a pool, and the totals of each slot, for the next snapshot. earlier: those of the snapshot before.
+-- Steps that share a pool show the same workers. Slots that are not in use are left out.
+local function workers_of(engine, pool, processes, earlier, seconds)
   local workers, totals = {}, {}
   while true do
-    local slot = #workers
+    local slot = #totals
     local seen = engine:worker(pool, slot)
     if not seen then return workers, totals end
     local was = earlier and earlier[slot + 1]
@@ -62,9 +62,23 @@ local function workers_of(engine, pool, earlier, seconds)
       return was and seconds > 0 and (seen[name] - was[name]) / seconds or 0
     end
     totals[slot + 1] = seen
-    workers[slot + 1] = { slot = slot, pid = seen.pid, state = seen.state, busy = math.min(1, rate "busy_us" / 1e6),
-      messages = rate "messages", lost = seen.lost }
+    if slot < processes or seen.pid then
+      workers[#workers + 1] = { slot = slot, pid = seen.pid, state = seen.state,
+        busy = math.min(1, rate "busy_us" / 1e6), messages = rate "messages", lost = seen.lost }
+    end
   end
+end
+
+-- The sizes that hold now, their maxima, and which of them are automatic. Times are in seconds.
+local function sizes_of(engine, plan, row)
+  local sizes, step, auto = engine:sizes(row), plan.tables.steps[row], {}
+  local limits = plan.tables.pool_limits[(step.pool or 0) + 1]
+  for name, is in pairs(plan.tables.automatic[row]) do auto[name] = is or nil end
+  auto.processes = limits.auto or nil
+  return { max_batch_size = sizes.max_batch_size, max_batch_time = sizes.max_batch_time_us / 1e6,
+    input_block_size = sizes.input_block_size, output_block_size = sizes.output_block_size,
+    max_input_block_size = step.max_input_block_size, max_output_block_size = step.max_output_block_size,
+    max_processes = limits.max, auto = auto }
 end
 
 local function step_of(engine, plan, number, row, earlier, seconds)
@@ -77,13 +91,12 @@ local function step_of(engine, plan, number, row, earlier, seconds)
   local closes = {}
   for _, reason in ipairs(CLOSES) do closes[reason] = rate(reason) end
   local workers
-  workers, counts.workers = workers_of(engine, step.pool or 0, earlier and earlier[number] and earlier[number].workers,
-    seconds)
+  workers, counts.workers = workers_of(engine, step.pool or 0, gauge(engine, row, "PROCESSES"),
+    earlier and earlier[number] and earlier[number].workers, seconds)
   return {
     number = number, kind = KIND[step.kind], stage = step.stage,
     processes = gauge(engine, row, "PROCESSES"), batches_in_progress = gauge(engine, row, "BATCHES_IN_PROGRESS"),
-    sizes = { input_block_size = gauge(engine, row, "INPUT_BLOCK_BYTES"),
-      output_block_size = gauge(engine, row, "OUTPUT_BLOCK_BYTES"), auto = {} },
+    sizes = sizes_of(engine, plan, row),
     closes = closes, overflow = { input = rate("input"), output = rate("output") }, backpressure = rate("backpressure"),
     workers = workers,
   }, counts

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- plan/advice.lua: finds what is legal in a pipeline but unwise. Each text looks as a fault does, and names a way out.
+local blocks = require("tidemill.steps.blocks")
 local tide = require("tidemill.run.ffi")
 local units = require("tidemill.plan.units")
 
@@ -66,6 +67,7 @@ end
 local function about_block(step, add)
   local values = step.values
   local size, batch = values.input_block_size, values.max_batch_size
+  if type(batch) ~= "number" then batch = type(batch) == "table" and batch.max or blocks.MAX_BATCH_SIZE end
   if type(size) ~= "number" or size >= batch * MESSAGE then return end
   add(step, "input_block_size = %s: holds less than a batch of max_batch_size = %d messages of 1 KiB (%s), so batches "
     .. 'would be broken up; raise it, or say "auto"', units.show_size(size), batch, units.show_size(batch * MESSAGE))

@@ -6,7 +6,7 @@ local blocks = require("tidemill.steps.blocks")
 
 local group = {}
 
-local ALONE = { max_batch_size = 1000, max_batch_time = 1e6, eager = true }
+local ALONE = { eager = true }
 
 local function append(list, more)
   for _, item in ipairs(more) do list[#list + 1] = item end

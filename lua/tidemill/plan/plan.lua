@@ -73,6 +73,10 @@ function plan.load(path, options)
   if not pipeline then return nil, texts, status end
   local planned = plan.new(pipeline, options)
   local faults = files.faults(planned, options or {})
+  local memory_fault = planned.tables.memory_fault
+  if memory_fault then
+    faults[#faults + 1] = ("%s:%d: pipeline: %s"):format(pipeline.file, pipeline.declaration.line or 0, memory_fault)
+  end
   if #faults > 0 then return nil, faults, exit_code.CONFIG end
   return planned
 end

@@ -51,6 +51,7 @@ function plan_struct.new(tables, options)
   plan.step_count = #tables.steps
   plan.pools = array_of("uint32_t", tables.pools, anchor, function(array, i, count) array[i] = count end)
   plan.pool_count = #tables.pools
+  plan.pools_begin = array_of("uint32_t", tables.pools_begin, anchor, function(array, i, count) array[i] = count end)
   plan.join_timeout_us = tables.join_timeout_us
   plan.message_timeout_us = tables.message_timeout_us
   plan.start_timeout_us = tables.start_timeout_us

@@ -3,6 +3,7 @@
 -- which the command line can still replace parts: it makes the plan table. Constants of C are strings in it, their
 -- names. Start reading at plan_table.new; plan/plan_struct.lua makes the struct of it.
 local group = require("tidemill.plan.group")
+local sizes = require("tidemill.plan.sizes")
 
 local plan_table = {}
 
@@ -15,11 +16,14 @@ local function no_dead_letters()
 end
 
 -- Returns a function by which a step adds its pool, or finds the one that it shares; it returns the index, from 0.
-local function pool_adder(pools)
+local function pool_adder(result)
+  local pools = result.pools
   local index = {}
   return function(shared, processes)
     if shared and index[shared] then return index[shared] end
-    pools[#pools + 1] = shared and shared.values.processes or processes
+    local limits = sizes.processes(shared and shared.values.processes or processes)
+    pools[#pools + 1] = limits.max
+    result.pools_begin[#pools], result.pool_limits[#pools] = limits.begin, limits
     if shared then index[shared] = #pools - 1 end
     return #pools - 1
   end
@@ -56,7 +60,11 @@ function plan_table.new(pipeline)
     steps = {}, -- struct tide_step_plan
     functions = {}, -- by the number of a task step: what runs in its workers (run/transforms.lua)
     members = {}, -- by the same number: the steps of the pipeline that it stands for
+    automatic = {}, -- by the number of such a step: which of its sizes are
+    given_blocks = {}, -- and of which blocks the pipeline file gives the maximum
     pools = {},
+    pools_begin = {}, -- processes at the start
+    pool_limits = {}, -- the ranges of processes (plan/sizes.lua)
     source_properties = {},
     sink_properties = {},
     sink = { medium = "TIDE_MEDIUM_NONE" },
@@ -64,9 +72,11 @@ function plan_table.new(pipeline)
     commit = { enabled = false },
     file_topic = file_topic,
   }
-  result.pool = pool_adder(result.pools)
+  result.pool = pool_adder(result)
   pipeline.settings.spec.plan(pipeline.settings.values, result)
   group.plan(pipeline.steps, result)
+  sizes.latency(result)
+  sizes.memory(result)
   -- A transaction must not stay open until its time-out because no more messages come.
   if result.exactly_once and result.commit.min_messages and result.commit.min_messages > 0
     and result.commit.min_time_us == 0 then

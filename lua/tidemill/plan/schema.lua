@@ -3,8 +3,7 @@
 --
 -- An option has name, type, help, and as needed unit, default, default_text (what a document says in its
 -- place), required, min, max, above_zero, patterns (a text that begins with ^ is one), also (further texts it takes),
--- values and refused (choice), options (choice: or a table of these), setting (type setting), usable_cores (the
--- default).
+-- values and refused (choice), options (or a table of these), setting (type setting).
 local ffi = require("ffi")
 local foreign = require("tidemill.plan.foreign")
 local nearest = require("tidemill.plan.nearest")

@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- plan/types.lua: knows the types of options: how each is read from what was written, and how it is shown.
-local cores = require("tidemill.plan.cores")
 local nearest = require("tidemill.plan.nearest")
 local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
@@ -214,7 +213,6 @@ end
 
 --- Returns the value in force when the option is left out; nil when there is none.
 function types.default(option)
-  if option.usable_cores then return cores.usable() end
   if type(option.default) == "string" and option.type ~= "choice" and option.default ~= (option.also or {})[1] then
     return (parsers[option.type](option, option.default))
   end

@@ -19,6 +19,8 @@ accumulation.options = {
       .. "(too_large)." },
 }
 
+accumulation.complete = blocks.note_given
+
 --- The options of a step, followed by these.
 function accumulation.with(options)
   for _, option in ipairs(accumulation.options) do options[#options + 1] = option end
@@ -31,6 +33,7 @@ function accumulation.plan(values, tables, entries)
     max_batch_size = values.max_batch_size, max_batch_time = values.max_batch_time, eager = false,
     input_block_size = values.max_input_block_size, max_input_block_size = values.max_input_block_size,
     output_block_size = "auto", max_output_block_size = values.max_output_block_size,
+    given_blocks = values.given_blocks,
   }, entries)
 end
 

@@ -10,5 +10,6 @@ return {
   example = 'tide.batch { max_batch_size = 100, max_batch_time = "1s" }',
   options = accumulation.with {},
   entries = function() return { { kind = "reduce", form = "batch" } } end,
+  complete = accumulation.complete,
   plan = accumulation.plan,
 }

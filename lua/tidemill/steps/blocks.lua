@@ -7,6 +7,11 @@ local AUTO_FIRST = 2 ^ 20
 local SMALLEST, LARGEST = 4096, 2 ^ 31
 local MAX = 64 * 2 ^ 20
 
+--- The largest automatic batch: more gains nothing, since it no longer lies in the processor's cache.
+blocks.MAX_BATCH_SIZE = 1000
+--- The longest time that an automatic batch is filled for.
+blocks.MAX_BATCH_TIME_US = 1e6
+
 --- The options side_block_size and max_side_block_size; `holds`: "messages" or "results".
 function blocks.options(side, holds)
   return {
@@ -28,15 +33,57 @@ local function block(values, side)
   return { size = size, max = max, auto = auto }
 end
 
---- Adds a step to the plan table. values: the options of run_task_with_multiprocessing, of which only max_batch_size
---- and max_batch_time are required; entries: what runs in its workers, in order (run/transforms.lua).
+-- The number, and whether it is automatic: then it is the largest.
+local function number(value, largest)
+  if type(value) == "number" then return value, false end
+  return type(value) == "table" and value.max or largest, true
+end
+
+--- An option of processes, of a step or a pool. An inner option that is left out has the text `begin`.
+function blocks.processes(help)
+  return { name = "processes", type = "count", unit = "processes", min = 1, max = 512, also = { "auto" },
+    default = "auto", options = {
+      { name = "min", type = "count", unit = "processes", min = 1, max = 512,
+        default_text = "the processors that may be used", help = "The least number, where it is automatic." },
+      { name = "max", type = "count", unit = "processes", min = 1, max = 512,
+        default_text = "4 for each processor, 16 at least",
+        help = "The largest number, where it is automatic. Room for so many is mapped at the start." },
+    },
+    help = help .. ' "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used '
+      .. "(those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while "
+      .. "the workers are the limit and leave processors free, since their functions wait for something; half as "
+      .. "many when a quarter was enough for a minute." }
+end
+
+--- Reports a maximum that is below the minimum.
+function blocks.check_range(value, name, fault)
+  if type(value) == "table" and value.min and value.max and value.max < value.min then
+    fault('option "%s" = { min = %d, max = %d }: max is below min; raise it or leave it out', name, value.min,
+      value.max)
+  end
+end
+
+--- Notes which maxima of blocks the pipeline file gives: memory_limit does not lower these.
+function blocks.note_given(values, given)
+  values.given_blocks = {}
+  for _, side in ipairs { "input", "output" } do
+    values.given_blocks[side] = given["max_" .. side .. "_block_size"]
+      or type(values[side .. "_block_size"]) == "number"
+  end
+end
+
+--- Adds a step to the plan table. values: the options of run_task_with_multiprocessing, all of which may be left out;
+--- entries: what runs in its workers, in order (run/transforms.lua).
 function blocks.add(tables, kind, values, entries)
   local input, output = block(values, "input"), block(values, "output")
+  local most, auto_batch = number(values.max_batch_size, blocks.MAX_BATCH_SIZE)
+  local time, auto_time = number(values.max_batch_time, blocks.MAX_BATCH_TIME_US)
   table.insert(tables.steps, {
     kind = kind,
     pool = tables.pool(values.pool, values.processes or 1),
-    max_batch_size = values.max_batch_size,
-    max_batch_time_us = values.max_batch_time,
+    max_batch_size = most,
+    max_batch_time_us = time,
+    auto_batch = auto_batch and kind == "TIDE_STEP_TASK",
     input_block_size = input.size,
     output_block_size = output.size,
     max_input_block_size = input.max,
@@ -47,7 +94,11 @@ function blocks.add(tables, kind, values, entries)
     prefetch_batches = values.prefetch_batches or 1,
     crash_retries = values.crash_retries or 1,
   })
-  tables.functions[#tables.steps] = entries
+  local number_of = #tables.steps
+  tables.functions[number_of] = entries
+  tables.automatic[number_of] = { max_batch_size = auto_batch, max_batch_time = auto_time,
+    input_block_size = input.auto, output_block_size = output.auto }
+  tables.given_blocks[number_of] = values.given_blocks or {}
 end
 
 return blocks

@@ -22,5 +22,6 @@ return {
     return { { kind = "reduce", form = "buffer", new = values.new, append = values.append, ready = values.ready,
       result = values.result } }
   end,
+  complete = accumulation.complete,
   plan = accumulation.plan,
 }

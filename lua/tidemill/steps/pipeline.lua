@@ -30,6 +30,15 @@ return {
       help = "How long a message for which a function returns tide.retry is tried again before it is rejected "
         .. "(retry_timeout). The messages that wait meanwhile are kept in memory, up to the step's "
         .. "max_input_block_size; then reading stops." },
+    { name = "target_latency", type = "time", unit = "seconds", above_zero = true,
+      default_text = "none: a batch holds what takes a worker 50 ms",
+      help = "How long a message may take in the steps that run in workers, all together, as long as the load allows: "
+        .. "automatic batches are made small enough for that. When the source has had messages all the time for longer "
+        .. "than this, they are as large as is good for the rate." },
+    { name = "memory_limit", type = "size", unit = "bytes", min = 2 ^ 20, default_text = "none",
+      help = "The most memory that the blocks of all steps take together. The largest sizes of blocks, and of an "
+        .. "automatic number of processes, are lowered so that it holds whatever comes; those that are given stay. A "
+        .. "message or result that needs more than its block may have is rejected (too_large)." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, "
         .. "and the message in progress is run again, alone, as after a crash." },
@@ -47,6 +56,8 @@ return {
     tables.message_timeout_us = values.message_timeout
     tables.start_timeout_us = values.start_timeout
     tables.retry_timeout_us = values.retry_timeout
+    tables.target_latency_us = values.target_latency
+    tables.memory_limit = values.memory_limit
     tables.worker_memory = values.worker_memory
     tables.stuck_detector_timeout_us = values.stuck_detector_timeout
     tables.broker_timeout_us = values.broker_timeout

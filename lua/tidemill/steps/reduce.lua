@@ -27,5 +27,6 @@ return {
     return { { kind = "reduce", form = "reduce", of = values.functions[1], initial_value = values.initial_value,
       result = values.result } }
   end,
+  complete = accumulation.complete,
   plan = accumulation.plan,
 }

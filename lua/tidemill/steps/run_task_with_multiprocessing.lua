@@ -11,6 +11,7 @@ local function complete(values, given)
     local size, max = values[side .. "_block_size"], "max_" .. side .. "_block_size"
     if not given[max] and type(size) == "number" then values[max] = math.max(size, values[max]) end
   end
+  blocks.note_given(values, given)
 end
 
 local function check_block(values, given, side, fault, show)
@@ -30,16 +31,24 @@ return {
     help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "
       .. "several: they run one after another in the worker." },
   options = {
-    { name = "processes", type = "count", unit = "processes", min = 1, max = 512, usable_cores = true,
-      default_text = "the cores that it may use",
-      help = "The number of worker processes of this step; not together with pool. The default is the number of cores "
-        .. "that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus)." },
+    blocks.processes("The number of worker processes of this step; not together with pool."),
     { name = "pool", type = "setting", setting = "pool", default_text = "one of its own",
       help = "The worker processes, when several steps share them." },
-    { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
-      help = "The number of messages at which a batch is closed." },
-    { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, default = "1s",
-      help = "A batch is closed this long after it was opened." },
+    { name = "max_batch_size", type = "count", unit = "messages", min = 1, max = 1000000, also = { "auto" },
+      default = "auto", options = {
+        { name = "max", type = "count", unit = "messages", min = 1, max = 1000000, default = 1000,
+          help = "The largest number, where it is automatic." },
+      },
+      help = 'The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a '
+        .. "worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains "
+        .. "nothing." },
+    { name = "max_batch_time", type = "time", unit = "seconds", above_zero = true, also = { "auto" },
+      default = "auto", options = {
+        { name = "max", type = "time", unit = "seconds", above_zero = true, default = "1s",
+          help = "The longest time, where it is automatic." },
+      },
+      help = 'A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a '
+        .. "quarter of the step's share of target_latency if that is less." },
     INPUT[1], OUTPUT[1], INPUT[2], OUTPUT[2],
     { name = "eager", type = "boolean", default = true,
       help = "Close a batch early when the source has no more messages right now and a worker is idle, or when its "
@@ -55,6 +64,7 @@ return {
     if given.pool and given.processes then
       fault('options "pool" and "processes" exclude each other: say processes in tide.pool { ... }')
     end
+    blocks.check_range(values.processes, "processes", fault)
     check_block(values, given, "input", fault, show)
     check_block(values, given, "output", fault, show)
   end,

@@ -15,7 +15,7 @@ describe("a pipeline file", function()
     local names = {}
     for i, step in ipairs(pipeline.steps) do names[i] = step.name end
     assert.same({ "kafka_source", "run_task_with_multiprocessing", "produce", "commit_offsets" }, names)
-    assert.equal(1000, pipeline.steps[2].values.max_batch_size)
+    assert.equal("auto", pipeline.steps[2].values.max_batch_size)
     assert.equal(25e6, pipeline.settings.values.join_timeout)
   end)
 

@@ -1,0 +1,118 @@
+-- SPDX-License-Identifier: MIT
+-- plan/sizes.lua: what becomes of sizes that are "auto" when a plan is made: their ranges, the shares of
+-- target_latency, and the blocks that memory_limit allows. docs/tuning.md has the rules. What changes at run time is in
+-- engine/chain/task_sizes.c and tuning/controller.lua.
+local cores = require("tidemill.plan.cores")
+local units = require("tidemill.plan.units")
+
+local sizes = {}
+
+local MOST = 512 -- processes of a pool
+local MANY = 16 -- processes: so many at least may there be where workers sleep, on a small machine too
+local PAGE = 4096
+local AROUND = 128 -- bytes of a block beside its messages or results: struct tide_output and TIDE_BLOCK_TAIL
+local SMALLEST = 64 * 1024
+--- A message of Kafka's default maximum, 1 MB, should fit: for that an automatic number of processes is kept lower.
+local WANTED = 2 ^ 20 + 16384
+
+--- Returns the range of a number of processes: { auto, min, max, begin }. value: a number, "auto", or a table with min,
+--- max or both. usable (optional) is for specs: the processors that may be used.
+function sizes.processes(value, usable)
+  if type(value) == "number" then return { auto = false, min = value, max = value, begin = value } end
+  local given = type(value) == "table" and value or {}
+  usable = usable or cores.usable()
+  local max = given.max or math.max(given.min or 1, math.min(MOST, math.max(MANY, 4 * usable)))
+  local min = given.min or math.min(usable, max)
+  return { auto = true, min = min, max = max, begin = math.max(min, math.min(usable, max)) }
+end
+
+local function has_workers(step)
+  return step.kind == "TIDE_STEP_TASK" or step.kind == "TIDE_STEP_REDUCE"
+end
+
+--- Gives each step with workers an equal share of target_latency. A message waits in a batch that is filled for a
+--- quarter of it.
+function sizes.latency(result)
+  local count = 0
+  for _, step in ipairs(result.steps) do count = count + (has_workers(step) and 1 or 0) end
+  for number, step in ipairs(result.target_latency_us and result.steps or {}) do
+    if step.kind == "TIDE_STEP_TASK" then
+      step.latency_us = math.max(1, math.floor(result.target_latency_us / count))
+      if result.automatic[number].max_batch_time then
+        step.max_batch_time_us = math.max(1, math.min(step.max_batch_time_us, math.floor(step.latency_us / 4)))
+      end
+    end
+  end
+end
+
+local function memory_of(size)
+  return math.ceil((size + AROUND) / PAGE) * PAGE
+end
+
+-- Returns what the blocks take whose maximum the pipeline file gives, and how many others there are.
+local function blocks_of(result)
+  local fixed, others = 0, 0
+  for number, step in ipairs(result.steps) do
+    local batches = has_workers(step) and result.pools[step.pool + 1] * (1 + step.prefetch_batches) + 1 or 0
+    for _, side in ipairs { "input", "output" } do
+      if batches > 0 and result.given_blocks[number][side] then
+        fixed = fixed + batches * memory_of(step["max_" .. side .. "_block_size"])
+      else
+        others = others + batches
+      end
+    end
+  end
+  return fixed, others
+end
+
+-- Lowers the pool with most processes by one, if that is automatic.
+local function lower_a_pool(result)
+  local most
+  for i, limits in ipairs(result.pool_limits) do
+    if limits.auto and limits.max > limits.min and (not most or limits.max > result.pool_limits[most].max) then
+      most = i
+    end
+  end
+  if not most then return false end
+  local limits = result.pool_limits[most]
+  limits.max = limits.max - 1
+  result.pools[most] = limits.max
+  result.pools_begin[most] = math.min(result.pools_begin[most], limits.max)
+  return true
+end
+
+-- The bytes that each of the other blocks may hold; negative when there is nothing left for them.
+local function share_of(result)
+  local fixed, others = blocks_of(result)
+  local left = result.memory_limit - fixed
+  if others == 0 then return left >= 0 and math.huge or -1, fixed, others end
+  return math.floor(left / others / PAGE) * PAGE - AROUND, fixed, others
+end
+
+local function apply(step, side, share)
+  local max, size = "max_" .. side .. "_block_size", side .. "_block_size"
+  step[max] = math.min(step[max], share)
+  step[size] = math.min(step[size], step[max])
+end
+
+--- Keeps all blocks together within memory_limit: their maxima are lowered, and the kernel lets no block grow past its
+--- maximum, whatever the traffic does. Sets result.memory_fault when that cannot be.
+function sizes.memory(result)
+  if not result.memory_limit then return end
+  local share, fixed, others
+  repeat share, fixed, others = share_of(result) until share >= WANTED or not lower_a_pool(result)
+  if share < SMALLEST then
+    local need = fixed + others * memory_of(SMALLEST)
+    result.memory_fault = ('option "memory_limit" = %s: too small for the %d blocks of its batches, which need %s; '
+      .. "raise it, or lower processes, prefetch_batches or the block sizes"):format(
+      units.show_size(result.memory_limit), others, units.show_size(need))
+    return
+  end
+  for number, step in ipairs(result.steps) do
+    for _, side in ipairs(has_workers(step) and { "input", "output" } or {}) do
+      if not result.given_blocks[number][side] then apply(step, side, share) end
+    end
+  end
+end
+
+return sizes
