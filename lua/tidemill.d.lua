@@ -96,6 +96,8 @@ function tide.unpack(value) end
 ---@field message_timeout? number|string How long a worker may take for one message. (in seconds)
 ---@field start_timeout? number|string How long a transform file, its `init` and a worker's `start` may take, each. When one takes longer, the run ends with exit 78 and names it. A `start` that takes longer in a worker that replaces another is tried again. (in seconds)
 ---@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again before it is rejected (retry_timeout). The messages that wait meanwhile are kept in memory, up to the step's max_input_block_size; then reading stops. (in seconds)
+---@field target_latency? number|string How long a message may take in the steps that run in workers, all together, as long as the load allows: automatic batches are made small enough for that. When the source has had messages all the time for longer than this, they are as large as is good for the rate. (in seconds)
+---@field memory_limit? integer|string The most memory that the blocks of all steps take together. The largest sizes of blocks, and of an automatic number of processes, are lowered so that it holds whatever comes; those that are given stay. A message or result that needs more than its block may have is rejected (too_large). (in bytes)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, and the message in progress is run again, alone, as after a crash. (in bytes)
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
@@ -143,10 +145,10 @@ function tide.file_source(options) end
 
 ---@class tide.run_task_with_multiprocessing.Options
 ---@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several: they run one after another in the worker.
----@field processes? integer The number of worker processes of this step; not together with pool. The default is the number of cores that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
+---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
 ---@field pool? tide.Setting The worker processes, when several steps share them.
----@field max_batch_size? integer The number of messages at which a batch is closed. (in messages)
----@field max_batch_time? number|string A batch is closed this long after it was opened. (in seconds)
+---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
+---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
 ---@field input_block_size? integer|string|"auto" The shared memory for the messages of one batch. auto: 1 MiB at first, doubled when it was too small, halved when a quarter was enough for a minute. (in bytes)
 ---@field output_block_size? integer|string|"auto" The shared memory for the results of one batch. auto: 1 MiB at first, doubled when it was too small, halved when a quarter was enough for a minute. (in bytes)
 ---@field max_input_block_size? integer|string The largest size to which such a block grows. A message that needs more is rejected (too_large). (in bytes)
@@ -353,7 +355,7 @@ function tide.dlq(options) end
 function tide.metrics(options) end
 
 ---@class tide.pool.Options
----@field processes? integer The number of worker processes. The default is the number of cores that may be used: those of the affinity (taskset), up to the quota of the control group (docker --cpus). (in processes)
+---@field processes? integer|"auto"|table The number of worker processes. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
 
 --- Worker processes that several steps may share; they are kept over rebalances.
 ---```lua

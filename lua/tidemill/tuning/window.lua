@@ -44,7 +44,7 @@ local MEDIA = { TIDE_MEDIUM_KAFKA = "kafka", TIDE_MEDIUM_FILE = "file", TIDE_MED
 
 local function step_setting(plan, step)
   return {
-    processes = plan.pools[(step.pool or 0) + 1], max_batch_size = step.max_batch_size,
+    processes = (plan.pools_begin or plan.pools)[(step.pool or 0) + 1], max_batch_size = step.max_batch_size,
     max_batch_time = step.max_batch_time_us / 1e6, eager = step.eager, input_block_size = step.input_block_size,
     output_block_size = step.output_block_size,
     auto = { input_block_size = step.auto_input or nil, output_block_size = step.auto_output or nil },
