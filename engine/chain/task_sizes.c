@@ -4,9 +4,8 @@
  * gives pages back. An eager step measures how long messages take and keeps batches to 50 ms of work: large enough that
  * what a batch costs does not matter, small enough that all workers have some, and smaller where a target of latency asks
  * for it. An automatic batch holds no more than 1 MiB either, since what lies in the processor's cache is quicker. The
- * number of processes is changed from outside (tide_task_set_sizes; lua/tidemill/tuning/controller.lua). The page
- * docs/tuning.md has all rules. Start reading at tide_task_resize for the blocks, and at tide_task_measure for the
- * batches. */
+ * number of processes is changed from outside (tide_task_set_sizes; lua/tidemill/tuning/controller.lua). All rules are in
+ * docs/tuning.md. Start reading at tide_task_resize for the blocks, and at tide_task_measure for the batches. */
 #include <string.h>
 
 #include "base/log.h"
