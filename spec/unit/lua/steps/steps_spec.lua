@@ -102,10 +102,11 @@ describe("the step or setting", function()
       ["print, max_batch_size = 1e9"] = 'option "max_batch_size" = 1000000000: too large, the most is 1000000',
       ["print, max_batch_size = true"] = 'option "max_batch_size" = true: must be a whole number, not a boolean',
       ["print, max_batch_size = 'auto', max_batch_time = 'auto', processes = 'auto'"] = true,
-      ["print, processes = { min = 2, max = 8 }, max_batch_size = { max = 50 }, max_batch_time = { max = '1s' }"] = true,
+      ["print, processes = { min = 2, max = 8 }, max_batch_size = { max = 50 }"] = true,
+      ["print, max_batch_time = { max = '1s' }"] = true,
       ["print, processes = 'automatic'"] = 'option "processes" = "automatic": not a whole number',
-      ["print, processes = { min = 8, max = 2 }"] = 'option "processes" = { min = 8, max = 2 }: max is below min; raise '
-        .. "it or leave it out",
+      ["print, processes = { min = 8, max = 2 }"] =
+        'option "processes" = { min = 8, max = 2 }: max is below min; raise it or leave it out',
       ["print, processes = { max = 0 }"] = 'option "max" = 0: must be more than 0',
       ["print, processes = { most = 3 }"] = 'option "most": unknown',
       ["print, max_batch_time = 0"] = 'option "max_batch_time" = 0: must be more than 0',
