@@ -24,7 +24,7 @@ enum {
     MOST_DEATHS = 5,           /* of one slot in a row, before a worker was ready */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
     SLOW_US = 100000,          /* at one record: longer is a slow message */
-    NOTED_US = 2000,           /* at one record: may be one of the slowest of the last minute */
+    NOTED_US = 5000,           /* at one record: may be one of the slowest of the last minute */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
     LEAVE_US = 1000000, /* for the `close` hooks of a worker whose slot is not used any more */
     LONGEST_COUNTED_US =
