@@ -89,7 +89,8 @@ share/tidemill/monitoring.
 counters as differences (`|c`), gauges (`|g`), and for each bucket of a histogram that got something a line whose
 sample rate says how many, so that count, sum and mean are exact and quantiles good to 19 %. Times are milliseconds
 (`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are tags as DogStatsD has them; with
-`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too.
+`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. Two engines that send to one server each need a tag of
+their own, or a server each: a gauge of the one takes the place of the same gauge of the other.
 
 ## With the prefix arroyo
 

@@ -37,6 +37,9 @@ describe("an installed tidemill", function()
     assert.is_truthy(files:find("share/tidemill/scripts/transform.lua", 1, true))
     assert.is_truthy(files:find("share/tidemill/include/tidemill.h", 1, true))
     assert.is_truthy(files:find("share/tidemill/lua/tidemill/dashboard/index.html", 1, true))
+    for _, name in ipairs { "grafana.json", "alerts.yml" } do
+      assert.is_truthy(files:find("share/tidemill/monitoring/" .. name, 1, true))
+    end
     for _, part in ipairs { "/bench", "/dev", "/torture" } do
       assert.is_nil(files:find(part, 1, true), part)
     end
