@@ -34,7 +34,7 @@ local function median_us(fn)
 end
 
 local test = start()
-local snapshot = { totals = test:totals(), partitions = {}, metrics = test:metrics(), ready = true, time = 0, uptime = 0 }
+local snapshot = { totals = test:totals(), partitions = {}, metrics = test:metrics(), time = 0, uptime = 0 }
 for i = 1, tonumber(arg[1]) or 200 do
   snapshot.partitions[i] = { topic = "orders", partition = i - 1, lag = i * 100, lag_seconds = i / 10 }
 end

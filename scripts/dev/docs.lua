@@ -89,8 +89,9 @@ share/tidemill/monitoring.
 counters as differences (`|c`), gauges (`|g`), and for each bucket of a histogram that got something a line whose
 sample rate says how many, so that count, sum and mean are exact and quantiles good to 19 %. Times are milliseconds
 (`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are tags as DogStatsD has them; with
-`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. Two engines that send to one server each need a tag of
-their own, or a server each: a gauge of the one takes the place of the same gauge of the other.
+`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. Two engines
+that send to one server each need a tag of their own: a gauge of the one takes the place of the same gauge of the
+other.
 
 ## With the prefix arroyo
 
@@ -99,10 +100,10 @@ Prometheus (the way of statsd_exporter: nothing is appended, so `promtool check 
 without `_total`). Histograms are `|ms` with the values that Arroyo sends, which are seconds for times; in
 Prometheus they have `_sum`, `_count` and `_bucket`. commit_status and produce_status have `status="success"` where
 it is `ok` otherwise; broker_txretries is a gauge. Metrics without a name in the third column keep their own, with
-the prefix arroyo. Arroyo's consumer.dlq.dropped_messages, producer.worker.poll, run_task.join.backpressure,
-buffer.join.backpressure and the producer's librdkafka.p99_int_latency, p99_outbuf_latency, p99_rtt,
-message_count_max, message_size_max, reply_queue_size and broker_txerrs are not there: what they count does not
-happen here or is not asked of librdkafka.
+the prefix arroyo. Arroyo's librdkafka.p99_int_latency, p99_outbuf_latency and p99_rtt are milliseconds, of the
+broker where they are longest. Arroyo's consumer.dlq.dropped_messages, producer.worker.poll,
+run_task.join.backpressure, buffer.join.backpressure and the producer's librdkafka.reply_queue_size and
+broker_txerrs are not there: what they count does not happen here or is not asked of librdkafka.
 
 ## All metrics
 

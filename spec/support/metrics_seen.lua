@@ -11,6 +11,8 @@ local BROKER = {
   "consumer.librdkafka.total_queue_size", "producer.produce_status{status=ok}", "producer.produce_status{status=error}",
   "producer.callback_latency", "producer.librdkafka.message_count", "producer.librdkafka.message_size",
   "producer.librdkafka.broker_rtt", "producer.librdkafka.broker_outbuf_latency", "dlq.truncated",
+  "producer.librdkafka.p99_int_latency", "producer.librdkafka.p99_outbuf_latency", "producer.librdkafka.p99_rtt",
+  "producer.librdkafka.message_count_max", "producer.librdkafka.message_size_max",
   "producer.transaction.time", "producer.transaction.hold.time",
 }
 

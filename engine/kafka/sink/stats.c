@@ -37,11 +37,32 @@ static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric
         tide_observe_many(sink->counters, 0, metric, average_us / 1e6, (uint64_t)count);
 }
 
+/* The windows whose 99th percentile is a gauge, of the broker that is worst off: the names are those of Arroyo. */
+static const struct {
+    enum tide_metric metric;
+    const char *window;
+} P99[] = {{TIDE_M_PRODUCER_P99_INT_LATENCY, "int_latency"},
+           {TIDE_M_PRODUCER_P99_OUTBUF_LATENCY, "outbuf_latency"},
+           {TIDE_M_PRODUCER_P99_RTT, "rtt"}};
+enum { P99_COUNT = sizeof(P99) / sizeof(P99[0]) };
+
+static void find_largest_p99(struct tide_json_doc *doc, int32_t broker, double *largest_us)
+{
+    for (int i = 0; i < P99_COUNT; i++) {
+        const char *window = P99[i].window;
+        if (tide_json_get(doc, broker, window, (int32_t)strlen(window)) != TIDE_JSON_OBJECT)
+            continue;
+        double us = number_of(doc, doc->json->node, "p99");
+        if (us > largest_us[i])
+            largest_us[i] = us;
+    }
+}
+
 /* Returns how many requests librdkafka has sent again so far, to all brokers together, and observes their windows. */
 static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_doc *doc)
 {
     struct tide_json *json = doc->json;
-    double retries = 0;
+    double retries = 0, p99_us[P99_COUNT] = {0};
     if (tide_json_get(doc, 0, "brokers", 7) != TIDE_JSON_OBJECT)
         return 0;
     int32_t brokers = json->node, kind;
@@ -53,7 +74,10 @@ static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_d
         retries += number_of(doc, broker, "txretries");
         observe_window(sink, TIDE_M_PRODUCER_RTT, doc, broker, "rtt");
         observe_window(sink, TIDE_M_PRODUCER_OUTBUF_LATENCY, doc, broker, "outbuf_latency");
+        find_largest_p99(doc, broker, p99_us);
     }
+    for (int i = 0; i < P99_COUNT; i++)
+        tide_observe(sink->counters, 0, P99[i].metric, p99_us[i] / 1e6);
     return (uint64_t)retries;
 }
 
@@ -65,6 +89,9 @@ void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *text)
         tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_MESSAGES,
                      number_of(doc, 0, "msg_cnt"));
         tide_observe(sink->counters, 0, TIDE_M_PRODUCER_QUEUE_BYTES, number_of(doc, 0, "msg_size"));
+        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_MAX_MESSAGES, number_of(doc, 0, "msg_max"));
+        tide_observe(sink->counters, 0, TIDE_M_PRODUCER_MAX_BYTES,
+                     number_of(doc, 0, "msg_size_max"));
         uint64_t retries = observe_brokers(sink, doc);
         if (retries > sink->retries)
             tide_count(sink->counters, 0, TIDE_M_PRODUCER_RETRIES, retries - sink->retries);

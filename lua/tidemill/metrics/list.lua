@@ -4,7 +4,8 @@
 --
 -- name    as in Arroyo, without the prefix; labels beside it
 -- arroyo  what Arroyo calls it: its whole name; nil when Arroyo has no such metric
--- arroyo_kind, arroyo_labels, arroyo_unit  where these differ in Arroyo
+-- arroyo_kind, arroyo_labels  where these differ in Arroyo
+-- arroyo_factor  by what a value is multiplied to be in Arroyo's unit
 -- kind    counter (only grows), gauge (a state, observed), histogram (many single values)
 -- counter the constant of enum tide_metric (shm/counters.h)
 -- row     "step": one for each step that has workers; "engine": one in all
@@ -38,6 +39,8 @@ for name in ([[
   consumer.librdkafka.total_queue_size consumer.commit_status consumer.dlq_buffer.len consumer.dlq_buffer.exceeded
   consumer.dlq_buffer.assigned_partitions producer.produce_status producer.callback_latency
   producer.librdkafka.message_count producer.librdkafka.message_size producer.librdkafka.broker_txretries
+  producer.librdkafka.p99_int_latency producer.librdkafka.p99_outbuf_latency producer.librdkafka.p99_rtt
+  producer.librdkafka.message_count_max producer.librdkafka.message_size_max
 ]]):gmatch("%S+") do ARROYO[name] = "arroyo." .. name end
 
 local function add(row, prefix, entries)
@@ -47,7 +50,7 @@ local function add(row, prefix, entries)
       name = prefix .. name, labels = labels or nil, kind = kind, unit = unit, counter = "TIDE_M_" .. counter,
       help = help, advice = advice, row = row, partition = entry.partition, pool = entry.pool, family = entry.family,
       arroyo = entry.arroyo or ARROYO[prefix .. name], arroyo_kind = entry.arroyo_kind,
-      arroyo_labels = entry.arroyo_labels,
+      arroyo_labels = entry.arroyo_labels, arroyo_factor = entry.arroyo_factor,
     }
   end
 end
@@ -271,6 +274,18 @@ add("engine", "producer.", {
     arroyo_kind = "gauge" },
   { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
     "Waiting of requests before they are sent." },
+  { "librdkafka.p99_int_latency", nil, "gauge", "seconds", "PRODUCER_P99_INT_LATENCY",
+    "99th percentile of how long messages wait before they are put into a request, of the broker where it is longest.",
+    "Above linger.ms: the brokers are the bottleneck.", arroyo_factor = 1000 },
+  { "librdkafka.p99_outbuf_latency", nil, "gauge", "seconds", "PRODUCER_P99_OUTBUF_LATENCY",
+    "99th percentile of how long requests wait before they are sent, of the broker where it is longest.", nil,
+    arroyo_factor = 1000 },
+  { "librdkafka.p99_rtt", nil, "gauge", "seconds", "PRODUCER_P99_RTT",
+    "99th percentile of the round trip, of the broker where it is longest.", nil, arroyo_factor = 1000 },
+  { "librdkafka.message_count_max", nil, "gauge", "messages", "PRODUCER_MAX_MESSAGES",
+    "How many messages the producer takes at most." },
+  { "librdkafka.message_size_max", nil, "gauge", "bytes", "PRODUCER_MAX_BYTES",
+    "How many bytes the producer takes at most." },
   { "replaced", nil, "counter", "times", "PRODUCER_REPLACED", "Producers that were replaced after a fatal error.",
     "The log says why. What was in flight was sent again (at_least_once: it may be there twice)." },
   { "transaction.time", nil, "histogram", "seconds", "TRANSACTION_TIME",

@@ -50,8 +50,9 @@ function names.kind(metric, prefix)
   return is_arroyo(metric, prefix) and metric.arroyo_kind or metric.kind
 end
 
---- Returns by what a value of an entry is multiplied to be in the unit that its name says.
-function names.factor(metric)
+--- Returns by what a value of an entry is multiplied to be in the unit that its name says, or in Arroyo's.
+function names.factor(metric, prefix)
+  if prefix and is_arroyo(metric, prefix) and metric.arroyo_factor then return metric.arroyo_factor end
   return metric.unit == "microseconds" and 1e-6 or 1
 end
 

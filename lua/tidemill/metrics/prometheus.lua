@@ -89,7 +89,7 @@ end
 
 local function put_last(out, part)
   out:put(part.head)
-  put_number(out, part.counter.last)
+  put_number(out, part.counter.last * part.factor)
   out:put("\n")
 end
 
@@ -142,7 +142,7 @@ function Page:add_counter(family, metric, row, step)
   else
     local put_counted = metric.unit == "microseconds" and put_microseconds or put_count
     part = { put = metric.kind == "counter" and put_counted or put_last,
-      line = family.name .. self:braced(labels) .. " " }
+      line = family.name .. self:braced(labels) .. " ", factor = names.factor(metric, self.prefix) }
   end
   part.counter = C.tide_counters_get(self.counters, row, metric.counter)
   self:add(part)

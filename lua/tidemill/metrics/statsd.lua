@@ -137,7 +137,8 @@ local function new_series(self, metric, labels)
   local head, tail = frame(self, names.statsd(metric, self.prefix), self.plain and arroyo and {} or labels)
   local time = metric.unit == "seconds" and metric.kind == "histogram"
   local kind = (time or arroyo or self.plain) and "|ms" or "|h"
-  local factor = metric.unit == "microseconds" and 1e-3 or time and not arroyo and 1e3 or 1
+  local factor = metric.unit == "microseconds" and 1e-3 or time and not arroyo and 1e3
+    or arroyo and metric.arroyo_factor or 1
   return { head = head, tail = tail, kind = kind, factor = factor, before = 0 }
 end
 

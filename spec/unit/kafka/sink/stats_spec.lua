@@ -3,9 +3,11 @@
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("shm/counters.h", "kafka/sink/inside.h")
 
-local TEXT = [[{ "msg_cnt": 3, "msg_size": 500, "brokers": {
-  "a:9092/1": { "txretries": %d, "rtt": { "avg": 2000, "cnt": 4 }, "outbuf_latency": { "avg": 50, "cnt": 4 } },
-  "b:9092/2": { "txretries": 1, "rtt": { "avg": 9000, "cnt": 1 }, "outbuf_latency": { "avg": 0, "cnt": 0 } } } }]]
+local TEXT = [[{ "msg_cnt": 3, "msg_size": 500, "msg_max": 1000, "msg_size_max": 90000, "brokers": {
+  "a:9092/1": { "txretries": %d, "int_latency": { "p99": 5000 },
+    "rtt": { "avg": 2000, "cnt": 4, "p99": 7000 }, "outbuf_latency": { "avg": 50, "cnt": 4 } },
+  "b:9092/2": { "txretries": 1,
+    "rtt": { "avg": 9000, "cnt": 1, "p99": 9000 }, "outbuf_latency": { "avg": 0, "cnt": 0 } } } }]]
 
 describe("librdkafka's statistics", function()
   local sink, counters
@@ -24,6 +26,13 @@ describe("librdkafka's statistics", function()
     assert.same({ 5, 0.009 }, { tonumber(seen("RTT").count), seen("RTT").max })
     assert.is_true(math.abs(seen("RTT").sum - 0.017) < 1e-9)
     assert.equal(4, tonumber(seen("OUTBUF_LATENCY").count))
+  end)
+
+  it("librdkafka's statistics are gauges of the slowest broker, and of what the producer takes at most", function()
+    C.tide_kafka_sink_stats(sink, TEXT:format(0))
+    assert.same({ 0.009, 0.005, 0 }, { seen("P99_RTT").last, seen("P99_INT_LATENCY").last,
+      seen("P99_OUTBUF_LATENCY").last })
+    assert.same({ 1000, 90000 }, { seen("MAX_MESSAGES").last, seen("MAX_BYTES").last })
   end)
 
   it("librdkafka's statistics count what was sent again once, though librdkafka tells the total every"

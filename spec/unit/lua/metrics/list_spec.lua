@@ -5,7 +5,7 @@ local list = require "tidemill.metrics.list"
 describe("the metric list", function()
   it("the metric list names every counter of the engine once", function()
     local constants, listed = {}, {}
-    for constant in files.read("engine/shm/counters.h"):gmatch("(TIDE_M_[%u_]+),") do
+    for constant in files.read("engine/shm/counters.h"):gmatch("(TIDE_M_[%u%d_]+),") do
       constants[#constants + 1] = constant
     end
     for i, metric in ipairs(list) do listed[i] = metric.counter end
