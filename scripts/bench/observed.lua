@@ -172,12 +172,15 @@ end
 local function load(partitions)
   local made, planned = start("", partitions)
   local watcher = assert(observed.new(made, planned, settings()))
-  local spent, times = 0, 0
-  local second = watcher.second
-  function watcher.second(self)
-    local from = processor_us()
-    second(self)
-    spent, times = spent + processor_us() - from, times + 1
+  local spent, times, longest = 0, 0, 0
+  for _, name in ipairs { "second", "turn" } do
+    local inner = watcher[name]
+    watcher[name] = function(self, event)
+      local from = processor_us()
+      inner(self, event)
+      local took = processor_us() - from
+      spent, longest, times = spent + took, math.max(longest, took), times + (name == "second" and 1 or 0)
+    end
   end
   assert(made:start {})
   fill(made, partitions)
@@ -192,8 +195,9 @@ local function load(partitions)
   made:free()
   assert(#took == 100, "100 scrapes are answered")
   table.sort(took)
-  print(("%5d partitions: observer %6.0f us a second; scrapes: p50 %.2f ms, p99 %.2f ms, max %.2f ms, up to %d KiB")
-    :format(partitions, spent / times, took[50], took[99], took[100], largest / 1024))
+  local text = "%5d partitions: observer %5.0f us a second, %5.0f at a time at most; scrapes: p50 %.2f ms, "
+    .. "p99 %.2f ms, max %.2f ms, up to %d KiB"
+  print(text:format(partitions, spent / times, longest, took[50], took[99], took[100], largest / 1024))
 end
 
 local arguments = { ... }

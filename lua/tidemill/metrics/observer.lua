@@ -13,6 +13,7 @@ local snapshot = require("tidemill.metrics.snapshot")
 local tide = require("tidemill.run.ffi")
 
 local SHARE = 0.01 -- of the engine's thread that the observer may take
+local SLICE = 0.005 -- seconds of it in one turn, after which the next part waits for the next turn
 
 local observer = {}
 local Observer = {}
@@ -38,19 +39,18 @@ function Observer:add(part)
   self.parts[#self.parts + 1] = part
 end
 
--- Calls a function of all parts that have it. A part that fails is left out from then on: messages go on.
-local function call(self, name, ...)
-  for _, part in ipairs(self.parts) do
-    local done, reason = true, nil
-    if part[name] and not self.failed[part] then
-      done, reason = xpcall(part[name], debug.traceback, part, ...)
-    end
-    if not done then
-      self.failed[part] = true
-      tide.C.tide_log_text("TIDE_LOG_ERROR", "a part of the observer is left out from now on, since it failed: "
-        .. tostring(reason))
-    end
-  end
+-- Calls a function of a part, if it has it. A part that fails is left out from then on: messages go on.
+local function call(self, part, name, ...)
+  if not part[name] or self.failed[part] then return end
+  local done, reason = xpcall(part[name], debug.traceback, part, ...)
+  if done then return end
+  self.failed[part] = true
+  tide.C.tide_log_text("TIDE_LOG_ERROR", "a part of the observer is left out from now on, since it failed: "
+    .. tostring(reason))
+end
+
+local function call_all(self, name, ...)
+  for _, part in ipairs(self.parts) do call(self, part, name, ...) end
 end
 
 --- Makes a snapshot, without giving it to the parts.
@@ -59,17 +59,32 @@ function Observer:look()
   return self.snapshot
 end
 
---- Once a second. With thousands of partitions this takes long enough to be felt: then seconds are left out, so that
---- the observer never takes more than a share of the engine's thread.
+-- Gives the snapshot to the parts from number `due` on. When this turn has taken long enough, the others get it in the
+-- next turns.
+local function go_on(self)
+  local from = tide.C.tide_clock_thread_us()
+  local function spent() return tonumber(tide.C.tide_clock_thread_us() - from) end
+  while self.due and spent() < SLICE * 1e6 do
+    local part = self.parts[self.due]
+    self.due = part and self.due + 1
+    if part then call(self, part, "second", self.snapshot) end
+  end
+  self.spent = self.spent + spent()
+  if not self.due then self.rested = -math.floor(self.spent / (SHARE * 1e6)) end
+end
+
+--- Once a second. With thousands of partitions this takes long enough to be felt: then it is done in slices, and seconds
+--- are left out, so that the observer never takes more than a share of the engine's thread.
 function Observer:second()
+  if self.due then return end
   if self.rested < 0 then
     self.rested = self.rested + 1
     return
   end
   local from = tide.C.tide_clock_thread_us()
-  call(self, "second", self:look())
-  local spent = tonumber(tide.C.tide_clock_thread_us() - from)
-  self.rested = -math.floor(spent / (SHARE * 1e6))
+  self:look()
+  self.spent, self.due = tonumber(tide.C.tide_clock_thread_us() - from), 1
+  go_on(self)
 end
 
 -- Ready: connected, partitions were assigned, and messages are read.
@@ -90,11 +105,13 @@ function Observer:turn(event)
     self.server:alive(self.run.ready, text)
     self.server:turn()
   end
-  call(self, "turn")
+  if self.due then go_on(self) end
+  call_all(self, "turn")
 end
 
 --- How long a turn may take, in seconds; nil = as long as it likes.
 function Observer:haste()
+  if self.due then return 0 end
   return self.server and self.server:busy() and 0.1 or nil
 end
 
@@ -110,7 +127,8 @@ end
 
 --- At the end of the run.
 function Observer:finish()
-  call(self, "finish", self:look())
+  self.due = nil
+  call_all(self, "finish", self:look())
 end
 
 function Observer:free()

@@ -21,6 +21,8 @@ describe("the observer", function()
     made:add { second = function(_, snapshot) seen = snapshot end }
     test:feed("a", "b")
     made:second()
+    made:turn { kind = "nothing" }
+    made:turn { kind = "nothing" }
     assert.same({ "source", 2, "reading" }, { seen.verdict.limit, seen.totals.produced, seen.state })
     assert.equal(seen, made.snapshot)
     made:free()
@@ -37,6 +39,8 @@ describe("the observer", function()
     for _ = 1, 3 do
       made.rested = 0 -- whatever the last one has cost
       made:second()
+      made:turn { kind = "nothing" }
+      made:turn { kind = "nothing" }
     end
     assert.same({ 1, 3 }, { failures, calls })
     made:free()
@@ -52,6 +56,27 @@ describe("the observer", function()
     end }
     for _ = 1, 5 do made:second() end
     assert.equal(1, calls)
+    made:free()
+  end)
+
+  it("lets the engine turn between parts that take long", function()
+    local made = watched()
+    local calls, seen = 0, {}
+    for i = 1, 3 do
+      made:add { second = function(_, snapshot)
+        calls, seen[i] = calls + 1, snapshot
+        local until_s = os.clock() + 0.05
+        repeat until os.clock() > until_s
+      end }
+    end
+    made:second()
+    assert.same({ 1, 0 }, { calls, made:haste() })
+    made:turn { kind = "nothing" }
+    assert.same({ 2, 0 }, { calls, made:haste() })
+    made:turn { kind = "nothing" }
+    made:turn { kind = "nothing" }
+    assert.same({ 3 }, { calls, made:haste() })
+    assert.same({ made.snapshot, made.snapshot, made.snapshot }, seen)
     made:free()
   end)
 end)
