@@ -73,8 +73,8 @@ local function go_on(self)
   if not self.due then self.rested = -math.floor(self.spent / (SHARE * 1e6)) end
 end
 
---- Once a second. With thousands of partitions this takes long enough to be felt: then it is done in slices, and seconds
---- are left out, so that the observer never takes more than a share of the engine's thread.
+--- Once a second. With thousands of partitions this takes long enough to be felt: then it is done in slices, and
+--- seconds are left out, so that the observer never takes more than a share of the engine's thread.
 function Observer:second()
   if self.due then return end
   if self.rested < 0 then
