@@ -2,7 +2,7 @@
  * The taps of a chain. What a tap may cost is bounded by three allowances, which fill up with the time and are spent
  * before anything is done: messages that are examined, bytes that are searched (both shared by all taps), and samples
  * that are made. A tap without conditions examines nothing while it may not make a sample; one with conditions goes on
- * only as long as it may make one. So a rare match is found among a hundred thousand messages a second, and at ten million
+ * only as long as it may make one. So a rare match is found among fifty thousand messages a second, and at a million
  * it is found among a sample of them; `examined` and `passed` tell which. Start reading at tide_taps_offer. */
 #include "chain/tap.h"
 
@@ -16,8 +16,9 @@
 #include "base/text.h"
 #include "chain/tap_inside.h"
 
-/* A message costs some 20 ns to examine, and a core searches a few GB in a second: together about 2 % of one core. */
-enum { EXAMINED_A_SECOND = 100000, SEARCHED_A_SECOND = 32 << 20 };
+/* What all taps may cost together is about 1 % of a core (scripts/bench/tap.lua). A tap waits until it may examine a whole
+ * portion of a batch: the few messages that it may examine at any moment would keep it busy at every portion. */
+enum { EXAMINED_A_SECOND = 50000, SEARCHED_A_SECOND = 16 << 20, EXAMINED_AT_ONCE = 128 };
 /* Samples that wait to be taken, which happens once a second at the latest. */
 enum { MOST_SAMPLES = 1024, MOST_SAMPLE_BYTES = 2 << 20 };
 
@@ -37,6 +38,7 @@ struct tap {
     double examined_left; /* messages */
     double searched_left; /* bytes */
     int64_t filled_us;
+    bool looks; /* the allowances let it look at messages, since tide_taps_wanted() */
     struct tide_tap_counts counts;
     STAILQ_HEAD(, sample) waiting;
     uint32_t waiting_count;
@@ -187,9 +189,9 @@ static void fill_allowances(const struct tide_taps *taps, struct tap *tap, int64
     tap->filled_us = now_us;
 }
 
-static bool may_look(const struct tap *tap)
+static bool may_look(const struct tap *tap, int messages)
 {
-    return tap->samples_left >= 1 && tap->examined_left >= 1 && tap->searched_left > 0;
+    return tap->samples_left >= 1 && tap->examined_left >= messages && tap->searched_left > 0;
 }
 
 /* The output (row 0) belongs to no step, so only a tap of all steps has it. */
@@ -207,7 +209,8 @@ bool tide_taps_wanted(struct tide_taps *taps, uint32_t row)
         if (!concerns(tap, row))
             continue;
         fill_allowances(taps, tap, now_us);
-        wanted |= may_look(tap);
+        tap->looks = tap->looks ? may_look(tap, 1) : may_look(tap, EXAMINED_AT_ONCE);
+        wanted |= tap->looks;
     }
     return wanted;
 }
@@ -243,23 +246,29 @@ static void look_at(struct tide_taps *taps, struct tap *tap, const struct tide_t
 {
     int64_t searched = 0;
     tap->counts.passed++;
-    if (!may_look(tap))
+    if (!tap->looks)
         return;
     tap->counts.examined++;
     tap->examined_left -= 1;
     bool matches = tide_tap_matches(&tap->conditions, event, taps->topics, &searched);
     tap->searched_left -= (double)searched;
-    if (!matches)
-        return;
-    tap->counts.matched++;
-    tap->samples_left -= 1;
-    add_sample(taps, tap, event);
+    if (matches) {
+        tap->counts.matched++;
+        tap->samples_left -= 1;
+        add_sample(taps, tap, event);
+    }
+    tap->looks = may_look(tap, 1);
 }
 
-void tide_taps_offer(struct tide_taps *taps, const struct tide_tap_event *event)
+bool tide_taps_offer(struct tide_taps *taps, const struct tide_tap_event *event)
 {
+    bool wanted = false;
     for (uint32_t i = 0; i < TIDE_TAPS; i++) {
-        if (concerns(&taps->taps[i], event->row))
-            look_at(taps, &taps->taps[i], event);
+        struct tap *tap = &taps->taps[i];
+        if (!concerns(tap, event->row))
+            continue;
+        look_at(taps, tap, event);
+        wanted |= tap->looks;
     }
+    return wanted;
 }

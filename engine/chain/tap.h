@@ -123,7 +123,8 @@ bool tide_taps_armed(const struct tide_taps *taps);
 bool tide_taps_wanted(struct tide_taps *taps, uint32_t row);
 /** Counts messages of the step that no tap is offered. */
 void tide_taps_passed(struct tide_taps *taps, uint32_t row, uint32_t count);
-/** Offers one message to all taps, as far as tide_taps_wanted() has found that they may look at it. */
-void tide_taps_offer(struct tide_taps *taps, const struct tide_tap_event *event);
+/** Offers one message to all taps, as far as tide_taps_wanted() has found that they may look at it. Returns whether any may
+ * look at more of this step. */
+bool tide_taps_offer(struct tide_taps *taps, const struct tide_tap_event *event);
 
 #endif

@@ -64,8 +64,9 @@ static enum tide_fate fate_of(const struct tide_task *task, const struct at *at,
     return task->plan.kind == TIDE_STEP_REDUCE ? TIDE_FATE_ACCUMULATED : TIDE_FATE_FILTERED;
 }
 
-/* Results of a record that waits, or was revoked, were not forwarded: they are not shown. */
-static void offer(struct tide_task *task, const struct tide_batch *batch, const struct at *at,
+/* Results of a record that waits, or was revoked, were not forwarded: they are not shown. Returns whether taps
+ * want more. */
+static bool offer(struct tide_task *task, const struct tide_batch *batch, const struct at *at,
                   enum tide_item_kind end)
 {
     struct tide_message before;
@@ -76,12 +77,58 @@ static void offer(struct tide_task *task, const struct tide_batch *batch, const 
         event.results = at->results;
     for (uint32_t i = 0; i < event.results && i < TIDE_TAP_RESULTS; i++)
         event.after[i] = at->after[i];
-    tide_taps_offer(task->step.chain->taps, &event);
+    return tide_taps_offer(task->step.chain->taps, &event);
 }
 
 static bool is_left_out(const struct tide_batch *batch, uint32_t record)
 {
     return tide_batch_record(batch, record)->flags & TIDE_RECORD_LEFT_OUT;
+}
+
+static bool is_end(const struct tide_item *item)
+{
+    return item->kind == TIDE_ITEM_FINISHED || item->kind == TIDE_ITEM_WAITED;
+}
+
+/* The first item of the record that the next portion goes on with; item_count when there is none. */
+static uint32_t unfinished(const struct tide_parsed *parsed)
+{
+    uint32_t from = parsed->item_count;
+    while (from > 0 && !is_end(&parsed->items[from - 1]))
+        from--;
+    return from;
+}
+
+/* Returns false when no tap wants more. */
+static bool walk(struct tide_task *task, const struct tide_batch *batch,
+                 const struct tide_item *item, struct at *at)
+{
+    const struct tide_message *messages = task->parsed.messages;
+    bool wanted = true;
+    if (item->record != at->record)
+        *at = (struct at){.record = item->record};
+    if (item->kind == TIDE_ITEM_MESSAGE || item->kind == TIDE_ITEM_REVOKED) {
+        note_result(at, &messages[item->message], item->kind == TIDE_ITEM_REVOKED);
+    } else if (!is_end(item)) {
+        at->told = true; /* rejected, or to be tried again */
+    } else {
+        if (!at->told && !is_left_out(batch, at->record))
+            wanted = offer(task, batch, at, item->kind);
+        at->record = batch->records.count;
+    }
+    return wanted;
+}
+
+/* Records that nobody looks at are counted by their items alone: to touch their bytes would cost more than all the rest. */
+static uint32_t count_records(const struct tide_parsed *parsed, uint32_t from, uint32_t end)
+{
+    uint32_t count = 0, told = 0;
+    for (uint32_t i = from; i < end; i++) {
+        count += is_end(&parsed->items[i]);
+        told += parsed->items[i].kind == TIDE_ITEM_REJECT ||
+                parsed->items[i].kind == TIDE_ITEM_RETRY;
+    }
+    return count > told ? count - told : 0;
 }
 
 void tide_task_tap(struct tide_task *task, const struct tide_batch *batch)
@@ -90,26 +137,17 @@ void tide_task_tap(struct tide_task *task, const struct tide_batch *batch)
     struct tide_taps *taps = task->step.chain->taps;
     bool wanted = tide_taps_wanted(taps, task->step.row);
     struct at at = go_on(task, batch);
-    uint32_t passed = 0;
-    for (uint32_t i = 0; i < parsed->item_count; i++) {
-        const struct tide_item *item = &parsed->items[i];
-        if (item->record != at.record)
-            at = (struct at){.record = item->record};
-        if (item->kind == TIDE_ITEM_MESSAGE || item->kind == TIDE_ITEM_REVOKED) {
-            note_result(&at, &parsed->messages[item->message], item->kind == TIDE_ITEM_REVOKED);
-            continue;
-        }
-        if (item->kind == TIDE_ITEM_REJECT || item->kind == TIDE_ITEM_RETRY) {
-            at.told = true;
-            continue;
-        }
-        if (!at.told && !is_left_out(batch, at.record)) {
-            passed += !wanted;
-            if (wanted)
-                offer(task, batch, &at, item->kind);
-        }
-        at = (struct at){.record = batch->records.count};
+    uint32_t last = unfinished(parsed);
+    uint32_t i = 0;
+    for (; i < last && wanted; i++)
+        wanted = walk(task, batch, &parsed->items[i], &at);
+    if (i < last) {
+        uint32_t count = count_records(parsed, i, last);
+        bool told = i == 0 && at.told; /* the first of these was counted in the portion before */
+        tide_taps_passed(taps, task->step.row, count > told ? count - told : 0);
+        at.record = batch->records.count;
     }
+    for (i = last; i < parsed->item_count; i++)
+        walk(task, batch, &parsed->items[i], &at);
     keep_for_next(task, batch, &at);
-    tide_taps_passed(taps, task->step.row, passed);
 }
