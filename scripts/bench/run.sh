@@ -42,6 +42,7 @@ cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lr
 ! wanted in-process || luajit scripts/bench/in_process.lua
 ! wanted in-process || luajit scripts/bench/json.lua
 ! wanted in-process || luajit scripts/bench/respawn.lua
+! wanted in-process || BENCH_QUICK=1 luajit scripts/bench/auto.lua
 ! wanted in-process || luajit scripts/bench/observed.lua
 [ "${BENCH_ONLY:-}" != in-process ] || exit 0
 ! wanted arroyo || prepare_arroyo

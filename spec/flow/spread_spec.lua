@@ -127,4 +127,23 @@ describe('tide_task_measure', function()
     assert.equal(1000, task.size.max_messages)
     assert.equal(1000, most_after(5000 * MS, 1))
   end)
+
+  it('tide_task_pace keeps a batch to a quarter of the latency that the step may take, until the source has had'
+    .. ' messages for longer than that', function()
+    task.plan.latency_us = 100000
+    C.tide_task_sizes(task, 1000)
+    assert.equal(25 * MS, task.size.run_limit_ns)
+    assert.equal(24, most_after(1 * MS, 1))
+    C.tide_task_pace(task, 101000)
+    assert.equal(25 * MS, task.size.run_limit_ns)
+    C.tide_task_pace(task, 101001)
+    assert.equal(50 * MS, task.size.run_limit_ns)
+  end)
+
+  it('tide_task_is_large keeps an automatic batch to 1 MiB, and no other', function()
+    assert.is_false(C.tide_task_is_large(task, 2 ^ 30))
+    task.plan.auto_batch = true
+    assert.is_false(C.tide_task_is_large(task, 2 ^ 20))
+    assert.is_true(C.tide_task_is_large(task, 2 ^ 20 + 1))
+  end)
 end)

@@ -3,7 +3,7 @@
 -- long form. A run that fails prints its seed: CONTROLLER_SEED=n.
 local controller = require "tidemill.tuning.controller"
 
-local RUNS = tonumber(os.getenv "CONTROLLER_RUNS") or 100
+local RUNS = tonumber(os.getenv "CONTROLLER_RUNS") or 60
 local MINUTE, HOUR = 60, 3600
 
 -- The model: a second of a pool whose workers run messages that take `seconds` each, of which the share `compute` on a
