@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Automatic sizes against a small grid of fixed ones, on the memory source: a pipeline that sets nothing is to be
--- within 10 % of the best by hand. Rounds alternate, so that what else runs on the machine meets both; figures are medians.
--- Then the latency of single messages under a load that the workers can bear, with a target.
+-- within 10 % of the best by hand. Rounds alternate, so that what else runs on the machine meets both; figures are
+-- medians. Then the latency of single messages under a load that the workers can bear, with a target.
 -- BENCH_QUICK=1 is the short form; an argument names one workload.
 local ffi = require "ffi"
 local tide = require "tidemill"
@@ -10,6 +10,8 @@ local automatic = require "tidemill.tuning.automatic"
 local C = testing.C
 
 pcall(ffi.cdef, "int usleep(unsigned microseconds);")
+
+C.tide_log_setup("TIDE_LOG_WARN", "TIDE_LOG_TEXT")
 
 local quick = os.getenv "BENCH_QUICK" == "1"
 local SECONDS = quick and 1 or 3 -- that are measured, once an automatic run has settled
