@@ -43,7 +43,8 @@ struct tide_batch_records {
     uint32_t count;
     uint64_t bytes;
     int64_t opened_us;
-    bool overflowed; /* it was sealed since a message did not fit the block */
+    uint64_t
+        overflowed; /* it was sealed since a message did not fit a block of so many bytes; 0 = it was not */
     bool from_queue; /* its records are the oldest ones of a partition queue (task_retry.c) ... */
     uint32_t queue;  /* ... with this number */
 };
@@ -53,7 +54,7 @@ struct tide_batch_release {
     uint32_t released;
     uint32_t results;
     uint64_t result_bytes;
-    bool overflowed; /* results did not fit the block */
+    uint64_t overflowed; /* results did not fit a block of so many bytes; 0 = they did */
     bool
         one_by_one; /* a worker died in a function that had several records: it gets one at a time now */
     bool marked; /* records that wait were marked, so that workers leave them out (task_retry.c) */

@@ -30,7 +30,7 @@ static void seal_open(struct tide_task *task, enum tide_metric reason, int64_t n
 static void seal_overflowed(struct tide_task *task, int64_t now_us)
 {
     tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
-    task->open->records.overflowed = true;
+    task->open->records.overflowed = task->size.input.now;
     seal_open(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
 }
 

@@ -47,11 +47,11 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
     }
     if (work->state == TIDE_WORK_DONE && work->status == TIDE_JOB_FULL) {
         tide_count(counters, task->step.row, TIDE_M_BATCH_OUTPUT_OVERFLOW, 1);
-        batch->release.overflowed = true;
+        batch->release.overflowed = work->job.output_size;
     }
     /* A single result may be larger than the block: it was given the maximum. */
     if (batch->run.result_bytes > work->job.output_size)
-        batch->release.overflowed = true;
+        batch->release.overflowed = work->job.output_size;
 }
 
 static int take_results(struct tide_task *task, struct tide_batch *batch, int64_t now_us)

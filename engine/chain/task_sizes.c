@@ -84,15 +84,16 @@ void tide_task_measure(struct tide_task *task, const struct tide_work *work, uin
     task->size.max_messages = fit < 1 ? 1 : (uint32_t)fit;
 }
 
-/* Returns whether the size changed. */
-static bool size_adapt(struct tide_size *size, bool overflowed, uint64_t used, int64_t now_us)
+/* Returns whether the size changed. What did not fit an earlier, smaller size says nothing of the present one: all batches
+ * that are under way when a size grows were filled and run with the one before. */
+static bool size_adapt(struct tide_size *size, uint64_t overflowed, uint64_t used, int64_t now_us)
 {
     uint64_t before = size->now;
     if (!size->automatic)
         return false;
     if (used > size->most_used)
         size->most_used = used;
-    if (overflowed) {
+    if (overflowed >= size->now) {
         size->now = size->now > size->max / 2 ? size->max : size->now * 2;
     } else if (now_us - size->since_us < SHRINK_AFTER_US) {
         return false;
