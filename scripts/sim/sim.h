@@ -18,6 +18,7 @@
  *   source.c        the consumer group: partitions that come and go, messages, commits
  *   sink.c          the brokers: take, refuse, and acknowledge in any order across partitions
  *   workers.c       the zygote and the workers: they spawn, die, hang and break the protocol
+ *   taps.c          somebody who looks on
  *   world.c         the engine, and a run from its start to its end; main.c runs seed after seed */
 #ifndef SIM_H
 #define SIM_H
@@ -147,6 +148,7 @@ struct sim {
     uint64_t dropped;   /* messages that were not */
     uint64_t steps;     /* actions and turns */
     uint64_t resizes;   /* chances in this run that sizes change */
+    int tap;            /* the number of the tap that is armed; 0 = none */
     bool may_fail;      /* the dlq has limits, or there is none, so that the engine may stop */
     bool over;
     int status; /* of the FAILED event */
@@ -168,6 +170,11 @@ uint64_t sim_mix(uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 /* settings.c */
 void sim_draw(uint64_t seed);
 void sim_print(FILE *file);
+
+/* taps.c */
+
+/** After a turn of the engine. */
+void sim_look_on(void);
 
 /* world.c */
 void sim_run(uint64_t seed, bool verbose);

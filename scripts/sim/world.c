@@ -95,6 +95,7 @@ static void run_turn(void)
     sim.over = event.kind == TIDE_EVENT_FAILED || event.kind == TIDE_EVENT_DONE;
     sim.status = event.status;
     sim_check_turn();
+    sim_look_on();
 }
 
 /* Two clocks: the engine's, and the one by which the simulation tells a timeout. */
