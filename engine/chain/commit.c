@@ -26,8 +26,9 @@ struct tide_commit {
     struct tide_chain *chain;
     struct tide_sink *transactions; /* NULL = at least once */
     enum tide_commit_state state;
-    int64_t last_us;          /* when the last commit was begun */
-    int64_t charged_us;       /* until when the time is charged that transactions hold up others */
+    int64_t last_us;    /* when the last commit was begun */
+    int64_t charged_us; /* when the time was charged last that transactions hold up others ... */
+    bool held;          /* ... and whether one did so then */
     uint64_t positions_moved; /* the tracker's count then */
     bool dirty; /* what was asked for must be asked for again, even if no position moves */
     /* By partition: the position last asked for, -1 = none. */
@@ -202,11 +203,11 @@ static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
     return begin_commit(commit, now_us);
 }
 
-/* From the decision to commit until the answer, what is not in the transaction waits. */
+/* From the decision to commit until the answer, what is not in the transaction waits. The time since the last poll is
+ * charged to the state as it was then: an answer that came meanwhile has changed it. */
 static void charge_hold(struct tide_commit *commit, int64_t now_us)
 {
-    bool held = commit->state == TIDE_COMMIT_PREPARING || commit->state == TIDE_COMMIT_UNDER_WAY;
-    if (commit->transactions && held && commit->charged_us > 0)
+    if (commit->held)
         tide_count(commit->chain->counters, 0, TIDE_M_TRANSACTION_HOLD_TIME,
                    (uint64_t)(now_us - commit->charged_us));
     commit->charged_us = now_us;
@@ -215,7 +216,10 @@ static void charge_hold(struct tide_commit *commit, int64_t now_us)
 int tide_commit_poll(struct tide_commit *commit, int64_t now_us)
 {
     charge_hold(commit, now_us);
-    return try_commit(commit, false, now_us);
+    int status = try_commit(commit, false, now_us);
+    commit->held = commit->transactions && (commit->state == TIDE_COMMIT_PREPARING ||
+                                            commit->state == TIDE_COMMIT_UNDER_WAY);
+    return status;
 }
 
 int tide_commit_force(struct tide_commit *commit, int64_t now_us)

@@ -31,8 +31,9 @@ kafka.describe("the metrics of a broker", { partitions = 2 }, function(t)
   end)
 
   it("a run provokes the metrics of a broker that has transactions", function()
-    kafka.produce(t.input, inputs.numbers(1, 100))
-    seen:add(engine.run(t:definition { settings = { delivery = "exactly_once" } }):report().metrics)
+    kafka.produce(t.input, inputs.numbers(1, 5000))
+    seen:add(engine.run(t:definition { settings = { delivery = "exactly_once" }, commit = { policy = "immediate" },
+      produce = { topic = t.output, max_buffer_size = 500 } }):report().metrics)
   end)
 
   it("a run provokes the metrics of a broker that refuses messages which are too large", function()

@@ -64,7 +64,8 @@ end
 local function place_of(window, behind)
   local engine, first = window.engine, window.steps[1]
   local blocked = math.max(engine.blocked, engine.steps, first and sum_of(first.blocked) or 0)
-  local slack = window.lag_certain and not behind or engine.source >= math.max(advisor.SLACK, blocked)
+  local ending = engine.steps - engine.blocked >= terms.MOST -- all is read, and is worked off
+  local slack = window.lag_certain and not behind and not ending or engine.source >= math.max(advisor.SLACK, blocked)
   if slack or engine.source >= math.max(blocked, 1 - engine.source - blocked) then return "source", first and 1 end
   if engine.busy >= advisor.FULL or blocked < 1 - engine.source - blocked then return "engine", first and 1 end
   return follow(window)

@@ -1,0 +1,32 @@
+-- SPDX-License-Identifier: MIT
+-- The limits that need a broker, each provoked alone; the others are in spec/flow/verdict_spec.lua. The verdict is that
+-- of the report, on the whole run.
+local engine = require "spec.support.engine"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+
+kafka.describe("the limit of a whole run on Kafka", { partitions = 1 }, function(t)
+  local function verdict_of(definition, count)
+    kafka.produce(t.input, inputs.numbers(1, count))
+    return engine.run(t:definition(definition)):report().verdict
+  end
+
+  local function assert_limit(limit, verdict)
+    assert.equal(limit, verdict.limit, verdict.text)
+    assert.is_string(verdict.advice)
+    assert.equal("now", verdict.procedure[4].state)
+  end
+
+  it("is broker where the producer may hold ten messages, and sends each 20 ms", function()
+    assert_limit("broker", verdict_of({ produce = { topic = t.output, max_buffer_size = 10,
+      rdkafka = { ["linger.ms"] = 20 } } }, 1000))
+  end)
+
+  it("is commit where each transaction is ended as soon as a message of it is acknowledged", function()
+    assert_limit("commit", verdict_of({ settings = { delivery = "exactly_once" },
+      produce = { topic = t.output, max_buffer_size = 500,
+        rdkafka = { ["batch.num.messages"] = 10 } },
+      task_options = { processes = 1, max_batch_size = 100, eager = false },
+      commit = { policy = "immediate" } }, 10000))
+  end)
+end)
