@@ -123,6 +123,8 @@ end
 
 local function judge(about)
   local measure, begin = workload_of(about)
+  local first = measure(begin)
+  if first.failed then error(first.failed) end
   local points, count = grid_best(measure)
   local found = search.run { settings = begin, limits = LIMITS, runs = RUNS,
     measure = function(one) return trial.of_step(measure(one), 1) end,

@@ -49,16 +49,39 @@ local function best_of(entries)
   return best
 end
 
--- Returns those that stay: they are within `margin` of the best, and at most `most`.
-local function survivors(entries, margin, most)
-  local ranked = { unpack(entries) }
+-- How far behind the best one a candidate may be and still count as equally fast, as far as can be told by now.
+local function tie_width(entries, noise)
+  if noise < NOISY then return race.TIE end
+  return math.min(WIDEST_TIE, noise / math.sqrt(#entries[1].rates))
+end
+
+-- Returns the candidate that is taken of those that are equally fast: the cheapest, and where the machine is noisy the
+-- cheapest of those that need the least processor time.
+local function winner_of(entries, noise)
+  local least = best_of(entries) * (1 - tie_width(entries, noise))
+  local equal, least_cpu = {}, math.huge
+  for _, entry in ipairs(entries) do
+    if entry.score >= least then
+      entry.cpu = noise >= NOISY and #entry.cpus > 0 and race.median(entry.cpus) or 0
+      equal[#equal + 1], least_cpu = entry, math.min(least_cpu, entry.cpu)
+    end
+  end
+  for _, entry in ipairs(equal) do
+    if entry.cpu <= least_cpu * (1 + SAVING) then return entry end
+  end
+end
+
+-- Returns those that stay: the one that would be taken now, and those within `margin` of the best; at most `most`.
+local function survivors(entries, margin, most, noise)
+  local first, ranked = winner_of(entries, noise), { unpack(entries) }
   table.sort(ranked, function(a, b)
+    if (a == first) ~= (b == first) then return a == first end
     if a.score ~= b.score then return a.score > b.score end
     return a.index < b.index
   end)
-  local stay = {}
+  local stay, best = {}, best_of(entries)
   for rank, entry in ipairs(ranked) do
-    if rank <= most and entry.score >= ranked[1].score * (1 - margin) then stay[#stay + 1] = entry end
+    if rank <= most and entry.score >= best * (1 - margin) then stay[#stay + 1] = entry end
   end
   table.sort(stay, function(a, b) return a.index < b.index end)
   return stay
@@ -76,28 +99,6 @@ local function measure_round(entries, measure, backwards)
     entry.cpus[#entry.cpus + 1] = entry.fresh_cpu
   end
   return true
-end
-
--- Returns the candidates that are equally fast as the best one.
-local function equal_to_best(entries, width)
-  local best, equal = best_of(entries), {}
-  for _, entry in ipairs(entries) do
-    if entry.score >= best * (1 - width) then equal[#equal + 1] = entry end
-  end
-  return equal
-end
-
-local function winner_of(entries, noise)
-  if noise < NOISY then return equal_to_best(entries, race.TIE)[1].index end
-  local equal = equal_to_best(entries, math.min(WIDEST_TIE, noise / math.sqrt(#entries[1].rates)))
-  local least = math.huge
-  for _, entry in ipairs(equal) do
-    entry.cpu = #entry.cpus > 0 and race.median(entry.cpus) or 0
-    least = math.min(least, entry.cpu)
-  end
-  for _, entry in ipairs(equal) do
-    if entry.cpu <= least * (1 + SAVING) then return entry.index end
-  end
 end
 
 local function entries_of(candidates, known)
@@ -123,14 +124,14 @@ function race.run(candidates, measure, options)
       score(entries)
       noise = options.noise and options.noise() or FIRST_NOISE
       local margin = math.max(LEAST_MARGIN, 3 * noise / math.sqrt(round))
-      entries = survivors(entries, margin, round == 1 and math.max(3, math.ceil(#entries / 2)) or 2)
+      entries = survivors(entries, margin, round == 1 and math.max(3, math.ceil(#entries / 2)) or 2, noise)
       score(entries)
     end
     if #entries == 1 or round == rounds then break end
     round = round + 1
     if not measure_round(entries, measure, round % 2 == 0) then break end
   end
-  return entries[1].score and winner_of(entries, noise) or nil
+  return entries[1].score and winner_of(entries, noise).index or nil
 end
 
 return race

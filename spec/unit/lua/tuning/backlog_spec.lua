@@ -1,0 +1,50 @@
+-- SPDX-License-Identifier: MIT
+local ffi = require "ffi"
+local backlog = require "tidemill.tuning.backlog"
+local header_codec = require "tidemill.run.headers"
+
+local path
+
+local function write(text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+local function text_of(message, name)
+  return message[name] ~= nil and ffi.string(message[name], message[name .. "_length"]) or nil
+end
+
+describe("a backlog", function()
+  before_each(function() path = os.tmpname() end)
+  after_each(function() os.remove(path) end)
+
+  it("has the lines of a file as values, as many as are wanted", function()
+    write "one\n\nthree\nfour\n"
+    local loaded = assert(backlog.load(path, "lines", 3))
+    assert.equal(3, loaded.count)
+    assert.equal(8, loaded.bytes)
+    assert.same({ "one", "", "three" }, { text_of(loaded.c[0], "value"), text_of(loaded.c[1], "value"),
+      text_of(loaded.c[2], "value") })
+    assert.is_nil(text_of(loaded.c[0], "key"))
+  end)
+
+  it("has what was recorded: keys, headers, times, and bytes that are not UTF-8", function()
+    write('{"topic":"in","key":"k","headers":[{"name":"a","value":"b"}],"value":"v","timestamp":5}\n'
+      .. '{"topic":"in","key":null,"headers":[],"value_base64":"/wA="}\n')
+    local loaded = assert(backlog.load(path, "json", 10))
+    local first, second = loaded.c[0], loaded.c[1]
+    assert.same({ "k", "v", 5 }, { text_of(first, "key"), text_of(first, "value"), tonumber(first.timestamp) })
+    assert.same({ "a", "b" }, header_codec.read(first.headers, first.headers_length)[1])
+    assert.same({ "\255\0" }, { text_of(second, "value"), text_of(second, "key") })
+  end)
+
+  it("names the line that is no record, and a file that has nothing", function()
+    write '{"value":"x"}\nno record\n'
+    local _, reason, code = backlog.load(path, "json", 10)
+    assert.same({ 65, true }, { code, reason:find(path .. ":2: no message", 1, true) == 1 })
+    write ""
+    assert.equal(66, (select(3, backlog.load(path, "lines", 10))))
+    assert.equal(66, (select(3, backlog.load(path .. ".none", "lines", 10))))
+  end)
+end)
