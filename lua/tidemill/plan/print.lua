@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- plan/print.lua: shows a checked pipeline as text, and as a graph for dot(1).
 local group = require("tidemill.plan.group")
+local plan_table = require("tidemill.plan.plan_table")
 local types = require("tidemill.plan.types")
+local units = require("tidemill.plan.units")
 
 local print = {}
 
@@ -81,6 +83,21 @@ local function pools_of(pipeline)
   return pools
 end
 
+-- What memory_limit leaves for each step: the maxima of its processes and blocks, which the options do not show.
+local function add_memory(lines, pipeline)
+  local tables = plan_table.new(pipeline)
+  if tables.memory_fault then lines[#lines + 1] = "  " .. tables.memory_fault end
+  for number, step in ipairs(tables.memory_limit and tables.steps or {}) do
+    if tables.automatic[number] then
+      lines[#lines + 1] = ("  memory_limit leaves for %s"):format(step.stage)
+      lines[#lines + 1] = ("    %-22s %d at most"):format("processes", tables.pools[step.pool + 1])
+      for _, name in ipairs { "max_input_block_size", "max_output_block_size" } do
+        lines[#lines + 1] = ("    %-22s %s"):format(name, units.show_size(step[name]))
+      end
+    end
+  end
+end
+
 --- Returns the plan as people read it; secrets appear as [redacted].
 function print.text(pipeline)
   local lines = { ('pipeline "%s"  %s'):format(pipeline.name, pipeline.file) }
@@ -92,6 +109,7 @@ function print.text(pipeline)
   for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
   if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
   if pipeline.metrics then add_step(lines, pipeline.metrics, "  metrics") end
+  add_memory(lines, pipeline)
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -36,6 +36,14 @@ describe("a printed plan", function()
     end
   end)
 
+  it("a printed plan shows what memory_limit leaves", function()
+    local text = print.text(pipeline_file.load((TEXT:gsub("dlq = ", "memory_limit = '1GiB', dlq = "))))
+    assert.is_truthy(text:find("  memory_limit leaves for run_task_with_multiprocessing\n"
+      .. "    processes              3 at most\n"
+      .. "    max_input_block_size   128MiB\n"
+      .. "    max_output_block_size  19169152\n", 1, true), text)
+  end)
+
   it("a printed plan never shows a secret, not even one written into the file", function()
     local text = print.text(pipeline_file.load(TEXT))
     assert.is_truthy(text:find("sasl.password=[redacted], sasl.username=me, ssl.key.pem=[redacted]", 1, true))
