@@ -3,7 +3,8 @@
 -- and remembered by GNU readline, where the Debian package lua-readline is installed; elsewhere they are plain lines.
 local ffi = require("ffi")
 local posix = require("tidemill.run.posix")
-require("tidemill.cli.top.terminal") -- declares poll and read
+local signals = require("tidemill.cli.signals")
+require("tidemill.cli.top.terminal") -- declares poll, read and what signals need
 
 local console = {}
 local Console = {}
@@ -13,6 +14,17 @@ local STDIN, STDOUT = 0, 1
 local POLLIN = 1
 local MOMENT = 50 -- ms: files that are written so soon after each other are one change
 local ROOM = 65536
+local SIG_BLOCK, SIG_UNBLOCK, NONBLOCK_CLOEXEC = 0, 1, 0x80800
+local ENDS = { signals.HUP, signals.INT, signals.QUIT, signals.TERM }
+
+-- While readline has the terminal these signals are read from a signalfd: ended by one, the program would leave the
+-- terminal as readline has set it.
+local function open_signals(self)
+  self.set = ffi.new("char[128]")
+  ffi.C.sigemptyset(self.set)
+  for _, number in ipairs(ENDS) do ffi.C.sigaddset(self.set, number) end
+  self.signal_fd = ffi.C.signalfd(-1, self.set, NONBLOCK_CLOEXEC)
+end
 
 --- `fd` becomes readable when files may have changed.
 function console.new(fd)
@@ -21,8 +33,16 @@ function console.new(fd)
   if self.interactive then
     local found, readline = pcall(require, "readline")
     self.readline = found and readline or nil
+    if found then open_signals(self) end
   end
   return self
+end
+
+-- Gives the terminal back, as it was.
+local function release(self)
+  self.readline.handler_remove()
+  self.prompted = false
+  ffi.C.sigprocmask(SIG_UNBLOCK, self.set, nil)
 end
 
 --- Shows that a line is waited for. `prompt`: its text.
@@ -30,14 +50,15 @@ function Console:prompt(prompt)
   if not self.interactive or #self.lines > 0 then return end
   io.stdout:flush()
   if not self.readline then
-    io.stdout:write(prompt):flush()
+    io.stdout:write(prompt)
+    io.stdout:flush()
     return
   end
-  if self.prompted then self.readline.handler_remove() end
+  if self.prompted then release(self) end
+  ffi.C.sigprocmask(SIG_BLOCK, self.set, nil)
   self.prompted = true
   self.readline.handler_install(prompt, function(line)
-    self.readline.handler_remove()
-    self.prompted = false
+    release(self)
     if line and line ~= "" then self.readline.add_history(line) end
     self.lines[#self.lines + 1] = line or false
   end)
@@ -57,11 +78,12 @@ local function read_lines(self)
   for line in text:gmatch("([^\n]*)\n") do self.lines[#self.lines + 1] = line end
 end
 
--- True when a descriptor is readable within so many milliseconds (-1 = whenever): stdin, files.
-local function wait(self, timeout)
-  local ready = ffi.new("struct tide_pollfd[2]", { { fd = STDIN, events = POLLIN }, { fd = self.fd, events = POLLIN } })
-  ffi.C.poll(ready, 2, timeout)
-  return ready[0].revents ~= 0, ready[1].revents ~= 0
+-- Waits until there is something to read. Returns what has it: stdin, files, signals.
+local function wait(self)
+  local ready = ffi.new("struct tide_pollfd[3]", { { fd = STDIN, events = POLLIN }, { fd = self.fd, events = POLLIN },
+    { fd = self.prompted and self.signal_fd or -1, events = POLLIN } })
+  ffi.C.poll(ready, 3, -1)
+  return ready[0].revents ~= 0, ready[1].revents ~= 0, ready[2].revents ~= 0
 end
 
 -- What is written to several files at once is one change: waits until it is quiet for a moment.
@@ -82,7 +104,8 @@ function Console:next(files)
     local line = table.remove(self.lines, 1)
     if line then return "line", line end
     if line == false then return "end" end
-    local typed, written = wait(self, -1)
+    local typed, written, signalled = wait(self)
+    if signalled then return "end" end -- close() lets the signal do its work
     local path = written and calm(files)
     if path then return "changed", path end
     if typed and self.prompted then
@@ -96,17 +119,17 @@ end
 --- Takes the prompt away before something else is written.
 function Console:clear()
   if not self.interactive then return end
-  if self.prompted then
-    self.readline.handler_remove()
-    self.prompted = false
-  end
+  if self.prompted then release(self) end
   io.stdout:write("\r\27[K")
 end
 
---- Leaves the terminal as it was.
+--- Leaves the terminal as it was. A signal that came meanwhile ends the program here.
 function Console:close()
-  if self.prompted then self.readline.handler_remove() end
-  self.prompted = false
+  if self.interactive then
+    io.stdout:write("\n")
+    io.stdout:flush()
+  end
+  if self.prompted then release(self) end
 end
 
 return console
