@@ -13,9 +13,9 @@ local cjson, off = require 'cjson', function(m) return m.offset end; jit.off(off
 return message
 end]]
 
--- The function of a message with this body, which begins at line 2 of script.lua.
+-- The function of a message with this body, which begins at line 2 of t.lua.
 local function script(body)
-  return assert(loadstring(SCRIPT:format(body), "=script.lua"))()
+  return assert(loadstring(SCRIPT:format(body), "=t.lua"))()
 end
 
 -- The lines about a script, once its loop is hot.
@@ -37,43 +37,43 @@ end
 
 describe("what is not compiled", function()
   it("is a pattern of string.gsub", function()
-    assert.same({ "script.lua:2: the compiled code is left here: string.gsub is not compiled (NYI); use "
+    assert.same({ "t.lua:2: the compiled code is left here: string.gsub is not compiled (NYI); use "
       .. "tide.regex.gsub" }, said_of "local s = message.value:gsub('a+', 'b')")
   end)
 
   it("is a pattern of string.find", function()
-    assert.same({ "script.lua:3: the compiled code is left here: string.find is not compiled (NYI); use "
+    assert.same({ "t.lua:3: the compiled code is left here: string.find is not compiled (NYI); use "
       .. "tide.regex.find, or string.find(s, text, from, true) for a plain text" },
       said_of "\nlocal s = message.value:find('a+x')")
   end)
 
   it("is string.gmatch, named once", function()
-    assert.same({ "script.lua:3: the compiled code is left here: string.gmatch is not compiled (NYI); use "
+    assert.same({ "t.lua:3: the compiled code is left here: string.gmatch is not compiled (NYI); use "
       .. "tide.regex.find in a loop" }, said_of "local n = 0\nfor w in message.value:gmatch('%w+') do n = n + #w end")
   end)
 
   it("is cjson.decode, which message.json replaces", function()
-    assert.same({ "script.lua:2: the compiled code is left here: cjson.decode is not compiled (NYI); use "
+    assert.same({ "t.lua:2: the compiled code is left here: cjson.decode is not compiled (NYI); use "
       .. "message.json" },
       said_of "local t = cjson.decode('{}')")
   end)
 
   it("is os.date", function()
-    assert.same({ "script.lua:2: the compiled code is left here: os.date is not compiled (NYI); use "
+    assert.same({ "t.lua:2: the compiled code is left here: os.date is not compiled (NYI); use "
       .. "tide.time.format" }, said_of "message.key = os.date('%Y')")
   end)
 
   it("is a function that is made for each message", function()
     local lines = said_of "local f = function() return message.offset end\nmessage.timestamp = f()"
     assert.equal(1, #lines)
-    assert.matches("^script.lua:2: .* interpreted: a function is made here each time %(a closure%), which is not "
+    assert.matches("^t.lua:2: .* interpreted: a function is made here each time %(a closure%), which is not "
       .. "compiled %(NYI: FNEW%); make it once, outside, and pass it what it needs$", lines[1])
   end)
 
   it("is the function that is made for a pcall, and not the pcall", function()
     local lines = said_of "local ok = pcall(function(m) return m.offset end, message)"
     assert.equal(1, #lines)
-    assert.matches("^script.lua:2: .* interpreted: a function is made here", lines[1])
+    assert.matches("^t.lua:2: .* interpreted: a function is made here", lines[1])
     assert.same({}, said_of "local ok = pcall(tonumber, message.value)")
   end)
 
@@ -82,12 +82,12 @@ describe("what is not compiled", function()
     for i = 1, 6000 do body[#body + 1] = ("n = (n + %d) %% %d"):format(i, i + 7) end
     body[#body + 1] = "message.timestamp = n"
     local lines = said_of(table.concat(body, "\n"))
-    assert.matches("^script.lua:%d+: .* interpreted: the code for one message is too long to be compiled as "
+    assert.matches("^t.lua:%d+: .* interpreted: the code for one message is too long to be compiled as "
       .. "one piece %(trace too long%); split it over two steps", lines[1])
   end)
 
   it("is a function for which compilation is switched off", function()
-    assert.matches("script.lua:%d+: .* interpreted: compilation is switched off here",
+    assert.matches("t.lua:%d+: .* interpreted: compilation is switched off here",
       table.concat(said_of "local n = off(message)", "\n"))
   end)
 

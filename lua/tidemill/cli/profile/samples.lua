@@ -41,6 +41,16 @@ function read.trace(self, kind, where, began, times, reason)
   end
 end
 
+-- What is around the user's outermost function is the engine's loop, in however many frames.
+local function without_runners(frames)
+  local first = 1
+  while frames[first] and not frames[first].place and not frames[first].text:find("^%[zone ") do first = first + 1 end
+  if not frames[first] or first <= 2 then return frames end
+  local kept = { { text = "the engine's loop", own = "loop" } }
+  for i = first, #frames do kept[#kept + 1] = frames[i] end
+  return kept
+end
+
 function read.stack(self, count, interpreted, stack)
   count = count_of(count)
   if not (count and stack) then return end
@@ -50,7 +60,7 @@ function read.stack(self, count, interpreted, stack)
     if not text:find("^%[step %d+%]$") then frames[#frames + 1] = frame_of(text) end
   end
   self.stacks[#self.stacks + 1] = { count = count, interpreted = math.min(count, count_of(interpreted) or 0),
-    frames = frames, step = step or 0 }
+    frames = without_runners(frames), step = step or 0 }
 end
 
 local function fields_of(line)

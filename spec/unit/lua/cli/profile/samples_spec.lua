@@ -40,6 +40,13 @@ describe("the sums of a profile", function()
     assert.same({ 4, 3 }, { sum.samples, sum.own })
   end)
 
+  it("show what is around the user's functions as one frame", function()
+    local profile = read(stack(1, 0, "run/batch [tidemill]", "run/runner [tidemill]", "xpcall [C]", MAIN, "error [C]"))
+    local texts = {}
+    for i, frame in ipairs(profile.stacks[1].frames) do texts[i] = frame.text end
+    assert.same({ "the engine's loop", "function (t.lua:1)", "error" }, texts)
+  end)
+
   it("keep the samples of one step", function()
     local profile = read(stack(3, 0, LOOP, MAIN), "stack\t5\t0\t[step 2];" .. LOOP .. "\n")
     samples.of_step(profile, 2)
