@@ -2,7 +2,7 @@
 -- Automatic sizes against a small grid of fixed ones, on the memory source: a pipeline that sets nothing is to be
 -- within 10 % of the best by hand. Rounds alternate, so that what else runs on the machine meets both; figures are
 -- medians. Then the latency of single messages under a load that the workers can bear, with a target.
--- BENCH_QUICK=1 is the short form; an argument names one workload.
+-- BENCH_QUICK=1 is the short form; an argument names one workload, or "latency".
 local ffi = require "ffi"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
@@ -143,4 +143,4 @@ end
 for _, workload in ipairs(WORKLOADS) do
   if not arg[1] or workload.name == arg[1] then compare(workload) end
 end
-if not arg[1] then latency() end
+if not arg[1] or arg[1] == "latency" then latency() end
