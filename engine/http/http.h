@@ -58,7 +58,7 @@ enum tide_http_written {
 int tide_http_offer(struct tide_http *http, const char *path, const char *type);
 /** The next request of a live path that was not taken yet; false when there is none. The caller ends it sometime. */
 bool tide_http_next(struct tide_http *http, struct tide_http_request *request);
-/** Sends bytes to the client of a live request: all or none. */
+/** Sends bytes to the client of a live request: all or none. With a size of 0 it only tells whether the client is there. */
 enum tide_http_written tide_http_write(struct tide_http *http, uint64_t id, const void *bytes,
                                        size_t size);
 /** Nothing follows for this request. `code` is the status of the answer when nothing was written. */

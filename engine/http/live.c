@@ -145,7 +145,7 @@ enum tide_http_written tide_http_write(struct tide_http *http, uint64_t id, cons
         live->written = true;
     }
     pthread_mutex_unlock(&http->lock);
-    if (written == TIDE_HTTP_TAKEN)
+    if (written == TIDE_HTTP_TAKEN && size > 0)
         wake(http);
     return written;
 }

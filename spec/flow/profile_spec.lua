@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- tidemill profile on whole programs: a pipeline file with a backlog, and a running pipeline by its address.
+local http = require "spec.support.http"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local program = require("spec.support.program").path
@@ -128,6 +129,18 @@ describe("tidemill profile ADDR", function()
     code, out, err = profile("127.0.0.1:" .. port, "--worker", "7")
     assert.same({ 64, "" }, { code, out })
     assert.matches("step 1 has no worker 7; they are numbered from 0 to 0", err)
+  end)
+
+  it("ends with its client, so that the next one need not wait", function()
+    local port = start_endless "sleep 60"
+    local clients = {}
+    for i = 1, 16 do -- as many as there may be live requests
+      clients[i] = http.connect(port)
+      clients[i]:send(http.request("GET", "/profile?seconds=300"))
+    end
+    http.wait_for(port, "/profile", 503)
+    for _, client in ipairs(clients) do client:close() end
+    assert.matches("^step\t1\n", http.wait_for(port, "/profile?seconds=0.1", 200).body)
   end)
 
   it("says that a worker is idle", function()

@@ -74,14 +74,29 @@ function profile_request.new(observer)
   return self
 end
 
+local function answer(self, request, text)
+  self.open[request].profile:forget()
+  self.open[request] = nil
+  request:write(text)
+  request:finish()
+end
+
+-- A client that has left wants no answer, and the worker is free for the next one.
 function profile_request:turn()
   for request, open in pairs(self.open) do
-    local text, reason = open.profile:turn()
-    if text ~= nil then
-      request:write(text and ("step\t%d\n"):format(open.row) .. text or failure(exit_code.TEMPORARY, reason))
-      request:finish()
-      self.open[request] = nil
+    local text, reason
+    if request:write("") == "gone" then text = "" else text, reason = open.profile:turn() end
+    if text then
+      answer(self, request, ("step\t%d\n"):format(open.row) .. text)
+    elseif text == false then
+      answer(self, request, failure(exit_code.TEMPORARY, reason))
     end
+  end
+end
+
+function profile_request:finish()
+  for request in pairs(self.open) do
+    answer(self, request, failure(exit_code.TEMPORARY, "the run ended while the worker was profiled"))
   end
 end
 

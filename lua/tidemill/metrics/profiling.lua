@@ -18,6 +18,7 @@ local states = {}
 
 function states.waiting(self)
   if self.engine:profile_begin(self.pool, self.index, self.seconds + PATIENCE) then
+    self.begun = true
     self.until_s = self.now() + self.seconds
     return "sampling"
   end
@@ -58,9 +59,10 @@ function Profiling:turn()
   return false, text
 end
 
---- Nobody wants it any more.
+--- Nobody wants it any more. While it waits, the profile that the engine has of the worker is that of somebody else.
 function Profiling:forget()
-  self.engine:profile_forget(self.pool, self.index)
+  if self.begun then self.engine:profile_forget(self.pool, self.index) end
+  self.begun = false
 end
 
 return profiling
