@@ -70,6 +70,26 @@ describe("in a worker", function()
     end
   end)
 
+  it("tide.metric costs no message when two steps use a name for two kinds; the first keeps it", function()
+    local code, _, log = child.run(function()
+      test = testing.steps {
+        tide.run_task_with_multiprocessing { processes = 1, function(m)
+          tide.metric.count "both"
+          return m
+        end },
+        tide.run_task_with_multiprocessing { processes = 1, function(m)
+          tide.metric.gauge("both", 3)
+          return m
+        end },
+      }
+      test:feed("a", "b")
+      for _ = 1, 2 do assert.equal(2, test:metrics()["script.both"]) end
+      test:close()
+    end)
+    assert.equal(0, code, log)
+    assert.equal(1, select(2, log:gsub('tide%.metric: "both" is a count in one worker and a gauge in another', "")))
+  end)
+
   it("tide.log costs no message, whatever it is given", function()
     local code, _, log = child.run(function()
       transform(function(m)

@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- cli/json.lua: writes Lua values as JSON for people and reports: whole numbers stay whole (lua-cjson keeps 14 digits),
 -- and names are sorted, so that two reports can be compared.
+local utf8 = require("tidemill.plan.utf8")
+
 local json = {}
 
 local SHORT = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
---- Returns a text as a string of JSON.
+--- Returns a text as a string of JSON; what is not UTF-8 is replaced.
 function json.quote(text)
-  return '"' .. text:gsub('[%c"\\]', function(c) return SHORT[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
+  return '"' .. utf8.clean(text):gsub('[%c"\\]', function(c) return SHORT[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
 local function number_of(number)

@@ -3,6 +3,8 @@
 -- thread: with many partitions our own encoder (cli/json.lua) would take ten times as long. Its 14 digits are enough
 -- for counts and times.
 local cjson = require("cjson").new()
+local utf8 = require("tidemill.plan.utf8")
+
 cjson.encode_invalid_numbers("null")
 cjson.encode_sparse_array(true)
 
@@ -17,9 +19,9 @@ local function with_lists(name)
   return LISTS[name] and ('"%s":[]'):format(name) or nil
 end
 
---- Returns a snapshot as JSON.
+--- Returns a snapshot as JSON, which is UTF-8: lua-cjson lets other bytes through.
 function status.encode(snapshot)
-  return (cjson.encode(snapshot):gsub('"([%l_]+)":{}', with_lists))
+  return (utf8.clean(cjson.encode(snapshot)):gsub('"([%l_]+)":{}', with_lists))
 end
 
 function status.new(observer)

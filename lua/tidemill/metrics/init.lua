@@ -102,8 +102,7 @@ end
 
 local KINDS = { [0] = "count", "gauge", "timing" }
 
-local function add_script_metric(values, metric)
-  local name, kind = "script." .. ffi.string(metric.name), KINDS[metric.kind]
+local function add_script_metric(values, name, kind, metric)
   if kind == "count" then
     values[name] = (values[name] or 0) + metric.sum
     return
@@ -115,17 +114,39 @@ local function add_script_metric(values, metric)
   values[name] = value
 end
 
+-- A name has one kind for the whole run, the first one that is seen: a worker refuses a second kind of its own names, but
+-- knows nothing of the other workers. There are as many names as the table has room for, so that a worker which writes
+-- new ones all the time does not fill the memory.
+local function is_known(engine, name, kind, most)
+  local known = engine.script_metrics or { kinds = {}, count = 0, told = {} }
+  engine.script_metrics = known
+  local first = known.kinds[name]
+  if not first and known.count < most then
+    known.kinds[name], known.count = kind, known.count + 1
+    return true
+  end
+  if first and first ~= kind and not known.told[name] then
+    known.told[name] = true
+    C.tide_log_text("TIDE_LOG_WARN", ('tide.metric: "%s" is a %s in one worker and a %s in another; the %s is not '
+      .. "reported, rename it"):format(name, first, kind, kind))
+  end
+  return first == kind
+end
+
 --- What scripts count (tide.metric): { ["script.NAME"] = number or { count, sum, min, max, last of a gauge } }, over
 --- all workers. A worker may write nonsense there: what is no kind or no name is left out.
 function metrics.of_scripts(engine)
   local values, metric = {}, ffi.new("struct tide_script_metric")
   if not engine.handle then return values end -- it has ended
   local script_metrics = C.tide_engine_script_metrics(engine.handle)
-  for row = 0, C.tide_script_metrics_rows(script_metrics) - 1 do
+  local rows = C.tide_script_metrics_rows(script_metrics)
+  for row = 0, rows - 1 do
     local index = 0
     while C.tide_script_metrics_get(script_metrics, row, index, metric) == 1 do
-      local known = KINDS[metric.kind] and ffi.string(metric.name):find("^[%a_][%w_.]*$")
-      if known then add_script_metric(values, metric) end
+      local name, kind = ffi.string(metric.name), KINDS[metric.kind]
+      if kind and name:find("^[%a_][%w_.]*$") and is_known(engine, name, kind, rows * C.TIDE_SCRIPT_METRIC_NAMES) then
+        add_script_metric(values, "script." .. name, kind, metric)
+      end
       index = index + 1
     end
   end

@@ -13,6 +13,7 @@ local metrics = require("tidemill.metrics")
 local names = require("tidemill.metrics.names")
 local script_names = require("tidemill.metrics.script_names")
 local tide = require("tidemill.run.ffi")
+local utf8 = require("tidemill.plan.utf8")
 local C = tide.C
 
 local prometheus = {}
@@ -35,28 +36,11 @@ end
 
 local ESCAPED = { ["\\"] = "\\\\", ['"'] = '\\"', ["\n"] = "\\n" }
 
--- Returns a text in which each byte that is not part of UTF-8 is a question mark: Prometheus refuses the whole page
--- otherwise.
-local function utf8(text)
-  if not text:find("[\128-\255]") then return text end
-  local parts, at = {}, 1
-  while at <= #text do
-    local part = text:match("^[%z\1-\127]+", at) or text:match("^[\194-\223][\128-\191]", at)
-      or text:match("^\224[\160-\191][\128-\191]", at) or text:match("^[\225-\236\238\239][\128-\191][\128-\191]", at)
-      or text:match("^\237[\128-\159][\128-\191]", at) or text:match("^\240[\144-\191][\128-\191][\128-\191]", at)
-      or text:match("^[\241-\243][\128-\191][\128-\191][\128-\191]", at)
-      or text:match("^\244[\128-\143][\128-\191][\128-\191]", at)
-    parts[#parts + 1] = part or "?"
-    at = at + (part and #part or 1)
-  end
-  return table.concat(parts)
-end
-
 --- Returns labels, an array of { name, value }, as they stand between the braces.
 function prometheus.labels(labels)
   local parts = {}
   for i, label in ipairs(labels) do
-    parts[i] = ('%s="%s"'):format(label[1], utf8(tostring(label[2])):gsub('[\\"\n]', ESCAPED))
+    parts[i] = ('%s="%s"'):format(label[1], utf8.clean(tostring(label[2])):gsub('[\\"\n]', ESCAPED))
   end
   return table.concat(parts, ",")
 end

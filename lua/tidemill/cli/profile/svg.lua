@@ -2,6 +2,8 @@
 -- cli/profile/svg.lua: draws the stacks of a profile as a flame graph: an SVG that stands alone, without scripts. The
 -- width of a frame is its share of the samples; what it calls lies above it; its title, shown on hover, has name and
 -- share.
+local utf8 = require("tidemill.plan.utf8")
+
 local svg = {}
 
 local WIDTH, ROW, LEFT, HEAD, FOOT, LETTER = 1200, 18, 10, 44, 12, 6.6 -- pixels
@@ -14,22 +16,13 @@ local function escape(text)
     { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }))
 end
 
--- XML allows only UTF-8: any other byte becomes a question mark.
-local function utf8(text)
-  local parts, at = {}, 1
-  while at <= #text do
-    local good = text:match("^[%z\1-\127]+", at) or text:match("^[\194-\223][\128-\191]", at)
-      or text:match("^[\224-\236\238][\128-\191][\128-\191]", at)
-      or text:match("^\239[\128-\190][\128-\191]", at)
-      or text:match("^[\240-\244][\128-\191][\128-\191][\128-\191]", at)
-    parts[#parts + 1] = good or "?"
-    at = at + (good and #good or 1)
-  end
-  return table.concat(parts)
+-- XML allows only UTF-8, and not its last two characters of three bytes.
+local function characters(text)
+  return (utf8.clean(text):gsub("\239\191[\190\191]", "?"))
 end
 
 local function safe(text)
-  return escape(utf8(text))
+  return escape(characters(text))
 end
 
 local function child_of(node, frame)
@@ -68,7 +61,7 @@ end
 local function fitting(text, width)
   local most = math.floor((width - 6) / LETTER)
   if most < 3 then return "" end
-  local plain = utf8(text)
+  local plain = characters(text)
   local _, length = plain:gsub("[^\128-\191]", "")
   if length <= most then return plain end
   local cut, count = {}, 0

@@ -118,4 +118,10 @@ describe("the status", function()
     assert.same({ 'a "steps":{} b', 1790000000123, 12345678901234, cjson.null },
       { back.name, back.time, back.count, back.n })
   end)
+
+  it("is UTF-8 whatever the texts hold", function()
+    local text = status.encode { name = "a\255é\237\160\128😀\195" }
+    assert.equal('{"name":"a?é???😀?"}', text)
+    assert.equal('"a?é"', require("tidemill.cli.json").quote "a\255é")
+  end)
 end)
