@@ -140,11 +140,12 @@ function metrics.of_scripts(engine)
   if not engine.handle then return values end -- it has ended
   local script_metrics = C.tide_engine_script_metrics(engine.handle)
   local rows = C.tide_script_metrics_rows(script_metrics)
+  local most = rows * C.TIDE_SCRIPT_METRIC_NAMES
   for row = 0, rows - 1 do
     local index = 0
     while C.tide_script_metrics_get(script_metrics, row, index, metric) == 1 do
       local name, kind = ffi.string(metric.name), KINDS[metric.kind]
-      if kind and name:find("^[%a_][%w_.]*$") and is_known(engine, name, kind, rows * C.TIDE_SCRIPT_METRIC_NAMES) then
+      if kind and name:find("^[%a_][%w_.]*$") and is_known(engine, name, kind, most) then
         add_script_metric(values, "script." .. name, kind, metric)
       end
       index = index + 1

@@ -42,9 +42,9 @@ end
 
 --- Answers requests of `path` in pieces. For each, handler(request) is called at the next turn: { path, query (by
 --- name), write, finish, refuse }. request:write(text) returns "taken", "full" (the client is too slow, nothing of the
---- text is sent) or "gone" (the client has left: finish it); an empty text only asks for that. request:finish(code) ends
---- the answer; the code is used when nothing was written; request:refuse(code, text) is the same with a line of text.
---- `type` is the media type, JSON lines without it.
+--- text is sent) or "gone" (the client has left: finish it); an empty text only asks for that. request:finish(code)
+--- ends the answer; the code is used when nothing was written; request:refuse(code, text) is the same with a line of
+--- text. `type` is the media type, JSON lines without it.
 function Server:live(path, handler, type)
   if C.tide_http_offer(self.handle, path, type or NDJSON) < 0 then error(tide.error(), 0) end
   self.handlers[path] = handler
