@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- tidemill tap on a running pipeline: what it shows, who may look, and that nobody who looks costs a message.
 local cjson = require "cjson"
+local socket = require "socket"
+local child = require "spec.support.child"
 local http = require "spec.support.http"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
@@ -124,6 +126,21 @@ describe("tidemill tap", function()
     assert.equal(0, one:stop())
     assert.equal(0, of:wait(20))
     assert.matches("samples", of:stderr())
+  end)
+
+  it("ends with 65 when what answers is no pipeline, and shows the terminal none of its control characters", function()
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    child.start(function()
+      local connection = listener:accept()
+      repeat local line = connection:receive "*l" until not line or line == ""
+      connection:send 'HTTP/1.1 200 OK\r\n\r\n{"tap":"counts"}\n\27[2Jgone\n'
+      connection:close()
+    end)
+    local code, _, err = process.run { PROGRAM, "tap", "127.0.0.1:" .. select(2, listener:getsockname()) }
+    listener:close()
+    child.stop_all()
+    assert.equal(65, code)
+    assert.matches("this is no answer of a pipeline: \\x1b%[2Jgone", err)
   end)
 
   it("refuses what is no condition, no step and no rate, and an address where nobody answers", function()

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/http_client.lua: asks a running pipeline over HTTP, for the commands that take an ADDR (top, doctor, tap ...).
--- lua-socket speaks HTTP; this file adds the form of an address, limits of time and size, and errors that name the
--- address. A function that fails returns nil, the reason and the exit code:
+-- lua-socket speaks HTTP, over a connection with limits of time and size; this file adds the form of an address, and
+-- errors that name it. A function that fails returns nil, the reason and the exit code:
 --   64  what was given is no address
 --   69  nobody answers there, or the answer does not come in time, or ends early
 --   65  somebody answers, but not as a running pipeline does
@@ -11,7 +11,8 @@ local exit_code = require("tidemill.plan.exit_code")
 local http_client = {}
 
 local PATIENCE = 3 -- seconds for an answer, and for each part of it
-local LARGEST = 64 * 2 ^ 20 -- bytes of a document, or of a line of a stream
+local LARGEST = 64 * 2 ^ 20 -- bytes of a document
+local LONGEST = 2 ^ 20 -- bytes of a line of a stream: the server has no room for a longer one
 local ADDRESS_HELP = '"%s" is not an address; write HOST:PORT, as 127.0.0.1:9464'
 
 local WORDS = {
@@ -22,6 +23,11 @@ local WORDS = {
   ["wantread"] = "no answer in time",
   ["closed"] = "the connection was closed before the answer was complete",
 }
+
+-- What only something else than a pipeline answers. lua-socket's own words are spelled as they are there.
+local NO_PIPELINE = { ["a line of the answer is too long"] = true, ["a part of the answer is too large"] = true,
+  ["a line of the answer begins with a blank"] = true, ["the document is too large"] = true,
+  ["a line is too large"] = true, ["malformed reponse headers"] = true, ["invalid chunk size"] = true }
 
 -- A server's text, made fit for a line on a terminal.
 local function shown(text)
@@ -58,7 +64,7 @@ local function line_sink(each, ended)
       from = at + 1
     end
     rest = rest:sub(from)
-    if #rest > LARGEST then return nil, "a line is too large" end
+    if #rest > LONGEST then return nil, "a line is too large" end
     return 1
   end
 end
@@ -73,22 +79,16 @@ local function body_sink(parts)
   end
 end
 
--- One GET. limits: wait = seconds for each part of the answer (nil = for ever), total = seconds for all of it (nil = no
--- limit). True, or nil, reason, code.
+-- One GET, with the limits of cli/http_connection.lua. True, or nil, reason, code.
 local function request(address, path, sink, limits)
   -- Only here: every command reads this file, and most need no socket.
-  local http, socket = require("socket.http"), require("socket")
-  http.TIMEOUT = limits.wait
+  local http, http_connection = require("socket.http"), require("tidemill.cli.http_connection")
   local url = "http://" .. address .. path
   local done, status, headers = http.request { url = url, redirect = false, sink = sink,
-    headers = { ["user-agent"] = "tidemill" },
-    create = function()
-      local connection = socket.tcp()
-      if limits.total then connection:settimeout(limits.total, "t") end
-      return connection
-    end }
+    headers = { ["user-agent"] = "tidemill" }, create = function() return http_connection.new(limits) end }
   if not done then
-    return nil, ("http://%s: %s"):format(address, WORDS[status] or shown(status)), exit_code.UNREACHED
+    return nil, ("http://%s: %s"):format(address, WORDS[status] or shown(status)),
+      NO_PIPELINE[status] and exit_code.DATA or exit_code.UNREACHED
   end
   if not headers then
     return nil, ("http://%s: what answers there is no HTTP server"):format(address), exit_code.DATA
@@ -103,7 +103,7 @@ end
 function http_client.get(address, path, seconds)
   local parts = {}
   local done, reason, code, status = request(address, path, body_sink(parts),
-    { wait = seconds or PATIENCE, total = seconds or PATIENCE })
+    { wait = seconds or PATIENCE, total = seconds or PATIENCE, largest = LARGEST })
   if not done then return nil, reason, code, status end
   return table.concat(parts)
 end
@@ -137,7 +137,8 @@ end
 --- (nil = wait for ever).
 function http_client.lines(address, path, each, silence)
   local ended = {}
-  local done, reason, code, status = request(address, path, line_sink(each, ended), { wait = silence })
+  local done, reason, code, status = request(address, path, line_sink(each, ended),
+    { wait = silence, largest = LONGEST })
   if done or ended.wanted then return true end
   return nil, reason, code, status
 end

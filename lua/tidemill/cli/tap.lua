@@ -10,6 +10,7 @@ local stderr = require("tidemill.cli.stderr")
 local tap_match = require("tidemill.metrics.tap_match")
 local tap_part = require("tidemill.metrics.tap")
 local terminal = require("tidemill.cli.top.terminal")
+local text = require("tidemill.cli.top.text")
 local whole_number = require("tidemill.cli.dlq.filter").whole_number
 
 local tap = {
@@ -33,30 +34,40 @@ function tap.define(command)
   command:option("--match"):argname("CONDITION"):count("*"):target("match"):init({})
     :description("Only messages, as they come into the step, that this holds for: " .. tap_match.HELP
       .. ". May be repeated: all of them hold.")
-    :action(function(result, target, text) table.insert(result[target], text) end)
+    :action(function(result, target, condition) table.insert(result[target], condition) end)
   command:option("--limit"):argname("N"):convert(whole_number("--limit", 1)):description("End after N samples.")
   command:option("--rate"):argname("N"):convert(whole_number("--rate", 1)):default(tostring(tap_part.RATE))
     :description(("How many samples a second at most, up to %d."):format(tap_part.MOST_RATE))
   command:flag("--json"):description("JSON lines on a terminal too.")
 end
 
-local function encoded(text)
-  return (text:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
+local function encoded(plain)
+  return (plain:gsub("[^%w._~-]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
 local function path_of(parsed)
   local parts = { "rate=" .. parsed.rate, parsed.step and "step=" .. parsed.step or nil }
-  for i, text in ipairs(parsed.match) do parts[#parts + 1] = ("match%d=%s"):format(i, encoded(text)) end
+  for i, match in ipairs(parsed.match) do parts[#parts + 1] = ("match%d=%s"):format(i, encoded(match)) end
   return "/tap?" .. table.concat(parts, "&")
 end
 
 local STATUS = { [403] = exit_code.CONFIG, [400] = exit_code.USAGE, [409] = exit_code.USAGE }
 
+-- A line of the pipeline's as a table; nil for what it never sends.
+local function decoded(line)
+  local sample = line:sub(1, 1) == "{" and cjson.decode(line)
+  if not sample then return nil end
+  for _, name in ipairs(sample.tap and { "passed", "examined", "matched", "lost" } or {}) do
+    if type(sample[name]) ~= "number" then return nil end
+  end
+  return sample
+end
+
 -- Shows one line of the pipeline's. Counts are told at the end, and samples that were lost at once.
 local function show(self, line)
-  local sample = line:sub(1, 1) == "{" and cjson.decode(line)
+  local sample = decoded(line)
   if not sample then
-    self.refusal = line
+    self.refusal = text.clean(line:sub(1, 500))
     return true
   end
   if sample.tap then
@@ -72,8 +83,8 @@ local function show(self, line)
   return written and self.shown ~= self.limit
 end
 
-local function usage(text)
-  stderr.failure("%s", text)
+local function usage(mistake)
+  stderr.failure("%s", mistake)
   return exit_code.USAGE
 end
 
@@ -101,6 +112,11 @@ function tap.run(parsed)
   local done, reason, code, status = http_client.lines(address, path_of(parsed), function(line)
     return show(self, line)
   end, SILENCE)
+  if done and (self.refusal or not self.counts) then -- a pipeline sends counts first
+    stderr.failure("http://%s/tap: this is no answer of a pipeline%s", address,
+      self.refusal and ": " .. self.refusal or "")
+    return exit_code.DATA
+  end
   if done then
     conclude(self)
     return exit_code.OK

@@ -114,9 +114,9 @@ local function add_script_metric(values, name, kind, metric)
   values[name] = value
 end
 
--- A name has one kind for the whole run, the first one that is seen: a worker refuses a second kind of its own names, but
--- knows nothing of the other workers. There are as many names as the table has room for, so that a worker which writes
--- new ones all the time does not fill the memory.
+-- A name has one kind for the whole run, the first one that is seen: a worker refuses a second kind of its own names,
+-- but knows nothing of the other workers. There are as many names as the table has room for, so that a worker which
+-- writes new ones all the time does not fill the memory.
 local function is_known(engine, name, kind, most)
   local known = engine.script_metrics or { kinds = {}, count = 0, told = {} }
   engine.script_metrics = known
@@ -127,8 +127,8 @@ local function is_known(engine, name, kind, most)
   end
   if first and first ~= kind and not known.told[name] then
     known.told[name] = true
-    C.tide_log_text("TIDE_LOG_WARN", ('tide.metric: "%s" is a %s in one worker and a %s in another; the %s is not '
-      .. "reported, rename it"):format(name, first, kind, kind))
+    C.tide_log_text("TIDE_LOG_WARN", ('tide.metric: "%s" is a %s in one worker and a %s in another; the %s is '
+      .. "not reported, rename it"):format(name, first, kind, kind))
   end
   return first == kind
 end

@@ -89,6 +89,33 @@ describe("a document", function()
     assert.same({ nil, exit_code.UNREACHED }, { body, code })
   end)
 
+  it("whose head or chunks come bit by bit for ever is not waited for either", function()
+    local chunks = { CHUNKED }
+    for _ = 1, 1000 do chunks[#chunks + 1] = "1\r\nx\r\n" end
+    local head = { "HTTP/1.1 200 OK\r\n" }
+    for _ = 1, 1000 do head[#head + 1] = "a: b\r\n" end
+    for _, pieces in ipairs { chunks, head } do
+      answer(pieces, true)
+      local body, _, code = http_client.get(address, "/x", 0.2)
+      assert.same({ nil, exit_code.UNREACHED }, { body, code })
+    end
+  end)
+
+  it("with a line or a chunk that is too large is refused before it is read", function()
+    for _, pieces in ipairs { { "HTTP/1.1 200 OK\r\na: " .. ("x"):rep(9000) }, { CHUNKED .. "40000000\r\n" } } do
+      answer(pieces, true)
+      local body, reason, code = http_client.get(address, "/x", 20)
+      assert.same({ nil, exit_code.DATA }, { body, code })
+      assert.truthy(reason:find("too l[oa]", 1), reason)
+    end
+  end)
+
+  it("with a header in two lines that is cut off is bad data", function()
+    answer { "HTTP/1.1 200 OK\r\na: b\r\n  c\r\n" }
+    local body, _, code = http_client.get(address, "/x")
+    assert.same({ nil, exit_code.DATA }, { body, code })
+  end)
+
   it("that ends early is an error", function()
     answer { (document("hello world"):sub(1, -4)) }
     local body, reason, code = http_client.get(address, "/x")
