@@ -46,14 +46,17 @@ static const struct {
            {TIDE_M_PRODUCER_P99_RTT, "rtt"}};
 enum { P99_COUNT = sizeof(P99) / sizeof(P99[0]) };
 
+/* librdkafka takes int_latency from the time at which a message times out. Where messages have no timeout (at_least_once)
+ * it is negative, and the percentiles of its window are 0, which says nothing. */
 static void find_largest_p99(struct tide_json_doc *doc, int32_t broker, double *largest_us)
 {
     for (int i = 0; i < P99_COUNT; i++) {
         const char *window = P99[i].window;
         if (tide_json_get(doc, broker, window, (int32_t)strlen(window)) != TIDE_JSON_OBJECT)
             continue;
-        double us = number_of(doc, doc->json->node, "p99");
-        if (us > largest_us[i])
+        int32_t node = doc->json->node;
+        double us = number_of(doc, node, "p99");
+        if (us > largest_us[i] && number_of(doc, node, "min") >= 0)
             largest_us[i] = us;
     }
 }
@@ -62,7 +65,7 @@ static void find_largest_p99(struct tide_json_doc *doc, int32_t broker, double *
 static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_doc *doc)
 {
     struct tide_json *json = doc->json;
-    double retries = 0, p99_us[P99_COUNT] = {0};
+    double retries = 0, p99_us[P99_COUNT] = {-1, -1, -1};
     if (tide_json_get(doc, 0, "brokers", 7) != TIDE_JSON_OBJECT)
         return 0;
     int32_t brokers = json->node, kind;
@@ -76,8 +79,10 @@ static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_d
         observe_window(sink, TIDE_M_PRODUCER_OUTBUF_LATENCY, doc, broker, "outbuf_latency");
         find_largest_p99(doc, broker, p99_us);
     }
-    for (int i = 0; i < P99_COUNT; i++)
-        tide_observe(sink->counters, 0, P99[i].metric, p99_us[i] / 1e6);
+    for (int i = 0; i < P99_COUNT; i++) {
+        if (p99_us[i] >= 0)
+            tide_observe(sink->counters, 0, P99[i].metric, p99_us[i] / 1e6);
+    }
     return (uint64_t)retries;
 }
 

@@ -275,7 +275,8 @@ add("engine", "producer.", {
   { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
     "Waiting of requests before they are sent." },
   { "librdkafka.p99_int_latency", nil, "gauge", "seconds", "PRODUCER_P99_INT_LATENCY",
-    "99th percentile of how long messages wait before they are put into a request, of the broker where it is longest.",
+    "99th percentile of how long messages wait before they are put into a request, of the broker where it is longest; "
+      .. "only with delivery = \"exactly_once\", since librdkafka takes it from the timeout of messages.",
     "Above linger.ms: the brokers are the bottleneck.", arroyo_factor = 1000 },
   { "librdkafka.p99_outbuf_latency", nil, "gauge", "seconds", "PRODUCER_P99_OUTBUF_LATENCY",
     "99th percentile of how long requests wait before they are sent, of the broker where it is longest.", nil,

@@ -35,6 +35,12 @@ describe("librdkafka's statistics", function()
     assert.same({ 1000, 90000 }, { seen("MAX_MESSAGES").last, seen("MAX_BYTES").last })
   end)
 
+  it("librdkafka's statistics of messages without a timeout have no p99_int_latency", function()
+    C.tide_kafka_sink_stats(sink, (TEXT:gsub('"int_latency": { ', '%0"min": -9223372004811548020, '):format(0)))
+    assert.equal(0, tonumber(seen("P99_INT_LATENCY").count))
+    assert.equal(1, tonumber(seen("P99_RTT").count))
+  end)
+
   it("librdkafka's statistics count what was sent again once, though librdkafka tells the total every"
     .. " second", function()
     for _, retries in ipairs { 0, 5, 5, 7 } do C.tide_kafka_sink_stats(sink, TEXT:format(retries)) end
