@@ -84,7 +84,8 @@ struct tide_step_plan {
     uint64_t output_block_size;
     uint64_t max_input_block_size;
     uint64_t max_output_block_size;
-    bool auto_batch; /* batches are kept to what is worth it (chain/task_sizes.c) */
+    bool
+        auto_batch; /* of an eager step: batches are kept to what is worth it (chain/task_sizes.c) */
     bool auto_input; /* grows after an overflow, shrinks after a minute */
     bool auto_output;
     bool eager;

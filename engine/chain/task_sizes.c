@@ -26,11 +26,6 @@ enum { LATENCY_PARTS = 4 };
 static const double KEPT = 0.875; /* of what was measured before, at each batch */
 static const int64_t SHRINK_AFTER_US = (int64_t)60 * 1000000;
 
-static bool is_adaptive(const struct tide_task *task)
-{
-    return task->plan.eager || task->plan.auto_batch;
-}
-
 /* An eager step begins with batches of one message, since nothing is known of its messages yet: a large batch of slow
  * ones would keep one worker busy and the others idle. */
 void tide_task_sizes(struct tide_task *task, int64_t now_us)
@@ -42,7 +37,7 @@ void tide_task_sizes(struct tide_task *task, int64_t now_us)
                                            plan->auto_output, 0, now_us};
     task->size.max_batch_size = plan->max_batch_size;
     task->size.max_batch_time_us = plan->max_batch_time_us;
-    task->size.max_messages = is_adaptive(task) ? 1 : plan->max_batch_size;
+    task->size.max_messages = plan->eager ? 1 : plan->max_batch_size;
     task->size.idle_us = now_us;
     tide_task_pace(task, now_us);
 }
@@ -73,7 +68,7 @@ bool tide_task_is_large(const struct tide_task *task, uint64_t bytes)
 void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages)
 {
     double fit;
-    if (!is_adaptive(task))
+    if (!task->plan.eager)
         return;
     task->size.run_ns = task->size.run_ns * KEPT + (double)work->busy_ns;
     task->size.run_messages = task->size.run_messages * KEPT + messages;
@@ -197,7 +192,7 @@ int tide_task_set_sizes(struct tide_step *step, const struct tide_sizes *sizes, 
     if (status < 0)
         return status;
     task->size.max_batch_size = sizes->max_batch_size;
-    if (!is_adaptive(task) || task->size.max_messages > sizes->max_batch_size)
+    if (!task->plan.eager || task->size.max_messages > sizes->max_batch_size)
         task->size.max_messages = sizes->max_batch_size;
     task->size.max_batch_time_us = sizes->max_batch_time_us;
     set_block(&task->size.input, sizes->input_block_size, now_us);

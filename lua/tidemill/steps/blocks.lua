@@ -83,7 +83,7 @@ function blocks.add(tables, kind, values, entries)
     pool = tables.pool(values.pool, values.processes or 1),
     max_batch_size = most,
     max_batch_time_us = time,
-    auto_batch = auto_batch and kind == "TIDE_STEP_TASK",
+    auto_batch = auto_batch and values.eager or false, -- else the rules of Arroyo hold, so it is the largest
     input_block_size = input.size,
     output_block_size = output.size,
     max_input_block_size = input.max,

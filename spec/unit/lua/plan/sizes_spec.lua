@@ -59,6 +59,11 @@ describe("sizes of a plan", function()
       tables.steps[1].max_batch_time_us, tables.pools[1], tables.pools_begin[1] })
   end)
 
+  it("a step that is not eager fills its batches to the largest automatic size", function()
+    local step = planned(task "eager = false").tables.steps[1]
+    assert.same({ false, 1000 }, { step.auto_batch, step.max_batch_size })
+  end)
+
   it("each step with workers has an equal share of target_latency, a quarter of it to fill a batch", function()
     local steps = planned(task "processes = 1" .. "," .. task "max_batch_time = '3s'",
       "target_latency = '400ms'").tables.steps
