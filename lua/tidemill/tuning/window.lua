@@ -27,7 +27,7 @@
 --     busy, run          shares of the workers' time: with a batch; in the functions
 --     cpu, delay, slow   shares of the time in the functions: on the processor; ready to run and without a core; at
 --                        messages of more than 100 ms
---     overhead           share of `busy` that is not in the functions: what batches cost
+--     overhead           share of `busy` that batches cost
 --     message_time       mean seconds in the functions
 --
 -- setting (window.setting makes it of a plan): cores, source and output = "kafka", "file", "memory" or "none",
@@ -35,6 +35,9 @@
 local cores = require("tidemill.plan.cores")
 
 local window = {}
+
+--- A batch costs a worker no more than so many microseconds beside what is done for its messages.
+window.WORKER_BATCH_US = 100
 
 local TASK = "strategies.run_task_with_multiprocessing."
 local CLOSES = { "size", "time", "block", "idle", "run_time", "retry", "flush" }
@@ -94,6 +97,14 @@ local function add_batches(step, grown)
   end
 end
 
+-- A batch costs a worker its way there and back, of which a sleeping process that has to be woken is the largest part.
+-- What is missing beyond that is no cost of batches: no core was free, or the engine had not looked at the report yet.
+local function overhead_of(step, run, busy)
+  if run == 0 then return 0 end -- without a report nothing is known of it
+  local most = step.batches * (1 + step.output_overflow) * window.WORKER_BATCH_US
+  return math.max(0, math.min(busy - run, most)) / busy
+end
+
 -- Adds what the workers of a step did, and what it waited for. `time`: of the window, in microseconds.
 local function add_times(step, grown, time)
   local busy, run = grown "worker.busy.time", grown "worker.run.time"
@@ -103,7 +114,7 @@ local function add_times(step, grown, time)
   end
   step.filling = ratio(grown "batch.filling.time", time)
   step.busy, step.run = ratio(busy, time * step.processes), ratio(run, time * step.processes)
-  step.overhead = run > 0 and math.max(0, 1 - run / busy) or 0 -- without a report nothing is known of it
+  step.overhead = overhead_of(step, run, busy)
   step.cpu, step.delay = ratio(grown "worker.cpu.time", run), ratio(grown "worker.delay.time", run)
   step.slow = ratio(grown "worker.slow_message.time", run)
   step.message_time = ratio(run / 1e6, step.messages)
