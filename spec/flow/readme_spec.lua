@@ -117,7 +117,8 @@ describe("README", function()
     for verb in text:gmatch "\ntidemill (%l+)" do
       assert.equal(0, (run(folder, "tidemill help " .. verb)), verb)
     end
-    local help = select(2, run(folder, "for v in run check record test; do tidemill $v --help; done; "
+    local help = select(2, run(folder, "for v in run check record test top doctor profile tap try tune; do "
+      .. "tidemill $v --help; done; "
       .. "for a in list show replay drop; do tidemill dlq $a --help; done"))
     for flag in text:gmatch "[`%s](%-%-[%l-]+)" do
       assert.is_truthy(help:find(flag, 1, true), flag)
