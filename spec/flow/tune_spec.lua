@@ -134,12 +134,25 @@ describe("tidemill tune", function()
       { 64, "--max-memory 1TB: not a size", "--max-memory", "1TB" },
       { 66, "no such file", "--input", folder .. "/none" },
       { 66, "has no messages", "--input", "/dev/null" },
+      { 66, folder .. ": Is a directory", "--input", folder },
       { 65, "input:1: no message as `tidemill record` writes it", "--input", input, "--input-format", "json" },
     } do
       local code, out, err = tune(file, unpack(case, 3))
       assert.same({ case[1], "" }, { code, out }, err)
       assert.truthy(err:lower():find(case[2]:lower(), 1, true), err)
     end
+  end)
+
+  it("ends at once where no message becomes complete, or all become dead letters", function()
+    local function with(fn)
+      return pipeline((WITH_STEP:gsub("function%(message%).-\n  end,", function() return fn .. "," end)))
+    end
+    local code, out, err = tune(with "function() error 'no such field' end", "--input", input)
+    assert.same({ 65, "" }, { code, out }, err)
+    assert.truthy(err:find "run 1 failed: all %d+ messages became dead letters, the last one by .*no such field", err)
+    code, out, err = tune(with "function() while true do end end", "--input", input)
+    assert.same({ 65, "" }, { code, out }, err)
+    assert.truthy(err:find "run 1 failed: no message became complete within 0.5%d* s: a function hangs", err)
   end)
 
   it("says why the first run failed, with its exit code", function()

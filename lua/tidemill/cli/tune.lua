@@ -1,7 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/tune.lua: tidemill tune FILE: finds the settings with which the steps of a pipeline are fastest, on a backlog.
 local backlog = require("tidemill.tuning.backlog")
-local cores = require("tidemill.plan.cores")
 local exit_code = require("tidemill.plan.exit_code")
 local metrics = require("tidemill.metrics")
 local options = require("tidemill.cli.options")
@@ -30,6 +29,7 @@ local tune = {
 local FAILURES = 3 -- so many runs that fail one after the other end it
 local NOISY = 0.1 -- the relative deviation of a run above which the user is told
 local SHORT = 0.5 -- of --seconds: the user is told when the backlog lasts less
+local REJECTED = 0.01 -- a share of dead letters above which the user is told
 local MOST_SECONDS = 600
 
 local function parsed_by(flag, parse, least, most)
@@ -63,7 +63,8 @@ function tune.define(command)
   command:option("--output-topic"):argname("TOPIC"):description("Write the results to this topic, on the brokers of "
     .. "the pipeline's produce, in place of discarding them. It must not be one that the pipeline uses.")
   command:option("--max-processes"):argname("N"):convert(whole_number("--max-processes", 1))
-    :description("The most worker processes to try (default: four for each core, or those of the file).")
+    :description("The most worker processes to try (default: the maximum that the file gives, else four for "
+      .. "each core, or those of the file).")
   command:option("--max-memory"):argname("SIZE"):default("1GiB"):convert(parsed_by("--max-memory", units.size, 2 ^ 20,
     2 ^ 40)):description("The most memory that all blocks of a step may take.")
   command:flag("--json"):description("Write one JSON object a line: each run, and at the end what was found.")
@@ -140,7 +141,7 @@ Tuning.__index = Tuning
 -- several in a row, end it all.
 function Tuning:measure(i, wanted, stage)
   local job = self.job
-  job.settings[i] = wanted
+  settings.put(job.settings, job.steps, i, wanted)
   self.runs = self.runs + 1
   job.group = ("%s.tune-%d-%d-%d"):format(job.group_of_pipeline or "", os.time(), posix.getpid(), self.runs)
   local measurement = trial.run(job)
@@ -151,6 +152,10 @@ function Tuning:measure(i, wanted, stage)
     return NOTHING
   end
   self.failures = 0
+  if measurement.rejected > REJECTED and self.runs == 1 then
+    stderr.line(("  %.0f %% of the messages become dead letters: is this the right backlog?"):format(
+      measurement.rejected * 100))
+  end
   if measurement.seconds < job.seconds * SHORT and not self.warned then
     self.warned = true
     stderr.line(("  the messages end after %.3g s: what is measured is rough; give more of them (--messages), or begin "
@@ -175,7 +180,7 @@ function Tuning:step(i, limits, runs)
       return self:measure(i, wanted, stage)
     end,
     say = function(_, text) stderr.line("  " .. text) end }
-  self.job.settings[i] = found.settings
+  settings.put(self.job.settings, self.job.steps, i, found.settings)
   if found.noise > NOISY then
     stderr.line(("  runs with the same settings differ by %.0f %%: something else keeps this machine busy; a longer "
       .. "--seconds tells more"):format(found.noise * 100))
@@ -188,8 +193,8 @@ end
 local function tune_all(self, parsed)
   local list = {}
   for i, step in ipairs(self.job.steps) do
-    local most = parsed.max_processes or math.max(4 * cores.usable(), settings.of(step).processes)
-    list[i] = self:step(i, { processes = most, memory = parsed.max_memory }, parsed.runs)
+    list[i] = self:step(i, { memory = math.min(parsed.max_memory, self.memory_limit or math.huge),
+      processes = parsed.max_processes or settings.most_processes(step) }, parsed.runs)
   end
   self.out:finish(list)
 end
@@ -211,7 +216,7 @@ function tune.run(parsed)
   local job, code = job_of(parsed, planned, steps)
   if not job then return code end
   local self = setmetatable({ job = job, numbers = numbers_of(planned, steps), out = table_of.new(parsed.json),
-    runs = 0, failures = 0 }, Tuning)
+    memory_limit = planned.tables.memory_limit, runs = 0, failures = 0 }, Tuning)
   stderr.line(("tuning %d step%s, with at most %d runs of about %g s for each"):format(#steps, #steps > 1 and "s" or "",
     parsed.runs, parsed.seconds * 1.5))
   local done, problem = pcall(tune_all, self, parsed)

@@ -86,7 +86,10 @@ end
 -- What memory_limit leaves for each step: the maxima of its processes and blocks, which the options do not show.
 local function add_memory(lines, pipeline)
   local tables = plan_table.new(pipeline)
-  if tables.memory_fault then lines[#lines + 1] = "  " .. tables.memory_fault end
+  if tables.memory_fault then
+    lines[#lines + 1] = "  " .. tables.memory_fault
+    return
+  end
   for number, step in ipairs(tables.memory_limit and tables.steps or {}) do
     if tables.automatic[number] then
       lines[#lines + 1] = ("  memory_limit leaves for %s"):format(step.stage)

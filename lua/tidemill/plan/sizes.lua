@@ -49,20 +49,24 @@ local function memory_of(size)
   return math.ceil((size + AROUND) / PAGE) * PAGE
 end
 
--- Returns what the blocks take whose maximum the pipeline file gives, and how many others there are.
+-- Returns what the blocks take whose size or maximum the pipeline file gives, how many others there are, and the number
+-- of all.
 local function blocks_of(result)
-  local fixed, others = 0, 0
+  local fixed, others, all = 0, 0, 0
   for number, step in ipairs(result.steps) do
     local batches = has_workers(step) and result.pools[step.pool + 1] * (1 + step.prefetch_batches) + 1 or 0
     for _, side in ipairs { "input", "output" } do
-      if batches > 0 and result.given_blocks[number][side] then
-        fixed = fixed + batches * memory_of(step["max_" .. side .. "_block_size"])
+      local given = batches > 0 and result.given_blocks[number][side]
+      all = all + batches
+      if given then
+        local name = (given == "max" and "max_" or "") .. side .. "_block_size"
+        fixed = fixed + batches * memory_of(step[name])
       else
         others = others + batches
       end
     end
   end
-  return fixed, others
+  return fixed, others, all
 end
 
 -- Lowers the pool with most processes by one, if that is automatic.
@@ -83,15 +87,17 @@ end
 
 -- The bytes that each of the other blocks may hold; negative when there is nothing left for them.
 local function share_of(result)
-  local fixed, others = blocks_of(result)
-  local left = result.memory_limit - fixed
-  if others == 0 then return left >= 0 and math.huge or -1, fixed, others end
-  return math.floor(left / others / PAGE) * PAGE - AROUND, fixed, others
+  local fixed, others, all = blocks_of(result)
+  local left, need = result.memory_limit - fixed, fixed + others * memory_of(SMALLEST)
+  if others == 0 then return left >= 0 and math.huge or -1, need, all end
+  return math.floor(left / others / PAGE) * PAGE - AROUND, need, all
 end
 
-local function apply(step, side, share)
+-- A block of a given size never grows.
+local function apply(step, side, given, share)
   local max, size = "max_" .. side .. "_block_size", side .. "_block_size"
-  step[max] = math.min(step[max], share)
+  if given == "max" then return end
+  step[max] = given == "size" and step[size] or math.min(step[max], share)
   step[size] = math.min(step[size], step[max])
 end
 
@@ -99,18 +105,17 @@ end
 --- maximum, whatever the traffic does. Sets result.memory_fault when that cannot be.
 function sizes.memory(result)
   if not result.memory_limit then return end
-  local share, fixed, others
-  repeat share, fixed, others = share_of(result) until share >= WANTED or not lower_a_pool(result)
+  local share, need, all
+  repeat share, need, all = share_of(result) until share >= WANTED or not lower_a_pool(result)
   if share < SMALLEST then
-    local need = fixed + others * memory_of(SMALLEST)
     result.memory_fault = ('option "memory_limit" = %s: too small for the %d blocks of its batches, which need %s; '
       .. "raise it, or lower processes, prefetch_batches or the block sizes"):format(
-      units.show_size(result.memory_limit), others, units.show_size(need))
+      units.show_size(result.memory_limit), all, units.show_size(need))
     return
   end
   for number, step in ipairs(result.steps) do
     for _, side in ipairs(has_workers(step) and { "input", "output" } or {}) do
-      if not result.given_blocks[number][side] then apply(step, side, share) end
+      apply(step, side, result.given_blocks[number][side], share)
     end
   end
 end

@@ -63,12 +63,12 @@ function blocks.check_range(value, name, fault)
   end
 end
 
---- Notes which maxima of blocks the pipeline file gives: memory_limit does not lower these.
+--- Notes what the pipeline file gives of each block, "max" or "size": memory_limit does not lower that.
 function blocks.note_given(values, given)
   values.given_blocks = {}
   for _, side in ipairs { "input", "output" } do
-    values.given_blocks[side] = given["max_" .. side .. "_block_size"]
-      or type(values[side .. "_block_size"]) == "number"
+    values.given_blocks[side] = given["max_" .. side .. "_block_size"] and "max"
+      or type(values[side .. "_block_size"]) == "number" and "size" or nil
   end
 end
 

@@ -65,12 +65,22 @@ function backlog.new(messages)
   return self
 end
 
+-- Returns the file, or nil and the reason. A directory can be opened, and fails only when it is read.
+local function opened(path)
+  if path == "-" then return io.stdin end
+  local file, reason = io.open(path, "rb")
+  if not file then return nil, reason:sub(#path + 3) end
+  local _, unread = file:read(0)
+  if not unread then return file end
+  file:close()
+  return nil, unread
+end
+
 --- Reads the first `count` messages of a file ("-" is standard input), as far as there is memory for them. `format`:
 --- "lines" or "json". Returns the backlog; or nil, the reason and the exit code.
 function backlog.load(path, format, count)
-  local file, reason = io.stdin, nil
-  if path ~= "-" then file, reason = io.open(path, "rb") end
-  if not file then return nil, "--input: " .. reason, exit_code.NO_INPUT end
+  local file, reason = opened(path)
+  if not file then return nil, ("--input: %s: %s"):format(path, reason), exit_code.NO_INPUT end
   local messages, bytes, number = {}, 0, 0
   for line in file:lines() do
     number = number + 1

@@ -36,11 +36,13 @@ function Meter:look()
   return not self.ended and look or nil
 end
 
---- Turns until done(look) or the deadline, in seconds from now. Returns the last look, nil when the run has ended.
+--- Turns until done(look) or for so many seconds. Returns the last look, nil when the run has ended. The time begins with
+--- the first look, so that a turn that takes long on a busy machine is not the only one.
 function Meter:turn_until(done, seconds)
-  local deadline = now() + seconds
+  local deadline
   while true do
     local look = self:look()
+    deadline = deadline or look and look.time + seconds
     if not look or done(look) or look.time > deadline then return look end
   end
 end
@@ -54,7 +56,7 @@ local function slope(looks, first)
     above = above + (looks[i].time - time) * (looks[i].complete - complete)
     below = below + (looks[i].time - time) ^ 2
   end
-  return below > 0 and above / below or 0
+  return below > 0 and math.max(0, above / below) or 0 -- rounding may leave a little less than nothing
 end
 
 -- How long messages that were read at each look were on their way: messages become complete nearly in order, so one

@@ -190,7 +190,7 @@ end
 -- The values on both sides of the present one, a smaller step away.
 local function refine(self, name, factor, least, rounds)
   local list, present = {}, self.settings[name]
-  for _, value in ipairs { math.floor(present / factor), present, math.ceil(present * factor) } do
+  for _, value in ipairs { math.floor(present / factor), present, math.ceil(math.max(1, present * factor)) } do
     local settings = value == present and self.settings or fitted(self, copy(self.settings, { [name] = value }))
     local again = list[#list] and list[#list][name] == value
     if value >= least and possible(self, settings) and not again then list[#list + 1] = settings end
@@ -319,7 +319,7 @@ function stages.processes(self)
   end
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
-  refine(self, "prefetch_batches", 2, 1, 2)
+  refine(self, "prefetch_batches", 2, math.min(1, self.settings.prefetch_batches), 2)
   local by_size = result and (result.closes.size or 0) > 0.5
   if self.settings.processes ~= before and by_size then refine(self, "max_batch_size", 2, 1, 2) end
   say(self, "%d process%s", self.settings.processes, self.settings.processes == 1 and "" or "es")
@@ -337,8 +337,14 @@ local function fastest(self)
   return best.settings
 end
 
+-- Returns the median of what settings reached; 0 when they were never measured.
+local function median_of(self, settings)
+  local known = self.seen[key_of(settings)]
+  return known and race.median(known.rates) or 0
+end
+
 -- The chosen settings against those of the file, and against those that looked fastest. When they are equally fast,
--- nothing is to be changed for nothing, but for processes that can be spared.
+-- nothing is to be changed for nothing, but for processes that can be spared. Without runs for that, what is known counts.
 function stages.confirm(self)
   local list, have, first, second = {}, {}, self.start, self.settings
   if second.processes < first.processes then first, second = second, first end
@@ -346,7 +352,9 @@ function stages.confirm(self)
     if not have[key_of(settings)] then list[#list + 1] = settings end
     have[key_of(settings)] = true
   end
-  if #list > 1 then compare(self, list, math.max(1, math.min(3, math.floor(self.left / #list)))) end
+  local compared = #list > 1 and self.left >= #list
+  if compared then return compare(self, list, math.min(3, math.floor(self.left / #list))) end
+  self.settings = median_of(self, self.settings) > median_of(self, self.start) and self.settings or self.start
 end
 
 local ORDER = { "input_block", "batch", "output_block", "processes", "confirm" }
@@ -366,11 +374,7 @@ function search.run(options)
     self.stage, self.kept = stage, math.floor(options.runs * KEPT[stage])
     stages[stage](self)
   end
-  local function median_of(settings)
-    local known = self.seen[key_of(settings)]
-    return known and race.median(known.rates) or 0
-  end
-  return { settings = self.settings, before = median_of(self.start), after = median_of(self.settings),
+  return { settings = self.settings, before = median_of(self, self.start), after = median_of(self, self.settings),
     runs = self.count, noise = noise(self) }
 end
 

@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- tuning/settings.lua: the settings of a run_task_with_multiprocessing step that `tidemill tune` changes: as they are
 -- in a checked pipeline, how they are put into it, and how they are written in the pipeline file.
+local blocks = require("tidemill.steps.blocks")
 local cores = require("tidemill.plan.cores")
 local search = require("tidemill.tuning.search")
+local sizes = require("tidemill.plan.sizes")
 local units = require("tidemill.plan.units")
 
 local settings = {}
@@ -21,14 +23,19 @@ function settings.steps(pipeline)
 end
 
 -- Where the search begins when a value is automatic.
-local BEGIN = { max_batch_size = function() return 1000 end, max_batch_time = function() return 1e6 end,
-  processes = cores.usable, prefetch_batches = function() return 1 end }
+local BEGIN = { max_batch_size = blocks.MAX_BATCH_SIZE, max_batch_time = blocks.MAX_BATCH_TIME_US,
+  prefetch_batches = 1 }
 
 -- Returns the number to begin with for a value, which may be "auto" or a table with the largest one.
 local function number_of(name, value)
   if type(value) == "number" then return value end
-  local begin = BEGIN[name]()
-  return type(value) == "table" and value.max and math.min(begin, value.max) or begin
+  if name == "processes" then return sizes.processes(value).begin end
+  return type(value) == "table" and value.max and math.min(BEGIN[name], value.max) or BEGIN[name]
+end
+
+local function processes_of(step)
+  local pool = step.values.pool
+  return (pool and pool.values or step.values).processes
 end
 
 --- Returns the settings to begin with for a step: those of the file; where these are automatic, a number. Blocks may be
@@ -36,11 +43,33 @@ end
 function settings.of(step)
   local values, result = step.values, {}
   for _, name in ipairs(search.names) do
-    local value = values[name]
-    if name == "processes" and values.pool then value = values.pool.values.processes end
-    result[name] = BEGIN[name] and number_of(name, value) or value or "auto"
+    local value = name == "processes" and processes_of(step) or values[name]
+    result[name] = (BEGIN[name] or name == "processes") and number_of(name, value) or value or "auto"
   end
   return result
+end
+
+--- Returns the most processes to try for a step: the maximum that the file gives, else four for each core, or those of
+--- the file if these are more.
+function settings.most_processes(step)
+  local value = processes_of(step)
+  if type(value) == "table" and value.max then return value.max end
+  return math.max(4 * cores.usable(), number_of("processes", value))
+end
+
+--- Puts settings in place `i` of a list that has those of each step. Steps that share a pool have its processes in
+--- common.
+function settings.put(list, steps, i, wanted)
+  list[i] = wanted
+  local pool = steps[i].values.pool
+  for other, step in ipairs(steps) do
+    if pool and other ~= i and step.values.pool == pool then
+      local changed = {}
+      for name, value in pairs(list[other]) do changed[name] = value end
+      changed.processes = wanted.processes
+      list[other] = changed
+    end
+  end
 end
 
 --- Puts settings into a checked pipeline. A block of a given size has no maximum to grow to.
@@ -52,6 +81,7 @@ function settings.apply(step, wanted)
     local size, max = wanted[side .. "_block_size"], "max_" .. side .. "_block_size"
     if type(size) == "number" then values[max] = math.max(size, values[max]) end
   end
+  blocks.note_given(values, step.given)
 end
 
 --- Returns a text that is the same for the same settings.

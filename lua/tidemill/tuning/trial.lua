@@ -97,6 +97,23 @@ local function without_backlog(measurement, job, copy, count)
   measurement.memory = math.max(0, measurement.memory - copy - job.backlog.bytes * count / (count + 1))
 end
 
+-- Returns why the measurement says nothing of the settings, or nil.
+local function fault_of(run, job, measurement)
+  local ended, totals, patience = run.meter.ended, run.engine:totals(), job.seconds * PATIENCE / 2
+  if ended and ended.kind == "failed" then return failure(ended.text, -ended.status) end
+  if totals.read == 0 then return failure("there are no messages to read", exit_code.NO_INPUT) end
+  if not ended and measurement.messages == 0 and measurement.seconds >= patience then
+    return failure(("no message became complete within %.3g s: a function hangs, or messages take so long that "
+      .. "--seconds must be larger"):format(measurement.seconds), exit_code.DATA)
+  end
+  local complete = totals.read - totals.in_flight
+  if complete > 0 and totals.dead_lettered >= complete then
+    local last = run.engine:dead_letters().last[1]
+    return failure(("all %d messages became dead letters, the last one by %s: %s"):format(complete, last.stage,
+      last.error), exit_code.DATA)
+  end
+end
+
 local function result_of(run, job)
   local me = { posix.getpid() }
   local before = processes.memory(me)
@@ -104,9 +121,8 @@ local function result_of(run, job)
   if failed then return failed end
   local copy = processes.memory(me) - before
   local measurement = measure(run, job, look)
-  local ended = run.meter.ended
-  if ended and ended.kind == "failed" then return failure(ended.text, -ended.status) end
-  if run.engine:totals().read == 0 then return failure("there are no messages to read", exit_code.NO_INPUT) end
+  local fault = fault_of(run, job, measurement)
+  if fault then return fault end
   without_backlog(measurement, job, copy, #run.meter.pids)
   if not job.backlog then leave(run) end
   return measurement
@@ -118,6 +134,8 @@ local function in_child(job)
   for i, step in ipairs(job.steps) do settings.apply(step, job.settings[i]) end
   local planned = plan.new(job.pipeline, { until_end = not job.backlog, trial = { topic = job.topic,
     partitions = job.backlog and PARTITIONS or nil, group = job.group, start = job.start } })
+  local fault = planned.tables.memory_fault
+  if fault then return failure(fault, exit_code.CONFIG) end
   local connection, reason = planned:connection()
   if not connection then return failure(reason, exit_code.CONFIG) end
   local engine, text, status = engines.new(planned)

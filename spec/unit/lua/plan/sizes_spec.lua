@@ -92,11 +92,21 @@ describe("sizes of a plan", function()
     assert.is_true(step.max_output_block_size < 3 * MIB and step.max_output_block_size > 2 * MIB)
   end)
 
+  it("blocks of a given size keep it as their maximum under a memory_limit", function()
+    local step = planned(task "processes = 1, input_block_size = '1MiB', output_block_size = '2MiB'",
+      "memory_limit = '10MiB'").tables.steps[1]
+    assert.same({ MIB, MIB, 2 * MIB, 2 * MIB }, { step.input_block_size, step.max_input_block_size,
+      step.output_block_size, step.max_output_block_size })
+    local _, texts = planned(task "processes = 1, input_block_size = '1MiB', output_block_size = '2MiB'",
+      "memory_limit = '8MiB'")
+    assert.is_truthy(texts[1]:find("too small for the 6 blocks of its batches, which need 9240KiB", 1, true), texts[1])
+  end)
+
   it("a memory_limit that is too small is refused with what is needed", function()
     local made, texts, status = planned(task "processes = 8, max_input_block_size = '8MiB'", "memory_limit = '32MiB'")
     assert.is_nil(made)
     assert.equal(78, status)
-    assert.is_truthy(texts[1]:find('option "memory_limit" = 32MiB: too small for the 17 blocks of its batches, '
+    assert.is_truthy(texts[1]:find('option "memory_limit" = 32MiB: too small for the 34 blocks of its batches, '
       .. 'which need', 1, true), texts[1])
   end)
 end)

@@ -30,6 +30,14 @@ local function with(what, changes)
   return costs.new(made)
 end
 
+-- What a pipeline measures that is as fast with all settings but for `rate_of`.
+local function measured(rate_of)
+  return function(of)
+    return { rate = rate_of(of), rejected = 0, batch_messages = 100, input_bytes = 10, output_bytes = 10,
+      overflow = { input = 0, output = 0 }, closes = {} }
+  end
+end
+
 local function run(pipeline, begin, options)
   options = options or {}
   return search.run { settings = begin, measure = options.measure or pipeline:measure(),
@@ -136,5 +144,21 @@ describe("the search for settings", function()
       assert.is_true(found.runs <= runs)
       assert.is_true(pipeline:rate(found.settings) >= pipeline:rate(settings { max_batch_size = 10 }))
     end
+  end)
+
+  it("keeps the settings of the file when no runs are left to compare others with them", function()
+    local begin, runs = settings(), 0
+    local found = search.run { settings = begin, limits = LIMITS, runs = 3, measure = function(of)
+      runs = runs + 1
+      return measured(function() return 1000 - runs end)(of)
+    end }
+    assert.same(begin, found.settings)
+    assert.equal(999, found.after)
+  end)
+
+  it("tries a batch that waits for each process where the file has none", function()
+    local found = search.run { settings = settings { prefetch_batches = 0, max_batch_size = 8 }, limits = LIMITS,
+      runs = RUNS, measure = measured(function(of) return of.prefetch_batches > 0 and 2000 or 1000 end) }
+    assert.equal(1, math.min(1, found.settings.prefetch_batches))
   end)
 end)

@@ -3,7 +3,7 @@ local settings = require "tidemill.tuning.settings"
 
 local function step(values, pool)
   values.pool = pool and { values = pool, declaration = { line = 2 } } or nil
-  return { name = "run_task_with_multiprocessing", spec = { role = "multiprocessing" }, values = values,
+  return { name = "run_task_with_multiprocessing", given = {}, spec = { role = "multiprocessing" }, values = values,
     declaration = { file = "p.lua", line = 4 } }
 end
 
@@ -23,6 +23,25 @@ describe("the settings of a step", function()
     assert.same({ 1000, 1000 }, { begin.max_batch_size, begin.max_batch_time })
     assert.is_true(begin.processes >= 1)
     assert.equal(6, settings.of(step(values { processes = false }, { processes = 6 })).processes)
+  end)
+
+  it("begin within the range of automatic processes, and the search stays below its maximum", function()
+    local ranged = step(values { processes = { min = 40, max = 50 } })
+    assert.same({ 40, 50 }, { settings.of(ranged).processes, settings.most_processes(ranged) })
+    assert.equal(1, settings.most_processes(step(values { processes = { max = 1 } })))
+    assert.equal(300, settings.most_processes(step(values { processes = false }, { processes = 300 })))
+  end)
+
+  it("have the processes of a shared pool in common", function()
+    local pool = { processes = 2 }
+    local steps = { step(values { processes = false }, pool), step(values()), step(values { processes = false }, pool) }
+    steps[3].values.pool = steps[1].values.pool
+    local list = {}
+    for i, one in ipairs(steps) do list[i] = settings.of(one) end
+    local before = list[3]
+    settings.put(list, steps, 1, { processes = 7, max_batch_size = 99 })
+    assert.same({ 7, 3, 7, 10 }, { list[1].processes, list[2].processes, list[3].processes, list[3].max_batch_size })
+    assert.equal(2, before.processes)
   end)
 
   it("are put into the step, or into its pool, and raise the maximum of a block", function()
