@@ -36,8 +36,8 @@ function Meter:look()
   return not self.ended and look or nil
 end
 
---- Turns until done(look) or for so many seconds. Returns the last look, nil when the run has ended. The time begins with
---- the first look, so that a turn that takes long on a busy machine is not the only one.
+--- Turns until done(look) or for so many seconds. Returns the last look, nil when the run has ended. The time begins
+--- with the first look, so that a turn that takes long on a busy machine is not the only one.
 function Meter:turn_until(done, seconds)
   local deadline
   while true do

@@ -344,7 +344,8 @@ local function median_of(self, settings)
 end
 
 -- The chosen settings against those of the file, and against those that looked fastest. When they are equally fast,
--- nothing is to be changed for nothing, but for processes that can be spared. Without runs for that, what is known counts.
+-- nothing is to be changed for nothing, but for processes that can be spared. Without runs for that, what is
+-- known counts.
 function stages.confirm(self)
   local list, have, first, second = {}, {}, self.start, self.settings
   if second.processes < first.processes then first, second = second, first end
