@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "proc/pool_inside.h"
@@ -44,15 +45,19 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
     tide_count(pool->counters, row, TIDE_M_POOL_CREATE, 1);
 }
 
-/* Work that wants a fresh worker reserves a slot again with the next turn, so a reservation may go. */
+/* Work that wants a fresh worker reserves a slot again with the next turn, so a reservation may go. A slot that is used
+ * again begins anew: that it was out of use is no time that a worker took to be replaced. */
 void tide_pool_resize(struct tide_pool *pool, uint32_t processes)
 {
     tide_require(processes >= 1 && processes <= pool->slot_count);
     if (processes == pool->active)
         return;
     pool->active = processes;
-    for (uint32_t i = processes; i < pool->slot_count; i++)
+    for (uint32_t i = processes; i < pool->slot_count; i++) {
         pool->slots[i].reserved = false;
+        pool->slots[i].deaths = 0;
+        pool->slots[i].lost_us = 0;
+    }
     for (uint32_t i = 0; i < pool->row_count; i++) {
         tide_observe(pool->counters, pool->rows[i], TIDE_M_PROCESSES, processes);
         tide_count(pool->counters, pool->rows[i], TIDE_M_POOL_RESIZE, 1);
@@ -78,6 +83,7 @@ static void set_readable(void *context)
 /* The socket is watched once and for all: it stays when the worker is replaced. */
 int tide_pool_start(struct tide_pool *pool)
 {
+    pool->active_first = pool->active;
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         int status = tide_loop_watch(pool->loop, slot->socket, set_readable, slot);
@@ -105,6 +111,21 @@ static void charge_time(struct tide_pool *pool, int64_t now_us)
     }
 }
 
+/* More workers than at the start are there for speed. When one of them cannot start (there may be no more processes, or no
+ * more connections to a database), the others go on without it. */
+static void do_without(struct tide_pool *pool, uint32_t index)
+{
+    const char *failed = pool->workers.failed;
+    if (index < pool->active_first || index >= pool->active ||
+        !tide_worker_slot_cannot_start(&pool->slots[index]))
+        return;
+    tide_log(TIDE_LOG_WARN,
+             "worker %u died again and again before it was ready%s%s; %u processes are used from "
+             "now on",
+             pool->slots[index].number, failed ? ": " : "", failed ? failed : "", index);
+    tide_pool_resize(pool, index);
+}
+
 /* Reports are read before anybody looks for stalls, so that a worker which has just answered is not killed for being
  * slow; and work is given out last, when it is known who is idle and who is gone. */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
@@ -116,6 +137,7 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
         if (slot->given_count > 0 || slot->readable || slot->state < TIDE_WORKER_READY)
             tide_pool_read(pool, slot);
         slot->readable = false;
+        do_without(pool, i);
         int status = tide_worker_slot_poll(pool, slot, now_us);
         if (status < 0)
             return status;

@@ -87,7 +87,8 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
  * one that a worker runs. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
 /** From now on only the first `processes` slots are in use, 1 to all of them. The others get no more work; their workers
- * leave when they have done what they were given, and are forked anew when their slots are used again. */
+ * leave when they have done what they were given, and are forked anew when their slots are used again. The pool lowers the
+ * number itself when a worker cannot start that is one more than there were at the start. */
 void tide_pool_resize(struct tide_pool *pool, uint32_t processes);
 /** How long a worker may be at one record; 0 = for ever. A worker beyond it gets SIGKILL, so the limit holds in C
  * functions and compiled loops too. At most a second counts between two polls: a stopped engine finds none beyond it. */

@@ -23,6 +23,7 @@ struct tide_pool {
     struct tide_worker_slot *slots;
     uint32_t slot_count;
     uint32_t active;        /* owned by pool.c: the first so many slots are in use */
+    uint32_t active_first;  /* owned by pool.c: so many were in use at the start */
     int64_t charged_us;     /* owned by pool.c: when the time of its workers was charged last */
     int64_t limit_us;       /* for one record */
     int64_t start_limit_us; /* for one `start` hook */

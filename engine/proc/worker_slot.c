@@ -327,6 +327,11 @@ static int look_at_zygote(struct tide_pool *pool, struct tide_worker_slot *slot,
                      tide_zygote_pid(pool->zygote), SILENCE_US / 1000000, slot->number);
 }
 
+bool tide_worker_slot_cannot_start(const struct tide_worker_slot *slot)
+{
+    return slot->deaths >= MOST_DEATHS;
+}
+
 /* A hook that fails in the first worker would fail in each, so the run ends with its text. Later it may be the moment
  * that is bad (a server that is down), so the slot tries again, up to MOST_DEATHS times. */
 static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slot *slot)
@@ -334,7 +339,7 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slo
     const char *failed = pool->workers.failed;
     if (failed && !pool->workers.started)
         return tide_fail(pool->workers.status, "%s", failed);
-    if (slot->deaths < MOST_DEATHS)
+    if (!tide_worker_slot_cannot_start(slot) || !is_active(pool, slot))
         return TIDE_OK;
     return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it was ready%s%s",
                      slot->number, slot->deaths, failed ? ": " : "", failed ? failed : "");

@@ -106,6 +106,8 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
 void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot);
 /** Has a worker killed that has no work, to make room for a fresh one. */
 void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** True when its workers died too often in a row before they were ready. */
+bool tide_worker_slot_cannot_start(const struct tide_worker_slot *slot);
 /** Sends commands that are due, and looks for stalls. Negative = give up (see tide_pool_poll). */
 int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us);
 

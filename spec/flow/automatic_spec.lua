@@ -46,6 +46,39 @@ describe('automatic sizes', function()
     assert.equal(pushed, test:totals().produced)
   end)
 
+  it('goes on with the processes that it has, and asks for no more, when others cannot start', function()
+    local full = os.tmpname()
+    os.remove(full)
+    finally(function() os.remove(full) end)
+    local path = files.write(([[return {
+      start = function() if io.open %q then error "too many connections" end end,
+      process = function(m) return m end }]]):format(full))
+    local test = testing.steps { tide.run_task_with_multiprocessing { path, processes = { min = 1, max = 5 } } }
+    local begin = test.engine:sizes(1).processes
+    if begin >= 5 then return pending 'a machine with so many processors begins with the largest number' end
+    local part = automatic.new { engine = test.engine, plan = test.plan }
+    part:second()
+    test:feed { value = 'x', partition = 0 }
+    wait.until_true(function()
+      test.engine:run(0.01)
+      for index = 0, begin - 1 do
+        if not test.engine:worker_pid(0, index) then return false end
+      end
+      return true
+    end, 60)
+    assert(io.open(full, 'w')):close()
+    assert(test.engine:set_sizes(1, { processes = 5 }))
+    part:second()
+    wait.until_true(function()
+      assert.not_equal('failed', test.engine:run(0.05).kind)
+      return test.engine:sizes(1).processes == begin
+    end, 60)
+    part:second()
+    assert.equal(begin, part.pools[1].controller.max)
+    test:feed { value = 'y', partition = 0 }
+    assert.equal(2, test:totals().produced)
+  end)
+
   it('memory_limit holds while the size of messages and of results changes; what fits no block is rejected', function()
     local path = files.write [[
 local tide = require "tidemill"

@@ -77,6 +77,9 @@ end
 local function look(self, pool, elapsed_us)
   local row = pool.rows[1]
   pool.processes = self.engine:sizes(row).processes
+  -- The pool had to do without the last ones, since they could not start: it would be so again.
+  if pool.processes < (pool.wanted or 0) then pool.controller:limit(pool.processes) end
+  pool.wanted = pool.processes
   local _, blocked = microseconds(self.engine, pool.rows, "BLOCKED_WORKERS")
   local busy = microseconds(self.engine, pool.rows, "WORKER_BUSY_TIME")
   local measured = { processes = pool.processes, blocked = blocked / elapsed_us, busy = busy / elapsed_us,
@@ -88,6 +91,7 @@ local function look(self, pool, elapsed_us)
   local to, reason = pool.controller:second(measured)
   if not to then return end
   local set, problem = self.engine:set_sizes(row, { processes = to })
+  if set then pool.wanted = to end
   tide.C.tide_log_text("TIDE_LOG_INFO", set
     and ("%s: processes is %d now, after %d: %s"):format(pool.stage, to, pool.processes, reason)
     or ("%s: processes stays %d: %s"):format(pool.stage, pool.processes, problem))

@@ -50,6 +50,11 @@ local function shrink(self, measured)
   return to, "a quarter of the workers was enough for a minute"
 end
 
+--- From now on there are no more than so many processes.
+function Controller:limit(most)
+  self.max = math.min(self.max, math.max(self.min, most))
+end
+
 --- One second of a pool. measured: processes (in use), blocked (share of the second in which the step took nothing
 --- since its workers had all its batches), demand (processors that the workers used or waited for), busy (workers that
 --- had a batch, on average). Returns nil, or the number of processes to use from now on and the reason.

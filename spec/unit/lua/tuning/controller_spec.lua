@@ -160,4 +160,14 @@ describe('the controller of processes', function()
       assert.is_true(#changes <= 4.2 * halved + 2 * bound(limits), ('CONTROLLER_SEED=%d'):format(seed + run - 1))
     end
   end)
+
+  it('asks for no more than it is limited to, and for no fewer than the minimum', function()
+    local one = controller.new { min = 2, max = 16, cores = 8 }
+    one:limit(3)
+    local busy = { processes = 2, blocked = 1, busy = 2, demand = 0.1 }
+    one:second(busy)
+    assert.equal(3, (one:second(busy)))
+    one:limit(1)
+    assert.equal(2, one.max)
+  end)
 end)
