@@ -62,7 +62,7 @@ end
 function Request:refuse(code, text)
   if not self.server.open[self] then return end
   self.server.open[self] = nil
-  C.tide_http_refuse(self.server.handle, self.id, code, text)
+  C.tide_http_refuse(self.server.handle, self.id, code, (text:gsub("%c", "?"))) -- a query may hold anything
 end
 
 function Request:finish(code)

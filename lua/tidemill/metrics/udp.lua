@@ -21,16 +21,28 @@ function udp.new(address, warn, now)
     warn(("StatsD at %s: %s; no metrics are sent there in this run"):format(self.text, reason))
     return self
   end
-  self.socket = first.family == "inet6" and socket.udp6() or socket.udp4()
+  self.address, self.port = first.addr, address.port
+  self.socket, reason = (first.family == "inet6" and socket.udp6 or socket.udp4)()
+  if not self.socket then
+    warn(("StatsD at %s: %s; no metrics are sent there in this run"):format(self.text, reason))
+    return self
+  end
   self.socket:settimeout(0)
-  self.socket:setpeername(first.addr, address.port)
   return self
+end
+
+-- True, or nil and the reason. Without a way to the server (no route yet) it is tried again with each packet.
+local function connect(self)
+  local reason
+  if not self.connected then self.connected, reason = self.socket:setpeername(self.address, self.port) end
+  return self.connected, reason
 end
 
 --- Sends one packet, or drops it.
 function Udp:send(packet)
-  local taken, reason = false, nil
-  if self.socket then taken, reason = self.socket:send(packet) end
+  local taken, reason = nil, nil
+  if self.socket then taken, reason = connect(self) end
+  if taken then taken, reason = self.socket:send(packet) end
   if taken then
     self.sent = self.sent + 1
     return

@@ -106,6 +106,28 @@ describe("a live path", function()
   end)
 end)
 
+describe("a live request", function()
+  after_each(testing.close)
+
+  it("that is refused gets the whole reason on one line, whatever its query holds", function()
+    local test = testing.transform(function(message) return message end)
+    local made = assert(observer.new(test.engine, test.plan, { prometheus = { host = "127.0.0.1", port = 0 } }))
+    made:live("/asked", function(request) request:refuse(400, "no " .. request.query.q .. " here") end)
+    local connection = http.connect(made.server.port)
+    connection:send(http.request("GET", "/asked?q=%00%0a%1b[2J"))
+    connection:settimeout(0)
+    local answer = ""
+    wait.until_true(function()
+      made:turn { kind = "nothing" }
+      local whole, reason, part = connection:receive "*a"
+      answer = answer .. (whole or part)
+      return whole or reason == "closed"
+    end, "the answer")
+    assert.equal("no ???[2J here\n", http.parse(answer).body)
+    made:free()
+  end)
+end)
+
 describe("the status", function()
   it("has lists for lists also when they are empty, and keeps texts as they are", function()
     local text = status.encode { steps = {}, partitions = {}, verdict = { evidence = {}, procedure = {} }, n = 0 / 0,

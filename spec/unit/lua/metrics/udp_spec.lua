@@ -58,4 +58,12 @@ describe("a packet", function()
     assert.matches("^StatsD at no%-such%-host%.invalid:8125: .*; no metrics are sent there in this run$", texts[1])
     made:free()
   end)
+
+  it("is dropped while there is no way to the server, and the log says so", function()
+    local made, texts = sender("255.255.255.255", 8125)
+    for _ = 1, 2 do made:send "x:1|c" end
+    assert.same({ 0, 2, 1 }, { made.sent, made.dropped, #texts })
+    assert.matches("^StatsD at 255%.255%.255%.255:8125: .*; packets dropped so far: 1$", texts[1])
+    made:free()
+  end)
 end)
