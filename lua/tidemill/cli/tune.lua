@@ -8,6 +8,7 @@ local plan = require("tidemill.plan.plan")
 local posix = require("tidemill.run.posix")
 local search = require("tidemill.tuning.search")
 local settings = require("tidemill.tuning.settings")
+local sizes = require("tidemill.plan.sizes")
 local stderr = require("tidemill.cli.stderr")
 local table_of = require("tidemill.cli.tune.table")
 local trial = require("tidemill.tuning.trial")
@@ -32,11 +33,12 @@ local SHORT = 0.5 -- of --seconds: the user is told when the backlog lasts less
 local REJECTED = 0.01 -- a share of dead letters above which the user is told
 local MOST_SECONDS = 600
 
-local function parsed_by(flag, parse, least, most)
+-- `show` makes a text of the least and the most.
+local function parsed_by(flag, parse, least, most, show)
   return function(text)
     local value, reason = parse(text)
     if value and value >= least and value <= most then return value end
-    return nil, ("%s %s: %s"):format(flag, text, reason or "is out of range")
+    return nil, ("%s %s: %s"):format(flag, text, reason or ("must be from %s to %s"):format(show(least), show(most)))
   end
 end
 
@@ -56,17 +58,18 @@ function tune.define(command)
     .. 'moment as "2026-01-31T12:00:00Z".')
   command:option("--messages"):argname("N"):default("100000"):convert(whole_number("--messages", 1))
     :description("How many messages a run reads of the topic at most, or how many lines of FILE make the backlog.")
-  command:option("--seconds"):argname("S"):default("2"):convert(parsed_by("--seconds", units.number, 0.1, MOST_SECONDS))
+  command:option("--seconds"):argname("S"):default("2"):convert(parsed_by("--seconds", units.number, 0.1,
+    MOST_SECONDS, tostring))
     :description("How long a run is measured. Longer ones tell smaller differences.")
   command:option("--runs"):argname("N"):default("40"):convert(whole_number("--runs", 1))
     :description("How many runs there may be for each step.")
   command:option("--output-topic"):argname("TOPIC"):description("Write the results to this topic, on the brokers of "
     .. "the pipeline's produce, in place of discarding them. It must not be one that the pipeline uses.")
-  command:option("--max-processes"):argname("N"):convert(whole_number("--max-processes", 1))
+  command:option("--max-processes"):argname("N"):convert(whole_number("--max-processes", 1, sizes.MOST_PROCESSES))
     :description("The most worker processes to try (default: the maximum that the file gives, else four for "
       .. "each core, or those of the file).")
   command:option("--max-memory"):argname("SIZE"):default("1GiB"):convert(parsed_by("--max-memory", units.size, 2 ^ 20,
-    2 ^ 40)):description("The most memory that all blocks of a step may take.")
+    2 ^ 40, units.show_size)):description("The most memory that all blocks of a step may take.")
   command:flag("--json"):description("Write one JSON object a line: each run, and at the end what was found.")
 end
 

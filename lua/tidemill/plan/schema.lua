@@ -52,6 +52,13 @@ local function resolved(option, value)
   return value:resolve()
 end
 
+-- The texts that an option takes besides what its type says.
+local function others(option)
+  local texts = {}
+  for i, text in ipairs(option.also or {}) do texts[i] = (', or "%s"'):format(text) end
+  return table.concat(texts)
+end
+
 local check_options
 
 local function parse(option, value, report)
@@ -63,11 +70,12 @@ local function parse(option, value, report)
     return nil, "refused: " .. option.refused[value]
   end
   if option.options and type(value) == "table" and not declaration.is(value) then
-    return (check_options(option.options, value, { name = 'option "' .. option.name .. '"' }, report))
+    local owner = { name = 'option "' .. option.name .. '"', prefix = option.name .. "." }
+    return (check_options(option.options, value, owner, report))
   end
   local parsed
   parsed, reason = types.parse(option, value)
-  if parsed == nil then return nil, reason end
+  if parsed == nil then return nil, reason .. (type(value) == "string" and others(option) or "") end
   return parsed, bounds(option, parsed)
 end
 
@@ -78,7 +86,7 @@ local function check_unknown(options, arguments, owner, report)
   for _, name in ipairs(given) do
     local value = arguments[name]
     if type(name) == "string" and not names[name] and not session.is_absent(value) then
-      report('option "%s": unknown%s', name, foreign.option(name, names) or nearest.hint(name, names))
+      report('option "%s%s": unknown%s', owner.prefix or "", name, foreign.option(name, names) or nearest.hint(name, names))
     elseif type(name) ~= "string" and not owner.positional then
       report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), owner.name)
     end
@@ -90,19 +98,19 @@ function check_options(options, arguments, owner, report)
   local values, given = {}, {}
   check_unknown(options, arguments, owner, report)
   for _, option in ipairs(options) do
-    local value = arguments[option.name]
+    local value, full = arguments[option.name], (owner.prefix or "") .. option.name
     if session.is_absent(value) then
       given[option.name] = true
     elseif value ~= nil then
       given[option.name] = true
       local parsed, reason = parse(option, value, report)
       if reason then
-        report('option "%s" = %s: %s', option.name, types.quote(value), reason)
+        report('option "%s" = %s: %s', full, types.quote(value), reason)
         parsed = nil
       end
       values[option.name] = parsed
     elseif option.required then
-      report('option "%s": missing', option.name)
+      report('option "%s": missing', full)
     else
       values[option.name] = types.default(option)
     end

@@ -7,7 +7,8 @@ local units = require("tidemill.plan.units")
 
 local sizes = {}
 
-local MOST = 512 -- processes of a pool
+--- The most processes that a pool may have.
+sizes.MOST_PROCESSES = 512
 local MANY = 16 -- processes: so many at least may there be where workers sleep, on a small machine too
 local PAGE = 4096
 local AROUND = 128 -- bytes of a block beside its messages or results: struct tide_output and TIDE_BLOCK_TAIL
@@ -21,7 +22,7 @@ function sizes.processes(value, usable)
   if type(value) == "number" then return { auto = false, min = value, max = value, begin = value } end
   local given = type(value) == "table" and value or {}
   usable = usable or cores.usable()
-  local max = given.max or math.max(given.min or 1, math.min(MOST, math.max(MANY, 4 * usable)))
+  local max = given.max or math.max(given.min or 1, math.min(sizes.MOST_PROCESSES, math.max(MANY, 4 * usable)))
   local min = given.min or math.min(usable, max)
   return { auto = true, min = min, max = max, begin = math.max(min, math.min(usable, max)) }
 end

@@ -54,7 +54,7 @@ end
 function settings.most_processes(step)
   local value = processes_of(step)
   if type(value) == "table" and value.max then return value.max end
-  return math.max(4 * cores.usable(), number_of("processes", value))
+  return math.min(sizes.MOST_PROCESSES, math.max(4 * cores.usable(), number_of("processes", value)))
 end
 
 --- Puts settings in place `i` of a list that has those of each step. Steps that share a pool have its processes in

@@ -25,11 +25,12 @@ local function moment(flag)
   end
 end
 
-local function whole_number(flag, least)
+-- `most` is optional.
+local function whole_number(flag, least, most)
   return function(text)
     local number = text:find("^%d+$") and tonumber(text)
-    if number and number >= least then return number end
-    return nil, ("%s %s: must be a whole number from %d on"):format(flag, text, least)
+    if number and number >= least and number <= (most or number) then return number end
+    return nil, ("%s %s: must be a whole number from %d %s"):format(flag, text, least, most and "to " .. most or "on")
   end
 end
 filter.whole_number = whole_number

@@ -104,16 +104,16 @@ describe("the step or setting", function()
       ["print, max_batch_size = 'auto', max_batch_time = 'auto', processes = 'auto'"] = true,
       ["print, processes = { min = 2, max = 8 }, max_batch_size = { max = 50 }"] = true,
       ["print, max_batch_time = { max = '1s' }"] = true,
-      ["print, processes = 'automatic'"] = 'option "processes" = "automatic": not a whole number',
+      ["print, processes = 'automatic'"] = 'option "processes" = "automatic": not a whole number, or "auto"',
       ["print, processes = { min = 8, max = 2 }"] =
         'option "processes" = { min = 8, max = 2 }: max is below min; raise it or leave it out',
-      ["print, processes = { max = 0 }"] = 'option "max" = 0: must be more than 0',
+      ["print, processes = { max = 0 }"] = 'option "processes.max" = 0: must be more than 0',
       ["print, processes = { most = 3 }"] = 'option "most": unknown',
       ["print, max_batch_time = 0"] = 'option "max_batch_time" = 0: must be more than 0',
       ["print, max_batch_time = '-1s'"] = 'option "max_batch_time" = "-1s": must be more than 0',
       ["print, input_block_size = 100"] = 'option "input_block_size" = 100: too small, the least is 4KiB',
       ["print, input_block_size = '16M'"] = 'option "input_block_size" = "16M": not a size; write bytes, or a number '
-        .. 'with KiB, MiB or GiB, as "16MiB"',
+        .. 'with KiB, MiB or GiB, as "16MiB", or "auto"',
       ["print, output_block_size = 0"] = 'option "output_block_size" = 0: must be more than 0',
       ["print, max_output_block_size = '4GiB'"] =
         'option "max_output_block_size" = "4GiB": too large, the most is 2GiB',
@@ -151,9 +151,9 @@ describe("the step or setting", function()
         .. '; did you mean "immediate"?',
       ["policy = 5"] = 'option "policy" = 5: must be ' .. wanted .. ", not a number",
       ["policy = {}"] = 'option "policy" = {}: needs min_time, min_messages or both',
-      ["policy = { min_time = 0 }"] = { 'option "min_time" = 0: must be more than 0',
+      ["policy = { min_time = 0 }"] = { 'option "policy.min_time" = 0: must be more than 0',
         'option "policy" = {}: needs min_time, min_messages or both' },
-      ["policy = { min_tim = 1, min_messages = 1 }"] = 'option "min_tim": unknown; did you mean "min_time"?',
+      ["policy = { min_tim = 1, min_messages = 1 }"] = 'option "policy.min_tim": unknown; did you mean "min_time"?',
     })
   end)
 
