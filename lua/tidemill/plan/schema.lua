@@ -86,7 +86,8 @@ local function check_unknown(options, arguments, owner, report)
   for _, name in ipairs(given) do
     local value = arguments[name]
     if type(name) == "string" and not names[name] and not session.is_absent(value) then
-      report('option "%s%s": unknown%s', owner.prefix or "", name, foreign.option(name, names) or nearest.hint(name, names))
+      report('option "%s%s": unknown%s', owner.prefix or "", name,
+        foreign.option(name, names) or nearest.hint(name, names))
     elseif type(name) ~= "string" and not owner.positional then
       report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), owner.name)
     end
