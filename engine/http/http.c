@@ -120,7 +120,10 @@ static int listen_on(struct tide_http *http, const struct addrinfo *address, con
     }
     if (getsockname(http->listener, &bound.any, &size) < 0)
         return tide_fail_system("the port of a socket");
-    http->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
+    bool six = bound.any.sa_family == AF_INET6;
+    http->port = ntohs(six ? bound.v6.sin6_port : bound.v4.sin_port);
+    http->everywhere = six ? IN6_IS_ADDR_UNSPECIFIED(&bound.v6.sin6_addr)
+                           : bound.v4.sin_addr.s_addr == htonl(INADDR_ANY);
     return TIDE_OK;
 }
 
@@ -186,6 +189,11 @@ struct tide_http *tide_http_new(const char *host, uint16_t port, int *status)
 uint16_t tide_http_port(const struct tide_http *http)
 {
     return http->port;
+}
+
+bool tide_http_everywhere(const struct tide_http *http)
+{
+    return http->everywhere;
 }
 
 void tide_http_allow(struct tide_http *http, const char *name)

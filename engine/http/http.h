@@ -28,6 +28,8 @@ struct tide_http;
 struct tide_http *tide_http_new(const char *host, uint16_t port, int *status);
 /** The port that it listens on. */
 uint16_t tide_http_port(const struct tide_http *http);
+/** True when it listens on all addresses of the machine: 0.0.0.0, ::, or another way to write these. */
+bool tide_http_everywhere(const struct tide_http *http);
 /** Another name by which clients may call this host. A request whose header Host is neither an address, nor localhost, nor
  * such a name is refused (DNS rebinding: a page of another site would have our documents read by its visitors). */
 void tide_http_allow(struct tide_http *http, const char *name);

@@ -67,6 +67,7 @@ struct tide_http {
     int listener;
     int waker; /* an eventfd that ends the thread's wait */
     uint16_t port;
+    bool everywhere; /* it listens on all addresses */
     pthread_t thread;
     bool started;               /* the thread */
     _Atomic int64_t request_us; /* limits; see tide_http_limit */

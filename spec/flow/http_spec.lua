@@ -88,9 +88,9 @@ describe("a run with an address", function()
     assert.is_nil(one:stderr():find "no password")
   end)
 
-  it("warns when it listens on all addresses", function()
-    start(nil, "--metrics-addr 0.0.0.0:0")
-    until_said "warn HTTP on 0.0.0.0: everybody who reaches this machine can read it; there is no password"
+  it("warns when it listens on all addresses, however they are written", function()
+    start(nil, "--metrics-addr 0:0")
+    until_said "warn HTTP on 0: everybody who reaches this machine can read it; there is no password"
   end)
 
   it("has a socket that its workers have not", function()

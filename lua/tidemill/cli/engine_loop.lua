@@ -23,8 +23,6 @@ local MOCK_TURN = 0.01 -- seconds, with a mock Kafka, which is fed between turns
 local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 
-local OPEN = { ["0.0.0.0"] = true, ["::"] = true } -- hosts that are all addresses of the machine
-
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
 local FORMAT = { text = "TIDE_LOG_TEXT", json = "TIDE_LOG_JSON" }
 
@@ -149,7 +147,7 @@ local function observe(self, plan, settings)
   local host, port = settings.prometheus.host, server.port
   self:log("TIDE_LOG_INFO", ("HTTP on %s: /metrics /status /healthz /readyz"):format(
     (host:find(":") and "http://[%s]:%d/" or "http://%s:%d/"):format(host, port)), "http", { host = host, port = port })
-  if OPEN[host] then
+  if server.everywhere then
     local text = ("HTTP on %s: everybody who reaches this machine can read it; there is no password"):format(host)
     self:log("TIDE_LOG_WARN", text)
   end

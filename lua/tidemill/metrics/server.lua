@@ -18,7 +18,8 @@ function server.new(address, hosts)
   if handle == nil then return nil, tide.error(), -status[0] end
   for _, name in ipairs(hosts or {}) do C.tide_http_allow(handle, name) end
   return setmetatable({ handle = ffi.gc(handle, C.tide_http_free), handlers = {}, open = {},
-    port = C.tide_http_port(handle), request = ffi.new "struct tide_http_request" }, Server)
+    port = C.tide_http_port(handle), everywhere = C.tide_http_everywhere(handle),
+    request = ffi.new "struct tide_http_request" }, Server)
 end
 
 --- What GET `path` answers from now on: a string, or a pointer and its `size`. It is copied.
