@@ -123,6 +123,54 @@ describe("tidemill try", function()
     assert.is_number(one:wait(20))
   end)
 
+  it("waits for a file that a changed pipeline names and that is missing", function()
+    prepare()
+    assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
+    local pipe = assert(io.open(folder .. "/fifo", "r+"))
+    local one = process.start({ PROGRAM, "try", path }, { stdin = folder .. "/fifo" })
+    wait.watch(one)
+    local function until_said(text)
+      wait.until_true(function() return (one:stdout() .. one:stderr()):find(text, 1, true) end,
+        function() return text .. " in " .. one:stdout() .. one:stderr() end)
+    end
+    pipe:write "{}\n"
+    pipe:flush()
+    until_said '{"colour":"red"}'
+    write(path, (PIPELINE:format("", ""):gsub("t%.lua", "other.lua")))
+    until_said "other.lua: No such file"
+    pipe:write ":step 1\n"
+    pipe:flush()
+    until_said "the pipeline is not loaded, so its steps are not known"
+    write(folder .. "/other.lua", "return function(m) m.value = 'other' return m end\n")
+    until_said "value   other"
+    pipe:close()
+  end)
+
+  it("gives the terminal back after each change of a file", function()
+    prepare()
+    write(folder .. "/typed", "{}\n")
+    local one = process.start({ "/bin/sh", "-c", ([[
+      (cat %s/typed; while [ ! -e %s/over ]; do sleep 0.05; done; echo :quit) | script -qec "$0 try %s" /dev/null]])
+      :format(folder, folder, path), PROGRAM })
+    wait.watch(one)
+    wait.until_true(function() return one:stdout():find('"red"', 1, true) end, function() return one:stdout() end)
+    for i = 1, 5 do
+      write(folder .. "/rules/colour.lua", ('return "colour%d"\n'):format(i))
+      wait.until_true(function() return one:stdout():find(('"colour%d"'):format(i), 1, true) end,
+        function() return one:stdout() .. one:stderr() end)
+    end
+    write(folder .. "/over", "")
+    assert.equal(0, (one:wait(20)))
+  end)
+
+  it("takes a line of any length", function()
+    prepare()
+    local long = ("x"):rep(3000000)
+    local code, out = try(('{"a":"%s"}\n{"a":1}'):format(long), "--json")
+    assert.equal(0, code)
+    assert.equal(2, select(2, out:gsub("\n", "")))
+  end)
+
   it("steps through the messages of a file", function()
     prepare()
     write(folder .. "/in.jsonl", '{"topic":"in","key":"1","headers":[],"value":"{}"}\n{"topic":"in","key":null,'
@@ -141,5 +189,8 @@ describe("tidemill try", function()
     local missing, _, reason = try("", "--input", folder .. "/nothing")
     assert.equal(66, missing)
     assert.matches("nothing: No such file", reason)
+    missing, _, reason = try("", "--input", folder)
+    assert.equal(66, missing)
+    assert.matches(": Is a directory", reason)
   end)
 end)

@@ -25,7 +25,7 @@ local MARGIN = 25 -- seconds for the answer, beyond those of the profile
 local function number(flag, least, most, whole)
   return function(text)
     local value = tonumber(text)
-    if not value or value < least or value > most or whole and value % 1 ~= 0 then
+    if not value or not (value >= least and value <= most) or whole and value % 1 ~= 0 then
       return nil, ("%s %s: must be a %snumber from %g to %g"):format(flag, text, whole and "whole " or "", least, most)
     end
     return value
@@ -48,10 +48,11 @@ function profile.define(command)
   command:option("--svg"):argname("OUT"):description("Write a flame graph to this file.")
 end
 
+-- True if it can be opened; else false and the reason.
 local function readable(path)
-  local file = io.open(path)
+  local file, reason = io.open(path)
   if file then file:close() end
-  return file ~= nil
+  return file ~= nil, reason
 end
 
 -- The text of a line of a file, without what surrounds it; nil when it cannot be read.
@@ -79,6 +80,10 @@ local function of_address(address, parsed)
 end
 
 local function of_file(parsed)
+  local there, missing = readable(parsed.target)
+  if not there then
+    return nil, { ("tidemill: %s; and it is not an address HOST:PORT"):format(missing) }, exit_code.NO_INPUT
+  end
   if not parsed.input then
     return nil, { ("tidemill: %s: profile runs a pipeline file on --input FILE; to profile one that runs, give its "
       .. "address"):format(parsed.target) }, exit_code.USAGE
@@ -116,6 +121,7 @@ function profile.run(parsed)
   local read, reason, failed = samples.read(text)
   if not read then
     stderr.failure("%s: %s", parsed.target, reason)
+    if not failed then return exit_code.DATA end -- it is no profile at all
     return failed == exit_code.USAGE and failed or exit_code.TEMPORARY
   end
   if row then samples.of_step(read, row) end

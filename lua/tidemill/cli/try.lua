@@ -15,6 +15,7 @@ local sample_text = require("tidemill.cli.sample_text")
 local session = require("tidemill.cli.try.session")
 local stderr = require("tidemill.cli.stderr")
 local terminal = require("tidemill.cli.top.terminal")
+local text_file = require("tidemill.plan.text_file")
 local tide = require("tidemill.run.ffi")
 local units = require("tidemill.plan.units")
 
@@ -25,7 +26,7 @@ local try = {
     .. "the last message is run again. Nothing is read from or written to Kafka. A line is a value; a JSON object as "
     .. "`tidemill record` writes it is a whole message, with key and headers; a line that begins with a colon is a "
     .. "command (:help). Without a terminal it reads messages from standard input and ends with it. Lines are edited "
-    .. "and remembered where the package lua-readline is installed.",
+    .. "and remembered where the library readline is installed.",
 }
 
 local Try = {}
@@ -125,20 +126,28 @@ function Try:next()
   return true
 end
 
+-- True if a line begins JSON that goes on in the next lines.
+local function begins_part(self, line)
+  if not self.console.interactive or self.format == "lines" then return false end
+  self.open = input.open_after(line)
+  return self.open > 0
+end
+
 -- A line: a command, the next of --input, a value, or a part of JSON that goes on.
 local function on_line(self, line)
   if self.part then
-    self.part = line ~= "" and self.part .. "\n" .. line or self.part
-    if line ~= "" and input.goes_on(self.part) then return end
-    line, self.part = self.part, nil
+    self.open = line ~= "" and input.open_after(line, self.open) or 0
+    if line ~= "" then self.part[#self.part + 1] = line end
+    if self.open > 0 then return end
+    line, self.part = table.concat(self.part, "\n"), nil
   elseif line == "" then
     return self.lines and self:next()
   elseif line:find("^::") then
     line = line:sub(2)
   elseif line:find("^:") then
     return commands.run(self, line)
-  elseif self.console.interactive and self.format ~= "lines" and input.goes_on(line) then
-    self.part = line
+  elseif begins_part(self, line) then
+    self.part = { line }
     return
   end
   take(self, line)
@@ -176,7 +185,7 @@ function try.run(parsed)
     session = session.new(parsed.file, { set = parsed.set, message_timeout = parsed.message_timeout }),
     colour = posix.isatty(STDOUT) == 1 and not os.getenv("NO_COLOR") }, Try)
   if parsed.input then
-    local file, reason = io.open(parsed.input, "rb")
+    local file, reason = text_file.open(parsed.input)
     if not file then
       stderr.failure("--input: %s", reason)
       return exit_code.NO_INPUT

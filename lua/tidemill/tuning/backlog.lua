@@ -7,6 +7,7 @@ local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local header_codec = require("tidemill.run.headers")
 local exit_code = require("tidemill.plan.exit_code")
+local text_file = require("tidemill.plan.text_file")
 local C = require("tidemill.run.ffi").C
 
 local backlog = {}
@@ -65,22 +66,12 @@ function backlog.new(messages)
   return self
 end
 
--- Returns the file, or nil and the reason. A directory can be opened, and fails only when it is read.
-local function opened(path)
-  if path == "-" then return io.stdin end
-  local file, reason = io.open(path, "rb")
-  if not file then return nil, reason:sub(#path + 3) end
-  local _, unread = file:read(0)
-  if not unread then return file end
-  file:close()
-  return nil, unread
-end
-
 --- Reads the first `count` messages of a file ("-" is standard input), as far as there is memory for them. `format`:
 --- "lines" or "json". Returns the backlog; or nil, the reason and the exit code.
 function backlog.load(path, format, count)
-  local file, reason = opened(path)
-  if not file then return nil, ("--input: %s: %s"):format(path, reason), exit_code.NO_INPUT end
+  local file, reason = io.stdin, nil
+  if path ~= "-" then file, reason = text_file.open(path) end
+  if not file then return nil, "--input: " .. reason, exit_code.NO_INPUT end
   local messages, bytes, number = {}, 0, 0
   for line in file:lines() do
     number = number + 1

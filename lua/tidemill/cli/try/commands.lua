@@ -54,6 +54,7 @@ function commands.header(try, text)
 end
 
 function commands.step(try, text)
+  if not try.loaded then return say(try, "the pipeline is not loaded, so its steps are not known") end
   local number = text == "" and 0 or tonumber(text)
   if not number or number % 1 ~= 0 or number < 0 or number > try.session.steps then
     return say(try, ":step takes a number from 1 to %d, got %s", try.session.steps, text)

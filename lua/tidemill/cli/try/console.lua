@@ -1,10 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- cli/try/console.lua: waits for a line of standard input and for changed files at once. On a terminal lines are edited
--- and remembered by GNU readline, where the Debian package lua-readline is installed; elsewhere they are plain lines.
+-- and remembered by GNU readline, where its library is installed; elsewhere they are plain lines. The library is called
+-- directly, since the binding lua-readline closes a stream that the library still writes to.
 local ffi = require("ffi")
 local posix = require("tidemill.run.posix")
 local signals = require("tidemill.cli.signals")
 require("tidemill.cli.top.terminal") -- declares poll, read and what signals need
+
+ffi.cdef [[
+void rl_callback_handler_install(const char *prompt, void (*on_line)(char *line));
+void rl_callback_read_char(void);
+void rl_callback_handler_remove(void);
+void add_history(const char *line);
+void free(void *memory);
+]]
 
 local console = {}
 local Console = {}
@@ -14,6 +23,7 @@ local STDIN, STDOUT = 0, 1
 local POLLIN = 1
 local MOMENT = 50 -- ms: files that are written so soon after each other are one change
 local ROOM = 65536
+local READLINE = ("lib%s.so.%d"):format("readline", 8) -- not in the list of packages, since nothing needs it
 local SIG_BLOCK, SIG_UNBLOCK, NONBLOCK_CLOEXEC = 0, 1, 0x80800
 local ENDS = { signals.HUP, signals.INT, signals.QUIT, signals.TERM }
 
@@ -26,23 +36,39 @@ local function open_signals(self)
   self.signal_fd = ffi.C.signalfd(-1, self.set, NONBLOCK_CLOEXEC)
 end
 
---- `fd` becomes readable when files may have changed.
-function console.new(fd)
-  local self = setmetatable({ fd = fd, lines = {}, rest = "", bytes = ffi.new("char[?]", ROOM) }, Console)
-  self.interactive = posix.isatty(STDIN) == 1 and posix.isatty(STDOUT) == 1
-  if self.interactive then
-    local found, readline = pcall(require, "readline")
-    self.readline = found and readline or nil
-    if found then open_signals(self) end
-  end
-  return self
-end
-
 -- Gives the terminal back, as it was.
 local function release(self)
-  self.readline.handler_remove()
+  self.readline.rl_callback_handler_remove()
   self.prompted = false
   ffi.C.sigprocmask(SIG_UNBLOCK, self.set, nil)
+end
+
+-- What readline calls with a line; NULL at the end of the input. A pasted text may be several lines.
+local function on_line(self, line)
+  release(self)
+  if line == nil then
+    self.lines[#self.lines + 1] = false
+    return
+  end
+  local text = ffi.string(line)
+  if text ~= "" then self.readline.add_history(line) end
+  ffi.C.free(line)
+  for part in (text .. "\n"):gmatch("[^\n]*\n") do self.lines[#self.lines + 1] = part:sub(1, -2) end
+end
+
+--- `fd` becomes readable when files may have changed.
+function console.new(fd)
+  local self = setmetatable({ fd = fd, lines = {}, parts = {}, bytes = ffi.new("char[?]", ROOM) }, Console)
+  self.interactive = posix.isatty(STDIN) == 1 and posix.isatty(STDOUT) == 1
+  if self.interactive then
+    local found, readline = pcall(ffi.load, READLINE)
+    self.readline = found and readline or nil
+    if found then
+      self.on_line = ffi.cast("void (*)(char *)", function(line) on_line(self, line) end)
+      open_signals(self)
+    end
+  end
+  return self
 end
 
 --- Shows that a line is waited for. `prompt`: its text.
@@ -57,25 +83,32 @@ function Console:prompt(prompt)
   if self.prompted then release(self) end
   ffi.C.sigprocmask(SIG_BLOCK, self.set, nil)
   self.prompted = true
-  self.readline.handler_install(prompt, function(line)
-    release(self)
-    if line and line ~= "" then self.readline.add_history(line) end
-    self.lines[#self.lines + 1] = line or false
-  end)
+  self.readline.rl_callback_handler_install(prompt, self.on_line)
 end
 
--- Plain lines; a last one without a newline counts.
+-- Lets readline take what was typed. Compiled code must not call what calls Lua back.
+local function read_typed(self)
+  self.readline.rl_callback_read_char()
+end
+jit.off(read_typed)
+
+-- Plain lines; a last one without a newline counts. A line may come in many pieces.
 local function read_lines(self)
   local size = tonumber(ffi.C.read(STDIN, self.bytes, ROOM))
+  local lines, parts, from = self.lines, self.parts, 1
   if size <= 0 then
-    if self.rest ~= "" then self.lines[#self.lines + 1] = self.rest end
-    self.lines[#self.lines + 1] = false
-    self.rest = ""
+    if parts[1] then lines[#lines + 1] = table.concat(parts) end
+    lines[#lines + 1] = false
     return
   end
-  local text = self.rest .. ffi.string(self.bytes, size)
-  self.rest = text:match("[^\n]*$")
-  for line in text:gmatch("([^\n]*)\n") do self.lines[#self.lines + 1] = line end
+  local text = ffi.string(self.bytes, size)
+  for at in text:gmatch("()\n") do
+    parts[#parts + 1] = text:sub(from, at - 1)
+    lines[#lines + 1] = table.concat(parts)
+    parts, from = {}, at + 1
+  end
+  if from <= size then parts[#parts + 1] = text:sub(from) end
+  self.parts = parts
 end
 
 -- Waits until there is something to read. Returns what has it: stdin, files, signals.
@@ -109,7 +142,7 @@ function Console:next(files)
     local path = written and calm(files)
     if path then return "changed", path end
     if typed and self.prompted then
-      self.readline.read_char()
+      read_typed(self)
     elseif typed then
       read_lines(self)
     end

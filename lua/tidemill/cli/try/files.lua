@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/try/files.lua: watches the files that a pipeline is made of: its file, its transforms, and the modules that these
--- require and that lie in its folder. Which these are is read from their text, since workers load them. Folders
--- are watched (inotify), not files: editors write a new file and move it into place.
+-- require and that lie in its folder. Which these are is read from their text, since workers load them, and since a
+-- file that is missing may come. Folders are watched (inotify), not files: editors write a new file and move it into place.
 local bit = require("bit")
 local ffi = require("ffi")
 local pipeline_file = require("tidemill.plan.pipeline_file")
@@ -9,7 +9,6 @@ local pipeline_file = require("tidemill.plan.pipeline_file")
 ffi.cdef [[
 int inotify_init1(int flags);
 int inotify_add_watch(int fd, const char *path, uint32_t mask);
-int inotify_rm_watch(int fd, int watch);
 struct tide_inotify_event { int watch; uint32_t mask, cookie, length; };
 ]]
 
@@ -37,11 +36,15 @@ local function read(path)
   return text
 end
 
--- Adds a file and what it requires. A file that is not there is added too: it may come.
+-- Adds a file, and what it requires or names. A file that is not there is added too: it may come.
 local function add(paths, path, folder)
   if paths[path] then return end
   paths[path] = true
-  for name in (read(path) or ""):gmatch("require%s*%(?%s*[\"']([%w_.-]+)[\"']") do
+  local text = read(path) or ""
+  for name in text:gmatch("[\"']([^\"'\n]+%.lua)[\"']") do
+    add(paths, pipeline_file.resolve(folder, name), folder)
+  end
+  for name in text:gmatch("require%s*%(?%s*[\"']([%w_.-]+)[\"']") do
     local base = pipeline_file.resolve(folder, (name:gsub("%.", "/")))
     for _, candidate in ipairs { base .. ".lua", base .. "/init.lua" } do
       if read(candidate) then add(paths, candidate, folder) end

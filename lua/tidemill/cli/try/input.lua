@@ -44,13 +44,14 @@ function input.message(text, format)
   return { value = text }
 end
 
---- True while a text that begins as a JSON object or array has brackets that are not closed.
-function input.goes_on(text)
-  if not text:find("^%s*[%[{]") then return false end
-  local bare = text:gsub("\\.", ""):gsub('"[^"]*"', "")
+--- How many brackets of JSON are open behind a line. `open`: how many were open before it; nil for the first line,
+--- which must begin with one.
+function input.open_after(line, open)
+  if not open and not line:find("^%s*[%[{]") then return 0 end
+  local bare = line:gsub("\\.", ""):gsub('"[^"]*"', "")
   local _, opened = bare:gsub("[%[{]", "")
   local _, closed = bare:gsub("[%]}]", "")
-  return opened > closed
+  return math.max(0, (open or 0) + opened - closed)
 end
 
 return input
