@@ -59,14 +59,16 @@ local function slope(looks, first)
   return below > 0 and math.max(0, above / below) or 0 -- rounding may leave a little less than nothing
 end
 
--- How long messages that were read at each look were on their way: messages become complete nearly in order, so one
--- is complete when as many are as were read up to it.
-local function latencies(looks)
-  local times, at = {}, 1
-  for i = 1, #looks do
-    while at <= #looks and looks[at].complete < looks[i].read do at = at + 1 end
+--- Returns, sorted, how long messages that were new at each look were on their way, in seconds: messages become
+--- complete nearly in order, so one is complete when as many are as were read up to it.
+function meter.latencies(looks)
+  local times, at, read = {}, 1, 0
+  for i, look in ipairs(looks) do
+    at = math.max(at, i)
+    while at <= #looks and looks[at].complete < look.read do at = at + 1 end
     if at > #looks then break end
-    if looks[i].read > 0 then times[#times + 1] = looks[at].time - looks[i].time end
+    if look.read > read then times[#times + 1] = looks[at].time - look.time end
+    read = look.read
   end
   table.sort(times)
   return times
@@ -113,7 +115,7 @@ function Meter:finish()
   local cpu, rate = processes.cpu(self.pids) - self.cpu, slope(looks, first)
   local seen = window.of(self.first, last, self.setting)
   local verdict = advisor.judge(seen)
-  local times = latencies(looks)
+  local times = meter.latencies(looks)
   local waiting = rate > 0 and (stop.read - stop.complete) / rate or 0 -- by Little's law, when nothing came to its end
   local steps = {}
   for number in ipairs(seen.steps) do steps[number] = step_of(seen, self.first, last, number) end

@@ -102,7 +102,11 @@ local function fault_of(run, job, measurement)
   local ended, totals, patience = run.meter.ended, run.engine:totals(), job.seconds * PATIENCE / 2
   if ended and ended.kind == "failed" then return failure(ended.text, -ended.status) end
   if totals.read == 0 then return failure("there are no messages to read", exit_code.NO_INPUT) end
-  if not ended and measurement.messages == 0 and measurement.seconds >= patience then
+  if ended and measurement.messages == 0 then
+    return failure(("%d messages are too few to measure: all were complete too soon; give more of them (--messages), "
+      .. "or begin further back (--start)"):format(totals.read), exit_code.NO_INPUT)
+  end
+  if measurement.messages == 0 and measurement.seconds >= patience then
     return failure(("no message became complete within %.3g s: a function hangs, or messages take so long that "
       .. "--seconds must be larger"):format(measurement.seconds), exit_code.DATA)
   end
