@@ -2,6 +2,7 @@
 -- What LuaJIT does not compile, provoked by real scripts in real workers, in the words of `tidemill profile`.
 local C = require("tidemill.run.ffi").C
 local flow = require "spec.support.flow"
+local print = require "tidemill.cli.profile.print"
 local reasons = require "tidemill.cli.profile.reasons"
 local samples = require "tidemill.cli.profile.samples"
 
@@ -18,8 +19,8 @@ local function script(body)
   return assert(loadstring(SCRIPT:format(body), "=t.lua"))()
 end
 
--- The lines about a script, once its loop is hot.
-local function said_of(body)
+-- The profile of a script, once its loop is hot.
+local function profile_of(body)
   local run = fixture.new { steps = { { script(body), max_batch_size = 200 } } }
   for i = 1, 200 do run:push { value = "aaa" .. i, key = "k", timestamp = i } end
   C.tide_memory_repeat(run.source, 1e12)
@@ -30,8 +31,13 @@ local function said_of(body)
   run:turn_until(function() return run.engine:profile_end(0, 0) end)
   run:turn_until(function() return (run.engine:profile(0, 0)) == "done" end)
   local _, text = run.engine:profile(0, 0)
+  return assert(samples.read(text))
+end
+
+-- The lines about it.
+local function said_of(body)
   local lines = {}
-  for i, found in ipairs(samples.obstacles(assert(samples.read(text)), {})) do lines[i] = reasons.line(found) end
+  for i, found in ipairs(samples.obstacles(profile_of(body), {})) do lines[i] = reasons.line(found) end
   return lines
 end
 
@@ -89,6 +95,15 @@ describe("what is not compiled", function()
   it("is a function for which compilation is switched off", function()
     assert.matches("t.lua:%d+: .* interpreted: compilation is switched off here",
       table.concat(said_of "local n = off(message)", "\n"))
+  end)
+
+  it("is everything, where a script switches off the compiler, sets a hook, or throws away what is compiled", function()
+    for body, words in pairs { ["jit.off()"] = "the compiler is switched off (jit.off())",
+      ["if not debug.gethook() then debug.sethook(function() end, 'l') end"] = "a hook is set (debug.sethook)",
+      ["jit.flush()"] = "all compiled code was thrown away " } do
+      local text = table.concat(print.lines(profile_of(body)), "\n")
+      assert.is_truthy(text:find("What LuaJIT does not compile:\n  " .. words, 1, true), text)
+    end
   end)
 
   it("is nothing in a script that only edits its message", function()

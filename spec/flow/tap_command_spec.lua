@@ -129,18 +129,21 @@ describe("tidemill tap", function()
   end)
 
   it("ends with 65 when what answers is no pipeline, and shows the terminal none of its control characters", function()
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    child.start(function()
-      local connection = listener:accept()
-      repeat local line = connection:receive "*l" until not line or line == ""
-      connection:send 'HTTP/1.1 200 OK\r\n\r\n{"tap":"counts"}\n\27[2Jgone\n'
-      connection:close()
-    end)
-    local code, _, err = process.run { PROGRAM, "tap", "127.0.0.1:" .. select(2, listener:getsockname()) }
-    listener:close()
-    child.stop_all()
-    assert.equal(65, code)
-    assert.matches("this is no answer of a pipeline: \\x1b%[2Jgone", err)
+    local counts = '{"tap":"counts","passed":1,"examined":1,"matched":1,"lost":0}\n'
+    for line, shown in pairs { ["\27[2Jgone"] = "\\x1b[2Jgone", ['{"a":1}'] = '{"a":1}' } do
+      local listener = assert(socket.bind("127.0.0.1", 0))
+      child.start(function()
+        local connection = listener:accept()
+        repeat local head = connection:receive "*l" until not head or head == ""
+        connection:send("HTTP/1.1 200 OK\r\n\r\n" .. counts .. line .. "\n")
+        connection:close()
+      end)
+      local code, _, err = process.run { PROGRAM, "tap", "127.0.0.1:" .. select(2, listener:getsockname()) }
+      listener:close()
+      child.stop_all()
+      assert.equal(65, code)
+      assert.matches("this is no answer of a pipeline: " .. shown, err, 1, true)
+    end
   end)
 
   it("refuses what is no condition, no step and no rate, and an address where nobody answers", function()
@@ -150,6 +153,8 @@ describe("tidemill tap", function()
     end
     assert.matches('^64 tidemill: %-%-match "colour=1": "colour" is no field', failed(":9", "--match", "colour=1"))
     assert.matches("^64 tidemill: %-%-rate 101: at most 100", failed(":9", "--rate", "101"))
+    assert.matches("^64 tidemill: the conditions of %-%-match are too long together: 1%d%d%d bytes in the request; "
+      .. "at most 1023", failed(":9", "--match", "value=" .. ("x"):rep(500), "--match", "key=" .. ("x"):rep(500)))
     assert.matches("^64 tidemill: .*is not an address", failed("nowhere"))
     assert.matches("^69 tidemill: http://127.0.0.1:9: nobody listens", failed(":9"))
     start(nil, "--metrics-addr 0 --tap")

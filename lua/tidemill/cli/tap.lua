@@ -11,6 +11,7 @@ local tap_match = require("tidemill.metrics.tap_match")
 local tap_part = require("tidemill.metrics.tap")
 local terminal = require("tidemill.cli.top.terminal")
 local text = require("tidemill.cli.top.text")
+local C = require("tidemill.run.ffi").C
 local whole_number = require("tidemill.cli.dlq.filter").whole_number
 
 local tap = {
@@ -53,12 +54,19 @@ end
 
 local STATUS = { [403] = exit_code.CONFIG, [400] = exit_code.USAGE, [409] = exit_code.USAGE }
 
+local COUNTS = { passed = "number", examined = "number", matched = "number", lost = "number" }
+local SAMPLE = { stage = "string", fate = "string", partition = "number", offset = "number", before = "table",
+  results = "number", after = "table" }
+
 -- A line of the pipeline's as a table; nil for what it never sends.
 local function decoded(line)
   local sample = line:sub(1, 1) == "{" and cjson.decode(line)
   if not sample then return nil end
-  for _, name in ipairs(sample.tap and { "passed", "examined", "matched", "lost" } or {}) do
-    if type(sample[name]) ~= "number" then return nil end
+  for name, kind in pairs(sample.tap and COUNTS or SAMPLE) do
+    if type(sample[name]) ~= kind then return nil end
+  end
+  for _, after in ipairs(sample.after or {}) do
+    if type(after) ~= "table" or type(after.changed) ~= "table" then return nil end
   end
   return sample
 end
@@ -72,7 +80,8 @@ local function show(self, line)
   end
   if sample.tap then
     if sample.lost > (self.counts and self.counts.lost or 0) then
-      stderr.failure("%d samples were lost, as this side is too slow; the pipeline does not wait", sample.lost)
+      stderr.failure("%d samples were lost: they came too fast for this side, or were too large; the pipeline does not "
+        .. "wait", sample.lost)
     end
     self.counts = sample
     return true
@@ -109,7 +118,12 @@ function tap.run(parsed)
   if not parsed.json and posix.isatty(STDOUT) == 1 then
     self.style = { colour = not os.getenv("NO_COLOR"), width = terminal.size() }
   end
-  local done, reason, code, status = http_client.lines(address, path_of(parsed), function(line)
+  local path = path_of(parsed)
+  if #path - #"/tap?" >= C.TIDE_HTTP_QUERY then
+    return usage(("the conditions of --match are too long together: %d bytes in the request; at most %d"):format(
+      #path - #"/tap?", C.TIDE_HTTP_QUERY - 1))
+  end
+  local done, reason, code, status = http_client.lines(address, path, function(line)
     return show(self, line)
   end, SILENCE)
   if done and (self.refusal or not self.counts) then -- a pipeline sends counts first

@@ -8,6 +8,9 @@
 --   state NAME COUNT                        samples in compiled, interpreted, c, gc, compiler
 --   stack COUNT INTERPRETED STACK           the frames, outermost first, with ";" between them
 --   trace KIND WHERE BEGAN TIMES REASON     as run/traces.lua tells them
+--   off                                     the user's code has switched off the compiler (jit.off)
+--   hook                                    it has set a hook (debug.sethook), which is called from the interpreter
+--   flush COUNT                             so often was all compiled code thrown away meanwhile
 -- A frame is "NAME (FILE:LINE OF THE FUNCTION) :LINE", "NAME [C]", "MODULE [tidemill]" or "[WORDS]".
 local C = require("tidemill.run.ffi").C
 local profiler = require("jit.profile")
@@ -96,7 +99,8 @@ function profile.begin(limit_us)
   stop()
   run = { step = 0, states = {}, stacks = {}, count = 0, began = now_us(), cpu = os.clock(), jobs = 0, busy = 0 }
   run.limit = run.began + limit_us
-  profiler.start("li1", sample)
+  profiler.start("li1", sample) -- this throws away all compiled code once
+  run.flushes = traces.flushes()
 end
 
 --- A job of this step (from 0) begins; nothing to do without a profile.
@@ -115,7 +119,11 @@ end
 
 local function lines_of(most)
   local lines, order, size = {}, {}, 0
+  local flushes = traces.flushes() - run.flushes
   lines[1] = ("tidemill-profile\t1\t%d\t%d\t%d\t%d"):format(run.ended - run.began, run.cpu * 1e6, run.busy, run.jobs)
+  if not jit.status() then lines[#lines + 1] = "off" end
+  if debug.gethook() then lines[#lines + 1] = "hook" end
+  if flushes > 0 then lines[#lines + 1] = "flush\t" .. flushes end
   for state, samples in pairs(run.states) do
     lines[#lines + 1] = ("state\t%s\t%d"):format(STATES[state] or "c", samples)
   end

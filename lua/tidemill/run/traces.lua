@@ -17,6 +17,7 @@ local HARMLESS = {
   "^error thrown or hook called", "^NYI: return to lower frame", "^hit mcode limit", "^trace too short",
 }
 
+local flushed = 0
 local failed, count -- by key: { where, began, reason, times }
 local stitched -- by key: { where, name, times }: the trace goes on after a call of what is not compiled
 local current, left = {}, {} -- the trace that is recorded; the function at which a trace was left, by its number
@@ -115,7 +116,12 @@ function on.stop(number, fn)
 end
 
 function on.flush()
-  left = {}
+  left, flushed = {}, flushed + 1
+end
+
+--- How often all compiled code was thrown away since the worker's start.
+function traces.flushes()
+  return flushed
 end
 
 local function event(what, ...)

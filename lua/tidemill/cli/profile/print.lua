@@ -6,6 +6,7 @@ local samples = require("tidemill.cli.profile.samples")
 local print = {}
 
 local MOST_LINES, FEW, IDLE = 12, 20, 0.05
+local MANY_FLUSHES = 2 -- a second
 local STATES = { { "compiled", "compiled" }, { "interpreted", "interpreted" }, { "c", "functions of C" },
   { "gc", "garbage collection" }, { "compiler", "the compiler itself" } }
 
@@ -51,15 +52,32 @@ local function add_table(out, heading, list, sum, line)
   end
 end
 
+-- What the user's code has done to the compiler as a whole.
+local function on_all_code(profile)
+  local texts = {}
+  if profile.off then
+    texts[#texts + 1] = "the compiler is switched off (jit.off()), so everything is interpreted; remove jit.off()"
+  end
+  if profile.hook then
+    texts[#texts + 1] = "a hook is set (debug.sethook), and code is interpreted wherever it is called; remove it"
+  end
+  if profile.flushes > MANY_FLUSHES * profile.wall then
+    texts[#texts + 1] = ("all compiled code was thrown away %d times, by jit.flush or since there is too much of it; "
+      .. "remove jit.flush, or make the code smaller"):format(profile.flushes)
+  end
+  return texts
+end
+
 local function add_obstacles(out, profile, sum)
-  local list = samples.obstacles(profile, sum.lines)
+  local texts = on_all_code(profile)
+  for _, found in ipairs(samples.obstacles(profile, sum.lines)) do texts[#texts + 1] = reasons.line(found) end
   out[#out + 1] = ""
-  if #list == 0 then
+  if #texts == 0 then
     out[#out + 1] = "Everything that was compiled stays compiled: no loop fell back to the interpreter."
     return
   end
   out[#out + 1] = "What LuaJIT does not compile:"
-  for _, found in ipairs(list) do out[#out + 1] = "  " .. reasons.line(found) end
+  for _, text in ipairs(texts) do out[#out + 1] = "  " .. text end
 end
 
 --- The lines for a profile. source(file, line): the text of that line, or nil.
@@ -67,7 +85,10 @@ function print.lines(profile, source)
   local sum = samples.sum(profile)
   local out = { time_line(profile) }
   if sum.samples == 0 then
-    out[#out + 1] = "No sample: the worker computed nothing in this time. Profile it while messages come."
+    out[#out + 1] = profile.cpu < IDLE * profile.wall
+      and "No sample: the worker computed nothing in this time. Profile it while messages come."
+      or "No sample, though the worker computed: its functions use LuaJIT's profiler themselves (jit.p, jit.profile), "
+      .. "and there is only one. Profile without that."
     return out
   end
   out[#out + 1] = ("%d samples: %s"):format(sum.samples, states_line(profile.states))

@@ -41,6 +41,18 @@ function read.trace(self, kind, where, began, times, reason)
   end
 end
 
+function read.off(self)
+  self.off = true
+end
+
+function read.hook(self)
+  self.hook = true
+end
+
+function read.flush(self, count)
+  self.flushes = count_of(count) or 0
+end
+
 -- What is around the user's outermost function is the engine's loop, in however many frames.
 local function without_runners(frames)
   local first = 1
@@ -69,15 +81,15 @@ local function fields_of(line)
   return fields
 end
 
---- Reads a profile: { wall, cpu, busy (seconds), jobs, states, stacks, traces }; or nil, the reason and the exit
---- code.
+--- Reads a profile: { wall, cpu, busy (seconds), jobs, states, stacks, traces, off, hook, flushes }; or nil, the reason
+--- and the exit code.
 function samples.read(text)
   local code, failed = text:match("^error\t(%d+)\t([^\n]*)")
   if failed then return nil, shown(failed), tonumber(code) end
   local wall, cpu, busy, jobs = text:match("^tidemill%-profile\t1\t(%d+)\t(%d+)\t(%d+)\t(%d+)\n")
   if not wall then return nil, "this is no profile that this version knows" end
   local self = { wall = wall / 1e6, cpu = cpu / 1e6, busy = busy / 1e6, jobs = tonumber(jobs), states = {}, stacks = {},
-    traces = {} }
+    traces = {}, flushes = 0 }
   for line in text:gmatch("[^\n]+") do
     local fields = fields_of(line)
     local reader = read[fields[1]]

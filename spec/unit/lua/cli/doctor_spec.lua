@@ -55,4 +55,19 @@ describe("doctor", function()
     assert.equal(66, (run("/no/such/file")))
     assert.equal(69, (run("127.0.0.1:1")))
   end)
+
+  it("doctor refuses a verdict of another form, and shows none of its control characters", function()
+    local wrong = { { limit = false }, { step = "2" }, { since = {} }, { advice = 1 }, { evidence = { a = "b" } },
+      { evidence = 3 }, { procedure = { { state = "done" } } }, { procedure = { 5 } } }
+    for _, change in ipairs(wrong) do
+      local verdict = {}
+      for name, value in pairs(VERDICT) do verdict[name] = value end
+      for name, value in pairs(change) do verdict[name] = value end
+      write(cjson.encode { metrics = { a = 1 }, verdict = verdict })
+      local code, out, err = run(path)
+      assert.same({ 65, "" }, { code, out }, err)
+      assert.is_truthy(err:find("the verdict is not in a form that this tidemill knows", 1, true), err)
+    end
+    assert.is_nil(doctor.text({ limit = "none", text = "a\27[31mb" }):find("\27", 1, true))
+  end)
 end)
