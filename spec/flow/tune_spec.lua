@@ -107,6 +107,14 @@ describe("tidemill tune", function()
     assert.is_nil(io.open(health))
   end)
 
+  it("finds one number of processes for a pool that two steps share", function()
+    local shared = TWO_STEPS:format(folder .. "/alive"):gsub("processes = 1 }", "pool = pool }")
+    local code, out, err = tune(pipeline(shared), "--input", input, "--runs", "6", "--json")
+    assert.equal(0, code, err)
+    local steps = cjson.decode(out:match "([^\n]+)\n$").steps
+    assert.equal(steps[1].settings.processes, steps[2].settings.processes)
+  end)
+
   it("reads what `tidemill record` wrote", function()
     local recorded = write(folder .. "/recorded", ('{"topic":"in","key":"k","headers":[{"name":"a","value":"b"}],'
       .. '"value":"x"}\n'):rep(50))

@@ -199,6 +199,8 @@ local function tune_all(self, parsed)
     list[i] = self:step(i, { memory = math.min(parsed.max_memory, self.memory_limit or math.huge),
       processes = parsed.max_processes or settings.most_processes(step) }, parsed.runs)
   end
+  -- A later step may have changed the processes of a pool that an earlier one shares.
+  for i, found in ipairs(list) do found.settings = self.job.settings[i] end
   self.out:finish(list)
 end
 
