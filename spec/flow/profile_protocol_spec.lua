@@ -19,6 +19,23 @@ local function endless(fn, options)
   return run
 end
 
+-- A run that waits for messages, with its worker under a profile.
+local function profiled(fn, options)
+  options.steps, options.dlq = { { fn } }, true
+  local run = fixture.new(options)
+  run:start()
+  run:turn_until(function() return run.engine:profile_begin(0, 0, 100) end)
+  return run
+end
+
+-- The next message goes through.
+local function until_next(run)
+  run.engine:profile_forget(0, 0)
+  local before = run.engine:totals().produced
+  run:push { value = "next" }
+  run:turn_until(function() return run.engine:totals().produced > before end)
+end
+
 local function until_state(run, state)
   run:turn_until(function() return (run.engine:profile(0, 0)) == state end, 60, function()
     return state .. ", not " .. (run.engine:profile(0, 0))
@@ -66,14 +83,13 @@ describe("the profile of a worker", function()
   end)
 
   it("is lost with a worker that hangs, once message_timeout has passed", function()
-    local run = endless(function(message)
-      if message.offset == 5000 then while true do message.key = "k" end end
+    local run = profiled(function(message)
+      while message.value == "hang" do message.key = "k" end
       return message
-    end, { message_timeout = 0.5, dlq = true })
-    run:turn_until(function() return run.engine:totals().read > 5000 end)
+    end, { message_timeout = 0.5 })
+    run:push { value = "hang" }
     until_state(run, "lost")
-    run.engine:profile_forget(0, 0)
-    until_more(run)
+    until_next(run)
   end)
 
   it("is dropped when nobody wants it any more, and the next one is whole", function()
@@ -112,13 +128,13 @@ describe("a worker that sends pieces of a profile", function()
   end)
 
   it("before it was told to answer is replaced", function()
-    local run = endless(function(message)
-      if message.offset == 5000 then send_piece { generation = 1, last = 1, size = 4 } end
+    local run = profiled(function(message)
+      if message.value == "lie" then send_piece { generation = 1, last = 1, size = 4 } end
       return message
-    end, { dlq = true })
+    end, {})
+    run:push { value = "lie" }
     until_state(run, "lost")
-    run.engine:profile_forget(0, 0)
-    until_more(run)
+    until_next(run)
     assert.is_true(run:metric(1, "WORKER_LOST_PROTOCOL").count > 0)
   end)
 end)
