@@ -109,7 +109,7 @@ end
 --- Returns a verdict as text for people. It may have come from elsewhere, so it is made fit for a terminal.
 function doctor.text(verdict)
   local step = verdict.step and (" (step %d)"):format(verdict.step) or ""
-  local since = verdict.since and verdict.since > 0 and ("for %.0f s: "):format(verdict.since) or ""
+  local since = verdict.since and verdict.since >= 0.5 and ("for %.0f s: "):format(verdict.since) or ""
   return ("limit: %s%s\n%s%s\n%s%s%s"):format(text.clean(verdict.limit), step, since, text.clean(verdict.text),
     verdict.advice and "advice: " .. text.clean(verdict.advice) .. "\n" or "", show_evidence(verdict.evidence or {}),
     show_procedure(verdict.procedure or {}))

@@ -140,7 +140,9 @@ local IN_PLACE = { workers = true, script = true, output_block = true, input_blo
 --- The verdict on a window; see above.
 function advisor.judge(window)
   if window.seconds < advisor.SHORTEST or window.messages == 0 then
-    return { limit = "none", since = 0, text = "nothing was read in this time", evidence = {}, procedure = {} }
+    local text = window.messages == 0 and "nothing was read in this time"
+      or ("%.3f s are too short to be judged"):format(window.seconds)
+    return { limit = "none", since = 0, text = text, evidence = {}, procedure = {} }
   end
   local case = case_of(window)
   local limit = limit_of(case)

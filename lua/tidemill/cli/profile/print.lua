@@ -80,15 +80,24 @@ local function add_obstacles(out, profile, sum)
   for _, text in ipairs(texts) do out[#out + 1] = "  " .. text end
 end
 
+-- Why there is no sample.
+local function no_sample(profile)
+  if profile.cpu >= IDLE * profile.wall then
+    return "No sample, though the worker computed: its functions use LuaJIT's profiler themselves (jit.p, "
+      .. "jit.profile), and there is only one. Profile without that."
+  end
+  if profile.busy >= IDLE * profile.wall then
+    return "No sample: the worker computed nothing in this time, it only waited. See what its functions wait for."
+  end
+  return "No sample: the worker computed nothing in this time. Profile it while messages come."
+end
+
 --- The lines for a profile. source(file, line): the text of that line, or nil.
 function print.lines(profile, source)
   local sum = samples.sum(profile)
   local out = { time_line(profile) }
   if sum.samples == 0 then
-    out[#out + 1] = profile.cpu < IDLE * profile.wall
-      and "No sample: the worker computed nothing in this time. Profile it while messages come."
-      or "No sample, though the worker computed: its functions use LuaJIT's profiler themselves (jit.p, jit.profile), "
-      .. "and there is only one. Profile without that."
+    out[#out + 1] = no_sample(profile)
     return out
   end
   out[#out + 1] = ("%d samples: %s"):format(sum.samples, states_line(profile.states))

@@ -1,4 +1,5 @@
 -- SPDX-License-Identifier: MIT
+local advisor = require "tidemill.tuning.advisor"
 local cjson = require "cjson"
 local doctor = require "tidemill.cli.doctor"
 local process = require "spec.support.process"
@@ -43,6 +44,12 @@ describe("doctor", function()
     local code, out = run("--json", path)
     assert.equal(0, code)
     assert.same(VERDICT, cjson.decode(out))
+  end)
+
+  it("doctor does not judge a run that was too short", function()
+    local verdict = advisor.judge { seconds = 0.01, messages = 100 }
+    assert.equal("limit: none\n0.010 s are too short to be judged\n", doctor.text(verdict))
+    assert.equal("nothing was read in this time", advisor.judge({ seconds = 9, messages = 0 }).text)
   end)
 
   it("doctor names what is no report, and what is neither file nor address", function()

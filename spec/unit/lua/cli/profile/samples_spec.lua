@@ -107,6 +107,15 @@ describe("the text of tidemill profile", function()
     assert.matches("for 90 %% of that it did not run", print_profile.lines(profile)[1])
   end)
 
+  it("says why there is no sample of a worker that had work", function()
+    local function said(cpu)
+      local text = ("tidemill-profile\t1\t5000000\t%d\t4900000\t9\n"):format(cpu)
+      return print_profile.lines(assert(samples.read(text)))[2]
+    end
+    assert.matches("it only waited", said(1000))
+    assert.matches("use LuaJIT's profiler themselves %(jit.p, jit.profile%)", said(4800000))
+  end)
+
   it("has shares, source lines, and what is not compiled", function()
     local profile = read("state\tcompiled\t75\n", "state\tinterpreted\t25\n", stack(25, 25, LOOP, MAIN),
       stack(75, 0, LOOP, MAIN, "hot (t.lua:10) :12"), "trace\tcall\tt.lua:12\tt.lua:12\t1\tstring.gsub\n")
