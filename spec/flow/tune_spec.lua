@@ -96,7 +96,7 @@ describe("tidemill tune", function()
     assert.is_true(first.rate > 0 and first.p99 >= first.p50 and first.memory > 0 and first.cpu > 0)
     assert.is_true(first.rejected > 0 and first.rejected < 0.02)
     assert.same({ 1, 4 }, { last.steps[1].step, last.steps[1].line })
-    assert.is_string(last.steps[1].text)
+    assert.is_nil(last.steps[1].text:find(" 0 % of it on the processor", 1, true))
   end)
 
   it("tunes several steps in order, names a shared pool and touches no healthcheck file", function()
@@ -109,7 +109,7 @@ describe("tidemill tune", function()
 
   it("finds one number of processes for a pool that two steps share", function()
     local shared = TWO_STEPS:format(folder .. "/alive"):gsub("processes = 1 }", "pool = pool }")
-    local code, out, err = tune(pipeline(shared), "--input", input, "--runs", "6", "--json")
+    local code, out, err = tune(pipeline(shared), "--input", input, "--runs", "4", "--json")
     assert.equal(0, code, err)
     local steps = cjson.decode(out:match "([^\n]+)\n$").steps
     assert.equal(steps[1].settings.processes, steps[2].settings.processes)

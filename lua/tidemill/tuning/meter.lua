@@ -101,7 +101,7 @@ end
 --- Begins the stretch that is measured; what was seen before only warmed the engine up.
 function Meter:begin(pids)
   self.first_look, self.pids = #self.looks + 1, pids
-  self.cpu = processes.cpu(pids)
+  self.cpu, self.thread = processes.cpu(pids), processes.thread()
   self.first = snapshot.new(self.engine, self.plan, { pid = pids[1], started = 0, ready = true })
 end
 
@@ -114,6 +114,8 @@ function Meter:finish()
   local seconds, complete = stop.time - begin.time, stop.complete - begin.complete
   local cpu, rate = processes.cpu(self.pids) - self.cpu, slope(looks, first)
   local seen = window.of(self.first, last, self.setting)
+  -- The engine counts its own processor time once a second only, and this is its thread.
+  if seconds > 0 then seen.engine.cpu = (processes.thread() - self.thread) / seconds end
   local verdict = advisor.judge(seen)
   local times = meter.latencies(looks)
   local waiting = rate > 0 and (stop.read - stop.complete) / rate or 0 -- by Little's law, when nothing came to its end

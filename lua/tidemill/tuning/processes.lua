@@ -5,6 +5,8 @@ local posix = require("tidemill.run.posix")
 
 local processes = {}
 
+local CLOCK_THREAD_CPUTIME_ID = 3 -- of <time.h>
+
 local time, clock = ffi.new("int64_t[2]"), ffi.new("int[1]")
 
 --- Returns the seconds of processor time that the processes have used in all; those that are gone count nothing.
@@ -16,6 +18,12 @@ function processes.cpu(pids)
     end
   end
   return sum
+end
+
+--- Returns the seconds of processor time that the present thread has used.
+function processes.thread()
+  posix.tide_posix_clock(CLOCK_THREAD_CPUTIME_ID, time)
+  return tonumber(time[0]) + tonumber(time[1]) / 1e9
 end
 
 --- Returns the bytes of memory that the processes take; memory that several share counts once (PSS).
