@@ -5,7 +5,7 @@ local posix = require("tidemill.run.posix")
 
 local processes = {}
 
-local CLOCK_THREAD_CPUTIME_ID = 3 -- of <time.h>
+local CLOCK_THREAD_CPUTIME_ID = 3
 
 local time, clock = ffi.new("int64_t[2]"), ffi.new("int[1]")
 
