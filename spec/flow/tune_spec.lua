@@ -108,7 +108,9 @@ describe("tidemill tune", function()
   end)
 
   it("finds one number of processes for a pool that two steps share", function()
+    local slow = "for _ = 1, 3e5 do end return message end"
     local shared = TWO_STEPS:format(folder .. "/alive"):gsub("processes = 1 }", "pool = pool }")
+      :gsub("return message end", slow)
     local code, out, err = tune(pipeline(shared), "--input", input, "--runs", "4", "--json")
     assert.equal(0, code, err)
     local steps = cjson.decode(out:match "([^\n]+)\n$").steps
