@@ -6,6 +6,7 @@ local samples = require("tidemill.cli.profile.samples")
 local print = {}
 
 local MOST_LINES, FEW, IDLE = 12, 20, 0.05
+local SHORT = 0.1 -- seconds on the processor: with less there may be no sample by chance
 local MANY_FLUSHES = 2 -- a second
 local STATES = { { "compiled", "compiled" }, { "interpreted", "interpreted" }, { "c", "functions of C" },
   { "gc", "garbage collection" }, { "compiler", "the compiler itself" } }
@@ -68,9 +69,11 @@ local function on_all_code(profile)
   return texts
 end
 
+-- What was found holds without samples too; that nothing was found says something only with them.
 local function add_obstacles(out, profile, sum)
   local texts = on_all_code(profile)
   for _, found in ipairs(samples.obstacles(profile, sum.lines)) do texts[#texts + 1] = reasons.line(found) end
+  if #texts == 0 and sum.samples == 0 then return end
   out[#out + 1] = ""
   if #texts == 0 then
     out[#out + 1] = "Everything that was compiled stays compiled: no loop fell back to the interpreter."
@@ -83,6 +86,7 @@ end
 -- Why there is no sample.
 local function no_sample(profile)
   if profile.cpu >= IDLE * profile.wall then
+    if profile.cpu < SHORT then return "No sample: the time was too short. Take a longer one." end
     return "No sample, though the worker computed: its functions use LuaJIT's profiler themselves (jit.p, "
       .. "jit.profile), and there is only one. Profile without that."
   end
@@ -98,6 +102,7 @@ function print.lines(profile, source)
   local out = { time_line(profile) }
   if sum.samples == 0 then
     out[#out + 1] = no_sample(profile)
+    add_obstacles(out, profile, sum)
     return out
   end
   out[#out + 1] = ("%d samples: %s"):format(sum.samples, states_line(profile.states))

@@ -108,12 +108,20 @@ describe("the text of tidemill profile", function()
   end)
 
   it("says why there is no sample of a worker that had work", function()
-    local function said(cpu)
-      local text = ("tidemill-profile\t1\t5000000\t%d\t4900000\t9\n"):format(cpu)
+    local function said(cpu, wall)
+      wall = wall or 5000000
+      local text = ("tidemill-profile\t1\t%d\t%d\t%d\t9\n"):format(wall, cpu, wall - 1000)
       return print_profile.lines(assert(samples.read(text)))[2]
     end
+    assert.matches("too short", said(9000, 10000))
     assert.matches("it only waited", said(1000))
     assert.matches("use LuaJIT's profiler themselves %(jit.p, jit.profile%)", said(4800000))
+  end)
+
+  it("says without samples too what is not compiled", function()
+    local profile = assert(samples.read "tidemill-profile\t1\t10000\t9000\t9000\t9\noff\n")
+    local lines = print_profile.lines(profile)
+    assert.equal("What LuaJIT does not compile:", lines[#lines - 1])
   end)
 
   it("has shares, source lines, and what is not compiled", function()
