@@ -171,7 +171,7 @@ describe("the limit of a whole run", function()
 
   it("is engine where its thread has most of the work", function()
     local options = { steps = { { function() return nil end, max_batch_size = 10000, eager = false } } }
-    assert_limit("engine", nil, backlog(options, ("x"):rep(100), 300000))
+    assert_limit("engine", nil, backlog(options, ("x"):rep(100), 3000000))
   end)
 
   it("is source where the writer of a pipe is slow; the log ends with it, and doctor says it of the report", function()

@@ -14,6 +14,8 @@ return tide.pipeline "x" {
   tide.kafka_source { brokers = tide.param "brokers", topic = tide.param "topic", group = tide.param "group",
     start = "latest" },
   tide.run_task_with_multiprocessing { function(message)
+    local ends = os.clock() + 0.0001 -- a backlog that is gone at once cannot be measured
+    while os.clock() < ends do end
     if message.offset %% 10 == 0 then return tide.reject("bad") end
     if message.offset %% 10 == 1 then message.topic = tide.param("other") end
     return message
@@ -99,8 +101,10 @@ describe("tidemill tune on a real Kafka", function()
     names.topic = kafka.topic(1)
     kafka.produce(names.topic, { { value = "one" } })
     local code, objects, err = tune("at_least_once")
-    assert.same({ 66, {} }, { code, objects }, err)
-    assert.truthy(err:find "run 1 failed: 1 messages are too few to measure")
+    assert.same({}, objects)
+    -- It is a dead letter; whether it became one before the run was measured is chance.
+    assert.truthy(code == 66 and err:find "run 1 failed: 1 messages are too few to measure"
+      or code == 65 and err:find "run 1 failed: all 1 messages became dead letters", err)
     code, objects, err = tune("at_least_once", "--output-topic", "not-there")
     assert.same({ 78, {} }, { code, objects }, err)
     assert.truthy(err:find 'topic "not%-there" is not there')
