@@ -9,6 +9,7 @@ local ffi = require "ffi"
 local engine = require "tidemill.run.engine"
 local library = require "tidemill.run.ffi"
 local observed = require "tidemill.cli.observed"
+local median = require "scripts.bench.median"
 local plan = require "tidemill.plan.plan"
 local process = require "spec.support.process"
 require "spec.support.wait" -- declares clock_gettime
@@ -140,11 +141,6 @@ local function scrape(port, count, pause_ms)
   end
 end
 
-local function median(list)
-  table.sort(list)
-  return (list[math.ceil(#list / 2)] + list[math.floor(#list / 2) + 1]) / 2
-end
-
 local function measure(mode)
   local code, out, err = process.run({ "luajit", "scripts/bench/observed.lua", "run", mode, tostring(seconds) })
   assert(code == 0, err)
@@ -162,6 +158,7 @@ local function compare(name)
     rates[i], ratios[i] = got[name].rate, got[name].rate / got.off.rate
     cpus[i] = got[name].cpu / got.off.cpu
   end
+  table.sort(ratios)
   local text = "%s: %.2f million messages/s, %.3f of what it is without; CPU a message %.3f (medians of %d pairs, %.3f "
     .. "to %.3f)"
   print(text:format(MODES[name].title, median(rates) / 1e6, median(ratios), median(cpus), pairs_of_runs, ratios[1],

@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local contenders = require "scripts.bench.contenders"
 local machine = require "scripts.bench.machine"
+local median = require "scripts.bench.median"
 local tree = require "scripts.bench.tree"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -76,13 +77,6 @@ local function measure(contender, input)
   end
   local cpu, memory = meter:totals()
   return { rate = result.read / result.seconds, cpu_us = cpu / result.read * 1e6, memory = memory }
-end
-
-local function median(list)
-  local sorted = { unpack(list) }
-  table.sort(sorted)
-  local middle = #sorted / 2
-  return (sorted[math.ceil(middle)] + sorted[math.floor(middle) + 1]) / 2
 end
 
 local function chosen()

@@ -6,6 +6,7 @@
 local ffi = require "ffi"
 local engine = require "tidemill.run.engine"
 local library = require "tidemill.run.ffi"
+local median = require "scripts.bench.median"
 local plan = require "tidemill.plan.plan"
 local tap_match = require "tidemill.metrics.tap_match"
 local taps = require "tidemill.run.tap"
@@ -61,11 +62,6 @@ local function period(made, tap)
   until tonumber(C.tide_clock_us()) - from >= PERIOD_US
   local count = made:totals().read - read
   return count / (tonumber(C.tide_clock_us()) - from) * 1e6, (processor_us() - cpu) / count
-end
-
-local function median(list)
-  table.sort(list)
-  return (list[math.ceil(#list / 2)] + list[math.floor(#list / 2) + 1]) / 2
 end
 
 local KINDS = {

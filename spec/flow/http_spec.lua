@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A run that answers HTTP: what it says of itself, who has its socket, and what a crowd of clients does to it.
 local http = require "spec.support.http"
+local piped_run = require "spec.support.piped_run"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
@@ -17,30 +18,16 @@ return tide.pipeline "shown" {
   tide.file_sink { path = "-" }, %s }
 ]]
 
-local pipe, one, folder
+local one, folder
 
--- A run that reads a named pipe, which stays open.
 local function start(setting, flags)
-  local path
-  path, folder = pipeline_file.write(PIPELINE:format(setting or ""))
-  assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
-  pipe = assert(io.open(folder .. "/fifo", "r+"))
-  one = process.start { "/bin/sh", "-c", ('exec "$0" run %s --input %s/fifo --output %s/out %s'):format(path, folder,
-    folder, flags or ""), PROGRAM }
-  wait.watch(one)
+  one, folder = piped_run.start(PIPELINE:format(setting or ""), flags)
 end
 
-local function until_said(pattern)
-  return wait.until_true(function() return one:stderr():match(pattern) end, function() return one:stderr() end)
-end
+local function until_said(pattern) return piped_run.until_said(one, pattern) end
 
 local function port()
   return tonumber(until_said "HTTP on http://[%w.:%[%]]+:(%d+)/")
-end
-
-local function feed(text)
-  pipe:write(text)
-  pipe:flush()
 end
 
 local function lines_out()
@@ -53,12 +40,7 @@ local function status_of(at)
   return cjson.decode(http.get(at, "/status").body)
 end
 
-after_each(function()
-  if pipe then pipe:close() end
-  pipe = nil
-  process.stop_all()
-  pipeline_file.remove_all()
-end)
+after_each(piped_run.stop)
 
 describe("a run with an address", function()
   it("shows its state as JSON, and says when it is ready", function()
@@ -66,7 +48,7 @@ describe("a run with an address", function()
     local at = port()
     http.wait_for(at, "/readyz", 200)
     assert.equal(200, http.get(at, "/healthz").code)
-    feed "a\nb\nc\n"
+    piped_run.feed "a\nb\nc\n"
     local status = wait.until_true(function()
       local seen = status_of(at)
       return seen.totals.produced == 3 and seen
@@ -147,7 +129,7 @@ describe("a run with an address", function()
     end
     table.remove(idle):close()
     assert.is_true(#idle > 500)
-    feed(("x\n"):rep(10000))
+    piped_run.feed(("x\n"):rep(10000))
     wait.until_true(function() return lines_out() == 10000 end, "all messages in the output")
     assert.equal(200, http.get(at, "/healthz").code)
     for _, connection in ipairs(idle) do connection:close() end
@@ -183,7 +165,7 @@ describe("a StatsD server that is not there", function()
     taken:close()
     start(nil, "--statsd 127.0.0.1:" .. number)
     until_said "StatsD at 127.0.0.1:%d+: connection refused; packets dropped so far"
-    feed "a\nb\n"
+    piped_run.feed "a\nb\n"
     wait.until_true(function() return lines_out() == 2 end, "the messages in the output")
     assert.equal(0, one:stop())
     assert.equal(1, select(2, one:stderr():gsub("connection refused", "")))

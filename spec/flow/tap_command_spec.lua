@@ -4,7 +4,7 @@ local cjson = require "cjson"
 local socket = require "socket"
 local child = require "spec.support.child"
 local http = require "spec.support.http"
-local pipeline_file = require "spec.support.pipeline_file"
+local piped_run = require "spec.support.piped_run"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
@@ -23,30 +23,14 @@ return tide.pipeline "tapped" {
   tide.file_sink { path = "-" }, dlq = tide.dlq { path = "/dev/null" }, %s }
 ]]
 
-local pipe, one, folder
+local one
 
--- A run that reads a named pipe, which stays open.
 local function start(setting, flags)
-  local path
-  path, folder = pipeline_file.write(PIPELINE:format(setting or ""))
-  assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
-  pipe = assert(io.open(folder .. "/fifo", "r+"))
-  one = process.start { "/bin/sh", "-c", ('exec "$0" run %s --input %s/fifo --output %s/out --dead-letters /dev/null '
-    .. '%s'):format(path, folder, folder, flags or ""), PROGRAM }
-  wait.watch(one)
-end
-
-local function until_said(of, pattern)
-  return wait.until_true(function() return of:stderr():match(pattern) end, function() return of:stderr() end)
+  one = piped_run.start(PIPELINE:format(setting or ""), "--dead-letters /dev/null " .. (flags or ""))
 end
 
 local function address()
-  return "127.0.0.1:" .. until_said(one, "HTTP on http://127.0.0.1:(%d+)/")
-end
-
-local function feed(text)
-  pipe:write(text)
-  pipe:flush()
+  return "127.0.0.1:" .. piped_run.until_said(one, "HTTP on http://127.0.0.1:(%d+)/")
 end
 
 local function tap(...)
@@ -62,18 +46,13 @@ end
 -- Feeds a message again and again until `done` holds: a tap may not be armed yet when the first one passes.
 local function feed_until(text, done, what)
   return wait.until_true(function()
-    feed(text)
+    piped_run.feed(text)
     wait.pause(20)
     return done()
   end, what)
 end
 
-after_each(function()
-  if pipe then pipe:close() end
-  pipe = nil
-  process.stop_all()
-  pipeline_file.remove_all()
-end)
+after_each(piped_run.stop)
 
 describe("tidemill tap", function()
   it("is refused, with the reason, unless the pipeline allows it", function()

@@ -5,6 +5,7 @@
 -- to JSON once, so that publishing them costs a concatenation.
 local json = require("tidemill.cli.json")
 local list = require("tidemill.metrics.list")
+local text_file = require("tidemill.plan.text_file")
 
 local dashboard = {}
 dashboard.__index = dashboard
@@ -27,14 +28,6 @@ local TUNING = {}
 for i, name in ipairs { "batches_in_progress", "processes", "batch.size.msg", "batch.size.bytes",
   "batch.input.overflow", "batch.output.overflow", "batch.backpressure" } do
   TUNING[TASK .. name] = i
-end
-
-local function read(path)
-  local file = io.open(path, "rb")
-  if not file then return nil end
-  local text = file:read("*a")
-  file:close()
-  return text
 end
 
 local function folder()
@@ -60,11 +53,11 @@ function dashboard.new(observer)
   if not observer.server then return nil end
   local self = setmetatable({ observer = observer, kept = {}, times = {} }, dashboard)
   for _, file in ipairs(FILES) do
-    local text = read(folder() .. file[2])
+    local text = text_file.read(folder() .. file[2])
     if not text then return nil, folder() .. file[2] .. " cannot be read; is the installation complete?", 70 end
     observer:publish(file[1], file[3], text)
   end
-  observer:publish("/chart.js", SCRIPT, read(dashboard.CHARTS)
+  observer:publish("/chart.js", SCRIPT, text_file.read(dashboard.CHARTS)
     or "// " .. dashboard.CHARTS .. " is not installed\n")
   observer:publish("/metrics.json", "application/json", metric_list())
   self:publish_history()

@@ -1,18 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- cli/json_changes.lua: what differs between two JSON documents, member by member, as `tidemill tap` and `tidemill try`
 -- show it. JSON is compared by value: the order of members and the spaces do not count.
+local document = require("tidemill.run.json_document")
 local json = require("tidemill.run.json").public
 
 local json_changes = {}
 
 local MOST = 50 -- changes that are listed
-
--- The plain tables of a text that is an object or an array; nil for any other text.
-local function document(text)
-  if type(text) ~= "string" or not text:find("^%s*[%[{]") then return nil end
-  local is_json, value = pcall(json.table, text)
-  return is_json and value or nil
-end
 
 -- ".name", or '["a b"]' where a name is none of Lua or JavaScript; "[3]" as in Lua, from 1.
 local function step_to(name)

@@ -3,6 +3,7 @@
 -- more than its control groups give it time for (docker --cpus, CPUQuota of systemd).
 local ffi = require("ffi")
 local posix = require("tidemill.run.posix")
+local text_file = require("tidemill.plan.text_file")
 
 local cores = {}
 
@@ -22,18 +23,11 @@ local function allowed()
   return count
 end
 
-local function read(path)
-  local file = io.open(path)
-  local text = file and file:read("*a")
-  if file then file:close() end
-  return text
-end
-
 -- Returns how many processors one group has time for; nil when it has no limit.
 local function quota_of(folder)
-  local quota, period = (read(folder .. "/cpu.max") or ""):match("^(%d+) (%d+)")
-  quota = quota or (read(folder .. "/cpu.cfs_quota_us") or ""):match("^%d+")
-  period = period or (read(folder .. "/cpu.cfs_period_us") or ""):match("^%d+")
+  local quota, period = (text_file.read(folder .. "/cpu.max") or ""):match("^(%d+) (%d+)")
+  quota = quota or (text_file.read(folder .. "/cpu.cfs_quota_us") or ""):match("^%d+")
+  period = period or (text_file.read(folder .. "/cpu.cfs_period_us") or ""):match("^%d+")
   return quota and period and tonumber(quota) / tonumber(period)
 end
 
@@ -51,7 +45,7 @@ end
 --- Returns the number, which is at least 1. `root` and `groups` are for specs: /sys/fs/cgroup and the text of
 --- /proc/self/cgroup.
 function cores.usable(root, groups)
-  root, groups = root or "/sys/fs/cgroup", groups or read("/proc/self/cgroup") or ""
+  root, groups = root or "/sys/fs/cgroup", groups or text_file.read("/proc/self/cgroup") or ""
   local count = allowed()
   for controllers, path in groups:gmatch("%d+:([^:\n]*):(/[^\n]*)") do
     local version2, cpu = controllers == "", ("," .. controllers .. ","):find(",cpu,", 1, true)

@@ -9,6 +9,7 @@ local declaration = require("tidemill.plan.declaration")
 local posix = require("tidemill.run.posix")
 local schema = require("tidemill.plan.schema")
 local session = require("tidemill.plan.session")
+local text_file = require("tidemill.plan.text_file")
 local step_order = require("tidemill.plan.step_order")
 
 local pipeline_file = {}
@@ -46,12 +47,8 @@ function pipeline_file.resolve(folder, path)
 end
 
 local function read(path)
-  local file, reason = io.open(path, "rb")
-  if not file then return nil, reason end
-  local text
-  text, reason = file:read("*a")
-  file:close()
-  if not text then return nil, path .. ": " .. (reason or "cannot be read") end
+  local text, reason = text_file.read(path)
+  if not text then return nil, reason end
   return (text:gsub("^#[^\n]*", ""))
 end
 

@@ -3,16 +3,10 @@
 -- patterns of their errors), assert.filtered(test, count).
 local header_codec = require("tidemill.run.headers")
 local not_array = require("tidemill.run.check").not_array
+local document = require("tidemill.run.json_document")
 local json = require("tidemill.run.json").public
 
 local SHOWN = 400 -- bytes of a text in a message
-
--- Returns the tables of a text that is an object or array of JSON; nil for any other text.
-local function document(text)
-  if type(text) ~= "string" or not text:find("^%s*[%[{]") then return nil end
-  local is_json, value = pcall(json.table, text)
-  return is_json and value or nil
-end
 
 -- Returns a text that can be read: JSON with its names in order, so that two texts differ only where they do.
 local function shown(thing)

@@ -6,6 +6,7 @@
 local bit = require("bit")
 local ffi = require("ffi")
 local pipeline_file = require("tidemill.plan.pipeline_file")
+local text_file = require("tidemill.plan.text_file")
 
 ffi.cdef [[
 int inotify_init1(int flags);
@@ -30,25 +31,18 @@ function files.new()
     bytes = ffi.new("char[?]", ROOM) }, Files)
 end
 
-local function read(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read("*a")
-  if file then file:close() end
-  return text
-end
-
 -- Adds a file, and what it requires or names. A file that is not there is added too: it may come.
 local function add(paths, path, folder)
   if paths[path] then return end
   paths[path] = true
-  local text = read(path) or ""
+  local text = text_file.read(path) or ""
   for name in text:gmatch("[\"']([^\"'\n]+%.lua)[\"']") do
     add(paths, pipeline_file.resolve(folder, name), folder)
   end
   for name in text:gmatch("require%s*%(?%s*[\"']([%w_.-]+)[\"']") do
     local base = pipeline_file.resolve(folder, (name:gsub("%.", "/")))
     for _, candidate in ipairs { base .. ".lua", base .. "/init.lua" } do
-      if read(candidate) then add(paths, candidate, folder) end
+      if text_file.read(candidate) then add(paths, candidate, folder) end
     end
     if not name:find("^tidemill") then paths[base .. ".lua"] = true end
   end

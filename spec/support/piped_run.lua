@@ -1,0 +1,45 @@
+-- SPDX-License-Identifier: MIT
+-- `tidemill run` that reads a named pipe and answers HTTP: a spec feeds it and asks it while it runs. There is one at a
+-- time; stop() ends it.
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local PROGRAM = require("spec.support.program").path
+
+local piped_run = {}
+
+local pipe, folder
+
+--- Starts a pipeline file with this text. The pipe stays open, and the output is FOLDER/out. Returns the process and
+--- the folder.
+function piped_run.start(text, flags)
+  local path
+  path, folder = pipeline_file.write(text)
+  assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
+  pipe = assert(io.open(folder .. "/fifo", "r+"))
+  local run = process.start { "/bin/sh", "-c", ('exec "$0" run %s --input %s/fifo --output %s/out %s'):format(path,
+    folder, folder, flags or ""), PROGRAM }
+  wait.watch(run)
+  return run, folder
+end
+
+--- Waits until a process says what matches the pattern; returns the capture.
+function piped_run.until_said(run, pattern)
+  return wait.until_true(function() return run:stderr():match(pattern) end, function() return run:stderr() end)
+end
+
+function piped_run.feed(text)
+  pipe:write(text)
+  pipe:flush()
+end
+
+--- Ends all processes of the spec, and removes its files.
+function piped_run.stop()
+  if pipe then pipe:close() end
+  pipe = nil
+  process.stop_all()
+  pipeline_file.remove_all()
+end
+
+return piped_run
