@@ -93,6 +93,15 @@ describe("with a mock Kafka", function()
     return code, lost
   end
 
+  it("a group that the brokers cannot describe is read all the same", function()
+    start_mock()
+    local run = start { source = { topic = input, group = group, start = "earliest", instance = "one" } }
+    run:wait_for("whether each partition is read is not known: Local: Required feature not supported by broker")
+    feed(100)
+    inputs.wait_committed(group, input)
+    run:drain()
+  end)
+
   it("a commit refused as fenced ends the engine for good", function()
     assert.same({ 76, false }, { fenced(0) })
   end)

@@ -13,6 +13,7 @@
  *   rebalance.c     assignments and revocations, one at a time, in order
  *   recreated.c     finds out whether a topic that was deleted is there again
  *   connect.c       the client, from the check at the start to its end
+ *   assignment.c    reads what a member of the group was assigned
  *   unowned.c       finds partitions that no member of the group owns
  *   control.c       the events of the client: rebalances, commits, errors
  *   source.c        what the engine calls

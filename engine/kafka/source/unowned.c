@@ -12,9 +12,11 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/pattern.h"
+#include "kafka/source/assignment.h"
 #include "kafka/source/inside.h"
 
-enum { TIMEOUT_MS = 5000, POLL_MS = 100, MIN_POLLS = 5 /* even if another job waits */ };
+/* The call cannot be interrupted, and other jobs wait for the thread: so several short ones. */
+enum { TIMEOUT_MS = 1000, ATTEMPTS = 5 };
 
 struct look {
     struct tide_blocking_job job;
@@ -22,42 +24,23 @@ struct look {
     rd_kafka_t *client;
     const char *group;
     const struct tide_known_topics *known;
+    int attempts;
     /* the answer */
-    bool answered;  /* false: another job wanted the thread */
+    bool answered;
     uint32_t count; /* of partitions without an owner */
-    char text[512]; /* their names */
+    char text[512]; /* their names, or why there is no answer */
 };
 
-static bool is_owned(const rd_kafka_ConsumerGroupDescription_t *group, const char *topic,
-                     int32_t partition)
-{
-    for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(group); i++) {
-        const rd_kafka_MemberDescription_t *member = rd_kafka_ConsumerGroupDescription_member(group,
-                                                                                              i);
-        const rd_kafka_MemberAssignment_t *assignment = rd_kafka_MemberDescription_assignment(
-            member);
-        const rd_kafka_topic_partition_list_t *list =
-            assignment ? rd_kafka_MemberAssignment_partitions(assignment) : NULL;
-        if (list && rd_kafka_topic_partition_list_find(list, topic, partition))
-            return true;
-    }
-    return false;
-}
-
-/* Of a group that is not stable, nothing can be said: for a moment, all of its partitions have no owner. Topics that
- * no pattern may find are known, and still not read by this group. */
-static void find_unowned(struct look *look, const rd_kafka_ConsumerGroupDescription_t *group)
+/* Topics that no pattern may find are known, and still not read by this group. */
+static void find_unowned(struct look *look, const rd_kafka_topic_partition_list_t *owned)
 {
     size_t length = 0;
-    if (rd_kafka_ConsumerGroupDescription_error(group) ||
-        rd_kafka_ConsumerGroupDescription_state(group) != RD_KAFKA_CONSUMER_GROUP_STATE_STABLE)
-        return; /* the broker does not say, or the group is between two assignments */
     for (uint32_t i = 0; i < look->known->count; i++) {
         const char *topic = look->known->items[i].name;
         if (tide_kafka_pattern_hides(look->client, topic))
             continue;
         for (uint32_t p = 0; p < look->known->items[i].partitions; p++) {
-            if (is_owned(group, topic, (int32_t)p))
+            if (rd_kafka_topic_partition_list_find(owned, topic, (int32_t)p))
                 continue;
             look->count++;
             if (length < sizeof(look->text))
@@ -67,35 +50,45 @@ static void find_unowned(struct look *look, const rd_kafka_ConsumerGroupDescript
     }
 }
 
-/* In the blocking thread. There is no blocking call of it, so it is polled for. It gives way to other jobs, but waits
- * for a minimum before: they may come so often (source/wake.c) that no answer would ever be taken. */
+/* Of a group that is not stable, nothing can be said: for a moment, all of its partitions have no owner. */
+static int look_at(struct look *look, const struct rd_kafka_group_info *group)
+{
+    if (group->err)
+        return tide_fail(TIDE_ETEMPORARY, "%s", rd_kafka_err2str(group->err));
+    if (strcmp(group->state, "Stable") != 0)
+        return TIDE_OK;
+    rd_kafka_topic_partition_list_t *owned = rd_kafka_topic_partition_list_new(0);
+    int status = TIDE_OK;
+    for (int i = 0; status == TIDE_OK && i < group->member_cnt; i++)
+        status = tide_kafka_assignment_read(group->members[i].member_assignment,
+                                            (size_t)group->members[i].member_assignment_size,
+                                            owned);
+    if (status == TIDE_OK)
+        find_unowned(look, owned);
+    rd_kafka_topic_partition_list_destroy(owned);
+    return status;
+}
+
+/* In the blocking thread. The newer call, rd_kafka_DescribeConsumerGroups, must not be used: when the coordinator does
+ * not take the request (it goes away, or does not know it), librdkafka reads memory that it freed, and often aborts the
+ * process (its pull request 5397; so does 2.0.2). This one asks all brokers, and only one answers with the group. */
 static void describe_group(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
-    char text[256];
-    size_t count = 0;
-    rd_kafka_event_t *event = NULL;
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(look->client);
-    rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(
-        look->client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
-    rd_kafka_AdminOptions_set_request_timeout(options, TIMEOUT_MS, text, sizeof(text));
-    rd_kafka_DescribeConsumerGroups(look->client, &look->group, 1, options, queue);
-    for (int i = 0; !event && (i < MIN_POLLS || !tide_blocking_wanted(look->source->blocking)); i++)
-        event = rd_kafka_queue_poll(queue, POLL_MS);
-    look->answered = event;
-    const rd_kafka_DescribeConsumerGroups_result_t *result =
-        event ? rd_kafka_event_DescribeConsumerGroups_result(event) : NULL;
-    const rd_kafka_ConsumerGroupDescription_t **groups =
-        result ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
-    if (count > 0)
-        find_unowned(look, groups[0]);
-    else if (event)
-        tide_log(TIDE_LOG_INFO, "group \"%s\": whether each partition is read is not known: %s",
-                 look->group, rd_kafka_event_error_string(event));
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_queue_destroy(queue);
+    const struct rd_kafka_group_list *list = NULL;
+    rd_kafka_resp_err_t error = rd_kafka_list_groups(look->client, look->group, &list, TIMEOUT_MS);
+    int status;
+    if (list && list->group_cnt > 0)
+        status = look_at(look, &list->groups[0]);
+    else
+        status = tide_fail(TIDE_ETEMPORARY, "%s",
+                           error ? rd_kafka_err2str(error) : "no broker knows the group");
+    look->attempts++;
+    look->answered = status == TIDE_OK;
+    if (!look->answered)
+        snprintf(look->text, sizeof(look->text), "%s", tide_error());
+    if (list)
+        rd_kafka_group_list_destroy(list);
 }
 
 /* The client may have begun to end meanwhile; then nothing is asked or joined any more. */
@@ -103,10 +96,13 @@ static void asked(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     struct tide_kafka_source *source = look->source;
-    if (!look->answered && source->state == TIDE_KAFKA_RUNNING && !source->failed &&
-        tide_blocking_submit(source->blocking, job) == TIDE_OK)
-        return; /* it is asked again after the other job */
-    if (look->count > 0 && source->state == TIDE_KAFKA_RUNNING && !source->failed) {
+    if (!look->answered && look->attempts < ATTEMPTS && source->state == TIDE_KAFKA_RUNNING &&
+        !source->failed && tide_blocking_submit(source->blocking, job) == TIDE_OK)
+        return;
+    if (!look->answered)
+        tide_log(TIDE_LOG_INFO, "group \"%s\": whether each partition is read is not known: %s",
+                 look->group, look->text);
+    else if (look->count > 0 && source->state == TIDE_KAFKA_RUNNING && !source->failed) {
         /* With the cooperative protocol librdkafka ignores a subscription to the topics that it has. */
         bool again = !tide_kafka_is_incremental(source);
         tide_log(TIDE_LOG_WARN,
@@ -128,8 +124,6 @@ void tide_kafka_unowned_look(struct tide_kafka_source *source)
         source->group == TIDE_KAFKA_JOINING || source->state != TIDE_KAFKA_RUNNING)
         return;
     source->looked_for_unowned = true;
-    if (tide_kafka_is_mock(source->client))
-        return; /* it does not know the request */
     struct look *look = tide_alloc(sizeof(*look));
     look->job.run = describe_group;
     look->job.done = asked;
