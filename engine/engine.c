@@ -269,7 +269,7 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
                        engine->intake.state == TIDE_INTAKE_OPEN;
         now_us = tide_meter_charge(engine, reading ? TIDE_TIME_POLL : TIDE_TIME_OTHER);
         tide_meter_waited(engine, since_us, now_us);
-        if (now_us >= until_us && !engine->chain.progress)
+        if (now_us >= until_us && (timeout_us > 0 || !engine->chain.progress))
             break;
     }
     tide_engine_next_event(engine, event);

@@ -71,7 +71,8 @@ struct tide_event {
     int number;
     char text[2048];
 };
-/** Runs turns of the loop until there is an event, or `timeout_us` has passed. */
+/** Runs turns of the loop until there is an event, or `timeout_us` has passed. With 0 it does not wait: it ends when a turn
+ * finds nothing to do. */
 int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_event *event);
 /** Stops reading. What was read is processed and committed within join_timeout; then DONE comes. */
 void tide_engine_close(struct tide_engine *engine);

@@ -96,7 +96,8 @@ struct tide_task {
         double run_limit_ns;       /* how long a batch may keep a worker busy */
         int64_t idle_us;           /* when the source had nothing more the last time */
         double run_ns;             /* run time of late, the newest counting most ... */
-        double run_messages;       /* ... and of so many messages */
+        double run_bytes;          /* ... and bytes of results ... */
+        double run_messages;       /* ... of so many messages */
     } size;
 
     struct { /* owned by task_time.c */
@@ -145,10 +146,11 @@ int tide_task_set_sizes(struct tide_step *step, const struct tide_sizes *sizes, 
 void tide_task_pace(struct tide_task *task, int64_t now_us);
 /** True when a batch of so many bytes is as large as an automatic one is to be. */
 bool tide_task_is_large(const struct tide_task *task, uint64_t bytes);
-/** A worker has run so many messages of this work. Where a step is eager or its batches are automatic, they are kept to
- * what takes a worker that long: more would leave others idle, and gains nothing. As long as nothing is known a batch is
- * one message. */
-void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages);
+/** A worker has run so many messages of this work, with so many bytes of results. Where a step is eager, its batches are
+ * kept to what takes a worker that long: more would leave others idle, and gains nothing; automatic ones hold no more
+ * than 1 MiB of results either. As long as nothing is known a batch is one message. */
+void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages,
+                       uint32_t result_bytes);
 /** The batch is forwarded: grows what overflowed, shrinks what was large for a minute, gives pages back. */
 void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us);
 /** Records the gauge batches_in_progress. */

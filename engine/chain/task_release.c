@@ -41,7 +41,7 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
     const struct tide_work *work = &batch->work;
     uint32_t messages = batch->run.ready - batch->release.released;
     if (work->state == TIDE_WORK_DONE && messages > 0) {
-        tide_task_measure(task, work, messages);
+        tide_task_measure(task, work, messages, batch->run.result_bytes);
         tide_observe_many(counters, task->step.row, TIDE_M_MESSAGE_TIME,
                           (double)work->busy_ns / 1e9 / messages, messages);
     }

@@ -3,8 +3,8 @@
  * a quarter would have done for a minute; they are mapped at their maximum, so a size is only a number, and shrinking
  * gives pages back. An eager step measures how long messages take and keeps batches to 50 ms of work: large enough that
  * what a batch costs does not matter, small enough that all workers have some, and smaller where a target of latency asks
- * for it. An automatic batch holds no more than 1 MiB either, since what lies in the processor's cache is quicker. The
- * number of processes is changed from outside (tide_task_set_sizes; lua/tidemill/tuning/controller.lua). All rules are in
+ * for it. An automatic batch holds no more than 1 MiB of messages or of results either, since what lies in the processor's
+ * cache is quicker. The number of processes is changed from outside (tide_task_set_sizes; lua/tidemill/tuning/controller.lua). All rules are in
  * docs/tuning.md. Start reading at tide_task_resize for the blocks, and at tide_task_measure for the batches. */
 #include <string.h>
 
@@ -65,17 +65,22 @@ bool tide_task_is_large(const struct tide_task *task, uint64_t bytes)
     return task->plan.auto_batch && bytes > LARGE;
 }
 
-void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages)
+void tide_task_measure(struct tide_task *task, const struct tide_work *work, uint32_t messages,
+                       uint32_t result_bytes)
 {
     double fit;
     if (!task->plan.eager)
         return;
     task->size.run_ns = task->size.run_ns * KEPT + (double)work->busy_ns;
+    task->size.run_bytes = task->size.run_bytes * KEPT + result_bytes;
     task->size.run_messages = task->size.run_messages * KEPT + messages;
     fit = task->size.run_limit_ns * task->size.run_messages / (task->size.run_ns + 1);
     /* The time of a function that takes the whole batch says nothing of one message. */
     if (work->whole_batch || fit > task->size.max_batch_size)
         fit = task->size.max_batch_size;
+    double fit_bytes = LARGE * task->size.run_messages / (task->size.run_bytes + 1);
+    if (task->plan.auto_batch && fit > fit_bytes)
+        fit = fit_bytes;
     task->size.max_messages = fit < 1 ? 1 : (uint32_t)fit;
 }
 

@@ -31,6 +31,19 @@ describe('run_task_with_multiprocessing', function()
     assert.equal(10, run:metric(1, 'BATCH_SIZE_MSG').min)
   end)
 
+  it('run_task_with_multiprocessing keeps an automatic batch to 1 MiB of results', function()
+    local function most(options)
+      options[1] = function(m) return { value = m.value .. (' '):rep(20000) } end
+      local run = fixture.new { steps = { options } }
+      run:push_numbers(3000)
+      run:finish()
+      assert.equal(3000, run.engine:totals().produced)
+      return run:metric(1, 'BATCH_SIZE_MSG').max
+    end
+    assert.is_true(most { auto_batch = true } <= 2 ^ 20 / 20000)
+    assert.equal(1000, most { max_batch_size = 1000, eager = false })
+  end)
+
   it('run_task_with_multiprocessing closes a batch at max_batch_time when it is not eager', function()
     local run = fixture.new { steps = { { same, max_batch_time = 30, eager = false } } }
     run:push_numbers(3)

@@ -14,7 +14,7 @@ flow.__index = flow
 local MIB = 1024 * 1024
 local defaults = {
   max_batch_size = 1000, max_batch_time = 1, input_block_size = MIB, output_block_size = MIB,
-  max_input_block_size = 64 * MIB, max_output_block_size = 64 * MIB, auto = true, eager = true,
+  max_input_block_size = 64 * MIB, max_output_block_size = 64 * MIB, auto = true, auto_batch = false, eager = true,
   prefetch_batches = 1, crash_retries = 1, pool = 0,
 }
 
@@ -27,7 +27,7 @@ local function fill_step(step, given)
   step.max_batch_time_us = option 'max_batch_time' * 1e6
   step.auto_input, step.auto_output = option 'auto', option 'auto'
   for _, name in ipairs { 'pool', 'max_batch_size', 'input_block_size', 'output_block_size', 'max_input_block_size',
-    'max_output_block_size', 'eager', 'prefetch_batches', 'crash_retries' } do
+    'max_output_block_size', 'auto_batch', 'eager', 'prefetch_batches', 'crash_retries' } do
     step[name] = option(name)
   end
 end

@@ -94,7 +94,7 @@ add("step", "strategies.run_task_with_multiprocessing.", {
   { "batch.close", { reason = "idle" }, "counter", "batches", "BATCH_CLOSE_IDLE",
     "Batches closed early because the source had nothing more and a worker was idle (eager)." },
   { "batch.close", { reason = "run_time" }, "counter", "batches", "BATCH_CLOSE_RUN_TIME",
-    "Batches closed early because their messages take a worker 50 ms, as measured before (eager)." },
+    "Batches closed early: their messages take a worker 50 ms, or have 1 MiB of results, as measured before (eager)." },
   { "batch.close", { reason = "retry" }, "counter", "batches", "BATCH_CLOSE_RETRY",
     "Batches of messages that are tried again, or have waited behind one that was (tide.retry)." },
   { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Batches closed at the end." },

@@ -57,7 +57,7 @@ local function pools_of(plan)
     local limits = plan.tables.pool_limits[step.pool + 1]
     local pool = by_index[step.pool]
     if limits.auto and not pool then
-      pool = { index = step.pool, rows = {}, known = {}, stage = step.stage,
+      pool = { index = step.pool, rows = {}, engine = { 0 }, known = {}, stage = step.stage,
         controller = controller.new { min = limits.min, max = limits.max, cores = cores.usable() } }
       by_index[step.pool] = pool
       list[#list + 1] = pool
@@ -82,7 +82,9 @@ local function look(self, pool, elapsed_us)
   pool.wanted = pool.processes
   local _, blocked = microseconds(self.engine, pool.rows, "BLOCKED_WORKERS")
   local busy = microseconds(self.engine, pool.rows, "WORKER_BUSY_TIME")
+  local engine = microseconds(self.engine, pool.engine, "TIME_BUSY")
   local measured = { processes = pool.processes, blocked = blocked / elapsed_us, busy = busy / elapsed_us,
+    engine = engine / elapsed_us,
     demand = demand(self.engine, pool, elapsed_us * 1000) / (elapsed_us * 1000) }
   if not pool.looked then -- nothing to compare with
     pool.looked = true

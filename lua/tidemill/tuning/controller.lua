@@ -11,6 +11,9 @@ Controller.__index = Controller
 controller.BLOCKED = 0.5
 --- ... in so many seconds in a row.
 controller.SECONDS = 2
+--- ... and the engine's thread works for less than this part of it. One without time left takes late what workers have
+--- done, so that all look busy, and more of them would only take its processor.
+controller.ENGINE = 0.9
 --- The number grows by a quarter at least, or not at all.
 controller.WORTH = 1.25
 --- The number is halved when, for so many seconds ...
@@ -31,7 +34,8 @@ local function grown(self, measured)
 end
 
 local function grow(self, measured)
-  self.bound = measured.blocked >= controller.BLOCKED and self.bound + 1 or 0
+  local wanted = measured.blocked >= controller.BLOCKED and measured.engine < controller.ENGINE
+  self.bound = wanted and self.bound + 1 or 0
   if self.bound < controller.SECONDS then return nil end
   self.bound = 0
   local to = grown(self, measured)

@@ -28,7 +28,8 @@ local function model(load, cores)
     local busy = math.min(processes, run * now.seconds * slower)
     local waits = busy * (1 - now.compute) / slower
     return { processes = processes, blocked = backlog > 0 and math.min(1, noisy(1, now.noise)) or 0,
-      busy = math.min(processes, noisy(busy, now.noise)), demand = noisy(busy - waits, now.noise) }, run
+      engine = now.engine or 0, busy = math.min(processes, noisy(busy, now.noise)),
+      demand = noisy(busy - waits, now.noise) }, run
   end
 end
 
@@ -66,6 +67,13 @@ describe('the controller of processes', function()
 
   it('the controller leaves the number alone where the workers compute', function()
     assert.same({}, (simulate(steady(1e9, 0.001, 1), 4, HOUR)))
+  end)
+
+  it("the controller leaves the number alone where the engine's thread has no time left", function()
+    local load = { rate = 1e9, seconds = 0.001, compute = 0, noise = 0, engine = 1 }
+    assert.same({}, (simulate(function() return load end, 2, HOUR)))
+    load.engine = 0.5
+    assert.equal(3, #simulate(function() return load end, 2, HOUR))
   end)
 
   it('the controller doubles the number every two seconds while the workers sleep, up to the largest', function()
@@ -164,7 +172,7 @@ describe('the controller of processes', function()
   it('asks for no more than it is limited to, and for no fewer than the minimum', function()
     local one = controller.new { min = 2, max = 16, cores = 8 }
     one:limit(3)
-    local busy = { processes = 2, blocked = 1, busy = 2, demand = 0.1 }
+    local busy = { processes = 2, blocked = 1, engine = 0, busy = 2, demand = 0.1 }
     one:second(busy)
     assert.equal(3, (one:second(busy)))
     one:limit(1)
