@@ -147,6 +147,22 @@ static int refuse(struct tide_kafka_resolve *resolve, int status, int i, const c
     return resolve->status = status;
 }
 
+static int refuse_out_of_range(struct tide_kafka_resolve *resolve, int i, int64_t offset)
+{
+    const struct tide_start_question *question = &resolve->questions[i];
+    if (question->committed < 0 && question->position < 0)
+        return refuse(resolve, TIDE_ECONFIG, i,
+                      ": start = %lld is out of range [%lld, %lld]; begin elsewhere, or set "
+                      "auto_offset_reset = \"earliest\" or \"latest\" on kafka_source",
+                      (long long)offset, (long long)question->low, (long long)question->high);
+    return refuse(resolve, TIDE_ECONFIG, i,
+                  ": group \"%s\" is at offset %lld, which is out of range [%lld, %lld]; set "
+                  "auto_offset_reset = \"earliest\" or \"latest\" on kafka_source, or move the "
+                  "group's offset",
+                  resolve->source->plan.group, (long long)offset, (long long)question->low,
+                  (long long)question->high);
+}
+
 static int refuse_recreated(struct tide_kafka_resolve *resolve, int i)
 {
     return refuse(
@@ -194,12 +210,7 @@ static int decide(struct tide_kafka_resolve *resolve, int i)
                       "\"latest\" on kafka_source (or auto_offset_reset)",
                       plan->group);
     case TIDE_START_REFUSED_OUT_OF_RANGE:
-        return refuse(resolve, TIDE_ECONFIG, i,
-                      ": group \"%s\" is at offset %lld, which is out of range [%lld, %lld]; set "
-                      "auto_offset_reset = \"earliest\" or \"latest\" on kafka_source, or move the "
-                      "group's offset",
-                      plan->group, (long long)answer.rejected, (long long)question->low,
-                      (long long)question->high);
+        return refuse_out_of_range(resolve, i, answer.rejected);
     case TIDE_START_REFUSED_RECREATED:
         return refuse_recreated(resolve, i);
     case TIDE_START_RESET:

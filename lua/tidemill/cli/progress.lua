@@ -65,8 +65,7 @@ function progress.text(totals, rate, batches, processes, verdict)
 end
 
 local function gauges(self, engine)
-  return metrics.steps_gauge(engine, self.plan, "TIDE_M_BATCHES_IN_PROGRESS"),
-    metrics.steps_gauge(engine, self.plan, "TIDE_M_PROCESSES")
+  return metrics.steps_gauge(engine, self.plan, "TIDE_M_BATCHES_IN_PROGRESS"), metrics.processes(engine, self.plan)
 end
 
 local COUNTS = { "read", "produced", "produced_from", "filtered", "dead_lettered", "dropped", "in_flight" }

@@ -161,4 +161,15 @@ function metrics.steps_gauge(engine, plan, constant)
   return sum
 end
 
+--- Returns how many processes there are, of all pools; steps that share one have it counted once.
+function metrics.processes(engine, plan)
+  local sum, counted = 0, {}
+  for _, row in ipairs(metrics.task_rows(plan)) do
+    local pool = plan.tables.steps[row].pool
+    if not counted[pool] then sum = sum + engine:counter(row, "TIDE_M_PROCESSES").last end
+    counted[pool] = true
+  end
+  return sum
+end
+
 return metrics

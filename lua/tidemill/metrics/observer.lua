@@ -39,14 +39,20 @@ function Observer:add(part)
   self.parts[#self.parts + 1] = part
 end
 
--- Calls a function of a part, if it has it. A part that fails is left out from then on: messages go on.
+-- Calls fn(...) of `what`, the observer or a part of it. What fails is left out from then on: messages go on. Returns true
+-- when it did not.
+local function call_protected(self, what, fn, ...)
+  if self.failed[what] then return false end
+  local done, reason = xpcall(fn, debug.traceback, ...)
+  if done then return true end
+  self.failed[what] = true
+  tide.C.tide_log_text("TIDE_LOG_ERROR", ("%s is left out from now on, since it failed: %s"):format(
+    what == self and "what the observer shows" or "a part of the observer", tostring(reason)))
+  return false
+end
+
 local function call(self, part, name, ...)
-  if not part[name] or self.failed[part] then return end
-  local done, reason = xpcall(part[name], debug.traceback, part, ...)
-  if done then return end
-  self.failed[part] = true
-  tide.C.tide_log_text("TIDE_LOG_ERROR", "a part of the observer is left out from now on, since it failed: "
-    .. tostring(reason))
+  if part[name] then call_protected(self, part, part[name], part, ...) end
 end
 
 local function call_all(self, name, ...)
@@ -82,7 +88,7 @@ function Observer:second()
     return
   end
   local from = tide.C.tide_clock_thread_us()
-  self:look()
+  if not call_protected(self, self, self.look, self) then return end
   self.spent, self.due = tonumber(tide.C.tide_clock_thread_us() - from), 1
   go_on(self)
 end
@@ -128,7 +134,7 @@ end
 --- At the end of the run.
 function Observer:finish()
   self.due = nil
-  call_all(self, "finish", self:look())
+  if call_protected(self, self, self.look, self) then call_all(self, "finish", self.snapshot) end
 end
 
 function Observer:free()

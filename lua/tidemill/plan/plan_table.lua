@@ -156,8 +156,9 @@ function plan_table.replace_for_trial(result, trial)
       partitions = trial.partitions })
   else
     result.source.group, result.source.instance = trial.group, nil
-    result.source.reset, result.source.start = "TIDE_RESET_EARLIEST", trial.start.kind
-    result.source.start_at = trial.start.at
+    -- An offset that a partition does not have is an error: the trials would read what nobody asked for.
+    result.source.reset = trial.start.kind == "TIDE_START_OFFSET" and "TIDE_RESET_ERROR" or "TIDE_RESET_EARLIEST"
+    result.source.start, result.source.start_at = trial.start.kind, trial.start.at
   end
   result.exactly_once = false
   result.commit = { enabled = false }

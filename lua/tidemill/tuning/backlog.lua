@@ -14,7 +14,10 @@ local backlog = {}
 local Backlog = {}
 Backlog.__index = Backlog
 
-local MOST_BYTES = 256 * 2 ^ 20
+local MIB = 2 ^ 20
+local MOST_BYTES = 256 * MIB
+local MOST_LINE = 64 * MIB -- more than a message may have: a file without line ends would be read until memory ends
+local PIECE = 64 * 1024
 
 -- A field of a line of JSON; what is not UTF-8 is in base64, under another name.
 local function field_of(object, name)
@@ -66,6 +69,26 @@ function backlog.new(messages)
   return self
 end
 
+-- Returns a function that answers the next line; nil at the end; or false when a line is longer than any message.
+local function lines_of(file)
+  local text, at = "", 1
+  return function()
+    local pieces, size = {}, 0
+    while true do
+      local stop = text:find("\n", at, true)
+      pieces[#pieces + 1] = text:sub(at, (stop or 0) - 1)
+      size, at = size + #pieces[#pieces], stop and stop + 1 or #text + 1
+      if size > MOST_LINE then return false end
+      if stop then return table.concat(pieces) end
+      text, at = file:read(PIECE), 1
+      if not text then
+        text = ""
+        return size > 0 and table.concat(pieces) or nil
+      end
+    end
+  end
+end
+
 --- Reads the first `count` messages of a file ("-" is standard input), as far as there is memory for them. `format`:
 --- "lines" or "json". Returns the backlog; or nil, the reason and the exit code.
 function backlog.load(path, format, count)
@@ -73,8 +96,12 @@ function backlog.load(path, format, count)
   if path ~= "-" then file, reason = text_file.open(path) end
   if not file then return nil, "--input: " .. reason, exit_code.NO_INPUT end
   local messages, bytes, number = {}, 0, 0
-  for line in file:lines() do
+  for line in lines_of(file) do
     number = number + 1
+    if not line then
+      return nil, ("%s:%d: the line is longer than any message may be (%d MiB)"):format(path, number, MOST_LINE / MIB),
+        exit_code.DATA
+    end
     local done, message = pcall(readers[format], line)
     if not done then
       return nil, ("%s:%d: no message as `tidemill record` writes it; for plain lines leave out --input-format json")

@@ -46,6 +46,18 @@ describe("the observer", function()
     made:free()
   end)
 
+  it("is left out as a whole when it cannot look at the engine, and messages go on", function()
+    local made, test = watched()
+    local called = 0
+    made:add { second = function() called = called + 1 end, finish = function() called = called + 1 end }
+    made:second()
+    assert.equal(1, called)
+    test.engine.totals = function() error "no totals" end
+    for _ = 1, 3 do made:second() end
+    made:finish()
+    assert.equal(1, called)
+  end)
+
   it("rests after a second that has taken long, so that it takes a hundredth of the time at most", function()
     local made = watched()
     local calls = 0

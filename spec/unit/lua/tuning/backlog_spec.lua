@@ -47,4 +47,19 @@ describe("a backlog", function()
     assert.equal(66, (select(3, backlog.load(path, "lines", 10))))
     assert.equal(66, (select(3, backlog.load(path .. ".none", "lines", 10))))
   end)
+
+  it("has lines of any length up to the largest message, and the last one without its end", function()
+    local long = ("0123456789abcdef"):rep(10000)
+    write(long .. "\n" .. long .. "x\n\nlast")
+    local loaded = assert(backlog.load(path, "lines", 10))
+    assert.equal(4, loaded.count)
+    for i, text in ipairs { long, long .. "x", "", "last" } do
+      assert.is_true(text_of(loaded.c[i - 1], "value") == text, i)
+    end
+  end)
+
+  it("refuses what has no line ends, before it takes all memory", function()
+    local _, reason, code = backlog.load("/dev/zero", "lines", 10)
+    assert.same({ "/dev/zero:1: the line is longer than any message may be (64 MiB)", 65 }, { reason, code })
+  end)
 end)
