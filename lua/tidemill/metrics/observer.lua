@@ -39,8 +39,8 @@ function Observer:add(part)
   self.parts[#self.parts + 1] = part
 end
 
--- Calls fn(...) of `what`, the observer or a part of it. What fails is left out from then on: messages go on. Returns true
--- when it did not.
+-- Calls fn(...) of `what`, the observer or a part of it. What fails is left out from then on: messages go on. Returns
+-- whether it went well.
 local function call_protected(self, what, fn, ...)
   if self.failed[what] then return false end
   local done, reason = xpcall(fn, debug.traceback, ...)
