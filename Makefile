@@ -5,38 +5,60 @@
 CC ?= gcc
 CXX ?= g++
 PREFIX ?= /usr/local
+COMMA := ,
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
 BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
 
-# The macros of rdkafka.h are statement expressions, which clang counts as ours.
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-gnu-statement-expression
-HARDENING := -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+# The macros of rdkafka.h are statement expressions, which clang counts as ours. What depends on the time of a build
+# (-Wdate-time) would make each build another one. WERROR=1 makes errors of them all.
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wdate-time -Wno-gnu-statement-expression
+C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
 CFLAGS ?= -O2 -g
-BASE_FLAGS := -std=gnu11 -D_GNU_SOURCE -fPIC -Iengine $(WARNINGS) -DTIDE_VERSION='"$(VERSION)"'
+
+# What hardens the release; scripts/dev/hardening.sh tells whether a file has it. What a compiler or a machine may not
+# know is asked of the compiler, once: gcc 11 has no _FORTIFY_SOURCE=3, CET is of x86, and with -O0 nothing is fortified.
+known = $(shell $(CC) $(CFLAGS) -Werror $(1) -include stdlib.h -x c /dev/null -fsyntax-only 2>/dev/null && echo '$(1)')
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE
+probed = $(or $(call known,$(FORTIFY)=3),$(call known,$(FORTIFY)=2)) $(strip $(foreach flag,-fstack-protector-strong \
+  -fstack-clash-protection -fcf-protection=full -mbranch-protection=standard,$(call known,$(flag))))
+HARDENING = $(eval HARDENING := $$(probed))$(HARDENING)
+LINKING := -Wl,-z,relro,-z,now,-z,noexecstack
+LINKING_PROGRAM := -pie
+
+ifdef SANITIZER
+HARDENING :=
+SANITIZE := -fsanitize=$(subst address,address$(COMMA)undefined,$(SANITIZER)) -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+# No object holds the name of the folder that it was built in, so that two builds are equal (make reproducible).
+BASE_FLAGS = -fPIC -ffile-prefix-map="$$PWD"=. $(if $(WERROR),-Werror) $(HARDENING) $(SANITIZE) $(CFLAGS)
+C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Iengine $(C_WARNINGS)
+CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -Iengine $(WARNINGS) $(shell pkg-config --cflags simdjson)
+ALL_FLAGS = $(C_FLAGS) -DTIDE_VERSION='"$(VERSION)"' $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
+ALL_CXX_FLAGS = $(CXX_FLAGS) $(BASE_FLAGS)
+LINK_FLAGS = $(LINKING) $(SANITIZE) $(LDFLAGS)
 LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto libmicrohttpd) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
-ifdef SANITIZER
-SANITIZE := -fsanitize=$(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer
-HARDENING :=
-endif
-ifdef FAULTS
-BASE_FLAGS += -DTIDE_FAULTS
-endif
-ALL_FLAGS = $(BASE_FLAGS) $(HARDENING) $(SANITIZE) $(CFLAGS)
-CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fPIC -fvisibility=hidden -Iengine -Wall -Wextra -Wpedantic -Wshadow \
-  $(shell pkg-config --cflags simdjson) $(HARDENING) $(SANITIZE) $(CFLAGS)
 
-SOURCES := $(filter-out engine/main.c,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
-CXX_SOURCES := $(wildcard engine/json/*.cpp)
+SOURCES := $(filter-out engine/main.c,$(sort $(wildcard engine/*.c engine/*/*.c engine/*/*/*.c)))
+CXX_SOURCES := $(sort $(wildcard engine/json/*.cpp))
 HEADERS := $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
-.PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy format format-check torture bench bench-tune demo docs tools install uninstall clean deps help
+# Specs that CI runs under AddressSanitizer and UBSan each time: all that need no broker, and of those that do the ones that
+# pass bytes of every kind and end soon. The rest waits for brokers most of its time (make test SANITIZER=address).
+SPECS_SANITIZED := spec/unit spec/sim spec/flow \
+  $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
+# Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's.
+SPECS_THREADS := spec/unit/http spec/unit/kafka $(foreach name,http metrics tap_command,spec/flow/$(name)_spec.lua) \
+  $(foreach name,chain commits delivery exporter faults metrics outage transactions stop,spec/kafka/$(name)_spec.lua)
+
+.PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
+  reproducible long flags format format-check torture bench bench-tune demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -44,46 +66,46 @@ all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into buil
 needs: # what compiling takes; says the command to type when something is missing
 	$(Q)scripts/dev/install.sh --check build
 
-$(BUILD)/%.o: %.c | needs
+$(BUILD)/%.o: %.c Makefile | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $<'
 	$(Q)$(CC) $(ALL_FLAGS) -MMD -MP -c $< -o $@
 
-$(BUILD)/%.o: %.cpp | needs
+$(BUILD)/%.o: %.cpp Makefile | needs
 	@mkdir -p $(@D)
 	@echo '  CXX   $<'
-	$(Q)$(CXX) $(CXX_FLAGS) -MMD -MP -c $< -o $@
+	$(Q)$(CXX) $(ALL_CXX_FLAGS) -MMD -MP -c $< -o $@
 
 $(BUILD)/engine/main.o: ALL_FLAGS += $(LUA_CFLAGS)
 
 $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
-	$(Q)$(CXX) -shared $(SANITIZE) -o $@ $^ $(LIBS)
+	$(Q)$(CXX) -shared $(LINK_FLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c lua/tidemill/run/json_members.c lua/tidemill/run/json_members.h
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
 $(MODULES): $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
-	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared -o $@ $(filter %.c,$^) -Wl,-z,nodelete -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared $(LINK_FLAGS) -o $@ $(filter %.c,$^) -Wl,-z,nodelete -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
 
 $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
-	$(Q)$(CC) $(SANITIZE) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
+	$(Q)$(CC) $(LINKING_PROGRAM) $(LINK_FLAGS) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
 
 build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h) | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka)
+	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $(TOOL) $(shell pkg-config --cflags --libs rdkafka)
 
 build/mock_kafka: scripts/dev/mock_kafka.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
+	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
 build/bare_loop: scripts/bench/bare_loop.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
+	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
 $(BUILD)/simulate: $(wildcard scripts/sim/*.[ch]) $(BUILD)/libtidemill.so
 	@echo '  CC    $@'
@@ -118,13 +140,35 @@ test: ## all there is: installs what is missing, starts two real Kafkas, ends wi
 bare: ## the README's commands in bare Debian roots, as a newcomer would (scripts/dev/bare.sh); needs root
 	$(Q)scripts/dev/bare.sh $(SUITE)
 
-lint: export LINT_FLAGS = $(WARNINGS) $(LUA_CFLAGS)
-lint: ## luacheck, shellcheck, warnings as errors, house style (format-check)
+lint analyze tidy: export LINT_C_FLAGS = $(C_FLAGS) $(LUA_CFLAGS)
+lint analyze tidy: export LINT_CXX_FLAGS = $(CXX_FLAGS)
+lint: ## luacheck, shellcheck, warnings of gcc and clang as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh
 
 tidy: ## clang-tidy over the C files (minutes)
-	$(Q)scripts/dev/install.sh tidy && printf '%s\n' $(SOURCES) engine/main.c lua/tidemill/run/*.c | xargs -P $$(nproc) -n 4 \
-	  sh -c 'clang-tidy --quiet "$$@" -- -std=gnu11 -D_GNU_SOURCE -Iengine $(LUA_CFLAGS) 2>/dev/null' clang-tidy
+	$(Q)scripts/dev/install.sh tidy && printf '%s\n' $(SOURCES) engine/main.c lua/tidemill/run/*.c scripts/sim/*.c | \
+	  xargs -P $$(nproc) -n 4 sh -c 'clang-tidy --quiet "$$@" -- $$LINT_C_FLAGS 2>/dev/null' clang-tidy
+
+analyze: ## gcc -fanalyzer over the C files (minutes)
+	$(Q)scripts/dev/analyze.sh
+
+sanitized: ## specs of what reads foreign bytes, under AddressSanitizer and UBSan; make test SANITIZER=address runs all
+	$(Q)$(MAKE) --no-print-directory test SANITIZER=address SPEC="$(SPECS_SANITIZED)"
+
+threads: ## specs of the engine's threads under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory test SANITIZER=thread SPEC="$(SPECS_THREADS)"
+
+valgrind: all $(BUILD)/simulate faults ## the simulation and some specs under valgrind (minutes)
+	$(Q)scripts/dev/valgrind.sh
+
+reproducible: ## are two builds in other folders, by other users and in other locales equal byte for byte?
+	$(Q)scripts/dev/reproducible.sh
+
+long: ## what CI does not run each time: all specs under each sanitizer, valgrind, analyzer, tidy, reproducible
+	$(Q)scripts/dev/long.sh
+
+flags: ## what hardens this build: options of the compiler, of the linker, and of the linker for the program
+	@printf '%s\n' '$(HARDENING)' '$(LINKING)' '$(LINKING_PROGRAM)'
 
 format: ## clang-format over the C files
 	$(Q)clang-format -i $(FORMATTED)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|tidy|bare|demo]...
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|tidy|valgrind|bare|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
 # password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
 # the exit code is 69. --check installs nothing: it tells the command for these purposes.
@@ -61,6 +61,8 @@ check() {
       need_command busted lua-busted
       need_command luacheck lua-check
       need_command clang-format clang-format
+      check clang
+      need_command readelf binutils
       need_command shellcheck shellcheck
       need_command chromium chromium
       need_shared libjansson.so.4 libjansson4
@@ -78,9 +80,17 @@ check() {
       check kafka
       need_python ensurepip python3-venv
       ;;
+    clang)
+      need_command clang clang
+      need_command clang++ clang
+      ;;
     tidy)
       check build
       need_command clang-tidy clang-tidy
+      ;;
+    valgrind)
+      check test
+      need_command valgrind valgrind
       ;;
     bare)
       need_command debootstrap debootstrap
@@ -91,7 +101,7 @@ check() {
       check run
       ;;
     *)
-      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|tidy|bare|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|tidy|valgrind|bare|demo]..." >&2
       exit 64
       ;;
   esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `make lint` runs (with its LINT_FLAGS): luacheck, C formatting, shellcheck, a build with warnings as errors; names
-# what is absent and goes on.
+# What `make lint` runs (with its LINT_C_FLAGS and LINT_CXX_FLAGS): luacheck, C formatting, shellcheck, the warnings of gcc
+# and clang as errors; names what is absent and goes on. Warnings that only an optimizing gcc gives are errors in
+# scripts/dev/test.sh, which builds with WERROR=1.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 status=0
@@ -22,17 +23,27 @@ if command -v shellcheck >/dev/null; then
 else
   echo "lint: shellcheck is absent (scripts/dev/install.sh test)" >&2
 fi
-read -ra flags <<<"$LINT_FLAGS"
-read -ra compiler <<<"${CC:-gcc}" # of several words, as "ccache gcc" is
-if ! command -v "${compiler[0]}" >/dev/null || ! command -v pkg-config >/dev/null; then
-  echo "lint: ${compiler[0]} or pkg-config is absent (scripts/dev/install.sh build), so the C files are not looked at" >&2
+
+have() { command -v "$1" >/dev/null; }
+if ! { have gcc && have g++ && have clang && have clang++ && have pkg-config; }; then
+  echo "lint: gcc, clang or pkg-config is absent (scripts/dev/install.sh test), so C and C++ are not looked at" >&2
   exit 69
 fi
-for file in engine/*.c engine/*/*.c engine/*/*/*.c; do
+
+# Both compilers look at every file; what they warn of is an error.
+look() { # COMPILER FLAGS FILE...: the compiler may be of several words, as "ccache gcc" is
+  local compiler flags
+  read -ra compiler <<<"$1"
+  read -ra flags <<<"$2"
+  printf '%s\0' "${@:3}" | xargs -0 -n 4 -P "$(nproc)" "${compiler[@]}" "${flags[@]}" -Werror -fsyntax-only
+}
+
+for compiler in "${CC:-gcc}" clang; do
+  look "$compiler" "$LINT_C_FLAGS" engine/*.c engine/*/*.c engine/*/*/*.c lua/*/*/*.c scripts/*/*.c || status=1
   # The file of fault points is empty without them.
-  faults=()
-  [ "$file" != engine/base/fault.c ] || faults=(-DTIDE_FAULTS)
-  "${compiler[@]}" "${faults[@]}" "${flags[@]}" -std=gnu11 -D_GNU_SOURCE -Iengine -Werror -fsyntax-only "$file" ||
-    status=1
+  look "$compiler" "$LINT_C_FLAGS -DTIDE_FAULTS" engine/base/fault.c || status=1
+done
+for compiler in "${CXX:-g++}" clang++; do
+  look "$compiler" "$LINT_CXX_FLAGS" engine/*/*.cpp || status=1
 done
 exit $status

@@ -9,11 +9,13 @@
 #                       so no two files share a Kafka. Without: one lane, with the Kafka of TIDE_KAFKA if any
 #   TIDE_COUNTS=file    "passed failed skipped" is added to this file in place of the last line
 #   CI=true             a pending spec counts as failed
-#   SANITIZER=address   runs against the library built so; or undefined
+#   SANITIZER=address   runs against the library built so; or undefined, or thread
+#   VALGRIND=1          runs each file and the workers that it forks under valgrind's memcheck
+# What a sanitizer or valgrind reports of any process of a file is a failure of the file.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
-limit_s=${TIDE_SPEC_SECONDS:-360}
+limit_s=${TIDE_SPEC_SECONDS:-$([ -n "${SANITIZER:-}${VALGRIND:-}" ] && echo 1800 || echo 360)}
 leader=
 lane_pids=()
 scratch=$(mktemp -d)
@@ -22,11 +24,41 @@ mkdir "$lane"
 
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 export TIDE_TALLY=$lane/tally
-spec_env=()
-case ${SANITIZER:-} in
-address) spec_env=(TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)" ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}") ;;
-undefined) spec_env=(TIDE_BUILD=build/undefined UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}") ;;
-esac
+under=() # the command that runs a file
+
+# Reports go to files: one that a worker writes would be lost otherwise, since the engine forks another worker and goes on.
+# The build grants the sandbox of a worker that folder (TIDE_REPORTS). What a signal does is left to the specs, which send
+# and expect signals; and an allocation that is too large returns NULL, as without a sanitizer.
+prepare_checker() {
+  export TIDE_REPORTS=$lane/reports
+  local options="log_path=$TIDE_REPORTS/report:handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0"
+  options+=":handle_abort=0:allocator_may_return_null=1"
+  mkdir "$TIDE_REPORTS"
+  case ${SANITIZER:-} in
+    # What LuaJIT has at the end of a process would count as leaks; make valgrind looks for those of the engine.
+    address)
+      under=(env TIDE_BUILD=build/asan LD_PRELOAD="$(gcc -print-file-name=libasan.so)"
+        ASAN_OPTIONS="detect_leaks=0:$options:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:$options")
+      ;;
+    undefined) under=(env TIDE_BUILD=build/undefined UBSAN_OPTIONS="print_stacktrace=1:$options:${UBSAN_OPTIONS:-}") ;;
+    # The places that the sanitizer has for a program's memory are fewer than those at which the kernel may put it.
+    thread)
+      under=(setarch -R env TIDE_BUILD=build/thread LD_PRELOAD="$(gcc -print-file-name=libtsan.so)"
+        TSAN_OPTIONS="suppressions=$PWD/scripts/dev/tsan.supp:die_after_fork=0:$options:${TSAN_OPTIONS:-}")
+      ;;
+  esac
+  [ -z "${VALGRIND:-}" ] || under=(valgrind --quiet --log-file="$TIDE_REPORTS/report.%p"
+    --suppressions=scripts/dev/valgrind.supp --num-callers=30)
+}
+
+# What was reported since the last file, if anything: the first report of it.
+reported() {
+  local file
+  for file in "$TIDE_REPORTS"/*; do
+    grep -qsE 'ERROR: |WARNING: ThreadSanitizer|runtime error: |^==[0-9]+== ' "$file" && head -n 60 "$file" && break
+  done
+  rm -f "$TIDE_REPORTS"/*
+}
 
 # Pids of the session whose leader is $1: a spec's processes, whatever groups they have made.
 session() {
@@ -78,18 +110,19 @@ left_behind() {
 # What the file printed, now; and once more at the end its failures, which would be far up by then.
 tell_failure() {
   [ -z "$left" ] || printf '  left behind: %s\n' "${left//$'\n'/, }" >>"$lane/out"
+  [ -z "$report" ] || printf '  reported:\n%s\n' "$report" >>"$lane/out"
   cat "$lane/out"
   {
     echo "${file#spec/} ($words)"
-    grep -a -A 8 -E '^  (FAILED|left behind)' "$lane/out" || tail -n 20 "$lane/out"
+    grep -a -A 8 -E '^  (FAILED|left behind|reported)' "$lane/out" || tail -n 20 "$lane/out"
   } >>"$lane/failures"
 }
 
 run_file() {
-  local file=$1 from=$EPOCHREALTIME code left ok=0 bad=0 pending=0 elapsed words
+  local file=$1 from=$EPOCHREALTIME code left report ok=0 bad=0 pending=0 elapsed words
   rm -f "$TIDE_TALLY"
   mkdir -p "$lane/tmp"
-  run_limited env "${spec_env[@]}" TMPDIR="$lane/tmp" luajit "$busted" --ignore-lua -o spec.support.tally "$file"
+  run_limited env TMPDIR="$lane/tmp" "${under[@]}" luajit "$busted" --ignore-lua -o spec.support.tally "$file"
   code=$?
   elapsed=$(awk "BEGIN { printf \"%.1f\", $EPOCHREALTIME - $from }")
   if [ -s "$TIDE_TALLY" ]; then
@@ -98,6 +131,7 @@ run_file() {
   fi
   left=$(left_behind)
   kill_session "$leader"
+  report=$(reported)
   rm -rf "$lane/tmp" # what a spec leaves there is not left to the machine
   leader=
   words="$ok passed"
@@ -107,6 +141,7 @@ run_file() {
     bad=$((bad + 1)) words+=", ended with code $code"
   fi
   [ -z "$left" ] || { bad=$((bad + 1)) words+=", left processes behind"; }
+  [ -z "$report" ] || { bad=$((bad + 1)) words+=", a checker reports"; }
   [ "$bad" = 0 ] || words+=", $bad FAILED"
   [ "$pending" = 0 ] || words+=", $pending skipped"
   # At once, since another lane may write as well.
@@ -133,6 +168,7 @@ run_lane() { # NUMBER [KAFKA_DIR]
   lane=$scratch/lane$1
   mkdir "$lane"
   export TIDE_TALLY=$lane/tally
+  prepare_checker
   if [ -n "${2:-}" ]; then
     TIDE_KAFKA=$(<"$2/bootstrap")
     export TIDE_KAFKA TIDE_KAFKA_DIR=$2

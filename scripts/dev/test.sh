@@ -19,7 +19,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 scripts/dev/install.sh test kafka rdkafka || exit # in one go: who cannot install is told one command
-make --no-print-directory -j2 all tools faults || exit
+make --no-print-directory WERROR=1 -j2 all tools faults || exit
 scripts/dev/prometheus.sh >/dev/null || exit # unpacked for the specs, not installed
 # Two lanes of specs, each with a Kafka of its own: specs mostly wait. The brokers' logs lie in memory where there is
 # room: on a disk a broker that was killed takes 10 s and more to look through them.
@@ -42,7 +42,9 @@ else
   echo "test: no newer librdkafka can be had here, so the cooperative protocol is skipped" >&2
 fi
 # In the background and waited for: so an interrupt reaches the trap at once.
-scripts/dev/run_specs.sh --lint "$@" &
+lint=(--lint)
+[ -z "${SANITIZER:-}" ] || lint=() # it was done, or will be, without
+scripts/dev/run_specs.sh "${lint[@]}" "$@" &
 specs=$!
 trap 'kill $specs 2>/dev/null; exit 130' INT
 trap 'kill $specs 2>/dev/null; exit 143' TERM

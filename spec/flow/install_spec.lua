@@ -2,7 +2,8 @@
 -- make install: the program runs from any folder with what was installed, and nothing of the checkout.
 local pipeline_file = require "spec.support.pipeline_file"
 
-local sanitizers = { ["build/asan"] = "address", ["build/undefined"] = "undefined" }
+local sanitizers = { ["build/asan"] = "address", ["build/undefined"] = "undefined",
+  ["build/thread"] = "thread" }
 local sanitizer = sanitizers[os.getenv "TIDE_BUILD"]
 
 local function run(line)

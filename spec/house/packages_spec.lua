@@ -15,10 +15,10 @@ end
 
 -- Of the shell, and of Debian's essential packages and apt.
 local SHELL = set [[break cd continue done echo esac eval exit export false fi kill local mapfile printf pwd read return
-  set shift trap true type unset wait]]
-local ESSENTIAL = set [[apt-config apt-get awk bash cat chroot cmp cp cut date df dirname dpkg-deb find grep
-  head id install ln ls mkdir mktemp mount mv nproc rm rmdir sed seq sh sleep sort tail tar tee touch tr uniq
-  unshare wc xargs]]
+  set shift trap true type umask unset wait]]
+local ESSENTIAL = set [[apt-config apt-get awk bash cat chmod chown chroot cmp cp cut date df diff dirname dpkg-deb
+  find grep head id install ln ls mkdir mktemp mount mv nproc rm rmdir sed seq setarch setpriv sh sleep sort tail
+  tar tee touch tr uniq unshare wc xargs]]
 local BUILT_IN, OURS = set "bit ffi jit string", set "tidemill scripts spec"
 local KINDS = { command = "the command", library = "the pkg-config name", shared = "the library", file = "the file",
   lua = "the Lua module", python = "Python's module" }
