@@ -46,7 +46,7 @@ CXX_SOURCES := $(sort $(wildcard engine/json/*.cpp))
 HEADERS := $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
-MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so
+MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so $(BUILD)/tidemill_stack.so
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
 # Specs that CI runs under AddressSanitizer and UBSan each time: all that need no broker, and of those that do the ones that
@@ -84,6 +84,7 @@ $(BUILD)/libtidemill.so: $(OBJECTS)
 
 $(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c lua/tidemill/run/json_members.c lua/tidemill/run/json_members.h
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
+$(BUILD)/tidemill_stack.so: lua/tidemill/run/stack.c
 $(MODULES): $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -shared $(LINK_FLAGS) -o $@ $(filter %.c,$^) -Wl,-z,nodelete -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill

@@ -103,13 +103,20 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
+/* Where workers are replaced, one slot is a spare one. */
+static uint32_t slots_of(const struct tide_plan *plan, uint32_t pool)
+{
+    bool spare = plan->limits && tide_worker_limits_replace(&plan->limits[pool]);
+    return plan->pools[pool] + (spare ? 1 : 0);
+}
+
 /* Workers of all pools are forked by one zygote and numbered through, so that each has its own row of script
  * metrics. */
 static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
 {
     uint32_t workers = 0;
     for (uint32_t i = 0; i < plan->pool_count; i++)
-        workers += plan->pools[i];
+        workers += slots_of(plan, i);
     engine->script_metrics = tide_script_metrics_new(workers);
     if (!engine->script_metrics)
         return tide_failure();
@@ -121,19 +128,25 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     if (!engine->zygote)
         return tide_failure();
     tide_zygote_memory(engine->zygote, plan->worker_memory);
+    tide_zygote_core_dumps(engine->zygote, plan->core_dumps);
     tide_zygote_limit(engine->zygote, plan->start_timeout_us);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
+    int status;
     for (; engine->pool_count < plan->pool_count; engine->pool_count++) {
-        uint32_t processes = plan->pools[engine->pool_count];
-        engine->pools[engine->pool_count] = tide_pool_new(engine->zygote, engine->loop, workers,
-                                                          processes, engine->chain.counters);
+        uint32_t slots = slots_of(plan, engine->pool_count);
+        struct tide_pool *pool = engine->pools[engine->pool_count] = tide_pool_new(
+            engine->zygote, engine->loop, workers, slots, engine->chain.counters);
+        if (plan->limits &&
+            (status = tide_pool_limit_workers(pool, &plan->limits[engine->pool_count])) < 0) {
+            engine->pool_count++; /* it is there, and is freed */
+            return status;
+        }
         if (plan->pools_begin)
-            tide_pool_resize(engine->pools[engine->pool_count],
-                             plan->pools_begin[engine->pool_count]);
-        tide_pool_limit(engine->pools[engine->pool_count], plan->message_timeout_us);
-        tide_pool_limit_start(engine->pools[engine->pool_count], plan->start_timeout_us);
-        workers += processes;
+            tide_pool_resize(pool, plan->pools_begin[engine->pool_count]);
+        tide_pool_limit(pool, plan->message_timeout_us);
+        tide_pool_limit_start(pool, plan->start_timeout_us);
+        workers += slots;
     }
     return TIDE_OK;
 }
@@ -187,7 +200,8 @@ static void raise_file_limit(const struct tide_plan *plan)
     struct rlimit limit;
     rlim_t need = OTHER_FILES;
     for (uint32_t i = 0; i < plan->pool_count; i++)
-        need += 2 * (rlim_t)plan->pools[i];
+        need += 4 *
+                (rlim_t)slots_of(plan, i); /* sockets and pipes, of which half are closed later */
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)

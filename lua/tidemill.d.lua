@@ -99,6 +99,7 @@ function tide.unpack(value) end
 ---@field target_latency? number|string How long a message may take in the steps that run in workers, all together, as long as the load allows: automatic batches are made small enough for that. When the source has had messages all the time for longer than this, they are as large as is good for the rate. (in seconds)
 ---@field memory_limit? integer|string The most memory that the blocks of all steps take together. The largest sizes of blocks, and of an automatic number of processes, are lowered so that it holds whatever comes; those that are given stay. A message or result that needs more than its block may have is rejected (too_large). (in bytes)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, and the message in progress is run again, alone, as after a crash. (in bytes)
+---@field core_dumps? boolean Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
 ---@field trust? "full" What the functions of the pipeline may do: everything that the user who runs it may do.
@@ -156,6 +157,11 @@ function tide.file_source(options) end
 ---@field eager? boolean Close a batch early when the source has no more messages right now and a worker is idle, or when its messages will keep a worker busy for 50 ms by what was measured before, so that slow messages are spread over all workers (the latter not where a function takes the whole batch).
 ---@field prefetch_batches? integer How many batches wait for each process, beside the one that it runs. (in batches)
 ---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
+---@field max_messages? integer A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by then, so nothing waits for that. It helps against what grows slowly in a library. (in messages)
+---@field max_growth? integer|string A worker that takes so much more memory than after its start is replaced in the same way: before it reaches worker_memory, at which it is ended. (in bytes)
+---@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout. (in seconds)
+---@field max_open_files? integer How many files and connections a worker may have open at once, beside tidemill's own. Opening one more fails with "Too many open files". (in files)
+---@field max_log_lines? integer How many lines a worker may write to the log in a second: tide.log, print, and whatever it writes to standard output and error. Those beyond it are dropped, and one line says how many. (in lines per second)
 
 --- Runs functions over each message, in parallel, in forked worker processes; tide.map is a short name of it.
 ---```lua
@@ -356,6 +362,11 @@ function tide.metrics(options) end
 
 ---@class tide.pool.Options
 ---@field processes? integer|"auto"|table The number of worker processes. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
+---@field max_messages? integer A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by then, so nothing waits for that. It helps against what grows slowly in a library. (in messages)
+---@field max_growth? integer|string A worker that takes so much more memory than after its start is replaced in the same way: before it reaches worker_memory, at which it is ended. (in bytes)
+---@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout. (in seconds)
+---@field max_open_files? integer How many files and connections a worker may have open at once, beside tidemill's own. Opening one more fails with "Too many open files". (in files)
+---@field max_log_lines? integer How many lines a worker may write to the log in a second: tide.log, print, and whatever it writes to standard output and error. Those beyond it are dropped, and one line says how many. (in lines per second)
 
 --- Worker processes that several steps may share; they are kept over rebalances.
 ---```lua

@@ -4,6 +4,7 @@
  * how many. syslog() and stdio were not taken: both wait. Start with tide_log_bytes(). */
 #include "base/log.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 
 static enum tide_log_level max_level = TIDE_LOG_INFO;
 static enum tide_log_format line_format = TIDE_LOG_TEXT;
+static bool waits;
 
 /* Standard error as this process writes it. */
 static struct {
@@ -34,6 +36,11 @@ void tide_log_setup(enum tide_log_level level, enum tide_log_format format)
 {
     max_level = level;
     line_format = format;
+}
+
+void tide_log_wait(void)
+{
+    waits = true;
 }
 
 static void append_time(struct tide_text *line)
@@ -135,9 +142,24 @@ static bool write_rest(void)
     return true;
 }
 
+/* Where the engine reads what is written (proc/worker_log.h). */
+static bool write_waiting(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t count = write(STDERR_FILENO, bytes, length);
+        if (count < 0 && errno != EINTR)
+            return false;
+        bytes += count > 0 ? count : 0;
+        length -= count > 0 ? (size_t)count : 0;
+    }
+    return true;
+}
+
 /* A line goes out whole or not at all, with one write() where possible, so that lines of several processes do not mix. */
 static bool write_line(const char *bytes, size_t length)
 {
+    if (waits)
+        return write_waiting(bytes, length);
     if (!write_rest())
         return false;
     ssize_t count = tide_output_write(out.fd, bytes, length);

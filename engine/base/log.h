@@ -11,6 +11,8 @@ enum tide_log_format { TIDE_LOG_TEXT, TIDE_LOG_JSON };
 
 /** Sets what is logged (`level` and worse) and how. Without it: INFO, TEXT. */
 void tide_log_setup(enum tide_log_level level, enum tide_log_format format);
+/** In a worker whose standard error the engine reads: from now on logging waits until the line is taken. */
+void tide_log_wait(void);
 /** Logs one line, cut at 2 KiB. Control bytes in the text are escaped. Line breaks stay line breaks in the text format,
  * and the lines after them are indented, so a message cannot forge a line. In the JSON format, a text that begins with the
  * position of a message, "TOPIC/PARTITION/OFFSET: ", has these as fields too. */

@@ -120,6 +120,16 @@ struct tide_commit_plan {
     uint64_t min_messages; /* ... or when so many messages are complete since; both 0 = at once */
 };
 
+/** What each worker of a pool may take, beside worker_memory; 0 = no limit. At the first two it is replaced without a pause
+ * (proc/pool_limits.c). */
+struct tide_worker_limits {
+    uint64_t max_messages;   /* that it runs */
+    uint64_t max_growth;     /* bytes of memory more than after its start */
+    int64_t max_cpu_time_us; /* for one message; beyond it the worker is killed */
+    uint32_t max_open_files; /* at once, beside tidemill's own */
+    uint32_t max_log_lines;  /* in a second; those beyond it are dropped */
+};
+
 struct tide_plan {
     const char *name;
     struct tide_source_plan source;
@@ -128,8 +138,9 @@ struct tide_plan {
     struct tide_commit_plan commit;
     const struct tide_step_plan *steps; /* in the order of the stream */
     uint32_t step_count;
-    const uint32_t *pools;       /* the number of processes of each pool, at most ... */
-    const uint32_t *pools_begin; /* ... and at the start; NULL = the same */
+    const uint32_t *pools;                   /* the number of processes of each pool, at most ... */
+    const uint32_t *pools_begin;             /* ... and at the start; NULL = the same */
+    const struct tide_worker_limits *limits; /* of each pool; NULL = none */
     uint32_t pool_count;
     int64_t join_timeout_us;
     int64_t message_timeout_us;
@@ -138,6 +149,7 @@ struct tide_plan {
     int64_t retry_timeout_us;          /* how long tide.retry tries again; 0 = for ever */
     int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
+    bool core_dumps;        /* a crash leaves a core file, if the system writes such */
     bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */
     bool handle_signals;    /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
 };

@@ -18,7 +18,8 @@ struct tide_reject {
     const struct tide_message *message;
     const char *stage; /* name of the step: "filter", "produce" */
     uint32_t row;      /* of the step; 0 = the output */
-    /* one of: error, bad_return, rejected, too_large, crash, memory, timeout, retry_timeout, refused */
+    /* one of: error, bad_return, rejected, too_large, crash, memory, timeout, cpu, retry_timeout,
+     * refused */
     const char *reason;
     const char *error;
     const char *traceback;

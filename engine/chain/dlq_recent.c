@@ -12,8 +12,8 @@
 #include "chain/dead_letter.h"
 
 static const char *const reasons[TIDE_DLQ_REASONS] = {
-    "error",  "bad_return", "rejected",      "too_large", "crash",
-    "memory", "timeout",    "retry_timeout", "refused",   "other",
+    "error",   "bad_return", "rejected",      "too_large", "crash", "memory",
+    "timeout", "cpu",        "retry_timeout", "refused",   "other",
 };
 
 const char *tide_dlq_recent_reason(uint32_t index)

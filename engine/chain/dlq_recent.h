@@ -12,7 +12,7 @@ struct tide_reject;
 
 enum {
     TIDE_DLQ_RECENT = 10,
-    TIDE_DLQ_REASONS = 10 /* those of struct tide_reject, and "other" for what a worker made up */
+    TIDE_DLQ_REASONS = 11 /* those of struct tide_reject, and "other" for what a worker made up */
 };
 
 struct tide_dlq_recent_letter {

@@ -59,7 +59,7 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     /* A worker that ran other messages before may die of what those have left, and the record would be rejected for
      * it. */
     work->fresh = batch->record.attempts > 0;
-    work->attributed = work->timed_out = work->several = work->violation = false;
+    work->attributed = work->timed_out = work->over_cpu = work->several = work->violation = false;
     tide_pool_submit(task->pool, work);
     tide_task_observe_progress(task);
 }

@@ -233,13 +233,19 @@ static struct tide_reject describe_crash(const struct tide_batch *batch, char *c
     const struct tide_work *work = &batch->work;
     struct tide_reject fields = {.reason = "crash",
                                  .cause = cause,
+                                 .traceback = work->crash,
                                  .attempts = batch->record.attempts + 1,
                                  .error = "the worker died while it ran this message"};
     if (WIFSIGNALED(work->death))
         snprintf(cause, size, "SIG%s", sigabbrev_np(WTERMSIG(work->death)));
     else
         snprintf(cause, size, "exit %d", WEXITSTATUS(work->death));
-    if (work->timed_out) {
+    if (work->over_cpu) {
+        fields.reason = "cpu";
+        fields.cause = "max_cpu_time";
+        fields.error =
+            "the message took more processor time than max_cpu_time, so its worker was killed";
+    } else if (work->timed_out) {
         fields.reason = "timeout";
         fields.error = "the message took longer than message_timeout, so its worker was killed";
     } else if (work->violation) {

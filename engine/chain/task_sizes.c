@@ -166,7 +166,7 @@ static int check_sizes(const struct tide_task *task, const struct tide_sizes *si
         uint64_t size, max;
     } list[] = {
         {"max_batch_size", sizes->max_batch_size, task->plan.max_batch_size},
-        {"processes", sizes->processes, tide_pool_slots(task->pool)},
+        {"processes", sizes->processes, tide_pool_most(task->pool)},
         {"max_batch_time", (uint64_t)sizes->max_batch_time_us, INT64_MAX},
         {"input_block_size", sizes->input_block_size, task->size.input.max},
         {"output_block_size", sizes->output_block_size, task->size.output.max},

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * How much memory a worker may take. C code that is refused memory dies of it in its own way, mostly by a null pointer,
  * abort() or exit(). Whether memory was the cause can be seen only while the process is still there, so the worker looks at
- * itself in a signal handler and at exit, and leaves with an exit code that says so. cgroups were not taken: they need
+ * itself in the signal handler (crash.c) and at exit, and leaves with an exit code that says so. cgroups were not taken: they need
  * rights that a pipeline does not have, and kill without a word. Start with tide_guard_memory(). */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +38,10 @@ static uint64_t data_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static void leave_if_scarce(void)
+void tide_guard_leave_if_scarce(void)
 {
-    if (data_bytes() + scarce > limit)
+    if (limit > 0 && data_bytes() + scarce > limit)
         _exit(TIDE_EXIT_MEMORY);
-}
-
-/* When memory is not the cause, the signal is raised again with its default: the engine is to see the death that it
- * was. */
-static void on_fatal_signal(int number)
-{
-    leave_if_scarce();
-    signal(number, SIG_DFL);
-    raise(number);
 }
 
 /* Raising the score needs no rights, lowering it would. Where /proc is missing the kernel chooses as it likes. */
@@ -78,8 +68,5 @@ void tide_guard_memory(uint64_t bytes)
     limit = loaded + bytes;
     scarce = bytes / 16;
     setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
-    signal(SIGSEGV, on_fatal_signal);
-    signal(SIGBUS, on_fatal_signal);
-    signal(SIGABRT, on_fatal_signal);
-    atexit(leave_if_scarce);
+    atexit(tide_guard_leave_if_scarce);
 }

@@ -7,7 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/plan.h"
 #include "proc/protocol.h"
+#include "proc/worker_log.h"
 
 struct tide_child {
     int32_t pid; /* 0 = none */
@@ -26,6 +28,9 @@ struct tide_zygote {
     uint32_t input_count;
     uint32_t output_count;
     uint64_t memory; /* bytes that a worker may take, 0 = no limit */
+    bool core_dumps;
+    struct tide_worker_limits *limits; /* of each slot */
+    struct tide_worker_log *logs;      /* of each slot */
 
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
@@ -56,5 +61,19 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
 /** Limits the memory of this worker to `bytes` more than it has now, right after the fork, and has the kernel take it
  * before the engine when the machine is out of memory (guard.c). */
 void tide_guard_memory(uint64_t bytes);
+/** Ends this worker with TIDE_EXIT_MEMORY when it has next to nothing left of what it may take. May be called in a signal
+ * handler. */
+void tide_guard_leave_if_scarce(void);
+
+/** The limits that the kernel keeps for this worker, right after its fork (limits.c). */
+void tide_limit_worker(const struct tide_worker_limits *limits);
+/** Whether this process and its children leave core files. */
+void tide_limit_core(bool core_dumps);
+
+/** From now on a crash of this process, the zygote or a worker, is told to the engine (proc/crash.h). */
+void tide_crash_watch_zygote(const struct tide_zygote *zygote);
+void tide_crash_watch_worker(const struct tide_zygote *zygote);
+/** In the engine: copies last words (`size` bytes, foreign input), as text without control bytes (pool_crash.c). */
+void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size);
 
 #endif

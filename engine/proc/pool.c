@@ -27,6 +27,7 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
     for (uint32_t i = 0; i < processes; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         slot->number = first + i;
+        slot->in_use = true;
         slot->socket = tide_zygote_socket(zygote, slot->number);
         TAILQ_INIT(&slot->given);
     }
@@ -47,21 +48,51 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
 
 /* Work that wants a fresh worker reserves a slot again with the next turn, so a reservation may go. A slot that is used
  * again begins anew: that it was out of use is no time that a worker took to be replaced. */
-void tide_pool_resize(struct tide_pool *pool, uint32_t processes)
+static void put_out_of_use(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
-    tide_require(processes >= 1 && processes <= pool->slot_count);
-    if (processes == pool->active)
-        return;
-    pool->active = processes;
-    for (uint32_t i = processes; i < pool->slot_count; i++) {
-        pool->slots[i].reserved = false;
-        pool->slots[i].deaths = 0;
-        pool->slots[i].lost_us = 0;
+    slot->in_use = false;
+    slot->reserved = false;
+    slot->deaths = 0;
+    slot->lost_us = 0;
+    pool->active--;
+}
+
+/* Not the one that is about to take another's place; and one whose worker is leaving only where there is no other. */
+static void put_into_use(struct tide_pool *pool)
+{
+    struct tide_worker_slot *best = NULL;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        struct tide_worker_slot *slot = &pool->slots[i];
+        bool free = !slot->in_use && slot != pool->replace.successor;
+        if (free &&
+            (!best || (best->state > TIDE_WORKER_READY && slot->state <= TIDE_WORKER_READY)))
+            best = slot;
     }
+    tide_require(best != NULL);
+    best->in_use = true;
+    pool->active++;
+}
+
+static void observe_size(struct tide_pool *pool)
+{
     for (uint32_t i = 0; i < pool->row_count; i++) {
-        tide_observe(pool->counters, pool->rows[i], TIDE_M_PROCESSES, processes);
+        tide_observe(pool->counters, pool->rows[i], TIDE_M_PROCESSES, pool->active);
         tide_count(pool->counters, pool->rows[i], TIDE_M_POOL_RESIZE, 1);
     }
+}
+
+void tide_pool_resize(struct tide_pool *pool, uint32_t processes)
+{
+    tide_require(processes >= 1 && processes <= tide_pool_most(pool));
+    if (processes == pool->active)
+        return;
+    for (uint32_t i = pool->slot_count; i-- > 0 && pool->active > processes;) {
+        if (pool->slots[i].in_use)
+            put_out_of_use(pool, &pool->slots[i]);
+    }
+    while (pool->active < processes)
+        put_into_use(pool);
+    observe_size(pool);
 }
 
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
@@ -72,6 +103,18 @@ void tide_pool_limit(struct tide_pool *pool, int64_t limit_us)
 void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us)
 {
     pool->start_limit_us = limit_us;
+}
+
+int tide_pool_limit_workers(struct tide_pool *pool, const struct tide_worker_limits *limits)
+{
+    int status = TIDE_OK;
+    pool->limits = *limits;
+    pool->spare = tide_worker_limits_replace(limits) ? 1 : 0;
+    if (pool->active > tide_pool_most(pool))
+        put_out_of_use(pool, &pool->slots[pool->slot_count - 1]);
+    for (uint32_t i = 0; i < pool->slot_count && status == TIDE_OK; i++)
+        status = tide_zygote_limit_worker(pool->zygote, pool->slots[i].number, limits);
+    return status;
 }
 
 /* Only a mark: reading may end a worker or a step's work, which has its order in tide_pool_poll(). */
@@ -87,7 +130,7 @@ int tide_pool_start(struct tide_pool *pool)
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         int status = tide_loop_watch(pool->loop, slot->socket, set_readable, slot);
-        if (status == TIDE_OK && i < pool->active)
+        if (status == TIDE_OK && slot->in_use)
             status = tide_worker_slot_spawn(pool, slot);
         if (status < 0)
             return status;
@@ -113,17 +156,17 @@ static void charge_time(struct tide_pool *pool, int64_t now_us)
 
 /* More workers than at the start are there for speed. When one of them cannot start (there may be no more processes, or no
  * more connections to a database), the others go on without it. */
-static void do_without(struct tide_pool *pool, uint32_t index)
+static void do_without(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     const char *failed = pool->workers.failed;
-    if (index < pool->active_first || index >= pool->active ||
-        !tide_worker_slot_cannot_start(&pool->slots[index]))
+    if (!slot->in_use || pool->active <= pool->active_first || !tide_worker_slot_cannot_start(slot))
         return;
+    put_out_of_use(pool, slot);
+    observe_size(pool);
     tide_log(TIDE_LOG_WARN,
              "worker %u died again and again before it was ready%s%s; %u processes are used from "
              "now on",
-             pool->slots[index].number, failed ? ": " : "", failed ? failed : "", index);
-    tide_pool_resize(pool, index);
+             slot->number, failed ? ": " : "", failed ? failed : "", pool->active);
 }
 
 /* Reports are read before anybody looks for stalls, so that a worker which has just answered is not killed for being
@@ -133,15 +176,17 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
     charge_time(pool, now_us);
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
+        tide_pool_read_log(pool, slot, now_us, false);
         /* Not only what the loop found: a report may have come since it looked, and its batch need not wait a turn. */
         if (slot->given_count > 0 || slot->readable || slot->state < TIDE_WORKER_READY)
             tide_pool_read(pool, slot);
         slot->readable = false;
-        do_without(pool, i);
+        do_without(pool, slot);
         int status = tide_worker_slot_poll(pool, slot, now_us);
         if (status < 0)
             return status;
     }
+    tide_pool_replace(pool, now_us);
     tide_pool_give(pool);
     return TIDE_OK;
 }
@@ -160,6 +205,7 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
     /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and the
      * second empties the socket and forgets the state. */
     if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0) {
+        tide_pool_read_log(pool, slot, now_us, true);
         tide_pool_take_off(pool, slot, event);
         tide_worker_slot_exited(pool, slot, event, now_us);
     } else if (event->kind == TIDE_ZYGOTE_SPAWNED) {
@@ -172,8 +218,8 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
  * idle. */
 bool tide_pool_has_idle(const struct tide_pool *pool)
 {
-    for (uint32_t i = 0; i < pool->active; i++) {
-        if (pool->slots[i].given_count == 0)
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        if (pool->slots[i].in_use && pool->slots[i].given_count == 0)
             return TAILQ_EMPTY(&pool->work.waiting);
     }
     return false;
@@ -199,6 +245,11 @@ int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us)
 uint32_t tide_pool_slots(const struct tide_pool *pool)
 {
     return pool->slot_count;
+}
+
+uint32_t tide_pool_most(const struct tide_pool *pool)
+{
+    return pool->slot_count - pool->spare;
 }
 
 uint32_t tide_pool_processes(const struct tide_pool *pool)
@@ -244,6 +295,7 @@ void tide_pool_free(struct tide_pool *pool)
         tide_loop_unwatch(pool->loop, pool->slots[i].socket);
         free(pool->slots[i].hook.name);
         free(pool->slots[i].profile.bytes);
+        free(pool->slots[i].crash);
     }
     free(pool->slots);
     free(pool->workers.failed);

@@ -67,9 +67,11 @@ struct tide_work {
     bool attributed;    /* the worker died at a record */
     bool several;       /* ... in a function that had several records at once */
     bool timed_out;     /* ... and was killed, since that one took longer than the limit */
+    bool over_cpu;      /* ... or more processor time: timed_out is true as well */
     bool out_of_memory; /* it was refused more memory */
     bool violation;     /* it violated the protocol, or what it left in the blocks is malformed */
     int32_t death;      /* wait status of the worker */
+    char crash[TIDE_CRASH_TEXT]; /* what it said of it, as text of several lines; "" = nothing */
 
     TAILQ_ENTRY(tide_work) next;
 };
@@ -79,6 +81,7 @@ struct tide_zygote;
 struct tide_loop;
 struct tide_counters;
 struct tide_zygote_event;
+struct tide_worker_limits;
 
 /** A pool of the zygote's worker slots `first` to `first + processes - 1`, all of them in use. */
 struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
@@ -86,7 +89,7 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
 /** Adds a step that uses the pool: the row of the counters where it is counted, and how many batches may wait behind the
  * one that a worker runs. */
 void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
-/** From now on only the first `processes` slots are in use, 1 to all of them. The others get no more work; their workers
+/** From now on only `processes` slots are in use, 1 to all of them. The others get no more work; their workers
  * leave when they have done what they were given, and are forked anew when their slots are used again. The pool lowers the
  * number itself when a worker cannot start that is one more than there were at the start. */
 void tide_pool_resize(struct tide_pool *pool, uint32_t processes);
@@ -95,6 +98,11 @@ void tide_pool_resize(struct tide_pool *pool, uint32_t processes);
 void tide_pool_limit(struct tide_pool *pool, int64_t limit_us);
 /** The same for each `start` hook: one that takes longer ends the run while none has run well, else its worker. */
 void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us);
+/** What its workers may take. To be called once, before the start. Where workers are replaced (tide_worker_limits_replace),
+ * one slot is a spare one: its worker takes the place of another, which then leaves, and so on. */
+int tide_pool_limit_workers(struct tide_pool *pool, const struct tide_worker_limits *limits);
+/** True when a worker is replaced at some limit: its pool needs one slot more than processes. */
+bool tide_worker_limits_replace(const struct tide_worker_limits *limits);
 /** Has all workers spawned. To be called after the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
@@ -126,8 +134,9 @@ void tide_pool_profile_forget(struct tide_pool *pool, uint32_t index);
 int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);
 /** True when a worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
-/** The number of slots, and of those that are in use. */
+/** The number of slots, of those that may be in use at once, and of those that are. */
 uint32_t tide_pool_slots(const struct tide_pool *pool);
+uint32_t tide_pool_most(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
 /** Process id of worker `index` of this pool; 0 while it is not ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where), and both
- * call worker_slot.c (the life of a worker). pool_work.c calls pool_profile.c (profiles of the workers) too. */
+ * call worker_slot.c (the life of a worker). pool.c calls pool_limits.c (what workers use up). pool_work.c calls pool_profile.c (profiles of the workers) too, and with
+ * worker_slot.c calls pool_crash.c (what workers say when they crash). */
 #ifndef TIDE_PROC_POOL_INSIDE_H
 #define TIDE_PROC_POOL_INSIDE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/plan.h"
 #include "proc/pool.h"
 #include "proc/worker_slot.h"
+#include "shm/counters.h"
 
 enum { TIDE_POOL_MOST_STEPS = 16 };
 
@@ -22,11 +25,21 @@ struct tide_pool {
     uint32_t depth; /* how many jobs a worker may have at once */
     struct tide_worker_slot *slots;
     uint32_t slot_count;
-    uint32_t active;        /* owned by pool.c: the first so many slots are in use */
+    uint32_t active;        /* owned by pool.c: so many slots are in use */
     uint32_t active_first;  /* owned by pool.c: so many were in use at the start */
     int64_t charged_us;     /* owned by pool.c: when the time of its workers was charged last */
     int64_t limit_us;       /* for one record */
     int64_t start_limit_us; /* for one `start` hook */
+    struct tide_worker_limits limits; /* of each worker */
+    uint32_t spare;                   /* slots beside those that may be in use: 0 or 1 */
+
+    struct { /* owned by pool_limits.c */
+        struct tide_worker_slot
+            *successor;               /* its worker starts, to take another's place; NULL = none */
+        struct tide_worker_slot *old; /* ... of this slot */
+        enum tide_metric cause;
+        int64_t not_before_us; /* a successor could not start: the next one is tried then */
+    } replace;
 
     struct {
         TAILQ_HEAD(, tide_work) waiting; /* in the order in which they are given out */
@@ -43,6 +56,15 @@ struct tide_pool {
 
 /** Takes a piece of a profile. False when it was not asked for, or is malformed. */
 bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
+/** Replaces workers that have used up what they may take; without a pause, one at a time. */
+void tide_pool_replace(struct tide_pool *pool, int64_t now_us);
+/** Passes on what the worker of a slot has written to its log. `over`: the worker is gone. */
+void tide_pool_read_log(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us,
+                        bool over);
+/** Takes the last words of a worker. False when it has said them already. */
+bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_report *report);
+/** The last words of the present worker; NULL when there are none. */
+const char *tide_pool_last_words(const struct tide_worker_slot *slot);
 /** Gives waiting work to workers. */
 void tide_pool_give(struct tide_pool *pool);
 /** Reads what a worker has sent: hello messages and reports. */

@@ -8,6 +8,7 @@
  * (tide_pool_take_off), or by tide_pool_withdraw() before it was given. */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -65,8 +66,10 @@ static struct tide_worker_slot *least_busy(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = NULL;
     bool coming = false;
-    for (uint32_t i = 0; i < pool->active; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
+        if (!slot->in_use)
+            continue;
         coming |= slot->state < TIDE_WORKER_READY;
         if (slot->state == TIDE_WORKER_READY && !slot->reserved &&
             slot->given_count < pool->depth && (!best || slot->given_count < best->given_count))
@@ -84,10 +87,10 @@ static uint32_t distance(const struct tide_worker_slot *slot)
 /* Reserves a slot, and has its worker replaced once it has nothing to do. NULL: no fresh worker yet. */
 static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
 {
-    struct tide_worker_slot *best = &pool->slots[0];
-    for (uint32_t i = 1; i < pool->active && !best->reserved; i++) {
+    struct tide_worker_slot *best = NULL;
+    for (uint32_t i = 0; i < pool->slot_count && !(best && best->reserved); i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
-        if (slot->reserved || distance(slot) < distance(best))
+        if (slot->in_use && (!best || slot->reserved || distance(slot) < distance(best)))
             best = slot;
     }
     best->reserved = true;
@@ -133,6 +136,7 @@ void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
     tide_require(work->state == TIDE_WORK_IDLE);
     work->job.number = ++pool->work.last_number;
     memset(work->slow, 0, sizeof(work->slow));
+    work->crash[0] = 0;
     enqueue(pool, work);
     tide_pool_give(pool);
 }
@@ -160,7 +164,9 @@ static uint32_t messages_run(const struct tide_work *work)
 static void count_run(struct tide_pool *pool, struct tide_worker_slot *slot,
                       const struct tide_work *work)
 {
-    slot->total.messages += messages_run(work);
+    uint32_t messages = messages_run(work);
+    slot->total.messages += messages;
+    slot->used_up.messages += messages;
     tide_count(pool->counters, work->row, TIDE_M_WORKER_RUN_TIME, work->busy_ns / 1000);
     tide_count(pool->counters, work->row, TIDE_M_WORKER_CPU_TIME, work->cpu_ns / 1000);
     tide_count(pool->counters, work->row, TIDE_M_WORKER_DELAY_TIME, work->delay_ns / 1000);
@@ -201,6 +207,7 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
         struct tide_job_report report;
         struct tide_hello hello;
         struct tide_profile_piece piece;
+        struct tide_crash_report crash;
     } received;
     ssize_t size;
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a hello. */
@@ -208,12 +215,15 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
         bool is_hello = size == (ssize_t)sizeof(received.hello);
         bool is_report = size == (ssize_t)sizeof(received.report);
         bool is_piece = size == (ssize_t)sizeof(received.piece);
+        bool is_crash = size == (ssize_t)sizeof(received.crash);
         uint32_t generation = is_hello   ? received.hello.generation
                               : is_piece ? received.piece.generation
+                              : is_crash ? received.crash.generation
                                          : received.report.generation;
-        if ((is_hello || is_piece || is_report) && generation != slot->generation)
+        if ((is_hello || is_piece || is_crash || is_report) && generation != slot->generation)
             continue; /* of a worker that is dead already */
-        if (is_piece && tide_pool_profile_piece(slot, &received.piece))
+        if ((is_piece && tide_pool_profile_piece(slot, &received.piece)) ||
+            (is_crash && tide_pool_crash(slot, &received.crash)))
             continue;
         if (is_hello && slot->state == TIDE_WORKER_STARTING) {
             tide_worker_slot_hello(pool, slot, &received.hello);
@@ -236,11 +246,14 @@ static void attribute_death(const struct tide_worker_slot *slot, struct tide_wor
                   WTERMSIG(event->status) == SIGKILL;
     work->several = running == TIDE_RUNNING_SEVERAL;
     work->timed_out = killed && tide_stall_killed(&slot->stall, work);
+    work->over_cpu = work->timed_out && slot->stall.over_cpu;
     /* A worker that went on before our signal reached it was killed at a record that did nothing. */
     work->attributed = running != TIDE_RUNNING_NOT && (!killed || work->timed_out);
     work->out_of_memory = WIFEXITED(event->status) &&
                           WEXITSTATUS(event->status) == TIDE_EXIT_MEMORY;
     work->death = event->status;
+    const char *words = tide_pool_last_words(slot);
+    snprintf(work->crash, sizeof(work->crash), "%s", words ? words : "");
     work->state = TIDE_WORK_WORKER_LOST;
 }
 

@@ -8,6 +8,7 @@
  *   engine   zygote   command KILL            event EXITED; ignored when that generation is gone already
  *   zygote   engine   event LOADING           before each file and each `init` hook: which one
  *   zygote   engine   event LOADED/REJECTED   once, after the user's code was loaded
+ *   zygote   engine   event CRASHED           before it dies of a crash in the user's code: where (proc/crash.h)
  *   zygote   engine   event EXITED            the engine takes the worker's last reports from its socket first, then
  *                                             commands SPAWN with the next generation
  *   worker   engine   hello HOOK              before each `start` hook: which one
@@ -16,6 +17,7 @@
  *   worker   engine   hello FAILED_FOR_NOW    the same, but it asked by tide.retry to be tried again
  *   engine   worker   job                     report, once all records are done or the output block is full;
  *                                             a worker drops jobs of another generation than its own
+ *   worker   engine   crash report            before it dies of a crash: where (proc/crash.h)
  *   engine   worker   order PROFILE           sampling begins, between two jobs; a second one begins anew
  *   engine   worker   order PROFILE_END       pieces of the profile, the last one marked (proc/profile.h)
  *   (closed) any      end of file             the engine is gone: zygote and workers leave. PDEATHSIG ends a worker that
@@ -93,6 +95,14 @@ struct tide_profile_piece {
 /** A profile is cut to this size by its worker; one that sends more breaks the protocol. */
 enum { TIDE_PROFILE_BYTES = 1 << 20 };
 
+/** As many bytes of the last words of a process are kept, with the NUL: they go into a header of a dead letter. */
+enum { TIDE_CRASH_TEXT = 1024 };
+/** The last words of a worker. */
+struct tide_crash_report {
+    uint32_t generation;
+    char text[1532];
+};
+
 enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };
 struct tide_zygote_command {
     uint32_t kind;
@@ -105,7 +115,8 @@ enum tide_zygote_event_kind {
     TIDE_ZYGOTE_LOADED,
     TIDE_ZYGOTE_REJECTED,
     TIDE_ZYGOTE_SPAWNED,
-    TIDE_ZYGOTE_EXITED
+    TIDE_ZYGOTE_EXITED,
+    TIDE_ZYGOTE_CRASHED
 };
 struct tide_zygote_event {
     uint32_t kind;
@@ -115,7 +126,8 @@ struct tide_zygote_event {
     int32_t
         status; /* EXITED: as waitpid gives it; SPAWNED: errno when fork failed; REJECTED: TIDE_ECONFIG or
                         TIDE_ETEMPORARY */
-    char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded */
+    char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded;
+                        CRASHED: where */
 };
 
 #endif

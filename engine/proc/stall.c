@@ -4,6 +4,8 @@
  * tide_stall_check(). */
 #include "proc/stall.h"
 
+#include <time.h>
+
 #include "proc/pool.h"
 #include "shm/layout.h"
 
@@ -37,6 +39,27 @@ bool tide_stall_check(struct tide_stall *stall, const struct tide_work *work, in
     stall->stalled_us += since_us < most_us ? since_us : most_us;
     stall->stalled = stall->stalled_us > limit_us;
     return stall->stalled;
+}
+
+/* What a record used before it was first seen is not counted: never too much, and less by one turn at most. */
+bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us)
+{
+    if (stall->stalled || cpu_us < 0)
+        return false;
+    if (stall->stalled_us == 0)
+        stall->cpu_from_us = cpu_us;
+    stall->cpu_us = cpu_us - stall->cpu_from_us;
+    stall->stalled = stall->over_cpu = stall->cpu_us > limit_us;
+    return stall->stalled;
+}
+
+int64_t tide_stall_cpu_us(int32_t pid)
+{
+    struct timespec used;
+    clockid_t clock;
+    if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) < 0)
+        return -1;
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 bool tide_stall_killed(const struct tide_stall *stall, const struct tide_work *work)

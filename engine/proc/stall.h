@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/stall.h - the stall detector of one worker: has it made no progress for longer than message_timeout? It
+ * engine/proc/stall.h - the stall detector of one worker: has it made no progress for longer than message_timeout, or used
+ * more processor time than max_cpu_time meanwhile? It
  * finds a worker that is too long at one record, and one that does not take up its job (stopped between two blocks; that
  * is attributed to no record). It looks from outside, at shared memory, so it holds for C functions and compiled loops
  * too. */
@@ -17,9 +18,12 @@ struct tide_stall {
         number; /* number of the job, its progress and its state, as the last check found them */
     uint64_t progress;
     uint32_t running;
-    int64_t checked_us; /* time of the last check */
-    int64_t stalled_us; /* time without progress, as far as it counts */
-    bool stalled;       /* reported: the worker is to be killed */
+    int64_t checked_us;  /* time of the last check */
+    int64_t stalled_us;  /* time without progress, as far as it counts */
+    int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
+    int64_t cpu_us;      /* ... and since then */
+    bool stalled;        /* reported: the worker is to be killed */
+    bool over_cpu;       /* ... since it used too much processor time */
 };
 
 /** True once: the worker has made no progress for longer than `limit_us`. `work` is the one that it runs, NULL = none. At
@@ -27,6 +31,11 @@ struct tide_stall {
  * together with its workers, finds no worker stalled. */
 bool tide_stall_check(struct tide_stall *stall, const struct tide_work *work, int64_t limit_us,
                       int64_t now_us);
+/** To be called behind tide_stall_check, with the processor time of the worker (tide_stall_cpu_us) by now. True once: since it
+ * was first seen at the record where it is, it has used more than `limit_us`. */
+bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us);
+/** Processor time of all threads of a process in microseconds; -1 = it is gone. */
+int64_t tide_stall_cpu_us(int32_t pid);
 /** True when the worker was killed at the record that it had stalled at, not at one that it has begun since. */
 bool tide_stall_killed(const struct tide_stall *stall, const struct tide_work *work);
 

@@ -96,14 +96,19 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
     zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
     close(zygote->engine_end);
     zygote->engine_end = -1;
-    for (uint32_t i = 0; i < zygote->workers; i++)
+    for (uint32_t i = 0; i < zygote->workers; i++) {
         close(zygote->engine_ends[i]);
+        if (zygote->logs[i].engine_end >= 0)
+            close(zygote->logs[i].engine_end);
+    }
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
     dup2(STDERR_FILENO, STDOUT_FILENO);
     if (null > STDERR_FILENO)
         close(null);
+    tide_limit_core(zygote->core_dumps);
+    tide_crash_watch_zygote(zygote);
     if (map_blocks(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
@@ -145,15 +150,20 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     set_signals(false);
     close(zygote->signals);
     close(zygote->zygote_end);
+    tide_worker_log_enter(&zygote->logs[worker]);
     for (uint32_t i = 0; i < zygote->workers; i++) {
         if (i != worker)
             close(zygote->worker_ends[i]);
+        if (zygote->logs[i].worker_end >= 0)
+            close(zygote->logs[i].worker_end);
     }
     tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
     tide_guard_memory(zygote->memory);
+    tide_crash_watch_worker(zygote);
     zygote->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
+    tide_limit_worker(&zygote->limits[worker]);
 }
 
 /* Returns true in the new worker. */

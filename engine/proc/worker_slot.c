@@ -118,9 +118,11 @@ static bool is_out_of_memory(const struct tide_zygote_event *event)
 
 static void log_death(const struct tide_worker_slot *slot, const struct tide_zygote_event *event)
 {
+    const char *words = tide_pool_last_words(slot);
     if (WIFSIGNALED(event->status))
-        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) was killed by signal %d (%s)", slot->number,
-                 event->pid, WTERMSIG(event->status), strsignal(WTERMSIG(event->status)));
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) was killed by signal %d (%s)%s%s", slot->number,
+                 event->pid, WTERMSIG(event->status), strsignal(WTERMSIG(event->status)),
+                 words ? ": " : "", words ? words : "");
     else if (is_out_of_memory(event))
         tide_log(TIDE_LOG_WARN, "worker %u (pid %d) wanted more than worker_memory", slot->number,
                  event->pid);
@@ -139,7 +141,8 @@ static void count_death(struct tide_pool *pool, struct tide_worker_slot *slot,
     slot->total.lost++;
     log_death(slot, event);
     if (slot->state != TIDE_WORKER_KILL_PENDING)
-        count_in_all_rows(pool, is_out_of_memory(event)      ? TIDE_M_WORKER_LOST_MEMORY
+        count_in_all_rows(pool, slot->stall.over_cpu         ? TIDE_M_WORKER_LOST_CPU
+                                : is_out_of_memory(event)    ? TIDE_M_WORKER_LOST_MEMORY
                                 : WIFSIGNALED(event->status) ? TIDE_M_WORKER_LOST_SIGNAL
                                                              : TIDE_M_WORKER_LOST_EXIT);
 }
@@ -166,6 +169,7 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
     slot->kill_unsent = false;
     slot->leave_us = 0;
     slot->stall = (struct tide_stall){0};
+    memset(&slot->used_up, 0, sizeof(slot->used_up));
     set_hook(slot, NULL);
 }
 
@@ -231,9 +235,10 @@ static void note_slow(const struct tide_worker_slot *slot, int64_t now_us)
             .record = record, .several = several, .time_us = stall->stalled_us, .seen_us = now_us};
 }
 
-static bool is_active(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+/* It is to have a worker: one that takes work, or one that is about to take another's place. */
+static bool is_wanted(const struct tide_pool *pool, const struct tide_worker_slot *slot)
 {
-    return slot < pool->slots + pool->active;
+    return slot->in_use || slot == pool->replace.successor;
 }
 
 /* A slot that is not in use has its worker leave once it has nothing to do: a job with number 0 tells it to, so that it
@@ -252,6 +257,13 @@ static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
     }
 }
 
+static bool is_over_cpu(const struct tide_pool *pool, struct tide_worker_slot *slot)
+{
+    int64_t limit_us = pool->limits.max_cpu_time_us;
+    return limit_us > 0 &&
+           tide_stall_check_cpu(&slot->stall, tide_stall_cpu_us(slot->pid), limit_us);
+}
+
 /* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
 static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
@@ -263,10 +275,15 @@ static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot
     bool stalled = tide_stall_check(&slot->stall, TAILQ_FIRST(&slot->given), limit_us, now_us);
     count_slow(pool, slot, before_us);
     note_slow(slot, now_us);
-    if (!stalled)
+    if (!stalled && !is_over_cpu(pool, slot))
         return;
-    tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
-             slot->number, slot->pid, (double)slot->stall.stalled_us / 1e6);
+    if (slot->stall.over_cpu)
+        tide_log(TIDE_LOG_WARN,
+                 "worker %u (pid %d) used %.1f s of processor time for one message; it is replaced",
+                 slot->number, slot->pid, (double)slot->stall.cpu_us / 1e6);
+    else
+        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
+                 slot->number, slot->pid, (double)slot->stall.stalled_us / 1e6);
     slot->kill_unsent = true;
 }
 
@@ -304,7 +321,7 @@ static bool awaits_zygote(const struct tide_pool *pool, const struct tide_worker
                           int64_t now_us)
 {
     if (slot->state == TIDE_WORKER_NONE)
-        return is_active(pool, slot) && slot->spawn_us <= now_us;
+        return is_wanted(pool, slot) && slot->spawn_us <= now_us;
     return slot->pid == 0 || slot->stall.stalled || slot->state > TIDE_WORKER_READY;
 }
 
@@ -339,10 +356,11 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slo
     const char *failed = pool->workers.failed;
     if (failed && !pool->workers.started)
         return tide_fail(pool->workers.status, "%s", failed);
-    if (!tide_worker_slot_cannot_start(slot) || !is_active(pool, slot))
+    if (!tide_worker_slot_cannot_start(slot) || !slot->in_use)
         return TIDE_OK;
+    const char *why = failed ? failed : slot->crash;
     return tide_fail(TIDE_ETEMPORARY, "worker %u died %u times in a row before it was ready%s%s",
-                     slot->number, slot->deaths, failed ? ": " : "", failed ? failed : "");
+                     slot->number, slot->deaths, why ? ": " : "", why ? why : "");
 }
 
 /* Kills come after the two that decide on them, so that they leave in this turn. The zygote is looked at last, when all
@@ -354,11 +372,11 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
         look_for_stall(pool, slot, now_us);
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);
-    if (status == TIDE_OK && (!is_active(pool, slot) || slot->state == TIDE_WORKER_RETIRED))
+    if (status == TIDE_OK && (!is_wanted(pool, slot) || slot->state == TIDE_WORKER_RETIRED))
         let_leave(slot, now_us);
     if (status == TIDE_OK && slot->kill_unsent)
         status = send_kill(pool, slot);
-    if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_active(pool, slot) &&
+    if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_wanted(pool, slot) &&
         now_us >= slot->spawn_us)
         status = tide_worker_slot_spawn(pool, slot);
     return status == TIDE_OK ? look_at_zygote(pool, slot, now_us) : status;

@@ -9,7 +9,8 @@
  *   READY         it takes jobs                                      NONE by EXITED
  *   RETIRED       it makes room for a fresh worker and is killed;    NONE by EXITED
  *                 or its slot is not in use any more and it leaves,
- *                 after its `close` hooks. Neither is a loss
+ *                 after its `close` hooks: the pool has fewer processes
+ *                 now, or another has taken its place. No loss
  *   KILL_PENDING  it violated the protocol: it is killed, nothing    NONE by EXITED
  *                 is read from it any more, and the pool attributes
  *                 its death to no record; the step does
@@ -44,6 +45,7 @@ enum tide_worker_state {
 
 struct tide_worker_slot {
     uint32_t number; /* over all pools of the zygote */
+    bool in_use;     /* owned by pool.c and pool_limits.c: it is to have a worker that takes work */
     int socket;      /* the engine's end, owned by the zygote */
 
     /* owned by worker_slot.c */
@@ -81,6 +83,16 @@ struct tide_worker_slot {
         char *bytes;
         uint32_t size;
     } profile;
+
+    struct {               /* by its present worker */
+        uint64_t messages; /* owned by pool_work.c: run */
+        uint64_t memory;   /* owned by pool_limits.c, as all of these: bytes when it was ready */
+        uint64_t growth;   /* bytes since then */
+        int64_t looked_us; /* at its memory; 0 = not yet */
+    } used_up;
+
+    char *crash; /* owned by pool_crash.c: the last words of the worker of this generation */
+    uint32_t crash_generation;
 
     struct {               /* over all workers of the slot */
         int64_t busy_us;   /* owned by pool.c: with work, as the engine saw it from turn to turn */

@@ -27,6 +27,7 @@
 
 enum {
     LEAVE_MS = 2000,  /* for a zygote that was commanded to leave */
+    LOOK_MS = 20,     /* at what workers write meanwhile */
     THREADS_MS = 1000 /* for threads that were joined to be gone from the kernel's list */
 };
 
@@ -49,11 +50,14 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
     zygote->engine_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->worker_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1));
+    zygote->limits = tide_alloc(sizeof(*zygote->limits) * (workers + 1));
+    zygote->logs = tide_alloc(sizeof(*zygote->logs) * (workers + 1));
     if (make_pair(&zygote->engine_end, &zygote->zygote_end) < 0)
         goto fail;
     for (uint32_t i = 0; i < workers; i++) {
         if (make_pair(&zygote->engine_ends[i], &zygote->worker_ends[i]) < 0)
             goto fail;
+        zygote->logs[i].engine_end = zygote->logs[i].worker_end = -1;
         /* It counts the pairs that are open, since tide_zygote_free() closes that many. */
         zygote->workers = i + 1;
     }
@@ -78,6 +82,30 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)
 {
     zygote->memory = bytes;
+}
+
+int tide_zygote_limit_worker(struct tide_zygote *zygote, uint32_t worker,
+                             const struct tide_worker_limits *limits)
+{
+    zygote->limits[worker] = *limits;
+    if (limits->max_log_lines == 0)
+        return TIDE_OK;
+    int status = tide_worker_log_open(&zygote->logs[worker], worker, limits->max_log_lines);
+    /* As above: the pools read in each turn. */
+    return status < 0 ? status
+                      : tide_loop_watch(zygote->loop, zygote->logs[worker].engine_end, NULL, NULL);
+}
+
+void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps)
+{
+    zygote->core_dumps = core_dumps;
+}
+
+uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64_t now_us,
+                              bool over)
+{
+    struct tide_worker_log *log = &zygote->logs[worker];
+    return over ? tide_worker_log_end(log, now_us) : tide_worker_log_read(log, now_us);
 }
 
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
@@ -129,6 +157,9 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     for (uint32_t i = 0; i < zygote->workers; i++) {
         close(zygote->worker_ends[i]);
         zygote->worker_ends[i] = -1;
+        if (zygote->logs[i].worker_end >= 0)
+            close(zygote->logs[i].worker_end);
+        zygote->logs[i].worker_end = -1;
     }
     return zygote->pid;
 }
@@ -169,7 +200,8 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
         while (size < 0 && errno == EINTR);
         event.text[sizeof(event.text) - 1] = 0;
         zygote->loading_us = tide_clock_us();
-        snprintf(zygote->loading, sizeof(zygote->loading), "%s", event.text);
+        if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADING)
+            snprintf(zygote->loading, sizeof(zygote->loading), "%s", event.text);
     } while (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADING);
     zygote->loaded = true;
     if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADED)
@@ -177,6 +209,12 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
     if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_REJECTED) {
         return tide_fail(event.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
                          event.text);
+    }
+    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_CRASHED) {
+        char crash[TIDE_CRASH_TEXT];
+        tide_crash_clean(crash, event.text, sizeof(event.text));
+        return tide_fail(TIDE_ECONFIG, "%s: the process that loads the transforms crashed: %s",
+                         zygote->loading, crash);
     }
     return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
 }
@@ -243,6 +281,13 @@ void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
     } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && waitpid(dead.si_pid, NULL, 0) > 0);
 }
 
+/* A `close` hook may write more than its pipe holds. */
+static void read_logs(struct tide_zygote *zygote, bool over)
+{
+    for (uint32_t i = 0; i < zygote->workers; i++)
+        tide_zygote_read_log(zygote, i, tide_clock_us(), over);
+}
+
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. Workers hear of it first, so
  * that they run their `close` hooks while the zygote waits for them. */
 static void leave_in_order(struct tide_zygote *zygote)
@@ -252,8 +297,13 @@ static void leave_in_order(struct tide_zygote *zygote)
     for (uint32_t i = 0; i < zygote->workers; i++)
         shutdown(zygote->engine_ends[i], SHUT_RDWR);
     shutdown(zygote->engine_end, SHUT_WR);
-    while (poll(&fd, 1, LEAVE_MS) > 0 && recv(zygote->engine_end, ignored, sizeof(ignored), 0) > 0)
-        continue;
+    for (int left_ms = LEAVE_MS; left_ms > 0;) {
+        int ready = poll(&fd, 1, LOOK_MS);
+        read_logs(zygote, false);
+        if (ready > 0 && recv(zygote->engine_end, ignored, sizeof(ignored), 0) <= 0)
+            return;
+        left_ms -= ready > 0 ? 0 : LOOK_MS;
+    }
 }
 
 /* Closing in order gives `close` hooks their time; the kill that follows is for a zygote that does not leave. */
@@ -270,6 +320,7 @@ void tide_zygote_free(struct tide_zygote *zygote)
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
+        read_logs(zygote, true);
     }
     if (zygote->engine_end >= 0)
         close(zygote->engine_end);
@@ -279,7 +330,12 @@ void tide_zygote_free(struct tide_zygote *zygote)
         close(zygote->engine_ends[i]);
         if (zygote->worker_ends[i] >= 0)
             close(zygote->worker_ends[i]);
+        if (zygote->logs[i].engine_end >= 0)
+            tide_loop_unwatch(zygote->loop, zygote->logs[i].engine_end);
+        tide_worker_log_free(&zygote->logs[i]);
     }
+    free(zygote->limits);
+    free(zygote->logs);
     free(zygote->engine_ends);
     free(zygote->worker_ends);
     free(zygote->children);

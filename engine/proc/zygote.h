@@ -4,10 +4,12 @@
 #ifndef TIDE_PROC_ZYGOTE_H
 #define TIDE_PROC_ZYGOTE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "proc/protocol.h"
 
+struct tide_worker_limits;
 struct tide_zygote;
 struct tide_loop;
 struct tide_block;
@@ -19,6 +21,15 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
                         uint32_t input_count, struct tide_block **outputs, uint32_t output_count);
 /** How many bytes a worker may take beyond what is loaded before it is forked; 0 = no limit. */
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
+/** What the worker of a slot may take. To be called before the fork. */
+int tide_zygote_limit_worker(struct tide_zygote *zygote, uint32_t worker,
+                             const struct tide_worker_limits *limits);
+/** Whether a crash of a worker or of the zygote leaves a core file. */
+void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps);
+/** Passes on what the worker of a slot has written to standard output and error; `over`: it is gone. Returns how many lines
+ * were dropped (proc/worker_log.h). */
+uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64_t now_us,
+                              bool over);
 /** How long the zygote may take for each piece of the user's code that it loads; 0 = for ever. */
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this process has a second

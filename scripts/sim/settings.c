@@ -91,6 +91,8 @@ static void draw_sizes(uint64_t seed)
     }
     for (uint32_t i = 0; i < set->pool_count; i++)
         set->pools_begin[i] = 1 + (uint32_t)(sim_mix(seed, 11, i, 0) % set->pools[i]);
+    for (uint32_t i = 0; i < set->pool_count && sim_mix(seed, 14, 0, 0) % 3 == 0; i++)
+        set->limits[i].max_messages = 1 + sim_mix(seed, 15, i, 0) % 200;
 }
 
 void sim_draw(uint64_t seed)
@@ -130,7 +132,8 @@ void sim_print(FILE *file)
             set->drop_groups ? " (tasks drop groups)" : "", set->partitions, set->messages,
             set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
-        fprintf(file, " %u", set->pools[i]);
+        fprintf(file, " %u (replaced after %llu)", set->pools[i],
+                (unsigned long long)set->limits[i].max_messages);
     fprintf(file,
             "\n  commit every %lld us or %llu messages; dlq %s, ratio %g, in a row %lld; "
             "message_timeout %lld us\n",

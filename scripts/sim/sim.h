@@ -37,6 +37,7 @@ enum {
     MAX_STEPS = 3,
     MAX_POOLS = 2,
     MAX_WORKERS = 6,
+    MAX_SLOTS = MAX_WORKERS + MAX_POOLS, /* each pool may have a spare one */
     MAX_PATHS = 64,
     MAGIC = 0x71DE,
     RATE_ALWAYS = 1024 /* a rate of N means N in 1024 */
@@ -86,6 +87,7 @@ struct settings {
     uint32_t step_count;
     uint32_t pools[MAX_POOLS];
     uint32_t pools_begin[MAX_POOLS];
+    struct tide_worker_limits limits[MAX_POOLS];
     uint32_t pool_count;
     struct tide_commit_plan commit;
     struct tide_dlq_plan dlq;

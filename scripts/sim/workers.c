@@ -13,7 +13,7 @@
 
 enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 
-static struct worker workers[MAX_WORKERS];
+static struct worker workers[MAX_SLOTS];
 static struct tide_zygote_event events[64];
 static uint32_t event_head, event_count;
 

@@ -33,6 +33,7 @@ static void build_engine(void)
         .step_count = set->step_count,
         .pools = set->pools,
         .pools_begin = set->pools_begin,
+        .limits = set->limits,
         .pool_count = set->pool_count,
         .join_timeout_us = 60000000,
         .message_timeout_us = set->message_timeout_us,

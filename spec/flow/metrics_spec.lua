@@ -138,6 +138,27 @@ describe("the metrics", function()
     keep(run)
   end)
 
+  it("a pipeline provokes the metrics of workers at their limits: replaced, killed, lines that are dropped", function()
+    local grow = function(m)
+      if m.value == "slow" then
+        for i = 1, 5 do print("line", i) end
+        while true do end
+      end
+      rawset(_G, "kept", (" "):rep(64 * 2 ^ 20) .. m.value)
+      return m
+    end
+    for name, limits in pairs { REPLACED_MESSAGES = { max_messages = 1 }, REPLACED_MEMORY = { max_growth = 2 ^ 20 },
+      LOST_CPU = { max_cpu_time_us = 1e5, max_log_lines = 1 } } do
+      local run = flow.new { steps = { { grow } }, dlq = "/dev/null", limits = limits }
+      run:start()
+      run:push(name == "LOST_CPU" and "slow" or "x")
+      run:turn_until(function() return run:metric(1, "WORKER_" .. name).count > 0 end)
+      if name == "LOST_CPU" then assert.equal(4, run:metric(1, "WORKER_LOG_DROPPED").count) end
+      assert.equal("done", run:finish().kind)
+      keep(run)
+    end
+  end)
+
   it("a pipeline provokes the metrics of reports that come after their partition went", function()
     start(workers {})
     C.tide_memory_hold(test.sink, true)

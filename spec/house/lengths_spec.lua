@@ -56,7 +56,8 @@ describe("lengths", function()
       { "*.c", "*.h", "*.cpp", "*.hpp", "*.lua", "*.sh", "*.py" })
     for _, path in ipairs(paths) do
       local count = #files.lines(path)
-      if count >= FILE then faults[#faults + 1] = ("%s has %d lines"):format(path, count) end
+      local made = path == "lua/tidemill.d.lua" -- by make docs, from the option tables
+      if count >= FILE and not made then faults[#faults + 1] = ("%s has %d lines"):format(path, count) end
     end
     assert.same({}, faults)
   end)

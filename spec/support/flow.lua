@@ -34,7 +34,7 @@ end
 
 --- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
 --- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
---- max_messages (of the sink), join_timeout.
+--- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool.
 function flow.new(options)
   local steps = ffi.new('struct tide_step_plan[?]', #options.steps)
   local functions = {}
@@ -64,10 +64,16 @@ function flow.new(options)
     (options.message_timeout or 30) * 1e6
   plan.retry_timeout_us = (options.retry_timeout or 300) * 1e6
   plan.worker_memory = options.worker_memory or 0
+  plan.core_dumps = options.core_dumps or false
+  local limits = ffi.new('struct tide_worker_limits[?]', #pools)
+  for i = 0, #pools - 1 do
+    for name, value in pairs(options.limits or {}) do limits[i][name] = value end
+  end
+  plan.limits = limits
   plan.stuck_detector_timeout_us = (options.stuck_detector_timeout or 0) * 1e6
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
-    anchor = { steps, counts, topics, names, pools, options },
+    anchor = { steps, counts, topics, names, pools, limits, options },
   }
   if not made then return nil, problem, status end
   local self = setmetatable({ engine = made, C = C, partitions = plan.source.partitions, fed = 0 }, flow)

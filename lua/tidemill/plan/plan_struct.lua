@@ -52,6 +52,9 @@ function plan_struct.new(tables, options)
   plan.pools = array_of("uint32_t", tables.pools, anchor, function(array, i, count) array[i] = count end)
   plan.pool_count = #tables.pools
   plan.pools_begin = array_of("uint32_t", tables.pools_begin, anchor, function(array, i, count) array[i] = count end)
+  plan.limits = array_of("struct tide_worker_limits", tables.worker_limits, anchor, function(array, i, limits)
+    fill(array[i], limits, anchor)
+  end)
   plan.join_timeout_us = tables.join_timeout_us
   plan.message_timeout_us = tables.message_timeout_us
   plan.start_timeout_us = tables.start_timeout_us
@@ -59,6 +62,7 @@ function plan_struct.new(tables, options)
   plan.stuck_detector_timeout_us = tables.stuck_detector_timeout_us
   plan.exactly_once = tables.exactly_once
   plan.worker_memory = tables.worker_memory
+  plan.core_dumps = tables.core_dumps or false
   plan.source.until_end = options.until_end or false
   plan.handle_signals = options.handle_signals or false
   return plan, anchor

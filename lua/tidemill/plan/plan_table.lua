@@ -16,14 +16,16 @@ local function no_dead_letters()
 end
 
 -- Returns a function by which a step adds its pool, or finds the one that it shares; it returns the index, from 0.
+-- limits: of each worker of the pool, as of struct tide_worker_limits.
 local function pool_adder(result)
   local pools = result.pools
   local index = {}
-  return function(shared, processes)
+  return function(shared, processes, worker_limits)
     if shared and index[shared] then return index[shared] end
     local limits = sizes.processes(shared and shared.values.processes or processes)
     pools[#pools + 1] = limits.max
     result.pools_begin[#pools], result.pool_limits[#pools] = limits.begin, limits
+    result.worker_limits[#pools] = worker_limits
     if shared then index[shared] = #pools - 1 end
     return #pools - 1
   end
@@ -65,6 +67,7 @@ function plan_table.new(pipeline)
     pools = {},
     pools_begin = {}, -- processes at the start
     pool_limits = {}, -- the ranges of processes (plan/sizes.lua)
+    worker_limits = {}, -- struct tide_worker_limits, of each pool
     source_properties = {},
     sink_properties = {},
     sink = { medium = "TIDE_MEDIUM_NONE" },

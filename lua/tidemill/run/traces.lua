@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- run/traces.lua: remembers, in a worker, where LuaJIT could not compile and why: what jit.v prints, kept for
 -- `tidemill profile`. LuaJIT tells of a trace only while it records, and gives a loop up for good after some failures,
--- so a worker listens from its start. These events are rare: a loop that runs compiled has none.
+-- so a worker listens from its start. These events are rare: a loop that runs compiled has none. What was compiled from
+-- where is told to proc/crash.c too, which has no other way to name the line of a crash in compiled code.
 local jit = require("jit")
+local C = require("tidemill.run.ffi").C
 local funcinfo = require("jit.util").funcinfo
 local traceinfo = require("jit.util").traceinfo
+local tracemc = require("jit.util").tracemc
 local vmdef = require("jit.vmdef")
 
 local traces = {}
@@ -45,6 +48,9 @@ function traces.name_of(fn)
 end
 
 local OWN = debug.getinfo(1, "S").source:match("^@(.*)run/traces%.lua$")
+
+--- The folder of our own files.
+traces.OWN = OWN
 
 --- The module of a chunk of ours, as "run/message"; nil for others.
 function traces.own_module(source)
@@ -113,10 +119,13 @@ function on.stop(number, fn)
     if one.key == current.key then failed[key] = nil end
   end
   if ends == "stitch" then left[number] = place_of(fn) end
+  local code, address = tracemc(number)
+  if code then C.tide_crash_compiled(address, #code, current.began) end
 end
 
 function on.flush()
   left, flushed = {}, flushed + 1
+  C.tide_crash_forget_compiled()
 end
 
 --- How often all compiled code was thrown away since the worker's start.

@@ -137,20 +137,23 @@ local function runner_of(first, functions)
   return runner.fused(fuse.loop(functions), functions.where)
 end
 
---- The entries of a step as { run = function(job), whole_batch, starts, closes }. run returns true when all records are
---- done and false when the block is full; `whole_batch` says that a function takes the whole batch.
+--- The entries of a step as { run = function(job), whole_batch, starts, closes, where }. run returns true when all
+--- records are done and false when the block is full; `whole_batch` says that a function takes the whole batch; `where`
+--- is the places of its functions, "t.lua:5, u.lua:9".
 local function load_step(entries)
-  local step, functions = { starts = {}, closes = {} }, { where = {}, batch = {} }
+  local step, functions, places = { starts = {}, closes = {} }, { where = {}, batch = {} }, {}
   local first
   for _, entry in ipairs(entries) do
     local transform
     if type(entry) == "table" and entry.kind == "reduce" then
       first = reduce.load(entry, load_entry, fail)
       transform = first
+      places[#places + 1] = first.where
     else
       transform = load_entry(entry)
       local at = #functions + 1
       functions[at], functions.where[at] = transform.process or transform.batch, transform.where
+      places[#places + 1] = transform.where
       functions.batch[at] = transform.batch and true or nil
     end
     init(transform)
@@ -158,6 +161,7 @@ local function load_step(entries)
     step.closes[#step.closes + 1] = transform.close
   end
   step.run, step.whole_batch = runner_of(first, functions), next(functions.batch) ~= nil
+  step.where = table.concat(places, ", ")
   return step
 end
 

@@ -40,8 +40,12 @@ end
 -- with a heap that is half changed.
 local guard_memory = assert(package.loadlib(library.folder .. "/tidemill_memory.so", "luaopen_tidemill_memory"))
 
+-- What the last words of a process that crashes say of the script (run/stack.c).
+local watch_stack = assert(package.loadlib(library.folder .. "/tidemill_stack.so", "luaopen_tidemill_stack"))()
+
 local function run_job(zygote, step, job)
   profile.job(job.step)
+  C.tide_crash_functions(step.where)
   local done = step.run(job)
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
   profile.job_done()
@@ -91,6 +95,7 @@ function worker.main(zygote, engine, plan)
   math.randomseed(C.tide_worker_seed())
   io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
+  watch_stack(traces.OWN)
   local ok, steps = pcall(function()
     targets.use(C.tide_engine_topics(engine), plan.topics or {}, plan.instead)
     return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)

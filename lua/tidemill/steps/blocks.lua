@@ -55,6 +55,42 @@ function blocks.processes(help)
       .. "many when a quarter was enough for a minute." }
 end
 
+--- The options that limit what each worker of a pool may use up, beside the pipeline's worker_memory.
+blocks.limits = {
+  { name = "max_messages", type = "count", unit = "messages", min = 1, max = 2 ^ 48, default_text = "none",
+    help = "A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by "
+      .. "then, so nothing waits for that. It helps against what grows slowly in a library." },
+  { name = "max_growth", type = "size", unit = "bytes", min = 2 ^ 20, default_text = "none",
+    help = "A worker that takes so much more memory than after its start is replaced in the same way: before it "
+      .. "reaches worker_memory, at which it is ended." },
+  { name = "max_cpu_time", type = "time", unit = "seconds", above_zero = true, default_text = "none",
+    help = "How much processor time a worker may take for one message, all its threads together. Beyond it the worker "
+      .. "is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout." },
+  { name = "max_open_files", type = "count", unit = "files", min = 1, max = 2 ^ 20,
+    default_text = "the limit of the system (ulimit -n)",
+    help = "How many files and connections a worker may have open at once, beside tidemill's own. Opening one more "
+      .. 'fails with "Too many open files".' },
+  { name = "max_log_lines", type = "count", unit = "lines per second", min = 1, max = 1000000, default = 1000,
+    help = "How many lines a worker may write to the log in a second: tide.log, print, and whatever it writes to "
+      .. "standard output and error. Those beyond it are dropped, and one line says how many." },
+}
+
+--- Options, followed by those of limits.
+function blocks.with_limits(options)
+  for _, option in ipairs(blocks.limits) do options[#options + 1] = option end
+  return options
+end
+
+-- The fields of struct tide_worker_limits. values may be without them: then these are the defaults.
+local function limits_of(values)
+  local lines = values.max_log_lines
+  if not lines then
+    for _, option in ipairs(blocks.limits) do lines = option.name == "max_log_lines" and option.default or lines end
+  end
+  return { max_messages = values.max_messages or 0, max_growth = values.max_growth or 0,
+    max_cpu_time_us = values.max_cpu_time or 0, max_open_files = values.max_open_files or 0, max_log_lines = lines }
+end
+
 --- Reports a maximum that is below the minimum.
 function blocks.check_range(value, name, fault)
   if type(value) == "table" and value.min and value.max and value.max < value.min then
@@ -80,7 +116,7 @@ function blocks.add(tables, kind, values, entries)
   local time, auto_time = number(values.max_batch_time, blocks.MAX_BATCH_TIME_US)
   table.insert(tables.steps, {
     kind = kind,
-    pool = tables.pool(values.pool, values.processes or 1),
+    pool = tables.pool(values.pool, values.processes or 1, limits_of(values.pool and values.pool.values or values)),
     max_batch_size = most,
     max_batch_time_us = time,
     auto_batch = auto_batch and values.eager or false, -- else the rules of Arroyo hold, so it is the largest

@@ -42,6 +42,9 @@ return {
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, "
         .. "and the message in progress is run again, alone, as after a crash." },
+    { name = "core_dumps", type = "boolean", default = false,
+      help = "Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). "
+        .. "It holds the messages that the worker had. Without it the log and the dead letter say where it crashed." },
     { name = "stuck_detector_timeout", type = "time", unit = "seconds", default = "10s", above_zero = true,
       help = "How long there may be no progress while messages are in flight, before consumer.stuck is counted and the "
         .. "log says what they wait for." },
@@ -59,6 +62,7 @@ return {
     tables.target_latency_us = values.target_latency
     tables.memory_limit = values.memory_limit
     tables.worker_memory = values.worker_memory
+    tables.core_dumps = values.core_dumps
     tables.stuck_detector_timeout_us = values.stuck_detector_timeout
     tables.broker_timeout_us = values.broker_timeout
     tables.exactly_once = values.delivery == "exactly_once"

@@ -7,7 +7,7 @@ return {
   kind = "setting",
   summary = "worker processes that several steps may share; they are kept over rebalances",
   example = 'local pool = tide.pool { processes = 4 }',
-  options = {
+  options = blocks.with_limits {
     blocks.processes("The number of worker processes."),
   },
   check = function(values, fault) blocks.check_range(values.processes, "processes", fault) end,

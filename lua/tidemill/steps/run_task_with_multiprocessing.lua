@@ -30,7 +30,7 @@ return {
   positional = { name = "functions", type = "functions", required = true,
     help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "
       .. "several: they run one after another in the worker." },
-  options = {
+  options = blocks.with_limits {
     blocks.processes("The number of worker processes of this step; not together with pool."),
     { name = "pool", type = "setting", setting = "pool", default_text = "one of its own",
       help = "The worker processes, when several steps share them." },
@@ -63,6 +63,11 @@ return {
   check = function(values, fault, given, show)
     if given.pool and given.processes then
       fault('options "pool" and "processes" exclude each other: say processes in tide.pool { ... }')
+    end
+    for _, option in ipairs(given.pool and blocks.limits or {}) do
+      if given[option.name] then
+        fault('options "pool" and "%s" exclude each other: say %s in tide.pool { ... }', option.name, option.name)
+      end
     end
     blocks.check_range(values.processes, "processes", fault)
     check_block(values, given, "input", fault, show)

@@ -124,6 +124,22 @@ describe("the step or setting", function()
       ["print, pool = 4"] = 'option "pool" = 4: must be tide.pool { ... }, not a number',
       ["print, pool = tide.noop {}"] = 'option "pool" = tide.noop: must be tide.pool { ... }, not a tide.noop',
       ["print, pool = tide.pool { processes = 0 }"] = 'option "processes" = 0: must be more than 0',
+      ["print, max_messages = 1000, max_growth = '1GiB', max_cpu_time = '2s'"] = true,
+      ["print, max_open_files = 10, max_log_lines = 5"] = true,
+      ["print, pool = tide.pool { max_messages = 1000, max_growth = 2 ^ 30, max_cpu_time = 2 }"] = true,
+      ["print, max_messages = 0"] = 'option "max_messages" = 0: must be more than 0',
+      ["print, max_growth = '1kB'"] = 'option "max_growth" = "1kB": too small, the least is 1MiB',
+      ["print, max_growth = '1s'"] = 'option "max_growth" = "1s": not a size; write bytes, or a number with KiB, MiB '
+        .. 'or GiB, as "16MiB"',
+      ["print, max_cpu_time = 0"] = 'option "max_cpu_time" = 0: must be more than 0',
+      ["print, max_cpu_time = '1GiB'"] = 'option "max_cpu_time" = "1GiB": not a time; write seconds, or a number with '
+        .. 'us, ms, s, min or h, as "500ms"',
+      ["print, max_open_files = 2.5"] = 'option "max_open_files" = 2.5: not a whole number',
+      ["print, max_log_lines = -1"] = 'option "max_log_lines" = -1: must be more than 0',
+      ["print, pool = tide.pool {}, max_messages = 5, max_log_lines = 5"] = {
+        'options "pool" and "max_messages" exclude each other: say max_messages in tide.pool { ... }',
+        'options "pool" and "max_log_lines" exclude each other: say max_log_lines in tide.pool { ... }' },
+      ["print, pool = tide.pool { max_messages = 'all' }"] = 'option "max_messages" = "all": not a whole number',
       ["print, eager = 1"] = 'option "eager" = 1: must be true or false, not a number',
       ["print, prefetch_batches = -1"] = 'option "prefetch_batches" = -1: too small, the least is 0',
     })
@@ -186,6 +202,7 @@ describe("the step or setting", function()
     assert.same({ 'p:2: option "dlq" = "d": must be tide.dlq { ... }, not a string' }, faults('dlq = "d"'))
     assert.same({ 'p:2: option "trust" = "none": refused: there is no sandbox in this version' },
       faults('trust = "none"'))
+    assert.same({ 'p:2: option "core_dumps" = 1: must be true or false, not a number' }, faults('core_dumps = 1'))
     assert.same({ 'p:2: option "message_timeout" = "0s": must be more than 0' }, faults('message_timeout = "0s"'))
     assert.same({ 'p:2: option "delivry": unknown; did you mean "delivery"?' }, faults('delivry = "x"'))
     local _, texts = pipeline_file.load('return tide.pipeline(5) { tide.file_source { path = "-" } }')

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ * The last words of workers, on the engine's side. They are written by a process that has just crashed, or by one that lies:
+ * what is taken is text, of a size that fits a dead letter. Start with tide_pool_crash(). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "base/text.h"
+#include "proc/inside.h"
+#include "proc/pool_inside.h"
+
+void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size)
+{
+    size_t left = strnlen(from, size), at = 0;
+    while (left > 0) {
+        size_t valid = tide_utf8_length(from, left), bytes = valid > 0 ? valid : 1;
+        bool control = (unsigned char)*from < 0x20 && *from != '\n' && *from != '\t';
+        if (at + bytes >= TIDE_CRASH_TEXT)
+            break;
+        if (valid == 0 || control || *from == 0x7F)
+            clean[at] = '?';
+        else
+            memcpy(clean + at, from, bytes);
+        at += bytes;
+        from += bytes;
+        left -= bytes;
+    }
+    clean[at] = 0;
+}
+
+/* A worker crashes once; more than that is a lie. */
+bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_report *report)
+{
+    if (slot->crash && slot->crash_generation == slot->generation)
+        return false;
+    if (!slot->crash)
+        slot->crash = tide_alloc(TIDE_CRASH_TEXT);
+    slot->crash_generation = slot->generation;
+    tide_crash_clean(slot->crash, report->text, sizeof(report->text));
+    return true;
+}
+
+const char *tide_pool_last_words(const struct tide_worker_slot *slot)
+{
+    return slot->crash && slot->crash_generation == slot->generation ? slot->crash : NULL;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ * engine/proc/worker_log.h - what a worker writes to standard output and error, its own log lines included. It comes to the
+ * engine through a pipe, which passes on so many lines a second and drops the rest: so the limit holds for C code too,
+ * and one line says how many were dropped. Without a limit there is no pipe, and workers write to the engine's standard
+ * error themselves. */
+#ifndef TIDE_PROC_WORKER_LOG_H
+#define TIDE_PROC_WORKER_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Zero it, with both ends -1, to begin with. */
+struct tide_worker_log {
+    int engine_end; /* -1 = closed */
+    int worker_end;
+    uint32_t slot;     /* whose lines these are */
+    uint32_t limit;    /* lines in a second */
+    int64_t second_us; /* when the present second began */
+    uint32_t lines;    /* passed on in it */
+    uint64_t dropped;  /* in it */
+    char *bytes;       /* of a line whose end has not come; NULL until the first */
+    size_t length;
+    bool within_line; /* what was passed on last had no end of line */
+};
+
+/** Makes the pipe; before the fork. TIDE_OK or a failure. */
+int tide_worker_log_open(struct tide_worker_log *log, uint32_t slot, uint32_t limit);
+/** In the worker: its standard output and error are the pipe from now on. */
+void tide_worker_log_enter(const struct tide_worker_log *log);
+/** In the engine: passes on what is there, never waiting. Returns how many lines were dropped. */
+uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us);
+/** The worker is gone: also what has no end of line is passed on, and what was dropped is said. Returns as above. */
+uint64_t tide_worker_log_end(struct tide_worker_log *log, int64_t now_us);
+/** Closes what is open of it. */
+void tide_worker_log_free(struct tide_worker_log *log);
+
+#endif
