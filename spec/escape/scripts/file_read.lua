@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: MIT
+-- It reads the canary file.
+return { stopped_by = { "standard", "hardened" }, shown = true, attack = function(t)
+  return assert(io.open(t.canary)):read "*l"
+end }

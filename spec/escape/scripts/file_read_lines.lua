@@ -1,0 +1,5 @@
+-- SPDX-License-Identifier: MIT
+-- It reads the canary file by io.lines.
+return { stopped_by = { "standard", "hardened" }, shown = true, attack = function(t)
+  return io.lines(t.canary)()
+end }

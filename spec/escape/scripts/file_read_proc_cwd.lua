@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: MIT
+-- It makes the canary's folder its own and reads the file by /proc/self/cwd.
+return { stopped_by = { "standard", "hardened" }, shown = true, attack = function(t)
+  local kernel = require "kernel"
+  kernel.check(kernel.C.chdir((t.canary:gsub("/[^/]+$", ""))), "chdir")
+  return assert(io.open "/proc/self/cwd/file"):read "*l"
+end }

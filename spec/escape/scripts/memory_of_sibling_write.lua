@@ -1,0 +1,7 @@
+-- SPDX-License-Identifier: MIT
+-- It writes another worker's memory by process_vm_writev(), at an address where nothing is.
+return { stopped_by = { "standard", "hardened" }, attack = function(t)
+  local kernel = require "kernel"
+  local local_part, remote = kernel.ffi.new("uint64_t[2]", 0, 8), kernel.ffi.new("uint64_t[2]", 16, 8)
+  return kernel.reached("process_vm_writev", t.sibling, local_part, 1, remote, 1, 0)
+end }
