@@ -102,7 +102,10 @@ function tide.unpack(value) end
 ---@field core_dumps? boolean Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
----@field trust? "full" What the functions of the pipeline may do: everything that the user who runs it may do.
+---@field trust? "full"|"standard"|"hardened" What transforms and functions may do. standard: the kernel keeps them from starting programs, from the network, from all files but those that they need to be loaded, and from other processes; network, files and env open more. hardened: beside that their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that the user may do who runs tidemill. The flag --trust overrides it.
+---@field network? boolean Whether functions may open connections, in hooks too. The engine's own connections do not need it.
+---@field files? table Which files functions may use: a table { read = PATHS, write = PATHS }.
+---@field env? string|string[] The environment variables that functions see (tide.env, os.getenv), by name. Those that only the pipeline file itself uses need not be named.
 
 --- A chain of steps, in the order in which messages pass them, and the settings of the pipeline.
 ---```lua

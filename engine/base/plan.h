@@ -130,6 +130,28 @@ struct tide_worker_limits {
     uint32_t max_log_lines;  /* in a second; those beyond it are dropped */
 };
 
+/** What the user's functions may do. Zero is FULL, so a plan that says nothing has no sandbox. */
+enum tide_trust {
+    TIDE_TRUST_FULL,     /* all that the user may do who runs the program */
+    TIDE_TRUST_STANDARD, /* what the sandbox leaves to zygote and workers */
+    TIDE_TRUST_HARDENED /* STANDARD, and a Lua environment without libraries that reach out of Lua */
+};
+
+/** What stays open to the zygote and the workers under STANDARD and HARDENED. The lists are complete: what the system's
+ * libraries need is in them (lua/tidemill/plan/sandbox.lua). A path is absolute and without symbolic links; a folder
+ * stands for all that is below it, and a path that is not there is left out. */
+struct tide_plan_sandbox {
+    uint32_t trust;          /* enum tide_trust */
+    bool network;            /* whether they may open sockets */
+    const char *const *read; /* what may be read, files to be written too */
+    uint32_t read_count;
+    const char *const
+        *write; /* what may be written; in a folder files may be made, renamed and removed */
+    uint32_t write_count;
+    const char *const *env; /* the names of the environment variables that stay */
+    uint32_t env_count;
+};
+
 struct tide_plan {
     const char *name;
     struct tide_source_plan source;
@@ -150,8 +172,9 @@ struct tide_plan {
     int64_t stuck_detector_timeout_us; /* 0 = none */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool core_dumps;        /* a crash leaves a core file, if the system writes such */
-    bool exactly_once;      /* outputs, dead letters and offsets in one transaction of the sink */
-    bool handle_signals;    /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
+    struct tide_plan_sandbox sandbox;
+    bool exactly_once;   /* outputs, dead letters and offsets in one transaction of the sink */
+    bool handle_signals; /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
 };
 
 #endif

@@ -8,6 +8,7 @@ local nearest = require("tidemill.plan.nearest")
 local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
+local variables = require("tidemill.run.variables")
 
 local tide = {}
 
@@ -73,7 +74,8 @@ end
 function tide.env(name, default)
   if not session.current then
     if type(name) ~= "string" then error("tide.env takes the name of a variable, got a " .. type(name), 2) end
-    local value = os.getenv(name)
+    local value, problem = variables.get(name)
+    if problem then error("tide.env: " .. problem, 2) end
     if value == nil then return default end
     return value
   end
@@ -84,6 +86,7 @@ end
 --- tide.secret_file(path)
 function tide.secret_file(path)
   if not is_name(declaration.where(2), "secret_file", path) then return session.absent end
+  if session.current then table.insert(session.current.secrets, path) end
   return secret.file(path)
 end
 

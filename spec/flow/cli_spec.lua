@@ -269,6 +269,9 @@ return tide.pipeline "x" {
 end)
 
 describe("check", function()
+  local GOOD = "%s: trust standard: no network; reads no files but those that loading it needs; writes none\n"
+    .. "%s: good\n"
+
   after_each(function()
     process.stop_all()
     pipeline_file.remove_all()
@@ -279,10 +282,11 @@ describe("check", function()
       "enrich", "filter_by_key", "redact", "route", "split" } do
       name = "scripts/" .. name .. ".lua"
       local code, out, err = tidemill { "check", name }
-      assert.same({ 0, name .. ": good\n", "" }, { code, out, err })
+      assert.same({ 0, GOOD:format(name, name), "" }, { code, out, err })
     end
     local code, out, err = tidemill { "check", "scripts/identity.lua" } -- the least there is: it has no dlq
-    assert.same({ 0, "scripts/identity.lua: good\n", 1 }, { code, out, select(2, err:gsub(": warning: no dlq", "")) })
+    local wanted = GOOD:gsub("%%s", "scripts/identity.lua")
+    assert.same({ 0, wanted, 1 }, { code, out, select(2, err:gsub(": warning: no dlq", "")) })
   end)
 
   it("check warns of what is legal but unwise, and runs nothing", function()
@@ -293,7 +297,7 @@ return tide.pipeline "x" {
   tide.run_task_with_multiprocessing { function(m) return m end, processes = 1, input_block_size = "8KiB" } }
 ]])
     local code, out, err = tidemill { "check", path }
-    assert.same({ 0, path .. ": good\n" }, { code, out })
+    assert.same({ 0, GOOD:format(path, path) }, { code, out })
     local count = select(2, err:gsub(": warning: ", ""))
     assert.equal(5, count, err)
   end)
@@ -351,7 +355,7 @@ describe("a signal", function()
       local path, folder = pipeline(([[function(message)
         repeat local file = io.open(%q) until file
         return message
-      end]]):format(gate))
+      end]]):format(gate), ("files = { read = %q }"):format(gate:match "^(.*)/"))
       local one = start(path, folder)
       pipe:write("first\n")
       pipe:flush()

@@ -10,8 +10,9 @@ local process = require "spec.support.process"
 describe("in a worker", function()
   local test
 
-  local function transform(fn, processes)
-    test = testing.steps { tide.run_task_with_multiprocessing { fn, processes = processes or 1, max_batch_size = 2 } }
+  local function transform(fn, processes, settings)
+    test = testing.steps({ tide.run_task_with_multiprocessing { fn, processes = processes or 1, max_batch_size = 2 } },
+      { settings = settings })
     return test
   end
 
@@ -213,7 +214,7 @@ describe("in a worker", function()
         .. tide.regex.gsub("x", "x", "c") .. tide.msgpack.decode(tide.msgpack.encode "d") .. tide.base64.encode "e"
         .. tide.hash.sha256(""):sub(1, 1) .. tide.hash.hex(tide.hash.xxhash64 ""):sub(1, 1) .. tide.time.format(0)
       return text
-    end)
+    end, 1, { trust = "full" })
     test:feed "a"
     assert.produces(test, { "abcdZQ==ee1970-01-01T00:00:00.000Z" })
   end)
@@ -222,7 +223,7 @@ describe("in a worker", function()
     transform(function()
       tide.log.debug("%s is not shown at this level", "debug")
       return (tide.env "HOME" or "") .. tide.env("TIDE_NOT_SET_ANYWHERE", "default")
-    end)
+    end, 1, { env = { "HOME" } })
     test:feed("a")
     assert.produces(test, { os.getenv "HOME" .. "default" })
   end)

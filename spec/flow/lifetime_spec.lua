@@ -211,7 +211,7 @@ describe("the processes of a run", function()
       io.open(%q, "w"):close()
       while not io.open(%q) do end
       return message
-    end]]):format(begun, gate), { settings = 'message_timeout = "2s"' })
+    end]]):format(begun, gate), { settings = 'message_timeout = "2s", files = { write = "/tmp" }' })
     finally(function()
       os.remove(gate)
       os.remove(begun)

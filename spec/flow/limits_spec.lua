@@ -6,14 +6,14 @@ local wait = require "spec.support.wait"
 
 local PROGRAM = require("spec.support.program").path
 
-local function pipeline_of(processes, fn)
+local function pipeline_of(processes, fn, settings)
   return pipeline_file.write(([[
 local tide = require "tidemill"
 return tide.pipeline "x" {
   tide.file_source { path = "-" },
   tide.run_task_with_multiprocessing { processes = %d, %s },
-  tide.file_sink { path = "-" } }
-]]):format(processes, fn or "function(message) return message end"))
+  tide.file_sink { path = "-" }, %s }
+]]):format(processes, fn or "function(message) return message end", settings or ""))
 end
 
 -- Runs a script with the program as $0 and the pipeline as $1: exit code, standard output, standard error.
@@ -94,7 +94,7 @@ describe("the first process of a container", function()
     local path = pipeline_of(1, ([[function(message)
       os.execute("sh -c 'echo $$ > %s/orphan' & :") -- the shell in between does not wait for it
       return message
-    end]]):format(folder))
+    end]]):format(folder), 'trust = "full"')
     assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
     local pipe = assert(io.open(folder .. "/fifo", "r+"))
     local launch = [[local ffi = require "ffi"

@@ -18,7 +18,8 @@ kafka.describe("the cooperative protocol", { partitions = 8 }, function(t)
         ["heartbeat.interval.ms"] = 300 } }, commit = { policy = { min_time = "100ms" } },
       task = "function(message) if os.getenv 'HANG' then while true do end end\n"
         .. "local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
-      task_options = { processes = 1, max_batch_size = 100 }, settings = { message_timeout = "10min" },
+      task_options = { processes = 1, max_batch_size = 100 }, settings = { message_timeout = "10min",
+        env = { "HANG" } },
     }, { env = env })
   end
 

@@ -53,10 +53,11 @@ kafka.describe("bad messages", function(t)
   end)
 
   it("bad messages hold the offset back as long as their dead letter is not acknowledged", function()
-    local gate = pipeline_file.folder() .. "/open"
+    local folder = pipeline_file.folder()
+    local gate = folder .. "/open"
     kafka.produce(t.input, { { value = "good" }, { value = "bad" }, { value = "good" } })
     local run = engine.start(definition { commit = { policy = "immediate" }, task_options = { max_batch_size = 1 },
-      task = ([[function(message)
+      settings = { files = { read = folder } }, task = ([[function(message)
         if message.value ~= "bad" then return message end
         while not io.open(%q) do end
         error("no good")

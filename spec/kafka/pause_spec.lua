@@ -26,7 +26,7 @@ kafka.describe("a source that was paused", function(t)
         if message.value == "100" then repeat local file = io.open(%q) until file end
         return message
       end]]):format(gate), task_options = { processes = 1, max_batch_size = 200 },
-      settings = { message_timeout = "10min" },
+      settings = { message_timeout = "10min", files = { read = "/tmp" } },
     }, { program = faults.folder .. "/tidemill", args = { "--until-end" }, env = { TIDE_FAULTS = mistake } })
     run:wait_for "paused reading"
     assert(io.open(gate, "w")):close()

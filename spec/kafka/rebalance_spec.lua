@@ -12,7 +12,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
       commit = { policy = { min_time = "100ms" } },
       task = "function(message) if os.getenv 'HANG' then while true do end end return message end",
       task_options = { processes = 2, max_batch_size = 10 },
-      settings = { join_timeout = "100ms", message_timeout = "10min" },
+      settings = { join_timeout = "100ms", message_timeout = "10min", env = { "HANG" } },
     }, more)
     return engine.start(made, { env = env })
   end

@@ -116,7 +116,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
         return tide.reject "long"
       end]],
       dlq = { topic = letters, on_too_large = "fail" },
-      settings = { delivery = "exactly_once", join_timeout = "20s" },
+      settings = { delivery = "exactly_once", join_timeout = "20s", files = { read = "/tmp" } },
     }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 1 end, "the message read")
     run:signal("TERM")

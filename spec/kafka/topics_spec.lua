@@ -182,7 +182,7 @@ kafka.describe("while it runs", function(t)
         ["queued.max.messages.kbytes"] = 1, ["fetch.message.max.bytes"] = 1000, ["fetch.max.bytes"] = 1000,
         ["message.max.bytes"] = 1000 } },
         task = ("function(message) while not io.open(%q) do end return message end"):format(gate),
-        task_options = { processes = 1, max_batch_size = 1 } }
+        task_options = { processes = 1, max_batch_size = 1 }, settings = { files = { read = "/tmp" } } }
       wait.until_true(function() return run:total("read") > 0 end, "a first message")
       kafka.delete_records(t.input, { [0] = 2000 })
       io.open(gate, "w"):close()

@@ -152,7 +152,7 @@ function flow.fixture()
   busted.after_each(function()
     if fixture.run then fixture.run:free() end
     if fixture.test then fixture.test:close() end
-    fixture.run, fixture.test = nil, nil
+    fixture.run, fixture.test, fixture.settings = nil, nil, nil
     os.remove(fixture.dlq)
   end)
 
@@ -173,9 +173,10 @@ function flow.fixture()
     return run
   end
 
-  --- The same by tidemill.testing, from steps of the DSL: fixture.test is a test of these steps.
+  --- The same by tidemill.testing, from steps of the DSL: fixture.test is a test of these steps, with
+  --- fixture.settings of the pipeline.
   function fixture.steps(...)
-    fixture.test = testing.steps({ ... })
+    fixture.test = testing.steps({ ... }, { settings = fixture.settings })
     return fixture.test
   end
 

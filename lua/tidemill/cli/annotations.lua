@@ -8,7 +8,7 @@ local annotations = {}
 local TYPES = {
   string = "string", strings = "string|string[]", brokers = "string|string[]", count = "integer", number = "number",
   boolean = "boolean", size = "integer|string", time = "number|string", properties = "table<string, any>",
-  address = "string|integer", tags = "table<string, string|number|boolean>",
+  address = "string|integer", table = "table", tags = "table<string, string|number|boolean>",
   start = "string|integer", ["function"] = "function", initial = "any",
 }
 
@@ -22,7 +22,8 @@ local function type_of(option)
   if option.type == "choice" then return quoted(option.values) .. (option.options and "|table" or "") end
   if option.type == "setting" then return "tide.Setting" end
   local name = TYPES[option.type] or "any"
-  return name .. (option.also and "|" .. quoted(option.also) or "") .. (option.options and "|table" or "")
+  local or_table = option.options and option.type ~= "table"
+  return name .. (option.also and "|" .. quoted(option.also) or "") .. (or_table and "|table" or "")
 end
 
 local function add_class(lines, spec)

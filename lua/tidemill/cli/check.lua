@@ -8,16 +8,18 @@ local plan = require("tidemill.plan.plan")
 local broker_check = require("tidemill.cli.broker_check")
 local stderr = require("tidemill.cli.stderr")
 local tide = require("tidemill.run.ffi")
+local trust = require("tidemill.cli.trust")
 
 local check = {
   summary = "Check a pipeline file and its transforms; no message is read.",
   description = "Check a pipeline file: steps, settings, options, and that the transforms load. Warn of what is "
-    .. "legal but unwise. No message is read or written.",
+    .. "legal but unwise. Say what functions may do (trust). No message is read or written.",
 }
 
 function check.define(command)
   options.file(command)
   options.set(command)
+  options.trust(command)
   command:flag("--connect"):description("Also connect to the brokers that run will "
     .. "need, and check topics, their settings, and permissions.")
 end
@@ -34,7 +36,7 @@ local function try(checked)
 end
 
 function check.run(parsed)
-  local checked, texts, status = plan.load(parsed.file, { set = parsed.set })
+  local checked, texts, status = plan.load(parsed.file, { set = parsed.set, trust = parsed.trust })
   if not checked then
     stderr.lines(texts)
     return status
@@ -48,7 +50,7 @@ function check.run(parsed)
     stderr.lines(texts)
     return failed
   end
-  io.stdout:write(parsed.file, ": good\n")
+  io.stdout:write(parsed.file, ": ", trust.text(checked), "\n", parsed.file, ": good\n")
   return exit_code.OK
 end
 

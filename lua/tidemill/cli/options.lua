@@ -18,4 +18,10 @@ function options.set(command)
     :action(function(result, target, pair) result[target][pair.name] = pair.value end)
 end
 
+--- --trust LEVEL
+function options.trust(command)
+  command:option("--trust"):argname("LEVEL"):choices({ "full", "standard", "hardened" })
+    :description("What functions may do, in place of the pipeline's setting trust.")
+end
+
 return options

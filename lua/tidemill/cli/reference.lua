@@ -23,7 +23,7 @@ function reference.type(option)
   if option.type == "setting" then return "tide." .. option.setting end
   local name = TYPES[option.type] or option.type
   if option.also then name = name .. ' or "' .. table.concat(option.also, '", "') .. '"' end
-  return option.options and name .. " or table" or name
+  return option.options and name ~= "table" and name .. " or table" or name
 end
 
 --- Returns "required", or the value in force without the option.

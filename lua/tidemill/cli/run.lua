@@ -47,6 +47,7 @@ end
 function run.define(command)
   options.file(command)
   options.set(command)
+  options.trust(command)
   define_files(command)
   define_mock(command)
   command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
@@ -108,7 +109,8 @@ function run.run(parsed)
   local wrong = contradiction(parsed)
   if wrong then return usage(wrong) end
   local checked, texts, status = plan.load(parsed.file, {
-    set = parsed.set, input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
+    set = parsed.set, trust = parsed.trust,
+    input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
     read = parsed.input_format == "json" and record_line.read or nil, output_format = parsed.output_format,
     mock = parsed.mock_kafka, until_end = parsed.until_end, handle_signals = true, streams = true,
     reads = { { "--feed", parsed.feed } },

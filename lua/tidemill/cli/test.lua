@@ -1,17 +1,21 @@
 -- SPDX-License-Identifier: MIT
 -- cli/test.lua: tidemill test [FILES] runs specs with busted.
 local exit_code = require("tidemill.plan.exit_code")
+local level = require("tidemill.testing.level")
+local options = require("tidemill.cli.options")
 local stderr = require("tidemill.cli.stderr")
 
 local test = {
   summary = "Run the specs of transforms and pipelines.",
   description = "Run specs with busted: FILES, or folders of *_spec.lua files (default: spec). They use "
     .. 'require "tidemill.testing". Paths start from the current folder; a pipeline or transform that is not there is '
-    .. "looked for beside the spec and one folder above it. It is a failure (64) when no test runs.",
+    .. "looked for beside the spec and one folder above it. It is a failure (64) when no test runs. A spec itself is "
+    .. "trusted: it runs in this process. What it tests runs in workers, within the trust of its pipeline.",
 }
 
 function test.define(command)
   command:argument("files"):args("*"):argname("FILES"):description("Spec files or folders; spec when none is named.")
+  options.trust(command)
   command:option("--filter"):argname("PATTERN"):description("Run only specs whose name matches this Lua pattern.")
 end
 
@@ -77,6 +81,7 @@ function test.run(parsed)
     end
     file:close()
   end
+  level.trust = parsed.trust
   local seen = { tests = 0, errors = 0 }
   local good = run_busted(files, parsed.filter, seen)
   if seen.tests == 0 and seen.errors == 0 then

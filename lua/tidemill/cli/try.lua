@@ -44,6 +44,7 @@ end
 function try.define(command)
   options.file(command)
   options.set(command)
+  options.trust(command)
   command:option("--input"):argname("FILE")
     :description("Step through the lines of FILE, as `tidemill record` writes them: an empty line runs the next one. "
       .. "Without a terminal all of them are run.")
@@ -182,7 +183,8 @@ function try.run(parsed)
   local watch = files.new()
   local self = setmetatable({ path = parsed.file, files = watch, console = console.new(watch.fd), headers = {},
     json = parsed.json, format = parsed.input_format,
-    session = session.new(parsed.file, { set = parsed.set, message_timeout = parsed.message_timeout }),
+    session = session.new(parsed.file,
+      { set = parsed.set, trust = parsed.trust, message_timeout = parsed.message_timeout }),
     colour = posix.isatty(STDOUT) == 1 and not os.getenv("NO_COLOR") }, Try)
   if parsed.input then
     local file, reason = text_file.open(parsed.input)

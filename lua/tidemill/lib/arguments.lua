@@ -3,6 +3,7 @@
 -- raised by the number of frames, so a check must be called by the function that the script calls, and not as a tail
 -- call.
 local ffi = require("ffi")
+local integer = require("tidemill.run.integer")
 
 local arguments = {}
 
@@ -15,6 +16,7 @@ end
 
 --- A wrong value as it is shown in an error.
 function arguments.shown(value)
+  value = integer.cdata(value) or value
   if type(value) == "number" then return ("%.17g"):format(value) end
   if is_integer_cdata(value) then return (tostring(value):gsub("U?LL$", "")) end
   if type(value) == "string" and #value <= 40 then return ("%q"):format(value) end
@@ -35,6 +37,7 @@ end
 
 --- Takes an integer between two numbers, also as int64 or uint64; returns it as a number.
 function arguments.integer(value, what, least, most)
+  value = integer.cdata(value) or value
   local number = is_integer_cdata(value) and tonumber(value) or value
   if type(number) ~= "number" or number % 1 ~= 0 or number < least or number > most then
     error(("%s takes an integer from %.0f to %.0f, got %s"):format(what, least, most, arguments.shown(value)), 3)
@@ -44,6 +47,7 @@ end
 
 --- Takes an unsigned integer and returns it as uint64: an exact number, or the bits of an int64 or uint64.
 function arguments.bits(value, what)
+  value = integer.cdata(value) or value
   if is_integer_cdata(value) then return ffi.cast(uint64, value) end
   if type(value) ~= "number" or value % 1 ~= 0 or value < 0 or value > EXACT then
     error(("%s takes an integer from 0 to 2^53, an int64 or a uint64, got %s"):format(what,
@@ -55,6 +59,7 @@ end
 --- Takes the largest size of a result in bytes, which may be infinity; nil is `default`.
 function arguments.most(value, what, default)
   if value == nil then return default end
+  value = integer.cdata(value) or value
   local number = is_integer_cdata(value) and tonumber(value) or value
   if type(number) ~= "number" or number ~= number or number < 0 then
     error(("%s takes a number of bytes, got %s"):format(what, arguments.shown(value)), 3)

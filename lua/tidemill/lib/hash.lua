@@ -4,6 +4,7 @@
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
+local integer = require("tidemill.run.integer")
 local library = require("tidemill.lib.library")
 
 local hash = {}
@@ -18,7 +19,8 @@ local digest = ffi.new("unsigned char[32]")
 
 function hash.xxhash64(text, seed)
   arguments.text(text, "tide.hash.xxhash64")
-  return (xxhash.XXH64(text, #text, seed ~= nil and arguments.bits(seed, "the seed of tide.hash.xxhash64") or 0))
+  seed = seed ~= nil and arguments.bits(seed, "the seed of tide.hash.xxhash64") or 0
+  return (integer.given(xxhash.XXH64(text, #text, seed)))
 end
 
 function hash.sha256(text)

@@ -4,6 +4,7 @@
 -- on; there may be 64 names. A call that cannot be counted rejects no message: it is dropped and counted
 -- (consumer.script_metrics.dropped), and the first for each reason is logged.
 local ffi = require("ffi")
+local integer = require("tidemill.run.integer")
 local library = require("tidemill.run.ffi")
 local log = require("tidemill.lib.log")
 local worker = require("tidemill.run.worker")
@@ -44,6 +45,7 @@ local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 
 -- The value as a finite number; nil for anything else.
 local function finite(value)
+  value = integer.cdata(value) or value
   if ffi.istype(int64, value) or ffi.istype(uint64, value) then value = tonumber(value) end
   return type(value) == "number" and value - value == 0 and value or nil
 end

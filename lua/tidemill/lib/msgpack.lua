@@ -12,6 +12,7 @@
 local bit = require("bit")
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
+local integers = require("tidemill.run.integer")
 local json = require("tidemill.run.json")
 local marks = require("tidemill.run.marks")
 
@@ -105,6 +106,18 @@ end
 
 local put -- any value
 
+local function put_other(parts, value)
+  if value == null then
+    parts[#parts + 1] = "\192"
+  elseif ffi.istype(int64, value) then
+    put_integer(parts, value)
+  elseif ffi.istype(uint64, value) then
+    put_natural(parts, value)
+  else
+    error({ ("a %s has no msgpack; null is tide.null, of a view take tide.json.table(view)"):format(type(value)) }, 0)
+  end
+end
+
 -- The number of keys of a table, and whether they are 1 to n.
 local function keys_of(value)
   local count = 0
@@ -118,6 +131,7 @@ end
 local function put_table(parts, value, depth)
   if depth > DEEPEST then error({ ("tables are nested deeper than %d, or in a cycle"):format(DEEPEST) }, 0) end
   local kind = marks.of(value)
+  if kind == marks.STAND_IN then return put_other(parts, value) end
   if kind == marks.NOTHING then error({ ("%s has no msgpack"):format(tostring(value)) }, 0) end
   local count, in_order = keys_of(value)
   if kind == marks.ARRAY and not in_order then error({ "an array has keys other than 1 to n without gaps" }, 0) end
@@ -133,19 +147,8 @@ local function put_table(parts, value, depth)
   end
 end
 
-local function put_other(parts, value)
-  if value == null then
-    parts[#parts + 1] = "\192"
-  elseif ffi.istype(int64, value) then
-    put_integer(parts, value)
-  elseif ffi.istype(uint64, value) then
-    put_natural(parts, value)
-  else
-    error({ ("a %s has no msgpack; null is tide.null, of a view take tide.json.table(view)"):format(type(value)) }, 0)
-  end
-end
-
 function put(parts, value, depth)
+  value = integers.cdata(value) or value
   local kind, mark = type(value), getmetatable(value)
   if kind == "string" then put_bytes(parts, value, 0xA0, 31, 0xD9, 0xDA, 0xDB)
   elseif kind == "number" then put_number(parts, value)
@@ -191,13 +194,14 @@ end
 
 local function read_natural(text, at, size)
   local natural = read_unsigned(text, at, size)
-  return natural <= 0x20000000000000ULL and tonumber(natural) or natural
+  return natural <= 0x20000000000000ULL and tonumber(natural) or integers.given(natural)
 end
 
 local function read_integer(text, at, size)
   local bits = 64 - 8 * size
   local integer = bit.arshift(bit.lshift(ffi.cast(int64, read_unsigned(text, at, size)), bits), bits)
-  return (integer <= 0x20000000000000LL and integer >= -0x20000000000000LL) and tonumber(integer) or integer
+  if integer <= 0x20000000000000LL and integer >= -0x20000000000000LL then return tonumber(integer) end
+  return integers.given(integer)
 end
 
 local function read_float(text, at, size)

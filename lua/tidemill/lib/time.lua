@@ -4,6 +4,7 @@
 -- int64 cannot hold is refused.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
+local integer = require("tidemill.run.integer")
 local library = require("tidemill.lib.library")
 
 local time = {}
@@ -28,6 +29,7 @@ end
 
 -- A moment as whole units, rounded down, and the rest, as a number may have a fraction.
 local function moment_of(count, what)
+  count = integer.cdata(count) or count
   if ffi.istype(int64, count) or (ffi.istype(uint64, count) and count <= ffi.cast(uint64, MOST)) then
     return int64(count), 0
   end
@@ -39,7 +41,8 @@ local function moment_of(count, what)
 end
 
 local function give(count, unit)
-  return IS_NUMBER[unit] and tonumber(count) or count
+  if IS_NUMBER[unit] then return tonumber(count) end
+  return (integer.given(count))
 end
 
 local function floor_divide(a, b)

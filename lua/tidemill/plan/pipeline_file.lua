@@ -4,6 +4,7 @@
 local ffi = require("ffi")
 local exit_code = require("tidemill.plan.exit_code")
 local environment = require("tidemill.run.environment")
+local hardened = require("tidemill.run.hardened")
 local list = require("tidemill.steps.list")
 local declaration = require("tidemill.plan.declaration")
 local posix = require("tidemill.run.posix")
@@ -179,7 +180,7 @@ end
 function pipeline_file.check(result, path, folder, current, globals)
   if not check_result(result, path, current) then return failed(exit_code.CONFIG, current:fault_texts()) end
   local pipeline = check_declarations(result, current)
-  pipeline.file, pipeline.folder, pipeline.globals = path, folder, globals
+  pipeline.file, pipeline.folder, pipeline.globals, pipeline.secrets = path, folder, globals, current.secrets
   check_across(pipeline, current)
   check_delivery(pipeline, current)
   check_files(pipeline, current)
@@ -187,17 +188,13 @@ function pipeline_file.check(result, path, folder, current, globals)
   return pipeline
 end
 
---- Reads and checks a pipeline file. `set`: the values of --set by name.
---- Returns the checked pipeline { name, file, folder, globals, settings, steps, dlq }, or nil, the texts of all faults
---- and the exit code.
-function pipeline_file.load(path, set)
-  local text, reason = read(path)
-  if not text then return failed(exit_code.NO_INPUT, { reason }) end
-  local chunk, broken = loadstring(text, "@" .. path)
-  if not chunk then return failed(exit_code.CONFIG, { with_path(path, broken) }) end
+-- Runs the file with globals for a level of trust, and checks what it returned.
+local function evaluate(chunk, path, set, trust)
   local current, folder = session.new(set), pipeline_file.folder(pipeline_file.followed(path))
-  local globals = environment.new(folder)
+  local globals = environment.new(folder, nil, trust)
+  local before = hardened.switch(trust == "hardened")
   local result, message = run(setfenv(chunk, globals), current)
+  hardened.switch(before)
   if message ~= nil then
     local texts = current:fault_texts()
     texts[#texts + 1] = with_path(path, message)
@@ -206,6 +203,24 @@ function pipeline_file.load(path, set)
   local unasked = current:unasked()
   if #unasked > 0 then return failed(exit_code.USAGE, unasked) end
   return pipeline_file.check(result, path, folder, current, globals)
+end
+
+--- Reads and checks a pipeline file. `set`: the values of --set by name; `trust` (optional): the level of trust in
+--- place of the one that the file says. The functions of a file that is hardened are made with the globals of that
+--- level: when only the file itself says so, it is run once more.
+--- Returns the checked pipeline { name, file, folder, globals, secrets, settings, steps, dlq }, or nil, the texts of
+--- all faults and the exit code.
+function pipeline_file.load(path, set, trust)
+  local text, reason = read(path)
+  if not text then return failed(exit_code.NO_INPUT, { reason }) end
+  local chunk, broken = load(text, "@" .. path, "t")
+  if not chunk then return failed(exit_code.CONFIG, { with_path(path, broken) }) end
+  local pipeline, texts, status = evaluate(chunk, path, set, trust or "standard")
+  if pipeline and not trust and pipeline.settings.values.trust == "hardened" then
+    pipeline, texts, status = evaluate(chunk, path, set, "hardened")
+  end
+  if pipeline then pipeline.settings.values.trust = trust or pipeline.settings.values.trust end
+  return pipeline, texts, status
 end
 
 return pipeline_file

@@ -4,8 +4,8 @@
 -- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from
 -- 1: a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals
 -- (of the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
--- option leaves out), instead (the topic that stands for all of topics, or nil), tables (as plan/plan_table.lua makes
--- it).
+-- option leaves out), instead (the topic that stands for all of topics, or nil), trust (the level), withheld (the
+-- environment variables that functions do not see), tables (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
@@ -13,6 +13,7 @@ local files = require("tidemill.plan.files")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local plan_struct = require("tidemill.plan.plan_struct")
+local sandbox = require("tidemill.plan.sandbox")
 
 local plan = {}
 local Plan = {}
@@ -56,6 +57,8 @@ function plan.new(pipeline, options)
   if options.read then put_first(pipeline, "run_task", options.read) end
   local result = plan_table.new(pipeline)
   local topics = result.sink.topics or {}
+  local trust = result.sandbox.trust
+  result.sandbox = sandbox.complete(pipeline, result.sandbox)
   replace(result, options)
   local c, anchor = plan_struct.new(result, options)
   return setmetatable({
@@ -63,16 +66,18 @@ function plan.new(pipeline, options)
     pipeline = pipeline, steps = steps,
     tables = result, functions = result.functions, topics = topics,
     instead = options.trial and options.trial.topic, c = c, anchor = anchor,
+    trust = trust, withheld = sandbox.withheld(result.sandbox),
   }, Plan)
 end
 
 --- Reads, checks and plans a pipeline file. Returns a plan, or nil, the texts of all faults and the exit code.
---- options: as plan.new and files.faults, and set (the values of --set by name).
+--- options: as plan.new and files.faults, set (the values of --set by name), trust (in place of the pipeline's).
 function plan.load(path, options)
-  local pipeline, texts, status = pipeline_file.load(path, options and options.set)
+  local pipeline, texts, status = pipeline_file.load(path, options and options.set, options and options.trust)
   if not pipeline then return nil, texts, status end
   local planned = plan.new(pipeline, options)
   local faults = files.faults(planned, options or {})
+  for _, text in ipairs(sandbox.faults(pipeline)) do faults[#faults + 1] = text end
   local memory_fault = planned.tables.memory_fault
   if memory_fault then
     faults[#faults + 1] = ("%s:%d: pipeline: %s"):format(pipeline.file, pipeline.declaration.line or 0, memory_fault)

@@ -21,7 +21,7 @@ local function fill(target, fields, anchor)
   for name, value in pairs(fields) do
     if type(value) == "table" then
       target[name] = strings(value, anchor)
-      target[name:gsub("s$", "_count")] = #value
+      target[name:gsub("s$", "") .. "_count"] = #value
     else
       anchor[#anchor + 1] = value
       target[name] = value
@@ -45,6 +45,7 @@ function plan_struct.new(tables, options)
   fill(plan.sink, tables.sink, anchor)
   fill(plan.dlq, tables.dlq, anchor)
   fill(plan.commit, tables.commit, anchor)
+  fill(plan.sandbox, tables.sandbox, anchor)
   plan.steps = array_of("struct tide_step_plan", tables.steps, anchor, function(array, i, step)
     fill(array[i], step, anchor)
   end)

@@ -94,6 +94,13 @@ function parsers.initial(_, value)
   return value
 end
 
+--- Takes a table of the options that it has; schema.lua checks these.
+function parsers.table(option, value)
+  local names = {}
+  for i, inner in ipairs(option.options) do names[i] = inner.name .. " = ..." end
+  return wrong("a table { " .. table.concat(names, ", ") .. " }", value)
+end
+
 local function number_type(parse, wanted)
   return function(_, value)
     if type(value) ~= "number" and type(value) ~= "string" then return wrong(wanted, value) end

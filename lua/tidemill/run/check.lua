@@ -9,8 +9,10 @@ local check = {}
 
 --- The name of a wrong thing in an error.
 function check.shown(thing)
+  local mark = marks.of(thing)
   if thing == null then return "tide.null" end
-  if marks.of(thing) == marks.NOTHING then return tostring(thing) end
+  if mark == marks.NOTHING then return tostring(thing) end
+  if mark == marks.STAND_IN then return "a cdata" end -- which it is elsewhere
   return "a " .. type(thing)
 end
 
@@ -55,7 +57,7 @@ end
 --- nil for an array without gaps and without other keys; else what it has, or what it is instead: what stands under a
 --- name would be lost where only elements are read.
 function check.not_array(list)
-  if type(list) ~= "table" then return check.shown(list) end
+  if type(list) ~= "table" or marks.of(list) == marks.STAND_IN then return check.shown(list) end
   local length, key = #list, nil
   for i = 1, length do
     key = next(list, key)

@@ -15,6 +15,22 @@ copies.HEADERS = {}
 local HEADERS = copies.HEADERS
 local FIELDS = { key = true, topic = true, partition = true, offset = true, timestamp = true }
 local open, count = {}, 0
+-- Where no cdata are handed out (run/hardened.lua), what VIEW would hold, by the copy: its document is a cdata.
+local hardened, views = false, setmetatable({}, { __mode = "k" })
+
+local function view_of(copy)
+  if hardened then return views[copy] end
+  return rawget(copy, VIEW)
+end
+
+local function set_view(copy, view)
+  if hardened then views[copy] = view else rawset(copy, VIEW, view) end
+end
+
+--- From now on copies hold no cdata, or may again.
+function copies.harden(on)
+  hardened = on
+end
 
 local function get_value(view)
   if json.edits_of(view.doc) ~= view.edits then
@@ -24,7 +40,7 @@ local function get_value(view)
 end
 
 local function get_json(copy)
-  local view = rawget(copy, VIEW)
+  local view = view_of(copy)
   if view and not (view.stale and json.edits_of(view.doc) == view.edits) then return (json.root_of(view.doc)) end
   local value
   if view then value = view.value else value = rawget(copy, "value") end
@@ -33,7 +49,7 @@ local function get_json(copy)
   local doc = json.open_beside(value)
   if not view then
     view = {}
-    rawset(copy, VIEW, view)
+    set_view(copy, view)
     rawset(copy, "value", nil)
     count = count + 1
     open[count] = copy
@@ -43,7 +59,7 @@ local function get_json(copy)
 end
 
 local function set_value(copy, new)
-  local view = rawget(copy, VIEW)
+  local view = view_of(copy)
   if not view then
     rawset(copy, "value", new)
     return
@@ -77,7 +93,7 @@ function copies.metatable(opening)
       end
       if name == "header" then return header end
       if name == "headers" then return (get_headers(copy)) end
-      local view = name == "value" and rawget(copy, VIEW)
+      local view = name == "value" and view_of(copy)
       if view then return (get_value(view)) end
     end,
     __newindex = function(copy, name, new)
@@ -101,8 +117,8 @@ end
 function copies.close()
   for i = 1, count do
     local copy = open[i]
-    local value = get_value(copy[VIEW])
-    rawset(copy, VIEW, nil)
+    local value = get_value(view_of(copy))
+    set_view(copy, nil)
     rawset(copy, "value", value)
     open[i] = nil
   end

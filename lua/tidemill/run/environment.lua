@@ -3,6 +3,8 @@
 -- is neither seen nor changed by another file or by this program. `require` looks into the pipeline's folder first, but
 -- only for the user's files; what this program requires never comes from there.
 local ffi = require("ffi")
+local closed_files = require("tidemill.run.closed_files")
+local hardened = require("tidemill.run.hardened")
 local missing_libraries = require("tidemill.run.missing_libraries")
 
 local environment = {}
@@ -54,7 +56,7 @@ local function find(own, name)
 end
 
 local function run_module(own, name, path)
-  local chunk, problem = loadfile(path)
+  local chunk, problem = loadfile(path, own.mode)
   if not chunk then error(("error loading module '%s' from file '%s':\n\t%s"):format(name, path, problem), 0) end
   problem = missing_libraries.problem_in(path)
   if problem then error(problem, 0) end
@@ -84,7 +86,8 @@ local function load_module(own, name)
   local found, result = pcall(require, name)
   if found then return result end
   if type(result) == "string" and result:find("module '" .. name .. "' not found", 1, true) then
-    result = result .. tried
+    result = result .. tried .. closed_files.about(name, table.concat({ own.search, own.package.path,
+      own.package.cpath }, ";"))
   end
   error(result, 0)
 end
@@ -102,24 +105,31 @@ local function requirer(own)
   end
 end
 
--- The functions that compile text give it the same globals.
-local function add_loaders(globals)
-  function globals.load(chunk, name, mode, env) return load(chunk, name, mode, env or globals) end
+-- The functions that compile text give it the same globals. `only`: "t" where no bytecode is loaded, which LuaJIT does
+-- not verify; else nil.
+local function add_loaders(globals, only)
+  function globals.load(chunk, name, mode, env) return load(chunk, name, only or mode, env or globals) end
   globals.loadstring = globals.load
-  function globals.loadfile(path, mode, env) return loadfile(path, mode, env or globals) end
+  function globals.loadfile(path, mode, env) return loadfile(path, only or mode, env or globals) end
   function globals.dofile(path)
-    local chunk, problem = loadfile(path, nil, globals)
+    local chunk, problem = loadfile(path, only, globals)
     if not chunk then error(problem, 0) end
     return chunk()
   end
 end
 
+local function mode_of(trust)
+  return trust ~= "full" and "t" or nil
+end
+
 --- The globals for one file of the pipeline in `folder`: those of Lua, and those of `base` (optional: the pipeline
---- file's, as they are now). They are copied and not inherited, so that reading a global is as fast as usual.
-function environment.new(folder, base)
+--- file's, as they are now). They are copied and not inherited, so that reading a global is as fast as usual. `trust`:
+--- the level; for "hardened" see run/hardened.lua.
+function environment.new(folder, base, trust)
+  if trust == "hardened" then return hardened.globals(folder, base) end
   local search = folder .. "/?.lua;" .. folder .. "/?/init.lua;"
   local parent = base and rawget(base, "package") or package
-  local own = { search = search, loading = {}, globals = copy_of(_G, base or {}) }
+  local own = { search = search, loading = {}, mode = mode_of(trust), globals = copy_of(_G, base or {}) }
   own.package = setmetatable({
     path = parent == package and search .. package.path or parent.path,
     cpath = parent == package and folder .. "/?.so;" .. package.cpath or parent.cpath,
@@ -129,15 +139,24 @@ function environment.new(folder, base)
   }, { __index = package })
   own.package.loaded.package = own.package
   own.globals._G, own.globals.package, own.globals.require = own.globals, own.package, requirer(own)
-  add_loaders(own.globals)
+  add_loaders(own.globals, own.mode)
   return own.globals
 end
 
+local function load_text(path, trust, globals)
+  if trust == "hardened" then return globals.loadfile(path) end
+  return loadfile(path, mode_of(trust), globals)
+end
+
 --- Compiles a file for globals of its own: the chunk, or nil and what is wrong with it or missing for it.
-function environment.load_file(path, folder, base)
+function environment.load_file(path, folder, base, trust)
   local problem = missing_libraries.problem_in(path)
   if problem then return nil, problem end
-  return loadfile(path, nil, environment.new(folder, base))
+  local chunk, reason = load_text(path, trust, environment.new(folder, base, trust))
+  if reason and reason:find("wrong mode", 1, true) then
+    reason = path .. ': this is bytecode, which is not checked; it is loaded under trust = "full" alone'
+  end
+  return chunk, reason
 end
 
 return environment

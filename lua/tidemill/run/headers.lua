@@ -70,13 +70,19 @@ local function more_than_a_pair(header)
   end
 end
 
-local function check_pair(header, i, level)
+-- What has a metatable may give something else when it is read again, so it is replaced by a plain pair.
+local function check_pair(list, i, level)
+  local header = list[i]
   if type(header) ~= "table" or type(header[1]) ~= "string" then
     error(("message.headers[%d] is not {name, value} with a string as name"):format(i), level)
   end
   local more = more_than_a_pair(header)
   if more then error(('message.headers[%d] has the key "%s"; it is {name, value}'):format(i, more), level) end
-  check_value(header[1], header[2], level + 1)
+  local name, value = header[1], header[2]
+  check_value(name, value, level + 1)
+  if getmetatable(header) == nil then return end
+  if type(name) ~= "string" then error(("message.headers[%d] changes its name"):format(i), level) end
+  rawset(list, i, { name, value })
 end
 
 --- What a script gave as headers, as an array of { name, value }: the same table if it is one already. What is no
@@ -91,8 +97,9 @@ function headers.list(given, level)
     error(('message.headers takes an array of {name, value}, as { { "source", "a" } }, or names with values, as '
       .. '{ source = "a" }; this %s %s'):format(type(given) == "table" and "has" or "is", wrong), level)
   end
-  for i = 1, #given do check_pair(given[i], i, level + 1) end
-  return mark(given)
+  given = mark(given)
+  for i = 1, #given do check_pair(given, i, level + 1) end
+  return given
 end
 
 --- A list that is not changed together with the given one; `level` (1 without it) as in headers.list.

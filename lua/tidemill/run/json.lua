@@ -6,10 +6,12 @@
 -- reference is an immutable value, so a view that stays in the compiled loop takes no memory; a struct with fields
 -- would be allocated for each message, as calls to C might change it. Each number is given out once: cells[number -
 -- first] says what an open view stands for, and views with lower numbers are gone. Start reading at `methods`.
+-- Where no cdata are handed out (run/hardened.lua), a view is a table with its number under a key that is no name.
 -- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
 local null = require("cjson").null
 local integer = require("tidemill.run.integer")
+local json_path = require("tidemill.run.json_path")
 local library = require("tidemill.run.ffi")
 local marks = require("tidemill.run.marks")
 local number = require("tidemill.run.number")
@@ -26,6 +28,8 @@ local view_type = ffi.typeof(("struct { char : 8; } /* %s */"):format(tostring(J
 local views = cast(ffi.typeof("$ *", view_type), 0)
 local cells_type = ffi.typeof "struct { struct tide_json_doc *doc; int32_t node; }[?]"
 local address_type, number_type = ffi.typeof "char *", ffi.typeof "intptr_t"
+local hardened, NUMBER = false, {} -- the key in a table that stands for a view
+local methods -- of views
 local USUAL = 64 -- views at a time; the memory of more is given back
 local cells, room = cells_type(USUAL), USUAL
 local first, count = 4096, 0 -- no view is NULL, which equals nil
@@ -34,9 +38,8 @@ local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
   C.TIDE_JSON_DOUBLE
-local INT64, UINT64, BIG, STRING, ARRAY = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_BIG, C.TIDE_JSON_STRING,
-  C.TIDE_JSON_ARRAY
-local OBJECT, WHOLE = C.TIDE_JSON_OBJECT, C.TIDE_JSON_WHOLE
+local INT64, UINT64, BIG, STRING = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_BIG, C.TIDE_JSON_STRING
+local ARRAY, OBJECT, WHOLE = C.TIDE_JSON_ARRAY, C.TIDE_JSON_OBJECT, C.TIDE_JSON_WHOLE
 
 local json = {}
 
@@ -51,6 +54,7 @@ local function new_view(doc, node)
   local at = count
   cells[at].doc, cells[at].node = doc, node
   count = at + 1
+  if hardened then return setmetatable({ [NUMBER] = first + at }, methods) end
   return views[first + at]
 end
 
@@ -70,9 +74,9 @@ local function found(kind)
   elseif kind == NULL then
     value = null
   elseif kind == INT64 then
-    value = J.integer
+    value = integer.given(J.integer)
   elseif kind == UINT64 then
-    value = J.natural
+    value = integer.given(J.natural)
   elseif kind == BIG then
     value = integer.new(J.bytes, J.length)
   elseif kind ~= NONE then
@@ -85,50 +89,40 @@ local function gone()
   error("this view is gone: it lives until the function returns; keep tide.json.table(view) instead", 4)
 end
 
+local function is_view(thing)
+  if hardened then return type(thing) == "table" and getmetatable(thing) == methods end
+  return (istype(view_type, thing))
+end
+
 local function index_of(view)
+  if hardened then return (tonumber(rawget(view, NUMBER)) or 0) - first end
   return tonumber(cast(number_type, cast(address_type, view))) - first
 end
 
 local function cell_at(at)
-  if at < 0 or at >= count then return nil end
-  return cells[at]
+  return at >= 0 and at < count and cells[at] or nil
 end
 
 -- The cell of a view, which says what the view stands for.
 local function cell_of(view)
   local at = index_of(view)
-  if at < 0 or at >= count then gone() end
+  if not (at >= 0 and at < count) then gone() end
   return cells[at]
 end
 
-local function path_part(key)
-  if type(key) == "number" then return ("[%.14g]"):format(key) end
-  return key:find "^[%a_][%w_]*$" and "." .. key or ('["%s"]'):format(key)
-end
-
--- The path from a view to a node, as a script would write it; nil when the node is not below the view.
-local function way_to(view, doc, node)
-  local at = cell_of(view)
-  if at.doc == doc and at.node == node then return "" end
-  for key, value in json.public.each(view) do
-    local way = istype(view_type, value) and way_to(value, doc, node)
-    if way then return path_part(key) .. way end
-  end
-end
-
--- Only for errors, as it walks the document.
 local function path_of(doc, node)
   local top = doc
   while top.parent ~= nil do top = top.parent end
-  local found_it, way = pcall(way_to, new_view(top, 0), doc, node)
-  return "json" .. (found_it and way or "")
+  return json_path.of(new_view(top, 0), is_view, json.public.each, function(view)
+    return cell_of(view).doc == doc and cell_of(view).node == node
+  end)
 end
 
 -- Raises the error for a write that was refused, by C or because the new value has no JSON.
 local function refused(view, key, problem)
   problem = problem or library.error()
   local cell = cell_of(view)
-  error(("%s%s: %s"):format(path_of(cell.doc, cell.node), path_part(key), problem), 3)
+  error(("%s%s: %s"):format(path_of(cell.doc, cell.node), json_path.part(key), problem), 3)
 end
 
 local function bad_key(key)
@@ -151,7 +145,7 @@ end
 
 -- The text of a view, or of tables and scalars. An error is raised at `level`: 1 is the caller's line, 0 none.
 local function text_of(thing, level)
-  if not istype(view_type, thing) then return (call(level > 0 and level + 1 or 0, json.module.encode, thing)) end
+  if not is_view(thing) then return (call(level > 0 and level + 1 or 0, json.module.encode, thing)) end
   find_text(thing)
   return (to_string(J.bytes, J.length))
 end
@@ -183,12 +177,17 @@ local function following(walk)
   return key, value
 end
 
+-- Apart from `each`, since LuaJIT does not compile a function that makes one.
+local function walker(walk) return function() return following(walk) end end
+
 local function each(view)
   local cell = cell_of(view)
+  if hardened then return walker(walk_type(J.serial, cell.doc, cell.node)) end
   return following, walk_type(J.serial, cell.doc, cell.node), nil
 end
 
-local methods = {
+methods = {
+  written_as = marks.STAND_IN,
   __index = function(view, key)
     local cell = cell_of(view)
     local kind
@@ -223,9 +222,10 @@ local methods = {
   __pairs = each,
   __ipairs = each,
   __eq = function(a, b)
-    if not (istype(view_type, a) and istype(view_type, b)) then return false end
-    if cast(address_type, a) == cast(address_type, b) then return true end
-    local one, other = cell_at(index_of(a)), cell_at(index_of(b))
+    if not (is_view(a) and is_view(b)) then return false end
+    local at, others = index_of(a), index_of(b)
+    if at == others then return true end
+    local one, other = cell_at(at), cell_at(others)
     return one ~= nil and other ~= nil and one.doc == other.doc and one.node == other.node
   end,
   __tostring = function(view) return (text_of(view, 2)) end,
@@ -306,9 +306,12 @@ function json.reset()
   if room > USUAL then cells, room = cells_type(USUAL), USUAL end
 end
 
---- True if `thing` is a view; specs ask that.
-function json.is_view(thing)
-  return (istype(view_type, thing))
+json.is_view = is_view -- specs ask that
+
+--- From now on views and integers beyond 2^53 are tables, or cdata again. Returns what was before.
+function json.harden(on)
+  hardened, on = on, hardened
+  return on
 end
 
 -- For scripts: tide.json.
@@ -316,7 +319,7 @@ end
 local public = {}
 
 local function check_view(name, thing)
-  if not istype(view_type, thing) then
+  if not is_view(thing) then
     error(("tide.json.%s takes a view, got a %s"):format(name, type(thing)), 3)
   end
   return thing
@@ -325,7 +328,7 @@ end
 --- The JSON type of a view, of a value read from one, or of a plain table: "object", "array", "string", "number",
 --- "boolean" or "null"; nil for nil (message.json of a null value, an absent member) and for what has no JSON.
 function public.type(thing)
-  if istype(view_type, thing) then
+  if is_view(thing) then
     local cell = cell_of(thing)
     return C.tide_json_value(cell.doc, cell.node) == OBJECT and "object" or "array"
   end
@@ -335,7 +338,7 @@ function public.type(thing)
   if thing == null then return "null" end
   if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return "number" end
   local mark = marks.of(thing)
-  if kind ~= "table" or mark == marks.NOTHING then return nil end
+  if kind ~= "table" or mark == marks.NOTHING or mark == marks.STAND_IN then return nil end
   return (mark == marks.ARRAY or thing[1] ~= nil) and "array" or "object"
 end
 
@@ -386,9 +389,10 @@ local function load_module()
   return open(function(thing)
     if istype(int64, thing) then return INT64 end
     if istype(uint64, thing) then return UINT64 end
-    if istype(view_type, thing) then return (text_of(thing, 2)) end
+    if is_view(thing) then return (text_of(thing, 2)) end
     return integer.text(thing)
-  end, function() return box[0] end, function() return natural[0] end, box, J, integer.new, marks.array)
+  end, function() return integer.given(box[0]) end, function() return integer.given(natural[0]) end, box, J,
+    integer.new, marks.array)
 end
 json.module = load_module()
 

@@ -181,8 +181,7 @@ static void put(const char *bytes, size_t length)
 
 static void put_char(char c)
 {
-    *reserve(1) = c;
-    out.used++;
+    put(&c, 1);
 }
 
 static void put_string(lua_State *L, int index)
@@ -207,17 +206,44 @@ static void put_number(lua_State *L, double number)
         out.used += (size_t)tide_json_write_double(number, reserve(TIDE_JSON_NUMBER));
 }
 
-/* Whether the mark of a table (run/marks.lua) says that it is an array. */
-static bool is_marked(lua_State *L, int table)
+enum mark { MARK_NONE, MARK_ARRAY, MARK_STAND_IN }; /* of a table (run/marks.lua) */
+
+static enum mark mark_of(lua_State *L, int table)
 {
     if (!luaL_getmetafield(L, table, "written_as"))
-        return false;
+        return MARK_NONE;
     const char *kind = lua_tostring(L, -1);
-    bool is_array = kind && strcmp(kind, "array") == 0;
-    if (kind && !is_array && luaL_callmeta(L, table, "__tostring"))
+    enum mark mark = kind && !strcmp(kind, "array") ? MARK_ARRAY : MARK_NONE;
+    if (kind && !strcmp(kind, "stand-in"))
+        mark = MARK_STAND_IN;
+    if (kind && mark == MARK_NONE && luaL_callmeta(L, table, "__tostring"))
         luaL_error(L, "%s has no JSON", lua_tostring(L, -1));
     lua_pop(L, 1);
-    return is_array;
+    return mark;
+}
+
+/* Lua describes a cdata or a stand-in: a view or larger integer by its text, an int64 or uint64 by its kind. */
+static void put_described(lua_State *L)
+{
+    int64_t bits;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, describe_ref);
+    lua_pushvalue(L, -2);
+    lua_call(L, 1, 1);
+    switch (lua_type(L, -1)) {
+    case LUA_TSTRING:
+        put(lua_tostring(L, -1), lua_objlen(L, -1));
+        break;
+    case LUA_TNUMBER:
+        memcpy(&bits, lua_topointer(L, -2), sizeof(bits));
+        out.used += (size_t)(lua_tonumber(L, -1) == TIDE_JSON_INT64
+                                 ? tide_json_write_integer(bits, reserve(TIDE_JSON_NUMBER))
+                                 : tide_json_write_natural((uint64_t)bits,
+                                                           reserve(TIDE_JSON_NUMBER)));
+        break;
+    default:
+        luaL_error(L, "a cdata that is no int64, uint64 or view has no JSON");
+    }
+    lua_pop(L, 1);
 }
 
 /* Writes elements that do not come in order: each of 1 .. n must be there, and nothing else. */
@@ -282,44 +308,21 @@ static void put_table(lua_State *L, int table, int depth)
     if (depth > TIDE_JSON_DEPTH)
         luaL_error(L, "tables are nested deeper than %d, or in a cycle", TIDE_JSON_DEPTH);
     luaL_checkstack(L, 8, "JSON");
-    bool marked = is_marked(L, table);
+    enum mark mark = mark_of(L, table);
+    if (mark == MARK_STAND_IN) {
+        put_described(L);
+        return;
+    }
     lua_pushnil(L);
     if (!lua_next(L, table)) {
-        put(marked ? "[]" : "{}", 2);
-    } else if (lua_type(L, -2) == LUA_TNUMBER || marked) {
+        put(mark == MARK_ARRAY ? "[]" : "{}", 2);
+    } else if (lua_type(L, -2) == LUA_TNUMBER || mark == MARK_ARRAY) {
         put_char('[');
         put_array(L, table, depth);
     } else {
         put_char('{');
         put_object(L, table, depth);
     }
-}
-
-/* Lua describes a cdata: a view or an integer beyond 64 bits by its text, an int64 or uint64 by its kind. */
-static void put_cdata(lua_State *L)
-{
-    int64_t bits;
-    size_t length;
-    lua_rawgeti(L, LUA_REGISTRYINDEX, describe_ref);
-    lua_pushvalue(L, -2);
-    lua_call(L, 1, 1);
-    switch (lua_type(L, -1)) {
-    case LUA_TSTRING: {
-        const char *text = lua_tolstring(L, -1, &length);
-        put(text, length);
-        break;
-    }
-    case LUA_TNUMBER:
-        memcpy(&bits, lua_topointer(L, -2), sizeof(bits));
-        out.used += (size_t)(lua_tonumber(L, -1) == TIDE_JSON_INT64
-                                 ? tide_json_write_integer(bits, reserve(TIDE_JSON_NUMBER))
-                                 : tide_json_write_natural((uint64_t)bits,
-                                                           reserve(TIDE_JSON_NUMBER)));
-        break;
-    default:
-        luaL_error(L, "a cdata that is no int64, uint64 or view has no JSON");
-    }
-    lua_pop(L, 1);
 }
 
 static void put_value(lua_State *L, int depth)
@@ -335,13 +338,10 @@ static void put_value(lua_State *L, int depth)
         put_table(L, lua_gettop(L), depth + 1);
         break;
     case LUA_TBOOLEAN:
-        if (lua_toboolean(L, -1))
-            put("true", 4);
-        else
-            put("false", 5);
+        put(lua_toboolean(L, -1) ? "true" : "false", lua_toboolean(L, -1) ? 4 : 5);
         break;
     case LUA_TCDATA:
-        put_cdata(L);
+        put_described(L);
         break;
     default:
         if (lua_type(L, -1) != LUA_TLIGHTUSERDATA || lua_touserdata(L, -1))

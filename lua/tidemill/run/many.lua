@@ -9,7 +9,7 @@ local result = require("tidemill.run.result")
 local many = {}
 
 local EMIT, DROP, REJECT, EXPAND = answer.EMIT, answer.DROP, answer.REJECT, answer.EXPAND
-local apply, emit = message.apply, message.emit
+local apply, emit, is_message = message.apply, message.emit, message.is
 
 --- functions: those of the loop, `where` for each. Returns take(returned, from, index) and expand(list, from, index),
 --- which give outcome, detail, text; `from` is the number of the function that comes next, `index` that of the record.
@@ -39,7 +39,7 @@ function many.runner(functions)
   -- One of several results; `m` is the message that the function had.
   local function run_one(item, m, saved, from, index)
     if not message.was_open(item, saved) then
-      if type(item) == "cdata" then
+      if is_message(item) then
         return REJECT, "bad_return", functions.where[from - 1] .. " returned a message that is gone, not message:copy()"
       end
       local outcome, detail, text = take(item, from, index)

@@ -2,7 +2,7 @@
 -- run/message.lua: the message that a transform sees, and what the transform makes of it. One message is open at a
 -- time, and its state lives in upvalues of this file and not in a table, so that LuaJIT keeps it in registers across
 -- the user's function. The object that the script has is a cdata with only a serial number: one that was kept is known
--- by its old number. Start reading at message.open, then `methods`, message.apply and message.emit.
+-- by its old number (run/objects.lua). Start reading at message.open, then `methods`, message.apply and message.emit.
 -- `return (f())` is no tail call; LuaJIT allows only 15 of those in a trace.
 local ffi = require("ffi")
 local C = require("tidemill.run.ffi").C
@@ -11,6 +11,8 @@ local check = require("tidemill.run.check")
 local copies = require("tidemill.run.copy")
 local header_codec = require("tidemill.run.headers")
 local json = require("tidemill.run.json")
+local marks = require("tidemill.run.marks")
+local objects = require("tidemill.run.objects")
 local result = require("tidemill.run.result")
 local targets = require("tidemill.run.targets")
 
@@ -19,18 +21,16 @@ local shown, bytes_or_null, check_integer = check.shown, check.bytes_or_null, ch
 local header_list, header_last, headers_size, headers_write =
   header_codec.list, header_codec.last, header_codec.size, header_codec.write
 local band, bnot = require("bit").band, require("bit").bnot
-
 local json_open, json_open_copy, json_root, json_edits = json.open, json.open_copy, json.root, json.edits
 local json_text, json_write, json_reset = json.text, json.write, json.reset
-local place, no_room, add = result.place, result.no_room, result.add
+local place, no_room, add, serial_of = result.place, result.no_room, result.add, objects.serial_of
 local EMIT, DROP, REJECT = answer.EMIT, answer.DROP, answer.REJECT
 
 local result_type, bytes_type = ffi.typeof("struct tide_result *"), ffi.typeof("const char *")
 local RECORD, RESULT = ffi.sizeof("struct tide_record"), ffi.sizeof("struct tide_result")
-local MESSAGE = C.TIDE_RESULT_MESSAGE
 local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
   C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
-local TOPIC_NONE, PARTITION_ANY = C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY
+local MESSAGE, TOPIC_NONE, PARTITION_ANY = C.TIDE_RESULT_MESSAGE, C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY
 
 local target_numbers, check_topic = targets.numbers, targets.check
 
@@ -197,7 +197,9 @@ local function header_open(self, name)
 end
 
 local methods = {
+  written_as = marks.STAND_IN,
   __index = function(self, name)
+    if name == "serial" then return (serial_of(self)) end -- of a table
     if self.serial ~= serial then gone() end
     if name == "copy" then return copy_open end
     if name == "header" then return header_open end
@@ -223,9 +225,8 @@ local methods = {
   end,
 }
 check.add_no_table(methods)
--- A type of its own for each load of this file: busted forgets what a spec file required, loads it again, and
--- gives back the older type (with the older methods) for the same text.
-local new_message = ffi.metatype(ffi.typeof(("struct { double serial; } /* %s */"):format(tostring(methods))), methods)
+local new_message, is_message = objects.type(methods)
+message.is = is_message -- true for one that is gone, false for a copy
 
 --- Opens the message of `at` (const struct tide_record *); the one before is gone.
 function message.open(at)
@@ -288,7 +289,7 @@ end
 
 --- Returns the topic and the partition that functions chose for the open message or a copy; nil for none.
 function message.choice_of(thing)
-  if type(thing) == "cdata" then return get_choice() end
+  if is_message(thing) then return get_choice() end
   local mark = thing[target_mark]
   if not mark then return nil, nil end
   return thing.topic ~= mark.topic and thing.topic or mark.to_topic,
@@ -319,7 +320,7 @@ end
 
 --- True when `thing` is the message that was open at `saved`.
 function message.was_open(thing, saved)
-  return ffi.istype(new_message, thing) and thing.serial == saved.serial
+  return is_message(thing) and thing.serial == saved.serial
 end
 
 --- Takes over what a function returned, if it is not the message itself: outcome, detail, text (run/answer.lua).
@@ -329,7 +330,7 @@ function message.apply(returned)
     return EMIT
   end
   if returned == nil then return DROP end
-  if type(returned) ~= "table" then
+  if type(returned) ~= "table" or marks.of(returned) == marks.STAND_IN then
     return REJECT, "bad_return", ("returned %s; return the message, a string, a table, tide.drop (or nil), tide.many, "
       .. "tide.reject or tide.retry"):format(shown(returned))
   end
@@ -393,7 +394,5 @@ function message.record()
   return here.record
 end
 
-message.null = json.null
-message.json = json.public
-message.array = json.array
+message.null, message.json, message.array = json.null, json.public, json.array
 return message

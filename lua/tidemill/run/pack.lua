@@ -28,7 +28,7 @@ local HEAD = ffi.sizeof "struct tide_packed"
 -- Raises in the line of the script when an element has not what pack_one reads.
 local function check_messages(list)
   for i, m in ipairs(list) do
-    if type(m) ~= "cdata" and (type(m) ~= "table" or type(m.headers) ~= "table") then
+    if not message.is(m) and (type(m) ~= "table" or type(m.headers) ~= "table") then
       error(("tide.pack takes an array of messages; number %d is %s"):format(i, check.shown(m)), 3)
     end
   end

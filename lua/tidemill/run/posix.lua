@@ -3,19 +3,32 @@
 local ffi = require("ffi")
 
 ffi.cdef [[
+struct tide_posix_entry { /* struct dirent of glibc, on machines of 64 bits */
+  uint64_t inode;
+  int64_t offset;
+  unsigned short length;
+  unsigned char kind;
+  char name[256];
+};
+extern char **environ;
 void _exit(int status);
+int access(const char *path, int mode);
 int clock_getcpuclockid(int pid, int *clock);
 int close(int fd);
+int closedir(void *folder);
 int ferror(void *stream);
 int fork(void);
 int getpid(void);
 int ioctl(int fd, unsigned long request, ...);
 int isatty(int fd);
 int mkdir(const char *path, unsigned mode);
+void *opendir(const char *path);
 int pipe(int fds[2]);
 int prctl(int option, ...);
 long read(int fd, void *bytes, size_t size);
+struct tide_posix_entry *readdir(void *folder);
 long readlink(const char *path, char *target, size_t size);
+char *realpath(const char *path, char *resolved);
 int sched_getaffinity(int pid, size_t size, uint64_t *mask);
 int tide_posix_clock(int clock, int64_t seconds_and_nanoseconds[2]) __asm__("clock_gettime");
 int waitpid(int pid, int *status, int options);

@@ -46,7 +46,7 @@ local announce -- takes the name of what begins now: "init: t.lua:5"
 local warned -- warnings that were given, by text: a module that several files require is loaded for each of them
 
 local function load_file(path)
-  local chunk, problem = environment.load_file(path, plan.folder, plan.globals)
+  local chunk, problem = environment.load_file(path, plan.folder, plan.globals, plan.trust)
   if not chunk then fail(problem) end
   announce(path)
   common:look()

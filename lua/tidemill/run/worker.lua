@@ -9,8 +9,10 @@ local profile = require("tidemill.run.profile")
 local traces = require("tidemill.run.traces")
 local transforms = require("tidemill.run.transforms")
 local targets = require("tidemill.run.targets")
+local hardened = require("tidemill.run.hardened")
 local number = require("tidemill.run.number")
 local result = require("tidemill.run.result")
+local variables = require("tidemill.run.variables")
 
 local worker = {}
 
@@ -96,6 +98,8 @@ function worker.main(zygote, engine, plan)
   io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
   watch_stack(traces.OWN)
+  variables.withhold(plan.withheld)
+  if plan.trust == "hardened" then hardened.enter() end
   local ok, steps = pcall(function()
     targets.use(C.tide_engine_topics(engine), plan.topics or {}, plan.instead)
     return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)

@@ -50,9 +50,25 @@ return {
         .. "log says what they wait for." },
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long the brokers may take to answer at start, before exit 69. Later an outage is waited out." },
-    { name = "trust", type = "choice", values = { "full" }, default = "full",
-      refused = { limited = "there is no sandbox in this version", none = "there is no sandbox in this version" },
-      help = "What the functions of the pipeline may do: everything that the user who runs it may do." },
+    { name = "trust", type = "choice", values = { "full", "standard", "hardened" }, default = "standard",
+      help = "What transforms and functions may do. standard: the kernel keeps them from starting "
+        .. "programs, from the network, from all files but those that they need to be loaded, and from other "
+        .. "processes; network, files and env open more. hardened: beside that their Lua has no library that reaches "
+        .. "out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that "
+        .. "the user may do who runs tidemill. The flag --trust overrides it." },
+    { name = "network", type = "boolean", default = false,
+      help = "Whether functions may open connections, in hooks too. The engine's own connections do not need it." },
+    { name = "files", type = "table", default_text = "none beside what loading the transforms needs", options = {
+      { name = "read", type = "strings",
+        help = "Files, and folders with all that is in them, that functions may read beside the pipeline's folder, "
+          .. "those of its transforms and those of Lua's path. A path starts from the current folder." },
+      { name = "write", type = "strings",
+        help = "Files that functions may write and read, and folders in which they may make, change and remove "
+          .. "files. Each must be there when the run starts." },
+    }, help = "Which files functions may use: a table { read = PATHS, write = PATHS }." },
+    { name = "env", type = "strings", default_text = "none beside TZ, LANG and LC_*",
+      help = "The environment variables that functions see (tide.env, os.getenv), by name. Those that only the "
+        .. "pipeline file itself uses need not be named." },
   },
   plan = function(values, tables)
     tables.join_timeout_us = values.join_timeout
@@ -66,5 +82,7 @@ return {
     tables.stuck_detector_timeout_us = values.stuck_detector_timeout
     tables.broker_timeout_us = values.broker_timeout
     tables.exactly_once = values.delivery == "exactly_once"
+    tables.sandbox = { trust = values.trust, network = values.network, files = values.files or {},
+      env = values.env or {} }
   end,
 }

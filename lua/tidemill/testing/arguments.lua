@@ -86,6 +86,14 @@ local OPTIONS = {
   set = function(value)
     if type(value) ~= "table" then return "takes a table of values by name, got " .. shown(value) end
   end,
+  settings = function(value)
+    if type(value) ~= "table" then return "takes a table of settings of a pipeline, got " .. shown(value) end
+  end,
+  trust = function(value)
+    if value ~= "full" and value ~= "standard" and value ~= "hardened" then
+      return 'takes "full", "standard" or "hardened", got ' .. shown(value)
+    end
+  end,
 }
 
 --- Raises unless `options` is nil or a table of those named; returns a table.

@@ -13,6 +13,7 @@ local arguments = require("tidemill.testing.arguments")
 local base64 = require("tidemill.lib.base64")
 local engine = require("tidemill.run.engine")
 local header_codec = require("tidemill.run.headers")
+local of_command = require("tidemill.testing.level")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
@@ -86,27 +87,30 @@ local function start(pipeline, options)
   return test
 end
 
---- Tests a pipeline file. options: set = values of --set by name, partitions = how many can be fed (4).
+--- Tests a pipeline file. options: set = values of --set by name, partitions = how many can be fed (4), trust = the
+--- level of trust in place of the file's.
 function testing.pipeline(path, options)
   arguments.path(path, "testing.pipeline")
-  options = arguments.options(options, "testing.pipeline", "set partitions")
-  local pipeline, texts = pipeline_file.load(find(path), options.set)
+  options = arguments.options(options, "testing.pipeline", "set partitions trust")
+  local pipeline, texts = pipeline_file.load(find(path), options.set, options.trust or of_command.trust)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   return start(pipeline, options)
 end
 
---- Tests steps as a pipeline has them, without source and sink. options: topics = those that a result may name, and
---- partitions.
+--- Tests steps as a pipeline has them, without source and sink. options: topics = those that a result may name,
+--- partitions, and settings = those of a pipeline that say what functions may do (trust, network, files, env).
 function testing.steps(steps, options)
   arguments.steps(steps)
-  options = arguments.options(options, "testing.steps", "topics partitions")
+  options = arguments.options(options, "testing.steps", "topics partitions settings")
   local where = declaration.where(2)
   local source = declaration.new(list.file_source, { path = "-", topic = "in" }, where)
   local given = { source, unpack(steps) }
+  for name, value in pairs(options.settings or {}) do given[name] = value end
+  given.trust = given.trust or of_command.trust
   local current = session.new()
   local pipeline, texts = pipeline_file.check(declaration.new(list.pipeline, given, where), where.file, ".", current)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
-  pipeline.name = "test"
+  pipeline.name, pipeline.secrets = "test", current.secrets
   local spec = list.produce
   pipeline.steps[#pipeline.steps + 1] = { name = "produce", spec = spec, given = {}, declaration = pipeline.declaration,
     values = { topic = "out", topics = options.topics, partition = "key", max_buffer_size = 1, max_buffer_bytes = 1 } }
@@ -115,7 +119,7 @@ end
 
 --- Tests a transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
-  options = arguments.options(options, "testing.transform", "topics partitions")
+  options = arguments.options(options, "testing.transform", "topics partitions settings")
   local where = declaration.where(2)
   if type(transform) == "string" then transform = find(transform) end
   local step = declaration.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)

@@ -15,7 +15,7 @@ Session.__index = Session
 local VALUE_LIMIT, RATE = 1048576, 10000 -- all of it, as good as
 local TURN = 0.005 -- seconds
 
---- options: set (the values of --set), message_timeout (microseconds). Nothing is loaded yet.
+--- options: set (the values of --set), trust (--trust), message_timeout (microseconds). Nothing is loaded yet.
 function session.new(path, options)
   return setmetatable({ path = path, options = options }, Session)
 end
@@ -29,7 +29,7 @@ Session.close = close
 --- Loads the pipeline anew. True, or nil, the texts of what is wrong, and the exit code.
 function Session:load()
   close(self)
-  local pipeline, texts, code = pipeline_file.load(self.path, self.options.set)
+  local pipeline, texts, code = pipeline_file.load(self.path, self.options.set, self.options.trust)
   if not pipeline then return nil, texts, code end
   self.pipeline = pipeline
   local problem

@@ -200,7 +200,7 @@ describe("the step or setting", function()
     end
     assert.is_nil(faults('delivery = "at_least_once", trust = "full", join_timeout = "5s", broker_timeout = 1'))
     assert.same({ 'p:2: option "dlq" = "d": must be tide.dlq { ... }, not a string' }, faults('dlq = "d"'))
-    assert.same({ 'p:2: option "trust" = "none": refused: there is no sandbox in this version' },
+    assert.same({ 'p:2: option "trust" = "none": unknown; it is "full" or "standard" or "hardened"' },
       faults('trust = "none"'))
     assert.same({ 'p:2: option "core_dumps" = 1: must be true or false, not a number' }, faults('core_dumps = 1'))
     assert.same({ 'p:2: option "message_timeout" = "0s": must be more than 0' }, faults('message_timeout = "0s"'))
