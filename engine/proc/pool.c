@@ -176,10 +176,14 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
     charge_time(pool, now_us);
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
-        tide_pool_read_log(pool, slot, now_us, false);
+        uint32_t given = slot->given_count;
+        tide_pool_read_log(pool, slot, now_us, TIDE_LOG_IF_READABLE);
         /* Not only what the loop found: a report may have come since it looked, and its batch need not wait a turn. */
         if (slot->given_count > 0 || slot->readable || slot->state < TIDE_WORKER_READY)
             tide_pool_read(pool, slot);
+        /* What was written before a report stands before what comes of it. */
+        if (slot->given_count < given)
+            tide_pool_read_log(pool, slot, now_us, TIDE_LOG_AT_ONCE);
         slot->readable = false;
         do_without(pool, slot);
         int status = tide_worker_slot_poll(pool, slot, now_us);
@@ -205,7 +209,7 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
     /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and the
      * second empties the socket and forgets the state. */
     if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0) {
-        tide_pool_read_log(pool, slot, now_us, true);
+        tide_pool_read_log(pool, slot, now_us, TIDE_LOG_ENDS);
         tide_pool_take_off(pool, slot, event);
         tide_worker_slot_exited(pool, slot, event, now_us);
     } else if (event->kind == TIDE_ZYGOTE_SPAWNED) {

@@ -11,6 +11,7 @@
 #include "base/plan.h"
 #include "proc/pool.h"
 #include "proc/worker_slot.h"
+#include "proc/zygote.h"
 #include "shm/counters.h"
 
 enum { TIDE_POOL_MOST_STEPS = 16 };
@@ -58,9 +59,9 @@ struct tide_pool {
 bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
 /** Replaces workers that have used up what they may take; without a pause, one at a time. */
 void tide_pool_replace(struct tide_pool *pool, int64_t now_us);
-/** Passes on what the worker of a slot has written to its log. `over`: the worker is gone. */
+/** Passes on what the worker of a slot has written to its log. */
 void tide_pool_read_log(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us,
-                        bool over);
+                        enum tide_log_moment when);
 /** Takes the last words of a worker. False when it has said them already. */
 bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_report *report);
 /** The last words of the present worker; NULL when there are none. */

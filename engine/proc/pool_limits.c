@@ -27,10 +27,10 @@ static void count_in_all_rows(struct tide_pool *pool, enum tide_metric metric, u
 }
 
 void tide_pool_read_log(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us,
-                        bool over)
+                        enum tide_log_moment when)
 {
     count_in_all_rows(pool, TIDE_M_WORKER_LOG_DROPPED,
-                      tide_zygote_read_log(pool->zygote, slot->number, now_us, over));
+                      tide_zygote_read_log(pool->zygote, slot->number, now_us, when));
 }
 
 /* ---- memory ---- */

@@ -82,9 +82,14 @@ static void split(struct tide_worker_log *log)
     memmove(log->bytes, at, log->length);
 }
 
+void tide_worker_log_set_readable(void *log)
+{
+    ((struct tide_worker_log *)log)->readable = true;
+}
+
 /* What has had no end of line since the last turn goes out as it is: a script may write a line in parts, and look at what
  * it wrote. */
-uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us)
+uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us, bool at_once)
 {
     uint64_t dropped = 0;
     size_t once = 0;
@@ -92,6 +97,9 @@ uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us)
         return 0;
     if (now_us - log->second_us >= SECOND_US)
         dropped = end_second(log, now_us);
+    if (!log->readable && !at_once && log->length == 0)
+        return dropped;
+    log->readable = false;
     if (!log->bytes)
         log->bytes = tide_alloc(LINE_BYTES);
     while (once < ONCE_BYTES) {
@@ -111,7 +119,7 @@ uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us)
 
 uint64_t tide_worker_log_end(struct tide_worker_log *log, int64_t now_us)
 {
-    uint64_t dropped = tide_worker_log_read(log, now_us);
+    uint64_t dropped = tide_worker_log_read(log, now_us, true);
     if (log->engine_end < 0)
         return 0;
     if (log->length > 0)

@@ -21,6 +21,7 @@ struct tide_worker_log {
     uint64_t dropped;  /* in it */
     char *bytes;       /* of a line whose end has not come; NULL until the first */
     size_t length;
+    bool readable;
     bool within_line; /* what was passed on last had no end of line */
 };
 
@@ -28,8 +29,11 @@ struct tide_worker_log {
 int tide_worker_log_open(struct tide_worker_log *log, uint32_t slot, uint32_t limit);
 /** In the worker: its standard output and error are the pipe from now on. */
 void tide_worker_log_enter(const struct tide_worker_log *log);
-/** In the engine: passes on what is there, never waiting. Returns how many lines were dropped. */
-uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us);
+/** In the engine: there may be something to read. */
+void tide_worker_log_set_readable(void *log);
+/** In the engine: passes on what is there, never waiting. Without `at_once` only where there is something by
+ * tide_worker_log_set_readable. Returns how many lines were dropped. */
+uint64_t tide_worker_log_read(struct tide_worker_log *log, int64_t now_us, bool at_once);
 /** The worker is gone: also what has no end of line is passed on, and what was dropped is said. Returns as above. */
 uint64_t tide_worker_log_end(struct tide_worker_log *log, int64_t now_us);
 /** Closes what is open of it. */

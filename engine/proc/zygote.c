@@ -91,9 +91,9 @@ int tide_zygote_limit_worker(struct tide_zygote *zygote, uint32_t worker,
     if (limits->max_log_lines == 0)
         return TIDE_OK;
     int status = tide_worker_log_open(&zygote->logs[worker], worker, limits->max_log_lines);
-    /* As above: the pools read in each turn. */
     return status < 0 ? status
-                      : tide_loop_watch(zygote->loop, zygote->logs[worker].engine_end, NULL, NULL);
+                      : tide_loop_watch(zygote->loop, zygote->logs[worker].engine_end,
+                                        tide_worker_log_set_readable, &zygote->logs[worker]);
 }
 
 void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps)
@@ -102,10 +102,11 @@ void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps)
 }
 
 uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64_t now_us,
-                              bool over)
+                              enum tide_log_moment when)
 {
     struct tide_worker_log *log = &zygote->logs[worker];
-    return over ? tide_worker_log_end(log, now_us) : tide_worker_log_read(log, now_us);
+    return when == TIDE_LOG_ENDS ? tide_worker_log_end(log, now_us)
+                                 : tide_worker_log_read(log, now_us, when == TIDE_LOG_AT_ONCE);
 }
 
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
@@ -282,10 +283,10 @@ void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
 }
 
 /* A `close` hook may write more than its pipe holds. */
-static void read_logs(struct tide_zygote *zygote, bool over)
+static void read_logs(struct tide_zygote *zygote, enum tide_log_moment when)
 {
     for (uint32_t i = 0; i < zygote->workers; i++)
-        tide_zygote_read_log(zygote, i, tide_clock_us(), over);
+        tide_zygote_read_log(zygote, i, tide_clock_us(), when);
 }
 
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. Workers hear of it first, so
@@ -299,7 +300,7 @@ static void leave_in_order(struct tide_zygote *zygote)
     shutdown(zygote->engine_end, SHUT_WR);
     for (int left_ms = LEAVE_MS; left_ms > 0;) {
         int ready = poll(&fd, 1, LOOK_MS);
-        read_logs(zygote, false);
+        read_logs(zygote, TIDE_LOG_AT_ONCE);
         if (ready > 0 && recv(zygote->engine_end, ignored, sizeof(ignored), 0) <= 0)
             return;
         left_ms -= ready > 0 ? 0 : LOOK_MS;
@@ -320,7 +321,7 @@ void tide_zygote_free(struct tide_zygote *zygote)
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
             continue;
-        read_logs(zygote, true);
+        read_logs(zygote, TIDE_LOG_ENDS);
     }
     if (zygote->engine_end >= 0)
         close(zygote->engine_end);

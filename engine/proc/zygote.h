@@ -26,10 +26,15 @@ int tide_zygote_limit_worker(struct tide_zygote *zygote, uint32_t worker,
                              const struct tide_worker_limits *limits);
 /** Whether a crash of a worker or of the zygote leaves a core file. */
 void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps);
-/** Passes on what the worker of a slot has written to standard output and error; `over`: it is gone. Returns how many lines
- * were dropped (proc/worker_log.h). */
+enum tide_log_moment {
+    TIDE_LOG_IF_READABLE, /* costs nothing when the loop has not found something to read */
+    TIDE_LOG_AT_ONCE,
+    TIDE_LOG_ENDS /* the worker is gone */
+};
+/** Passes on what the worker of a slot has written to standard output and error. Returns how many lines were dropped
+ * (proc/worker_log.h). */
 uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64_t now_us,
-                              bool over);
+                              enum tide_log_moment when);
 /** How long the zygote may take for each piece of the user's code that it loads; 0 = for ever. */
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this process has a second
