@@ -8,10 +8,10 @@ local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 
--- Scripts that need a message, a block or a sibling.
-local NEEDS_MESSAGE = { "^allowed_", "^input_", "^lua_", "sibling", "zygote", "^trace_me$" }
--- What the process that loads transforms may do, or what would be against itself.
-local NOT_WHILE_LOADING = { "^child_", "^code_", "^signal_of_death" }
+-- Scripts that need a message, a block or a sibling, and one that kills its own process too.
+local NEEDS_MESSAGE = { "^allowed_", "^signal_group$", "^input_", "^lua_", "sibling", "zygote", "^trace_me$" }
+-- What the process that loads transforms may do: it forks workers, and their limit of memory is none of its own.
+local NOT_WHILE_LOADING = { "^child_", "^code_", "^signal_of_death", "^limits_memory$" }
 
 local function is_one_of(name, patterns)
   for _, pattern in ipairs(patterns) do

@@ -28,17 +28,20 @@ kafka.describe("hostile scripts", function(t)
     return list
   end
 
+  local STEPS = [[
+    tide.run_task_with_multiprocessing { "%s/carrier.lua", "%s/witness.lua", processes = %d, max_batch_size = %d,
+      crash_retries = 0, max_input_block_size = "1MiB", max_output_block_size = "1MiB" },
+    tide.run_task_with_multiprocessing { "%s/neighbour.lua", processes = 1 },
+    tide.produce { topic = %q }]]
+
   local function start(level, processes, batch, message_timeout)
     one = canary.new()
     local run = engine.start(t:definition { dlq = { topic = t.letters },
       head = ("package.path = %q .. package.path"):format(one.folder .. "/?.lua;"),
-      settings = { trust = level, worker_memory = "64MiB", message_timeout = message_timeout, retry_timeout = "300ms" },
-      steps = ([[
-        tide.run_task_with_multiprocessing { %q, processes = %d, max_batch_size = %d, crash_retries = 0,
-          max_input_block_size = "1MiB", max_output_block_size = "1MiB" },
-        tide.run_task_with_multiprocessing { %q, processes = 1 },
-        tide.produce { topic = %q }]]):format(one.folder .. "/carrier.lua", processes, batch,
-          one.folder .. "/neighbour.lua", t.output) }, { env = { [canary.VARIABLE] = one.secret } })
+      settings = { trust = level, worker_memory = "64MiB", message_timeout = message_timeout,
+        retry_timeout = "300ms" },
+      steps = STEPS:format(one.folder, one.folder, processes, batch, one.folder, t.output) },
+      { env = { [canary.VARIABLE] = one.secret } })
     local pids
     wait.until_true(function()
       pids = run:processes()

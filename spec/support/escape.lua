@@ -25,7 +25,7 @@ local PIPELINE = [[
 local tide = require "tidemill"
 return tide.pipeline "escape" {
   tide.file_source { path = %q },
-  tide.run_task_with_multiprocessing { "carrier.lua", processes = %d, max_batch_size = %d,
+  tide.run_task_with_multiprocessing { "carrier.lua", "witness.lua", processes = %d, max_batch_size = %d,
     max_input_block_size = "1MiB", max_output_block_size = "1MiB" },
   tide.run_task_with_multiprocessing { "neighbour.lua", processes = 1 },
   tide.file_sink { path = %q },
@@ -71,7 +71,7 @@ end
 --- Whether there is this level of trust here; or nil and what the program says of it.
 function escape.available(level)
   local path = pipeline_file.write(PIPELINE:format("-", 1, 1, "-", "-", level, "1s"),
-    { ["carrier.lua"] = "return print", ["neighbour.lua"] = "return print" })
+    { ["carrier.lua"] = "return print", ["witness.lua"] = "return print", ["neighbour.lua"] = "return print" })
   local code, _, err = process.run { program.path, "check", path }
   pipeline_file.remove_all()
   if code == 0 then return true end

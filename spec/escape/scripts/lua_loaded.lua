@@ -2,5 +2,4 @@
 -- It puts a module of its own in the place of one of ours.
 return { stopped_by = { "hardened" }, attack = function()
   package.loaded["tidemill"] = { drop = "changed" }
-  return require("tidemill").drop == "changed" and "tidemill is another module"
 end }

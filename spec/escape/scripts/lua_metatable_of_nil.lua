@@ -2,5 +2,4 @@
 -- It gives nil a metatable, so that mistakes of others go unseen.
 return { stopped_by = { "hardened" }, shown = true, attack = function()
   debug.setmetatable(nil, { __index = function() return "x" end })
-  return (nil).x == "x" and "nil has fields"
 end }

@@ -2,5 +2,4 @@
 -- It changes what s:reverse() means in all strings.
 return { stopped_by = { "hardened" }, shown = true, attack = function()
   getmetatable("").__index = setmetatable({ reverse = function() return "changed" end }, { __index = string })
-  return ("x"):reverse() == "changed" and "strings have other methods"
 end }

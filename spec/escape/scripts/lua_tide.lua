@@ -1,7 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- It changes the table of tidemill.
+-- It changes the table of tidemill that other files use.
 return { stopped_by = { "hardened" }, attack = function()
-  local tide = require "tidemill"
-  tide.drop = "changed"
-  return require("tidemill").drop == "changed" and "tidemill is changed"
+  require("tidemill").drop = "changed"
 end }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- It changes the metatable of the table of tidemill.
+-- It changes the metatable of the table of tidemill, and by that what is in the table.
 return { stopped_by = { "hardened" }, attack = function()
   getmetatable(require "tidemill").__index = { drop = "changed" }
-  return "the metatable of tidemill is changed"
+  rawset(require "tidemill", "drop", nil)
 end }

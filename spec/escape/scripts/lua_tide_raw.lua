@@ -2,5 +2,4 @@
 -- It changes the table of tidemill past its metatable.
 return { stopped_by = { "hardened" }, shown = true, attack = function()
   rawset(require "tidemill", "drop", "changed")
-  return require("tidemill").drop == "changed" and "tidemill is changed"
 end }

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- It asks whether it may signal every process there is; signal 0 does nothing.
+-- It asks of every process whether it may signal it; signal 0 does nothing.
 return { stopped_by = { "standard", "hardened" }, shown = true, attack = function()
   local kernel = require "kernel"
-  kernel.check(kernel.C.kill(-1, 0), "kill")
-  return "it may signal all processes"
+  for pid = 1, 100000 do
+    if pid ~= kernel.C.getpid() and kernel.C.kill(pid, 0) == 0 then return "it may signal process " .. pid end
+  end
 end }
