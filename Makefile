@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # `make help` lists the targets. V=1 shows commands; SANITIZER=address|undefined|thread builds apart, and so does
-# FAULTS=1: with the fault points of engine/base/fault.h.
+# FAULTS=1: with the fault points of engine/base/fault.h, and FUZZ=1: by clang, for libFuzzer (scripts/fuzz/fuzz.h).
 
 CC ?= gcc
 CXX ?= g++
 PREFIX ?= /usr/local
 COMMA := ,
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0)
-BUILD := build$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
+BUILD := build$(if $(FUZZ),/fuzz)$(if $(SANITIZER),/$(if $(filter address,$(SANITIZER)),asan,$(SANITIZER)))$(if $(FAULTS),/faults)
 Q := $(if $(V),,@)
 
 # The macros of rdkafka.h are statement expressions, which clang counts as ours. What depends on the time of a build
@@ -30,12 +30,19 @@ ifdef SANITIZER
 HARDENING :=
 SANITIZE := -fsanitize=$(subst address,address$(COMMA)undefined,$(SANITIZER)) -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
+ifdef FUZZ
+override CC := $(filter ccache,$(CC)) clang
+override CXX := $(filter ccache,$(CXX)) clang++
+HARDENING :=
+SANITIZE := -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize=function,vptr -fno-sanitize-recover=all \
+  -fno-omit-frame-pointer
+endif
 # No object holds the name of the folder that it was built in, so that two builds are equal (make reproducible).
 BASE_FLAGS = -fPIC -ffile-prefix-map="$$PWD"=. $(if $(WERROR),-Werror) $(HARDENING) $(SANITIZE) $(CFLAGS)
 C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Iengine $(C_WARNINGS)
 CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -Iengine $(WARNINGS) $(shell pkg-config --cflags simdjson)
 ALL_FLAGS = $(C_FLAGS) -DTIDE_VERSION='"$(VERSION)"' $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
-ALL_CXX_FLAGS = $(CXX_FLAGS) $(BASE_FLAGS)
+ALL_CXX_FLAGS = $(CXX_FLAGS) $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
 LINK_FLAGS = $(LINKING) $(SANITIZE) $(LDFLAGS)
 LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto libmicrohttpd) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
@@ -45,8 +52,10 @@ SOURCES := $(filter-out engine/main.c,$(sort $(wildcard engine/*.c engine/*/*.c 
 CXX_SOURCES := $(sort $(wildcard engine/json/*.cpp))
 HEADERS := $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
-FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch])
+FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch] scripts/fuzz/targets/*.c)
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so $(BUILD)/tidemill_stack.so
+FUZZ_TARGETS := $(basename $(notdir $(wildcard scripts/fuzz/targets/*)))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/targets/%)
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c
 
 # Specs that CI runs under AddressSanitizer and UBSan each time: all that need no broker, and of those that do the ones that
@@ -58,7 +67,7 @@ SPECS_THREADS := spec/unit/http spec/unit/kafka $(foreach name,http metrics tap_
   $(foreach name,chain commits delivery exporter faults metrics outage transactions stop,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check torture bench bench-tune demo docs tools install uninstall clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-tune demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -112,10 +121,25 @@ $(BUILD)/simulate: $(wildcard scripts/sim/*.[ch]) $(BUILD)/libtidemill.so
 	@echo '  CC    $@'
 	$(Q)$(CC) $(ALL_FLAGS) -o $@ $(filter %.c,$^) -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
 
-tools: build/kafka_tool build/mock_kafka build/bare_loop $(BUILD)/simulate
+# A target for libFuzzer; in any other build it comes with a program that runs it on files.
+FUZZ_COMMON := scripts/fuzz/fuzz.c $(if $(FUZZ),,scripts/fuzz/replay.c)
+FUZZ_LINK = $(if $(FUZZ),-fsanitize=fuzzer) -Iscripts/fuzz -Wl,-E -Wl,-rpath,'$$ORIGIN/..' -L$(BUILD) -ltidemill
+$(BUILD)/targets/%: scripts/fuzz/targets/%.c $(FUZZ_COMMON) scripts/fuzz/fuzz.h $(BUILD)/libtidemill.so
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) $(ALL_FLAGS) -o $@ $(filter %.c,$^) $(FUZZ_LINK) -lrdkafka
+
+$(BUILD)/targets/%: scripts/fuzz/targets/%.lua scripts/fuzz/lua.c $(FUZZ_COMMON) scripts/fuzz/fuzz.h $(BUILD)/libtidemill.so $(MODULES)
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -DFUZZ_SCRIPT='"$<"' -DFUZZ_BUILD='"$(BUILD)"' -o $@ $(filter %.c,$^) $(FUZZ_LINK) $(LUA_LIBS)
+
+fuzz-programs: $(FUZZ_PROGRAMS)
+
+tools: build/kafka_tool build/mock_kafka build/bare_loop $(BUILD)/simulate $(FUZZ_PROGRAMS)
 
 faults: ## the same with fault points, into build/faults
-	$(Q)$(MAKE) --no-print-directory FAULTS=1 all $(BUILD)/faults/simulate
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 all $(BUILD)/faults/simulate fuzz-programs
 
 simulate: all $(BUILD)/simulate ## the long form of the simulation: SIM_STEPS=100000000 steps from SIM_SEED=1 on
 	$(Q)$(BUILD)/simulate --steps $(or $(SIM_STEPS),100000000) --seed $(or $(SIM_SEED),1)
@@ -176,6 +200,13 @@ format: ## clang-format over the C files
 
 format-check:
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
+
+fuzz: export T RUNS TARGET PLANTED JOBS
+fuzz: ## libFuzzer on what reads foreign bytes: T=60 seconds a target, TARGET=name; RUNS=10000000 the long form; PLANTED=1 (scripts/fuzz/run.sh)
+	$(Q)scripts/dev/install.sh fuzz && $(MAKE) -s -j2 FUZZ=1 $(if $(PLANTED),FAULTS=1) fuzz-programs && scripts/fuzz/run.sh
+
+fuzz-corpus: all ## scripts/fuzz/corpus anew, from real data and from what was found on this machine
+	$(Q)scripts/dev/install.sh fuzz && $(MAKE) -s -j2 FUZZ=1 fuzz-programs && scripts/fuzz/corpus.sh
 
 torture: ## faults on real engines and a real Kafka, then the comparison; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
 	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "shm/block.h"
 #include "shm/layout.h"
@@ -48,7 +49,8 @@ static bool result_fits(const struct tide_batch *batch, const struct tide_result
         return false;
     bytes += result->value_length > 0 ? (uint64_t)result->value_length : 0;
     bytes += result->key_length > 0 ? (uint64_t)result->key_length : 0;
-    return result->size % 8 == 0 && bytes <= result->size && result->size <= left &&
+    bool inside = bytes <= result->size || tide_fault("bug.result_overrun");
+    return result->size % 8 == 0 && inside && result->size <= left &&
            result->index >= batch->release.released && result->index < batch->run.ready &&
            result->partition >= TIDE_PARTITION_ANY &&
            (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&

@@ -91,7 +91,7 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
     change->prefix = prefix;
     change->prefix_length = int32_t(size);
     assign_value(change, value);
-    note_change(doc, size + value.length + 1);
+    note_change(doc, (tide_fault("bug.json_overrun") ? 0 : size) + value.length + 1);
     return TIDE_OK;
 }
 

@@ -56,6 +56,9 @@ static bool find_tokens(index_maker *maker, document *doc, arena *memory)
         return fast_tokens(doc, memory);
     if (length > maker->capacity)
         set_capacity(maker, length);
+    // No JSON ends within a character, and simdjson's fallback would read the byte behind it.
+    if (length > 0 && (doc->bytes[length - 1] & 0x80))
+        return false;
     parser *stage = maker->stage.get();
     if (stage->stage1(reinterpret_cast<const uint8_t *>(doc->bytes), length,
                       simdjson::stage1_mode::regular))

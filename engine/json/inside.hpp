@@ -16,6 +16,7 @@
 // The C++ is compiled with hidden visibility: what Lua calls is declared visible.
 #pragma GCC visibility push(default)
 extern "C" {
+#include "base/fault.h"
 #include "base/status.h"
 #include "json/json.h"
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "proc/pool_inside.h"
 
@@ -88,7 +89,9 @@ bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_pr
 {
     enum tide_profile_state state = lost_or(slot);
     if ((state != TIDE_PROFILE_ENDING && state != TIDE_PROFILE_ABANDONED) ||
-        piece->size > sizeof(piece->bytes) || slot->profile.size + piece->size > TIDE_PROFILE_BYTES)
+        piece->size > sizeof(piece->bytes) ||
+        (slot->profile.size + piece->size > TIDE_PROFILE_BYTES &&
+         !tide_fault("bug.profile_overrun")))
         return false;
     if (!slot->profile.bytes)
         slot->profile.bytes = tide_alloc(TIDE_PROFILE_BYTES);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "shm/layout.h"
@@ -48,7 +49,9 @@ int tide_header_next(const char *headers, uint32_t length, uint32_t *at, struct 
     memcpy(&value_length, headers + *at + 4, 4);
     uint32_t bytes = value_length < 0 ? 0 : (uint32_t)value_length;
     left -= 8;
-    if (value_length < TIDE_NULL || name_length > left || bytes > left - name_length)
+    bool inside = name_length <= left &&
+                  (bytes <= left - name_length || tide_fault("bug.header_overrun"));
+    if (value_length < TIDE_NULL || !inside)
         return tide_fail(TIDE_EDATA, "a header is longer than its bytes");
     /* Each length was compared with what is left, never added to another one first: a sum of two 32-bit lengths may
      * wrap round and look small. */

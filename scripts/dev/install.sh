@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|tidy|valgrind|bare|demo]...
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|bare|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
 # password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
 # the exit code is 69. --check installs nothing: it tells the command for these purposes.
@@ -15,6 +15,9 @@ need_file() { [ -e "$1" ] || missing+=("$2"); }
 need_library() { { have pkg-config && pkg-config --exists "$1"; } || missing+=("$2"); }
 need_lua() { { have luajit && luajit -e "require '$1'" >/dev/null 2>&1; } || missing+=("$2"); }
 need_shared() { { have luajit && luajit -e "require('ffi').load('$1')" >/dev/null 2>&1; } || missing+=("$2"); }
+need_runtime() { # of clang: for a sanitizer, or libFuzzer
+  { have clang && compgen -G "$(clang -print-runtime-dir)/libclang_rt.$1*" >/dev/null; } || missing+=("$2")
+}
 need_python() { { have python3 && python3 -c "import $1" 2>/dev/null; } || missing+=("$2"); }
 need_java() { # at least this version; `java -version` may print a "Picked up JAVA_TOOL_OPTIONS" first
   local version
@@ -84,6 +87,12 @@ check() {
       need_command clang clang
       need_command clang++ clang
       ;;
+    fuzz)
+      check build
+      check run
+      check clang
+      need_runtime fuzzer libclang-rt-dev
+      ;;
     tidy)
       check build
       need_command clang-tidy clang-tidy
@@ -101,7 +110,7 @@ check() {
       check run
       ;;
     *)
-      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|tidy|valgrind|bare|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|bare|demo]..." >&2
       exit 64
       ;;
   esac

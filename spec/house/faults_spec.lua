@@ -5,7 +5,7 @@ local files = require "spec.house.files"
 
 local function points()
   local seen, list = {}, {}
-  for _, path in ipairs(files.list({ "engine" }, { "*.c", "*inside.h" })) do
+  for _, path in ipairs(files.list({ "engine" }, { "*.c", "*.cpp", "*inside.h" })) do
     for name in files.read(path):gmatch('tide_fault%("([^"]+)"%)') do
       seen[name] = seen[name] or {}
       table.insert(seen[name], path)

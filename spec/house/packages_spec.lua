@@ -14,14 +14,15 @@ local function set(text)
 end
 
 -- Of the shell, and of Debian's essential packages and apt.
-local SHELL = set [[break cd continue done echo esac eval exit export false fi kill local mapfile printf pwd read return
-  set shift trap true type umask unset wait]]
+local SHELL = set [[break cd compgen continue done echo esac eval exit export false fi jobs kill local mapfile printf
+  pwd read return set shift trap true type umask unset wait]]
 local ESSENTIAL = set [[apt-config apt-get awk bash cat chmod chown chroot cmp cp cut date df diff dirname dpkg-deb
   find grep head id install ln ls mkdir mktemp mount mv nproc rm rmdir sed seq setarch setpriv sh sleep sort tail
   tar tee touch tr uniq unshare wc xargs]]
 local BUILT_IN, OURS = set "bit ffi jit string", set "tidemill scripts spec"
 local KINDS = { command = "the command", library = "the pkg-config name", shared = "the library", file = "the file",
-  lua = "the Lua module", python = "Python's module" }
+  lua = "the Lua module", python = "Python's module",
+  runtime = "the runtime of clang" }
 
 -- The lists of install.sh: what is needed by kind, { name = package }, and packages by purpose.
 local function parse_install(text)
@@ -65,6 +66,10 @@ local function commands_of(path, text, use)
     if name ~= "zipfile" then use("python", name == "venv" and "ensurepip" or name) end
   end
   for file in (path ~= INSTALL and text or ""):gmatch "=(/usr/share/[%w/._-]+)" do use("file", file) end
+  for name in (path == "Makefile" and text or ""):gmatch "%-fsanitize=(fuzzer)%f[^%w-]" do
+    use("command", "clang")
+    use("runtime", name)
+  end
   for called in text:gmatch "pkg%-config( %-%-[%w -]+)" do
     for name in called:gmatch " (%l%w+)" do use("library", name) end
   end

@@ -2,25 +2,35 @@
  * librdkafka describes itself once a second by a JSON text of some kilobytes. Few of its numbers can be asked for
  * otherwise, so those that are metrics of ours are taken out of it; what librdkafka counts from its start becomes the
  * difference since the last text. A text that is no JSON is passed over: it costs a second of metrics. */
+#include <math.h>
 #include <string.h>
 
 #include "kafka/sink/inside.h"
 #include "shm/counters.h"
 #include "json/json.h"
 
-/* The number that is called `name` in the object; 0 if there is none. */
+static const double MOST = 9007199254740992; /* 2^53: what is beyond counts as this */
+
+/* The number that is called `name` in the object; 0 if there is none. Within +-MOST, so that products and sums stay
+ * numbers that an exporter can show. */
 static double number_of(struct tide_json_doc *doc, int32_t node, const char *name)
 {
     switch (tide_json_get(doc, node, name, (int32_t)strlen(name))) {
     case TIDE_JSON_DOUBLE:
-        return doc->json->number;
+        return fmax(-MOST, fmin(MOST, doc->json->number));
     case TIDE_JSON_INT64:
-        return (double)doc->json->integer;
+        return doc->json->integer < 0 ? -MOST : MOST;
     case TIDE_JSON_UINT64:
-        return (double)doc->json->natural;
+        return MOST;
     default:
         return 0;
     }
+}
+
+/* A cast of what uint64_t cannot hold is undefined. */
+static uint64_t whole(double number)
+{
+    return number > 0 ? (uint64_t)fmin(MOST, number) : 0;
 }
 
 /* Observes one of librdkafka's windows ({"avg":, "cnt":, ...}, in microseconds) in seconds. The average stands for
@@ -33,8 +43,7 @@ static void observe_window(struct tide_kafka_sink *sink, enum tide_metric metric
     int32_t window = doc->json->node;
     double count = number_of(doc, window, "cnt");
     double average_us = number_of(doc, window, "avg");
-    if (count > 0)
-        tide_observe_many(sink->counters, 0, metric, average_us / 1e6, (uint64_t)count);
+    tide_observe_many(sink->counters, 0, metric, average_us / 1e6, whole(count));
 }
 
 /* The windows whose 99th percentile is a gauge, of the broker that is worst off: the names are those of Arroyo. */
@@ -83,7 +92,7 @@ static uint64_t observe_brokers(struct tide_kafka_sink *sink, struct tide_json_d
         if (p99_us[i] >= 0)
             tide_observe(sink->counters, 0, P99[i].metric, p99_us[i] / 1e6);
     }
-    return (uint64_t)retries;
+    return whole(retries);
 }
 
 void tide_kafka_sink_stats(struct tide_kafka_sink *sink, const char *text)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/status.h"
 
 enum { NAME_SIZE = 250 /* Kafka: names of topics have at most 249 bytes */ };
@@ -33,7 +34,7 @@ static bool take_name(struct cursor *cursor, char name[NAME_SIZE])
 {
     int32_t length;
     if (!take_integer(cursor, 2, &length) || length < 1 || length >= NAME_SIZE ||
-        cursor->left < (size_t)length)
+        (cursor->left < (size_t)length && !tide_fault("bug.assignment_overrun")))
         return false;
     memcpy(name, cursor->at, (size_t)length);
     name[length] = '\0';

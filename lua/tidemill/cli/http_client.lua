@@ -84,8 +84,11 @@ local function request(address, path, sink, limits)
   -- Only here: every command reads this file, and most need no socket.
   local http, http_connection = require("socket.http"), require("tidemill.cli.http_connection")
   local url = "http://" .. address .. path
-  local done, status, headers = http.request { url = url, redirect = false, sink = sink,
-    headers = { ["user-agent"] = "tidemill" }, create = function() return http_connection.new(limits) end }
+  -- lua-socket raises errors of its own for answers of a form that it does not expect.
+  local whole, done, status, headers = pcall(http.request, { url = url, redirect = false, sink = sink,
+    headers = { ["user-agent"] = "tidemill" }, create = function() return http_connection.new(limits) end })
+  if not whole and not tostring(done):find("socket/http.lua:", 1, true) then error(done, 0) end
+  if not whole then done, headers = true, nil end
   if not done then
     return nil, ("http://%s: %s"):format(address, WORDS[status] or shown(status)),
       NO_PIPELINE[status] and exit_code.DATA or exit_code.UNREACHED

@@ -15,6 +15,8 @@ local step_order = require("tidemill.plan.step_order")
 
 local pipeline_file = {}
 
+local COMPILED = 27 -- the first byte of LuaJIT's bytecode
+
 -- A third of the longest time-out of a transaction that brokers take, in microseconds.
 local LONGEST_TRANSACTION = 300e6
 
@@ -213,6 +215,9 @@ end
 function pipeline_file.load(path, set, trust)
   local text, reason = read(path)
   if not text then return failed(exit_code.NO_INPUT, { reason }) end
+  if text:byte() == COMPILED then
+    return failed(exit_code.CONFIG, { path .. ": is compiled Lua, which nothing checks; give the file with its text" })
+  end
   local chunk, broken = load(text, "@" .. path, "t")
   if not chunk then return failed(exit_code.CONFIG, { with_path(path, broken) }) end
   local pipeline, texts, status = evaluate(chunk, path, set, trust or "standard")

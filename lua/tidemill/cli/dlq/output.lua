@@ -135,11 +135,13 @@ end
 local function write_whole(found)
   local others = found.original_count and (" and %d more"):format(found.original_count - 1) or ""
   line("letter", dead_letter.id(found))
-  line("from", dead_letter.origin(found) .. others)
-  line("replay to", destination(found))
+  line("from", visible(dead_letter.origin(found)) .. others)
+  line("replay to", visible(destination(found)))
   line("holds", found.intermediate and "what an earlier step made of the message (intermediate)" or nil)
   line("timestamp", moment(found.original_timestamp))
-  for _, name in ipairs { "stage", "reason", "cause", "attempts" } do line(name, found[name]) end
+  for _, name in ipairs { "stage", "reason", "cause", "attempts" } do
+    line(name, found[name] and visible(tostring(found[name])))
+  end
   line("replays", found.replays)
   line("error", found.error and indented(found.error))
   line("traceback", found.traceback and indented(found.traceback))
@@ -148,7 +150,7 @@ local function write_whole(found)
   end
   if found.truncated then
     line("truncated", ("the first %d of %d bytes; sha256 of the whole: %s"):format(found.size or 0,
-      found.original_size or 0, found.sha256 or "-"))
+      found.original_size or 0, visible(found.sha256 or "-")))
   end
   line("key", found.key and indented(found.key) or "(null)")
   line("value", found.value and indented(found.value) or "(null)")

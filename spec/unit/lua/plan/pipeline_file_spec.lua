@@ -40,6 +40,18 @@ describe("a pipeline file", function()
     assert.same({ folder .. "/p.lua:2: attempt to index local 'x' (a nil value)" }, texts)
   end)
 
+  it("a pipeline file that is compiled is refused, as its bytes could do anything", function()
+    local compiled = string.dump(function() return 1 end)
+    local path = pipeline_file.write(compiled)
+    local _, texts, status = loader.load(path)
+    assert.same({ path .. ": is compiled Lua, which nothing checks; give the file with its text" }, texts)
+    assert.equal(78, status)
+    path = pipeline_file.write("#!/usr/bin/env tidemill\n" .. compiled)
+    _, texts, status = loader.load(path)
+    assert.truthy(texts[1]:find(path .. ":2: unexpected symbol", 1, true), texts[1])
+    assert.equal(78, status)
+  end)
+
   it("a pipeline file that is a symbolic link finds what lies beside the file itself, over several links", function()
     local path = pipeline_file.write([[local tide = require "tidemill"
       return tide.pipeline "x" { tide.file_source { path = "-" }, tide.run_task { "t.lua" } }]],

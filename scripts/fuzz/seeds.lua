@@ -1,0 +1,211 @@
+-- SPDX-License-Identifier: MIT
+-- scripts/fuzz/seeds.lua writes inputs for the fuzz targets from real data: what the loop of a worker leaves in its
+-- output block, the documents and pipeline files of the specs and the examples, lines that the engine writes. luajit
+-- scripts/fuzz/seeds.lua FOLDER makes FOLDER/TARGET/NUMBER. The inputs that are kept are made of these by corpus.sh.
+package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
+local ffi = require("ffi")
+local batches = require("spec.support.batch")
+local block = require("spec.support.block")
+local made = require("spec.support.json_random")
+local tide = require("tidemill")
+local C = require("spec.support.headers").declare("base/text.h", "shm/message_json.h", "chain/dead_letter.h")
+
+local folder = assert(arg[1], "usage: seeds.lua FOLDER")
+local counts = {}
+
+local function seed(target, bytes)
+  if not counts[target] then
+    assert(os.execute(("mkdir -p '%s/%s'"):format(folder, target)))
+    counts[target] = 0
+  end
+  counts[target] = counts[target] + 1
+  local file = assert(io.open(("%s/%s/%03d"):format(folder, target, counts[target]), "wb"))
+  file:write(bytes)
+  file:close()
+end
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+local function files(pattern)
+  local pipe, list = assert(io.popen("ls " .. pattern)), {}
+  for path in pipe:lines() do list[#list + 1] = path end
+  pipe:close()
+  return list
+end
+
+local char = string.char
+
+-- ---- output blocks ----
+
+local functions = {
+  function(message) return message end,
+  function(message) return message.value .. "!" end,
+  function(message) return message.offset % 2 == 0 and message or nil end,
+  function(message) return tide.many { message, "other", { value = "a table", key = "k" } } end,
+  function(message) return message.offset == 1 and tide.reject "no" or message end,
+  function(message) return message.offset == 2 and tide.retry "later" or message end,
+  function(message)
+    message.headers = { { "source", "a" }, { "null" }, { "", "" } }
+    return message
+  end,
+  function(message)
+    message.json.level = "changed"
+    message.key, message.timestamp = "key", 77
+    return message
+  end,
+  function() return { value = "", key = "", headers = { a = "b" } } end,
+}
+
+local values = { '{"level":"info","id":1}', '{"level":"debug"}', '{"a":[1,2,3]}', '{}' }
+
+for _, fn in ipairs(functions) do
+  local run = block.new(values):run(block.loop(fn))
+  local bytes = ffi.string(run.output + ffi.sizeof "struct tide_output", run.bytes)
+  for _, head in ipairs { char(3, 0, 4, 3, 0, 0), char(3, 1, 4, 0, 1, 0), char(3, 0, 2, 1, 2, 0),
+    char(3, 0, 4, 1, 3, 255) .. char(#bytes % 256, math.floor(#bytes / 256), 0, 0),
+    char(3, 0, 4, 1, 4, 0) .. ("\8\0\1"):rep(8) } do
+    seed("results", head .. bytes)
+  end
+end
+
+-- ---- headers and messages ----
+
+local header_lists = { { { "a", "1" } }, { { "a", "1" }, { "a" }, { "", "" } }, { { "original_topic", "in" },
+  { "truncated", "true" } }, { { "b\0c", "d\0" }, { ("long"):rep(40), ("value"):rep(40) },
+  { "\195\169", "\255" } }, {} }
+for _, list in ipairs(header_lists) do seed("headers", char(200) .. batches.pack(list)) end
+
+local function big_endian(size, value)
+  local bytes = {}
+  for i = size - 1, 0, -1 do bytes[#bytes + 1] = char(math.floor(value / 256 ^ i) % 256) end
+  return table.concat(bytes)
+end
+
+local function assignment(topics)
+  local parts = { big_endian(2, 0), big_endian(4, #topics) }
+  for _, topic in ipairs(topics) do
+    parts[#parts + 1] = big_endian(2, #topic[1]) .. topic[1] .. big_endian(4, #topic[2])
+    for _, partition in ipairs(topic[2]) do parts[#parts + 1] = big_endian(4, partition) end
+  end
+  return table.concat(parts)
+end
+
+seed("assignment", assignment { { "orders", { 0, 1, 7 } }, { "clicks", {} }, { "x", { 2 ^ 31 - 1 } } })
+seed("assignment", assignment { { ("t"):rep(249), { 0 } } } .. big_endian(4, 3) .. "abc")
+seed("assignment", assignment {})
+
+-- One operation each (targets/messages.c). A worker is spawned, says hello, takes a job and reports it.
+local SPAWNED, READY = char(8, 3, 0, 0, 101, 0), char(1, 0, 1, 0)
+local SUBMIT, REPORT, POLL = char(5, 0, 1), char(0, 0, 0, 0, 9, 0, 0, 0, 1, 1), char(12, 3, 3)
+local EXITED = char(8, 4, 0, 0, 101, 9)
+local begun = SPAWNED .. READY .. POLL
+seed("messages", begun .. SUBMIT .. POLL .. REPORT .. POLL)
+seed("messages", begun .. SUBMIT .. char(7, 0, 3, 0, 1) .. POLL .. EXITED .. POLL)
+seed("messages", begun .. SUBMIT .. POLL .. REPORT .. REPORT .. POLL .. EXITED .. POLL)
+seed("messages", begun .. char(4, 0, 4, 1) .. char(2, 0, 0, 20) .. char(2, 0, 1, 30) .. POLL .. char(4, 3, 4, 2))
+seed("messages", begun .. char(4, 0, 4, 1) .. (char(2, 0, 0, 252) .. POLL):rep(3))
+seed("messages", begun .. SUBMIT .. POLL .. REPORT .. POLL .. char(6, 0) .. POLL .. EXITED .. POLL)
+seed("messages", begun .. char(5, 1, 129) .. char(9, 0) .. POLL .. char(9, 1) .. POLL)
+seed("messages", char(1, 0, 0, 9) .. "t.lua:1 x" .. char(12, 255, 255):rep(8))
+seed("messages", char(1, 0, 2, 9) .. "it failed" .. POLL)
+for i = 0, 7 do seed("messages", begun .. char(3, i, 8) .. "abcdefgh" .. POLL) end
+
+-- ---- JSON ----
+
+math.randomseed(7)
+
+local function edits()
+  local bytes = {}
+  for i = 1, 24 do bytes[i] = char(math.random(0, 255)) end
+  return char(#bytes) .. table.concat(bytes)
+end
+
+for _, case in ipairs(require("spec.support.json_corpus")) do
+  if #case[1] < 600 then seed("json", char(0) .. case[1]) end
+end
+for _ = 1, 150 do seed("json", edits() .. made.document()) end
+for _, path in ipairs(files "scripts/samples/*.jsonl") do
+  local line = read(path):match("[^\n]+")
+  seed("json", edits() .. line)
+  seed("record", line)
+end
+local statistics = read("spec/unit/kafka/sink/stats_spec.lua"):match("%[%[(.-)%]%]"):gsub("%%d", "3")
+seed("stats", statistics)
+seed("stats", statistics .. "\0" .. statistics:gsub("3", "5"))
+seed("stats", '{"msg_cnt":1e999,"brokers":{"a":{"rtt":{"avg":1.5,"cnt":18446744073709551615,"p99":-1,"min":0}}}}')
+
+-- ---- HTTP ----
+
+for _, request in ipairs { "localhost:9464\0/metrics", "127.0.0.1\0/healthz", "[::1]:80\0/readyz", "-\0/nothing?x=1",
+  "evil.example\0/metrics", "tide.example\0/tap?step=1&rate=10&match1=value~x", "-\0/tap?" .. ("q"):rep(1022) .. "1",
+  "-\0/tap?" .. ("q"):rep(1019) .. "&a=",
+  "-\0/" .. ("p"):rep(62), "-\0/" .. ("p"):rep(63), "-\0/tap" } do
+  for method = 0, 2 do seed("http", char(method) .. request .. "\0" .. "\0\1\66\200\66\255\65\66\200\200") end
+  seed("http", "\0" .. request .. "\0\0" .. ("\9\66\200"):rep(20))
+end
+
+local taps = { "step=1&rate=10&match1=key%3Dabc&match2=value~x+y", "match1=offset%3D1..20&match2=fate%3Drejected",
+  "match1=header.name%3Dx&step=2", "rate=100", "step=1&worker=1&seconds=2.5", "worker=2", "seconds=nan&step=0x1",
+  "partition=1..", "header.a~b", "topic=in", "fate=forwarded" }
+for _, query in ipairs(taps) do seed("http_query", query) end
+seed("http_query", 'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"version":1}')
+seed("http_query", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab\ncd\r\n0\r\n\r\n")
+seed("http_query", "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno\n")
+
+-- ---- files and texts ----
+
+for _, path in ipairs(files "scripts/*.lua docs/*.md README.md") do
+  local text = read(path)
+  if path:find("%.lua$") then seed("pipeline_file", text) end
+  for code in text:gmatch("```lua\n(.-)```") do
+    if code:find("tide.pipeline", 1, true) and #code < 2500 then seed("pipeline_file", code) end
+  end
+end
+for text in read("spec/unit/lua/plan/pipeline_file_spec.lua"):gmatch("%[%[(.-)%]%]") do
+  seed("pipeline_file", 'local tide = require "tidemill"\n' .. text)
+end
+for _, text in ipairs { "5", "16MiB", "1.5KiB", "500ms", "0.5", "2h", "3d", "-1s", "1 GB", "9007199254740993", "1e3",
+  "2026-01-31T12:00:00Z", "2026-01-31T12:00:00.5+01:00", "2024-02-29t23:59:59z", "1677-09-21T00:12:43.145224193Z",
+  "\195\169\226\130\172\240\157\132\158", "\255a" } do
+  seed("units", text)
+end
+
+-- ---- what the engine writes ----
+
+local line = ffi.gc(ffi.new "struct tide_text", C.tide_text_free)
+local from = ffi.new("struct tide_dead_letter_source", { topic = "in", partition = 3, offset = 7, count = 2,
+  target = "out", target_partition = 1, intermediate = true })
+for _, value in ipairs { "plain", '{"a":1}', "\255\0", "" } do
+  for _, list in ipairs(header_lists) do
+    local message, keep = batches.message { value = value, key = value, headers = list, timestamp = 1700000000000 }
+    local reject = ffi.new("struct tide_reject", { message = message, stage = "produce", reason = "refused",
+      error = "too large", traceback = "t.lua:1", cause = "SIGSEGV", attempts = 2 })
+    C.tide_dead_letter_line(line, reject, from)
+    seed("dead_letter", ffi.string(line.data, line.length))
+    local packed = batches.pack(list)
+    line.length = 0
+    C.tide_text_string(line, '{"topic":"in",')
+    for _, name in ipairs { "key", "value" } do
+      C.tide_json_field(line, name, value, #value)
+      C.tide_text_string(line, ",")
+    end
+    C.tide_json_headers(line, packed, #packed, 1000)
+    C.tide_text_string(line, "}")
+    seed("record", ffi.string(line.data, line.length))
+    assert(keep)
+  end
+end
+seed("record", '{"headers":{"a":"b","c":null},"value":null,"timestamp":5}')
+seed("dead_letter", "original_topic\0in\0original_partition\0003\0stage\0produce\0target_topic\0out\0truncated\0true")
+seed("dead_letter", "tidemill.replay_count\0002\0original_topic\0in\0reason\0error")
+for _, text in ipairs { "r2.3.1", "r0", "bAQ==", "b////" } do seed("dead_letter", text) end
+
+local names = {}
+for target, count in pairs(counts) do names[#names + 1] = ("%s %d"):format(target, count) end
+table.sort(names)
+io.stdout:write(table.concat(names, ", "), "\n")

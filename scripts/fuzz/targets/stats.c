@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ * librdkafka's statistics (kafka/sink/stats.c): whatever the text is, what is counted of it are numbers, which dashboards
+ * and exporters can show, and the counter of retries only rises. Input: two texts, separated by a zero byte. */
+#include <math.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "kafka/sink/inside.h"
+#include "shm/counters.h"
+
+static void check_counters(const struct tide_counters *counters)
+{
+    for (int metric = 0; metric < TIDE_M_COUNT; metric++) {
+        const struct tide_counter *counter = tide_counters_get(counters, 0,
+                                                               (enum tide_metric)metric);
+        fuzz_require(isfinite(counter->last) && isfinite(counter->sum));
+        fuzz_require(isfinite(counter->min) && isfinite(counter->max));
+        fuzz_require(counter->min <= counter->max);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct tide_counters *counters;
+    struct fuzz_input input = {data, size};
+    struct tide_kafka_sink sink = {0};
+    if (!counters)
+        counters = tide_counters_new(1);
+    if (size > 65536)
+        return 0;
+    memset((void *)(uintptr_t)tide_counters_get(counters, 0, 0), 0,
+           sizeof(struct tide_counter) * TIDE_M_COUNT);
+    sink.counters = counters;
+    while (input.left > 0) {
+        size_t length = strnlen((const char *)input.at, input.left);
+        char *text = fuzz_guarded(0, length + 1);
+        memcpy(text, input.at, length);
+        text[length] = 0;
+        size_t taken = length + 1;
+        (void)fuzz_bytes(&input, &taken);
+        tide_kafka_sink_stats(&sink, text);
+        check_counters(counters);
+    }
+    return 0;
+}
