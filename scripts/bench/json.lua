@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- ns a message in the worker's loop, one process, no Kafka: the JSON view against lua-cjson on the job of
 -- scripts/transform.lua, and tide.json.table / encode against cjson.decode / encode.
--- A block holds 1000 events, as a batch does by default. luajit scripts/bench/json.lua [ROUNDS] [RUNS], from the
--- project's folder.
+-- A block holds 1000 events, as a batch does by default. luajit scripts/bench/json.lua [ROUNDS] [RUNS] [hardened], from
+-- the project's folder; hardened: with the objects that functions have under trust = "hardened".
 package.path = './lua/?.lua;./lua/?/init.lua;./?.lua;' .. package.path
 local ffi = require 'ffi'
 local cjson = require 'cjson'
@@ -13,6 +13,8 @@ local json = require('tidemill.run.json').public
 require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
 
 local EVENTS, ROUNDS, RUNS = 1000, tonumber(arg[1]) or 20, tonumber(arg[2]) or 9
+
+if arg[3] == 'hardened' then require('tidemill.run.hardened').switch(true) end
 
 local function tables(message)
   local event = json.table(message.value)
