@@ -253,7 +253,7 @@ describe("hooks", function()
       return { init = function() note "init" end, start = function() note "start" end,
         process = function(m) note(m.value) return m end, close = function() note "close" end }]]):format(seen))
     file:close()
-    local test = testing.steps { tide.run_task { path } }
+    local test = testing.steps({ tide.run_task { path } }, { settings = { files = { write = "/tmp" } } })
     test:feed("a", "b")
     test:close()
     local noted = io.open(seen)

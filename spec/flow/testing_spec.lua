@@ -126,7 +126,8 @@ describe("tidemill.testing", function()
       return tide.retry "the lookup is down"
     end
     local function initial_value() return "" end
-    local test = testing.steps { tide.reduce { accumulate, initial_value = initial_value, max_batch_size = 1 } }
+    local test = testing.steps({ tide.reduce { accumulate, initial_value = initial_value, max_batch_size = 1 } },
+      { settings = { files = { read = "/tmp" } } })
     test:feed("a", "b", "c")
     assert.same({}, test:values())
     os.remove(started)
