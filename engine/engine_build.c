@@ -129,6 +129,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
         return tide_failure();
     tide_zygote_memory(engine->zygote, plan->worker_memory);
     tide_zygote_core_dumps(engine->zygote, plan->core_dumps);
+    tide_zygote_sandbox(engine->zygote, &plan->sandbox);
     tide_zygote_limit(engine->zygote, plan->start_timeout_us);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
@@ -200,8 +201,9 @@ static void raise_file_limit(const struct tide_plan *plan)
     struct rlimit limit;
     rlim_t need = OTHER_FILES;
     for (uint32_t i = 0; i < plan->pool_count; i++)
-        need += 4 *
-                (rlim_t)slots_of(plan, i); /* sockets and pipes, of which half are closed later */
+        need += 5 * (rlim_t)slots_of(
+                        plan, i); /* sockets and pipes, of which half are closed later, and what
+                                                  each is killed by */
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)

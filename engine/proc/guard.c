@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * How much memory a worker may take. C code that is refused memory dies of it in its own way, mostly by a null pointer,
  * abort() or exit(). Whether memory was the cause can be seen only while the process is still there, so the worker looks at
- * itself in the signal handler (crash.c) and at exit, and leaves with an exit code that says so. cgroups were not taken: they need
- * rights that a pipeline does not have, and kill without a word. Start with tide_guard_memory(). */
+ * itself in the signal handler (crash.c) and at exit, and leaves with an exit code that says so. cgroups were not taken: they
+ * need rights that a pipeline does not have, and kill without a word. Start with tide_guard_memory().
+ *
+ * A process is given its score of the kernel's out-of-memory killer by the zygote, which raises its own for the moment in
+ * which it forks: so workers go before the engine and the zygote. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +18,9 @@
 #include "proc/protocol.h"
 
 enum { OOM_SCORE = 500 }; /* of 1000, above the engine's own */
+
+static int score_file = -1; /* of the zygote */
+static int own_score;
 
 static uint64_t limit;  /* bytes of data that this process may have */
 static uint64_t scarce; /* with fewer bytes than this left, a death is put down to memory */
@@ -44,24 +50,37 @@ void tide_guard_leave_if_scarce(void)
         _exit(TIDE_EXIT_MEMORY);
 }
 
-/* Raising the score needs no rights, lowering it would. Where /proc is missing the kernel chooses as it likes. */
-static void set_oom_score(void)
+/* Opened before the sandbox, in which a worker could not open its own any more. Where /proc is missing the kernel chooses
+ * as it likes. */
+int tide_guard_open(void)
 {
-    int own = 0;
-    FILE *file = fopen("/proc/self/oom_score_adj", "r+e");
-    if (!file)
-        return;
-    if (fscanf(file, "%d", &own) == 1) {
-        rewind(file);
-        fprintf(file, "%d", own + OOM_SCORE < 1000 ? own + OOM_SCORE : 1000);
-    }
-    fclose(file);
+    char text[16] = "";
+    score_file = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (score_file >= 0 && pread(score_file, text, sizeof(text) - 1, 0) > 0)
+        own_score = atoi(text);
+    return score_file;
+}
+
+/* Raising the score needs no rights, nor does taking back what was raised. */
+void tide_guard_score(bool raised)
+{
+    char text[16];
+    int score = own_score + (raised ? OOM_SCORE : 0);
+    int length = snprintf(text, sizeof(text), "%d", score < 1000 ? score : 1000);
+    if (score_file >= 0)
+        (void)!pwrite(score_file, text, (size_t)length, 0);
+}
+
+void tide_guard_close(void)
+{
+    if (score_file >= 0)
+        close(score_file);
+    score_file = -1;
 }
 
 void tide_guard_memory(uint64_t bytes)
 {
     uint64_t loaded = data_bytes();
-    set_oom_score();
     tide_alloc_exit(TIDE_EXIT_MEMORY);
     if (bytes == 0 || loaded == 0)
         return;

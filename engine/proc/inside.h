@@ -9,6 +9,7 @@
 
 #include "base/plan.h"
 #include "proc/protocol.h"
+#include "proc/sandbox.h"
 #include "proc/worker_log.h"
 
 struct tide_child {
@@ -31,6 +32,8 @@ struct tide_zygote {
     bool core_dumps;
     struct tide_worker_limits *limits; /* of each slot */
     struct tide_worker_log *logs;      /* of each slot */
+    struct tide_plan_sandbox sandbox;
+    struct tide_sandbox_support support;
 
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
@@ -40,6 +43,8 @@ struct tide_zygote {
     int64_t loading_us;                                          /* since when */
     int64_t start_limit_us;                                      /* for each of these; 0 = none */
     uint64_t events;                                             /* received */
+    /* set by the simulation, whose workers are no processes; NULL = they are killed as processes are */
+    void (*kill)(uint32_t worker, uint32_t generation);
 
     /* in the zygote: owned by worker.c */
     int signals; /* signalfd for SIGCHLD */
@@ -58,8 +63,9 @@ struct tide_zygote {
 /** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
 
-/** Limits the memory of this worker to `bytes` more than it has now, right after the fork, and has the kernel take it
- * before the engine when the machine is out of memory (guard.c). */
+/* ---- guard.c ---- */
+
+/** Limits the memory of this worker to `bytes` more than it has now, right after the fork. */
 void tide_guard_memory(uint64_t bytes);
 /** Ends this worker with TIDE_EXIT_MEMORY when it has next to nothing left of what it may take. May be called in a signal
  * handler. */
@@ -75,5 +81,33 @@ void tide_crash_watch_zygote(const struct tide_zygote *zygote);
 void tide_crash_watch_worker(const struct tide_zygote *zygote);
 /** In the engine: copies last words (`size` bytes, foreign input), as text without control bytes (pool_crash.c). */
 void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size);
+/** In the zygote, before the sandbox: opens what tide_guard_score() writes to. Returns the descriptor; -1 = none. */
+int tide_guard_open(void);
+/** In the zygote, around a fork: what is forked while it is raised the kernel takes before engine and zygote when the
+ * machine is out of memory. */
+void tide_guard_score(bool raised);
+/** In a worker. */
+void tide_guard_close(void);
+
+/* ---- hold.c ---- */
+
+/** In the engine: kills all children of the zygote. */
+void tide_hold_kill_children(const struct tide_zygote *zygote);
+
+/* ---- family.c ---- */
+
+/** How many threads this process has, once those that were joined are gone from the kernel's list. */
+int tide_family_threads(void);
+/** "thread" or "process" when this process has another thread, or a child, that does not end within a second; else NULL.
+ * Children that have ended are reaped. */
+const char *tide_family_left(void);
+/** The user's code is refused: ends the zygote, once the engine has let go of it if there are children, which the engine
+ * kills first. */
+void tide_family_await_end(int socket) __attribute__((noreturn));
+/** In the zygote: reaps a child that has ended, and what it leaves behind. False = there is none. `event` is EXITED for a
+ * worker; its pid is 0 for any other process. */
+bool tide_family_reap(struct tide_zygote *zygote, struct tide_zygote_event *event);
+/** The engine is gone, which workers see as well: they may run their `close` hooks for so long. Ends the zygote. */
+void tide_family_leave(struct tide_zygote *zygote, int64_t patience_us) __attribute__((noreturn));
 
 #endif

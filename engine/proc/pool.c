@@ -213,7 +213,7 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
         tide_pool_take_off(pool, slot, event);
         tide_worker_slot_exited(pool, slot, event, now_us);
     } else if (event->kind == TIDE_ZYGOTE_SPAWNED) {
-        tide_worker_slot_spawned(slot, event, now_us);
+        tide_worker_slot_spawned(pool, slot, event, now_us);
     }
     return true;
 }
@@ -297,6 +297,7 @@ void tide_pool_free(struct tide_pool *pool)
         return;
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         tide_loop_unwatch(pool->loop, pool->slots[i].socket);
+        tide_worker_slot_release(&pool->slots[i]);
         free(pool->slots[i].hook.name);
         free(pool->slots[i].profile.bytes);
         free(pool->slots[i].crash);

@@ -5,7 +5,7 @@
  *
  *   from     to       what                    answered by
  *   engine   zygote   command SPAWN           event SPAWNED (the process id, or -1 when fork failed)
- *   engine   zygote   command KILL            event EXITED; ignored when that generation is gone already
+ *   (engine kills a worker)                   event EXITED. It kills by itself (zygote.h), since the zygote may signal nobody
  *   zygote   engine   event LOADING           before each file and each `init` hook: which one
  *   zygote   engine   event LOADED/REJECTED   once, after the user's code was loaded
  *   zygote   engine   event CRASHED           before it dies of a crash in the user's code: where (proc/crash.h)
@@ -103,7 +103,7 @@ struct tide_crash_report {
     char text[1532];
 };
 
-enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_KILL };
+enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN };
 struct tide_zygote_command {
     uint32_t kind;
     uint32_t worker;

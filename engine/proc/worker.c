@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The zygote and the workers, after the fork. Neither may trust that the engine lives: each is killed by the kernel when
- * its parent dies (PDEATHSIG), and sees the end of its socket. Neither takes part in decisions: the zygote forks and kills
- * as commanded and reports each death, a worker runs one job after the other. Errors that would need a decision end the
+ * its parent dies (PDEATHSIG), and sees the end of its socket. Neither takes part in decisions: the zygote forks as
+ * commanded and reports each death, a worker runs one job after the other. Errors that would need a decision end the
  * process, since the engine copes with a death in any case.
  *
  * Start with tide_zygote_become() and tide_zygote_serve(), which returns in each new worker; then tide_worker_next(). */
@@ -11,13 +11,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -83,6 +83,22 @@ static int map_blocks(struct tide_zygote *zygote)
     return status;
 }
 
+static int enter_sandbox(struct tide_zygote *zygote)
+{
+    uint32_t count = 0;
+    int *keep = tide_alloc(sizeof(int) * (2 * zygote->workers + 3));
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        keep[count++] = zygote->worker_ends[i];
+        keep[count++] = zygote->logs[i].worker_end;
+    }
+    keep[count++] = zygote->zygote_end;
+    keep[count++] = zygote->signals;
+    keep[count++] = tide_guard_open();
+    int status = tide_sandbox_enter_zygote(&zygote->sandbox, &zygote->support, keep, count);
+    free(keep);
+    return status;
+}
+
 /* Standard input may be the source, and a script that reads it would take messages away; standard output may be the
  * sink, and what a script prints is no message. The engine's ends are closed, since the end of file by which workers
  * notice that the engine is gone comes only when nobody has them open. */
@@ -90,6 +106,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
 {
     sigset_t chld;
     die_with(parent);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
     set_signals(true);
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
@@ -109,7 +126,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
         close(null);
     tide_limit_core(zygote->core_dumps);
     tide_crash_watch_zygote(zygote);
-    if (map_blocks(zygote) < 0)
+    if (map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
 }
@@ -131,6 +148,15 @@ void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again)
 {
     tide_fault("z.load");
+    char left[160];
+    const char *kind = error ? NULL : tide_family_left();
+    if (kind) {
+        snprintf(left, sizeof(left),
+                 "a transform has left a %s running after it was loaded: workers, which are forked "
+                 "now, would not have it%s",
+                 kind, *kind == 't' ? "; start it in `start`, which runs in each worker" : "");
+        error = left;
+    }
     struct tide_zygote_event event = {.kind = error ? TIDE_ZYGOTE_REJECTED : TIDE_ZYGOTE_LOADED};
     if (error) {
         event.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
@@ -138,7 +164,7 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool agai
     }
     send_event(zygote, &event);
     if (error)
-        _exit(-TIDE_ECONFIG);
+        tide_family_await_end(zygote->zygote_end);
 }
 
 /* It keeps no socket but its own: with another it could answer in the name of another worker, and one that stayed open
@@ -160,23 +186,31 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
+    tide_guard_close();
     tide_guard_memory(zygote->memory);
     tide_crash_watch_worker(zygote);
     zygote->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
     tide_limit_worker(&zygote->limits[worker]);
+    if (zygote->sandbox.trust == TIDE_TRUST_FULL)
+        setpgid(0, 0); /* what it forks dies with it (family.c); in the sandbox it cannot fork */
+    if (tide_sandbox_enter_worker(&zygote->sandbox, &zygote->support) < 0)
+        tide_worker_started(zygote, tide_error(), false);
 }
 
 /* Returns true in the new worker. */
 static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_command *command)
 {
     int32_t parent = getpid();
+    tide_guard_score(true);
     int32_t pid = tide_fault("z.fork") ? -1 : fork();
+    int problem = errno;
     if (pid == 0) {
         become_worker(zygote, command->worker, command->generation, parent);
         return true;
     }
+    tide_guard_score(false);
     struct tide_zygote_event event = {
-        TIDE_ZYGOTE_SPAWNED, command->worker, command->generation, pid, errno, ""};
+        TIDE_ZYGOTE_SPAWNED, command->worker, command->generation, pid, problem, ""};
     zygote->children[command->worker] = (struct tide_child){pid < 0 ? 0 : pid, command->generation};
     send_event(zygote, &event);
     return false;
@@ -184,52 +218,22 @@ static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_co
 
 static void reap_children(struct tide_zygote *zygote)
 {
-    struct signalfd_siginfo ignored;
-    int status;
-    int32_t pid;
-    while (read(zygote->signals, &ignored, sizeof(ignored)) > 0)
-        continue;
-    /* Signals merge: one may stand for several deaths. */
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        for (uint32_t i = 0; i < zygote->workers; i++) {
-            struct tide_child *child = &zygote->children[i];
-            if (child->pid != pid)
-                continue;
-            struct tide_zygote_event event = {
-                TIDE_ZYGOTE_EXITED, i, child->generation, pid, status, ""};
-            /* From waitpid() on, the number may be another process's, so no command KILL may find it here. */
-            child->pid = 0;
+    struct tide_zygote_event event;
+    while (tide_family_reap(zygote, &event)) {
+        if (event.pid > 0) {
             tide_fault("z.reap");
             send_event(zygote, &event);
         }
     }
 }
 
-/* The engine is gone, which workers see as well: they run their `close` hooks and leave. PDEATHSIG ends those that are still
- * there when this process does. */
-static _Noreturn void wait_and_leave(struct tide_zygote *zygote, int64_t patience_us)
-{
-    int64_t until_ns = now_ns() + patience_us * 1000;
-    for (;;) {
-        struct pollfd fd = {zygote->signals, POLLIN, 0};
-        uint32_t alive = 0;
-        struct signalfd_siginfo ignored;
-        while (read(zygote->signals, &ignored, sizeof(ignored)) > 0)
-            continue;
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            continue;
-        for (uint32_t i = 0; i < zygote->workers; i++)
-            alive += zygote->children[i].pid > 0 && kill(zygote->children[i].pid, 0) == 0;
-        int64_t left_ns = until_ns - now_ns();
-        if (alive == 0 || left_ns <= 0)
-            _exit(0);
-        poll(&fd, 1, (int)(left_ns / 1000000) + 1);
-    }
-}
-
 int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
 {
     struct pollfd fds[2] = {{zygote->zygote_end, POLLIN, 0}, {zygote->signals, POLLIN, 0}};
+    /* What workers have forked is killed by this process, so it must not be killed before it has seen the engine's end. A
+     * signal that lets it go on where it was stopped is enough: from here on it is never in user code. */
+    if (zygote->sandbox.trust == TIDE_TRUST_FULL)
+        prctl(PR_SET_PDEATHSIG, SIGCONT);
     for (;;) {
         struct tide_zygote_command command;
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
@@ -245,13 +249,9 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         /* A size of 0 is the end of file. Anything else that is no command is treated alike, as only an engine that is
          * out of its mind sends it. */
         if (size != (ssize_t)sizeof(command) || command.worker >= zygote->workers)
-            wait_and_leave(zygote, patience_us);
-        struct tide_child *child = &zygote->children[command.worker];
+            tide_family_leave(zygote, patience_us);
         if (command.kind == TIDE_COMMAND_SPAWN && spawn_worker(zygote, &command))
             return (int)command.worker;
-        if (command.kind == TIDE_COMMAND_KILL && child->pid > 0 &&
-            child->generation == command.generation)
-            kill(child->pid, SIGKILL);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The life of a worker, as the engine sees it (the states stand in the header). The engine never forks and never kills:
- * it has threads of librdkafka by then, and a process id may be somebody else's by the time that a signal arrives. It
- * sends commands to the zygote, which is the workers' parent, and takes its events.
+ * The life of a worker, as the engine sees it (the states stand in the header). The engine never forks, since it has
+ * threads of librdkafka by then: it sends commands to the zygote, which is the workers' parent, and takes its events. It kills
+ * by itself, since user code may have got hold of the zygote, which may signal nobody for that reason; and by a descriptor
+ * of the process, since a process id may be somebody else's by the time that a signal arrives.
  *
  * Start with tide_worker_slot_poll(), which is called for each slot with each turn of the loop. Nothing in it waits: when
  * the zygote's socket is full, the command is sent with a later turn. */
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -56,11 +58,21 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
     return status < 0 ? status : TIDE_OK;
 }
 
-static int send_kill(struct tide_pool *pool, struct tide_worker_slot *slot)
+/* Until SPAWNED has come the process is not known, though it may have sent something already: then it is killed in a later
+ * turn. */
+static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
-    int status = tide_zygote_send(pool->zygote, TIDE_COMMAND_KILL, slot->number, slot->generation);
-    slot->kill_unsent = status == TIDE_BUSY;
-    return status < 0 ? status : TIDE_OK;
+    slot->kill_due = slot->pid == 0;
+    if (slot->pid == 0)
+        return TIDE_OK;
+    if (slot->hold == TIDE_HOLD_FOREIGN)
+        return tide_fail(
+            TIDE_ETEMPORARY,
+            "worker %u is to be killed, and process %d, which the zygote has named, is "
+            "not seen to be its child; nothing past the last commit is committed",
+            slot->number, slot->pid);
+    tide_zygote_kill(pool->zygote, slot->hold, slot->number, slot->generation);
+    return TIDE_OK;
 }
 
 static void set_hook(struct tide_worker_slot *slot, const char *name)
@@ -94,13 +106,14 @@ void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
 
 /* ---- events of the zygote ---- */
 
-void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
-                              int64_t now_us)
+void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
+                              const struct tide_zygote_event *event, int64_t now_us)
 {
     if (slot->state == TIDE_WORKER_NONE || slot->pid > 0)
         return; /* no command of ours is outstanding */
-    if (event->pid >= 0) {
+    if (event->pid > 0) {
         slot->pid = event->pid;
+        slot->hold = tide_zygote_hold(pool->zygote, event->pid);
         return;
     }
     if (slot->state != TIDE_WORKER_STARTING)
@@ -165,12 +178,19 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
     /* At once, unless workers die again and again before they are ready: then forks must not fill the machine. */
     slot->spawn_us = slot->deaths > 1 ? now_us + RESPAWN_DELAY_US : now_us;
     slot->state = TIDE_WORKER_NONE;
-    slot->pid = 0;
-    slot->kill_unsent = false;
+    tide_worker_slot_release(slot);
+    slot->kill_due = false;
     slot->leave_us = 0;
     slot->stall = (struct tide_stall){0};
     memset(&slot->used_up, 0, sizeof(slot->used_up));
     set_hook(slot, NULL);
+}
+
+void tide_worker_slot_release(struct tide_worker_slot *slot)
+{
+    if (slot->pid > 0 && slot->hold >= 0)
+        close(slot->hold);
+    slot->pid = 0;
 }
 
 /* ---- kills ---- */
@@ -183,7 +203,7 @@ void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot 
     slot->deaths += slot->state == TIDE_WORKER_STARTING;
     /* Also when it is RETIRED, and what it left is looked at only now: then it is a loss after all. */
     slot->state = TIDE_WORKER_KILL_PENDING;
-    slot->kill_unsent = true;
+    slot->kill_due = true;
     count_in_all_rows(pool, TIDE_M_WORKER_LOST_PROTOCOL);
 }
 
@@ -193,8 +213,8 @@ void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *sl
              "worker %u is replaced: a message that another died of is run again in a fresh one",
              slot->number);
     slot->state = TIDE_WORKER_RETIRED;
-    if (send_kill(pool, slot) < 0)
-        slot->kill_unsent = true; /* tide_worker_slot_poll fails with the reason */
+    if (kill_worker(pool, slot) < 0)
+        slot->kill_due = true; /* tide_worker_slot_poll fails with the reason */
 }
 
 /* Time at one record counts once it is more than SLOW_US, and then from the beginning. A function that takes a whole batch
@@ -253,7 +273,7 @@ static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
     } else if (slot->state == TIDE_WORKER_RETIRED && slot->leave_us > 0 &&
                now_us >= slot->leave_us) {
         slot->leave_us = 0;
-        slot->kill_unsent = true;
+        slot->kill_due = true;
     }
 }
 
@@ -284,7 +304,7 @@ static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot
     else
         tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
                  slot->number, slot->pid, (double)slot->stall.stalled_us / 1e6);
-    slot->kill_unsent = true;
+    slot->kill_due = true;
 }
 
 /* How much of the time since the last poll counts. */
@@ -310,7 +330,7 @@ static int look_at_hook(struct tide_pool *pool, struct tide_worker_slot *slot, i
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d): %s: not complete after %.1f s; it is replaced",
              slot->number, slot->pid, slot->hook.name, (double)pool->start_limit_us / 1e6);
     set_hook(slot, NULL);
-    slot->kill_unsent = true;
+    slot->kill_due = true;
     return TIDE_OK;
 }
 
@@ -374,8 +394,8 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
         status = look_at_hook(pool, slot, now_us);
     if (status == TIDE_OK && (!is_wanted(pool, slot) || slot->state == TIDE_WORKER_RETIRED))
         let_leave(slot, now_us);
-    if (status == TIDE_OK && slot->kill_unsent)
-        status = send_kill(pool, slot);
+    if (status == TIDE_OK && slot->kill_due)
+        status = kill_worker(pool, slot);
     if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_wanted(pool, slot) &&
         now_us >= slot->spawn_us)
         status = tide_worker_slot_spawn(pool, slot);

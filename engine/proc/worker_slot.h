@@ -57,8 +57,8 @@ struct tide_worker_slot {
     int64_t leave_us; /* RETIRED: when it is killed, if it has not left by then; 0 = it is killed */
     int64_t
         lost_us; /* when the last worker was lost, to measure how long its replacement took; 0 = it was no loss */
-    bool
-        kill_unsent; /* the command KILL is to be sent: the zygote's queue was full, or it is decided just now */
+    int hold;      /* what the process is killed by (tide_zygote_hold); valid while pid > 0 */
+    bool kill_due; /* it is decided just now, or the process was not known yet */
     struct tide_stall stall;
     struct {
         char *name; /* the `start` hook that runs now; NULL = none */
@@ -109,11 +109,13 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
 void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
                             struct tide_hello *hello);
 /** Handles an event SPAWNED of this generation, also one that says that fork failed. */
-void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
-                              int64_t now_us);
+void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
+                              const struct tide_zygote_event *event, int64_t now_us);
 /** Handles an event EXITED of this generation; its work has been taken off by then. */
 void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *slot,
                              const struct tide_zygote_event *event, int64_t now_us);
+/** Lets go of the process; it is not killed. */
+void tide_worker_slot_release(struct tide_worker_slot *slot);
 /** The worker violated the protocol: has it killed. Counted once for each worker. */
 void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot);
 /** Has a worker killed that has no work, to make room for a fresh one. */

@@ -8,7 +8,6 @@
  * Start with tide_zygote_fork() and tide_zygote_wait_loaded(). What the zygote does after the fork is in worker.c. */
 #include "proc/zygote.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,14 +20,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "proc/inside.h"
 
 enum {
-    LEAVE_MS = 2000,  /* for a zygote that was commanded to leave */
-    LOOK_MS = 20,     /* at what workers write meanwhile */
-    THREADS_MS = 1000 /* for threads that were joined to be gone from the kernel's list */
+    LEAVE_MS = 2000, /* for a zygote that was commanded to leave */
+    LOOK_MS = 20     /* at what workers write meanwhile */
 };
 
 /* SOCK_SEQPACKET keeps messages apart, as datagrams are, and tells of the other end's death, as a stream does. */
@@ -109,42 +108,35 @@ uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64
                                  : tide_worker_log_read(log, now_us, when == TIDE_LOG_AT_ONCE);
 }
 
+void tide_zygote_sandbox(struct tide_zygote *zygote, const struct tide_plan_sandbox *sandbox)
+{
+    tide_sandbox_plan_free(&zygote->sandbox);
+    tide_sandbox_plan_copy(&zygote->sandbox, sandbox);
+}
+
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us)
 {
     zygote->start_limit_us = limit_us;
 }
 
-/* Only the kernel's list has the threads that libraries have started. Without /proc the answer is one: then a run is
- * not refused for what cannot be known. */
-static int count_threads(void)
+static int check_sandbox(struct tide_zygote *zygote)
 {
-    int count = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    if (!tasks)
-        return 1;
-    for (struct dirent *entry; (entry = readdir(tasks));)
-        count += entry->d_name[0] != '.';
-    closedir(tasks);
-    return count;
-}
-
-/* pthread_join returns when the thread has given its memory back, which is before the kernel takes it off the list (after a
- * Kafka client was destroyed, say). So only a thread that stays for a while counts. */
-static int lasting_threads(void)
-{
-    int count = count_threads();
-    for (int waited_ms = 0; count > 1 && waited_ms < THREADS_MS; waited_ms++) {
-        poll(NULL, 0, 1);
-        count = count_threads();
-    }
-    return count;
+    tide_sandbox_support(&zygote->support);
+    int status = tide_sandbox_check(&zygote->support, &zygote->sandbox);
+    const char *gaps = tide_sandbox_gaps(&zygote->support, &zygote->sandbox);
+    if (status == TIDE_OK && gaps)
+        tide_log(TIDE_LOG_WARN, "%s", gaps);
+    return status;
 }
 
 int tide_zygote_fork(struct tide_zygote *zygote)
 {
-    int count = lasting_threads();
+    int count = tide_family_threads();
     if (count > 1)
         return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", count);
+    int status = check_sandbox(zygote);
+    if (status < 0)
+        return status;
     int32_t parent = getpid();
     zygote->loading_us = tide_clock_us();
     zygote->pid = fork();
@@ -208,6 +200,7 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
     if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADED)
         return TIDE_OK;
     if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_REJECTED) {
+        tide_hold_kill_children(zygote);
         return tide_fail(event.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
                          event.text);
     }
@@ -340,5 +333,6 @@ void tide_zygote_free(struct tide_zygote *zygote)
     free(zygote->engine_ends);
     free(zygote->worker_ends);
     free(zygote->children);
+    tide_sandbox_plan_free(&zygote->sandbox);
     free(zygote);
 }

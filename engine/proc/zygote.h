@@ -11,6 +11,7 @@
 
 struct tide_worker_limits;
 struct tide_zygote;
+struct tide_plan_sandbox;
 struct tide_loop;
 struct tide_block;
 
@@ -35,10 +36,13 @@ enum tide_log_moment {
  * (proc/worker_log.h). */
 uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64_t now_us,
                               enum tide_log_moment when);
+/** In which sandbox user code runs (proc/sandbox.h). Copied. Without this call it runs in none. */
+void tide_zygote_sandbox(struct tide_zygote *zygote, const struct tide_plan_sandbox *sandbox);
 /** How long the zygote may take for each piece of the user's code that it loads; 0 = for ever. */
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
 /** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this process has a second
- * thread (a forked librdkafka or a held lock would hang there). */
+ * thread (a forked librdkafka or a held lock would hang there), with TIDE_ECONFIG where the kernel cannot keep what the
+ * sandbox is to keep. What a lesser kernel leaves open is logged. */
 int tide_zygote_fork(struct tide_zygote *zygote);
 /** Blocks until the user's code is loaded: TIDE_OK. TIDE_ECONFIG or TIDE_ETEMPORARY, with its text, when it cannot be;
  * TIDE_ECONFIG too when the zygote died, or reached the limit. TIDE_BUSY when the descriptor `wake` (-1 = none) has
@@ -54,6 +58,21 @@ int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *ev
 /** How many events were received: as long as the number grows, the zygote lives. */
 uint64_t tide_zygote_events_received(const struct tide_zygote *zygote);
 int32_t tide_zygote_pid(const struct tide_zygote *zygote);
+
+/** What tide_zygote_hold returns in place of a descriptor: */
+enum tide_worker_hold {
+    TIDE_HOLD_NONE = -1, /* there is no such process any more: its event EXITED will come */
+    TIDE_HOLD_FOREIGN =
+        -2, /* the zygote is not its parent, or that cannot be seen: it is not to be killed */
+    TIDE_HOLD_PLAYED = -3 /* in the simulation */
+};
+/** Takes hold of the process that an event SPAWNED has named, so that the signal which kills it cannot reach another one
+ * that has its number later: a pidfd, which the caller closes. User code may have got hold of the zygote, so the name is
+ * believed only of a child of the zygote. */
+int tide_zygote_hold(const struct tide_zygote *zygote, int32_t pid);
+/** Kills the worker by what tide_zygote_hold has returned; nothing happens when it is gone. */
+void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worker,
+                      uint32_t generation);
 /** Takes the dead that were left to this process because their parents are gone: what scripts have forked, where the
  * engine is the first process of a container, or a subreaper. Elsewhere it does nothing. */
 void tide_zygote_reap_orphans(const struct tide_zygote *zygote);

@@ -42,6 +42,7 @@ check() {
       need_library simdjson libsimdjson-dev
       need_library libcrypto libssl-dev
       need_library libmicrohttpd libmicrohttpd-dev
+      need_library libseccomp libseccomp-dev
       ;;
     run)
       need_lua cjson lua-cjson

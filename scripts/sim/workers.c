@@ -132,12 +132,15 @@ static void receive_commands(void)
 {
     struct tide_zygote_command command;
     while (recv(zygote()->zygote_end, &command, sizeof(command), MSG_DONTWAIT) > 0) {
-        struct worker *worker = &workers[command.worker];
-        if (command.kind == TIDE_COMMAND_SPAWN)
-            spawn(&command);
-        else if (worker->alive && worker->generation == command.generation)
-            end_worker(worker, SIGKILL);
+        spawn(&command);
     }
+}
+
+static void kill_worker(uint32_t number, uint32_t generation)
+{
+    struct worker *worker = &workers[number];
+    if (worker->alive && worker->generation == generation)
+        end_worker(worker, SIGKILL);
 }
 
 /* ---- a worker ---- */
@@ -365,6 +368,7 @@ void sim_workers_open(void)
 {
     memset(workers, 0, sizeof(workers));
     event_head = event_count = 0;
+    zygote()->kill = kill_worker;
 }
 
 void sim_workers_act(void)

@@ -5,12 +5,11 @@ local tide = require "tidemill"
 local behaviour = require "behaviour"
 local journal = require "journal"
 
-pcall(ffi.cdef, "int raise(int number); void abort(void);")
+pcall(ffi.cdef, "void abort(void);")
 pcall(ffi.cdef, "int poll(void *descriptors, unsigned long count, int ms);")
 
 local JOURNAL, RUN = tide.env("TORTURE_JOURNAL"), tide.env("TORTURE_RUN")
 local SECOND = tide.env("TORTURE_SECOND")
-local SEGV = 11
 
 local function note(event, id)
   journal.write(JOURNAL, RUN, event, nil, id)
@@ -18,7 +17,7 @@ end
 
 -- Ways to crash and to hang, each for its share of the ids.
 local CRASHES = {
-  function() ffi.C.raise(SEGV) end,
+  function() ffi.cast("void (*)(void)", 0)() end, -- not by raise(): the sandbox may refuse it
   function() ffi.cast("int *", 0)[0] = 1 end,
   function() ffi.C.abort() end,
   function() os.exit(3) end,

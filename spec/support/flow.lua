@@ -32,9 +32,23 @@ local function fill_step(step, given)
   end
 end
 
+-- given: trust (full), network, read, write, env. Returns what has to live as long as the plan.
+local function set_sandbox(sandbox, given)
+  local lists = {}
+  sandbox.trust = C['TIDE_TRUST_' .. (given.trust or 'full'):upper()]
+  sandbox.network = given.network or false
+  for _, name in ipairs { 'read', 'write', 'env' } do
+    local list = given[name] or {}
+    lists[name] = ffi.new('const char *[?]', #list + 1, list)
+    sandbox[name], sandbox[name .. '_count'] = lists[name], #list
+  end
+  return lists
+end
+
 --- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
 --- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
---- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool.
+--- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool,
+--- sandbox = { trust (full), network, read, write, env }.
 function flow.new(options)
   local steps = ffi.new('struct tide_step_plan[?]', #options.steps)
   local functions = {}
@@ -70,10 +84,11 @@ function flow.new(options)
     for name, value in pairs(options.limits or {}) do limits[i][name] = value end
   end
   plan.limits = limits
+  local lists = set_sandbox(plan.sandbox, options.sandbox or {})
   plan.stuck_detector_timeout_us = (options.stuck_detector_timeout or 0) * 1e6
   local made, problem, status = engine.new {
     c = plan, functions = functions, folder = options.folder or '.', file = 'spec', topics = options.topics or {},
-    anchor = { steps, counts, topics, names, pools, limits, options },
+    anchor = { steps, counts, topics, names, pools, limits, options, lists },
   }
   if not made then return nil, problem, status end
   local self = setmetatable({ engine = made, C = C, partitions = plan.source.partitions, fed = 0 }, flow)

@@ -4,7 +4,7 @@ local library = require "tidemill.run.ffi"
 local child = require "spec.support.child"
 local wait = require "spec.support.wait"
 local workers = require "spec.support.workers"
-local C = workers.C
+local C = require("spec.support.headers").declare("proc/inside.h")
 
 ffi.cdef [[
 int setpgid(int pid, int group);
@@ -21,6 +21,8 @@ int pthread_join(unsigned long thread, void **result);
 int pthread_create(unsigned long *thread, const void *attributes, void *(*start)(void *), void *argument);
 long readlink(const char *path, char *text, size_t size);
 int mprotect(void *address, size_t length, int protection);
+long recv(int fd, void *bytes, size_t size, int flags);
+long send(int fd, const void *bytes, size_t size, int flags);
 ]]
 
 local SIGHUP, SIGINT, SIGKILL, SIGTERM = 1, 2, 9, 15
@@ -179,7 +181,7 @@ describe("the zygote", function()
     for _, pid in ipairs(pids) do
       wait.until_true(function() return not child.alive(pid) end, 1, "the end of a worker")
     end
-    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 1))
+    assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_SPAWN, 0, 1))
   end)
 
   it("the zygote ends with its workers when it is freed", function()
@@ -193,17 +195,42 @@ describe("the zygote", function()
     C.tide_zygote_free(nil)
   end)
 
-  it("the zygote kills a worker of the generation named, and no other", function()
+  it("the zygote names a worker, which the engine holds as long as it lives", function()
     run = workers.start()
-    local before = run:worker_pid(0)
-    assert.equal(C.TIDE_OK, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 77))
+    local pid = run:worker_pid(0)
+    local hold = C.tide_zygote_hold(run.zygote, pid)
+    assert.is_true(hold >= 0)
+    C.tide_zygote_kill(run.zygote, hold, 0, 1)
+    run:turn_until(function() return run:worker_pid(0) ~= 0 and run:worker_pid(0) ~= pid end, "another one")
+    C.tide_zygote_kill(run.zygote, hold, 0, 1) -- it is gone, so this reaches nobody
+    assert.equal(C.TIDE_HOLD_NONE, C.tide_zygote_hold(run.zygote, pid))
     assert.equal("done", run:finish(run:submit "ok"))
-    assert.equal(before, run:worker_pid(0))
-    C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_KILL, 0, 1)
-    run:turn_until(function()
-      return run:worker_pid(0) ~= 0 and run:worker_pid(0) ~= before
-    end, "another one")
-    assert.equal("done", run:finish(run:submit "ok"))
+    ffi.C.close(hold)
+  end)
+
+  it("the zygote is not believed when it names a process that is not its child", function()
+    local victim = child.start(function() ffi.C.pause() end)
+    run = workers.new { load = function(self)
+      C.tide_zygote_loaded(self.zygote, nil, false)
+      local command, event = ffi.new "struct tide_zygote_command", ffi.new "struct tide_zygote_event"
+      local own, other = self.zygote, victim.pid
+      assert(ffi.C.recv(own.zygote_end, command, ffi.sizeof(command), 0) > 0)
+      event.kind, event.worker, event.generation, event.pid = C.TIDE_ZYGOTE_SPAWNED, 0, command.generation, other
+      ffi.C.send(own.zygote_end, event, ffi.sizeof(event), 0)
+      local hello = ffi.new("struct tide_hello", { command.generation, C.TIDE_HELLO_READY })
+      ffi.C.send(own.worker_ends[0], hello, ffi.sizeof(hello), 0)
+      while true do wait.pause(1000) end
+    end }
+    assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
+    assert.equal(C.TIDE_HOLD_FOREIGN, C.tide_zygote_hold(run.zygote, victim.pid))
+    C.tide_pool_limit(run.pools[1], 100000)
+    assert.equal(C.TIDE_OK, C.tide_pool_start(run.pools[1]))
+    local one = run:submit "ok"
+    one.job.output.running = C.TIDE_RUNNING_ONE -- as the worker would say that hangs
+    run:turn_until(function() return run.status < 0 end, "the refusal to kill it")
+    assert.equal(C.TIDE_ETEMPORARY, run.status)
+    assert.matches("process " .. victim.pid .. ", which the zygote has named, is not seen", library.error())
+    assert.is_true(child.alive(victim.pid))
   end)
 
   it("the zygote leaves no descriptor behind in the engine", function()
@@ -250,8 +277,10 @@ describe("a signal", function()
       -- the engine of this spec ignores it after the fork, so that zygote and workers do not inherit that
       local one = engine(shared, function() ffi.C.signal(number, ffi.cast("void (*)(int)", 1)) end)
       wait.until_true(function() return shared.pids[0] ~= 0 end, "the workers")
-      for i = 0, 2 do assert.equal(one.pid, ffi.C.getpgid(shared.pids[i])) end
+      assert.equal(one.pid, ffi.C.getpgid(shared.pids[0]))
       assert.equal(0, ffi.C.kill(-one.pid, number))
+      -- outside of the sandbox workers have groups of their own
+      for i = 1, 2 do assert.equal(0, ffi.C.kill(shared.pids[i], number)) end
       shared.gate = 1
       local code, signal, text = one:join()
       assert.same({ 0, nil }, { code, signal }, text)

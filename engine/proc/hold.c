@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * How the engine kills what the zygote has forked. The zygote cannot: it has run user code, and so it may signal nobody. Nor
+ * is it believed: it may name any process, so a process is held by a descriptor, and only when the kernel says that it is a
+ * child of the zygote. Start with tide_zygote_hold(). */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "proc/inside.h"
+#include "proc/zygote.h"
+
+enum { MOST_ROUNDS = 100 };
+
+static bool is_child_of(int32_t pid, int32_t parent)
+{
+    char path[40], text[300] = "";
+    int found = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    size_t size = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[size] = 0;
+    /* The name of the program stands in parentheses and may have any characters in it. */
+    const char *name_end = strrchr(text, ')');
+    return name_end && sscanf(name_end + 1, " %*c %d", &found) == 1 && found == parent;
+}
+
+/* The descriptor comes first: if the process still has it after its parent was seen, this was its parent. */
+int tide_zygote_hold(const struct tide_zygote *zygote, int32_t pid)
+{
+    if (zygote->kill)
+        return TIDE_HOLD_PLAYED;
+    int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (fd < 0)
+        return errno == ESRCH ? TIDE_HOLD_NONE : TIDE_HOLD_FOREIGN;
+    bool child = is_child_of(pid, zygote->pid);
+    bool alive = syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0;
+    if (child && alive)
+        return fd;
+    close(fd);
+    return alive ? TIDE_HOLD_FOREIGN : TIDE_HOLD_NONE;
+}
+
+void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worker,
+                      uint32_t generation)
+{
+    if (hold == TIDE_HOLD_PLAYED)
+        zygote->kill(worker, generation);
+    else if (hold >= 0)
+        syscall(SYS_pidfd_send_signal, hold, SIGKILL, NULL, 0);
+}
+
+/* What user code has left running while it was loaded, which has no other parent than the zygote. It may fork while it is
+ * looked for, so there is a limit to that. */
+void tide_hold_kill_children(const struct tide_zygote *zygote)
+{
+    char path[48];
+    bool found = true;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", zygote->pid, zygote->pid);
+    for (int round = 0; round < MOST_ROUNDS && found; round++) {
+        int32_t pid;
+        FILE *list = fopen(path, "re");
+        found = false;
+        while (list && fscanf(list, "%d", &pid) == 1) {
+            int hold = tide_zygote_hold(zygote, pid);
+            tide_zygote_kill(zygote, hold, 0, 0);
+            found |= hold >= 0;
+            if (hold >= 0)
+                close(hold);
+        }
+        if (list)
+            fclose(list);
+        poll(NULL, 0, found);
+    }
+}
