@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The life of a worker, as the engine sees it (the states stand in the header). The engine never forks, since it has
- * threads of librdkafka by then: it sends commands to the zygote, which is the workers' parent, and takes its events. It kills
- * by itself, since user code may have got hold of the zygote, which may signal nobody for that reason; and by a descriptor
- * of the process, since a process id may be somebody else's by the time that a signal arrives.
+ * threads of librdkafka by then: it sends commands to the zygote, which is the workers' parent, and takes its events. It
+ * kills by itself (hold.c).
  *
  * Start with tide_worker_slot_poll(), which is called for each slot with each turn of the loop. Nothing in it waits: when
  * the zygote's socket is full, the command is sent with a later turn. */
@@ -58,8 +57,7 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
     return status < 0 ? status : TIDE_OK;
 }
 
-/* Until SPAWNED has come the process is not known, though it may have sent something already: then it is killed in a later
- * turn. */
+/* Until SPAWNED has come the process is not known, though it may have sent something: it is killed in a later turn. */
 static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     slot->kill_due = slot->pid == 0;
@@ -69,7 +67,7 @@ static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
         return tide_fail(
             TIDE_ETEMPORARY,
             "worker %u is to be killed, and process %d, which the zygote has named, is "
-            "not seen to be its child; nothing past the last commit is committed",
+            "not seen to be its child",
             slot->number, slot->pid);
     tide_zygote_kill(pool->zygote, slot->hold, slot->number, slot->generation);
     return TIDE_OK;
@@ -192,8 +190,6 @@ void tide_worker_slot_release(struct tide_worker_slot *slot)
         close(slot->hold);
     slot->pid = 0;
 }
-
-/* ---- kills ---- */
 
 /* A death before READY is counted here already: by the time of its event the state says KILL_PENDING. */
 void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot)

@@ -5,7 +5,8 @@
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 require "spec.support.child" -- declares signal, _exit
-local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "proc/zygote.h", "proc/pool.h")
+local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "proc/zygote.h", "proc/pool.h",
+  "proc/inside.h")
 
 ffi.cdef [[
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
@@ -108,7 +109,8 @@ local function zygote_main(self, load)
 end
 
 --- options: pools = { processes... } ({ 1 }), prefetch (0), inputs and outputs = arrays of blocks, load = run in the
---- zygote, check = what a worker does for "check". The zygote is forked, not yet awaited.
+--- zygote, check = what a worker does for "check", kill = a C function in place of the signal that kills a worker.
+--- The zygote is forked, not yet awaited.
 function workers.new(options)
   local self = setmetatable({ pools = {}, works = {}, check = options.check }, workers)
   self.shared = options.shared or workers.shared()
@@ -117,6 +119,7 @@ function workers.new(options)
   self.loop = C.tide_loop_new()
   self.counters = C.tide_counters_new(4)
   self.zygote = C.tide_zygote_new(self.loop, places)
+  self.zygote.kill = options.kill
   self.blocks = { ffi.new("struct tide_block *[?]", #(options.inputs or {}) + 1, options.inputs or {}),
     ffi.new("struct tide_block *[?]", #(options.outputs or {}) + 1, options.outputs or {}) }
   C.tide_zygote_blocks(self.zygote, self.blocks[1], #(options.inputs or {}), self.blocks[2], #(options.outputs or {}))
