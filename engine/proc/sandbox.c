@@ -34,17 +34,18 @@ const char *tide_sandbox_gaps(const struct tide_sandbox_support *support,
     static char text[700];
     if (plan->trust == TIDE_TRUST_FULL || (support->seccomp && support->landlock > 0))
         return NULL;
-    snprintf(
-        text, sizeof(text), "this kernel has no %s%s%s: a transform may %s%s%s",
-        support->seccomp ? "" : "seccomp", support->seccomp || support->landlock ? "" : " and no ",
-        support->landlock ? "" : "Landlock",
-        support->seccomp ? "" : "start programs, open connections and signal other processes",
-        support->seccomp || support->landlock ? "" : ", and ",
-        support->landlock       ? ""
-        : !support->seccomp     ? "read and write files as this user may"
-        : plan->write_count > 0 ? "read and write all files that this user may, and look into "
-                                  "other workers"
-                                : "read all files that this user may, and look into other workers");
+    snprintf(text, sizeof(text), "this kernel has no %s%s%s: a transform may %s%s%s",
+             support->seccomp ? "" : "seccomp",
+             support->seccomp || support->landlock ? "" : " and no ",
+             support->landlock ? "" : "Landlock",
+             support->seccomp ? "" : "start programs, open connections and signal other processes",
+             support->seccomp || support->landlock ? "" : ", and ",
+             support->landlock   ? ""
+             : !support->seccomp ? "read and write files as this user may"
+             : tide_sandbox_writes(plan)
+                 ? "read and write all files that this user may, and look into "
+                   "other workers"
+                 : "read all files that this user may, and look into other workers");
     return text;
 }
 

@@ -252,7 +252,7 @@ static int add_all(scmp_filter_ctx filter, const struct tide_plan_sandbox *plan,
     if (status >= 0)
         status = add_names(filter, SCMP_ACT_ALLOW, allowed);
     if (status >= 0)
-        status = add_files(filter, landlock > 0 || plan->write_count > 0);
+        status = add_files(filter, landlock > 0 || tide_sandbox_writes(plan));
     if (status >= 0)
         status = add_death(filter);
     if (status >= 0 && plan->network)

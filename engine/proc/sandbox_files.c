@@ -58,6 +58,15 @@ uint32_t tide_sandbox_files_support(void)
     return version > 0 ? (uint32_t)version : 0;
 }
 
+bool tide_sandbox_writes(const struct tide_plan_sandbox *plan)
+{
+    for (uint32_t i = 0; i < plan->write_count; i++) {
+        if (strncmp(plan->write[i], "/dev/", 5) != 0 || strncmp(plan->write[i], "/dev/shm", 8) == 0)
+            return true;
+    }
+    return false;
+}
+
 static uint64_t handled_by(uint32_t landlock)
 {
     uint64_t rights = ALL_AT_FIRST;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/sandbox_inside.h - what the files of the sandbox share. sandbox.c calls the other three. */
+ * engine/proc/sandbox_inside.h - what the files of the sandbox share. sandbox.c calls the other three, and
+ * sandbox_calls.c asks sandbox_files.c. */
 #ifndef TIDE_PROC_SANDBOX_INSIDE_H
 #define TIDE_PROC_SANDBOX_INSIDE_H
 
@@ -12,6 +13,8 @@
 
 /** The version of the interface; 0 = this kernel has none, or it is switched off. */
 uint32_t tide_sandbox_files_support(void);
+/** Whether anything may be written but devices without contents. */
+bool tide_sandbox_writes(const struct tide_plan_sandbox *plan);
 /** From here on files are opened only as the plan says. Each call adds a layer: what one of them refuses is refused.
  * `worker`: of /proc only this process's own folder is left. */
 int tide_sandbox_files(const struct tide_plan_sandbox *plan, uint32_t landlock, bool worker);
