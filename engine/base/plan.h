@@ -175,6 +175,8 @@ struct tide_plan {
     struct tide_plan_sandbox sandbox;
     bool exactly_once;   /* outputs, dead letters and offsets in one transaction of the sink */
     bool handle_signals; /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
+    const char *const *secret_variables; /* of the environment: the zygote forgets them */
+    uint32_t secret_variable_count;
 };
 
 #endif

@@ -158,21 +158,20 @@ static enum MHD_Result send_document(struct tide_http *http, struct MHD_Connecti
     bool refused = false;
     pthread_mutex_lock(&http->lock);
     struct tide_document *document = tide_http_find(http, client->path);
-    bool known = document != NULL, sent = known && document->response;
-    if (sent)
+    if (document && document->response)
         queued = MHD_queue_response(connection, MHD_HTTP_OK, document->response);
-    else if (known && !head)
+    else if (document && !head)
         refused = !(client->live = tide_live_new(http, client, document->type));
     tide_http_paths(http, paths, sizeof(paths));
     pthread_mutex_unlock(&http->lock);
-    if (sent)
+    if (document && document->response)
         return queued;
-    if (known && head)
+    if (document && head)
         return send_text(connection, MHD_HTTP_OK, "");
     if (refused)
         return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                          "too many live requests at a time\n");
-    if (known)
+    if (document)
         return send_live(http, connection, client);
     char text[1200];
     snprintf(text, sizeof(text), "there is no such path; there are: /healthz /readyz %s\n", paths);

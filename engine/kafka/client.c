@@ -107,6 +107,9 @@ int tide_kafka_property_check(const char *name, const char *value)
     if (result == RD_KAFKA_CONF_UNKNOWN)
         return tide_fail(TIDE_ECONFIG, "librdkafka %s has no property \"%s\"",
                          rd_kafka_version_str(), name);
+    if (result == RD_KAFKA_CONF_INVALID && strstr(error, "not supported in this build"))
+        return tide_fail(TIDE_ECONFIG, "librdkafka %s is built without what property \"%s\" needs",
+                         rd_kafka_version_str(), name);
     if (result == RD_KAFKA_CONF_INVALID)
         return tide_fail(TIDE_ECONFIG, "librdkafka property \"%s\" does not take this value", name);
     return TIDE_OK;
@@ -210,6 +213,11 @@ static void warn_of_weak_security(const struct tide_properties *properties)
     if (property_is(properties, "enable.ssl.certificate.verification", "false"))
         tide_log(TIDE_LOG_WARN, "the brokers' certificates are not verified "
                                 "(enable.ssl.certificate.verification = false)");
+    if (property_is(properties, "ssl.endpoint.identification.algorithm", "none") &&
+        (property_is(properties, "security.protocol", "ssl") ||
+         property_is(properties, "security.protocol", "sasl_ssl")))
+        tide_log(TIDE_LOG_WARN, "the names in the brokers' certificates are not verified "
+                                "(ssl.endpoint.identification.algorithm = none)");
     if (property_is(properties, "security.protocol", "sasl_plaintext"))
         tide_log(TIDE_LOG_WARN, "credentials and messages go over the network in clear "
                                 "(security.protocol = sasl_plaintext)");

@@ -26,7 +26,8 @@ enum {
     LONGEST_WAIT_MS = 8000,
     TOPIC_GRACE_US = 1000000, /* a topic that was just created is not known to every broker yet */
     RETRY_US = 100000,
-    CLUSTER_WAIT_MS = 100
+    CLUSTER_WAIT_MS = 100,
+    SCRAM_IS_SOUND = 0x020601ff /* 2.6.1 */
 };
 
 /* One run of the question. */
@@ -43,6 +44,25 @@ struct attempt {
 /* Asks once. TIDE_BUSY: no answer yet. */
 typedef int question(struct attempt *attempt, int timeout_ms);
 
+/* The broker ends the handshake since it does not accept the client's certificate, or misses one. librdkafka reports it
+ * as a connection that broke. The numbers are those of RFC 8446, 6.2. */
+static bool is_refused_certificate(const char *text)
+{
+    static const char before[] = "SSL alert number ";
+    const char *found = strstr(text, before);
+    int number = found ? atoi(found + sizeof(before) - 1) : 0;
+    return (number >= 42 && number <= 49 && number != 47) || number == 116;
+}
+
+/* Brokers from Kafka 4.0 on refuse the SCRAM of older librdkafkas, whatever the password (librdkafka's pull request
+ * 4895), and call it invalid credentials. */
+static const char *hint(const char *cause)
+{
+    return strstr(cause, "SCRAM") && rd_kafka_version() < SCRAM_IS_SOUND
+               ? "; with brokers from Kafka 4.0 on, SCRAM needs librdkafka 2.6.1 or newer"
+               : "";
+}
+
 /* Keeps the newest error as the cause. Waiting does not help a login or certificate that was refused. The event that
  * all brokers are down is left out: the time-out says as much, and it would replace the reason. */
 static int take_events(struct attempt *attempt)
@@ -55,7 +75,8 @@ static int take_events(struct attempt *attempt)
             error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
             snprintf(attempt->cause, sizeof(attempt->cause), "%s",
                      rd_kafka_event_error_string(event));
-            if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL)
+            if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL ||
+                is_refused_certificate(attempt->cause))
                 status = TIDE_ECONFIG;
         }
         rd_kafka_event_destroy(event);
@@ -222,7 +243,8 @@ static int ask_until_answered(struct attempt *attempt, question *ask)
             return fail_unreached(attempt, ask);
         int status = ask(attempt, attempt->wait_ms < left_ms ? attempt->wait_ms : (int)left_ms);
         if (take_events(attempt) < 0)
-            return tide_fail(TIDE_ECONFIG, "brokers \"%s\": %s", reach->brokers, attempt->cause);
+            return tide_fail(TIDE_ECONFIG, "brokers \"%s\": %s%s", reach->brokers, attempt->cause,
+                             hint(attempt->cause));
         if (status != TIDE_BUSY)
             return status;
         if (!pause_a_moment(reach))

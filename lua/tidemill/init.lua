@@ -90,6 +90,17 @@ function tide.secret_file(path)
   return secret.file(path)
 end
 
+--- tide.credential(name)
+function tide.credential(name)
+  local where = declaration.where(2)
+  if not is_name(where, "credential", name) then return session.absent end
+  if name:find("/", 1, true) or name == "." or name == ".." then
+    fault(where, 'tide.credential "%s": takes a name, not a path; for a file say tide.secret_file', name)
+    return session.absent
+  end
+  return secret.credential(name)
+end
+
 for _, spec in ipairs(list) do
   tide[spec.name] = tide[spec.name] or step_function(spec, spec.name)
 end

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # A real Kafka for specs and benchmarks: one KRaft node on free loopback ports.
 #   kafka.sh start DIR [property=value...]   prints host:port; DIR/pid and DIR/bootstrap tell the same; in a property
-#                                            @BROKER@ and @CONTROLLER@ are its ports, @FREE1@ and @FREE2@ further ones
+#                                            @BROKER@ and @CONTROLLER@ are its ports, @FREE1@ and @FREE2@ further ones;
+#                                            --add-scram=... is for the format of its data (kafka-storage)
 #   kafka.sh stop DIR | kill DIR             by DIR/pid; kill is SIGKILL; both wait until it is gone
 #   kafka.sh restart DIR                     the same ports and data after a stop or a kill
 #   kafka.sh jars | tool                     only fetches the jars, only builds build/kafka_tool
@@ -38,9 +39,13 @@ fetch_jars() {
 
 build_tool() {
   local source=$root/scripts/dev
-  [ "$tool" -nt "$source/kafka_tool.c" ] && [ "$tool" -nt "$source/kafka_records.c" ] && return
+  local part newer=1
+  for part in tool records brokers; do
+    [ "$tool" -nt "$source/kafka_$part.c" ] || newer=
+  done
+  [ -z "$newer" ] || return 0
   mkdir -p "$root/build"
-  cc -std=gnu11 -O2 -Wall -Wextra -o "$tool.$$" "$source"/kafka_{tool,records}.c \
+  cc -std=gnu11 -O2 -Wall -Wextra -o "$tool.$$" "$source"/kafka_{tool,records,brokers}.c \
     -lrdkafka || fail "cannot build $tool"
   mv "$tool.$$" "$tool"
 }
@@ -93,8 +98,11 @@ launch() { # DIR; starts it and waits until it answers
 }
 
 start() {
-  local dir=$1 broker controller try
+  local dir=$1 broker controller try word format=() properties=()
   shift
+  for word in "$@"; do
+    case $word in --*) format+=("$word") ;; *) properties+=("$word") ;; esac
+  done
   command -v java >/dev/null || fail "Java is missing (install.sh kafka)"
   fetch_jars
   build_tool
@@ -105,9 +113,10 @@ start() {
     rm -rf "$dir/data"
     broker=$(free_port)
     controller=$(free_port "$broker")
-    write_properties "$dir" "$broker" "$controller" "$@"
+    write_properties "$dir" "$broker" "$controller" "${properties[@]}"
     echo "127.0.0.1:$broker" >"$dir/bootstrap"
-    (java_kafka kafka.tools.StorageTool format -t tidemill-specs-cluster -c "$dir/server.properties") \
+    (java_kafka kafka.tools.StorageTool format -t tidemill-specs-cluster -c "$dir/server.properties" \
+      "${format[@]}") \
       >"$dir/kafka.out" 2>&1 || break
     if launch "$dir"; then
       cat "$dir/bootstrap"

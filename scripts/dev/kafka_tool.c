@@ -18,8 +18,9 @@
  *   delete-records TOPIC PARTITION:OFFSET...
  *   allow USER topic|group NAME read|write|describe   NAME * is all of them
  *   forbid USER topic|group NAME read|write|describe  what was allowed so
+ *   set-broker ID property=value...       its settings that were set so before go
  *
- * kafka_records.c tells the form of a record.
+ * kafka_records.c tells the form of a record; kafka_brokers.c has what is set on brokers.
  * Exit code: 0; 64 usage; 69 the broker refused or did not answer (text on stderr). */
 #include "kafka_tool.h"
 
@@ -171,7 +172,7 @@ static rd_kafka_resp_err_t admin_result(rd_kafka_queue_t *queue)
     return error;
 }
 
-static void admin_wait(rd_kafka_queue_t *queue)
+void admin_wait(rd_kafka_queue_t *queue)
 {
     check(admin_result(queue), "admin request");
 }
@@ -272,59 +273,6 @@ static int delete_records(char **arguments)
     return 0;
 }
 
-typedef rd_kafka_AclBinding_t *new_binding(rd_kafka_ResourceType_t, const char *,
-                                           rd_kafka_ResourcePatternType_t, const char *,
-                                           const char *, rd_kafka_AclOperation_t,
-                                           rd_kafka_AclPermissionType_t, char *, size_t);
-
-static rd_kafka_AclBinding_t *binding_of(char **arguments, new_binding *make)
-{
-    char text[512];
-    char principal[128];
-    rd_kafka_ResourceType_t type = strcmp(arguments[1], "group") == 0 ? RD_KAFKA_RESOURCE_GROUP
-                                                                      : RD_KAFKA_RESOURCE_TOPIC;
-    rd_kafka_AclOperation_t operation = *arguments[3] == 'r'   ? RD_KAFKA_ACL_OPERATION_READ
-                                        : *arguments[3] == 'w' ? RD_KAFKA_ACL_OPERATION_WRITE
-                                                               : RD_KAFKA_ACL_OPERATION_DESCRIBE;
-    snprintf(principal, sizeof(principal), "User:%s", arguments[0]);
-    rd_kafka_AclBinding_t *binding = make(type, arguments[2], RD_KAFKA_RESOURCE_PATTERN_LITERAL,
-                                          principal, "*", operation,
-                                          RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, text, sizeof(text));
-    if (!binding)
-        die(64, "%s", text);
-    return binding;
-}
-
-static int allow(char **arguments)
-{
-    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rd_kafka_AclBinding_t *binding = binding_of(arguments, rd_kafka_AclBinding_new);
-    rd_kafka_CreateAcls(client, &binding, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
-    size_t count = 0;
-    if (!event)
-        die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
-    const rd_kafka_acl_result_t **results = rd_kafka_CreateAcls_result_acls(
-        rd_kafka_event_CreateAcls_result(event), &count);
-    for (size_t i = 0; i < count; i++) {
-        const rd_kafka_error_t *error = rd_kafka_acl_result_error(results[i]);
-        check(error ? rd_kafka_error_code(error) : 0, "allow");
-    }
-    return 0;
-}
-
-static int forbid(char **arguments)
-{
-    rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
-    rd_kafka_AclBinding_t *filter = binding_of(arguments, rd_kafka_AclBindingFilter_new);
-    rd_kafka_DeleteAcls(client, &filter, 1, NULL, queue);
-    admin_wait(queue);
-    return 0;
-}
-
 static int committed(char **arguments)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", arguments[0], NULL);
@@ -375,6 +323,7 @@ static const struct {
     {"delete-records", 2, delete_records},
     {"allow", 4, allow},
     {"forbid", 4, forbid},
+    {"set-broker", 2, set_broker},
 };
 
 int main(int count, char **arguments)

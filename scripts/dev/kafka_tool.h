@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * What the two halves of kafka_tool share. A failed check ends the program with code 69. */
+ * What the parts of kafka_tool share. A failed check ends the program with code 69. */
 #ifndef KAFKA_TOOL_H
 #define KAFKA_TOOL_H
 #include <librdkafka/rdkafka.h>
@@ -21,9 +21,17 @@ rd_kafka_topic_partition_list_t *partitions_of(rd_kafka_t *client, const char *t
 /** Deliveries that failed so far. */
 extern unsigned long failed_deliveries;
 
+/** Waits for the result of the one admin request on `queue`. */
+void admin_wait(rd_kafka_queue_t *queue);
+
 /* kafka_records.c; the arguments end with NULL, the result is an exit code */
 int produce(char **arguments);
 int fill(char **arguments);
 int consume(char **arguments);
+
+/* kafka_brokers.c, likewise */
+int allow(char **arguments);
+int forbid(char **arguments);
+int set_broker(char **arguments);
 
 #endif

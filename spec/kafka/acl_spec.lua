@@ -28,6 +28,10 @@ kafka.describe("a broker with an authorizer", function(t)
     kafka.use((bootstrap:gsub("%s", "")))
     sasl = files.read(folder .. "/server.properties"):match("SASL://([%d.:]+)")
     kafka.allow("alice", "group", "*", "read")
+    local file = assert(io.open(folder .. "/password", "w"))
+    file:write("alices\n")
+    file:close()
+    os.execute("chmod 600 " .. folder .. "/password")
   end)
 
   teardown(function()
@@ -48,7 +52,8 @@ kafka.describe("a broker with an authorizer", function(t)
     dlq.topic = t.letters
     return { source = { brokers = sasl, topic = t.input, group = t.group, start = "earliest",
       rdkafka = { ["security.protocol"] = "SASL_PLAINTEXT", ["sasl.mechanism"] = "PLAIN", ["sasl.username"] = "alice",
-        ["sasl.password"] = "alices" } }, produce = { topic = t.output }, dlq = dlq,
+        ["sasl.password"] = engine.code(("tide.secret_file %q"):format(folder .. "/password")) } },
+      produce = { topic = t.output }, dlq = dlq,
       commit = { policy = { min_time = "50ms" } },
       task = "function(m) if m.value:find('bad') then error('no good') end return m end" }
   end

@@ -164,13 +164,18 @@ function methods:workers()
   return children[zygote] or {}
 end
 
---- Pids of the engine, its zygote and its workers.
-function methods:processes()
-  local children, pids = family(), { self.process:pid() }
+--- Pids of a process and of all that come from it.
+function engine.descendants(pid)
+  local children, pids = family(), { pid }
   for i = 1, math.huge do
     if not pids[i] then return pids end
-    for _, pid in ipairs(children[pids[i]] or {}) do pids[#pids + 1] = pid end
+    for _, one in ipairs(children[pids[i]] or {}) do pids[#pids + 1] = one end
   end
+end
+
+--- Pids of the engine, its zygote and its workers.
+function methods:processes()
+  return engine.descendants(self.process:pid())
 end
 
 --- Those of the pids that still run.

@@ -217,6 +217,11 @@ function kafka.forbid(user, kind, name, operation)
   tool { "forbid", user, kind, name, operation }
 end
 
+--- Sets settings of the broker while it runs: { "name=value", ... }. Those that were set so before go.
+function kafka.set_broker(settings)
+  tool { "set-broker", "1", unpack(settings) }
+end
+
 -- The broker itself: gone by SIGKILL, stopped in order, back on the same port with the same data.
 for _, verb in ipairs { "kill", "stop", "restart" } do
   kafka[verb .. "_broker"] = function()

@@ -83,6 +83,8 @@ struct rd_kafka_s *tide_kafka_producer_new_again(struct tide_kafka_sink *sink)
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(rd_kafka_conf(sink->producer.client));
     if (sink->txn)
         tide_kafka_txn_watch(sink->txn, conf); /* a copy has no interceptors */
+    /* The copy has the callback that this property asks for, and librdkafka refuses to have both. */
+    rd_kafka_conf_set(conf, "enable.sasl.oauthbearer.unsecure.jwt", "false", NULL, 0);
     snprintf(bytes, sizeof(bytes), "%lld", (long long)sink->output.batch_bytes);
     if (sink->output.batch_bytes > 0)
         rd_kafka_conf_set(conf, "batch.size", bytes, NULL, 0);

@@ -62,6 +62,10 @@ local function about_security(source, add)
   if tostring(values["enable.ssl.certificate.verification"]) == "false" then
     add(source, "enable.ssl.certificate.verification=false: anybody can pretend to be the broker")
   end
+  if tostring(values["ssl.endpoint.identification.algorithm"]) == "none" and protocol:find("ssl", 1, true) then
+    add(source, "ssl.endpoint.identification.algorithm=none: whoever has a certificate of the same authority can "
+      .. "pretend to be the broker")
+  end
 end
 
 local function about_block(step, add)

@@ -2,12 +2,14 @@
 -- plan/connection.lua: makes the librdkafka properties of source and sink. Secrets are fetched here, at the last
 -- moment, and only the engine sees them.
 local secret = require("tidemill.plan.secret")
+local tide = require("tidemill.run.ffi")
 
 local connection = {}
 
 -- True for properties that say how a cluster is reached, and as whom.
 local function is_security(name)
   return name:find("^security%.") or name:find("^sasl%.") or name:find("^ssl%.") or name:find("^enable%.ssl%.")
+    or name:find("^enable%.sasl%.")
 end
 
 -- The mock cluster always waits this long before an empty answer; the default is 500 ms.
@@ -59,17 +61,24 @@ function connection.properties(tables, brokers)
   return sides
 end
 
--- Fetches the secrets of all sides. Returns nil and the reason when one cannot be had.
-local function resolve(sides)
+--- Fetches the secrets of all sides: the same with them resolved, or nil and the reason when one cannot be had. From
+--- the first one on nobody else may look into this process.
+function connection.fetch(sides)
+  local fetched = {}
   for side, properties in pairs(sides) do
+    fetched[side] = {}
     for i, property in ipairs(properties) do
       local value, reason = property.value, nil
-      if secret.is(value) then value, reason = value:resolve() end
-      if not value then return nil, reason end
-      sides[side][i] = { name = property.name, value = value }
+      if secret.is(value) then
+        tide.C.tide_secret_hold()
+        value, reason = value:resolve()
+      end
+      if value and secret.is_key_file(property.name) then reason = secret.check_file(value) end
+      if reason then return nil, reason end
+      fetched[side][i] = { name = property.name, value = value }
     end
   end
-  return sides
+  return fetched
 end
 
 --- Returns of both lists the properties that do not depend on a cluster, so that `check` can try them without one.
@@ -88,7 +97,7 @@ end
 
 --- Returns both lists as the engine takes them, or nil and the reason.
 function connection.resolve(tables, brokers)
-  return resolve(connection.properties(tables, brokers))
+  return connection.fetch(connection.properties(tables, brokers))
 end
 
 -- Returns the properties that say where a cluster is, and as whom it is reached; nil when no brokers are known.
@@ -100,12 +109,12 @@ local function reach(properties)
   return properties[1].value and kept or nil
 end
 
---- Returns for the dlq commands { read = where the dlq's topic is, write = where the messages came from }, or nil
---- and the reason. A side without brokers is absent.
+--- Returns for the dlq commands { read = where the dlq's topic is, write = where the messages came from }, with secrets
+--- unresolved. A side without brokers is absent.
 function connection.dead_letters(tables)
   local sink = reach(sink_properties(tables))
   local from_kafka = tables.source.medium == "TIDE_MEDIUM_KAFKA"
-  return resolve { read = sink, write = from_kafka and reach(source_properties(tables)) or sink }
+  return { read = sink, write = from_kafka and reach(source_properties(tables)) or sink }
 end
 
 return connection

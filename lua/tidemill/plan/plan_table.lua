@@ -32,7 +32,7 @@ local function pool_adder(result)
 end
 
 -- Brokers are given as "host:port,host:port"; two such texts mean one cluster when they have a broker in common. A
--- secret is not fetched for this: it equals only itself.
+-- secret is not fetched for this: it equals only one from the same place.
 local function one_cluster(brokers, others)
   if others == nil or brokers == others then return true end
   if type(brokers) ~= "string" or type(others) ~= "string" then return false end

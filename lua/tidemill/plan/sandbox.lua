@@ -10,6 +10,7 @@
 local ffi = require("ffi")
 local paths = require("tidemill.plan.paths")
 local posix = require("tidemill.run.posix")
+local secrets_list = require("tidemill.plan.secrets")
 local tide = require("tidemill.run.ffi")
 
 local sandbox = {}
@@ -207,8 +208,15 @@ function sandbox.faults(pipeline)
       if problem then texts[#texts + 1] = ('%soption "files.%s": "%s" %s'):format(place, side, path, problem) end
     end
   end
+  local hidden = {}
+  for _, step in ipairs(pipeline.steps) do
+    for _, name in ipairs(secrets_list.variables { step.values.rdkafka or {} }) do hidden[name] = true end
+  end
   for _, name in ipairs(values.env or {}) do
-    if not name:find("^[%a_][%w_]*$") then
+    if hidden[name] then
+      texts[#texts + 1] = ('%soption "env": "%s" is a secret of this pipeline, which functions never see'):format(place,
+        name)
+    elseif not name:find("^[%a_][%w_]*$") then
       texts[#texts + 1] = ('%soption "env": "%s" is not the name of a variable'):format(place, name)
     end
   end

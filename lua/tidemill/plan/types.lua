@@ -182,6 +182,10 @@ local function property(option, name, value)
   if type(name) ~= "string" then return nil, "must be a table of names and values" end
   local instead = option.refused and option.refused[name]
   if instead then return nil, ("%s is an option of its own: %s"):format(name, instead) end
+  if secret.is_name(name) and (not secret.is(value) or value:has_default()) then
+    return nil, ("the value of %s stands in clear in the file or on the command line, where others may read it; write "
+      .. 'tide.secret_file "PATH", tide.env "NAME" without a default, or tide.credential "NAME"'):format(name)
+  end
   if secret.is(value) then return value end
   if type(value) == "number" then return ("%.14g"):format(value) end
   if type(value) == "boolean" then return tostring(value) end
@@ -249,15 +253,10 @@ function types.positional(positional, arguments, report)
   return functions
 end
 
--- True for properties that hold a secret even when it is written into the pipeline file itself.
-local function is_sensitive(name)
-  return name:find("password") or name:find("secret") or name:find("%.pem$") or name == "sasl.oauthbearer.config"
-end
-
 local function show_properties(properties)
   local texts = {}
   for i, item in ipairs(properties) do
-    local value = is_sensitive(item.name) and "[redacted]" or tostring(item.value)
+    local value = secret.is_hidden(item.name) and "[redacted]" or tostring(item.value)
     texts[i] = item.name .. "=" .. value
   end
   return #texts > 0 and table.concat(texts, ", ") or "none"

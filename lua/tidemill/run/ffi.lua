@@ -4,7 +4,8 @@
 local ffi = require("ffi")
 
 local headers = {
-  "base/status.h", "base/log.h", "base/output.h", "base/clock.h", "base/fault.h", "base/plan.h", "shm/layout.h",
+  "base/status.h", "base/secret.h", "base/log.h", "base/output.h", "base/clock.h",
+  "base/fault.h", "base/plan.h", "shm/layout.h",
   "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "proc/protocol.h", "proc/worker.h",
   "proc/worker_view.h", "proc/profile.h", "proc/crash.h",
   "json/json.h", "io/source.h", "io/sink.h", "io/file.h",

@@ -92,6 +92,7 @@ end
 --- Loads the user's code and serves the engine in the zygote, and works in each forked worker; it never returns.
 --- `engine` is the C handle.
 function worker.main(zygote, engine, plan)
+  C.tide_environment_forget(plan.c.secret_variables, plan.c.secret_variable_count)
   -- The defaults are meant for small scripts; here whole transforms are compiled into the loop.
   require("jit.opt").start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   math.randomseed(C.tide_worker_seed())

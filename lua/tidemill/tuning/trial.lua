@@ -140,10 +140,10 @@ local function in_child(job)
     partitions = job.backlog and PARTITIONS or nil, group = job.group, start = job.start } })
   local fault = planned.tables.memory_fault
   if fault then return failure(fault, exit_code.CONFIG) end
-  local connection, reason = planned:connection()
-  if not connection then return failure(reason, exit_code.CONFIG) end
   local engine, text, status = engines.new(planned)
   if not engine then return failure(text, -status) end
+  local connection, reason = planned:connection() -- after the fork, so that no worker has the secrets
+  if not connection then return failure(reason, exit_code.CONFIG) end
   if planned.tables.sink.medium == "TIDE_MEDIUM_MEMORY" then
     C.tide_memory_discard(C.tide_engine_sink(engine.handle))
   end

@@ -10,6 +10,7 @@ local declaration = require("tidemill.plan.declaration")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
 local signals = require("tidemill.cli.signals")
+local sources = require("tidemill.cli.dlq.source")
 local tide = require("tidemill.run.ffi")
 local posix = require("tidemill.run.posix")
 
@@ -61,7 +62,9 @@ end
 --- Starts the engine and runs it to its end. each(event) is called for every event, and may return a text and an exit
 --- code, which end the run. Returns nil when everything is complete, or the reason and the exit code.
 function chain.run(engine, source, each)
-  local started, reason, status = engine:start { source = source.read or {}, sink = source.write or {} }
+  local sides, unfetched, code_of_secret = sources.fetch(source)
+  if not sides then return unfetched, code_of_secret end
+  local started, reason, status = engine:start { source = sides.read or {}, sink = sides.write or {} }
   if not started then return reason, -status end
   while true do
     local event = engine:run(1)

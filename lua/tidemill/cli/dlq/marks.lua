@@ -9,6 +9,8 @@ local exit_code = require("tidemill.plan.exit_code")
 local hash = require("tidemill.lib.hash")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local ranges = require("tidemill.cli.dlq.ranges")
+local sources = require("tidemill.cli.dlq.source")
+local child = require("tidemill.tuning.child")
 local tide = require("tidemill.run.ffi")
 
 local marks = {}
@@ -17,7 +19,9 @@ Marks.__index = Marks
 
 -- A client on the marks of a topic: it has threads, so no engine may be forked while it is open.
 local function open_topic(source)
-  local properties, group = source.read, "tidemill-dlq-" .. source.name
+  local sides, unfetched, code = sources.fetch(source)
+  if not sides then return nil, unfetched, code end
+  local properties, group = sides.read, "tidemill-dlq-" .. source.name
   local array = ffi.new("struct tide_property[?]", #properties)
   for i, property in ipairs(properties) do
     array[i - 1].name, array[i - 1].value = property.name, property.value
@@ -32,16 +36,28 @@ local function close_topic(client)
   tide.C.tide_kafka_committed_free(ffi.gc(client, nil))
 end
 
-local function read_topic(self)
-  local client, reason, status = open_topic(self.source)
-  if not client then return nil, reason, status end
-  local mark = ffi.new("struct tide_committed_offset")
+-- What is committed, in the order of the partitions: { offset (a text), metadata } each; or { failed = text, code = }.
+local function committed(source)
+  local client, reason, status = open_topic(source)
+  if not client then return { failed = reason, code = status } end
+  local mark, found = ffi.new("struct tide_committed_offset"), {}
   for i = 0, tide.C.tide_kafka_committed_partitions(client) - 1 do
     tide.C.tide_kafka_committed_get(client, i, mark)
-    self.processed[i] = ranges.decode(tonumber(mark.offset), ffi.string(mark.metadata))
-    self.empty = self.empty and mark.offset < 0
+    found[i + 1] = { ("%.0f"):format(tonumber(mark.offset)), ffi.string(mark.metadata) }
   end
   close_topic(client)
+  return found
+end
+
+-- In a process of its own: this one forks the worker of a replay later, and must not have held a secret by then.
+local function read_topic(self)
+  local found = child.run(function() return committed(self.source) end, true)
+  if found.failed then return nil, found.failed, found.code end
+  for i, mark in ipairs(found) do
+    local offset = tonumber(mark[1])
+    self.processed[i - 1] = ranges.decode(offset, mark[2])
+    self.empty = self.empty and offset < 0
+  end
   return self
 end
 

@@ -4,6 +4,7 @@ local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 local chain = require("tidemill.cli.dlq.chain")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
+local child = require("tidemill.tuning.child")
 
 local scan = {}
 
@@ -67,17 +68,21 @@ end
 
 --- `wanted`: a function of a dead letter. { found = those that are wanted, by their place (see dead_letter.lua; `size`
 --- of the value; value, headers and traceback only when `whole`), seen = { partition = offsets of all, rising },
---- broken = how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read.
+--- broken = how many are no dead letters, count }. nil, the reason and the exit code when it cannot be read. A process
+--- of its own connects, so that this one can fork the worker of a replay without ever having held a secret.
 function scan.read(source, wanted, whole)
   local path = os.tmpname()
-  local engine, reason, code = chain.new(source, packer(source, wanted, whole), chain.lines(path))
-  if engine then
-    reason, code = chain.run(engine, source, chain.stopped)
-    engine:free()
-  end
-  local result = not reason and gather(path) or nil
+  local answer = child.run(function()
+    local engine, reason, code = chain.new(source, packer(source, wanted, whole), chain.lines(path))
+    if engine then
+      reason, code = chain.run(engine, source, chain.stopped)
+      engine:free()
+    end
+    return { failed = reason, code = code }
+  end, true)
+  local result = not answer.failed and gather(path) or nil
   os.remove(path)
-  if not result then return nil, reason, code end
+  if not result then return nil, answer.failed, answer.code end
   return result
 end
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- cli/dlq/source.lua: finds where dead letters are: the dlq of a pipeline file, a dead-letter file, or a topic.
 --
--- A source: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties with the
--- secrets in them: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
+-- A source: kind ("topic", "file"), name (of the topic, or the path), read and write (librdkafka properties, with
+-- secrets unresolved: where the dead letters are, and where their messages came from; nil = not known), timeout_us.
 local connection = require("tidemill.plan.connection")
 local exit_code = require("tidemill.plan.exit_code")
 local plan = require("tidemill.plan.plan")
@@ -35,8 +35,7 @@ local function of_pipeline(parsed)
   if dlq.target == "-" then
     return nil, parsed.source .. ": its dead letters go to standard error, which keeps none", exit_code.CONFIG
   end
-  local sides, reason = connection.dead_letters(checked.tables)
-  if not sides then return nil, parsed.source .. ": " .. reason, exit_code.CONFIG end
+  local sides = connection.dead_letters(checked.tables)
   return { kind = dlq.kind == "TIDE_DLQ_TOPIC" and "topic" or "file", name = dlq.target, read = sides.read,
     write = sides.write, timeout_us = checked.tables.broker_timeout_us }
 end
@@ -51,6 +50,14 @@ function source.new(parsed)
       exit_code.NO_INPUT
   end
   return { kind = kind, name = parsed.source, read = brokers, write = brokers, timeout_us = TIMEOUT_US }
+end
+
+--- Returns { read, write } with the secrets in them, or nil, the reason and the exit code. No engine may be forked
+--- after this: its worker would have them.
+function source.fetch(self)
+  local fetched, reason = connection.fetch { read = self.read, write = self.write }
+  if not fetched then return nil, reason, exit_code.CONFIG end
+  return fetched
 end
 
 return source

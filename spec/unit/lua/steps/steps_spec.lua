@@ -50,6 +50,13 @@ end)
 describe("the step or setting", function()
   after_each(pipeline_file.remove_all)
 
+  local function clear(name)
+    return ('option "rdkafka" = {...}: the value of %s stands in clear in the file or on the command line, where '
+      .. 'others may read it; write tide.secret_file "PATH", tide.env "NAME" without a default, or '
+      .. 'tide.credential "NAME"')
+      :format(name)
+  end
+
   it("kafka_source refuses wrong options", function()
     local rest = ', brokers = "b", group = "g"'
     local start = 'must be "earliest", "latest", an offset (0 or more), or a moment as "2026-01-31T12:00:00Z"'
@@ -76,6 +83,14 @@ describe("the step or setting", function()
         .. '"error" or "earliest" or "latest"; did you mean "latest"?',
       ['topic = "t", rdkafka = "x"' .. rest] = 'option "rdkafka" = "x": must be a table of librdkafka properties, as '
         .. '{ ["linger.ms"] = 5 }, not a string',
+      ['topic = "t", rdkafka = { ["sasl.password"] = "clear" }' .. rest] = clear("sasl.password"),
+      ['topic = "t", rdkafka = { ["ssl.key.password"] = 5 }' .. rest] = clear("ssl.key.password"),
+      ['topic = "t", rdkafka = { ["ssl.key.pem"] = "clear" }' .. rest] = clear("ssl.key.pem"),
+      ['topic = "t", rdkafka = { ["sasl.oauthbearer.client.secret"] = tide.env("S", "clear") }' .. rest] =
+        clear("sasl.oauthbearer.client.secret"),
+      ['topic = "t", rdkafka = { ["sasl.password"] = tide.env "S", ["ssl.ca.pem"] = "no secret" }' .. rest] = true,
+      ['topic = "t", rdkafka = { ["sasl.password"] = tide.credential "a/b" }' .. rest] = 'tide.credential "a/b": takes '
+        .. "a name, not a path; for a file say tide.secret_file",
       ['topic = "t", rdkafka = { ["bootstrap.servers"] = "x" }' .. rest] = 'option "rdkafka" = {...}: '
         .. "bootstrap.servers is an option of its own: say brokers",
       ['topic = "t", rdkafka = { x = {} }'
