@@ -405,6 +405,14 @@ function tide.env(name, default) end
 ---@return any
 function tide.secret_file(path) end
 
+--- A credential of systemd (LoadCredential=), read when the engine connects, never printed.
+---```lua
+---rdkafka = { ["sasl.password"] = tide.credential "kafka" }
+---```
+---@param name string The name of the credential: the file of this name in the folder $CREDENTIALS_DIRECTORY.
+---@return any
+function tide.credential(name) end
+
 --- A short name of tide.run_task_with_multiprocessing.
 tide.map = tide.run_task_with_multiprocessing
 
