@@ -46,8 +46,8 @@ static const char *const always[] = {
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/sys/devices/system/cpu",
     "/dev/zero",        "/dev/random",    "/dev/urandom"};
 static const char *const for_network[] = {
-    "/etc/hosts",    "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf",
-    "/etc/gai.conf", "/etc/services",  "/etc/protocols",   "/etc/ssl"};
+    "/etc/hosts",    "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf",  "/etc/gai.conf",
+    "/etc/services", "/etc/protocols", "/etc/ssl/certs",   "/etc/ssl/openssl.cnf"};
 /* The numbers of the whole machine, which say nothing of other processes. */
 static const char *const of_machine[] = {"/proc/self", "/proc/cpuinfo", "/proc/meminfo",
                                          "/proc/stat", "/proc/uptime",  "/proc/sys/vm"};

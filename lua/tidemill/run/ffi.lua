@@ -7,6 +7,7 @@ local headers = {
   "base/status.h", "base/secret.h", "base/log.h", "base/output.h", "base/clock.h",
   "base/fault.h", "base/plan.h", "shm/layout.h",
   "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "proc/protocol.h", "proc/worker.h",
+  "proc/sandbox.h",
   "proc/worker_view.h", "proc/profile.h", "proc/crash.h",
   "json/json.h", "io/source.h", "io/sink.h", "io/file.h",
   "chain/tap.h",

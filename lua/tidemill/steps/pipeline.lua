@@ -51,7 +51,7 @@ return {
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long the brokers may take to answer at start, before exit 69. Later an outage is waited out." },
     { name = "trust", type = "choice", values = { "full", "standard", "hardened" }, default = "standard",
-      help = "What transforms and functions may do. standard: the kernel keeps them from starting "
+      help = "What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting "
         .. "programs, from the network, from all files but those that they need to be loaded, and from other "
         .. "processes; network, files and env open more. hardened: beside that their Lua has no library that reaches "
         .. "out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that "
