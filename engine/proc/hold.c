@@ -47,6 +47,12 @@ int tide_zygote_hold(const struct tide_zygote *zygote, int32_t pid)
     return alive ? TIDE_HOLD_FOREIGN : TIDE_HOLD_NONE;
 }
 
+bool tide_zygote_ask(const struct tide_zygote *zygote, int hold)
+{
+    return !zygote->kill && hold >= 0 &&
+           syscall(SYS_pidfd_send_signal, hold, SIGXCPU, NULL, 0) == 0;
+}
+
 void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worker,
                       uint32_t generation)
 {

@@ -238,7 +238,7 @@ int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us)
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         const struct tide_worker_slot *slot = &pool->slots[i];
         int64_t wait_us = slot->stall.stalled_us / 8;
-        if (wait_us < LOOK_US)
+        if (wait_us < LOOK_US || slot->kill_due)
             wait_us = LOOK_US;
         if (slot->given_count > 0 && now_us + wait_us < soonest_us)
             soonest_us = now_us + wait_us;

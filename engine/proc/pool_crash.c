@@ -4,10 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "proc/inside.h"
 #include "proc/pool_inside.h"
+#include "proc/zygote.h"
+
+static const int64_t WORDS_US = 200000; /* how long they are awaited */
 
 void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size)
 {
@@ -38,6 +42,19 @@ bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_repo
     slot->crash_generation = slot->generation;
     tide_crash_clean(slot->crash, report->text, sizeof(report->text));
     return true;
+}
+
+/* One that is stopped, or has blocked the signal, says nothing. */
+bool tide_pool_awaits_words(struct tide_pool *pool, struct tide_worker_slot *slot)
+{
+    int64_t now_us = tide_clock_us();
+    if (!slot->stall.stalled)
+        return false;
+    if (slot->stall.asked_us == 0) {
+        slot->stall.asked_us = now_us;
+        return tide_zygote_ask(pool->zygote, slot->hold);
+    }
+    return now_us - slot->stall.asked_us < WORDS_US;
 }
 
 const char *tide_pool_last_words(const struct tide_worker_slot *slot)

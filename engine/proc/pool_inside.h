@@ -64,6 +64,9 @@ void tide_pool_read_log(struct tide_pool *pool, struct tide_worker_slot *slot, i
                         enum tide_log_moment when);
 /** Takes the last words of a worker. False when it has said them already. */
 bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_report *report);
+/** Asks a worker that is to be killed at a limit of time where it is (proc/crash.h). True as long as it may still say so: it
+ * is killed later then. */
+bool tide_pool_awaits_words(struct tide_pool *pool, struct tide_worker_slot *slot);
 /** The last words of the present worker; NULL when there are none. */
 const char *tide_pool_last_words(const struct tide_worker_slot *slot);
 /** Gives waiting work to workers. */

@@ -23,7 +23,8 @@ struct tide_stall {
     int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
     int64_t cpu_us;      /* ... and since then */
     bool stalled;        /* reported: the worker is to be killed */
-    bool over_cpu;       /* ... since it used too much processor time */
+    int64_t asked_us; /* owned by pool_crash.c: when it was asked for its last words; 0 = not yet */
+    bool over_cpu;    /* ... since it used too much processor time */
 };
 
 /** True once: the worker has made no progress for longer than `limit_us`. `work` is the one that it runs, NULL = none. At

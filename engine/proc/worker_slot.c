@@ -60,8 +60,8 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
 /* Until SPAWNED has come the process is not known, though it may have sent something: it is killed in a later turn. */
 static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
-    slot->kill_due = slot->pid == 0;
-    if (slot->pid == 0)
+    slot->kill_due = slot->pid == 0 || tide_pool_awaits_words(pool, slot);
+    if (slot->kill_due)
         return TIDE_OK;
     if (slot->hold == TIDE_HOLD_FOREIGN)
         return tide_fail(

@@ -70,6 +70,8 @@ enum tide_worker_hold {
  * that has its number later: a pidfd, which the caller closes. User code may have got hold of the zygote, so the name is
  * believed only of a child of the zygote. */
 int tide_zygote_hold(const struct tide_zygote *zygote, int32_t pid);
+/** Asks the worker for its last words, after which it ends by itself (SIGXCPU, proc/crash.h). False when it is not held. */
+bool tide_zygote_ask(const struct tide_zygote *zygote, int hold);
 /** Kills the worker by what tide_zygote_hold has returned; nothing happens when it is gone. */
 void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worker,
                       uint32_t generation);

@@ -14,6 +14,8 @@ local MODULE = [[
 #include <stdlib.h>
 void poke(void);
 void poke(void) { *(volatile int *)8 = 1; }
+void spin(void);
+void spin(void) { for (;;) __asm__ volatile(""); }
 void touch(int n);
 void touch(int n) { if (n == 4) poke(); }
 int deep(volatile int n);
@@ -53,7 +55,9 @@ describe('a crash', function()
   -- A transform file whose lines begin with these, so that line numbers are known.
   local function transform(lines)
     local text = ('local ffi = require "ffi"\nffi.cdef "void poke(void); int deep(int); int divide(int); '
-      .. 'void trap(void); void touch(int); void give_up(void); void rewind(void *); int munmap(void *, size_t);"\n'
+      .. 'int poll(void *, unsigned long, int); '
+      .. 'void trap(void); void touch(int); void spin(void); void give_up(void); '
+      .. 'void rewind(void *); int munmap(void *, size_t);"\n'
       .. 'local lib = ffi.load(%q)\n%s\n'):format(module_path, lines)
     local path = folder .. '/t.lua'
     local out = assert(io.open(path, 'w'))
@@ -135,6 +139,21 @@ end]], { count = 1000, batch = 1000, crash_retries = 0 })
     has(letter.traceback, 'compiled code')
     has(letter.traceback, 'tide_crash.so: poke+0x')
   end)
+
+  for name, case in pairs {
+    ['a compiled loop'] = { 'while true do end', ':6: in compiled code that begins there' },
+    ['a C function'] = { 'lib.spin()', 'tide_crash.so: spin+0x' },
+    ['a sleep'] = { 'ffi.C.poll(nil, 0, 100000)', ':6: in function <' },
+  } do
+    it('a crash is not needed to know where a message was that took too long: ' .. name, function()
+      local letter, path = letter_of(('return function(m)\n  if m.value == "5" then\n    %s\n  end\n  return m\nend')
+        :format(case[1]), { message_timeout = 0.5 })
+      assert.equal('timeout', letter.reason)
+      has(letter.traceback, 'killed at a limit of time')
+      has(letter.traceback, path .. ':6: in ')
+      has(letter.traceback, case[2])
+    end)
+  end
 
   it('a crash says nothing that a terminal would obey: control bytes become question marks', function()
     local text = ffi.new('char[1532]', 'one\n\ttwo\27[31m\r\1\255three')
