@@ -9,8 +9,9 @@ local function target(message)
   return t
 end
 
--- Waits within a batch until a file is there.
+-- Says so, and waits within a batch until a file is there.
 local function hold(path)
+  io.stderr:write "held\n"
   repeat local file = io.open(path) until file
 end
 

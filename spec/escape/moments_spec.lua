@@ -24,7 +24,7 @@ local function attacks_at(moment, level)
   local list = {}
   for _, script in ipairs(escape.scripts()) do
     local left_out = is_one_of(script.name, NEEDS_MESSAGE)
-      or moment ~= "start" and is_one_of(script.name, NOT_WHILE_LOADING)
+      or moment ~= "start" and (is_one_of(script.name, NOT_WHILE_LOADING) or pending_scripts.loading[script.name])
     if script.stopped_by[level] and not left_out and not pending_scripts[level][script.name] then
       list[#list + 1] = ("%q"):format(script.name)
     end

@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+-- A hostile script that writes over all the shared memory it can reach, while another worker of the same step has
+-- results in its output block that are not taken yet: these pass as they were.
+local escape = require "spec.support.escape"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local HELD = 40
+
+describe("a hostile script beside a worker with results", function()
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  for _, level in ipairs { "full", "standard" } do
+    local available, problem = escape.available(level)
+    if not available then pending(("trust = %s: %s"):format(level, problem)) end
+    for _, name in ipairs(available and { "allowed_output_neighbours", "allowed_shared_spoilt" } or {}) do
+      it(("a hostile script leaves the blocks of other workers alone: %s, trust = %s"):format(name, level), function()
+        local run = escape.run(level, { processes = 2, max_batch_size = HELD, message_timeout = "50s" })
+        finally(function() run:stop() end)
+        local lines, go = {}, run.canary.root .. "/pipeline/go"
+        for i = 1, HELD - 1 do lines[i] = "result " .. i end
+        lines[HELD] = "hold " .. go
+        run:feed(lines)
+        local function said(pattern)
+          wait.until_true(function() return run.process:stderr():find(pattern) end,
+            function() return pattern .. ": " .. run.process:stderr() end)
+        end
+        said "held"
+        run:feed { run.canary:message(name, run:told()) }
+        said(name == "allowed_output_neighbours" and "was killed by signal" or "spoilt")
+        assert(io.open(go, "w")):close()
+        local results, letters = run:outcome(HELD + 1, 0)
+        assert.same(lines, results)
+        assert.is_truthy(letters[HELD + 1])
+        assert.is_nil(run:loss())
+      end)
+    end
+  end
+end)
