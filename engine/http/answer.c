@@ -24,8 +24,8 @@ void *tide_answer_uri(void *context, const char *uri, struct MHD_Connection *con
     struct tide_client *client = client_of(connection);
     size_t path = strcspn(uri, "?");
     const char *query = uri[path] == '?' ? uri + path + 1 : "";
-    size_t room = sizeof(client->query) - !tide_fault("bug.query_overrun");
-    client->too_long = path >= sizeof(client->path) || strlen(query) > room;
+    size_t room = sizeof(client->path) - !tide_fault("bug.path_overrun");
+    client->too_long = path > room || strlen(query) >= sizeof(client->query);
     if (!client->too_long) {
         memcpy(client->path, uri, path);
         client->path[path] = 0;
