@@ -28,7 +28,8 @@ LINKING_PROGRAM := -pie
 
 ifdef SANITIZER
 HARDENING :=
-SANITIZE := -fsanitize=$(subst address,address$(COMMA)undefined,$(SANITIZER)) -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE := -fsanitize=$(subst address,address$(COMMA)undefined,$(SANITIZER)) -fno-sanitize-recover=all \
+  -fno-omit-frame-pointer -DTIDE_SANITIZED
 endif
 ifdef FUZZ
 override CC := $(filter ccache,$(CC)) clang
@@ -51,7 +52,8 @@ LUA_LIBS = $(shell pkg-config --libs luajit)
 SOURCES := $(filter-out engine/main.c,$(sort $(wildcard engine/*.c engine/*/*.c engine/*/*/*.c)))
 CXX_SOURCES := $(sort $(wildcard engine/json/*.cpp))
 HEADERS := $(wildcard engine/*.h engine/*/*.h engine/*/*/*.h)
-OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o) $(if $(filter thread,$(SANITIZER)),$(BUILD)/scripts/dev/tsan_threads.o) \
+  $(CXX_SOURCES:%.cpp=$(BUILD)/%.o)
 FORMATTED := $(wildcard engine/*.[ch] engine/*/*.[ch] engine/*/*/*.[ch] engine/json/*.[ch]pp lua/tidemill/run/*.[ch] scripts/*/*.[ch] scripts/fuzz/targets/*.c)
 MODULES := $(BUILD)/tidemill_json.so $(BUILD)/tidemill_memory.so $(BUILD)/tidemill_stack.so
 FUZZ_TARGETS := $(basename $(notdir $(wildcard scripts/fuzz/targets/*)))
@@ -63,8 +65,8 @@ TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c scripts/dev/kafka_b
 SPECS_SANITIZED := spec/unit spec/sim spec/flow \
   $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
 # Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's.
-SPECS_THREADS := spec/unit/http spec/unit/kafka $(foreach name,http metrics tap_command,spec/flow/$(name)_spec.lua) \
-  $(foreach name,chain commits delivery exporter faults metrics outage transactions stop,spec/kafka/$(name)_spec.lua)
+SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_spec.lua \
+  $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
   reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-tune demo docs tools install uninstall clean deps help

@@ -158,20 +158,21 @@ static enum MHD_Result send_document(struct tide_http *http, struct MHD_Connecti
     bool refused = false;
     pthread_mutex_lock(&http->lock);
     struct tide_document *document = tide_http_find(http, client->path);
-    if (document && document->response)
+    bool known = document != NULL, sent = known && document->response;
+    if (sent)
         queued = MHD_queue_response(connection, MHD_HTTP_OK, document->response);
-    else if (document && !head)
+    else if (known && !head)
         refused = !(client->live = tide_live_new(http, client, document->type));
     tide_http_paths(http, paths, sizeof(paths));
     pthread_mutex_unlock(&http->lock);
-    if (document && document->response)
+    if (sent)
         return queued;
-    if (document && head)
+    if (known && head)
         return send_text(connection, MHD_HTTP_OK, "");
     if (refused)
         return send_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
                          "too many live requests at a time\n");
-    if (document)
+    if (known)
         return send_live(http, connection, client);
     char text[1200];
     snprintf(text, sizeof(text), "there is no such path; there are: /healthz /readyz %s\n", paths);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -51,6 +52,18 @@ static const char *const for_network[] = {
 /* The numbers of the whole machine, which say nothing of other processes. */
 static const char *const of_machine[] = {"/proc/self", "/proc/cpuinfo", "/proc/meminfo",
                                          "/proc/stat", "/proc/uptime",  "/proc/sys/vm"};
+
+#ifdef TIDE_SANITIZED
+/* The folder where a sanitizer of this process writes what it finds (scripts/dev/run_specs.sh). It is looked up when the
+ * library is loaded, since a worker's environment is taken away later. */
+static const char *reports;
+
+__attribute__((constructor)) static void find_reports(void)
+{
+    const char *path = getenv("TIDE_REPORTS");
+    reports = path ? strdup(path) : NULL;
+}
+#endif
 
 uint32_t tide_sandbox_files_support(void)
 {
@@ -148,6 +161,10 @@ static int fill(int ruleset, uint32_t landlock, const struct tide_plan_sandbox *
         grant_all(ruleset, landlock, proc, 1);
     (void)grant(ruleset, landlock, "/dev/null",
                 LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | RIGHT_TRUNCATE);
+#ifdef TIDE_SANITIZED
+    if (reports)
+        (void)grant(ruleset, landlock, reports, WRITE);
+#endif
     return grant_plan(ruleset, landlock, plan);
 }
 

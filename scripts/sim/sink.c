@@ -36,7 +36,7 @@ static int sink_start(struct tide_sink *sink)
 static void copy_message(struct sent *sent, const struct tide_message *message)
 {
     sent->message = *message;
-    sent->bytes = malloc(message->value_length + message->headers_length);
+    sent->bytes = tide_alloc(message->value_length + message->headers_length);
     memcpy(sent->bytes, message->value, message->value_length);
     sent->message.value = sent->bytes;
     sent->message.key = NULL;

@@ -36,7 +36,7 @@ void sim_transaction_add(const struct payload *payload, bool dead_letter, uint32
 {
     if (txn.count == MAX_ENTRIES)
         sim_fail("a transaction without an end");
-    struct payload *copy = malloc(size_of(payload));
+    struct payload *copy = tide_alloc(size_of(payload));
     memcpy(copy, payload, size_of(payload));
     txn.entries[txn.count++] = (struct entry){copy, dead_letter, level};
 }

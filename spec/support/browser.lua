@@ -135,7 +135,8 @@ function browser.start()
   local argv = { installed.chromium(), unpack(FLAGS) }
   argv[#argv + 1] = "--user-data-dir=" .. folder
   argv[#argv + 1] = "about:blank"
-  local self = setmetatable({ process = process.start(argv), id = 0, errors = {}, requests = {} }, Browser)
+  local started = process.start(argv, { env = { LD_PRELOAD = false } }) -- a sanitizer is not for it
+  local self = setmetatable({ process = started, id = 0, errors = {}, requests = {} }, Browser)
   local host, port, path = page_of(folder)
   self.socket = assert(socket.connect(host, port))
   self.socket:settimeout(60)

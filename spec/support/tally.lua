@@ -4,7 +4,10 @@
 local ffi = require "ffi"
 local pretty = require "pl.pretty"
 
-ffi.cdef "int mkstemp(char *template); int close(int fd);"
+ffi.cdef "int mkstemp(char *template); int close(int fd); int unsetenv(const char *name);"
+
+-- This process has ThreadSanitizer's library by now; a shell that would get it too crashes.
+if os.getenv "SANITIZER" == "thread" then ffi.C.unsetenv "LD_PRELOAD" end
 
 -- LuaJIT's own does not look at TMPDIR, which is a folder for this file of specs.
 function os.tmpname() -- luacheck: ignore 122
