@@ -28,6 +28,8 @@ static rd_kafka_t *make_client(rd_kafka_t *client)
     };
     char text[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_dup(rd_kafka_conf(client));
+    /* As in sink/producer.c: the copy has the callback that the property asks for. */
+    rd_kafka_conf_set(conf, "enable.sasl.oauthbearer.unsecure.jwt", "false", NULL, 0);
     bool well = true;
     for (size_t i = 0; i < sizeof(changes) / sizeof(*changes) && well; i++)
         well = rd_kafka_conf_set(conf, changes[i][0], changes[i][1], text, sizeof(text)) ==

@@ -77,7 +77,8 @@ kafka.describe("a secret", { letters = { 1 } }, function(t)
 
   it("a secret is found by the search of this spec where it is", function()
     local one = process.start({ "sleep", "60" }, { env = env })
-    assert.is_truthy((secret_search.in_process(one:pid(), secrets)):find(secrets[1] .. " in environ", 1, true))
+    local found = wait.until_true(function() return (secret_search.in_process(one:pid(), secrets)) end, "the secret")
+    assert.equal(secrets[1] .. " in environ", found)
     local file = process.start({ "luajit", "-e", "kept = io.open('password'):read('*a') .. '.' io.read('*a') "
       .. "require('socket').sleep(60)" }, { cwd = folder })
     wait.until_true(function() return secret_search.in_process(file:pid(), secrets) end, "the secret in its memory")
