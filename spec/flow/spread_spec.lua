@@ -77,9 +77,9 @@ describe('tide_task_measure', function()
   local MS = 1e6
   local task
 
-  local function most_after(nanoseconds, messages, whole_batch)
+  local function most_after(nanoseconds, messages, whole_batch, bytes)
     local work = ffi.new('struct tide_work', { busy_ns = nanoseconds, whole_batch = whole_batch or false })
-    C.tide_task_measure(task, work, messages)
+    C.tide_task_measure(task, work, messages, bytes or 0)
     return task.size.max_messages
   end
 
@@ -114,6 +114,13 @@ describe('tide_task_measure', function()
   it('tide_task_measure allows max_batch_size where a function takes the whole batch, whose time says'
     .. ' nothing of one message', function()
     assert.equal(1000, most_after(500 * MS, 1, true))
+  end)
+
+  it('tide_task_measure allows 1 MiB of results where batches are automatic', function()
+    assert.equal(1000, most_after(1, 1, false, 2 ^ 20 / 10))
+    task.plan.auto_batch = true
+    assert.equal(10, most_after(1, 1, false, 2 ^ 20 / 10))
+    assert.equal(1, most_after(1, 1, true, 2 ^ 24))
   end)
 
   it('tide_task_measure cannot be made to fail by what a worker reports', function()
