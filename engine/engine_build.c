@@ -168,7 +168,7 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
                                            number, number + 1);
     if (!task)
         return NULL;
-    tide_pool_join(pool, number + 1, step->prefetch_batches);
+    tide_pool_join(pool, number + 1, step->prefetch_batches, tide_task_outputs(task));
     return &task->step;
 }
 
@@ -193,21 +193,20 @@ static int build_steps(struct tide_engine *engine, const struct tide_plan *plan)
 /* Descriptors for everything but workers and blocks: streams, librdkafka's connections, and what transforms open. */
 enum { OTHER_FILES = 512 };
 
-/* The soft limit is only so low for programs that use select(), so it is raised where the plan needs more. A batch
- * takes two descriptors (its blocks) in this process alone. A hard limit that is too low is no failure here: the call
- * that runs into it names the limit. */
+/* The soft limit is only so low for programs that use select(), so it is raised where the plan needs more. A batch takes
+ * one descriptor (its input block) in this process alone, and so does each worker slot for its script metrics, and for the
+ * output blocks of each step. A hard limit that is too low is no failure here: the call that runs into it names the limit. */
 static void raise_file_limit(const struct tide_plan *plan)
 {
     struct rlimit limit;
     rlim_t need = OTHER_FILES;
     for (uint32_t i = 0; i < plan->pool_count; i++)
-        need += 5 * (rlim_t)slots_of(
-                        plan, i); /* sockets and pipes, of which half are closed later, and what
-                                                  each is killed by */
+        need += 6 * (rlim_t)slots_of(plan, i); /* sockets and pipes, of which half are closed later,
+                                                  what each is killed by, script metrics */
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)
-            need += 2 * ((rlim_t)plan->pools[step->pool] * (1 + step->prefetch_batches) + 1);
+            need += (rlim_t)plan->pools[step->pool] * (2 + step->prefetch_batches) + 1;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
         return;

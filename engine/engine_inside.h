@@ -164,6 +164,7 @@ struct tide_meter {
     uint64_t last_in_flight;
     uint64_t last_late;    /* delivery reports of partitions that are revoked */
     uint64_t last_dropped; /* calls of tide.metric that were not counted */
+    uint32_t last_false;   /* events of the zygote that broke the protocol */
 };
 
 struct tide_engine {

@@ -307,6 +307,7 @@ static void count_added(struct tide_engine *engine, const struct tide_offsets_to
 {
     struct tide_meter *meter = &engine->meter;
     uint64_t dropped = tide_script_metrics_dropped(engine->script_metrics);
+    uint32_t false_events = engine->zygote ? tide_zygote_false_events(engine->zygote) : 0;
     tide_count(engine->chain.counters, 0, TIDE_M_LATE_REPORTS,
                totals->late_reports - meter->last_late);
     meter->last_late = totals->late_reports;
@@ -315,6 +316,9 @@ static void count_added(struct tide_engine *engine, const struct tide_offsets_to
         tide_count(engine->chain.counters, 0, TIDE_M_SCRIPT_METRICS_DROPPED,
                    dropped - meter->last_dropped);
     meter->last_dropped = dropped;
+    tide_count(engine->chain.counters, 0, TIDE_M_ZYGOTE_VIOLATION,
+               false_events - meter->last_false);
+    meter->last_false = false_events;
 }
 
 bool tide_meter_turn(struct tide_engine *engine, int64_t now_us)

@@ -6,30 +6,42 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/grow.h"
 #include "base/loop.h"
 #include "base/status.h"
 #include "engine_inside.h"
 #include "kafka/kafka.h"
 #include "shm/counters.h"
+#include "shm/script_metrics.h"
 #include "shm/topics.h"
 
-/* Returns how many batches the steps have, and sets the blocks of each unless they are NULL. */
-static uint32_t collect_blocks(const struct tide_engine *engine, struct tide_block **inputs,
-                               struct tide_block **outputs)
+struct block_list {
+    struct tide_block **items;
+    uint32_t count, capacity;
+};
+
+static void add_block(struct block_list *list, struct tide_block *block)
 {
-    struct tide_step_blocks blocks;
-    uint32_t count = 0;
+    if (list->count == list->capacity)
+        tide_grow(&list->items, &list->capacity, list->capacity ? list->capacity * 2 : 64,
+                  sizeof(struct tide_block *));
+    list->items[list->count++] = block;
+}
+
+/* All shared memory that workers may see: whose it is, each block says. */
+static struct block_list collect_blocks(const struct tide_engine *engine)
+{
+    struct block_list list = {0};
+    struct tide_block *block;
+    add_block(&list, tide_topics_memory(engine->chain.topics));
+    for (uint32_t i = 0; i < tide_script_metrics_rows(engine->script_metrics); i++)
+        add_block(&list, tide_script_metrics_memory(engine->script_metrics, i));
     for (uint32_t i = 0; i < engine->step_count; i++) {
         const struct tide_step *step = engine->steps[i];
-        for (uint32_t j = 0; step->ops->blocks && step->ops->blocks(step, j, &blocks); j++) {
-            if (inputs) {
-                inputs[count] = blocks.input;
-                outputs[count] = blocks.output;
-            }
-            count++;
-        }
+        for (uint32_t j = 0; step->ops->block && (block = step->ops->block(step, j)); j++)
+            add_block(&list, block);
     }
-    return count;
+    return list;
 }
 
 /* The zygote does not return from its part of the program, so what it must not keep is freed here: a transform can
@@ -41,10 +53,9 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
         return status;
     *zygote = engine->zygote;
     tide_require(engine->zygote);
-    uint32_t count = collect_blocks(engine, NULL, NULL);
-    struct tide_block **blocks = tide_alloc(sizeof(*blocks) * (2 * count + 1));
-    collect_blocks(engine, blocks, blocks + count);
-    tide_zygote_blocks(engine->zygote, blocks, count, blocks + count, count);
+    struct block_list blocks = collect_blocks(engine);
+    tide_zygote_blocks(engine->zygote, blocks.items, blocks.count);
+    free(blocks.items);
     int pid = tide_zygote_fork(engine->zygote);
     if (pid == 0) {
         tide_counters_free(engine->chain.counters);
@@ -52,7 +63,6 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
         tide_loop_free(engine->loop);
         tide_engine_close_signals(engine);
     }
-    free(blocks);
     return pid;
 }
 

@@ -138,12 +138,13 @@ bool tide_engine_worker(const struct tide_engine *engine, uint32_t pool, uint32_
  * kernel. */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input)
 {
-    struct tide_step_blocks blocks;
+    const struct tide_block *block;
     int64_t sum = 0;
-    if (step >= engine->step_count || !engine->steps[step]->ops->blocks)
+    if (step >= engine->step_count || !engine->steps[step]->ops->block)
         return tide_fail(TIDE_EINTERNAL, "step %u has no blocks", step);
-    for (uint32_t i = 0; engine->steps[step]->ops->blocks(engine->steps[step], i, &blocks); i++) {
-        int64_t bytes = tide_block_memory(input ? blocks.input : blocks.output);
+    for (uint32_t i = 0; (block = engine->steps[step]->ops->block(engine->steps[step], i)); i++) {
+        bool is_input = block->worker == TIDE_BLOCK_ENGINE;
+        int64_t bytes = is_input == input ? tide_block_memory(block) : 0;
         if (bytes < 0)
             return bytes;
         sum += bytes;

@@ -91,8 +91,18 @@ static void append_json_ascii(struct tide_text *text, unsigned char c)
     }
 }
 
+/* Each byte is read once: a worker may change it meanwhile (chain/results.c), and what was found to be a letter must not
+ * be a quotation mark by the time that it is written. */
+static void copy_character(char *character, const char *bytes, size_t length)
+{
+    const volatile char *from = bytes;
+    for (size_t i = 0; i < length; i++)
+        character[i] = from[i];
+}
+
 void tide_text_json(struct tide_text *text, const char *bytes, size_t length)
 {
+    char character[4];
     if (!bytes) {
         tide_text_string(text, "null");
         return;
@@ -101,11 +111,13 @@ void tide_text_json(struct tide_text *text, const char *bytes, size_t length)
     for (size_t i = 0; i < length;) {
         /* A bad byte is replaced alone, and the next one may begin a character again: one wrong byte costs one
          * character. */
-        size_t size = tide_utf8_length(bytes + i, length - i);
+        size_t left = length - i < sizeof(character) ? length - i : sizeof(character);
+        copy_character(character, bytes + i, left);
+        size_t size = tide_utf8_length(character, left);
         if (size == 1)
-            append_json_ascii(text, (unsigned char)bytes[i]);
+            append_json_ascii(text, (unsigned char)character[0]);
         else if (size > 1)
-            tide_text_append(text, bytes + i, size);
+            tide_text_append(text, character, size);
         else
             tide_text_string(text, "\\ufffd");
         i += size ? size : 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The blocks of a batch, and messages as records in the input block (shm/layout.h). A message is copied once, here:
+ * The input block of a batch, and messages as records in it (shm/layout.h). A message is copied once, here:
  * its bytes are librdkafka's or another batch's until then, and workers can only read what is mapped. The origin of a
  * record stays outside of the block, since workers have no business with it. Start reading at tide_batch_append. */
 #include "chain/batch.h"
@@ -11,17 +11,16 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
-/* The blocks are mapped at their maximum before the fork, so that workers have them too and nothing needs to be mapped
- * again when a size grows. Pages that are never touched cost nothing. */
-struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output)
+/* The block is mapped at its maximum before the fork, so that workers have it too and nothing needs to be mapped again when
+ * a size grows. Pages that are never touched cost nothing. */
+struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input)
 {
     struct tide_batch *batch = tide_alloc(sizeof(*batch));
     batch->capacity = capacity;
     batch->origins = tide_alloc(sizeof(*batch->origins) * capacity);
     batch->record_at = tide_alloc(sizeof(*batch->record_at) * capacity);
     batch->input = tide_block_new(max_input);
-    batch->output = batch->input ? tide_block_new(sizeof(struct tide_output) + max_output) : NULL;
-    if (!batch->output) {
+    if (!batch->input) {
         tide_batch_free(batch);
         return NULL;
     }
@@ -130,7 +129,6 @@ void tide_batch_free(struct tide_batch *batch)
     if (!batch)
         return;
     tide_block_free(batch->input);
-    tide_block_free(batch->output);
     free(batch->origins);
     free(batch->record_at);
     free(batch);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/batch.h - a batch: one input block, one output block, and what the engine alone knows of them. A step
- * makes its batches when it starts and uses them again and again. Nothing that decides anything is in shared memory.
+ * engine/chain/batch.h - a batch: one input block, and what the engine alone knows of it. A step makes its batches when it
+ * starts and uses them again and again. Nothing that decides anything is in shared memory. While a worker runs it, and until
+ * its results are forwarded, it has an output block of that worker's slot (work.output, shm/outputs.h).
  *
  * States of a batch. Results leave in the order in which batches were sealed, so the oldest batch alone gets past
  * WITH_POOL; task_release.c has a function for each of those states.
@@ -96,7 +97,6 @@ struct tide_batch_pause {
 struct tide_batch {
     /* For as long as the step lives. */
     struct tide_block *input;
-    struct tide_block *output;
     uint32_t capacity;           /* records at most */
     struct tide_origin *origins; /* of each record */
     uint64_t *record_at;         /* of each record: its first byte in the input block */
@@ -112,8 +112,8 @@ struct tide_batch {
     struct tide_batch_pause pause;
 };
 
-/** `max_input` and `max_output` in bytes. NULL with tide_error(). Maps the blocks, so it is called before the fork. */
-struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input, uint64_t max_output);
+/** `max_input` in bytes. NULL with tide_error(). Maps the input block, so it is called before the fork. */
+struct tide_batch *tide_batch_new(uint32_t capacity, uint64_t max_input);
 /** Makes it EMPTY. The pool must not have it. */
 void tide_batch_reset(struct tide_batch *batch);
 /** Bytes that `message` takes as a record. */

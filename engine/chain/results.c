@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  * Parses an output block in portions of a fixed size (struct tide_parsed), so that a block of any size needs no memory
  * of its own, and a step that takes nothing stops the parsing too. A worker that is not yet known to be broken may
- * write to the block all the while; therefore no length or index is read twice. The bytes of values, keys and headers
- * are not copied: they may be nonsense, but they lie inside of the block, and the headers are checked again where they
- * are read.
+ * write to the block all the while; therefore no length or index is read twice (shm/foreign.h). The bytes of values and
+ * keys are not copied: they may be nonsense, but they lie inside of the block, and whoever takes a message copies them
+ * before they mean anything. Headers are copied here, since they have lengths in them that the next step and the sink read:
+ * what those see is what was checked.
  *
  * Start reading at tide_results_read. */
 #include "chain/results.h"
 
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
 #include "base/status.h"
-#include "shm/block.h"
+#include "shm/foreign.h"
 #include "shm/layout.h"
 
 /* Index and bytes are one word, so that they belong together whenever it is read; ACQUIRE makes the results before it
@@ -34,10 +35,61 @@ int tide_results_accept(struct tide_batch *batch)
                          next, job->first, job->end);
     /* Not earlier: what cannot be true must change nothing. */
     batch->run = (struct tide_batch_run){.ready = next, .result_bytes = bytes};
-    if (bytes + sizeof(*job->output) > batch->output->touched)
-        batch->output->touched = bytes + sizeof(*job->output);
     return TIDE_OK;
 }
+
+/* ---- copies of headers ---- */
+
+enum { HEADERS_ROOM = 65536 };
+
+/* A list of pieces: what a message points to must not move. The piece that is filled is the first one. */
+struct tide_parsed_headers {
+    struct tide_parsed_headers *next;
+    uint32_t used, size;
+    char bytes[];
+};
+
+static const char *copy_headers(struct tide_parsed *parsed, const char *headers, uint32_t length)
+{
+    struct tide_parsed_headers *piece = parsed->headers;
+    if (!piece || piece->size - piece->used < length) {
+        uint32_t size = length > HEADERS_ROOM ? length : HEADERS_ROOM;
+        piece = tide_alloc(sizeof(*piece) + size);
+        piece->size = size;
+        piece->next = parsed->headers;
+        parsed->headers = piece;
+    }
+    char *copy = piece->bytes + piece->used;
+    tide_foreign_copy(copy, headers, length);
+    piece->used += length;
+    return copy;
+}
+
+/* One piece of the usual size is kept, so that the next portion needs no memory. */
+static void drop_headers(struct tide_parsed *parsed, bool keep)
+{
+    struct tide_parsed_headers *piece = parsed->headers, *kept = NULL;
+    while (piece) {
+        struct tide_parsed_headers *next = piece->next;
+        if (keep && !kept && piece->size == HEADERS_ROOM)
+            kept = piece;
+        else
+            free(piece);
+        piece = next;
+    }
+    if (kept) {
+        kept->used = 0;
+        kept->next = NULL;
+    }
+    parsed->headers = kept;
+}
+
+void tide_results_free(struct tide_parsed *parsed)
+{
+    drop_headers(parsed, false);
+}
+
+/* ---- results ---- */
 
 /* `left`: bytes of results from this one on. Sums are in 64 bits, as three lengths of 32 bits may wrap around and then
  * seem to fit. */
@@ -53,6 +105,7 @@ static bool result_fits(const struct tide_batch *batch, const struct tide_result
     return result->size % 8 == 0 && inside && result->size <= left &&
            result->index >= batch->release.released && result->index < batch->run.ready &&
            result->partition >= TIDE_PARTITION_ANY &&
+           result->inherit <= (TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS) &&
            (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
            result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_RETRY;
 }
@@ -64,14 +117,19 @@ static bool is_made(const struct tide_batch *batch, const struct tide_result *re
 {
     const int all = TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS;
     bool several = batch->run.within_record;
-    uint32_t index;
-    /* The next result may change while it is looked at; then only a flag of this message is wrong. */
+    /* The next result may change before it is parsed itself; then only a flag of this message is wrong. */
     if (left - result->size >= sizeof(*result)) {
-        const char *next = bytes - sizeof(*result) + result->size;
-        memcpy(&index, next + offsetof(struct tide_result, index), sizeof(index));
-        several |= index == result->index;
+        const char *at = bytes - sizeof(*result) + result->size;
+        const struct tide_result *next = (const struct tide_result *)(const void *)at;
+        several |= __atomic_load_n(&next->index, __ATOMIC_RELAXED) == result->index;
     }
     return several || (result->inherit & all) != all || result->timestamp != timestamp;
+}
+
+/* A message that has none of its own keeps the time of its record, which may be any. */
+static bool time_fits(const struct tide_result *result, int64_t timestamp)
+{
+    return result->timestamp >= -1 || result->timestamp == timestamp;
 }
 
 /* The message that the result is: `bytes` follow it in the block. */
@@ -113,6 +171,14 @@ static bool headers_are_well_formed(const struct tide_message *message)
     return more == 0;
 }
 
+/* Its own headers are in the block still: they are checked once they are the engine's. */
+static bool take_headers(struct tide_parsed *parsed, struct tide_message *message)
+{
+    if (message->headers_length > 0)
+        message->headers = copy_headers(parsed, message->headers, message->headers_length);
+    return headers_are_well_formed(message);
+}
+
 static const enum tide_item_kind kinds[] = {[TIDE_RESULT_MESSAGE] = TIDE_ITEM_MESSAGE,
                                             [TIDE_RESULT_REJECT] = TIDE_ITEM_REJECT,
                                             [TIDE_RESULT_RETRY] = TIDE_ITEM_RETRY};
@@ -131,14 +197,15 @@ static enum found parse_result(struct tide_batch *batch, uint32_t record,
         return FOUND_END;
     if (left < sizeof(result))
         return FOUND_MALFORMED;
-    memcpy(&result, at, sizeof(result));
+    tide_foreign_copy(&result, at, sizeof(result));
     if (!result_fits(batch, &result, left, topic_count) || result.index < record)
         return FOUND_MALFORMED;
     if (result.index > record)
         return FOUND_END;
     struct tide_message *message = &parsed->messages[parsed->message_count];
     result_message(batch, &result, at + sizeof(result), left, message);
-    if (!(result.inherit & TIDE_INHERIT_HEADERS) && !headers_are_well_formed(message))
+    if (!time_fits(&result, tide_batch_record(batch, record)->timestamp) ||
+        (!(result.inherit & TIDE_INHERIT_HEADERS) && !take_headers(parsed, message)))
         return FOUND_MALFORMED;
     parsed->items[parsed->item_count++] = (struct tide_item){kinds[result.kind], record,
                                                              parsed->message_count++, result.size};
@@ -150,8 +217,11 @@ static enum found parse_result(struct tide_batch *batch, uint32_t record,
 int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint32_t topic_count)
 {
     uint32_t record = batch->release.released;
-    uint32_t complete = 0; /* items up to the end of a record */
+    uint32_t complete = 0; /* items up to the end of a record, and where that is */
+    struct tide_batch_run complete_run = batch->run;
     parsed->item_count = parsed->message_count = parsed->item_at = 0;
+    if (!batch->run.within_record)
+        drop_headers(parsed, true);
     while (record < batch->run.ready && parsed->item_count < TIDE_PARSED_ITEMS &&
            parsed->message_count < TIDE_PARSED_MESSAGES) {
         enum found found = parse_result(batch, record, parsed, topic_count);
@@ -165,7 +235,14 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
                                                                      .record = record++};
             batch->run.within_record = false;
             complete = parsed->item_count;
+            complete_run = batch->run;
         }
+    }
+    /* The last record is parsed again in the next portion, so that none of its results is forwarded before all of them are
+     * known to be well-formed. Only of one that fills a portion by itself some are. */
+    if (batch->run.within_record && complete > 0) {
+        parsed->item_count = complete;
+        batch->run = complete_run;
     }
     return TIDE_OK;
 }
@@ -174,14 +251,15 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
 int tide_results_check(const struct tide_batch *batch, uint32_t topic_count)
 {
     struct tide_batch copy = *batch;
-    struct tide_parsed parsed;
+    struct tide_parsed parsed = {.headers = NULL};
+    int status;
     do {
-        if (tide_results_read(&copy, &parsed, topic_count) < 0)
-            return TIDE_EDATA;
+        status = tide_results_read(&copy, &parsed, topic_count);
         for (uint32_t i = 0; i < parsed.item_count; i++)
             copy.release.released += parsed.items[i].kind == TIDE_ITEM_FINISHED;
-    } while (parsed.item_count > 0);
-    return TIDE_OK;
+    } while (status == TIDE_OK && parsed.item_count > 0);
+    tide_results_free(&parsed);
+    return status;
 }
 
 void tide_results_failure(const struct tide_message *message, struct tide_failure *failure)
@@ -191,7 +269,7 @@ void tide_results_failure(const struct tide_message *message, struct tide_failur
     if (length > sizeof(failure->texts) - 3)
         length = sizeof(failure->texts) - 3;
     if (length > 0)
-        memcpy(failure->texts, message->value, length);
+        tide_foreign_copy(failure->texts, message->value, length);
     memset(failure->texts + length, 0, 3);
     end = failure->texts + length;
     failure->reason = failure->texts;
@@ -208,10 +286,11 @@ bool tide_results_retry(const struct tide_batch *batch, uint32_t topic_count,
                         struct tide_failure *failure)
 {
     struct tide_batch copy = *batch;
-    struct tide_parsed parsed;
+    struct tide_parsed parsed = {.headers = NULL};
     bool retry = tide_results_read(&copy, &parsed, topic_count) == TIDE_OK &&
                  parsed.item_count > 0 && parsed.items[0].kind == TIDE_ITEM_RETRY;
     if (retry)
         tide_results_failure(&parsed.messages[parsed.items[0].message], failure);
+    tide_results_free(&parsed);
     return retry;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/results.h - parses what a worker left in an output block. Workers are not trusted: each struct is copied
- * once, the copy is checked against the engine's own numbers, and only the copy is used. */
+ * once, the copy is checked against the engine's own numbers, and only the copy is used. Headers are copied as well, since
+ * their lengths are among their bytes; values and keys stay in the block. */
 #ifndef TIDE_CHAIN_RESULTS_H
 #define TIDE_CHAIN_RESULTS_H
 
@@ -29,13 +30,17 @@ struct tide_item {
 
 enum { TIDE_PARSED_MESSAGES = 128, TIDE_PARSED_ITEMS = 384 };
 
-/** Results that were parsed and checked, and wait to be forwarded. */
+struct tide_parsed_headers;
+
+/** Results that were parsed and checked, and wait to be forwarded. Zero it before the first use. */
 struct tide_parsed {
     struct tide_message messages[TIDE_PARSED_MESSAGES];
     struct tide_item items[TIDE_PARSED_ITEMS];
     uint32_t message_count;
     uint32_t item_count;
     uint32_t item_at; /* the first item that is not dealt with */
+    /* Copies of headers. They stay as long as results of the record that the last item is of may follow. */
+    struct tide_parsed_headers *headers;
 };
 
 /** Why a transform rejected a message, or wants to try it again. */
@@ -62,5 +67,7 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
 /** Validates all results of the run without consuming them: TIDE_EDATA when one is malformed. For a step that reduces,
  * where a result also stands for records before its own, which must not be finished before it is known to be there. */
 int tide_results_check(const struct tide_batch *batch, uint32_t topic_count);
+/** Frees what `parsed` owns, not the struct. */
+void tide_results_free(struct tide_parsed *parsed);
 
 #endif

@@ -41,12 +41,6 @@ struct tide_chain {
     struct tide_slow slow;    /* the slowest messages of the last minute */
 };
 
-/** The blocks of one batch. */
-struct tide_step_blocks {
-    struct tide_block *input;
-    struct tide_block *output;
-};
-
 struct tide_step_ops {
     /* Takes messages in order and returns how many; fewer than `count` = backpressure: the caller keeps the rest and
      * offers it again after the next poll. Negative = none was taken, and the pipeline cannot go on. The messages are
@@ -66,8 +60,8 @@ struct tide_step_ops {
 
     /* The rest is NULL where a step has no batches. */
 
-    /* The blocks of batch `index`, from 0; false past the last one. */
-    bool (*blocks)(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks);
+    /* Block `index`, from 0, of the step's shared memory (shm/block.h says whose it is); NULL past the last one. */
+    struct tide_block *(*block)(const struct tide_step *step, uint32_t index);
     /* A number that changes whenever a message gets on in this step. */
     uint64_t (*progress)(const struct tide_step *step);
 

@@ -13,6 +13,7 @@
 #include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
+#include "shm/outputs.h"
 
 static struct tide_task *task_of(struct tide_step *step)
 {
@@ -152,6 +153,8 @@ static void task_terminate(struct tide_step *step)
     for (uint32_t i = 0; i < task->batch_count; i++)
         tide_batch_free(task->batches[i]);
     free(task->batches);
+    tide_outputs_free(task->outputs);
+    tide_results_free(&task->parsed);
     tide_retry_free(task);
     free(task->order.ring);
     free(task->stage);
@@ -168,7 +171,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .join = task_join,
                                              .deadline_us = task_deadline_us,
                                              .terminate = task_terminate,
-                                             .blocks = tide_task_blocks,
+                                             .block = tide_task_block,
                                              .progress = tide_task_progress,
                                              .get_sizes = tide_task_get_sizes,
                                              .set_sizes = tide_task_set_sizes,
@@ -186,9 +189,12 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->order.ring = tide_alloc(sizeof(*task->order.ring) * batches);
     tide_taps_add_step(chain->taps, row, task->stage);
     tide_task_sizes(task, tide_clock_us());
+    task->outputs = tide_outputs_new(tide_pool_first(pool), tide_pool_slots(pool), batches,
+                                     task->size.output.max);
     for (; task->batch_count < batches; task->batch_count++) {
-        struct tide_batch *batch = tide_batch_new(plan->max_batch_size, task->size.input.max,
-                                                  task->size.output.max);
+        struct tide_batch *batch = task->outputs
+                                       ? tide_batch_new(plan->max_batch_size, task->size.input.max)
+                                       : NULL;
         if (!batch) {
             task_terminate(&task->step);
             return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A sample as a line of JSON. Of a result only what differs from the message before is written: that is the news, and it
  * halves the line. The bytes of results may be written by their worker while they are read here, if it is broken; lengths
- * are the engine's, so the worst that comes of it is a line that makes no sense. */
+ * are the engine's and each byte is read once (base/text.c), so the worst that comes of it is a value that nobody returned. */
 #include <string.h>
 
 #include "base/text.h"

@@ -72,6 +72,7 @@ struct tide_task {
     struct tide_step_plan plan;
     char *stage; /* the plan's, a copy */
     struct tide_pool *pool;
+    struct tide_outputs *outputs;
     struct tide_batch **batches;
     uint32_t batch_count;
 
@@ -109,8 +110,8 @@ struct tide_task {
 
     struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */
 
-    struct {            /* owned by task_tap.c: the record that the next portion may go on with */
-        uint64_t batch; /* the sequence of its batch; 0 = none */
+    struct {          /* owned by task_tap.c: the record that the next portion may go on with */
+        uint64_t job; /* whose results it has; 0 = none */
         uint32_t record;
         uint32_t results; /* so far ... */
         bool revoked;     /* ... of which some were dropped */
@@ -127,6 +128,8 @@ struct tide_task {
     } retry;
 };
 
+/** Its output blocks, for the pool. */
+struct tide_outputs *tide_task_outputs(const struct tide_task *task);
 /** Makes the step; `kind` is that of its plan. Maps all blocks, so it is called before the fork. NULL with tide_error(). */
 struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
                                 struct tide_pool *pool, uint32_t processes, uint32_t number,
@@ -167,7 +170,8 @@ struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us);
 /** Seals the batch: it goes to the end of the order and to the pool. `reason`: TIDE_M_BATCH_CLOSE_*. */
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us);
-/** Gives records [first, end) to the pool; the caller makes the batch WITH_POOL. */
+/** Gives records [first, end) to the pool, which has an output block for them; the one that the batch still has is given
+ * back before. The caller makes the batch WITH_POOL. */
 void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                       uint32_t end);
 /** The oldest batch is done: it goes back to the free list, EMPTY. */
@@ -242,8 +246,7 @@ int tide_task_release(struct tide_task *task, int64_t now_us);
 /* ---- task_view.c ---- */
 
 /* Optional verbs of the step (chain/step.h). */
-bool tide_task_blocks(const struct tide_step *step, uint32_t index,
-                      struct tide_step_blocks *blocks);
+struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index);
 /** Changes when the oldest batch gets on. */
 uint64_t tide_task_progress(const struct tide_step *step);
 /** Describes what the oldest batch waits for. False when no batch is sealed, and no message is to be tried again. */

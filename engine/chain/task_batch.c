@@ -9,7 +9,6 @@
 #include "chain/task.h"
 #include "shm/block.h"
 #include "shm/counters.h"
-#include "shm/layout.h"
 
 struct tide_batch *tide_task_oldest(const struct tide_task *task)
 {
@@ -32,29 +31,26 @@ struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us)
     return batch;
 }
 
-/* The number of the job is the pool's; what is here tells the worker where the records are and how much room results
+/* The number of the job is the pool's, as is the output block, which comes with the worker; what is here tells the worker where the records are and how much room results
  * have. `output_max` is there for a single result that is larger than the present size. */
 void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                       uint32_t end)
 {
     struct tide_work *work = &batch->work;
-    struct tide_output *output = (struct tide_output *)(void *)batch->output->data;
     tide_require(first < end && end <= batch->records.count);
     work->job = (struct tide_job){
         .step = task->step.number,
         .first = first,
         .end = end,
         .record = (const char *)tide_batch_record(batch, first),
-        .output = output,
         .output_size = task->size.output.now,
         .output_max = task->size.output.max,
         .one_by_one = batch->release.one_by_one,
     };
     task->kind->mark(task, batch, first, end);
-    /* The worker may die before it writes anything: then it has run nothing, and nothing is attributed. */
-    output->progress = first;
-    output->running = TIDE_RUNNING_NOT;
+    work->outputs = task->outputs;
     work->row = task->step.row;
+    work->begins_again = task->plan.kind == TIDE_STEP_REDUCE;
     work->continued = first > 0;
     /* A worker that ran other messages before may die of what those have left, and the record would be rejected for
      * it. */
@@ -86,6 +82,8 @@ void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_
 void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
 {
     tide_require(batch == tide_task_oldest(task));
+    batch->work.job.output_size = task->size.output.now; /* as it is since tide_task_resize */
+    tide_pool_results_taken(&batch->work);
     tide_batch_reset(batch);
     /* To the front: its pages are warm, and those of the others can be given back. */
     batch->next = task->order.free;

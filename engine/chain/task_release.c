@@ -12,24 +12,24 @@
 #include <sys/wait.h>
 
 #include "base/fault.h"
-#include "base/log.h"
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
 #include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
+#include "shm/outputs.h"
 #include "shm/topics.h"
 
 /* ---- WITH_POOL ---- */
 
-/* The worker is replaced, and nothing more is used of what it left. Until it is gone the pool has the batch again: no other
- * worker may run it while this one may still write to its blocks. */
+/* The worker is replaced, and nothing more is used of what it left. Until it is gone the pool has the batch again, with the
+ * output block: nobody else may have that while this worker may still write to it. */
 static int report_violation(struct tide_task *task, struct tide_batch *batch)
 {
-    tide_log(TIDE_LOG_ERROR, "worker %u broke the block protocol (%s); it is replaced",
-             batch->work.worker, tide_error());
-    tide_pool_report_violation(task->pool, &batch->work);
+    char what[256];
+    snprintf(what, sizeof(what), "broke the block protocol (%s)", tide_error());
+    tide_pool_report_violation(task->pool, &batch->work, what);
     tide_task_observe_progress(task);
     return TIDE_BATCH_WITH_POOL;
 }
@@ -54,6 +54,18 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
         batch->release.overflowed = work->job.output_size;
 }
 
+/* What a worker has written of a result that was too large for the block, or that it died of, is not in its progress. */
+static void note_filled(struct tide_task *task, const struct tide_batch *batch)
+{
+    const struct tide_work *work = &batch->work;
+    uint64_t bytes = batch->run.result_bytes;
+    if (work->state == TIDE_WORK_WORKER_LOST)
+        bytes = work->job.output_max;
+    else if (work->status == TIDE_JOB_FULL && bytes < work->job.output_size)
+        bytes = work->job.output_size;
+    tide_outputs_filled(task->outputs, work->output, bytes);
+}
+
 static int take_results(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
     struct tide_work *work = &batch->work;
@@ -62,6 +74,7 @@ static int take_results(struct tide_task *task, struct tide_batch *batch, int64_
     tide_task_observe_progress(task);
     if (!work->violation && tide_results_accept(batch) < 0)
         return report_violation(task, batch);
+    note_filled(task, batch);
     if (task->kind->take(task, batch, now_us) < 0)
         return report_violation(task, batch);
     count_run(task, batch);

@@ -13,7 +13,7 @@
 #include "chain/task.h"
 #include "shm/block.h"
 #include "shm/counters.h"
-#include "shm/layout.h"
+#include "shm/outputs.h"
 
 enum { SMALLEST = 64 * 1024 }; /* bytes; below that shrinking gains nothing */
 /* Of eager steps: the time that a worker is to have with one batch. */
@@ -116,10 +116,12 @@ static void log_resize(const struct tide_task *task, const char *side, uint64_t 
                               : "the results of a batch did not fit");
 }
 
-static void batch_trim(struct tide_task *task, struct tide_batch *batch)
+/* The batches that are not in use keep what they once had: they give it back when the sizes fall. */
+static void trim_free(struct tide_task *task)
 {
-    tide_block_trim(batch->input, task->size.input.now);
-    tide_block_trim(batch->output, sizeof(struct tide_output) + task->size.output.now);
+    for (struct tide_batch *batch = task->order.free; batch; batch = batch->next)
+        tide_block_trim(batch->input, task->size.input.now);
+    tide_outputs_trim(task->outputs, task->size.output.now);
 }
 
 void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
@@ -138,11 +140,10 @@ void tide_task_resize(struct tide_task *task, struct tide_batch *batch, int64_t 
         tide_observe(counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->size.output.now);
         log_resize(task, "output", output, task->size.output.now);
     }
-    batch_trim(task, batch);
-    /* Batches that are seldom used keep what they once had: they give it back when the size falls. */
-    bool shrunk = task->size.input.now < input || task->size.output.now < output;
-    for (batch = shrunk ? task->order.free : NULL; batch; batch = batch->next)
-        batch_trim(task, batch);
+    /* Its output block is trimmed when it is given back. */
+    tide_block_trim(batch->input, task->size.input.now);
+    if (task->size.input.now < input || task->size.output.now < output)
+        trim_free(task);
 }
 
 /* ---- changes from outside ---- */
@@ -203,8 +204,7 @@ int tide_task_set_sizes(struct tide_step *step, const struct tide_sizes *sizes, 
     set_block(&task->size.input, sizes->input_block_size, now_us);
     set_block(&task->size.output, sizes->output_block_size, now_us);
     tide_pool_resize(task->pool, sizes->processes);
-    for (struct tide_batch *batch = task->order.free; batch; batch = batch->next)
-        batch_trim(task, batch);
+    trim_free(task);
     return TIDE_OK;
 }
 

@@ -20,7 +20,7 @@ struct at {
 static struct at go_on(const struct tide_task *task, const struct tide_batch *batch)
 {
     struct at at = {.record = batch->records.count};
-    if (task->tapped.batch != batch->work.sequence)
+    if (task->tapped.job != batch->work.job.number)
         return at;
     at.record = task->tapped.record;
     at.results = task->tapped.results;
@@ -35,7 +35,7 @@ static struct at go_on(const struct tide_task *task, const struct tide_batch *ba
 static void keep_for_next(struct tide_task *task, const struct tide_batch *batch,
                           const struct at *at)
 {
-    task->tapped.batch = batch->work.sequence;
+    task->tapped.job = batch->work.job.number;
     task->tapped.record = at->record;
     task->tapped.results = at->results;
     task->tapped.revoked = at->revoked;

@@ -6,24 +6,30 @@
 #include "chain/task.h"
 #include "shm/block.h"
 #include "shm/layout.h"
+#include "shm/outputs.h"
 #include "shm/topics.h"
 
-/* The record that the worker is at. The worker writes it, so it may be any number. */
+/* The record that the worker is at, or the one that it begins with while no worker has the batch. The worker writes it, so
+ * it may be any number. */
 static uint32_t record_of(const struct tide_batch *batch)
 {
-    const struct tide_output *output =
-        (const struct tide_output *)(const void *)batch->output->data;
-    return (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE);
+    const struct tide_output *output = batch->work.output ? batch->work.output->output : NULL;
+    return output ? (uint32_t)__atomic_load_n(&output->progress, __ATOMIC_ACQUIRE)
+                  : batch->work.job.first;
 }
 
 /* The zygote has to know all of them before the fork, to make the input blocks read-only there (engine_start.c). */
-bool tide_task_blocks(const struct tide_step *step, uint32_t index, struct tide_step_blocks *blocks)
+struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
-    if (index >= task->batch_count)
-        return false;
-    *blocks = (struct tide_step_blocks){task->batches[index]->input, task->batches[index]->output};
-    return true;
+    if (index < task->batch_count)
+        return task->batches[index]->input;
+    return tide_outputs_memory(task->outputs, index - task->batch_count);
+}
+
+struct tide_outputs *tide_task_outputs(const struct tide_task *task)
+{
+    return task->outputs;
 }
 
 uint64_t tide_task_progress(const struct tide_step *step)

@@ -24,10 +24,8 @@ struct tide_zygote {
     int zygote_end;
     int *engine_ends; /* one socket pair for each slot */
     int *worker_ends;
-    struct tide_block **inputs;
-    struct tide_block **outputs;
-    uint32_t input_count;
-    uint32_t output_count;
+    struct tide_block **blocks; /* all shared memory of the engine */
+    uint32_t block_count;
     uint64_t memory; /* bytes that a worker may take, 0 = no limit */
     bool core_dumps;
     struct tide_worker_limits *limits; /* of each slot */
@@ -45,6 +43,7 @@ struct tide_zygote {
     uint64_t events;                                             /* received */
     /* set by the simulation, whose workers are no processes; NULL = they are killed as processes are */
     void (*kill)(uint32_t worker, uint32_t generation);
+    uint32_t false_events; /* of them: they broke the protocol, and were ignored */
 
     /* in the zygote: owned by worker.c */
     int signals; /* signalfd for SIGCHLD */
@@ -62,6 +61,11 @@ struct tide_zygote {
 
 /** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
+
+/** In the zygote: makes the engine's own blocks read-only, and keeps no descriptor of any. */
+int tide_zygote_map_blocks(struct tide_zygote *zygote);
+/** In a worker, right after the fork: takes away what only the workers of other slots may write. */
+void tide_worker_unmap_others(struct tide_zygote *zygote, uint32_t worker);
 
 /* ---- guard.c ---- */
 

@@ -36,9 +36,11 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
 
 /* One worker runs the jobs of all steps of its pool from one socket, so the step that prefetches most decides how many
  * may lie there. The pool has no row of its own: what happens to it is counted for each step. */
-void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch)
+void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch,
+                    struct tide_outputs *outputs)
 {
     tide_require(pool->row_count < TIDE_POOL_MOST_STEPS);
+    pool->outputs[pool->row_count] = outputs;
     pool->rows[pool->row_count++] = row;
     if (1 + prefetch > pool->depth)
         pool->depth = 1 + prefetch;
@@ -186,6 +188,7 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
             tide_pool_read_log(pool, slot, now_us, TIDE_LOG_AT_ONCE);
         slot->readable = false;
         do_without(pool, slot);
+        tide_worker_watch(pool, slot, now_us);
         int status = tide_worker_slot_poll(pool, slot, now_us);
         if (status < 0)
             return status;
@@ -203,17 +206,20 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
     if (event->worker < first || event->worker >= first + pool->slot_count)
         return false;
     struct tide_worker_slot *slot = &pool->slots[event->worker - first];
-    /* It is about a worker that has been replaced since. */
-    if (event->generation != slot->generation)
-        return true;
-    /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and the
-     * second empties the socket and forgets the state. */
-    if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0) {
+    /* A slot has one worker after the other, and the zygote tells of each in order: when it is there, when it is gone. */
+    if (event->generation != slot->generation) {
+        tide_zygote_false_event(pool->zygote, "is about a worker that there is not");
+    } else if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0 && event->pid == slot->pid) {
+        /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and
+         * the second empties the socket and forgets the state. */
         tide_pool_read_log(pool, slot, now_us, TIDE_LOG_ENDS);
         tide_pool_take_off(pool, slot, event);
         tide_worker_slot_exited(pool, slot, event, now_us);
-    } else if (event->kind == TIDE_ZYGOTE_SPAWNED) {
+    } else if (event->kind == TIDE_ZYGOTE_SPAWNED && slot->state != TIDE_WORKER_NONE &&
+               slot->pid == 0 && event->pid != 0) {
         tide_worker_slot_spawned(pool, slot, event, now_us);
+    } else {
+        tide_zygote_false_event(pool->zygote, "comes out of turn, or names another process");
     }
     return true;
 }
@@ -254,6 +260,11 @@ uint32_t tide_pool_slots(const struct tide_pool *pool)
 uint32_t tide_pool_most(const struct tide_pool *pool)
 {
     return pool->slot_count - pool->spare;
+}
+
+uint32_t tide_pool_first(const struct tide_pool *pool)
+{
+    return pool->slots[0].number;
 }
 
 uint32_t tide_pool_processes(const struct tide_pool *pool)

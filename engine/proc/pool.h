@@ -11,6 +11,8 @@
  *                         nothing: a slot is reserved for it, and its worker replaced when it has nothing to do
  *   GIVEN        worker   DONE, by its report (`status`). When its worker is lost: WORKER_LOST if the worker ran it,
  *                         WAITING again if it was queued behind that
+ * A work has an output block (`output`) from GIVEN on, one of the worker's slot. It stays with the work in DONE and
+ * WORKER_LOST, until the step gives it back; when the work is WAITING again, the pool has given it back.
  *   DONE         step     IDLE, when the step has taken the results
  *   WORKER_LOST  step     IDLE, when the step has taken the results up to progress. `attributed` tells whether the
  *                         worker died at a record: then it is the record in progress */
@@ -38,14 +40,19 @@ enum { TIDE_SLOW_OF_WORK = 4 };
 /** A job together with what came of it. Between submit and DONE or WORKER_LOST it belongs to the pool. */
 struct tide_work {
     /* set by the step before tide_pool_submit */
-    struct tide_job job; /* but for number, worker and generation */
-    uint32_t row;        /* of the counters where the time of the worker is charged */
-    uint64_t sequence;   /* among the work of one step, the lowest goes first */
-    bool continued;      /* goes on with a batch: before work that begins one */
+    struct tide_job job;          /* but for number, worker, generation and output */
+    struct tide_outputs *outputs; /* the blocks of the step */
+    uint32_t row;                 /* of the counters where the time of the worker is charged */
+    uint64_t sequence;            /* among the work of one step, the lowest goes first */
+    bool continued;               /* goes on with a batch: before work that begins one */
+    bool
+        begins_again; /* the worker may go back to the first record, once for each that it leaves out */
     bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
 
     enum tide_work_state state;
     uint32_t worker; /* GIVEN: the number of its slot */
+    int64_t given_us;
+    struct tide_output_block *output; /* NULL = none */
 
     /* GIVEN: where the worker was seen at one place for long; cleared by tide_pool_submit */
     struct tide_slow_record {
@@ -77,6 +84,8 @@ struct tide_work {
 };
 
 struct tide_pool;
+struct tide_outputs;
+struct tide_output_block;
 struct tide_zygote;
 struct tide_loop;
 struct tide_counters;
@@ -86,9 +95,10 @@ struct tide_worker_limits;
 /** A pool of the zygote's worker slots `first` to `first + processes - 1`, all of them in use. */
 struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *loop, uint32_t first,
                                 uint32_t processes, struct tide_counters *counters);
-/** Adds a step that uses the pool: the row of the counters where it is counted, and how many batches may wait behind the
- * one that a worker runs. */
-void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch);
+/** Adds a step that uses the pool: the row of the counters where it is counted, how many batches may wait behind the one
+ * that a worker runs, and its output blocks, which live as long as the pool. */
+void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch,
+                    struct tide_outputs *outputs);
 /** From now on only `processes` slots are in use, 1 to all of them. The others get no more work; their workers
  * leave when they have done what they were given, and are forked anew when their slots are used again. The pool lowers the
  * number itself when a worker cannot start that is one more than there were at the start. */
@@ -106,6 +116,9 @@ bool tide_worker_limits_replace(const struct tide_worker_limits *limits);
 /** Has all workers spawned. To be called after the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
+/** The step needs the results of the work no more: its output block goes back to the worker's slot. tide_pool_submit does
+ * so as well. */
+void tide_pool_results_taken(struct tide_work *work);
 /** Takes back what waits; what is given comes back by its report. True when it is IDLE now. */
 bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
 /** Reads reports and gives out work. Negative = give up: a `start` hook failed and none has run well before (TIDE_ECONFIG
@@ -115,10 +128,10 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
 /** Takes an event of the zygote. True when it was about a worker of this pool. */
 bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *event,
                             int64_t now_us);
-/** The step found the blocks of this work malformed, which was DONE or WORKER_LOST. The worker is killed and gets no more
- * work; its death is attributed to nothing else that it has. The work is GIVEN until the worker is gone, so that nothing
- * writes to its blocks any more, then WORKER_LOST. */
-void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work);
+/** The step found the output block of this work malformed, which was DONE or WORKER_LOST; `what` goes on after "worker 3"
+ * in the log. The worker is killed and gets no more work; its death is attributed to nothing else that it has. The work is
+ * GIVEN until the worker is gone, so that nothing writes to its block any more, then WORKER_LOST. */
+void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work, const char *what);
 /** Orders worker `index` to sample what it runs, for `limit_us` at most. TIDE_BUSY: it is not ready, has its socket full, or
  * samples already; later. */
 int tide_pool_profile_begin(struct tide_pool *pool, uint32_t index, int64_t limit_us);
@@ -137,6 +150,8 @@ bool tide_pool_has_idle(const struct tide_pool *pool);
 /** The number of slots, of those that may be in use at once, and of those that are. */
 uint32_t tide_pool_slots(const struct tide_pool *pool);
 uint32_t tide_pool_most(const struct tide_pool *pool);
+/** The number of its first slot. */
+uint32_t tide_pool_first(const struct tide_pool *pool);
 uint32_t tide_pool_processes(const struct tide_pool *pool);
 /** Process id of worker `index` of this pool; 0 while it is not ready. */
 int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where), and both
- * call worker_slot.c (the life of a worker). pool.c calls pool_limits.c (what workers use up). pool_work.c calls pool_profile.c (profiles of the workers) too, and with
- * worker_slot.c calls pool_crash.c (what workers say when they crash). */
+ * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where),
+ * worker_watch.c (where a worker is in its block) and pool_limits.c (what workers use up), and all call worker_slot.c (the
+ * life of a worker). pool_work.c calls pool_profile.c (profiles of the workers) too, and with worker_slot.c calls pool_crash.c
+ * (what workers say when they crash). */
 #ifndef TIDE_PROC_POOL_INSIDE_H
 #define TIDE_PROC_POOL_INSIDE_H
 
@@ -10,6 +11,7 @@
 
 #include "base/plan.h"
 #include "proc/pool.h"
+#include "proc/received.h"
 #include "proc/worker_slot.h"
 #include "proc/zygote.h"
 #include "shm/counters.h"
@@ -22,6 +24,7 @@ struct tide_pool {
     struct tide_loop *loop;
     struct tide_counters *counters;
     uint32_t rows[TIDE_POOL_MOST_STEPS]; /* of the counters, one for each step that uses the pool */
+    struct tide_outputs *outputs[TIDE_POOL_MOST_STEPS]; /* the output blocks of each of them */
     uint32_t row_count;
     uint32_t depth; /* how many jobs a worker may have at once */
     struct tide_worker_slot *slots;
@@ -73,6 +76,10 @@ const char *tide_pool_last_words(const struct tide_worker_slot *slot);
 void tide_pool_give(struct tide_pool *pool);
 /** Reads what a worker has sent: hello messages and reports. */
 void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** The worker violated the protocol, in the work that it runs if it has one: has it killed. `kind` and `what` as in
+ * tide_worker_slot_violation. */
+void tide_pool_violation(struct tide_pool *pool, struct tide_worker_slot *slot,
+                         enum tide_metric kind, const char *what);
 /** Takes the work off a worker that has exited: what it ran is WORKER_LOST, the rest waits again. */
 void tide_pool_take_off(struct tide_pool *pool, struct tide_worker_slot *slot,
                         const struct tide_zygote_event *event);

@@ -4,6 +4,9 @@
  * slow batch holds up few others. Work that wants a fresh worker waits in the same queue, but for a reserved slot; it
  * overtakes nothing and holds nothing up.
  *
+ * A work gets its output block with its worker, since blocks belong to worker slots (shm/outputs.h). When it is not run
+ * after all, the block goes back at once: the slot that gets the work next has its own.
+ *
  * Start with tide_pool_give(). Work comes back in three ways: by a report (tide_pool_read), by the death of its worker
  * (tide_pool_take_off), or by tide_pool_withdraw() before it was given. */
 #include <errno.h>
@@ -13,12 +16,20 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "proc/pool_inside.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
+#include "shm/outputs.h"
+
+enum {
+    MOST_READ = 400,     /* messages of one worker in a turn: a profile has some hundreds */
+    MOST_UNREAD = 10000, /* messages in the socket of a worker that is gone: far more than fit */
+    MOST_THREADS = 1024  /* of a worker, that may have used processor time at once */
+};
 
 /* ---- the queue ---- */
 
@@ -101,17 +112,41 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
     return best->used ? NULL : best;
 }
 
+/* The worker may die before it writes anything: then it has run nothing, and nothing is attributed. */
+static void take_output(const struct tide_pool *pool, struct tide_work *work,
+                        const struct tide_worker_slot *slot)
+{
+    /* A mistake that the simulation must find: the block is another worker's. */
+    bool wrong = tide_fault("bug.output_of_another");
+    work->output = tide_outputs_take(work->outputs, wrong ? pool->slots[0].number : slot->number);
+    work->job.output = work->output->output;
+    __atomic_store_n(&work->job.output->running, TIDE_RUNNING_NOT, __ATOMIC_RELAXED);
+    __atomic_store_n(&work->job.output->progress, work->job.first, __ATOMIC_RELEASE);
+}
+
+void tide_pool_results_taken(struct tide_work *work)
+{
+    if (work->output)
+        tide_outputs_give_back(work->outputs, work->output, work->job.output_size);
+    work->output = NULL;
+    work->job.output = NULL;
+}
+
 /* False when the worker's socket is full: later. */
 static bool give_to(struct tide_worker_slot *slot, struct tide_pool *pool, struct tide_work *work)
 {
     work->job.worker = slot->number;
     work->job.generation = slot->generation;
-    if (send(slot->socket, &work->job, sizeof(work->job), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    take_output(pool, work, slot);
+    if (send(slot->socket, &work->job, sizeof(work->job), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        tide_pool_results_taken(work);
         return false;
+    }
     TAILQ_REMOVE(&pool->work.waiting, work, next);
     TAILQ_INSERT_TAIL(&slot->given, work, next);
     work->state = TIDE_WORK_GIVEN;
     work->worker = slot->number;
+    work->given_us = tide_clock_us();
     slot->given_count++;
     slot->used = true;
     slot->reserved = false;
@@ -134,6 +169,7 @@ void tide_pool_give(struct tide_pool *pool)
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work)
 {
     tide_require(work->state == TIDE_WORK_IDLE);
+    tide_pool_results_taken(work);
     work->job.number = ++pool->work.last_number;
     memset(work->slow, 0, sizeof(work->slow));
     work->crash[0] = 0;
@@ -160,7 +196,20 @@ static uint32_t messages_run(const struct tide_work *work)
     return next > work->job.first ? next - work->job.first : 0;
 }
 
-/* A worker that claims more processor time than time only spoils what is said about it. */
+static uint64_t at_most(uint64_t value, uint64_t most)
+{
+    return value < most ? value : most;
+}
+
+/* Sizes of batches follow these times, so a worker may not claim more than the engine has seen pass. */
+static void take_times(struct tide_work *work, const struct tide_job_report *report)
+{
+    uint64_t seen_ns = (uint64_t)(tide_clock_us() - work->given_us + 1) * 1000;
+    work->busy_ns = at_most(report->busy_ns, seen_ns);
+    work->cpu_ns = at_most(report->cpu_ns, seen_ns * MOST_THREADS);
+    work->delay_ns = at_most(report->delay_ns, work->busy_ns);
+}
+
 static void count_run(struct tide_pool *pool, struct tide_worker_slot *slot,
                       const struct tide_work *work)
 {
@@ -177,62 +226,67 @@ static bool take_report(struct tide_pool *pool, struct tide_worker_slot *slot,
                         const struct tide_job_report *report)
 {
     struct tide_work *work = TAILQ_FIRST(&slot->given);
-    if (!work || report->number != work->job.number || report->status > TIDE_JOB_FULL)
+    if (!work || slot->state != TIDE_WORKER_READY || report->number != work->job.number)
         return false;
     take_first(slot);
     work->status = report->status;
-    work->busy_ns = report->busy_ns;
-    work->cpu_ns = report->cpu_ns;
-    work->delay_ns = report->delay_ns;
-    work->whole_batch = report->whole_batch != 0;
+    take_times(work, report);
+    work->whole_batch = report->whole_batch;
     work->state = TIDE_WORK_DONE;
     count_run(pool, slot, work);
     return true;
 }
 
-static void take_violation(struct tide_pool *pool, struct tide_worker_slot *slot)
+/* Only the first work is the one that the worker runs. Those behind it were not begun. */
+void tide_pool_violation(struct tide_pool *pool, struct tide_worker_slot *slot,
+                         enum tide_metric kind, const char *what)
 {
     struct tide_work *work = TAILQ_FIRST(&slot->given);
-    if (slot->state == TIDE_WORKER_STARTING || slot->state == TIDE_WORKER_READY)
-        tide_log(TIDE_LOG_ERROR, "worker %u sent a report that fits no job; it is replaced",
-                 slot->number);
     if (work)
         work->violation = true;
-    tide_worker_slot_violation(pool, slot);
+    tide_worker_slot_violation(pool, slot, kind, what);
 }
 
-void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
+/* False when it breaks the protocol. */
+static bool take_message(struct tide_pool *pool, struct tide_worker_slot *slot,
+                         union tide_received *message, size_t size)
 {
-    union {
-        struct tide_job_report report;
-        struct tide_hello hello;
-        struct tide_profile_piece piece;
-        struct tide_crash_report crash;
-    } received;
-    ssize_t size;
-    /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a hello. */
-    while ((size = recv(slot->socket, &received, sizeof(received), MSG_DONTWAIT | MSG_TRUNC)) > 0) {
-        bool is_hello = size == (ssize_t)sizeof(received.hello);
-        bool is_report = size == (ssize_t)sizeof(received.report);
-        bool is_piece = size == (ssize_t)sizeof(received.piece);
-        bool is_crash = size == (ssize_t)sizeof(received.crash);
-        uint32_t generation = is_hello   ? received.hello.generation
-                              : is_piece ? received.piece.generation
-                              : is_crash ? received.crash.generation
-                                         : received.report.generation;
-        if ((is_hello || is_piece || is_crash || is_report) && generation != slot->generation)
-            continue; /* of a worker that is dead already */
-        if ((is_piece && tide_pool_profile_piece(slot, &received.piece)) ||
-            (is_crash && tide_pool_crash(slot, &received.crash)))
-            continue;
-        if (is_hello && slot->state == TIDE_WORKER_STARTING) {
-            tide_worker_slot_hello(pool, slot, &received.hello);
-        } else if (!is_report || slot->state != TIDE_WORKER_READY ||
-                   !take_report(pool, slot, &received.report)) {
-            take_violation(pool, slot);
+    switch (tide_received_from_worker(message, size, slot->generation)) {
+    case TIDE_RECEIVED_HELLO:
+        return tide_worker_slot_hello(pool, slot, &message->hello, tide_clock_us());
+    case TIDE_RECEIVED_REPORT:
+        return take_report(pool, slot, &message->report);
+    case TIDE_RECEIVED_PIECE:
+        return tide_pool_profile_piece(slot, &message->piece);
+    case TIDE_RECEIVED_CRASH:
+        return tide_pool_crash(slot, &message->crash);
+    case TIDE_RECEIVED_FALSE:
+        break;
+    }
+    return false;
+}
+
+/* The end of file looks like an empty message. It comes when the zygote is gone, and then the run ends. */
+static void read_messages(struct tide_pool *pool, struct tide_worker_slot *slot, uint32_t most)
+{
+    union tide_received message;
+    for (uint32_t i = 0; i < most; i++) {
+        /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a shorter one. */
+        ssize_t size = recv(slot->socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+        if (size < 0)
+            return;
+        if (!take_message(pool, slot, &message, (size_t)size)) {
+            tide_pool_violation(pool, slot, TIDE_M_WORKER_VIOLATION_MESSAGE,
+                                "sent what is no message of the protocol, or comes out of turn");
             return;
         }
     }
+}
+
+/* A worker that sends and sends costs others a bounded time of each turn. */
+void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
+{
+    read_messages(pool, slot, MOST_READ);
 }
 
 /* ---- work whose worker is gone ---- */
@@ -255,6 +309,7 @@ static void attribute_death(const struct tide_worker_slot *slot, struct tide_wor
     const char *words = tide_pool_last_words(slot);
     snprintf(work->crash, sizeof(work->crash), "%s", words ? words : "");
     work->state = TIDE_WORK_WORKER_LOST;
+    tide_outputs_filled(work->outputs, work->output, work->job.output_max);
 }
 
 /* The next worker of the slot drops jobs that were sent to this one, so nothing runs twice. */
@@ -265,8 +320,9 @@ static void give_back(struct tide_pool *pool, struct tide_worker_slot *slot)
         work->state = TIDE_WORK_WORKER_LOST;
         if (work->violation)
             continue;
-        work->job.output->progress = work->job.first; /* the dead worker may have begun with it */
-        work->job.output->running = TIDE_RUNNING_NOT;
+        /* The dead worker may have begun with it. */
+        tide_outputs_filled(work->outputs, work->output, work->job.output_max);
+        tide_pool_results_taken(work);
         enqueue(pool, work);
     }
 }
@@ -276,7 +332,7 @@ void tide_pool_take_off(struct tide_pool *pool, struct tide_worker_slot *slot,
 {
     /* The event and the last reports come by different sockets: what was done before the death still counts. */
     if (slot->state == TIDE_WORKER_STARTING || slot->state == TIDE_WORKER_READY)
-        tide_pool_read(pool, slot);
+        read_messages(pool, slot, MOST_UNREAD);
     if (slot->state == TIDE_WORKER_READY && !TAILQ_EMPTY(&slot->given))
         attribute_death(slot, take_first(slot), event);
     tide_fault("pool.lost");
@@ -284,7 +340,7 @@ void tide_pool_take_off(struct tide_pool *pool, struct tide_worker_slot *slot,
     slot->used = false;
 }
 
-void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work)
+void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work, const char *what)
 {
     struct tide_worker_slot *slot = &pool->slots[work->worker - pool->slots[0].number];
     /* A quick worker has reported before the zygote tells its process id, so a missing one says nothing. */
@@ -292,9 +348,12 @@ void tide_pool_report_violation(struct tide_pool *pool, struct tide_work *work)
     work->violation = true;
     work->attributed = false;
     work->state = gone ? TIDE_WORK_WORKER_LOST : TIDE_WORK_GIVEN;
-    if (gone)
+    if (gone) {
+        tide_log(TIDE_LOG_ERROR, "worker %u, which is gone, %s", work->worker, what);
+        tide_count(pool->counters, work->row, TIDE_M_WORKER_VIOLATION_RESULTS, 1);
         return;
-    tide_worker_slot_violation(pool, slot);
+    }
+    tide_worker_slot_violation(pool, slot, TIDE_M_WORKER_VIOLATION_RESULTS, what);
     TAILQ_INSERT_HEAD(&slot->given, work, next);
     slot->given_count++;
 }

@@ -21,13 +21,16 @@
  *   engine   worker   order PROFILE           sampling begins, between two jobs; a second one begins anew
  *   engine   worker   order PROFILE_END       pieces of the profile, the last one marked (proc/profile.h)
  *   (closed) any      end of file             the engine is gone: zygote and workers leave. PDEATHSIG ends a worker that
- *                                             hangs in the user's code */
+ *                                             hangs in the user's code
+ *
+ * Neither zygote nor workers are trusted: what they send is checked (proc/received.h says where). A worker that sends
+ * anything else, or out of turn, is killed; an event that breaks the protocol is ignored and counted. */
 #ifndef TIDE_PROC_PROTOCOL_H
 #define TIDE_PROC_PROTOCOL_H
 
 #include <stdint.h>
 
-/** Run records [first, end) of a block. Addresses hold in every process: all was mapped before the fork. */
+/** Run records [first, end) of a block. Addresses hold in the worker too: all was mapped before the fork. */
 struct tide_job {
     uint64_t number; /* its report has the same; 0 = no job at all: the worker is to leave */
     uint32_t step;   /* whose functions run */
@@ -38,10 +41,10 @@ struct tide_job {
     uint32_t
         one_by_one; /* 1: a function for several records is called with one at a time, to find the one that
                             crashes it */
-    const char *record; /* record `first` */
-    struct tide_output *output;
-    uint64_t output_size; /* bytes for results after struct tide_output */
-    uint64_t output_max;  /* bytes that a single result may take in an empty block */
+    const char *record;         /* record `first` */
+    struct tide_output *output; /* of the worker's slot; set by the pool */
+    uint64_t output_size;       /* bytes for results after struct tide_output */
+    uint64_t output_max;        /* bytes that a single result may take in an empty block */
 };
 
 enum tide_job_status {

@@ -11,34 +11,66 @@
 
 static const int64_t LONGEST_COUNTED_US = 1000000;
 
-/* Takes over where the worker is now. True when that is where it was at the last check. */
-static bool is_unchanged(struct tide_stall *stall, const struct tide_work *work)
+static uint32_t read_next(const struct tide_work *work)
 {
-    uint32_t running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
-    uint64_t progress = __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
-    bool same = work->job.number == stall->number && progress == stall->progress &&
-                running == stall->running;
-    stall->number = work->job.number;
-    stall->progress = progress;
-    stall->running = running;
-    return same;
+    return (uint32_t)__atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
 }
 
-bool tide_stall_check(struct tide_stall *stall, const struct tide_work *work, int64_t limit_us,
-                      int64_t now_us)
+static uint32_t read_running(const struct tide_work *work)
+{
+    return __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
+}
+
+/* From what the last check found, in the same job. */
+static bool gets_on(struct tide_stall *stall, const struct tide_work *work, uint32_t next,
+                    uint32_t running)
+{
+    bool ended = stall->ran && stall->running == TIDE_RUNNING_NOT;
+    bool back = next < stall->next;
+    if ((ended && running != TIDE_RUNNING_NOT) ||
+        (stall->running == TIDE_RUNNING_ONE && running == TIDE_RUNNING_SEVERAL))
+        return false;
+    stall->begun_again += back;
+    return !back || (work->begins_again && stall->begun_again <= work->job.end - work->job.first);
+}
+
+/* Takes over where the worker is now. */
+static enum tide_stall_finding look(struct tide_stall *stall, const struct tide_work *work,
+                                    bool *unchanged)
+{
+    uint32_t next = read_next(work), running = read_running(work);
+    bool is_new = work->job.number != stall->number;
+    if (is_new)
+        *stall = (struct tide_stall){
+            .number = work->job.number, .next = work->job.first, .checked_us = stall->checked_us};
+    *unchanged = !is_new && next == stall->next && running == stall->running;
+    if (next < work->job.first || next > work->job.end || running > TIDE_RUNNING_SEVERAL ||
+        !gets_on(stall, work, next, running))
+        return TIDE_STALL_FALSE;
+    stall->next = next;
+    stall->running = running;
+    stall->ran |= running != TIDE_RUNNING_NOT;
+    return TIDE_STALL_NONE;
+}
+
+enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct tide_work *work,
+                                         int64_t limit_us, int64_t now_us)
 {
     int64_t since_us = now_us - stall->checked_us;
     int64_t most_us = limit_us / 4 < LONGEST_COUNTED_US ? limit_us / 4 : LONGEST_COUNTED_US;
+    bool unchanged = false;
     if (stall->stalled)
-        return false; /* what was found stays as it is: tide_stall_killed() compares with it */
+        return TIDE_STALL_NONE; /* what was found stays as it is: tide_stall_killed() compares with it */
     stall->checked_us = now_us;
-    if (!work || !is_unchanged(stall, work)) {
+    if (work && look(stall, work, &unchanged) == TIDE_STALL_FALSE)
+        return TIDE_STALL_FALSE;
+    if (!unchanged) {
         stall->stalled_us = 0;
-        return false;
+        return TIDE_STALL_NONE;
     }
     stall->stalled_us += since_us < most_us ? since_us : most_us;
     stall->stalled = stall->stalled_us > limit_us;
-    return stall->stalled;
+    return stall->stalled ? TIDE_STALL_FOUND : TIDE_STALL_NONE;
 }
 
 /* What a record used before it was first seen is not counted: never too much, and less by one turn at most. */
@@ -65,6 +97,5 @@ int64_t tide_stall_cpu_us(int32_t pid)
 bool tide_stall_killed(const struct tide_stall *stall, const struct tide_work *work)
 {
     return stall->stalled && work->job.number == stall->number &&
-           __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE) == stall->running &&
-           __atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE) == stall->progress;
+           read_running(work) == stall->running && read_next(work) == stall->next;
 }

@@ -3,7 +3,12 @@
  * more processor time than max_cpu_time meanwhile? It
  * finds a worker that is too long at one record, and one that does not take up its job (stopped between two blocks; that
  * is attributed to no record). It looks from outside, at shared memory, so it holds for C functions and compiled loops
- * too. */
+ * too.
+ *
+ * A worker that changes what is looked at without getting on would never be found. So it also checks that what it sees
+ * gets on as a run over a block does: `next` stays within the job and never goes back (where a step begins again: once for
+ * each record at most), and the worker is at no record, then at several, at one, and at none again (enum tide_running), of
+ * which any may be missing. */
 #ifndef TIDE_PROC_STALL_H
 #define TIDE_PROC_STALL_H
 
@@ -16,22 +21,29 @@ struct tide_work;
 struct tide_stall {
     uint64_t
         number; /* number of the job, its progress and its state, as the last check found them */
-    uint64_t progress;
+    uint32_t next;
     uint32_t running;
-    int64_t checked_us;  /* time of the last check */
-    int64_t stalled_us;  /* time without progress, as far as it counts */
-    int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
-    int64_t cpu_us;      /* ... and since then */
-    bool stalled;        /* reported: the worker is to be killed */
+    bool ran;             /* in this job it was found at a record */
+    uint32_t begun_again; /* how often `next` went back in this job */
+    int64_t checked_us;   /* time of the last check */
+    int64_t stalled_us;   /* time without progress, as far as it counts */
+    int64_t cpu_from_us;  /* processor time of the worker when it was first seen here ... */
+    int64_t cpu_us;       /* ... and since then */
+    bool stalled;         /* reported: the worker is to be killed */
+    bool over_cpu;        /* ... since it used too much processor time */
     int64_t asked_us; /* owned by pool_crash.c: when it was asked for its last words; 0 = not yet */
-    bool over_cpu;    /* ... since it used too much processor time */
 };
 
-/** True once: the worker has made no progress for longer than `limit_us`. `work` is the one that it runs, NULL = none. At
- * most a second, and at most a quarter of the limit, counts between two checks: an engine that was stopped, alone or
- * together with its workers, finds no worker stalled. */
-bool tide_stall_check(struct tide_stall *stall, const struct tide_work *work, int64_t limit_us,
-                      int64_t now_us);
+enum tide_stall_finding {
+    TIDE_STALL_NONE,
+    TIDE_STALL_FOUND, /* once: the worker has made no progress for longer than `limit_us` */
+    TIDE_STALL_FALSE  /* what the worker has published cannot be true */
+};
+
+/** `work` is the one that the worker runs, NULL = none. At most a second, and at most a quarter of the limit, counts
+ * between two checks: an engine that was stopped, alone or together with its workers, finds no worker stalled. */
+enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct tide_work *work,
+                                         int64_t limit_us, int64_t now_us);
 /** To be called behind tide_stall_check, with the processor time of the worker (tide_stall_cpu_us) by now. True once: since it
  * was first seen at the record where it is, it has used more than `limit_us`. */
 bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us);

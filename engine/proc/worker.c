@@ -24,7 +24,6 @@
 #include "base/fault.h"
 #include "base/status.h"
 #include "proc/inside.h"
-#include "shm/block.h"
 #include "shm/layout.h"
 
 enum { LONG_JOB_NS = 200000 }; /* of which the scheduler is asked */
@@ -73,16 +72,6 @@ static void set_signals(bool block_child)
         sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static int map_blocks(struct tide_zygote *zygote)
-{
-    int status = TIDE_OK;
-    for (uint32_t i = 0; i < zygote->input_count && status == TIDE_OK; i++)
-        status = tide_block_make_read_only(zygote->inputs[i]);
-    for (uint32_t i = 0; i < zygote->output_count; i++)
-        tide_block_detach(zygote->outputs[i]);
-    return status;
-}
-
 static int enter_sandbox(struct tide_zygote *zygote)
 {
     uint32_t count = 0;
@@ -126,7 +115,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
         close(null);
     tide_limit_core(zygote->core_dumps);
     tide_crash_watch_zygote(zygote);
-    if (map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
+    if (tide_zygote_map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
 }
@@ -183,6 +172,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
         if (zygote->logs[i].worker_end >= 0)
             close(zygote->logs[i].worker_end);
     }
+    tide_worker_unmap_others(zygote, worker);
     tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;

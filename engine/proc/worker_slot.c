@@ -20,14 +20,15 @@
 #include "proc/zygote.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
+#include "shm/outputs.h"
 
 enum {
     MOST_DEATHS = 5,           /* of one slot in a row, before a worker was ready */
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
-    SLOW_US = 100000,          /* at one record: longer is a slow message */
-    NOTED_US = 5000,           /* at one record: may be one of the slowest of the last minute */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
-    LEAVE_US = 1000000, /* for the `close` hooks of a worker whose slot is not used any more */
+    LEAVE_US = 1000000,        /* for a worker that leaves by itself: its `close` hooks */
+    MOST_HOOKS = 1000,         /* of one worker: each has start_timeout to itself */
+    MOST_UNREAD = 10000,       /* messages in a socket: far more than fit */
     LONGEST_COUNTED_US =
         1000000 /* between two polls: an engine that was stopped must not find others slow */
 };
@@ -80,19 +81,21 @@ static void set_hook(struct tide_worker_slot *slot, const char *name)
     slot->hook.time_us = 0;
 }
 
-void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
-                            struct tide_hello *hello)
+bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
+                            const struct tide_hello *hello, int64_t now_us)
 {
-    hello->text[sizeof(hello->text) - 1] = 0;
+    if (slot->state != TIDE_WORKER_STARTING || slot->leave_us > 0)
+        return false;
     set_hook(slot, hello->kind == TIDE_HELLO_HOOK ? hello->text : NULL);
     if (hello->kind == TIDE_HELLO_HOOK)
-        return;
+        return slot->hook.count++ < MOST_HOOKS;
     if (hello->kind != TIDE_HELLO_READY) {
         free(pool->workers.failed);
         pool->workers.failed = tide_copy(hello->text);
         pool->workers.status = hello->kind == TIDE_HELLO_FAILED_FOR_NOW ? TIDE_ETEMPORARY
                                                                         : TIDE_ECONFIG;
-        return; /* the worker leaves by itself */
+        slot->leave_us = now_us + LEAVE_US; /* it leaves by itself; what does not is killed */
+        return true;
     }
     slot->state = TIDE_WORKER_READY;
     slot->deaths = 0;
@@ -100,6 +103,7 @@ void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
     if (slot->lost_us > 0)
         observe_in_all_rows(pool, TIDE_M_WORKER_RESPAWN_TIME,
                             (double)(tide_clock_us() - slot->lost_us) / 1e6);
+    return true;
 }
 
 /* ---- events of the zygote ---- */
@@ -107,18 +111,17 @@ void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
 void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
                               const struct tide_zygote_event *event, int64_t now_us)
 {
-    if (slot->state == TIDE_WORKER_NONE || slot->pid > 0)
-        return; /* no command of ours is outstanding */
     if (event->pid > 0) {
         slot->pid = event->pid;
         slot->hold = tide_zygote_hold(pool->zygote, event->pid);
         return;
     }
-    if (slot->state != TIDE_WORKER_STARTING)
+    if (slot->state == TIDE_WORKER_READY)
         return; /* a worker that has sent something is there */
     tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", slot->number, strerror(event->status));
+    slot->deaths += slot->state == TIDE_WORKER_STARTING;
     slot->state = TIDE_WORKER_NONE;
-    slot->deaths++;
+    slot->kill_due = false;
     slot->spawn_us = now_us + RESPAWN_DELAY_US;
 }
 
@@ -158,18 +161,25 @@ static void count_death(struct tide_pool *pool, struct tide_worker_slot *slot,
                                                              : TIDE_M_WORKER_LOST_EXIT);
 }
 
-/* What the old worker sent must not be taken for the next one's. */
+/* What the old worker sent must not be taken for the next one's. It cannot go on sending, unless the zygote lies: so there is
+ * an end to it in any case. */
 static void empty_socket(const struct tide_worker_slot *slot)
 {
     struct tide_hello ignored;
-    while (recv(slot->socket, &ignored, sizeof(ignored), MSG_DONTWAIT) > 0)
-        continue;
+    for (uint32_t i = 0; i < MOST_UNREAD; i++) {
+        if (recv(slot->socket, &ignored, sizeof(ignored), MSG_DONTWAIT) < 0)
+            return;
+    }
 }
 
 void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *slot,
                              const struct tide_zygote_event *event, int64_t now_us)
 {
     empty_socket(slot);
+    for (uint32_t i = 0; i < pool->row_count; i++) {
+        if (pool->outputs[i])
+            tide_outputs_recover(pool->outputs[i], slot->number);
+    }
     count_death(pool, slot, event);
     slot->deaths += slot->state == TIDE_WORKER_STARTING;
     slot->lost_us = slot->state == TIDE_WORKER_RETIRED ? 0 : now_us;
@@ -181,6 +191,7 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
     slot->leave_us = 0;
     slot->stall = (struct tide_stall){0};
     memset(&slot->used_up, 0, sizeof(slot->used_up));
+    slot->hook.count = 0;
     set_hook(slot, NULL);
 }
 
@@ -192,10 +203,14 @@ void tide_worker_slot_release(struct tide_worker_slot *slot)
 }
 
 /* A death before READY is counted here already: by the time of its event the state says KILL_PENDING. */
-void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot)
+void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot,
+                                enum tide_metric kind, const char *what)
 {
     if (slot->state == TIDE_WORKER_KILL_PENDING || slot->state == TIDE_WORKER_NONE)
         return;
+    tide_log(TIDE_LOG_ERROR, "worker %u (pid %d) %s; it is replaced", slot->number, slot->pid,
+             what);
+    count_in_all_rows(pool, kind);
     slot->deaths += slot->state == TIDE_WORKER_STARTING;
     /* Also when it is RETIRED, and what it left is looked at only now: then it is a loss after all. */
     slot->state = TIDE_WORKER_KILL_PENDING;
@@ -213,44 +228,6 @@ void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *sl
         slot->kill_due = true; /* tide_worker_slot_poll fails with the reason */
 }
 
-/* Time at one record counts once it is more than SLOW_US, and then from the beginning. A function that takes a whole batch
- * is at no record. */
-static void count_slow(struct tide_pool *pool, const struct tide_worker_slot *slot,
-                       int64_t before_us)
-{
-    const struct tide_work *work = TAILQ_FIRST(&slot->given);
-    int64_t now_us = slot->stall.stalled_us;
-    if (!work || slot->stall.running != TIDE_RUNNING_ONE || now_us < SLOW_US || now_us <= before_us)
-        return;
-    int64_t counted = before_us < SLOW_US ? now_us : now_us - before_us;
-    tide_count(pool->counters, work->row, TIDE_M_WORKER_SLOW_MESSAGE_TIME, (uint64_t)counted);
-}
-
-/* Takes note of where the worker stands, in place of the fastest that is known of this work. */
-static void note_slow(const struct tide_worker_slot *slot, int64_t now_us)
-{
-    struct tide_work *work = TAILQ_FIRST(&slot->given);
-    const struct tide_stall *stall = &slot->stall;
-    uint32_t record = (uint32_t)stall->progress; /* the worker wrote it, so it may be any number */
-    if (!work || stall->running == TIDE_RUNNING_NOT || stall->stalled_us < NOTED_US ||
-        record < work->job.first || record >= work->job.end)
-        return;
-    bool several = stall->running == TIDE_RUNNING_SEVERAL;
-    struct tide_slow_record *least = &work->slow[0];
-    for (uint32_t i = 0; i < TIDE_SLOW_OF_WORK; i++) {
-        struct tide_slow_record *slow = &work->slow[i];
-        if (slow->time_us > 0 && slow->record == record && slow->several == several) {
-            least = slow;
-            break;
-        }
-        if (slow->time_us < least->time_us)
-            least = slow;
-    }
-    if (stall->stalled_us > least->time_us)
-        *least = (struct tide_slow_record){
-            .record = record, .several = several, .time_us = stall->stalled_us, .seen_us = now_us};
-}
-
 /* It is to have a worker: one that takes work, or one that is about to take another's place. */
 static bool is_wanted(const struct tide_pool *pool, const struct tide_worker_slot *slot)
 {
@@ -266,41 +243,16 @@ static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
         send(slot->socket, &leave, sizeof(leave), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
         slot->state = TIDE_WORKER_RETIRED;
         slot->leave_us = now_us + LEAVE_US;
-    } else if (slot->state == TIDE_WORKER_RETIRED && slot->leave_us > 0 &&
-               now_us >= slot->leave_us) {
-        slot->leave_us = 0;
-        slot->kill_due = true;
     }
 }
 
-static bool is_over_cpu(const struct tide_pool *pool, struct tide_worker_slot *slot)
+/* A worker that has said that it leaves, or was told to, and is still there. */
+static void end_leaving(struct tide_worker_slot *slot, int64_t now_us)
 {
-    int64_t limit_us = pool->limits.max_cpu_time_us;
-    return limit_us > 0 &&
-           tide_stall_check_cpu(&slot->stall, tide_stall_cpu_us(slot->pid), limit_us);
-}
-
-/* The slot stays READY, since what the worker reports before the signal reaches it still counts. */
-static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
-{
-    int64_t limit_us = pool->limit_us > 0 ? pool->limit_us : INT64_MAX;
-    int64_t before_us = slot->stall.stalled_us;
-    /* A worker that is STARTING runs `start` hooks, which have a limit of their own. */
-    if (slot->state != TIDE_WORKER_READY)
-        return;
-    bool stalled = tide_stall_check(&slot->stall, TAILQ_FIRST(&slot->given), limit_us, now_us);
-    count_slow(pool, slot, before_us);
-    note_slow(slot, now_us);
-    if (!stalled && !is_over_cpu(pool, slot))
-        return;
-    if (slot->stall.over_cpu)
-        tide_log(TIDE_LOG_WARN,
-                 "worker %u (pid %d) used %.1f s of processor time for one message; it is replaced",
-                 slot->number, slot->pid, (double)slot->stall.cpu_us / 1e6);
-    else
-        tide_log(TIDE_LOG_WARN, "worker %u (pid %d) has stood still for %.1f s; it is replaced",
-                 slot->number, slot->pid, (double)slot->stall.stalled_us / 1e6);
-    slot->kill_due = true;
+    if (slot->leave_us > 0 && now_us >= slot->leave_us) {
+        slot->leave_us = 0;
+        slot->kill_due = true;
+    }
 }
 
 /* How much of the time since the last poll counts. */
@@ -313,18 +265,21 @@ static int64_t counted_us(const struct tide_worker_slot *slot, int64_t now_us)
 /* A `start` hook that hangs ends the run while none has run well: it would hang each time. */
 static int look_at_hook(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
-    if (!slot->hook.name || slot->state != TIDE_WORKER_STARTING)
+    if (slot->pid == 0 || slot->state != TIDE_WORKER_STARTING)
         return TIDE_OK;
+    /* Before the first hook only our own code runs, which may wait for a processor. */
+    bool waits = !slot->hook.name && pool->start_limit_us < SILENCE_US;
     slot->hook.time_us += counted_us(slot, now_us);
-    if (slot->hook.time_us <= pool->start_limit_us)
+    if (slot->hook.time_us <= (waits ? SILENCE_US : pool->start_limit_us))
         return TIDE_OK;
-    if (!pool->workers.started)
+    if (slot->hook.name && !pool->workers.started)
         return tide_fail(TIDE_ECONFIG,
                          "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
                          "start_timeout",
                          slot->hook.name, (double)pool->start_limit_us / 1e6);
     tide_log(TIDE_LOG_WARN, "worker %u (pid %d): %s: not complete after %.1f s; it is replaced",
-             slot->number, slot->pid, slot->hook.name, (double)pool->start_limit_us / 1e6);
+             slot->number, slot->pid, slot->hook.name ? slot->hook.name : "its start",
+             (double)pool->start_limit_us / 1e6);
     set_hook(slot, NULL);
     slot->kill_due = true;
     return TIDE_OK;
@@ -384,12 +339,12 @@ static int give_up_starting(struct tide_pool *pool, const struct tide_worker_slo
 int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     int status = give_up_starting(pool, slot);
-    if (status == TIDE_OK)
-        look_for_stall(pool, slot, now_us);
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);
-    if (status == TIDE_OK && (!is_wanted(pool, slot) || slot->state == TIDE_WORKER_RETIRED))
+    if (status == TIDE_OK && !is_wanted(pool, slot))
         let_leave(slot, now_us);
+    if (status == TIDE_OK)
+        end_leaving(slot, now_us);
     if (status == TIDE_OK && slot->kill_due)
         status = kill_worker(pool, slot);
     if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_wanted(pool, slot) &&

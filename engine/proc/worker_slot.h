@@ -31,6 +31,7 @@
 #include "proc/profile.h"
 #include "proc/protocol.h"
 #include "proc/stall.h"
+#include "shm/counters.h"
 
 struct tide_pool;
 struct tide_work;
@@ -54,7 +55,7 @@ struct tide_worker_slot {
     int32_t pid;      /* 0 until SPAWNED; a quick worker is READY before that event has come */
     uint32_t deaths;  /* in a row, each before it was ready */
     int64_t spawn_us; /* NONE: when to send the command */
-    int64_t leave_us; /* RETIRED: when it is killed, if it has not left by then; 0 = it is killed */
+    int64_t leave_us; /* when it is killed, if it has not left by then; 0 = it has not said so */
     int64_t
         lost_us; /* when the last worker was lost, to measure how long its replacement took; 0 = it was no loss */
     int hold;      /* what the process is killed by (tide_zygote_hold); valid while pid > 0 */
@@ -63,7 +64,9 @@ struct tide_worker_slot {
     struct {
         char *name; /* the `start` hook that runs now; NULL = none */
         int64_t time_us;
+        uint32_t count; /* of this worker */
     } hook;
+    int64_t memory_us; /* when it was looked at last what the worker has touched */
     struct {
         uint64_t events; /* how many the zygote had sent at the last check */
         int64_t checked_us;
@@ -105,10 +108,11 @@ struct tide_worker_slot {
 
 /** Has the zygote spawn a worker. TIDE_OK also when the zygote has its queue full: tide_worker_slot_poll tries again. */
 int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot);
-/** Handles a hello message of a worker that is STARTING. Its text is copied. */
-void tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
-                            struct tide_hello *hello);
-/** Handles an event SPAWNED of this generation, also one that says that fork failed. */
+/** Handles a hello message. Its text is copied. False when it breaks the protocol: the worker is not STARTING, or has said
+ * that it leaves, or has more `start` hooks than anybody writes. */
+bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
+                            const struct tide_hello *hello, int64_t now_us);
+/** Handles an event SPAWNED of this generation, which was awaited, also one that says that fork failed. */
 void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
                               const struct tide_zygote_event *event, int64_t now_us);
 /** Handles an event EXITED of this generation; its work has been taken off by then. */
@@ -116,13 +120,17 @@ void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *sl
                              const struct tide_zygote_event *event, int64_t now_us);
 /** Lets go of the process; it is not killed. */
 void tide_worker_slot_release(struct tide_worker_slot *slot);
-/** The worker violated the protocol: has it killed. Counted once for each worker. */
-void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot);
+/** The worker violated the protocol: has it killed. Logged and counted once for each worker. `kind` is one of
+ * TIDE_M_WORKER_VIOLATION_*, `what` says what it did. */
+void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot,
+                                enum tide_metric kind, const char *what);
 /** Has a worker killed that has no work, to make room for a fresh one. */
 void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *slot);
 /** True when its workers died too often in a row before they were ready. */
 bool tide_worker_slot_cannot_start(const struct tide_worker_slot *slot);
-/** Sends commands that are due, and looks for stalls. Negative = give up (see tide_pool_poll). */
+/** Looks at where the worker is (worker_watch.c): has it killed when it is there for too long, or lies about it. */
+void tide_worker_watch(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us);
+/** Sends commands that are due. Negative = give up (see tide_pool_poll). */
 int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us);
 
 #endif

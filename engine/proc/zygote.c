@@ -24,10 +24,14 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "proc/inside.h"
+#include "proc/received.h"
 
 enum {
-    LEAVE_MS = 2000, /* for a zygote that was commanded to leave */
-    LOOK_MS = 20     /* at what workers write meanwhile */
+    LEAVE_MS = 2000,      /* for a zygote that was commanded to leave */
+    LOOK_MS = 20,         /* at what workers write meanwhile */
+    MOST_LOADING = 10000, /* pieces of the user's code: each begins the limit anew */
+    MOST_FALSE =
+        1000 /* events that break the protocol: then nothing that comes is worth waiting for */
 };
 
 /* SOCK_SEQPACKET keeps messages apart, as datagrams are, and tells of the other end's death, as a stream does. */
@@ -69,13 +73,13 @@ fail:
     return NULL;
 }
 
-void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
-                        uint32_t input_count, struct tide_block **outputs, uint32_t output_count)
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **blocks, uint32_t count)
 {
-    zygote->inputs = inputs;
-    zygote->input_count = input_count;
-    zygote->outputs = outputs;
-    zygote->output_count = output_count;
+    free(zygote->blocks);
+    zygote->blocks = tide_alloc(sizeof(*blocks) * (count + 1));
+    zygote->block_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        zygote->blocks[i] = blocks[i];
 }
 
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)
@@ -184,27 +188,29 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
     struct tide_zygote_event event = {0}; /* for a zygote that dies before it sends one */
     ssize_t size;
+    bool is_event;
+    uint32_t count = 0;
     do {
         int status = wait_for_event(zygote, wake);
         if (status != TIDE_OK)
             return status;
         do
-            size = recv(zygote->engine_end, &event, sizeof(event), 0);
+            size = recv(zygote->engine_end, &event, sizeof(event), MSG_TRUNC);
         while (size < 0 && errno == EINTR);
-        event.text[sizeof(event.text) - 1] = 0;
+        is_event = size > 0 && tide_received_from_zygote(&event, (size_t)size, zygote->workers);
         zygote->loading_us = tide_clock_us();
-        if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADING)
+        if (is_event && event.kind == TIDE_ZYGOTE_LOADING)
             snprintf(zygote->loading, sizeof(zygote->loading), "%s", event.text);
-    } while (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADING);
+    } while (is_event && event.kind == TIDE_ZYGOTE_LOADING && count++ < MOST_LOADING);
     zygote->loaded = true;
-    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_LOADED)
+    if (is_event && event.kind == TIDE_ZYGOTE_LOADED)
         return TIDE_OK;
-    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_REJECTED) {
+    if (is_event && event.kind == TIDE_ZYGOTE_REJECTED) {
         tide_hold_kill_children(zygote);
         return tide_fail(event.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
                          event.text);
     }
-    if (size == (ssize_t)sizeof(event) && event.kind == TIDE_ZYGOTE_CRASHED) {
+    if (is_event && event.kind == TIDE_ZYGOTE_CRASHED) {
         char crash[TIDE_CRASH_TEXT];
         tide_crash_clean(crash, event.text, sizeof(event.text));
         return tide_fail(TIDE_ECONFIG, "%s: the process that loads the transforms crashed: %s",
@@ -232,16 +238,43 @@ int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind k
     return TIDE_OK;
 }
 
+/* The first one is logged: what the zygote says may not be true from then on. */
+void tide_zygote_false_event(struct tide_zygote *zygote, const char *why)
+{
+    if (zygote->false_events++ == 0)
+        tide_log(TIDE_LOG_ERROR,
+                 "the zygote (pid %d) sent an event that %s; it and others like it are ignored",
+                 zygote->pid, why);
+}
+
+uint32_t tide_zygote_false_events(const struct tide_zygote *zygote)
+{
+    return zygote->false_events;
+}
+
+static bool is_of_worker(const struct tide_zygote_event *event)
+{
+    return event->kind == TIDE_ZYGOTE_SPAWNED || event->kind == TIDE_ZYGOTE_EXITED;
+}
+
+/* It is not replaced: the engine has librdkafka's threads by now, so it could not fork another one. So as long as workers
+ * can be had from it at all, what it sends besides is ignored. An empty message cannot be told from the end of file. */
 int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *event)
 {
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for an event. */
     ssize_t size = recv(zygote->engine_end, event, sizeof(*event), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
-    /* It is not replaced: the engine has librdkafka's threads by now, so it could not fork another one. */
-    if (size != (ssize_t)sizeof(*event) || event->worker >= zygote->workers)
+    bool is_event = size > 0 && tide_received_from_zygote(event, (size_t)size, zygote->workers);
+    if (size > 0 && !is_event)
+        tide_zygote_false_event(zygote, "is none");
+    else if (is_event && !is_of_worker(event))
+        tide_zygote_false_event(zygote, "belongs to loading, which is over");
+    if (size <= 0 || zygote->false_events > MOST_FALSE)
         return tide_fail(TIDE_ETEMPORARY,
                          "the zygote is lost; nothing past the last commit is committed");
+    if (!is_event || !is_of_worker(event))
+        return 0;
     zygote->events++;
     return 1;
 }
@@ -334,5 +367,6 @@ void tide_zygote_free(struct tide_zygote *zygote)
     free(zygote->worker_ends);
     free(zygote->children);
     tide_sandbox_plan_free(&zygote->sandbox);
+    free(zygote->blocks);
     free(zygote);
 }

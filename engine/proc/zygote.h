@@ -17,9 +17,8 @@ struct tide_block;
 
 /** Makes the sockets for `workers` slots in all (over all pools). NULL with tide_error(). */
 struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers);
-/** The blocks, as workers must see them: `inputs` read-only. The arrays are borrowed until the fork. */
-void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **inputs,
-                        uint32_t input_count, struct tide_block **outputs, uint32_t output_count);
+/** All blocks that the engine has mapped: who may write to which says shm/block.h. The array is copied. */
+void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **blocks, uint32_t count);
 /** How many bytes a worker may take beyond what is loaded before it is forked; 0 = no limit. */
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
 /** What the worker of a slot may take. To be called before the fork. */
@@ -53,8 +52,13 @@ int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
 /** Sends a command. TIDE_BUSY: the zygote has its queue full of them; later. */
 int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
                      uint32_t worker, uint32_t generation);
-/** Takes the next event. 1 = there was one, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. */
+/** Takes the next event. 1 = there was one, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. What is no event is ignored
+ * and counted, but a zygote that sends nothing else is lost too. */
 int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *event);
+/** The event that was taken last breaks the protocol: nothing was done with it. */
+void tide_zygote_false_event(struct tide_zygote *zygote, const char *why);
+/** How many events broke the protocol. */
+uint32_t tide_zygote_false_events(const struct tide_zygote *zygote);
 /** How many events were received: as long as the number grows, the zygote lives. */
 uint64_t tide_zygote_events_received(const struct tide_zygote *zygote);
 int32_t tide_zygote_pid(const struct tide_zygote *zygote);

@@ -21,7 +21,7 @@
 /* Without F_SEAL_FUTURE_WRITE, which would forbid PUNCH_HOLE as well. */
 enum { SEALS = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL };
 
-static size_t to_page(size_t size)
+size_t tide_block_pages(size_t size)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     return (size + page - 1) / page * page;
@@ -29,13 +29,14 @@ static size_t to_page(size_t size)
 
 static size_t mapped_size(const struct tide_block *block)
 {
-    return to_page(block->max + TIDE_BLOCK_TAIL);
+    return tide_block_pages(block->max + TIDE_BLOCK_TAIL);
 }
 
 struct tide_block *tide_block_new(size_t max)
 {
     struct tide_block *block = tide_alloc(sizeof(*block));
     block->max = max;
+    block->worker = TIDE_BLOCK_ENGINE;
     block->data = MAP_FAILED;
     block->fd = memfd_create("tidemill-block", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     /* The seals come last, since F_SEAL_GROW would forbid ftruncate() as well. */
@@ -80,14 +81,26 @@ void tide_block_detach(struct tide_block *block)
     block->fd = -1;
 }
 
+void tide_block_unmap(struct tide_block *block)
+{
+    if (block->data != MAP_FAILED)
+        munmap(block->data, mapped_size(block));
+    block->data = MAP_FAILED;
+}
+
+bool tide_block_punch(const struct tide_block *block, size_t from, size_t end)
+{
+    return fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+                     (off_t)(end - from)) == 0;
+}
+
 void tide_block_trim(struct tide_block *block, size_t size)
 {
-    size_t from = to_page(size + TIDE_BLOCK_TAIL);
+    size_t from = tide_block_pages(size + TIDE_BLOCK_TAIL);
     if (block->touched + TIDE_BLOCK_TAIL <= from)
         return;
     /* When it fails, the pages stay, which costs memory and nothing else. */
-    if (fallocate(block->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
-                  (off_t)(mapped_size(block) - from)) == 0)
+    if (tide_block_punch(block, from, mapped_size(block)))
         block->touched = size;
 }
 
@@ -103,9 +116,7 @@ void tide_block_free(struct tide_block *block)
 {
     if (!block)
         return;
-    if (block->data != MAP_FAILED)
-        munmap(block->data, mapped_size(block));
-    if (block->fd >= 0)
-        close(block->fd);
+    tide_block_unmap(block);
+    tide_block_detach(block);
     free(block);
 }

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT
- * engine/shm/block.h - the shared memory of one batch: a memfd of `max` bytes, sealed, mapped once before the fork at an
- * address that never changes. How much of it is in use, only the step knows; pages exist once they are touched, and
- * tide_block_trim gives them back. It has no name in /dev/shm, so nothing is left after kill -9. Sizes are in bytes. */
+ * engine/shm/block.h - a piece of shared memory: a memfd of `max` bytes, sealed, mapped once before the fork at an
+ * address that never changes. How much of it is in use, only its owner knows; pages exist once they are touched, and
+ * tide_block_trim gives them back. It has no name in /dev/shm, so nothing is left after kill -9. Sizes are in bytes.
+ *
+ * Who has it mapped, and how (proc/mapping.c sees to it):
+ *   worker              engine   zygote      the worker of that slot   other workers
+ *   TIDE_BLOCK_ENGINE   write    read-only   read-only                 read-only
+ *   a worker slot       write    write       write                     not at all
+ * Each has a memfd of its own, so that a worker which makes its mapping larger (mremap) finds nothing behind it. */
 #ifndef TIDE_SHM_BLOCK_H
 #define TIDE_SHM_BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,18 +20,27 @@ struct tide_block {
     size_t max;
     size_t
         touched; /* kept by the step that fills it: so many bytes may have pages, which trim looks at */
-    int fd;      /* -1 in the zygote and in workers */
+    int32_t
+        worker; /* the slot, over all pools, whose worker may write here; or TIDE_BLOCK_ENGINE */
+    int fd;     /* -1 in the zygote and in workers */
 };
+enum { TIDE_BLOCK_ENGINE = -1 };
 
-/** NULL with tide_error(). To be called before the first fork. */
+/** The engine's. NULL with tide_error(). To be called before the first fork. */
 struct tide_block *tide_block_new(size_t max);
 /** In the zygote: maps the same pages at the same address from a read-only descriptor, so that no worker
  * can ever write here (mprotect alone could be undone), and closes the descriptors. */
 int tide_block_make_read_only(struct tide_block *block);
 /** In the zygote: closes the descriptor, keeps the mapping. */
 void tide_block_detach(struct tide_block *block);
+/** In a worker: takes the mapping away, since the block is another worker's. */
+void tide_block_unmap(struct tide_block *block);
 /** Gives back the pages beyond `size`, if there are any. Not while a worker has the block. */
 void tide_block_trim(struct tide_block *block, size_t size);
+/** Gives back the whole pages of bytes [from, end). False when the kernel refused. */
+bool tide_block_punch(const struct tide_block *block, size_t from, size_t end);
+/** `size` bytes rounded up to whole pages. */
+size_t tide_block_pages(size_t size);
 /** Bytes of memory that its pages take now (st_blocks), or a negative status. */
 int64_t tide_block_memory(const struct tide_block *block);
 void tide_block_free(struct tide_block *block); /* NULL is fine */

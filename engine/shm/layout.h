@@ -4,7 +4,8 @@
  * Input block:  records one after the other from byte 0, each a struct tide_record and its bytes. Written by the engine
  *               only; workers have it mapped read-only.
  * Output block: a struct tide_output, then results one after the other, each a struct tide_result and its bytes. Written
- *               by the worker that runs the batch.
+ *               by the worker that runs the batch; it is of that worker's slot, and no other worker has it mapped
+ *               (shm/outputs.h).
  *
  * Records and results start at multiples of 8. 64 bytes after the last one are readable (simdjson). Header bytes, in both:
  * for each header uint32_t name length, int32_t value length (-1 = null), the name, the value; nothing is aligned.
@@ -13,10 +14,31 @@
  * own, and no worker can write it):
  *   state        who writes                        next
  *   IDLE         engine: input records             WAITING, when the batch is sealed (chain/batch.h)
- *   WAITING      nobody                            GIVEN to a worker
+ *   WAITING      nobody; it has no output block    GIVEN to a worker; the engine: progress of the output block
  *   GIVEN        the worker: results, progress     DONE by its report (socket); WORKER_LOST (the zygote's event)
  *   DONE,        nobody                            the engine takes the results up to progress, unless the worker broke the
- *   WORKER_LOST                                    protocol; WAITING again when records are left, IDLE otherwise */
+ *   WORKER_LOST                                    protocol; WAITING again when records are left, IDLE otherwise
+ *
+ * A worker that breaks the protocol writes whenever it likes, to all that it has mapped for writing. This is what the engine
+ * reads of that; each number is copied once (shm/foreign.h, or an atomic load), and only the checked copy is used:
+ *   what                        read by                      checked against
+ *   progress: next, bytes       chain/results.c accept       the job's first and end, output_max, its report's status
+ *   progress: next; running     proc/stall.c                 the job's first and end; gets on as a run does (proc/stall.h)
+ *   progress: next              proc/pool_work.c             the job's first and end (a count for /status)
+ *   progress: next              chain/task_view.c            the batch's count (a text for the log)
+ *   running                     proc/pool_work.c             compared only: does a death belong to a record
+ *   struct tide_result          chain/results.c              lengths: `size`; size: the bytes that are left, a multiple of 8;
+ *                                                            index: released to ready, never less than the one before;
+ *                                                            topic: the engine's own table; partition, timestamp: least
+ *                                                            values; kind, inherit: their enums
+ *   header bytes                chain/results.c              copied as a whole, then each length: what is left of them
+ *   reason, error, traceback    chain/results.c failure      copied as a whole, with an end of the engine's own
+ *   value and key bytes         whoever takes the message    nothing is decided by them; they are copied to librdkafka, to a
+ *                                                            file's buffer or to an input block. base/text.c reads each byte
+ *                                                            once, so that what becomes JSON is JSON
+ *   a row of script metrics     shm/script_metrics.c         the size of the table; lua/tidemill/metrics: name, kind, numbers
+ *   pages                       shm/outputs.c (the kernel)   the blocks that the slot was given
+ * What comes by sockets is in proc/received.h. Input blocks and topic names are mapped read-only in workers. */
 #ifndef TIDE_SHM_LAYOUT_H
 #define TIDE_SHM_LAYOUT_H
 

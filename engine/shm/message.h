@@ -47,8 +47,7 @@ size_t tide_message_size(const struct tide_message *message);
 void tide_message_copy(struct tide_message *copy, const struct tide_message *message, char *to);
 
 /** Reads the next one of packed headers; `*at` is 0 at first. 1 = a header was read, 0 = there are no more, negative = the
- * bytes are malformed (a worker may have written them). Lengths are copied once before they are used, so a worker that
- * changes them meanwhile gains nothing. */
+ * bytes are malformed (a worker has written them, chain/results.c has copied them). */
 struct tide_header {
     const char *name;
     const char *value; /* NULL = null */

@@ -6,45 +6,42 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/status.h"
+#include "shm/block.h"
+#include "shm/foreign.h"
 
 struct row {
-    uint32_t count; /* raised by a release store once the entry is written */
-    uint32_t reserved;
-    struct tide_script_metric items[TIDE_SCRIPT_METRIC_NAMES];
-};
-
-struct shared {
-    uint64_t dropped; /* calls */
+    uint32_t count;   /* raised by a release store once the entry is written */
     uint32_t warned;  /* a bit for each enum tide_script_metric_drop */
-    uint32_t reserved;
-    struct row rows[];
+    uint64_t dropped; /* calls */
+    struct tide_script_metric items[TIDE_SCRIPT_METRIC_NAMES];
 };
 
 struct tide_script_metrics {
     uint32_t rows;
-    struct shared *shared;
+    struct tide_block *memory[]; /* of each row */
 };
-
-static size_t size_of(uint32_t rows)
-{
-    return sizeof(struct shared) + sizeof(struct row) * rows;
-}
 
 struct tide_script_metrics *tide_script_metrics_new(uint32_t rows)
 {
-    struct tide_script_metrics *script_metrics = tide_alloc(sizeof(*script_metrics));
-    script_metrics->rows = rows;
-    script_metrics->shared = mmap(NULL, size_of(rows), PROT_READ | PROT_WRITE,
-                                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (script_metrics->shared == MAP_FAILED) {
-        tide_fail_system("the scripts' metrics");
-        free(script_metrics);
-        return NULL;
+    struct tide_script_metrics *script_metrics = tide_alloc(sizeof(*script_metrics) +
+                                                            rows * sizeof(struct tide_block *));
+    for (; script_metrics->rows < rows; script_metrics->rows++) {
+        struct tide_block *memory = tide_block_new(sizeof(struct row));
+        if (!memory) {
+            tide_script_metrics_free(script_metrics);
+            return NULL;
+        }
+        memory->worker = (int32_t)script_metrics->rows;
+        script_metrics->memory[script_metrics->rows] = memory;
     }
     return script_metrics;
+}
+
+static struct row *row_of(const struct tide_script_metrics *script_metrics, uint32_t row)
+{
+    return (struct row *)(void *)script_metrics->memory[row]->data;
 }
 
 /* The row is the slot's and not the worker's: a replacement finds the names of its predecessor here and goes on
@@ -53,7 +50,7 @@ struct tide_script_metrics *tide_script_metrics_new(uint32_t rows)
 int tide_script_metrics_index(struct tide_script_metrics *script_metrics, uint32_t row,
                               const char *name, enum tide_script_metric_kind kind)
 {
-    struct row *own = &script_metrics->shared->rows[row];
+    struct row *own = row_of(script_metrics, row);
     if (strlen(name) >= TIDE_SCRIPT_METRIC_NAME)
         return -1 - TIDE_SCRIPT_METRIC_BAD_NAME;
     for (uint32_t i = 0; i < own->count && i < TIDE_SCRIPT_METRIC_NAMES; i++) {
@@ -75,7 +72,7 @@ int tide_script_metrics_index(struct tide_script_metrics *script_metrics, uint32
 void tide_script_metrics_add(struct tide_script_metrics *script_metrics, uint32_t row,
                              uint32_t index, double value)
 {
-    struct tide_script_metric *metric = &script_metrics->shared->rows[row].items[index];
+    struct tide_script_metric *metric = &row_of(script_metrics, row)->items[index];
     if (metric->count == 0 || value < metric->min)
         metric->min = value;
     if (metric->count == 0 || value > metric->max)
@@ -85,18 +82,24 @@ void tide_script_metrics_add(struct tide_script_metrics *script_metrics, uint32_
     metric->count++;
 }
 
-/* These two words belong to all workers, so they are changed atomically: of all workers, exactly one is to warn. */
-int tide_script_metrics_drop(struct tide_script_metrics *script_metrics,
+/* A row has one writer, but the engine reads the number meanwhile. That a worker was warned is remembered for the one that
+ * replaces it. */
+int tide_script_metrics_drop(struct tide_script_metrics *script_metrics, uint32_t row,
                              enum tide_script_metric_drop why)
 {
-    uint32_t bit = 1U << why;
-    __atomic_fetch_add(&script_metrics->shared->dropped, 1, __ATOMIC_RELAXED);
-    return !(__atomic_fetch_or(&script_metrics->shared->warned, bit, __ATOMIC_RELAXED) & bit);
+    struct row *own = row_of(script_metrics, row);
+    uint32_t before = own->warned;
+    own->warned |= 1U << why;
+    __atomic_store_n(&own->dropped, own->dropped + 1, __ATOMIC_RELAXED);
+    return own->warned != before;
 }
 
 uint64_t tide_script_metrics_dropped(const struct tide_script_metrics *script_metrics)
 {
-    return __atomic_load_n(&script_metrics->shared->dropped, __ATOMIC_RELAXED);
+    uint64_t dropped = 0;
+    for (uint32_t i = 0; i < script_metrics->rows; i++)
+        dropped += __atomic_load_n(&row_of(script_metrics, i)->dropped, __ATOMIC_RELAXED);
+    return dropped;
 }
 
 uint32_t tide_script_metrics_rows(const struct tide_script_metrics *script_metrics)
@@ -109,18 +112,26 @@ int tide_script_metrics_get(const struct tide_script_metrics *script_metrics, ui
 {
     /* This load is the other half of the store in tide_script_metrics_index(). The name gets an end of its own, since a
      * worker may have overwritten the one that was there. */
-    uint32_t count = __atomic_load_n(&script_metrics->shared->rows[row].count, __ATOMIC_ACQUIRE);
+    const struct row *own = row_of(script_metrics, row);
+    uint32_t count = __atomic_load_n(&own->count, __ATOMIC_ACQUIRE);
     if (index >= count || index >= TIDE_SCRIPT_METRIC_NAMES)
         return 0;
-    *copy = script_metrics->shared->rows[row].items[index];
+    tide_foreign_copy(copy, &own->items[index], sizeof(*copy));
     copy->name[TIDE_SCRIPT_METRIC_NAME - 1] = 0;
     return 1;
+}
+
+struct tide_block *tide_script_metrics_memory(const struct tide_script_metrics *script_metrics,
+                                              uint32_t row)
+{
+    return script_metrics->memory[row];
 }
 
 void tide_script_metrics_free(struct tide_script_metrics *script_metrics)
 {
     if (!script_metrics)
         return;
-    munmap(script_metrics->shared, size_of(script_metrics->rows));
+    for (uint32_t i = 0; i < script_metrics->rows; i++)
+        tide_block_free(script_metrics->memory[i]);
     free(script_metrics);
 }

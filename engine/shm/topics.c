@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Topic numbers. There are two tables: the engine's own, which decides, and a copy in shared memory for the workers. They
- * could be one, but workers can write to shared memory, and the engine must not send messages to a topic that a transform's
- * stray pointer has renamed. */
+ * could be one, since workers cannot write to it; but then a mistake in how it is mapped would let a transform rename the
+ * topic that the engine sends messages to. */
 #include "shm/topics.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "base/status.h"
+#include "shm/block.h"
 
 enum { MOST = 4096, NAME_BYTES = 256 }; /* a Kafka topic name has at most 249 characters */
 
@@ -20,19 +20,19 @@ struct shared {
 struct tide_topics {
     uint32_t count;
     char *names[MOST]; /* the engine's own */
-    struct shared *shared;
+    struct tide_block *memory;
+    struct shared *shared; /* in it */
 };
 
 struct tide_topics *tide_topics_new(void)
 {
     struct tide_topics *topics = tide_alloc(sizeof(*topics));
-    topics->shared = mmap(NULL, sizeof(*topics->shared), PROT_READ | PROT_WRITE,
-                          MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (topics->shared == MAP_FAILED) {
-        tide_fail_system("the topic table");
+    topics->memory = tide_block_new(sizeof(*topics->shared));
+    if (!topics->memory) {
         free(topics);
         return NULL;
     }
+    topics->shared = (struct shared *)(void *)topics->memory->data;
     return topics;
 }
 
@@ -62,16 +62,20 @@ const char *tide_topics_name(const struct tide_topics *topics, uint32_t number)
     return number < topics->count ? topics->names[number] : NULL;
 }
 
-/* The count is checked against the size of the table as well, since another worker may have written nonsense there. */
 const char *tide_topics_shared_name(const struct tide_topics *topics, uint32_t number)
 {
     uint32_t count = __atomic_load_n(&topics->shared->count, __ATOMIC_ACQUIRE);
-    return number < count && number < MOST ? topics->shared->names[number] : NULL;
+    return number < count ? topics->shared->names[number] : NULL;
 }
 
 uint32_t tide_topics_count(const struct tide_topics *topics)
 {
     return topics->count;
+}
+
+struct tide_block *tide_topics_memory(const struct tide_topics *topics)
+{
+    return topics->memory;
 }
 
 void tide_topics_free(struct tide_topics *topics)
@@ -80,6 +84,6 @@ void tide_topics_free(struct tide_topics *topics)
         return;
     for (uint32_t i = 0; i < topics->count; i++)
         free(topics->names[i]);
-    munmap(topics->shared, sizeof(*topics->shared));
+    tide_block_free(topics->memory);
     free(topics);
 }

@@ -14,6 +14,7 @@
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
  *   results.c       writes what a worker leaves in the output block
+ *   lies.c          what a worker does against the protocol
  *   transaction.c   the sink's transactions (exactly once)
  *   source.c        the consumer group: partitions that come and go, messages, commits
  *   sink.c          the brokers: take, refuse, and acknowledge in any order across partitions
@@ -231,6 +232,13 @@ bool sim_write_record(struct worker *worker);
 /** Writes the results of a whole batch. False = the block is full, and a part of them is written. */
 bool sim_write_reduced(struct worker *worker);
 void sim_publish(struct worker *worker, uint32_t next);
+
+/* lies.c */
+
+/** Spoils the results that the worker has written: it has lied from now on. */
+void sim_spoil_results(struct worker *worker);
+/** One more lie, in the words that say where the worker is, or by its socket; or none. */
+void sim_lie_otherwise(const struct worker *worker, int socket);
 
 /* model.c, dead_letters.c */
 

@@ -9,6 +9,7 @@
 
 #include "proc/inside.h"
 #include "proc/worker.h"
+#include "shm/block.h"
 #include "sim.h"
 
 enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
@@ -165,51 +166,16 @@ static void send_report(struct worker *worker)
     worker->busy = worker->entered = false;
 }
 
-/* Writes something that is against the protocol, and that the engine can find out. */
-static void break_protocol(struct worker *worker)
-{
-    struct tide_result result;
-    char *last = (char *)(worker->job.output + 1) + worker->last_result;
-    worker->lied = true;
-    mark_job(worker, offsetof(struct message, excused));
-    switch (worker->bytes > 0 ? sim_roll(8) : sim_roll(2)) {
-    case 0:
-        tide_worker_publish(worker->job.output, worker->job.end + 1 + sim_roll(9), worker->bytes);
-        return;
-    case 1:
-        tide_worker_publish(worker->job.output, worker->job.end,
-                            (uint32_t)worker->job.output_max + 1 + sim_roll(9));
-        return;
-    default:
-        break;
-    }
-    memcpy(&result, last, sizeof(result));
-    switch (sim_roll(5)) {
-    case 0:
-        result.size += 8 * (1 + sim_roll(1000));
-        break;
-    case 1:
-        result.size += 1 + sim_roll(7);
-        break;
-    case 2:
-        result.index = worker->job.end + sim_roll(5);
-        break;
-    case 3:
-        result.kind = (uint8_t)(4 + sim_roll(200));
-        break;
-    default:
-        result.value_length = -2 - (int32_t)sim_roll(1000);
-        break;
-    }
-    memcpy(last, &result, sizeof(result));
-}
-
 static void end_job(struct worker *worker, bool full)
 {
     worker->full = full;
-    if (sim_fault(sim.set.rates.lie))
-        break_protocol(worker);
+    if (sim_fault(sim.set.rates.lie)) {
+        mark_job(worker, offsetof(struct message, excused));
+        sim_spoil_results(worker);
+    }
     tide_worker_running(worker->job.output, TIDE_RUNNING_NOT);
+    if (worker->lied)
+        sim_lie_otherwise(worker, zygote()->worker_ends[worker - workers]);
     worker->entered = false;
     worker->stuck = true; /* until it sends its report */
 }
@@ -301,6 +267,21 @@ static void run_reduce(struct worker *worker)
         end_job(worker, !all);
 }
 
+/* A worker has no other output blocks mapped than those of its slot: it would die of the address. */
+static void check_output(const struct worker *worker, const struct tide_job *job)
+{
+    const struct tide_step *step = sim.engine->steps[job->step];
+    const char *output = (const char *)job->output;
+    const struct tide_block *block;
+    for (uint32_t i = 0; (block = step->ops->block(step, i)); i++) {
+        if (block->worker == (int32_t)(worker - workers) && output >= block->data &&
+            output + sizeof(*job->output) + job->output_max <= block->data + block->max)
+            return;
+    }
+    sim_fail("worker %u is given an output block that is not its own",
+             (uint32_t)(worker - workers));
+}
+
 static void receive_job(struct worker *worker)
 {
     struct tide_job job;
@@ -314,6 +295,7 @@ static void receive_job(struct worker *worker)
         end_worker(worker, 0);
         return;
     }
+    check_output(worker, &job);
     worker->job = job;
     worker->busy = true;
     worker->lied = worker->full = worker->stuck = worker->entered = worker->retried = false;

@@ -39,6 +39,7 @@ A checker that never fails proves nothing. So mistakes are planted in the delive
 | bug.dlq_before_ack | a message is complete before its dead letter is written | sim/simulation_spec |
 | bug.double_release | results are sent twice when the sink took a part of them | sim/simulation_spec |
 | bug.retry_overtaken | a message overtakes one of its partition that is tried again | sim/simulation_spec |
+| bug.output_of_another | a batch gets an output block that is another worker's | sim/simulation_spec |
 | bug.attribution_off_by_one | a crash is attributed to the next message | sim/simulation_spec, torture/power_spec |
 | bug.ack_of_dropped | reports of an assignment that does not hold any more count | sim/simulation_spec |
 | bug.epoch_not_raised | results of an aborted transaction go into the next one | sim/simulation_spec |

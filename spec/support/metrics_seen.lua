@@ -27,6 +27,13 @@ local ELSEWHERE = {
   ["producer.librdkafka.broker_txretries"] = "spec/unit/kafka/sink/stats_spec.lua", -- requests other than Produce
 }
 
+-- A worker or a zygote that attacks the engine.
+for _, kind in ipairs { "message", "progress", "memory" } do
+  ELSEWHERE[("strategies.run_task_with_multiprocessing.worker.violation{kind=%s}"):format(kind)] =
+    "spec/flow/liar_spec.lua"
+end
+ELSEWHERE["consumer.zygote.violation"] = "spec/flow/liar_race_spec.lua"
+
 local place = {}
 for _, name in ipairs(BROKER) do place[name] = "kafka" end
 for name in pairs(ELSEWHERE) do place[name] = "elsewhere" end

@@ -1,12 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- A real zygote with real workers and no engine: pools (proc/pool.h) whose workers do what a job tells them.
--- A job's `first` is what to do, its `end` a number that goes with it. What engine's side and workers tell each
--- other beside the sockets is in shared words.
+-- A real zygote with real workers and no engine: pools (proc/pool.h) whose workers do what a job tells them. A job's
+-- `one_by_one` is what to do, its `end` a number that goes with it; it begins at record 0. What engine's side and workers
+-- tell each other beside the sockets is in shared words.
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 require "spec.support.child" -- declares signal, _exit
-local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "proc/zygote.h", "proc/pool.h",
-  "proc/inside.h")
+local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "shm/outputs.h", "proc/zygote.h",
+  "proc/pool.h", "proc/inside.h")
 
 ffi.cdef [[
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
@@ -17,7 +17,6 @@ struct tide_spec_shared {
   uint32_t count;  /* of done: job numbers in the order in which workers began them */
   uint32_t done[60];
   int32_t pids[64];
-  struct tide_output outputs[64];
 };
 ]]
 
@@ -26,6 +25,7 @@ workers.__index = workers
 
 local DO = { "ok", "full", "wait", "crash", "exit", "leave", "lie", "twice", "late", "check" }
 local NUMBER = {}
+local BLOCKS, ROOM = 1000, 4096 -- works that are not given back, bytes for results of each
 for i, name in ipairs(DO) do NUMBER[name] = i end
 
 -- In a worker. Each returns the status to report; nil = has reported already.
@@ -85,13 +85,14 @@ end
 local function work(self)
   local job = ffi.new "struct tide_job"
   if self.shared.short_lived ~= 0 then C.tide_worker_exit(1) end
+  if self.start_hook then self.start_hook(self) end
   C.tide_worker_started(self.zygote, nil, false)
   while true do
     if C.tide_worker_next(self.zygote, job, true) < 0 then C.tide_worker_exit(0) end
     self.shared.done[self.shared.count % 60] = tonumber(job.number)
     self.shared.count = self.shared.count + 1
     C.tide_worker_running(job.output, C.TIDE_RUNNING_ONE)
-    local status = acts[DO[job.first]](job, self)
+    local status = acts[DO[job.one_by_one]](job, self)
     C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
     if status then C.tide_worker_report(self.zygote, job, status, false) end
   end
@@ -108,11 +109,24 @@ local function zygote_main(self, load)
   ffi.C._exit(98)
 end
 
---- options: pools = { processes... } ({ 1 }), prefetch (0), inputs and outputs = arrays of blocks, load = run in the
---- zygote, check = what a worker does for "check", kill = a C function in place of the signal that kills a worker.
---- The zygote is forked, not yet awaited.
+-- All blocks as the zygote is to know them: those of the caller, and the output blocks of all slots.
+local function blocks_of(self, given)
+  local list = {}
+  for _, block in ipairs(given or {}) do list[#list + 1] = block end
+  local index = 0
+  while C.tide_outputs_memory(self.outputs, index) ~= nil do
+    list[#list + 1] = C.tide_outputs_memory(self.outputs, index)
+    index = index + 1
+  end
+  return ffi.new("struct tide_block *[?]", #list, list), #list
+end
+
+--- options: pools = { processes... } ({ 1 }), prefetch (0), blocks = an array of further blocks, load = run in the
+--- zygote, check = what a worker does for "check", start = what it does before it is ready, kill = a C function in place
+--- of the signal that kills a worker. The zygote is forked, not yet awaited. The output blocks of all works are
+--- self.outputs.
 function workers.new(options)
-  local self = setmetatable({ pools = {}, works = {}, check = options.check }, workers)
+  local self = setmetatable({ pools = {}, works = {}, check = options.check, start_hook = options.start }, workers)
   self.shared = options.shared or workers.shared()
   local places = 0
   for _, processes in ipairs(options.pools or { 1 }) do places = places + processes end
@@ -120,13 +134,12 @@ function workers.new(options)
   self.counters = C.tide_counters_new(4)
   self.zygote = C.tide_zygote_new(self.loop, places)
   self.zygote.kill = options.kill
-  self.blocks = { ffi.new("struct tide_block *[?]", #(options.inputs or {}) + 1, options.inputs or {}),
-    ffi.new("struct tide_block *[?]", #(options.outputs or {}) + 1, options.outputs or {}) }
-  C.tide_zygote_blocks(self.zygote, self.blocks[1], #(options.inputs or {}), self.blocks[2], #(options.outputs or {}))
+  self.outputs = C.tide_outputs_new(0, places, BLOCKS, ROOM)
+  C.tide_zygote_blocks(self.zygote, blocks_of(self, options.blocks))
   places = 0
   for i, processes in ipairs(options.pools or { 1 }) do
     self.pools[i] = C.tide_pool_new(self.zygote, self.loop, places, processes, self.counters)
-    C.tide_pool_join(self.pools[i], i, options.prefetch or 0)
+    C.tide_pool_join(self.pools[i], i, options.prefetch or 0, self.outputs)
     places = places + processes
   end
   io.stdout:flush()
@@ -198,12 +211,12 @@ function workers:submit(what, options)
   options = options or {}
   local one = ffi.new "struct tide_work"
   self.works[#self.works + 1] = one
-  one.job.first, one.job["end"] = NUMBER[what], options.number or 0
+  one.job.one_by_one, one.job["end"] = NUMBER[what], options.number or what == "check" and 2 ^ 31 or 0
   one.job.step, one.sequence = options.step or 0, options.sequence or #self.works
   one.continued = options.continued or false
   one.fresh = options.fresh or false
-  one.job.output = self.shared.outputs + (#self.works - 1) % 64
-  ffi.fill(one.job.output, ffi.sizeof "struct tide_output")
+  one.job.output_size, one.job.output_max = ROOM, ROOM
+  one.outputs = self.outputs
   C.tide_pool_submit(self.pools[options.pool or 1], one)
   return one
 end
@@ -230,6 +243,7 @@ end
 function workers:free()
   for _, pool in ipairs(self.pools) do C.tide_pool_free(pool) end
   C.tide_zygote_free(self.zygote)
+  C.tide_outputs_free(self.outputs)
   C.tide_counters_free(self.counters)
   C.tide_loop_free(self.loop)
 end

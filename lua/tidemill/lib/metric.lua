@@ -2,7 +2,7 @@
 -- lib/metric.lua: tide.metric.count(name[, by]), gauge(name, value), timing(name, seconds): script metrics, reported as
 -- script.NAME and summed over the workers. A name has up to 47 letters, digits, _ and ., and exists from its first use
 -- on; there may be 64 names. A call that cannot be counted rejects no message: it is dropped and counted
--- (consumer.script_metrics.dropped), and the first for each reason is logged.
+-- (consumer.script_metrics.dropped), and the first for each reason is logged, by each worker.
 local ffi = require("ffi")
 local integer = require("tidemill.run.integer")
 local library = require("tidemill.run.ffi")
@@ -28,7 +28,7 @@ local function place()
 end
 
 local function drop(why, kind, name)
-  if C.tide_script_metrics_drop(script_metrics, why) == 0 then return end
+  if C.tide_script_metrics_drop(script_metrics, row, why) == 0 then return end
   local shown = type(name) == "string" and name or type(name)
   log.warn("%stide.metric.%s of %s counts nothing: %s; further such calls are counted only", place(), kind,
     ("%q"):format(shown:sub(1, 60)), WHY[why])

@@ -133,8 +133,13 @@ local function is_known(engine, name, kind, most)
   return first == kind
 end
 
+local function is_finite(metric)
+  return metric.sum - metric.sum == 0 and metric.min - metric.min == 0 and metric.max - metric.max == 0
+    and metric.last - metric.last == 0
+end
+
 --- What scripts count (tide.metric): { ["script.NAME"] = number or { count, sum, min, max, last of a gauge } }, over
---- all workers. A worker may write nonsense there: what is no kind or no name is left out.
+--- all workers. A worker may write nonsense there: what has no kind, no name or no finite numbers is left out.
 function metrics.of_scripts(engine)
   local values, metric = {}, ffi.new("struct tide_script_metric")
   if not engine.handle then return values end -- it has ended
@@ -145,7 +150,7 @@ function metrics.of_scripts(engine)
     local index = 0
     while C.tide_script_metrics_get(script_metrics, row, index, metric) == 1 do
       local name, kind = ffi.string(metric.name), KINDS[metric.kind]
-      if kind and name:find("^[%a_][%w_.]*$") and is_known(engine, name, kind, most) then
+      if kind and is_finite(metric) and name:find("^[%a_][%w_.]*$") and is_known(engine, name, kind, most) then
         add_script_metric(values, "script." .. name, kind, metric)
       end
       index = index + 1

@@ -15,15 +15,16 @@
 #include "proc/zygote.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
+#include "shm/outputs.h"
 
-enum { WORKERS = 2, WORKS = 5, PREFETCH = 1, OPERATIONS = 200, RECORDS = 16 };
+enum { WORKERS = 2, WORKS = 5, PREFETCH = 1, OPERATIONS = 200, RECORDS = 16, ROOM = 4096 };
 
 static struct tide_loop *loop;
 static struct tide_zygote *zygote;
 static struct tide_counters *counters;
 static struct tide_pool *pool;
 static struct tide_work works[WORKS];
-static struct tide_output outputs[WORKS];
+static struct tide_outputs *outputs;
 static int64_t now_us;
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
@@ -32,7 +33,8 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     loop = tide_loop_new();
     zygote = tide_zygote_new(loop, WORKERS);
     counters = tide_counters_new(1);
-    fuzz_require(loop && zygote && counters);
+    outputs = tide_outputs_new(0, WORKERS, WORKS, ROOM);
+    fuzz_require(loop && zygote && counters && outputs);
     tide_log_setup(TIDE_LOG_ERROR, TIDE_LOG_TEXT);
     zygote->pid = INT32_MAX; /* a process that there is not: none is its child */
     return 0;
@@ -146,9 +148,14 @@ static void submit(struct fuzz_input *input)
     struct tide_work *work = &works[number];
     if (work->state == TIDE_WORK_WAITING || work->state == TIDE_WORK_GIVEN)
         return;
-    outputs[number] = (struct tide_output){.progress = flags % 4};
-    *work = (struct tide_work){.sequence = flags, .continued = flags & 64, .fresh = flags & 128};
-    work->job = (struct tide_job){.first = flags % 4, .end = RECORDS, .output = &outputs[number]};
+    tide_pool_results_taken(work);
+    *work = (struct tide_work){.outputs = outputs,
+                               .sequence = flags,
+                               .continued = flags & 64,
+                               .fresh = flags & 128,
+                               .begins_again = flags & 32};
+    work->job = (struct tide_job){
+        .first = flags % 4, .end = RECORDS, .output_size = ROOM, .output_max = ROOM};
     tide_pool_submit(pool, work);
 }
 
@@ -156,15 +163,19 @@ static void report_violation(struct fuzz_input *input)
 {
     struct tide_work *work = &works[fuzz_below(input, WORKS)];
     if (work->state == TIDE_WORK_DONE || work->state == TIDE_WORK_WORKER_LOST)
-        tide_pool_report_violation(pool, work);
+        tide_pool_report_violation(pool, work, "lied");
 }
 
 static void write_progress(struct fuzz_input *input)
 {
-    struct tide_output *output = &outputs[fuzz_below(input, WORKS)];
-    output->progress = fuzz_below(input, RECORDS + 3);
-    output->progress |= (uint64_t)fuzz_byte(input) << 56;
-    output->running = fuzz_below(input, 4);
+    const struct tide_work *work = &works[fuzz_below(input, WORKS)];
+    uint64_t progress = fuzz_below(input, RECORDS + 3);
+    progress |= (uint64_t)fuzz_byte(input) << 56;
+    uint32_t running = fuzz_below(input, 4);
+    if (!work->output)
+        return;
+    work->output->output->progress = progress;
+    work->output->output->running = running;
 }
 
 static void profile(struct fuzz_input *input, uint32_t worker)
@@ -225,6 +236,7 @@ static void check_all(void)
         bool with_pool = work->state == TIDE_WORK_WAITING || work->state == TIDE_WORK_GIVEN;
         fuzz_require(work->state <= TIDE_WORK_WORKER_LOST && places_of(work) == with_pool);
         fuzz_require(work->status <= TIDE_JOB_FULL);
+        fuzz_require(work->state == TIDE_WORK_WAITING ? !work->output : true);
         for (int k = 0; k < TIDE_SLOW_OF_WORK; k++)
             fuzz_require(work->slow[k].time_us == 0 || (work->slow[k].record >= work->job.first &&
                                                         work->slow[k].record < work->job.end));
@@ -272,7 +284,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tide_clock_hold(now_us);
     memset(works, 0, sizeof(works));
     pool = tide_pool_new(zygote, loop, 0, WORKERS, counters);
-    tide_pool_join(pool, 0, PREFETCH);
+    tide_pool_join(pool, 0, PREFETCH, outputs);
     tide_pool_limit(pool, 5000000);
     tide_pool_limit_start(pool, 5000000);
     fuzz_require(tide_pool_start(pool) == TIDE_OK);
@@ -281,6 +293,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         check_all();
     }
+    for (uint32_t i = 0; i < WORKS; i++)
+        tide_pool_results_taken(&works[i]);
     tide_pool_free(pool);
     for (uint32_t i = 0; i < WORKERS; i++) {
         drain(zygote->worker_ends[i]);

@@ -29,7 +29,7 @@ local function whole(fields)
 end
 
 describe("a batch", function()
-  before_each(function() batch = ffi.gc(C.tide_batch_new(100, MIB, MIB), C.tide_batch_free) end)
+  before_each(function() batch = ffi.gc(C.tide_batch_new(100, MIB), C.tide_batch_free) end)
   after_each(child.stop_all)
 
   it("gives back each message as it was", function()
@@ -78,7 +78,7 @@ describe("a batch", function()
   end)
 
   it("can be filled to its last byte", function()
-    batch = ffi.gc(C.tide_batch_new(2, 4096, 4096), C.tide_batch_free)
+    batch = ffi.gc(C.tide_batch_new(2, 4096), C.tide_batch_free)
     local head = ffi.sizeof "struct tide_record"
     append { value = ("a"):rep(2048 - head) }
     append { value = ("b"):rep(2048 - head) }
@@ -116,18 +116,16 @@ describe("a batch", function()
   end)
 
   it("ends the process when more is appended than there is room for", function()
-    batch = ffi.gc(C.tide_batch_new(1, 4096, 4096), C.tide_batch_free)
+    batch = ffi.gc(C.tide_batch_new(1, 4096), C.tide_batch_free)
     assert.equal(SIGABRT, select(2, child.run(function() append { value = ("x"):rep(5000) } end)))
     append {}
     assert.equal(SIGABRT, select(2, child.run(function() append {} end)))
   end)
 
   it("that is too large is a failure with a text", function()
-    local made = C.tide_batch_new(1, 2 ^ 62, 4096)
+    local made = C.tide_batch_new(1, 2 ^ 62)
     assert.is_true(made == nil)
     assert.truthy(library.error():find("bytes", 1, true))
-    local other = C.tide_batch_new(1, 4096, 2 ^ 61)
-    assert.is_true(other == nil)
     C.tide_batch_free(nil)
   end)
 end)

@@ -4,8 +4,8 @@
 local ffi = require "ffi"
 local batches = require "spec.support.batch"
 local chains = require "spec.support.chain"
-local C = require("spec.support.headers").declare("base/loop.h", "proc/zygote.h", "proc/pool.h", "chain/dlq.h",
-  "chain/task.h")
+local C = require("spec.support.headers").declare("base/loop.h", "shm/outputs.h", "proc/zygote.h", "proc/pool.h",
+  "chain/dlq.h", "chain/task.h")
 
 local SIGSEGV = 11
 local ROOM = 16384
@@ -78,6 +78,8 @@ end
 local function worker(batch, next, results, report)
   local work, parts = batch.work, {}
   assert.is_true(C.tide_pool_withdraw(pool, work), "the pool has the batch")
+  work.output = C.tide_outputs_take(task.outputs, 0)
+  work.job.output = work.output.output
   for i, fields in ipairs(results) do parts[i] = batches.result(fields) end
   batches.leave(batch, table.concat(parts), next)
   if type(report) == "table" then

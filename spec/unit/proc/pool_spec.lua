@@ -308,7 +308,7 @@ describe("a worker that breaks the protocol", function()
       C.tide_pool_poll(run.pools[1], C.tide_clock_us())
       return one.state == C.TIDE_WORK_DONE
     end, "the report")
-    C.tide_pool_report_violation(run.pools[1], one)
+    C.tide_pool_report_violation(run.pools[1], one, "lied")
     assert.equal(C.TIDE_WORK_GIVEN, tonumber(one.state)) -- it may still write to its blocks
     assert.equal("lost", run:finish(one))
     run:until_alive()

@@ -313,6 +313,7 @@ describe("a worker", function()
 
   it("a worker sees inputs read-only, writes outputs, and has a descriptor of neither", function()
     local input, output = C.tide_block_new(4096), C.tide_block_new(4096)
+    output.worker = 0
     input.data[0] = 5
     local seen = in_worker(function()
       assert(input.data[0] == 5)
@@ -320,7 +321,7 @@ describe("a worker", function()
       output.data[0] = 6
       for fd = 0, 200 do assert(not target(fd):find("tidemill-block", 1, true)) end
       return 1
-    end, { inputs = { input }, outputs = { output } })
+    end, { blocks = { input, output } })
     assert.equal(1, seen)
     assert.equal(6, output.data[0])
     C.tide_block_free(input)
@@ -330,7 +331,7 @@ describe("a worker", function()
   it("a worker that writes to an input dies by SIGSEGV, and the engine's bytes stay", function()
     local input = C.tide_block_new(4096)
     input.data[0] = 5
-    run = workers.start { inputs = { input }, check = function()
+    run = workers.start { blocks = { input }, check = function()
       ffi.C.signal(11, nil)
       input.data[0] = 7
     end }

@@ -37,7 +37,7 @@ describe("the layout", function()
   end)
 
   it("the layout of a record that the engine writes is what a worker reads", function()
-    local batch = ffi.gc(C.tide_batch_new(4, 65536, 65536), C.tide_batch_free)
+    local batch = ffi.gc(C.tide_batch_new(4, 65536), C.tide_batch_free)
     C.tide_batch_append(batch, filled_message())
     local record = ffi.cast("const struct tide_record *", batch.input.data)
     local seen = {}

@@ -1,0 +1,85 @@
+-- SPDX-License-Identifier: MIT
+-- The stall detector (proc/stall.h) on a block that the spec writes to: what is too long, and what cannot be true.
+local ffi = require "ffi"
+local C = require("spec.support.headers").declare("shm/outputs.h", "proc/pool.h", "proc/stall.h")
+
+local NONE, FOUND, FALSE = C.TIDE_STALL_NONE, C.TIDE_STALL_FOUND, C.TIDE_STALL_FALSE
+local NOT, ONE, SEVERAL = C.TIDE_RUNNING_NOT, C.TIDE_RUNNING_ONE, C.TIDE_RUNNING_SEVERAL
+local FIRST, END, LIMIT_US = 10, 20, 1000000
+local stall, work, output, now_us
+
+local function begin(begins_again)
+  stall, work, output = ffi.new "struct tide_stall", ffi.new "struct tide_work", ffi.new "struct tide_output"
+  work.job.number, work.job.first, work.job["end"], work.job.output = 1, FIRST, END, output
+  work.begins_again = begins_again or false
+  output.progress = FIRST
+  now_us = 0
+end
+
+-- What the detector says when it finds the worker there, `pass_us` after it looked last.
+local function look(next, running, pass_us)
+  output.progress, output.running = next, running
+  now_us = now_us + (pass_us or 1000)
+  return tonumber(C.tide_stall_check(stall, work, LIMIT_US, now_us))
+end
+
+-- Looks at each pair { next, running }: what the last look says; the ones before it say NONE.
+local function run(...)
+  local places = { ... }
+  for i = 1, #places - 1 do assert.equal(tonumber(NONE), look(places[i][1], places[i][2]), i) end
+  return look(places[#places][1], places[#places][2])
+end
+
+describe("the stall detector", function()
+  before_each(function() begin() end)
+
+  it("the stall detector takes a run as it goes for true, whatever of it is seen", function()
+    assert.equal(tonumber(NONE), run({ 10, NOT }, { 10, ONE }, { 12, ONE }, { 20, ONE }, { 20, NOT }))
+    begin()
+    assert.equal(tonumber(NONE), run({ 10, SEVERAL }, { 15, ONE }, { 20, NOT }))
+    begin()
+    assert.equal(tonumber(NONE), run({ 20, NOT }, { 20, NOT }))
+  end)
+
+  local lies = {
+    ["progress behind the end"] = { { 21, ONE } },
+    ["progress before the first record"] = { { 9, ONE } },
+    ["progress of all bits"] = { { 2 ^ 32 - 1, ONE } },
+    ["progress that goes back"] = { { 15, ONE }, { 14, ONE } },
+    ["a running flag that there is not"] = { { 10, 3 } },
+    ["a running flag of all bits"] = { { 10, 2 ^ 32 - 1 } },
+    ["a run that begins again after its end"] = { { 10, ONE }, { 15, NOT }, { 15, ONE } },
+    ["several records after one"] = { { 10, ONE }, { 10, SEVERAL } },
+  }
+  for name, places in pairs(lies) do
+    it("the stall detector finds " .. name, function() assert.equal(tonumber(FALSE), run(unpack(places))) end)
+  end
+
+  it("the stall detector lets a step that reduces begin again once for each record, and no more", function()
+    begin(true)
+    for _ = FIRST + 1, END do assert.equal(tonumber(NONE), run({ 12, ONE }, { 11, ONE })) end
+    assert.equal(tonumber(FALSE), run({ 12, ONE }, { 11, ONE }))
+  end)
+
+  it("the stall detector begins anew with each job", function()
+    run({ 20, ONE }, { 20, NOT })
+    work.job.number = 2
+    assert.equal(tonumber(NONE), run({ 10, NOT }, { 10, SEVERAL }))
+  end)
+
+  it("the stall detector finds a worker that only changes how many bytes it has written", function()
+    local found
+    for i = 1, 8 do found = look(10 + i * 2 ^ 32, ONE, LIMIT_US / 4) end
+    assert.equal(tonumber(NONE), found)
+    assert.is_true(stall.stalled)
+  end)
+
+  it("the stall detector says once that a worker stands still for too long", function()
+    local said = {}
+    for _ = 1, 8 do said[#said + 1] = look(12, ONE, LIMIT_US / 4) end
+    assert.same({ 0, 0, 0, 0, 0, tonumber(FOUND), 0, 0 }, said)
+    assert.is_true(C.tide_stall_killed(stall, work))
+    output.progress = 13
+    assert.is_false(C.tide_stall_killed(stall, work))
+  end)
+end)
