@@ -226,6 +226,7 @@ describe("the zygote", function()
     C.tide_pool_limit(run.pools[1], 100000)
     assert.equal(C.TIDE_OK, C.tide_pool_start(run.pools[1]))
     local one = run:submit "ok"
+    run:turn_until(function() return one.job.output ~= nil end, "its block")
     one.job.output.running = C.TIDE_RUNNING_ONE -- as the worker would say that hangs
     run:turn_until(function() return run.status < 0 end, "the refusal to kill it")
     assert.equal(C.TIDE_ETEMPORARY, run.status)
