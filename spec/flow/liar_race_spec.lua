@@ -29,8 +29,8 @@ local LIAR = -1
 local function spoil(first, words, times)
   local at = ffi.cast("uint32_t *", first)
   for _ = 1, times do
-    local place, before = math.random(0, words - 1), nil
-    before = at[place]
+    local place = math.random(0, words - 1)
+    local before = at[place]
     at[place] = ODD[math.random(#ODD)]
     if math.random(3) == 1 then at[place] = before end
   end

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- A real zygote with real workers and no engine: pools (proc/pool.h) whose workers do what a job tells them. A job's
--- `one_by_one` is what to do, its `end` a number that goes with it; it begins at record 0. What engine's side and workers
--- tell each other beside the sockets is in shared words.
+-- `one_by_one` is what to do, its `end` a number that goes with it; it begins at record 0. What engine's side and
+-- workers tell each other beside the sockets is in shared words.
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 require "spec.support.child" -- declares signal, _exit
@@ -122,8 +122,8 @@ local function blocks_of(self, given)
 end
 
 --- options: pools = { processes... } ({ 1 }), prefetch (0), blocks = an array of further blocks, load = run in the
---- zygote, check = what a worker does for "check", start = what it does before it is ready, kill = a C function in place
---- of the signal that kills a worker. The zygote is forked, not yet awaited. The output blocks of all works are
+--- zygote, check = what a worker does for "check", start = what it does before it is ready, kill = a C function in
+--- place of the signal that kills a worker. The zygote is forked, not yet awaited. The output blocks of all works are
 --- self.outputs.
 function workers.new(options)
   local self = setmetatable({ pools = {}, works = {}, check = options.check, start_hook = options.start }, workers)
