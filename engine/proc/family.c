@@ -17,7 +17,7 @@
 #include "base/status.h"
 #include "proc/inside.h"
 
-enum { PATIENCE_MS = 1000 }; /* for what is about to end */
+enum { PATIENCE_MS = 1000, PATIENCE_CHILDREN_MS = 200 }; /* for what is about to end */
 
 /* Only the kernel's list has the threads that libraries have started. Without /proc the answer is one: then a run is
  * not refused for what cannot be known. */
@@ -56,7 +56,7 @@ static bool has_children(void)
 const char *tide_family_left(void)
 {
     bool children = has_children();
-    for (int waited_ms = 0; children && waited_ms < PATIENCE_MS; waited_ms++) {
+    for (int waited_ms = 0; children && waited_ms < PATIENCE_CHILDREN_MS; waited_ms++) {
         poll(NULL, 0, 1);
         children = has_children();
     }

@@ -341,8 +341,10 @@ void tide_zygote_free(struct tide_zygote *zygote)
     if (zygote->engine_end >= 0)
         tide_loop_unwatch(zygote->loop, zygote->engine_end);
     if (zygote->pid > 0) {
-        if (zygote->loaded) /* else it is in the user's code and reads nothing */
+        if (zygote->loaded)
             leave_in_order(zygote);
+        else /* it is in the user's code, which may have forked, and reads nothing */
+            tide_hold_kill_children(zygote);
         /* Workers have PDEATHSIG, so none outlives the zygote. */
         kill(zygote->pid, SIGKILL);
         while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)

@@ -6,8 +6,5 @@ return {
   standard = {},
   hardened = {},
   loading = { descriptors_log_emptied = "the process that loads transforms has the engine's own standard error" },
-  hooks = {
-    ["leaves a child behind while it is loaded"] = "the run is refused, and the child stays",
-    ["leaves a child behind in init"] = "the run is refused, and the child stays",
-  },
+  hooks = {},
 }
