@@ -3,6 +3,7 @@
 local tide = require "tidemill"
 
 local instance = tide.param("instance", "")
+local journal = os.getenv "TORTURE_JOURNAL" or "/dev/null"
 
 return tide.pipeline "torture" {
   tide.kafka_source {
@@ -15,5 +16,6 @@ return tide.pipeline "torture" {
   tide.commit_offsets { policy = { min_time = "100ms" } },
   dlq = tide.dlq { topic = tide.param("dead_letters") },
   delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "500ms"),
+  files = { write = journal:match "^(.*)/" }, env = { "TORTURE_JOURNAL", "TORTURE_RUN", "TORTURE_SECOND" },
   broker_timeout = "2min", -- a broker that is killed needs half a minute to come back on a busy machine
 }

@@ -6,6 +6,7 @@ local posix = require("tidemill.run.posix")
 local processes = {}
 
 local CLOCK_THREAD_CPUTIME_ID = 3
+local PAGE = 4096 -- on most machines, which is near enough for an estimate
 
 local time, clock = ffi.new("int64_t[2]"), ffi.new("int[1]")
 
@@ -26,14 +27,26 @@ function processes.thread()
   return tonumber(time[0]) + tonumber(time[1]) / 1e9
 end
 
+local function contents(path)
+  local file = io.open(path)
+  local text = file and file:read("*a") or ""
+  if file then file:close() end
+  return text
+end
+
+-- Of a process in the sandbox an ordinary user may not see more than this: its pages, of which those that it shares are
+-- left out, since the others have them too.
+local function private_memory(pid)
+  local resident, shared = contents(("/proc/%d/statm"):format(pid)):match("^%d+ (%d+) (%d+)")
+  return resident and (tonumber(resident) - tonumber(shared)) * PAGE or 0
+end
+
 --- Returns the bytes of memory that the processes take; memory that several share counts once (PSS).
 function processes.memory(pids)
   local sum = 0
   for _, pid in ipairs(pids) do
-    local file = io.open(("/proc/%d/smaps_rollup"):format(pid))
-    local text = file and file:read("*a") or ""
-    if file then file:close() end
-    sum = sum + (tonumber(text:match("\nPss:%s+(%d+) kB")) or 0) * 1024
+    local kib = contents(("/proc/%d/smaps_rollup"):format(pid)):match("\nPss:%s+(%d+) kB")
+    sum = sum + (kib and tonumber(kib) * 1024 or private_memory(pid))
   end
   return sum
 end
