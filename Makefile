@@ -167,7 +167,7 @@ test: ## all there is: installs what is missing, starts two real Kafkas, ends wi
 bare: ## the README's commands in bare Debian roots, as a newcomer would (scripts/dev/bare.sh); needs root
 	$(Q)scripts/dev/bare.sh $(SUITE)
 
-lint analyze tidy: export LINT_C_FLAGS = $(C_FLAGS) $(LUA_CFLAGS)
+lint analyze tidy: export LINT_C_FLAGS = $(C_FLAGS) $(LUA_CFLAGS) -DFUZZ_SCRIPT="" -DFUZZ_BUILD=""
 lint analyze tidy: export LINT_CXX_FLAGS = $(CXX_FLAGS)
 lint: ## luacheck, shellcheck, warnings of gcc and clang as errors, house style (format-check)
 	$(Q)scripts/dev/lint.sh

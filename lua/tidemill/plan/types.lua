@@ -155,7 +155,8 @@ end
 --- The labels that metrics have themselves (spec/unit/lua/metrics/prometheus_spec.lua compares), and those of
 --- Prometheus.
 types.metric_labels = { pipeline = true, step = true, topic = true, partition = true, reason = true, cause = true,
-  callback_name = true, status = true, spent = true, limit = true, version = true, le = true, quantile = true }
+  kind = true, callback_name = true, status = true, spent = true, limit = true, version = true, le = true,
+  quantile = true }
 
 --- A list of { name, value } in the order of the names.
 function parsers.tags(_, value)

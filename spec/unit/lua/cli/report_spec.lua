@@ -31,7 +31,7 @@ end
 
 local function plan(kinds)
   local steps = {}
-  for i, kind in ipairs(kinds) do steps[i] = { kind = "TIDE_STEP_" .. kind } end
+  for i, kind in ipairs(kinds) do steps[i] = { kind = "TIDE_STEP_" .. kind, pool = i - 1 } end
   return { tables = { steps = steps } }
 end
 
