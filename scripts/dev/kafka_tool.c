@@ -291,6 +291,22 @@ static int commit(char **arguments)
     return 0;
 }
 
+/* A broker on a busy machine does not count as one for a moment: then its partitions have no leader until it is back. */
+static rd_kafka_resp_err_t ends_of(rd_kafka_t *client, const char *topic, int partition,
+                                   int64_t *low, int64_t *high)
+{
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    for (;;) {
+        rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(client, topic, partition, low,
+                                                                     high, TIMEOUT_MS);
+        bool again = error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                     error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        if (!again || now() > deadline)
+            return error;
+        usleep(10000);
+    }
+}
+
 static int ends(char **arguments)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool", "isolation.level",
@@ -298,8 +314,7 @@ static int ends(char **arguments)
     rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
     for (int i = 0; i < list->cnt; i++) {
         int64_t low, high;
-        check(rd_kafka_query_watermark_offsets(client, arguments[0], i, &low, &high, TIMEOUT_MS),
-              arguments[0]);
+        check(ends_of(client, arguments[0], i, &low, &high), arguments[0]);
         printf("%d %lld %lld\n", i, (long long)low, (long long)high);
     }
     return 0;
