@@ -125,7 +125,9 @@ describe("a worker that lies", function()
         local metrics = test:metrics()
         assert.equal(1, metrics[TASK .. "worker.lost{cause=protocol}"])
         assert.equal(0, metrics[TASK .. "worker.lost{cause=signal}"])
-        assert.equal(1, violations(metrics, kind))
+        -- Two reports are two lies: the engine may see the second before it has killed the worker for the first.
+        local counted = violations(metrics, kind)
+        assert.is_true(counted == 1 or counted == 2 and kind == "any", counted)
       end)
     end
   end
