@@ -3,18 +3,12 @@
 -- scripts/ by the commands in their headers, those of the option tables, what `tidemill new` writes, and the modules
 -- that docs/library.md names. All of them run under standard; under hardened those that need nothing it takes away.
 local list = require "tidemill.steps.list"
+local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 
 local PROGRAM = require("spec.support.program").path
 local LEVELS = { "standard", "hardened" }
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
 
 local function write(path, text)
   local file = assert(io.open(path, "w"))
@@ -52,7 +46,7 @@ describe("what is documented", function()
 
   it("what is documented in README runs at all levels with the same results", function()
     local folder, found = pipeline_file.folder(), 0
-    for block in ("\n" .. read "README.md"):gmatch "\n```%l*\n(.-)\n```" do
+    for block in ("\n" .. files.read "README.md"):gmatch "\n```%l*\n(.-)\n```" do
       local name = block:match "^%-%- ([%w_]+%.lua)\n"
       if block:find('^{"level"') then name = "events.jsonl" end
       if name then

@@ -1,15 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- README's blocks as they stand: what a new user copies works, line by line.
+local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
 
 local program = require("spec.support.program").path
-
-local function read(path)
-  local file = assert(io.open(path))
-  local text = file:read "*a"
-  file:close()
-  return text
-end
 
 local function write(path, text)
   local file = assert(io.open(path, "w"))
@@ -24,7 +18,7 @@ local function blocks_of(text)
   return blocks
 end
 
-local blocks = blocks_of(read "README.md")
+local blocks = blocks_of(files.read "README.md")
 
 -- The one block of this language that has the text.
 local function block(language, part)
@@ -113,7 +107,7 @@ describe("README", function()
   end)
 
   it("README names flags, commands and files that there are", function()
-    local text = read "README.md"
+    local text = files.read "README.md"
     for verb in text:gmatch "\ntidemill (%l+)" do
       assert.equal(0, (run(folder, "tidemill help " .. verb)), verb)
     end

@@ -10,6 +10,7 @@
 local ffi = require("ffi")
 local paths = require("tidemill.plan.paths")
 local posix = require("tidemill.run.posix")
+local secret = require("tidemill.plan.secret")
 local secrets_list = require("tidemill.plan.secrets")
 local tide = require("tidemill.run.ffi")
 
@@ -34,9 +35,6 @@ local VARIABLES = { "TZ", "TZDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "
   "LC_NUMERIC", "LC_TIME" }
 local NETWORK_VARIABLES = { "SSL_CERT_FILE", "SSL_CERT_DIR" }
 
--- Properties of librdkafka that name a file with a key.
-local KEY_FILES = { ["ssl.key.location"] = true, ["ssl.keystore.location"] = true, ["sasl.kerberos.keytab"] = true }
-
 -- Adds the real path of each secret that is a file; those that are not there hide nothing.
 local function secrets_of(pipeline)
   local secrets = {}
@@ -46,7 +44,7 @@ local function secrets_of(pipeline)
   for _, path in ipairs(pipeline.secrets or {}) do add(path) end
   for _, step in ipairs(pipeline.steps) do
     for _, property in ipairs(step.values.rdkafka or {}) do
-      if KEY_FILES[property.name] then add(property.value) end
+      if secret.is_key_file(property.name) then add(property.value) end
     end
   end
   add(os.getenv("CREDENTIALS_DIRECTORY")) -- of systemd: the credentials of the whole unit
@@ -87,9 +85,9 @@ end
 
 function Grants:add_real(path)
   if self:has(path) then return end
-  for _, secret in ipairs(self.secrets) do
-    if secret == path then return end
-    if paths.is_in(path, secret) then return self:add_entries(path) end
+  for _, hidden in ipairs(self.secrets) do
+    if hidden == path then return end
+    if paths.is_in(path, hidden) then return self:add_entries(path) end
   end
   self.list[#self.list + 1] = path
 end
@@ -189,10 +187,10 @@ local function problem_of(path, secrets, is_written)
   if not real then
     return is_written and "is not there; name a file that is, or the folder that it will be in" or "is not there"
   end
-  for _, secret in ipairs(secrets) do
-    if secret == real then return "is a secret of this pipeline, which functions never see" end
-    if is_written and paths.is_in(real, secret) then
-      return ('holds "%s", a secret of this pipeline; name another folder'):format(secret)
+  for _, hidden in ipairs(secrets) do
+    if hidden == real then return "is a secret of this pipeline, which functions never see" end
+    if is_written and paths.is_in(real, hidden) then
+      return ('holds "%s", a secret of this pipeline; name another folder'):format(hidden)
     end
   end
 end
