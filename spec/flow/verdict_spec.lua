@@ -169,6 +169,20 @@ describe("the limit of a whole run", function()
     assert.same({ step = 1, option = "processes", from = 2, to = 1 }, verdict.change)
   end)
 
+  it("is next_step where all is read, no step is full, and results wait for the output", function()
+    local options = { pools = { 2 }, steps = { { identity, max_batch_size = 100, eager = false } } }
+    local run = fixture.new(options)
+    for _ = 1, 100 do run:push "x" end
+    C.tide_memory_end(run.source)
+    run:start()
+    C.tide_memory_block(run.sink, true)
+    local till = wait.now() + 0.5
+    while wait.now() < till do run.engine:run(0.01) end
+    C.tide_memory_block(run.sink, false)
+    run:finish()
+    assert_limit("next_step", nil, judge(run, options))
+  end)
+
   it("is engine where its thread has most of the work", function()
     local options = { steps = { { function() return nil end, max_batch_size = 10000, eager = false } } }
     assert_limit("engine", nil, backlog(options, ("x"):rep(100), 3000000))

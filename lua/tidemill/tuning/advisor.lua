@@ -60,15 +60,27 @@ local function follow(window)
   return "output", #window.steps > 0 and #window.steps or nil
 end
 
--- Returns the place where the time goes, and the number of the step.
+-- All is read, and what is in the steps is worked off: no step has to refuse a message for that, so what is waited for
+-- is seen in the output and in the workers themselves.
+local function follow_end(window)
+  local used = 0
+  for _, step in ipairs(window.steps) do used = math.max(used, step.busy) end
+  if math.max(window.output.full, window.output.hold) > used then
+    return "output", #window.steps > 0 and #window.steps or nil
+  end
+  return follow(window)
+end
+
+-- Returns the place where the time goes, the number of the step, and whether all is read and is worked off.
 local function place_of(window, behind)
   local engine, first = window.engine, window.steps[1]
   local blocked = math.max(engine.blocked, engine.steps, first and sum_of(first.blocked) or 0)
-  local ending = engine.steps - engine.blocked >= terms.MOST -- all is read, and is worked off
+  local ending = engine.steps - engine.blocked >= terms.MOST
   local slack = window.lag_certain and not behind and not ending or engine.source >= math.max(advisor.SLACK, blocked)
   if slack or engine.source >= math.max(blocked, 1 - engine.source - blocked) then return "source", first and 1 end
   if engine.busy >= advisor.FULL or blocked < 1 - engine.source - blocked then return "engine", first and 1 end
-  return follow(window)
+  local place, n = (ending and follow_end or follow)(window)
+  return place, n, ending
 end
 
 -- Returns what batches cost of the time that the place has, and what the further rounds after a full output block cost.
@@ -86,9 +98,9 @@ end
 
 local function case_of(window)
   local behind = is_behind(window)
-  local place, n = place_of(window, behind)
+  local place, n, ending = place_of(window, behind)
   local case = { window = window, behind = behind, place = place, n = n, step = n and window.steps[n],
-    cost = 0, output_cost = 0 }
+    ending = ending, cost = 0, output_cost = 0 }
   if case.step then case.cost, case.output_cost = costs_of(window, place, case.step) end
   return case
 end

@@ -9,6 +9,7 @@
 --   place    "source", "engine", "step" or "output": where the time goes
 --   step, n  the step that is judged, as in the window, and its number; nil without steps
 --   behind   messages wait in the source
+--   ending   all is read, and the engine waits for the steps to work it off
 --   cost, output_cost   shares of the place's time: what batches cost, and what rounds after a full output block cost
 local units = require("tidemill.plan.units")
 

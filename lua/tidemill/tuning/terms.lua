@@ -115,6 +115,7 @@ end
 function terms.blocked_text(case)
   if terms.by_dead_letters(case) then return "the dead letters were not taken", case.step.blocked.dlq end
   local share = case.step and case.step.blocked.next_step or case.window.engine.blocked
+  if case.ending then share = math.max(share, case.window.output.full) end
   return "the output took no more", share
 end
 
