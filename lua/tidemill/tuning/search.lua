@@ -30,7 +30,7 @@ local LONGEST_BATCH = 10e6 -- microseconds
 local REJECTED = 0.001 -- a share of dead letters that is so much above that of the file's settings is a fault
 local OFTEN = 0.1 -- a share of the batches above which a reason to close them counts
 -- The shares of the runs that each step of the search leaves to those after it.
-local KEPT = { start = 0, input_block = 0.6, batch = 0.45, output_block = 0.35, processes = 0.15, confirm = 0 }
+local KEPT = { start = 0, input_block = 0.6, batch = 0.5, output_block = 0.45, processes = 0.25, confirm = 0 }
 local FIRST_NOISE = 0.03 -- the relative deviation of one measurement, before any was repeated
 
 local NAMES = { "input_block_size", "max_batch_size", "max_batch_time", "output_block_size", "processes",
@@ -177,7 +177,7 @@ local function climb(self, name, factor, least)
     local further = name == "max_batch_size" and knee(points) or 0
     top = visit(math.max(top.value * factor, math.min(power_of_two(further), top.value * factor ^ 2)))
   end
-  while below and points[2] and below.rate >= points[2].rate do below = visit(below.value / factor) end
+  while below and points[2] and below.rate >= points[2].rate * (1 - noise(self)) do below = visit(below.value / factor) end
   return points
 end
 
@@ -273,15 +273,14 @@ end
 -- A smaller block means further rounds, and these cost something; but results that lie in a processor's cache are read
 -- faster, so that it may gain more than it costs. Where it does, larger batches may do so too.
 local function smaller_output(self)
-  local present, list = self.settings.output_block_size, {}
+  local present = self.settings.output_block_size
+  local list, last = { self.settings }, 0 -- the present one first, so that it stays when the others are as fast
   for _, size in ipairs { LEAST_BLOCK, present / 16, present / 4 } do
-    local last = list[#list]
-    if size >= LEAST_BLOCK and size < present and not (last and last.output_block_size >= size) then
-      list[#list + 1] = copy(self.settings, { output_block_size = size })
+    if size >= LEAST_BLOCK and size < present and size > last then
+      list[#list + 1], last = copy(self.settings, { output_block_size = size }), size
     end
   end
-  if #list == 0 then return end
-  list[#list + 1] = self.settings
+  if #list == 1 then return end
   compare(self, list)
   if self.settings.output_block_size == present then return end
   self.small_output = self.settings.output_block_size
@@ -354,7 +353,7 @@ function stages.confirm(self)
     have[key_of(settings)] = true
   end
   local compared = #list > 1 and self.left >= #list
-  if compared then return compare(self, list, math.min(3, math.floor(self.left / #list))) end
+  if compared then return compare(self, list, math.min(5, math.floor(self.left / #list))) end
   self.settings = median_of(self, self.settings) > median_of(self, self.start) and self.settings or self.start
 end
 
