@@ -4,7 +4,7 @@
 -- their medians are compared. All runs read from memory and discard the output, since a broker's noise is larger than
 -- what is judged. The table goes into docs/bench-tune.md.
 --   BENCH_QUICK=1            a grid of 36 settings and fewer rounds; the table is only printed
---   BENCH_ONLY=tiny,sleeps   some of the workloads; the table is only printed
+--   BENCH_ONLY=tiny,sleeps   some of the workloads; the others keep their rows in the document
 local backlog = require "tidemill.tuning.backlog"
 local machine = require "scripts.bench.machine"
 local pipeline_file = require "tidemill.plan.pipeline_file"
@@ -148,14 +148,28 @@ local function judge(about)
   return result
 end
 
-local function table_of(results)
-  local lines = { "| workload | best of the grid | tune | share | runs of the grid | runs of tune "
-    .. "| best of the grid is | tune found |", "|---|---|---|---|---|---|---|---|" }
-  for _, r in ipairs(results) do
-    lines[#lines + 1] = ("| %s | %.0f/s | %.0f/s | %.1f %% | %d | %d | %s | %s |"):format(r.title, r.best_rate,
-      r.found_rate, r.share * 100, r.grid, r.runs, text_of(r.best), text_of(r.found))
+local HEAD = "| workload | best of the grid | tune | share | runs of the grid | runs of tune | best of the grid is "
+  .. "| tune found | version |\n|---|---|---|---|---|---|---|---|---|\n"
+
+-- Returns the rows of the document as it is, by the title of the workload.
+local function known_rows()
+  local file, rows = io.open(DOCUMENT), {}
+  for line in file and file:lines() or function() end do
+    local title = line:match "^| ([^|]+) | %d"
+    if title then rows[title] = line .. "\n" end
   end
-  return table.concat(lines, "\n") .. "\n"
+  if file then file:close() end
+  return rows
+end
+
+local function table_of(results, known)
+  local rows, text = known or {}, HEAD
+  for _, r in ipairs(results) do
+    rows[r.title] = ("| %s | %.0f/s | %.0f/s | %.1f %% | %d | %d | %s | %s | %s |\n"):format(r.title, r.best_rate,
+      r.found_rate, r.share * 100, r.grid, r.runs, text_of(r.best), text_of(r.found), machine.describe().commit)
+  end
+  for _, about in ipairs(WORKLOADS) do text = text .. (rows[about.title] or "") end
+  return text
 end
 
 local function document(results, host)
@@ -179,10 +193,9 @@ share the median over the rounds: the machine is as fast for both of a round. Se
 `input_block_size`, `output_block_size`, `processes`.
 
 %s
-Measured on %s, %d cores, %s; tidemill %s. Messages come from memory and the output is discarded.
+Measured on %s, %d cores, %s. Messages come from memory and the output is discarded.
 ]]):format(results[1].grid, table.concat(axes, "\n"), RUNS, SEARCH_SECONDS, FINALISTS, FINAL_ROUNDS,
-    FINAL_SECONDS, table_of(results),
-    host.processor, host.cores, host.kernel, host.commit)
+    FINAL_SECONDS, table_of(results, known_rows()), host.processor, host.cores, host.kernel)
 end
 
 local results, passed, begun = {}, true, now()
@@ -199,9 +212,10 @@ if #results == 0 then
 end
 print(table_of(results))
 say("%.0f s", now() - begun)
-if not quick and not only then
+if not quick then
+  local text = document(results, machine.describe())
   local file = assert(io.open(DOCUMENT, "w"))
-  file:write(document(results, machine.describe()))
+  file:write(text)
   file:close()
 end
 os.exit(passed and 0 or 1)

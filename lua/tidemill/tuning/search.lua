@@ -168,16 +168,15 @@ local function climb(self, name, factor, least)
     table.sort(points, function(a, b) return a.value < b.value end)
     return point
   end
-  local middle = visit(present)
-  local above, below = visit(present * factor), nil
-  local clear = above and middle and above.rate >= middle.rate * (1 + 2 * noise(self))
-  if not clear then below = visit(present / factor) end
-  local top = above
+  visit(present)
+  local top, below = visit(present * factor), visit(present / factor)
   while top and points[#points - 1] and gains(self, top, points[#points - 1]) do
     local further = name == "max_batch_size" and knee(points) or 0
     top = visit(math.max(top.value * factor, math.min(power_of_two(further), top.value * factor ^ 2)))
   end
-  while below and points[2] and below.rate >= points[2].rate * (1 - noise(self)) do below = visit(below.value / factor) end
+  while below and points[2] and below.rate >= points[2].rate * (1 - noise(self)) do
+    below = visit(below.value / factor)
+  end
   return points
 end
 
@@ -240,20 +239,26 @@ function stages.input_block(self)
   self.settings = affordable(self, self.settings)
 end
 
--- Batches are closed by the time that they take (eager), below max_batch_size: larger ones there are not, but smaller
--- ones may be faster, where they lie in a cache.
-local function smaller_batches(self, result)
-  local before, mean = self.settings, power_of_two(result.batch_messages)
-  say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
-  if mean >= before.max_batch_size then return end
-  local list = { before } -- the first, so that it stays when the others are as fast
+-- Compares the present settings, which stay when the others are as fast, with far smaller batches: these lie in a
+-- processor's cache. Returns whether smaller ones were taken.
+local function smaller_batches(self, mean)
+  local before, list = self.settings, { self.settings }
   for _, size in ipairs { mean / 16, mean / 4 } do
-    local settings = fitted(self, copy(before, { max_batch_size = size }))
+    local settings = fitted(self, copy(before, { max_batch_size = math.floor(size) }))
     if size >= 1 and possible(self, settings) then list[#list + 1] = settings end
   end
-  compare(self, list)
-  if self.settings == before then return say(self, "max_batch_size binds nothing") end
+  if #list > 1 then compare(self, list) end
+  if self.settings == before then return false end
   refine(self, "max_batch_size", 2, 1)
+  return true
+end
+
+-- Batches are closed by the time that they take (eager), below max_batch_size, so that there are no larger ones.
+local function below_run_time(self, result)
+  local mean = power_of_two(result.batch_messages)
+  say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
+  if mean >= self.settings.max_batch_size then return end
+  if not smaller_batches(self, mean) then return say(self, "max_batch_size binds nothing") end
   say(self, "%d messages a batch are faster", self.settings.max_batch_size)
 end
 
@@ -264,7 +269,7 @@ function stages.batch(self)
     say(self, "%.0f %% of the batches are closed by max_batch_time", closes.time * 100)
     compare_points(self, climb(self, "max_batch_time", 4, 1000), 2)
   end
-  if (closes.run_time or 0) > 0.5 then return smaller_batches(self, result) end
+  if (closes.run_time or 0) > 0.5 then return below_run_time(self, result) end
   compare_points(self, climb(self, "max_batch_size", 4, 1))
   refine(self, "max_batch_size", 2, 1)
   say(self, "%d messages a batch", self.settings.max_batch_size)
@@ -319,8 +324,7 @@ function stages.processes(self)
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
   refine(self, "prefetch_batches", 2, math.min(1, self.settings.prefetch_batches), 2)
-  local by_size = result and (result.closes.size or 0) > 0.5
-  if self.settings.processes ~= before and by_size then refine(self, "max_batch_size", 2, 1, 2) end
+  if self.settings.processes ~= before then smaller_batches(self, self.settings.max_batch_size) end
   say(self, "%d process%s", self.settings.processes, self.settings.processes == 1 and "" or "es")
 end
 
