@@ -30,7 +30,7 @@ local LONGEST_BATCH = 10e6 -- microseconds
 local REJECTED = 0.001 -- a share of dead letters that is so much above that of the file's settings is a fault
 local OFTEN = 0.1 -- a share of the batches above which a reason to close them counts
 -- The shares of the runs that each step of the search leaves to those after it.
-local KEPT = { start = 0, input_block = 0.6, batch = 0.5, output_block = 0.45, processes = 0.25, confirm = 0 }
+local KEPT = { start = 0, input_block = 0.6, batch = 0.55, output_block = 0.5, processes = 0.2, confirm = 0 }
 local FIRST_NOISE = 0.03 -- the relative deviation of one measurement, before any was repeated
 
 local NAMES = { "input_block_size", "max_batch_size", "max_batch_time", "output_block_size", "processes",
@@ -239,13 +239,13 @@ function stages.input_block(self)
   self.settings = affordable(self, self.settings)
 end
 
--- Compares the present settings, which stay when the others are as fast, with far smaller batches: these lie in a
--- processor's cache. Returns whether smaller ones were taken.
-local function smaller_batches(self, mean)
+-- Compares the present settings, which stay when the others are as fast, with batches that are so many times as large.
+-- Returns whether others were taken.
+local function other_batches(self, mean, factors)
   local before, list = self.settings, { self.settings }
-  for _, size in ipairs { mean / 16, mean / 4 } do
-    local settings = fitted(self, copy(before, { max_batch_size = math.floor(size) }))
-    if size >= 1 and possible(self, settings) then list[#list + 1] = settings end
+  for _, factor in ipairs(factors) do
+    local settings = fitted(self, copy(before, { max_batch_size = math.floor(mean * factor) }))
+    if settings.max_batch_size >= 1 and possible(self, settings) then list[#list + 1] = settings end
   end
   if #list > 1 then compare(self, list) end
   if self.settings == before then return false end
@@ -258,7 +258,7 @@ local function below_run_time(self, result)
   local mean = power_of_two(result.batch_messages)
   say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
   if mean >= self.settings.max_batch_size then return end
-  if not smaller_batches(self, mean) then return say(self, "max_batch_size binds nothing") end
+  if not other_batches(self, mean, { 1 / 16, 1 / 4 }) then return say(self, "max_batch_size binds nothing") end
   say(self, "%d messages a batch are faster", self.settings.max_batch_size)
 end
 
@@ -323,8 +323,10 @@ function stages.processes(self)
   end
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
+  if self.settings.processes ~= before then
+    other_batches(self, self.settings.max_batch_size, { 1 / 16, 1 / 4, 4 })
+  end
   refine(self, "prefetch_batches", 2, math.min(1, self.settings.prefetch_batches), 2)
-  if self.settings.processes ~= before then smaller_batches(self, self.settings.max_batch_size) end
   say(self, "%d process%s", self.settings.processes, self.settings.processes == 1 and "" or "es")
 end
 
