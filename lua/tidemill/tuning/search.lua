@@ -16,6 +16,7 @@
 -- Runs are dear, so what is known of the cost of a batch is used: the bytes of a message say how large a block must be,
 -- and the time of a message is a constant plus a part of what each batch costs, so that two sizes say where larger ones
 -- gain nothing. What such a sum says is measured before it is believed. Start reading at search.run.
+local curve = require("tidemill.tuning.curve")
 local race = require("tidemill.tuning.race")
 
 local search = {}
@@ -133,17 +134,6 @@ local function possible(self, settings)
     and search.memory(settings) <= self.limits.memory
 end
 
--- Returns the size of a batch beyond which larger ones gain less than 1 %, by the two sizes measured that are furthest
--- apart: the time of a message is constant + of_batch / size. Nil when the two do not say.
-local function knee(points)
-  local first, last = points[1], points[#points]
-  if not last or last.value == first.value then return nil end
-  local of_batch = (1 / first.rate - 1 / last.rate) / (1 / first.value - 1 / last.value)
-  local constant = 1 / last.rate - of_batch / last.value
-  if of_batch <= 0 or constant <= 0 then return nil end
-  return of_batch / constant / 0.01
-end
-
 -- Whether a point is a step forward: faster, or as fast as can be told and with less processor time for each message.
 local function gains(self, point, before)
   if point.rate >= before.rate * (1 + race.TIE) then return true end
@@ -171,7 +161,7 @@ local function climb(self, name, factor, least)
   visit(present)
   local top, below = visit(present * factor), visit(present / factor)
   while top and points[#points - 1] and gains(self, top, points[#points - 1]) do
-    local further = name == "max_batch_size" and knee(points) or 0
+    local further = name == "max_batch_size" and curve.knee(points) or 0
     top = visit(math.max(top.value * factor, math.min(power_of_two(further), top.value * factor ^ 2)))
   end
   while below and points[2] and below.rate >= points[2].rate * (1 - noise(self)) do
@@ -195,6 +185,25 @@ local function refine(self, name, factor, least, rounds)
     if value >= least and possible(self, settings) and not again then list[#list + 1] = settings end
   end
   if #list > 1 then compare(self, list, rounds) end
+end
+
+-- Compares the size of a batch that all measurements with the same other settings point to with the present one.
+local function refine_batch(self)
+  local now, points = self.settings, {}
+  for _, known in pairs(self.seen) do
+    local one, same = known.settings, true
+    for _, name in ipairs { "processes", "prefetch_batches", "max_batch_time" } do
+      same = same and one[name] == now[name]
+    end
+    same = same and known.result.batch_messages > one.max_batch_size * 0.9
+      and (known.result.overflow.output > 0) == (self.small_output ~= nil)
+    for _, rate in ipairs(same and known.rates or {}) do
+      points[#points + 1] = { value = one.max_batch_size, rate = rate }
+    end
+  end
+  local size = curve.best(points)
+  local settings = size and fitted(self, copy(now, { max_batch_size = math.floor(size + 0.5) }))
+  if settings and possible(self, settings) and key_of(settings) ~= key_of(now) then compare(self, { now, settings }) end
 end
 
 local stages = {}
@@ -249,7 +258,7 @@ local function other_batches(self, mean, factors)
   end
   if #list > 1 then compare(self, list) end
   if self.settings == before then return false end
-  refine(self, "max_batch_size", 2, 1)
+  refine_batch(self)
   return true
 end
 
@@ -271,7 +280,7 @@ function stages.batch(self)
   end
   if (closes.run_time or 0) > 0.5 then return below_run_time(self, result) end
   compare_points(self, climb(self, "max_batch_size", 4, 1))
-  refine(self, "max_batch_size", 2, 1)
+  refine_batch(self)
   say(self, "%d messages a batch", self.settings.max_batch_size)
 end
 
@@ -323,6 +332,7 @@ function stages.processes(self)
   end
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
+  if self.settings.prefetch_batches == 0 then refine(self, "prefetch_batches", 2, 0, 2) end
   if self.settings.processes ~= before then
     other_batches(self, self.settings.max_batch_size, { 1 / 16, 1 / 4, 4 })
   end
@@ -359,7 +369,7 @@ function stages.confirm(self)
     have[key_of(settings)] = true
   end
   local compared = #list > 1 and self.left >= #list
-  if compared then return compare(self, list, math.min(5, math.floor(self.left / #list))) end
+  if compared then return compare(self, list, math.min(8, math.floor(self.left / #list))) end
   self.settings = median_of(self, self.settings) > median_of(self, self.start) and self.settings or self.start
 end
 
