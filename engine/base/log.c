@@ -20,6 +20,7 @@
 
 static enum tide_log_level max_level = TIDE_LOG_INFO;
 static enum tide_log_format line_format = TIDE_LOG_TEXT;
+static unsigned of_engine; /* 0 = lines name none */
 static bool waits;
 
 /* Standard error as this process writes it. */
@@ -36,6 +37,11 @@ void tide_log_setup(enum tide_log_level level, enum tide_log_format format)
 {
     max_level = level;
     line_format = format;
+}
+
+void tide_log_engine(unsigned engine)
+{
+    of_engine = engine;
 }
 
 void tide_log_wait(void)
@@ -99,7 +105,10 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
     if (line_format == TIDE_LOG_JSON) {
         tide_text_string(line, "{\"time\":\"");
         append_time(line);
-        tide_text_format(line, "\",\"level\":\"%s\",\"message\":", names[level]);
+        tide_text_format(line, "\",\"level\":\"%s\"", names[level]);
+        if (of_engine > 0)
+            tide_text_format(line, ",\"engine\":%u", of_engine);
+        tide_text_string(line, ",\"message\":");
         tide_text_json(line, text, strlen(text));
         append_origin(line, text);
         if (fields)
@@ -108,6 +117,8 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
     } else {
         append_time(line);
         tide_text_format(line, " %s ", names[level]);
+        if (of_engine > 0)
+            tide_text_format(line, "engine %u: ", of_engine);
         append_escaped(line, text);
         tide_text_string(line, "\n");
     }

@@ -11,6 +11,9 @@ enum tide_log_format { TIDE_LOG_TEXT, TIDE_LOG_JSON };
 
 /** Sets what is logged (`level` and worse) and how. Without it: INFO, TEXT. */
 void tide_log_setup(enum tide_log_level level, enum tide_log_format format);
+/** From now on each line of this process, and of those that it forks, names an engine, from 1: "engine 2: " stands before the
+ * text, and JSON has the member "engine". 0 = none, as before the first call. */
+void tide_log_engine(unsigned engine);
 /** In a worker whose standard error the engine reads: from now on logging waits until the line is taken. */
 void tide_log_wait(void);
 /** Logs one line, cut at 2 KiB. Control bytes in the text are escaped. Line breaks stay line breaks in the text format,
