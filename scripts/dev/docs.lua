@@ -64,7 +64,7 @@ the label `pipeline` and the tags; that of a step `step`.
 partitions and engines:
 
 - all engines of a pipeline: `sum by (pipeline) (rate(tidemill_messages_read_total[5m]))`; Prometheus gives each
-  engine an `instance`
+  engine an `instance`, and engines under one supervisor (`engines`) have the label `engine`
 - of a step: `sum by (pipeline, step) (...)`. Steps that share a tide.pool have one series for the pool,
   `step="1,2"`, for what is the pool's: processes, pool.create, worker.lost, worker.respawn.time
 - lag: `sum by (pipeline) (tidemill_consumer_lag)` and `max by (pipeline) (tidemill_consumer_lag_seconds)`. An
@@ -91,7 +91,8 @@ sample rate says how many, so that count, sum and mean are exact and quantiles g
 (`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are tags as DogStatsD has them; with
 `statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. Two engines
 that send to one server each need a tag of their own: a gauge of the one takes the place of the same gauge of the
-other.
+other. Engines under one supervisor have the tag `engine`; with `statsd_format = "statsd"` the name ends with
+`.engine.K`.
 
 ## With the prefix arroyo
 
@@ -116,6 +117,10 @@ function docs.metrics()
   lines[#lines + 1] = "\nThese are exported beside, and are not in the metrics of the report:\n\n"
     .. "| name | in Prometheus | in Arroyo | kind | unit | what it is | what to do |\n|---|---|---|---|---|---|---|"
   for _, metric in ipairs(metric_list.totals) do lines[#lines + 1] = metric_row(metric) end
+  lines[#lines + 1] = "\nThe supervisor of several engines (docs/scaling.md) exports these of each, with the label "
+    .. "engine, which all series of the engines have too:\n\n| name | in Prometheus | in Arroyo | kind | unit | what "
+    .. "it is | what to do |\n|---|---|---|---|---|---|---|"
+  for _, metric in ipairs(metric_list.engines) do lines[#lines + 1] = metric_row(metric) end
   lines[#lines + 1] = "\n## Over HTTP\n\n" .. HTTP .. "\n\n" .. reference.paths(steps.metrics)
   return table.concat(lines, "\n") .. "\n"
 end

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Runs the engines under torture as a supervisor does: one that ends is started again at once, under its name.
 --
--- An engine is { name, static, wanted, run = "NAME.LIFE" of the present process, process, workers = pids according to
--- the journal, zygote = pid, expected = the exit codes that the nemesis may have caused, stopped = it is suspended by
--- the nemesis, leaving = it was sent SIGTERM }.
+-- An engine is { name, static, members = how many engines it is under one supervisor (nil: one, without), wanted, run =
+-- "NAME.LIFE" of the present process, process, workers = pids according to the journal, zygote = pid, expected = the
+-- exit codes that the nemesis may have caused, stopped = it is suspended by the nemesis, leaving = it was sent SIGTERM
+-- }.
 local cjson = require "cjson"
 local ffi = require "ffi"
 local process = require "spec.support.process"
@@ -33,6 +34,10 @@ local function arguments_of(self, engine)
     list[#list + 1] = "--set"
     list[#list + 1] = "instance=" .. engine.name
   end
+  if engine.members then
+    list[#list + 1] = "--engines"
+    list[#list + 1] = tostring(engine.members)
+  end
   return list
 end
 
@@ -48,9 +53,10 @@ local function launch(self, engine)
   journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())
 end
 
---- `static`: it has a static membership, with its name as its instance.
-function methods:add(name, static)
-  local engine = { name = name, static = static, wanted = true, life = 0 }
+--- `static`: it has a static membership, with its name as its instance. `members`: it is so many engines under one
+--- supervisor.
+function methods:add(name, static, members)
+  local engine = { name = name, static = static, members = members, wanted = true, life = 0 }
   self.engines[#self.engines + 1] = engine
   launch(self, engine)
   return engine
@@ -112,6 +118,18 @@ function methods:turn()
       if not engine.process or not alive(engine.workers[i]) then table.remove(engine.workers, i) end
     end
   end
+end
+
+--- The pids of the engines that a supervisor has now, as its log tells them.
+function fleet.members(engine)
+  local pids, list = {}, {}
+  for number, pid in engine.process:stderr():gmatch("engine (%d+) starts[%a ]*: process (%d+)") do
+    pids[tonumber(number)] = tonumber(pid)
+  end
+  for _, pid in pairs(pids) do
+    if alive(pid) then list[#list + 1] = pid end
+  end
+  return list
 end
 
 --- The running engines for which `fits` is true.

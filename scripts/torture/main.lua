@@ -25,8 +25,8 @@ local PROGRESS_SECONDS = 5
 local USAGE = 64
 
 -- After these an engine may read again what it has delivered.
-local DISTURBING = { "kill_engine", "kill_zygote", "stop_engine", "leave", "lose", "freeze", "kill_broker",
-  "restart_broker", "stop_broker" }
+local DISTURBING = { "kill_engine", "kill_member", "stop_member", "kill_zygote", "stop_engine", "leave", "lose",
+  "freeze", "kill_broker", "restart_broker", "stop_broker" }
 
 local function say(format, ...)
   io.stdout:write("torture: ", format:format(...), "\n")
@@ -134,7 +134,8 @@ local function check(self)
   for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
   local entries = journal.read(self.journal)
   self.injected, self.findings = self.nemesis.injected, checker.run(case)
-  self.workers = recovery.workers(entries, PROCESSES, TIMEOUT_MS)
+  -- The journal does not tell the workers of one supervised engine from those of another.
+  self.workers = self.spec.supervised and {} or recovery.workers(entries, PROCESSES, TIMEOUT_MS)
   self.engines = recovery.engines(entries, { case.output, case.second })
   return report.failures(self.findings, self.fleet.problems, entries)
 end
@@ -147,6 +148,7 @@ local function execute(self)
   self.nemesis = nemesis.new(parts.schedule(self.spec, self.seed, self.scale), self.fleet, self)
   for _, name in ipairs(self.spec.static) do self.fleet:add(name, true) end
   for _, name in ipairs(self.spec.dynamic) do self.fleet:add(name, false) end
+  for _, name in ipairs(self.spec.supervised or {}) do self.fleet:add(name, true, parts.MEMBERS) end
   inject_faults(self)
   drain(self)
   self.seconds = wait.now() - self.began

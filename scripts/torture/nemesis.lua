@@ -86,6 +86,30 @@ function act.kill_engine(self, event)
   return engine.process:signal("KILL")
 end
 
+-- One of the engines under a supervisor, which starts it again.
+local function member_at(self, pick)
+  local engine = choose(self.fleet:which(function(one) return works(one) and one.members end), pick)
+  local pid = engine and choose(fleet.members(engine), pick)
+  return engine, pid
+end
+
+function act.kill_member(self, event)
+  local engine, pid = member_at(self, event.pick)
+  if not pid then return false end
+  note(self, "kill_member", pid, engine.run)
+  process.kill(pid)
+  return true
+end
+
+function act.stop_member(self, event)
+  local engine, pid = member_at(self, event.pick)
+  if not pid then return false end
+  note(self, "stop_member", pid, engine.run)
+  process.pause(pid)
+  after(self, 0.5 + (SESSION + 1) * event.pick, function() process.resume(pid) end)
+  return true
+end
+
 function act.kill_zygote(self, event)
   local engine = choose(self.fleet:which(function(one) return works(one) and one.zygote end), event.pick)
   if not engine then return false end

@@ -3,8 +3,10 @@
 -- may allow duplicates. The schedule is drawn from a seed; the faults themselves are in nemesis.lua.
 local parts = {}
 
--- static, dynamic: names of the engines with and without static membership. faults: how many of each kind. gap: seconds
+-- static, dynamic: names of the engines with and without static membership; supervised: names of supervisors, each of
+-- which runs MEMBERS engines that are static members. faults: how many of each kind. gap: seconds
 -- from one to the next, least and greatest. strict: none of the faults may cause a duplicate, in either mode.
+parts.MEMBERS = 3
 parts.LIST = {
   short = {
     static = { "a", "b" }, dynamic = { "c" }, gap = { 0.2, 0.6 },
@@ -26,6 +28,11 @@ parts.LIST = {
   rebalances = {
     static = {}, dynamic = { "a", "b", "c" }, gap = { 1.5, 3 },
     faults = { leave = 40, lose = 6, freeze = 6, kill_worker = 40 },
+  },
+  supervisor = {
+    static = {}, dynamic = {}, supervised = { "s" }, gap = { 2, 4 },
+    faults = { kill_member = 40, stop_member = 6, kill_zygote = 6, kill_engine = 4, kill_worker = 40,
+      segv_worker = 20 },
   },
   brokers = {
     static = { "a", "b" }, dynamic = {}, gap = { 2, 5 },

@@ -2,6 +2,7 @@
 -- cli/check.lua: tidemill check FILE finds everything that `run` would refuse, without reading a message.
 local advice = require("tidemill.plan.advice")
 local connection = require("tidemill.plan.connection")
+local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
@@ -36,7 +37,7 @@ local function try(checked)
 end
 
 function check.run(parsed)
-  local checked, texts, status = plan.load(parsed.file, { set = parsed.set, trust = parsed.trust })
+  local checked, texts, status = plan.load(parsed.file, { set = parsed.set, trust = parsed.trust, engines = true })
   if not checked then
     stderr.lines(texts)
     return status
@@ -50,6 +51,8 @@ function check.run(parsed)
     stderr.lines(texts)
     return failed
   end
+  local several = engines.text(checked)
+  if several then io.stdout:write(parsed.file, ": ", several, "\n") end
   io.stdout:write(parsed.file, ": ", trust.text(checked), "\n", parsed.file, ": good\n")
   return exit_code.OK
 end

@@ -48,9 +48,9 @@ local function metric_list()
   return json.line({ list = metrics }, { list = true })
 end
 
---- Returns the part of the observer; nil without HTTP.
+--- Returns the part of the observer; nil without HTTP, and for one engine of several, whose supervisor has the pages.
 function dashboard.new(observer)
-  if not observer.server then return nil end
+  if not observer.server or (observer.settings or {}).engine then return nil end
   local self = setmetatable({ observer = observer, kept = {}, times = {} }, dashboard)
   for _, file in ipairs(FILES) do
     local text = text_file.read(folder() .. file[2])

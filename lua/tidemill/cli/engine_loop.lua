@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/engine_loop.lua: runs one engine from start to end, and does what its events ask for: signals, progress, the mock
--- Kafka, the report. Start reading at engine_loop.run.
+-- Kafka, the report. One engine of several has a link to its supervisor (cli/engines/link.lua): then signals, progress
+-- and report are that one's. Start reading at engine_loop.run.
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local json = require("tidemill.cli.json")
@@ -9,6 +10,7 @@ local observed = require("tidemill.cli.observed")
 local progress = require("tidemill.cli.progress")
 local report = require("tidemill.cli.report")
 local slow_messages = require("tidemill.cli.slow_messages")
+local status_page = require("tidemill.cli.status")
 local stderr = require("tidemill.cli.stderr")
 local signals = require("tidemill.cli.signals")
 local tide = require("tidemill.run.ffi")
@@ -49,6 +51,7 @@ local on = {}
 
 function on.second(self)
   self.observer:second()
+  if self.link then return end
   self.progress:show(self.engine, self.observer.snapshot.verdict)
 end
 
@@ -75,6 +78,7 @@ end
 -- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.
 function on.signal(self, event)
   local number = event.number
+  if self.link then return end -- it came to the whole process group, or to the supervisor too
   if number == signals.HUP and not self.on_terminal then return reopen(self) end
   if not signals.ends(number) then
     return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
@@ -87,6 +91,15 @@ local function obey(self)
   if self.closing or not self.signal or tide.C.tide_clock_us() < self.signal_us + MOMENT * 1e6 then return end
   local name = signals.name(self.signal)
   self:log("TIDE_LOG_INFO", name .. ": finishing what was read; a second one leaves at once")
+  self.closing = true
+  self.engine:close()
+end
+
+-- The end of the supervisor is a reason to end in order.
+local function obey_supervisor(self)
+  if self.link:wants_reopen() then reopen(self) end
+  if self.closing or not (self.link.close or self.link.gone) then return end
+  if self.link.gone then self:log("TIDE_LOG_ERROR", "the supervisor is gone: finishing what was read") end
   self.closing = true
   self.engine:close()
 end
@@ -130,8 +143,9 @@ local function loop(self)
     local event = self.engine:run(turn_time(self))
     local handler = on[event.kind]
     if handler then handler(self, event) end
+    if self.link then self.link.state = self.engine:state() end
     self.observer:turn(event)
-    if not self.code then obey(self) end
+    if not self.code then (self.link and obey_supervisor or obey)(self) end
     if self.mock and not self.code then turn_mock(self) end
   end
   if self.mock and self.code == exit_code.OK then drain_mock(self) end
@@ -140,16 +154,12 @@ end
 -- The observer is made after the fork, so that workers have neither its sockets nor its thread.
 local function observe(self, plan, settings)
   local reason, status
-  self.observer, reason, status = observed.new(self.engine, plan, settings or {})
+  settings = settings or {}
+  local own = self.link and self.link:settings(settings) or settings
+  self.observer, reason, status = observed.new(self.engine, plan, own)
   if not self.observer then return self:fail(status, reason) end
-  local server = self.observer.server
-  if not server then return end
-  local host, port = settings.prometheus.host, server.port
-  self:log("TIDE_LOG_INFO", ("HTTP on %s: /metrics /status /healthz /readyz"):format(
-    (host:find(":") and "http://[%s]:%d/" or "http://%s:%d/"):format(host, port)), "http", { host = host, port = port })
-  if server.everywhere then
-    local text = ("HTTP on %s: everybody who reaches this machine can read it; there is no password"):format(host)
-    self:log("TIDE_LOG_WARN", text)
+  if self.observer.server and not self.link then
+    observed.announce(self.observer.server, settings.prometheus.host, function(...) self:log(...) end)
   end
 end
 
@@ -171,20 +181,27 @@ end
 local function finish(self, plan, options)
   self.observer:finish()
   local last = self.observer.snapshot
+  if self.link then self.link:finish(status_page.encode(last)) end
   local text, fields = slow_messages.text(last.slow_messages, #last.steps)
   if text then self:log("TIDE_LOG_INFO", text, "slow_messages", fields) end
   self.progress:finish(self.engine, self.code == exit_code.OK and "done" or "stopped")
   self.progress:conclude(self.observer.snapshot.verdict)
-  if not options.report then return end
+  if self.link or not options.report then return end
   local reason, code = report.write(options.report, self.engine, plan, self.observer.snapshot.verdict)
   local ended_well = self.code == exit_code.OK
   if reason then self:fail(ended_well and code or self.code, "--report: " .. reason) end
 end
 
---- Runs a plan to its end. options: the flags of `run`. Returns the exit code.
-function engine_loop.run(plan, options)
+--- Sets the log up as the flags of `run` say.
+function engine_loop.log(options)
   tide.C.tide_log_setup(LEVEL[options.log_level], FORMAT[options.log_format])
-  local self = setmetatable({ on_terminal = progress.on_terminal() }, EngineLoop)
+end
+
+--- Runs a plan to its end. options: the flags of `run`; link: to the supervisor of several engines. Returns the exit
+--- code.
+function engine_loop.run(plan, options, link)
+  engine_loop.log(options)
+  local self = setmetatable({ on_terminal = progress.on_terminal(), link = link }, EngineLoop)
   local reason, status
   plan.warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end
   self.engine, reason, status = engine.new(plan)
@@ -192,6 +209,7 @@ function engine_loop.run(plan, options)
     stderr.line(reason)
     return -status
   end
+  if link then link:loaded() end
   local redraw = options.log_format == "text" and self.on_terminal
   self.progress = progress.new(plan, function(text, event, fields, debugging)
     self:log(debugging and "TIDE_LOG_DEBUG" or "TIDE_LOG_INFO", text, event, fields)

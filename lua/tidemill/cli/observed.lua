@@ -33,4 +33,15 @@ function observed.new(engine, plan, settings)
   return self
 end
 
+--- Says where HTTP is answered. log(level, text, event, fields) writes a line.
+function observed.announce(server, host, log)
+  local port = server.port
+  log("TIDE_LOG_INFO", ("HTTP on %s: /metrics /status /healthz /readyz"):format(
+    (host:find(":") and "http://[%s]:%d/" or "http://%s:%d/"):format(host, port)), "http", { host = host, port = port })
+  if server.everywhere then
+    log("TIDE_LOG_WARN", ("HTTP on %s: everybody who reaches this machine can read it; there is no password"):format(
+      host))
+  end
+end
+
 return observed

@@ -45,6 +45,8 @@ function profile.define(command)
     :description("Which of the steps that have workers, from 1.")
   command:option("--worker"):argname("N"):default("0"):convert(number("--worker", 0, 10000, true))
     :description("Which worker of that step, from 0.")
+  command:option("--engine"):argname("K"):convert(number("--engine", 1, 64, true))
+    :description("Of several engines the one whose worker it is; without it the first.")
   command:option("--svg"):argname("OUT"):description("Write a flame graph to this file.")
 end
 
@@ -73,6 +75,7 @@ end
 -- Each: the text of a profile and the number of its step in the plan; or nil, an array of texts, the exit code.
 local function of_address(address, parsed)
   local path = ("/profile?step=%d&worker=%d&seconds=%g"):format(parsed.step, parsed.worker, parsed.seconds)
+  if parsed.engine then path = path .. "&engine=" .. parsed.engine end
   local text, reason, code = http_client.get(address, path, parsed.seconds + MARGIN)
   if not text then return nil, { "tidemill: " .. reason }, code end
   local row, rest = text:match("^step\t(%d+)\n(.*)$")

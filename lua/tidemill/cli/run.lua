@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- cli/run.lua: tidemill run FILE: its flags, and what they change in the plan. cli/engine_loop.lua runs the engine.
 local engine_loop = require("tidemill.cli.engine_loop")
+local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
 local metrics_options = require("tidemill.cli.metrics_options")
 local options = require("tidemill.cli.options")
@@ -14,8 +15,9 @@ local run = {
   description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
     .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
     .. "them (copytruncate), since files are written at their end. When the log goes to a terminal, SIGHUP stops the "
-    .. "pipeline. SIGUSR1 and SIGUSR2 are ignored. The log never waits for the reader of standard error: lines that it "
-    .. "does not take are lost, and a later line says how many. Dead letters and output do wait.",
+    .. "pipeline. SIGUSR1 and SIGUSR2 are ignored. With several engines (--engines) all of this is said to their "
+    .. "supervisor, and they end with one exit code. The log never waits for the reader of standard error: lines that "
+    .. "it does not take are lost, and a later line says how many. Dead letters and output do wait.",
 }
 
 local LEVELS = { "error", "warn", "info", "debug" }
@@ -44,6 +46,13 @@ local function define_mock(command)
   command:option("--out"):argname("FILE"):description("With --mock-kafka: write results to FILE (default: stdout).")
 end
 
+local function number_of_engines(text)
+  local count = tonumber(text)
+  if text == "auto" then return text end
+  if count and count % 1 == 0 and count >= 1 and count <= 64 then return count end
+  return nil, ("--engines %s: must be a whole number from 1 to 64, or auto"):format(text)
+end
+
 function run.define(command)
   options.file(command)
   options.set(command)
@@ -51,6 +60,8 @@ function run.define(command)
   define_files(command)
   define_mock(command)
   command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
+  command:option("--engines"):argname("N"):convert(number_of_engines)
+    :description("How many engines run the pipeline under one supervisor, or auto: in place of the setting engines.")
   metrics_options.define(command)
   command:option("--report"):argname("FILE"):description("Write totals and metrics as JSON at the end.")
   command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")
@@ -62,6 +73,7 @@ end
 -- { flags that cannot stand together }, { flag, needs one of }
 local EXCLUDE = {
   { "mock_kafka", "input" }, { "mock_kafka", "output" }, { "mock_kafka", "until_end" }, { "input", "until_end" },
+  { "engines", "input" }, { "engines", "output" }, { "engines", "mock_kafka" },
 }
 local NEED = {
   { "feed", "mock_kafka" }, { "out", "mock_kafka" }, { "input_format", "input" },
@@ -95,6 +107,11 @@ local function misfit(parsed, checked)
   local kafka = source.medium == "TIDE_MEDIUM_KAFKA"
   if parsed.mock_kafka and not kafka then return "--mock-kafka: the pipeline does not read from Kafka" end
   if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
+  local several
+  if parsed.engines and parsed.engines ~= 1 then
+    engines.check(checked.pipeline, function(_, text) several = several or text end)
+  end
+  if several then return ("--engines %s: %s"):format(parsed.engines, several) end
   if parsed.mock_kafka and #checked:kafka_topics().source == 0 then
     return ("--mock-kafka: the pipeline reads topics by the pattern %s; name one to make"):format(source.topics[1])
   end
@@ -108,11 +125,13 @@ end
 function run.run(parsed)
   local wrong = contradiction(parsed)
   if wrong then return usage(wrong) end
+  local alone = parsed.input or parsed.output or parsed.mock_kafka -- a file, or a Kafka inside of the process
   local checked, texts, status = plan.load(parsed.file, {
     set = parsed.set, trust = parsed.trust,
     input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
     read = parsed.input_format == "json" and record_line.read or nil, output_format = parsed.output_format,
     mock = parsed.mock_kafka, until_end = parsed.until_end, handle_signals = true, streams = true,
+    engines = not alone and (parsed.engines or true),
     reads = { { "--feed", parsed.feed } },
     writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
   })
@@ -130,7 +149,12 @@ function run.run(parsed)
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.tables.exactly_once then
     stderr.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end
+  local several = checked.pipeline.settings.values.engines
+  if alone and several ~= 1 then
+    stderr.line(('engines = %s: with files, or a mock, in place of Kafka one engine runs the pipeline'):format(several))
+  end
   parsed.metrics = metrics_options.effective(checked.pipeline.metrics, parsed)
+  if checked.tables.engines > 1 then return require("tidemill.cli.engines").run(checked, parsed) end
   return engine_loop.run(checked, parsed)
 end
 

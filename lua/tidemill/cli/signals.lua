@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- cli/signals.lua: knows the signals that an engine reports, and what they ask for.
-local signals = { HUP = 1, INT = 2, QUIT = 3, USR1 = 10, USR2 = 12, TERM = 15 }
+-- cli/signals.lua: knows the signals that an engine reports, and what they ask for; and the names of those that end
+-- one.
+local signals = { HUP = 1, INT = 2, QUIT = 3, ILL = 4, ABRT = 6, BUS = 7, FPE = 8, KILL = 9, USR1 = 10, SEGV = 11,
+  USR2 = 12, TERM = 15 }
 
 local names = {}
 for name, number in pairs(signals) do names[number] = name end

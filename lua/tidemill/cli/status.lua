@@ -9,7 +9,8 @@ cjson.encode_invalid_numbers("null")
 cjson.encode_sparse_array(true)
 
 -- What is a list in the snapshot, also when it is empty.
-local LISTS = { steps = true, workers = true, partitions = true, procedure = true, last = true, slow_messages = true }
+local LISTS = { steps = true, workers = true, partitions = true, procedure = true, last = true, slow_messages = true,
+  engines = true }
 
 local status = {}
 status.__index = status

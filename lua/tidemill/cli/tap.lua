@@ -32,6 +32,8 @@ function tap.define(command)
     :description("Where the pipeline answers HTTP (--metrics-addr), as 127.0.0.1:9464.")
   command:option("--step"):argname("N"):convert(whole_number("--step", 1))
     :description("Only this step, as `tidemill top` numbers them; without it all steps and what the output refuses.")
+  command:option("--engine"):argname("K"):convert(whole_number("--engine", 1))
+    :description("Of several engines only this one; without it all of them.")
   command:option("--match"):argname("CONDITION"):count("*"):target("match"):init({})
     :description("Only messages, as they come into the step, that this holds for: " .. tap_match.HELP
       .. ". May be repeated: all of them hold.")
@@ -48,6 +50,7 @@ end
 
 local function path_of(parsed)
   local parts = { "rate=" .. parsed.rate, parsed.step and "step=" .. parsed.step or nil }
+  if parsed.engine then parts[#parts + 1] = "engine=" .. parsed.engine end
   for i, match in ipairs(parsed.match) do parts[#parts + 1] = ("match%d=%s"):format(i, encoded(match)) end
   return "/tap?" .. table.concat(parts, "&")
 end

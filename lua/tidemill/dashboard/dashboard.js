@@ -52,6 +52,21 @@ function show_tiles({ totals = {}, rates = {} }) {
     rated("Dead letters", "dead_lettered"), tile("Lag", lag_text(totals)), tile("In flight", number(totals.in_flight)));
 }
 
+// ---- several engines ----
+
+function show_engines({ engines = [] }) {
+  by_id("engines-section").hidden = engines.length === 0;
+  if (engines.length === 0) return;
+  fill("engines", table("Engines of this pipeline", [
+    { title: "engine", right: true, text: (one) => number(one.number) },
+    { title: "state", text: (one) => one.state.toLowerCase() },
+    { title: "read/s", right: true, text: (one) => number(one.rates?.read ?? 0) },
+    { title: "lag", right: true, text: (one) => lag_text(one.totals ?? {}) },
+    { title: "limit", text: (one) => limit_name(one.verdict?.limit ?? "-") },
+    { title: "pid", right: true, text: (one) => one.pid ?? "-" },
+    { title: "lost", right: true, text: (one) => number(one.losses) }], engines));
+}
+
 // ---- steps ----
 
 const SIZES = [["max_batch_size", number], ["max_batch_time", seconds], ["input_block_size", bytes],
@@ -83,7 +98,8 @@ function facts_of(step) {
 
 function worker_table(step) {
   return table(`Workers of step ${step.number}`, [
-    { title: "worker", right: true, text: (worker) => number(worker.slot) },
+    { title: "worker", right: true, text: (worker) => (worker.engine ? `${worker.engine}.${worker.slot}`
+      : number(worker.slot)) },
     { title: "busy", node: (worker) => bar(worker.busy, percent(worker.busy)) },
     { title: "messages/s", right: true, text: (worker) => number(worker.messages) },
     { title: "state", text: (worker) => worker.state },
@@ -206,7 +222,7 @@ function show_procedure({ verdict = {} }) {
 
 // ---- the loop ----
 
-const PARTS = [show_tiles, show_steps, show_partitions, show_slow, show_dead_letters, show_metrics];
+const PARTS = [show_tiles, show_engines, show_steps, show_partitions, show_slow, show_dead_letters, show_metrics];
 
 function show(status) {
   const ready = status.ready ? "ready" : "not ready";

@@ -8,8 +8,8 @@ local part = {}
 part.__index = part
 
 function part.new(observer)
-  if not observer.server then return nil end
   local settings = observer.settings
+  if not (observer.server and settings.prometheus) then return nil end
   local self = setmetatable({ observer = observer }, part)
   self.page = prometheus.new(observer.engine, observer.plan, { prefix = settings.prefix, tags = settings.tags,
     warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end })

@@ -12,7 +12,7 @@ function part.new(observer)
   if not settings.statsd then return nil end
   local socket = udp.new(settings.statsd, function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end)
   local sender = statsd.new(observer.engine, observer.plan,
-    { prefix = settings.prefix, tags = settings.tags, format = settings.statsd_format },
+    { prefix = settings.prefix, tags = settings.tags, format = settings.statsd_format, engine = settings.engine },
     function(packet) socket:send(packet) end)
   return setmetatable({ socket = socket, sender = sender }, part)
 end

@@ -13,8 +13,9 @@
 -- family  what the entries of one name have in common, in the first of them
 -- partition  the field of engine:lags() that is reported for each partition too, with labels topic and partition
 --
--- list.totals has what is exported beside: the totals of the run, the verdict and the like, which are no counters of
--- the engine. `total` is their field in the totals of a snapshot, `state` what metrics/prometheus.lua knows it by.
+-- list.engines has what is exported of each of several engines, and list.totals what is exported beside: the totals of
+-- the run, the verdict and the like, which are no counters of the engine. `total` is their field in the totals of a
+-- snapshot, `state` what metrics/prometheus.lua knows it by.
 local list = {}
 
 -- The names that Arroyo 2.42 has, without "arroyo.".
@@ -218,7 +219,7 @@ add("engine", "consumer.", {
     "Near 1: the engine is idle; the source is the bottleneck." },
   { "processing.time", nil, "histogram", "seconds", "PROCESSING_TIME",
     "Time of the engine itself in the steps, per second; the functions run beside it, in the workers.",
-    "Near 1: the engine's one core is the bottleneck; split the partitions over several engines." },
+    "Near 1: the engine's one core is the bottleneck; run several engines (`engines`)." },
   { "backpressure.time", nil, "histogram", "seconds", "BACKPRESSURE_TIME", "How long one period of backpressure "
     .. "lasted.",
     "See batch.backpressure of the steps to find the slow one." },
@@ -371,6 +372,15 @@ list.totals = {
     help = "When this process began, in seconds since 1970.", advice = "Changes often: the process restarts." },
   { name = "build_info", state = "build_info", kind = "gauge", unit = "info",
     help = "Always 1; the label version has the version of tidemill." },
+}
+
+--- What the supervisor of several engines exports of each, with the label engine.
+list.engines = {
+  { name = "engine.up", kind = "gauge", unit = "state", help = "1 while this engine reads, else 0.",
+    advice = "0 for long: the log says why it does not come up." },
+  { name = "engine.lost", kind = "counter", unit = "times",
+    help = "How often this engine was lost (a crash, out of memory) and is started again.",
+    advice = "The log says how it ended." },
 }
 
 --- The limits that a verdict may name, in the order of the tuning procedure.

@@ -20,13 +20,14 @@ local Observer = {}
 Observer.__index = Observer
 
 --- settings: the values of tide.metrics that are in force (cli/metrics_options.lua), or an empty table. Returns the
---- observer, or nil, the reason and the exit code. Its fields engine, plan, settings, server (nil without HTTP) and
---- snapshot (the last one) are for its parts.
+--- observer, or nil, the reason and the exit code. settings.server: what stands in for an HTTP server. Its fields
+--- engine, plan, settings, server (nil without HTTP) and snapshot (the last one) are for its parts.
 function observer.new(engine, plan, settings)
   local self = setmetatable({ engine = engine, plan = plan, settings = settings, parts = {}, failed = {},
     rested = 0 }, Observer)
   self.run = { pid = posix.getpid(), started = tonumber(tide.C.tide_clock_wall_ms()), ready = false }
-  if settings.prometheus then
+  self.server = settings.server -- of several engines (cli/engines/link.lua)
+  if settings.prometheus and not self.server then
     local reason, status
     self.server, reason, status = server.new(settings.prometheus, settings.hosts)
     if not self.server then return nil, reason, status end

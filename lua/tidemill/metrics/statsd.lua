@@ -68,6 +68,7 @@ local function frame(self, name, labels)
   local parts = {}
   if self.plain then
     for i, label in ipairs(labels) do parts[i] = "." .. label[1] .. "." .. part_of_name(label[2]) end
+    if self.engine then parts[#parts + 1] = ".engine." .. self.engine end
     return name .. table.concat(parts) .. ":", ""
   end
   for i, label in ipairs(labels) do parts[i] = "," .. label[1] .. ":" .. clean(label[2]) end
@@ -215,12 +216,14 @@ local function put_scripts(self, snapshot)
   end
 end
 
---- Returns a sender. settings: prefix, tags (array of { name =, value = }), format ("dogstatsd" or "statsd").
+--- Returns a sender. settings: prefix, tags (array of { name =, value = }), format ("dogstatsd" or "statsd"), engine
+--- (its number, for a plain StatsD, where there are several).
 --- send(text) takes a packet.
 function statsd.new(engine, plan, settings, send)
   local tags = { "pipeline:" .. clean(plan.tables.name) }
   for _, tag in ipairs(settings.tags or {}) do tags[#tags + 1] = tag.name .. ":" .. clean(tag.value) end
   local self = setmetatable({ prefix = settings.prefix or "tidemill", plain = settings.format == "statsd", send = send,
+    engine = settings.engine,
     tags = table.concat(tags, ","), parts = {}, scripts = {}, out = buffer.new(), tail = "" }, Sender)
   local counters = C.tide_engine_counters(engine.handle)
   for _, metric in ipairs(list) do

@@ -2,6 +2,7 @@
 -- plan/pipeline_file.lua reads a pipeline file and checks all of it: names, values, and the order of steps. All faults
 -- are gathered, so that the user sees them at once. Start reading at pipeline_file.load.
 local ffi = require("ffi")
+local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
 local environment = require("tidemill.run.environment")
 local hardened = require("tidemill.run.hardened")
@@ -133,6 +134,11 @@ local function check_across(pipeline, current)
   if sink and sink.name == "produce" and source and source.name ~= "kafka_source" and not sink.given.brokers then
     current:fault(sink.declaration, 'option "brokers": missing; the source is no Kafka to take them from')
   end
+  local count = pipeline.settings.values.engines
+  if not count or count == 1 then return end
+  engines.check(pipeline, function(where, text)
+    current:fault(where, 'option "engines" = %s: %s', tostring(count), text)
+  end)
 end
 
 -- One transaction takes outputs, dead letters and offsets, so all of them must go to one Kafka.

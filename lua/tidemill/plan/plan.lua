@@ -7,6 +7,7 @@
 -- option leaves out), instead (the topic that stands for all of topics, or nil), trust (the level), withheld (the
 -- environment variables that functions do not see), tables (as plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
+local engines = require("tidemill.plan.engines")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.plan.files")
@@ -48,14 +49,17 @@ end
 --- Makes a plan of a checked pipeline. options, all optional: input, output, dead_letters (paths), read (a function
 --- that makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions),
 --- record (a path: the source alone goes there), keep (with record: a function of a message, whether to take it),
---- latest, mock, until_end, handle_signals (booleans), trial (as plan_table.replace_for_trial).
+--- latest, mock, until_end, handle_signals (booleans), trial (as plan_table.replace_for_trial), engines (what the
+--- command line says of them, or true: what the file says). Without `engines` one engine runs it, whatever the file
+--- says.
 function plan.new(pipeline, options)
   options = options or {}
   local steps = pipeline.steps
   if options.record then pipeline.steps = { pipeline.steps[1] } end
   if options.keep then put_first(pipeline, "filter", options.keep) end
   if options.read then put_first(pipeline, "run_task", options.read) end
-  local result = plan_table.new(pipeline)
+  local given = options.engines == true and pipeline.settings.values.engines or options.engines
+  local result = plan_table.new(pipeline, engines.count(given or 1))
   local topics = result.sink.topics or {}
   local trust = result.sandbox.trust
   result.sandbox = sandbox.complete(pipeline, result.sandbox)

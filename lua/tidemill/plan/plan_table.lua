@@ -2,6 +2,7 @@
 -- plan/plan_table.lua: turns a checked pipeline into plain tables with the fields of struct tide_plan (base/plan.h), in
 -- which the command line can still replace parts: it makes the plan table. Constants of C are strings in it, their
 -- names. Start reading at plan_table.new; plan/plan_struct.lua makes the struct of it.
+local engines = require("tidemill.plan.engines")
 local group = require("tidemill.plan.group")
 local sizes = require("tidemill.plan.sizes")
 
@@ -22,7 +23,7 @@ local function pool_adder(result)
   local index = {}
   return function(shared, processes, worker_limits)
     if shared and index[shared] then return index[shared] end
-    local limits = sizes.processes(shared and shared.values.processes or processes)
+    local limits = sizes.processes(shared and shared.values.processes or processes, result.cores)
     pools[#pools + 1] = limits.max
     result.pools_begin[#pools], result.pool_limits[#pools] = limits.begin, limits
     result.worker_limits[#pools] = worker_limits
@@ -55,10 +56,12 @@ local function written_topics(result)
   return topics
 end
 
---- Returns the plan table of a pipeline that plan/pipeline_file.lua checked.
-function plan_table.new(pipeline)
+--- Returns the plan table of a pipeline that plan/pipeline_file.lua checked. count: how many engines run it (1).
+function plan_table.new(pipeline, count)
   local result = {
     name = pipeline.name,
+    engines = count or 1,
+    cores = engines.cores(count or 1), -- the processors that this engine may take to be its own
     steps = {}, -- struct tide_step_plan
     functions = {}, -- by the number of a task step: what runs in its workers (run/transforms.lua)
     members = {}, -- by the same number: the steps of the pipeline that it stands for
@@ -77,6 +80,7 @@ function plan_table.new(pipeline)
   }
   result.pool = pool_adder(result)
   pipeline.settings.spec.plan(pipeline.settings.values, result)
+  if result.memory_limit then result.memory_limit = math.floor(result.memory_limit / result.engines) end
   group.plan(pipeline.steps, result)
   sizes.latency(result)
   sizes.memory(result)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- plan/print.lua: shows a checked pipeline as text, and as a graph for dot(1).
+local engines = require("tidemill.plan.engines")
 local group = require("tidemill.plan.group")
 local plan_table = require("tidemill.plan.plan_table")
 local types = require("tidemill.plan.types")
@@ -85,7 +86,7 @@ end
 
 -- What memory_limit leaves for each step: the maxima of its processes and blocks, which the options do not show.
 local function add_memory(lines, pipeline)
-  local tables = plan_table.new(pipeline)
+  local tables = plan_table.new(pipeline, engines.count(pipeline.settings.values.engines))
   if tables.memory_fault then
     lines[#lines + 1] = "  " .. tables.memory_fault
     return

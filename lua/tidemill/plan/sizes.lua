@@ -17,7 +17,7 @@ local SMALLEST = 64 * 1024
 local WANTED = 2 ^ 20 + 16384
 
 --- Returns the range of a number of processes: { auto, min, max, begin }. value: a number, "auto", or a table with min,
---- max or both. usable (optional) is for specs: the processors that may be used.
+--- max or both. usable: the processors that this engine may take to be its own; all that may be used without it.
 function sizes.processes(value, usable)
   if type(value) == "number" then return { auto = false, min = value, max = value, begin = value } end
   local given = type(value) == "table" and value or {}
@@ -109,9 +109,10 @@ function sizes.memory(result)
   local share, need, all
   repeat share, need, all = share_of(result) until share >= WANTED or not lower_a_pool(result)
   if share < SMALLEST then
-    result.memory_fault = ('option "memory_limit" = %s: too small for the %d blocks of its batches, which need %s; '
+    local each = (result.engines or 1) > 1 and (" for each of %d engines"):format(result.engines) or ""
+    result.memory_fault = ('option "memory_limit" = %s%s: too small for the %d blocks of its batches, which need %s; '
       .. "raise it, or lower processes, prefetch_batches or the block sizes"):format(
-      units.show_size(result.memory_limit), all, units.show_size(need))
+      units.show_size(result.memory_limit), each, all, units.show_size(need))
     return
   end
   for number, step in ipairs(result.steps) do

@@ -29,9 +29,13 @@ struct tide_posix_pollfd { int fd; short events, revents; };
 int tide_posix_poll(struct tide_posix_pollfd *fds, unsigned long count, int timeout_ms) __asm__("poll");
 int prctl(int option, ...);
 long read(int fd, void *bytes, size_t size);
+long recv(int fd, void *bytes, size_t size, int flags);
+long send(int fd, const void *bytes, size_t size, int flags);
+int socketpair(int domain, int type, int protocol, int fds[2]);
 struct tide_posix_entry *readdir(void *folder);
 long readlink(const char *path, char *target, size_t size);
 char *realpath(const char *path, char *resolved);
+void *tide_posix_signal(int number, void *handler) __asm__("signal"); /* handler: NULL = default, 1 = ignore */
 int tide_posix_sigprocmask(int how, const uint64_t *set, uint64_t *before) __asm__("sigprocmask");
 int tide_posix_signalfd(int fd, const uint64_t *set, int flags) __asm__("signalfd");
 int sched_getaffinity(int pid, size_t size, uint64_t *mask);

@@ -11,6 +11,7 @@ local transforms = require("tidemill.run.transforms")
 local targets = require("tidemill.run.targets")
 local hardened = require("tidemill.run.hardened")
 local number = require("tidemill.run.number")
+local posix = require("tidemill.run.posix")
 local result = require("tidemill.run.result")
 local variables = require("tidemill.run.variables")
 
@@ -93,6 +94,7 @@ end
 --- `engine` is the C handle.
 function worker.main(zygote, engine, plan)
   C.tide_environment_forget(plan.c.secret_variables, plan.c.secret_variable_count)
+  if plan.channel then posix.close(plan.channel) end -- what leads to the supervisor of several engines is the engine's
   -- The defaults are meant for small scripts; here whole transforms are compiled into the loop.
   require("jit.opt").start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   math.randomseed(C.tide_worker_seed())

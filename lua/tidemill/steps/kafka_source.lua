@@ -67,7 +67,8 @@ return {
         .. "error: stop, and say so." },
     { name = "instance", type = "string", default_text = "unset: session timeout 10 s",
       help = "A name for this engine alone (group.instance.id). With it, a restart within the session timeout gets its "
-        .. "partitions back without a rebalance, unless some partitions have no owner by then." },
+        .. "partitions back without a rebalance, unless some partitions have no owner by then. With several engines "
+        .. "(engines), engine K has the name NAME-K." },
     { name = "rdkafka", type = "properties", default_text = "none",
       refused = {
         ["bootstrap.servers"] = "say brokers", ["metadata.broker.list"] = "say brokers",

@@ -35,10 +35,10 @@ return {
     { "/metrics", "All metrics in the text format of Prometheus." },
     { "/status", "The state of the run as JSON, for programs: totals, rates, what limits it and what to change, steps, "
       .. "workers, partitions, dead letters. It has a version, and fields are only added to it." },
-    { "/healthz", "200 while the engine's loop turns, 503 when it has not for 30 s: for a liveness probe, which starts "
-      .. "the program again." },
+    { "/healthz", "200 while the engine's loop turns (of several engines: the loop of each), 503 when it has not for "
+      .. "30 s: for a liveness probe, which starts the program again." },
     { "/readyz", "200 while the run is connected, has partitions and reads; else 503 and the state that it is in: for "
-      .. "a readiness probe." },
+      .. "a readiness probe. Of several engines each must read, and one have partitions." },
     { "/tap", "Samples of messages, for `tidemill tap`; refused unless tap is on." },
     { "/profile", "Where the time of a worker goes, for `tidemill profile`." },
   },

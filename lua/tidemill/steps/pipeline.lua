@@ -18,6 +18,13 @@ return {
         .. "Kafka together, in one transaction for each interval of commit_offsets; a consumer with "
         .. "isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or "
         .. "later." },
+    { name = "engines", type = "count", unit = "engines", min = 1, max = 64, also = { "auto" }, default = 1,
+      help = "How many engines run the pipeline, each a process and a member of the group of its own, under one "
+        .. "supervisor (docs/scaling.md). One engine's thread is a ceiling, whatever the number of workers. All that "
+        .. "the file says of workers, batches and buffers holds for each of them (processes = 4 with engines = 2 is 8 "
+        .. "workers); memory_limit is for all together, and automatic numbers of processes share the processors. "
+        .. '"auto": one for each 4 processors that may be used. With `instance`, engine K is the member NAME-K. It '
+        .. "needs kafka_source. The flag --engines overrides it." },
     { name = "join_timeout", type = "time", unit = "seconds", default = "25s", above_zero = true,
       help = "How long the engine waits after SIGTERM until everything that was read is delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
@@ -36,9 +43,9 @@ return {
         .. "automatic batches are made small enough for that. When the source has had messages all the time for longer "
         .. "than this, they are as large as is good for the rate." },
     { name = "memory_limit", type = "size", unit = "bytes", min = 2 ^ 20, default_text = "none",
-      help = "The most memory that the blocks of all steps take together. The largest sizes of blocks, and of an "
-        .. "automatic number of processes, are lowered so that it holds whatever comes; those that are given stay. A "
-        .. "message or result that needs more than its block may have is rejected (too_large)." },
+      help = "The most memory that the blocks of all steps, of all engines, take together. The largest sizes of "
+        .. "blocks, and of an automatic number of processes, are lowered so that it holds whatever comes; those that "
+        .. "are given stay. A message or result that needs more than its block may have is rejected (too_large)." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, "
         .. "and the message in progress is run again, alone, as after a crash." },

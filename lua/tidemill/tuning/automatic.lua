@@ -2,7 +2,6 @@
 -- tuning/automatic.lua: the part of the observer that changes the number of processes where it is "auto": it measures
 -- each pool once a second, asks the controller, and logs each change with its reason.
 local controller = require("tidemill.tuning.controller")
-local cores = require("tidemill.plan.cores")
 local metrics = require("tidemill.metrics")
 local tide = require("tidemill.run.ffi")
 
@@ -58,7 +57,7 @@ local function pools_of(plan)
     local pool = by_index[step.pool]
     if limits.auto and not pool then
       pool = { index = step.pool, rows = {}, engine = { 0 }, known = {}, stage = step.stage,
-        controller = controller.new { min = limits.min, max = limits.max, cores = cores.usable() } }
+        controller = controller.new { min = limits.min, max = limits.max, cores = plan.tables.cores } }
       by_index[step.pool] = pool
       list[#list + 1] = pool
     end

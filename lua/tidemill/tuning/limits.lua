@@ -258,7 +258,7 @@ limits.list = {
       local engine = case.window.engine
       return engine.cpu < engine.busy * terms.WAITS
         and "other processes take its core: use fewer processes or more cores"
-        or "split the partitions over several engines of one group"
+        or "run more engines (engines = 2, or run --engines), which share the partitions"
     end,
   },
 }

@@ -62,7 +62,7 @@ function window.setting(plan)
       steps[#steps + 1] = step_setting(tables, step)
     end
   end
-  return { cores = cores.usable(), source = MEDIA[tables.source.medium] or "none",
+  return { cores = tables.cores or cores.usable(), source = MEDIA[tables.source.medium] or "none",
     output = MEDIA[tables.sink.medium] or "none",
     dlq_topic = tables.dlq.kind == "TIDE_DLQ_TOPIC", commit_interval = (tables.commit.min_time_us or 0) / 1e6,
     steps = steps }

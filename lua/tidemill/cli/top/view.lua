@@ -108,6 +108,22 @@ local function messages(status, width)
   return section
 end
 
+local function engines(status, width)
+  local rows = {}
+  for i, one in ipairs(status.engines or {}) do
+    local totals, found = one.totals or {}, one.verdict or {}
+    rows[i] = { number(one.number), clean(one.state):lower(), one.pid and ("%.0f"):format(one.pid) or "-",
+      number((one.rates or {}).read or 0), number(totals.lag), clean(found.limit or "-"), number(one.losses),
+      style = one.state ~= "RUNNING" and "warning" or nil }
+  end
+  if #rows == 0 then return nil end
+  local made = layout.table({ { title = "engine", right = true, rank = 1 }, { title = "state", rank = 1 },
+    { title = "pid", right = true, rank = 5 }, { title = "read/s", right = true, rank = 2 },
+    { title = "lag", right = true, rank = 3 }, { title = "limit", rank = 4 },
+    { title = "lost", right = true, rank = 6 } }, rows, width)
+  return { made.head, rows = made.rows, what = "engines" }
+end
+
 -- Batches in progress against processes. The bar stands for the processes.
 local function progress(step, width, ascii)
   local batches, processes = step.batches_in_progress or 0, step.processes or 0
@@ -154,7 +170,8 @@ local function workers_of(step, width, ascii)
   local rows, bar = {}, width >= 70 and 20 or 8
   for i, worker in ipairs(step.workers or {}) do
     local busy = worker.busy or 0
-    rows[i] = { number(worker.slot), worker.pid and ("%.0f"):format(worker.pid) or "-", clean(worker.state),
+    local slot = worker.engine and ("%.0f.%.0f"):format(worker.engine, worker.slot) or number(worker.slot)
+    rows[i] = { slot, worker.pid and ("%.0f"):format(worker.pid) or "-", clean(worker.state),
       layout.bar(busy, bar, ascii), percent(worker.busy), number(worker.messages), number(worker.lost),
       style = (worker.lost or 0) > 0 and "warning" or nil }
   end
@@ -262,6 +279,7 @@ function view.lines(status, width, height, context)
   local wide = width >= WIDE
   local inner = wide and math.floor((width - 3) / 2) or width
   local left, right = { messages(status, inner) }, {}
+  add_all(left, engines(status, inner))
   add_all(left, unpack(steps(status, inner, context.ascii)))
   add_all(right, partitions(status, inner), dead_letters(status, inner), slow_messages(status, inner))
   local body

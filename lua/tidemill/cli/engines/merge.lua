@@ -1,0 +1,225 @@
+-- SPDX-License-Identifier: MIT
+-- cli/engines/merge.lua: makes one snapshot (metrics/snapshot.lua) of those of several engines: what GET /status of the
+-- whole answers, and what its report has. A pure function of what the supervisor knows.
+--
+--   totals, rates, counts     the sum; what an engine had counted when it was lost stays in the sum, and what it had in
+--                             flight then counts as dropped: it is read again
+--   lag.seconds, uptime ...   the largest
+--   p50, p99                  the largest of the engines: the quantile of all together is not above it
+--   gauges                    the sum; the largest of those in seconds, and in bytes, which are the sizes of one block
+--   verdict                   that of the engine that is furthest behind, since it holds up the whole
+--   steps, partitions,        those of all engines, each with the field `engine`
+--   workers, dead letters,
+--   slow messages
+--   engines                   number, state, pid, life, losses, ready, totals, rates, verdict of each
+local list = require("tidemill.metrics.list")
+local snapshot = require("tidemill.metrics.snapshot")
+
+local merge = {}
+
+local SLOW, LETTERS = 10, 10 -- of the slowest messages, of the last dead letters
+local SUMMED = { "read", "produced", "produced_from", "filtered", "dead_lettered", "dropped", "in_flight" }
+local RATES = { "read", "produced", "filtered", "dead_lettered" }
+
+-- ---- numbers ----
+
+local function larger(a, b)
+  if not a or not b then return a or b end
+  return math.max(a, b)
+end
+
+local function sum(a, b)
+  if not a or not b then return a or b end
+  return a + b
+end
+
+-- The units of gauges by their names; those of scripts are not in the list.
+local units = {}
+for _, metric in ipairs(list) do units[metric.name] = metric.unit end
+
+local function is_of_one(name)
+  local unit = units[name:match("^[^{]*")]
+  return unit == "seconds" or unit == "bytes"
+end
+
+local function merge_value(name, a, b)
+  if a == nil or b == nil then return a or b end
+  if type(a) == "number" then return a + b end
+  local seen = (a.count or 0) > 0 and (b.count or 0) > 0
+  local filled = (a.count or 0) > 0 and a or b
+  return { count = sum(a.count, b.count), sum = sum(a.sum, b.sum),
+    min = seen and a.min and b.min and math.min(a.min, b.min) or filled.min,
+    max = seen and larger(a.max, b.max) or filled.max, p50 = larger(a.p50, b.p50), p99 = larger(a.p99, b.p99),
+    last = (is_of_one(name) and larger or sum)(a.last, b.last) }
+end
+
+--- Returns the sum of two tables of metrics (metrics.collect); either may be nil.
+function merge.metrics(a, b)
+  local values = {}
+  for name, value in pairs(a or {}) do values[name] = value end
+  for name, value in pairs(b or {}) do values[name] = merge_value(name, values[name], value) end
+  return values
+end
+
+--- Returns the sum of two tables of totals; either may be nil. `in_turn`: they are of one engine's lives, so that their
+--- seconds add up.
+function merge.totals(a, b, in_turn)
+  if not a or not b then return a or b end
+  local totals = { lag = sum(a.lag, b.lag), lag_seconds = larger(a.lag_seconds, b.lag_seconds),
+    seconds = (in_turn and sum or larger)(a.seconds, b.seconds) }
+  for _, name in ipairs(SUMMED) do totals[name] = (a[name] or 0) + (b[name] or 0) end
+  return totals
+end
+
+--- What is left of an engine's last snapshot when it is lost: totals and metrics, with no present values.
+function merge.lost(before, seen)
+  if not seen then return before end
+  local totals, values = {}, {}
+  for name, value in pairs(seen.totals) do totals[name] = value end
+  totals.dropped, totals.in_flight, totals.lag, totals.lag_seconds = totals.dropped + totals.in_flight, 0, nil, nil
+  for name, value in pairs(seen.metrics) do
+    local copy = value
+    if type(value) == "table" then
+      copy = {}
+      for field, number in pairs(value) do copy[field] = number end
+      if copy.last then copy.last = 0 end
+    end
+    values[name] = copy
+  end
+  before = before or {}
+  return { totals = merge.totals(before.totals, totals, true), metrics = merge.metrics(before.metrics, values) }
+end
+
+-- ---- steps ----
+
+local function add_fields(to, from)
+  for name, value in pairs(from or {}) do to[name] = (to[name] or 0) + value end
+end
+
+-- Each engine has chosen its own sizes, so the largest are shown.
+local function add_sizes(to, from)
+  for name, value in pairs(from or {}) do
+    if type(value) == "number" then to[name] = larger(to[name], value) else to[name] = value end
+  end
+end
+
+local function add_step(steps, step, engine)
+  local whole = steps[step.number]
+  if not whole then
+    whole = { number = step.number, kind = step.kind, stage = step.stage, processes = 0, batches_in_progress = 0,
+      sizes = {}, closes = {}, overflow = {}, backpressure = 0, workers = {} }
+    steps[step.number] = whole
+  end
+  for _, name in ipairs { "processes", "batches_in_progress", "backpressure" } do
+    whole[name] = whole[name] + (step[name] or 0)
+  end
+  add_sizes(whole.sizes, step.sizes)
+  add_fields(whole.closes, step.closes)
+  add_fields(whole.overflow, step.overflow)
+  for _, worker in ipairs(step.workers or {}) do
+    worker.engine = engine
+    table.insert(whole.workers, worker)
+  end
+end
+
+-- ---- lists ----
+
+local function first_of(all, count)
+  for i = #all, count + 1, -1 do all[i] = nil end
+  return all
+end
+
+local function add_letters(whole, letters)
+  whole.total = whole.total + (letters.total or 0)
+  add_fields(whole.reasons, letters.reasons)
+  for _, letter in ipairs(letters.last or {}) do table.insert(whole.last, letter) end
+end
+
+local function add_all(to, from, engine)
+  for _, item in ipairs(from or {}) do
+    item.engine = engine
+    table.insert(to, item)
+  end
+end
+
+-- ---- the verdict ----
+
+local function is_further(a, b)
+  local lag_a, lag_b = a.totals.lag or 0, b.totals.lag or 0
+  if lag_a ~= lag_b then return lag_a > lag_b end
+  if (a.rates.read or 0) ~= (b.rates.read or 0) then return (a.rates.read or 0) > (b.rates.read or 0) end
+  return a.totals.read > b.totals.read
+end
+
+local function verdict_of(seen)
+  local worst, alike = nil, 0
+  for _, one in ipairs(seen) do
+    if not worst or is_further(one.snapshot, worst.snapshot) then worst = one end
+  end
+  if not worst then return { limit = "none", since = 0, text = "", evidence = {}, procedure = {} } end
+  local verdict = {}
+  for name, value in pairs(worst.snapshot.verdict) do verdict[name] = value end
+  for _, one in ipairs(seen) do
+    local other = one.snapshot.verdict
+    if other.limit == verdict.limit and other.step == verdict.step then alike = alike + 1 end
+  end
+  verdict.engine = worst.number
+  if verdict.text ~= "" then
+    local all = alike == #seen and ("all %d engines alike; of engine %d: "):format(#seen, worst.number)
+    verdict.text = (all or ("engine %d, which is furthest behind (%d of %d are limited like that): "):format(
+      worst.number, alike, #seen)) .. verdict.text
+  end
+  return verdict
+end
+
+-- ---- the whole ----
+
+-- What is shown of one engine; nothing but its state while it has no snapshot.
+local function entry_of(one)
+  local seen = one.snapshot or {}
+  return { number = one.number, state = one.state, pid = one.pid, life = one.life, losses = one.losses,
+    ready = one.ready or false, totals = merge.totals(one.lost and one.lost.totals, seen.totals, true),
+    rates = seen.rates, verdict = seen.verdict }
+end
+
+local function collect(whole, one)
+  local seen, entry = one.snapshot, entry_of(one)
+  table.insert(whole.engines, entry)
+  whole.totals = merge.totals(whole.totals, entry.totals)
+  if one.lost then whole.metrics = merge.metrics(whole.metrics, one.lost.metrics) end
+  if not seen then return end
+  whole.metrics = merge.metrics(whole.metrics, seen.metrics)
+  for _, name in ipairs(RATES) do whole.rates[name] = whole.rates[name] + (seen.rates[name] or 0) end
+  for _, step in ipairs(seen.steps or {}) do add_step(whole.steps, step, one.number) end
+  add_all(whole.partitions, seen.partitions, one.number)
+  add_all(whole.slow_messages, seen.slow_messages, one.number)
+  add_letters(whole.dead_letters, seen.dead_letters or {})
+end
+
+--- Returns the snapshot of all. engines: an array of { number, state, pid, life, losses, ready, snapshot (of its
+--- present life, decoded; nil = none yet), lost (as merge.lost) }; run: name, program, pid, uptime, state, ready, time.
+function merge.snapshot(engines, run)
+  local whole = { version = snapshot.VERSION, engines = {}, rates = {}, steps = {}, partitions = {}, slow_messages = {},
+    dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
+  for name, value in pairs(run) do whole[name] = value end
+  for _, name in ipairs(RATES) do whole.rates[name] = 0 end
+  local seen = {}
+  for _, one in ipairs(engines) do
+    collect(whole, one)
+    if one.snapshot then seen[#seen + 1] = one end
+  end
+  whole.verdict = verdict_of(seen)
+  whole.totals = whole.totals or { seconds = 0 }
+  for _, name in ipairs(SUMMED) do whole.totals[name] = whole.totals[name] or 0 end
+  table.sort(whole.partitions, function(a, b)
+    if a.topic ~= b.topic then return a.topic < b.topic end
+    return a.partition < b.partition
+  end)
+  table.sort(whole.slow_messages, function(a, b) return a.seconds > b.seconds end)
+  table.sort(whole.dead_letters.last, function(a, b) return a.time > b.time end)
+  first_of(whole.slow_messages, SLOW)
+  first_of(whole.dead_letters.last, LETTERS)
+  return whole
+end
+
+return merge
