@@ -47,6 +47,9 @@ void tide_log_engine(unsigned engine)
 void tide_log_wait(void)
 {
     waits = true;
+    if (out.fd >= 0)
+        close(out.fd);
+    out.fd = -1;
 }
 
 static void append_time(struct tide_text *line)
@@ -126,11 +129,12 @@ static void append_line(struct tide_text *line, enum tide_log_level level, const
 
 /* ---- standard error ---- */
 
-/* Opens it again when descriptor 2 is another stream by now, as in a process that was forked and redirected. */
+/* Opens it again when descriptor 2 is another stream by now, as in a process that was forked and redirected. Who waits
+ * writes to descriptor 2 itself. */
 static void open_stream(void)
 {
     struct stat now;
-    if (fstat(STDERR_FILENO, &now) < 0 ||
+    if (waits || fstat(STDERR_FILENO, &now) < 0 ||
         (out.fd >= 0 && now.st_dev == out.about.st_dev && now.st_ino == out.about.st_ino))
         return;
     if (out.fd >= 0)

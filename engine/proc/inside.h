@@ -30,6 +30,7 @@ struct tide_zygote {
     bool core_dumps;
     struct tide_worker_limits *limits; /* of each slot */
     struct tide_worker_log *logs;      /* of each slot */
+    struct tide_worker_log log;        /* of the zygote itself */
     struct tide_plan_sandbox sandbox;
     struct tide_sandbox_support support;
 

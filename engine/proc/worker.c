@@ -107,10 +107,12 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
         if (zygote->logs[i].engine_end >= 0)
             close(zygote->logs[i].engine_end);
     }
+    close(zygote->log.engine_end);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0)
         dup2(null, STDIN_FILENO);
-    dup2(STDERR_FILENO, STDOUT_FILENO);
+    tide_worker_log_enter(&zygote->log);
+    close(zygote->log.worker_end);
     if (null > STDERR_FILENO)
         close(null);
     tide_limit_core(zygote->core_dumps);

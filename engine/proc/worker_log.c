@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,18 +21,18 @@ enum {
 };
 static const int64_t SECOND_US = 1000000;
 
-int tide_worker_log_open(struct tide_worker_log *log, uint32_t slot, uint32_t limit)
+int tide_worker_log_open(struct tide_worker_log *log, const char *who, uint32_t limit)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) < 0)
-        return tide_fail_system("a pipe for the log lines of a worker");
-    *log = (struct tide_worker_log){
-        .engine_end = ends[0], .worker_end = ends[1], .slot = slot, .limit = limit};
+        return tide_fail_system("a pipe for the log lines of %s", who);
+    *log = (struct tide_worker_log){.engine_end = ends[0], .worker_end = ends[1], .limit = limit};
+    snprintf(log->who, sizeof(log->who), "%s", who);
     fcntl(log->engine_end, F_SETFL, O_NONBLOCK);
     return TIDE_OK;
 }
 
-/* The pipe of standard error was the engine's own, which the worker has no more. */
+/* Its log waits for the engine, which reads: a line that is lost would be one that a script wrote. */
 void tide_worker_log_enter(const struct tide_worker_log *log)
 {
     if (log->worker_end < 0)
@@ -56,10 +57,9 @@ static uint64_t end_second(struct tide_worker_log *log, int64_t now_us)
 {
     uint64_t dropped = log->dropped;
     if (dropped > 0)
-        tide_log(
-            TIDE_LOG_WARN,
-            "worker %u wrote more than max_log_lines = %u lines in a second: %llu were dropped",
-            log->slot, log->limit, (unsigned long long)dropped);
+        tide_log(TIDE_LOG_WARN,
+                 "%s wrote more than max_log_lines = %u lines in a second: %llu were dropped",
+                 log->who, log->limit, (unsigned long long)dropped);
     log->second_us = now_us;
     log->lines = 0;
     log->dropped = 0;

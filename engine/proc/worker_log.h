@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/worker_log.h - what a worker writes to standard output and error, its own log lines included. It comes to the
  * engine through a pipe, which passes on so many lines a second and drops the rest: so the limit holds for C code too,
- * and one line says how many were dropped. Without a limit there is no pipe, and workers write to the engine's standard
- * error themselves. */
+ * and one line says how many were dropped. The zygote has such a pipe as well, so that code which is loaded cannot change
+ * the engine's own standard error (empty the file that it is, or make it not wait). A worker without a limit has no pipe of
+ * its own, and writes to the zygote's. */
 #ifndef TIDE_PROC_WORKER_LOG_H
 #define TIDE_PROC_WORKER_LOG_H
 
@@ -14,7 +15,7 @@
 struct tide_worker_log {
     int engine_end; /* -1 = closed */
     int worker_end;
-    uint32_t slot;     /* whose lines these are */
+    char who[24];      /* whose lines these are */
     uint32_t limit;    /* lines in a second */
     int64_t second_us; /* when the present second began */
     uint32_t lines;    /* passed on in it */
@@ -25,9 +26,9 @@ struct tide_worker_log {
     bool within_line; /* what was passed on last had no end of line */
 };
 
-/** Makes the pipe; before the fork. TIDE_OK or a failure. */
-int tide_worker_log_open(struct tide_worker_log *log, uint32_t slot, uint32_t limit);
-/** In the worker: its standard output and error are the pipe from now on. */
+/** Makes the pipe; before the fork. `who` is cut at 23 bytes. TIDE_OK or a failure. */
+int tide_worker_log_open(struct tide_worker_log *log, const char *who, uint32_t limit);
+/** In the worker or the zygote: its standard output and error are the pipe from now on. */
 void tide_worker_log_enter(const struct tide_worker_log *log);
 /** In the engine: there may be something to read. */
 void tide_worker_log_set_readable(void *log);

@@ -5,7 +5,8 @@
  * same for a first worker and for its replacement. posix_spawn of a fresh program was not taken: each worker would load
  * the transforms again, and shared memory would have to be mapped at an agreed address.
  *
- * Start with tide_zygote_fork() and tide_zygote_wait_loaded(). What the zygote does after the fork is in worker.c. */
+ * Start with tide_zygote_fork(). The engine then waits in zygote_load.c; what the zygote does after the fork is in
+ * worker.c. */
 #include "proc/zygote.h"
 
 #include <errno.h>
@@ -27,9 +28,8 @@
 #include "proc/received.h"
 
 enum {
-    LEAVE_MS = 2000,      /* for a zygote that was commanded to leave */
-    LOOK_MS = 20,         /* at what workers write meanwhile */
-    MOST_LOADING = 10000, /* pieces of the user's code: each begins the limit anew */
+    LEAVE_MS = 2000, /* for a zygote that was commanded to leave */
+    LOOK_MS = 20,    /* at what workers write meanwhile */
     MOST_FALSE =
         1000 /* events that break the protocol: then nothing that comes is worth waiting for */
 };
@@ -50,6 +50,7 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
     struct tide_zygote *zygote = tide_alloc(sizeof(*zygote));
     zygote->loop = loop;
     zygote->engine_end = zygote->zygote_end = zygote->signals = zygote->own = -1;
+    zygote->log.engine_end = zygote->log.worker_end = -1;
     zygote->engine_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->worker_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1));
@@ -87,16 +88,35 @@ void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)
     zygote->memory = bytes;
 }
 
+static int open_log(struct tide_zygote *zygote, struct tide_worker_log *log, const char *who,
+                    uint32_t limit)
+{
+    int status = tide_worker_log_open(log, who, limit);
+    return status < 0
+               ? status
+               : tide_loop_watch(zygote->loop, log->engine_end, tide_worker_log_set_readable, log);
+}
+
 int tide_zygote_limit_worker(struct tide_zygote *zygote, uint32_t worker,
                              const struct tide_worker_limits *limits)
 {
+    char who[24];
     zygote->limits[worker] = *limits;
     if (limits->max_log_lines == 0)
         return TIDE_OK;
-    int status = tide_worker_log_open(&zygote->logs[worker], worker, limits->max_log_lines);
-    return status < 0 ? status
-                      : tide_loop_watch(zygote->loop, zygote->logs[worker].engine_end,
-                                        tide_worker_log_set_readable, &zygote->logs[worker]);
+    snprintf(who, sizeof(who), "worker %u", worker);
+    return open_log(zygote, &zygote->logs[worker], who, limits->max_log_lines);
+}
+
+/* What is printed while user code is loaded has the limit of the workers that may print most. */
+static int open_own_log(struct tide_zygote *zygote)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        uint32_t lines = zygote->limits[i].max_log_lines;
+        most = lines > most ? lines : most;
+    }
+    return open_log(zygote, &zygote->log, "loading the transforms", most > 0 ? most : UINT32_MAX);
 }
 
 void tide_zygote_core_dumps(struct tide_zygote *zygote, bool core_dumps)
@@ -139,6 +159,8 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     if (count > 1)
         return tide_fail(TIDE_EINTERNAL, "cannot fork: this process has %d threads", count);
     int status = check_sandbox(zygote);
+    if (status == TIDE_OK)
+        status = open_own_log(zygote);
     if (status < 0)
         return status;
     int32_t parent = getpid();
@@ -148,7 +170,8 @@ int tide_zygote_fork(struct tide_zygote *zygote)
         return tide_fail(TIDE_ETEMPORARY, "fork: %s", strerror(errno));
     if (zygote->pid == 0)
         return tide_zygote_become(zygote, parent);
-    /* With these ends open, this process would not see the end of file when the zygote is gone. */
+    /* With these ends open, this process would not see the end of file when the zygote is gone. That of its log stays open:
+     * a script may close its standard error, and an end of file would end each wait for the pipe at once. */
     close(zygote->zygote_end);
     zygote->zygote_end = -1;
     for (uint32_t i = 0; i < zygote->workers; i++) {
@@ -159,64 +182,6 @@ int tide_zygote_fork(struct tide_zygote *zygote)
         zygote->logs[i].worker_end = -1;
     }
     return zygote->pid;
-}
-
-/* TIDE_OK = the zygote has sent something, TIDE_BUSY = `wake` is readable, TIDE_ECONFIG = the limit was reached. */
-static int wait_for_event(struct tide_zygote *zygote, int wake)
-{
-    struct pollfd fds[2] = {{zygote->engine_end, POLLIN, 0}, {wake, POLLIN, 0}};
-    int64_t limit_us = zygote->start_limit_us, left_ms = -1;
-    do {
-        int64_t left_us = zygote->loading_us + limit_us - tide_clock_us();
-        if (limit_us > 0)
-            left_ms = left_us > 0 ? left_us / 1000 + 1 : 0;
-    } while (poll(fds, 2, (int)(left_ms < INT32_MAX ? left_ms : INT32_MAX)) < 0 && errno == EINTR);
-    if (fds[0].revents)
-        return TIDE_OK;
-    if (fds[1].revents)
-        return TIDE_BUSY;
-    return tide_fail(TIDE_ECONFIG,
-                     "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
-                     "start_timeout",
-                     zygote->loading[0] ? zygote->loading : "loading the transforms",
-                     (double)limit_us / 1e6);
-}
-
-/* It may block: nothing is read from the source yet, and signals end it by `wake`. The limit is for each piece of the
- * user's code, so each event begins it anew. */
-int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
-{
-    struct tide_zygote_event event = {0}; /* for a zygote that dies before it sends one */
-    ssize_t size;
-    bool is_event;
-    uint32_t count = 0;
-    do {
-        int status = wait_for_event(zygote, wake);
-        if (status != TIDE_OK)
-            return status;
-        do
-            size = recv(zygote->engine_end, &event, sizeof(event), MSG_TRUNC);
-        while (size < 0 && errno == EINTR);
-        is_event = size > 0 && tide_received_from_zygote(&event, (size_t)size, zygote->workers);
-        zygote->loading_us = tide_clock_us();
-        if (is_event && event.kind == TIDE_ZYGOTE_LOADING)
-            snprintf(zygote->loading, sizeof(zygote->loading), "%s", event.text);
-    } while (is_event && event.kind == TIDE_ZYGOTE_LOADING && count++ < MOST_LOADING);
-    zygote->loaded = true;
-    if (is_event && event.kind == TIDE_ZYGOTE_LOADED)
-        return TIDE_OK;
-    if (is_event && event.kind == TIDE_ZYGOTE_REJECTED) {
-        tide_hold_kill_children(zygote);
-        return tide_fail(event.status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",
-                         event.text);
-    }
-    if (is_event && event.kind == TIDE_ZYGOTE_CRASHED) {
-        char crash[TIDE_CRASH_TEXT];
-        tide_crash_clean(crash, event.text, sizeof(event.text));
-        return tide_fail(TIDE_ECONFIG, "%s: the process that loads the transforms crashed: %s",
-                         zygote->loading, crash);
-    }
-    return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
 }
 
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
@@ -257,10 +222,19 @@ static bool is_of_worker(const struct tide_zygote_event *event)
     return event->kind == TIDE_ZYGOTE_SPAWNED || event->kind == TIDE_ZYGOTE_EXITED;
 }
 
+/* The time is asked for only when there is something to do. */
+static void read_own_log(struct tide_zygote *zygote)
+{
+    const struct tide_worker_log *log = &zygote->log;
+    if (log->readable || log->length > 0 || log->dropped > 0)
+        tide_worker_log_read(&zygote->log, tide_clock_us(), false);
+}
+
 /* It is not replaced: the engine has librdkafka's threads by now, so it could not fork another one. So as long as workers
  * can be had from it at all, what it sends besides is ignored. An empty message cannot be told from the end of file. */
 int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *event)
 {
+    read_own_log(zygote);
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for an event. */
     ssize_t size = recv(zygote->engine_end, event, sizeof(*event), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -313,6 +287,10 @@ static void read_logs(struct tide_zygote *zygote, enum tide_log_moment when)
 {
     for (uint32_t i = 0; i < zygote->workers; i++)
         tide_zygote_read_log(zygote, i, tide_clock_us(), when);
+    if (when == TIDE_LOG_ENDS)
+        tide_worker_log_end(&zygote->log, tide_clock_us());
+    else
+        tide_worker_log_read(&zygote->log, tide_clock_us(), true);
 }
 
 /* Ends of file tell the zygote and the workers to leave; its own end of file, that it has. Workers hear of it first, so
@@ -331,6 +309,13 @@ static void leave_in_order(struct tide_zygote *zygote)
             return;
         left_ms -= ready > 0 ? 0 : LOOK_MS;
     }
+}
+
+static void free_log(struct tide_zygote *zygote, struct tide_worker_log *log)
+{
+    if (log->engine_end >= 0)
+        tide_loop_unwatch(zygote->loop, log->engine_end);
+    tide_worker_log_free(log);
 }
 
 /* Closing in order gives `close` hooks their time; the kill that follows is for a zygote that does not leave. */
@@ -359,10 +344,9 @@ void tide_zygote_free(struct tide_zygote *zygote)
         close(zygote->engine_ends[i]);
         if (zygote->worker_ends[i] >= 0)
             close(zygote->worker_ends[i]);
-        if (zygote->logs[i].engine_end >= 0)
-            tide_loop_unwatch(zygote->loop, zygote->logs[i].engine_end);
-        tide_worker_log_free(&zygote->logs[i]);
+        free_log(zygote, &zygote->logs[i]);
     }
+    free_log(zygote, &zygote->log);
     free(zygote->limits);
     free(zygote->logs);
     free(zygote->engine_ends);

@@ -29,6 +29,7 @@ local ALL, WITH_FFI = { "full", "standard", "hardened" }, { "standard" }
 -- name -> the transform, the exit code, the levels
 local transforms = {
   ["loops while it is loaded"] = { LOOP, 78, ALL },
+  ["prints without end while it is loaded"] = { "while true do print 'x' end", 78, ALL },
   ["ends the process that loads it"] = { "os.exit(0)", 78, ALL },
   ["loops in init"] = { hook("init", LOOP), 78, ALL },
   ["raises what cannot be shown in init"] = {

@@ -5,6 +5,6 @@ return {
   full = {},
   standard = {},
   hardened = {},
-  loading = { descriptors_log_emptied = "the process that loads transforms has the engine's own standard error" },
+  loading = {},
   hooks = {},
 }

@@ -258,6 +258,18 @@ return tide.pipeline "x" { tide.file_source { path = "-" },
     end)
   end
 
+  it('max_log_lines holds for what is written while a transform is loaded, before its error', function()
+    local path = file_of [[for i = 1, 20000 do io.stderr:write("line ", i, "\n") end error "it cannot be loaded"]]
+    local code, _, text = run('max_log_lines = 10', ('%q'):format(path), 'echo one')
+    assert.equal(78, code, text)
+    local dropped = 0
+    for number in text:gmatch 'loading the transforms wrote more than max_log_lines = 10 lines in a second: (%d+) w' do
+      dropped = dropped + tonumber(number)
+    end
+    assert.equal(20000, dropped + count(text, 'line %d+\n'), text)
+    assert.matches('line 1\n.*were dropped.*it cannot be loaded', text)
+  end)
+
   it('max_log_lines keeps lines as they are, the last one before a crash and those of a close hook too', function()
     local code, _, text = run('', [[function(m)
       io.stderr:write("a line in ")
