@@ -4,7 +4,7 @@
 -- their medians are compared. All runs read from memory and discard the output, since a broker's noise is larger than
 -- what is judged. The table goes into docs/bench-tune.md.
 --   BENCH_QUICK=1            a grid of 36 settings and fewer rounds; the table is only printed
---   BENCH_ONLY=tiny,sleeps   some of the workloads; the table is only printed
+--   BENCH_ONLY=tiny,sleeps   some of the workloads; the others keep their rows in the document
 local backlog = require "tidemill.tuning.backlog"
 local machine = require "scripts.bench.machine"
 local pipeline_file = require "tidemill.plan.pipeline_file"
@@ -35,8 +35,10 @@ local GRID = quick and {
   { "output_block_size", { 64 * KIB, MIB, 16 * MIB } },
 }
 local LIMITS = { processes = quick and 4 or 8, memory = 2 ^ 30 }
-local SECONDS = 0.4 -- of a run; the run itself takes about twice as long
-local FINAL_SECONDS, FINAL_ROUNDS, FINALISTS = 1, quick and 3 or 9, 3
+-- Of a run of the grid, and of one of the search: each takes about half a second more. The grid has ten times as many,
+-- so its first ones are run again, in turn, before the best of them is known.
+local SECONDS, SEARCH_SECONDS = 0.4, 1
+local FINALISTS, FINAL_SECONDS, FINAL_ROUNDS = 6, 1, quick and 5 or 15
 local RUNS = 40
 local WITHIN = 0.95
 
@@ -99,18 +101,25 @@ local function grid_best(measure)
   return points, #all
 end
 
--- Returns the medians of what runs in alternation.
-local function alternate(measure, list)
-  local rates = {}
+-- The best settings of the grid, by more than the one run that each of them had.
+local function best_of(points, measure)
+  local list = {}
+  for i = 1, math.min(FINALISTS, #points) do list[i] = points[i].settings end
+  return list[race.run(list, function(one) return measure(one, FINAL_SECONDS) end)]
+end
+
+-- Runs two settings in alternation. Returns the medians of their rates, and the median of the first one's share of the
+-- second one's in each round: the machine is as fast for both of a round, and may be slower in the next one.
+local function alternate(measure, first, second)
+  local pair, rates, shares = { first, second }, { {}, {} }, {}
   for round = 1, FINAL_ROUNDS do
-    for i = 1, #list do
-      local at = round % 2 == 0 and #list + 1 - i or i
-      rates[at] = rates[at] or {}
-      rates[at][round] = measure(list[at], FINAL_SECONDS).rate
+    for i = 1, 2 do
+      local at = round % 2 == 0 and 3 - i or i
+      rates[at][round] = measure(pair[at], FINAL_SECONDS).rate
     end
+    shares[round] = rates[1][round] / math.max(1e-9, rates[2][round])
   end
-  for i in ipairs(list) do rates[i] = race.median(rates[i]) end
-  return rates
+  return race.median(rates[1]), race.median(rates[2]), race.median(shares)
 end
 
 local function text_of(one)
@@ -127,30 +136,40 @@ local function judge(about)
   if first.failed then error(first.failed) end
   local points, count = grid_best(measure)
   local found = search.run { settings = begin, limits = LIMITS, runs = RUNS,
-    measure = function(one) return trial.of_step(measure(one), 1) end,
+    measure = function(one) return trial.of_step(measure(one, SEARCH_SECONDS), 1) end,
     say = function(stage, text) say("  %s: %s", stage, text) end }
-  local list = { found.settings }
-  for i = 1, math.min(FINALISTS, #points) do list[i + 1] = points[i].settings end
-  local rates, best = alternate(measure, list), 2
-  for i = 3, #list do
-    if rates[i] > rates[best] then best = i end
-  end
-  local result = { title = about.title, grid = count, runs = found.runs, found = found.settings, best = list[best],
-    found_rate = rates[1], best_rate = rates[best], share = rates[1] / rates[best] }
+  local best = best_of(points, measure)
+  local found_rate, best_rate, share = alternate(measure, found.settings, best)
+  local result = { title = about.title, grid = count, runs = found.runs, found = found.settings, best = best,
+    found_rate = found_rate, best_rate = best_rate, share = share }
   result.passed = result.share >= WITHIN and (quick or found.runs * 10 < count)
-  say("%s: %.0f of %.0f messages/s (%.1f %%), %d runs against %d", about.name, rates[1], rates[best],
-    result.share * 100, found.runs, count)
+  say("%s: %.0f of %.0f messages/s (%.1f %%), %d runs against %d", about.name, found_rate, best_rate, share * 100,
+    found.runs, count)
   return result
 end
 
-local function table_of(results)
-  local lines = { "| workload | best of the grid | tune | share | runs of the grid | runs of tune "
-    .. "| best of the grid is | tune found |", "|---|---|---|---|---|---|---|---|" }
-  for _, r in ipairs(results) do
-    lines[#lines + 1] = ("| %s | %.0f/s | %.0f/s | %.1f %% | %d | %d | %s | %s |"):format(r.title, r.best_rate,
-      r.found_rate, r.share * 100, r.grid, r.runs, text_of(r.best), text_of(r.found))
+local HEAD = "| workload | best of the grid | tune | share | runs of the grid | runs of tune | best of the grid is "
+  .. "| tune found | version |\n|---|---|---|---|---|---|---|---|---|\n"
+
+-- Returns the rows of the document as it is, by the title of the workload.
+local function known_rows()
+  local file, rows = io.open(DOCUMENT), {}
+  for line in file and file:lines() or function() end do
+    local title = line:match "^| ([^|]+) | %d"
+    if title then rows[title] = line .. "\n" end
   end
-  return table.concat(lines, "\n") .. "\n"
+  if file then file:close() end
+  return rows
+end
+
+local function table_of(results, known)
+  local rows, text = known or {}, HEAD
+  for _, r in ipairs(results) do
+    rows[r.title] = ("| %s | %.0f/s | %.0f/s | %.1f %% | %d | %d | %s | %s | %s |\n"):format(r.title, r.best_rate,
+      r.found_rate, r.share * 100, r.grid, r.runs, text_of(r.best), text_of(r.found), machine.describe().commit)
+  end
+  for _, about in ipairs(WORKLOADS) do text = text .. (rows[about.title] or "") end
+  return text
 end
 
 local function document(results, host)
@@ -168,14 +187,15 @@ For each of five workloads every combination of these settings was run (%d runs,
 
 %s
 
-Then `tidemill tune`'s search ran from the defaults, with at most %d runs. At the end what it found and the %d best of
-the grid ran in alternation, %d rounds of %g s each; the table has the medians, and the best of the grid is the best of
-these after that. Settings are `max_batch_size`, `input_block_size`, `output_block_size`, `processes`.
+Then `tidemill tune`'s search ran from the defaults, with at most %d runs of %g s. The %d best of the grid ran again in
+turn, and the best of these against what the search found, %d rounds of %g s each. The table has the medians, and as the
+share the median over the rounds: the machine is as fast for both of a round. Settings are `max_batch_size`,
+`input_block_size`, `output_block_size`, `processes`.
 
 %s
-Measured on %s, %d cores, %s; tidemill %s. Messages come from memory and the output is discarded.
-]]):format(results[1].grid, table.concat(axes, "\n"), RUNS, FINALISTS, FINAL_ROUNDS, FINAL_SECONDS, table_of(results),
-    host.processor, host.cores, host.kernel, host.commit)
+Measured on %s, %d cores, %s. Messages come from memory and the output is discarded.
+]]):format(results[1].grid, table.concat(axes, "\n"), RUNS, SEARCH_SECONDS, FINALISTS, FINAL_ROUNDS,
+    FINAL_SECONDS, table_of(results, known_rows()), host.processor, host.cores, host.kernel)
 end
 
 local results, passed, begun = {}, true, now()
@@ -192,9 +212,10 @@ if #results == 0 then
 end
 print(table_of(results))
 say("%.0f s", now() - begun)
-if not quick and not only then
+if not quick then
+  local text = document(results, machine.describe())
   local file = assert(io.open(DOCUMENT, "w"))
-  file:write(document(results, machine.describe()))
+  file:write(text)
   file:close()
 end
 os.exit(passed and 0 or 1)

@@ -12,9 +12,10 @@ local LEAST_MARGIN = 0.02 -- a candidate that is less than this behind stays
 --- Candidates whose medians differ by less than this are equally fast; the first one, which is the cheapest, wins.
 race.TIE = 0.01
 -- Where the machine is noisy, the clock tells less than processor time does: candidates that cannot be told apart are
--- equally fast, and those leave that need more processor time for a message than SAVING above the least.
+-- equally fast, and those leave that need more processor time for a message than SAVING above the least. What cannot be
+-- told apart may still be far apart, and several such choices follow each other: so the tie stays narrow.
 local NOISY = 0.05
-local WIDEST_TIE = 0.25
+local WIDEST_TIE = 0.05
 local SAVING = 0.05
 
 --- Returns the median of a list of numbers.

@@ -16,6 +16,7 @@
 -- Runs are dear, so what is known of the cost of a batch is used: the bytes of a message say how large a block must be,
 -- and the time of a message is a constant plus a part of what each batch costs, so that two sizes say where larger ones
 -- gain nothing. What such a sum says is measured before it is believed. Start reading at search.run.
+local curve = require("tidemill.tuning.curve")
 local race = require("tidemill.tuning.race")
 
 local search = {}
@@ -30,7 +31,7 @@ local LONGEST_BATCH = 10e6 -- microseconds
 local REJECTED = 0.001 -- a share of dead letters that is so much above that of the file's settings is a fault
 local OFTEN = 0.1 -- a share of the batches above which a reason to close them counts
 -- The shares of the runs that each step of the search leaves to those after it.
-local KEPT = { start = 0, input_block = 0.6, batch = 0.45, output_block = 0.35, processes = 0.15, confirm = 0 }
+local KEPT = { start = 0, input_block = 0.6, batch = 0.55, output_block = 0.5, processes = 0.2, confirm = 0 }
 local FIRST_NOISE = 0.03 -- the relative deviation of one measurement, before any was repeated
 
 local NAMES = { "input_block_size", "max_batch_size", "max_batch_time", "output_block_size", "processes",
@@ -133,17 +134,6 @@ local function possible(self, settings)
     and search.memory(settings) <= self.limits.memory
 end
 
--- Returns the size of a batch beyond which larger ones gain less than 1 %, by the two sizes measured that are furthest
--- apart: the time of a message is constant + of_batch / size. Nil when the two do not say.
-local function knee(points)
-  local first, last = points[1], points[#points]
-  if not last or last.value == first.value then return nil end
-  local of_batch = (1 / first.rate - 1 / last.rate) / (1 / first.value - 1 / last.value)
-  local constant = 1 / last.rate - of_batch / last.value
-  if of_batch <= 0 or constant <= 0 then return nil end
-  return of_batch / constant / 0.01
-end
-
 -- Whether a point is a step forward: faster, or as fast as can be told and with less processor time for each message.
 local function gains(self, point, before)
   if point.rate >= before.rate * (1 + race.TIE) then return true end
@@ -168,16 +158,15 @@ local function climb(self, name, factor, least)
     table.sort(points, function(a, b) return a.value < b.value end)
     return point
   end
-  local middle = visit(present)
-  local above, below = visit(present * factor), nil
-  local clear = above and middle and above.rate >= middle.rate * (1 + 2 * noise(self))
-  if not clear then below = visit(present / factor) end
-  local top = above
+  visit(present)
+  local top, below = visit(present * factor), visit(present / factor)
   while top and points[#points - 1] and gains(self, top, points[#points - 1]) do
-    local further = name == "max_batch_size" and knee(points) or 0
+    local further = name == "max_batch_size" and curve.knee(points) or 0
     top = visit(math.max(top.value * factor, math.min(power_of_two(further), top.value * factor ^ 2)))
   end
-  while below and points[2] and below.rate >= points[2].rate do below = visit(below.value / factor) end
+  while below and points[2] and below.rate >= points[2].rate * (1 - noise(self)) do
+    below = visit(below.value / factor)
+  end
   return points
 end
 
@@ -196,6 +185,25 @@ local function refine(self, name, factor, least, rounds)
     if value >= least and possible(self, settings) and not again then list[#list + 1] = settings end
   end
   if #list > 1 then compare(self, list, rounds) end
+end
+
+-- Compares the size of a batch that all measurements with the same other settings point to with the present one.
+local function refine_batch(self)
+  local now, points = self.settings, {}
+  for _, known in pairs(self.seen) do
+    local one, same = known.settings, true
+    for _, name in ipairs { "processes", "prefetch_batches", "max_batch_time" } do
+      same = same and one[name] == now[name]
+    end
+    same = same and known.result.batch_messages > one.max_batch_size * 0.9
+      and (known.result.overflow.output > 0) == (self.small_output ~= nil)
+    for _, rate in ipairs(same and known.rates or {}) do
+      points[#points + 1] = { value = one.max_batch_size, rate = rate }
+    end
+  end
+  local size = curve.best(points)
+  local settings = size and fitted(self, copy(now, { max_batch_size = math.floor(size + 0.5) }))
+  if settings and possible(self, settings) and key_of(settings) ~= key_of(now) then compare(self, { now, settings }) end
 end
 
 local stages = {}
@@ -240,20 +248,26 @@ function stages.input_block(self)
   self.settings = affordable(self, self.settings)
 end
 
--- Batches are closed by the time that they take (eager), below max_batch_size: larger ones there are not, but smaller
--- ones may be faster, where they lie in a cache.
-local function smaller_batches(self, result)
-  local before, mean = self.settings, power_of_two(result.batch_messages)
-  say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
-  if mean >= before.max_batch_size then return end
-  local list = { before } -- the first, so that it stays when the others are as fast
-  for _, size in ipairs { mean / 16, mean / 4 } do
-    local settings = fitted(self, copy(before, { max_batch_size = size }))
-    if size >= 1 and possible(self, settings) then list[#list + 1] = settings end
+-- Compares the present settings, which stay when the others are as fast, with batches that are so many times as large.
+-- Returns whether others were taken.
+local function other_batches(self, mean, factors)
+  local before, list = self.settings, { self.settings }
+  for _, factor in ipairs(factors) do
+    local settings = fitted(self, copy(before, { max_batch_size = math.floor(mean * factor) }))
+    if settings.max_batch_size >= 1 and possible(self, settings) then list[#list + 1] = settings end
   end
-  compare(self, list)
-  if self.settings == before then return say(self, "max_batch_size binds nothing") end
-  refine(self, "max_batch_size", 2, 1)
+  if #list > 1 then compare(self, list) end
+  if self.settings == before then return false end
+  refine_batch(self)
+  return true
+end
+
+-- Batches are closed by the time that they take (eager), below max_batch_size, so that there are no larger ones.
+local function below_run_time(self, result)
+  local mean = power_of_two(result.batch_messages)
+  say(self, "batches are closed when they keep a worker busy for 50 ms, at %.0f messages", result.batch_messages)
+  if mean >= self.settings.max_batch_size then return end
+  if not other_batches(self, mean, { 1 / 16, 1 / 4 }) then return say(self, "max_batch_size binds nothing") end
   say(self, "%d messages a batch are faster", self.settings.max_batch_size)
 end
 
@@ -264,24 +278,23 @@ function stages.batch(self)
     say(self, "%.0f %% of the batches are closed by max_batch_time", closes.time * 100)
     compare_points(self, climb(self, "max_batch_time", 4, 1000), 2)
   end
-  if (closes.run_time or 0) > 0.5 then return smaller_batches(self, result) end
+  if (closes.run_time or 0) > 0.5 then return below_run_time(self, result) end
   compare_points(self, climb(self, "max_batch_size", 4, 1))
-  refine(self, "max_batch_size", 2, 1)
+  refine_batch(self)
   say(self, "%d messages a batch", self.settings.max_batch_size)
 end
 
 -- A smaller block means further rounds, and these cost something; but results that lie in a processor's cache are read
 -- faster, so that it may gain more than it costs. Where it does, larger batches may do so too.
 local function smaller_output(self)
-  local present, list = self.settings.output_block_size, {}
+  local present = self.settings.output_block_size
+  local list, last = { self.settings }, 0 -- the present one first, so that it stays when the others are as fast
   for _, size in ipairs { LEAST_BLOCK, present / 16, present / 4 } do
-    local last = list[#list]
-    if size >= LEAST_BLOCK and size < present and not (last and last.output_block_size >= size) then
-      list[#list + 1] = copy(self.settings, { output_block_size = size })
+    if size >= LEAST_BLOCK and size < present and size > last then
+      list[#list + 1], last = copy(self.settings, { output_block_size = size }), size
     end
   end
-  if #list == 0 then return end
-  list[#list + 1] = self.settings
+  if #list == 1 then return end
   compare(self, list)
   if self.settings.output_block_size == present then return end
   self.small_output = self.settings.output_block_size
@@ -319,9 +332,11 @@ function stages.processes(self)
   end
   compare_points(self, climb(self, "processes", 2, 1))
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
+  if self.settings.prefetch_batches == 0 then refine(self, "prefetch_batches", 2, 0, 2) end
+  if self.settings.processes ~= before then
+    other_batches(self, self.settings.max_batch_size, { 1 / 16, 1 / 4, 4 })
+  end
   refine(self, "prefetch_batches", 2, math.min(1, self.settings.prefetch_batches), 2)
-  local by_size = result and (result.closes.size or 0) > 0.5
-  if self.settings.processes ~= before and by_size then refine(self, "max_batch_size", 2, 1, 2) end
   say(self, "%d process%s", self.settings.processes, self.settings.processes == 1 and "" or "es")
 end
 
@@ -354,7 +369,7 @@ function stages.confirm(self)
     have[key_of(settings)] = true
   end
   local compared = #list > 1 and self.left >= #list
-  if compared then return compare(self, list, math.min(3, math.floor(self.left / #list))) end
+  if compared then return compare(self, list, math.min(8, math.floor(self.left / #list))) end
   self.settings = median_of(self, self.settings) > median_of(self, self.start) and self.settings or self.start
 end
 

@@ -96,6 +96,21 @@ describe("the search for settings", function()
     assert.is_true(run(pipeline, settings { processes = 8 }).settings.processes <= 2)
   end)
 
+  it("looks at smaller batches although larger ones are faster too", function()
+    local rates = { [1000] = 100, [4000] = 120, [16000] = 90, [250] = 200, [63] = 300, [16] = 100 }
+    local found = run(nil, settings(), { measure = measured(function(of) return rates[of.max_batch_size] or 50 end) })
+    assert.equal(63, found.settings.max_batch_size)
+  end)
+
+  it("looks at smaller batches again where another number of processes is faster", function()
+    local found = run(nil, settings(), { measure = measured(function(of)
+      if of.processes > 1 then return 100 + math.min(2, of.max_batch_size / 1000) end
+      return 200 + 1000 / of.max_batch_size
+    end) })
+    assert.equal(1, found.settings.processes)
+    assert.is_true(found.settings.max_batch_size < 1000)
+  end)
+
   it("leaves max_batch_size alone when batches close before, unless smaller ones are faster", function()
     for _, case in ipairs { { rate = function() return 1000 end, found = 1000 },
       { rate = function(size) return size <= 16 and 1500 or 1000 end, found = 16 } } do
