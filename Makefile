@@ -93,7 +93,7 @@ $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
 	$(Q)$(CXX) -shared $(LINK_FLAGS) -o $@ $^ $(LIBS)
 
-$(BUILD)/tidemill_json.so: lua/tidemill/run/json_table.c lua/tidemill/run/json_members.c lua/tidemill/run/json_members.h
+$(BUILD)/tidemill_json.so: $(wildcard lua/tidemill/run/json_*.[ch])
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
 $(BUILD)/tidemill_stack.so: lua/tidemill/run/stack.c
 $(MODULES): $(BUILD)/libtidemill.so

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Making changes of a document. The bytes stay as they are: a change is kept beside them, at most one for each member, in the order
-// in which they were made, with a second array in the order of the tokens for writing. A message has few changes, so both
-// are searched from end to end. Building a tree instead was not taken: it would have to decode and encode what nobody
+// Making changes of a document. The bytes stay as they are: a change is kept beside them (changes.cpp), at most one for each
+// member. Building a tree instead was not taken: it would have to decode and encode what nobody
 // touches. Start with set_member().
 #include <algorithm>
 #include <cmath>
@@ -9,35 +8,6 @@
 #include "json/inside.hpp"
 
 namespace tide_json_private {
-
-// The arena frees nothing, so the old array is lost until the reset; doubling keeps the loss below what is in use.
-template <typename item> static item *enlarge(arena *memory, item *old, int32_t count, int32_t room)
-{
-    auto *items = static_cast<item *>(memory->take(size_t(room) * sizeof(item)));
-    memcpy(static_cast<void *>(items), old, size_t(count) * sizeof(item));
-    return items;
-}
-
-static edit *new_change(document *doc, uint32_t at, uint32_t container)
-{
-    int32_t count = doc->change_count;
-    if (count == doc->change_room) {
-        doc->change_room = count * 2;
-        doc->changes = enlarge(&of(doc)->memory, doc->changes, count, doc->change_room);
-        doc->order = enlarge(&of(doc)->memory, doc->order, count, doc->change_room);
-    }
-    // An insertion sort: most changes are made in the order in which they will be written.
-    int32_t position = count;
-    for (; position > 0 && doc->changes[doc->order[position - 1]].at > at; position--)
-        doc->order[position] = doc->order[position - 1];
-    doc->order[position] = uint32_t(count);
-    edit *change = &doc->changes[count];
-    *change = edit{};
-    change->at = at;
-    change->container = container;
-    doc->change_count++;
-    return change;
-}
 
 // The document has changed, and so have those that it is assigned in; each may be longer by `more`. All have to know:
 // who is asked for its text copies the old bytes only while nothing in it has changed.
@@ -66,7 +36,7 @@ static void assign_value(edit *change, text value)
 static void change_member(document *doc, uint32_t at, uint32_t node, text value)
 {
     edit *change = doc->change_count > 0 ? find_change(doc, at) : nullptr;
-    assign_value(change ? change : new_change(doc, at, node), value);
+    assign_value(change ? change : add_change(doc, at, node, nullptr, 0), value);
     note_change(doc, value.length);
 }
 
@@ -84,13 +54,10 @@ static int add_key(document *doc, uint32_t node, const char *key, int32_t length
     const char *plain = prefix + 1;
     if (size > int64_t(length) + 3) // it has escapes, so the quoted key is not the key itself
         plain = static_cast<char *>(memcpy(memory.take(size_t(length)), key, size_t(length)));
-    edit *change = new_change(doc, doc->link[node], node);
-    change->appended = true;
-    change->key = plain;
-    change->key_length = length;
-    change->prefix = prefix;
-    change->prefix_length = int32_t(size);
-    assign_value(change, value);
+    edit *added = add_change(doc, doc->link[node], node, plain, length);
+    added->prefix = prefix;
+    added->prefix_length = int32_t(size);
+    assign_value(added, value);
     note_change(doc, (tide_fault("bug.json_overrun") ? 0 : size) + value.length + 1);
     return TIDE_OK;
 }
@@ -134,10 +101,8 @@ static int set_element(document *doc, uint32_t node, int32_t index, text value)
     edit *added = find_added(doc, node, nullptr, index - count_elements(doc, node));
     if (!added && !value.bytes)
         return TIDE_OK;
-    if (!added) {
-        added = new_change(doc, doc->link[node], node);
-        added->appended = true;
-    }
+    if (!added)
+        added = add_change(doc, doc->link[node], node, nullptr, 0);
     assign_value(added, value);
     note_change(doc, value.length + 1);
     return TIDE_OK;

@@ -213,6 +213,7 @@ document *open_document(session *json, const char *bytes, int32_t length, docume
     doc->container = 0;
     doc->changes = doc->few_changes;
     doc->order = doc->few_order;
+    doc->index = nullptr;
     doc->change_count = 0;
     doc->change_room = FEW;
     doc->bound = length;

@@ -13,11 +13,16 @@
 #include <cstdlib>
 #include <cstring>
 
-// The C++ is compiled with hidden visibility: what Lua calls is declared visible.
+// The C++ is compiled with hidden visibility. What Lua calls is declared visible, and protected: nobody replaces it, so
+// that calls from here need no table of addresses and may be inlined.
 #pragma GCC visibility push(default)
 extern "C" {
 #include "base/fault.h"
 #include "base/status.h"
+}
+#pragma GCC visibility pop
+#pragma GCC visibility push(protected)
+extern "C" {
 #include "json/json.h"
 }
 #pragma GCC visibility pop
@@ -39,6 +44,22 @@ struct edit {
     int32_t prefix_length; // APPEND to an object: the text before the value, "key":
     const char *prefix;
     struct document *value; // the new value as a document, once it was opened to be read or changed
+    // These three are set once there are many changes (change_index).
+    int32_t ordinal; // of an addition among those of its container, from 1
+    int32_t
+        previous; // the number of the addition to the same container before it, -1 for the first one
+    int32_t
+        chained; // the number of the change before it in the chain of its key, -1 for the first one
+};
+
+// Finds changes where there are more than a few.
+struct change_index {
+    static const uint32_t CHAINS = 256;
+    int32_t chains
+        [CHAINS]; // of the keys that were added, by hash: the number of the last one; -1 = none
+    // By token, number + 1: the change of a member, or, for the closing bracket of a container, the addition that is its last;
+    // 0 = none.
+    uint32_t *by_token;
 };
 
 static const size_t CHAINS = 16; // few, for they are cleared for each document
@@ -60,7 +81,8 @@ struct document : tide_json_doc {
     edit *changes;
     int32_t change_count;
     int32_t change_room;
-    uint32_t *order;       // numbers of `changes` in the order of their tokens
+    uint32_t *order;       // numbers of `changes`, for writing in the order of their tokens
+    change_index *index;   // nullptr: there are few, which are searched from end to end
     int64_t bound;         // an upper bound of the length with all changes
     edit few_changes[FEW]; // the first room for both arrays
     uint32_t few_order[FEW];
@@ -97,7 +119,9 @@ class arena {
     char *next, *end;
 };
 
-// Where the element of an array was found that was read last, so that walking by index is not quadratic.
+// Where the element of an array was found that was read last, so that walking by index is not quadratic. A script may
+// walk several arrays side by side.
+static const uint32_t RECENT = 4;
 struct recent_element {
     const document *doc;
     uint32_t node;
@@ -120,7 +144,8 @@ static const uint32_t NUMBERS = 16; // how many of the last ones are remembered
 struct session : tide_json {
     arena memory;
     index_maker *maker;
-    recent_element recent;
+    recent_element recent[RECENT];
+    uint32_t newest_recent; // the one that was used last
     read_number
         numbers[NUMBERS]; // without plain integers, which are always written as they were read
     uint32_t
@@ -173,6 +198,20 @@ inline void copy(char *to, const char *from, size_t length)
         to[length / 2] = from[length / 2];
         to[length - 1] = from[length - 1];
     }
+}
+
+// All bytes count, as keys may differ in the middle only.
+inline uint32_t hash_bytes(const char *bytes, size_t length)
+{
+    const uint64_t factor = 0x9E3779B97F4A7C15;
+    uint64_t sum = length, last = 0;
+    for (; length >= 8; bytes += 8, length -= 8) {
+        sum = (sum ^ load<uint64_t>(bytes)) * factor;
+        sum ^= sum >> 32;
+    }
+    copy(reinterpret_cast<char *>(&last), bytes, length);
+    sum = (sum ^ last) * factor;
+    return uint32_t(sum >> 32);
 }
 
 inline bool is_space(char c)
@@ -297,11 +336,17 @@ void find_key_text(document *doc, uint32_t key);
 bool is_overridden(document *doc, uint32_t node, uint32_t key);
 
 // changes.cpp
+// A new change, which stays where it is until the next one. `key` is nullptr but for what is added to an object.
+edit *add_change(document *doc, uint32_t at, uint32_t container, const char *key, int32_t length);
 edit *find_change(document *doc, uint32_t at);
 // A member that was added to a container: by key, or by index from 1 among the additions.
 edit *find_added(document *doc, uint32_t node, const char *key, int32_t length);
-// How many members were added, including those that were deleted again.
+// How many elements were added, including those that were deleted again.
 int32_t count_added(const document *doc, uint32_t node);
+// The index among the additions of the last one that was not deleted again; 0 if there is none.
+int32_t last_added(const document *doc, uint32_t node);
+// Puts `order` in order.
+void sort_changes(document *doc);
 
 // splice.cpp
 // Returns the length; `to` == nullptr: writes nothing.

@@ -71,14 +71,43 @@ uint32_t find_key(const document *doc, uint32_t node, uint32_t before, const cha
 
 static recent_element *recent_element_of(document *doc, uint32_t node)
 {
-    recent_element *recent = &of(doc)->recent;
-    if (recent->doc != doc || recent->node != node)
-        *recent = {doc, node, 1, node + 1, -1};
+    session *json = of(doc);
+    recent_element *recent = &json->recent[json->newest_recent];
+    if (recent->doc == doc && recent->node == node)
+        return recent;
+    for (uint32_t i = 0; i < RECENT; i++)
+        if (json->recent[i].doc == doc && json->recent[i].node == node)
+            return &json->recent[json->newest_recent = i];
+    // It takes the place of the one that was asked for first.
+    json->newest_recent = (json->newest_recent + 1) % RECENT;
+    recent = &json->recent[json->newest_recent];
+    *recent = {doc, node, 1, node + 1, -1};
     return recent;
 }
 
-// A loop over an array asks for one index after the other: from where the last one was found it is a step, from the
-// start it would be quadratic.
+// Goes from element `from` to `to`; 0 if the array has fewer.
+static uint32_t step_on(const uint32_t *link, uint32_t at, int32_t from, int32_t to, uint32_t close)
+{
+    for (; from < to; from++) {
+        at = link[at] + 1;
+        if (at == close)
+            return 0;
+        at++;
+    }
+    return at;
+}
+
+// Goes back from element `from` to `to`. Before an element stands a comma, and the link of the token before that leads
+// to where its value begins.
+static uint32_t step_back(const uint32_t *link, uint32_t at, int32_t from, int32_t to)
+{
+    for (; from > to; from--)
+        at = link[at - 2];
+    return at;
+}
+
+// A loop over an array asks for one index after the other, onwards or back: from where the last one was found it is a step,
+// from the start it would be quadratic. The end counts as well, once it is known.
 uint32_t find_element(document *doc, uint32_t node, int32_t index)
 {
     const uint32_t *link = doc->link;
@@ -86,14 +115,20 @@ uint32_t find_element(document *doc, uint32_t node, int32_t index)
     if (index < 1 || close == node + 1)
         return 0;
     recent_element *recent = recent_element_of(doc, node);
-    bool onwards = index >= recent->index;
-    uint32_t at = onwards ? recent->token : node + 1;
-    for (int32_t i = onwards ? recent->index : 1; i < index; i++) {
-        at = link[at] + 1;
-        if (at == close)
-            return 0;
-        at++;
+    int32_t known = recent->index, count = recent->count;
+    uint32_t at = recent->token;
+    if (count >= 0 && index > count)
+        return 0;
+    if (count >= 0 && count - index < std::abs(known - index)) {
+        known = count;
+        at = link[close - 1];
+    } else if (index < known - index) {
+        known = 1;
+        at = node + 1;
     }
+    at = index < known ? step_back(link, at, known, index) : step_on(link, at, known, index, close);
+    if (at == 0)
+        return 0;
     recent->index = index;
     recent->token = at;
     return at;

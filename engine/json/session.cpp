@@ -29,7 +29,8 @@ void tide_json_reset(tide_json *json)
     auto *own = static_cast<session *>(json);
     json->serial += 1;
     json->root = json->doc = nullptr;
-    own->recent.doc = nullptr;
+    for (recent_element &recent : own->recent)
+        recent.doc = nullptr;
     own->number_count = 0;
     own->memory.reset();
     reset_index_maker(own->maker);

@@ -130,6 +130,7 @@ class writer {
 static void write_changes(document *doc, uint32_t first, uint32_t last, writer *out)
 {
     const edit *changes = doc->changes;
+    sort_changes(doc);
     const uint32_t *from = std::upper_bound(
         doc->order, doc->order + doc->change_count, first,
         [changes](uint32_t at, uint32_t i) { return at < changes[i].at; });

@@ -91,6 +91,15 @@ static char *put_utf8(int32_t code, char *to)
     return to;
 }
 
+static const uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080;
+
+// The highest bit of each byte that is a backslash; above the first one other bytes may be marked as well.
+static inline uint64_t find_slashes(uint64_t word)
+{
+    word ^= ONES * '\\';
+    return (word - ONES) & ~word & HIGHS;
+}
+
 static char plain_escape(char c)
 {
     switch (c) {
@@ -119,6 +128,15 @@ int32_t tide_json_unescape(const char *from, const char *to, char *text)
 {
     char *out = text;
     while (from < to) {
+        if (to - from >= 8) {
+            uint64_t slashes = find_slashes(load<uint64_t>(from));
+            int length = slashes ? __builtin_ctzll(slashes) / 8 : 8;
+            memcpy(out, from, 8); // there is room: what is written is never ahead of what is read
+            from += length;
+            out += length;
+            if (!slashes)
+                continue;
+        }
         if (*from != '\\') {
             *out++ = *from++;
             continue;
@@ -158,11 +176,16 @@ static char *put_escape(uint8_t c, char *to)
     return to;
 }
 
-static const uint64_t ONES = 0x0101010101010101, HIGHS = 0x8080808080808080;
+// Looks at eight bytes at once: marks by their highest bit those that are below 0x20, a quote or a backslash, which are
+// written as escapes. The subtractions may carry from one byte into the next and mark a byte that is none of these, but
+// only above one that is: the lowest mark is right.
+static inline uint64_t needs_escape(uint64_t word)
+{
+    uint64_t quote = word ^ (ONES * '"'), slash = word ^ (ONES * '\\');
+    return ((word - ONES * 0x20) | (quote - ONES) | (slash - ONES)) & ~word & HIGHS;
+}
 
-// Looks at eight bytes at once: not 0 if one of them is below 0x20, a quote, a backslash or above 0x7F. The
-// subtractions may carry from one byte into the next and mark a byte that is not special, but only beside one that is:
-// the answer for the word stays right.
+// The same, or one of them is above 0x7F.
 static inline uint64_t special(uint64_t word)
 {
     uint64_t quote = word ^ (ONES * '"'), slash = word ^ (ONES * '\\');
@@ -191,7 +214,7 @@ int64_t tide_json_quote(const char *bytes, size_t length, char *to)
 {
     const char *from = bytes, *end = bytes + length;
     char *out = to;
-    uint8_t all = 0;
+    uint64_t all = 0;
     *out++ = '"';
     if (is_plain(bytes, length)) {
         copy(out, bytes, length);
@@ -199,30 +222,28 @@ int64_t tide_json_quote(const char *bytes, size_t length, char *to)
         return int64_t(length) + 2;
     }
     while (from < end) {
-        uint64_t word;
-        // Mostly a few bytes of a long string are special, so words without any are still copied whole.
+        // Mostly few bytes of a long string need an escape, so it is copied by words up to the next one.
         if (end - from >= 8) {
-            memcpy(&word, from, 8);
-            if (!special(word)) {
-                memcpy(out, &word, 8);
-                from += 8;
-                out += 8;
+            auto word = load<uint64_t>(from);
+            uint64_t escapes = needs_escape(word);
+            int length_of_plain = escapes ? __builtin_ctzll(escapes) / 8 : 8;
+            all |= word;
+            memcpy(out, &word, 8);
+            from += length_of_plain;
+            out += length_of_plain;
+            if (!escapes)
                 continue;
-            }
         }
-        // Up to eight bytes one by one; then whole words are tried again.
-        for (int i = 0; i < 8 && from < end; i++) {
-            auto c = uint8_t(*from++);
-            all |= c;
-            if (c < 0x20 || c == '"' || c == '\\')
-                out = put_escape(c, out);
-            else
-                *out++ = char(c);
-        }
+        auto c = uint8_t(*from++);
+        all |= c;
+        if (c < 0x20 || c == '"' || c == '\\')
+            out = put_escape(c, out);
+        else
+            *out++ = char(c);
     }
     *out++ = '"';
     // UTF-8 is looked at last and for all bytes at once: most strings are ASCII, which `all` tells for nothing.
-    if (all >= 0x80 && !is_utf8(bytes, length))
+    if (all & HIGHS && !is_utf8(bytes, length))
         return -1;
     return out - to;
 }

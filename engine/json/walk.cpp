@@ -5,15 +5,6 @@
 
 namespace tide_json_private {
 
-// All bytes count, unlike in key_hash(), since keys of one object may differ in the middle only.
-static uint32_t hash_key(const char *bytes, int32_t length)
-{
-    uint32_t sum = 2166136261; // FNV-1a
-    for (int32_t i = 0; i < length; i++)
-        sum = (sum ^ uint8_t(bytes[i])) * 16777619;
-    return sum;
-}
-
 // Only values have a link to their end, so from key to key the way leads over the value.
 static uint32_t count_keys(const document *doc, uint32_t node)
 {
@@ -41,7 +32,7 @@ static void mark_overridden(document *doc, uint32_t node)
         find_key_text(doc, key);
         const char *text = doc->json->key;
         int32_t length = doc->json->key_length;
-        uint32_t entry = hash_key(text, length) & (room - 1);
+        uint32_t entry = hash_bytes(text, size_t(length)) & (room - 1);
         while (table[entry] && !key_equals(doc, table[entry], text, length))
             entry = (entry + 1) & (room - 1);
         if (table[entry])
@@ -69,21 +60,24 @@ static bool is_gone(document *doc, uint32_t at)
 static int32_t count_array(document *doc, uint32_t node)
 {
     int32_t count = count_elements(doc, node);
-    if (doc->change_count == 0)
-        return count;
-    int32_t added = 0, last = 0;
-    for (int32_t i = 0; i < doc->change_count; i++) {
-        const edit &change = doc->changes[i];
-        if (!change.appended || change.container != node)
-            continue;
-        added++;
-        if (change.what != edit::DELETE)
-            last = added;
-    }
+    int32_t last = doc->change_count > 0 ? last_added(doc, node) : 0;
     if (last > 0)
         return count + last;
     while (count > 0 && is_gone(doc, find_element(doc, node, count)))
         count--;
+    return count;
+}
+
+// Keys that stand twice, deletions and additions all change the number.
+static int32_t count_object(document *doc, uint32_t node)
+{
+    int32_t count = 0;
+    for (uint32_t key = node + 1; key < doc->link[node]; key = doc->link[key + 2] + 2)
+        count += !is_gone(doc, key) && !is_overridden(doc, node, key);
+    for (int32_t i = 0; i < doc->change_count; i++) {
+        const edit &change = doc->changes[i];
+        count += change.appended && change.container == node && change.what != edit::DELETE;
+    }
     return count;
 }
 
@@ -163,15 +157,9 @@ int tide_json_next(tide_json_doc *opened, int32_t node, int32_t position)
     return next_member(doc, uint32_t(node), next);
 }
 
-// Keys that stand twice, deletions and additions all change the number, and a walk knows them all.
 int32_t tide_json_count(tide_json_doc *opened, int32_t node)
 {
     auto *doc = static_cast<document *>(opened);
-    if (!is_object(doc, uint32_t(node)))
-        return count_array(doc, uint32_t(node));
-    int32_t count = 0;
-    doc->json->position = 0;
-    while (tide_json_next(doc, node, doc->json->position) != TIDE_JSON_NONE)
-        count++;
-    return count;
+    return is_object(doc, uint32_t(node)) ? count_object(doc, uint32_t(node))
+                                          : count_array(doc, uint32_t(node));
 }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- ns a message in the worker's loop, one process, no Kafka: the JSON view against lua-cjson on the job of
--- scripts/transform.lua, and tide.json.table / encode against cjson.decode / encode.
+-- scripts/transform.lua, and tide.json.table / encode against cjson.decode / encode on it and on other documents.
 -- A block holds 1000 events, as a batch does by default. luajit scripts/bench/json.lua [ROUNDS] [RUNS] [hardened], from
 -- the project's folder; hardened: with the objects that functions have under trust = "hardened".
 package.path = './lua/?.lua;./lua/?/init.lua;./?.lua;' .. package.path
@@ -8,7 +8,9 @@ local ffi = require 'ffi'
 local cjson = require 'cjson'
 local block = require 'spec.support.block'
 local jobs = require 'scripts.bench.jobs'
+local documents = require 'scripts.bench.json_documents'
 local json = require('tidemill.run.json').public
+local race_of = require 'scripts.bench.race'
 
 require('jit.opt').start('maxmcode=8192', 'sizemcode=256', 'maxtrace=4000', 'maxrecord=16000', 'maxirconst=4000')
 
@@ -16,21 +18,19 @@ local EVENTS, ROUNDS, RUNS = 1000, tonumber(arg[1]) or 20, tonumber(arg[2]) or 9
 
 if arg[3] == 'hardened' then require('tidemill.run.hardened').switch(true) end
 
-local function tables(message)
-  local event = json.table(message.value)
+local function job(event)
   if event.level == 'debug' then return nil end
   event.v, event.value = event.value * 2, nil
   event.seen = true
   return json.encode(event)
 end
 
-local function seconds()
-  return os.clock() -- of the processor: others may use the machine as well
+local function of_the_value(message)
+  return (job(json.table(message.value)))
 end
 
-local function median(list)
-  table.sort(list)
-  return list[math.ceil(#list / 2)]
+local function of_the_view(message)
+  return (job(json.table(message.json)))
 end
 
 local function events()
@@ -41,20 +41,8 @@ local function events()
   return lines
 end
 
--- Contenders in turn, so that a slow moment of the machine hits all; medians.
 local function race(contenders)
-  local times = {}
-  for i = 1, #contenders do times[i] = {} end
-  for run = 0, RUNS do -- run 0 warms up
-    for i, contender in ipairs(contenders) do
-      collectgarbage()
-      local began = seconds()
-      for _ = 1, ROUNDS do contender() end
-      if run > 0 then times[i][run] = (seconds() - began) / ROUNDS / EVENTS * 1e9 end
-    end
-  end
-  for i = 1, #contenders do times[i] = median(times[i]) end
-  return times
+  return race_of(contenders, { rounds = ROUNDS, runs = RUNS, messages = EVENTS })
 end
 
 local lines = events()
@@ -65,27 +53,36 @@ local function through(fn)
   return function() input:run(loop) end
 end
 
+-- A loop of its own for each, since LuaJIT compiles a loop for the function that it sees in it first.
 local function all(fn, list)
-  return function()
-    for i = 1, #list do fn(list[i]) end
-  end
+  local loop = assert(loadstring 'local fn, list = ... return function() for i = 1, #list do fn(list[i]) end end')
+  return loop(fn, list)
 end
 
 local loops = race({
-  through(jobs.view), through(jobs.cjson), through(tables), through(jobs.identity),
-  through(function(message) return message.json and message end),
+  through(jobs.view), through(jobs.cjson), through(of_the_value), through(jobs.identity),
+  through(function(message) return message.json and message end), through(of_the_view),
 })
-local decoded, marked = {}, {}
-for i, line in ipairs(lines) do decoded[i], marked[i] = cjson.decode(line), json.table(line) end
-local decode = race({ all(json.table, lines), all(cjson.decode, lines) })
-local encode = race({ all(json.encode, marked), all(cjson.encode, decoded) })
 
 print(('%d times %d events, median of %d runs, ns of processor a message (%s)'):format(ROUNDS, EVENTS, RUNS, ffi.arch))
 print(('view                 %7.0f'):format(loops[1]))
 print(('lua-cjson            %7.0f  %.1f times the view'):format(loops[2], loops[2] / loops[1]))
 print(('table and encode     %7.0f  lua-cjson %.2f times'):format(loops[3], loops[2] / loops[3]))
+print(('the same of the view %7.0f  lua-cjson %.2f times'):format(loops[6], loops[2] / loops[6]))
 print(('identity             %7.0f'):format(loops[4]))
 print(('opened, not changed  %7.0f'):format(loops[5]))
-local both = '%-20s %7.0f  lua-cjson %7.0f, %.2f times'
-print(both:format('tide.json.table', decode[1], decode[2], decode[2] / decode[1]))
-print(both:format('tide.json.encode', encode[1], encode[2], encode[2] / encode[1]))
+
+print '\n                              tide.json.table               tide.json.encode'
+print 'documents            bytes     ns   lua-cjson   times        ns   lua-cjson   times'
+local kinds = documents(EVENTS)
+table.insert(kinds, 1, { name = 'event of the job', texts = lines })
+for _, kind in ipairs(kinds) do
+  local texts, tables_of, cjson_of, size = kind.texts, {}, {}, 0
+  for i, text in ipairs(texts) do
+    tables_of[i], cjson_of[i], size = json.table(text), cjson.decode(text), size + #text
+  end
+  local times = race { all(json.table, texts), all(cjson.decode, texts), all(json.encode, tables_of),
+    all(cjson.encode, cjson_of) }
+  print(('%-20s %5.0f %6.0f %11.0f %7.2f %9.0f %11.0f %7.2f'):format(kind.name, size / #texts, times[1], times[2],
+    times[2] / times[1], times[3], times[4], times[4] / times[3]))
+end

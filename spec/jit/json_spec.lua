@@ -138,6 +138,20 @@ describe("the loop with a JSON view", function()
     assert.truthy(values[7]:find('"list":[7,{"host":"web-0"}]', 1, true))
   end)
 
+  it("the loop with plain tables goes on compiled around tide.json.table and encode, which are C functions", function()
+    local function fn(message)
+      local event = json.table(message.value)
+      if event.level == "debug" then return nil end
+      event.v, event.value = event.value * 2, nil
+      return json.encode(event)
+    end
+    local plain = interpreted(fn)
+    local aborts, traces, values = traced(fn, 20)
+    assert.same({}, aborts)
+    assert.is_true(traces >= 1)
+    for i = 1, COUNT do assert.equal(plain[i], values[i]) end
+  end)
+
   it("the loop with a JSON view copies nothing of a value that was only read", function()
     local _, _, values = traced(cases["reading only"], 2)
     assert.equal("=", values[1])

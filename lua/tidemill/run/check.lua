@@ -16,13 +16,6 @@ function check.shown(thing)
   return "a " .. type(thing)
 end
 
---- Calls a C function, whose errors name no line of Lua, and raises them at `level` (as in error()).
-function check.call(level, fn, ...)
-  local ok, result = pcall(fn, ...)
-  if not ok then error(result, level > 0 and level + 1 or 0) end
-  return result
-end
-
 --- How to make a string of a value that is none: "; ..." or "".
 function check.advice(new)
   if number.text(new) then return "; tide.json.text(x) gives all its digits" end

@@ -6,6 +6,6 @@ local json = require("tidemill.run.json")
 return function(thing)
   local metatable = type(thing) == "table" and getmetatable(thing)
   if type(thing) ~= "table" or metatable and metatable.__tostring then return tostring(thing) end
-  local has_json, text = pcall(json.module.encode, thing)
-  return has_json and text or ("a table without text (%s)"):format(text)
+  local called, text, problem = pcall(json.module.encode, thing)
+  return called and text or ("a table without text (%s)"):format(called and problem or text)
 end

@@ -12,10 +12,10 @@ local ffi = require("ffi")
 local null = require("cjson").null
 local integer = require("tidemill.run.integer")
 local json_path = require("tidemill.run.json_path")
+local json_public = require("tidemill.run.json_public")
+local json_tables = require("tidemill.run.json_tables")
 local library = require("tidemill.run.ffi")
 local marks = require("tidemill.run.marks")
-local number = require("tidemill.run.number")
-local call = require("tidemill.run.check").call
 local C = library.C
 
 local cast, to_string, istype = ffi.cast, ffi.string, ffi.istype
@@ -39,7 +39,7 @@ local int64, uint64 = ffi.typeof "int64_t", ffi.typeof "uint64_t"
 local NONE, NULL, FALSE, TRUE, DOUBLE = C.TIDE_JSON_NONE, C.TIDE_JSON_NULL, C.TIDE_JSON_FALSE, C.TIDE_JSON_TRUE,
   C.TIDE_JSON_DOUBLE
 local INT64, UINT64, BIG, STRING = C.TIDE_JSON_INT64, C.TIDE_JSON_UINT64, C.TIDE_JSON_BIG, C.TIDE_JSON_STRING
-local ARRAY, OBJECT, WHOLE = C.TIDE_JSON_ARRAY, C.TIDE_JSON_OBJECT, C.TIDE_JSON_WHOLE
+local ARRAY, WHOLE = C.TIDE_JSON_ARRAY, C.TIDE_JSON_WHOLE
 
 local json = {}
 
@@ -85,13 +85,13 @@ local function found(kind)
   return value
 end
 
-local function gone()
-  error("this view is gone: it lives until the function returns; keep tide.json.table(view) instead", 4)
-end
+local GONE = "this view is gone: it lives until the function returns; keep tide.json.table(view) instead"
+
+local function gone() error(GONE, 4) end
 
 local function is_view(thing)
-  if hardened then return type(thing) == "table" and getmetatable(thing) == methods end
-  return (istype(view_type, thing))
+  if type(thing) == "table" then return hardened and getmetatable(thing) == methods end
+  return not hardened and (istype(view_type, thing))
 end
 
 local function index_of(view)
@@ -137,17 +137,30 @@ local function key_of(key)
   return nil, key
 end
 
--- Puts the text of a view into J.
-local function find_text(view)
-  local cell = cell_of(view)
-  if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
+-- The text of a view; nil for what is none, or nil and what is wrong.
+local function view_text(thing)
+  if not is_view(thing) then return nil end
+  local cell = cell_at(index_of(thing))
+  if not cell then return nil, GONE end
+  if C.tide_json_text(cell.doc, cell.node) < 0 then return nil, library.error() end
+  return (to_string(J.bytes, J.length))
 end
 
--- The text of a view, or of tables and scalars. An error is raised at `level`: 1 is the caller's line, 0 none.
+local module = json_tables.open(J, view_text)
+local encode = module.encode
+
+-- The text of a view, or of tables and scalars; or nil and what is wrong.
+local function written(thing)
+  local text, problem = view_text(thing)
+  if not text and not problem then text, problem = encode(thing) end
+  return text, problem
+end
+
+-- The same; an error is raised at `level`: 1 is the caller's line, 0 none.
 local function text_of(thing, level)
-  if not is_view(thing) then return (call(level > 0 and level + 1 or 0, json.module.encode, thing)) end
-  find_text(thing)
-  return (to_string(J.bytes, J.length))
+  local text, problem = written(thing)
+  if not text then error(problem, level > 0 and level + 1 or 0) end
+  return text
 end
 
 -- Writes a value that is neither a number, a string, a boolean nor nil.
@@ -155,9 +168,9 @@ local function set_other(cell, key, length, new)
   if new == null then return (C.tide_json_set_kind(cell.doc, cell.node, key, length, NULL)) end
   if istype(int64, new) then return (C.tide_json_set_integer(cell.doc, cell.node, key, length, new)) end
   if istype(uint64, new) then return (C.tide_json_set_natural(cell.doc, cell.node, key, length, new)) end
-  local has_json, text = true, integer.text(new)
-  if not text then has_json, text = pcall(text_of, new, 0) end
-  if not has_json then return -1, text end
+  local text, problem = integer.text(new), nil
+  if not text then text, problem = written(new) end
+  if not text then return -1, problem end
   return (C.tide_json_set_text(cell.doc, cell.node, key, length, text, #text))
 end
 
@@ -314,86 +327,24 @@ function json.harden(on)
   return on
 end
 
--- For scripts: tide.json.
-
-local public = {}
-
-local function check_view(name, thing)
-  if not is_view(thing) then
-    error(("tide.json.%s takes a view, got a %s"):format(name, type(thing)), 3)
-  end
-  return thing
-end
-
---- The JSON type of a view, of a value read from one, or of a plain table: "object", "array", "string", "number",
---- "boolean" or "null"; nil for nil (message.json of a null value, an absent member) and for what has no JSON.
-function public.type(thing)
-  if is_view(thing) then
-    local cell = cell_of(thing)
-    return C.tide_json_value(cell.doc, cell.node) == OBJECT and "object" or "array"
-  end
-  local kind = type(thing)
-  if kind == "string" or kind == "number" or kind == "boolean" then return kind end
-  if thing == nil then return nil end
-  if thing == null then return "null" end
-  if istype(int64, thing) or istype(uint64, thing) or integer.text(thing) then return "number" end
-  local mark = marks.of(thing)
-  if kind ~= "table" or mark == marks.NOTHING or mark == marks.STAND_IN then return nil end
-  return (mark == marks.ARRAY or thing[1] ~= nil) and "array" or "object"
-end
-
---- The number of members of an object, or the highest index of an array.
-function public.len(view)
-  return (length_of(check_view("len", view)))
-end
-
---- for key, value in tide.json.each(view): the elements of an array with their indexes, or the members of an object.
-function public.each(view)
-  local next, walk = each(check_view("each", view))
-  return next, walk, nil
-end
-
---- A view or a JSON text as plain Lua tables. Arrays are marked (tide.array), null is tide.null, integers beyond 2^53
---- are int64 or uint64, and integers beyond 64 bits keep their digits (run/integer.lua).
-function public.table(from)
-  if type(from) == "string" then return (call(2, json.module.decode, from)) end
-  find_text(check_view("table", from))
-  return (json.module.decode(J.bytes, J.length))
-end
-
---- Tables, scalars, tide.null and views as JSON text.
-function public.encode(thing)
-  return (text_of(thing, 2))
-end
-
-public.text = number.scalar
-
--- The names that other libraries have for these functions.
-local ELSEWHERE = { decode = "table", parse = "table", load = "table", stringify = "encode", dump = "encode",
-  length = "len", pairs = "each", ipairs = "each", array = "tide.array" }
-
-setmetatable(public, { __index = function(_, name)
-  error(('tide.json has no "%s"%s; it has type, len, each, table, text, encode'):format(tostring(name),
-    ELSEWHERE[name] and ", here it is " .. ELSEWHERE[name] or ""), 2)
-end })
-
-json.public = public
+json.public = json_public {
+  is_view = is_view, length = length_of, each = each, text_of = text_of, decode = module.decode,
+  -- The kind of a view: an array or an object.
+  kind = function(view)
+    local cell = cell_of(view)
+    return (C.tide_json_value(cell.doc, cell.node))
+  end,
+  -- The plain tables of a view. What was not changed is read from its document, which has been checked already.
+  tables = function(view)
+    local cell = cell_of(view)
+    if cell.doc.edits == 0 then return (module.decode_node(cell.doc, cell.node)) end
+    if C.tide_json_text(cell.doc, cell.node) < 0 then error(library.error(), 3) end
+    return (module.decode(J.bytes, J.length))
+  end,
+}
 json.encode = text_of
 json.null = null
 json.array = marks.to_array
--- The encoder and decoder of tables (json_table.c) cannot make cdata or look into them: these functions do it.
-local function load_module()
-  local open = assert(package.loadlib(library.folder .. "/tidemill_json.so", "luaopen_tidemill_json"))
-  local box = ffi.new "int64_t[1]"
-  local natural = cast("uint64_t *", box)
-  return open(function(thing)
-    if istype(int64, thing) then return INT64 end
-    if istype(uint64, thing) then return UINT64 end
-    if is_view(thing) then return (text_of(thing, 2)) end
-    return integer.text(thing)
-  end, function() return integer.given(box[0]) end, function() return integer.given(natural[0]) end, box, J,
-    integer.new, marks.array)
-end
-json.module = load_module()
+json.module = module
 
 return json

@@ -46,6 +46,25 @@ describe('tide.json.table', function()
     assert.same({ b = { c = 'new' } }, tide.table(j.a[7]))
   end)
 
+  it('tide.json.table reads what stands in a view, and what was assigned to it', function()
+    local text = '{"b":"x\\ny","n":[1.5,9007199254740993,123456789012345678901,null],"o":{"p":{},"q":[]}}'
+    local j = json.open_copy('[0, ' .. text .. ' ]')
+    assert.equal(text, tide.encode(tide.table(j[2])))
+    assert.equal('[0,' .. text .. ']', tide.encode(tide.table(j)))
+    assert.equal('x\ny', tide.table(j[2]).b)
+    j[1] = { deep = { 1.5, 'a"b' } }
+    assert.same({ deep = { 1.5, 'a"b' } }, tide.table(j[1]))
+    assert.same({ 1.5, 'a"b' }, tide.table(j[1].deep))
+    assert.equal('[{"deep":[1.5,"a\\"b"]},' .. text .. ']', tide.encode(tide.table(j)))
+  end)
+
+  it('tide.json.table of a view leaves numbers that are computed as they are', function()
+    local j = json.open_copy '{"a":1.50,"b":0}'
+    assert.same({ a = 1.5, b = 0 }, tide.table(j))
+    j.b = 3 / 2
+    assert.equal('{"a":1.50,"b":1.5}', json.text())
+  end)
+
   it('tide.json.table reads scalars', function()
     assert.equal(5, tide.table '5')
     assert.equal(null, tide.table 'null')
