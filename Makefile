@@ -69,7 +69,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-tune demo docs tools install uninstall clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo docs tools install uninstall clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -114,10 +114,14 @@ build/mock_kafka: scripts/dev/mock_kafka.c | needs
 	@echo '  CC    $@'
 	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
 
-build/bare_loop: scripts/bench/bare_loop.c | needs
+build/bare_loop build/latency: build/%: scripts/bench/%.c | needs
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka)
+	$(Q)$(CC) $(C_FLAGS) $(if $(WERROR),-Werror) -O2 -g -o $@ $< $(shell pkg-config --libs rdkafka) -lpthread
+
+build/micro: scripts/bench/micro.c build/libtidemill.so
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C_FLAGS) -O2 -g -o $@ $< -Wl,-rpath,'$$ORIGIN' -Lbuild -ltidemill
 
 $(BUILD)/simulate: $(wildcard scripts/sim/*.[ch]) $(BUILD)/libtidemill.so
 	@echo '  CC    $@'
@@ -212,8 +216,11 @@ fuzz-corpus: all ## scripts/fuzz/corpus anew, from real data and from what was f
 torture: ## faults on real engines and a real Kafka, then the comparison; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
 	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh
 
-bench: ## against a real Kafka: bare librdkafka loop, tidemill, Arroyo in turn; BENCH_QUICK=1 is the short form
-	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh
+bench: ## all benchmarks, into docs/bench.md (about 80 minutes); PARTS="compare latency scaling micro in-process"; scripts/bench/run.sh
+	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh $(PARTS)
+
+bench-quick: ## for daily use, under 3 minutes: the bare loop and tidemill on a real Kafka, and single costs against their record
+	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all && BENCH_QUICK=1 scripts/bench/run.sh $(or $(PARTS),compare micro)
 
 bench-tune: ## `tidemill tune` against a full grid of settings on five workloads (about 40 minutes; BENCH_QUICK=1: some minutes)
 	$(Q)$(MAKE) -s all && LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;$${LUA_PATH:-;}" luajit scripts/bench/tune.lua

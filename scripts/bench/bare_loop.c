@@ -1,17 +1,33 @@
 /* SPDX-License-Identifier: MIT
- * bare_loop BOOTSTRAP IN OUT GROUP - the yardstick of the benchmark: librdkafka alone copies one
- * topic to another, as a member of a group, by an idempotent producer, until the ends of all
- * partitions. One line of JSON tells what it took; seconds run from the first message to the last
- * acknowledgement. */
+ * bare_loop BOOTSTRAP IN OUT GROUP [OPTION...] - the yardstick of the benchmark: librdkafka alone
+ * copies one topic to another, as a member of a group, by an idempotent producer, until the ends of
+ * all partitions. One line of JSON tells what it took; seconds run from the first message to the
+ * last acknowledgement.
+ *
+ *   drop            leaves out what the JSON jobs leave out, found by a search for the text
+ *   linger=MS       of the producer (20)
+ *   follow          goes on at the ends, until SIGTERM, and takes what is there at once
+ *   transaction=MS  writes in transactions, with the offsets, and commits this often */
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 
-enum { BATCH = 1000, TIMEOUT_MS = 60000 };
+enum { BATCH = 1000, TIMEOUT_MS = 60000, WAIT_MS = 100 };
 
-static unsigned long delivered, refused;
+static struct {
+    bool drop;
+    bool follow;
+    int transaction_ms; /* 0 = none */
+    const char *linger_ms;
+} options = {.linger_ms = "20"};
+
+static unsigned long delivered, refused, produced;
+static volatile sig_atomic_t stopped;
 
 static double now(void)
 {
@@ -30,6 +46,12 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         delivered++;
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+    stopped = 1;
+}
+
 static void require(int holds, const char *what)
 {
     if (holds)
@@ -38,13 +60,35 @@ static void require(int holds, const char *what)
     exit(69);
 }
 
+static void require_none(rd_kafka_error_t *error)
+{
+    require(!error, error ? rd_kafka_error_string(error) : "");
+}
+
+static void read_options(char **words)
+{
+    for (; *words; words++) {
+        if (strcmp(*words, "drop") == 0)
+            options.drop = true;
+        else if (strcmp(*words, "follow") == 0)
+            options.follow = true;
+        else if (strncmp(*words, "linger=", 7) == 0)
+            options.linger_ms = *words + 7;
+        else if (strncmp(*words, "transaction=", 12) == 0)
+            options.transaction_ms = atoi(*words + 12);
+        else
+            require(0, "an option is drop, follow, linger=MS or transaction=MS");
+    }
+}
+
+/* Pairs of name and value up to a NULL name; a pair without a value is left out. */
 static rd_kafka_t *client_new(rd_kafka_type_t type, const char *const (*settings)[2])
 {
     char text[512];
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (; (*settings)[0]; settings++)
-        require(rd_kafka_conf_set(conf, (*settings)[0], (*settings)[1], text, sizeof(text)) ==
-                    RD_KAFKA_CONF_OK,
+        require(!(*settings)[1] || rd_kafka_conf_set(conf, (*settings)[0], (*settings)[1], text,
+                                                     sizeof(text)) == RD_KAFKA_CONF_OK,
                 text);
     if (type == RD_KAFKA_PRODUCER)
         rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
@@ -53,14 +97,53 @@ static rd_kafka_t *client_new(rd_kafka_type_t type, const char *const (*settings
     return client;
 }
 
+static rd_kafka_t *consumer_new(char **arguments)
+{
+    const char *const settings[][2] = {
+        {"bootstrap.servers", arguments[1]},
+        {"group.id", arguments[4]},
+        {"auto.offset.reset", "earliest"},
+        {"enable.partition.eof", "true"},
+        {"enable.auto.commit", options.transaction_ms ? "false" : "true"},
+        {"auto.commit.interval.ms", "1000"},
+        {"fetch.wait.max.ms", "100"},
+        {"queued.max.messages.kbytes", "65536"},
+        {"queued.min.messages", "300000"},
+        {NULL, NULL}};
+    return client_new(RD_KAFKA_CONSUMER, settings);
+}
+
+static rd_kafka_t *producer_new(char **arguments)
+{
+    const char *const settings[][2] = {
+        {"bootstrap.servers", arguments[1]},
+        {"enable.idempotence", "true"},
+        {"linger.ms", options.linger_ms},
+        {"batch.num.messages", "10000"},
+        {"batch.size", "1000000"},
+        {"queue.buffering.max.messages", "100000"},
+        {"transactional.id", options.transaction_ms ? arguments[4] : NULL},
+        {NULL, NULL}};
+    rd_kafka_t *producer = client_new(RD_KAFKA_PRODUCER, settings);
+    if (options.transaction_ms) {
+        require_none(rd_kafka_init_transactions(producer, TIMEOUT_MS));
+        require_none(rd_kafka_begin_transaction(producer));
+    }
+    return producer;
+}
+
 /* Copies one message to the partition of its number; waits for room in the producer's queue. */
 static void copy(rd_kafka_t *producer, rd_kafka_topic_t *out, const rd_kafka_message_t *message)
 {
+    static const char debug[] = "\"level\":\"debug\"";
+    if (options.drop && memmem(message->payload, message->len, debug, sizeof(debug) - 1))
+        return;
     while (rd_kafka_produce(out, message->partition, RD_KAFKA_MSG_F_COPY, message->payload,
                             message->len, message->key, message->key_len, NULL) != 0) {
         require(rd_kafka_last_error() == RD_KAFKA_RESP_ERR__QUEUE_FULL, "cannot produce");
         rd_kafka_poll(producer, 10);
     }
+    produced++;
 }
 
 static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
@@ -73,57 +156,61 @@ static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
     return count;
 }
 
+/* Commits what was produced and the offsets of what was read, and begins the next transaction. */
+static void commit_transaction(rd_kafka_t *consumer, rd_kafka_t *producer)
+{
+    rd_kafka_topic_partition_list_t *positions;
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer);
+    require(!rd_kafka_assignment(consumer, &positions), "no assignment");
+    require(!rd_kafka_position(consumer, positions), "no positions");
+    require_none(rd_kafka_send_offsets_to_transaction(producer, positions, group, TIMEOUT_MS));
+    require_none(rd_kafka_commit_transaction(producer, TIMEOUT_MS));
+    require_none(rd_kafka_begin_transaction(producer));
+    rd_kafka_topic_partition_list_destroy(positions);
+    rd_kafka_consumer_group_metadata_destroy(group);
+}
+
+/* Takes a batch. A follower waits for one message only, since librdkafka waits for all that were asked for. */
+static ssize_t take(rd_kafka_queue_t *queue, rd_kafka_message_t **messages)
+{
+    if (!options.follow)
+        return rd_kafka_consume_batch_queue(queue, WAIT_MS, messages, BATCH);
+    ssize_t first = rd_kafka_consume_batch_queue(queue, options.transaction_ms ? 10 : WAIT_MS,
+                                                 messages, 1);
+    if (first < 1)
+        return first;
+    ssize_t more = rd_kafka_consume_batch_queue(queue, 0, messages + 1, BATCH - 1);
+    return more < 0 ? 1 : 1 + more;
+}
+
 static void print_result(unsigned long count, double seconds)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"read\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_bytes\":%ld,"
+    printf("{\"read\":%lu,\"produced\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_bytes\":%ld,"
            "\"librdkafka\":\"%s\"}\n",
-           count, seconds,
+           count, produced, seconds,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
            usage.ru_maxrss * 1024L, rd_kafka_version_str());
 }
 
-int main(int argc, char **argv)
+/* Reads and copies until the ends of `open` partitions, or for ever; returns the number of messages, and when the first
+ * one came. */
+static unsigned long loop(rd_kafka_t *consumer, rd_kafka_t *producer, rd_kafka_topic_t *out,
+                          int open, double *from)
 {
-    require(argc == 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP");
-    const char *const consumer_settings[][2] = {{"bootstrap.servers", argv[1]},
-                                                {"group.id", argv[4]},
-                                                {"auto.offset.reset", "earliest"},
-                                                {"enable.partition.eof", "true"},
-                                                {"auto.commit.interval.ms", "1000"},
-                                                {"fetch.wait.max.ms", "100"},
-                                                {"queued.max.messages.kbytes", "65536"},
-                                                {"queued.min.messages", "300000"},
-                                                {NULL, NULL}};
-    const char *const producer_settings[][2] = {{"bootstrap.servers", argv[1]},
-                                                {"enable.idempotence", "true"},
-                                                {"linger.ms", "20"},
-                                                {"batch.num.messages", "10000"},
-                                                {"batch.size", "1000000"},
-                                                {"queue.buffering.max.messages", "100000"},
-                                                {NULL, NULL}};
-    rd_kafka_t *consumer = client_new(RD_KAFKA_CONSUMER, consumer_settings);
-    rd_kafka_t *producer = client_new(RD_KAFKA_PRODUCER, producer_settings);
-    rd_kafka_topic_t *out = rd_kafka_topic_new(producer, argv[3], NULL);
-    rd_kafka_topic_t *in = rd_kafka_topic_new(producer, argv[2], NULL);
-    int open = partition_count(producer, in);
-    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(topics, argv[2], RD_KAFKA_PARTITION_UA);
-    require(!rd_kafka_subscribe(consumer, topics), "cannot subscribe");
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
-
-    unsigned long count = 0;
-    double from = 0;
     static rd_kafka_message_t *messages[BATCH];
-    while (open > 0) {
-        ssize_t got = rd_kafka_consume_batch_queue(queue, 100, messages, BATCH);
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
+    unsigned long count = 0;
+    double committed = now();
+    while ((open > 0 || options.follow) && !stopped) {
+        ssize_t got = take(queue, messages);
         for (ssize_t i = 0; i < got; i++) {
             if (messages[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
                 open--;
             } else if (!messages[i]->err) {
-                from = count++ ? from : now();
+                *from = count++ ? *from : now();
                 copy(producer, out, messages[i]);
             } else {
                 fprintf(stderr, "bare_loop: %s\n", rd_kafka_message_errstr(messages[i]));
@@ -131,11 +218,38 @@ int main(int argc, char **argv)
             rd_kafka_message_destroy(messages[i]);
         }
         rd_kafka_poll(producer, 0);
+        if (options.transaction_ms && count > 0 &&
+            now() - committed > options.transaction_ms / 1e3) {
+            commit_transaction(consumer, producer);
+            committed = now();
+        }
     }
+    rd_kafka_queue_destroy(queue);
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    require(argc >= 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP [drop] [linger=MS] [follow] "
+                       "[transaction=MS]");
+    read_options(argv + 5);
+    signal(SIGTERM, on_signal);
+    rd_kafka_t *consumer = consumer_new(argv);
+    rd_kafka_t *producer = producer_new(argv);
+    rd_kafka_topic_t *out = rd_kafka_topic_new(producer, argv[3], NULL);
+    rd_kafka_topic_t *in = rd_kafka_topic_new(producer, argv[2], NULL);
+    int open = partition_count(producer, in);
+    rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(topics, argv[2], RD_KAFKA_PARTITION_UA);
+    require(!rd_kafka_subscribe(consumer, topics), "cannot subscribe");
+
+    double from = now();
+    unsigned long count = loop(consumer, producer, out, open, &from);
+    if (options.transaction_ms)
+        commit_transaction(consumer, producer);
     require(!rd_kafka_flush(producer, TIMEOUT_MS), "not all was acknowledged");
     double seconds = now() - from;
-    require(refused == 0 && delivered == count, "some messages were refused");
-    rd_kafka_queue_destroy(queue);
+    require(refused == 0 && delivered == produced, "some messages were refused");
     rd_kafka_consumer_close(consumer);
     print_result(count, seconds);
     return 0;

@@ -1,8 +1,24 @@
 -- SPDX-License-Identifier: MIT
--- Who takes part in the benchmark. `filters` = leaves debug events out; `slow` = gets fewer messages;
--- `markers` = its output has transaction markers too; `beside` = whose rate it is compared with.
--- command(job) gives argv for job = { brokers, topic, out, group, report }; read and seconds are then found in the JSON
--- object that the program prints, or writes to job.report.
+-- Who takes part in the benchmark, each a table:
+--   name, title
+--   filters   leaves debug events out         job      "identity", "json" (the output is checked by it)
+--   markers   its output has transaction markers too, so that the ends of the topic do not count messages
+--   digits    false: its JSON library writes integers of 19 digits with 14, which is known and passes the check
+--   input     how much it reads: "full", "medium", "slow"
+--   against   the bare loop that it is compared with (bare, or bare-drop for those that filter)
+--   beside    another contender that it is compared with
+--   peer      what `scripts/bench/peers.sh` makes ready for it; it is left out, with the reason, where that fails
+--   settings  of a peer: what is tried once each; the best one takes part in the rounds. In the short form the first
+--             one does, which was the best where this was written. { title, WORD = value ... }
+-- command(job, setting) gives argv for job = { brokers, topic, out, group, read, kept, report, started }: read and kept
+-- are how many messages it will read and how many its output has in the end. `read` and `seconds` (from the first
+-- message to the last acknowledgement) are then found in the JSON object that the program prints, or writes to
+-- job.report. A peer makes the file job.started when its first message comes: what its start costs is not counted.
+local function bare(...)
+  local more = { ... }
+  return function(job) return { "build/bare_loop", job.brokers, job.topic, job.out, job.group, unpack(more) } end
+end
+
 local function tidemill(name, workers, delivery, ...)
   local more = { ... }
   return function(job)
@@ -16,30 +32,85 @@ local function tidemill(name, workers, delivery, ...)
   end
 end
 
+-- What every peer is called with; then the setting, as name=value in the order of the names.
+local function peer(...)
+  local before = { ... }
+  return function(job, setting)
+    local argv, words = { unpack(before) }, {}
+    for _, value in ipairs { job.brokers, job.topic, job.out, job.group, job.read, job.kept, job.started } do
+      argv[#argv + 1] = tostring(value)
+    end
+    for name, value in pairs(setting) do
+      if name ~= "title" then words[#words + 1] = name .. "=" .. tostring(value) end
+    end
+    table.sort(words)
+    for _, word in ipairs(words) do argv[#argv + 1] = word end
+    return argv
+  end
+end
+
+local function java(job, setting)
+  local place, collector = "build/peers/kafka_streams", "-XX:+Use" .. setting.collector .. "GC"
+  return peer("java", "-Xms512m", "-Xmx512m", collector, "-cp", place .. ":" .. place .. "/*", "Job")(job, setting)
+end
+
 return {
-  {
-    name = "bare", title = "bare librdkafka loop in C",
-    command = function(job) return { "build/bare_loop", job.brokers, job.topic, job.out, job.group } end,
-  },
-  { name = "identity-1", title = "tidemill, identity, 1 worker", command = tidemill("identity", 1) },
-  { name = "identity-2", title = "tidemill, identity, 2 workers", command = tidemill("identity", 2) },
-  {
-    name = "once-1", title = "the same, exactly once", beside = "identity-1", markers = true,
-    command = tidemill("identity", 1, "exactly_once"),
-  },
-  {
-    name = "watched-2", title = "the same, exporting and advising", beside = "identity-2",
-    command = tidemill("identity", 2, nil, "--metrics-addr", "0", "--statsd", "127.0.0.1:9"),
-  },
-  { name = "view-1", title = "tidemill, JSON view job, 1 worker", command = tidemill("view", 1), filters = true },
-  { name = "view-2", title = "tidemill, JSON view job, 2 workers", command = tidemill("view", 2), filters = true },
-  { name = "cjson-2", title = "tidemill, cjson job, 2 workers", command = tidemill("cjson", 2), filters = true },
-  {
-    name = "arroyo", title = "Arroyo, json job, 2 processes", filters = true, slow = true,
-    command = function(job)
-      return {
-        "build/arroyo/bin/python", "scripts/bench/arroyo/job.py", job.brokers, job.topic, job.out, job.group,
-      }
-    end,
-  },
+  { name = "bare", title = "bare librdkafka loop in C", job = "identity", input = "full", command = bare() },
+  { name = "bare-drop", title = "the same, leaving out the same messages", job = "identity", filters = true,
+    input = "full", against = "bare", command = bare("drop") },
+  { name = "identity-1", title = "tidemill, identity, 1 worker", job = "identity", input = "full", against = "bare",
+    command = tidemill("identity", 1) },
+  { name = "identity-2", title = "tidemill, identity, 2 workers", job = "identity", input = "full", against = "bare",
+    command = tidemill("identity", 2) },
+  { name = "once-1", title = "tidemill, identity, 1 worker, exactly once", job = "identity", input = "full",
+    against = "bare", beside = "identity-1", markers = true, command = tidemill("identity", 1, "exactly_once") },
+  { name = "watched-2", title = "tidemill, identity, 2 workers, exporting and advising", job = "identity",
+    input = "full", against = "bare", beside = "identity-2",
+    command = tidemill("identity", 2, nil, "--metrics-addr", "0", "--statsd", "127.0.0.1:9") },
+  { name = "view-1", title = "tidemill, JSON view job, 1 worker", job = "json", filters = true, input = "full",
+    against = "bare-drop", command = tidemill("view", 1) },
+  { name = "view-2", title = "tidemill, JSON view job, 2 workers", job = "json", filters = true, input = "full",
+    against = "bare-drop", command = tidemill("view", 2) },
+  { name = "view-once-2", title = "tidemill, JSON view job, 2 workers, exactly once", job = "json", filters = true,
+    input = "full", against = "bare-drop", beside = "view-2", markers = true,
+    command = tidemill("view", 2, "exactly_once") },
+  { name = "tables-1", title = "tidemill, plain tables, 1 worker", job = "json", filters = true, input = "full",
+    against = "bare-drop", command = tidemill("tables", 1) },
+  { name = "tables-2", title = "tidemill, plain tables, 2 workers", job = "json", filters = true, input = "full",
+    against = "bare-drop", command = tidemill("tables", 2) },
+  { name = "cjson-2", title = "tidemill, lua-cjson, 2 workers", job = "json", filters = true, digits = false,
+    input = "medium", against = "bare-drop", command = tidemill("cjson", 2) },
+  { name = "kafka-streams", title = "Kafka Streams, Jackson", job = "json", filters = true, input = "full",
+    against = "bare-drop", peer = "kafka_streams", command = java, settings = {
+      { title = "2 threads, batches of 256 KiB, polls of 5,000", threads = 2, batch = 262144, poll = 5000,
+        collector = "Parallel" },
+      { title = "the same with the G1 collector", threads = 2, batch = 262144, poll = 5000, collector = "G1" },
+      { title = "2 threads, its own sizes", threads = 2, batch = 16384, poll = 1000, collector = "Parallel" },
+      { title = "1 thread, batches of 256 KiB, polls of 5,000", threads = 1, batch = 262144, poll = 5000,
+        collector = "Parallel" },
+    } },
+  { name = "bytewax", title = "Bytewax, orjson", job = "json", filters = true, input = "medium", against = "bare-drop",
+    peer = "bytewax", command = peer("build/peers/bytewax/bin/python", "scripts/bench/bytewax/job.py"), settings = {
+      { title = "2 processes, batches of 10,000", processes = 2, batch = 10000 },
+      { title = "2 processes, batches of 1,000", processes = 2, batch = 1000 },
+      { title = "1 process, batches of 10,000", processes = 1, batch = 10000 },
+    } },
+  { name = "quix", title = "Quix Streams, orjson", job = "json", filters = true, input = "slow", against = "bare-drop",
+    peer = "quix", command = peer("build/peers/quix/bin/python", "scripts/bench/quix/job.py"), settings = {
+      { title = "2 processes", processes = 2 },
+      { title = "1 process", processes = 1 },
+    } },
+  { name = "benthos", title = "Benthos (the core of Redpanda Connect), Bloblang", job = "json", filters = true,
+    input = "medium", against = "bare-drop", peer = "benthos", command = peer("build/peers/benthos/job"), settings = {
+      { title = "2 threads, batches of 1,000", threads = 2, batch = 1000 },
+      { title = "2 threads, batches of 5,000", threads = 2, batch = 5000 },
+      { title = "4 threads, batches of 1,000", threads = 4, batch = 1000 },
+    } },
+  { name = "arroyo", title = "Arroyo, orjson", job = "json", filters = true, input = "slow", against = "bare-drop",
+    peer = "arroyo", command = peer("build/peers/arroyo/bin/python", "scripts/bench/arroyo/job.py"), settings = {
+      { title = "in the main process", processes = 0, batch = 1000 },
+      { title = "1 process, batches of 1,000", processes = 1, batch = 1000 },
+      { title = "2 processes, batches of 1,000", processes = 2, batch = 1000 },
+      { title = "2 processes, batches of 10,000", processes = 2, batch = 10000 },
+    } },
 }

@@ -1,185 +1,155 @@
 -- SPDX-License-Identifier: MIT
 -- Runs the contenders in turn on the Kafka that TIDE_KAFKA names, several rounds, and prints medians as a table; all
--- figures go to build/bench.json. scripts/bench/run.sh prepares everything and tells the variables.
-local cjson = require "cjson"
+-- figures go to build/bench/compare.json. scripts/bench/run.sh prepares everything and tells the variables.
 local contenders = require "scripts.bench.contenders"
-local machine = require "scripts.bench.machine"
+local figures = require "scripts.bench.figures"
+local inputs = require "scripts.bench.inputs"
 local median = require "scripts.bench.median"
-local tree = require "scripts.bench.tree"
-local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
-local wait = require "spec.support.wait"
+local rounds = require "scripts.bench.rounds"
 
-local PARTITIONS = 16
-local RUN_LIMIT_S = 600
-local RESULTS = "build/bench.json"
+local say, setting = figures.say, figures.setting
+local round_count = setting("ROUNDS", 7, 3)
+local MESSAGES = { full = setting("MESSAGES", 2000000, 300000), medium = setting("MEDIUM_MESSAGES", 500000, 100000),
+  slow = setting("SLOW_MESSAGES", 100000, 50000) }
+-- Those of the short form, unless BENCH_ONLY says others.
+local QUICK = { bare = true, ["bare-drop"] = true, ["identity-1"] = true, ["once-1"] = true, ["view-2"] = true,
+  ["tables-2"] = true, ["cjson-2"] = true }
 
-local function setting(name, full, quick)
-  return tonumber(os.getenv("BENCH_" .. name)) or (os.getenv("BENCH_QUICK") == "1" and quick or full)
-end
-
-local rounds = setting("ROUNDS", 5, 3)
-local messages = setting("MESSAGES", 2000000, 300000)
-local slow_messages = setting("ARROYO_MESSAGES", 100000, 50000)
-
-local function say(...)
-  io.stderr:write("bench: ", string.format(...), "\n")
-end
-
-local function sum(offsets)
-  local total = 0
-  for _, offset in pairs(offsets) do
-    total = total + offset
-  end
-  return total
-end
-
--- A topic with `count` events: { topic, count, debugs }.
-local function fill(count)
-  say("writing %d events", count)
-  local topic = kafka.topic(PARTITIONS)
-  local command = ("luajit scripts/bench/make_events.lua %d | build/kafka_tool %s fill %s")
-    :format(count, kafka.bootstrap(), topic)
-  local code, _, words = process.run({ "sh", "-c", command }, { timeout = RUN_LIMIT_S })
-  local total = sum((kafka.ends(topic)))
-  if code ~= 0 or total ~= count then error(("%d of %d events arrived: %s"):format(total, count, words)) end
-  return { topic = topic, count = count, debugs = tonumber(words:match("(%d+) of them debug")) }
-end
-
-local function result_of(run, job)
-  local file = io.open(job.report, "r")
-  local text = file and file:read("*a") or run:stdout():match("[^\n]*\n$")
-  if file then file:close() end
-  os.remove(job.report)
-  return cjson.decode(text)
-end
-
--- Runs one contender once, checks that every message is accounted for: { rate, cpu_us, memory }.
-local function measure(contender, input)
-  local job = { brokers = kafka.bootstrap(), topic = input.topic, out = kafka.topic(PARTITIONS), group = kafka.group() }
-  job.report = os.tmpname()
-  os.remove(job.report)
-  local run = process.start(contender.command(job))
-  local meter, deadline = tree.meter(run:pid()), wait.now() + RUN_LIMIT_S
-  while run:running() and wait.now() < deadline do
-    meter:sample()
-    wait.pause(20)
-  end
-  local code = run:code()
-  run:stop()
-  if code ~= 0 then error(("%s: code %s\n%s"):format(contender.name, code or "none, stopped", run:stderr())) end
-  local result = result_of(run, job)
-  local produced = contender.markers and result.produced or sum((kafka.ends(job.out)))
-  kafka.delete_topic(job.out)
-  local expected = input.count - (contender.filters and input.debugs or 0)
-  if result.read ~= input.count or produced ~= expected then
-    error(("%s: read %s of %d, produced %d of %d"):format(contender.name, result.read, input.count, produced, expected))
-  end
-  local cpu, memory = meter:totals()
-  return { rate = result.read / result.seconds, cpu_us = cpu / result.read * 1e6, memory = memory }
-end
+-- Messages a second on 2 cores as of the time of writing, from which the time that a run takes is told beforehand.
+local EXPECTED = { bare = 700000, ["kafka-streams"] = 70000, bytewax = 50000, quix = 10000, benthos = 60000,
+  arroyo = 10000, ["cjson-2"] = 170000 }
+local BESIDE_S = 3 -- what a run takes besides its messages: topics, start, end, checks
 
 local function chosen()
-  local only = os.getenv("BENCH_ONLY")
-  if not only then return contenders end
-  local list = {}
-  for _, contender in ipairs(contenders) do
-    if ("," .. only .. ","):find("," .. contender.name .. ",", 1, true) then list[#list + 1] = contender end
-  end
-  return list
-end
-
--- { name = { rate = {one a round}, cpu_us = {...}, memory = {...} } }; who begins moves on from round to round.
-local function run_rounds(list, inputs)
-  local figures = {}
+  local list = figures.chosen(contenders)
+  if not figures.quick or os.getenv "BENCH_ONLY" then return list end
+  local short = {}
   for _, contender in ipairs(list) do
-    figures[contender.name] = { rate = {}, cpu_us = {}, memory = {} }
+    if QUICK[contender.name] then short[#short + 1] = contender end
   end
-  for round = 1, rounds do
-    for i = 1, #list do
-      local contender = list[(round + i - 2) % #list + 1]
-      local result = measure(contender, contender.slow and inputs.slow or inputs.full)
-      say("round %d of %d: %-12s %9.0f messages/s", round, rounds, contender.name, result.rate)
-      for what, value in pairs(result) do
-        figures[contender.name][what][round] = value
-      end
-    end
-  end
-  return figures
+  return short
 end
 
--- The median over the rounds of what this one did in a round against another in the same round.
-local function ratio_to(figures, name, other)
-  if not figures[other] then return nil end
+-- Makes the peers ready; returns those that can take part, and { title, reason } of the others.
+local function prepare(list)
+  local ready, absent = {}, {}
+  for _, contender in ipairs(list) do
+    local code, words = 0, ""
+    if contender.peer then
+      code, words = process.run({ "scripts/bench/peers.sh", contender.peer }, { timeout = 1200 })
+    end
+    if code == 0 then
+      ready[#ready + 1] = contender
+    else
+      local reason = words:match "([^\n]+)\n*$" or "no reason given"
+      absent[#absent + 1] = { title = contender.title, reason = reason }
+      say("%s is left out: %s", contender.name, reason)
+    end
+  end
+  return ready, absent
+end
+
+local function tell_time(list)
+  local seconds, per_event = 0, 1 / 150000
+  for _, contender in ipairs(list) do
+    local count = MESSAGES[contender.input]
+    local heats = not figures.quick and contender.settings and #contender.settings or 0
+    local one = count / (EXPECTED[contender.name] or 450000) + BESIDE_S
+    seconds = seconds + one * (round_count + heats)
+  end
+  for _, count in pairs(MESSAGES) do seconds = seconds + count * per_event end
+  say("%d contenders, %d rounds: this will take about %.0f minutes", #list, round_count, math.ceil(seconds / 60))
+end
+
+local function fill(list)
+  local topics = {}
+  for _, contender in ipairs(list) do
+    topics[contender.input] = topics[contender.input] or inputs.fill(MESSAGES[contender.input])
+  end
+  return topics
+end
+
+-- The median over the rounds of what one did in a round against another in the same round.
+local function ratio_to(all, what, name, other)
+  if not other or not all[other] then return nil end
   local ratios = {}
-  for round, rate in ipairs(figures[name].rate) do
-    ratios[round] = rate / figures[other].rate[round]
+  for round, value in pairs(all[name][what]) do
+    local of_other = all[other][what][round]
+    if of_other then ratios[#ratios + 1] = value / of_other end
   end
-  return median(ratios)
+  return #ratios > 0 and median(ratios) or nil
 end
 
-local function summarize(list, figures)
-  local results = {}
-  for i, contender in ipairs(list) do
-    local mine = figures[contender.name]
-    results[i] = {
-      name = contender.name,
-      title = contender.title,
-      messages = contender.slow and slow_messages or messages,
-      messages_per_second = median(mine.rate),
-      cpu_us_per_message = median(mine.cpu_us),
-      peak_memory_bytes = median(mine.memory),
-      ratio_to_bare = ratio_to(figures, contender.name, "bare"),
-      beside = contender.beside,
-      ratio_beside = contender.beside and ratio_to(figures, contender.name, contender.beside),
-      rounds = mine,
-    }
-  end
-  return results
+local function summary(contender, all, compared)
+  local mine, name = all[contender.name], contender.name
+  return {
+    name = name, title = contender.title, peer = contender.peer, filters = contender.filters,
+    messages = MESSAGES[contender.input], setting = contender.setting and contender.setting.title,
+    heats = contender.heats, against = contender.against, beside = contender.beside, compared = compared[name],
+    rate = figures.of(mine.rate), cpu_us = figures.of(mine.cpu_us), memory = figures.of(mine.memory),
+    rate_ratio = ratio_to(all, "rate", name, contender.against),
+    cpu_ratio = ratio_to(all, "cpu_us", name, contender.against),
+    beside_ratio = ratio_to(all, "rate", name, contender.beside),
+  }
 end
 
-local function print_table(results, host)
-  local about = host.versions
-  print(("%s, %d cores, %d GiB, %s"):format(host.processor, host.cores, host.memory_gib, host.kernel))
-  print(("Kafka %s on the same machine, librdkafka %s, %s, Arroyo %s; tidemill %s"):format(about.kafka,
-    about.librdkafka, about.luajit, about.arroyo, host.commit))
-  print(("%d messages of about 270 bytes, %d partitions, medians of %d rounds in turn\n"):format(messages, PARTITIONS,
-    rounds))
-  print(("%-34s %12s %16s %14s %8s"):format("", "messages/s", "CPU us/message", "peak memory", "of bare"))
-  for _, result in ipairs(results) do
-    print(("%-34s %12.0f %16.2f %10.0f MiB %8s"):format(result.title, result.messages_per_second,
-      result.cpu_us_per_message, result.peak_memory_bytes / 2 ^ 20,
-      result.ratio_to_bare and ("%.3f"):format(result.ratio_to_bare) or "-"))
+local function print_table(results)
+  print(("%-52s %12s %10s %10s %9s %7s %7s"):format("", "messages/s", "CPU us", "peak MiB", "of bare", "rate",
+    "CPU"))
+  for _, r in ipairs(results) do
+    print(("%-52s %12.0f %10.2f %10.0f %9s %7s %7s"):format(r.title, r.rate.median, r.cpu_us.median,
+      r.memory.median / 2 ^ 20, r.against or "-", r.rate_ratio and ("%.3f"):format(r.rate_ratio) or "-",
+      r.cpu_ratio and ("%.2f"):format(r.cpu_ratio) or "-"))
   end
-  for _, result in ipairs(results) do
-    if result.ratio_beside then
-      print(("\n%s (%s): %.3f of %s"):format(result.title, result.name, result.ratio_beside, result.beside))
+  for _, r in ipairs(results) do
+    if r.beside_ratio then print(("%s (%s): %.3f of %s"):format(r.title, r.name, r.beside_ratio, r.beside)) end
+  end
+end
+
+local function drop(list, failed, absent)
+  local left = {}
+  for _, contender in ipairs(list) do
+    if failed[contender.name] then
+      absent[#absent + 1] = { title = contender.title, reason = failed[contender.name] }
+      say("%s is left out: %s", contender.name, failed[contender.name])
+    else
+      left[#left + 1] = contender
     end
   end
-  print("\nMessages are those read; memory is PSS, so shared pages count once; \"of bare\" is the median of the\n"
-    .. ("ratios within a round. Arroyo gets %d messages."):format(slow_messages))
+  return left
 end
 
 local function main()
-  local list = chosen()
-  local inputs = { full = fill(messages) }
-  for _, contender in ipairs(list) do
-    if contender.slow and not inputs.slow then inputs.slow = fill(slow_messages) end
-  end
+  local list, absent = prepare(chosen())
+  tell_time(list)
+  local topics, failed = fill(list), {}
   say("warming the broker")
-  measure(contenders[1], inputs.full)
-  local host = machine.describe()
-  local results = summarize(list, run_rounds(list, inputs))
-  print_table(results, host)
-  local file = assert(io.open(RESULTS, "w"))
-  file:write(cjson.encode { machine = host, rounds = rounds, partitions = PARTITIONS, results = results }, "\n")
-  file:close()
-  say("all figures are in %s", RESULTS)
+  rounds.measure(list[1], topics[list[1].input], list[1].settings and list[1].settings[1])
+  for _, contender in ipairs(list) do
+    failed[contender.name] = rounds.choose(contender, topics[contender.input])
+  end
+  list = drop(list, failed, absent)
+  local all, samples = rounds.run(list, topics, round_count)
+  local compared, wrong = inputs.check(samples)
+  failed = {}
+  for _, contender in ipairs(list) do
+    failed[contender.name] = wrong[contender.name] or contender.failed
+    if failed[contender.name] and not contender.peer then error(failed[contender.name]) end
+  end
+  list = drop(list, failed, absent)
+  local results = {}
+  for i, contender in ipairs(list) do results[i] = summary(contender, all, compared) end
+  print_table(results)
+  figures.save("compare", { rounds = round_count, messages = MESSAGES, partitions = inputs.PARTITIONS,
+    results = results, absent = absent })
 end
 
+local began = os.time()
 local ok, reason = xpcall(main, debug.traceback)
 process.stop_all()
 if not ok then
   say("%s", reason)
   os.exit(70)
 end
+say("the comparison took %.1f minutes", (os.time() - began) / 60)

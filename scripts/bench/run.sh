@@ -1,56 +1,71 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `make bench` runs: installs what is missing, builds, starts a real Kafka, and lets the contenders run in turn.
-#   BENCH_QUICK=1            300,000 messages and 3 rounds in place of 2,000,000 and 5
-#   BENCH_MESSAGES, BENCH_ROUNDS, BENCH_ARROYO_MESSAGES    single settings
-#   BENCH_ONLY=bare,cjson-2  some of the contenders (in-process, and the names of scripts/bench/contenders.lua)
+# What `make bench` runs: run.sh [PART...], all of them without; then docs/bench.md is written from the figures of all
+# parts. Each part says how long it will take.
+#   compare      the contenders of scripts/bench/contenders.lua in turn on a real Kafka (about 45 minutes)
+#   latency      scripts/bench/latency.lua, on a real Kafka (about 17 minutes)
+#   scaling      scripts/bench/scaling.lua, of which one part is on a real Kafka (about 15 minutes)
+#   micro        scripts/bench/micro.lua: single costs in ns against the last record (2 minutes)
+#   in-process   what has a table of its own: in_process, json, respawn, auto, observed (some minutes)
+#   BENCH_QUICK=1            the short form of each; the document is not written
+#   BENCH_MESSAGES, BENCH_MEDIUM_MESSAGES, BENCH_SLOW_MESSAGES, BENCH_ROUNDS    single settings
+#   BENCH_ONLY=bare,view-2   some of what a part has (of compare, unless a part is named); the document is not written
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 kafka_dir=$PWD/build/bench-kafka
-finish() {
-  scripts/dev/kafka.sh stop "$kafka_dir"
+parts=("$@")
+[ ${#parts[@]} -gt 0 ] || parts=(compare latency scaling micro)
+[ -z "${BENCH_ONLY:-}" ] || [ $# -gt 0 ] || parts=(compare)
+
+stop_kafka() {
+  [ ! -d "$kafka_dir" ] || scripts/dev/kafka.sh stop "$kafka_dir"
   rm -rf "$kafka_dir"
 }
 
-wanted() { [ -z "${BENCH_ONLY:-}" ] || [[ ,$BENCH_ONLY, == *,$1,* ]]; }
-
-prepare_arroyo() {
-  local requirements=scripts/bench/arroyo/requirements.txt venv=build/arroyo
-  cmp -s "$requirements" "$venv/requirements.txt" && return
-  echo "bench: installing Arroyo into $venv" >&2
-  rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q --disable-pip-version-check -r "$requirements"
-  cp "$requirements" "$venv/"
+# A broker for one part. Members that start together get their partitions at once, and not the first one all of them.
+with_kafka() { # PROPERTY... -- COMMAND...
+  local properties=()
+  while [ "$1" != -- ]; do
+    properties+=("$1")
+    shift
+  done
+  stop_kafka
+  mkdir -p "$kafka_dir"
+  TIDE_KAFKA=$(scripts/dev/kafka.sh start "$kafka_dir" "${properties[@]}")
+  export TIDE_KAFKA
+  "${@:2}"
+  unset TIDE_KAFKA
+  stop_kafka
 }
 
-# A name that is none would leave out what was meant.
-check_names() {
-  local names name
-  names=" in-process $(luajit -e 'for _, one in ipairs(require "scripts.bench.contenders") do io.write(one.name, " ") end')"
-  for name in ${BENCH_ONLY//,/ }; do
-    [[ $names == *" $name "* ]] || { echo "bench: BENCH_ONLY: no contender $name; there are:$names" >&2 && exit 64; }
-  done
+run_part() {
+  case $1 in
+    compare) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/run.lua ;;
+    latency) with_kafka -- luajit scripts/bench/latency.lua ;;
+    scaling) with_kafka log.index.size.max.bytes=65536 -- luajit scripts/bench/scaling.lua ;;
+    micro) luajit scripts/bench/micro.lua ;;
+    in-process)
+      luajit scripts/bench/in_process.lua
+      luajit scripts/bench/json.lua
+      luajit scripts/bench/respawn.lua
+      BENCH_QUICK=1 luajit scripts/bench/auto.lua
+      luajit scripts/bench/observed.lua
+      ;;
+    *) echo "bench: no part $1; there are compare, latency, scaling, micro, in-process" >&2 && exit 64 ;;
+  esac
 }
 
 scripts/dev/install.sh bench
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
-[ -z "${BENCH_ONLY:-}" ] || check_names
-make --no-print-directory -j2 >&2
-cc -std=gnu11 -O2 -Wall -Wextra -o build/bare_loop scripts/bench/bare_loop.c -lrdkafka
-! wanted in-process || luajit scripts/bench/in_process.lua
-! wanted in-process || luajit scripts/bench/json.lua
-! wanted in-process || luajit scripts/bench/respawn.lua
-! wanted in-process || BENCH_QUICK=1 luajit scripts/bench/auto.lua
-! wanted in-process || luajit scripts/bench/observed.lua
-[ "${BENCH_ONLY:-}" != in-process ] || exit 0
-! wanted arroyo || prepare_arroyo
-rm -rf "$kafka_dir"
-mkdir -p "$kafka_dir"
-trap finish EXIT
+make --no-print-directory -j2 all build/kafka_tool build/bare_loop build/latency build/micro >&2
+trap stop_kafka EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-TIDE_KAFKA=$(scripts/dev/kafka.sh start "$kafka_dir")
-export TIDE_KAFKA
-luajit scripts/bench/run.lua
+began=$SECONDS
+for part in "${parts[@]}"; do
+  echo "bench: part $part" >&2
+  run_part "$part"
+done
+echo "bench: all of it took $(((SECONDS - began + 59) / 60)) minutes" >&2
+[ -n "${BENCH_QUICK:-}${BENCH_ONLY:-}" ] || luajit scripts/bench/report.lua

@@ -33,6 +33,18 @@ local function memory_bytes(pid)
   return (tonumber(kilobytes) or 0) * 1024
 end
 
+--- Process ids of `pid` and its descendants.
+function tree.pids(pid)
+  return add_descendants(pid, {})
+end
+
+--- The memory of a list of processes in bytes (PSS).
+function tree.memory(pids)
+  local sum = 0
+  for _, pid in ipairs(pids) do sum = sum + memory_bytes(pid) end
+  return sum
+end
+
 local methods = {}
 
 --- A meter for the tree under `pid`. Sample every 20 ms or so: what a process uses after the last sample is lost.
@@ -46,11 +58,7 @@ function methods:sample()
     self.cpu[pid] = cpu_seconds(pid) or self.cpu[pid]
   end
   if self.samples % 10 == 0 then -- walks the page tables, so more seldom
-    local sum = 0
-    for _, pid in ipairs(pids) do
-      sum = sum + memory_bytes(pid)
-    end
-    self.peak = math.max(self.peak, sum)
+    self.peak = math.max(self.peak, tree.memory(pids))
   end
   self.samples = self.samples + 1
 end

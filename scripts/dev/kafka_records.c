@@ -240,3 +240,46 @@ int consume(char **arguments)
         die(69, "%s: the ends of %d partitions were not reached", arguments[0], open);
     return 0;
 }
+
+/* Writes the record out; true when it was the last one wanted of its partition, or that one is at its end. */
+static bool sampled(rd_kafka_topic_partition_list_t *list, const rd_kafka_message_t *message,
+                    long long wanted)
+{
+    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
+        list, rd_kafka_topic_name(message->rkt), message->partition);
+    if (!at || at->offset >= wanted)
+        return false;
+    if (message->err && message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        return false;
+    if (!message->err)
+        write_record(message);
+    at->offset = message->err ? wanted : at->offset + 1;
+    return at->offset == wanted;
+}
+
+int sample(char **arguments)
+{
+    long long wanted = atoll(arguments[1]);
+    double deadline = now() + TIMEOUT_MS / 1e3;
+    rd_kafka_t *client = client_new(
+        RD_KAFKA_CONSUMER, "group.id", "kafka-tool", "enable.auto.commit", "false",
+        "enable.partition.eof", "true", "auto.offset.reset", "earliest", "fetch.wait.max.ms", "10",
+        "queued.min.messages", "1", "fetch.message.max.bytes", "65536", NULL);
+    rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
+    int open = wanted > 0 ? list->cnt : 0;
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = RD_KAFKA_OFFSET_BEGINNING;
+    check(rd_kafka_assign(client, list), "assign");
+    for (int i = 0; i < list->cnt; i++)
+        list->elems[i].offset = 0; /* from now on the number of those written */
+    while (open > 0 && now() < deadline) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(client, 100);
+        if (!message)
+            continue;
+        open -= message->rkt && sampled(list, message, wanted);
+        rd_kafka_message_destroy(message);
+    }
+    if (open > 0)
+        die(69, "%s: %d partitions were not sampled", arguments[0], open);
+    return 0;
+}

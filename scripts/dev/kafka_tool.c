@@ -12,6 +12,7 @@
  *   fill TOPIC                            lines from stdin, values without keys, partitions in turn
  *   consume TOPIC [COUNT SECONDS]         records to stdout: what is committed up to the present
  *                                         ends, and on until there are COUNT or SECONDS are over
+ *   sample TOPIC COUNT                    the first COUNT records of each partition to stdout
  *   committed GROUP TOPIC                 lines "partition offset"
  *   commit GROUP TOPIC PARTITION:OFFSET...
  *   ends TOPIC [read_uncommitted]         lines "partition low high"
@@ -332,6 +333,7 @@ static const struct {
     {"produce", 1, produce},
     {"fill", 1, fill},
     {"consume", 1, consume},
+    {"sample", 2, sample},
     {"committed", 2, committed},
     {"commit", 3, commit},
     {"ends", 1, ends},

@@ -28,6 +28,7 @@ void admin_wait(rd_kafka_queue_t *queue);
 int produce(char **arguments);
 int fill(char **arguments);
 int consume(char **arguments);
+int sample(char **arguments);
 
 /* kafka_brokers.c, likewise */
 int allow(char **arguments);

@@ -24,6 +24,16 @@ kafka.describe("the Kafka of the specs", function(t)
     assert.same({ [0] = 2, 1 }, (kafka.ends(topic)))
   end)
 
+  it("the Kafka of the specs gives the first messages of each partition as a sample", function()
+    local topic, sent = kafka.topic(3), {}
+    for i = 0, 9 do sent[i + 1] = { partition = i % 2, value = tostring(i) } end
+    kafka.produce(topic, sent)
+    local seen = {}
+    for i, message in ipairs(kafka.sample(topic, 2)) do seen[i] = message.value end
+    table.sort(seen)
+    assert.same({ "0", "1", "2", "3" }, seen)
+  end)
+
   it("the Kafka of the specs shows committed transactions only", function()
     local topic = kafka.topic(1)
     kafka.produce(topic, { { value = "no" } }, "abort")

@@ -108,6 +108,15 @@ local function decode(field)
   return message
 end
 
+local function decode_all(text)
+  local field, at_end = reader(text)
+  local messages = {}
+  while not at_end() do
+    messages[#messages + 1] = decode(field)
+  end
+  return messages
+end
+
 --- Lets all that follows speak to another broker ("host:port"); nil: to that of the specs again.
 function kafka.use(bootstrap)
   elsewhere = bootstrap
@@ -164,12 +173,12 @@ end
 --- (seconds) it stays until there are n of them or the time is over.
 function kafka.consume(topic, options)
   options = options or {}
-  local field, at_end = reader(tool { "consume", topic, options.n, options.n and (options.timeout or 30) })
-  local messages = {}
-  while not at_end() do
-    messages[#messages + 1] = decode(field)
-  end
-  return messages
+  return decode_all(tool { "consume", topic, options.n, options.n and (options.timeout or 30) })
+end
+
+--- The first `count` committed messages of each partition.
+function kafka.sample(topic, count)
+  return decode_all(tool { "sample", topic, count })
 end
 
 --- {partition = offset} from what the tool's verb "committed" has written.

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The benchmark's job in Arroyo: job.py BOOTSTRAP IN OUT GROUP, until the ends that IN has now.
+"""The benchmark's job in Arroyo: job.py BOOTSTRAP IN OUT GROUP READ KEPT STARTED [name=value...].
 
-Prints one line of JSON; seconds run from the first message to the last acknowledgement.
+It ends at the ends that IN has now. With processes=0 the job runs in the main process. Prints one line of JSON; seconds
+run from the first message to the last acknowledgement.
 """
 import json
 import sys
 import time
 
+import orjson
 from arroyo import Message, Topic
 from arroyo.backends.kafka import KafkaConsumer, KafkaPayload, KafkaProducer
 from arroyo.backends.kafka.configuration import (
@@ -19,24 +21,20 @@ from arroyo.processing.strategies import (
     CommitOffsets,
     Produce,
     ProcessingStrategyFactory,
+    RunTask,
     RunTaskWithMultiprocessing,
 )
 from arroyo.processing.strategies.run_task_with_multiprocessing import MultiprocessingPool
 from arroyo.types import FILTERED_PAYLOAD
 from confluent_kafka import Consumer, TopicPartition
 
-PROCESSES = 2
-
-
 def transform(message: Message[KafkaPayload]):
-    event = json.loads(message.payload.value)
+    event = orjson.loads(message.payload.value)
     if event["level"] == "debug":
         return FILTERED_PAYLOAD
-    event["v"] = event["value"] * 2
-    del event["value"]
+    event["v"] = event.pop("value") * 2
     event["seen"] = True
-    value = json.dumps(event, separators=(",", ":")).encode()
-    return KafkaPayload(message.payload.key, value, message.payload.headers)
+    return KafkaPayload(message.payload.key, orjson.dumps(event), message.payload.headers)
 
 
 def ends_of(bootstrap: str, topic: str) -> dict:
@@ -47,15 +45,21 @@ def ends_of(bootstrap: str, topic: str) -> dict:
     return {p: end for p, end in ends.items() if end > 0}
 
 
-class Timed(RunTaskWithMultiprocessing):
-    """Notes when the first message comes."""
+class First:
+    """Goes before a strategy, and notes when the first message comes."""
 
     started = None
 
+    def __init__(self, next_step, path):
+        self.__next_step, self.__path = next_step, path
+        for name in ("poll", "close", "join", "terminate"):
+            setattr(self, name, getattr(next_step, name))
+
     def submit(self, message):
-        if Timed.started is None:
-            Timed.started = time.monotonic()
-        super().submit(message)
+        if First.started is None:
+            First.started = time.monotonic()
+            open(self.__path, "a").close()
+        self.__next_step.submit(message)
 
 
 class CommitUntil(CommitOffsets):
@@ -75,33 +79,41 @@ class CommitUntil(CommitOffsets):
 
 
 class Factory(ProcessingStrategyFactory):
-    def __init__(self, producer, topic, ends, done):
-        self.pool = MultiprocessingPool(PROCESSES)
+    def __init__(self, producer, topic, ends, done, started, processes, batch):
+        self.pool = MultiprocessingPool(processes) if processes > 0 else None
         self.producer, self.topic, self.ends, self.done = producer, topic, ends, done
+        self.started, self.batch = started, batch
 
     def create_with_partitions(self, commit, partitions):
-        return Timed(
+        produce = Produce(
+            self.producer, self.topic, CommitUntil(commit, self.ends, self.done), 100000
+        )
+        if not self.pool:
+            return First(RunTask(transform, produce), self.started)
+        task = RunTaskWithMultiprocessing(
             function=transform,
-            next_step=Produce(
-                self.producer, self.topic, CommitUntil(commit, self.ends, self.done), 100000
-            ),
-            max_batch_size=1000,
+            next_step=produce,
+            max_batch_size=self.batch,
             max_batch_time=1.0,
             pool=self.pool,
             input_block_size=None,
             output_block_size=None,
         )
+        return First(task, self.started)
 
     def shutdown(self):
-        self.pool.close()
+        if self.pool:
+            self.pool.close()
 
 
-def main(bootstrap: str, source: str, sink: str, group: str) -> None:
+def main(arguments, words) -> None:
+    bootstrap, source, sink, group, _, _, started = arguments
     ends = ends_of(bootstrap, source)
     finished = []
     producer = KafkaProducer(
         build_kafka_producer_configuration(
-            {"enable.idempotence": True, "linger.ms": 20}, bootstrap_servers=[bootstrap]
+            {"enable.idempotence": True, "linger.ms": 20, "compression.type": "none"},
+            bootstrap_servers=[bootstrap]
         ),
         use_simple_futures=True,
     )
@@ -115,13 +127,15 @@ def main(bootstrap: str, source: str, sink: str, group: str) -> None:
         finished.append(time.monotonic())
         processor.signal_shutdown()
 
-    factory = Factory(producer, Topic(sink), ends, done)
+    factory = Factory(
+        producer, Topic(sink), ends, done, started, int(words["processes"]), int(words["batch"])
+    )
     processor = StreamProcessor(consumer, Topic(source), factory, ONCE_PER_SECOND)
     processor.run()
     producer.close().result()
-    seconds = finished[0] - Timed.started
+    seconds = finished[0] - First.started
     print(json.dumps({"read": sum(ends.values()), "seconds": round(seconds, 3)}))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:8], dict(word.split("=") for word in sys.argv[8:]))

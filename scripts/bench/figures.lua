@@ -1,0 +1,78 @@
+-- SPDX-License-Identifier: MIT
+-- What the benchmarks share: their settings (BENCH_...), what they say, and the files that keep their figures until
+-- scripts/bench/report.lua writes the document.
+local cjson = require "cjson"
+local machine = require "scripts.bench.machine"
+local median = require "scripts.bench.median"
+
+local figures = {}
+
+local FOLDER = "build/bench"
+
+figures.quick = os.getenv "BENCH_QUICK" == "1"
+
+--- The number that BENCH_<name> says, else `full`, or `quick` in the short form.
+function figures.setting(name, full, quick)
+  return tonumber(os.getenv("BENCH_" .. name)) or (figures.quick and quick or full)
+end
+
+function figures.say(...)
+  io.stderr:write("bench: ", string.format(...), "\n")
+end
+
+--- Those of a list that BENCH_ONLY names, all without it. Each has a `name`; unknown names end the program with 64.
+function figures.chosen(list)
+  local only = os.getenv "BENCH_ONLY"
+  if not only then return list end
+  local wanted, chosen, names = {}, {}, {}
+  for name in only:gmatch "[^,%s]+" do wanted[name] = true end
+  for i, one in ipairs(list) do
+    names[i] = one.name
+    if wanted[one.name] then chosen[#chosen + 1] = one end
+    wanted[one.name] = nil
+  end
+  local unknown = next(wanted)
+  if unknown then
+    figures.say("BENCH_ONLY: there is no %s here; there are: %s", unknown, table.concat(names, " "))
+    os.exit(64)
+  end
+  return chosen
+end
+
+--- { median, low, high, list } of what several rounds gave.
+function figures.of(list)
+  return { median = median(list), low = math.min(unpack(list)), high = math.max(unpack(list)), rounds = list }
+end
+
+--- A number with commas.
+function figures.grouped(number)
+  local text = ("%.0f"):format(number)
+  repeat
+    local count
+    text, count = text:gsub("^(%d+)(%d%d%d)", "%1,%2")
+  until count == 0
+  return text
+end
+
+--- Keeps the results of one part: the machine and whether this was the whole of it are noted with them.
+function figures.save(part, results)
+  os.execute("mkdir -p " .. FOLDER)
+  results.machine, results.quick = machine.describe(), figures.quick
+  results.partial = os.getenv "BENCH_ONLY"
+  local path = ("%s/%s.json"):format(FOLDER, part)
+  local file = assert(io.open(path, "w"))
+  file:write(cjson.encode(results), "\n")
+  file:close()
+  figures.say("all figures are in %s", path)
+end
+
+--- What save() kept; nil when that part has not run.
+function figures.load(part)
+  local file = io.open(("%s/%s.json"):format(FOLDER, part))
+  if not file then return nil end
+  local results = cjson.decode(file:read "*a")
+  file:close()
+  return results
+end
+
+return figures

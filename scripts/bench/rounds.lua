@@ -1,0 +1,130 @@
+-- SPDX-License-Identifier: MIT
+-- Runs contenders (scripts/bench/contenders.lua) in turn, and checks that each has read and written what it should.
+local cjson = require "cjson"
+local figures = require "scripts.bench.figures"
+local inputs = require "scripts.bench.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local tree = require "scripts.bench.tree"
+local wait = require "spec.support.wait"
+
+local rounds = {}
+
+local RUN_LIMIT_S = 900
+local NONE = {} -- the setting of those that have none
+
+local function exists(path)
+  local file = io.open(path)
+  if file then file:close() end
+  return file ~= nil
+end
+
+local function take_result(run, job)
+  local file = io.open(job.report, "r")
+  local text = file and file:read("*a") or run:stdout():match("[^\n]*\n$")
+  if file then file:close() end
+  os.remove(job.report)
+  os.remove(job.started)
+  return text and cjson.decode(text) or error("no result: " .. run:stdout())
+end
+
+-- Samples the processes until the first has ended. From the moment at which the file `started` is there, processor time
+-- counts; all of it does for those that make no such file, whose start takes a few hundredths of a second.
+local function watch(run, job, meter)
+  local deadline, before = wait.now() + RUN_LIMIT_S, nil
+  while run:running() and wait.now() < deadline do
+    meter:sample()
+    if not before and exists(job.started) then before = meter:totals() end
+    wait.pause(20)
+  end
+  return before or 0
+end
+
+local function check_counts(contender, job, result, produced)
+  if result.read == job.read and produced == job.kept then return end
+  error(("%s: read %s of %d, produced %d of %d"):format(contender.name, result.read, job.read, produced, job.kept))
+end
+
+local function new_job(contender, input)
+  local job = { brokers = kafka.bootstrap(), topic = input.topic, out = kafka.topic(inputs.PARTITIONS),
+    group = kafka.group(), read = input.count, kept = input.count - (contender.filters and input.debugs or 0) }
+  job.report = os.tmpname()
+  os.remove(job.report)
+  job.started = job.report .. ".started"
+  return job
+end
+
+--- Runs one contender once: { rate, cpu_us, memory }, of which the last is bytes, and with `sampled` the sample of its
+--- output. Raises when it fails, or when its output is not complete.
+function rounds.measure(contender, input, setting, sampled)
+  local job = new_job(contender, input)
+  local run = process.start(contender.command(job, setting or NONE))
+  local meter = tree.meter(run:pid())
+  local before = watch(run, job, meter)
+  local code = run:code()
+  run:stop()
+  if code ~= 0 then
+    error(("%s: code %s\n%s"):format(contender.name, code or "none, stopped", run:stderr():sub(-2000)))
+  end
+  local result = take_result(run, job)
+  check_counts(contender, job, result, contender.markers and result.produced or inputs.count(job.out))
+  local sample = sampled and inputs.sample(job.out)
+  kafka.delete_topic(job.out)
+  local cpu, memory = meter:totals()
+  return { rate = result.read / result.seconds, cpu_us = (cpu - before) / result.read * 1e6, memory = memory }, sample
+end
+
+--- Tries the settings of a peer, once each; sets `setting` to the best one and `heats` to what each did. Returns why it
+--- has to be left out, or nil.
+function rounds.choose(contender, input)
+  if not contender.settings then return nil end
+  contender.setting, contender.heats = contender.settings[1], {}
+  if figures.quick then return nil end
+  local best, reason = 0, nil
+  for i, setting in ipairs(contender.settings) do
+    local ok, result = pcall(rounds.measure, contender, input, setting)
+    local rate = ok and result.rate or 0
+    contender.heats[i] = { title = setting.title, rate = rate, failed = not ok and tostring(result) or nil }
+    figures.say("%s, %s: %s", contender.name, setting.title, ok and ("%.0f messages/s"):format(rate) or result)
+    if not ok then reason = result end
+    if rate > best then best, contender.setting = rate, setting end
+  end
+  return best == 0 and tostring(reason) or nil
+end
+
+-- A peer that fails in a round is tried once more; then it is left out of the rest.
+local function try(contender, input, sampled)
+  local ok, result, sample = pcall(rounds.measure, contender, input, contender.setting, sampled)
+  if not ok and contender.peer then
+    figures.say("%s, once more", result)
+    ok, result, sample = pcall(rounds.measure, contender, input, contender.setting, sampled)
+  end
+  if not ok and not contender.peer then error(result, 0) end
+  return ok, result, sample
+end
+
+--- Returns { name = { rate = {one a round}, cpu_us = {...}, memory = {...} } }, and the samples of the first round. Who
+--- begins moves on from round to round. contender.failed is why one was left out.
+function rounds.run(list, topics, count)
+  local all, samples = {}, {}
+  for _, contender in ipairs(list) do all[contender.name] = { rate = {}, cpu_us = {}, memory = {} } end
+  for round = 1, count do
+    for i = 1, #list do
+      local contender = list[(round + i - 2) % #list + 1]
+      local ok, result, sample
+      if not contender.failed then ok, result, sample = try(contender, topics[contender.input], round == 1) end
+      if ok then
+        figures.say("round %d of %d: %-13s %9.0f messages/s, %6.2f us of processor a message", round, count,
+          contender.name, result.rate, result.cpu_us)
+        for what, value in pairs(result) do all[contender.name][what][round] = value end
+        if sample then samples[#samples + 1] = { contender = contender, values = sample } end
+      elseif not contender.failed then
+        contender.failed = tostring(result)
+        figures.say("%s is left out: %s", contender.name, result)
+      end
+    end
+  end
+  return all, samples
+end
+
+return rounds
