@@ -30,13 +30,28 @@ function engine_runs.start(given)
   return run:start()
 end
 
+--- Turns it to its end, without a pause (flow's own turns make some, for specs). Returns the totals.
+function engine_runs.finish(run)
+  C.tide_memory_end(run.source)
+  if not run.started then run:start() end
+  local event
+  repeat event = run.engine:run(1) until event.kind == "done" or event.kind == "failed"
+  assert(event.kind == "done", event.text)
+  return run.engine:totals()
+end
+
+--- Turns it until `fn` returns true, without a pause. A turn takes at most `seconds` (0.02).
+local function turn_until(run, fn, seconds)
+  repeat
+    local event = run.engine:run(seconds or 0.02)
+    assert(event.kind ~= "failed", event.text)
+  until fn(run.engine:totals())
+end
+
 --- Turns it for some seconds; returns how many messages were delivered a second.
 function engine_runs.turn(run, seconds)
   local before, began = run.engine:totals().produced_from, wait.now()
-  repeat
-    local event = run.engine:run(0.05)
-    assert(event.kind ~= "failed", event.text)
-  until wait.now() - began >= seconds
+  turn_until(run, function() return wait.now() - began >= seconds end)
   return (run.engine:totals().produced_from - before) / (wait.now() - began)
 end
 
@@ -55,12 +70,9 @@ function engine_runs.cost(given)
   given.messages = wanted + WARM
   local run = engine_runs.start(given)
   given.messages = wanted
-  run:turn_until(function() return run.engine:totals().produced_from >= WARM end)
+  turn_until(run, function(totals) return totals.produced_from >= WARM end, 0.001)
   local from, cpu, worker = run.engine:totals().produced_from, os.clock(), run:metric(1, "WORKER_CPU_TIME").count
-  repeat
-    local event = run.engine:run(0.05)
-    assert(event.kind ~= "failed", event.text)
-  until run.engine:totals().produced_from == wanted + WARM
+  turn_until(run, function(totals) return totals.produced_from == wanted + WARM end)
   local count = wanted + WARM - from
   local result = { engine = (os.clock() - cpu) / count * 1e9,
     worker = (run:metric(1, "WORKER_CPU_TIME").count - worker) / count * 1e3,
@@ -74,9 +86,8 @@ function engine_runs.first_result(processes)
   local began = wait.now()
   local run = assert(flow.new { pools = { processes }, steps = { { function(message) return message end } } })
   run:push { value = "x", timestamp = 1, partition = 0 }
-  run.turn = 0.001
   run:start()
-  run:turn_until(function() return run.engine:totals().produced == 1 end)
+  turn_until(run, function(totals) return totals.produced == 1 end, 0.0005)
   local seconds = wait.now() - began
   run:free()
   return seconds
