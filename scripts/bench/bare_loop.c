@@ -4,6 +4,7 @@
  * all partitions. One line of JSON tells what it took; seconds run from the first message to the
  * last acknowledgement.
  *
+ *   started=PATH    makes this file when the first message comes
  *   drop            leaves out what the JSON jobs leave out, found by a search for the text
  *   linger=MS       of the producer (20)
  *   follow          goes on at the ends, until SIGTERM, and takes what is there at once
@@ -24,6 +25,7 @@ static struct {
     bool follow;
     int transaction_ms; /* 0 = none */
     const char *linger_ms;
+    const char *started; /* NULL = no such file */
 } options = {.linger_ms = "20"};
 
 static unsigned long delivered, refused, produced;
@@ -74,10 +76,12 @@ static void read_options(char **words)
             options.follow = true;
         else if (strncmp(*words, "linger=", 7) == 0)
             options.linger_ms = *words + 7;
+        else if (strncmp(*words, "started=", 8) == 0)
+            options.started = *words + 8;
         else if (strncmp(*words, "transaction=", 12) == 0)
             options.transaction_ms = atoi(*words + 12);
         else
-            require(0, "an option is drop, follow, linger=MS or transaction=MS");
+            require(0, "an option is started=PATH, drop, follow, linger=MS or transaction=MS");
     }
 }
 
@@ -195,6 +199,14 @@ static void print_result(unsigned long count, double seconds)
            usage.ru_maxrss * 1024L, rd_kafka_version_str());
 }
 
+static double begin(void)
+{
+    FILE *file = options.started ? fopen(options.started, "w") : NULL;
+    if (file)
+        fclose(file);
+    return now();
+}
+
 /* Reads and copies until the ends of `open` partitions, or for ever; returns the number of messages, and when the first
  * one came. */
 static unsigned long loop(rd_kafka_t *consumer, rd_kafka_t *producer, rd_kafka_topic_t *out,
@@ -210,7 +222,8 @@ static unsigned long loop(rd_kafka_t *consumer, rd_kafka_t *producer, rd_kafka_t
             if (messages[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
                 open--;
             } else if (!messages[i]->err) {
-                *from = count++ ? *from : now();
+                if (count++ == 0)
+                    *from = begin();
                 copy(producer, out, messages[i]);
             } else {
                 fprintf(stderr, "bare_loop: %s\n", rd_kafka_message_errstr(messages[i]));
@@ -230,8 +243,8 @@ static unsigned long loop(rd_kafka_t *consumer, rd_kafka_t *producer, rd_kafka_t
 
 int main(int argc, char **argv)
 {
-    require(argc >= 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP [drop] [linger=MS] [follow] "
-                       "[transaction=MS]");
+    require(argc >= 5, "usage: bare_loop BOOTSTRAP IN OUT GROUP [started=PATH] [drop] "
+                       "[linger=MS] [follow] [transaction=MS]");
     read_options(argv + 5);
     signal(SIGTERM, on_signal);
     rd_kafka_t *consumer = consumer_new(argv);

@@ -122,7 +122,7 @@ local THROUGHPUT = [[
 %s messages of about 270 bytes (%s or %s for those that take long), %d partitions, one Kafka %s on the same machine,
 medians of %d rounds in which all ran in turn. Ratios are medians of the ratios within a round, to the bare loop of the
 same kind: the one that copies everything, or the one that leaves out what the JSON jobs leave out. Processor time is
-that of all processes from the first message on, memory the highest sum of PSS. Each output had the right number of
+that of all processes without their start, memory the highest sum of PSS. Each output had the right number of
 messages, and a sample of it was compared with what the job makes of the input.
 
 All have acks=all, an idempotent producer, no compression, and commit once a second; they read from the beginning, and

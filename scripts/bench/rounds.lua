@@ -28,13 +28,17 @@ local function take_result(run, job)
   return text and cjson.decode(text) or error("no result: " .. run:stdout())
 end
 
--- Samples the processes until the first has ended. From the moment at which the file `started` is there, processor time
--- counts; all of it does for those that make no such file, whose start takes a few hundredths of a second.
-local function watch(run, job, meter)
+local function has_begun(contender, run, job)
+  if contender.begins then return run:stderr():find(contender.begins, 1, true) end
+  return exists(job.started)
+end
+
+-- Samples the processes until the first has ended. Returns the processor time that they had when they began to read.
+local function watch(contender, run, job, meter)
   local deadline, before = wait.now() + RUN_LIMIT_S, nil
   while run:running() and wait.now() < deadline do
     meter:sample()
-    if not before and exists(job.started) then before = meter:totals() end
+    if not before and has_begun(contender, run, job) then before = meter:totals() end
     wait.pause(20)
   end
   return before or 0
@@ -60,7 +64,7 @@ function rounds.measure(contender, input, setting, sampled)
   local job = new_job(contender, input)
   local run = process.start(contender.command(job, setting or NONE))
   local meter = tree.meter(run:pid())
-  local before = watch(run, job, meter)
+  local before = watch(contender, run, job, meter)
   local code = run:code()
   run:stop()
   if code ~= 0 then
