@@ -191,7 +191,8 @@ static void print_result(unsigned long count, double seconds)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"read\":%lu,\"produced\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_bytes\":%ld,"
+    printf("{\"read\":%lu,\"produced\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_"
+           "bytes\":%ld,"
            "\"librdkafka\":\"%s\"}\n",
            count, produced, seconds,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +

@@ -119,12 +119,10 @@ static void *consume(void *client)
 
 static rd_kafka_t *consumer_new(char **arguments)
 {
-    const char *const settings[][2] = {{"bootstrap.servers", arguments[1]},
-                                       {"group.id", "latency"},
-                                       {"enable.auto.commit", "false"},
-                                       {"isolation.level", "read_committed"},
-                                       {"auto.offset.reset", "earliest"},
-                                       {NULL, NULL}};
+    const char *const settings[][2] = {
+        {"bootstrap.servers", arguments[1]}, {"group.id", "latency"},
+        {"enable.auto.commit", "false"},     {"isolation.level", "read_committed"},
+        {"auto.offset.reset", "earliest"},   {NULL, NULL}};
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, settings);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, arguments[3], NULL);
     int count = partition_count(client, topic);
@@ -166,9 +164,9 @@ static void send_one(struct sender *sender, int64_t due)
     memset(text + head, 't', (size_t)(SIZE - head - 2));
     memcpy(text + SIZE - 2, "\"}", 2);
     int32_t partition = (int32_t)(sender->sent % (unsigned long)sender->partitions);
-    require(!rd_kafka_produce(sender->topic, partition, RD_KAFKA_MSG_F_COPY, text, SIZE, NULL, 0,
-                              NULL),
-            "librdkafka's queue is full: this rate is too high for the broker");
+    require(
+        !rd_kafka_produce(sender->topic, partition, RD_KAFKA_MSG_F_COPY, text, SIZE, NULL, 0, NULL),
+        "librdkafka's queue is full: this rate is too high for the broker");
     sender->sent++;
 }
 
@@ -244,7 +242,8 @@ int main(int argc, char **argv)
     require(refused == 0, "some messages were refused");
     require(seen.count > 0, "no message has come");
     qsort(seen.list, seen.count, sizeof(*seen.list), compare);
-    printf("{\"rate\":%.0f,\"sent\":%lu,\"received\":%lu,\"measured\":%zu,\"p50_ms\":%.3f,\"p99_ms\":%.3f,"
+    printf("{\"rate\":%.0f,\"sent\":%lu,\"received\":%lu,\"measured\":%zu,\"p50_ms\":%.3f,\"p99_"
+           "ms\":%.3f,"
            "\"p999_ms\":%.3f,\"max_ms\":%.3f,\"late_ms\":%.3f}\n",
            rate, sender.sent, (unsigned long)seen.received, (size_t)seen.count, at_share(0.5),
            at_share(0.99), at_share(0.999), at_share(1), (double)latest / 1e6);

@@ -261,10 +261,10 @@ int sample(char **arguments)
 {
     long long wanted = atoll(arguments[1]);
     double deadline = now() + TIMEOUT_MS / 1e3;
-    rd_kafka_t *client = client_new(
-        RD_KAFKA_CONSUMER, "group.id", "kafka-tool", "enable.auto.commit", "false",
-        "enable.partition.eof", "true", "auto.offset.reset", "earliest", "fetch.wait.max.ms", "10",
-        "queued.min.messages", "1", "fetch.message.max.bytes", "65536", NULL);
+    rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", "kafka-tool",
+                                    "enable.auto.commit", "false", "enable.partition.eof", "true",
+                                    "auto.offset.reset", "earliest", "fetch.wait.max.ms", "10",
+                                    "fetch.message.max.bytes", "65536", NULL);
     rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
     int open = wanted > 0 ? list->cnt : 0;
     for (int i = 0; i < list->cnt; i++)
