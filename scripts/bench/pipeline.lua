@@ -4,6 +4,7 @@
 local tide = require "tidemill"
 
 local delivery, linger = tide.param("delivery", "at_least_once"), tide.param("linger", -1)
+local commit = tide.param("commit", "200ms")
 
 return tide.pipeline "bench" {
   tide.kafka_source {
@@ -18,8 +19,6 @@ return tide.pipeline "bench" {
     partition = "same",
     rdkafka = linger >= 0 and { ["linger.ms"] = linger } or nil,
   },
-  tide.commit_offsets {
-    policy = delivery == "exactly_once" and { min_time = tide.param("commit", "200ms") } or "once_per_second",
-  },
+  tide.commit_offsets { policy = delivery == "exactly_once" and { min_time = commit } or "once_per_second" },
   delivery = delivery,
 }
