@@ -9,13 +9,13 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
--- Some 200 us a message, so that the load lasts.
-local WORK = "function(message) local x = 0; for i = 1, 200000 do x = x + i % 7 end; return message end"
+-- Some 100 us a message, so that the load lasts.
+local WORK = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
 
 kafka.describe("several engines", { partitions = 6 }, function(t)
   local function definition(more)
     return t:definition({ source = { instance = "several",
-      rdkafka = { ["session.timeout.ms"] = 10000, ["heartbeat.interval.ms"] = 300 } },
+      rdkafka = { ["session.timeout.ms"] = 10000, ["heartbeat.interval.ms"] = 100 } },
       commit = { policy = { min_time = "100ms" } } }, more)
   end
 
@@ -55,7 +55,7 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
     function()
       local run = start(3, { task = WORK, settings = { delivery = "exactly_once" } }, "--metrics-addr", "0")
       wait_assigned(run, 3)
-      kafka.produce(t.input, inputs.numbers(1, 6000))
+      kafka.produce(t.input, inputs.numbers(1, 5000))
       wait.until_true(function() return inputs.count(t.output) > 300 end, "output")
       local pids = engine.descendants(pid_of(run, 2))
       process.kill(pid_of(run, 2))
@@ -67,7 +67,7 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
       pids = run:processes()
       run:drain(30)
       wait_gone(pids)
-      assert_once(6000)
+      assert_once(5000)
       local report, read = run:report(), 0
       for i, one in ipairs(report.engines) do
         assert.equal(i, one.engine)
@@ -140,14 +140,14 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
   end)
 
   it("several engines end in order when their supervisor is killed", function()
-    kafka.produce(t.input, inputs.numbers(1, 3000))
     local run = start(2, { task = WORK })
     wait_assigned(run, 2)
+    kafka.produce(t.input, inputs.numbers(1, 6000))
     wait.until_true(function() return inputs.count(t.output) > 100 end, "output")
     local pids = run:processes()
     run:signal("KILL")
     wait_gone(pids)
-    assert.is_true(inputs.count(t.output) < 3000) -- it was no end of the input
+    assert.is_true(inputs.count(t.output) < 6000) -- it was no end of the input
     for number = 1, 2 do
       assert.is_true(run:says(("engine %d: the supervisor is gone: finishing what was read"):format(number)),
         run:stderr())
@@ -156,7 +156,7 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
     local second = start(2) -- the same members, so that nobody waits for their predecessors
     inputs.wait_committed(t.group, t.input)
     second:drain()
-    inputs.at_least_once(t.output, 3000)
+    inputs.at_least_once(t.output, 6000)
   end)
 
   it("several engines end in order, with code 75, when the process that starts them is killed", function()
