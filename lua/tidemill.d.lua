@@ -104,7 +104,7 @@ function tide.unpack(value) end
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
 ---@field trust? "full"|"standard"|"hardened" What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting programs, from the network, from all files but those that they need to be loaded, and from other processes; network, files and env open more. hardened: beside that their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that the user may do who runs tidemill. The flag --trust overrides it.
----@field network? boolean Whether functions may open connections, in hooks too. The engine's own connections do not need it.
+---@field network? boolean|string|string[] Whether functions may open connections, in hooks too; or a list of those that they may open, as { "db.example.com:5432", "[::1]:6379" }: by TCP or UDP, to these hosts and ports alone, and names are looked up only of these. The engine's own connections do not need it.
 ---@field files? table Which files functions may use: a table { read = PATHS, write = PATHS }.
 ---@field env? string|string[] The environment variables that functions see (tide.env, os.getenv), by name. Those that only the pipeline file itself uses need not be named.
 

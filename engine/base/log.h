@@ -14,8 +14,8 @@ void tide_log_setup(enum tide_log_level level, enum tide_log_format format);
 /** From now on each line of this process, and of those that it forks, names an engine, from 1: "engine 2: " stands before the
  * text, and JSON has the member "engine". 0 = none, as before the first call. */
 void tide_log_engine(unsigned engine);
-/** In a process whose standard error the engine reads: from now on logging waits until the line is taken, and what it had
- * open of the engine's standard error is closed. */
+/** In a process that the engine has forked and that may wait: from now on logging waits until the line is taken, and the
+ * descriptor of its own by which the engine logs is closed. */
 void tide_log_wait(void);
 /** Logs one line, cut at 2 KiB. Control bytes in the text are escaped. Line breaks stay line breaks in the text format,
  * and the lines after them are indented, so a message cannot forge a line. In the JSON format, a text that begins with the

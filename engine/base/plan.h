@@ -141,9 +141,11 @@ enum tide_trust {
  * libraries need is in them (lua/tidemill/plan/sandbox.lua). A path is absolute and without symbolic links; a folder
  * stands for all that is below it, and a path that is not there is left out. */
 struct tide_plan_sandbox {
-    uint32_t trust;          /* enum tide_trust */
-    bool network;            /* whether they may open sockets */
-    const char *const *read; /* what may be read, files to be written too */
+    uint32_t trust;           /* enum tide_trust */
+    bool network;             /* whether they may open sockets, to whatever host */
+    const char *const *hosts; /* where `network` is false: "HOST:PORT" or "[IPV6]:PORT"; ... */
+    uint32_t host_count;      /* ... to these alone; 0 = to none */
+    const char *const *read;  /* what may be read, files to be written too */
     uint32_t read_count;
     const char *const
         *write; /* what may be written; in a folder files may be made, renamed and removed */

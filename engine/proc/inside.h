@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/plan.h"
+#include "proc/connector.h"
 #include "proc/protocol.h"
 #include "proc/sandbox.h"
 #include "proc/worker_log.h"
@@ -33,6 +34,7 @@ struct tide_zygote {
     struct tide_worker_log log;        /* of the zygote itself */
     struct tide_plan_sandbox sandbox;
     struct tide_sandbox_support support;
+    struct tide_connector *connector; /* NULL = `network` is no list of hosts */
 
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
@@ -67,6 +69,13 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
 int tide_zygote_map_blocks(struct tide_zygote *zygote);
 /** In a worker, right after the fork: takes away what only the workers of other slots may write. */
 void tide_worker_unmap_others(struct tide_zygote *zygote, uint32_t worker);
+
+/* ---- child.c ---- */
+
+/** Ends this process with its parent, also when that is gone already. */
+void tide_child_dies_with(int32_t parent);
+/** Ignores what the engine alone acts upon. `block_child`: SIGCHLD comes through a signalfd. */
+void tide_child_signals(bool block_child);
 
 /* ---- guard.c ---- */
 

@@ -49,9 +49,25 @@ const char *tide_sandbox_gaps(const struct tide_sandbox_support *support,
     return text;
 }
 
+/* Elsewhere connector_client.c does not know where the arguments of a system call are. */
+static bool can_list_hosts(const struct tide_sandbox_support *support)
+{
+#if defined(__x86_64__) || defined(__aarch64__)
+    return support->seccomp;
+#else
+    (void)support;
+    return false;
+#endif
+}
+
 int tide_sandbox_check(const struct tide_sandbox_support *support,
                        const struct tide_plan_sandbox *plan)
 {
+    if (plan->trust != TIDE_TRUST_FULL && plan->host_count > 0 && !can_list_hosts(support))
+        return tide_fail(TIDE_ECONFIG,
+                         "network = { ... } needs a kernel with seccomp, on x86-64 or AArch64, "
+                         "which this one does not have or has switched off; network = true or "
+                         "false runs here");
     if (plan->trust != TIDE_TRUST_HARDENED || (support->seccomp && support->landlock > 0))
         return TIDE_OK;
     return tide_fail(
@@ -61,20 +77,41 @@ int tide_sandbox_check(const struct tide_sandbox_support *support,
         support->seccomp ? "Landlock" : "seccomp");
 }
 
-int tide_sandbox_enter_zygote(const struct tide_plan_sandbox *plan,
-                              const struct tide_sandbox_support *support, const int *keep,
-                              uint32_t keep_count)
+static int enter(const struct tide_plan_sandbox *plan, const struct tide_sandbox_support *support,
+                 const int *keep, uint32_t keep_count,
+                 int (*limit_calls)(const struct tide_plan_sandbox *, uint32_t))
 {
-    if (plan->trust == TIDE_TRUST_FULL)
-        return TIDE_OK;
     tide_sandbox_descriptors(keep, keep_count);
     tide_sandbox_environment(plan);
     int status = tide_sandbox_privileges();
     if (status == TIDE_OK && support->landlock > 0)
         status = tide_sandbox_files(plan, support->landlock, false);
     if (status == TIDE_OK && support->seccomp)
-        status = tide_sandbox_calls_zygote(plan, support->landlock);
+        status = limit_calls(plan, support->landlock);
     return status;
+}
+
+int tide_sandbox_enter_zygote(const struct tide_plan_sandbox *plan,
+                              const struct tide_sandbox_support *support, const int *keep,
+                              uint32_t keep_count)
+{
+    if (plan->trust == TIDE_TRUST_FULL)
+        return TIDE_OK;
+    return enter(plan, support, keep, keep_count, tide_sandbox_calls_zygote);
+}
+
+/* It reads how names are looked up, and the libraries that do it. */
+int tide_sandbox_enter_connector(const struct tide_sandbox_support *support, const int *keep,
+                                 uint32_t keep_count)
+{
+    static const char *const read[] = {
+        "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/run/systemd/resolve", "/run/resolvconf"};
+    const struct tide_plan_sandbox plan = {.trust = TIDE_TRUST_STANDARD,
+                                           .network = true,
+                                           .read = read,
+                                           .read_count = sizeof(read) / sizeof(*read)};
+    int status = enter(&plan, support, keep, keep_count, tide_sandbox_calls_connector);
+    return status == TIDE_OK && support->seccomp ? tide_sandbox_calls_worker() : status;
 }
 
 /* The zygote's user code may have called prctl(), so what can be undone there is done again. */
@@ -109,6 +146,7 @@ void tide_sandbox_plan_copy(struct tide_plan_sandbox *copy, const struct tide_pl
 {
     *copy = *plan;
     copy->read = copy_list(plan->read, plan->read_count);
+    copy->hosts = copy_list(plan->hosts, plan->host_count);
     copy->write = copy_list(plan->write, plan->write_count);
     copy->env = copy_list(plan->env, plan->env_count);
 }
@@ -116,6 +154,7 @@ void tide_sandbox_plan_copy(struct tide_plan_sandbox *copy, const struct tide_pl
 void tide_sandbox_plan_free(struct tide_plan_sandbox *copy)
 {
     free_list(copy->read, copy->read_count);
+    free_list(copy->hosts, copy->host_count);
     free_list(copy->write, copy->write_count);
     free_list(copy->env, copy->env_count);
 }

@@ -2,6 +2,8 @@
  * engine/proc/sandbox.h - what keeps user code inside its process, from TIDE_TRUST_STANDARD on: seccomp, Landlock, and what
  * a process can give up about itself. docs/security.md says which rule holds at which moment, and against whom.
  *
+ * Where the plan names hosts, connections to these are made by another process (proc/connector.h).
+ *
  *   moment                                         rules
  *   right after the zygote's fork, before any      no program is started, no socket made without
  *   user code                                      `network`, files only as the plan says, no signal to others, no
@@ -39,7 +41,8 @@ void tide_sandbox_support(struct tide_sandbox_support *support);
 /** What does not hold on such a kernel, as one sentence or more for a log; NULL = all holds. Valid until the next call. */
 const char *tide_sandbox_gaps(const struct tide_sandbox_support *support,
                               const struct tide_plan_sandbox *plan);
-/** TIDE_ECONFIG when such a kernel cannot keep what the plan asks for: TIDE_TRUST_HARDENED needs both. */
+/** TIDE_ECONFIG when such a kernel cannot keep what the plan asks for: TIDE_TRUST_HARDENED needs both, a list of hosts needs
+ * seccomp. */
 int tide_sandbox_check(const struct tide_sandbox_support *support,
                        const struct tide_plan_sandbox *plan);
 
@@ -48,6 +51,9 @@ int tide_sandbox_check(const struct tide_sandbox_support *support,
 int tide_sandbox_enter_zygote(const struct tide_plan_sandbox *plan,
                               const struct tide_sandbox_support *support, const int *keep,
                               uint32_t keep_count);
+/** Makes this process keep the rules of the connector: those of a zygote that may use the network and loads nothing. */
+int tide_sandbox_enter_connector(const struct tide_sandbox_support *support, const int *keep,
+                                 uint32_t keep_count);
 /** Adds the rules of a worker, in a process that was forked from the zygote. As above. */
 int tide_sandbox_enter_worker(const struct tide_plan_sandbox *plan,
                               const struct tide_sandbox_support *support);

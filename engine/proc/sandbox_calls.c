@@ -25,7 +25,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,14 +33,12 @@
 
 #define TERMINAL_SETTINGS                                                                          \
     0x802c542au /* TCGETS2, whose header cannot be included beside the C library's */
-#define WHOLE                                                                                      \
-    0xffffffffu /* an argument of 32 bits; what is above them is not looked at by the kernel either */
+#define WHOLE TIDE_FILTER_WHOLE
 
 enum {
     NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                      CLONE_NEWPID | CLONE_NEWNET,
-    FORK = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, /* what fork() passes to clone */
-    SOCKET_TYPE = 0xf                                           /* the rest are flags */
+    FORK = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD /* what fork() passes to clone */
 };
 
 /* Allowed whatever the arguments are. Memory, threads, time, and descriptors that are open already. */
@@ -78,10 +75,8 @@ static const char allowed[] =
     "statfs fstatfs statfs64 fstatfs64 readlink readlinkat getdents getdents64 getcwd chdir fchdir "
     "getxattr lgetxattr fgetxattr listxattr llistxattr flistxattr cachestat "
     /* sockets that are open already */
-    "accept accept4 sendto sendmsg sendmmsg recvfrom recvmsg recvmmsg recvmmsg_time64 shutdown "
-    "getsockname getpeername getsockopt setsockopt";
-
-static const char of_network[] = "connect bind listen";
+    "accept accept4 recvfrom recvmsg recvmmsg recvmmsg_time64 shutdown "
+    "getsockname getpeername getsockopt";
 
 /* Changes to folders. Without Landlock they are left out where nothing may be written. */
 static const char of_folders[] =
@@ -163,45 +158,10 @@ bool tide_sandbox_calls_support(void)
     return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-/* A name that this processor or this libseccomp does not have stands for nothing that could be called. */
-static int add(scmp_filter_ctx filter, uint32_t action, const char *call, uint32_t count,
-               const struct scmp_arg_cmp *arguments)
-{
-    int number = seccomp_syscall_resolve_name(call);
-    int status = number == __NR_SCMP_ERROR
-                     ? 0
-                     : seccomp_rule_add_array(filter, action, number, count, arguments);
-    return status == -EDOM ? 0 : status;
-}
-
-static int add_names(scmp_filter_ctx filter, uint32_t action, const char *names)
-{
-    char call[40];
-    int length, status = 0;
-    for (; status >= 0 && sscanf(names, " %39s%n", call, &length) == 1; names += length)
-        status = add(filter, action, call, 0, NULL);
-    return status;
-}
-
 static int add_masked(scmp_filter_ctx filter, const struct rule *rule)
 {
     struct scmp_arg_cmp argument = {rule->argument, SCMP_CMP_MASKED_EQ, rule->mask, rule->value};
-    return add(filter, SCMP_ACT_ALLOW, rule->call, 1, &argument);
-}
-
-/* UNIX sockets are no network: at their other end are programs of this machine that act for whoever may open them (a
- * container engine, the system's manager). */
-static int add_sockets(scmp_filter_ctx filter)
-{
-    static const int families[] = {AF_INET, AF_INET6}, types[] = {SOCK_STREAM, SOCK_DGRAM};
-    int status = add_names(filter, SCMP_ACT_ALLOW, of_network);
-    for (int i = 0; i < 4 && status >= 0; i++) {
-        const struct scmp_arg_cmp both[] = {
-            {0, SCMP_CMP_MASKED_EQ, WHOLE, (uint64_t)families[i / 2]},
-            {1, SCMP_CMP_MASKED_EQ, SOCKET_TYPE, (uint64_t)types[i % 2]}};
-        status = add(filter, SCMP_ACT_ALLOW, "socket", 2, both);
-    }
-    return status;
+    return tide_filter_add(filter, SCMP_ACT_ALLOW, rule->call, 1, &argument);
 }
 
 static bool is_open(const char *call)
@@ -214,7 +174,7 @@ static int add_files(scmp_filter_ctx filter, bool writes)
 {
     static const struct rule reading[] = {{"open", 1, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY},
                                           {"openat", 2, O_ACCMODE | O_CREAT | O_TRUNC, O_RDONLY}};
-    int status = writes ? add_names(filter, SCMP_ACT_ALLOW, of_folders) : 0;
+    int status = writes ? tide_filter_add_names(filter, SCMP_ACT_ALLOW, of_folders) : 0;
     for (size_t i = 0; i < sizeof(rules) / sizeof(*rules) && status >= 0; i++) {
         if (writes || !is_open(rules[i].call))
             status = add_masked(filter, &rules[i]);
@@ -229,7 +189,7 @@ static int add_death(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp death[] = {{0, SCMP_CMP_MASKED_EQ, WHOLE, PR_SET_PDEATHSIG},
                                          {1, SCMP_CMP_MASKED_EQ, WHOLE, SIGKILL}};
-    return add(filter, SCMP_ACT_ALLOW, "prctl", 2, death);
+    return tide_filter_add(filter, SCMP_ACT_ALLOW, "prctl", 2, death);
 }
 
 static bool may_signal(uint32_t landlock)
@@ -242,38 +202,51 @@ static bool may_signal(uint32_t landlock)
 #endif
 }
 
-static int add_all(scmp_filter_ctx filter, const struct tide_plan_sandbox *plan, uint32_t landlock)
+/* `further`: calls that are allowed as well. */
+static int add_all(scmp_filter_ctx filter, const struct tide_plan_sandbox *plan, uint32_t landlock,
+                   const char *further)
 {
     int status = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (status >= 0) /* the same calls by the numbers of another kind of processor */
         status = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM));
     if (status >= 0)
-        status = add_names(filter, SCMP_ACT_ERRNO(ENOSYS), not_there);
+        status = tide_filter_add_names(filter, SCMP_ACT_ERRNO(ENOSYS), not_there);
     if (status >= 0)
-        status = add_names(filter, SCMP_ACT_ALLOW, allowed);
+        status = tide_filter_add_names(filter, SCMP_ACT_ALLOW, allowed);
+    if (status >= 0)
+        status = tide_filter_add_names(filter, SCMP_ACT_ALLOW, further);
+    if (status >= 0)
+        status = tide_filter_add_sockets(filter, plan);
     if (status >= 0)
         status = add_files(filter, landlock > 0 || tide_sandbox_writes(plan));
     if (status >= 0)
         status = add_death(filter);
-    if (status >= 0 && plan->network)
-        status = add_sockets(filter);
     if (status >= 0 && may_signal(landlock))
-        status = add_names(filter, SCMP_ACT_ALLOW, of_signals);
+        status = tide_filter_add_names(filter, SCMP_ACT_ALLOW, of_signals);
     return status;
 }
 
-int tide_sandbox_calls_zygote(const struct tide_plan_sandbox *plan, uint32_t landlock)
+static int load(const struct tide_plan_sandbox *plan, uint32_t landlock, const char *further)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int status = filter ? add_all(filter, plan, landlock) : -ENOMEM;
+    int status = filter ? add_all(filter, plan, landlock, further) : -ENOMEM;
     if (status >= 0)
         status = seccomp_load(filter);
     if (filter)
         seccomp_release(filter);
     if (status >= 0)
         return TIDE_OK;
-    return tide_fail(TIDE_EINTERNAL, "the filter of system calls of the zygote: %s",
-                     strerror(-status));
+    return tide_fail(TIDE_EINTERNAL, "the filter of system calls: %s", strerror(-status));
+}
+
+int tide_sandbox_calls_zygote(const struct tide_plan_sandbox *plan, uint32_t landlock)
+{
+    return load(plan, landlock, "");
+}
+
+int tide_sandbox_calls_connector(const struct tide_plan_sandbox *plan, uint32_t landlock)
+{
+    return load(plan, landlock, "socketpair");
 }
 
 #define ARGUMENT(n) ((uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))

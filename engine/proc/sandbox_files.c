@@ -153,7 +153,7 @@ static int fill(int ruleset, uint32_t landlock, const struct tide_plan_sandbox *
 {
     static const char *const proc[] = {"/proc"};
     grant_all(ruleset, landlock, always, sizeof(always) / sizeof(*always));
-    if (plan->network)
+    if (plan->network || plan->host_count > 0)
         grant_all(ruleset, landlock, for_network, sizeof(for_network) / sizeof(*for_network));
     if (worker)
         grant_all(ruleset, landlock, of_machine, sizeof(of_machine) / sizeof(*of_machine));

@@ -46,40 +46,16 @@ static uint64_t cpu_ns(void)
     return (uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* fork() clears PDEATHSIG, and the parent may be gone already by the time it is set: then no signal would come. */
-static void die_with(int32_t parent)
-{
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(0);
-}
-
-/* Signals to the whole process group are meant for the engine. The mask is emptied, since fork() has copied the
- * engine's, which blocks what it reads from its signalfd; SIGCHLD is set to its default, since a parent that ignores it
- * leaves that behind, and then waitpid() would find no deaths. */
-static void set_signals(bool block_child)
-{
-    static const int ignored[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,
-                                  SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-    for (size_t i = 0; i < sizeof(ignored) / sizeof(*ignored); i++)
-        signal(ignored[i], SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &(sigset_t){{0}}, NULL);
-    if (block_child) /* they come through the signalfd */
-        sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
 static int enter_sandbox(struct tide_zygote *zygote)
 {
     uint32_t count = 0;
-    int *keep = tide_alloc(sizeof(int) * (2 * zygote->workers + 3));
+    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 4));
     for (uint32_t i = 0; i < zygote->workers; i++) {
         keep[count++] = zygote->worker_ends[i];
         keep[count++] = zygote->logs[i].worker_end;
     }
+    if (zygote->connector)
+        count += tide_connector_descriptors(zygote->connector, keep + count);
     keep[count++] = zygote->zygote_end;
     keep[count++] = zygote->signals;
     keep[count++] = tide_guard_open();
@@ -94,9 +70,9 @@ static int enter_sandbox(struct tide_zygote *zygote)
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
 {
     sigset_t chld;
-    die_with(parent);
+    tide_child_dies_with(parent);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    set_signals(true);
+    tide_child_signals(true);
     sigemptyset(&chld);
     sigaddset(&chld, SIGCHLD);
     zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -117,6 +93,8 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
         close(null);
     tide_limit_core(zygote->core_dumps);
     tide_crash_watch_zygote(zygote);
+    if (zygote->connector)
+        tide_connector_enter_zygote(zygote->connector);
     if (tide_zygote_map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
@@ -163,8 +141,8 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool agai
 static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation,
                           int32_t parent)
 {
-    die_with(parent);
-    set_signals(false);
+    tide_child_dies_with(parent);
+    tide_child_signals(false);
     close(zygote->signals);
     close(zygote->zygote_end);
     tide_worker_log_enter(&zygote->logs[worker]);
@@ -181,6 +159,8 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     tide_guard_close();
     tide_guard_memory(zygote->memory);
     tide_crash_watch_worker(zygote);
+    if (zygote->connector)
+        tide_connector_enter_worker(zygote->connector, worker);
     zygote->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
     tide_limit_worker(&zygote->limits[worker]);
     if (zygote->sandbox.trust == TIDE_TRUST_FULL)

@@ -163,6 +163,12 @@ int tide_zygote_fork(struct tide_zygote *zygote)
         status = open_own_log(zygote);
     if (status < 0)
         return status;
+    if (zygote->sandbox.trust != TIDE_TRUST_FULL && zygote->sandbox.host_count > 0) {
+        zygote->connector = tide_connector_new(zygote->loop, &zygote->sandbox, &zygote->support,
+                                               zygote->workers);
+        if (!zygote->connector)
+            return tide_failure();
+    }
     int32_t parent = getpid();
     zygote->loading_us = tide_clock_us();
     zygote->pid = fork();
@@ -174,6 +180,8 @@ int tide_zygote_fork(struct tide_zygote *zygote)
      * a script may close its standard error, and an end of file would end each wait for the pipe at once. */
     close(zygote->zygote_end);
     zygote->zygote_end = -1;
+    if (zygote->connector)
+        tide_connector_detach(zygote->connector);
     for (uint32_t i = 0; i < zygote->workers; i++) {
         close(zygote->worker_ends[i]);
         zygote->worker_ends[i] = -1;
@@ -235,6 +243,10 @@ static void read_own_log(struct tide_zygote *zygote)
 int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *event)
 {
     read_own_log(zygote);
+    if (zygote->connector && tide_connector_lost(zygote->connector))
+        return tide_fail(TIDE_ETEMPORARY, "the connector, which makes the connections of "
+                                          "transforms, is lost; nothing past the last commit is "
+                                          "committed");
     /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for an event. */
     ssize_t size = recv(zygote->engine_end, event, sizeof(*event), MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -273,13 +285,15 @@ static bool adopts_orphans(void)
 void tide_zygote_reap_orphans(const struct tide_zygote *zygote)
 {
     siginfo_t dead;
+    int32_t connector = zygote->connector ? tide_connector_pid(zygote->connector) : 0;
     if (!adopts_orphans())
         return;
     do {
         dead.si_pid = 0;
         waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT);
-        /* The zygote stays unreaped: tide_zygote_free() kills it by its number, which must not be another's by then. */
-    } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && waitpid(dead.si_pid, NULL, 0) > 0);
+        /* Zygote and connector stay unreaped: they are killed by their numbers, which must not be others' by then. */
+    } while (dead.si_pid > 0 && dead.si_pid != zygote->pid && dead.si_pid != connector &&
+             waitpid(dead.si_pid, NULL, 0) > 0);
 }
 
 /* A `close` hook may write more than its pipe holds. */
@@ -347,6 +361,7 @@ void tide_zygote_free(struct tide_zygote *zygote)
         free_log(zygote, &zygote->logs[i]);
     }
     free_log(zygote, &zygote->log);
+    tide_connector_free(zygote->connector);
     free(zygote->limits);
     free(zygote->logs);
     free(zygote->engine_ends);

@@ -28,6 +28,14 @@ int getsockopt(int fd, int level, int option, void *value, unsigned *size);
 int connect(int fd, const void *address, unsigned size); int bind(int fd, const void *address, unsigned size);
 int listen(int fd, int backlog); int poll(void *fds, unsigned long count, int timeout_ms);
 long sendto(int fd, const void *bytes, size_t size, int flags, const void *address, unsigned address_size);
+struct kernel_part { const void *bytes; size_t size; };
+struct kernel_message { const void *address; unsigned address_size; struct kernel_part *parts; size_t part_count;
+  void *control; size_t control_size; int flags; };
+struct kernel_messages { struct kernel_message message; unsigned sent; };
+long sendmsg(int fd, const struct kernel_message *message, int flags); long send(int, const void *, size_t, int);
+int sendmmsg(int fd, struct kernel_messages *messages, unsigned count, int flags);
+int setsockopt(int fd, int level, int option, const void *value, unsigned size); long recv(int, void *, size_t, int);
+int getpeername(int fd, void *address, unsigned *size);
 void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);
 void *mremap(void *at, size_t size, size_t new_size, int flags, ...);
 int mprotect(void *at, size_t size, int protection); int madvise(void *at, size_t size, int advice);
@@ -187,10 +195,30 @@ function kernel.run_code(bytes)
   return ffi.cast("int (*)(void)", page)()
 end
 
---- A socket address: IPv4 on this machine.
-function kernel.inet(port)
-  local bytes = ffi.new("uint8_t[16]", 2, 0, math.floor(port / 256), port % 256, 127, 0, 0, 1)
+--- A socket address: IPv4 on this machine, 127.0.0.1 or another that ends in a number.
+function kernel.inet(port, last)
+  local bytes = ffi.new("uint8_t[16]", 2, 0, math.floor(port / 256), port % 256, 127, 0, 0, last or 1)
   return bytes, 16
+end
+
+--- The same address, as one of IPv6.
+function kernel.mapped(port)
+  local bytes = ffi.new("uint8_t[28]", 10, 0, math.floor(port / 256), port % 256)
+  bytes[18], bytes[19], bytes[20], bytes[23] = 255, 255, 127, 1
+  return bytes, 28
+end
+
+--- A message for sendmsg() to an address; the second result keeps its parts.
+function kernel.message(text, address, size)
+  local part = ffi.new("struct kernel_part[1]", { { text, #text } })
+  return ffi.new("struct kernel_message", { address, size, part, 1 }), { part, text, address }
+end
+
+--- A UDP socket that is connected to the host of the list where there is one.
+function kernel.listed_udp(t)
+  local fd = kernel.check(ffi.C.socket(2, 2, 0), "socket")
+  kernel.check(ffi.C.connect(fd, kernel.inet(t.listed or t.port)), "connect")
+  return fd
 end
 
 --- A socket address: of a path, or an abstract name (it begins with "@").

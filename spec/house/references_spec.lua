@@ -16,7 +16,7 @@ local ABROAD = { "design section", "design %d", "[Tt]he page%f[%W][^s]", "[Tt]he
 local ROOTS = { "", "engine/", "engine/kafka/", "lua/", "lua/tidemill/", "spec/", "scripts/" }
 
 -- Functions of the C library, LuaJIT and librdkafka that comments name and the code does not call.
-local OF_LIBRARIES = { isspace = true, log2 = true }
+local OF_LIBRARIES = { isspace = true, log2 = true, gethostbyname = true }
 
 -- Files of the C library and of the libraries.
 local ELSEWHERE = { ["sysexits.h"] = true, ["sys/types.h"] = true, ["sys/queue.h"] = true, ["lua.h"] = true,

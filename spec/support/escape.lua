@@ -4,8 +4,9 @@
 -- second is the sibling that they may try to reach. It stays while scripts come and go; the worker in which one ran
 -- is killed behind it, so that the next has a fresh one. Start reading at methods.attempt.
 -- A script is a table: name; what = what it tries; stopped_by = { [level] = true }, the levels that claim to stop
--- it; shown = under trust = "full" it does its harm, and is shown to; hangs = it ends by message_timeout; result =
--- it attacks by what it returns; landlock = the version of Landlock's interface that it takes to stop it.
+-- it, where "list" is standard with a list of hosts as `network` (spec/escape/network_spec.lua); shown = under trust =
+-- "full" it does its harm, and is shown to; hangs = it ends by message_timeout; result = it attacks by what it returns;
+-- landlock = the version of Landlock's interface that it takes to stop it.
 local canary = require "spec.support.canary"
 local cjson = require "cjson"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -30,7 +31,7 @@ return tide.pipeline "escape" {
   tide.run_task_with_multiprocessing { "neighbour.lua", processes = 1 },
   tide.file_sink { path = %q },
   dlq = tide.dlq { path = %q },
-  trust = %q, worker_memory = "64MiB", message_timeout = %q, retry_timeout = "300ms",
+  trust = %q, worker_memory = "64MiB", message_timeout = %q, retry_timeout = "300ms", network = %s,
 }
 ]]
 
@@ -70,7 +71,7 @@ end
 
 --- Whether there is this level of trust here; or nil and what the program says of it.
 function escape.available(level)
-  local path = pipeline_file.write(PIPELINE:format("-", 1, 1, "-", "-", level, "1s"),
+  local path = pipeline_file.write(PIPELINE:format("-", 1, 1, "-", "-", level, "1s", "false"),
     { ["carrier.lua"] = "return print", ["witness.lua"] = "return print", ["neighbour.lua"] = "return print" })
   local code, _, err = process.run { program.path, "check", path }
   pipeline_file.remove_all()
@@ -79,7 +80,8 @@ function escape.available(level)
 end
 
 --- A pipeline under a level of trust. options: processes of the first step (1), max_batch_size (3), message_timeout,
---- dying = seconds that what a dead worker has left may take to be gone (2).
+--- listed = the port of 127.0.0.1 that `network` names (none), dying = seconds that what a dead worker has left may
+--- take to be gone (2).
 function escape.run(level, options)
   local self = setmetatable({ level = level, options = options or {} }, methods)
   self:start()
@@ -103,12 +105,14 @@ local function children(pids, parent)
   return list
 end
 
---- Engine, zygote and workers, in order; nil until there are all of them.
+--- The zygote and its workers, in order; nil until there are all of them. With a list of hosts the engine has another
+--- child, which has none.
 function methods:family()
   local pids = self.canary:look()
-  local zygote = children(pids, self.engine)[1]
-  local workers = zygote and children(pids, zygote) or {}
-  if #workers == self.processes + 1 then return zygote, workers end
+  for _, zygote in ipairs(children(pids, self.engine)) do
+    local workers = children(pids, zygote)
+    if #workers == self.processes + 1 then return zygote, workers end
+  end
 end
 
 function methods:start()
@@ -119,7 +123,8 @@ function methods:start()
   self.seen, self.tail, self.out_end, self.letters_end = {}, {}, 0, 0
   local file = assert(io.open(self.canary.folder .. "/p.lua", "w"))
   file:write(PIPELINE:format(self.fifo, self.processes, options.max_batch_size or 3, self.out_path, self.letters_path,
-    self.level, options.message_timeout or "5s"))
+    self.level, options.message_timeout or "5s",
+    options.listed and ('{ "127.0.0.1:%d" }'):format(options.listed) or "false"))
   file:close()
   assert(os.execute("mkfifo " .. self.fifo) == 0)
   self.pipe = assert(io.open(self.fifo, "r+"))
@@ -134,6 +139,9 @@ function methods:start()
     return zygote
   end, "the workers")
   self.sibling = self.workers[#self.workers] -- started behind those of the first step
+  for _, pid in ipairs(children((self.canary:look()), self.engine)) do
+    if pid ~= self.zygote then self.connector = pid end
+  end
 end
 
 --- Ends the engine and what scripts have left.
@@ -199,7 +207,7 @@ function methods:renew(fault)
   wait.until_true(function()
     local pids = self.canary:look()
     workers = children(pids, self.zygote)
-    pids[self.engine], pids[self.zygote] = nil, nil
+    pids[self.engine], pids[self.zygote], pids[self.connector or 0] = nil, nil, nil
     for _, pid in ipairs(workers) do pids[pid] = nil end
     complete_since = #workers > self.processes and (complete_since or wait.now()) or nil
     stray = next(pids)
@@ -232,6 +240,7 @@ function methods:loss()
   if self.process:code() then return "the engine has ended with " .. self.process:code() end
   if parent_of(self.zygote) ~= self.engine then return "the zygote is gone" end
   if parent_of(self.sibling) ~= self.zygote then return "the sibling is gone" end
+  if self.connector and parent_of(self.connector) ~= self.engine then return "the connector is gone" end
 end
 
 -- Compares what there is with what was there. Adds what is wrong.
@@ -251,14 +260,15 @@ function methods:recover()
     return self:start()
   end
   for pid in pairs((self.canary:look())) do
-    if pid ~= self.engine and parent_of(pid) ~= self.zygote and pid ~= self.zygote then process.kill(pid) end
+    local ours = pid == self.engine or pid == self.zygote or pid == self.connector or parent_of(pid) == self.zygote
+    if not ours then process.kill(pid) end
   end
   self.canary:restore()
   self.tail = {}
 end
 
 function methods:told()
-  return { engine = self.engine, zygote = self.zygote, sibling = self.sibling }
+  return { engine = self.engine, zygote = self.zygote, sibling = self.sibling, listed = self.options.listed }
 end
 
 --- What becomes of the neighbours in the results, and of the scripts' own lines.

@@ -32,15 +32,15 @@ local function fill_step(step, given)
   end
 end
 
--- given: trust (full), network, read, write, env. Returns what has to live as long as the plan.
+-- given: trust (full), network, hosts, read, write, env. Returns what has to live as long as the plan.
 local function set_sandbox(sandbox, given)
   local lists = {}
   sandbox.trust = C['TIDE_TRUST_' .. (given.trust or 'full'):upper()]
   sandbox.network = given.network or false
-  for _, name in ipairs { 'read', 'write', 'env' } do
+  for _, name in ipairs { 'hosts', 'read', 'write', 'env' } do
     local list = given[name] or {}
     lists[name] = ffi.new('const char *[?]', #list + 1, list)
-    sandbox[name], sandbox[name .. '_count'] = lists[name], #list
+    sandbox[name], sandbox[name:gsub('s$', '') .. '_count'] = lists[name], #list
   end
   return lists
 end
@@ -48,7 +48,7 @@ end
 --- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
 --- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
 --- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool,
---- sandbox = { trust (full), network, read, write, env }.
+--- sandbox = { trust (full), network, hosts, read, write, env }.
 function flow.new(options)
   local steps = ffi.new('struct tide_step_plan[?]', #options.steps)
   local functions = {}

@@ -9,7 +9,7 @@ local TYPES = {
   string = "string", strings = "string|string[]", brokers = "string|string[]", count = "integer", number = "number",
   boolean = "boolean", size = "integer|string", time = "number|string", properties = "table<string, any>",
   address = "string|integer", table = "table", tags = "table<string, string|number|boolean>",
-  start = "string|integer", ["function"] = "function", initial = "any",
+  network = "boolean|string|string[]", start = "string|integer", ["function"] = "function", initial = "any",
 }
 
 local function quoted(texts)

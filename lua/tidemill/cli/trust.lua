@@ -23,7 +23,8 @@ function trust.text(plan)
   local values = plan.pipeline.settings.values
   if plan.trust == "full" then return "trust full: functions may do all that the user may who runs them" end
   local files = values.files or {}
-  local parts = { values.network and "network" or "no network" }
+  local hosts = type(values.network) == "table" and "connects to " .. table.concat(values.network, ", ")
+  local parts = { hosts or values.network and "network" or "no network" }
   parts[#parts + 1] = list("reads", files.read) or "reads no files but those that loading it needs"
   parts[#parts + 1] = list("writes", files.write) or "writes none"
   parts[#parts + 1] = list("env", values.env)

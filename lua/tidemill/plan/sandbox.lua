@@ -152,7 +152,10 @@ end
 --- file has them.
 function sandbox.complete(pipeline, settings)
   local trust = tide.C["TIDE_TRUST_" .. settings.trust:upper()]
-  if settings.trust == "full" then return { trust = trust, network = true, read = {}, write = {}, env = {} } end
+  if settings.trust == "full" then
+    return { trust = trust, network = true, hosts = {}, read = {}, write = {}, env = {} }
+  end
+  local hosts = type(settings.network) == "table" and settings.network or {}
   local secrets = secrets_of(pipeline)
   local read, write = new_grants(secrets), new_grants(secrets)
   add_code(read, pipeline)
@@ -165,7 +168,7 @@ function sandbox.complete(pipeline, settings)
   end
   write:add_all(settings.files.write)
   write:add_all(WRITTEN)
-  return { trust = trust, network = settings.network, read = read.list, write = write.list,
+  return { trust = trust, network = settings.network == true, hosts = hosts, read = read.list, write = write.list,
     env = variables_of(settings) }
 end
 

@@ -143,6 +143,31 @@ local function address_of(option, text)
   return { host = host, port = port, text = (host:find(":") and "[%s]:%d" or "%s:%d"):format(host, port) }
 end
 
+-- The texts of a list of hosts, or why it is none. A port alone is no host, and there are no patterns.
+local function hosts_of(list)
+  local texts = {}
+  for i, item in ipairs(list) do
+    local address = item:find("^[%w%-%._%[%]:]+:%d+$") and address_of({}, item)
+    if not address then
+      return nil, ('value %d = %s: must be "HOST:PORT", as "db.example.com:5432"'):format(i, types.quote(item))
+    end
+    texts[i] = address.text
+  end
+  return texts
+end
+
+--- True, false, or the list of "HOST:PORT" that is open.
+function parsers.network(option, value)
+  if type(value) == "boolean" then return value end
+  if type(value) == "string" then value = { value } end
+  if type(value) ~= "table" or declaration.is(value) or secret.is(value) then
+    return wrong('true, false or a list of "HOST:PORT"', value)
+  end
+  local texts, reason = parsers.strings(option, value)
+  if not texts then return nil, reason end
+  return hosts_of(texts)
+end
+
 --- { host, port, text }
 function parsers.address(option, value)
   if type(value) == "number" then value = ("%.14g"):format(value) end
@@ -270,6 +295,7 @@ local shown = {
   start = function(value) return value.text end,
   properties = show_properties,
   address = function(value) return value.text end,
+  network = function(value) return table.concat(value, ", ") end,
   tags = show_properties,
   count = function(value) return ("%.0f"):format(value) end,
   number = function(value) return ("%.14g"):format(value) end,

@@ -63,8 +63,10 @@ return {
         .. "processes; network, files and env open more. hardened: beside that their Lua has no library that reaches "
         .. "out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that "
         .. "the user may do who runs tidemill. The flag --trust overrides it." },
-    { name = "network", type = "boolean", default = false,
-      help = "Whether functions may open connections, in hooks too. The engine's own connections do not need it." },
+    { name = "network", type = "network", default = false,
+      help = "Whether functions may open connections, in hooks too; or a list of those that they may open, as "
+        .. '{ "db.example.com:5432", "[::1]:6379" }: by TCP or UDP, to these hosts and ports alone, and names are '
+        .. "looked up only of these. The engine's own connections do not need it." },
     { name = "files", type = "table", default_text = "none beside what loading the transforms needs", options = {
       { name = "read", type = "strings",
         help = "Files, and folders with all that is in them, that functions may read beside the pipeline's folder, "

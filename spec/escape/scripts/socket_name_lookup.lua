@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- It asks for the address of a name, which takes a datagram.
-return { stopped_by = { "standard", "hardened" }, attack = function(t)
+return { stopped_by = { "standard", "hardened", "list" }, attack = function(t)
   local kernel = require "kernel"
   kernel.ffi.cdef "int getaddrinfo(const char *, const char *, const void *, void **);"
   local found = kernel.ffi.new "void *[1]"

@@ -75,6 +75,19 @@ describe("a sandbox", function()
     assert.equal("A", ffi.string(c.env[0]))
   end)
 
+  it("a sandbox has the hosts of a list, and no other network", function()
+    local fields, _, planned = granted('network = { "db.example.com:5432", "[::1]:6379" }', FILES)
+    assert.is_false(fields.network)
+    assert.same({ "db.example.com:5432", "[::1]:6379" }, fields.hosts)
+    local c = planned.c.sandbox
+    assert.is_false(c.network)
+    assert.same({ 2, "[::1]:6379" }, { c.host_count, ffi.string(c.hosts[1]) })
+    assert.is_true(opens(fields.read, paths.real "/etc/ssl/certs" or "/dev/null"))
+    assert.same({ "localhost:80" }, granted('network = "localhost:80"', FILES).hosts)
+    assert.same({}, granted("network = true", FILES).hosts)
+    assert.same({}, granted('network = { "a:1" }, trust = "full"', FILES).hosts)
+  end)
+
   it("a sandbox of trust full opens nothing by name, as nothing is closed", function()
     local fields, _, planned = granted('trust = "full"', FILES)
     assert.equal(0, fields.trust)
@@ -197,7 +210,17 @@ return tide.pipeline "x" { tide.kafka_source { brokers = "b:1", topic = "t", gro
     end
     assert.same({ 'option "trust" = "none": unknown; it is "full" or "standard" or "hardened"' },
       faults 'trust = "none"')
-    assert.same({ 'option "network" = "yes": must be true or false, not a string' }, faults 'network = "yes"')
+    local hint = 'must be "HOST:PORT", as "db.example.com:5432"'
+    for given, text in pairs {
+      ['"yes"'] = '"yes": value 1 = "yes": ' .. hint, ['{ "a:1", ":80" }'] = '{...}: value 2 = ":80": ' .. hint,
+      ['{ "*.example.com:443" }'] = '{...}: value 1 = "*.example.com:443": ' .. hint,
+      ['{ "a:0" }'] = '{...}: value 1 = "a:0": ' .. hint, ['{ "a:65536" }'] = '{...}: value 1 = "a:65536": ' .. hint,
+      ['{ "::1:80" }'] = '{...}: value 1 = "::1:80": ' .. hint, ["{}"] = "{...}: is empty",
+      ["5"] = '5: must be true, false or a list of "HOST:PORT", not a number',
+      ["{ 5 }"] = "{...}: value 1 must be a text, not a number",
+    } do
+      assert.same({ 'option "network" = ' .. text }, faults("network = " .. given))
+    end
     assert.same({ 'option "files" = "x": must be a table { read = ..., write = ... }, not a string' },
       faults 'files = "x"')
     assert.same({ 'option "files.exec": unknown' }, faults 'files = { exec = "x" }')
