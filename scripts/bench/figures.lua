@@ -54,21 +54,26 @@ function figures.grouped(number)
   return text
 end
 
---- Keeps the results of one part: the machine and whether this was the whole of it are noted with them.
+local function path_of(part, short)
+  return ("%s/%s%s.json"):format(FOLDER, part, short and ".short" or "")
+end
+
+--- Keeps the results of one part, with the machine. Those of a short form, or of some of its parts, are kept apart: they
+--- do not replace what the document is written from.
 function figures.save(part, results)
   os.execute("mkdir -p " .. FOLDER)
   results.machine, results.quick = machine.describe(), figures.quick
   results.partial = os.getenv "BENCH_ONLY"
-  local path = ("%s/%s.json"):format(FOLDER, part)
+  local path = path_of(part, figures.quick or results.partial)
   local file = assert(io.open(path, "w"))
   file:write(cjson.encode(results), "\n")
   file:close()
   figures.say("all figures are in %s", path)
 end
 
---- What save() kept; nil when that part has not run.
-function figures.load(part)
-  local file = io.open(("%s/%s.json"):format(FOLDER, part))
+--- What save() kept of the whole part, or with `short` of a short form of it; nil when there is none.
+function figures.load(part, short)
+  local file = io.open(path_of(part, short))
   if not file then return nil end
   local results = cjson.decode(file:read "*a")
   file:close()

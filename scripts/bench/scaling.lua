@@ -227,6 +227,8 @@ local function main()
   figures.say("scaling: about %d minutes", quick and 2 or 12)
   for _, one in ipairs(figures.chosen(ORDER)) do
     if one.name ~= "kafka" or os.getenv "TIDE_KAFKA" then results[one.name] = parts[one.name]() end
+    collectgarbage() -- what this part had is not to count as memory of the next
+    collectgarbage()
     io.stdout:flush()
   end
   figures.save("scaling", results)
