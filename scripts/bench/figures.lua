@@ -58,8 +58,8 @@ local function path_of(part, short)
   return ("%s/%s%s.json"):format(FOLDER, part, short and ".short" or "")
 end
 
---- Keeps the results of one part, with the machine. Those of a short form, or of some of its parts, are kept apart: they
---- do not replace what the document is written from.
+--- Keeps the results of one part, with the machine. Those of a short form, or of some of what it has, are kept apart:
+--- they do not replace what the document is written from.
 function figures.save(part, results)
   os.execute("mkdir -p " .. FOLDER)
   results.machine, results.quick = machine.describe(), figures.quick

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Writes docs/bench.md and docs/bench.svg from the figures that the parts of the benchmark have kept in build/bench. It
--- writes the same for the same figures. A part that has not run is named as missing; with the argument "short" the figures
--- of short forms stand in its place, to see what the document looks like.
+-- writes the same for the same figures. A part that has not run is named as missing; with the argument "short" the
+-- figures of short forms stand in its place, to see what the document looks like.
 package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
 local figures = require "scripts.bench.figures"
 local plot = require "scripts.bench.plot"
