@@ -2,9 +2,11 @@
  * What kafka_tool sets on brokers: who may do what, and their settings while they run. */
 #include "kafka_tool.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef rd_kafka_AclBinding_t *new_binding(rd_kafka_ResourceType_t, const char *,
                                            rd_kafka_ResourcePatternType_t, const char *,
@@ -29,6 +31,33 @@ static rd_kafka_AclBinding_t *binding_of(char **arguments, new_binding *make)
     return binding;
 }
 
+/* Whether the broker goes by such a permission now. */
+static bool is_allowed(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arguments)
+{
+    rd_kafka_AclBinding_t *filter = binding_of(arguments, rd_kafka_AclBindingFilter_new);
+    size_t count = 0;
+    rd_kafka_DescribeAcls(client, filter, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    if (!event)
+        die(69, "no answer to an admin request");
+    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    rd_kafka_DescribeAcls_result_acls(rd_kafka_event_DescribeAcls_result(event), &count);
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(filter);
+    return count > 0;
+}
+
+/* The controller answers first, and the broker takes it over some time later. */
+static void wait_until(bool allowed, rd_kafka_t *client, rd_kafka_queue_t *queue, char **arguments)
+{
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    while (is_allowed(client, queue, arguments) != allowed) {
+        if (now() > deadline)
+            die(69, "the broker does not take over what it was told");
+        usleep(10000);
+    }
+}
+
 int allow(char **arguments)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
@@ -46,6 +75,7 @@ int allow(char **arguments)
         const rd_kafka_error_t *error = rd_kafka_acl_result_error(results[i]);
         check(error ? rd_kafka_error_code(error) : 0, "allow");
     }
+    wait_until(true, client, queue, arguments);
     return 0;
 }
 
@@ -56,6 +86,7 @@ int forbid(char **arguments)
     rd_kafka_AclBinding_t *filter = binding_of(arguments, rd_kafka_AclBindingFilter_new);
     rd_kafka_DeleteAcls(client, &filter, 1, NULL, queue);
     admin_wait(queue);
+    wait_until(false, client, queue, arguments);
     return 0;
 }
 

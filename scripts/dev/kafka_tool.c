@@ -93,14 +93,16 @@ rd_kafka_t *client_new(rd_kafka_type_t type, ...)
     return client;
 }
 
-/* Number of partitions that have a leader; 0 when the topic is not there. */
-static int partitions_ready(rd_kafka_t *client, const char *topic)
+/* Number of partitions that have a leader, of `*all`; 0 when the topic is not there. */
+static int partitions_ready(rd_kafka_t *client, const char *topic, int *all)
 {
     const struct rd_kafka_metadata *metadata;
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client, topic, NULL);
     int ready = 0;
+    *all = 0;
     if (!rd_kafka_metadata(client, 0, handle, &metadata, TIMEOUT_MS)) {
-        for (int i = 0; metadata->topic_cnt == 1 && i < metadata->topics[0].partition_cnt; i++)
+        *all = metadata->topic_cnt == 1 ? metadata->topics[0].partition_cnt : 0;
+        for (int i = 0; i < *all; i++)
             ready += metadata->topics[0].partitions[i].leader >= 0;
         rd_kafka_metadata_destroy(metadata);
     }
@@ -108,9 +110,16 @@ static int partitions_ready(rd_kafka_t *client, const char *topic)
     return ready;
 }
 
+/* A broker on a busy machine does not count as one for a moment: then its partitions have no leader until it is back. */
 rd_kafka_topic_partition_list_t *partitions_of(rd_kafka_t *client, const char *topic)
 {
-    int count = partitions_ready(client, topic);
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    int count;
+    while (partitions_ready(client, topic, &count) < count) {
+        if (now() > deadline)
+            die(69, "%s: a partition has no leader", topic);
+        usleep(10000);
+    }
     if (count == 0)
         die(69, "no such topic: %s", topic);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
@@ -181,7 +190,8 @@ void admin_wait(rd_kafka_queue_t *queue)
 static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count)
 {
     double deadline = now() + TIMEOUT_MS / 1000.0;
-    while (partitions_ready(client, topic) != count) {
+    int all;
+    while (partitions_ready(client, topic, &all) != count) {
         if (now() > deadline)
             die(69, "%s: not ready", topic);
         usleep(10000);
@@ -292,7 +302,7 @@ static int commit(char **arguments)
     return 0;
 }
 
-/* A broker on a busy machine does not count as one for a moment: then its partitions have no leader until it is back. */
+/* It may have been the leader when it was asked who is, and be none any more: see partitions_of(). */
 static rd_kafka_resp_err_t ends_of(rd_kafka_t *client, const char *topic, int partition,
                                    int64_t *low, int64_t *high)
 {
