@@ -71,6 +71,24 @@ for _, fn in ipairs(functions) do
     char(3, 0, 4, 1, 4, 0) .. ("\8\0\1"):rep(8) } do
     seed("results", head .. bytes)
   end
+  -- One operation after the other (targets/release.c): four messages are read, a worker leaves this block, and so on.
+  local READ, LETTERS, PARTITION, CHANGE = char(0, 131, 10), char(3, 3), char(4, 0), char(5, 80, 0, 0, 0, 255)
+  local function answer(to, how) return char(1, 0, to, how, 0, #bytes % 256, math.floor(#bytes / 256)) .. bytes end
+  local function turn(room, time) return char(2, room, time or 1) end
+  for settings = 0, 1 do
+    for _, rest in ipairs {
+      answer(4, 0) .. turn(255) .. LETTERS .. turn(255),
+      answer(4, 0) .. turn(1) .. CHANGE .. turn(1) .. turn(255) .. answer(4, 0) .. turn(255),
+      answer(4, 0) .. turn(1) .. PARTITION .. turn(255) .. PARTITION .. turn(255),
+      answer(2, 2) .. turn(255) .. answer(4, 0) .. turn(255, 200) .. READ .. answer(4, 0) .. turn(255, 200),
+      answer(1, 3) .. turn(255) .. answer(2, 3) .. turn(255) .. LETTERS .. answer(4, 0) .. turn(255),
+      answer(1, 15 + 128) .. turn(255) .. LETTERS .. turn(255) .. answer(4, 0) .. turn(255),
+      answer(0, 7) .. turn(255) .. answer(1, 35) .. turn(255) .. answer(4, 0) .. turn(255),
+    } do
+      seed("release", char(settings + 2) .. READ .. rest)
+      seed("release", char(settings + 8) .. READ .. READ .. rest .. rest)
+    end
+  end
 end
 
 -- ---- headers and messages ----

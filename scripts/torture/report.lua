@@ -37,7 +37,7 @@ A checker that never fails proves nothing. So mistakes are planted in the delive
 | bug.plus_one_missing | the last message of a partition is never committed | sim/simulation_spec, torture/power_spec |
 | bug.filter_not_counted | a filtered message keeps its reference for ever | sim/simulation_spec |
 | bug.dlq_before_ack | a message is complete before its dead letter is written | sim/simulation_spec |
-| bug.double_release | results are sent twice when the sink took a part of them | sim/simulation_spec |
+| bug.double_release | results go twice when the sink took a part of them | sim/simulation_spec, fuzz/planted_spec |
 | bug.retry_overtaken | a message overtakes one of its partition that is tried again | sim/simulation_spec |
 | bug.output_of_another | a batch gets an output block that is another worker's | sim/simulation_spec |
 | bug.attribution_off_by_one | a crash is attributed to the next message | sim/simulation_spec, torture/power_spec |

@@ -6,7 +6,8 @@ local faults = require "spec.support.faults"
 
 local PLANTED = {
   { "results", "result_overrun" }, { "headers", "header_overrun" }, { "assignment", "assignment_overrun" },
-  { "messages", "profile_overrun" }, { "json", "json_overrun" }, { "http", "path_overrun" },
+  { "messages", "profile_overrun" }, { "release", "double_release" }, { "json", "json_overrun" },
+  { "http", "path_overrun" },
 }
 
 -- True when the target says nothing.
