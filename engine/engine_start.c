@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "engine_inside.h"
 #include "kafka/kafka.h"
+#include "shm/block.h"
 #include "shm/counters.h"
 #include "shm/script_metrics.h"
 #include "shm/topics.h"
@@ -62,6 +63,8 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
         tide_dlq_free(engine->chain.dlq);
         tide_loop_free(engine->loop);
         tide_engine_close_signals(engine);
+    } else if (pid > 0) {
+        tide_block_end_on_loss();
     }
     return pid;
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,28 @@ int64_t tide_block_memory(const struct tide_block *block)
     if (fstat(block->fd, &status) < 0)
         return tide_fail_system("a block's memory");
     return (int64_t)status.st_blocks * 512;
+}
+
+/* One that another process has sent is no loss. */
+static void on_loss(int number, siginfo_t *info, void *context)
+{
+    static const char text[] =
+        "tidemill: a page of memory cannot be had (SIGBUS); is the machine out of memory?\n";
+    (void)context;
+    if (info->si_code <= 0) {
+        signal(number, SIG_DFL);
+        raise(number);
+        return;
+    }
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+    _exit(-TIDE_ETEMPORARY);
+}
+
+void tide_block_end_on_loss(void)
+{
+    struct sigaction action = {.sa_sigaction = on_loss, .sa_flags = SA_SIGINFO};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGBUS, &action, NULL);
 }
 
 void tide_block_free(struct tide_block *block)

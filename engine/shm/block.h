@@ -43,6 +43,10 @@ bool tide_block_punch(const struct tide_block *block, size_t from, size_t end);
 size_t tide_block_pages(size_t size);
 /** Bytes of memory that its pages take now (st_blocks), or a negative status. */
 int64_t tide_block_memory(const struct tide_block *block);
+/** In the engine, after the fork. No block can be cut (seals), but the kernel may have no page for one that is touched
+ * (vm.overcommit_memory = 2), or lose one with the memory chip that it is in. From now on that ends this process with
+ * TIDE_ETEMPORARY and a text, in place of a SIGBUS without a word. Workers tell of it as of any crash (proc/crash.h). */
+void tide_block_end_on_loss(void);
 void tide_block_free(struct tide_block *block); /* NULL is fine */
 
 #endif

@@ -11,7 +11,10 @@ local PROGRAM = require('spec.support.program').path
 
 -- A module of C that crashes in each way. It is compiled once.
 local MODULE = [[
+#define _GNU_SOURCE
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 void poke(void);
 void poke(void) { *(volatile int *)8 = 1; }
 void spin(void);
@@ -26,6 +29,12 @@ void trap(void);
 void trap(void) { __builtin_trap(); }
 void give_up(void);
 void give_up(void) { abort(); }
+void lose(void);
+void lose(void) {
+  int fd = memfd_create("x", 0), cut = ftruncate(fd, 4096);
+  volatile char *at = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+  cut += ftruncate(fd, 0) + *at;
+}
 typedef struct lua_State lua_State;
 typedef int (*function)(lua_State *);
 void lua_pushcclosure(lua_State *L, function, int);
@@ -56,7 +65,7 @@ describe('a crash', function()
   local function transform(lines)
     local text = ('local ffi = require "ffi"\nffi.cdef "void poke(void); int deep(int); int divide(int); '
       .. 'int poll(void *, unsigned long, int); '
-      .. 'void trap(void); void touch(int); void spin(void); void give_up(void); '
+      .. 'void trap(void); void touch(int); void spin(void); void give_up(void); void lose(void); '
       .. 'void rewind(void *); int munmap(void *, size_t);"\n'
       .. 'local lib = ffi.load(%q)\n%s\n'):format(module_path, lines)
     local path = folder .. '/t.lua'
@@ -92,6 +101,7 @@ describe('a crash', function()
     ['by abort'] = { 'lib.give_up()', 'SIGABRT', 'SIGABRT', 'tide_crash.so: give_up+0x' },
     ['by a division by zero'] = { 'lib.divide(0)', 'SIGFPE', 'SIGFPE', 'tide_crash.so: divide+0x' },
     ['by an illegal instruction'] = { 'lib.trap()', 'SIGILL', 'SIGILL', 'tide_crash.so: trap+0x' },
+    ['by memory that a file has lost'] = { 'lib.lose()', 'SIGBUS', 'SIGBUS, address 0x', 'tide_crash.so: lose+0x' },
     ['by a stack that overflows'] = { 'lib.deep(1)', 'SIGSEGV', 'address 0x', 'tide_crash.so: deep+0x' },
     ['by a pointer in Lua'] = { 'ffi.cast("int *", 16)[0] = 1', 'SIGSEGV', 'address 0x10', 'native:' },
   } do

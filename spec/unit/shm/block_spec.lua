@@ -3,6 +3,7 @@ local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local C = require("spec.support.headers").declare("shm/block.h")
 local child = require "spec.support.child"
+local shared_files = require "spec.support.shared_files"
 local wait = require "spec.support.wait"
 
 ffi.cdef [[
@@ -10,10 +11,12 @@ int ftruncate(int fd, long length);
 int fcntl(int fd, int command, ...);
 int mprotect(void *address, size_t length, int protection);
 long readlink(const char *path, char *text, size_t size);
+int memfd_create(const char *name, unsigned flags);
+void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);
 ]]
 
 local MIB, PAGE = 1024 * 1024, 4096
-local SIGSEGV, EPERM, EACCES, PROT_READ_WRITE = 11, 1, 13, 3
+local SIGBUS, SIGSEGV, EPERM, EACCES, PROT_READ_WRITE = 7, 11, 1, 13, 3
 local F_GETFD, F_ADD_SEALS, F_SEAL_WRITE = 1, 1033, 8
 local block
 
@@ -38,14 +41,6 @@ local function descriptors()
     if length > 0 and ffi.string(target, length):find("tidemill-block", 1, true) then count = count + 1 end
   end
   return count
-end
-
--- Brokers of other specs have their folders there too, and come and go meanwhile.
-local function shm_names()
-  local pipe = io.popen("ls /dev/shm | grep -v kafka")
-  local names = pipe:read("*a")
-  pipe:close()
-  return names
 end
 
 describe("a block", function()
@@ -102,10 +97,28 @@ describe("a block", function()
     assert.equal(EPERM, ffi.errno())
   end)
 
+  it("a block whose memory is lost ends the engine with 75 and a text, in place of a SIGBUS", function()
+    local function lose(more)
+      return child.run(function()
+        if more then C.tide_block_end_on_loss() end
+        local fd = ffi.C.memfd_create("x", 0)
+        assert(ffi.C.ftruncate(fd, PAGE) == 0)
+        local at = ffi.cast("volatile char *", ffi.C.mmap(nil, PAGE, 1, 1, fd, 0))
+        assert(ffi.C.ftruncate(fd, 0) == 0) -- what no block lets be done to it
+        return at[0]
+      end)
+    end
+    local code, signal, text = lose(true)
+    assert.same({ -C.TIDE_ETEMPORARY, nil }, { code, signal })
+    assert.matches("a page of memory cannot be had", text)
+    code, signal = lose(false)
+    assert.same({ nil, SIGBUS }, { code, signal })
+  end)
+
   it("a block has no name in /dev/shm, and its descriptor does not survive an exec", function()
-    local before = shm_names()
+    local before = shared_files.list()
     block = new(MIB)
-    assert.equal(before, shm_names())
+    assert.equal(before, shared_files.list())
     assert.equal(1, ffi.C.fcntl(block.fd, F_GETFD))
   end)
 
