@@ -127,6 +127,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     engine->zygote = tide_zygote_new(engine->loop, workers);
     if (!engine->zygote)
         return tide_failure();
+    tide_zygote_load_memory(engine->zygote, plan->load_memory);
     tide_zygote_memory(engine->zygote, plan->worker_memory);
     tide_zygote_core_dumps(engine->zygote, plan->core_dumps);
     tide_zygote_sandbox(engine->zygote, &plan->sandbox);

@@ -172,6 +172,7 @@ struct tide_plan {
         start_timeout_us; /* for loading a file, for its `init`, for its `start`, each; 0 = none */
     int64_t retry_timeout_us;          /* how long tide.retry tries again; 0 = for ever */
     int64_t stuck_detector_timeout_us; /* 0 = none */
+    uint64_t load_memory;   /* bytes that loading the transforms may take; 0 = no limit */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool core_dumps;        /* a crash leaves a core file, if the system writes such */
     struct tide_plan_sandbox sandbox;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
- * How much memory a worker may take. C code that is refused memory dies of it in its own way, mostly by a null pointer,
- * abort() or exit(). Whether memory was the cause can be seen only while the process is still there, so the worker looks at
- * itself in the signal handler (crash.c) and at exit, and leaves with an exit code that says so. cgroups were not taken: they
- * need rights that a pipeline does not have, and kill without a word. Start with tide_guard_memory().
+ * How much memory a worker may take, and the zygote while it loads the user's code. C code that is refused memory dies of
+ * it in its own way, mostly by a null pointer, abort() or exit(). Whether memory was the cause can be seen only while the
+ * process is still there, so it looks at itself in the signal handler (crash.c) and at exit, and leaves with an exit code
+ * that says so. cgroups were not taken: they need rights that a pipeline does not have, and kill without a word. Start with
+ * tide_guard_memory().
  *
  * A process is given its score of the kernel's out-of-memory killer by the zygote, which raises its own for the moment in
  * which it forks: so workers go before the engine and the zygote. */
@@ -24,6 +25,7 @@ static int own_score;
 
 static uint64_t limit;  /* bytes of data that this process may have */
 static uint64_t scarce; /* with fewer bytes than this left, a death is put down to memory */
+static struct rlimit before_loading; /* of the zygote */
 
 /* Heap and private mappings in bytes, as RLIMIT_DATA counts them; 0 = unknown. Safe in a signal handler: that is why it
  * reads the number by hand. */
@@ -78,14 +80,40 @@ void tide_guard_close(void)
     score_file = -1;
 }
 
+/* Returns the limit for the kernel; 0 = none. */
+static uint64_t begin_limit(uint64_t bytes)
+{
+    uint64_t present = data_bytes();
+    tide_alloc_exit(TIDE_EXIT_MEMORY);
+    limit = bytes > 0 && present > 0 ? present + bytes : 0;
+    scarce = bytes / 16;
+    return limit;
+}
+
 void tide_guard_memory(uint64_t bytes)
 {
-    uint64_t loaded = data_bytes();
-    tide_alloc_exit(TIDE_EXIT_MEMORY);
-    if (bytes == 0 || loaded == 0)
+    if (begin_limit(bytes) == 0)
         return;
-    limit = loaded + bytes;
-    scarce = bytes / 16;
     setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
     atexit(tide_guard_leave_if_scarce);
+}
+
+/* The limit is taken back later, since workers may be given more. */
+void tide_guard_loading(uint64_t bytes)
+{
+    getrlimit(RLIMIT_DATA, &before_loading);
+    if (begin_limit(bytes) == 0)
+        return;
+    if (limit > before_loading.rlim_cur)
+        limit = before_loading.rlim_cur;
+    setrlimit(RLIMIT_DATA, &(struct rlimit){limit, before_loading.rlim_max});
+    atexit(tide_guard_leave_if_scarce);
+}
+
+void tide_guard_loaded(void)
+{
+    if (limit > 0)
+        setrlimit(RLIMIT_DATA, &before_loading);
+    limit = 0;
+    tide_alloc_exit(-TIDE_EINTERNAL);
 }

@@ -27,7 +27,8 @@ struct tide_zygote {
     int *worker_ends;
     struct tide_block **blocks; /* all shared memory of the engine */
     uint32_t block_count;
-    uint64_t memory; /* bytes that a worker may take, 0 = no limit */
+    uint64_t load_memory; /* bytes that loading the user's code may take, 0 = no limit */
+    uint64_t memory;      /* bytes that a worker may take, 0 = no limit */
     bool core_dumps;
     struct tide_worker_limits *limits; /* of each slot */
     struct tide_worker_log *logs;      /* of each slot */
@@ -81,7 +82,10 @@ void tide_child_signals(bool block_child);
 
 /** Limits the memory of this worker to `bytes` more than it has now, right after the fork. */
 void tide_guard_memory(uint64_t bytes);
-/** Ends this worker with TIDE_EXIT_MEMORY when it has next to nothing left of what it may take. May be called in a signal
+/** The same for the zygote, until the user's code is loaded. Under full trust that can raise the limit. */
+void tide_guard_loading(uint64_t bytes);
+void tide_guard_loaded(void);
+/** Ends this process with TIDE_EXIT_MEMORY when it has next to nothing left of what it may take. May be called in a signal
  * handler. */
 void tide_guard_leave_if_scarce(void);
 

@@ -95,6 +95,7 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
     tide_crash_watch_zygote(zygote);
     if (zygote->connector)
         tide_connector_enter_zygote(zygote->connector);
+    tide_guard_loading(zygote->load_memory);
     if (tide_zygote_map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
     return 0;
@@ -131,6 +132,7 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool agai
         event.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
         strncpy(event.text, error, sizeof(event.text) - 1);
     }
+    tide_guard_loaded();
     send_event(zygote, &event);
     if (error)
         tide_family_await_end(zygote->zygote_end);

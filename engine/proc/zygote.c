@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -81,6 +80,11 @@ void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **blocks, 
     zygote->block_count = count;
     for (uint32_t i = 0; i < count; i++)
         zygote->blocks[i] = blocks[i];
+}
+
+void tide_zygote_load_memory(struct tide_zygote *zygote, uint64_t bytes)
+{
+    zygote->load_memory = bytes;
 }
 
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes)

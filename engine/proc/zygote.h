@@ -19,6 +19,8 @@ struct tide_block;
 struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers);
 /** All blocks that the engine has mapped: who may write to which says shm/block.h. The array is copied. */
 void tide_zygote_blocks(struct tide_zygote *zygote, struct tide_block **blocks, uint32_t count);
+/** How many bytes the zygote may take while it loads the user's code; 0 = no limit. */
+void tide_zygote_load_memory(struct tide_zygote *zygote, uint64_t bytes);
 /** How many bytes a worker may take beyond what is loaded before it is forked; 0 = no limit. */
 void tide_zygote_memory(struct tide_zygote *zygote, uint64_t bytes);
 /** What the worker of a slot may take. To be called before the fork. */
@@ -44,7 +46,7 @@ void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
  * sandbox is to keep. What a lesser kernel leaves open is logged. */
 int tide_zygote_fork(struct tide_zygote *zygote);
 /** Blocks until the user's code is loaded: TIDE_OK. TIDE_ECONFIG or TIDE_ETEMPORARY, with its text, when it cannot be;
- * TIDE_ECONFIG too when the zygote died, or reached the limit. TIDE_BUSY when the descriptor `wake` (-1 = none) has
+ * TIDE_ECONFIG too when the zygote died, or reached a limit. TIDE_BUSY when the descriptor `wake` (-1 = none) has
  * something to read before that. */
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake);
 /** The engine's socket of a worker slot, to send jobs and read reports; owned by the zygote. */

@@ -4,8 +4,11 @@
  * lines of a transform stand before the error with which it ended. Start with tide_zygote_wait_loaded(). */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -13,7 +16,17 @@
 #include "proc/received.h"
 #include "proc/zygote.h"
 
-enum { MOST_LOADING = 10000 }; /* pieces of the user's code: each begins the limit anew */
+enum {
+    DEATH_MS = 2000,     /* for a zygote whose socket has ended, until its death is seen ... */
+    LOOK_MS = 20,        /* ... by a look each time */
+    MOST_LOADING = 10000 /* pieces of the user's code: each begins the limit anew */
+};
+
+/* What it is at, for a text. */
+static const char *loading(const struct tide_zygote *zygote)
+{
+    return zygote->loading[0] ? zygote->loading : "loading the transforms";
+}
 
 /* For poll(): -1 = for ever. */
 static int left_ms(const struct tide_zygote *zygote)
@@ -47,8 +60,7 @@ static int wait_for_event(struct tide_zygote *zygote, int wake)
     return tide_fail(TIDE_ECONFIG,
                      "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
                      "start_timeout",
-                     zygote->loading[0] ? zygote->loading : "loading the transforms",
-                     (double)zygote->start_limit_us / 1e6);
+                     loading(zygote), (double)zygote->start_limit_us / 1e6);
 }
 
 /* The last event; its kind is LOADING for as long as there is none. */
@@ -75,6 +87,30 @@ static int read_event(struct tide_zygote *zygote, int wake, struct tide_zygote_e
     return TIDE_OK;
 }
 
+/* The socket of the zygote has ended. The process is left unreaped, for tide_zygote_free(). It may go on all the same,
+ * where the user's code has closed the socket. */
+static int tell_death(const struct tide_zygote *zygote)
+{
+    siginfo_t dead = {0};
+    for (int left_ms = DEATH_MS; left_ms > 0 && dead.si_pid == 0; left_ms -= LOOK_MS) {
+        if (left_ms < DEATH_MS)
+            poll(NULL, 0, LOOK_MS);
+        if (waitid(P_PID, (id_t)zygote->pid, &dead, WEXITED | WNOHANG | WNOWAIT) < 0)
+            break;
+    }
+    if (dead.si_pid > 0 && dead.si_code == CLD_EXITED && dead.si_status == TIDE_EXIT_MEMORY)
+        return tide_fail(TIDE_ECONFIG,
+                         "%s: wanted more memory to be loaded than load_memory (%llu MiB) or "
+                         "LuaJIT allows; if it needs more, raise load_memory",
+                         loading(zygote), (unsigned long long)zygote->load_memory >> 20);
+    if (dead.si_pid > 0 && dead.si_code == CLD_KILLED)
+        return tide_fail(TIDE_ECONFIG,
+                         "%s: the process that loads the transforms was killed by signal %d (%s)%s",
+                         loading(zygote), dead.si_status, strsignal(dead.si_status),
+                         dead.si_status == SIGKILL ? "; was the machine out of memory?" : "");
+    return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
+}
+
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
 {
     struct tide_zygote_event event = {0};
@@ -96,5 +132,5 @@ int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake)
         return tide_fail(TIDE_ECONFIG, "%s: the process that loads the transforms crashed: %s",
                          zygote->loading, crash);
     }
-    return tide_fail(TIDE_ECONFIG, "a transform ended the process that loads it (os.exit?)");
+    return tell_death(zygote);
 }

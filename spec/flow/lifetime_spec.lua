@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- The processes of a run from outside: how they end, whoever is told to, or killed, and when. Always: a second
--- later none is left, and nothing that they had.
+-- The processes of a run from outside: how they end, whoever is told to, or killed, and when. Always: soon none is
+-- left, and nothing that they had.
 local faults = require "spec.support.faults"
 local ffi = require "ffi"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local shared_files = require "spec.support.shared_files"
 local wait = require "spec.support.wait"
 
 local PROGRAM = faults.folder .. "/tidemill"
@@ -18,14 +19,6 @@ return tide.pipeline "x" {
   tide.run_task_with_multiprocessing { %s, processes = 2, max_batch_time = "50ms", max_batch_size = 64 },
   tide.produce { topic = "out" }, tide.commit_offsets {}, %s }
 ]]):format(transform, settings or ""), files)
-end
-
--- The brokers of specs have their folders there too, and come and go with other runs of the specs.
-local function shared_files()
-  local pipe = assert(io.popen("ls -A /dev/shm | grep -v kafka"))
-  local list = pipe:read("*a")
-  pipe:close()
-  return list
 end
 
 describe("the processes of a run", function()
@@ -82,10 +75,10 @@ describe("the processes of a run", function()
   local function ends_with(code, seconds)
     local got = run:wait(seconds)
     assert(got == code, ("ended with %s in place of %d: %s"):format(tostring(got), code, run:stderr()))
-    wait.until_true(function() return #group() == 0 end, 1, function()
+    wait.until_true(function() return #group() == 0 end, function()
       return "the end of processes " .. table.concat(group(), ", ")
     end)
-    assert.equal(before, shared_files())
+    assert.equal(before, shared_files.list())
   end
 
   local function says(text)
@@ -94,7 +87,7 @@ describe("the processes of a run", function()
     end)
   end
 
-  before_each(function() before = shared_files() end)
+  before_each(function() before = shared_files.list() end)
   after_each(function()
     if pipe then pipe:close() end
     pipe = nil
@@ -117,6 +110,43 @@ describe("the processes of a run", function()
       assert.matches(case[2], run:stderr())
     end)
   end
+
+  local hoards = {
+    ["at the top of a file, in Lua"] = { [[local list = {}
+      while true do list[#list + 1] = ("x"):rep(2 ^ 20) .. #list end]],
+      "/t.lua: wanted more memory to be loaded than load_memory %(64 MiB%)" },
+    ["at the top of a file, in C"] = { [[local ffi = require "ffi"
+      ffi.cdef "void *malloc(size_t size); void *memset(void *to, int byte, size_t size);"
+      while true do ffi.C.memset(ffi.C.malloc(2 ^ 20), 1, 2 ^ 20) end]],
+      "/t.lua: wanted more memory to be loaded than load_memory %(64 MiB%)" },
+    ["in `init`, in a pcall"] = { [[return { process = print, init = function()
+      local list = {}
+      while true do pcall(function() list[#list + 1] = ("x"):rep(2 ^ 20) .. #list end) end
+    end }]], "init: .*/t.lua:1: wanted more memory to be loaded than load_memory %(64 MiB%)" },
+  }
+  for name, case in pairs(hoards) do
+    it("the processes of a run end with 78 for memory without end " .. name .. ": load_memory", function()
+      start('"t.lua"', { settings = 'load_memory = "64MiB"', files = { ["t.lua"] = case[1] } })
+      ends_with(78)
+      assert.matches(case[2], run:stderr())
+    end)
+  end
+
+  it("the processes of a run have load_memory while they load, and worker_memory after that", function()
+    local transform = [[local kept = ("x"):rep(30 * 2 ^ 20)
+      return function(m) return #(("x"):rep(100 * 2 ^ 20) .. kept) .. "" end]]
+    start('"t.lua"', { settings = 'load_memory = "128MiB"', files = { ["t.lua"] = transform }, text = "1\n" })
+    ends_with(0)
+    assert.equal(130 * 2 ^ 20 .. "\n", run:stdout())
+  end)
+
+  it("the processes of a run end with 78 when the one that loads the transforms is killed, which is told", function()
+    start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
+    says "loading"
+    process.kill(group()[2])
+    ends_with(78)
+    assert.matches("/t.lua: the process that loads the transforms was killed by signal 9 %(Killed%)", run:stderr())
+  end)
 
   for name, number in pairs { TERM = TERM, INT = INT } do
     it("the processes of a run end at"
@@ -158,7 +188,7 @@ describe("the processes of a run", function()
       ffi.C.kill(-run:pid(), number)
       says "finishing what was read"
       ffi.C.kill(-run:pid(), number)
-      ends_with(128 + number, 15) -- join_timeout is 25 s
+      ends_with(128 + number) -- 0 once join_timeout has passed
     end)
   end
 

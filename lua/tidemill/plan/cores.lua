@@ -2,6 +2,7 @@
 -- plan/cores.lua: tells how many processors this process may use: those that it may run on (taskset, cpuset), but no
 -- more than its control groups give it time for (docker --cpus, CPUQuota of systemd).
 local ffi = require("ffi")
+local control_groups = require("tidemill.plan.control_groups")
 local posix = require("tidemill.run.posix")
 local text_file = require("tidemill.plan.text_file")
 
@@ -31,25 +32,11 @@ local function quota_of(folder)
   return quota and period and tonumber(quota) / tonumber(period)
 end
 
--- Returns the least quota of a group and of those that it is in; a container sees its own group as the root.
-local function quota(root, path)
-  local least
-  while true do
-    local found = quota_of(root .. path)
-    if found and (not least or found < least) then least = found end
-    if path == "" then return least end
-    path = path:match("^(.*)/[^/]*$") or ""
-  end
-end
-
---- Returns the number, which is at least 1. `root` and `groups` are for specs: /sys/fs/cgroup and the text of
---- /proc/self/cgroup.
+--- Returns the number, which is at least 1. `root` and `groups` are for specs (plan/control_groups.lua).
 function cores.usable(root, groups)
-  root, groups = root or "/sys/fs/cgroup", groups or text_file.read("/proc/self/cgroup") or ""
   local count = allowed()
-  for controllers, path in groups:gmatch("%d+:([^:\n]*):(/[^\n]*)") do
-    local version2, cpu = controllers == "", ("," .. controllers .. ","):find(",cpu,", 1, true)
-    local limit = (version2 or cpu) and quota(version2 and root or root .. "/cpu", path == "/" and "" or path)
+  for _, folder in ipairs(control_groups.folders("cpu", root, groups)) do
+    local limit = quota_of(folder)
     if limit then count = math.min(count, math.ceil(limit)) end
   end
   return math.max(1, count)

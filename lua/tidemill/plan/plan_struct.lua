@@ -2,6 +2,7 @@
 -- plan/plan_struct.lua: makes struct tide_plan of the plan table. The struct borrows strings and arrays; `anchor` keeps
 -- them alive.
 local ffi = require("ffi")
+local memory = require("tidemill.plan.memory")
 local secrets = require("tidemill.plan.secrets")
 require("tidemill.run.ffi") -- declares the types
 
@@ -65,6 +66,7 @@ function plan_struct.new(tables, options)
   plan.exactly_once = tables.exactly_once
   local variables = secrets.variables { tables.source_properties, tables.sink_properties }
   plan.secret_variables, plan.secret_variable_count = strings(variables, anchor), #variables
+  plan.load_memory = tables.load_memory or memory.for_loading()
   plan.worker_memory = tables.worker_memory
   plan.core_dumps = tables.core_dumps or false
   plan.source.until_end = options.until_end or false

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Ends a worker in which LuaJIT is refused memory; its message is then treated as after a crash. LuaJIT would raise an
- * error instead, which Debian's build does not always survive (it unwinds through compiled code) and which a script
- * may catch. The limit itself is set in proc/guard.c. */
+ * Ends a worker in which LuaJIT is refused memory; its message is then treated as after a crash. The zygote is ended so
+ * too, while it loads the user's code, and with it the run. LuaJIT would raise an error instead, which Debian's build does
+ * not always survive (it unwinds through compiled code) and which a script may catch. The limit itself is set in
+ * proc/guard.c. */
 #include <lauxlib.h>
 #include <lua.h>
 

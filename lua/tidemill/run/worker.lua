@@ -39,8 +39,8 @@ local function has_close(steps)
   return false
 end
 
--- When Lua is refused memory, the worker ends (run/memory.c). An error could be caught by a script, which would go on
--- with a heap that is half changed.
+-- When Lua is refused memory, the worker or zygote ends (run/memory.c). An error could be caught by a script, which
+-- would go on with a heap that is half changed.
 local guard_memory = assert(package.loadlib(library.folder .. "/tidemill_memory.so", "luaopen_tidemill_memory"))
 
 -- What the last words of a process that crashes say of the script (run/stack.c).
@@ -58,7 +58,6 @@ end
 
 local function work(zygote, steps)
   local job = ffi.new "struct tide_job"
-  guard_memory()
   math.randomseed(C.tide_worker_seed())
   traces.listen()
   local problem, again = transforms.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
@@ -100,6 +99,7 @@ function worker.main(zygote, engine, plan)
   math.randomseed(C.tide_worker_seed())
   io.stdout:setvbuf "line" -- goes to standard error; what is not written when a worker dies would be lost
   number.install()
+  guard_memory()
   watch_stack(traces.OWN)
   variables.withhold(plan.withheld)
   if plan.trust == "hardened" then hardened.enter() end

@@ -46,6 +46,10 @@ return {
       help = "The most memory that the blocks of all steps, of all engines, take together. The largest sizes of "
         .. "blocks, and of an automatic number of processes, are lowered so that it holds whatever comes; those that "
         .. "are given stay. A message or result that needs more than its block may have is rejected (too_large)." },
+    { name = "load_memory", type = "size", unit = "bytes", min = 16 * 2 ^ 20,
+      default_text = "three quarters of what the machine has available, or its control group may have",
+      help = "How much memory may be taken while the transforms are loaded: by their files, what these require, and "
+        .. "`init`. When they want more, the run ends with exit 78 and names what was loaded." },
     { name = "worker_memory", type = "size", unit = "bytes", default = "1GiB", min = 16 * 2 ^ 20,
       help = "How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, "
         .. "and the message in progress is run again, alone, as after a crash." },
@@ -86,6 +90,7 @@ return {
     tables.retry_timeout_us = values.retry_timeout
     tables.target_latency_us = values.target_latency
     tables.memory_limit = values.memory_limit
+    tables.load_memory = values.load_memory
     tables.worker_memory = values.worker_memory
     tables.core_dumps = values.core_dumps
     tables.stuck_detector_timeout_us = values.stuck_detector_timeout
