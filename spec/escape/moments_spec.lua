@@ -7,10 +7,11 @@ local pending_scripts = require "spec.escape.pending"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
+local wait = require "spec.support.wait"
 
 -- Scripts that need a message, a block or a sibling, and one that kills its own process too.
 local NEEDS_MESSAGE = { "^allowed_", "^signal_group$", "^input_", "^lua_", "sibling", "zygote", "^trace_me$" }
--- What the process that loads transforms may do: it forks workers, and their limit of memory is none of its own.
+-- What the process that loads transforms may do: it forks workers, and takes back its own limit of memory for them.
 local NOT_WHILE_LOADING = { "^child_", "^code_", "^signal_of_death", "^limits_memory$" }
 
 local function is_one_of(name, patterns)
@@ -73,11 +74,14 @@ describe("hostile scripts before the first message", function()
         one.files = select(2, one:look())
         local code, out, err = process.run({ "/bin/sh", "-c", 'sed -i "s/ENGINE/$$/" "$1"; exec "$0" run "$1" 9<"$2"',
           program.path, path, one.file }, { env = { [one.variable] = one.secret } })
-        local pids, files = one:look()
+        local pids, files
+        wait.until_true(function()
+          pids, files = one:look()
+          return next(pids) == nil
+        end, "the end of all processes")
         assert.same({ 0, ".\n" }, { code, out }, err)
         assert.is_nil(one:leak(out .. err))
         assert.equal(one.files, files)
-        assert.same({}, pids)
       end)
     end
   end

@@ -59,7 +59,7 @@ describe("a run with an address", function()
       status.steps[1].kind })
     assert.equal("table", type(status.partitions))
     assert.is_true(status.pid > 0 and status.uptime >= 0)
-    assert.equal(0, one:stop())
+    assert.equal(0, one:stop(60))
   end)
 
   it("listens on loopback unless told otherwise", function()
@@ -159,16 +159,17 @@ end)
 
 describe("a StatsD server that is not there", function()
   it("costs samples and no message, and the log says so once", function()
-    local taken = socket.udp4()
+    local taken = socket.udp4() -- the port stays taken, by a socket that hears one peer only, which is another
     assert(taken:setsockname("127.0.0.1", 0))
     local _, number = taken:getsockname()
-    taken:close()
+    assert(taken:setpeername("127.0.0.1", 9))
     start(nil, "--statsd 127.0.0.1:" .. number)
     until_said "StatsD at 127.0.0.1:%d+: connection refused; packets dropped so far"
     piped_run.feed "a\nb\n"
     wait.until_true(function() return lines_out() == 2 end, "the messages in the output")
-    assert.equal(0, one:stop())
+    assert.equal(0, one:stop(60))
     assert.equal(1, select(2, one:stderr():gsub("connection refused", "")))
+    taken:close()
   end)
 end)
 

@@ -87,6 +87,6 @@ describe('memory', function()
         if state ~= 'Z' then return false end -- dead, if not yet reaped by init
       end
       return true
-    end, 1, 'zygote and workers to be gone')
+    end, 'zygote and workers to be gone')
   end)
 end)

@@ -228,6 +228,8 @@ describe("the metrics", function()
       return m
     end
     local run = flow.new { steps = { { slow, max_batch_size = 1, eager = false } }, pools = { 2 } }
+    run:start()
+    run:turn_until(function() return run.engine:worker_pid(0, 0) and run.engine:worker_pid(0, 1) end)
     run:push_numbers(40)
     assert.equal("done", run:finish().kind)
     for _, name in ipairs { "BLOCKED_OLDEST", "WORKER_SLOW_MESSAGE_TIME" } do

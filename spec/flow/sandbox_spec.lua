@@ -194,7 +194,7 @@ describe('what a worker has started under full trust', function()
       local run, pid = start(command)
       assert.is_true(child.alive(pid))
       ffi.C.kill(run.engine:worker_pid(0, 0), 9)
-      wait.until_true(function() return not child.alive(pid) end, 5, 'the end of what it has started')
+      wait.until_true(function() return not child.alive(pid) end, 'the end of what it has started')
     end)
   end
 
@@ -216,6 +216,7 @@ describe('what a worker has started under full trust', function()
     end, 'the process')
     assert.is_true(child.alive(tonumber(pid)))
     engine:kill(9)
-    wait.until_true(function() return not child.alive(tonumber(pid)) end, 5, 'the end of what a worker has started')
+    wait.until_true(function() return not child.alive(tonumber(pid)) end,
+      'the end of what a worker has started')
   end)
 end)

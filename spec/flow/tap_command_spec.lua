@@ -71,7 +71,7 @@ describe("tidemill tap", function()
     start("metrics = tide.metrics { prometheus = 0, tap = true }")
     local of = tap(address(), "--limit", "3", "--rate", "100")
     feed_until("a\ndrop\nreject\n", function() return not of:running() end, "the limit")
-    assert.equal(0, of:wait(10))
+    assert.equal(0, of:wait())
     local fates = {}
     for _, sample in ipairs(samples_of(of)) do
       fates[sample.before.value] = sample.fate
@@ -102,8 +102,8 @@ describe("tidemill tap", function()
     start(nil, "--metrics-addr 0 --tap")
     local of = tap(address())
     feed_until("a\n", function() return of:stdout() ~= "" end, "a sample")
-    assert.equal(0, one:stop())
-    assert.equal(0, of:wait(20))
+    assert.equal(0, one:stop(60))
+    assert.equal(0, of:wait())
     assert.matches("samples", of:stderr())
   end)
 

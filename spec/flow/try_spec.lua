@@ -120,7 +120,7 @@ describe("tidemill try", function()
     until_shown "value   mended"
     pipe:write ":quit\n"
     pipe:close()
-    assert.is_number(one:wait(20))
+    assert.is_number(one:wait())
   end)
 
   it("waits for a file that a changed pipeline names and that is missing", function()
@@ -160,7 +160,7 @@ describe("tidemill try", function()
         function() return one:stdout() .. one:stderr() end)
     end
     write(folder .. "/over", "")
-    assert.equal(0, (one:wait(20)))
+    assert.equal(0, (one:wait()))
   end)
 
   it("takes a line of any length", function()

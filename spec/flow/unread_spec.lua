@@ -136,7 +136,7 @@ describe("standard error that nobody reads", function()
     one = process.start(shell(path, "--dead-letters - 2> unread"))
     assert.is_truthy(read_lines(pipe, 10, letter_of))
     one:signal "TERM"
-    assert.equal(0, one:wait(20))
+    assert.equal(0, one:wait())
     pipe:close()
   end)
 

@@ -18,7 +18,7 @@ local escape = {}
 local methods = {}
 methods.__index = methods
 
-local DYING = 2 -- seconds that what a dead worker has left may take to be gone
+local DYING = 20 -- seconds that what a dead worker has left may take to be gone
 
 escape.LEVELS = { "full", "standard", "hardened" }
 
@@ -81,7 +81,7 @@ end
 
 --- A pipeline under a level of trust. options: processes of the first step (1), max_batch_size (3), message_timeout,
 --- listed = the port of 127.0.0.1 that `network` names (none), dying = seconds that what a dead worker has left may
---- take to be gone (2).
+--- take to be gone (20).
 function escape.run(level, options)
   local self = setmetatable({ level = level, options = options or {} }, methods)
   self:start()

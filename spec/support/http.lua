@@ -11,7 +11,7 @@ local HOST = "127.0.0.1"
 --- A connection; it waits at most some seconds for anything, so that a spec that fails ends.
 function http.connect(port, host)
   local connection = assert(socket.connect(host or HOST, port))
-  connection:settimeout(20)
+  connection:settimeout(60)
   return connection
 end
 

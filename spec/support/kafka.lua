@@ -173,7 +173,7 @@ end
 --- (seconds) it stays until there are n of them or the time is over.
 function kafka.consume(topic, options)
   options = options or {}
-  return decode_all(tool { "consume", topic, options.n, options.n and (options.timeout or 30) })
+  return decode_all(tool { "consume", topic, options.n, options.n and (options.timeout or 60) })
 end
 
 --- The first `count` committed messages of each partition.
