@@ -85,9 +85,7 @@ static ssize_t submit(struct tide_engine *engine, struct tide_message *messages,
 {
     struct tide_offsets *offsets = engine->chain.offsets;
     struct tide_step *first = engine->steps[0];
-    for (ssize_t i = 0; i < count; i++)
-        messages[i].origin = tide_offsets_open(offsets, messages[i].origin.partition,
-                                               messages[i].offset);
+    tide_offsets_open_many(offsets, messages, (size_t)count);
     ssize_t taken = first->ops->submit(first, messages, (size_t)count, now_us);
     for (ssize_t i = count; i-- > (taken < 0 ? 0 : taken);)
         tide_offsets_unopen(offsets, messages[i].origin);

@@ -41,9 +41,9 @@ struct tide_dlq *tide_dlq_new(const struct tide_dlq_plan *plan, struct tide_chai
     return NULL;
 }
 
-void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition)
+void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition, uint32_t count)
 {
-    tide_dlq_limits_passed(&dlq->reject.limits, partition);
+    tide_dlq_limits_passed(&dlq->reject.limits, partition, count);
 }
 
 static const char *or_empty(const char *text)

@@ -37,8 +37,8 @@ void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink);
  * again later. TIDE_EDATA: there is no dlq, or one of its limits is reached; the error names the message, and its offset
  * is not committed. */
 int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject);
-/** Counts a message of the partition that was processed; it ends a run of bad ones. */
-void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition);
+/** Counts messages of the partition that were processed, at least one; they end a run of bad ones. */
+void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition, uint32_t count);
 /** Takes the delivery report of a dead letter (its origin has TIDE_ORIGIN_DEAD_LETTER). Negative: the pipeline stops. */
 int tide_dlq_reported(struct tide_dlq *dlq, const struct tide_report *report);
 /** Sends again what was not written, when it is time. Negative: the pipeline stops. */

@@ -20,10 +20,10 @@ static struct tide_dlq_count *count_of(struct tide_dlq_limits *limits, uint32_t 
     return &limits->partitions[partition].now;
 }
 
-void tide_dlq_limits_passed(struct tide_dlq_limits *limits, uint32_t partition)
+void tide_dlq_limits_passed(struct tide_dlq_limits *limits, uint32_t partition, uint32_t passed)
 {
     struct tide_dlq_count *count = count_of(limits, partition);
-    count->all++;
+    count->all += passed;
     count->consecutive = 0;
 }
 

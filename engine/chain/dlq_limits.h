@@ -21,7 +21,8 @@ struct tide_dlq_limits {
     uint32_t count;
 };
 
-void tide_dlq_limits_passed(struct tide_dlq_limits *limits, uint32_t partition);
+/** So many messages of the partition are good, at least one. */
+void tide_dlq_limits_passed(struct tide_dlq_limits *limits, uint32_t partition, uint32_t passed);
 /** The option that one more bad message of the partition would exceed, NULL = none; `with` are the counts with it. */
 const char *tide_dlq_limits_exceeded(struct tide_dlq_limits *limits, uint32_t partition,
                                      struct tide_dlq_count *with);

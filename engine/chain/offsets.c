@@ -124,12 +124,11 @@ static void double_ring(struct tide_tracked_partition *p)
     p->capacity = capacity;
 }
 
-struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
-                                     int64_t offset)
+static struct tide_origin open_message(struct tide_offsets *offsets, uint32_t partition,
+                                       int64_t offset)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
-    tide_require(p->state == TIDE_TRACKED_OWNED &&
-                 offset >= tide_offsets_read_to(offsets, partition));
+    tide_require(p->state == TIDE_TRACKED_OWNED && offset >= tide_tracked_end(p));
     if (p->tail - p->head == p->capacity)
         double_ring(p);
     *tide_tracked_message_at(p, p->tail) = (struct tide_tracked_message){
@@ -138,6 +137,20 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
     offsets->totals.read++;
     offsets->totals.in_flight++;
     return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
+}
+
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
+                                     int64_t offset)
+{
+    return open_message(offsets, partition, offset);
+}
+
+void tide_offsets_open_many(struct tide_offsets *offsets, struct tide_message *messages,
+                            size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        messages[i].origin = open_message(offsets, messages[i].origin.partition,
+                                          messages[i].offset);
 }
 
 /* Only the newest can be taken back, as the ring ends with it; and only while nothing else refers to it. */
@@ -154,7 +167,7 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
 
 /* A message whose assignment is over has no entry, and nothing counts its references any more; the caller need not
  * know. */
-void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
+static void ref_message(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     struct tide_tracked_message *message = group ? NULL : tide_offsets_find(offsets, origin);
@@ -164,17 +177,20 @@ void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
         message->references++;
 }
 
-void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
+void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
 {
-    struct tide_group *group = tide_offsets_group_of(offsets, origin);
-    if (group) {
-        /* Once is enough: the members cannot be sent twice, however many outputs the group has. */
-        for (uint32_t i = 0; i < group->count && !group->sent; i++)
-            tide_offsets_mark_sent(offsets, group->members[i]);
-        offsets->totals.members_visited += group->sent ? 0 : group->count;
-        group->sent = true;
-        return;
-    }
+    ref_message(offsets, origin);
+}
+
+void tide_offsets_ref_many(struct tide_offsets *offsets, const struct tide_message *messages,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ref_message(offsets, messages[i].origin);
+}
+
+static void mark_message_sent(struct tide_offsets *offsets, struct tide_origin origin)
+{
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
     struct tide_tracked_message *message = tide_offsets_find(offsets, origin);
     if (!message)
@@ -183,6 +199,38 @@ void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin ori
         p->sent_end = origin.sequence + 1;
     p->awaiting_report += !message->sent;
     message->sent = 1;
+}
+
+/* Once is enough: the members cannot be sent twice, however many outputs the group has. */
+static void mark_group_sent(struct tide_offsets *offsets, struct tide_group *group)
+{
+    if (group->sent)
+        return;
+    group->sent = true;
+    offsets->totals.members_visited += group->count;
+    for (uint32_t i = 0; i < group->count; i++)
+        tide_offsets_mark_sent(offsets, group->members[i]);
+}
+
+static void mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    struct tide_group *group = tide_offsets_group_of(offsets, origin);
+    if (group)
+        mark_group_sent(offsets, group);
+    else
+        mark_message_sent(offsets, origin);
+}
+
+void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    mark_sent(offsets, origin);
+}
+
+void tide_offsets_mark_sent_many(struct tide_offsets *offsets, const struct tide_message *messages,
+                                 size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        mark_sent(offsets, messages[i].origin);
 }
 
 /* Moves the position over the complete messages at the head of the ring. */
@@ -238,14 +286,9 @@ static void unref_group(struct tide_offsets *offsets, struct tide_group *group,
 
 /* A report that finds no message is late: its partition went away before it came. That is normal in a rebalance, so it
  * is only counted. */
-void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
-                        enum tide_outcome outcome)
+static void unref_message(struct tide_offsets *offsets, struct tide_origin origin,
+                          enum tide_outcome outcome)
 {
-    struct tide_group *group = tide_offsets_group_of(offsets, origin);
-    if (group) {
-        unref_group(offsets, group, outcome);
-        return;
-    }
     struct tide_tracked_message *message = tide_offsets_find(offsets, origin);
     if (!message) {
         offsets->totals.late_reports++;
@@ -255,6 +298,29 @@ void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
         message->outcome = outcome;
     if (--message->references == 0)
         complete(offsets, tide_offsets_partition_at(offsets, origin.partition), message);
+}
+
+static void unref(struct tide_offsets *offsets, struct tide_origin origin,
+                  enum tide_outcome outcome)
+{
+    struct tide_group *group = tide_offsets_group_of(offsets, origin);
+    if (group)
+        unref_group(offsets, group, outcome);
+    else
+        unref_message(offsets, origin, outcome);
+}
+
+void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
+                        enum tide_outcome outcome)
+{
+    unref(offsets, origin, outcome);
+}
+
+void tide_offsets_unref_many(struct tide_offsets *offsets, const struct tide_origin *origins,
+                             size_t count, enum tide_outcome outcome)
+{
+    for (size_t i = 0; i < count; i++)
+        unref(offsets, origins[i], outcome);
 }
 
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin)

@@ -64,6 +64,15 @@ static inline struct tide_tracked_message *tide_tracked_message_at(
     return &partition->messages[sequence & (partition->capacity - 1)];
 }
 
+/** The offset after the last message of the partition that was read, or that is known not to be there. */
+static inline int64_t tide_tracked_end(const struct tide_tracked_partition *partition)
+{
+    int64_t after_last = partition->head == partition->tail
+                             ? partition->passed
+                             : tide_tracked_message_at(partition, partition->tail - 1)->offset + 1;
+    return after_last > partition->skipped_to ? after_last : partition->skipped_to;
+}
+
 static inline struct tide_tracked_partition *tide_offsets_partition_at(
     const struct tide_offsets *offsets, uint32_t partition)
 {

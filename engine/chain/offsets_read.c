@@ -20,17 +20,35 @@ uint32_t tide_offsets_count_current(struct tide_offsets *offsets, struct tide_gr
     return group->current;
 }
 
-bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin)
+/* At least once, sending an output twice is allowed, and losing it is not. In a transaction it would be neither complete
+ * nor absent. */
+static bool is_group_current(struct tide_offsets *offsets, struct tide_group *group)
+{
+    uint32_t current = tide_offsets_count_current(offsets, group);
+    return offsets->transactional ? current == group->count : current > 0;
+}
+
+static bool is_current(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
-    if (group) {
-        /* At least once, sending an output twice is allowed, and losing it is not. In a transaction it would be neither
-         * complete nor absent. */
-        uint32_t current = tide_offsets_count_current(offsets, group);
-        return offsets->transactional ? current == group->count : current > 0;
-    }
+    if (group)
+        return is_group_current(offsets, group);
     const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, origin.partition);
     return p->state == TIDE_TRACKED_OWNED && p->epoch == (origin.epoch & TIDE_ORIGIN_EPOCH);
+}
+
+bool tide_offsets_current(struct tide_offsets *offsets, struct tide_origin origin)
+{
+    return is_current(offsets, origin);
+}
+
+size_t tide_offsets_current_many(struct tide_offsets *offsets, const struct tide_message *messages,
+                                 size_t count)
+{
+    size_t current = 0;
+    while (current < count && is_current(offsets, messages[current].origin))
+        current++;
+    return current;
 }
 
 /* Groups of groups are what a reduce makes of the results of another; the largest count of them is returned. */
@@ -111,12 +129,8 @@ int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t parti
 
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
 {
-    if (partition >= offsets->partition_count)
-        return -1;
-    const struct tide_tracked_partition *p = &offsets->partitions[partition];
-    int64_t after_last = p->head == p->tail ? p->passed
-                                            : tide_tracked_message_at(p, p->tail - 1)->offset + 1;
-    return after_last > p->skipped_to ? after_last : p->skipped_to;
+    return partition < offsets->partition_count ? tide_tracked_end(&offsets->partitions[partition])
+                                                : -1;
 }
 
 uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32_t partition)

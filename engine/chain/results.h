@@ -17,8 +17,8 @@ enum tide_item_kind {
     TIDE_ITEM_FINISHED, /* all results of a record came before; there were none if it was filtered */
     TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
     TIDE_ITEM_RETRY,    /* the record is to be tried again; `message.value` as above */
-    TIDE_ITEM_WAITED, /* set by task_release.c in place of FINISHED: the record is run again later */
-    TIDE_ITEM_REVOKED /* set by task_release.c in place of MESSAGE: the result was dropped */
+    TIDE_ITEM_WAITED, /* set by task_items.c in place of FINISHED: the record is run again later */
+    TIDE_ITEM_REVOKED /* set by task_items.c in place of MESSAGE: the result was dropped */
 };
 
 struct tide_item {

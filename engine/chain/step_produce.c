@@ -5,7 +5,7 @@
  * stays where it is, and everything after it too.
  * In exactly_once a refusal names a batch of records, not the bad one. As long as bad records are searched for
  * (chain/bad_records.h), this step sends one record at a time.
- * Start reading at produce_submit for the way to the sink, and at handle_report for the way back. */
+ * Start reading at produce_submit for the way to the sink, and at handle_fetched for the way back. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -145,8 +145,8 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
     produce->alone = false;
     ssize_t sent = count > 0 ? sink->ops->send(sink, messages, count) : 0;
     produce->full = sent >= 0 && (size_t)sent < count;
-    for (ssize_t i = 0; i < sent; i++)
-        tide_offsets_mark_sent(chain->offsets, messages[i].origin);
+    if (sent > 0)
+        tide_offsets_mark_sent_many(chain->offsets, messages, (size_t)sent);
     chain->progress |= sent > 0;
     return sent;
 }
@@ -154,16 +154,34 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
 /* ---- delivery reports ---- */
 
 /* A record that was tested and is delivered says something about its message: see chain/bad_records.h. */
-static int delivered(struct produce *produce, const struct tide_report *report)
+static void record_is_good(struct produce *produce, struct tide_origin origin)
 {
     struct tide_chain *chain = produce->step.chain;
-    produce->acknowledged++;
-    if (produce->alone) {
-        struct tide_origin_info info = tide_offsets_look_up(chain->offsets, report->origin);
-        tide_bad_records_acknowledged(chain->bad_records, info.partition, info.offset);
+    struct tide_origin_info info = tide_offsets_look_up(chain->offsets, origin);
+    tide_bad_records_acknowledged(chain->bad_records, info.partition, info.offset);
+}
+
+static bool is_delivered(const struct tide_report *report)
+{
+    return report->kind == TIDE_REPORT_DELIVERED &&
+           !(report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER);
+}
+
+/* Nearly all reports are such, so they are dealt with together. */
+static void handle_delivered(struct produce *produce, struct output *output)
+{
+    struct tide_origin origins[REPORTS];
+    size_t count = 0;
+    for (; output->next_report < output->report_count; output->next_report++, count++) {
+        const struct tide_report *report = &output->reports[output->next_report];
+        if (!is_delivered(report))
+            break;
+        origins[count] = report->origin;
     }
-    tide_offsets_unref(chain->offsets, report->origin, TIDE_OUTCOME_PRODUCED);
-    return TIDE_OK;
+    for (size_t i = 0; produce->alone && i < count; i++)
+        record_is_good(produce, origins[i]);
+    produce->acknowledged += count;
+    tide_offsets_unref_many(produce->step.chain->offsets, origins, count, TIDE_OUTCOME_PRODUCED);
 }
 
 /* The sink has given the record back, and no block of the chain has it any more: this is its only copy. */
@@ -187,16 +205,14 @@ static int refused_aborted(struct produce *produce, const struct tide_report *re
     return status;
 }
 
-/* TIDE_BUSY = the dlq is full: the report is to be handled again. A report of a message that was revoked meanwhile
- * changes nothing but its reference: its next owner reads it again. */
-static int handle_report(struct produce *produce, const struct tide_report *report)
+/* Any report but that of a result that is delivered. TIDE_BUSY = the dlq is full: the report is to be handled again. A report
+ * of a message that was revoked meanwhile changes nothing but its reference: its next owner reads it again. */
+static int handle_other(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
     if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
         return tide_dlq_reported(chain->dlq, report);
     switch (report->kind) {
-    case TIDE_REPORT_DELIVERED:
-        return delivered(produce, report);
     case TIDE_REPORT_REFUSED:
     case TIDE_REPORT_TOO_LARGE:
     case TIDE_REPORT_UNAVAILABLE: /* a sink reports this of dead letters only */
@@ -209,6 +225,7 @@ static int handle_report(struct produce *produce, const struct tide_report *repo
             return refused_aborted(produce, report);
         break;
     case TIDE_REPORT_ABORTED:
+    case TIDE_REPORT_DELIVERED: /* handle_delivered deals with these */
         break;
     }
     tide_offsets_drop(chain->offsets, report->origin);
@@ -218,8 +235,11 @@ static int handle_report(struct produce *produce, const struct tide_report *repo
 /* TIDE_OK = every report that was fetched is handled. */
 static int handle_fetched(struct produce *produce, struct output *output)
 {
-    while (output->next_report < output->report_count) {
-        int status = handle_report(produce, &output->reports[output->next_report]);
+    for (;;) {
+        handle_delivered(produce, output);
+        if (output->next_report == output->report_count)
+            return TIDE_OK;
+        int status = handle_other(produce, &output->reports[output->next_report]);
         if (status == TIDE_BUSY)
             return status;
         /* After a failure the next poll goes on after this report: what was delivered still counts. */
@@ -228,7 +248,6 @@ static int handle_fetched(struct produce *produce, struct output *output)
         if (status < 0)
             return status;
     }
-    return TIDE_OK;
 }
 
 /* Reports are fetched until there are none, but a portion only after the one before it is handled: the pointers of a

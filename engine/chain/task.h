@@ -8,6 +8,7 @@
  *   task_reduce.c   a step whose results stand for all messages of their batch
  *   task_slow.c     which messages took long
  *   task_tap.c      shows taps (chain/tap.h) what became of the records that were released
+ *   task_items.c    goes past the results that were forwarded, and finishes their records
  *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
  *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
@@ -49,8 +50,10 @@ struct tide_task_kind {
     /* Rejects what the crash is attributed to. TIDE_BUSY = not now. */
     int (*reject)(struct tide_task *task, struct tide_batch *batch,
                   const struct tide_reject *fields);
-    /* The record that is released next is finished. `passed`: neither rejected nor revoked. */
-    void (*finish)(struct tide_task *task, struct tide_batch *batch, bool passed);
+    /* `count` records from the one that is released next on are finished, all of one partition. `passed`: they are neither
+     * rejected nor revoked; `filtered` of them had no result. */
+    void (*finish)(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                   uint32_t filtered, bool passed);
 };
 
 extern const struct tide_task_kind tide_task_each;   /* in task_each.c */
@@ -181,6 +184,10 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
                      const struct tide_reject *fields);
 /** Gives back the reference of the record that is released next (its results have their own) and goes to the next one. */
 void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch);
+/** The same for several records, none of them rejected, all of one partition and assignment, of which `filtered` had no
+ * result. batch->record is the caller's: it may be about a record after them already. */
+void tide_task_finish_records(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                              uint32_t filtered);
 /** Goes on to the next record without finishing this one. */
 void tide_task_next_record(struct tide_batch *batch);
 
@@ -237,6 +244,15 @@ void tide_task_note_slow(struct tide_task *task);
 
 /** All of task->parsed is dealt with: shows the taps what became of its records. Only while taps are armed. */
 void tide_task_tap(struct tide_task *task, const struct tide_batch *batch);
+
+/* ---- task_items.c ---- */
+
+/** How many of the messages, the first of which is that of the next item, can go in one call: up to the next rejection, all
+ * of the present assignment. */
+uint32_t tide_task_count_submittable(struct tide_task *task, const struct tide_batch *batch,
+                                     const struct tide_message *messages);
+/** Goes past the items of `taken` messages, and past the items after them that need no room in the next step. */
+void tide_task_pass_items(struct tide_task *task, struct tide_batch *batch, uint32_t taken);
 
 /* ---- task_release.c ---- */
 

@@ -116,16 +116,30 @@ void tide_task_next_record(struct tide_batch *batch)
     batch->record = (struct tide_batch_record){0};
 }
 
-void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch)
+static void finish(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                   uint32_t filtered, bool rejected)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    struct tide_origin origin = batch->origins[batch->release.released];
-    bool current = tide_offsets_current(offsets, origin);
+    const struct tide_origin *origins = &batch->origins[batch->release.released];
+    bool current = tide_offsets_current(offsets, origins[0]);
     /* First, since the origin of a group is gone with its last reference. */
-    task->kind->finish(task, batch, current && !batch->record.rejected);
+    task->kind->finish(task, batch, count, filtered, current && !rejected);
     if (current)
-        tide_offsets_unref(offsets, origin, TIDE_OUTCOME_FILTERED);
-    else
-        tide_offsets_drop(offsets, origin);
-    tide_task_next_record(batch);
+        tide_offsets_unref_many(offsets, origins, count, TIDE_OUTCOME_FILTERED);
+    for (uint32_t i = 0; i < count && !current; i++)
+        tide_offsets_drop(offsets, origins[i]);
+    batch->release.released += count;
+}
+
+void tide_task_finish_record(struct tide_task *task, struct tide_batch *batch)
+{
+    struct tide_batch_record record = batch->record;
+    batch->record = (struct tide_batch_record){0};
+    finish(task, batch, 1, !record.has_results, record.rejected);
+}
+
+void tide_task_finish_records(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                              uint32_t filtered)
+{
+    finish(task, batch, count, filtered, false);
 }

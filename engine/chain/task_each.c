@@ -31,16 +31,16 @@ static int each_reject(struct tide_task *task, struct tide_batch *batch,
     return status;
 }
 
-static void each_finish(struct tide_task *task, struct tide_batch *batch, bool passed)
+static void each_finish(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                        uint32_t filtered, bool passed)
 {
     struct tide_chain *chain = task->step.chain;
     if (passed) {
         struct tide_origin origin = batch->origins[batch->release.released];
-        tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin));
-        if (!batch->record.has_results)
-            tide_count(chain->counters, task->step.row, TIDE_M_FILTER_DROPPED_MESSAGES, 1);
+        tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, origin), count);
+        tide_count(chain->counters, task->step.row, TIDE_M_FILTER_DROPPED_MESSAGES, filtered);
     }
-    if (batch->records.from_queue)
+    for (uint32_t i = 0; i < count && batch->records.from_queue; i++)
         tide_retry_finished(task, batch);
 }
 

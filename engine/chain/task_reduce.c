@@ -163,12 +163,17 @@ static int reduce_reject(struct tide_task *task, struct tide_batch *batch,
     return TIDE_OK;
 }
 
-static void reduce_finish(struct tide_task *task, struct tide_batch *batch, bool passed)
+static void reduce_finish(struct tide_task *task, struct tide_batch *batch, uint32_t count,
+                          uint32_t filtered, bool passed)
 {
     struct tide_chain *chain = task->step.chain;
-    uint32_t record = batch->release.released;
-    if (passed && !is_left_out(batch, record))
-        tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, batch->origins[record]));
+    uint32_t first = batch->release.released, reduced = 0;
+    (void)filtered; /* their result is that of the batch */
+    for (uint32_t i = first; i < first + count; i++)
+        reduced += !is_left_out(batch, i);
+    if (passed && reduced > 0)
+        tide_dlq_passed(chain->dlq, tide_offsets_partition(chain->offsets, batch->origins[first]),
+                        reduced);
 }
 
 int tide_reduce_resume(struct tide_task *task, struct tide_batch *batch, int64_t now_us)

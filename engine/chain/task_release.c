@@ -84,55 +84,6 @@ static int take_results(struct tide_task *task, struct tide_batch *batch, int64_
 
 /* ---- RESULTS ---- */
 
-/* Goes past the items of `taken` messages, and past the items after them that need no room in the next step. */
-static void pass_items(struct tide_task *task, struct tide_batch *batch, uint32_t taken)
-{
-    struct tide_parsed *parsed = &task->parsed;
-    struct tide_offsets *offsets = task->step.chain->offsets;
-    for (; parsed->item_at < parsed->item_count; parsed->item_at++) {
-        struct tide_item *item = &parsed->items[parsed->item_at];
-        if (tide_retry_waits(task, batch, item->record)) {
-            if (item->kind != TIDE_ITEM_FINISHED)
-                continue; /* it is run again */
-            item->kind = TIDE_ITEM_WAITED;
-            tide_retry_park(task, batch);
-            tide_task_next_record(batch);
-        } else if (item->kind == TIDE_ITEM_FINISHED) {
-            tide_task_finish_record(task, batch);
-        } else if (item->kind == TIDE_ITEM_MESSAGE && taken > 0) {
-            taken--;
-            batch->release.results++;
-            batch->release.result_bytes += item->bytes;
-            batch->record.has_results = true;
-        } else if (item->kind != TIDE_ITEM_MESSAGE ||
-                   tide_offsets_current(offsets, parsed->messages[item->message].origin)) {
-            return;
-        } else {
-            item->kind = TIDE_ITEM_REVOKED;
-        }
-    }
-}
-
-/* Messages that can go in one call: up to the next rejection, all of the present assignment. */
-static uint32_t count_submittable(struct tide_task *task, const struct tide_batch *batch)
-{
-    const struct tide_parsed *parsed = &task->parsed;
-    struct tide_offsets *offsets = task->step.chain->offsets;
-    uint32_t count = 0;
-    for (uint32_t i = parsed->item_at; i < parsed->item_count; i++) {
-        const struct tide_item *item = &parsed->items[i];
-        if (tide_retry_waits(task, batch, item->record))
-            break;
-        if (item->kind == TIDE_ITEM_FINISHED)
-            continue;
-        if (item->kind != TIDE_ITEM_MESSAGE ||
-            !tide_offsets_current(offsets, parsed->messages[item->message].origin))
-            break;
-        count++;
-    }
-    return count;
-}
-
 /* Submits messages to the next step. TIDE_BUSY = it took fewer of them. */
 static int submit_messages(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
@@ -140,10 +91,9 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
     struct tide_step *next = task->step.next;
     const struct tide_message *messages =
         &task->parsed.messages[task->parsed.items[task->parsed.item_at].message];
-    uint32_t count = count_submittable(task, batch);
+    uint32_t count = tide_task_count_submittable(task, batch, messages);
     /* Each output has its reference before it is submitted, since it may be acknowledged within the call. */
-    for (uint32_t i = 0; i < count; i++)
-        tide_offsets_ref(chain->offsets, messages[i].origin);
+    tide_offsets_ref_many(chain->offsets, messages, count);
     ssize_t taken = next->ops->submit(next, messages, count, now_us);
     for (uint32_t i = taken < 0 ? 0 : (uint32_t)taken; i < count; i++)
         tide_offsets_unref(chain->offsets, messages[i].origin, TIDE_OUTCOME_FILTERED);
@@ -152,7 +102,7 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
     chain->progress |= taken > 0;
     /* A mistake that the simulation must find: what was taken is offered again. */
     bool twice = (uint32_t)taken < count && tide_fault("bug.double_release");
-    pass_items(task, batch, twice ? 0 : (uint32_t)taken);
+    tide_task_pass_items(task, batch, twice ? 0 : (uint32_t)taken);
     if ((uint32_t)taken == count)
         return TIDE_OK;
     tide_count(chain->counters, task->step.row, TIDE_M_BATCH_BACKPRESSURE, 1);
@@ -182,7 +132,7 @@ static int handle_failure(struct tide_task *task, struct tide_batch *batch, int6
     if (batch->release.released == batch->records.count)
         parsed->item_count = parsed->item_at + 1;
     parsed->item_at++;
-    pass_items(task, batch, 0);
+    tide_task_pass_items(task, batch, 0);
     return TIDE_OK;
 }
 
@@ -191,7 +141,7 @@ static int forward_parsed(struct tide_task *task, struct tide_batch *batch, int6
 {
     struct tide_parsed *parsed = &task->parsed;
     int status = TIDE_OK;
-    pass_items(task, batch, 0);
+    tide_task_pass_items(task, batch, 0);
     while (status == TIDE_OK && parsed->item_at < parsed->item_count)
         status = parsed->items[parsed->item_at].kind == TIDE_ITEM_MESSAGE
                      ? submit_messages(task, batch, now_us)

@@ -13,7 +13,7 @@ describe("the limits of the dlq", function()
   -- with it (all, invalid, consecutive).
   local function after(letters, partition)
     for letter in letters:gmatch "." do
-      if letter == "g" then C.tide_dlq_limits_passed(limits, partition or 0)
+      if letter == "g" then C.tide_dlq_limits_passed(limits, partition or 0, 1)
       else C.tide_dlq_limits_rejected(limits, partition or 0) end
     end
     local with = ffi.new "struct tide_dlq_count"

@@ -55,7 +55,7 @@ local function feed(words, partition)
   local count = 0
   for word in words:gmatch "[bg]" do
     if word == "g" then
-      C.tide_dlq_passed(dlq, partition or 0)
+      C.tide_dlq_passed(dlq, partition or 0, 1)
     elseif reject(chain:read({}, partition)) ~= C.TIDE_OK then
       return count
     end
