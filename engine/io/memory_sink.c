@@ -12,12 +12,18 @@
 #include "io/memory_list.h"
 #include "shm/layout.h"
 
+/* A report to fetch. */
+struct due {
+    struct tide_origin origin;
+    const struct tide_message *refused; /* the copy in the list; NULL = it is delivered */
+};
+
 struct memory_sink {
     struct tide_sink sink;
     uint64_t max_due;
     struct tide_memory_list list;
-    uint64_t count;          /* of messages sent, kept or not */
-    struct tide_report *due; /* reports to fetch, the oldest first */
+    uint64_t count;  /* of messages sent, kept or not */
+    struct due *due; /* the oldest first */
     size_t due_count;
     uint32_t due_capacity;
     bool blocked; /* takes no message */
@@ -47,13 +53,8 @@ static void add_report(struct memory_sink *memory, const struct tide_message *me
     if (memory->due_count == memory->due_capacity)
         tide_grow(&memory->due, &memory->due_capacity,
                   memory->due_capacity ? memory->due_capacity * 2 : 256, sizeof(*memory->due));
-    struct tide_report *due = &memory->due[memory->due_count++];
-    *due = (struct tide_report){.origin = message->origin, .kind = TIDE_REPORT_DELIVERED};
-    if (refused) {
-        due->kind = TIDE_REPORT_REFUSED;
-        due->text = "refused by the memory sink";
-        due->message = memory->list.items[memory->list.count - 1]->message;
-    }
+    memory->due[memory->due_count++] = (struct due){
+        message->origin, refused ? &memory->list.items[memory->list.count - 1]->message : NULL};
 }
 
 static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *messages, size_t count)
@@ -75,6 +76,16 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
     return (ssize_t)taken;
 }
 
+static void fill_report(const struct due *due, struct tide_report *report)
+{
+    report->origin = due->origin;
+    report->kind = due->refused ? TIDE_REPORT_REFUSED : TIDE_REPORT_DELIVERED;
+    if (!due->refused)
+        return;
+    report->text = "refused by the memory sink";
+    report->message = *due->refused;
+}
+
 /* Moving the rest down is cheap enough: the produce step fetches nearly all of them in one call. */
 static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports, size_t max)
 {
@@ -84,9 +95,10 @@ static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports,
     size_t count = memory->due_count < max ? memory->due_count : max;
     if (count == 0)
         return 0;
-    memcpy(reports, memory->due, sizeof(*reports) * count);
+    for (size_t i = 0; i < count; i++)
+        fill_report(&memory->due[i], &reports[i]);
     memory->due_count -= count;
-    memmove(memory->due, memory->due + count, sizeof(*reports) * memory->due_count);
+    memmove(memory->due, memory->due + count, sizeof(*memory->due) * memory->due_count);
     return (ssize_t)count;
 }
 

@@ -67,14 +67,15 @@ static size_t fill_in(struct memory_source *memory, uint32_t partition,
                       struct tide_message *messages, size_t max)
 {
     struct content *content = &memory->contents[partition];
-    uint64_t limit = memory->total ? memory->total - memory->read : UINT64_MAX;
-    size_t count = 0;
-    for (; count < max && count < limit && content->list.count > 0; count++) {
-        uint64_t at = (uint64_t)content->next + count;
-        if (!memory->total && at >= content->list.count)
-            break;
-        messages[count] = content->list.items[at % content->list.count]->message;
-        messages[count].offset = (int64_t)at;
+    uint64_t pushed = content->list.count, next = (uint64_t)content->next;
+    uint64_t left = memory->total ? memory->total - memory->read
+                                  : (next < pushed ? pushed - next : 0);
+    size_t count = left < max ? (size_t)left : max;
+    if (pushed == 0)
+        return 0;
+    for (size_t i = 0, at = next % pushed; i < count; i++, at = at + 1 < pushed ? at + 1 : 0) {
+        messages[i] = content->list.items[at]->message;
+        messages[i].offset = (int64_t)(next + i);
     }
     return count;
 }
