@@ -6,8 +6,15 @@
 #define TIDE_SHM_FOREIGN_H
 
 #include <stddef.h>
+#include <string.h>
 
-/** Copies `size` bytes. A plain memcpy would let the compiler read the source again where the copy is used. */
-void tide_foreign_copy(void *to, const void *from, size_t size);
+/** Copies `size` bytes. After a plain memcpy the compiler might read the source again where the copy is used, since it knows
+ * them to be equal. The barrier says that the copy may have changed, so it is the copy that is read. Inline, as it is
+ * called for each result. */
+static inline void tide_foreign_copy(void *to, const void *from, size_t size)
+{
+    memcpy(to, from, size);
+    __asm__ volatile("" : : "r"(to) : "memory");
+}
 
 #endif
