@@ -30,10 +30,13 @@ static rd_kafka_headers_t *unpack_headers(const struct tide_message *message)
     return headers;
 }
 
+/* A dead letter of the message has the partition that was chosen for it. */
 static int refuse(struct tide_kafka_sink *sink, const struct tide_message *message,
-                  rd_kafka_resp_err_t error, const char *text)
+                  int32_t partition, rd_kafka_resp_err_t error, const char *text)
 {
-    tide_kafka_records_refuse(sink, message, error, text, false);
+    struct tide_message record = *message;
+    record.target_partition = partition;
+    tide_kafka_records_refuse(sink, &record, error, text, false);
     return TIDE_OK;
 }
 
@@ -41,9 +44,8 @@ static int refuse(struct tide_kafka_sink *sink, const struct tide_message *messa
  * refused here gets its dead letter within it. WAIT leaves the message with the engine, which offers it again: the
  * event that says why comes by report.c meanwhile. */
 static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *message,
-                     uint32_t topic, rd_kafka_resp_err_t error)
+                     uint32_t topic, int32_t partition, rd_kafka_resp_err_t error)
 {
-    int32_t partition = message->target_partition;
     const struct tide_kafka_facts facts = {
         .transactional = sink->txn != NULL,
         .dead_letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER,
@@ -55,7 +57,7 @@ static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *me
         snprintf(text, sizeof(text), "%s", rd_kafka_err2str(error));
     switch (tide_kafka_classify_produce(error, &facts)) {
     case TIDE_KAFKA_PRODUCE_REFUSED:
-        return refuse(sink, message, error,
+        return refuse(sink, message, partition, error,
                       !facts.dead_letter && tide_kafka_topic_fails(error)
                           ? "its topic does not have that partition"
                           : NULL);
@@ -74,11 +76,12 @@ static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *me
 }
 
 /* Why a message is refused before librdkafka is asked; NULL = it is not refused. */
-static const char *fault_of_message(const struct tide_message *message, const void *handle)
+static const char *fault_of_message(const struct tide_message *message, int32_t partition,
+                                    const void *handle)
 {
     if (!handle)
         return "its topic is not one that the pipeline writes";
-    if (message->target_partition < RD_KAFKA_PARTITION_UA)
+    if (partition < RD_KAFKA_PARTITION_UA)
         return "its partition is negative";
     if (message->timestamp == 0) /* librdkafka takes it for none, and would send the present */
         return "its timestamp is 0 (1970-01-01), which librdkafka cannot send; set "
@@ -90,7 +93,8 @@ static const char *fault_of_message(const struct tide_message *message, const vo
  * address of NULL stays one, and makes a record without value or key. */
 static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
                                               const struct tide_message *message,
-                                              rd_kafka_topic_t *handle, rd_kafka_headers_t *headers)
+                                              rd_kafka_topic_t *handle, int32_t partition,
+                                              rd_kafka_headers_t *headers)
 {
     size_t value = message->value ? message->value_length : 0;
     size_t key = message->key ? message->key_length : 0;
@@ -98,10 +102,9 @@ static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
         &sink->sent,
         (struct tide_kafka_sent){message->origin, message->timestamp, tide_message_size(message)});
     rd_kafka_resp_err_t error = rd_kafka_producev(
-        sink->producer.client, RD_KAFKA_V_RKT(handle),
-        RD_KAFKA_V_PARTITION(message->target_partition), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_VALUE((void *)message->value, value), RD_KAFKA_V_KEY(message->key, key),
-        RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
+        sink->producer.client, RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)message->value, value),
+        RD_KAFKA_V_KEY(message->key, key), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_HEADERS(headers),
         /* For librdkafka 0 is "now", for us -1 is. */
         RD_KAFKA_V_TIMESTAMP(message->timestamp < 0 ? 0 : message->timestamp), RD_KAFKA_V_END);
     if (error) { /* only what is taken takes over its headers */
@@ -112,22 +115,27 @@ static rd_kafka_resp_err_t give_to_librdkafka(struct tide_kafka_sink *sink,
     return error;
 }
 
-int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *given)
+/* partition = "same" is for results: a dead letter has its partition in a header, and its topic may have fewer. */
+static int32_t partition_of(const struct tide_kafka_sink *sink, const struct tide_message *message,
+                            uint32_t topic)
 {
-    struct tide_message message = *given; /* a dead letter of it has the partition that is chosen */
+    bool same = message->target_partition == TIDE_PARTITION_ANY &&
+                sink->plan.partitioner == TIDE_PARTITION_SAME &&
+                (int32_t)topic != sink->plan.dead_letter_topic;
+    return same ? message->partition : message->target_partition;
+}
+
+int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_message *message)
+{
     rd_kafka_headers_t *headers = NULL;
-    uint32_t topic = message.target_topic == TIDE_TOPIC_NONE ? sink->plan.default_topic
-                                                             : message.target_topic;
+    uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->plan.default_topic
+                                                              : message->target_topic;
     rd_kafka_topic_t *handle = topic < sink->producer.handle_count ? sink->producer.handles[topic]
                                                                    : NULL;
-    /* partition = "same" is for results: a dead letter has its partition in a header, and its topic may have fewer. */
-    if (handle && message.target_partition == TIDE_PARTITION_ANY &&
-        sink->plan.partitioner == TIDE_PARTITION_SAME &&
-        (int32_t)topic != sink->plan.dead_letter_topic)
-        message.target_partition = message.partition;
-    const char *fault = fault_of_message(&message, handle);
+    int32_t partition = handle ? partition_of(sink, message, topic) : message->target_partition;
+    const char *fault = fault_of_message(message, partition, handle);
     if (fault)
-        return refuse(sink, &message, RD_KAFKA_RESP_ERR__INVALID_ARG, fault);
+        return refuse(sink, message, partition, RD_KAFKA_RESP_ERR__INVALID_ARG, fault);
     if (tide_fault("kafka.fatal"))
         rd_kafka_test_fatal_error(sink->producer.client,
                                   RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -135,8 +143,8 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
     /* Before the headers are unpacked: they would have to be freed again each time that it is busy. */
     if (sink->txn && tide_kafka_txn_open(sink->txn) == TIDE_BUSY)
         return TIDE_BUSY;
-    if (message.headers_length > 0 && !(headers = unpack_headers(&message)))
-        return refuse(sink, &message, RD_KAFKA_RESP_ERR__INVALID_ARG, tide_error());
-    rd_kafka_resp_err_t error = give_to_librdkafka(sink, &message, handle, headers);
-    return error ? not_taken(sink, &message, topic, error) : (int)TIDE_OK;
+    if (message->headers_length > 0 && !(headers = unpack_headers(message)))
+        return refuse(sink, message, partition, RD_KAFKA_RESP_ERR__INVALID_ARG, tide_error());
+    rd_kafka_resp_err_t error = give_to_librdkafka(sink, message, handle, partition, headers);
+    return error ? not_taken(sink, message, topic, partition, error) : (int)TIDE_OK;
 }

@@ -107,10 +107,12 @@ static bool settle_record(struct tide_kafka_sink *sink, const rd_kafka_message_t
     }
     switch (action) {
     case TIDE_KAFKA_REPORT_DELIVERED:
-        *report = (struct tide_report){.origin = sent.origin, .kind = TIDE_REPORT_DELIVERED};
+        report->origin = sent.origin;
+        report->kind = TIDE_REPORT_DELIVERED;
         return true;
     case TIDE_KAFKA_REPORT_ABORTED:
-        *report = (struct tide_report){.origin = sent.origin, .kind = TIDE_REPORT_ABORTED};
+        report->origin = sent.origin;
+        report->kind = TIDE_REPORT_ABORTED;
         return true;
     case TIDE_KAFKA_REPORT_REFUSED:
     case TIDE_KAFKA_REPORT_TRY_ALONE:
