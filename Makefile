@@ -38,8 +38,10 @@ HARDENING :=
 SANITIZE := -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow -fno-sanitize=function,vptr -fno-sanitize-recover=all \
   -fno-omit-frame-pointer
 endif
+# Nobody replaces a function of the library, so calls inside of it are direct (-fno-semantic-interposition,
+# -Bsymbolic-functions): several for each message would go through a table otherwise.
 # No object holds the name of the folder that it was built in, so that two builds are equal (make reproducible).
-BASE_FLAGS = -fPIC -ffile-prefix-map="$$PWD"=. $(if $(WERROR),-Werror) $(HARDENING) $(SANITIZE) $(CFLAGS)
+BASE_FLAGS = -fPIC -fno-semantic-interposition -ffile-prefix-map="$$PWD"=. $(if $(WERROR),-Werror) $(HARDENING) $(SANITIZE) $(CFLAGS)
 C_FLAGS = -std=gnu11 -D_GNU_SOURCE -Iengine $(C_WARNINGS)
 CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -Iengine $(WARNINGS) $(shell pkg-config --cflags simdjson)
 ALL_FLAGS = $(C_FLAGS) -DTIDE_VERSION='"$(VERSION)"' $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
@@ -91,7 +93,7 @@ $(BUILD)/engine/main.o: ALL_FLAGS += $(LUA_CFLAGS)
 
 $(BUILD)/libtidemill.so: $(OBJECTS)
 	@echo '  LINK  $@'
-	$(Q)$(CXX) -shared $(LINK_FLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CXX) -shared -Wl,-Bsymbolic-functions $(LINK_FLAGS) -o $@ $^ $(LIBS)
 
 $(BUILD)/tidemill_json.so: $(wildcard lua/tidemill/run/json_*.[ch])
 $(BUILD)/tidemill_memory.so: lua/tidemill/run/memory.c
