@@ -99,7 +99,7 @@ function plot.bars(rows, panels, colours, note)
     line(out, '<text x="%d" y="%d">%s</text>', x + 18, y + 11, escape(colour[3]))
     x = x + 30 + #colour[3] * 7
   end
-  line(out, '<text x="%d" y="%d">%s</text>', LABEL, y + 28, escape(note))
+  line(out, '<text x="20" y="%d">%s</text>', y + 32, escape(note))
   line(out, "</svg>")
   return table.concat(out, "\n") .. "\n"
 end

@@ -62,7 +62,7 @@ local function picture(compare)
   end
   local panels = {
     { name = "rate", title = "messages a second", show = function(value)
-      return value < 10000 and ("%.1f k"):format(value / 1000) or ("%.0f k"):format(value / 1000)
+      return value > 0 and value < 10000 and ("%.1f k"):format(value / 1000) or ("%.0f k"):format(value / 1000)
     end },
     { name = "cpu_us", title = "processor time a message, us (logarithmic)", logarithmic = true,
       show = function(value) return ("%.3g"):format(value) end },
