@@ -151,17 +151,35 @@ int32_t count_elements(document *doc, uint32_t node)
 }
 
 // The bytes stay in the document as long as nothing in them is escaped: Lua makes its string from there.
-static int read_string(tide_json *json, const tide_json_doc *doc, const char *from, const char *to)
+static int read_string(tide_json *json, bool escaped, const char *from, const char *to)
 {
     json->bytes = from;
     json->length = int32_t(to - from);
-    if (doc->escaped && memchr(from, '\\', size_t(to - from))) {
+    if (escaped && memchr(from, '\\', size_t(to - from))) {
         char *text = static_cast<char *>(
             static_cast<session *>(json)->memory.take(size_t(to - from)));
         json->length = tide_json_unescape(from, to, text);
         json->bytes = text;
     }
     return TIDE_JSON_STRING;
+}
+
+// Reads a value that is neither an array nor an object. `escaped`: there may be a backslash in it.
+static int read_scalar(tide_json *json, bool escaped, const char *from, const char *to,
+                       const char *limit)
+{
+    switch (*from) {
+    case '"':
+        return read_string(json, escaped, from + 1, to - 1);
+    case 't':
+        return TIDE_JSON_TRUE;
+    case 'f':
+        return TIDE_JSON_FALSE;
+    case 'n':
+        return TIDE_JSON_NULL;
+    default:
+        return tide_json_read_number(json, from, to, limit);
+    }
 }
 
 void find_key_text(document *doc, uint32_t key)
@@ -178,10 +196,13 @@ void find_key_text(document *doc, uint32_t key)
     }
 }
 
-// Most values that are assigned are only written, so one is opened when somebody reads it, with the code that opens a
-// message.
+// Most values that are assigned are only written, so an array or object is opened when somebody reads it, with the code
+// that opens a message. The text of any other value is read as it is: no white space stands around it.
 int read_value(document *doc, edit *change)
 {
+    const char *text = change->text, *end = text + change->length;
+    if (*text != '{' && *text != '[')
+        return read_scalar(doc->json, true, text, end, end);
     if (!change->value) {
         change->value = open_document(of(doc), change->text, change->length, doc);
         if (change->value)
@@ -235,24 +256,12 @@ int tide_json_value(tide_json_doc *doc, int32_t node)
 {
     tide_json *json = doc->json;
     const char *from = doc->bytes + doc->at[node];
-    switch (*from) {
-    case '{':
-    case '[':
-        json->doc = doc;
-        json->node = node;
-        return *from == '{' ? TIDE_JSON_OBJECT : TIDE_JSON_ARRAY;
-    case '"':
-        return read_string(json, doc, from + 1, doc->bytes + end_of(doc, uint32_t(node)) - 1);
-    case 't':
-        return TIDE_JSON_TRUE;
-    case 'f':
-        return TIDE_JSON_FALSE;
-    case 'n':
-        return TIDE_JSON_NULL;
-    default:
-        return tide_json_read_number(json, from, doc->bytes + end_of(doc, uint32_t(node)),
-                                     doc->bytes + doc->length);
-    }
+    if (*from != '{' && *from != '[')
+        return read_scalar(json, doc->escaped, from, doc->bytes + end_of(doc, uint32_t(node)),
+                           doc->bytes + doc->length);
+    json->doc = doc;
+    json->node = node;
+    return *from == '{' ? TIDE_JSON_OBJECT : TIDE_JSON_ARRAY;
 }
 
 // The wrong sort of key is no failure but finds nothing, as in a Lua table.
