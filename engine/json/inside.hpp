@@ -210,7 +210,9 @@ inline uint32_t hash_bytes(const char *bytes, size_t length)
         sum ^= sum >> 32;
     }
     copy(reinterpret_cast<char *>(&last), bytes, length);
+    // A product carries upwards only: the second one brings what the last bytes say into all bits that are returned.
     sum = (sum ^ last) * factor;
+    sum = (sum ^ sum >> 32) * factor;
     return uint32_t(sum >> 32);
 }
 

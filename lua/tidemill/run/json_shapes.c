@@ -6,6 +6,8 @@
 #include "base/status.h"
 #include "json_inside.h"
 
+static const uint64_t FACTOR = 0x9E3779B97F4A7C15;
+
 enum { SLOTS = 128, SEEN = 16, MOST_SCORE = 256 };
 
 struct shape {
@@ -38,11 +40,11 @@ bool tide_names_read(const struct tide_json_doc *doc, uint32_t node, struct tide
         names->token[count] = key;
         names->length[count] = (uint32_t)length;
         names->first[count++] = first;
-        hash = (hash ^ first ^ length << 56) * 0x9E3779B97F4A7C15;
+        hash = (hash ^ first ^ length << 56) * FACTOR;
         hash ^= hash >> 32;
     }
     names->count = count;
-    names->hash = (uint32_t)hash;
+    names->hash = (uint32_t)(hash * FACTOR >> 32); /* all bits of the last name count in it */
     return count > 0;
 }
 
