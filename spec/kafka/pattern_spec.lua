@@ -32,7 +32,7 @@ kafka.describe("a pattern", function(t)
     kafka.produce(t.input, { { value = "1" }, { value = "bad" } })
     local run = start { produce = { topic = clean }, dlq = { topic = letters },
       task = "function(m) if m.value == 'bad' then error('no good') end return m end" }
-    inputs.wait_committed(t.group, t.input, 2)
+    inputs.wait_committed(t.group, t.input)
     local later = kafka.topic(1, nil, t.input .. "-later") -- once it is found, the others were looked at too
     kafka.produce(later, { { value = "2" } })
     inputs.wait_committed(t.group, later)

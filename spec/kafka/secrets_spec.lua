@@ -88,7 +88,7 @@ kafka.describe("a secret", { letters = { 1 } }, function(t)
   it("a secret is in no memory, page, metric, log, dead letter or report of a run", function()
     local server = assert(socket.udp())
     server:setsockname("127.0.0.1", 0)
-    server:settimeout(20)
+    server:settimeout(60)
     local run = engine.start(definition(), { env = env, args = { "--log-level", "debug", "--log-format", "json",
       "--tap", "--metrics-addr", "127.0.0.1:0", "--statsd", "127.0.0.1:" .. select(2, server:getsockname()) } })
     local port = wait.until_true(function() return run:stderr():match('"port":(%d+)') end, "HTTP")

@@ -143,14 +143,14 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
 
   -- `run` and `check` end with this code and name all these words.
   local function is_refused(properties, brokers, words)
-    local defined, from = definition(brokers, properties), wait.now()
+    -- To wait for broker_timeout would take longer than a command may.
+    local defined = definition(brokers, properties, { broker_timeout = "10min" })
     for _, arguments in ipairs { { "run", "--until-end" }, { "check", "--connect" } } do
       local code, _, err = engine.verb(arguments[1], defined, { args = { arguments[2] } })
       assert.equal(78, code, err)
       for _, word in ipairs(words) do assert.is_truthy(err:find(word, 1, true), err) end
       assert.is_nil(err:find(PASSWORD:reverse(), 1, true), err)
     end
-    assert.is_true(wait.now() - from < 20, "it waited for broker_timeout")
   end
 
   it("a broker that is told a wrong password or token ends run and check with 78 at once, naming it and"

@@ -48,7 +48,7 @@ kafka.describe("the Kafka of the specs", function(t)
     kafka.produce(t.input, { { value = "1" } })
     local run = engine.start(t:definition { commit = { policy = { min_time = "2s" } },
       settings = { delivery = "exactly_once" } })
-    wait.until_true(function() return kafka.ends(t.output, "read_uncommitted")[0] == 1 end, 60, "an open transaction")
+    wait.until_true(function() return kafka.ends(t.output, "read_uncommitted")[0] >= 1 end, "an open transaction")
     assert.equal("1", kafka.consume(t.output)[1].value)
     run:drain()
   end)

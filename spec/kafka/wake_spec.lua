@@ -21,11 +21,15 @@ kafka.describe("a consumer", function(t)
     end
     run:wait_for("partitions assigned")
     inputs.wait_committed(t.group, t.input)
+    local function until_next_second()
+      local function second() return run:stderr():match(".*T(%S+)Z %l+ read") end
+      local before = second()
+      wait.until_true(function() return second() ~= before end, "the next second")
+    end
+    until_next_second() -- by then all that was asked is in the log
     local during = asked()
     assert.is_true(during >= 5, during .. " requests for offsets") -- two of them to find where to begin
-    local function second() return run:stderr():match(".*T(%S+)Z %l+ read") end
-    local before = second()
-    wait.until_true(function() return second() ~= before end, "the next second")
+    until_next_second()
     assert.equal(during, asked())
     run:drain()
   end)
