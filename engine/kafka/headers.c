@@ -20,18 +20,19 @@ static uint32_t name_length(const char *name, const char *value)
 }
 
 /* rd_kafka_message_headers() makes a buffer for the headers of each record before it sees that there are none, which takes
- * longer than all else that is done with a record here. But librdkafka gives out pointers into what it has fetched (0.11.4
- * to 2.12). A record of format 2 has there
+ * longer than all else that is done with a record here. But librdkafka gives out pointers into what it has fetched, in the
+ * versions that were read for this; a later one is asked for the headers. A record of format 2 has there
  *     length of the value | value | number of headers | headers
  * with numbers as zigzag varints. So where that very length stands before the value, the record is of this format, and what
  * follows the value belongs to it: 0 means none. In formats 0 and 1, which have no headers, the length is a big-endian
  * int32, whose last bytes differ from that varint unless the length is 0. */
 bool tide_kafka_headers_absent(const void *value, size_t length)
 {
+    enum { LAST_VERSION_READ = 0x020cffff }; /* 2.12 */
     const unsigned char *at = value;
     uint64_t zigzag = (uint64_t)length * 2;
     size_t size = 1;
-    if (!value || length == 0)
+    if (!value || length == 0 || rd_kafka_version() > LAST_VERSION_READ)
         return false;
     while (zigzag >> (7 * size))
         size++;
