@@ -19,26 +19,40 @@
 #include "kafka/settings.h"
 #include "kafka/source/inside.h"
 
-enum { FREE_WAIT_US = 1000000 }; /* a destroy may hang in librdkafka before 2.1.0 */
+enum {
+    FREE_WAIT_US = 1000000, /* a destroy may hang in librdkafka before 2.1.0 */
+    FETCH_BYTES = 4194304   /* of an answer; it is larger where a single batch of records is */
+};
+
+/* librdkafka takes no limit of an answer that is below that of a message. */
+static int64_t fetch_bytes(const struct tide_kafka_source *source)
+{
+    const char *message = tide_properties_get(&source->properties, "message.max.bytes");
+    int64_t bytes = message ? strtoll(message, NULL, 10) : 0;
+    return bytes > FETCH_BYTES ? bytes : FETCH_BYTES;
+}
 
 static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
 {
     char refresh[24];
     char expiry[24];
+    char fetch[24];
     int64_t refresh_ms = source->plan.discovery_interval_us / 1000;
     char *hidden = tide_kafka_pattern_hidden(
         &source->plan, tide_properties_get(&source->properties, "topic.blacklist"));
     snprintf(refresh, sizeof(refresh), "%lld", (long long)refresh_ms);
     snprintf(expiry, sizeof(expiry), "%lld", (long long)refresh_ms * 3);
+    snprintf(fetch, sizeof(fetch), "%lld", (long long)fetch_bytes(source));
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"}, /* how long after a broker's return it is noticed */
-        /* librdkafka stops fetching while its queue is full, and 2.0.2 looks again only a second
-         * later: the queue must hold more than a second's work. Bytes limit it; the number of
-         * messages does only if they are tiny. */
-        {"queued.min.messages", "300000"},
-        {"queued.max.messages.kbytes", "65536"},
-        /* 2.2.0 and later look again so soon; for earlier versions there is source/wake.c. */
+        /* librdkafka stops fetching while its queue is full: source/wake.c has it begin again in
+         * time. A small message takes more memory for what librdkafka notes of it than for its
+         * bytes, so their number is limited too. One answer more comes on top of these limits. */
+        {"queued.min.messages", "50000"},
+        {"queued.max.messages.kbytes", "16384"},
+        {"fetch.max.bytes", fetch},
+        /* 2.2.0 and later look again so soon by themselves. */
         {"fetch.queue.backoff.ms", "10"},
         {"topic.metadata.refresh.interval.ms", refresh},
         {"metadata.max.age.ms", expiry}, /* librdkafka's default is three times the other, too */
@@ -150,6 +164,7 @@ int tide_kafka_connect_start(struct tide_kafka_source *source)
         return TIDE_ECONFIG;
     }
     make_queues(source);
+    tide_kafka_wake_begin(source);
     tide_kafka_pattern_warn(&source->plan);
     source->outage = tide_kafka_outage_new(source->client, source->blocking);
     struct tide_kafka_reach *reach = tide_kafka_reach_new(&(struct tide_kafka_reach){

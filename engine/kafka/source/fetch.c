@@ -75,7 +75,8 @@ static void pack_headers(struct tide_kafka_borrowed *borrowed, const rd_kafka_me
                          struct tide_message *message)
 {
     rd_kafka_headers_t *headers;
-    if (rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (tide_kafka_headers_absent(record->payload, record->len) ||
+        rd_kafka_message_headers(record, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return;
     borrowed->headers.length = 0;
     tide_kafka_headers_pack(&borrowed->headers, headers);
@@ -83,9 +84,10 @@ static void pack_headers(struct tide_kafka_borrowed *borrowed, const rd_kafka_me
     message->headers_length = (uint32_t)borrowed->headers.length;
 }
 
-static void convert(struct tide_kafka_source *source, struct tide_kafka_borrowed *borrowed,
-                    const rd_kafka_message_t *record, struct tide_message *message)
+static void convert(const struct tide_kafka_source *source, struct tide_kafka_borrowed *borrowed,
+                    struct tide_message *message)
 {
+    const rd_kafka_message_t *record = borrowed->record;
     rd_kafka_timestamp_type_t type;
     int64_t timestamp = rd_kafka_message_timestamp(record, &type);
     *message = (struct tide_message){
@@ -230,39 +232,49 @@ static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
     partition->read.next = record->offset + 1;
     partition->read.last_error = 0;
     partition->read.stable = -1;
-    struct tide_kafka_borrowed *borrowed = &source->fetch.records[source->fetch.end];
+    struct tide_kafka_borrowed *borrowed = &source->fetch.records[source->fetch.end++];
     borrowed->event = event;
+    borrowed->record = record;
     borrowed->partition = index;
-    convert(source, borrowed, record, &source->fetch.messages[source->fetch.end]);
-    source->fetch.end++;
     return true;
 }
 
 /* ---- what the engine borrows ---- */
 
-/* The array is filled from its beginning only when all of it was taken, so what is borrowed lies in one piece. An
- * empty queue may mean that librdkafka has stopped fetching, hence the wake. */
-ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
-                              size_t max)
+static size_t borrowed_count(const struct tide_kafka_source *source)
 {
-    rd_kafka_event_t *event;
+    return source->fetch.end - source->fetch.first;
+}
+
+/* The array is filled from its beginning only when all of it was taken, so what is borrowed lies in one piece. */
+static void borrow_more(struct tide_kafka_source *source, size_t max)
+{
+    rd_kafka_event_t *event = NULL;
+    bool heard = false;
     if (!tide_kafka_fetch_is_any_borrowed(source))
         source->fetch.first = source->fetch.end = 0;
-    if (max > TIDE_KAFKA_BORROWED)
-        max = TIDE_KAFKA_BORROWED;
-    while (source->fetch.end - source->fetch.first < max &&
-           source->fetch.end < TIDE_KAFKA_BORROWED &&
+    while (borrowed_count(source) < max && source->fetch.end < TIDE_KAFKA_BORROWED &&
            (event = rd_kafka_queue_poll(source->data, 0))) {
-        source->fetch.heard_us = tide_clock_us();
+        heard = true;
         if (!borrow(source, event))
             rd_kafka_event_destroy(event);
     }
-    size_t count = source->fetch.end - source->fetch.first;
-    if (count == 0 && source->state == TIDE_KAFKA_RUNNING && !source->rebalance.resolving)
-        tide_kafka_wake_fetcher(source);
-    if (count > max)
-        count = max;
-    memcpy(messages, &source->fetch.messages[source->fetch.first], count * sizeof(*messages));
+    if (heard)
+        source->fetch.heard_us = tide_clock_us();
+}
+
+/* A queue that runs empty may mean that librdkafka has stopped fetching, hence the wake. */
+ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
+                              size_t max)
+{
+    borrow_more(source, max);
+    size_t count = borrowed_count(source) < max ? borrowed_count(source) : max, bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        convert(source, &source->fetch.records[source->fetch.first + i], &messages[i]);
+        bytes += messages[i].value_length + messages[i].key_length;
+    }
+    if (source->state == TIDE_KAFKA_RUNNING && !source->rebalance.resolving)
+        tide_kafka_wake_fetcher(source, count, bytes);
     return source->failed ? 0 : (ssize_t)count;
 }
 
@@ -276,7 +288,7 @@ static void give_back(struct tide_kafka_borrowed *borrowed)
 
 void tide_kafka_fetch_take(struct tide_kafka_source *source, size_t count)
 {
-    tide_require(count <= source->fetch.end - source->fetch.first);
+    tide_require(count <= borrowed_count(source));
     for (; count > 0; count--)
         give_back(&source->fetch.records[source->fetch.first++]);
 }
@@ -291,9 +303,8 @@ void tide_kafka_fetch_purge(struct tide_kafka_source *source, bool all)
         if (!all && source->partitions[records[i].partition].assignment == TIDE_KAFKA_OWNED) {
             /* Swapped, not copied: the memory for headers stays in the array. */
             struct tide_kafka_borrowed swap = records[kept];
-            records[kept] = records[i];
+            records[kept++] = records[i];
             records[i] = swap;
-            source->fetch.messages[kept++] = source->fetch.messages[i];
         } else {
             give_back(&records[i]);
         }

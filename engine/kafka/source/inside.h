@@ -5,7 +5,7 @@
  *   partitions.c    the table of partitions
  *   events.c        the events that wait for the engine, and what it sees of the partitions
  *   commit.c        commits of offsets
- *   wake.c          makes librdkafka fetch again once its queue is empty
+ *   wake.c          makes librdkafka fetch again before its queue is empty
  *   fetch.c         messages, from librdkafka's queue to the engine
  *   ends.c          the ends of partitions: END, open transactions
  *   resolve.c       asks the brokers what the rule needs to know
@@ -76,6 +76,7 @@ enum { TIDE_KAFKA_BORROWED = 256 };
 /** A record that the engine borrows until it has taken it. */
 struct tide_kafka_borrowed {
     struct rd_kafka_op_s *event;
+    const struct rd_kafka_message_s *record; /* the event's */
     uint32_t partition;
     struct tide_text headers; /* its memory is kept for the next record that has some */
 };
@@ -141,12 +142,15 @@ struct tide_kafka_source {
         bool under_way;   /* in the blocking thread */
         int64_t asked_us; /* when it was asked last */
         uint32_t next;    /* the partition to begin with the next time */
-    } wake;               /* wake.c */
+        int64_t most;     /* messages in librdkafka's queue, the most since then */
+        /* so much in its queue makes librdkafka stop */
+        int64_t max_messages;
+        int64_t max_bytes;
+    } wake; /* wake.c */
 
     struct {
         struct tide_kafka_borrowed records[TIDE_KAFKA_BORROWED];
-        struct tide_message messages[TIDE_KAFKA_BORROWED]; /* made of `records` */
-        uint32_t first;                                    /* [first, end) are borrowed */
+        uint32_t first; /* [first, end) are borrowed */
         uint32_t end;
         int64_t heard_us; /* when something last came from a broker, or one was asked */
         bool passed_due;  /* for any partition */
@@ -208,8 +212,11 @@ void tide_kafka_commit_membership_ended(struct tide_kafka_source *source);
 
 /* ---- wake.c ---- */
 
-/** librdkafka's queue is empty: makes sure that it fetches again. */
-void tide_kafka_wake_fetcher(struct tide_kafka_source *source);
+/** The client is made: learns how long its queue may be. */
+void tide_kafka_wake_begin(struct tide_kafka_source *source);
+/** So many messages of so many bytes were taken from librdkafka's queue: makes sure that it fetches again if the queue is
+ * empty, or half empty since it was full. */
+void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, size_t bytes);
 
 /* ---- fetch.c ---- */
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * Makes librdkafka fetch again once its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue
+ * Makes librdkafka fetch again before its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue
  * is full, and with no request under way it looks again only when its wait of a second is over: a reader that
  * empties the queue sooner would stand still for the rest of that second. Any request wakes the thread, and the one
- * for a partition's watermarks goes to the broker that leads it. From 2.2.0 on the property fetch.queue.backoff.ms
- * does the same (source/connect.c), but this is needed as long as older versions are supported, and costs a request
- * when a queue runs empty while there is more to fetch. */
+ * for a partition's watermarks goes to the broker that leads it. So the queue need not hold what is read in a second
+ * (hundreds of megabytes): it is asked when half of it is left. From 2.2.0 on the property fetch.queue.backoff.ms
+ * does the same (source/connect.c), but this is needed as long as older versions are supported. Start reading at
+ * tide_kafka_wake_fetcher. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -59,7 +60,22 @@ static void choose_partitions(struct tide_kafka_source *source, struct wake *wak
     }
 }
 
-void tide_kafka_wake_fetcher(struct tide_kafka_source *source)
+static int64_t limit_of(const struct tide_kafka_source *source, const char *name)
+{
+    char text[32];
+    size_t size = sizeof(text);
+    return rd_kafka_conf_get(rd_kafka_conf(source->client), name, text, &size) == RD_KAFKA_CONF_OK
+               ? strtoll(text, NULL, 10)
+               : INT64_MAX / 1024;
+}
+
+void tide_kafka_wake_begin(struct tide_kafka_source *source)
+{
+    source->wake.max_messages = limit_of(source, "queued.min.messages");
+    source->wake.max_bytes = limit_of(source, "queued.max.messages.kbytes") * 1024;
+}
+
+static void ask_leaders(struct tide_kafka_source *source)
 {
     int64_t now_us = tide_clock_us();
     if (source->wake.under_way || now_us - source->wake.asked_us < MIN_INTERVAL_US)
@@ -67,6 +83,7 @@ void tide_kafka_wake_fetcher(struct tide_kafka_source *source)
     struct wake chosen = {
         .job = {.run = ask_watermarks, .done = asked}, .source = source, .client = source->client};
     source->wake.asked_us = now_us;
+    source->wake.most = 0;
     choose_partitions(source, &chosen);
     if (chosen.count == 0)
         return;
@@ -75,4 +92,22 @@ void tide_kafka_wake_fetcher(struct tide_kafka_source *source)
     source->wake.under_way = true;
     if (tide_blocking_submit(source->blocking, &wake->job) < 0)
         asked(&wake->job);
+}
+
+/* librdkafka may have stopped when the queue was longest, and has no reason to begin again before half of that is read. */
+static bool runs_low(struct tide_kafka_source *source, size_t taken, size_t bytes)
+{
+    int64_t length = (int64_t)rd_kafka_queue_length(source->data);
+    int64_t average = taken > 0 ? (int64_t)(bytes / taken) : 0;
+    if (length > source->wake.most)
+        source->wake.most = length;
+    bool was_full = source->wake.most >= source->wake.max_messages ||
+                    source->wake.most * average >= source->wake.max_bytes;
+    return was_full && length < source->wake.most / 2;
+}
+
+void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, size_t bytes)
+{
+    if (taken == 0 || runs_low(source, taken, bytes))
+        ask_leaders(source);
 }
