@@ -12,8 +12,8 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     return sum
   end
 
-  local function wait_committed(count, seconds)
-    wait.until_true(function() return committed() == count end, seconds or 10,
+  local function wait_committed(count)
+    wait.until_true(function() return committed() == count end,
       function() return ("%d committed, there are %d"):format(count, committed()) end)
   end
 
@@ -89,14 +89,16 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
     kafka.produce(t.input, inputs.numbers(1, 60000))
     local source = { instance = "one" }
     for _ = 1, 3 do
-      local before = inputs.count(t.output)
+      local before, committed_before = inputs.count(t.output), committed()
       local run = engine.start(t:definition { source = source, commit = { policy = { min_time = "100ms" } },
         task_options = { max_batch_size = 100 },
         task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end" })
-      wait.until_true(function() return inputs.count(t.output) > before + 1000 end, "output")
+      wait.until_true(function()
+        return inputs.count(t.output) > before + 1000 and committed() > committed_before
+      end, "output, and a commit")
       local pids = run:processes()
       run:signal("KILL")
-      wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end, 1,
+      wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end,
         "the end of all its processes")
     end
     local done = committed()
@@ -116,8 +118,8 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
       run:signal(name)
       run:wait_for("a second one leaves at once")
       run:signal(name)
-      run:ends_with(code, 15) -- join_timeout is 25 s
-      wait.until_true(function() return #engine.alive(pids) == 0 end, 1, "the end of all its processes")
+      run:ends_with(code) -- 0 once join_timeout has passed
+      wait.until_true(function() return #engine.alive(pids) == 0 end, "the end of all its processes")
       assert.is_true(committed() <= 9)
     end)
   end

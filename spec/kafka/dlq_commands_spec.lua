@@ -14,8 +14,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
   end)
 
   local function dlq(action, ...)
-    return process.run({ engine.PROGRAM, "dlq", action, t.letters, "--brokers", kafka.bootstrap(), ... },
-      { timeout = 30 })
+    return process.run { engine.PROGRAM, "dlq", action, t.letters, "--brokers", kafka.bootstrap(), ... }
   end
 
   local function done(action, ...)
@@ -246,8 +245,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     fill(1)
     assert.equal(78, (dlq("replay", "--to", "no-such-topic")))
     assert.equal(1, count())
-    local code, _, err = process.run({ engine.PROGRAM, "dlq", "list", "no-such-topic", "--brokers",
-      kafka.bootstrap() }, { timeout = 30 })
+    local code, _, err = process.run { engine.PROGRAM, "dlq", "list", "no-such-topic", "--brokers", kafka.bootstrap() }
     assert.equal(78, code, err)
   end)
 
@@ -268,7 +266,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
         return ends[0] + ends[1] + ends[2] > 0 or not replay:running()
       end, "the first messages")
       replay:signal(signal)
-      return replay:wait(30)
+      return replay:wait()
     end
 
     local function times()

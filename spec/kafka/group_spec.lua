@@ -54,7 +54,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     wait_output(COUNT / 5)
     local pids = third:processes()
     third:signal("KILL")
-    wait.until_true(function() return not third.process:running() and #engine.alive(pids) == 0 end, 1,
+    wait.until_true(function() return not third.process:running() and #engine.alive(pids) == 0 end,
       "the end of all of the third")
     wait_committed()
     assert.same(workers, stays:workers())
@@ -115,11 +115,11 @@ kafka.describe("a group", { partitions = 8 }, function(t)
   for name, count in pairs { ["under load"] = 20000, ["while it is idle"] = 100 } do
     it("a group of two engines with the same name ends the older one with 76, at once, " .. name, function()
       feed(count)
-      local older = member("one")
+      local older = member("one", 20000)
       wait.until_true(function() return inputs.count(t.output) >= 100 end, "output")
       if count == 100 then wait_committed() end
-      local newer = member("one")
-      older:ends_with(76, 10)
+      local newer = member("one", 20000)
+      older:ends_with(76, 20) -- join_timeout is 25 s
       assert.is_true(older:says("a newer process runs as instance one"), older:stderr())
       local _, failed = older:stderr():gsub("commit failed", "")
       assert.is_true(failed <= 1, failed .. " commits after it was told")

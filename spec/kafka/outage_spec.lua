@@ -22,7 +22,7 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     run:wait_for("no broker can be reached; waiting")
     kafka.restart_broker()
     inputs.wait_committed(t.group, t.input)
-    assert.is_true(run:says("brokers are back"), run:stderr())
+    run:wait_for("brokers are back")
     run:drain()
     inputs.at_least_once(t.output, count)
     inputs.first_in_order(t.output)
@@ -37,7 +37,7 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     finally(function() process.resume(kafka.broker_pid()) end)
     local from = wait.now()
     run:wait_for "no broker can be reached; waiting"
-    assert.is_true(wait.now() - from < 30, "it took its time") -- 40 s by the session alone
+    assert.is_true(wait.now() - from < 35, "it took its time") -- 40 s by the session alone
     wait.until_true(function() return run:stderr():find "no broker can be reached; waiting.*lag unknown" end,
       function() return run:stderr() end)
     process.resume(kafka.broker_pid())

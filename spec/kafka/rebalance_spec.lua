@@ -36,7 +36,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     local workers = hangs:workers()
     local works = member()
     works:wait_for("partitions assigned")
-    wait.until_true(function() return times(hangs, "partitions assigned") == 2 end, "the assignment of the rest")
+    wait.until_true(function() return times(hangs, "partitions assigned") >= 2 end, "the assignment of the rest")
     assert.same(workers, hangs:workers())
     wait.until_true(function() return committed() > 0 end, "what the other has taken over")
     hangs:drain()
@@ -63,19 +63,19 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     local metrics = first:report().metrics
     local commit = metrics["consumer.commit.time"].max
     local took = metrics["consumer.run.callback{callback_name=on_partitions_revoked}"].max
-    assert.is_true(took > 0 and took <= commit + 2, ("%g s, its commit %g s"):format(took, commit)) -- bound: 0.1 s
+    -- The bound is 0.1 s; what hangs would be waited for until message_timeout, 10 minutes.
+    assert.is_true(took > 0 and took <= commit + 10, ("%g s, its commit %g s"):format(took, commit))
     inputs.wait_committed(t.group, t.input)
     inputs.once(t.output, 200)
   end)
 
   it("a rebalance leaves reports of an earlier assignment uncounted: who has the partition now reads"
     .. " them again", function()
-    local first = member { produce = { topic = t.output, rdkafka = { ["linger.ms"] = 6000 } } }
+    local first = member { produce = { topic = t.output, rdkafka = { ["linger.ms"] = 8000 } } }
     first:wait_for("partitions assigned")
     feed(1, 100)
-    wait.until_true(function() return first:total("read") == 100 end, "100 messages read")
-    assert.equal(0, inputs.count(t.output)) -- they linger in the producer
-    local second = member()
+    local second = member() -- before they have lingered long enough in the producer
+    assert.equal(0, inputs.count(t.output))
     second:wait_for("partitions assigned")
     inputs.wait_committed(t.group, t.input)
     first:drain()
@@ -117,7 +117,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     inputs.wait_committed(t.group, t.input)
     sleeps:signal("CONT")
     sleeps:wait_for("partitions lost")
-    wait.until_true(function() return times(sleeps, "partitions assigned") == 2 end, "partitions again")
+    wait.until_true(function() return times(sleeps, "partitions assigned") >= 2 end, "partitions again")
     inputs.wait_committed(t.group, t.input)
     feed(20001, 20100)
     inputs.wait_committed(t.group, t.input)

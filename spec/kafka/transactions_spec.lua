@@ -105,7 +105,7 @@ kafka.describe("transactions", function()
         return engine.start(made, { env = { TIDE_FAULTS = environment } })
       end
       kafka.produce(case.input, inputs.numbers(1, 500))
-      case.first = member("kafka.commit_late=1:delay:9000" .. (mistake and ",bug.metadata_late=1:bug" or ""))
+      case.first = member("kafka.commit_late=1:delay:12000" .. (mistake and ",bug.metadata_late=1:bug" or ""))
       case.first:wait_for("partitions assigned")
       case.second = member("")
       return case
