@@ -124,8 +124,8 @@ static void double_ring(struct tide_tracked_partition *p)
     p->capacity = capacity;
 }
 
-static struct tide_origin open_message(struct tide_offsets *offsets, uint32_t partition,
-                                       int64_t offset)
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
+                                     int64_t offset)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
     tide_require(p->state == TIDE_TRACKED_OWNED && offset >= tide_tracked_end(p));
@@ -139,18 +139,12 @@ static struct tide_origin open_message(struct tide_offsets *offsets, uint32_t pa
     return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
 }
 
-struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
-                                     int64_t offset)
-{
-    return open_message(offsets, partition, offset);
-}
-
 void tide_offsets_open_many(struct tide_offsets *offsets, struct tide_message *messages,
                             size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        messages[i].origin = open_message(offsets, messages[i].origin.partition,
-                                          messages[i].offset);
+        messages[i].origin = tide_offsets_open(offsets, messages[i].origin.partition,
+                                               messages[i].offset);
 }
 
 /* Only the newest can be taken back, as the ring ends with it; and only while nothing else refers to it. */
@@ -167,7 +161,7 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
 
 /* A message whose assignment is over has no entry, and nothing counts its references any more; the caller need not
  * know. */
-static void ref_message(struct tide_offsets *offsets, struct tide_origin origin)
+void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     struct tide_tracked_message *message = group ? NULL : tide_offsets_find(offsets, origin);
@@ -177,16 +171,11 @@ static void ref_message(struct tide_offsets *offsets, struct tide_origin origin)
         message->references++;
 }
 
-void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin)
-{
-    ref_message(offsets, origin);
-}
-
 void tide_offsets_ref_many(struct tide_offsets *offsets, const struct tide_message *messages,
                            size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        ref_message(offsets, messages[i].origin);
+        tide_offsets_ref(offsets, messages[i].origin);
 }
 
 static void mark_message_sent(struct tide_offsets *offsets, struct tide_origin origin)
@@ -212,7 +201,7 @@ static void mark_group_sent(struct tide_offsets *offsets, struct tide_group *gro
         tide_offsets_mark_sent(offsets, group->members[i]);
 }
 
-static void mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
+void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     if (group)
@@ -221,16 +210,11 @@ static void mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
         mark_message_sent(offsets, origin);
 }
 
-void tide_offsets_mark_sent(struct tide_offsets *offsets, struct tide_origin origin)
-{
-    mark_sent(offsets, origin);
-}
-
 void tide_offsets_mark_sent_many(struct tide_offsets *offsets, const struct tide_message *messages,
                                  size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        mark_sent(offsets, messages[i].origin);
+        tide_offsets_mark_sent(offsets, messages[i].origin);
 }
 
 /* Moves the position over the complete messages at the head of the ring. */
@@ -300,8 +284,8 @@ static void unref_message(struct tide_offsets *offsets, struct tide_origin origi
         complete(offsets, tide_offsets_partition_at(offsets, origin.partition), message);
 }
 
-static void unref(struct tide_offsets *offsets, struct tide_origin origin,
-                  enum tide_outcome outcome)
+void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
+                        enum tide_outcome outcome)
 {
     struct tide_group *group = tide_offsets_group_of(offsets, origin);
     if (group)
@@ -310,17 +294,11 @@ static void unref(struct tide_offsets *offsets, struct tide_origin origin,
         unref_message(offsets, origin, outcome);
 }
 
-void tide_offsets_unref(struct tide_offsets *offsets, struct tide_origin origin,
-                        enum tide_outcome outcome)
-{
-    unref(offsets, origin, outcome);
-}
-
 void tide_offsets_unref_many(struct tide_offsets *offsets, const struct tide_origin *origins,
                              size_t count, enum tide_outcome outcome)
 {
     for (size_t i = 0; i < count; i++)
-        unref(offsets, origins[i], outcome);
+        tide_offsets_unref(offsets, origins[i], outcome);
 }
 
 void tide_offsets_drop(struct tide_offsets *offsets, struct tide_origin origin)
