@@ -4,20 +4,13 @@
 -- workers (PSS).
 local ffi = require "ffi"
 local posix = require "tidemill.run.posix"
+local tree = require "scripts.bench.tree"
 
 local threads = {}
 
-local TICKS_PER_SECOND = 100 -- USER_HZ, the same on all Linux
+local read = tree.read
 
 threads.PARTS = { "engine", "librdkafka", "worker", "zygote", "supervisor", "other" }
-
-local function read(path)
-  local file = io.open(path, "r")
-  if not file then return nil end
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local function children_of(pid)
   local list = {}
@@ -32,7 +25,7 @@ local function thread_of(pid, tid)
   local text = read(("/proc/%d/task/%s/stat"):format(pid, tid)) or ""
   local name, rest = text:match("^%d+ %((.*)%) (.*)$")
   local user, system = (rest or ""):match("^" .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
-  return name, user and (user + system) / TICKS_PER_SECOND
+  return name, user and (user + system) / tree.TICKS_PER_SECOND
 end
 
 local function pss(pid)

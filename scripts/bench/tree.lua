@@ -3,9 +3,10 @@
 -- page that n processes share counts 1/n in each, so that forked workers and shared blocks count once).
 local tree = {}
 
-local TICKS_PER_SECOND = 100 -- USER_HZ, the same on all Linux
+tree.TICKS_PER_SECOND = 100 -- USER_HZ, the same on all Linux
 
-local function read(path)
+--- The text of a file of /proc; nil when the process is gone.
+function tree.read(path)
   local file = io.open(path, "r")
   if not file then return nil end
   local text = file:read("*a")
@@ -15,21 +16,21 @@ end
 
 local function add_descendants(pid, list)
   list[#list + 1] = pid
-  for child in (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
+  for child in (tree.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
     add_descendants(tonumber(child), list)
   end
   return list
 end
 
 local function cpu_seconds(pid)
-  local text = read(("/proc/%d/stat"):format(pid))
+  local text = tree.read(("/proc/%d/stat"):format(pid))
   -- after the name in brackets: state and ten more fields, then the ticks in user and in system mode
   local user, system = (text or ""):match("%) " .. ("%S+ "):rep(11) .. "(%d+) (%d+)")
-  return user and (user + system) / TICKS_PER_SECOND
+  return user and (user + system) / tree.TICKS_PER_SECOND
 end
 
 local function memory_bytes(pid)
-  local kilobytes = (read(("/proc/%d/smaps_rollup"):format(pid)) or ""):match("\nPss:%s+(%d+)")
+  local kilobytes = (tree.read(("/proc/%d/smaps_rollup"):format(pid)) or ""):match("\nPss:%s+(%d+)")
   return (tonumber(kilobytes) or 0) * 1024
 end
 
