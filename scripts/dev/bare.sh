@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What `make bare` runs: does the README hold on a machine that has nothing? For each Debian (or those that are named:
 # bare.sh bookworm) a minimal root with git and make only, and in copies of it, with this checkout, what a newcomer
-# types. Ends with "N passed, N failed" (or adds to TIDE_COUNTS as run_specs.sh does).
+# types. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
 #   BARE_ROOTS  folder of the roots as debootstrap made them, which are kept and copied (build/bare)
 #   CI=true     a machine where this cannot be done (no root, no debootstrap, no mounts) is a failure, else it is skipped
 # The packages come from where this machine's apt takes them. What runs in a root has its own mounts and processes,
@@ -76,8 +76,10 @@ step() { # NAME COMMAND...
     printf 'bare: %-9s %4d s  %s\n' "$suite" $((SECONDS - from)) "$1"
   else
     failed=$((failed + 1))
-    printf 'bare: %-9s %4d s  %s: FAILED\n' "$suite" $((SECONDS - from)) "$1"
-    tail -n 60 "$log" | sed 's/^/  /'
+    {
+      printf 'bare: %-9s %4d s  %s: FAILED\n' "$suite" $((SECONDS - from)) "$1"
+      tail -n 60 "$log" | sed 's/^/  /'
+    } | tee -a "${TIDE_FAILURES:-/dev/null}"
     return 1
   fi
 }

@@ -8,6 +8,7 @@
 #   TIDE_KAFKA_DIRS     folders of running Kafkas (kafka.sh): for each of them a lane, which takes one file after another,
 #                       so no two files share a Kafka. Without: one lane, with the Kafka of TIDE_KAFKA if any
 #   TIDE_COUNTS=file    "passed failed skipped" is added to this file in place of the last line
+#   TIDE_FAILURES=file  the failures that are told at the end are added to this file, too
 #   CI=true             a pending spec counts as failed
 #   SANITIZER=address   runs against the library built so; or undefined, or thread
 #   VALGRIND=1          runs each file and the workers that it forks under valgrind's memcheck
@@ -210,7 +211,7 @@ if [ "${CI:-}" = true ] && [ "$skipped" -gt 0 ]; then
   failed=$((failed + skipped)) skipped=0
 fi
 failures=$(cat "$scratch"/lane*/failures 2>/dev/null)
-[ -z "$failures" ] || printf 'failed:\n%s\n' "$failures"
+[ -z "$failures" ] || printf 'failed:\n%s\n' "$failures" | tee -a "${TIDE_FAILURES:-/dev/null}"
 if [ -n "${TIDE_COUNTS:-}" ]; then
   echo "$passed $failed $skipped" >>"$TIDE_COUNTS"
 else

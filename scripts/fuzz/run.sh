@@ -8,7 +8,8 @@
 #   PLANTED=1             the planted mistakes (those of planted/, by its file names TARGET.MISTAKE) in place of the
 #                         targets: each must be found within T (300)
 #   JOBS=2                so many at a time
-#   TIDE_COUNTS=file      "passed failed skipped" is added to this file, as other parts of CI do
+#   TIDE_COUNTS=file      "passed failed skipped" is added to this file, as other parts of CI do; TIDE_FAILURES=file:
+#                         so are the findings
 # Ends with 0 when nothing was found (PLANTED=1: when all was found), else with 1. What is found lies in
 # build/fuzz/findings, and the command to try it again is printed. build/fuzz/runs.tsv keeps what each run has executed.
 set -uo pipefail
@@ -192,7 +193,7 @@ report_ended
 failed=0
 if [ -s "$scratch/findings" ]; then
   failed=$(grep -c '^[a-z]' "$scratch/findings")
-  say "" && cat "$scratch/findings"
+  say "" && tee -a "${TIDE_FAILURES:-/dev/null}" <"$scratch/findings"
 fi
 passed=$((${#work[@]} - failed))
 if [ -n "${TIDE_COUNTS:-}" ]; then

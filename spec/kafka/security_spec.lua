@@ -227,7 +227,7 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
     renew "impostor"
     wait.until_true(function()
       send()
-      wait.pause(300)
+      wait.pause(3000) -- longer than the producer's connection may be idle, so that the next message needs a new one
       return run:says("certificate verify failed")
     end, "a connection to the impostor")
     -- The client's own files are read at its start alone.
