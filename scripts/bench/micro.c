@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * micro ROUNDS - what the offset tracker takes for a message, in ns of processor time: one JSON object. A part of
- * scripts/bench/micro.lua that is in C, since LuaJIT compiles no call that returns a struct. */
+ * micro ROUNDS - what the offset tracker takes for a message, and the Kafka source's look at its rebalances with many
+ * partitions, in ns of processor time: one JSON object. A part of scripts/bench/micro.lua that is in C, since LuaJIT
+ * compiles no call that returns a struct. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "chain/offsets.h"
+#include "kafka/source/inside.h"
 
-enum { PARTITIONS = 16, IN_FLIGHT = 4096 };
+enum { PARTITIONS = 16, IN_FLIGHT = 4096, MANY_PARTITIONS = 10000 };
 
 static double cpu_ns(void)
 {
@@ -48,6 +50,21 @@ static double through(long rounds, bool results)
     return took / (double)rounds / IN_FLIGHT;
 }
 
+/* Several times in each turn, mostly in vain. */
+static double look_at_rebalances(long rounds)
+{
+    static struct tide_kafka_partition partitions[MANY_PARTITIONS];
+    static struct tide_kafka_source source = {
+        .state = TIDE_KAFKA_RUNNING, .partitions = partitions, .partition_count = MANY_PARTITIONS};
+    STAILQ_INIT(&source.rebalance.queue);
+    for (uint32_t i = 0; i < MANY_PARTITIONS; i++)
+        partitions[i].assignment = TIDE_KAFKA_OWNED;
+    double began = cpu_ns();
+    for (long round = 0; round < rounds; round++)
+        tide_kafka_rebalance_serve(&source);
+    return (cpu_ns() - began) / (double)rounds;
+}
+
 int main(int argc, char **argv)
 {
     long rounds = argc > 1 ? atol(argv[1]) : 0;
@@ -57,7 +74,8 @@ int main(int argc, char **argv)
     }
     through(rounds / 10 + 1, true);
     double produced = through(rounds, true), filtered = through(rounds, false);
-    printf("{\"offsets, a message with one result\":%.2f,\"offsets, a filtered message\":%.2f}\n",
-           produced, filtered);
+    printf("{\"offsets, a message with one result\":%.2f,\"offsets, a filtered message\":%.2f,"
+           "\"look at rebalances, 10,000 partitions\":%.2f}\n",
+           produced, filtered, look_at_rebalances(rounds * 10));
     return 0;
 }

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Single costs in ns: a message's way through an engine in process, the hand-over of a batch, the jobs in the worker's
--- loop, the offset tracker, a delivery report. Prints them beside those of the last record of this kind of machine in
--- scripts/bench/micro.json, and marks what differs by more than 10 %.
+-- loop, the offset tracker, a delivery report, a look at rebalances. Prints them beside those of the last record of
+-- this kind of machine in scripts/bench/micro.json, and marks what differs by more than 10 %.
 --   luajit scripts/bench/micro.lua             compares
 --   luajit scripts/bench/micro.lua record      writes the figures of this commit into that file as well
 -- Processor time is measured and not the clock, except where a line says so; others on the machine count less so.
@@ -91,7 +91,7 @@ local function worker_jobs()
   return result
 end
 
-local function offsets()
+local function parts_in_c()
   local code, text, words = process.run { "build/micro", tostring(math.ceil(1000 * SCALE)) }
   assert(code == 0, words)
   return cjson.decode(text)
@@ -115,7 +115,7 @@ local function reports()
   return { ["delivery report, sink to position"] = seconds / count * 1e9 }
 end
 
-local MEASURES = { hop, hand_over, round_trip, worker_jobs, offsets, reports }
+local MEASURES = { hop, hand_over, round_trip, worker_jobs, parts_in_c, reports }
 
 local function measure()
   local lists = {}

@@ -157,8 +157,8 @@ static void begin_reading(struct tide_kafka_source *source, struct tide_kafka_re
 {
     for (int i = 0; i < answer->list->cnt; i++) {
         struct tide_kafka_partition *partition = &source->partitions[indexes[i]];
-        partition->assignment = TIDE_KAFKA_PENDING;
-        partition->presence = TIDE_KAFKA_PRESENT;
+        tide_kafka_partition_move(source, partition, TIDE_KAFKA_PENDING);
+        tide_kafka_partition_observe(source, partition, TIDE_KAFKA_RESOLVED);
         partition->paused = false;
         partition->committed = answer->questions[i].committed >= 0;
         tide_kafka_fetch_begin(source, indexes[i], &answer->questions[i],
@@ -213,7 +213,7 @@ static int move_reading(struct tide_kafka_source *source, const struct tide_kafk
             which->topic, which->partition, (long long)answer->questions[i].high,
             (long long)partition->read.next);
     tide_kafka_fetch_move(partition, which->offset);
-    partition->presence = TIDE_KAFKA_PRESENT;
+    tide_kafka_partition_observe(source, partition, TIDE_KAFKA_RESOLVED);
     return TIDE_OK;
 }
 

@@ -66,7 +66,7 @@ static void show_event(struct tide_kafka_source *source, const struct tide_sourc
         shown->owned = owned;
         shown->begin = partition->read.begin;
         if (owned && partition->assignment == TIDE_KAFKA_PENDING)
-            partition->assignment = TIDE_KAFKA_OWNED;
+            tide_kafka_partition_move(source, partition, TIDE_KAFKA_OWNED);
     }
 }
 

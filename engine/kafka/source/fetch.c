@@ -152,7 +152,7 @@ static void pass_to(struct tide_kafka_source *source, struct tide_kafka_partitio
 static void on_end_of_partition(struct tide_kafka_source *source,
                                 struct tide_kafka_partition *partition, int64_t offset)
 {
-    tide_kafka_partition_observe(partition, TIDE_KAFKA_SEEN_THERE);
+    tide_kafka_partition_observe(source, partition, TIDE_KAFKA_SEEN_THERE);
     if (tide_kafka_is_missing(partition))
         return; /* it is back, but maybe as another topic */
     partition->read.at_end = true;
@@ -167,13 +167,13 @@ static void on_partition_error(struct tide_kafka_source *source, uint32_t index,
     rd_kafka_resp_err_t error = rd_kafka_event_error(event);
     struct tide_kafka_partition *partition = &source->partitions[index];
     if (is_missing(error)) {
-        tide_kafka_partition_observe(partition, TIDE_KAFKA_SEEN_MISSING);
+        tide_kafka_partition_observe(source, partition, TIDE_KAFKA_SEEN_MISSING);
         tide_known_topics_forget(&source->known_topics, where->topic);
     }
     if (error == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
         on_end_of_partition(source, partition, where->offset);
     } else if (error == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET) {
-        tide_kafka_partition_observe(partition, TIDE_KAFKA_SEEN_OUT_OF_RANGE);
+        tide_kafka_partition_observe(source, partition, TIDE_KAFKA_SEEN_OUT_OF_RANGE);
     } else if (is_unreadable(error)) {
         fail_for_data(source, index, where->offset, rd_kafka_event_error_string(event));
     } else if (partition->read.last_error != (int)error) {
@@ -202,7 +202,7 @@ static bool is_wanted(struct tide_kafka_source *source, struct tide_kafka_partit
         return false; /* it comes from before a rebalance */
     if (tide_kafka_is_missing(partition)) {
         /* The topic is back: nothing is taken before it is known to be the same one. */
-        tide_kafka_partition_observe(partition, TIDE_KAFKA_SEEN_THERE);
+        tide_kafka_partition_observe(source, partition, TIDE_KAFKA_SEEN_THERE);
         return false;
     }
     if (offset < partition->read.next) { /* the engine has it: librdkafka fetched it again */

@@ -121,6 +121,7 @@ struct tide_kafka_source {
     /* partitions.c */
     struct tide_kafka_partition *partitions; /* same index as source.partitions */
     uint32_t partition_count;
+    uint32_t misplaced; /* so many of them are (tide_kafka_is_misplaced) */
     struct tide_kafka_topic *by_topic;
     uint32_t topic_count;
 

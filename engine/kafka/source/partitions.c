@@ -59,7 +59,8 @@ bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition)
 
 bool tide_kafka_is_misplaced(const struct tide_kafka_partition *partition)
 {
-    return partition->presence == TIDE_KAFKA_OUT_OF_RANGE || partition->presence == TIDE_KAFKA_BACK;
+    return tide_kafka_is_assigned(partition) && (partition->presence == TIDE_KAFKA_OUT_OF_RANGE ||
+                                                 partition->presence == TIDE_KAFKA_BACK);
 }
 
 bool tide_kafka_is_missing(const struct tide_kafka_partition *partition)
@@ -67,26 +68,49 @@ bool tide_kafka_is_missing(const struct tide_kafka_partition *partition)
     return partition->presence == TIDE_KAFKA_MISSING || partition->presence == TIDE_KAFKA_BACK;
 }
 
+/* Whether any is misplaced is asked several times in each turn, and a source may have thousands of partitions: so they
+ * are counted where they change. */
+static void change(struct tide_kafka_source *source, struct tide_kafka_partition *partition,
+                   enum tide_kafka_assignment assignment, enum tide_kafka_presence presence)
+{
+    source->misplaced -= tide_kafka_is_misplaced(partition);
+    partition->assignment = assignment;
+    partition->presence = presence;
+    source->misplaced += tide_kafka_is_misplaced(partition);
+}
+
+void tide_kafka_partition_move(struct tide_kafka_source *source,
+                               struct tide_kafka_partition *partition,
+                               enum tide_kafka_assignment assignment)
+{
+    change(source, partition, assignment, partition->presence);
+}
+
 /* The table of enum tide_kafka_presence. BACK is left by an assignment alone, so that no later observation hides that a
  * start offset has to be resolved. */
-void tide_kafka_partition_observe(struct tide_kafka_partition *partition,
+void tide_kafka_partition_observe(struct tide_kafka_source *source,
+                                  struct tide_kafka_partition *partition,
                                   enum tide_kafka_observation seen)
 {
-    static const enum tide_kafka_presence next[][3] = {
+    static const enum tide_kafka_presence next[][4] = {
         [TIDE_KAFKA_PRESENT] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_MISSING,
                                 [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
-                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_PRESENT},
+                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_PRESENT,
+                                [TIDE_KAFKA_RESOLVED] = TIDE_KAFKA_PRESENT},
         [TIDE_KAFKA_OUT_OF_RANGE] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_BACK,
                                      [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_OUT_OF_RANGE,
-                                     [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_OUT_OF_RANGE},
+                                     [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_OUT_OF_RANGE,
+                                     [TIDE_KAFKA_RESOLVED] = TIDE_KAFKA_PRESENT},
         [TIDE_KAFKA_MISSING] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_MISSING,
                                 [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
-                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK},
+                                [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK,
+                                [TIDE_KAFKA_RESOLVED] = TIDE_KAFKA_PRESENT},
         [TIDE_KAFKA_BACK] = {[TIDE_KAFKA_SEEN_MISSING] = TIDE_KAFKA_BACK,
                              [TIDE_KAFKA_SEEN_OUT_OF_RANGE] = TIDE_KAFKA_BACK,
-                             [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK},
+                             [TIDE_KAFKA_SEEN_THERE] = TIDE_KAFKA_BACK,
+                             [TIDE_KAFKA_RESOLVED] = TIDE_KAFKA_PRESENT},
     };
-    partition->presence = next[partition->presence][seen];
+    change(source, partition, partition->assignment, next[partition->presence][seen]);
 }
 
 /* ---- some of the partitions ---- */

@@ -24,12 +24,12 @@ enum tide_kafka_assignment {
     TIDE_KAFKA_LEAVING
 };
 
-/** Whether the offset at which reading stands is there. An assignment makes it PRESENT.
- *   state          SEEN_MISSING   SEEN_OUT_OF_RANGE   SEEN_THERE
- *   PRESENT        MISSING        OUT_OF_RANGE        PRESENT
- *   OUT_OF_RANGE   BACK           OUT_OF_RANGE        OUT_OF_RANGE
- *   MISSING        MISSING        BACK                BACK
- *   BACK           BACK           BACK                BACK
+/** Whether the offset at which reading stands is there.
+ *   state          SEEN_MISSING   SEEN_OUT_OF_RANGE   SEEN_THERE     RESOLVED
+ *   PRESENT        MISSING        OUT_OF_RANGE        PRESENT        PRESENT
+ *   OUT_OF_RANGE   BACK           OUT_OF_RANGE        OUT_OF_RANGE   PRESENT
+ *   MISSING        MISSING        BACK                BACK           PRESENT
+ *   BACK           BACK           BACK                BACK           PRESENT
  * In OUT_OF_RANGE and in BACK its start offset has to be resolved again. MISSING and BACK: nothing is read or
  * committed, since the topic may be another of the same name. */
 enum tide_kafka_presence {
@@ -38,11 +38,12 @@ enum tide_kafka_presence {
     TIDE_KAFKA_MISSING,
     TIDE_KAFKA_BACK
 };
-/** What an answer of a broker shows of that offset. */
+/** What changes it: an answer of a broker shows something of that offset, or reading begins at another one. */
 enum tide_kafka_observation {
     TIDE_KAFKA_SEEN_MISSING,      /* there is no such topic or partition */
     TIDE_KAFKA_SEEN_OUT_OF_RANGE, /* it has no such offset */
-    TIDE_KAFKA_SEEN_THERE         /* a message, an end of partition, or the metadata */
+    TIDE_KAFKA_SEEN_THERE,        /* a message, an end of partition, or the metadata */
+    TIDE_KAFKA_RESOLVED           /* its start offset was resolved, and it is assigned there */
 };
 
 /** There is more after the last end of partition: the messages of a transaction that has not ended. */
@@ -56,8 +57,8 @@ struct tide_kafka_partition {
     uint16_t topic; /* shm/topics.h */
     int32_t number;
 
-    enum tide_kafka_assignment assignment; /* by the files in its table */
-    enum tide_kafka_presence presence;     /* partitions.c; PRESENT by assign.c */
+    enum tide_kafka_assignment assignment; /* partitions.c, for the files in its table */
+    enum tide_kafka_presence presence;     /* partitions.c */
 
     struct {
         int64_t next;   /* the offset after the last message */
@@ -96,11 +97,16 @@ int tide_kafka_partition_find(struct tide_kafka_source *source, const char *topi
 const char *tide_kafka_partition_topic(const struct tide_kafka_source *source, uint32_t index);
 /** It is assigned, and not on its way back to the group: PENDING or OWNED. */
 bool tide_kafka_is_assigned(const struct tide_kafka_partition *partition);
-/** Its start offset has to be resolved again: OUT_OF_RANGE or BACK. */
+/** It is assigned, and its start offset has to be resolved again: OUT_OF_RANGE or BACK. source.misplaced counts these. */
 bool tide_kafka_is_misplaced(const struct tide_kafka_partition *partition);
 /** A broker said that its topic or partition does not exist, and its start offset is not resolved again yet: MISSING or BACK. */
 bool tide_kafka_is_missing(const struct tide_kafka_partition *partition);
-void tide_kafka_partition_observe(struct tide_kafka_partition *partition,
+/** These two alone change the states of a partition, and with them source.misplaced. */
+void tide_kafka_partition_move(struct tide_kafka_source *source,
+                               struct tide_kafka_partition *partition,
+                               enum tide_kafka_assignment assignment);
+void tide_kafka_partition_observe(struct tide_kafka_source *source,
+                                  struct tide_kafka_partition *partition,
                                   enum tide_kafka_observation seen);
 
 /** The partitions for which `is_wanted` says so, each with the offset `read.next`. The caller destroys the list. */

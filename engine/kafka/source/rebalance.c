@@ -119,16 +119,12 @@ static int begin_assign(struct tide_kafka_source *source, struct tide_kafka_reba
     return status;
 }
 
-static bool is_misplaced(const struct tide_kafka_partition *partition)
-{
-    return tide_kafka_is_assigned(partition) && tide_kafka_is_misplaced(partition);
-}
-
 static int begin_misplaced(struct tide_kafka_source *source)
 {
     return submit_resolve(
-        source, tide_kafka_resolve_new(source, tide_kafka_partitions_where(source, is_misplaced),
-                                       TIDE_RESOLVE_MISPLACED, resolved));
+        source,
+        tide_kafka_resolve_new(source, tide_kafka_partitions_where(source, tide_kafka_is_misplaced),
+                               TIDE_RESOLVE_MISPLACED, resolved));
 }
 
 /* ---- revoked ---- */
@@ -142,7 +138,7 @@ static void unassign_leaving(struct tide_kafka_source *source)
 {
     for (uint32_t i = 0; i < source->partition_count; i++)
         if (is_leaving(&source->partitions[i]))
-            source->partitions[i].assignment = TIDE_KAFKA_UNASSIGNED;
+            tide_kafka_partition_move(source, &source->partitions[i], TIDE_KAFKA_UNASSIGNED);
 }
 
 /* Everything that it has, or what librdkafka names of it. */
@@ -158,7 +154,7 @@ static uint32_t mark_leaving(struct tide_kafka_source *source,
                                                             tide_kafka_partition_topic(source, i),
                                                             partition->number)))
             continue;
-        partition->assignment = TIDE_KAFKA_LEAVING;
+        tide_kafka_partition_move(source, partition, TIDE_KAFKA_LEAVING);
         indexes[count++] = i;
     }
     return count;
@@ -267,7 +263,7 @@ void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
         if (rebalance)
             status = rebalance->kind == TIDE_KAFKA_ASSIGN ? begin_assign(source, rebalance)
                                                           : begin_revoke(source, rebalance);
-        else if (can_assign(source) && tide_kafka_partitions_any(source, is_misplaced))
+        else if (can_assign(source) && source->misplaced > 0)
             status = begin_misplaced(source);
         else
             return;

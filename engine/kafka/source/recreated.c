@@ -45,7 +45,7 @@ static void asked(struct tide_blocking_job *job)
     for (uint32_t i = 0; i < source->partition_count && look->is_there; i++)
         if (tide_kafka_is_missing(&source->partitions[i]) &&
             source->partitions[i].topic == look->number)
-            tide_kafka_partition_observe(&source->partitions[i], TIDE_KAFKA_SEEN_THERE);
+            tide_kafka_partition_observe(source, &source->partitions[i], TIDE_KAFKA_SEEN_THERE);
     free(look->topic);
     free(look);
 }
