@@ -35,7 +35,9 @@ describe('a worker that is lost', function()
       assert.matches('"attempts":2', text)
       assert.matches('"original_offset":' .. (index - 1), text)
       assert.equal(2, run:metric(1, 'WORKER_LOST_SIGNAL').count)
-      assert.equal(2, run:metric(1, 'WORKER_RESPAWN_TIME').count)
+      -- Behind the last message there is nothing to wait for the second new worker.
+      local respawned = run:metric(1, 'WORKER_RESPAWN_TIME').count
+      assert.is_true(respawned == 2 or index == 64 and respawned == 1, respawned .. ' workers were replaced')
       assert.equal(64, run:committed())
     end)
   end
