@@ -12,7 +12,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 libs=$root/build/kafka/libs
 tool=$root/build/kafka_tool
-deadline_s=60
+deadline_s=180 # one that has ended is noticed at once
 
 fail() {
   echo "kafka: $1" >&2
