@@ -23,7 +23,7 @@ kafka.describe("a broker with an authorizer", function(t)
       "listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT",
       "listener.name.sasl.sasl.enabled.mechanisms=PLAIN", "listener.name.sasl.plain.sasl.jaas.config=" .. LOGIN,
       "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS" },
-      { timeout = 90, env = UNSANITIZED })
+      { timeout = 300, env = UNSANITIZED })
     assert(code == 0, err)
     kafka.use((bootstrap:gsub("%s", "")))
     sasl = files.read(folder .. "/server.properties"):match("SASL://([%d.:]+)")

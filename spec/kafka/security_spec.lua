@@ -52,7 +52,7 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
     file:close()
     os.execute(("chmod 600 %s %s/*.key"):format(password_file, folder))
     local code, bootstrap, err = process.run({ "scripts/dev/kafka.sh", "start", folder, unpack(broker_settings()) },
-      { timeout = 90, env = UNSANITIZED })
+      { timeout = 300, env = UNSANITIZED })
     assert(code == 0, err)
     kafka.use((bootstrap:gsub("%s", "")))
     local properties = files.read(folder .. "/server.properties")
