@@ -18,7 +18,10 @@
 #include "shm/counters.h"
 #include "shm/layout.h"
 
-enum { LARGE_HEADERS = 65536 /* bytes; not worth keeping for the next record */ };
+enum {
+    LARGE_HEADERS = 65536, /* bytes; not worth keeping for the next record */
+    AHEAD = 8              /* records whose bytes are asked for before they are needed */
+};
 static const int64_t QUIET_US = 5000000; /* when nothing came for so long, a broker is asked */
 
 /* ---- where reading stands ---- */
@@ -263,14 +266,28 @@ static void borrow_more(struct tide_kafka_source *source, size_t max)
         source->fetch.heard_us = tide_clock_us();
 }
 
+/* The bytes of a record were written by librdkafka's thread a while ago, so reading them waits for memory. What is asked
+ * for now is there when this record's turn comes: both of its ends, where headers.c looks, and the rest comes along. */
+static void ask_for_bytes(const struct tide_kafka_borrowed *borrowed)
+{
+    const char *value = borrowed->record->payload;
+    if (!value)
+        return;
+    __builtin_prefetch(value);
+    __builtin_prefetch(value + borrowed->record->len);
+}
+
 /* A queue that runs empty may mean that librdkafka has stopped fetching, hence the wake. */
 ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_message *messages,
                               size_t max)
 {
     borrow_more(source, max);
     size_t count = borrowed_count(source) < max ? borrowed_count(source) : max, bytes = 0;
+    struct tide_kafka_borrowed *records = &source->fetch.records[source->fetch.first];
     for (size_t i = 0; i < count; i++) {
-        convert(source, &source->fetch.records[source->fetch.first + i], &messages[i]);
+        if (i + AHEAD < count)
+            ask_for_bytes(&records[i + AHEAD]);
+        convert(source, &records[i], &messages[i]);
         bytes += messages[i].value_length + messages[i].key_length;
     }
     if (source->state == TIDE_KAFKA_RUNNING && !source->rebalance.resolving)
