@@ -13,7 +13,7 @@ Q := $(if $(V),,@)
 # The macros of rdkafka.h are statement expressions, which clang counts as ours. What depends on the time of a build
 # (-Wdate-time) would make each build another one. WERROR=1 makes errors of them all.
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wdate-time -Wno-gnu-statement-expression
-C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes
+C_WARNINGS := $(WARNINGS) -Wstrict-prototypes -Wmissing-prototypes -Werror=implicit-function-declaration
 CFLAGS ?= -O2 -g
 
 # What hardens the release; scripts/dev/hardening.sh tells whether a file has it. What a compiler or a machine may not

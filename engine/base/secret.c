@@ -14,8 +14,6 @@
 
 #include "base/status.h"
 
-extern char **environ;
-
 static int access_of(const struct stat *about, uint32_t *mode)
 {
     *mode = about->st_mode & 07777;

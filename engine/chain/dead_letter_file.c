@@ -59,7 +59,7 @@ int tide_dead_letter_file_open(struct tide_dead_letter_file *file, const char *p
  * with its queue or its step, and comes again as a whole. */
 int tide_dead_letter_file_reopen(struct tide_dead_letter_file *file)
 {
-    bool half_line;
+    bool half_line = false;
     if (file->fd < 0 || is_standard(file->path))
         return TIDE_OK;
     int fd = open_path(file->path, &half_line);

@@ -36,7 +36,7 @@ void tide_dlq_sink(struct tide_dlq *dlq, struct tide_sink *sink);
 /** Takes the message, with a reference of its own that it keeps until the dead letter is acknowledged. TIDE_BUSY: try
  * again later. TIDE_EDATA: there is no dlq, or one of its limits is reached; the error names the message, and its offset
  * is not committed. */
-int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *reject);
+int tide_dlq_reject(struct tide_dlq *dlq, const struct tide_reject *given);
 /** Counts messages of the partition that were processed, at least one; they end a run of bad ones. */
 void tide_dlq_passed(struct tide_dlq *dlq, uint32_t partition, uint32_t count);
 /** Takes the delivery report of a dead letter (its origin has TIDE_ORIGIN_DEAD_LETTER). Negative: the pipeline stops. */

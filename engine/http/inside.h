@@ -119,8 +119,8 @@ void tide_live_leave(struct tide_http *http, struct tide_live *live);
 
 /* ---- clients.c ---- */
 
-/** For libmicrohttpd: a connection has begun or ended. */
-void tide_clients_notify(void *http, struct MHD_Connection *connection, void **context,
+/** For libmicrohttpd: a connection has begun or ended. `context` is the struct tide_http. */
+void tide_clients_notify(void *context, struct MHD_Connection *connection, void **client_context,
                          enum MHD_ConnectionNotificationCode code);
 /** Stops the watching of a client until tide_clients_turn finds bytes for it. */
 void tide_clients_suspend(struct tide_client *client);
@@ -131,12 +131,13 @@ void tide_clients_cut(struct tide_http *http);
 
 /* ---- answer.c ---- */
 
-/** For libmicrohttpd: the first line of a request has come, it is to be answered, it is over. */
-void *tide_answer_uri(void *http, const char *uri, struct MHD_Connection *connection);
-enum MHD_Result tide_answer(void *http, struct MHD_Connection *connection, const char *url,
+/** For libmicrohttpd: the first line of a request has come, it is to be answered, it is over. `context` is the struct
+ * tide_http. */
+void *tide_answer_uri(void *context, const char *uri, struct MHD_Connection *connection);
+enum MHD_Result tide_answer(void *context, struct MHD_Connection *connection, const char *url,
                             const char *method, const char *version, const char *upload,
-                            size_t *upload_size, void **context);
-void tide_answer_over(void *http, struct MHD_Connection *connection, void **context,
+                            size_t *upload_size, void **client_context);
+void tide_answer_over(void *context, struct MHD_Connection *connection, void **client_context,
                       enum MHD_RequestTerminationCode code);
 
 #endif

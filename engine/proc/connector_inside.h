@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * engine/proc/connector_inside.h - what the files of the connector share. connector.c forks it and serves; it calls
- * connector_names.c (the list, and the addresses of its names) and connector_lookup.c (answers to who looks up a name).
- * connector_client.c is the other side, in zygote and workers. */
+ * engine/proc/connector_inside.h - what the files of the connector share. connector.c forks it; connector_server.c is what it
+ * does then, with connector_names.c (the list, and the addresses of its names) and connector_lookup.c (answers to who looks
+ * up a name). connector_client.c is the other side, in zygote and workers. */
 #ifndef TIDE_PROC_CONNECTOR_INSIDE_H
 #define TIDE_PROC_CONNECTOR_INSIDE_H
 
@@ -15,6 +15,19 @@
 struct tide_hosts;
 
 enum { TIDE_HOST_ADDRESSES = 32 }; /* of one name; more are left out */
+
+/* ---- connector_server.c ---- */
+
+struct tide_connector_server;
+
+/** Starts to look up the names of `hosts`, which it keeps. Requests come by `channels`; `life` can be read once the engine has
+ * ended. */
+struct tide_connector_server *tide_connector_server_new(struct tide_hosts *hosts,
+                                                        const int *channels, uint32_t count,
+                                                        int life);
+/** Waits until there is something to do, at most `timeout_ms` (-1 = for ever), and takes one request of each channel. False =
+ * the engine has ended. */
+bool tide_connector_server_turn(struct tide_connector_server *server, int timeout_ms);
 
 /* ---- connector_names.c ---- */
 

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/fault.h"
 #include "proc/connector_inside.h"
 
 enum {
@@ -118,7 +119,8 @@ static bool read_question(int fd, struct question *question)
 {
     ssize_t size = recv(fd, question, sizeof(*question), MSG_DONTWAIT);
     ssize_t length = size - (ssize_t)offsetof(struct question, name);
-    return length > 0 && question->version == VERSION && question->length == length &&
+    return length > 0 && question->version == VERSION &&
+           (question->length == length || tide_fault("bug.question_overrun")) &&
            memchr(question->name, 0, (size_t)length) == question->name + length - 1;
 }
 

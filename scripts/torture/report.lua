@@ -48,6 +48,14 @@ A checker that never fails proves nothing. So mistakes are planted in the delive
 | bug.metadata_late | a commit has the group's present generation | kafka/transactions_spec |
 | bug.taint_ignored | a producer goes on though a request of its transaction may be late | flow/kafka_mistakes_spec |
 | bug.resume_unpaused | a partition is resumed that was not paused, so that librdkafka rewinds it | kafka/pause_spec |
+| bug.result_overrun | a value may be longer than its result, beyond what the worker published | fuzz/planted_spec |
+| bug.header_overrun | the value of a header may be longer than the headers | fuzz/planted_spec |
+| bug.assignment_overrun | the name of a topic in an assignment may be longer than the assignment | fuzz/planted_spec |
+| bug.profile_overrun | a profile may be longer than the memory for it | fuzz/planted_spec |
+| bug.json_overrun | the length of a JSON text is guessed without the keys of new members | fuzz/planted_spec |
+| bug.path_overrun | a path may be one byte longer than the memory for it | fuzz/planted_spec |
+| bug.connect_port | a connection goes to any port of a host of the list | fuzz/planted_spec |
+| bug.question_overrun | the name in a question may be longer than the question | fuzz/planted_spec |
 | bug.report_time | a record of a refused batch is sent again without its timestamp | kafka/carriage_spec |
 
 `resume_unpaused` does no harm beyond the time that it costs: what comes again is dropped by its offset, and

@@ -7,7 +7,7 @@ local faults = require "spec.support.faults"
 local PLANTED = {
   { "results", "result_overrun" }, { "headers", "header_overrun" }, { "assignment", "assignment_overrun" },
   { "messages", "profile_overrun" }, { "release", "double_release" }, { "json", "json_overrun" },
-  { "http", "path_overrun" },
+  { "http", "path_overrun" }, { "connector", "connect_port" }, { "connector", "question_overrun" },
 }
 
 -- True when the target says nothing.
