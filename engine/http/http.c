@@ -52,7 +52,7 @@ static int wait_ms(const struct tide_http *http)
  * run from a connection that broke. */
 static void finish_lives(struct tide_http *http, struct pollfd *ready)
 {
-    int64_t until_us = tide_clock_us() + FINISH_MS * 1000;
+    int64_t until_us = tide_clock_us() + FINISH_MS * 1000LL;
     while (tide_live_any_ended(http) && tide_clock_us() < until_us) {
         poll(ready, 2, FINISH_MS / 20);
         tide_clients_turn(http);
@@ -104,7 +104,7 @@ static int listen_on(struct tide_http *http, const struct addrinfo *address, con
         struct sockaddr any;
         struct sockaddr_in v4;
         struct sockaddr_in6 v6;
-    } bound;
+    } bound = {0};
     socklen_t size = sizeof(bound);
     http->listener = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (http->listener < 0)
@@ -132,10 +132,10 @@ static int open_socket(struct tide_http *http, const char *host, uint16_t port)
     char service[8];
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    struct addrinfo *found;
+    struct addrinfo *found = NULL;
     snprintf(service, sizeof(service), "%u", port);
     int failure = getaddrinfo(host, service, &hints, &found);
-    if (failure)
+    if (failure || !found)
         return tide_fail(TIDE_ECONFIG, "HTTP on %s: %s", host, gai_strerror(failure));
     const struct addrinfo *address =
         found; /* a name that has both is one of IPv4, as localhost for most clients */

@@ -92,8 +92,8 @@ bool tide_kafka_pattern_matches(const char *pattern, const char *topic);
 
 /** For `check`, after the call of ..._connect(): makes the client as start() does, and destroys it. TIDE_ECONFIG with
  * librdkafka's reason when the properties do not go together. No broker is needed. */
-int tide_kafka_source_try(struct tide_source *source);
-int tide_kafka_sink_try(struct tide_sink *sink);
+int tide_kafka_source_try(struct tide_source *base);
+int tide_kafka_sink_try(struct tide_sink *base);
 
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
  * it is one that would break a promise (delivery, offsets, code loading). A NULL value

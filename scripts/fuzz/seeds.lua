@@ -133,12 +133,12 @@ seed("messages", char(1, 0, 0, 9) .. "t.lua:1 x" .. char(12, 255, 255):rep(8))
 seed("messages", char(1, 0, 2, 9) .. "it failed" .. POLL)
 for i = 0, 7 do seed("messages", begun .. char(3, i, 8) .. "abcdefgh" .. POLL) end
 
--- Requests (targets/connector.c): four answers of connect(), each host of its table by each port and one more, messages of
--- other sizes; then questions after each name.
+-- Requests (targets/connector.c): four answers of connect(), each host of its table by each port and one more, messages
+-- of other sizes; then questions after each name.
 for host = 0, 7 do
   for answer = 0, 3 do seed("connector", char(0, host % 3, 0, answer, 1, host, 31, 0, answer)) end
-  seed("connector", char(0, 0, 3, 1) .. char(1, host, 159, 0, 1) .. char(1, host, 21, 0, 2) .. char(1, host, 15, 0, 3, 15, 1)
-    .. char(129, host, 30, 0, 4, 0))
+  seed("connector", char(0, 0, 3, 1) .. char(1, host, 159, 0, 1) .. char(1, host, 21, 0, 2)
+    .. char(1, host, 15, 0, 3, 15, 1) .. char(129, host, 30, 0, 4, 0))
   seed("connector", char(0, 1, 1, 0) .. char(8, host, 31, 0, 5, host * 5) .. ("raw"):rep(40) .. char(1, host, 23, 0, 6))
 end
 for name = 0, 4 do

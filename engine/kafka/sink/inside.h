@@ -205,6 +205,6 @@ void tide_kafka_report_free(struct tide_kafka_sink *sink);
 
 /* start.c */
 
-int tide_kafka_sink_start(struct tide_sink *sink);
+int tide_kafka_sink_start(struct tide_sink *base);
 
 #endif
