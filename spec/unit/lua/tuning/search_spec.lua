@@ -11,6 +11,9 @@ local PIPELINES = {
   ["large messages"] = { message_us = 15, engine_us = 10, bytes = 50000, output_bytes = 50000, cores = 2, large_us = 1,
     large_from = 64 },
   ["expanding output"] = { message_us = 20, engine_us = 5, bytes = 300, output_bytes = 6000, cores = 2 },
+  -- the output of 64 messages lies in a processor's cache; with several workers large batches save switches
+  ["expanding output that a cache holds"] = { message_us = 6, engine_us = 3, bytes = 300, output_bytes = 12000,
+    cores = 2, batch_us = 20, round_us = 20, large_us = 0.5, large_from = 64, crowded_us = 5, crowded_batch_us = 1000 },
   ["messages that wait"] = { message_us = 1060, waits = true },
   ["heavy functions"] = { message_us = 300, cores = 2 },
   ["a slow next step"] = { message_us = 2, next_us = 5 },
@@ -67,6 +70,19 @@ describe("the search for settings", function()
       assert.is_true(#missed <= 3, table.concat(missed, ", "))
     end)
   end
+
+  it("finds few processes with small batches although each of both alone is slower, on a noisy machine", function()
+    for _, noise in ipairs { { noise = 0.1 }, { noise = 0.05, halved = 0.1 }, { noise = 0.07, bursts = 0.15 } } do
+      local missed = {}
+      for seed = 1, 60 do
+        noise.seed = seed * 7919
+        local pipeline = with(PIPELINES["expanding output that a cache holds"], noise)
+        local share = pipeline:rate(run(pipeline, settings()).settings) / pipeline:best(LIMITS)
+        if share < 0.95 then missed[#missed + 1] = ("seed %d: %.3f"):format(seed, share) end
+      end
+      assert.is_true(#missed <= 20, table.concat(missed, ", ")) -- it was 40 of 60 before
+    end
+  end)
 
   it("raises the input block before anything else when it overflows", function()
     local pipeline, asked = with(PIPELINES["expanding output"], {}), {}
