@@ -8,14 +8,15 @@ Costs.__index = Costs
 --- what: message_us (of a worker, for each message), batch_us (of a worker, for each batch), engine_us (for each
 --- message), engine_batch_us, round_us (a further round), cores, waits (true: workers wait and use no processor),
 --- bytes, output_bytes (of a message), next_us (of the next step, for each message; 0 = none), large_us (for each
---- message and doubling of the batch above large_from, for at most large_doublings), crowded_us, crowded_batch_us (more of a worker, for each
---- message and batch, where the engine has no core of its own), noise (relative deviation), halved (how often a run is
---- half as fast for no reason that shows), bursts (how often something else begins to keep the machine busy for a few
---- runs), seed.
+--- message and doubling of the batch above large_from, for at most large_doublings), crowded_us, crowded_batch_us (more
+--- of a worker, for each message and batch, where the engine has no core of its own), noise (relative deviation),
+--- halved (how often a run is half as fast for no reason that shows), bursts (how often something else begins to keep
+--- the machine busy for a few runs), seed.
 function costs.new(what)
   local self = setmetatable({ what = what, runs = 0, state = what.seed or 1 }, Costs)
   for name, value in pairs { message_us = 1, batch_us = 50, engine_us = 0.5, engine_batch_us = 20, round_us = 200,
-    cores = 4, bytes = 100, output_bytes = 100, next_us = 0, large_us = 0, large_from = 4096, large_doublings = 99, crowded_us = 0, crowded_batch_us = 0, noise = 0, halved = 0, bursts = 0 } do
+    cores = 4, bytes = 100, output_bytes = 100, next_us = 0, large_us = 0, large_from = 4096, large_doublings = 99,
+    crowded_us = 0, crowded_batch_us = 0, noise = 0, halved = 0, bursts = 0 } do
     if what[name] == nil then what[name] = value end
   end
   return self
@@ -38,7 +39,8 @@ function Costs:rate(settings)
   local output = settings.output_block_size == "auto" and math.huge or settings.output_block_size
   local batch = math.max(1, math.min(settings.max_batch_size, math.floor(input / what.bytes)))
   local rounds = math.max(1, math.ceil(batch * what.output_bytes / output))
-  local large = what.large_us * math.max(0, math.min(what.large_doublings, math.log(batch / what.large_from) / math.log(2)))
+  local doublings = math.log(batch / what.large_from) / math.log(2)
+  local large = what.large_us * math.max(0, math.min(what.large_doublings, doublings))
   local crowded = not what.waits and settings.processes >= what.cores and 1 or 0
   local worker = what.message_us + large + crowded * what.crowded_us
     + (what.batch_us + crowded * what.crowded_batch_us + (rounds - 1) * what.round_us) / batch
@@ -73,7 +75,7 @@ function Costs:measure()
       batch_messages = about.batch, input_bytes = self.what.bytes, output_bytes = self.what.output_bytes,
       overflow = { input = by_size and 0 or 1, output = about.rounds - 1 },
       closes = { size = by_size and 1 or 0, block = by_size and 0 or 1, time = 0, idle = 0, run_time = 0 },
-      backpressure = about.next_step, disturbed = taken }
+      backpressure = about.next_step }
   end
 end
 
