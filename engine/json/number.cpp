@@ -94,16 +94,22 @@ static bool fast_decimal(const char *p, const char *to, const char *limit, doubl
     return true;
 }
 
-// Parses an integer of up to 20 digits; false when it is not an integer or does not fit.
-static bool parse_integer(const char *p, const char *to, uint64_t *number)
+// Parses an integer of 8 to 20 digits; false when it is not an integer or does not fit. Shorter ones are decimals, which
+// are read above.
+static bool parse_integer(const char *p, const char *to, const char *limit, uint64_t *number)
 {
-    uint64_t sum = 0;
-    if (to - p > 20)
+    size_t count = size_t(to - p);
+    if (count < 8 || count > 20 || skip_digits(p, limit) != to)
         return false;
-    for (; p < to; p++)
-        if (!is_digit(*p) || __builtin_mul_overflow(sum, uint64_t(10), &sum) ||
-            __builtin_add_overflow(sum, uint64_t(*p - '0'), &sum))
-            return false;
+    // Up to 19 digits fit, so only one more is looked at.
+    const char *fits = to - (count == 20);
+    size_t first = size_t(fits - p) % 8;
+    uint64_t sum = read_digits(p, first);
+    for (p += first; p < fits; p += 8)
+        sum = sum * 100000000 + read_digits(p, 8);
+    if (fits < to && (__builtin_mul_overflow(sum, uint64_t(10), &sum) ||
+                      __builtin_add_overflow(sum, uint64_t(*fits - '0'), &sum)))
+        return false;
     *number = sum;
     return true;
 }
@@ -194,7 +200,7 @@ int tide_json_read_number(tide_json *json, const char *from, const char *to, con
         return TIDE_JSON_DOUBLE;
     }
     static_cast<session *>(json)->newest_is_plain = true;
-    if (parse_integer(from + negative, to, &size)) {
+    if (parse_integer(from + negative, to, limit, &size)) {
         int kind = size > EXACT ? big_integer(json, size, negative) : TIDE_JSON_NONE;
         if (kind != TIDE_JSON_NONE)
             return kind;

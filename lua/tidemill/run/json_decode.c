@@ -11,6 +11,8 @@
  * are built member by member. */
 enum { SHAPED_DEPTH = 32 };
 
+enum { SHORT_STRING = 512 }; /* bytes */
+
 /* A process has one Lua state. */
 static struct tide_json *json;
 static int array_ref, int64_ref, uint64_ref, big_ref, constructor_ref;
@@ -61,15 +63,28 @@ static void push_number(lua_State *L, const struct tide_json_doc *doc, uint32_t 
     }
 }
 
+/* Of a document that has a backslash somewhere. Most strings are short, and those are copied without looking for one.
+ * Not inlined: push_value() is recursive. */
+__attribute__((noinline)) static void push_unescaped(lua_State *L, struct tide_json_doc *doc,
+                                                     uint32_t node, size_t length)
+{
+    char text[SHORT_STRING];
+    if (length <= sizeof(text)) {
+        const char *from = doc->bytes + doc->at[node] + 1;
+        lua_pushlstring(L, text, (size_t)tide_json_unescape(from, from + length, text));
+    } else {
+        tide_json_value(doc, (int32_t)node);
+        lua_pushlstring(L, doc->json->bytes, (size_t)doc->json->length);
+    }
+}
+
 static void push_string(lua_State *L, struct tide_json_doc *doc, uint32_t node)
 {
     const char *from = doc->bytes + doc->at[node] + 1, *to = end_of(doc, node) - 1;
-    if (doc->escaped && memchr(from, '\\', (size_t)(to - from))) {
-        tide_json_value(doc, (int32_t)node);
-        lua_pushlstring(L, doc->json->bytes, (size_t)doc->json->length);
-    } else {
+    if (doc->escaped)
+        push_unescaped(L, doc, node, (size_t)(to - from));
+    else
         lua_pushlstring(L, from, (size_t)(to - from));
-    }
 }
 
 /* A member takes two tokens and a value, an element one token and a value. */
@@ -125,9 +140,9 @@ static int make_shape(lua_State *L, struct tide_json_doc *doc, const struct tide
 static bool push_shaped(lua_State *L, struct tide_json_doc *doc, uint32_t node, int depth)
 {
     struct tide_names names;
-    if (depth > SHAPED_DEPTH || !tide_names_read(doc, node, &names))
+    if (depth > SHAPED_DEPTH)
         return false;
-    int constructor = tide_shapes_find(L, doc, &names);
+    int constructor = tide_shapes_find(L, doc, node, &names);
     if (constructor == TIDE_SHAPE_WANTED)
         constructor = make_shape(L, doc, &names);
     if (constructor == TIDE_SHAPE_NONE)

@@ -44,6 +44,24 @@ describe('a number of a view', function()
     assert.equal('[123456789012345678901]', tide.encode { a })
   end)
 
+  it('an integer beyond 2^53 keeps its digits, whatever their number and whatever follows', function()
+    for digits = 17, 21 do
+      for first = 1, 9 do
+        for _, sign in ipairs { '', '-' } do
+          local text = sign .. first .. ('9081726354012345678'):rep(2):sub(1 + first, digits + first - 1)
+          for _, close in ipairs { '', ' ', (' '):rep(20) } do
+            assert.equal('[' .. text .. ']', tide.encode(tide.table('[' .. text .. close .. ']')))
+          end
+        end
+      end
+    end
+    for _, text in ipairs { '18446744073709551615', '18446744073709551616', '18446744073709551609',
+      '9999999999999999999', '10000000000000000000', '-9223372036854775808', '-9223372036854775809',
+      '99999999999999999999' } do
+      assert.equal('[' .. text .. ']', tide.encode(tide.table('[' .. text .. ']')))
+    end
+  end)
+
   local odd = { '1.0', '-1.0', '1e2', '1E+2', '0.10', '-0.0', '-0', '5e-324', '0.1234567890123456789', '1e-7',
     '0.0000001', '100000000000000000000.0',
     '123456789012345678901234567890', '-18446744073709551617', '9007199254740993',

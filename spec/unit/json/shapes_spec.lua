@@ -100,6 +100,31 @@ describe('tide.json.table of objects that are alike', function()
     end
   end)
 
+  it('tide.json.table tells shapes apart that have the same first name', function()
+    local tails = { '', ',"b":2', ',"b":2,"c":3', ',"c":3,"b":2', ',"b" :2', ',"bb":2', ',"a long name":2',
+      ',"a long nome":2', ',"b":{"a":0,"b":{"a":1}}' }
+    for _ = 1, OFTEN do
+      for _, tail in ipairs(tails) do
+        local names, count = { a = true }, 1
+        for name in tail:gsub('{.*}', ''):gmatch '"([^"]*)"' do names[name], count = true, count + 1 end
+        for name, value in pairs(tide.table('{"a":1' .. tail .. '}')) do
+          assert.is_true(names[name] and value ~= nil, name)
+          count = count - 1
+        end
+        assert.equal(0, count)
+      end
+    end
+    assert.same({ a = 1, b = { a = 0, b = { a = 1 } } }, tide.table('{"a":1' .. tails[#tails] .. '}'))
+  end)
+
+  it('tide.json.table reads objects whose names are data, among those of a shape', function()
+    for i = 1, 2000 do
+      local name = 'k' .. i
+      local text = ('{"x":%d,"y":{"%s":%d,"z":1},"w":2}'):format(i, name, i)
+      assert.same({ x = i, y = { [name] = i, z = 1 }, w = 2 }, tide.table(text))
+    end
+  end)
+
   it('tide.json.table and encode take objects of any number of names, and any depth', function()
     for _, count in ipairs { 1, 31, 32, 33, 63, 64, 65, 300 } do
       always(numbered(count, 'n%04d'))

@@ -84,6 +84,42 @@ describe('tide.json.table', function()
     assert.same({ a = 3, ['"\240\157\132\158'] = 1 }, tide.table '{"a":1,"\\u0061":3,"\\"\\ud834\\udd1e":1}')
   end)
 
+  it('tide.json.table takes four hexadecimal digits after \\u and nothing else', function()
+    for place = 1, 4 do
+      for code = 0, 255 do
+        local byte = string.char(code)
+        local digits = ('014F'):sub(1, place - 1) .. byte .. ('014F'):sub(place + 1)
+        local accepted, list = pcall(tide.table, '["\\u' .. digits .. '","filled up"]')
+        assert.equal(byte:find '^%x$' ~= nil, accepted, digits)
+        if accepted then
+          local point = tonumber(digits, 16)
+          local first, last = 0x80 + math.floor(point / 64) % 64, 0x80 + point % 64
+          local text = point < 0x80 and string.char(point)
+            or point < 0x800 and string.char(0xC0 + math.floor(point / 64), last)
+            or string.char(0xE0 + math.floor(point / 4096), first, last)
+          assert.equal(text, list[1], digits)
+        end
+      end
+    end
+  end)
+
+  it('tide.json.table undoes escapes in strings of any length', function()
+    for length = 0, 1100 do
+      local before = ('x'):rep(length)
+      local list = tide.table('["' .. before .. '\\n\\ud83d\\ude42","' .. before .. '"]')
+      assert.equal(before .. '\n🙂', list[1])
+      assert.equal(before, list[2])
+    end
+  end)
+
+  it('tide.json.table refuses any escape that JSON does not know', function()
+    for code = 0, 255 do
+      local byte = string.char(code)
+      local accepted = pcall(tide.table, '["\\' .. byte .. '"]')
+      assert.equal(byte:find '^["\\/bfnrt]$' ~= nil, accepted, code)
+    end
+  end)
+
   it('tide.json.table refuses what is not JSON, naming the byte', function()
     local ok, problem = pcall(tide.table, '{"a":1,}')
     assert.is_false(ok)
