@@ -29,6 +29,7 @@ local tune = {
 
 local FAILURES = 3 -- so many runs that fail one after the other end it
 local NOISY = 0.1 -- the relative deviation of a run above which the user is told
+local BUSY = 0.05 -- the share of the processors' time that something else took above which the user is told
 local SHORT = 0.5 -- of --seconds: the user is told when the backlog lasts less
 local REJECTED = 0.01 -- a share of dead letters above which the user is told
 local MOST_SECONDS = 600
@@ -166,15 +167,33 @@ function Tuning:measure(i, wanted, stage)
   end
   self.out:row { run = self.runs, step = i, stage = stage, settings = wanted, measurement = measurement }
   self.last[settings.key(wanted)] = measurement
+  self.others, self.stolen = self.others + measurement.others, self.stolen + measurement.stolen
   return trial.of_step(measurement, self.numbers[i])
 end
 
 local STAGES = { start = "the settings of the file", input_block = "input block", batch = "size and time of batches",
   output_block = "output block", processes = "next step and processes", confirm = "the last comparison" }
 
+-- Tells when the machine was no good place to measure, and why.
+function Tuning:doubts(found)
+  if found.noise > NOISY then
+    stderr.line(("  runs with the same settings differ by %.0f %%: a longer --seconds tells more"):format(
+      found.noise * 100))
+  end
+  local others, stolen = self.others / found.runs, self.stolen / found.runs
+  if others > BUSY then
+    stderr.line(("  other programs used %.0f %% of the processors' time meanwhile: tune again when they do not"):format(
+      others * 100))
+  end
+  if stolen > BUSY then
+    stderr.line(("  the host of this virtual machine kept back %.0f %% of the processors' time (steal) meanwhile: what "
+      .. "was found is rough"):format(stolen * 100))
+  end
+end
+
 function Tuning:step(i, limits, runs)
   local begin = self.job.settings[i]
-  self.last = {}
+  self.last, self.others, self.stolen = {}, 0, 0
   local stage_before
   local found = search.run { settings = begin, runs = runs, limits = limits,
     measure = function(wanted, stage)
@@ -184,10 +203,7 @@ function Tuning:step(i, limits, runs)
     end,
     say = function(_, text) stderr.line("  " .. text) end }
   settings.put(self.job.settings, self.job.steps, i, found.settings)
-  if found.noise > NOISY then
-    stderr.line(("  runs with the same settings differ by %.0f %%: something else keeps this machine busy; a longer "
-      .. "--seconds tells more"):format(found.noise * 100))
-  end
+  self:doubts(found)
   return { step = self.job.steps[i], number = i, settings = found.settings, runs = found.runs,
     changed = settings.key(found.settings) ~= settings.key(begin), before = found.before, after = found.after,
     measurement = self.last[settings.key(found.settings)] or self.last[settings.key(begin)] }

@@ -101,18 +101,21 @@ end
 --- Begins the stretch that is measured; what was seen before only warmed the engine up.
 function Meter:begin(pids)
   self.first_look, self.pids = #self.looks + 1, pids
-  self.cpu, self.thread = processes.cpu(pids), processes.thread()
+  self.cpu, self.thread, self.machine = processes.cpu(pids), processes.thread(), processes.machine()
   self.first = snapshot.new(self.engine, self.plan, { pid = pids[1], started = 0, ready = true })
 end
 
 --- Ends it. Returns the measurement: rate, cpu (seconds of processor time for each message), cores (in use), memory
---- (bytes), p50, p99 (seconds), rejected (share), limit, text, advice, steps (of each step that has workers).
+--- (bytes), p50, p99 (seconds), rejected (share), others, stolen (shares of the time of all processors that other
+--- processes used and that the host kept back), limit, text, advice, steps (of each step that has workers).
 function Meter:finish()
   local looks, first = self.looks, self.first_look
   local last = snapshot.new(self.engine, self.plan, { pid = self.pids[1], started = 0, ready = true })
   local begin, stop = looks[first] or looks[#looks], looks[#looks]
   local seconds, complete = stop.time - begin.time, stop.complete - begin.complete
   local cpu, rate = processes.cpu(self.pids) - self.cpu, slope(looks, first)
+  local cores = seconds > 0 and cpu / seconds or 0
+  local others, stolen = processes.others(self.machine, processes.machine(), cores)
   local seen = window.of(self.first, last, self.setting)
   -- The engine counts its own processor time once a second only, and this is its thread.
   if seconds > 0 then seen.engine.cpu = (processes.thread() - self.thread) / seconds end
@@ -123,7 +126,7 @@ function Meter:finish()
   for number in ipairs(seen.steps) do steps[number] = step_of(seen, self.first, last, number) end
   return {
     rate = rate, seconds = seconds, messages = complete, cpu = complete > 0 and cpu / complete or 0,
-    cores = seconds > 0 and cpu / seconds or 0, memory = processes.memory(self.pids),
+    cores = cores, others = others, stolen = stolen, memory = processes.memory(self.pids),
     p50 = quantile(times, 0.5) or waiting, p99 = quantile(times, 0.99) or waiting,
     rejected = last.totals.dead_lettered / math.max(1, last.totals.read),
     limit = verdict.limit, limit_step = verdict.step, text = verdict.text, advice = verdict.advice, steps = steps,
