@@ -31,8 +31,8 @@ bool tide_connector_server_turn(struct tide_connector_server *server, int timeou
 
 /* ---- connector_names.c ---- */
 
-/** `hosts` as struct tide_plan_sandbox has them. */
-struct tide_hosts *tide_hosts_new(const char *const *hosts, uint32_t count);
+/** `list` as struct tide_plan_sandbox has its hosts. */
+struct tide_hosts *tide_hosts_new(const char *const *list, uint32_t count);
 /** Starts to look up the names among them, in a thread. Returns a descriptor that can be read once each was looked up; -1
  * when there is none. */
 int tide_hosts_look_up(struct tide_hosts *hosts);

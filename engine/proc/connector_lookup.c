@@ -51,7 +51,7 @@ struct all {
 
 struct answer {
     size_t size;
-    char bytes[sizeof(struct by_name) + TIDE_HOST_ADDRESSES * 17 + LONGEST_NAME + 1];
+    char bytes[sizeof(struct by_name) + TIDE_HOST_ADDRESSES * 17UL + LONGEST_NAME + 1];
 };
 
 static void append(struct answer *answer, const void *bytes, size_t size)

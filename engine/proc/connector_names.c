@@ -82,7 +82,7 @@ static void parse(struct host *host, const char *text)
     host->numeric = inet_pton(family, host->name, bytes) == 1 && add(&host->now, family, bytes);
 }
 
-struct tide_hosts *tide_hosts_new(const char *const *texts, uint32_t count)
+struct tide_hosts *tide_hosts_new(const char *const *list, uint32_t count)
 {
     struct tide_hosts *hosts = tide_alloc(sizeof(*hosts));
     hosts->items = tide_alloc(sizeof(*hosts->items) * (count + 1));
@@ -90,7 +90,7 @@ struct tide_hosts *tide_hosts_new(const char *const *texts, uint32_t count)
     pthread_mutex_init(&hosts->lock, NULL);
     pthread_cond_init(&hosts->wanted_again, NULL);
     for (uint32_t i = 0; i < count; i++)
-        parse(&hosts->items[i], texts[i]);
+        parse(&hosts->items[i], list[i]);
     return hosts;
 }
 

@@ -104,6 +104,7 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
         if (slot->in_use && (!best || slot->reserved || distance(slot) < distance(best)))
             best = slot;
     }
+    tide_require(best);
     best->reserved = true;
     if (best->state != TIDE_WORKER_READY)
         return NULL;

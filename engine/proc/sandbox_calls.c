@@ -249,7 +249,7 @@ int tide_sandbox_calls_connector(const struct tide_plan_sandbox *plan, uint32_t 
     return load(plan, landlock, "socketpair");
 }
 
-#define ARGUMENT(n) ((uint32_t)(offsetof(struct seccomp_data, args) + 8 * (n)))
+#define ARGUMENT(n) ((uint32_t)(offsetof(struct seccomp_data, args) + sizeof(uint64_t) * (n)))
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)
 #define RETURN(action) BPF_STMT(BPF_RET | BPF_K, action)
 #define REFUSE RETURN(SECCOMP_RET_ERRNO | EPERM)

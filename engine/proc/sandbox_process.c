@@ -13,8 +13,6 @@
 #include "base/status.h"
 #include "proc/sandbox_inside.h"
 
-extern char **environ;
-
 static bool is_kept(const struct tide_plan_sandbox *plan, const char *variable)
 {
     static const char *const always[] = {"TZ", "LANG", "LANGUAGE"};

@@ -167,7 +167,7 @@ bool tide_outputs_exceeded(const struct tide_outputs *outputs, uint32_t worker)
 {
     const struct slot *slot = slot_of(outputs, worker);
     int64_t bytes = tide_block_memory(slot->memory);
-    return bytes > 0 && (uint64_t)bytes > slot->with_pages * (outputs->stride + 2 * HUGE_PAGE);
+    return bytes > 0 && (uint64_t)bytes > slot->with_pages * (outputs->stride + 2UL * HUGE_PAGE);
 }
 
 void tide_outputs_recover(struct tide_outputs *outputs, uint32_t worker)

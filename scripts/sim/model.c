@@ -38,7 +38,7 @@ struct behaviour sim_behaviour(const struct item *item, uint32_t level)
         behaviour.kind = BEHAVIOUR_REJECT;
     else if (!reduces && (draw -= rates->reject) < rates->filter)
         behaviour.results = 0;
-    else if (!reduces && (draw -= rates->filter) < rates->many)
+    else if (!reduces && draw - rates->filter < rates->many)
         behaviour.results = 2 + (uint32_t)(mix >> 48) % 2;
     return behaviour;
 }

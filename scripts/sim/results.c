@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Writes what a worker leaves in the output block, as lua/tidemill/run does: all results of a record or none, and a
  * rejection for what is larger than the largest block. */
+#include <stdio.h>
 #include <string.h>
 
 #include "proc/worker.h"
@@ -66,7 +67,7 @@ static void put_text(struct worker *worker, uint32_t index, uint8_t kind, const 
 {
     char text[32] = ""; /* reason, error, traceback */
     uint32_t length = (uint32_t)strlen(reason) + 3;
-    memcpy(text, reason, strlen(reason));
+    snprintf(text, sizeof(text), "%s", reason);
     memcpy(put_head(worker, index, kind, length), text, length);
 }
 

@@ -245,7 +245,7 @@ void sim_lie_otherwise(const struct worker *worker, int socket);
 /** Where a step's two bits are in a path. */
 static inline uint32_t sim_shift(uint32_t level)
 {
-    return 2 * (MAX_STEPS - 1 - level);
+    return level < MAX_STEPS ? 2 * (MAX_STEPS - 1 - level) : 0;
 }
 static inline uint64_t sim_bit(uint32_t path)
 {

@@ -83,7 +83,7 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
         if (partition->state != OWNED || group.pending[number] != NOTHING)
             continue;
         while (count < max && count < limit && partition->next + count < partition->available &&
-               at + 64 * 1024 < sizeof(bytes)) {
+               at + 64UL * 1024 < sizeof(bytes)) {
             at += compose(&messages[count], number, partition->next + (uint32_t)count, bytes + at);
             count++;
         }

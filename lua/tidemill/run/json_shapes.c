@@ -101,15 +101,16 @@ static bool has_names(const struct shape *shape, const struct tide_json_doc *doc
 {
     const struct tide_names *own = &shape->names;
     size_t count = names->count;
-    if (own->count != count || memcmp(own->length, names->length, count * sizeof(*own->length)) ||
-        memcmp(own->first, names->first, count * sizeof(*own->first)))
+    if (own->count != count ||
+        memcmp(own->length, names->length, count * sizeof(*own->length)) != 0 ||
+        memcmp(own->first, names->first, count * sizeof(*own->first)) != 0)
         return false;
     const char *rest = shape->rest;
     for (uint32_t i = 0; i < count; i++) {
         if (names->length[i] <= 8)
             continue;
         size_t length = names->length[i] - 8;
-        if (memcmp(rest, rest_of(doc, names, i), length))
+        if (memcmp(rest, rest_of(doc, names, i), length) != 0)
             return false;
         rest += length;
     }
