@@ -127,10 +127,10 @@ describe("the limit of a whole run", function()
 
   it("is workers where the functions wait, and more processes than cores are advised", function()
     local options = { pools = { 2 }, steps = { { function(message)
-      sleep(2)
+      sleep(50) -- far longer than it waits for a core of a busy machine behind that
       return message
-    end } } }
-    local verdict = assert_limit("workers", 1, backlog(options, "x", 400))
+    end, max_batch_size = 4, eager = false } } }
+    local verdict = assert_limit("workers", 1, backlog(options, "x", 40))
     assert.is_truthy(verdict.text:find("wait", 1, true), verdict.text)
     assert.same({ step = 1, option = "processes", from = 2, to = 4 }, verdict.change)
   end)
