@@ -14,6 +14,10 @@ local output = require("tidemill.cli.dlq.output")
 local ranges = require("tidemill.cli.dlq.ranges")
 local C = require("spec.support.headers").declare("base/text.h", "chain/dead_letter.h")
 
+-- Its lines count in check_base64 alone, for a few bytes: there are several for each letter.
+local encode, decode = base64.encode, base64.decode
+base64.encode, base64.decode = fuzz_uncounted(encode), fuzz_uncounted(decode)
+
 local COLUMNS = 10
 local written = {}
 local stdout = {}
@@ -111,15 +115,16 @@ local function check_ranges(text)
   for _, offset in ipairs(seen) do assert(is_processed(offset) == again(offset), "another dead letter is processed") end
 end
 
-local function check_base64(text)
-  local bytes = base64.decode(text)
+local function check_base64(whole)
+  local text = whole:sub(1, 60)
+  local bytes = decode(text)
   if bytes then
     local kind = text:find("[-_]") and "url" or nil
-    local plain = base64.encode(bytes, kind):gsub("=", "")
+    local plain = encode(bytes, kind):gsub("=", "")
     local mixed = text:find("[-_]") and text:find("[+/]")
     assert(mixed or plain == text:gsub("=", ""), "base64 is read as other bytes")
   end
-  assert(base64.decode(base64.encode(text)) == text, "base64 does not come back")
+  assert(decode(encode(text)) == text, "base64 does not come back")
 end
 
 return function(text)
