@@ -42,14 +42,18 @@ void tide_worker_log_enter(const struct tide_worker_log *log)
     tide_log_wait();
 }
 
+/* A line that comes in parts, as its writer is slow, is one line of those that were dropped. */
 static void pass_on(struct tide_worker_log *log, const char *bytes, size_t length)
 {
+    bool is_open = bytes[length - 1] != '\n', is_rest = log->within_dropped;
+    log->within_dropped = false;
     if (log->lines++ >= log->limit) {
-        log->dropped++;
+        log->dropped += !is_rest;
+        log->within_dropped = is_open;
         return;
     }
     tide_log_bytes(bytes, length);
-    log->within_line = bytes[length - 1] != '\n';
+    log->within_line = is_open;
 }
 
 /* The line stands where the dropped ones would, once their second is over. */

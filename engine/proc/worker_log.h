@@ -23,7 +23,8 @@ struct tide_worker_log {
     char *bytes;       /* of a line whose end has not come; NULL until the first */
     size_t length;
     bool readable;
-    bool within_line; /* what was passed on last had no end of line */
+    bool within_line;    /* what was passed on last had no end of line */
+    bool within_dropped; /* what was dropped last had none: the line is counted */
 };
 
 /** Makes the pipe; before the fork. `who` is cut at 23 bytes. TIDE_OK or a failure. */
