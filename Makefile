@@ -209,7 +209,7 @@ format: ## clang-format over the C files
 format-check:
 	$(Q)clang-format --dry-run --Werror $(FORMATTED)
 
-fuzz: ## libFuzzer on what reads foreign bytes: T=60 seconds a target, TARGET=name; RUNS=10000000 the long form; PLANTED=1 (scripts/fuzz/run.sh)
+fuzz: ## libFuzzer on what reads foreign bytes: T=60 seconds a target, TARGET=name; RUNS=10000000 or TOTAL=10000000 the long form; PLANTED=1 (scripts/fuzz/run.sh)
 	$(Q)scripts/dev/install.sh fuzz && $(MAKE) -s -j2 FUZZ=1 $(if $(PLANTED),FAULTS=1) fuzz-programs && scripts/fuzz/run.sh
 
 fuzz-corpus: all ## scripts/fuzz/corpus anew, from real data and from what was found on this machine

@@ -5,6 +5,8 @@
 #   TARGET="json units"   only these targets
 #   T=60                  seconds for each
 #   RUNS=10000000         so many executions for each; without T there is no limit of time then
+#   TOTAL=10000000        so many with those of earlier runs here (build/fuzz/runs.tsv); a target that has them is left out,
+#                         so with T the same command goes on where the last one ended
 #   PLANTED=1             the planted mistakes (those of planted/, by its file names TARGET.MISTAKE) in place of the
 #                         targets: each must be found within T (300)
 #   JOBS=2                so many at a time
@@ -18,7 +20,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 PLANTED=${PLANTED:-}
 build=build/fuzz${PLANTED:+/faults}
 jobs=${JOBS:-2}
-runs=${RUNS:-}
+total=${TOTAL:-}
+runs=${RUNS:-$total}
 if [ -n "$PLANTED" ]; then seconds=300; elif [ -n "$runs" ]; then seconds=0; else seconds=60; fi
 seconds=${T:-$seconds}
 scratch=$(mktemp -d)
@@ -48,6 +51,12 @@ executed() {
   echo "${count:-0}"
 }
 
+# Of a target, in all runs on this machine.
+executed_in_all() {
+  touch build/fuzz/runs.tsv
+  awk -F '\t' -v name="$1" '$2 == name { sum += $3 } END { printf "%.0f", sum }' build/fuzz/runs.tsv
+}
+
 # Folders of inputs. The first one gets what is new.
 folders() {
   local folder
@@ -59,7 +68,7 @@ folders() {
 # Runs one target in the foreground of its shell: NAME TARGET [FAULT]
 fuzz() {
   local name=$1 target=$2 log=$scratch/$1.log options=(-print_final_stats=1 -timeout=20 -rss_limit_mb=3000 -close_fd_mask=3)
-  local inputs dictionary=scripts/fuzz/dictionaries/$2 from=$EPOCHREALTIME code
+  local inputs dictionary=scripts/fuzz/dictionaries/$2 from=$EPOCHREALTIME code done_before=0
   mkdir -p "build/fuzz/found/$target" "build/fuzz/findings/$name"
   mapfile -t inputs < <(folders "$target")
   # A planted mistake must be found from the corpus that everybody has, and leaves nothing in it.
@@ -69,7 +78,8 @@ fuzz() {
   fi
   [ ! -f "$dictionary" ] || options+=("-dict=$dictionary")
   [ "$seconds" = 0 ] || options+=("-max_total_time=$seconds")
-  [ -z "$runs" ] || options+=("-runs=$runs")
+  [ -z "$total" ] || done_before=$(executed_in_all "$target")
+  [ -z "$runs" ] || options+=("-runs=$((runs - done_before))")
   # What a long run leaks shows in its size: LeakSanitizer needs a permission that a container may not have.
   ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" TIDE_FAULTS=${3:+$3=1:bug} \
     "$build/targets/$target" "${options[@]}" -max_len=4096 -artifact_prefix="build/fuzz/findings/$name/" "${inputs[@]}" \
@@ -93,7 +103,7 @@ row() { # NAME: of a target that has ended
   read -r code elapsed <"$scratch/$name.done"
   count=$(executed "$log")
   printf '%s\t%s\t%s\t%s\t%s\n' "$(date +%FT%T)" "$name" "$count" "$elapsed" "$code" >>build/fuzz/runs.tsv
-  all=$(awk -F '\t' -v name="$name" '$2 == name { sum += $3 } END { printf "%.0f", sum }' build/fuzz/runs.tsv)
+  all=$(executed_in_all "$name")
   printf '%-16s %11s %8.0f %7s %7s %12s  %s\n' "$name" "$count" "$(awk "BEGIN { print $count / ($elapsed + 0.001) }")" \
     "$(progress "$log" cov:)" "$(progress "$log" ft:)" "$all" "$([ "$code" = 0 ] && echo none || echo FOUND)" | tee -a "$scratch/rows"
   [ "$code" = 0 ] || tell_finding "$name" "$log"
@@ -150,6 +160,7 @@ list_work() {
       echo "fuzz: there is no target \"$target\"; there are:" "$(all_targets | xargs)" >&2
       return 64
     }
+    [ -z "$total" ] || [ "$(executed_in_all "$target")" -lt "$total" ] || continue
     echo "$target"
   done
 }
