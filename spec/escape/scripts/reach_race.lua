@@ -13,6 +13,8 @@ return { stopped_by = { "list" }, shown = true, attack = function(t)
   if ffi.arch ~= "x64" then error "machine code of another processor" end
   assert(kernel.C.pthread_create(ffi.new "unsigned long[1]", nil, page, address) == 0)
   local peer, length = ffi.new "uint8_t[28]", ffi.new("unsigned[1]", 28)
+  -- Not before the thread runs: all the attempts may be over by then.
+  while address[2] * 256 + address[3] ~= t.port do kernel.C.poll(nil, 0, 1) end
   for _ = 1, 3000 do
     if kernel.C.connect(first, address, size) == 0 and kernel.C.getpeername(first, peer, length) == 0
       and peer[2] * 256 + peer[3] == t.port then
