@@ -113,13 +113,14 @@ static bool check_container(document *doc)
     uint32_t *const link = doc->link;
     const size_t count = size_t(doc->count);
     size_t i = 0, open = 0, depth = 0, deepest = 0;
+    const size_t chained = doc->json->without_keys ? count : 0; // of no container, or of the root
     bool object = false;
     const auto first = [bytes, at](size_t token) { return bytes[at[token]]; };
     for (;;) {
         if (object) {
             if (first(i) != '"' || first(i + 1) != ':')
                 return false;
-            if (open == 0)
+            if (open == chained)
                 link[i] = chain_key(doc, i, bytes + at[i] + 1, bytes + at[i + 1] - 1);
             i += 2;
         }
@@ -176,7 +177,8 @@ static bool check_grammar(document *doc)
         doc->kind = first == '{' ? TIDE_JSON_OBJECT : TIDE_JSON_ARRAY;
         if ((last | 0x20) != '}' || !check_container(doc))
             return false;
-        doc->is_chained = first == '{' && !(doc->escaped && has_escaped_key(doc));
+        doc->is_chained = first == '{' && !doc->json->without_keys &&
+                          !(doc->escaped && has_escaped_key(doc));
         return true;
     }
     // A root that is no container has no kind yet: session.cpp has it read as a value.

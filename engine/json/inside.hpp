@@ -75,7 +75,7 @@ struct document : tide_json_doc {
     // The keys of the root object by hash: each chain goes from the token of the last key over the links of the others, and
     // ends with 0.
     uint32_t chains[CHAINS];
-    bool is_chained;    // false: one of these keys is escaped, so they have no chains
+    bool is_chained;    // false: one of these keys is escaped, or nobody will look for them
     int32_t deepest;    // how deep it nests, without changes
     uint32_t container; // the node in the parent that it is assigned to
     edit *changes;

@@ -74,6 +74,8 @@ struct tide_json {
     const char *key;
     int32_t key_length;
     int32_t position;
+    /* The caller's: members will not be found by their keys, so opening a document need not prepare for that. */
+    bool without_keys;
 };
 
 struct tide_json *tide_json_new(void);

@@ -223,6 +223,8 @@ void tide_decode_open(lua_State *L)
     box = (int64_t *)(uintptr_t)lua_topointer(L, -1);
     tide_keep(L, "box");
     lua_pop(L, 1);
-    if (!json)
-        json = tide_json_new();
+    if (json)
+        return;
+    json = tide_json_new();
+    json->without_keys = true;
 }
