@@ -26,7 +26,7 @@ local copy, key_of, power_of_two = measured.copy, measured.key_of, measured.powe
 local OFTEN = 0.1 -- a share of the batches above which a reason to close them counts
 -- The shares of the runs that each step of the search leaves to those after it.
 local KEPT = { start = 0, input_block = 0.6, batch = 0.55, output_block = 0.5, processes = 0.12, confirm = 0 }
-local MUCH_SMALLER = 16 -- how many times smaller a batch is that is tried with fewer processes
+local MUCH_SMALLER = 16 -- how many times smaller a batch is that is tried with one process
 
 search.names, search.memory = measured.names, measured.memory
 
@@ -221,13 +221,14 @@ end
 
 -- What the best batch is depends on the number of processes: where several workers share the processors with the
 -- engine, large batches save changes from one to the other; a worker with a processor of its own is faster with batches
--- that stay in that processor's cache. With batches that suit many processes, few ones may look slower than they are.
--- So the fewest of `points` are tried with much smaller batches too; these come last, so that they must be faster.
-local function with_smaller_batches(self, points)
+-- that stay in that processor's cache. With batches that suit many processes, few ones look slower than they are, and
+-- the climb does not come down to them. So one process is tried with much smaller batches too; it comes last among the
+-- points, so that it must be faster.
+local function with_one_process(self, points)
   local few = points[1] and points[1].settings
   if not few then return points end
   local present = math.min(few.max_batch_size, math.ceil(self:result_of(few).batch_messages))
-  local settings = self:fitted(copy(few, { max_batch_size = math.ceil(present / MUCH_SMALLER) }))
+  local settings = self:fitted(copy(few, { processes = 1, max_batch_size = math.ceil(present / MUCH_SMALLER) }))
   local seen = settings.max_batch_size < present and self:measure(settings)
   if seen then points[#points + 1] = { rate = seen.rate, cpu = seen.cpu, settings = settings } end
   return points
@@ -239,7 +240,7 @@ function stages.processes(self)
     say(self, "the next step refuses results all the time: it is the limit, and fewer processes may do")
     return fewer_processes(self)
   end
-  compare_points(self, with_smaller_batches(self, climb(self, "processes", 2, 1)), 2)
+  compare_points(self, with_one_process(self, climb(self, "processes", 2, 1)), 2)
   if self.settings.processes > 1 then refine(self, "processes", 1.5, 1, 2) end
   refine(self, "prefetch_batches", 2, math.min(1, self.settings.prefetch_batches), 2)
   result = self:result_of(self.settings)
