@@ -151,6 +151,14 @@ static bool approach_barrier(struct tide_commit *commit)
     return !reports_due && tide_offsets_at_barrier(chain->offsets);
 }
 
+/* All that could be sent with what is in the sink's queue is held back from now on. */
+static void flush_sink(struct tide_commit *commit)
+{
+    struct tide_sink *sink = commit->transactions;
+    if (sink->ops->flush && sink->ops->pending(sink) > 0)
+        sink->ops->flush(sink);
+}
+
 /* In exactly_once the sink takes them, since the positions have to be part of the transaction
  * (sendOffsetsToTransaction). */
 static int send_positions(struct tide_commit *commit, size_t count)
@@ -197,6 +205,8 @@ static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
         break;
     }
     if (commit->transactions && !approach_barrier(commit)) {
+        if (commit->state != TIDE_COMMIT_PREPARING)
+            flush_sink(commit);
         commit->state = TIDE_COMMIT_PREPARING;
         return TIDE_BUSY;
     }

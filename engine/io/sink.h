@@ -50,7 +50,7 @@ enum tide_transaction_result {
 
 struct tide_position;
 struct tide_sink;
-/* Transactions (exactly once) are the last three functions, NULL on a sink that has none. One is open at a time; the first
+/* Transactions (exactly once) are the last four functions, NULL on a sink that has none. One is open at a time; the first
  * send opens it.
  *   state      ended by                          next
  *   open       engine: commit(), once nothing    ending: send takes nothing
@@ -86,6 +86,9 @@ struct tide_sink_ops {
     enum tide_transaction_result (*transaction_result)(struct tide_sink *sink, const char **text);
     /* Aborts the open transaction, or the one that is ending if that is still possible. */
     void (*abort)(struct tide_sink *sink);
+    /* A commit waits for the reports of what was sent: none of it is to wait for messages that could be sent with it. NULL on
+     * a sink that never waits so. */
+    void (*flush)(struct tide_sink *sink);
 };
 
 /** First member of every sink. */

@@ -26,6 +26,7 @@ enum {
 
 enum {
     SLICE_MS = 1000, /* how long one call waits */
+    FLUSH_MS = 100,
     RETRY_US = 100000,
     /* After a lost connection librdkafka 2.0.2 may say "retriable" for ever: after this time only another producer
      * helps. */
@@ -220,6 +221,22 @@ struct tide_kafka_call *tide_kafka_call_commit(
     call->job.run = run_commit;
     call->offsets = offsets;
     call->membership = membership;
+    return call;
+}
+
+/* librdkafka leaves linger.ms out as long as this call waits. It waits until the engine's thread has taken all reports, with
+ * which the commit becomes due. A broker that takes longer than this has the whole queue before it anyway, and an abort
+ * should not have to wait. */
+static void run_flush(struct tide_blocking_job *job)
+{
+    rd_kafka_flush(((struct tide_kafka_call *)job)->client, FLUSH_MS);
+}
+
+struct tide_kafka_call *tide_kafka_call_flush(struct rd_kafka_s *client,
+                                              struct tide_blocking *blocking)
+{
+    struct tide_kafka_call *call = tide_kafka_call_abort(client, blocking);
+    call->job.run = run_flush;
     return call;
 }
 

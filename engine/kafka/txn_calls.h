@@ -56,6 +56,10 @@ struct tide_kafka_call *tide_kafka_call_commit(
 /** A job that aborts the transaction. */
 struct tide_kafka_call *tide_kafka_call_abort(struct rd_kafka_s *client,
                                               struct tide_blocking *blocking);
+/** A job that has what was produced sent without linger.ms, until all of it is delivered or 100 ms have passed. It has no
+ * result. */
+struct tide_kafka_call *tide_kafka_call_flush(struct rd_kafka_s *client,
+                                              struct tide_blocking *blocking);
 void tide_kafka_call_free(struct tide_kafka_call *call);
 
 /** Blocking: see tide_kafka_txn_init. `blocking` NULL: it is called directly, and does not give up for another job. */

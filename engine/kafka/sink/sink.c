@@ -82,7 +82,7 @@ static size_t sink_pending(struct tide_sink *sink)
 
 /* ---- transactions ---- */
 
-/* The engine calls these three only in exactly_once, so there is a transaction. */
+/* The engine calls these four only in exactly_once, so there is a transaction. */
 static int sink_commit(struct tide_sink *sink, const struct tide_position *positions, size_t count)
 {
     return tide_kafka_txn_commit(self(sink)->txn, positions, count);
@@ -97,6 +97,11 @@ static enum tide_transaction_result sink_transaction_result(struct tide_sink *si
 static void sink_abort(struct tide_sink *sink)
 {
     tide_kafka_txn_abort(self(sink)->txn);
+}
+
+static void sink_flush(struct tide_sink *sink)
+{
+    tide_kafka_txn_flush(self(sink)->txn);
 }
 
 /* ---- new, free ---- */
@@ -140,6 +145,7 @@ static const struct tide_sink_ops ops = {
     .commit = sink_commit,
     .transaction_result = sink_transaction_result,
     .abort = sink_abort,
+    .flush = sink_flush,
 };
 
 /* The sink writes the topics of the plan and the dead letters' topic, no others: they are checked at the start, and a

@@ -264,6 +264,23 @@ void tide_kafka_txn_abort(struct tide_kafka_txn *txn)
         tide_kafka_txn_fail(txn, "its partitions were taken away");
 }
 
+static void flush_done(struct tide_blocking_job *job)
+{
+    tide_kafka_call_free((struct tide_kafka_call *)job);
+}
+
+/* The blocking thread has nothing else to do while a transaction is OPEN, and whatever ends this one comes after it. */
+void tide_kafka_txn_flush(struct tide_kafka_txn *txn)
+{
+    if (txn->state != TIDE_KAFKA_TXN_OPEN || txn->sink->state != TIDE_KAFKA_SINK_READY)
+        return;
+    struct tide_kafka_call *call = tide_kafka_call_flush(txn->sink->producer.client,
+                                                         txn->sink->blocking);
+    call->job.done = flush_done;
+    if (tide_blocking_submit(txn->sink->blocking, &call->job) < 0)
+        tide_kafka_call_free(call);
+}
+
 /* In IDLE nothing is open. In LOST the producer can end nothing, and the next one that has the id does, or the
  * time-out. */
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client)

@@ -72,6 +72,8 @@ int tide_kafka_txn_commit(struct tide_kafka_txn *txn, const struct tide_position
 /** See transaction_result() and abort() in io/sink.h. */
 enum tide_transaction_result tide_kafka_txn_result(struct tide_kafka_txn *txn, const char **text);
 void tide_kafka_txn_abort(struct tide_kafka_txn *txn);
+/** See flush() in io/sink.h. */
+void tide_kafka_txn_flush(struct tide_kafka_txn *txn);
 /** Blocking, at the end of the sink: aborts what is open, so that readers need not wait for its timeout. */
 void tide_kafka_txn_end(struct tide_kafka_txn *txn, struct rd_kafka_s *client);
 void tide_kafka_txn_free(struct tide_kafka_txn *txn); /* NULL is fine */

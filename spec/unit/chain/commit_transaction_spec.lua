@@ -9,7 +9,7 @@ jit.off(true, true) -- the library calls back into this file
 local chain, commit
 
 describe("commits in exactly_once", function()
-  local sink, pending, status, sent
+  local sink, pending, status, sent, flushed
 
   local ops = ffi.new("struct tide_sink_ops", {
     pending = function() return pending end,
@@ -17,12 +17,13 @@ describe("commits in exactly_once", function()
       for i = 0, tonumber(count) - 1 do sent[positions[i].partition] = tonumber(positions[i].offset) end
       return status
     end,
+    flush = function() flushed = flushed + 1 end,
   })
 
   local function begin(options)
     chain = chains.new(2)
     sink = ffi.new("struct tide_sink", { ops = ops })
-    pending, status, sent = 0, C.TIDE_OK, {}
+    pending, status, sent, flushed = 0, C.TIDE_OK, {}, 0
     C.tide_offsets_transactional(chain.offsets)
     local plan = ffi.new("struct tide_commit_plan", { true, 0, options.min_messages or 0 })
     commit = ffi.gc(C.tide_commit_new(plan, chain.c, sink), C.tide_commit_free)
@@ -70,6 +71,21 @@ describe("commits in exactly_once", function()
     assert.equal(C.TIDE_COMMIT_UNDER_WAY, state())
     assert.is_false(chain.c.send_only_needed)
     assert.same({ [0] = 2 }, sent)
+  end)
+
+  it("a commit that has to wait for delivery reports flushes the sink, once", function()
+    begin {}
+    local a = chain:read()
+    send(a)
+    force()
+    force()
+    assert.equal(1, flushed)
+    acknowledge(a)
+    assert.equal(C.TIDE_OK, poll())
+    C.tide_commit_answered(commit, C.TIDE_OK, nil)
+    read_complete(1)
+    assert.equal(C.TIDE_OK, force())
+    assert.equal(1, flushed)
   end)
 
   it("a commit that is being prepared is made whatever the policy says", function()
