@@ -111,8 +111,7 @@ describe('a worker that is lost', function()
     ['a sleep'] = function() ffi.C.poll(nil, 0, 100000) end,
     ['a stop'] = function() ffi.C.kill(ffi.C.getpid(), SIGSTOP) end,
   } do
-    it('a worker is killed from outside when one message takes longer than'
-      .. ' message_timeout: ' .. name, function()
+    it('a worker is killed from outside when one message takes longer than message_timeout: ' .. name, function()
       local run = fixture.new { dlq = true, message_timeout = 1, steps = { { function(message)
         if message.value == '5' then hang() end
         return message
@@ -128,8 +127,7 @@ describe('a worker that is lost', function()
     end)
   end
 
-  it('a worker that hangs holds back what is behind its message, and nothing else: others'
-    .. ' work on', function()
+  it('a worker that hangs holds back what is behind its message, and nothing else: others work on', function()
     local ran = os.tmpname()
     finally(function() os.remove(ran) end)
     local run = fixture.new { dlq = '/dev/null', pools = { 1, 2 }, message_timeout = 60, steps = {

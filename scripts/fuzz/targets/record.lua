@@ -12,7 +12,7 @@ local json = require("tidemill.run.json")
 local record = require("tidemill.cli.record_line")
 local C = require("spec.support.headers").declare("base/text.h", "shm/message_json.h")
 
--- Several of its lines run for each letter; targets/dead_letter.lua has them count.
+-- Several of its lines run for each letter; scripts/fuzz/targets/dead_letter.lua has them count.
 base64.encode, base64.decode = fuzz_uncounted(base64.encode), fuzz_uncounted(base64.decode)
 
 local null = json.null
