@@ -333,12 +333,18 @@ static void set_handlers(void)
     sigaction(SIGXCPU, &action, NULL);
 }
 
-/* What the first call looks for, later ones know. */
+static _Unwind_Reason_Code take_none(struct _Unwind_Context *context, void *unused)
+{
+    (void)context;
+    (void)unused;
+    return _URC_END_OF_STACK;
+}
+
+/* What the unwinder's first call looks for, later ones know. It goes no further than this function: a compiled piece of Lua
+ * may have called the engine, and the unwinder calls abort() in the frames below such a piece. */
 static void watch(int socket, size_t size, char *text, size_t room)
 {
-    crash.frame_count = 0;
-    _Unwind_Backtrace(take_frame, NULL);
-    crash.frame_count = 0;
+    _Unwind_Backtrace(take_none, NULL);
     crash.process = getpid();
     crash.socket = socket;
     crash.size = size;

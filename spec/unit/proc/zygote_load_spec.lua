@@ -38,3 +38,29 @@ describe("the zygote while it loads", function()
     assert.equal("said while it was loaded\n", text)
   end)
 end)
+
+-- More numbers than there are registers: where they lie on the stack the unwinder loses its way.
+local function call_from_compiled_code(fn, zygote)
+  local a, b, c, d, e, f, g, h = 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5, 8.5
+  local sum = 0
+  for i = 1, 200 do
+    local a1, b1, c1, d1, e1, f1, g1, h1 = i * a, i * b, i * c, i * d, i * e, i * f, i * g, i * h
+    local a2, b2, c2, d2, e2, f2, g2, h2 = i + a, i + b, i + c, i + d, i + e, i + f, i + g, i + h
+    fn(zygote)
+    sum = sum + a1 + b1 + c1 + d1 + e1 + f1 + g1 + h1 + a2 + b2 + c2 + d2 + e2 + f2 + g2 + h2
+  end
+  return sum
+end
+
+describe("a process that watches for its crash", function()
+  after_each(child.stop_all)
+
+  it("a process that watches for its crash may have been forked by compiled code", function()
+    local engine = require("spec.support.headers").declare "proc/inside.h"
+    local code, _, text = child.run(function()
+      local zygote = ffi.new("struct tide_zygote", { zygote_end = -1 })
+      call_from_compiled_code(engine.tide_crash_watch_zygote, zygote)
+    end)
+    assert.equal(0, code, text)
+  end)
+end)
