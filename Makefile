@@ -64,7 +64,8 @@ TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c scripts/dev/kafka_b
 
 # Specs that CI runs under AddressSanitizer and UBSan each time: all that need no broker, and of those that do the ones that
 # pass bytes of every kind and end soon. The rest waits for brokers most of its time (make test SANITIZER=address).
-SPECS_SANITIZED := spec/unit spec/sim spec/flow \
+# verdict_spec is about what takes how long beside what, which a sanitizer changes: it makes the engine's part the longest.
+SPECS_SANITIZED := spec/unit spec/sim $(filter-out %/verdict_spec.lua,$(wildcard spec/flow/*_spec.lua)) \
   $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
 # Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's.
 SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_spec.lua \

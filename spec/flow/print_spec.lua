@@ -11,11 +11,11 @@ describe("print", function()
     pipeline_file.remove_all()
   end)
 
-  -- The lines of standard error after a run of a transform over 1000 messages.
+  -- The lines of standard error after a run of a transform over 1000 messages, of which one worker may run all.
   local function printed(transform)
     local path, folder = pipeline_file.write([[local tide = require "tidemill"
 return tide.pipeline "x" { tide.file_source { path = "in" },
-  tide.run_task_with_multiprocessing { "t.lua", processes = 2 },
+  tide.run_task_with_multiprocessing { "t.lua", processes = 2, max_log_lines = 100000 },
   tide.file_sink { path = "-" }, dlq = tide.dlq { path = "dead" } }]],
       { ["t.lua"] = transform, ["in"] = ("x\n"):rep(1000) })
     local code, _, err = process.run({ PROGRAM, "run", path, "--input", "in", "--dead-letters", "dead" },
