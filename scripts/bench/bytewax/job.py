@@ -95,7 +95,8 @@ def parent(arguments, words) -> None:
             children.append(
                 subprocess.Popen([sys.executable, *sys.argv], env=environment, stdout=subprocess.PIPE)
             )
-        results = [json.loads(one.communicate()[0]) for one in children]
+        # A process that is up before the one that it connects to says so on its standard output, before the figures.
+        results = [json.loads(one.communicate()[0].splitlines()[-1]) for one in children]
     if any(one.returncode for one in children):
         sys.exit(70)
     began = float(Path(arguments[6]).read_text())
