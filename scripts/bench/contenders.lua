@@ -30,7 +30,8 @@ local function tidemill(name, workers, delivery, ...)
       "build/tidemill", "run", "scripts/bench/pipeline.lua", "--set", "job=" .. name,
       "--set", "brokers=" .. job.brokers, "--set", "topic=" .. job.topic, "--set", "out=" .. job.out,
       "--set", "group=" .. job.group, "--set", "workers=" .. workers,
-      "--set", "delivery=" .. (delivery or "at_least_once"), "--set", "linger=20", "--until-end", "--report", job.report,
+      "--set", "delivery=" .. (delivery or "at_least_once"), "--set", "linger=20",
+      "--until-end", "--report", job.report,
       unpack(more),
     }
   end
@@ -66,8 +67,9 @@ local list = {
     command = tidemill("identity", 1) },
   { name = "identity-2", title = "tidemill, identity, 2 workers", job = "identity", input = "full", against = "bare",
     command = tidemill("identity", 2) },
-  { name = "default-1", title = "tidemill, identity, 1 worker, its own linger of 5 ms", job = "identity", input = "full",
-    against = "bare", beside = "identity-1", command = tidemill("identity", 1, nil, "--set", "linger=-1") },
+  { name = "default-1", title = "tidemill, identity, 1 worker, its own linger of 5 ms", job = "identity",
+    input = "full", against = "bare", beside = "identity-1",
+    command = tidemill("identity", 1, nil, "--set", "linger=-1") },
   { name = "once-1", title = "tidemill, identity, 1 worker, exactly once", job = "identity", input = "full",
     against = "bare", beside = "identity-1", markers = true, command = tidemill("identity", 1, "exactly_once") },
   { name = "watched-2", title = "tidemill, identity, 2 workers, exporting and advising", job = "identity",

@@ -130,8 +130,8 @@ All have acks=all, an idempotent producer, no compression, and commit once a sec
 write to as many partitions. What else is set:
 
 - The bare loop in C (librdkafka %s): linger 20 ms, batches of up to 10,000 messages and 1 MB.
-- tidemill (%s): linger 20 ms, but for the row that says 5. In exactly once, a transaction every 200 ms. lua-cjson writes integers of 19 digits
-  with 14.
+- tidemill (%s): linger 20 ms, but for the row that says 5. In exactly once, a transaction every 200 ms. lua-cjson
+  writes integers of 19 digits with 14.
 - Kafka Streams %s with Jackson %s on Java %s: linger 20 ms, a heap of 512 MiB.
 - Bytewax %s, Quix Streams %s and Arroyo %s with orjson %s on Python %s: linger 20 ms. Bytewax keeps its offsets in
   snapshots of its own, and its connector flushes after each batch.
