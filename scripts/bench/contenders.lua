@@ -22,7 +22,7 @@ local function bare(...)
   end
 end
 
--- With the linger that the others have, unless `more` says another: the last value of a --set counts.
+-- With the linger of the bare loop, unless `more` says another: the last value of a --set counts.
 local function tidemill(name, workers, delivery, ...)
   local more = { ... }
   return function(job)

@@ -44,6 +44,15 @@ function figures.of(list)
   return { median = median(list), low = math.min(unpack(list)), high = math.max(unpack(list)), rounds = list }
 end
 
+--- The median of the ratios of two within the same round; nil when no round has both.
+function figures.ratio(list, others)
+  local ratios = {}
+  for round, value in pairs(list) do
+    if others[round] then ratios[#ratios + 1] = value / others[round] end
+  end
+  return #ratios > 0 and median(ratios) or nil
+end
+
 --- A number with commas.
 function figures.grouped(number)
   local text = ("%.0f"):format(number)

@@ -36,8 +36,8 @@ local function comparisons(results)
   local function add(one, other)
     if one and other then
       local words = "- %s against %s: %.2f times its throughput at %.3f of its processor time a message."
-      lines[#lines + 1] = words:format(one.title, other.title, one.rate.median / other.rate.median,
-        one.cpu_us.median / other.cpu_us.median)
+      lines[#lines + 1] = words:format(one.title, other.title, figures.ratio(one.rate.rounds, other.rate.rounds),
+        figures.ratio(one.cpu_us.rounds, other.cpu_us.rounds))
     end
   end
   local best = best_peer(results)
@@ -121,10 +121,10 @@ local THROUGHPUT = [[
 %s
 
 %s messages of about 270 bytes (%s or %s for those that take long), %d partitions, one Kafka %s on the same machine,
-medians of %d rounds in which all ran in turn. Ratios are medians of the ratios within a round, to the bare loop of the
-same kind: the one that copies everything, or the one that leaves out what the JSON jobs leave out. Processor time is
-that of all processes without their start, memory the highest sum of PSS. Each output had the right number of
-messages, and a sample of it was compared with what the job makes of the input.
+medians of %d rounds in which all ran in turn. Ratios are medians of the ratios within a round; those of the table are
+to the bare loop of the same kind: the one that copies everything, or the one that leaves out what the JSON jobs leave
+out. Processor time is that of all processes without their start, memory the highest sum of PSS. Each output had the
+right number of messages, and a sample of it was compared with what the job makes of the input.
 
 All have acks=all, an idempotent producer, no compression, and commit once a second; they read from the beginning, and
 write to as many partitions. What else is set:
@@ -182,7 +182,8 @@ function sections.latency(latency)
 end
 
 function sections.scaling(scaling)
-  return ("## Scaling\n\n%s\n\n%s"):format(host_text(scaling.machine), scaling_report(scaling))
+  local words = "## Scaling\n\n%s\n\nRounds: %d; each figure is the median over them.\n\n%s"
+  return words:format(host_text(scaling.machine), scaling.rounds, scaling_report(scaling))
 end
 
 local MICRO = [[

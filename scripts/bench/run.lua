@@ -4,7 +4,6 @@
 local contenders = require "scripts.bench.contenders"
 local figures = require "scripts.bench.figures"
 local inputs = require "scripts.bench.inputs"
-local median = require "scripts.bench.median"
 local process = require "spec.support.process"
 local rounds = require "scripts.bench.rounds"
 
@@ -70,15 +69,8 @@ local function fill(list)
   return topics
 end
 
--- The median over the rounds of what one did in a round against another in the same round.
 local function ratio_to(all, what, name, other)
-  if not other or not all[other] then return nil end
-  local ratios = {}
-  for round, value in pairs(all[name][what]) do
-    local of_other = all[other][what][round]
-    if of_other then ratios[#ratios + 1] = value / of_other end
-  end
-  return #ratios > 0 and median(ratios) or nil
+  return all[other or ""] and figures.ratio(all[name][what], all[other][what])
 end
 
 local function summary(contender, all, compared)
