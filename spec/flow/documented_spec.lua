@@ -48,7 +48,7 @@ describe("what is documented", function()
     local folder, found = pipeline_file.folder(), 0
     for block in ("\n" .. files.read "README.md"):gmatch "\n```%l*\n(.-)\n```" do
       local name = block:match "^%-%- ([%w_]+%.lua)\n"
-      if block:find('^{"level"') then name = "events.jsonl" end
+      if block:find('^{"level":"info","value"') then name = "events.jsonl" end
       if name then
         write(folder .. "/" .. name, block .. "\n")
         found = found + 1
