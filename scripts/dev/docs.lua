@@ -1,10 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- scripts/dev/docs.lua: writes docs/*.md, lua/tidemill.d.lua and docs/monitoring from the tables that the
+-- scripts/dev/docs.lua: writes docs/*.md, docs/man, lua/tidemill.d.lua and docs/monitoring from the tables that the
 -- program itself uses. With --check it writes nothing and ends with 1 when one of them is out of date.
-package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
 local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
 local exit_code = require("tidemill.plan.exit_code")
+local man = require("scripts.dev.man")
 local metric_list = require("tidemill.metrics.list")
 local metrics_command = require("tidemill.cli.metrics")
 local names = require("tidemill.metrics.names")
@@ -157,10 +158,19 @@ function docs.alerts() return metrics_command.alerts("tidemill") end
 local PATHS = { annotations = "lua/tidemill.d.lua", grafana = "docs/monitoring/grafana.json",
   alerts = "docs/monitoring/alerts.yml" }
 
+-- All that is generated: { { path, text }... }.
+local function all()
+  local list = man.pages()
+  for _, name in ipairs { "options", "metrics", "commands", "annotations", "grafana", "alerts" } do
+    list[#list + 1] = { PATHS[name] or "docs/" .. name .. ".md", docs[name]() }
+  end
+  return list
+end
+
 local function main(check)
   local stale = false
-  for _, name in ipairs { "options", "metrics", "commands", "annotations", "grafana", "alerts" } do
-    local path, text = PATHS[name] or "docs/" .. name .. ".md", docs[name]()
+  for _, one in ipairs(all()) do
+    local path, text = one[1], one[2]
     if read(path) ~= text and check then
       io.stderr:write(path, ": out of date; run `make docs`\n")
       stale = true

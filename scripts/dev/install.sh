@@ -68,6 +68,7 @@ check() {
       check clang
       need_command readelf binutils
       need_command shellcheck shellcheck
+      need_command mandoc mandoc
       need_command chromium chromium
       need_shared libjansson.so.4 libjansson4
       ;;

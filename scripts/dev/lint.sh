@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `make lint` runs (with its LINT_C_FLAGS and LINT_CXX_FLAGS): luacheck, C formatting, shellcheck, the warnings of gcc
-# and clang as errors; names what is absent and goes on. Warnings that only an optimizing gcc gives are errors in
+# What `make lint` runs (with its LINT_C_FLAGS and LINT_CXX_FLAGS): luacheck, C formatting, shellcheck, mandoc, the warnings of
+# gcc and clang as errors; names what is absent and goes on. Warnings that only an optimizing gcc gives are errors in
 # scripts/dev/test.sh, which builds with WERROR=1.
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
@@ -22,6 +22,12 @@ if command -v shellcheck >/dev/null; then
   shellcheck -x -S info -e SC2016,SC2317 scripts/*/*.sh .ci/run || status=1
 else
   echo "lint: shellcheck is absent (scripts/dev/install.sh test)" >&2
+fi
+if command -v mandoc >/dev/null; then
+  # The pages have no date (scripts/dev/man.lua).
+  ! mandoc -T lint docs/man/*.[15] | grep -v ': missing date, using "": TH$' || status=1
+else
+  echo "lint: mandoc is absent (scripts/dev/install.sh test)" >&2
 fi
 
 have() { command -v "$1" >/dev/null; }

@@ -29,6 +29,27 @@ put_all() { # FOLDER TARGET find's tests...; files with their paths from FOLDER
   done < <(cd "$1" && find . "${@:3}" -type f -printf '%P\n' | sort)
 }
 
+put_text() { # PATH; from standard input
+  cat >"$text"
+  put 644 "$text" "$1"
+}
+
+put_completion() { # SHELL PATH BUILD_FOLDER
+  "$3/tidemill" completion "$1" | put_text "$2"
+}
+
+# Below /usr Debian's zsh looks into another folder, since this one is the administrator's.
+zsh_folder() {
+  [ "$PREFIX" = /usr ] && echo share/zsh/vendor-completions || echo share/zsh/site-functions
+}
+
+# The unit in packaging/ is that of PREFIX=/usr/local.
+put_unit() { # PATH
+  local unit prefix=${PREFIX//%/%%}
+  unit=$(<packaging/tidemill@.service)
+  printf '%s\n' "${unit//"/usr/local/bin/"/"${prefix// /\\x20}/bin/"}" | put_text "$1"
+}
+
 # Files first, then the folders that are empty by then, the deepest first.
 take_away() {
   local path
@@ -47,8 +68,8 @@ take_away() {
   done <"$list"
 }
 
-list=$(mktemp)
-trap 'rm -f "$list"' EXIT
+list=$(mktemp) text=$(mktemp)
+trap 'rm -f "$list" "$text"' EXIT
 case ${1:-} in
   install)
     take_away # what an older version had
@@ -63,6 +84,12 @@ case ${1:-} in
     put_all scripts/samples share/tidemill/scripts/samples
     put_all engine share/tidemill/include -name '*.h'
     put_all docs/monitoring share/tidemill/monitoring
+    put_all docs/man share/man/man1 -name '*.1'
+    put_all docs/man share/man/man5 -name '*.5'
+    put_completion bash share/bash-completion/completions/tidemill "$2"
+    put_completion zsh "$(zsh_folder)/_tidemill" "$2"
+    put_completion fish share/fish/vendor_completions.d/tidemill.fish "$2"
+    put_unit lib/systemd/system/tidemill@.service
     { cat "$list" && printf '%s\n' "${made[@]}"; } | LC_ALL=C sort -u >"$to/$manifest"
     ;;
   uninstall)

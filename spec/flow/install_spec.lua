@@ -41,6 +41,12 @@ describe("an installed tidemill", function()
     for _, name in ipairs { "grafana.json", "alerts.yml" } do
       assert.is_truthy(files:find("share/tidemill/monitoring/" .. name, 1, true))
     end
+    for _, file in ipairs { "man/man1/tidemill-run.1", "man/man5/tidemill-pipeline.5", "zsh/site-functions/_tidemill",
+      "bash-completion/completions/tidemill", "fish/vendor_completions.d/tidemill.fish" } do
+      assert.is_truthy(files:find("./share/" .. file .. "\n", 1, true), file)
+    end
+    assert.matches("\nExecStart=" .. folder .. [[/my\x20code/inst/bin/tidemill run /etc/tidemill/%i.lua ]],
+      run(("cat %s/lib/systemd/system/tidemill@.service"):format(prefix)), 1, true)
     for _, part in ipairs { "/bench", "/dev", "/torture" } do
       assert.is_nil(files:find(part, 1, true), part)
     end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- cli/reference.lua: shows the option table of a step or setting as text for a terminal, and as Markdown for
--- docs/options.md.
+-- docs/options.md. scripts/dev/man.lua makes the manual page of it.
 local reference = {}
 
 local TYPES = {
@@ -38,6 +38,12 @@ local function unit(option)
   return option.unit and ", in " .. option.unit or ""
 end
 
+--- Returns what an option takes, and "required" or its default: "size, in bytes; default 16MiB".
+function reference.kind(option)
+  return ("%s%s; %s"):format(reference.type(option), unit(option),
+    option.required and "required" or "default " .. reference.default(option))
+end
+
 -- Breaks text into lines of at most `width` characters.
 local function wrap(text, indent, width)
   local lines, line = {}, indent
@@ -51,8 +57,8 @@ local function wrap(text, indent, width)
   return table.concat(lines, "\n")
 end
 
--- Returns positional values, arguments and options of a step, in one list.
-local function all_of(spec)
+--- Returns positional values, arguments and options of a step, in one list.
+function reference.all_of(spec)
   local all = {}
   if spec.positional then all[1] = spec.positional end
   for _, option in ipairs(spec.arguments or {}) do all[#all + 1] = option end
@@ -68,9 +74,8 @@ end
 --- For `tidemill help STEP`.
 function reference.text(spec)
   local lines = { "tide." .. spec.name .. ": " .. spec.summary, "", "  " .. spec.example, "" }
-  for _, option in ipairs(all_of(spec)) do
-    lines[#lines + 1] = ("  %s  (%s%s; %s)"):format(option.name, reference.type(option), unit(option),
-      option.required and "required" or "default " .. reference.default(option))
+  for _, option in ipairs(reference.all_of(spec)) do
+    lines[#lines + 1] = ("  %s  (%s)"):format(option.name, reference.kind(option))
     lines[#lines + 1] = wrap(option.help, "      ", 100)
   end
   for i, path in ipairs(spec.paths or {}) do
@@ -96,7 +101,7 @@ end
 function reference.markdown(spec)
   local lines = { "## " .. spec.name, "", spec.summary:gsub("^%l", string.upper) .. ".", "", "```lua", spec.example,
     "```", "" }
-  local all = all_of(spec)
+  local all = reference.all_of(spec)
   if #all > 0 then
     lines[#lines + 1] = "| option | takes | default | |"
     lines[#lines + 1] = "|---|---|---|---|"
