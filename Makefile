@@ -72,7 +72,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo docs tools install uninstall clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo docs tools install uninstall deb clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -105,7 +105,7 @@ $(MODULES): $(BUILD)/libtidemill.so
 
 $(BUILD)/tidemill: $(BUILD)/engine/main.o $(BUILD)/libtidemill.so
 	@echo '  LINK  $@'
-	$(Q)$(CC) $(LINKING_PROGRAM) $(LINK_FLAGS) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
+	$(Q)$(CC) $(LINKING_PROGRAM) $(LINK_FLAGS) -Wl,-E -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib/tidemill' -o $@ $< -L$(BUILD) -ltidemill $(LUA_LIBS)
 
 build/kafka_tool: $(TOOL) $(wildcard scripts/dev/*.h) | needs
 	@mkdir -p $(@D)
@@ -242,6 +242,9 @@ install: all ## PREFIX=/usr/local, DESTDIR for packagers
 
 uninstall: ## what install has put below PREFIX, and nothing else
 	$(Q)scripts/dev/place.sh uninstall
+
+deb: ## a Debian package of this checkout, for the Debian that this is, into build/ (scripts/dev/deb.sh)
+	$(Q)scripts/dev/install.sh deb && $(MAKE) -s all && scripts/dev/deb.sh
 
 install uninstall: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)

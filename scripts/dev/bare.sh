@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What `make bare` runs: does the README hold on a machine that has nothing? For each Debian (or those that are named:
 # bare.sh bookworm) a minimal root with git and make only, and in copies of it, with this checkout, what a newcomer
-# types. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
+# types; in one that never saw a compiler, what packaging/ makes of it. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
 #   BARE_ROOTS  folder of the roots as debootstrap made them, which are kept and copied (build/bare)
 #   CI=true     a machine where this cannot be done (no root, no debootstrap, no mounts) is a failure, else it is skipped
 # The packages come from where this machine's apt takes them. What runs in a root has its own mounts and processes,
@@ -58,7 +58,7 @@ for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY PIP_
 done
 
 # shellcheck disable=SC2016
-ENTER='mount -t proc proc "$1/proc" && mount -t tmpfs shm "$1/dev/shm" && shift && chroot "$@"'
+ENTER='mount -t proc proc "$1/proc" && mount -t tmpfs shm "$1/dev/shm" && shift && exec chroot "$@"'
 
 inside() { # USER COMMAND; in $root, from the user's home
   local home=/srv/admin as=()
@@ -118,12 +118,17 @@ make_root() {
   mv "$root" "$roots/$suite"
 }
 
-# A copy of the root as $root, with the checkout as it is here (changes too) in a folder of it.
-copy_root() { # FOLDER
+# A copy of the root as $root.
+copy_root() {
   root=$work/root
   rm -rf --one-file-system "$root"
   cp -a --reflink=auto "$roots/$suite" "$root"
   pass_on_settings "$root"
+}
+
+# A copy of the root, with the checkout as it is here (changes too) in a folder of it.
+copy_checkout() { # FOLDER
+  copy_root
   mkdir -p "$root$1"
   git ls-files -z --cached --others --exclude-standard | while IFS= read -r -d '' file; do
     [ ! -e "$file" ] || printf '%s\0' "$file"
@@ -141,17 +146,72 @@ refuses() { # USER FOLDER TARGET
   [ "$(wc -l <<<"$line")" = 1 ] && [[ $line == "apt-get update && apt-get install "* ]]
 }
 
+# The commands that the Containerfile runs in its Nth stage, as one.
+container_runs() { # N
+  sed -e ':a' -e '/\\$/{N;s/\\\n *//;ba}' packaging/Containerfile |
+    awk -v want="$1" '/^FROM / { stage++ } stage == want && sub(/^RUN /, "") { printf "%s%s", and, $0; and = " && " }'
+}
+
+# The words of ENTRYPOINT or CMD.
+container_words() { sed -n "s/^$1 //p" packaging/Containerfile | tr -d '[],"'; }
+
+make_package() {
+  inside root "ln -s /srv/admin/tidemill /src && $(container_runs 1)" && mv "$root/tmp/tidemill.deb" "$work/tidemill.deb" &&
+    lintian --fail-on error,warning --allow-root "$work/tidemill.deb"
+}
+
+install_package() {
+  copy_root && cp "$work/tidemill.deb" "$root/tmp/" && cp packaging/healthy.sh "$root/usr/bin/tidemill-healthy" &&
+    inside root "$(container_runs 2) && ! command -v gcc && useradd -m -d /srv/newcomer -s /bin/bash newcomer"
+}
+
+# What the container's engine would start, as process 1, by the user that it would be. When it is healthy, somebody leaves
+# a process that ends without a parent, and process 1 is asked to stop: it leaves no zombie and ends with 0.
+run_contained() {
+  local user
+  user=$(container_words USER)
+  cat >"$root/tmp/watch.sh" <<<'for ((i = 0; i < 600; i++)); do tidemill-healthy 2>/dev/null && break; sleep 0.1; done
+    (sleep 0.1 & echo $! >/tmp/orphan)
+    while [ -e "/proc/$(cat /tmp/orphan)" ]; do sleep 0.1; done
+    grep -q "^Uid:.65534" /proc/[0-9]*/status && tidemill-healthy && touch /tmp/seen
+    kill -TERM 1'
+  inside root "cp /usr/share/tidemill/scripts/transform.lua /etc/tidemill/ &&
+    cp /usr/share/tidemill/scripts/clean_events.lua /etc/tidemill/pipeline.lua && (bash /tmp/watch.sh &) &&
+    exec setpriv --reuid=${user%:*} --regid=${user#*:} --clear-groups $(container_words ENTRYPOINT) $(container_words CMD) \
+      --mock-kafka" && [ -e "$root/tmp/seen" ]
+}
+
+use_package() {
+  inside newcomer 'tidemill new orders && cd orders && tidemill test && tidemill run pipeline.lua --input messages.jsonl &&
+    tidemill check pipeline.lua && cp -RL /usr/share/doc/tidemill/examples . && cd examples &&
+    tidemill run clean_events.lua --mock-kafka --feed samples/events.jsonl >out.jsonl && [ -s out.jsonl ] &&
+    [ -e /usr/share/man/man1/tidemill-run.1.gz ] && . /usr/share/bash-completion/completions/tidemill'
+}
+
+remove_package() {
+  inside root 'rm /etc/tidemill/* /usr/bin/tidemill-healthy && apt-get -qq purge -y tidemill &&
+    left=$(find / -xdev -name "*tidemill*" -not -path "/proc/*") && echo "$left" && [ -z "$left" ]'
+}
+
 as_root() {
-  step "the checkout in a copy of it" copy_root /srv/admin/tidemill || return
+  step "the checkout in a copy of it" copy_checkout /srv/admin/tidemill || return
   step "make demo, as root" demo_in root tidemill || return
   step "make install; tidemill new and tidemill test in another folder" \
     inside root "make -C tidemill install && cd /tmp && tidemill new orders && cd orders && tidemill test" &&
     step "make uninstall" inside root "make -C tidemill uninstall && [ -z \"\$(find /usr/local -name '*tidemill*')\" ]"
+  step "the Containerfile's first stage: make deb; lintian" make_package
+}
+
+as_package() {
+  step "the Containerfile's last stage in another copy: apt installs the package, and no compiler" install_package || return
+  step "tidemill new, test, run, check, an example on a Kafka in the process" use_package
+  step "the container's command as process 1: healthy, not root, no zombie, SIGTERM" run_contained
+  step "apt-get purge: nothing is left" remove_package
 }
 
 as_user() {
   local name=newcomer folder="my code/tidemill" line
-  step "the checkout in a copy of it, below a folder with a space" copy_root "/srv/$name/$folder" || return
+  step "the checkout in a copy of it, below a folder with a space" copy_checkout "/srv/$name/$folder" || return
   step "a user" inside root "useradd -d /srv/$name -s /bin/bash $name && chown -R $name: /srv/$name" || return
   step "make, without a compiler: tells what to type" refuses "$name" "$folder" all
   step "make demo, as a user without sudo: tells one command" refuses "$name" "$folder" demo || return
@@ -173,7 +233,9 @@ suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
 for suite in "${suites[@]}"; do
   [ -d "$roots/$suite" ] || step "debootstrap, git and make" make_root || continue
+  rm -f "$work/tidemill.deb"
   as_root
+  [ ! -e "$work/tidemill.deb" ] || as_package
   as_user
 done
 tell

@@ -19,7 +19,7 @@ else
 fi
 if command -v shellcheck >/dev/null; then
   # SC2016: what stands in single quotes is for another shell; SC2317: a trap's function is reached.
-  shellcheck -x -S info -e SC2016,SC2317 scripts/*/*.sh .ci/run || status=1
+  shellcheck -x -S info -e SC2016,SC2317 scripts/*/*.sh packaging/*.sh .ci/run || status=1
 else
   echo "lint: shellcheck is absent (scripts/dev/install.sh test)" >&2
 fi

@@ -76,7 +76,7 @@ case ${1:-} in
     : >"$list"
     put 755 "$2/tidemill" bin/tidemill
     for library in "$2"/*.so; do
-      put 755 "$library" "lib/${library##*/}"
+      put 644 "$library" "lib/tidemill/${library##*/}"
     done
     put_all lua share/tidemill/lua -name '*.lua'
     put_all lua/tidemill/dashboard share/tidemill/lua/tidemill/dashboard

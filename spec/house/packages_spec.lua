@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- What Makefile, lua/ and scripts/ use stands in the lists of scripts/dev/install.sh. What the program needs to be
--- built and to run stands in packaging/Containerfile too. A machine that has everything cannot tell, so each line
+-- built and to run stands in packaging/debian/control too. A machine that has everything cannot tell, so each line
 -- is taken out of both lists here, and must be missed.
 local commands = require "spec.house.commands"
 local files = require "spec.house.files"
 
-local INSTALL, CONTAINER = "scripts/dev/install.sh", "packaging/Containerfile"
+local INSTALL, CONTROL = "scripts/dev/install.sh", "packaging/debian/control"
 
 local function set(text)
   local words = {}
@@ -45,15 +45,12 @@ local function parse_install(text)
   return needs, purposes
 end
 
--- The packages of the two stages.
-local function parse_container(text)
-  local stages = {}
-  for line in text:gmatch "[^\n]+" do
-    if line:find "^FROM " then stages[#stages + 1] = {} end
-    local package = line:match "^    (%l[%w.+-]*)"
-    if package then stages[#stages][package] = true end
-  end
-  return stages[1], stages[2]
+-- The packages of a field, one a line.
+local function parse_control(text, field)
+  local list = {}
+  local lines = text:match("\n" .. field .. ":\n( .-)\n%f[^ \n]") or ""
+  for package in lines:gmatch " (%l[%w.+-]*)" do list[package] = true end
+  return list
 end
 
 -- What a file uses: { kind, name } each, but for what is no package of its own.
@@ -105,37 +102,46 @@ local function uses_of(path, text)
   return known[text]
 end
 
--- Both ways: what install.sh has for building and running, and nothing else.
-local function check_container(complain, text_of, purposes)
-  local build, run = parse_container(text_of(CONTAINER))
-  local needed, wanted = purposes.build or {}, {}
-  for package in pairs(purposes.run or {}) do wanted[package] = true end
-  for package in pairs(needed) do
-    if not build[package] then complain(CONTAINER, "for building the package", package) end
-    local library = package:match "^(lib.*)%-dev$"
-    if library and library ~= "libc6" then wanted[library:gsub("ssl$", "ssl3")] = true end
+-- In build-essential, which each package may count on.
+local BUILD_ESSENTIAL = set "build-essential dpkg-dev g++ gcc libc6-dev make"
+-- What the program itself takes when it is run to print the completion scripts.
+local TO_RUN_ONCE = set "lua-argparse lua-cjson"
+
+-- Both ways: what is in `one` is in `other`.
+local function check_same(complain, one, other, path_of_one, path_of_other, what)
+  for package in pairs(one) do
+    if not other[package] then complain(path_of_other, what, package) end
   end
-  for package in pairs(build) do
-    if not needed[package] then complain(INSTALL, "for building the package", package) end
-  end
-  local function matches(package, name) return package:gsub("^(lib.-)%-?%d*$", "%1") == name or package == name end
-  local function any(list, test)
-    for name in pairs(list) do if test(name) then return true end end
-  end
-  for name in pairs(wanted) do
-    if not any(run, function(package) return matches(package, name) end) then
-      complain(CONTAINER, "for running the package", name)
-    end
-  end
-  for package in pairs(run) do
-    if not any(wanted, function(name) return matches(package, name) end) then
-      complain(INSTALL, "for running the package", package)
-    end
+  for package in pairs(other) do
+    if not one[package] then complain(path_of_one, what, package) end
   end
 end
 
+-- The package's dependencies are what install.sh has for building and running. Those of libraries that are linked are
+-- found by dpkg-shlibdeps.
+local function check_package(complain, text_of, purposes)
+  local build, run = set "", set ""
+  for _, purpose in ipairs { "build", "deb" } do
+    for package in pairs(purposes[purpose] or {}) do build[package] = true end
+  end
+  for package in pairs(BUILD_ESSENTIAL) do
+    if not build[package] then complain(INSTALL, "for building the package", package) end
+    build[package] = nil
+  end
+  for package in pairs(TO_RUN_ONCE) do build[package] = (purposes.run or {})[package] end
+  for package in pairs(purposes.run or {}) do
+    if not (package == "libssl3" and build["libssl-dev"]) then run[package] = true end
+  end
+  local build_depends = parse_control(text_of(CONTROL), "Build%-Depends")
+  if build_depends["debhelper-compat"] then
+    build_depends["debhelper-compat"], build_depends.debhelper = nil, true
+  end
+  check_same(complain, build, build_depends, INSTALL, CONTROL, "for building the package")
+  check_same(complain, run, parse_control(text_of(CONTROL), "Depends"), INSTALL, CONTROL, "for running the package")
+end
+
 local texts = {}
-for _, path in ipairs { CONTAINER, unpack(PATHS) } do texts[path] = files.read(path) end
+for _, path in ipairs { CONTROL, unpack(PATHS) } do texts[path] = files.read(path) end
 
 -- All complaints, with `changed` in place of the files of these paths.
 local function complaints(changed)
@@ -148,7 +154,7 @@ local function complaints(changed)
       if not needs[one.kind][one.name] then complain(path, KINDS[one.kind], one.name) end
     end
   end
-  check_container(complain, text_of, purposes)
+  check_package(complain, text_of, purposes)
   return list
 end
 
@@ -170,14 +176,14 @@ describe("the packages", function()
     assert.same({}, complaints())
   end)
 
-  for path, pattern in pairs { [INSTALL] = "^      need_", [CONTAINER] = "^    %l" } do
+  for path, pattern in pairs { [INSTALL] = "^      need_", [CONTROL] = "^ [%l%d.+-]+,$" } do
     it("are missed when a line is taken out of " .. path, function()
       local count = 0
       for line, text in pairs(without_each(path, pattern)) do
         count = count + 1
         assert.is_true(#complaints { [path] = text } > #complaints(), line)
       end
-      assert.is_true(count > 20)
+      assert.is_true(count > 15)
     end)
   end
 

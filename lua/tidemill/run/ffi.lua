@@ -54,7 +54,7 @@ local tree = first_readable({ root .. "/engine/tidemill.h", root .. "/include/ti
 declare((tree:gsub("/tidemill%.h$", "")))
 
 local places = {}
-if folder then places = { folder .. "/libtidemill.so", folder .. "/../lib/libtidemill.so" } end
+if folder then places = { folder .. "/libtidemill.so", folder .. "/../lib/tidemill/libtidemill.so" } end
 if build then places[#places + 1] = build .. "/libtidemill.so" end
 places[#places + 1] = root .. "/build/libtidemill.so"
 local path = first_readable(places, "libtidemill.so")
