@@ -67,6 +67,7 @@ check() {
       need_command clang-format clang-format
       check clang
       need_command readelf binutils
+      need_command curl curl
       need_command shellcheck shellcheck
       need_command mandoc mandoc
       need_command chromium chromium

@@ -21,6 +21,7 @@ local function fetched(name)
   return find(name) or find(own) or error(name .. " is missing (scripts/dev/prometheus.sh)", 0)
 end
 
+function installed.curl() return path_of "curl" end
 function installed.chromium() return path_of "chromium" end
 function installed.prometheus() return fetched "prometheus" end
 function installed.promtool() return fetched "promtool" end
