@@ -72,7 +72,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo docs tools install uninstall deb clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site docs tools install uninstall deb clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -230,6 +230,9 @@ bench-tune: ## `tidemill tune` against a full grid of settings on five workloads
 
 demo: ## a pipeline of scripts/ on 100,000 events and a Kafka in the process
 	$(Q)scripts/dev/demo.sh
+
+site: ## README and docs/ as static HTML with search, into build/site/out (scripts/site/build.sh)
+	$(Q)scripts/dev/install.sh site && scripts/site/build.sh
 
 docs: all ## docs/*.md from the option tables and the metric list
 	$(Q)luajit scripts/dev/docs.lua

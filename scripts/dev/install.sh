@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|bare|demo]...
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|site|bare|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
 # password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
 # the exit code is 69. --check installs nothing: it tells the command for these purposes.
@@ -111,6 +111,10 @@ check() {
       need_command dpkg-buildpackage dpkg-dev
       need_command dh debhelper
       ;;
+    site)
+      need_command mkdocs mkdocs
+      need_file /usr/share/mkdocs/themes/material mkdocs-material
+      ;;
     bare)
       need_command debootstrap debootstrap
       need_command lintian lintian
@@ -121,7 +125,7 @@ check() {
       check run
       ;;
     *)
-      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|bare|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|site|bare|demo]..." >&2
       exit 64
       ;;
   esac

@@ -13,6 +13,7 @@ run() { # make's arguments...
   echo "long: make $*: $((SECONDS - from)) s"
 }
 
+run site
 run reproducible
 run tidy
 run analyze

@@ -1,0 +1,24 @@
+-- SPDX-License-Identifier: MIT
+-- The list of pages of the site (scripts/site/mkdocs.yml): all documents, and no other.
+local files = require "spec.house.files"
+
+local ELSEWHERE = { ["ARCHITECTURE.md"] = true, ["CONTRIBUTING.md"] = true, ["CHANGELOG.md"] = true }
+
+describe("the site", function()
+  it("names each document once, and none that is not there", function()
+    local named, faults = {}, {}
+    for path in files.read("scripts/site/mkdocs.yml"):gmatch "\n +%- [^\n]-: (%S+%.md)" do
+      if named[path] then faults[#faults + 1] = path .. " twice" end
+      named[path] = true
+    end
+    for _, path in ipairs(files.list({ "docs" }, { "*.md" })) do
+      if not named[path:match "^docs/(.*)$"] then faults[#faults + 1] = path .. " is not named" end
+    end
+    for path in pairs(named) do
+      local file = io.open(path == "index.md" and "README.md" or ELSEWHERE[path] and path or "docs/" .. path)
+      if file then file:close() else faults[#faults + 1] = path .. " is not there" end
+    end
+    assert.same({}, faults)
+    assert.is_true(named["index.md"])
+  end)
+end)
