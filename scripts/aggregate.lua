@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Aggregates: how many visits of each page there were, once a minute.
+-- Count per minute: how many visits each page had, in one message a minute.
 --   tidemill run scripts/aggregate.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 

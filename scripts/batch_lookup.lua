@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Looks up a whole batch at once (lookup.lua), as one would ask a database with one query for many keys.
+-- Look up a whole batch at once: lookup.lua gets all messages of a batch, as one would ask a database with one query
+-- for many keys.
 --   tidemill run scripts/batch_lookup.lua --input scripts/samples/users.txt
 local tide = require "tidemill"
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Drops debug events, edits the others (transform.lua). Try it without a broker:
+-- Drop events and edit the others: transform.lua is called for each message. It runs without a broker, and with one in
+-- the process:
 --   tidemill run scripts/clean_events.lua --input scripts/samples/events.jsonl
 --   tidemill run scripts/clean_events.lua --mock-kafka --feed scripts/samples/events.jsonl
 local tide = require "tidemill"

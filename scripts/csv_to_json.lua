@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Turns lines of CSV into JSON; fields may be quoted.
+-- Turn lines of CSV into JSON: fields may be quoted.
 --   tidemill run scripts/csv_to_json.lua --input scripts/samples/rows.csv
 local tide = require "tidemill"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Sends bad messages to the dead letters, with the reason, and goes on with the others.
+-- Reject bad messages: they become dead letters, with the reason, and the others go on.
 --   tidemill run scripts/dead_letter.lua --input scripts/samples/payments.jsonl
 local tide = require "tidemill"
 

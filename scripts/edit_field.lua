@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Edits a field: adds the gross price to each order.
+-- Add a field: the gross price of each order.
 --   tidemill run scripts/edit_field.lua --input scripts/samples/orders.jsonl
 local tide = require "tidemill"
 

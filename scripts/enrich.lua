@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Enriches from a table that each worker has in memory: a country's name by its code.
+-- Enrich from a small table: a country's name by its code, from a table that each worker has in memory.
 --   tidemill run scripts/enrich.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Keeps the messages whose key begins with "eu-"; the offsets of the others still move.
--- Lines have no keys; what `tidemill record` or --output-format json wrote has:
+-- Keep messages by their key: those whose key begins with "eu-". The offsets of the others still move. Lines have no
+-- keys; what `tidemill record` or --output-format json wrote has:
 --   tidemill run scripts/filter_by_key.lua --input scripts/samples/visits.recorded.jsonl --input-format json
 local tide = require "tidemill"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Copies a topic: every message comes out as it came in. The least that a pipeline can do.
+-- Copy a topic: every message comes out as it came in. It is the least that a pipeline can do.
 --   tidemill run scripts/identity.lua --input scripts/samples/events.jsonl
 local tide = require "tidemill"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Redacts by regular expressions: card numbers and mail addresses.
+-- Redact texts: card numbers and mail addresses, by regular expressions.
 --   tidemill run scripts/redact.lua --input scripts/samples/mails.txt
 local tide = require "tidemill"
 

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Routes by a field: each level has a topic, and there is one for the rest.
+-- Route to topics by a field: each level has a topic, and there is one for the rest.
 --   tidemill run scripts/route.lua --input scripts/samples/logs.jsonl --output-format json
 local tide = require "tidemill"
 

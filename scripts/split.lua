@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Splits: one message for each item of a cart; the cart is committed once all are delivered.
+-- Split a message into several: one for each item of a cart. The cart is committed once all of them are delivered.
 --   tidemill run scripts/split.lua --input scripts/samples/carts.jsonl --output-format json
 local tide = require "tidemill"
 

@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- scripts/dev/docs.lua: writes docs/*.md, docs/man, lua/tidemill.d.lua and docs/monitoring from the tables that the
--- program itself uses. With --check it writes nothing and ends with 1 when one of them is out of date.
+-- scripts/dev/docs.lua: writes docs/*.md, docs/how-to, docs/man, lua/tidemill.d.lua and docs/monitoring from the tables
+-- that the program itself uses, and from scripts/. With --check it writes nothing and ends with 1 when one of them is
+-- out of date.
 package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
 local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
 local exit_code = require("tidemill.plan.exit_code")
+local how_to = require("scripts.dev.how_to")
 local man = require("scripts.dev.man")
 local metric_list = require("tidemill.metrics.list")
 local metrics_command = require("tidemill.cli.metrics")
@@ -161,6 +163,7 @@ local PATHS = { annotations = "lua/tidemill.d.lua", grafana = "docs/monitoring/g
 -- All that is generated: { { path, text }... }.
 local function all()
   local list = man.pages()
+  for _, page in ipairs(how_to.pages()) do list[#list + 1] = page end
   for _, name in ipairs { "options", "metrics", "commands", "annotations", "grafana", "alerts" } do
     list[#list + 1] = { PATHS[name] or "docs/" .. name .. ".md", docs[name]() }
   end

@@ -17,7 +17,7 @@ cp ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md "$site/pages"
 cp -r packaging "$site/pages/packaging"
 mkdir "$site/pages/scripts"
 cp scripts/*.lua "$site/pages/scripts"
-find "$site/pages" -name '*.md' -exec sed -i -E \
+find "$site/pages" -maxdepth 1 -name '*.md' -exec sed -i -E \
   -e 's|\]\(\.\./|](|g' -e 's|\]\(docs/|](|g' -e 's|\]\(README\.md|](index.md|g' {} +
 cp scripts/site/mkdocs.yml "$site/mkdocs.yml"
 mkdocs build --quiet --config-file "$site/mkdocs.yml"
