@@ -72,7 +72,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site docs tools install uninstall deb clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -233,6 +233,9 @@ demo: ## a pipeline of scripts/ on 100,000 events and a Kafka in the process
 
 site: ## README and docs/ as static HTML with search, into build/site/out (scripts/site/build.sh)
 	$(Q)scripts/dev/install.sh site && scripts/site/build.sh
+
+pictures: ## docs/pictures/*.svg from the texts beside them (Graphviz; scripts/site/pictures.sh)
+	$(Q)scripts/dev/install.sh site && scripts/site/pictures.sh
 
 docs: all ## docs/*.md from the option tables and the metric list
 	$(Q)luajit scripts/dev/docs.lua

@@ -113,6 +113,7 @@ check() {
       ;;
     site)
       need_command mkdocs mkdocs
+      need_command dot graphviz
       need_file /usr/share/mkdocs/themes/material mkdocs-material
       ;;
     bare)
