@@ -54,7 +54,8 @@ local function page(name)
     local body = read("scripts/" .. file):gsub("^%-%- SPDX[^\n]*\n", "")
     parts[#parts + 1] = ("`%s` beside it:\n\n```lua\n%s```\n"):format(file, body)
   end
-  local first = assert(commands[1], name .. ": its header has no command")
+  local first = commands[1]
+  if not first then return table.concat(parts, "\n") end -- it needs a server beside it
   local sample = first:match("(scripts/samples/%S+)")
   parts[#parts + 1] = ("With %s as it stands in the source ([what else transforms can do](../transforms.md)):\n")
     :format(sample and "`" .. sample .. "`" or "its input")

@@ -68,6 +68,10 @@ check() {
       check clang
       need_command readelf binutils
       need_command curl curl
+      need_command redis-server redis-server
+      need_command pg_ctlcluster postgresql
+      need_lua redis lua-redis
+      need_lua luasql.postgres lua-sql-postgres
       need_command shellcheck shellcheck
       need_command mandoc mandoc
       need_command chromium chromium

@@ -74,12 +74,12 @@ end
 
 local function modules_of(path, text, use)
   local function module(name)
-    local base = name:match "^[%w_]+"
+    local base = name:match "^luasql%.%w+" or name:match "^[%w_]+" -- a package for each database
     local ours = OURS[base] or io.open(path:match "^(.*/)" .. base .. ".lua")
     if not (ours or BUILT_IN[base]) then use("lua", base) end
   end
   for soname in text:gmatch "[\"'](lib[%w_.+-]+%.so%.%d+)[\"']" do use("shared", soname) end
-  for name in text:gmatch 'path_of "([%w-]+)"' do use("command", name) end -- spec/support/installed.lua
+  for name in text:gmatch 'path_of "([%w_-]+)"' do use("command", name) end -- spec/support/installed.lua
   if path:find "^spec/" then return end -- specs come with busted
   for name in text:gmatch "%f[%w_.]require%s*%(?%s*[\"']([%w_.]+)[\"']" do module(name) end
   for name in text:gmatch "library%.require%([^,]*, \"([%w_.]+)\"" do module(name) end

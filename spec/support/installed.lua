@@ -22,6 +22,17 @@ local function fetched(name)
 end
 
 function installed.curl() return path_of "curl" end
+function installed.redis() return path_of "redis-server" end
+
+--- The folder of PostgreSQL's own programs, which Debian keeps out of PATH.
+function installed.postgres()
+  path_of "pg_ctlcluster"
+  local pipe = assert(io.popen("ls -d /usr/lib/postgresql/*/bin | tail -n 1"))
+  local folder = pipe:read("*l")
+  pipe:close()
+  return folder
+end
+
 function installed.chromium() return path_of "chromium" end
 function installed.prometheus() return fetched "prometheus" end
 function installed.promtool() return fetched "promtool" end
