@@ -165,6 +165,7 @@ struct tide_meter {
     uint64_t last_late;    /* delivery reports of partitions that are revoked */
     uint64_t last_dropped; /* calls of tide.metric that were not counted */
     uint32_t last_false;   /* events of the zygote that broke the protocol */
+    struct tide_lookup_totals last_lookups;
 };
 
 struct tide_engine {

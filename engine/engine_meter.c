@@ -302,6 +302,23 @@ void tide_meter_enter_state(struct tide_engine *engine, enum tide_engine_state s
     meter->entered_us = now_us;
 }
 
+static void count_lookups(struct tide_engine *engine)
+{
+    struct tide_counters *counters = engine->chain.counters;
+    struct tide_lookup_totals *last = &engine->meter.last_lookups, now;
+    if (!engine->zygote)
+        return;
+    tide_zygote_lookup_totals(engine->zygote, &now);
+    tide_count(counters, 0, TIDE_M_LOOKUP_ERROR, now.errors - last->errors);
+    tide_count(counters, 0, TIDE_M_LOOKUP_READ, now.reads - last->reads);
+    if (now.reads != last->reads) {
+        observe_us(engine, TIDE_M_LOOKUP_TIME, now.time_us - last->time_us);
+        tide_observe(counters, 0, TIDE_M_LOOKUP_ROWS, (double)now.rows);
+        tide_observe(counters, 0, TIDE_M_LOOKUP_BYTES, (double)now.bytes);
+    }
+    *last = now;
+}
+
 /* Counters are added to, so what other modules count in all is turned into what was added since the last turn. */
 static void count_added(struct tide_engine *engine, const struct tide_offsets_totals *totals)
 {
@@ -319,6 +336,7 @@ static void count_added(struct tide_engine *engine, const struct tide_offsets_to
     tide_count(engine->chain.counters, 0, TIDE_M_ZYGOTE_VIOLATION,
                false_events - meter->last_false);
     meter->last_false = false_events;
+    count_lookups(engine);
 }
 
 bool tide_meter_turn(struct tide_engine *engine, int64_t now_us)

@@ -123,6 +123,12 @@ int32_t tide_engine_zygote_pid(const struct tide_engine *engine)
     return engine->zygote ? tide_zygote_pid(engine->zygote) : 0;
 }
 
+bool tide_engine_lookup(const struct tide_engine *engine, uint32_t index,
+                        struct tide_lookup_view *view)
+{
+    return engine->zygote && tide_zygote_lookup(engine->zygote, index, view);
+}
+
 int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, uint32_t index)
 {
     return pool < engine->pool_count ? tide_pool_pid(engine->pools[pool], index) : 0;

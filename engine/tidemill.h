@@ -160,6 +160,9 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
 /** What is to be seen of worker `index` (from 0) of a pool (from 0); false past the last of either. */
 bool tide_engine_worker(const struct tide_engine *engine, uint32_t pool, uint32_t index,
                         struct tide_worker_view *view);
+/** What is known of lookup table `index` (from 0); false past the last one. */
+bool tide_engine_lookup(const struct tide_engine *engine, uint32_t index,
+                        struct tide_lookup_view *view);
 /** How many bytes of memory the input or output blocks of a step take now (st_blocks). */
 int64_t tide_engine_block_memory(const struct tide_engine *engine, uint32_t step, bool input);
 

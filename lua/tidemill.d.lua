@@ -62,6 +62,16 @@ function Message:header(name) end
 ---@field json { text: (fun(scalar: any): string), encode: (fun(value: any): string), table: (fun(from: any): any), len: (fun(view: any): integer), each: (fun(view: any): function) }
 local tide = {}
 
+---@class tide.Lookup
+---@operator call: table?
+---@operator len: integer
+---@field [string|integer] table?
+
+--- A table of a file that all workers share: users[key], or users(a, b) by several members.
+---@param options string|{ [1]: string, by?: string|string[], format?: "csv"|"json"|"msgpack", separator?: string }
+---@return tide.Lookup
+function tide.lookup(options) end
+
 --- Several results from one message: all of them leave, or none.
 ---@param results (tide.Message|tide.Result|string|tide.Drop)[]
 ---@return tide.Many

@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- Enrich from a small table: a country's name by its code, from a table that each worker has in memory.
+-- Enrich from a table: a country's name by its code, from a file that all workers share and that is read again when it
+-- changes. A million rows are no more work.
 --   tidemill run scripts/enrich.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 
-local countries = { de = "Germany", fr = "France", jp = "Japan" }
+local countries = tide.lookup { "samples/countries.csv", by = "code" }
 
 local function add_country(message)
   local visit = message.json
   if tide.json.type(visit) ~= "object" then return message end
-  visit.country_name = countries[visit.country] or "unknown"
+  local country = countries[visit.country]
+  visit.country_name = country and country.name or "unknown"
   return message
 end
 

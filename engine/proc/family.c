@@ -121,7 +121,7 @@ bool tide_family_reap(struct tide_zygote *zygote, struct tide_zygote_event *even
     if (waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) < 0 || dead.si_pid == 0)
         return false;
     if (zygote->sandbox.trust == TIDE_TRUST_FULL)
-        end_family(dead.si_pid, zygote->children, zygote->workers);
+        end_family(dead.si_pid, zygote->children, zygote->workers + 1);
     if (waitpid(dead.si_pid, &status, 0) < 0)
         return false;
     *event = (struct tide_zygote_event){0};

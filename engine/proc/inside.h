@@ -8,7 +8,9 @@
 #include <stdint.h>
 
 #include "base/plan.h"
+#include "lookup/lookup.h"
 #include "proc/connector.h"
+#include "proc/lookup_view.h"
 #include "proc/protocol.h"
 #include "proc/sandbox.h"
 #include "proc/worker_log.h"
@@ -37,6 +39,13 @@ struct tide_zygote {
     struct tide_sandbox_support support;
     struct tide_connector *connector; /* NULL = `network` is no list of hosts */
 
+    struct tide_lookups *lookups; /* NULL in the engine after the fork */
+
+    /* in the engine: owned by zygote_lookups.c */
+    struct tide_lookup_view views[TIDE_LOOKUP_TABLES];
+    struct tide_lookup_totals lookup_totals;
+    int64_t forked_us;
+
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
     int32_t pid;
@@ -50,8 +59,8 @@ struct tide_zygote {
     uint32_t false_events; /* of them: they broke the protocol, and were ignored */
 
     /* in the zygote: owned by worker.c */
-    int signals; /* signalfd for SIGCHLD */
-    struct tide_child *children;
+    int signals;                 /* signalfd for SIGCHLD */
+    struct tide_child *children; /* of each slot, and one more: the builder of a lookup table */
 
     /* in a worker: owned by worker.c */
     int own; /* its socket */
@@ -106,6 +115,11 @@ int tide_guard_open(void);
 void tide_guard_score(bool raised);
 /** In a worker. */
 void tide_guard_close(void);
+
+/* ---- zygote_lookups.c ---- */
+
+/** In the engine: takes an event LOOKUP. False: it is no report of a lookup table, or one too many. */
+bool tide_zygote_take_lookup(struct tide_zygote *zygote, const struct tide_zygote_event *event);
 
 /* ---- hold.c ---- */
 

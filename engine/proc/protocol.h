@@ -8,6 +8,7 @@
  *   (engine kills a worker)                   event EXITED. It kills by itself (zygote.h), since the zygote may signal nobody
  *   zygote   engine   event LOADING           before each file and each `init` hook: which one
  *   zygote   engine   event LOADED/REJECTED   once, after the user's code was loaded
+ *   zygote   engine   event LOOKUP            after a file of a lookup table was read, or could not be
  *   zygote   engine   event CRASHED           before it dies of a crash in the user's code: where (proc/crash.h)
  *   zygote   engine   event EXITED            the engine takes the worker's last reports from its socket first, then
  *                                             commands SPAWN with the next generation
@@ -119,7 +120,8 @@ enum tide_zygote_event_kind {
     TIDE_ZYGOTE_REJECTED,
     TIDE_ZYGOTE_SPAWNED,
     TIDE_ZYGOTE_EXITED,
-    TIDE_ZYGOTE_CRASHED
+    TIDE_ZYGOTE_CRASHED,
+    TIDE_ZYGOTE_LOOKUP
 };
 struct tide_zygote_event {
     uint32_t kind;
@@ -130,7 +132,7 @@ struct tide_zygote_event {
         status; /* EXITED: as waitpid gives it; SPAWNED: errno when fork failed; REJECTED: TIDE_ECONFIG or
                         TIDE_ETEMPORARY */
     char text[2036]; /* LOADING: what; REJECTED: why the user's code cannot be loaded;
-                        CRASHED: where */
+                        CRASHED: where; LOOKUP: struct tide_lookup_report (lookup/lookup.h) */
 };
 
 #endif

@@ -38,7 +38,7 @@ enum tide_received_kind tide_received_from_worker(union tide_received *message, 
 
 bool tide_received_from_zygote(struct tide_zygote_event *event, size_t size, uint32_t workers)
 {
-    if (size != sizeof(*event) || event->kind > TIDE_ZYGOTE_CRASHED || event->worker >= workers)
+    if (size != sizeof(*event) || event->kind > TIDE_ZYGOTE_LOOKUP || event->worker >= workers)
         return false;
     event->text[sizeof(event->text) - 1] = 0;
     return true;

@@ -14,6 +14,7 @@
  *   report
  *   event     size, kind, slot; its text gets an end                zygote.c: kinds after loading; pool.c: generation, process
  *                                                                   id, and that a command for it is outstanding
+ *   LOOKUP    of its report: the table, the state; texts get an end   zygote_lookups.c: there are not too many
  * Anything of another size is no message of the protocol. recv() is called with MSG_TRUNC, so that a longer message is not
  * taken for a shorter one. */
 #ifndef TIDE_PROC_RECEIVED_H

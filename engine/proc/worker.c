@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/status.h"
 #include "proc/inside.h"
@@ -49,13 +50,14 @@ static uint64_t cpu_ns(void)
 static int enter_sandbox(struct tide_zygote *zygote)
 {
     uint32_t count = 0;
-    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 4));
+    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 6));
     for (uint32_t i = 0; i < zygote->workers; i++) {
         keep[count++] = zygote->worker_ends[i];
         keep[count++] = zygote->logs[i].worker_end;
     }
     if (zygote->connector)
         count += tide_connector_descriptors(zygote->connector, keep + count);
+    count += tide_lookups_descriptors(zygote->lookups, keep + count);
     keep[count++] = zygote->zygote_end;
     keep[count++] = zygote->signals;
     keep[count++] = tide_guard_open();
@@ -108,6 +110,21 @@ static void send_event(struct tide_zygote *zygote, const struct tide_zygote_even
         _exit(0);
 }
 
+struct tide_lookups *tide_zygote_lookups(struct tide_zygote *zygote)
+{
+    return zygote->lookups;
+}
+
+void tide_zygote_tell_lookups(struct tide_zygote *zygote)
+{
+    struct tide_zygote_event event = {.kind = TIDE_ZYGOTE_LOOKUP};
+    struct tide_lookup_report report;
+    while (tide_lookups_report(zygote->lookups, &report)) {
+        memcpy(event.text, &report, sizeof(report));
+        send_event(zygote, &event);
+    }
+}
+
 void tide_zygote_loading(struct tide_zygote *zygote, const char *what)
 {
     struct tide_zygote_event event = {.kind = TIDE_ZYGOTE_LOADING};
@@ -155,6 +172,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
             close(zygote->logs[i].worker_end);
     }
     tide_worker_unmap_others(zygote, worker);
+    int mapped = tide_lookups_enter_worker(zygote->lookups, worker);
     tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
@@ -167,7 +185,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
     tide_limit_worker(&zygote->limits[worker]);
     if (zygote->sandbox.trust == TIDE_TRUST_FULL)
         setpgid(0, 0); /* what it forks dies with it (family.c); in the sandbox it cannot fork */
-    if (tide_sandbox_enter_worker(&zygote->sandbox, &zygote->support) < 0)
+    if (mapped < 0 || tide_sandbox_enter_worker(&zygote->sandbox, &zygote->support) < 0)
         tide_worker_started(zygote, tide_error(), false);
 }
 
@@ -190,12 +208,25 @@ static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_co
     return false;
 }
 
+/* A builder is a child like a worker, which the kernel is to take first when memory is scarce. */
+static void turn_lookups(struct tide_zygote *zygote)
+{
+    if (tide_lookups_wait_ms(zygote->lookups) < 0)
+        return;
+    tide_guard_score(true);
+    tide_lookups_turn(zygote->lookups, tide_clock_us());
+    tide_guard_score(false);
+    zygote->children[zygote->workers].pid = tide_lookups_builder(zygote->lookups);
+    tide_zygote_tell_lookups(zygote);
+}
+
 static void reap_children(struct tide_zygote *zygote)
 {
     struct tide_zygote_event event;
     while (tide_family_reap(zygote, &event)) {
         if (event.pid > 0) {
             tide_fault("z.reap");
+            tide_lookups_worker_ended(zygote->lookups, event.worker);
             send_event(zygote, &event);
         }
     }
@@ -210,11 +241,12 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         prctl(PR_SET_PDEATHSIG, SIGCONT);
     for (;;) {
         struct tide_zygote_command command;
-        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+        if (poll(fds, 2, tide_lookups_wait_ms(zygote->lookups)) < 0 && errno != EINTR)
             _exit(-TIDE_EINTERNAL);
         /* Deaths come before commands, so that a command does not meet a child that is gone. */
         if (fds[1].revents)
             reap_children(zygote);
+        turn_lookups(zygote);
         if (!fds[0].revents)
             continue;
         ssize_t size = recv(zygote->zygote_end, &command, sizeof(command), MSG_DONTWAIT);

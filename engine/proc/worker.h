@@ -18,11 +18,16 @@
 
 struct tide_zygote;
 struct tide_output;
+struct tide_lookups;
 
 /* In the zygote: */
 
 /** Tells the engine that loading a piece of the user's code begins, as "init: t.lua:5". */
 void tide_zygote_loading(struct tide_zygote *zygote, const char *what);
+/** The lookup tables of zygote and workers. */
+struct tide_lookups *tide_zygote_lookups(struct tide_zygote *zygote);
+/** Tells the engine what became of readings of their files. */
+void tide_zygote_tell_lookups(struct tide_zygote *zygote);
 /** Tells the engine, once, that the user's code is loaded (`error` NULL); or that it cannot be, with the reason, and then
  * it does not return. `again`: what the code needs may be there later. */
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again);

@@ -53,7 +53,7 @@ struct tide_zygote *tide_zygote_new(struct tide_loop *loop, uint32_t workers)
     zygote->log.engine_end = zygote->log.worker_end = -1;
     zygote->engine_ends = tide_alloc(sizeof(int) * (workers + 1));
     zygote->worker_ends = tide_alloc(sizeof(int) * (workers + 1));
-    zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1));
+    zygote->children = tide_alloc(sizeof(struct tide_child) * (workers + 1)); /* with the builder */
     zygote->limits = tide_alloc(sizeof(*zygote->limits) * (workers + 1));
     zygote->logs = tide_alloc(sizeof(*zygote->logs) * (workers + 1));
     if (make_pair(&zygote->engine_end, &zygote->zygote_end) < 0)
@@ -174,8 +174,11 @@ int tide_zygote_fork(struct tide_zygote *zygote)
         if (!zygote->connector)
             return tide_failure();
     }
+    zygote->lookups = tide_lookups_new(zygote->workers);
+    if (!zygote->lookups)
+        return tide_failure();
     int32_t parent = getpid();
-    zygote->loading_us = tide_clock_us();
+    zygote->forked_us = zygote->loading_us = tide_clock_us();
     zygote->pid = fork();
     if (zygote->pid < 0)
         return tide_fail(TIDE_ETEMPORARY, "fork: %s", strerror(errno));
@@ -185,6 +188,8 @@ int tide_zygote_fork(struct tide_zygote *zygote)
      * a script may close its standard error, and an end of file would end each wait for the pipe at once. */
     close(zygote->zygote_end);
     zygote->zygote_end = -1;
+    tide_lookups_free(zygote->lookups);
+    zygote->lookups = NULL;
     if (zygote->connector)
         tide_connector_detach(zygote->connector);
     for (uint32_t i = 0; i < zygote->workers; i++) {
@@ -259,7 +264,10 @@ int tide_zygote_receive(struct tide_zygote *zygote, struct tide_zygote_event *ev
     bool is_event = size > 0 && tide_received_from_zygote(event, (size_t)size, zygote->workers);
     if (size > 0 && !is_event)
         tide_zygote_false_event(zygote, "is none");
-    else if (is_event && !is_of_worker(event))
+    else if (is_event && event->kind == TIDE_ZYGOTE_LOOKUP) {
+        if (!tide_zygote_take_lookup(zygote, event))
+            tide_zygote_false_event(zygote, "is no report of a lookup table, or one too many");
+    } else if (is_event && !is_of_worker(event))
         tide_zygote_false_event(zygote, "belongs to loading, which is over");
     if (size <= 0 || zygote->false_events > MOST_FALSE)
         return tide_fail(TIDE_ETEMPORARY,
@@ -367,6 +375,7 @@ void tide_zygote_free(struct tide_zygote *zygote)
     }
     free_log(zygote, &zygote->log);
     tide_connector_free(zygote->connector);
+    tide_lookups_free(zygote->lookups);
     free(zygote->limits);
     free(zygote->logs);
     free(zygote->engine_ends);

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proc/lookup_view.h"
 #include "proc/protocol.h"
 
 struct tide_worker_limits;
@@ -84,6 +85,11 @@ void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worke
 /** Takes the dead that were left to this process because their parents are gone: what scripts have forked, where the
  * engine is the first process of a container, or a subreaper. Elsewhere it does nothing. */
 void tide_zygote_reap_orphans(const struct tide_zygote *zygote);
+/** What is known of lookup table `index`, in the order of their numbers. False past the last one. */
+bool tide_zygote_lookup(const struct tide_zygote *zygote, uint32_t index,
+                        struct tide_lookup_view *view);
+/** The sums of all lookup tables. */
+void tide_zygote_lookup_totals(const struct tide_zygote *zygote, struct tide_lookup_totals *totals);
 /** Ends the zygote and with it the workers, and waits for it. NULL is fine. */
 void tide_zygote_free(struct tide_zygote *zygote);
 

@@ -63,6 +63,11 @@ static int wait_for_event(struct tide_zygote *zygote, int wake)
                      loading(zygote), (double)zygote->start_limit_us / 1e6);
 }
 
+static bool goes_on(const struct tide_zygote_event *event)
+{
+    return event->kind == TIDE_ZYGOTE_LOADING || event->kind == TIDE_ZYGOTE_LOOKUP;
+}
+
 /* The last event; its kind is LOADING for as long as there is none. */
 static int read_event(struct tide_zygote *zygote, int wake, struct tide_zygote_event *event)
 {
@@ -81,7 +86,9 @@ static int read_event(struct tide_zygote *zygote, int wake, struct tide_zygote_e
         zygote->loading_us = tide_clock_us();
         if (is_event && event->kind == TIDE_ZYGOTE_LOADING)
             snprintf(zygote->loading, sizeof(zygote->loading), "%s", event->text);
-    } while (is_event && event->kind == TIDE_ZYGOTE_LOADING && count++ < MOST_LOADING);
+        if (is_event && event->kind == TIDE_ZYGOTE_LOOKUP)
+            is_event = tide_zygote_take_lookup(zygote, event);
+    } while (is_event && goes_on(event) && count++ < MOST_LOADING);
     if (!is_event)
         event->kind = TIDE_ZYGOTE_LOADING;
     return TIDE_OK;

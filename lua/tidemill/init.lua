@@ -8,6 +8,7 @@ local nearest = require("tidemill.plan.nearest")
 local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
+local lookups = require("tidemill.run.lookups")
 local variables = require("tidemill.run.variables")
 
 local tide = {}
@@ -101,6 +102,22 @@ function tide.credential(name)
   return secret.credential(name)
 end
 
+--- tide.lookup "users.csv", tide.lookup { "users.csv", by = "id" }
+function tide.lookup(options)
+  local where, current = declaration.where(2), session.current
+  local broken = {}
+  local function fail(text)
+    fault(where, "tide.lookup: %s", text)
+    error(broken, 0)
+  end
+  if not current then return (lookups.declare(options, fail)) end
+  local declared, handle = pcall(lookups.declare, options, fail, function(state)
+    table.insert(current.lookups, state)
+  end)
+  if not declared and handle ~= broken then error(handle, 0) end
+  return declared and handle or session.absent
+end
+
 for _, spec in ipairs(list) do
   tide[spec.name] = tide[spec.name] or step_function(spec, spec.name)
 end
@@ -120,6 +137,8 @@ local FOR_TRANSFORMS = { drop = "answer", reject = "answer", retry = "answer", m
 for _, name in ipairs { "log", "metric", "time", "hash", "base64", "regex", "zstd", "gzip", "msgpack" } do
   tide[name] = require("tidemill.lib." .. name)
 end
+
+require("tidemill.run.lookup_rows").use_msgpack(tide.msgpack.decode)
 
 local function for_transforms(name)
   if FOR_TRANSFORMS[name] then return require("tidemill.run." .. FOR_TRANSFORMS[name])[name] end

@@ -208,6 +208,25 @@ for _, text in ipairs { "5", "16MiB", "1.5KiB", "500ms", "0.5", "2h", "3d", "-1s
   seed("units", text)
 end
 
+-- ---- files of lookup tables ----
+
+for keys = 0, 5 do
+  for _, text in ipairs { "id,b,n\nu1,x,1\nu2,y,2\n",
+    'id,b\r\n"a ""q""","x\ny"\r\n,\n', "\239\187\191id;b\n1;2\n\n", "id\nx\nx\n",
+    "id,b\n" .. ("x"):rep(300) .. ",y\n" } do
+    seed("lookup", char(0, keys) .. text)
+  end
+  for _, text in ipairs { '{"id":1,"b":"x"}\n{"b":"y","id":"z","c":[1,{}],"d":null}\n',
+    ' {"id":9007199254740993,"b":-0.0}\r\n\n',
+    '{"id":"\\u00e4","b":true}\n[]', '{"id":1,"b":2,"id":3}' } do
+    seed("lookup", char(1, keys) .. text)
+  end
+  for _, row in ipairs { { id = 1, b = "x" }, { id = "a", b = 2, c = tide.array { 1, { d = tide.null } } },
+    { id = -5, b = 1.5, e = tide.msgpack.ext(3, "abc"), f = tide.msgpack.bin "x" } } do
+    seed("lookup", char(2, keys) .. tide.msgpack.encode(row) .. tide.msgpack.encode { id = "last", b = "y" })
+  end
+end
+
 -- ---- what the engine writes ----
 
 local line = ffi.gc(ffi.new "struct tide_text", C.tide_text_free)

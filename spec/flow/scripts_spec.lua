@@ -45,8 +45,9 @@ describe("scripts/", function()
   end)
 
   it("enrich.lua adds the country's name", function()
-    pipeline "enrich":feed('{"country":"de"}', '{"country":"xx"}')
-    assert.same({ "Germany", "unknown" }, { decoded()[1].country_name, decoded()[2].country_name })
+    pipeline "enrich":feed('{"country":"de"}', '{"country":"xx"}', '{"country":"kr"}')
+    assert.same({ "Germany", "unknown", "Korea, Republic of" },
+      { decoded()[1].country_name, decoded()[2].country_name, decoded()[3].country_name })
   end)
 
   it("split.lua makes a message of each item", function()

@@ -13,9 +13,8 @@
 -- family  what the entries of one name have in common, in the first of them
 -- partition  the field of engine:lags() that is reported for each partition too, with labels topic and partition
 --
--- list.engines has what is exported of each of several engines, and list.totals what is exported beside: the totals of
--- the run, the verdict and the like, which are no counters of the engine. `total` is their field in the totals of a
--- snapshot, `state` what metrics/prometheus.lua knows it by.
+-- list.engines has what is exported of each of several engines, list.totals what is no counter of the engine, as totals
+-- and the verdict: `total` is its field in the totals of a snapshot, `state` what metrics/prometheus.lua knows it by.
 local list = {}
 
 -- The names that Arroyo 2.42 has, without "arroyo.".
@@ -283,6 +282,7 @@ add("engine", "consumer.", {
     "Events of the zygote that broke the protocol. They were ignored.",
     "The zygote runs the user's code while that is loaded: look at C code called there. Start the engine again." },
 })
+add("engine", "consumer.", require("tidemill.metrics.list_lookup"))
 
 add("engine", "producer.", {
   { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers.",

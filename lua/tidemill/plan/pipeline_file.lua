@@ -189,6 +189,7 @@ function pipeline_file.check(result, path, folder, current, globals)
   if not check_result(result, path, current) then return failed(exit_code.CONFIG, current:fault_texts()) end
   local pipeline = check_declarations(result, current)
   pipeline.file, pipeline.folder, pipeline.globals, pipeline.secrets = path, folder, globals, current.secrets
+  pipeline.lookups = current.lookups
   check_across(pipeline, current)
   check_delivery(pipeline, current)
   check_files(pipeline, current)

@@ -3,9 +3,10 @@
 --
 -- A plan is a table: c (struct tide_plan, valid as long as the plan), functions (by the number of a task step, from
 -- 1: a list of functions and { kind = "file", path = }), topics (that a result may name), name, file, folder, globals
--- (of the pipeline file), pipeline (as plan/pipeline_file.lua checked it), steps (all of the file, also those that an
--- option leaves out), instead (the topic that stands for all of topics, or nil), trust (the level), withheld (the
--- environment variables that functions do not see), tables (as plan/plan_table.lua makes it).
+-- (of the pipeline file), lookups (the tables that it declares: run/lookups.lua), pipeline (as plan/pipeline_file.lua
+-- checked it), steps (all of the file, also those that an option leaves out), instead (the topic that stands for all
+-- of topics, or nil), trust (the level), withheld (the environment variables that functions do not see), tables (as
+-- plan/plan_table.lua makes it).
 local connection = require("tidemill.plan.connection")
 local engines = require("tidemill.plan.engines")
 local plan_table = require("tidemill.plan.plan_table")
@@ -67,7 +68,7 @@ function plan.new(pipeline, options)
   local c, anchor = plan_struct.new(result, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
-    pipeline = pipeline, steps = steps,
+    pipeline = pipeline, steps = steps, lookups = pipeline.lookups,
     tables = result, functions = result.functions, topics = topics,
     instead = options.trial and options.trial.topic, c = c, anchor = anchor,
     trust = trust, withheld = sandbox.withheld(result.sandbox),

@@ -248,6 +248,18 @@ function engine:worker(pool, index)
     messages = tonumber(view.messages), lost = tonumber(view.lost) }
 end
 
+--- The lookup tables: an array of { name (the path), rows, bytes, time (seconds that reading took), read
+--- (milliseconds since the epoch), reads, errors, problem (of the last reading; nil when it succeeded) }.
+function engine:lookups()
+  local list, view = {}, ffi.new "struct tide_lookup_view"
+  while C.tide_engine_lookup(self.handle, #list, view) do
+    list[#list + 1] = { name = ffi.string(view.name), rows = tonumber(view.rows), bytes = tonumber(view.bytes),
+      time = tonumber(view.time_us) / 1e6, read = tonumber(view.read_ms), reads = tonumber(view.reads),
+      errors = tonumber(view.errors), problem = view.problem[0] ~= 0 and ffi.string(view.problem) or nil }
+  end
+  return list
+end
+
 local SIZES = { "max_batch_size", "processes", "max_batch_time_us", "input_block_size", "output_block_size" }
 
 --- The sizes that hold now for the step in a row of the counters: { max_batch_size, processes, max_batch_time_us,

@@ -6,9 +6,10 @@ local ffi = require("ffi")
 local headers = {
   "base/status.h", "base/secret.h", "base/log.h", "base/output.h", "base/clock.h",
   "base/fault.h", "base/plan.h", "shm/layout.h",
-  "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "proc/protocol.h", "proc/worker.h",
+  "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "lookup/lookup.h", "proc/protocol.h",
+  "proc/worker.h",
   "proc/sandbox.h",
-  "proc/worker_view.h", "proc/profile.h", "proc/crash.h",
+  "proc/worker_view.h", "proc/lookup_view.h", "proc/profile.h", "proc/crash.h",
   "json/json.h", "io/source.h", "io/sink.h", "io/file.h",
   "chain/tap.h",
   "io/memory.h", "kafka/kafka.h", "kafka/committed.h", "kafka/mock.h", "chain/dlq_recent.h", "chain/slow.h",

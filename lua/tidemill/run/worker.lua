@@ -8,6 +8,7 @@ local C = library.C
 local profile = require("tidemill.run.profile")
 local traces = require("tidemill.run.traces")
 local transforms = require("tidemill.run.transforms")
+local lookups = require("tidemill.run.lookups")
 local targets = require("tidemill.run.targets")
 local hardened = require("tidemill.run.hardened")
 local number = require("tidemill.run.number")
@@ -22,6 +23,7 @@ local CLOSE_US = 800000 -- how long `close` may take, for all workers together
 
 -- The engine is gone, or needs this worker no longer: it runs its `close` hooks and ends.
 local function leave(steps)
+  lookups.begin()
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
       local ok, problem = xpcall(close, debug.traceback)
@@ -49,7 +51,9 @@ local watch_stack = assert(package.loadlib(library.folder .. "/tidemill_stack.so
 local function run_job(zygote, step, job)
   profile.job(job.step)
   C.tide_crash_functions(step.where)
+  lookups.begin()
   local done = step.run(job)
+  lookups.done()
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
   profile.job_done()
   io.stdout:flush()
@@ -60,7 +64,9 @@ local function work(zygote, steps)
   local job = ffi.new "struct tide_job"
   math.randomseed(C.tide_worker_seed())
   traces.listen()
+  lookups.begin()
   local problem, again = transforms.start(steps, function(what) C.tide_worker_starting(zygote, what) end)
+  lookups.done()
   C.tide_worker_started(zygote, problem and result.cut(problem, #problem * 4), again)
   while true do
     local got = C.tide_worker_next(zygote, job, false)
@@ -104,9 +110,13 @@ function worker.main(zygote, engine, plan)
   variables.withhold(plan.withheld)
   if plan.trust == "hardened" then hardened.enter() end
   local ok, steps = pcall(function()
+    local function announce(what) C.tide_zygote_loading(zygote, what) end
     targets.use(C.tide_engine_topics(engine), plan.topics or {}, plan.instead)
-    return transforms.steps(plan, function(what) C.tide_zygote_loading(zygote, what) end)
+    lookups.begin_loading(C.tide_zygote_lookups(zygote), plan.lookups or {}, plan.folder or ".", announce)
+    return transforms.steps(plan, announce)
   end)
+  lookups.end_loading()
+  C.tide_zygote_tell_lookups(zygote)
   if not ok then C.tide_zygote_loaded(zygote, text_of(steps), type(steps) == "table" and steps.again or false) end
   C.tide_zygote_loaded(zygote, nil, false)
   collectgarbage "collect"

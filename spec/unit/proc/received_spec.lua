@@ -61,8 +61,8 @@ describe("what the zygote sends", function()
   end
 
   it("what the zygote sends is an event when size, kind and slot are those of one", function()
-    for kind = 0, C.TIDE_ZYGOTE_CRASHED do assert.is_true((is_event { kind = kind, worker = WORKERS - 1 })) end
-    assert.is_false((is_event { kind = C.TIDE_ZYGOTE_CRASHED + 1 }))
+    for kind = 0, C.TIDE_ZYGOTE_LOOKUP do assert.is_true((is_event { kind = kind, worker = WORKERS - 1 })) end
+    assert.is_false((is_event { kind = C.TIDE_ZYGOTE_LOOKUP + 1 }))
     assert.is_false((is_event { kind = 3, worker = WORKERS }))
     assert.is_false((is_event { kind = 3, worker = 2 ^ 32 - 1 }))
     for _, size in ipairs { 0, 1, SIZE - 1, SIZE + 1, 2 ^ 33 } do assert.is_false((is_event({ kind = 3 }, size))) end

@@ -7,10 +7,12 @@
 --   lag.seconds, uptime ...   the largest
 --   p50, p99                  the largest of the engines: the quantile of all together is not above it
 --   gauges                    the sum; the largest of those in seconds, and in bytes, which are the sizes of one block
+--                             (but not of lookup tables: each engine has its own)
 --   verdict                   that of the engine that is furthest behind, since it holds up the whole
 --   steps, partitions,        those of all engines, each with the field `engine`
 --   workers, dead letters,
---   slow messages
+--   slow messages, lookup
+--   tables
 --   engines                   number, state, pid, life, losses, ready, totals, rates, verdict of each
 local list = require("tidemill.metrics.list")
 local snapshot = require("tidemill.metrics.snapshot")
@@ -39,7 +41,7 @@ for _, metric in ipairs(list) do units[metric.name] = metric.unit end
 
 local function is_of_one(name)
   local unit = units[name:match("^[^{]*")]
-  return unit == "seconds" or unit == "bytes"
+  return unit == "seconds" or unit == "bytes" and not name:find("lookup", 1, true)
 end
 
 local function merge_value(name, a, b)
@@ -193,6 +195,7 @@ local function collect(whole, one)
   for _, step in ipairs(seen.steps or {}) do add_step(whole.steps, step, one.number) end
   add_all(whole.partitions, seen.partitions, one.number)
   add_all(whole.slow_messages, seen.slow_messages, one.number)
+  add_all(whole.lookups, seen.lookups, one.number)
   add_letters(whole.dead_letters, seen.dead_letters or {})
 end
 
@@ -200,7 +203,7 @@ end
 --- present life, decoded; nil = none yet), lost (as merge.lost) }; run: name, program, pid, uptime, state, ready, time.
 function merge.snapshot(engines, run)
   local whole = { version = snapshot.VERSION, engines = {}, rates = {}, steps = {}, partitions = {}, slow_messages = {},
-    dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
+    lookups = {}, dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
   for name, value in pairs(run) do whole[name] = value end
   for _, name in ipairs(RATES) do whole.rates[name] = 0 end
   local seen = {}

@@ -1,0 +1,73 @@
+-- SPDX-License-Identifier: MIT
+-- What a lookup table costs: `luajit scripts/bench/lookup.lua [ROWS]` (1,000,000). It writes a file of each format
+-- with rows of about 60 bytes, reads it, and prints rows a second, bytes, and nanoseconds for a read in a compiled
+-- loop: of random keys that are there (with a field of the row), and of keys that are not.
+package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+local ffi = require("ffi")
+local C = require("tidemill.run.ffi").C
+local lookups = require("tidemill.run.lookups")
+local msgpack = require("tidemill.lib.msgpack")
+
+local ROWS, READS = tonumber(arg[1]) or 1e6, 2e6
+local KEYS = 65536 -- that are read, in turn
+
+local function seconds()
+  return tonumber(C.tide_clock_us()) / 1e6
+end
+
+local function key(i) return ("user-%07d"):format(i) end
+
+local FORMATS = {
+  csv = { head = "id,name,country,city,plan\n", row = function(i)
+    return ("%s,Name of %d,c%02d,city of %d,plan %d\n"):format(key(i), i, i % 50, i % 9999, i % 7)
+  end },
+  jsonl = { row = function(i)
+    return ('{"id":"%s","name":"N %d","country":"c%02d","plan":%d}\n'):format(key(i), i, i % 50, i % 7)
+  end },
+  msgpack = { row = function(i)
+    return msgpack.encode { id = key(i), name = "Name of " .. i, country = "c" .. i % 50, plan = i % 7 }
+  end },
+}
+
+local function write(path, format)
+  local file = assert(io.open(path, "wb"))
+  file:write(format.head or "")
+  for i = 1, ROWS do file:write(format.row(i)) end
+  local size = file:seek()
+  file:close()
+  return size
+end
+
+-- Nanoseconds for each call, the least of five rounds.
+local function time(keys, read)
+  local best = math.huge
+  for _ = 1, 5 do
+    local from = seconds()
+    for i = 1, READS do read(keys[i % KEYS + 1]) end
+    best = math.min(best, (seconds() - from) / READS * 1e9)
+  end
+  return best
+end
+
+local there, missing = {}, {}
+for i = 1, KEYS do there[i], missing[i] = key(math.random(ROWS)), "none-" .. i end
+
+local owner = C.tide_lookups_new(1)
+lookups.begin_loading(owner, {}, ".", function() end)
+print(("%-8s %10s %8s %8s %10s %8s %8s %8s"):format("format", "bytes/row", "s", "rows/s", "MiB table",
+  "ns read", "ns field", "ns none"))
+for _, ending in ipairs { "csv", "jsonl", "msgpack" } do
+  local path = os.tmpname() .. "." .. ending
+  local size, report = write(path, FORMATS[ending]), ffi.new "struct tide_lookup_report"
+  local users = lookups.declare({ path, by = "id" }, error)
+  os.remove(path)
+  while C.tide_lookups_report(owner, report) do end
+  local count = 0
+  local read = time(there, function(name) if users[name] then count = count + 1 end end)
+  local field = time(there, function(name) count = count + #users[name].country end)
+  local none = time(missing, function(name) if users[name] then count = count + 1 end end)
+  assert(#users == ROWS and count >= 10 * READS)
+  local taken = tonumber(report.time_us) / 1e6
+  print(("%-8s %10.1f %8.2f %8.0f %10.1f %8.0f %8.0f %8.0f"):format(ending, size / ROWS, taken, ROWS / taken,
+    tonumber(report.bytes) / 1048576, read, field, none))
+end

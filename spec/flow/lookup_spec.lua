@@ -1,0 +1,218 @@
+-- SPDX-License-Identifier: MIT
+-- Lookup tables in running pipelines: shared by workers, reloaded under load, under each level of trust, and what a
+-- bad file does at the start and later.
+local cjson = require "cjson"
+local ffi = require "ffi"
+local pipeline_file = require "spec.support.pipeline_file"
+local process = require "spec.support.process"
+local testing = require "tidemill.testing"
+local wait = require "spec.support.wait"
+
+local PROGRAM = require("spec.support.program").path
+
+pcall(ffi.cdef, "int kill(int pid, int signal);")
+
+-- Two steps and two functions of each message read the table; between the reads some time passes.
+local WHOLE = [[
+local tide = require "tidemill"
+local users = tide.lookup { "users.csv", by = { "kind", "id" } }
+local function of(id) return (users("k", id) or { version = "none" }).version end
+return tide.pipeline "x" { tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { function(message)
+    local seen = { of "1" }
+    for i = 1, 300 do if i % 100 == 0 then seen[#seen + 1] = of "2" end end
+    seen[#seen + 1] = tostring(#users)
+    return table.concat(seen, " ")
+  end, processes = 2, max_batch_size = 50 },
+  tide.file_sink { path = "-" } }]]
+
+local function table_of(version, rows)
+  local lines = { "id,kind,version" }
+  for i = 1, rows or 100 do lines[i + 1] = i .. ",k," .. version end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function write(path, bytes)
+  local file = assert(io.open(path .. ".new", "wb"))
+  file:write(bytes)
+  file:close()
+  assert(os.rename(path .. ".new", path))
+end
+
+describe("tide.lookup", function()
+  local test, folder
+
+  after_each(function()
+    testing.close()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  local function open(text, files)
+    local path
+    path, folder = pipeline_file.write(text, files)
+    test = testing.pipeline(folder .. "/" .. path:match "[^/]*$", { partitions = 4 })
+  end
+
+  local function known() return test.engine:lookups()[1] end
+
+  -- Feeds until the table was read, or not, more often than now.
+  local function feed_until(field, count)
+    wait.until_true(function()
+      for i = 1, 100 do test:push { value = tostring(i), partition = i % 4 } end
+      test:feed "x"
+      return known()[field] >= count
+    end, "another reading of the table")
+  end
+
+  it("is swapped between two messages while a pipeline runs: each sees one version, all the new one at last", function()
+    open(WHOLE, { ["users.csv"] = table_of("v1", 101) })
+    local users, versions = folder .. "/users.csv", 5
+    for version = 2, versions do
+      write(users, table_of("v" .. version, 100 + version))
+      feed_until("reads", version)
+      if version == 3 then ffi.C.kill(test.engine:worker_pid(0, 0), 9) end
+    end
+    test:feed("a", "b", "c", "d")
+    local seen, values = {}, test:values()
+    for _, value in ipairs(values) do seen[value] = true end
+    for value in pairs(seen) do
+      local version = value:match "^v(%d) "
+      assert.equal(("v%d v%d v%d v%d %d"):format(version, version, version, version, 100 + version), value)
+    end
+    assert.truthy(values[#values]:find "^v5")
+    assert.equal(test:totals().read, #values)
+    assert.same({ 105, versions, 0 }, { known().rows, known().reads, known().errors })
+    local function counter(metric) return test.engine:counter(0, "TIDE_M_" .. metric) end
+    assert.equal(versions, counter("LOOKUP_READ").count)
+    assert.same({ 105, known().bytes }, { counter("LOOKUP_ROWS").last, counter("LOOKUP_BYTES").last })
+    assert.is_true(counter("LOOKUP_TIME").sum > 0)
+  end)
+
+  it("keeps what was read before when the file is bad or gone, and says why", function()
+    open(WHOLE, { ["users.csv"] = table_of "v1" })
+    local users = folder .. "/users.csv"
+    write(users, "id,kind,version\n1,k,bad\n2,k\n")
+    feed_until("errors", 1)
+    assert.matches("users.csv:3: 2 fields, but 3 columns$", known().problem)
+    os.remove(users)
+    feed_until("errors", 2)
+    assert.matches("users.csv: No such file or directory$", known().problem)
+    assert.same({ 100, 1 }, { known().rows, known().reads })
+    assert.equal(2, test.engine:counter(0, "TIDE_M_LOOKUP_ERROR").count)
+    write(users, table_of("v2", 7))
+    feed_until("reads", 2)
+    assert.is_nil(known().problem)
+    test:feed "x"
+    local values = test:values()
+    assert.equal("v2 v2 v2 v2 7", values[#values])
+    for _, value in ipairs(values) do assert.is_nil(value:find("bad", 1, true)) end
+  end)
+
+  it("is there in each hook, in batches, reduce and after a worker was killed", function()
+    open([[
+local tide = require "tidemill"
+return tide.pipeline "x" { tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { "t.lua", processes = 1 }, tide.file_sink { path = "-" } }]], {
+      ["users.csv"] = "id,n\na,1\nb,2\n",
+      ["t.lua"] = [[
+local tide = require "tidemill"
+local users = tide.lookup "users.csv"
+local more
+local seen = "top " .. users.a.n
+return {
+  init = function() more = tide.lookup { "users.csv", by = "n" } seen = seen .. " init " .. users.b.n end,
+  start = function() seen = seen .. " start " .. more["1"].id end,
+  batch = function(messages)
+    local results = {}
+    for i, message in ipairs(messages) do results[i] = seen .. " batch " .. #more .. users[message.value].n end
+    return results
+  end,
+}]] })
+    test:feed "b"
+    ffi.C.kill(test.engine:worker_pid(0, 0), 9)
+    test:feed "a"
+    assert.produces(test, { "top 1 init 2 start a batch 22", "top 1 init 2 start a batch 21" })
+    assert.equal(2, #test.engine:lookups())
+  end)
+
+  it("works for a function of a spec", function()
+    folder = select(2, pipeline_file.write("", { ["users.csv"] = "id,n\na,1\n" }))
+    local users = require("tidemill").lookup(folder .. "/users.csv")
+    test = testing.transform(function(message) return users[message.value].n end,
+      { settings = { files = { read = { folder } } } })
+    test:feed("a", "b")
+    assert.produces(test, { "1" })
+    assert.equal(1, #test:rejects())
+    users = nil -- luacheck: ignore
+    collectgarbage() -- the next test has it no more
+  end)
+
+  -- ---- the program ----
+
+  local RUN = [[
+local tide = require "tidemill"
+local users = tide.lookup "%s"
+return tide.pipeline "x" { tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { function(message)
+    local user = users[message.value]
+    return user and user.name or "none"
+  end, processes = 1 }, tide.file_sink { path = "-" }, trust = "%s", %s }]]
+
+  local function run(users, trust, settings, files, argv)
+    files.input = "u1\nu2\n"
+    local path, at = pipeline_file.write(RUN:format(users, trust, settings or ""), files)
+    return process.run({ PROGRAM, argv or "run", path, not argv and "--input" or nil, not argv and "input" or nil },
+      { cwd = at })
+  end
+
+  for _, trust in ipairs { "full", "standard", "hardened" } do
+    it("works under trust " .. trust, function()
+      local code, out, err = run("users.csv", trust, nil, { ["users.csv"] = "id,name\nu1,Ada\n" })
+      assert.same({ 0, "Ada\nnone\n" }, { code, out }, err)
+      assert.matches("lookup table: [^\n]*users.csv: 1 rows, [%d.]+ MiB, read in [%d.]+ s", err)
+    end)
+  end
+
+  it("reads a file elsewhere where files.read says so, and names the setting where it does not", function()
+    local elsewhere = select(2, pipeline_file.write("", { ["users.csv"] = "id,name\nu1,Ada\n" }))
+    local users = elsewhere .. "/users.csv"
+    local code, out, err = run(users, "standard", ('files = { read = { "%s" } }'):format(elsewhere), {})
+    assert.same({ 0, "Ada\nnone\n" }, { code, out }, err)
+    code, out, err = run(users, "standard", nil, {})
+    if code == 0 then return pending "this kernel has no Landlock" end
+    assert.same({ 78, "" }, { code, out }, err)
+    assert.truthy(err:find("users.csv: Permission denied; transforms read files in the folder of the pipeline and in "
+      .. "files = { read = { ... } }", 1, true), err)
+  end)
+
+  it("ends the start with 78, file and line when the file is bad; check says it too", function()
+    for _, command in ipairs { false, "check" } do
+      local code, _, err = run("users.csv", "standard", nil, { ["users.csv"] = "id,name\nu1,Ada\nu2\n" },
+        command or nil)
+      assert.equal(78, code)
+      assert.truthy(err:find("users.csv:3: 1 field, but 2 columns", 1, true), err)
+    end
+  end)
+
+  it("with wrong options is a fault of the pipeline file, beside others", function()
+    local path, at = pipeline_file.write([[
+local tide = require "tidemill"
+local users = tide.lookup { "users.jsonl" }
+return tide.pipeline "x" { tide.file_source { path = 5 }, tide.file_sink { path = "-" } }]], {})
+    local code, _, err = process.run({ PROGRAM, "check", path }, { cwd = at })
+    assert.equal(78, code)
+    assert.matches(':2: tide.lookup: says which member is the key: tide.lookup { "users.jsonl", by = "id" }', err)
+    assert.matches(":3: ", err)
+  end)
+
+  it("is named by GET /status, with its rows and its problem", function()
+    open(WHOLE, { ["users.csv"] = table_of "v1" })
+    test:feed "x"
+    local snapshot = require("tidemill.metrics.snapshot").new(test.engine, test.plan,
+      { pid = 1, started = 0, ready = true })
+    local shown = cjson.decode(cjson.encode(snapshot.lookups))[1]
+    assert.matches("users.csv$", shown.name)
+    assert.same({ 100, 1, 0 }, { shown.rows, shown.reads, shown.errors })
+  end)
+end)
