@@ -54,6 +54,9 @@ local function page(name)
     local body = read("scripts/" .. file):gsub("^%-%- SPDX[^\n]*\n", "")
     parts[#parts + 1] = ("`%s` beside it:\n\n```lua\n%s```\n"):format(file, body)
   end
+  for file in code:gmatch("\"(samples/[%w_]+%.%w+)\"") do
+    parts[#parts + 1] = ("`%s` beside it:\n\n```\n%s```\n"):format(file, read("scripts/" .. file))
+  end
   local first = commands[1]
   if not first then return table.concat(parts, "\n") end -- it needs a server beside it
   local sample = first:match("(scripts/samples/%S+)")
