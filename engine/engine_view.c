@@ -174,6 +174,13 @@ bool tide_engine_get_sizes(const struct tide_engine *engine, uint32_t row, struc
     return step != NULL;
 }
 
+bool tide_engine_retry_wait(const struct tide_engine *engine, uint32_t row,
+                            struct tide_retry_wait *wait)
+{
+    struct tide_step *step = sized_step(engine, row);
+    return step && step->ops->retry_wait(step, wait);
+}
+
 int tide_engine_set_sizes(struct tide_engine *engine, uint32_t row, const struct tide_sizes *sizes)
 {
     struct tide_step *step = sized_step(engine, row);

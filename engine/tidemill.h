@@ -136,6 +136,12 @@ struct tide_slow_message;
 uint32_t tide_engine_slow_messages(const struct tide_engine *engine,
                                    struct tide_slow_message *list);
 
+struct tide_retry_wait;
+/** The message that has been tried again for longest in the step with row `row` of the counters (chain/retry_wait.h);
+ * false when none waits for tide.retry. */
+bool tide_engine_retry_wait(const struct tide_engine *engine, uint32_t row,
+                            struct tide_retry_wait *wait);
+
 struct tide_counters;
 struct tide_dlq_recent;
 struct tide_source;

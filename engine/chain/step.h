@@ -14,6 +14,7 @@
 #include "shm/message.h"
 
 struct tide_block;
+struct tide_retry_wait;
 struct tide_sizes;
 struct tide_step;
 struct tide_sink;
@@ -68,6 +69,9 @@ struct tide_step_ops {
     /* The sizes that hold now, and new ones; TIDE_ECONFIG = one is out of its range, and nothing is changed. */
     void (*get_sizes)(const struct tide_step *step, struct tide_sizes *sizes);
     int (*set_sizes)(struct tide_step *step, const struct tide_sizes *sizes, int64_t now_us);
+
+    /* The message that has been tried again for longest; false when none waits for tide.retry. */
+    bool (*retry_wait)(const struct tide_step *step, struct tide_retry_wait *wait);
 
     /* NULL where join is always true. Describes what the step waits for, for the stuck detector. False when the wait is
      * meant to be. */

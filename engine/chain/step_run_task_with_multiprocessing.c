@@ -175,6 +175,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .progress = tide_task_progress,
                                              .get_sizes = tide_task_get_sizes,
                                              .set_sizes = tide_task_set_sizes,
+                                             .retry_wait = tide_task_retry_wait,
                                              .waits = tide_task_waits};
     /* One more than workers can have, to be filled meanwhile. All are made now, since blocks have to be mapped before
      * the fork; how many are in use follows the number of processes (tide_task_batches). */

@@ -24,6 +24,7 @@
 #include "chain/batch.h"
 #include "chain/partition_queue.h"
 #include "chain/results.h"
+#include "chain/retry_wait.h"
 #include "chain/step.h"
 #include "chain/tap.h"
 #include "shm/counters.h"
@@ -228,6 +229,10 @@ void tide_retry_begin_pause(struct tide_task *task, struct tide_partition_queue 
 /** True once retry_timeout has passed since the first try. */
 bool tide_retry_timed_out(const struct tide_task *task, const struct tide_partition_queue *times,
                           int64_t now_us);
+/** True while a message waits to be tried again, or after one that does. */
+bool tide_retry_any(const struct tide_task *task);
+/** A verb of the step (chain/step.h). */
+bool tide_task_retry_wait(const struct tide_step *step, struct tide_retry_wait *wait);
 
 /* ---- task_reduce.c ---- */
 

@@ -241,6 +241,45 @@ int64_t tide_retry_deadline(const struct tide_task *task)
     return due_us;
 }
 
+/* ---- what is seen of it ---- */
+
+bool tide_retry_any(const struct tide_task *task)
+{
+    const struct tide_batch *oldest = tide_task_oldest(task);
+    return task->retry.waiting > 0 || (oldest && oldest->state == TIDE_BATCH_PAUSED);
+}
+
+static void note_wait(struct tide_retry_wait *wait, const struct tide_message *message,
+                      int64_t since_us, uint32_t messages)
+{
+    if (since_us < wait->since_us)
+        *wait = (struct tide_retry_wait){.since_us = since_us,
+                                         .offset = message->offset,
+                                         .partition = message->partition,
+                                         .topic = message->topic,
+                                         .messages = messages};
+}
+
+/* The first of a queue has no time of a first try once those before it are complete: it runs with the next batch. */
+bool tide_task_retry_wait(const struct tide_step *step, struct tide_retry_wait *wait)
+{
+    const struct tide_task *task = (const struct tide_task *)(const void *)step;
+    const struct tide_batch *oldest = tide_task_oldest(task);
+    struct tide_message message;
+    *wait = (struct tide_retry_wait){.since_us = INT64_MAX};
+    if (oldest && oldest->state == TIDE_BATCH_PAUSED) {
+        tide_batch_message(oldest, 0, &message);
+        note_wait(wait, &message, oldest->pause.times.since_us, oldest->records.count);
+    }
+    for (uint32_t i = 0; i < task->retry.queues.count && task->retry.waiting > 0; i++) {
+        const struct tide_partition_queue *queue = &task->retry.queues.items[i];
+        if (queue->kept.count > 0 && queue->since_us > 0)
+            note_wait(wait, tide_partition_queue_oldest(queue), queue->since_us,
+                      (uint32_t)queue->kept.count);
+    }
+    return wait->since_us != INT64_MAX;
+}
+
 void tide_retry_free(struct tide_task *task)
 {
     tide_partition_queues_free(&task->retry.queues);

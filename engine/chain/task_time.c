@@ -56,4 +56,6 @@ void tide_task_charge(struct tide_task *task, int64_t now_us)
         tide_count(counters, task->step.row, task->time.cause, (uint64_t)passed_us);
     else if (task->open && task->order.count == 0)
         tide_count(counters, task->step.row, TIDE_M_BATCH_FILLING_TIME, (uint64_t)passed_us);
+    if (tide_retry_any(task))
+        tide_count(counters, task->step.row, TIDE_M_RETRY_TIME, (uint64_t)passed_us);
 }

@@ -175,6 +175,7 @@ describe("the metrics", function()
     end }):feed("a"):advance(1):finish()
     assert.equal(1, test:metrics()[TASK .. "message.retry"])
     assert.equal(1, test:metrics()[TASK .. "batch.close{reason=retry}"])
+    assert.is_true(test:metrics()[TASK .. "retry.time"] >= 1e6)
   end)
 
   it("a pipeline provokes the metrics of dead letters that nobody takes", function()

@@ -10,6 +10,7 @@ local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local testing = require "tidemill.testing"
+local tide = require "tidemill"
 local wait = require "spec.support.wait"
 local window = require "tidemill.tuning.window"
 
@@ -39,10 +40,11 @@ local function setting_of(options)
       if given[name] == nil then step[name] = value else step[name] = given[name] end
     end
     step.auto = {}
-    step.processes = (options.pools or { 1 })[(given.pool or 0) + 1]
+    step.processes, step.pool = (options.pools or { 1 })[(given.pool or 0) + 1], given.pool or 0
     steps[i] = step
   end
-  return { cores = 2, output = "memory", dlq_topic = false, commit_interval = 0, steps = steps }
+  return { cores = 2, source = options.source, output = "memory", dlq_topic = false, commit_interval = 0,
+    steps = steps }
 end
 
 describe("the limit of a whole run", function()
@@ -57,7 +59,9 @@ describe("the limit of a whole run", function()
     local steps = {}
     for i = 1, #options.steps do steps[i] = { kind = "TIDE_STEP_TASK" } end
     local values = metrics.collect(run.engine, { tables = { steps = steps } })
-    return advisor.judge(window.of(nil, { metrics = values, totals = run.engine:totals() }, setting_of(options)))
+    local last = { metrics = values, totals = run.engine:totals(), steps = {} }
+    for i = 1, #options.steps do last.steps[i] = { retry = run.waits } end
+    return advisor.judge(window.of(nil, last, setting_of(options)))
   end
 
   local function assert_limit(limit, step, verdict)
@@ -78,15 +82,17 @@ describe("the limit of a whole run", function()
     return judge(run, options)
   end
 
-  -- Messages come at a rate, for `seconds`.
-  local function live(options, rate, seconds)
+  -- Messages come at a rate, for `seconds`. first, last: called with the run before and after that.
+  local function live(options, rate, seconds, first, last)
     local run, pushed, since = fixture.new(options):start(), 0, wait.now()
+    if first then first(run) end
     while wait.now() < since + seconds do
       local due = math.floor((wait.now() - since) * rate)
       for _ = pushed + 1, due do run:push "x" end
       pushed = due
       run.engine:run(0.005)
     end
+    if last then last(run) end
     run:finish()
     return judge(run, options)
   end
@@ -139,6 +145,40 @@ describe("the limit of a whole run", function()
     local options = { pools = { 1, 1 }, steps = { { identity, max_batch_size = 10, eager = false, pool = 0 },
       { compute, max_batch_size = 10, eager = false, pool = 1 } } }
     assert_limit("workers", 2, backlog(options, "x", 200))
+  end)
+
+  -- 150 messages in each of three batches: a lag of 3 s, of which 1.4 s are in batches at once, is gone long before the
+  -- end. Its mean is below half a second of reading.
+  it("is workers where a backlog of 3 s was read into batches long before it was run", function()
+    local options = { source = "kafka", steps = { { function(message)
+      sleep(3)
+      return message
+    end, max_batch_size = 150, eager = false } } }
+    assert_limit("workers", 1, backlog(options, "x", 1000))
+  end)
+
+  it("is workers of the step that has them most, where two steps share them", function()
+    local options = { pools = { 2 }, steps = { { identity, max_batch_size = 10, eager = false },
+      { compute, max_batch_size = 10, eager = false } } }
+    local verdict = assert_limit("workers", 2, backlog(options, "x", 200))
+    assert.is_truthy(verdict.text:find("2 processes of a pool (steps 1, 2; step 2 has them", 1, true), verdict.text)
+  end)
+
+  it("is script where one partition waits for tide.retry, while the others keep up; it is named", function()
+    local mended = os.tmpname()
+    os.remove(mended)
+    finally(function() os.remove(mended) end)
+    local options = { partitions = 2, source = "kafka", steps = { { function(message)
+      return message.value == "down" and not io.open(mended) and tide.retry "down" or message
+    end } } }
+    local verdict = live(options, 200, 1, function(run)
+      run:push { value = "down", partition = 1 }
+    end, function(run)
+      run.waits = run.engine:retry_wait(1)
+      assert(io.open(mended, "w")):close()
+    end)
+    assert_limit("script", 1, verdict)
+    assert.is_truthy(verdict.text:find("(tide.retry): in/1, at offset 0, for ", 1, true), verdict.text)
   end)
 
   it("is script where one message in a hundred is slow", function()

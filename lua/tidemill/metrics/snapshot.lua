@@ -98,7 +98,7 @@ local function step_of(engine, plan, number, row, earlier, seconds)
     processes = gauge(engine, row, "PROCESSES"), batches_in_progress = gauge(engine, row, "BATCHES_IN_PROGRESS"),
     sizes = sizes_of(engine, plan, row),
     closes = closes, overflow = { input = rate("input"), output = rate("output") }, backpressure = rate("backpressure"),
-    workers = workers,
+    workers = workers, retry = engine:retry_wait(row),
   }, counts
 end
 

@@ -193,6 +193,16 @@ function engine:slow_messages()
   return list
 end
 
+--- The message that has been tried again for longest in the step of a row: { topic, partition, offset, seconds (since
+--- its first try), messages (that wait: it, and those after it) }; nil when none waits for tide.retry.
+function engine:retry_wait(row)
+  local wait = ffi.new("struct tide_retry_wait")
+  if not C.tide_engine_retry_wait(self.handle, row, wait) then return nil end
+  return { topic = ffi.string(C.tide_topics_name(C.tide_engine_topics(self.handle), wait.topic)),
+    partition = wait.partition, offset = tonumber(wait.offset), messages = wait.messages,
+    seconds = math.max(0, tonumber(C.tide_clock_us() - wait.since_us) / 1e6) }
+end
+
 local PROFILE = { [C.TIDE_PROFILE_NONE] = "none", [C.TIDE_PROFILE_SAMPLING] = "sampling",
   [C.TIDE_PROFILE_ENDING] = "ending", [C.TIDE_PROFILE_DONE] = "done", [C.TIDE_PROFILE_ABANDONED] = "abandoned",
   [C.TIDE_PROFILE_LOST] = "lost" }

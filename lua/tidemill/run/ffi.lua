@@ -13,6 +13,7 @@ local headers = {
   "json/json.h", "io/source.h", "io/sink.h", "io/file.h",
   "chain/tap.h",
   "io/memory.h", "kafka/kafka.h", "kafka/committed.h", "kafka/mock.h", "chain/dlq_recent.h", "chain/slow.h",
+  "chain/retry_wait.h",
   "http/http.h",
   "tidemill.h",
 }

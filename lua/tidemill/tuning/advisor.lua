@@ -50,11 +50,21 @@ local function main_cause(step)
   return best
 end
 
+-- Of the steps that share the workers of step `n`, the one that has them most.
+local function heaviest(window, n)
+  local best = n
+  for _, number in ipairs(window.steps[n].sharing) do
+    if window.steps[number].own > window.steps[best].own then best = number end
+  end
+  return best
+end
+
 -- From the first step on: a step that waits for the next one is not what binds, but the next one is.
 local function follow(window)
   for n, step in ipairs(window.steps) do
     local cause = main_cause(step)
     if cause == "dlq" then return "output", n end
+    if cause == "workers" then return "step", heaviest(window, n) end
     if cause ~= "next_step" then return "step", n end
   end
   return "output", #window.steps > 0 and #window.steps or nil
@@ -76,11 +86,24 @@ local function place_of(window, behind)
   local engine, first = window.engine, window.steps[1]
   local blocked = math.max(engine.blocked, engine.steps, first and sum_of(first.blocked) or 0)
   local ending = engine.steps - engine.blocked >= terms.MOST
-  local slack = window.lag_certain and not behind and not ending or engine.source >= math.max(advisor.SLACK, blocked)
+  -- With nothing behind it keeps up however long a step was full; but what was read may still be with the steps, so a
+  -- lag that is gone says that only of an engine that has waited for the source.
+  local slack = engine.source >= advisor.SLACK
+    and (window.lag_certain and not behind and not ending or engine.source >= blocked)
   if slack or engine.source >= math.max(blocked, 1 - engine.source - blocked) then return "source", first and 1 end
   if engine.busy >= advisor.FULL or blocked < 1 - engine.source - blocked then return "engine", first and 1 end
   local place, n = (ending and follow_end or follow)(window)
   return place, n, ending
+end
+
+-- The step in which messages wait for tide.retry for most of the time; nil when there is none. Other partitions go on
+-- meanwhile, and no step is full: so nothing else shows it.
+local function retrying(window)
+  local best
+  for n, step in ipairs(window.steps) do
+    if step.retry >= terms.MOST and step.retry > (best and window.steps[best].retry or 0) then best = n end
+  end
+  return best
 end
 
 -- Returns what batches cost of the time that the place has, and what the further rounds after a full output block cost.
@@ -99,6 +122,8 @@ end
 local function case_of(window)
   local behind = is_behind(window)
   local place, n, ending = place_of(window, behind)
+  local retried = (place == "source" or ending) and retrying(window)
+  if retried then place, n = "retry", retried end
   local case = { window = window, behind = behind, place = place, n = n, step = n and window.steps[n],
     ending = ending, cost = 0, output_cost = 0 }
   if case.step then case.cost, case.output_cost = costs_of(window, place, case.step) end

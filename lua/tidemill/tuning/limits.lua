@@ -6,7 +6,7 @@
 -- sentence(case) = what binds; advice(case) = what to change, or nil; change(case) = the same as { step, option, from,
 -- to }, where it is one option. A case is what tuning/advisor.lua makes of a window:
 --   window   the window
---   place    "source", "engine", "step" or "output": where the time goes
+--   place    "source", "engine", "step", "output" or "retry": where the time goes
 --   step, n  the step that is judged, as in the window, and its number; nil without steps
 --   behind   messages wait in the source
 --   ending   all is read, and the engine waits for the steps to work it off
@@ -19,13 +19,33 @@ local limits = {}
 
 local percent, main_close, they_wait, batches_cost, number, time, step_name, doubled, batch_evidence,
   worker_evidence, output_evidence, engine_evidence, fewer_processes, fewer_text, at_output, to_kafka, blocked_text,
-  more_processes =
+  more_processes, pool_name =
   terms.percent, terms.main_close, terms.they_wait, terms.batches_cost, terms.number, terms.time, terms.step_name,
   terms.doubled, terms.batch_evidence, terms.worker_evidence, terms.output_evidence, terms.engine_evidence,
   terms.fewer_processes, terms.fewer_text, terms.at_output, terms.to_kafka, terms.blocked_text,
-  terms.more_processes
+  terms.more_processes, terms.pool_name
 
 limits.list = {
+  {
+    name = "script",
+    rule = "Where the source would bind, or nothing: for more than half of the time (MOST) a message waits to be tried "
+      .. "again (tide.retry), and with it what follows it in its partition.",
+    holds = function(case) return case.place == "retry" end,
+    evidence = function(case)
+      local waits, evidence = case.step.waits or {}, worker_evidence(case)
+      evidence.waiting_for_retry, evidence.tried_for = case.step.retry, waits.seconds
+      evidence.messages_that_wait = waits.messages
+      return evidence
+    end,
+    sentence = function(case)
+      local waits = case.step.waits
+      local where = waits and (": %s/%d, at offset %.0f, for %s"):format(waits.topic, waits.partition, waits.offset,
+        time(waits.seconds)) or ""
+      return ("the functions%s bind: for %s of the time a partition waited behind a message that is tried again "
+        .. "(tide.retry)%s"):format(step_name(case), percent(case.step.retry), where)
+    end,
+    advice = function() return "the log says why they ask for it" end,
+  },
   {
     name = "source",
     rule = "The engine waits for the source at least 15 % of the time (SLACK) and longer than for the steps, and "
@@ -229,14 +249,15 @@ limits.list = {
     sentence = function(case)
       local step = case.step
       return ("the workers bind: %d process%s%s %s %s in use, and the functions %s: %s of their time is on the "
-        .. "processor, %s a message"):format(step.processes, step.processes == 1 and "" or "es", step_name(case),
+        .. "processor, %s a message"):format(step.processes, step.processes == 1 and "" or "es", pool_name(case),
         step.processes == 1 and "is" or "are", percent(step.busy),
         they_wait(step) and "wait" or "compute", percent(step.cpu), time(step.message_time))
     end,
     advice = function(case)
       local change, waits = more_processes(case), they_wait(case.step)
       if change then
-        return ("raise processes from %d to %d%s"):format(change.from, change.to,
+        local whose = #case.step.sharing > 1 and " of the pool" or ""
+        return ("raise processes%s from %d to %d%s"):format(whose, change.from, change.to,
           waits and ": functions that wait need no core" or "")
       end
       return ("all %d cores are in use: make the functions faster, or run a second engine on another machine"):format(

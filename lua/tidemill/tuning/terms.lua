@@ -49,6 +49,14 @@ function terms.step_name(case)
   return #case.window.steps > 1 and (" of step %d"):format(case.n) or ""
 end
 
+-- Whose the workers are: of one step, or of all that share them, with the one that has them most.
+function terms.pool_name(case)
+  local step = case.step
+  if #step.sharing == 1 then return terms.step_name(case) end
+  return (" of a pool (steps %s; step %d has them for %s of the time)"):format(table.concat(step.sharing, ", "), case.n,
+    terms.percent(step.own))
+end
+
 function terms.doubled(case, option)
   local from = case.step[option]
   return { step = case.n, option = option, from = from, to = from * 2 }
@@ -94,7 +102,8 @@ end
 
 function terms.fewer_text(case)
   local change = terms.fewer_processes(case)
-  return change and ("; %d of %d processes%s would do"):format(change.to, change.from, terms.step_name(case)) or ""
+  local whose = change and (#case.step.sharing > 1 and " of the pool" or terms.step_name(case))
+  return change and ("; %d of %d processes%s would do"):format(change.to, change.from, whose) or ""
 end
 
 -- The output: what takes the results of the last step.

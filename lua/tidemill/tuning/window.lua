@@ -24,14 +24,18 @@
 --     closes = { size, time, block, idle, run_time, retry, flush }   shares of the batches
 --     input_overflow, output_overflow   times per batch
 --     blocked = { next_step, dlq, oldest, workers, retry }, filling   shares of the time
---     busy, run          shares of the workers' time: with a batch; in the functions
---     cpu, delay, slow   shares of the time in the functions: on the processor; ready to run and without a core; at
---                        messages of more than 100 ms
+--     retry, waits       share of the time in which messages waited for tide.retry; what waits now (engine:retry_wait)
+--     sharing            the numbers of all steps of its pool
+--     own                share of the workers' time: with a batch of this step
+--     busy, run          shares of the workers' time, of all steps of the pool: with a batch; in the functions
+--     cpu, delay, slow   shares of the time in the functions: on the processor; ready to run and without a core (of all
+--                        steps of the pool); at messages of more than 100 ms
 --     overhead           share of `busy` that batches cost
 --     message_time       mean seconds in the functions
 --
 -- setting (window.setting makes it of a plan): cores, source and output = "kafka", "file", "memory" or "none",
--- dlq_topic (bool), commit_interval (s), steps = { { processes, max_batch_size, max_batch_time, eager, auto, ... } }.
+-- dlq_topic (bool), commit_interval (s), steps = { { processes, pool (its number; nil = one of its own),
+-- max_batch_size, max_batch_time, eager, auto, ... } }.
 local cores = require("tidemill.plan.cores")
 
 local window = {}
@@ -47,9 +51,9 @@ local MEDIA = { TIDE_MEDIUM_KAFKA = "kafka", TIDE_MEDIUM_FILE = "file", TIDE_MED
 
 local function step_setting(plan, step)
   return {
-    processes = (plan.pools_begin or plan.pools)[(step.pool or 0) + 1], max_batch_size = step.max_batch_size,
-    max_batch_time = step.max_batch_time_us / 1e6, eager = step.eager, input_block_size = step.input_block_size,
-    output_block_size = step.output_block_size,
+    processes = (plan.pools_begin or plan.pools)[(step.pool or 0) + 1], pool = step.pool,
+    max_batch_size = step.max_batch_size, max_batch_time = step.max_batch_time_us / 1e6, eager = step.eager,
+    input_block_size = step.input_block_size, output_block_size = step.output_block_size,
     auto = { input_block_size = step.auto_input or nil, output_block_size = step.auto_output or nil },
   }
 end
@@ -113,11 +117,30 @@ local function add_times(step, grown, time)
     step.blocked[cause] = ratio(grown(("blocked.time{cause=%s}"):format(cause)), time)
   end
   step.filling = ratio(grown "batch.filling.time", time)
-  step.busy, step.run = ratio(busy, time * step.processes), ratio(run, time * step.processes)
+  step.retry = ratio(grown "retry.time", time)
+  step.own = ratio(busy, time * step.processes)
   step.overhead = overhead_of(step, run, busy)
-  step.cpu, step.delay = ratio(grown "worker.cpu.time", run), ratio(grown "worker.delay.time", run)
+  step.spent = { busy = busy, run = run, cpu = grown "worker.cpu.time", delay = grown "worker.delay.time" }
   step.slow = ratio(grown "worker.slow_message.time", run)
   step.message_time = ratio(run / 1e6, step.messages)
+end
+
+-- Steps that share a pool have the same workers: whether these are in use, and with what, is a matter of all of them.
+local function add_pools(steps, time)
+  local pools = {}
+  for number, step in ipairs(steps) do
+    local key = step.pool or -number
+    local pool = pools[key] or { sharing = {}, busy = 0, run = 0, cpu = 0, delay = 0 }
+    pools[key] = pool
+    pool.sharing[#pool.sharing + 1] = number
+    for name, spent in pairs(step.spent) do pool[name] = pool[name] + spent end
+  end
+  for number, step in ipairs(steps) do
+    local pool = pools[step.pool or -number]
+    step.sharing, step.spent = pool.sharing, nil
+    step.busy, step.run = ratio(pool.busy, time * step.processes), ratio(pool.run, time * step.processes)
+    step.cpu, step.delay = ratio(pool.cpu, pool.run), ratio(pool.delay, pool.run)
+  end
 end
 
 -- Sizes of the moment go before those of the plan: a controller may have changed them.
@@ -127,7 +150,7 @@ local function step_of(number, grown, time, setting, now)
   for name, value in pairs(now and now.sizes or {}) do
     if type(value) == "number" then step[name] = value end
   end
-  step.processes = now and now.processes or step.processes
+  step.processes, step.waits = now and now.processes or step.processes, now and now.retry
   add_batches(step, grown)
   add_times(step, grown, time)
   return step
@@ -162,6 +185,7 @@ function window.of(first, last, setting)
     made.steps[number] = step_of(number, of_step(grown, number, #setting.steps), time, setting,
       last.steps and last.steps[number])
   end
+  add_pools(made.steps, time)
   return made
 end
 

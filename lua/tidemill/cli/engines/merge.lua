@@ -116,6 +116,7 @@ local function add_step(steps, step, engine)
     whole[name] = whole[name] + (step[name] or 0)
   end
   add_sizes(whole.sizes, step.sizes)
+  if step.retry and step.retry.seconds > (whole.retry and whole.retry.seconds or -1) then whole.retry = step.retry end
   add_fields(whole.closes, step.closes)
   add_fields(whole.overflow, step.overflow)
   for _, worker in ipairs(step.workers or {}) do

@@ -55,6 +55,13 @@ describe("the snapshot of several engines", function()
     assert.equal(200, whole.metrics["consumer.lag.seconds"].last)
   end)
 
+  it("the snapshot of several engines has the message that has been tried again for longest in any of them", function()
+    local one, two, three = seen(1), seen(2), seen(3)
+    two.steps[1].retry, three.steps[1].retry = { offset = 2, seconds = 5 }, { offset = 3, seconds = 4 }
+    assert.equal(2, whole_of(engine(1, one), engine(2, two), engine(3, three)).steps[1].retry.offset)
+    assert.is_nil(whole_of(engine(1, seen(1))).steps[1].retry)
+  end)
+
   it("the snapshot of several engines names the engine of each worker, partition and slow message", function()
     local whole = whole_of(engine(1, seen(100)), engine(2, seen(201)))
     local step = whole.steps[1]
