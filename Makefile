@@ -72,7 +72,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -251,6 +251,9 @@ uninstall: ## what install has put below PREFIX, and nothing else
 
 deb: ## a Debian package of this checkout, for the Debian that this is, into build/ (scripts/dev/deb.sh)
 	$(Q)scripts/dev/install.sh deb && $(MAKE) -s all && scripts/dev/deb.sh
+
+dist: ## a tar.gz for any x86-64 Linux with glibc 2.31 or newer, into build/; on Debian 12 (scripts/dev/dist.sh)
+	$(Q)scripts/dev/install.sh dist && scripts/dev/dist.sh
 
 install uninstall: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)

@@ -58,8 +58,10 @@ static void set_paths(lua_State *lua, const char *folder, const char *files)
     lua_setfield(lua, -4, "path");
     lua_getfield(lua, -3, "cpath");
     luaL_gsub(lua, lua_tostring(lua, -1), "./?.so;", "");
-    lua_setfield(lua, -5, "cpath");
-    lua_pop(lua, 4);
+    /* `make dist` carries modules in C beside the library. */
+    lua_pushfstring(lua, "%s/../lib/tidemill/lua/?.so;%s", folder, lua_tostring(lua, -1));
+    lua_setfield(lua, -6, "cpath");
+    lua_pop(lua, 5);
     lua_pushstring(lua, folder);
     lua_setglobal(lua, "TIDEMILL_FOLDER"); /* where run/ffi.lua looks for library and headers */
 }

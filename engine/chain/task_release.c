@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 
 #include "base/fault.h"
+#include "base/signal_name.h"
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
@@ -200,7 +201,7 @@ static struct tide_reject describe_crash(const struct tide_batch *batch, char *c
                                  .attempts = batch->record.attempts + 1,
                                  .error = "the worker died while it ran this message"};
     if (WIFSIGNALED(work->death))
-        snprintf(cause, size, "SIG%s", sigabbrev_np(WTERMSIG(work->death)));
+        snprintf(cause, size, "SIG%s", tide_signal_name(WTERMSIG(work->death)));
     else
         snprintf(cause, size, "exit %d", WEXITSTATUS(work->death));
     if (work->over_cpu) {

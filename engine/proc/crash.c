@@ -28,6 +28,7 @@
 #include <unistd.h>
 #include <unwind.h>
 
+#include "base/signal_name.h"
 #include "proc/inside.h"
 
 enum {
@@ -139,7 +140,7 @@ static const struct compiled *compiled_at(uintptr_t address)
 
 static void add_cause(int number, const siginfo_t *info)
 {
-    const char *name = number == SIGXCPU ? NULL : sigabbrev_np(number);
+    const char *name = number == SIGXCPU ? NULL : tide_signal_name(number);
     tide_crash_add(&crash.text, name ? "SIG" : "killed at a limit of time");
     tide_crash_add(&crash.text, name ? name : "");
     if ((number == SIGSEGV || number == SIGBUS) && info->si_code > 0) {

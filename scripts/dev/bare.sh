@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # What `make bare` runs: does the README hold on a machine that has nothing? For each Debian (or those that are named:
 # bare.sh bookworm) a minimal root with git and make only, and in copies of it, with this checkout, what a newcomer
-# types; in one that never saw a compiler, what packaging/ makes of it. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
+# types; in one that never saw a compiler, what packaging/ makes of it: the package, and the tar.gz, which is built on
+# bookworm and also runs in a root of Debian 11 that is nothing else, since its glibc is the oldest that it is for. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
 #   BARE_ROOTS  folder of the roots as debootstrap made them, which are kept and copied (build/bare)
 #   CI=true     a machine where this cannot be done (no root, no debootstrap, no mounts) is a failure, else it is skipped
 # The packages come from where this machine's apt takes them. What runs in a root has its own mounts and processes,
@@ -100,7 +101,7 @@ pass_on_settings() { # ROOT
   cp -L /etc/resolv.conf /etc/hosts "$1/etc/"
 }
 
-make_root() {
+make_root() { # PACKAGES
   local main security
   main=$(mirror Debian)
   security=$(mirror Debian-Security)
@@ -113,8 +114,8 @@ make_root() {
   pass_on_settings "$root"
   echo "deb $main $suite main" >"$root/etc/apt/sources.list"
   [ -z "$security" ] || echo "deb $security $suite-security main" >>"$root/etc/apt/sources.list"
-  inside root "update-ca-certificates && apt-get -qq update && apt-get -qq install -y --no-install-recommends git make &&
-    apt-get clean && rm -rf /var/lib/apt/lists/*" || return
+  [ -z "$1" ] || inside root "update-ca-certificates && apt-get -qq update &&
+    apt-get -qq install -y --no-install-recommends $1 && apt-get clean && rm -rf /var/lib/apt/lists/*" || return
   mv "$root" "$roots/$suite"
 }
 
@@ -161,8 +162,8 @@ make_package() {
 }
 
 install_package() {
-  copy_root && cp "$work/tidemill.deb" "$root/tmp/" && cp packaging/healthy.sh "$root/usr/bin/tidemill-healthy" &&
-    inside root "$(container_runs 2) && ! command -v gcc && useradd -m -d /srv/newcomer -s /bin/bash newcomer"
+  cp "$work/tidemill.deb" "$root/tmp/" && cp packaging/healthy.sh "$root/usr/bin/tidemill-healthy" &&
+    inside root "$(container_runs 2) && ! command -v gcc"
 }
 
 # What the container's engine would start, as process 1, by the user that it would be. When it is healthy, somebody leaves
@@ -193,6 +194,33 @@ remove_package() {
     left=$(find / -xdev -name "*tidemill*" -not -path "/proc/*") && echo "$left" && [ -z "$left" ]'
 }
 
+make_archive() {
+  inside root "make -C tidemill dist && mv tidemill/build/tidemill-*-linux-x86_64.tar.gz tidemill.tar.gz" &&
+    mv "$root/srv/admin/tidemill.tar.gz" "$work/"
+}
+
+# A copy that has no compiler, and a user.
+make_user_root() { copy_root && inside root 'useradd -m -d /srv/newcomer -s /bin/bash newcomer'; }
+
+# In a folder with a space, by a user. The last pipeline takes what is loaded only when it is used.
+use_archive() {
+  mkdir "$root/srv/newcomer/my tools" &&
+    tar -xzf "$work/tidemill.tar.gz" -C "$root/srv/newcomer/my tools" --strip-components=1 &&
+    cat >"$root/srv/newcomer/all.lua" <<<'local tide = require "tidemill"
+      return tide.pipeline "all" { tide.file_source { path = "lines.txt" }, tide.map { function(message)
+        local text = tide.gzip.decompress(tide.gzip.compress(tide.zstd.decompress(tide.zstd.compress(message.value))))
+        text = tide.msgpack.decode(tide.msgpack.encode(tide.regex.match(text, "[0-9]+")))
+        return require("cjson").encode { text, tide.hash.sha256(text), tostring(tide.hash.xxhash64(text)) }
+      end }, tide.file_sink { path = "-" }, tide.commit_offsets {} }' &&
+    inside newcomer 'export PATH="$HOME/my tools/bin:$PATH" && ! command -v gcc && tidemill --version &&
+      tidemill new orders && cd orders && tidemill test && tidemill run pipeline.lua --input messages.jsonl &&
+      cd "../my tools/share/tidemill/scripts" &&
+      tidemill run clean_events.lua --mock-kafka --feed samples/events.jsonl >~/out.jsonl && [ -s ~/out.jsonl ] &&
+      cd && echo "number 42" >lines.txt && tidemill run all.lua >out.txt && cat out.txt && tidemill metrics >/dev/null' &&
+    grep -q '^\["42","73475cb40a568e8da8a045ced110137e159f890ac4da883b6b17dc651b3a8049",' "$root/srv/newcomer/out.txt" &&
+    find "$root/srv/newcomer" -mindepth 1 -delete
+}
+
 as_root() {
   step "the checkout in a copy of it" copy_checkout /srv/admin/tidemill || return
   step "make demo, as root" demo_in root tidemill || return
@@ -200,10 +228,20 @@ as_root() {
     inside root "make -C tidemill install && cd /tmp && tidemill new orders && cd orders && tidemill test" &&
     step "make uninstall" inside root "make -C tidemill uninstall && [ -z \"\$(find /usr/local -name '*tidemill*')\" ]"
   step "the Containerfile's first stage: make deb; lintian" make_package
+  [ "$suite" != bookworm ] || step "make dist" make_archive
+}
+
+as_oldest() {
+  suite=bullseye
+  [ -d "$roots/$suite" ] || step "debootstrap" make_root "" || return
+  step "another copy, with a user" make_user_root || return
+  step "the tar.gz, without any library of it: tidemill new, test, run, a Kafka in the process, codecs" use_archive
 }
 
 as_package() {
-  step "the Containerfile's last stage in another copy: apt installs the package, and no compiler" install_package || return
+  step "another copy, with a user" make_user_root || return
+  [ "$suite" = bookworm ] || [ ! -e "$work/tidemill.tar.gz" ] || step "the tar.gz" use_archive
+  step "the Containerfile's last stage: apt installs the package, and no compiler" install_package || return
   step "tidemill new, test, run, check, an example on a Kafka in the process" use_package
   step "the container's command as process 1: healthy, not root, no zombie, SIGTERM" run_contained
   step "apt-get purge: nothing is left" remove_package
@@ -232,10 +270,11 @@ log=$work/log
 suites=("$@")
 [ $# -gt 0 ] || suites=(bookworm trixie)
 for suite in "${suites[@]}"; do
-  [ -d "$roots/$suite" ] || step "debootstrap, git and make" make_root || continue
+  [ -d "$roots/$suite" ] || step "debootstrap, git and make" make_root "git make" || continue
   rm -f "$work/tidemill.deb"
   as_root
   [ ! -e "$work/tidemill.deb" ] || as_package
   as_user
 done
+[ ! -e "$work/tidemill.tar.gz" ] || as_oldest
 tell

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|site|bare|demo]...
+# Installs what is missing for a purpose: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|dist|site|bare|demo]...
 # Silent and instant when nothing is missing. Debian and its relatives, by apt, when root or with a sudo that asks no
 # password. Anybody else is told the one command to type, which is complete for `make demo` and `make test` too, and
 # the exit code is 69. --check installs nothing: it tells the command for these purposes.
@@ -120,17 +120,29 @@ check() {
       need_command dot graphviz
       need_file /usr/share/mkdocs/themes/material mkdocs-material
       ;;
+    dist)
+      check build
+      check run
+      check rdkafka
+      check keyring
+      need_command objdump binutils
+      need_command strip binutils
+      need_command xz xz-utils
+      ;;
+    keyring)
+      need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+      ;;
     bare)
       need_command debootstrap debootstrap
       need_command lintian lintian
-      need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+      check keyring
       ;;
     demo)
       check build
       check run
       ;;
     *)
-      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|site|bare|demo]..." >&2
+      echo "usage: install.sh [--check] [build|run|test|kafka|rdkafka|bench|clang|fuzz|tidy|valgrind|deb|dist|site|bare|demo]..." >&2
       exit 64
       ;;
   esac

@@ -45,7 +45,7 @@ look() { # COMPILER FLAGS FILE...: the compiler may be of several words, as "cca
 }
 
 for compiler in "${CC:-gcc}" clang; do
-  look "$compiler" "$LINT_C_FLAGS" engine/*.c engine/*/*.c engine/*/*/*.c lua/*/*/*.c scripts/*/*.c || status=1
+  look "$compiler" "$LINT_C_FLAGS" engine/*.c engine/*/*.c engine/*/*/*.c lua/*/*/*.c scripts/*/*.c packaging/*.c || status=1
   # The file of fault points is empty without them.
   look "$compiler" "$LINT_C_FLAGS -DTIDE_FAULTS" engine/base/fault.c || status=1
 done

@@ -16,9 +16,9 @@ end
 -- Of the shell, and of Debian's essential packages and apt.
 local SHELL = set [[break cd compgen continue done echo esac eval exit export false fi jobs kill local mapfile printf
   pwd read return set shift trap true type umask unset wait]]
-local ESSENTIAL = set [[apt-config apt-get awk bash cat chmod chown chroot cmp cp cut date df diff dirname dpkg-deb
-  find grep head id install ln ls mkdir mktemp mount mv nproc rm rmdir sed seq setarch setpriv sh sleep sort tail
-  tar tee touch tr uniq unshare wc xargs]]
+local ESSENTIAL = set [[apt-config apt-get awk basename bash cat chmod chown chroot cmp cp cut date df diff dirname dpkg
+  dpkg-deb dpkg-query find grep gzip head id install ln ls mkdir mktemp mount mv nproc readlink realpath rm rmdir sed
+  seq setarch setpriv sh sleep sort tail tar tee touch tr uname uniq unshare wc xargs]]
 local BUILT_IN, OURS = set "bit ffi jit string", set "tidemill scripts spec"
 local KINDS = { command = "the command", library = "the pkg-config name", shared = "the library", file = "the file",
   lua = "the Lua module", python = "Python's module",

@@ -13,7 +13,8 @@ dashboard.__index = dashboard
 local EVERY, SPAN = 5000, 600000 -- milliseconds from one kept snapshot to the next; for how long they are kept
 local SCRIPT = "text/javascript; charset=utf-8"
 
---- Debian's libjs-chart.js. Without it the dashboard has no charts, and says so.
+--- Debian's libjs-chart.js, where `make dist` has not put it beside the pages. Without it the dashboard has no charts,
+--- and says so.
 dashboard.CHARTS = "/usr/share/javascript/chart.js/chart.min.js"
 
 local FILES = {
@@ -57,7 +58,7 @@ function dashboard.new(observer)
     if not text then return nil, folder() .. file[2] .. " cannot be read; is the installation complete?", 70 end
     observer:publish(file[1], file[3], text)
   end
-  observer:publish("/chart.js", SCRIPT, text_file.read(dashboard.CHARTS)
+  observer:publish("/chart.js", SCRIPT, text_file.read(folder() .. "chart.min.js") or text_file.read(dashboard.CHARTS)
     or "// " .. dashboard.CHARTS .. " is not installed\n")
   observer:publish("/metrics.json", "application/json", metric_list())
   self:publish_history()
