@@ -72,7 +72,7 @@ SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_sp
   $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
-  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist clean deps help
+  reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist kubernetes clean deps help
 .DELETE_ON_ERROR:
 
 all: $(BUILD)/tidemill $(MODULES) ## build the program and the library into build/
@@ -255,11 +255,14 @@ deb: ## a Debian package of this checkout, for the Debian that this is, into bui
 dist: ## a tar.gz for any x86-64 Linux with glibc 2.31 or newer, into build/; on Debian 12 (scripts/dev/dist.sh)
 	$(Q)scripts/dev/install.sh dist && scripts/dev/dist.sh
 
+kubernetes: ## is packaging/kubernetes as the published schemas want it? fetches them with pip, once
+	$(Q)scripts/dev/install.sh rdkafka && scripts/dev/kubernetes.sh
+
 install uninstall: export PREFIX := $(PREFIX)
 install uninstall: export DESTDIR := $(DESTDIR)
 
-clean: ## remove build/ but not what was fetched: Kafka, librdkafka, Prometheus, Debian roots
-	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka ! -name prometheus ! -name bare -exec rm -rf {} + 2>/dev/null || true
+clean: ## remove build/ but not what was fetched: Kafka, librdkafka, Prometheus, schemas, Debian roots
+	find build -mindepth 1 -maxdepth 1 ! -name kafka ! -name rdkafka ! -name prometheus ! -name kubernetes ! -name bare -exec rm -rf {} + 2>/dev/null || true
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -3,7 +3,8 @@
 # What `make bare` runs: does the README hold on a machine that has nothing? For each Debian (or those that are named:
 # bare.sh bookworm) a minimal root with git and make only, and in copies of it, with this checkout, what a newcomer
 # types; in one that never saw a compiler, what packaging/ makes of it: the package, and the tar.gz, which is built on
-# bookworm and also runs in a root of Debian 11 that is nothing else, since its glibc is the oldest that it is for. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
+# bookworm and also runs in a root of Debian 11 that is nothing else, since its glibc is the oldest that it is for. The
+# manifests for Kubernetes are held against the published schemas, here. Ends with "N passed, N failed" (or adds to TIDE_COUNTS, and failures to TIDE_FAILURES, as run_specs.sh does).
 #   BARE_ROOTS  folder of the roots as debootstrap made them, which are kept and copied (build/bare)
 #   CI=true     a machine where this cannot be done (no root, no debootstrap, no mounts) is a failure, else it is skipped
 # The packages come from where this machine's apt takes them. What runs in a root has its own mounts and processes,
@@ -178,7 +179,7 @@ run_contained() {
     kill -TERM 1'
   inside root "cp /usr/share/tidemill/scripts/transform.lua /etc/tidemill/ &&
     cp /usr/share/tidemill/scripts/clean_events.lua /etc/tidemill/pipeline.lua && (bash /tmp/watch.sh &) &&
-    exec setpriv --reuid=${user%:*} --regid=${user#*:} --clear-groups $(container_words ENTRYPOINT) $(container_words CMD) \
+    exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all --reuid=${user%:*} --regid=${user#*:} --clear-groups $(container_words ENTRYPOINT) $(container_words CMD) \
       --mock-kafka" && [ -e "$root/tmp/seen" ]
 }
 
@@ -277,4 +278,6 @@ for suite in "${suites[@]}"; do
   as_user
 done
 [ ! -e "$work/tidemill.tar.gz" ] || as_oldest
+suite=kubernetes
+step "packaging/kubernetes is as the published schemas want it" scripts/dev/kubernetes.sh
 tell

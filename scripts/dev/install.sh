@@ -136,6 +136,7 @@ check() {
       need_command debootstrap debootstrap
       need_command lintian lintian
       check keyring
+      check rdkafka
       ;;
     demo)
       check build

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 status=0
 
 if command -v luacheck >/dev/null; then
-  luacheck --quiet lua scripts spec || status=1
+  luacheck --quiet lua scripts spec packaging || status=1
 else
   echo "lint: luacheck is absent (scripts/dev/install.sh test)" >&2
 fi
