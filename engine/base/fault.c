@@ -8,6 +8,7 @@
 
 #ifdef TIDE_FAULTS
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,11 @@
 
 /* The sizes are fixed, since the table is mapped once, before anybody has said how many faults there will be, and
  * processes that are forked already would not see it grow. */
-enum { MOST = 32, LONGEST_NAME = 64, MIB = 1 << 20, OOM_MIB = 1024 };
+enum { MOST = 32, LONGEST_NAME = 64, LONGEST_PATH = 128, MIB = 1 << 20, OOM_MIB = 1024 };
 
-enum action { KILL9, STOP, SEGV, ABORT, EXIT, DELAY, OOM, ERRNO, BUG, ACTIONS };
-static const char *const action_names[ACTIONS] = {"kill9", "stop", "segv",  "abort", "exit",
-                                                  "delay", "oom",  "errno", "bug"};
+enum action { KILL9, STOP, SEGV, ABORT, EXIT, DELAY, OOM, ERRNO, BUG, GATE, SHUT, ACTIONS };
+static const char *const action_names[ACTIONS] = {
+    "kill9", "stop", "segv", "abort", "exit", "delay", "oom", "errno", "bug", "gate", "shut"};
 
 struct armed {
     char name[LONGEST_NAME];
@@ -30,6 +31,7 @@ struct armed {
     bool onwards; /* at hit `at` and at all that follow, not at that one alone */
     enum action action;
     int argument;
+    char path[LONGEST_PATH];
     uint64_t hits;
 };
 
@@ -65,7 +67,27 @@ static void use_up_memory(void)
     _exit(-TIDE_EINTERNAL);
 }
 
-/* The value is what the fault point becomes. Only ERRNO and BUG change what the caller does; after the others the
+static void wait_for(const struct timespec *time)
+{
+    struct timespec left = *time;
+    while (nanosleep(&left, &left) < 0 && errno == EINTR)
+        continue;
+}
+
+/* A spec sees by the first file that this process is here, and lets it go on by the second. */
+static void wait_at_gate(const char *path)
+{
+    static const struct timespec moment = {0, 5000000};
+    char reached[LONGEST_PATH + sizeof(".reached")];
+    snprintf(reached, sizeof(reached), "%s.reached", path);
+    int file = open(reached, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file >= 0)
+        close(file);
+    while (access(path, F_OK) < 0)
+        wait_for(&moment);
+}
+
+/* The value is what the fault point becomes. Only ERRNO, BUG and SHUT change what the caller does; after the others the
  * process ends, or goes on as if there were no point. */
 static bool act_out(const struct armed *armed)
 {
@@ -86,12 +108,16 @@ static bool act_out(const struct armed *armed)
     case EXIT:
         _exit(armed->argument);
     case DELAY:
-        while (nanosleep(&delay, &delay) < 0 && errno == EINTR)
-            continue;
+        wait_for(&delay);
         break;
     case OOM:
         use_up_memory();
         break;
+    case GATE:
+        wait_at_gate(armed->path);
+        break;
+    case SHUT:
+        return access(armed->path, F_OK) < 0;
     case ERRNO:
         errno = armed->argument;
         return true;
@@ -116,9 +142,9 @@ bool tide_fault_pass(const char *name)
 static int read_one(const char *text, struct armed *armed)
 {
     char hit[24], action[16];
-    int parts = sscanf(text, "%63[^=]=%23[^:]:%15[^:]:%d", armed->name, hit, action,
-                       &armed->argument);
-    char *end = hit;
+    int parts = sscanf(text, "%63[^=]=%23[^:]:%15[^:]:%127s", armed->name, hit, action,
+                       armed->path);
+    char *end = hit, *rest = armed->path;
     armed->at = parts >= 3 ? strtoull(hit, &end, 10) : 0;
     armed->onwards = *end == '+';
     armed->action = ACTIONS;
@@ -128,11 +154,14 @@ static int read_one(const char *text, struct armed *armed)
     }
     /* A fault with an argument too many or too few is refused and not guessed at: a test whose fault does something
      * else than it says would pass for the wrong reason. */
-    bool wants = armed->action == EXIT || armed->action == DELAY || armed->action == ERRNO;
+    bool number = armed->action == EXIT || armed->action == DELAY || armed->action == ERRNO;
+    bool path = armed->action == GATE || armed->action == SHUT;
+    if (number && parts == 4)
+        armed->argument = (int)strtol(armed->path, &rest, 10);
     if (armed->at == 0 || end[armed->onwards] != 0 || armed->action == ACTIONS ||
-        (parts == 4) != wants)
+        (parts == 4) != (number || path) || (number && (rest == armed->path || *rest != 0)))
         return tide_fail(TIDE_EUSAGE, "a fault is name=hit:action[:argument], not \"%s\"", text);
-    armed->onwards |= armed->action == BUG;
+    armed->onwards |= armed->action == BUG || armed->action == SHUT;
     return TIDE_OK;
 }
 

@@ -19,6 +19,8 @@
  *   oom                        allocates until memory is refused, at most 1 GiB, then leaves as tide_alloc does
  *   errno:NUMBER               the point is true, and errno is set
  *   bug                        the point is true, at this hit and at all that follow
+ *   gate:PATH                  makes the file PATH.reached, and waits until the file PATH is there
+ *   shut:PATH                  the point is true, at this hit and at all that follow, until the file PATH is there
  * A name is a literal, module.point, and stands at one point of the code; planted mistakes are named bug.what. */
 #ifndef TIDE_BASE_FAULT_H
 #define TIDE_BASE_FAULT_H

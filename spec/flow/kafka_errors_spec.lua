@@ -72,9 +72,9 @@ describe("with a mock Kafka", function()
     local run = start { commit = { policy = { min_time = "60s" } } }
     feed(100)
     wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
-    mock:tell("late", 1, mock_kafka.API.offset_commit, 1500) -- of the 3 s that it is waited for
+    mock:tell("late", 1, mock_kafka.API.offset_commit, 500) -- of the 3 s that it is waited for
     run:drain()
-    assert.is_true(run:report().metrics["consumer.commit.time"].max >= 1.5)
+    assert.is_true(run:report().metrics["consumer.commit.time"].max >= 0.5)
     assert.same((kafka.ends(input)), kafka.committed(group, input))
   end)
 
@@ -82,7 +82,7 @@ describe("with a mock Kafka", function()
   local function fenced(late)
     start_mock()
     local run = start { source = { topic = input, group = group, start = "earliest", instance = "one",
-      rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 1900 } } }
+      rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 2900 } } }
     run:wait_for("partitions assigned")
     mock:tell("late", 1, mock_kafka.API.offset_commit, late, mock_kafka.ERROR.fenced_instance_id)
     feed(100)
@@ -106,11 +106,13 @@ describe("with a mock Kafka", function()
     assert.same({ 76, false }, { fenced(0) })
   end)
 
-  -- The answer has to come after the end of the session and before the heartbeats' own time is over; where between two
-  -- heartbeats the commit falls is chance, so it may miss that.
+  -- The first heartbeat is sent when the group has been joined, and soon after it the commit. The answer of the second
+  -- one waits for that of the commit, which has to come after the end of the session (6 s after the last answer), and
+  -- before the second heartbeat is given up (6 s after it was sent, at 2.9 s): it is half-way, and a busy machine may
+  -- miss it.
   it("a commit that outlived its membership and is refused as fenced ends it for now", function()
     for _ = 1, 4 do
-      local code, lost = fenced(4000)
+      local code, lost = fenced(7400)
       if lost then return assert.equal(75, code) end
     end
     error "the answer came before the end of the session four times"

@@ -9,7 +9,7 @@ local shared_files = require "spec.support.shared_files"
 local wait = require "spec.support.wait"
 
 local PROGRAM = faults.folder .. "/tidemill"
-local INT, TERM, KILL, STOP, CONT = 2, 15, 9, 19, 18
+local INT, TERM, KILL = 2, 15, 9
 
 local function pipeline(transform, settings, files)
   return pipeline_file.write(([[
@@ -232,32 +232,6 @@ describe("the processes of a run", function()
       if code == 0 then assert.equal(text, run:stdout()) end
     end)
   end
-
-  it("the processes of a run blame nobody when all of them were stopped for longer than message_timeout", function()
-    local gate, begun = os.tmpname(), os.tmpname()
-    os.remove(gate)
-    os.remove(begun)
-    start(([[function(message)
-      io.open(%q, "w"):close()
-      while not io.open(%q) do end
-      return message
-    end]]):format(begun, gate), { settings = 'message_timeout = "2s", files = { write = "/tmp" }' })
-    finally(function()
-      os.remove(gate)
-      os.remove(begun)
-    end)
-    until_workers()
-    feed "1\n"
-    wait.until_true(function() return io.open(begun) end, "the message to be begun")
-    ffi.C.kill(-run:pid(), STOP)
-    wait.pause(3000)
-    ffi.C.kill(-run:pid(), CONT)
-    assert(io.open(gate, "w")):close()
-    wait.until_true(function() return run:stdout() == "1\n" end, "the message")
-    run:signal "TERM"
-    ends_with(0)
-    assert.is_nil(run:stderr():find("stood still", 1, true))
-  end)
 
   it("the processes of a run go on when no process can be had for a new worker for a while", function()
     local text = ("1\n"):rep(200)

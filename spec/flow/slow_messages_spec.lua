@@ -1,43 +1,78 @@
 -- SPDX-License-Identifier: MIT
--- Slow messages on whole chains: which message it is that took long, as the engine saw it.
+-- Slow messages on whole chains: which message it is that took long, as the engine saw it. A message is slow since a
+-- spec holds it, and how long it took is the engine's own clock, which the spec moves meanwhile.
+local ffi = require "ffi"
+local C = require("tidemill.run.ffi").C
 local flow = require "spec.support.flow"
+local gate = require "spec.support.gate"
+
+pcall(ffi.cdef, "void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);")
+local PROT_READ_WRITE, MAP_SHARED_ANONYMOUS = 3, 0x21
+-- What workers and the spec share: the messages that are held, by their numbers.
+local held = ffi.cast("volatile int32_t *", ffi.C.mmap(nil, 4096, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0))
+local MOST = 1000
 
 local fixture = flow.fixture()
 
--- Sleeps in C, as a lookup over the network does.
-local function sleeper(slow)
-  local ffi = require "ffi"
-  pcall(ffi.cdef, "int usleep(unsigned us);")
-  return function(message)
-    local ms = slow[message.value]
-    if ms then ffi.C.usleep(ms * 1000) end
-    return message
-  end
+local function hold(message)
+  local number = tonumber(message.value)
+  while number < MOST and held[number] == 1 do ffi.C.poll(nil, 0, 1) end
+  return message
 end
 
 describe("a slow message", function()
+  local run
+
+  before_each(function() ffi.fill(ffi.cast("void *", held), 4096) end)
+  after_each(function() ffi.fill(ffi.cast("void *", held), 4096) end)
+
+  local function begin(options, count)
+    options.message_timeout = 1e6 -- the clock is moved faster than workers are
+    run = fixture.new(options)
+    run:push_numbers(count, options.partitions)
+    return run:start()
+  end
+
+  local function seen_at(partition, offset)
+    for _, slow in ipairs(run.engine:slow_messages()) do
+      if slow.partition == partition and slow.offset == offset then return slow end
+    end
+  end
+
+  -- The message is found at a worker, and is still there after so many seconds of the engine's clock.
+  local function takes(partition, offset, seconds)
+    local what = ("offset %d to be slow"):format(offset)
+    run:turn_until(function() return seen_at(partition, offset) end, what)
+    run:turn_until(function()
+      C.tide_clock_advance(5e5) -- from one turn to the next no more than a second counts
+      return seen_at(partition, offset).seconds >= seconds
+    end, what)
+  end
+
   it("is named with topic, partition and offset among fast ones", function()
-    local run = fixture.new { partitions = 4, steps = { { sleeper { ["77"] = 300 } } } }
-    run:push_numbers(4000, 4)
+    held[77] = 1
+    begin({ partitions = 4, steps = { { hold } } }, 4000)
+    takes(0, 19, 5)
+    held[77] = 0
     assert.equal("done", run:finish().kind)
     local slowest = run.engine:slow_messages()[1]
     assert.same({ "in", 0, 19, 1 }, { slowest.topic, slowest.partition, slowest.offset, slowest.row })
-    assert.is_true(slowest.seconds > 0.1)
   end)
 
   it("is named while it is still running", function()
-    local run = fixture.new { steps = { { sleeper { ["5"] = 60000 } } }, message_timeout = 60 }
-    run:push_numbers(10)
-    run:start()
-    run:turn_until(function()
-      local slowest = run.engine:slow_messages()[1]
-      return slowest and slowest.offset == 4 and slowest.seconds > 0.2
-    end)
+    held[5] = 1
+    begin({ steps = { { hold } } }, 10)
+    takes(0, 4, 5)
+    assert.equal(4, run.engine:slow_messages()[1].offset)
   end)
 
   it("comes before faster ones of the same batch", function()
-    local run = fixture.new { steps = { { sleeper { ["10"] = 150, ["20"] = 400, ["30"] = 250 } } } }
-    run:push_numbers(1000)
+    held[10], held[20], held[30] = 1, 1, 1
+    begin({ steps = { { hold } } }, 1000)
+    for _, case in ipairs { { 10, 5 }, { 20, 15 }, { 30, 10 } } do
+      takes(0, case[1] - 1, case[2])
+      held[case[1]] = 0
+    end
     assert.equal("done", run:finish().kind)
     local order = {}
     for i = 1, 3 do order[i] = run.engine:slow_messages()[i].offset end
@@ -45,18 +80,21 @@ describe("a slow message", function()
   end)
 
   it("is the whole batch where a function has it at once", function()
-    local folder = os.tmpname()
-    local file = assert(io.open(folder, "w"))
-    file:write [[
-      local ffi = require "ffi"
-      ffi.cdef "int usleep(unsigned us);"
-      return { batch = function(messages) ffi.C.usleep(200000) return messages end }
-    ]]
+    local path, closed = os.tmpname(), gate.new()
+    finally(function()
+      os.remove(path)
+      gate.remove_all()
+    end)
+    local file = assert(io.open(path, "w"))
+    file:write(([[return { batch = function(messages)
+      while not io.open(%q) do end
+      return messages
+    end }]]):format(closed.path))
     file:close()
-    local run = fixture.new { steps = { { { kind = "file", path = folder }, eager = false, max_batch_size = 8 } } }
-    run:push_numbers(8)
+    begin({ steps = { { { kind = "file", path = path }, eager = false, max_batch_size = 8 } } }, 8)
+    takes(0, 0, 5)
+    closed:open()
     assert.equal("done", run:finish().kind)
-    os.remove(folder)
     local slowest = run.engine:slow_messages()[1]
     assert.same({ 0, 8 }, { slowest.offset, slowest.messages })
   end)

@@ -162,18 +162,6 @@ describe('a worker that is lost', function()
     assert.equal(1, run:metric(2, 'WORKER_LOST_SIGNAL').count)
   end)
 
-  it('a worker is replaced when it is stopped between two blocks, and nobody is blamed', function()
-    local run = fixture.new { message_timeout = 1, steps = { { function(message) return message end } } }
-    run:push '1'
-    run:start()
-    run:turn_until(function() return run.engine:totals().produced == 1 end)
-    ffi.C.kill(run.engine:worker_pid(0, 0), SIGSTOP)
-    run:push '2'
-    assert.equal('done', run:finish().kind)
-    assert.same({ '1', '2' }, run:values())
-    assert.equal(1, run:metric(1, 'WORKER_LOST_SIGNAL').count)
-  end)
-
   it('a worker has as many fellows as are asked for, whatever the zygote can take at once', function()
     local run = fixture.new { pools = { 400 }, steps = { { function(message) return message end, max_batch_size = 1,
       max_input_block_size = 65536, max_output_block_size = 65536, input_block_size = 65536,

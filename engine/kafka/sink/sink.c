@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -65,6 +66,8 @@ static ssize_t sink_reports(struct tide_sink *base, struct tide_report *reports,
     case TIDE_KAFKA_SINK_READY:
     case TIDE_KAFKA_SINK_REPLACING:
     case TIDE_KAFKA_SINK_OPENING:
+        if (tide_fault("kafka.reports_held"))
+            return 0;
         return tide_kafka_report_next(sink, reports, max);
     case TIDE_KAFKA_SINK_NEW:
     case TIDE_KAFKA_SINK_STARTING: /* the start itself looks at the queue (kafka/reach.h) */

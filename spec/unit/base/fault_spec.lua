@@ -3,10 +3,11 @@ local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local child = require "spec.support.child"
 local faults = require "spec.support.faults"
+local gate = require "spec.support.gate"
 local F = ffi.load(faults.library)
 
 local SIGABRT, SIGKILL, SIGSEGV, SIGCONT = 6, 9, 11, 18
-local WUNTRACED, ENOSPC = 2, 28
+local WNOHANG, WUNTRACED, ENOSPC = 1, 2, 28
 
 local function arm(text)
   local status = F.tide_fault_arm(text)
@@ -31,6 +32,7 @@ end
 describe("a fault point", function()
   after_each(function()
     child.stop_all()
+    gate.remove_all()
     arm ""
   end)
 
@@ -66,6 +68,24 @@ describe("a fault point", function()
     assert.is_true(library.C.tide_clock_us() - before >= 20000)
   end)
 
+  it("a fault point holds its process at a gate until that is opened, and shows that it is there", function()
+    local closed = gate.new()
+    assert(arm("here=1:gate:" .. closed.path))
+    local one = child.start(function() F.tide_fault_pass "here" end)
+    closed:reached()
+    assert.equal(0, ffi.C.waitpid(one.pid, ffi.new "int[1]", WNOHANG))
+    closed:open()
+    assert.equal(0, (one:join()))
+  end)
+
+  it("a fault point is true from its hit on, as long as the file is not there that is to open it", function()
+    local closed = gate.new()
+    assert(arm("here=2:shut:" .. closed.path))
+    assert.same({ false, true, true }, passes(3))
+    closed:open()
+    assert.same({ false }, passes(1))
+  end)
+
   it("a fault point is true with an errno once, or from a hit on; a bug always is from its hit on", function()
     assert(arm "here=2:errno:28")
     assert.same({ false, true, false }, passes(3))
@@ -92,8 +112,8 @@ describe("a fault point", function()
 
   it("a fault point refuses what it cannot read, and keeps what was armed", function()
     assert(arm "here=1:bug")
-    for _, text in ipairs { "here", "here=1", "here=0:bug", "here=x:bug", "here=1:fly", "here=1:exit", "here=1:bug:1",
-      "here=1*:bug", "here=1:kill9,there=:bug" } do
+    for _, text in ipairs { "here", "here=1", "here=0:bug", "here=x:bug", "here=1:fly", "here=1:exit",
+      "here=1:exit:x", "here=1:gate", "here=1:bug:1", "here=1*:bug", "here=1:kill9,there=:bug" } do
       local ok, problem = arm(text)
       assert.is_nil(ok, text)
       assert.truthy(problem:find("a fault is name=hit:action[:argument]", 1, true), problem)

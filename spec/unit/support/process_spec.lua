@@ -17,7 +17,7 @@ describe("a process of a spec", function()
     local one = process.start { "sleep", "60" }
     assert.is_nil(one:code())
     assert.is_true(one:signal("KILL"))
-    assert.equal(137, one:wait(5))
+    assert.equal(137, one:wait(60))
     assert.is_false(one:signal("TERM"))
   end)
 
