@@ -5,7 +5,7 @@ local testing = require 'tidemill.testing'
 local tide = require 'tidemill'
 local automatic = require 'tidemill.tuning.automatic'
 local files = require 'spec.support.pipeline_file'
-local seed = require 'spec.support.seed'
+local seeds = require 'spec.support.seed'
 local wait = require 'spec.support.wait'
 local C = testing.C
 
@@ -91,7 +91,7 @@ return tide.pipeline "p" { tide.file_source { path = "/dev/null" },
   end, processes = 2 },
   memory_limit = "6MiB" }
 ]]
-    local test, most, drawn = testing.pipeline(path), 0, seed.draw()
+    local test, most, seed = testing.pipeline(path), 0, seeds.draw()
     local number = 0
     for _, size in ipairs { 10, 1000, 100000, 100, 300000, 10, 250000 } do
       for _ = 1, size < 10000 and 2000 or 40 do
@@ -104,7 +104,7 @@ return tide.pipeline "p" { tide.file_source { path = "/dev/null" },
         return test:totals().in_flight == 0 and test:totals().read == number
       end, 60)
     end
-    assert.is_true(most > MIB and most <= 6 * MIB, ('%d bytes, seed %d'):format(most, drawn))
+    assert.is_true(most > MIB and most <= 6 * MIB, ('%d bytes, seed %d'):format(most, seed))
     assert.same({}, test:rejects())
     test:feed { value = ('x'):rep(MIB), partition = 0 }
     assert.equal('too_large', test:rejects()[1].reason)

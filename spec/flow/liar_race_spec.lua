@@ -4,6 +4,7 @@
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("chain/results.h")
 local flow = require "spec.support.flow"
+local seeds = require "spec.support.seed"
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local liar = require "spec.support.liar"
@@ -56,8 +57,7 @@ describe("a worker that lies while the engine reads", function()
   local test, seed
 
   setup(function()
-    seed = tonumber(os.getenv "TIDE_SEED") or os.time()
-    print("TIDE_SEED=" .. seed)
+    seed = seeds.draw()
   end)
   after_each(function()
     if test then test:close() end

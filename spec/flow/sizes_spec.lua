@@ -3,6 +3,7 @@
 local ffi = require 'ffi'
 local flow = require 'spec.support.flow'
 local C = require('tidemill.run.ffi').C
+local seeds = require 'spec.support.seed'
 
 pcall(ffi.cdef, 'int kill(int pid, int signal); int getpid(void);')
 
@@ -46,8 +47,7 @@ describe('sizes at run time', function()
   local seed
 
   before_each(function()
-    seed = tonumber(os.getenv 'SIZES_SEED') or os.time()
-    math.randomseed(seed)
+    seed = seeds.draw()
   end)
 
   it('the sizes of a step are read and changed, each for itself', function()

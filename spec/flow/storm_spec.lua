@@ -3,6 +3,7 @@
 -- TIDE_SEED repeats a run.
 local ffi = require "ffi"
 local flow = require "spec.support.flow"
+local seeds = require "spec.support.seed"
 
 pcall(ffi.cdef, "int kill(int pid, int signal);")
 
@@ -25,9 +26,7 @@ describe("a storm of deaths", function()
   end
 
   it("a storm of deaths costs nothing but time", function()
-    local seed = tonumber(os.getenv "TIDE_SEED") or os.time()
-    math.randomseed(seed)
-    print("TIDE_SEED=" .. seed)
+    seeds.draw()
     -- A message may be hit in its second run as well: chance must not make that look like its fault.
     local run = fixture.new { pools = { WORKERS }, partitions = PARTITIONS, steps = { { function(message)
       local x = 0

@@ -10,7 +10,7 @@ local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 
 local COUNT = tonumber(os.getenv "TIDE_CARRIAGE_MESSAGES") or 2000
-local SEED = tonumber(os.getenv "TIDE_SEED") or os.time()
+local SEED = require("spec.support.seed").draw()
 local ROUND = COUNT > 2000 and 5000 or 250 -- messages
 
 kafka.describe("what a pipeline carries", function()

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The advisor on random loads of a model (spec/support/chain_model.lua), whose limits are known by construction. The
--- long form: TIDE_ADVISOR_LOADS=5000 and a seed by TIDE_ADVISOR_SEED. The model itself is compared with real runs of
+-- long form: TIDE_ADVISOR_LOADS=5000. The model itself is compared with real runs of
 -- functions that sleep, since their times do not depend on what else the machine does.
 local advisor = require "tidemill.tuning.advisor"
 local ffi = require "ffi"
@@ -14,7 +14,7 @@ local window = require "tidemill.tuning.window"
 local C = testing.C
 
 local LOADS = tonumber(os.getenv "TIDE_ADVISOR_LOADS" or 204) -- 17 of each limit
-local SEED = tonumber(os.getenv "TIDE_ADVISOR_SEED" or os.time() % 100000)
+local SEED = require("spec.support.seed").draw() % 100000
 
 local function judged(load)
   local snapshot, setting, rate = model.run(load)
@@ -46,7 +46,6 @@ describe("the advisor", function()
   local fixture = flow.fixture()
 
   it("the advisor names the limit of at least 95 % of random loads, and its changes make none slower by 5 %", function()
-    print(("TIDE_ADVISOR_SEED=%d"):format(SEED))
     local right, wrong, slower = judge_all()
     print(("advisor: %d of %d loads right"):format(right, LOADS))
     -- 98 % were right in 12,000 loads; three standard deviations are left to the chance of a draw of so few.

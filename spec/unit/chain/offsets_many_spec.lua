@@ -2,6 +2,7 @@
 -- The calls of the offset tracker for several messages do what those for one do, in order: chain/offsets.h.
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare "chain/offsets.h"
+local seeds = require "spec.support.seed"
 
 local PARTITIONS, MESSAGES, ROUNDS = 3, 40, 60
 
@@ -70,8 +71,7 @@ describe("several messages at once", function()
   end)
 
   it("are opened, referred to, marked and given back as one after the other", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = seeds.draw()
     for _ = 1, ROUNDS do
       local count = math.random(MESSAGES)
       open(count)

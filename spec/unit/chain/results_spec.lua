@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local batches = require "spec.support.batch"
+local seeds = require "spec.support.seed"
 local C = batches.C
 
 local SIZE = 8192 -- bytes for results; behind them nothing may be read
@@ -290,8 +291,7 @@ describe("whatever a worker leaves", function()
   end
 
   it("is read or refused, and nothing outside the block is touched or forwarded", function()
-    local seed = tonumber(os.getenv("TIDE_SEED")) or os.time()
-    math.randomseed(seed)
+    local seed = seeds.draw()
     local outcomes = { progress = 0, refused = 0, read = 0 }
     for i = 1, ROUNDS do
       local ok, outcome = pcall(round)

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- A view with many changes, which are found by an index (engine/json/changes.cpp), against plain tables.
 local json = require 'tidemill.run.json'
+local seeds = require 'spec.support.seed'
 local tide = json.public
 
-local SEED = tonumber(os.getenv 'TIDE_SEED') or os.time()
+local SEED = seeds.draw()
 
 local function document(rows)
   local parts = {}

@@ -6,9 +6,10 @@ local C = require('tidemill.run.ffi').C
 local jansson = require 'spec.support.jansson'
 local json = require 'tidemill.run.json'
 local made = require 'spec.support.json_random'
+local seeds = require 'spec.support.seed'
 
 local COUNT = tonumber(os.getenv 'TIDE_JSON_DOCUMENTS') or 20000
-local SEED = tonumber(os.getenv 'TIDE_SEED') or os.time()
+local SEED = seeds.draw()
 
 -- One document; raises what differs.
 local function try(document)

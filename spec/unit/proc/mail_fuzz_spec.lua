@@ -2,6 +2,7 @@
 -- Whatever a zygote or a worker sends, the engine reads nothing outside of it, asserts nothing, and keeps its books.
 -- TIDE_SEED repeats a run.
 local ffi = require "ffi"
+local seeds = require "spec.support.seed"
 local wait = require "spec.support.wait"
 local workers = require "spec.support.workers"
 local C = workers.C
@@ -34,9 +35,7 @@ describe("mail that makes no sense", function()
   local run, seed
 
   setup(function()
-    seed = tonumber(os.getenv "TIDE_SEED") or os.time()
-    math.randomseed(seed)
-    print("TIDE_SEED=" .. seed)
+    seed = seeds.draw()
   end)
   after_each(function()
     if run then run:free() end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- The rule for the number of processes, run against a model of an engine and its load. CONTROLLER_RUNS=100000 is the
--- long form. A run that fails prints its seed: CONTROLLER_SEED=n.
+-- long form. A run that fails prints its seed: TIDE_SEED=n.
 local controller = require "tidemill.tuning.controller"
+local seeds = require 'spec.support.seed'
 
 local RUNS = tonumber(os.getenv "CONTROLLER_RUNS") or 60
 local MINUTE, HOUR = 60, 3600
@@ -63,7 +64,7 @@ end
 describe('the controller of processes', function()
   local seed
 
-  before_each(function() seed = tonumber(os.getenv 'CONTROLLER_SEED') or os.time() end)
+  before_each(function() seed = seeds.draw() end)
 
   it('the controller leaves the number alone where the workers compute', function()
     assert.same({}, (simulate(steady(1e9, 0.001, 1), 4, HOUR)))
@@ -113,7 +114,7 @@ describe('the controller of processes', function()
       local rate = cores / per_message * 10 ^ (3 * math.random() - 2)
       local noise = run % 2 == 0 and 0.1 * math.random() or 0
       local changes, _, limits = simulate(steady(rate, per_message, compute, noise), cores, HOUR)
-      local what = ('CONTROLLER_SEED=%d (run %d): %d cores, %g s, compute %g, %g/s'):format(seed + run - 1, run, cores,
+      local what = ('TIDE_SEED=%d (run %d): %d cores, %g s, compute %g, %g/s'):format(seed + run - 1, run, cores,
         per_message, compute, rate)
       assert.is_true(#changes <= bound(limits), what .. ': ' .. #changes .. ' changes')
       local late = 0
@@ -139,7 +140,7 @@ describe('the controller of processes', function()
           compute = compute, noise = 0 }
       end
       local changes, _, limits = simulate(load, cores, HOUR)
-      local what = ('CONTROLLER_SEED=%d (run %d)'):format(seed + run - 1, run)
+      local what = ('TIDE_SEED=%d (run %d)'):format(seed + run - 1, run)
       assert.is_true(#changes <= 3 * bound(limits), what .. ': ' .. #changes .. ' changes')
       for _, change in ipairs(changes) do
         local since = change.at > step and change.at - step or change.at
@@ -165,7 +166,7 @@ describe('the controller of processes', function()
       local halved = 0
       for _, change in ipairs(changes) do halved = halved + (change.to < change.from and 1 or 0) end
       assert.is_true(halved <= HOUR / controller.QUIET)
-      assert.is_true(#changes <= 4.2 * halved + 2 * bound(limits), ('CONTROLLER_SEED=%d'):format(seed + run - 1))
+      assert.is_true(#changes <= 4.2 * halved + 2 * bound(limits), ('TIDE_SEED=%d'):format(seed + run - 1))
     end
   end)
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What a curve through rates says, on points whose curve is known.
 local curve = require "tidemill.tuning.curve"
+local seeds = require "spec.support.seed"
 
 local SIZES = { 4, 16, 64, 256, 1024 }
 
@@ -37,8 +38,7 @@ describe("a curve through the rates at several sizes of a batch", function()
   end)
 
   it("is misled less by noise than the best of the points is", function()
-    local seed = os.time()
-    math.randomseed(seed)
+    local seed = seeds.draw()
     local by_curve, by_points = 0, 0
     local function noise() return 1 + 0.4 * (math.random() + math.random() - 1) end
     for _ = 1, 300 do

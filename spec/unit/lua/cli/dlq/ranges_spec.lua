@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- What is remembered of a partition's dead letters: it has to come back as it was.
 local ranges = require "tidemill.cli.dlq.ranges"
+local seeds = require "spec.support.seed"
 
 local function set_of(text)
   local seen, processed = {}, {}
@@ -43,8 +44,7 @@ describe("the dead letters that are processed", function()
   end)
 
   it("the dead letters that are processed come back, stretches and scattered ones, of any shape", function()
-    local seed = tonumber(os.getenv "TIDE_SPEC_SEED") or os.time()
-    math.randomseed(seed)
+    local seed = seeds.draw()
     for round = 1, 300 do
       local parts, most = {}, math.random(1, 400)
       local share, gaps = math.random(), math.random() * 0.5
