@@ -164,6 +164,7 @@ static struct tide_step *build_step(struct tide_engine *engine, const struct tid
         return tide_step_healthcheck_new(&engine->chain, step->path);
     /* The pool is told of the step, as it counts by the step's row and gives each worker as many batches as the step
      * prefetches. */
+    engine->chain.unordered |= step->order != TIDE_ORDER_PARTITION;
     struct tide_pool *pool = engine->pools[step->pool];
     struct tide_task *task = tide_task_new(&engine->chain, step, pool, plan->pools[step->pool],
                                            number, number + 1);

@@ -10,7 +10,10 @@
 
 enum {
     MESSAGES = 256, /* read at once */
-    ROUNDS = 8      /* in a turn: the steps must get their turn too */
+    ROUNDS = 8,     /* in a turn: the steps must get their turn too */
+    /* Where a step is unordered one message may take long while those behind it become complete by the thousand. The tracker
+     * keeps each of them, in 16 bytes, until the first one is. */
+    MOST_KEPT = 1 << 20
 };
 static const int64_t PAUSE_AFTER_US = 5000000;
 
@@ -125,10 +128,23 @@ static ssize_t read_once(struct tide_engine *engine, size_t max, int64_t now_us)
     return taken;
 }
 
+/* True when nothing is to be read now, whatever the first step would take. */
+static bool is_held(struct tide_engine *engine)
+{
+    const struct tide_chain *chain = &engine->chain;
+    return chain->all_needed ||
+           (chain->unordered && tide_offsets_kept(chain->offsets) >= MOST_KEPT);
+}
+
 /* While the step is blocked one message is offered, which costs next to nothing; offering hundreds in each turn would
  * open and take back an origin for each of them. */
 int tide_engine_read_source(struct tide_engine *engine, int64_t now_us)
 {
+    if (is_held(engine)) {
+        engine->chain.source_idle = true; /* to the steps it is the same */
+        step_refused(engine, now_us);
+        return TIDE_OK;
+    }
     if (may_resume(engine))
         step_takes(engine, now_us);
     if (now_us < engine->abort.resume_us)

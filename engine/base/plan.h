@@ -71,6 +71,11 @@ enum tide_step_kind {
     TIDE_STEP_HEALTHCHECK
 };
 
+/** The order in which the results of a step leave (chain/task.h). */
+enum tide_step_order { TIDE_ORDER_PARTITION, TIDE_ORDER_KEY, TIDE_ORDER_NONE };
+/** What the messages of one key have in common. */
+enum tide_step_order_by { TIDE_BY_KEY, TIDE_BY_HEADER, TIDE_BY_JSON, TIDE_BY_PARTITION };
+
 /** A step. Its options have the names of those of Arroyo's RunTaskWithMultiprocessing. */
 struct tide_step_plan {
     enum tide_step_kind kind;
@@ -91,6 +96,9 @@ struct tide_step_plan {
     bool eager;
     uint32_t prefetch_batches;
     uint32_t crash_retries;
+    enum tide_step_order order; /* TASK; a REDUCE has PARTITION */
+    enum tide_step_order_by by; /* KEY: what the key is ... */
+    const char *by_name; /* ... HEADER: its name; JSON: the path, names with dots between them */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */

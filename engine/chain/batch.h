@@ -3,13 +3,16 @@
  * starts and uses them again and again. Nothing that decides anything is in shared memory. While a worker runs it, and until
  * its results are forwarded, it has an output block of that worker's slot (work.output, shm/outputs.h).
  *
- * States of a batch. Results leave in the order in which batches were sealed, so the oldest batch alone gets past
- * WITH_POOL; task_release.c has a function for each of those states.
+ * States of a batch. Results leave in the order in which the batches of a lane were sealed (chain/task.h), so the oldest
+ * batch of a lane alone gets past WITH_POOL; task_release.c has a function for each of those states.
  *   state      who has it         next
  *   EMPTY      the free list      FILLING
- *   FILLING    the step           WITH_POOL, when it is sealed (by size, time, a full block, an idle worker)
- *   WITH_POOL  the pool, then a   RESULTS, when the worker has reported or is lost, and it is the oldest batch;
- *              worker             WITH_POOL still, when what it left breaks the protocol: until that worker is gone
+ *   FILLING    the step           SEALED, by size, time, a full block, an idle worker
+ *   SEALED     the step           WITH_POOL, at once; where lanes are by key, when the batches before it in its lane have
+ *                                 been run to their ends
+ *   WITH_POOL  the pool, then a   RESULTS, when the worker has reported or is lost, and it is the oldest batch of its
+ *              worker             lane; WITH_POOL still, when what it left breaks the protocol: until that worker is
+ *                                 gone
  *   RESULTS    the step, which    when all are forwarded: CRASHED, if a crash is attributed to a record; PAUSED, if the
  *              forwards them      batch is to be tried again; else FORWARDED.
  *                                 WITH_POOL, when a result is malformed
@@ -21,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "chain/partition_queue.h"
 #include "proc/pool.h"
@@ -32,6 +36,7 @@ struct tide_record;
 enum tide_batch_state {
     TIDE_BATCH_EMPTY,
     TIDE_BATCH_FILLING,
+    TIDE_BATCH_SEALED,
     TIDE_BATCH_WITH_POOL,
     TIDE_BATCH_RESULTS,
     TIDE_BATCH_CRASHED,
@@ -97,10 +102,13 @@ struct tide_batch_pause {
 struct tide_batch {
     /* For as long as the step lives. */
     struct tide_block *input;
-    uint32_t capacity;           /* records at most */
-    struct tide_origin *origins; /* of each record */
-    uint64_t *record_at;         /* of each record: its first byte in the input block */
-    struct tide_batch *next;     /* of the free list */
+    uint32_t capacity;                 /* records at most */
+    struct tide_origin *origins;       /* of each record */
+    uint64_t *record_at;               /* of each record: its first byte in the input block */
+    struct tide_batch *next;           /* of the free list */
+    STAILQ_ENTRY(tide_batch) in_order; /* of the sealed batches of the step ... */
+    STAILQ_ENTRY(tide_batch) in_lane;  /* ... and of those of its lane */
+    uint32_t lane;                     /* set by task_batch.c */
     /* From FILLING to EMPTY. */
     enum tide_batch_state state;
     struct tide_work work; /* the pool's while the batch is WITH_POOL */

@@ -21,7 +21,11 @@
  * is not reached, what is needed must be queued behind something that is not: then everything is sent again, until a
  * report is due.
  * With one task step what was sent is a prefix of what was read, so delivery reports are waited for, but never workers.
- * With several, dead letters may overtake messages that are in a later step; those messages are waited for. */
+ * With several, dead letters may overtake messages that are in a later step; those messages are waited for.
+ * Where a step is unordered (struct tide_chain) much may have been sent behind messages that workers run still, and with
+ * each turn there would be more of it. So while PREPARING nothing is read and all batches are sealed (all_needed): what was
+ * taken becomes complete, and the barrier is reached. A commit is due as well when something was sent and no position has
+ * moved, for the transaction may not grow for as long as one message takes. */
 #ifndef TIDE_CHAIN_COMMIT_H
 #define TIDE_CHAIN_COMMIT_H
 

@@ -156,6 +156,8 @@ int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t parti
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
 /** Messages of the partition that were sent and are not complete: delivery reports are due. */
 uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32_t partition);
+/** Messages that the tracker keeps in all: they are in flight, or complete behind one that is. */
+uint64_t tide_offsets_kept(const struct tide_offsets *offsets);
 void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals);
 
 #endif

@@ -38,8 +38,13 @@ struct tide_chain {
     bool send_only_needed;
     int64_t retry_timeout_us; /* of a message that asks for tide.retry; 0 = for ever */
     bool exactly_once;        /* what is sent is in a transaction of the sink */
-    bool source_idle;         /* the source had nothing more at its last poll */
-    struct tide_slow slow;    /* the slowest messages of the last minute */
+    bool
+        unordered; /* a step does not keep the order of partitions, so later messages may be complete before earlier ones */
+    /* A transaction is about to end, for which all that was taken has to be complete, since a step is unordered: nothing
+     * more is read, and batches are sealed. */
+    bool all_needed;
+    bool source_idle;      /* the source had nothing more at its last poll */
+    struct tide_slow slow; /* the slowest messages of the last minute */
 };
 
 struct tide_step_ops {

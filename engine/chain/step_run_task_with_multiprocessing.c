@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * The way into run_task_with_multiprocessing, and the verbs of the step. Messages are copied once, into the open
- * batch. It is sealed by the first of max_batch_size, max_batch_time, a full block and the end of the stream; in an
+ * batch of its lane. It is sealed by the first of max_batch_size, max_batch_time, a full block and the end of the stream; in an
  * eager step also when the source has nothing more right now and a worker is idle, or when its messages are work
  * enough (tide_task_measure). Rules and names are those of Arroyo's RunTaskWithMultiprocessing. Start reading at
  * take_message. */
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
@@ -20,19 +21,20 @@ static struct tide_task *task_of(struct tide_step *step)
     return (struct tide_task *)(void *)step;
 }
 
-static void seal_open(struct tide_task *task, enum tide_metric reason, int64_t now_us)
+static void seal_open(struct tide_task *task, struct tide_lane *lane, enum tide_metric reason,
+                      int64_t now_us)
 {
-    struct tide_batch *batch = task->open;
-    task->open = NULL;
+    struct tide_batch *batch = lane->open;
+    lane->open = NULL;
     tide_task_seal(task, batch, reason, now_us);
 }
 
 /* The flag lets the blocks of the step grow when this batch is given back (tide_task_resize). */
-static void seal_overflowed(struct tide_task *task, int64_t now_us)
+static void seal_overflowed(struct tide_task *task, struct tide_lane *lane, int64_t now_us)
 {
     tide_count(task->step.chain->counters, task->step.row, TIDE_M_BATCH_INPUT_OVERFLOW, 1);
-    task->open->records.overflowed = task->size.input.now;
-    seal_open(task, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
+    lane->open->records.overflowed = task->size.input.now;
+    seal_open(task, lane, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
 }
 
 /* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for
@@ -54,34 +56,49 @@ static int reject_too_large(struct tide_task *task, const struct tide_message *m
     return status;
 }
 
-/* TIDE_BUSY = there is no room now. */
-static int take_message(struct tide_task *task, const struct tide_message *message, int64_t now_us)
+/* Copies the message into the batch of the lane. False = the lane has none now. */
+static bool put_message(struct tide_task *task, uint32_t number, const struct tide_message *message,
+                        uint64_t need, int64_t now_us)
 {
     const struct tide_size *input = &task->size.input;
-    uint64_t need = tide_batch_need(message);
-    if (need > input->max)
-        return reject_too_large(task, message, need);
-    if (task->open && task->open->records.count > 0 &&
-        task->open->records.bytes + need > input->now)
-        seal_overflowed(task, now_us);
-    /* Messages that are to be tried again are kept in memory: a block of them is enough. */
-    if (task->retry.waiting_bytes > input->max ||
-        (!task->open && !(task->open = tide_task_take_free(task, now_us)))) {
-        tide_task_blocked(task);
-        return TIDE_BUSY;
-    }
-    task->time.blocked = false;
-    struct tide_batch *batch = task->open;
+    struct tide_lane *lane = &task->lanes[number];
+    if (lane->open && lane->open->records.count > 0 &&
+        lane->open->records.bytes + need > input->now)
+        seal_overflowed(task, lane, now_us);
+    if (!lane->open && !(lane->open = tide_task_take_free(task, number, now_us)))
+        return false;
+    struct tide_batch *batch = lane->open;
     tide_batch_append(batch, message);
     if (batch->records.bytes > input->now) {
         /* Larger than a whole block: it has this batch alone, which may use its maximum. */
-        seal_overflowed(task, now_us);
+        seal_overflowed(task, lane, now_us);
     } else if (batch->records.count >= task->size.max_messages ||
                tide_task_is_large(task, batch->records.bytes + need)) {
         bool full = batch->records.count >= task->size.max_batch_size ||
                     batch->records.count < task->size.max_messages;
-        seal_open(task, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
+        seal_open(task, lane, full ? TIDE_M_BATCH_CLOSE_SIZE : TIDE_M_BATCH_CLOSE_RUN_TIME, now_us);
     }
+    return true;
+}
+
+/* TIDE_BUSY = there is no room now. */
+static int take_message(struct tide_task *task, const struct tide_message *message, int64_t now_us)
+{
+    uint64_t need = tide_batch_need(message);
+    if (need > task->size.input.max)
+        return reject_too_large(task, message, need);
+    uint32_t lane = task->by_key.key ? tide_lanes_choose(task, message) : 0;
+    /* Those that wait for the lane are older. A mistake that the simulation must find: they are overtaken. */
+    bool behind = task->lanes[lane].waiting.count > 0 && !tide_fault("bug.waiting_overtaken");
+    /* Messages that are to be tried again are kept in memory: a block of them is enough. */
+    bool taken = task->retry.waiting_bytes <= task->size.input.max &&
+                 ((!behind && put_message(task, lane, message, need, now_us)) ||
+                  tide_lanes_keep(task, lane, message));
+    if (!taken) {
+        tide_task_blocked(task, lane);
+        return TIDE_BUSY;
+    }
+    task->time.blocked = false;
     return TIDE_OK;
 }
 
@@ -100,8 +117,43 @@ static ssize_t task_submit(struct tide_step *step, const struct tide_message *me
     return (ssize_t)count;
 }
 
+/* Messages that waited for a full lane go into its batches, as these are given back. */
+static void put_waiting(struct tide_task *task, int64_t now_us)
+{
+    const struct tide_message *oldest;
+    for (uint32_t i = 0; i < task->filled && task->by_key.waiting > 0; i++) {
+        while ((oldest = tide_lanes_oldest(task, i)) &&
+               put_message(task, i, oldest, tide_batch_need(oldest), now_us))
+            tide_lanes_drop_oldest(task, i);
+    }
+}
+
+/* By key, a step that takes nothing (since a lane is full) is to the other lanes like a source that has nothing more. */
+static bool has_idle_worker(const struct tide_task *task, uint32_t lane)
+{
+    if (task->plan.order != TIDE_ORDER_KEY)
+        return task->step.chain->source_idle && tide_pool_has_idle(task->pool);
+    return (task->step.chain->source_idle || task->time.blocked) &&
+           tide_lanes_is_idle(task, lane) && tide_pool_is_idle(task->pool, lane);
+}
+
 /* The idle rule of an eager step is for latency: with a worker idle and nothing more to read, waiting for
- * max_batch_time would gain nothing. */
+ * max_batch_time would gain nothing. Nor may a transaction wait for it. */
+static void seal_due(struct tide_task *task, int64_t now_us)
+{
+    for (uint32_t i = 0; i < task->filled; i++) {
+        struct tide_lane *lane = &task->lanes[i];
+        if (!lane->open)
+            continue;
+        if (now_us - lane->open->records.opened_us >= task->size.max_batch_time_us)
+            seal_open(task, lane, TIDE_M_BATCH_CLOSE_TIME, now_us);
+        else if (task->step.chain->all_needed)
+            seal_open(task, lane, TIDE_M_BATCH_CLOSE_FLUSH, now_us);
+        else if (task->plan.eager && has_idle_worker(task, i))
+            seal_open(task, lane, TIDE_M_BATCH_CLOSE_IDLE, now_us);
+    }
+}
+
 static int task_poll(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
@@ -111,38 +163,44 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     tide_task_unblocked(task);
     if (status < 0)
         return status;
-    /* After the release, which may have given batches back, and before the open batch, which needs none. */
+    /* After the release, which may have given batches back, and before the open batches, which need none. */
     tide_retry_poll(task, now_us);
-    if (task->open && now_us - task->open->records.opened_us >= task->size.max_batch_time_us)
-        seal_open(task, TIDE_M_BATCH_CLOSE_TIME, now_us);
-    else if (task->open && task->plan.eager && step->chain->source_idle &&
-             tide_pool_has_idle(task->pool))
-        seal_open(task, TIDE_M_BATCH_CLOSE_IDLE, now_us);
+    put_waiting(task, now_us);
+    seal_due(task, now_us);
     return TIDE_OK;
 }
 
 static void task_close(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
-    /* Messages that are tried again need no call: task_poll runs them until none is left. */
-    if (task->open)
-        seal_open(task, TIDE_M_BATCH_CLOSE_FLUSH, now_us);
+    /* Messages that are tried again, or wait for a lane, need no call: task_poll runs them until none is left. */
+    for (uint32_t i = 0; i < task->filled; i++) {
+        if (task->lanes[i].open)
+            seal_open(task, &task->lanes[i], TIDE_M_BATCH_CLOSE_FLUSH, now_us);
+    }
 }
 
 static bool task_join(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    return !task->open && task->order.count == 0 && task->retry.waiting == 0;
+    for (uint32_t i = 0; i < task->filled; i++) {
+        if (task->lanes[i].open)
+            return false;
+    }
+    return task->order.count == 0 && task->retry.waiting == 0 && task->by_key.waiting == 0;
 }
 
 /* Reports of workers need no deadline: their sockets wake the loop. */
 static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    int64_t open_us = task->open ? task->open->records.opened_us + task->size.max_batch_time_us
-                                 : INT64_MAX;
-    int64_t retry_us = tide_retry_deadline(task);
-    return open_us < retry_us ? open_us : retry_us;
+    int64_t due_us = tide_retry_deadline(task);
+    for (uint32_t i = 0; i < task->filled; i++) {
+        const struct tide_batch *open = task->lanes[i].open;
+        if (open && open->records.opened_us + task->size.max_batch_time_us < due_us)
+            due_us = open->records.opened_us + task->size.max_batch_time_us;
+    }
+    return due_us;
 }
 
 /* The engine ends the workers before, so nobody has a batch any more; the messages in them are not complete, and are
@@ -154,11 +212,35 @@ static void task_terminate(struct tide_step *step)
         tide_batch_free(task->batches[i]);
     free(task->batches);
     tide_outputs_free(task->outputs);
-    tide_results_free(&task->parsed);
+    for (uint32_t i = 0; i < task->lane_count; i++) {
+        tide_results_free(&task->lanes[i].parsed);
+        tide_message_list_free(&task->lanes[i].waiting);
+    }
+    tide_lane_key_free(task->by_key.key);
     tide_retry_free(task);
-    free(task->order.ring);
+    free(task->lanes);
     free(task->stage);
     free(task);
+}
+
+/* Batches are one more than workers can have, to be filled meanwhile; by key that is one more for each lane. All are made
+ * now, since blocks have to be mapped before the fork; how many are in use follows the number of processes
+ * (tide_task_has_free). Returns how many there are to be. */
+static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
+{
+    const struct tide_step_plan *plan = &task->plan;
+    bool by_key = plan->order == TIDE_ORDER_KEY;
+    uint32_t batches = processes * (1 + plan->prefetch_batches) + (by_key ? processes : 1);
+    task->lane_count = by_key ? processes : plan->order == TIDE_ORDER_NONE ? batches : 1;
+    task->filled = by_key ? processes : 1;
+    task->lanes = tide_alloc(sizeof(*task->lanes) * task->lane_count);
+    for (uint32_t i = 0; i < task->lane_count; i++)
+        STAILQ_INIT(&task->lanes[i].sealed.list);
+    STAILQ_INIT(&task->order.list);
+    if (by_key)
+        task->by_key.key = tide_lane_key_new(plan->by, plan->by_name);
+    task->plan.by_name = NULL; /* it is borrowed */
+    return batches;
 }
 
 struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step_plan *plan,
@@ -177,17 +259,14 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .set_sizes = tide_task_set_sizes,
                                              .retry_wait = tide_task_retry_wait,
                                              .waits = tide_task_waits};
-    /* One more than workers can have, to be filled meanwhile. All are made now, since blocks have to be mapped before
-     * the fork; how many are in use follows the number of processes (tide_task_batches). */
-    uint32_t batches = processes * (1 + plan->prefetch_batches) + 1;
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};
     task->plan = *plan;
     task->plan.stage = task->stage = tide_copy(plan->stage);
     task->kind = plan->kind == TIDE_STEP_REDUCE ? &tide_task_reduce : &tide_task_each;
     task->pool = pool;
+    uint32_t batches = make_lanes(task, processes);
     task->batches = tide_alloc(sizeof(*task->batches) * batches);
-    task->order.ring = tide_alloc(sizeof(*task->order.ring) * batches);
     tide_taps_add_step(chain->taps, row, task->stage);
     tide_task_sizes(task, tide_clock_us());
     task->outputs = tide_outputs_new(tide_pool_first(pool), tide_pool_slots(pool), batches,
@@ -201,6 +280,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
             return NULL;
         }
         task->batches[task->batch_count] = batch;
+        batch->lane = plan->order == TIDE_ORDER_NONE ? task->batch_count : 0;
         batch->next = task->order.free;
         task->order.free = batch;
     }

@@ -2,6 +2,7 @@
  * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
  *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
  *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
+ *   task_lanes.c    which lane a message goes to, which batches of a lane may run, and messages that wait for a full lane
  *   task_time.c     what the step waits for, and for how long
  *   task_retry.c    messages that are tried again (tide.retry), and those after them in their partition
  *   task_each.c     a step whose results each stand for one message
@@ -9,19 +10,33 @@
  *   task_slow.c     which messages took long
  *   task_tap.c      shows taps (chain/tap.h) what became of the records that were released
  *   task_items.c    goes past the results that were forwarded, and finishes their records
- *   task_release.c  the way out: the states of the oldest batch (chain/batch.h), by which results are forwarded
+ *   task_release.c  the way out: the states of the oldest batch of a lane (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
  *   step_run_task_with_multiprocessing.c   the way in: fills and seals batches; the verbs of the step
  *
- * Results leave in the order in which batches were sealed, so a slow batch holds back faster ones after it. */
+ * A lane is a sequence of batches: their results leave in the order in which they were sealed, so a slow batch holds back
+ * faster ones after it in its lane, and none of another lane.
+ *   order       lanes                                                     runs in
+ *   PARTITION   one: the results of all batches leave in order            any worker; batches run at the same time
+ *   KEY         as many as the pool may have processes; a key is always   one worker, which a lane keeps as long as the
+ *               in the same one, messages without a key go to each in     number of processes is the same; one after
+ *               turn. Each fills a batch of its own                       another
+ *   NONE        each batch is a lane by itself; lane 0 fills them         any worker; batches run at the same time
+ *
+ * Where lanes are by key, messages of a lane that is full wait in its list as long as another lane has less to do than
+ * it could (tide_lanes_keep): one hot key does not hold back the others. The list is bounded by max_input_block_size,
+ * for all lanes together; in exactly_once, where a transaction has to wait for these messages, also by their number. When
+ * a bound is reached the step takes nothing any more, until the full lane has got on. */
 #ifndef TIDE_CHAIN_TASK_H
 #define TIDE_CHAIN_TASK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "base/plan.h"
 #include "chain/batch.h"
+#include "chain/lane_key.h"
 #include "chain/partition_queue.h"
 #include "chain/results.h"
 #include "chain/retry_wait.h"
@@ -69,6 +84,27 @@ struct tide_size {
     int64_t since_us;
 };
 
+/** Batches whose results leave in order. */
+struct tide_lane {
+    struct tide_batch *open; /* owned by step_run_task_with_multiprocessing.c: it is FILLING */
+    struct {                 /* owned by task_batch.c: sealed batches, the oldest first */
+        STAILQ_HEAD(, tide_batch) list;
+        uint32_t count;
+    } sealed;
+    struct tide_message_list
+        waiting;               /* owned by task_lanes.c: they wait for a batch, oldest first */
+    struct tide_parsed parsed; /* owned by task_release.c: results of its oldest batch */
+
+    struct {          /* owned by task_tap.c: the record that the next portion may go on with */
+        uint64_t job; /* whose results it has; 0 = none */
+        uint32_t record;
+        uint32_t results; /* so far ... */
+        bool revoked;     /* ... of which some were dropped */
+        bool told;
+        struct tide_message first[TIDE_TAP_RESULTS];
+    } tapped;
+};
+
 struct tide_task {
     /* Set when the step is made. */
     struct tide_step step;
@@ -80,16 +116,24 @@ struct tide_task {
     struct tide_batch **batches;
     uint32_t batch_count;
 
-    struct tide_batch
-        *open; /* owned by step_run_task_with_multiprocessing.c: the batch that is FILLING */
+    struct tide_lane *lanes;
+    uint32_t lane_count;
+    uint32_t filled; /* lanes that are filled: all of them by key, else only the first */
 
-    struct {                      /* owned by task_batch.c */
-        struct tide_batch *free;  /* last in, first out: its pages are warm */
-        struct tide_batch **ring; /* sealed batches, the oldest at `head`; room for all of them */
-        uint32_t head;
+    struct {                            /* owned by task_batch.c */
+        struct tide_batch *free;        /* last in, first out: its pages are warm */
+        STAILQ_HEAD(, tide_batch) list; /* sealed batches of all lanes, the oldest first */
         uint32_t count;
         uint64_t sequence; /* batches sealed since the start */
     } order;
+
+    struct {                       /* owned by task_lanes.c */
+        struct tide_lane_key *key; /* NULL = lanes are not by key */
+        uint32_t next;             /* for a message without a key */
+        uint32_t hungry;           /* the lane that was found to have little to do last */
+        uint32_t waiting;          /* messages in the lists of all lanes */
+        uint64_t waiting_bytes;    /* of them, with their items */
+    } by_key;
 
     struct { /* owned by task_sizes.c */
         struct tide_size input;
@@ -107,21 +151,11 @@ struct tide_task {
 
     struct { /* owned by task_time.c */
         enum tide_metric
-            cause;    /* what the step waits for that takes no message: TIDE_M_BLOCKED_*; ... */
-        bool blocked; /* ... it takes none */
+            cause;     /* what the step waits for that takes no message: TIDE_M_BLOCKED_*; ... */
+        bool blocked;  /* ... it takes none */
+        uint32_t lane; /* ... into this lane */
         int64_t charged_us; /* until when its time is charged */
     } time;
-
-    struct tide_parsed parsed; /* owned by task_release.c: results of the oldest batch */
-
-    struct {          /* owned by task_tap.c: the record that the next portion may go on with */
-        uint64_t job; /* whose results it has; 0 = none */
-        uint32_t record;
-        uint32_t results; /* so far ... */
-        bool revoked;     /* ... of which some were dropped */
-        bool told;
-        struct tide_message first[TIDE_TAP_RESULTS];
-    } tapped;
 
     struct { /* owned by task_retry.c */
         struct tide_partition_queues queues;
@@ -167,18 +201,22 @@ void tide_task_observe_progress(struct tide_task *task);
 
 /** The oldest batch that is sealed; NULL when there is none. */
 struct tide_batch *tide_task_oldest(const struct tide_task *task);
-/** True when a batch may be taken: one is free, and no more are in use than the workers can have. */
-bool tide_task_has_free(const struct tide_task *task);
-/** Takes a batch from the free list: FILLING. NULL when none may be taken. */
-struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us);
-/** Seals the batch: it goes to the end of the order and to the pool. `reason`: TIDE_M_BATCH_CLOSE_*. */
+/** True when a batch may be taken for this lane, of those that are filled: one is free, and no more are in use than the
+ * workers (by key: the worker of the lane) can have, and one to be filled. */
+bool tide_task_has_free(const struct tide_task *task, uint32_t lane);
+/** Takes a batch from the free list for this lane: FILLING. NULL when none may be taken. */
+struct tide_batch *tide_task_take_free(struct tide_task *task, uint32_t lane, int64_t now_us);
+/** Seals the batch: it goes to the ends of the order and of its lane, and to the pool as soon as it may. `reason`:
+ * TIDE_M_BATCH_CLOSE_*. */
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us);
 /** Gives records [first, end) to the pool, which has an output block for them; the one that the batch still has is given
- * back before. The caller makes the batch WITH_POOL. */
+ * back before: WITH_POOL. */
 void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                       uint32_t end);
-/** The oldest batch is done: it goes back to the free list, EMPTY. */
+/** True if workers have no record of the batch to run any more, as far as the pool knows. */
+bool tide_task_is_run(const struct tide_batch *batch);
+/** The oldest batch of a lane is done: it goes back to the free list, EMPTY. */
 void tide_task_give_back(struct tide_task *task, struct tide_batch *batch);
 /** Hands record `record` to the dlq; one that is revoked is dropped. TIDE_BUSY = not now. */
 int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t record,
@@ -192,12 +230,27 @@ void tide_task_finish_records(struct tide_task *task, struct tide_batch *batch, 
 /** Goes on to the next record without finishing this one. */
 void tide_task_next_record(struct tide_batch *batch);
 
+/* ---- task_lanes.c ---- */
+
+/** The lane that is filled with this message, where lanes are by key. */
+uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message);
+/** Gives the pool the batches that may run now. */
+void tide_lanes_run(struct tide_task *task);
+/** True when the lane has no batch left that is to be run or is being run. */
+bool tide_lanes_is_idle(const struct tide_task *task, uint32_t lane);
+/** Copies the message to the end of what waits for a full lane. False = no more may wait. */
+bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_message *message);
+/** The oldest message that waits for the lane; NULL = none does. Those that were revoked meanwhile are dropped. */
+const struct tide_message *tide_lanes_oldest(struct tide_task *task, uint32_t lane);
+/** The oldest message that waits has been taken into a batch. */
+void tide_lanes_drop_oldest(struct tide_task *task, uint32_t lane);
+
 /* ---- task_time.c ---- */
 
 /** Charges the time since the last call to what the step waited for. Called when a poll begins. */
 void tide_task_charge(struct tide_task *task, int64_t now_us);
-/** The step takes no message now, since no batch is free (or too many messages are to be tried again). */
-void tide_task_blocked(struct tide_task *task);
+/** The step takes no message into this lane now, since no batch is free (or too many messages are to be tried again). */
+void tide_task_blocked(struct tide_task *task, uint32_t lane);
 /** The step has polled, or takes messages: it may be blocked by something else now, or not at all. */
 void tide_task_unblocked(struct tide_task *task);
 
@@ -206,9 +259,9 @@ void tide_task_unblocked(struct tide_task *task);
 /** Marks records [first, end) that wait after one that is tried again, so that they are not run for nothing. */
 void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                      uint32_t end);
-/** True if record `index` of the oldest batch, which is not released yet, has to wait. */
+/** True if record `index` of the oldest batch of a lane, which is not released yet, has to wait. */
 bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, uint32_t index);
-/** Puts the record that is released next into the queue of its partition. */
+/** Puts the record that is released next into its queue: that of its partition; where lanes are by key, of its lane. */
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch);
 /** The record that is released next asks to be tried again: it waits from now on, or is rejected after retry_timeout. If
  * the batch comes from a queue all of it is put off: it has no records left then. TIDE_BUSY = not now. */
@@ -247,7 +300,7 @@ void tide_task_note_slow(struct tide_task *task);
 
 /* ---- task_tap.c ---- */
 
-/** All of task->parsed is dealt with: shows the taps what became of its records. Only while taps are armed. */
+/** All that is parsed of the batch is dealt with: shows the taps what became of its records. Only while taps are armed. */
 void tide_task_tap(struct tide_task *task, const struct tide_batch *batch);
 
 /* ---- task_items.c ---- */
@@ -261,14 +314,14 @@ void tide_task_pass_items(struct tide_task *task, struct tide_batch *batch, uint
 
 /* ---- task_release.c ---- */
 
-/** Forwards the results that are there, in order, until the oldest batch has to wait. */
+/** Forwards the results that are there, in the order of each lane, until the oldest batch of each has to wait. */
 int tide_task_release(struct tide_task *task, int64_t now_us);
 
 /* ---- task_view.c ---- */
 
 /* Optional verbs of the step (chain/step.h). */
 struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index);
-/** Changes when the oldest batch gets on. */
+/** Changes when a batch gets on. */
 uint64_t tide_task_progress(const struct tide_step *step);
 /** Describes what the oldest batch waits for. False when no batch is sealed, and no message is to be tried again. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size);

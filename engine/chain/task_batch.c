@@ -12,20 +12,29 @@
 
 struct tide_batch *tide_task_oldest(const struct tide_task *task)
 {
-    return task->order.count > 0 ? task->order.ring[task->order.head] : NULL;
+    return STAILQ_FIRST(&task->order.list);
 }
 
-bool tide_task_has_free(const struct tide_task *task)
+/* A lane by key has batches of its own, whatever the number of processes is now: where it is lower than the number of lanes,
+ * a worker has several lanes. */
+bool tide_task_has_free(const struct tide_task *task, uint32_t lane)
 {
-    return task->order.free && task->order.count + (task->open ? 1 : 0) < tide_task_batches(task);
+    const struct tide_lane *filled = &task->lanes[lane];
+    uint32_t open = filled->open ? 1 : 0;
+    if (task->plan.order == TIDE_ORDER_KEY)
+        return filled->sealed.count + open < 2 + task->plan.prefetch_batches;
+    return task->order.free && task->order.count + open < tide_task_batches(task);
 }
 
-struct tide_batch *tide_task_take_free(struct tide_task *task, int64_t now_us)
+struct tide_batch *tide_task_take_free(struct tide_task *task, uint32_t lane, int64_t now_us)
 {
     struct tide_batch *batch = task->order.free;
-    if (!tide_task_has_free(task))
+    if (!tide_task_has_free(task, lane))
         return NULL;
+    tide_require(batch != NULL);
     task->order.free = batch->next;
+    if (task->plan.order != TIDE_ORDER_NONE) /* there the lane is the batch's for good */
+        batch->lane = lane;
     batch->state = TIDE_BATCH_FILLING;
     batch->records.opened_us = now_us;
     return batch;
@@ -51,44 +60,77 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     work->outputs = task->outputs;
     work->row = task->step.row;
     work->begins_again = task->plan.kind == TIDE_STEP_REDUCE;
+    work->pinned = task->plan.order == TIDE_ORDER_KEY;
+    work->lane = batch->lane;
     work->continued = first > 0;
     /* A worker that ran other messages before may die of what those have left, and the record would be rejected for
      * it. */
     work->fresh = batch->record.attempts > 0;
     work->attributed = work->timed_out = work->over_cpu = work->several = work->violation = false;
+    batch->state = TIDE_BATCH_WITH_POOL;
     tide_pool_submit(task->pool, work);
     tide_task_observe_progress(task);
 }
 
-/* The ring has room for all batches of the step, so it cannot overflow. */
+/* A run that ended with a death is none, unless the worker had published its last record by then. */
+bool tide_task_is_run(const struct tide_batch *batch)
+{
+    const struct tide_work *work = &batch->work;
+    if (batch->state == TIDE_BATCH_RESULTS)
+        return batch->run.ready == batch->records.count && !batch->run.crashed;
+    return batch->state == TIDE_BATCH_WITH_POOL && work->state == TIDE_WORK_DONE &&
+           work->status == TIDE_JOB_DONE && work->job.end == batch->records.count;
+}
+
+static bool may_run(const struct tide_task *task, const struct tide_batch *batch)
+{
+    const struct tide_batch *before;
+    if (task->plan.order != TIDE_ORDER_KEY)
+        return true;
+    STAILQ_FOREACH(before, &task->lanes[batch->lane].sealed.list, in_lane)
+    {
+        if (before != batch && !tide_task_is_run(before))
+            return false;
+    }
+    return true;
+}
+
 void tide_task_seal(struct tide_task *task, struct tide_batch *batch, enum tide_metric reason,
                     int64_t now_us)
 {
     struct tide_counters *counters = task->step.chain->counters;
     uint32_t row = task->step.row;
     double open_s = (double)(now_us - batch->records.opened_us) / 1e6;
+    struct tide_lane *lane = &task->lanes[batch->lane];
     batch->work.sequence = ++task->order.sequence;
-    task->order.ring[(task->order.head + task->order.count++) % task->batch_count] = batch;
+    batch->state = TIDE_BATCH_SEALED;
+    STAILQ_INSERT_TAIL(&task->order.list, batch, in_order);
+    STAILQ_INSERT_TAIL(&lane->sealed.list, batch, in_lane);
+    task->order.count++;
+    lane->sealed.count++;
     tide_count(counters, row, reason, 1);
     tide_observe(counters, row, TIDE_M_BATCH_SIZE_MSG, batch->records.count);
     tide_observe(counters, row, TIDE_M_BATCH_SIZE_BYTES, (double)batch->records.bytes);
     tide_observe(counters, row, TIDE_M_BATCH_SUBMIT_TIME, open_s);
     if (task->plan.kind == TIDE_STEP_REDUCE)
         tide_observe(counters, row, TIDE_M_REDUCE_BATCH_TIME, open_s);
-    tide_task_submit(task, batch, 0, batch->records.count);
-    batch->state = TIDE_BATCH_WITH_POOL;
+    if (may_run(task, batch))
+        tide_task_submit(task, batch, 0, batch->records.count);
 }
 
 void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
 {
-    tide_require(batch == tide_task_oldest(task));
+    struct tide_lane *lane = &task->lanes[batch->lane];
+    tide_require(batch == STAILQ_FIRST(&lane->sealed.list));
     batch->work.job.output_size = task->size.output.now; /* as it is since tide_task_resize */
     tide_pool_results_taken(&batch->work);
     tide_batch_reset(batch);
     /* To the front: its pages are warm, and those of the others can be given back. */
     batch->next = task->order.free;
     task->order.free = batch;
-    task->order.head = (task->order.head + 1) % task->batch_count;
+    STAILQ_REMOVE_HEAD(&lane->sealed.list, in_lane);
+    STAILQ_REMOVE(&task->order.list, batch, tide_batch, in_order);
+    lane->sealed.count--;
     task->order.count--;
 }
 

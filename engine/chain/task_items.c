@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The items of the oldest batch (chain/results.h): which of them can be forwarded together, and what is done with a record
+ * The items of the oldest batch of a lane (chain/results.h): which of them can be forwarded together, and what is done with a record
  * once its last item is passed. Every result of every message comes through here, so neighbours are dealt with together:
  * records of one partition are finished in one call. Start reading at tide_task_pass_items. */
 #include "chain/offsets.h"
@@ -61,7 +61,7 @@ static void pass_waiting(struct tide_task *task, struct tide_batch *batch, struc
 
 void tide_task_pass_items(struct tide_task *task, struct tide_batch *batch, uint32_t taken)
 {
-    struct tide_parsed *parsed = &task->parsed;
+    struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     struct passed passed = {0};
     for (; parsed->item_at < parsed->item_count; parsed->item_at++) {
         struct tide_item *item = &parsed->items[parsed->item_at];
@@ -88,7 +88,7 @@ void tide_task_pass_items(struct tide_task *task, struct tide_batch *batch, uint
 uint32_t tide_task_count_submittable(struct tide_task *task, const struct tide_batch *batch,
                                      const struct tide_message *messages)
 {
-    const struct tide_parsed *parsed = &task->parsed;
+    const struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     uint32_t count = 0;
     for (uint32_t i = parsed->item_at; i < parsed->item_count; i++) {
         const struct tide_item *item = &parsed->items[i];

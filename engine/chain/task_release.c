@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
- * The way out of run_task_with_multiprocessing: the states of the oldest batch that is sealed (the table is in
+ * The way out of run_task_with_multiprocessing: the states of the oldest batch of a lane (the table is in
  * chain/batch.h). A crash and a full output block are handled alike: results up to the published progress are used, the
  * record in progress is dealt with if the crash is attributed to it, and the batch goes on after it. Of a worker
  * that broke the protocol nothing is used but what was forwarded before this was seen.
  *
  * Each state has a function that does what can be done now and returns the next state. A batch whose function returns
- * its own state has to wait, for a worker, the next step, the dlq or a pause, and with it the batches after it. A
+ * its own state has to wait, for a worker, the next step, the dlq or a pause, and with it the batches after it in its lane. A
  * negative status instead of a state ends the pipeline. Start reading at the end of the file. */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +21,16 @@
 #include "shm/counters.h"
 #include "shm/outputs.h"
 #include "shm/topics.h"
+
+/* ---- SEALED ---- */
+
+/* Of its lane it is the oldest now. */
+static int run_sealed(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
+{
+    (void)now_us;
+    tide_task_submit(task, batch, 0, batch->records.count);
+    return TIDE_BATCH_WITH_POOL;
+}
 
 /* ---- WITH_POOL ---- */
 
@@ -90,8 +100,8 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
 {
     struct tide_chain *chain = task->step.chain;
     struct tide_step *next = task->step.next;
-    const struct tide_message *messages =
-        &task->parsed.messages[task->parsed.items[task->parsed.item_at].message];
+    const struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
+    const struct tide_message *messages = &parsed->messages[parsed->items[parsed->item_at].message];
     uint32_t count = tide_task_count_submittable(task, batch, messages);
     /* Each output has its reference before it is submitted, since it may be acknowledged within the call. */
     tide_offsets_ref_many(chain->offsets, messages, count);
@@ -113,7 +123,7 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
 /* Rejects the record, or puts it off, as its worker says in this item. TIDE_BUSY = the dlq takes nothing now. */
 static int handle_failure(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
-    struct tide_parsed *parsed = &task->parsed;
+    struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     const struct tide_item *item = &parsed->items[parsed->item_at];
     struct tide_failure failure;
     int status;
@@ -140,7 +150,7 @@ static int handle_failure(struct tide_task *task, struct tide_batch *batch, int6
 /* TIDE_OK = all that is parsed is forwarded; TIDE_BUSY = the next step or the dlq takes nothing now. */
 static int forward_parsed(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
-    struct tide_parsed *parsed = &task->parsed;
+    struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     int status = TIDE_OK;
     tide_task_pass_items(task, batch, 0);
     while (status == TIDE_OK && parsed->item_at < parsed->item_count)
@@ -152,7 +162,7 @@ static int forward_parsed(struct tide_task *task, struct tide_batch *batch, int6
 
 static int parse_next(struct tide_task *task, struct tide_batch *batch)
 {
-    struct tide_parsed *parsed = &task->parsed;
+    struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     uint32_t topics = tide_topics_count(task->step.chain->topics);
     int status = tide_results_read(batch, parsed, topics);
     for (uint32_t i = 0; batch->group.open && i < parsed->message_count; i++) {
@@ -172,7 +182,7 @@ static int forward_results(struct tide_task *task, struct tide_batch *batch, int
             tide_task_tap(task, batch);
         if (parse_next(task, batch) < 0)
             return report_violation(task, batch); /* records complete before it are parsed */
-    } while (task->parsed.item_count > 0);
+    } while (task->lanes[batch->lane].parsed.item_count > 0);
     if (task->kind->leave)
         task->kind->leave(task, batch);
     /* Not before all results are forwarded: the record is the first that is left then. */
@@ -282,24 +292,46 @@ static int run_rest_or_end(struct tide_task *task, struct tide_batch *batch, int
 }
 
 static int (*const state_functions[])(struct tide_task *, struct tide_batch *, int64_t) = {
-    [TIDE_BATCH_WITH_POOL] = take_results,      [TIDE_BATCH_RESULTS] = forward_results,
-    [TIDE_BATCH_CRASHED] = run_again_or_reject, [TIDE_BATCH_PAUSED] = wait_for_pause,
-    [TIDE_BATCH_FORWARDED] = run_rest_or_end,
+    [TIDE_BATCH_SEALED] = run_sealed,       [TIDE_BATCH_WITH_POOL] = take_results,
+    [TIDE_BATCH_RESULTS] = forward_results, [TIDE_BATCH_CRASHED] = run_again_or_reject,
+    [TIDE_BATCH_PAUSED] = wait_for_pause,   [TIDE_BATCH_FORWARDED] = run_rest_or_end,
 };
 
-/* Only the oldest batch is looked at, however many have results: the order of the messages is kept by that alone. */
-int tide_task_release(struct tide_task *task, int64_t now_us)
+/* As far as it gets now. Negative = failure. */
+static int release_batch(struct tide_task *task, struct tide_batch *batch, int64_t now_us)
 {
-    struct tide_batch *batch;
-    tide_task_observe_progress(task);
-    tide_task_note_slow(task);
-    while ((batch = tide_task_oldest(task))) {
-        enum tide_batch_state state = batch->state;
+    enum tide_batch_state state;
+    do {
+        state = batch->state;
         int next = state_functions[state](task, batch, now_us);
         if (next < 0)
             return next;
         batch->state = (enum tide_batch_state)next;
-        if (batch->state == state)
+    } while (batch->state != state && batch->state != TIDE_BATCH_EMPTY);
+    return TIDE_OK;
+}
+
+static bool is_oldest_of_lane(const struct tide_task *task, const struct tide_batch *batch)
+{
+    return STAILQ_FIRST(&task->lanes[batch->lane].sealed.list) == batch;
+}
+
+/* Of each lane only the oldest batch is looked at, however many have results: the order of the messages is kept by that
+ * alone. The oldest of all comes first, so that none starves where the next step takes few. */
+int tide_task_release(struct tide_task *task, int64_t now_us)
+{
+    struct tide_batch *batch, *next;
+    tide_task_observe_progress(task);
+    tide_task_note_slow(task);
+    tide_lanes_run(task);
+    for (batch = tide_task_oldest(task); batch; batch = next) {
+        next = STAILQ_NEXT(batch, in_order); /* the batch itself may be gone from there then */
+        if (!is_oldest_of_lane(task, batch))
+            continue;
+        int status = release_batch(task, batch, now_us);
+        if (status < 0)
+            return status;
+        if (batch->state != TIDE_BATCH_EMPTY && task->plan.order == TIDE_ORDER_PARTITION)
             break;
     }
     return TIDE_OK;

@@ -8,8 +8,9 @@
  * The messages are copied out of their batch rather than left in its block: a batch that waits for one message would
  * hold up all batches after it, and the step would soon have none left to fill.
  *
- * Results of several messages (groups) share one queue, since their members may be of any partition. A step that
- * reduces has no queues: its batch waits as a whole (task_reduce.c). Start reading at tide_retry_again. */
+ * Results of several messages (groups) share one queue, since their members may be of any partition. Where lanes are by key
+ * (chain/task.h) a lane has a queue in place of a partition, and what follows in the lane waits. Where no order is kept
+ * only the message itself waits; those of a partition are tried again one after another. A step that reduces has no queues: its batch waits as a whole (task_reduce.c). Start reading at tide_retry_again. */
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -23,11 +24,14 @@
 
 enum { FIRST_PAUSE_US = 100000, LONGEST_PAUSE_US = 10000000, LOG_EVERY_US = 60000000 };
 
-/* The queue that messages of this origin wait in. */
-static struct tide_partition_queue *queue_of(struct tide_task *task, struct tide_origin origin)
+/* The queue that a message of the batch waits in. */
+static struct tide_partition_queue *queue_of(struct tide_task *task, const struct tide_batch *batch,
+                                             struct tide_origin origin)
 {
     bool group = origin.partition == TIDE_ORIGIN_GROUP;
-    return tide_partition_queues_at(&task->retry.queues, group ? 0 : origin.partition);
+    bool by_key = task->plan.order == TIDE_ORDER_KEY;
+    uint32_t number = by_key ? batch->lane : group ? 0 : origin.partition;
+    return tide_partition_queues_at(&task->retry.queues, number);
 }
 
 /* The queue that the batch's records come from. */
@@ -51,10 +55,11 @@ static void drop_first(struct tide_task *task, struct tide_partition_queue *queu
  * release: a message may have begun to wait since. */
 void tide_retry_mark(struct tide_task *task, struct tide_batch *batch, uint32_t first, uint32_t end)
 {
-    if (batch->records.from_queue || task->retry.waiting == 0)
+    if (batch->records.from_queue || task->retry.waiting == 0 ||
+        task->plan.order == TIDE_ORDER_NONE)
         return;
     for (uint32_t i = first; i < end; i++) {
-        if (queue_of(task, batch->origins[i])->kept.count > 0) {
+        if (queue_of(task, batch, batch->origins[i])->kept.count > 0) {
             tide_batch_record(batch, i)->flags |= TIDE_RECORD_WAITS;
             batch->release.marked = true;
         }
@@ -68,10 +73,10 @@ bool tide_retry_waits(struct tide_task *task, const struct tide_batch *batch, ui
         (task->retry.waiting == 0 && !batch->release.marked && !retried))
         return false;
     /* A mistake that the simulation must find: messages overtake one that is tried again. */
-    if (retried || tide_fault("bug.retry_overtaken"))
+    if (retried || task->plan.order == TIDE_ORDER_NONE || tide_fault("bug.retry_overtaken"))
         return retried;
     return tide_batch_record(batch, index)->flags & TIDE_RECORD_WAITS ||
-           queue_of(task, batch->origins[index])->kept.count > 0;
+           queue_of(task, batch, batch->origins[index])->kept.count > 0;
 }
 
 void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
@@ -80,7 +85,7 @@ void tide_retry_park(struct tide_task *task, struct tide_batch *batch)
     struct tide_message message;
     tide_batch_message(batch, batch->release.released, &message);
     if (tide_offsets_current(offsets, message.origin)) {
-        tide_partition_queue_keep(queue_of(task, message.origin), &message, false);
+        tide_partition_queue_keep(queue_of(task, batch, message.origin), &message, false);
         task->retry.waiting++;
         task->retry.waiting_bytes += tide_message_size(&message);
     } else {
@@ -96,11 +101,15 @@ static void log_retry(struct tide_task *task, const struct tide_message *message
     task->retry.unlogged++;
     if (task->retry.logged_us > 0 && now_us - task->retry.logged_us < LOG_EVERY_US)
         return;
+    static const char *const who_waits[] = {
+        [TIDE_ORDER_PARTITION] = ", and what follows it in its partition waits",
+        [TIDE_ORDER_KEY] = ", and what follows it in its lane waits",
+        [TIDE_ORDER_NONE] = "",
+    };
     tide_log(TIDE_LOG_WARN,
-             "%s: %s/%d/%lld is tried again, and what follows it in its partition waits: %s (%llu "
-             "times since this was said last)",
+             "%s: %s/%d/%lld is tried again%s: %s (%llu times since this was said last)",
              task->stage, tide_topics_name(task->step.chain->topics, message->topic),
-             message->partition, (long long)message->offset, reason,
+             message->partition, (long long)message->offset, who_waits[task->plan.order], reason,
              (unsigned long long)task->retry.unlogged);
     task->retry.unlogged = 0;
     task->retry.logged_us = now_us;
@@ -153,7 +162,7 @@ int tide_retry_again(struct tide_task *task, struct tide_batch *batch, const cha
     struct tide_message message;
     tide_batch_message(batch, batch->release.released, &message);
     struct tide_partition_queue *queue = from_queue ? source_queue(task, batch)
-                                                    : queue_of(task, message.origin);
+                                                    : queue_of(task, batch, message.origin);
     if (!tide_offsets_current(task->step.chain->offsets, message.origin))
         return TIDE_OK;
     if (from_queue && tide_retry_timed_out(task, queue, now_us)) {
@@ -194,12 +203,18 @@ static void drop_revoked(struct tide_task *task, struct tide_partition_queue *qu
     }
 }
 
+/* A queue belongs to a lane where these are by key. */
+static uint32_t lane_of(const struct tide_task *task, uint32_t number)
+{
+    return task->plan.order == TIDE_ORDER_KEY ? number : 0;
+}
+
 /* Runs the oldest message alone while it is not known to succeed, and then as many as a batch takes. They stay in the
  * queue until each of them is finished. */
 static void run_queue(struct tide_task *task, uint32_t number, int64_t now_us)
 {
     struct tide_partition_queue *queue = &task->retry.queues.items[number];
-    struct tide_batch *batch = tide_task_take_free(task, now_us);
+    struct tide_batch *batch = tide_task_take_free(task, lane_of(task, number), now_us);
     uint32_t most = queue->tries > 0 ? 1 : task->size.max_messages;
     batch->records.from_queue = true;
     batch->records.queue = number;
@@ -221,7 +236,8 @@ void tide_retry_poll(struct tide_task *task, int64_t now_us)
         if (queue->sent > 0)
             continue;
         drop_revoked(task, queue);
-        if (queue->kept.count > 0 && tide_task_has_free(task) && now_us >= queue->next_us)
+        if (queue->kept.count > 0 && tide_task_has_free(task, lane_of(task, i)) &&
+            now_us >= queue->next_us)
             run_queue(task, i, now_us);
     }
 }
@@ -231,11 +247,12 @@ int64_t tide_retry_deadline(const struct tide_task *task)
     const struct tide_batch *oldest = tide_task_oldest(task);
     bool paused = oldest && oldest->state == TIDE_BATCH_PAUSED;
     int64_t due_us = paused ? oldest->pause.times.next_us : INT64_MAX;
-    if (task->retry.waiting == 0 || !tide_task_has_free(task))
+    if (task->retry.waiting == 0)
         return due_us;
     for (uint32_t i = 0; i < task->retry.queues.count; i++) {
         const struct tide_partition_queue *queue = &task->retry.queues.items[i];
-        if (queue->kept.count > 0 && queue->sent == 0 && queue->next_us < due_us)
+        if (queue->kept.count > 0 && queue->sent == 0 && queue->next_us < due_us &&
+            tide_task_has_free(task, lane_of(task, i)))
             due_us = queue->next_us;
     }
     return due_us;

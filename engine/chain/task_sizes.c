@@ -214,10 +214,11 @@ int tide_task_set_sizes(struct tide_step *step, const struct tide_sizes *sizes, 
 static uint32_t count_with_pool(const struct tide_task *task)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < task->order.count; i++) {
-        uint32_t at = (task->order.head + i) % task->batch_count;
-        const struct tide_work *work = &task->order.ring[at]->work;
-        count += work->state == TIDE_WORK_WAITING || work->state == TIDE_WORK_GIVEN;
+    const struct tide_batch *batch;
+    STAILQ_FOREACH(batch, &task->order.list, in_order)
+    {
+        enum tide_work_state state = batch->work.state;
+        count += state == TIDE_WORK_WAITING || state == TIDE_WORK_GIVEN;
     }
     return count;
 }

@@ -23,8 +23,9 @@ static void note_record(struct tide_task *task, const struct tide_batch *batch,
 /* Records are those of the engine: workers have the input block mapped read-only. */
 void tide_task_note_slow(struct tide_task *task)
 {
-    for (uint32_t i = 0; i < task->order.count; i++) {
-        struct tide_batch *batch = task->order.ring[(task->order.head + i) % task->batch_count];
+    struct tide_batch *batch;
+    STAILQ_FOREACH(batch, &task->order.list, in_order)
+    {
         for (uint32_t j = 0; j < TIDE_SLOW_OF_WORK; j++) {
             struct tide_slow_record *slow = &batch->work.slow[j];
             if (slow->time_us > 0 && !slow->noted)

@@ -19,15 +19,16 @@ struct at {
 /* What came of the record in the portion before. */
 static struct at go_on(const struct tide_task *task, const struct tide_batch *batch)
 {
+    const struct tide_lane *lane = &task->lanes[batch->lane];
     struct at at = {.record = batch->records.count};
-    if (task->tapped.job != batch->work.job.number)
+    if (lane->tapped.job != batch->work.job.number)
         return at;
-    at.record = task->tapped.record;
-    at.results = task->tapped.results;
-    at.revoked = task->tapped.revoked;
-    at.told = task->tapped.told;
+    at.record = lane->tapped.record;
+    at.results = lane->tapped.results;
+    at.revoked = lane->tapped.revoked;
+    at.told = lane->tapped.told;
     for (uint32_t i = 0; i < at.results && i < TIDE_TAP_RESULTS; i++)
-        at.after[i] = &task->tapped.first[i];
+        at.after[i] = &lane->tapped.first[i];
     return at;
 }
 
@@ -35,13 +36,14 @@ static struct at go_on(const struct tide_task *task, const struct tide_batch *ba
 static void keep_for_next(struct tide_task *task, const struct tide_batch *batch,
                           const struct at *at)
 {
-    task->tapped.job = batch->work.job.number;
-    task->tapped.record = at->record;
-    task->tapped.results = at->results;
-    task->tapped.revoked = at->revoked;
-    task->tapped.told = at->told;
+    struct tide_lane *lane = &task->lanes[batch->lane];
+    lane->tapped.job = batch->work.job.number;
+    lane->tapped.record = at->record;
+    lane->tapped.results = at->results;
+    lane->tapped.revoked = at->revoked;
+    lane->tapped.told = at->told;
     for (uint32_t i = 0; i < at->results && i < TIDE_TAP_RESULTS; i++)
-        task->tapped.first[i] = *at->after[i];
+        lane->tapped.first[i] = *at->after[i];
 }
 
 static void note_result(struct at *at, const struct tide_message *message, bool revoked)
@@ -103,7 +105,7 @@ static uint32_t unfinished(const struct tide_parsed *parsed)
 static bool walk(struct tide_task *task, const struct tide_batch *batch,
                  const struct tide_item *item, struct at *at)
 {
-    const struct tide_message *messages = task->parsed.messages;
+    const struct tide_message *messages = task->lanes[batch->lane].parsed.messages;
     bool wanted = true;
     if (item->record != at->record)
         *at = (struct at){.record = item->record};
@@ -133,7 +135,7 @@ static uint32_t count_records(const struct tide_parsed *parsed, uint32_t from, u
 
 void tide_task_tap(struct tide_task *task, const struct tide_batch *batch)
 {
-    const struct tide_parsed *parsed = &task->parsed;
+    const struct tide_parsed *parsed = &task->lanes[batch->lane].parsed;
     struct tide_taps *taps = task->step.chain->taps;
     bool wanted = tide_taps_wanted(taps, task->step.row);
     struct at at = go_on(task, batch);

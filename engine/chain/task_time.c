@@ -5,17 +5,32 @@
 #include "chain/task.h"
 #include "shm/counters.h"
 
+/* In the lane of the message that was not taken. */
 static bool has_room(const struct tide_task *task)
 {
-    return task->open || tide_task_has_free(task);
+    uint32_t lane = task->time.lane;
+    return task->lanes[lane].open || tide_task_has_free(task, lane);
 }
 
-/* Of the oldest batch, since the others are given back after it. A worker that is idle beside a batch that is run, while
- * others are done already, says that one batch holds up all the others. */
+static bool is_any_open(const struct tide_task *task)
+{
+    for (uint32_t i = 0; i < task->filled; i++) {
+        if (task->lanes[i].open)
+            return true;
+    }
+    return false;
+}
+
+/* Of the oldest batch, since the others are given back after it (by key: the others of the full lane). A worker that is idle
+ * beside a batch that is run, while others are done already, says that one batch holds up all the others; by key, that one
+ * lane does. */
 static enum tide_metric cause_of(const struct tide_task *task)
 {
-    const struct tide_batch *oldest = tide_task_oldest(task);
-    const struct tide_parsed *parsed = &task->parsed;
+    bool by_key = task->plan.order == TIDE_ORDER_KEY;
+    const struct tide_batch *oldest = by_key
+                                          ? STAILQ_FIRST(&task->lanes[task->time.lane].sealed.list)
+                                          : tide_task_oldest(task);
+    const struct tide_parsed *parsed = oldest ? &task->lanes[oldest->lane].parsed : NULL;
     if (has_room(task) || !oldest || oldest->state == TIDE_BATCH_PAUSED)
         return TIDE_M_BLOCKED_RETRY;
     if (oldest->state == TIDE_BATCH_CRASHED)
@@ -30,9 +45,10 @@ static enum tide_metric cause_of(const struct tide_task *task)
                : TIDE_M_BLOCKED_WORKERS;
 }
 
-void tide_task_blocked(struct tide_task *task)
+void tide_task_blocked(struct tide_task *task, uint32_t lane)
 {
     task->time.blocked = true;
+    task->time.lane = lane;
     task->time.cause = cause_of(task);
 }
 
@@ -54,7 +70,7 @@ void tide_task_charge(struct tide_task *task, int64_t now_us)
     task->time.charged_us = now_us;
     if (task->time.blocked)
         tide_count(counters, task->step.row, task->time.cause, (uint64_t)passed_us);
-    else if (task->open && task->order.count == 0)
+    else if (task->order.count == 0 && is_any_open(task))
         tide_count(counters, task->step.row, TIDE_M_BATCH_FILLING_TIME, (uint64_t)passed_us);
     if (tide_retry_any(task))
         tide_count(counters, task->step.row, TIDE_M_RETRY_TIME, (uint64_t)passed_us);

@@ -36,8 +36,13 @@ uint64_t tide_task_progress(const struct tide_step *step)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
     const struct tide_batch *batch = tide_task_oldest(task);
+    uint32_t records = batch ? record_of(batch) : 0;
+    /* Where batches do not wait for the oldest one, each of them gets on by itself. */
+    while (batch && task->plan.order != TIDE_ORDER_PARTITION &&
+           (batch = STAILQ_NEXT(batch, in_order)))
+        records += record_of(batch);
     /* Batches that are done in the high half, so that the number never goes back when a new batch is the oldest. */
-    return ((task->order.sequence - task->order.count) << 32) + (batch ? record_of(batch) : 0);
+    return ((task->order.sequence - task->order.count) << 32) + records;
 }
 
 /* Without a batch that is sealed the wait is meant to be: messages are collected for max_batch_time, which may be

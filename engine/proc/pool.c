@@ -28,6 +28,7 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
         struct tide_worker_slot *slot = &pool->slots[i];
         slot->number = first + i;
         slot->in_use = true;
+        slot->seat = i;
         slot->socket = tide_zygote_socket(zygote, slot->number);
         TAILQ_INIT(&slot->given);
     }
@@ -48,15 +49,27 @@ void tide_pool_join(struct tide_pool *pool, uint32_t row, uint32_t prefetch,
     tide_count(pool->counters, row, TIDE_M_POOL_CREATE, 1);
 }
 
-/* Work that wants a fresh worker reserves a slot again with the next turn, so a reservation may go. A slot that is used
- * again begins anew: that it was out of use is no time that a worker took to be replaced. */
+/* The seats change, and with them the workers of lanes. Work that wants a fresh worker reserves a slot again with the next
+ * turn, so a reservation may go. */
+static void forget_reservations(struct tide_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->slot_count; i++)
+        pool->slots[i].reserved = false;
+}
+
+/* A slot that is used again begins anew: that it was out of use is no time that a worker took to be replaced. The slot
+ * with the last seat takes its seat. */
 static void put_out_of_use(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
+    forget_reservations(pool);
     slot->in_use = false;
-    slot->reserved = false;
     slot->deaths = 0;
     slot->lost_us = 0;
     pool->active--;
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        if (pool->slots[i].in_use && pool->slots[i].seat == pool->active)
+            pool->slots[i].seat = slot->seat;
+    }
 }
 
 /* Not the one that is about to take another's place; and one whose worker is leaving only where there is no other. */
@@ -71,8 +84,9 @@ static void put_into_use(struct tide_pool *pool)
             best = slot;
     }
     tide_require(best != NULL);
+    forget_reservations(pool);
     best->in_use = true;
-    pool->active++;
+    best->seat = pool->active++;
 }
 
 static void observe_size(struct tide_pool *pool)
@@ -88,10 +102,8 @@ void tide_pool_resize(struct tide_pool *pool, uint32_t processes)
     tide_require(processes >= 1 && processes <= tide_pool_most(pool));
     if (processes == pool->active)
         return;
-    for (uint32_t i = pool->slot_count; i-- > 0 && pool->active > processes;) {
-        if (pool->slots[i].in_use)
-            put_out_of_use(pool, &pool->slots[i]);
-    }
+    while (pool->active > processes)
+        put_out_of_use(pool, tide_pool_seated(pool, pool->active - 1));
     while (pool->active < processes)
         put_into_use(pool);
     observe_size(pool);
@@ -233,6 +245,12 @@ bool tide_pool_has_idle(const struct tide_pool *pool)
             return TAILQ_EMPTY(&pool->work.waiting);
     }
     return false;
+}
+
+/* Its slot may be about to get work of the lane that waits; the step knows that. */
+bool tide_pool_is_idle(const struct tide_pool *pool, uint32_t lane)
+{
+    return tide_pool_seated(pool, lane % pool->active)->given_count == 0;
 }
 
 /* It matters only when the engine has nothing to do otherwise: under load a turn takes less. What took long already is

@@ -47,6 +47,8 @@ struct tide_work {
     bool continued;               /* goes on with a batch: before work that begins one */
     bool
         begins_again; /* the worker may go back to the first record, once for each that it leaves out */
+    bool pinned;      /* only for one worker: that of its lane */
+    uint32_t lane; /* if it is pinned; lanes are spread over the processes by their numbers */
     bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
 
     enum tide_work_state state;
@@ -147,6 +149,8 @@ void tide_pool_profile_forget(struct tide_pool *pool, uint32_t index);
 int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);
 /** True when a worker has nothing to do. */
 bool tide_pool_has_idle(const struct tide_pool *pool);
+/** True when the worker of this lane has nothing to do. */
+bool tide_pool_is_idle(const struct tide_pool *pool, uint32_t lane);
 /** The number of slots, of those that may be in use at once, and of those that are. */
 uint32_t tide_pool_slots(const struct tide_pool *pool);
 uint32_t tide_pool_most(const struct tide_pool *pool);

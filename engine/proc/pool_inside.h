@@ -58,6 +58,15 @@ struct tide_pool {
     } workers;        /* owned by worker_slot.c */
 };
 
+/** The slot with this seat. */
+static inline struct tide_worker_slot *tide_pool_seated(const struct tide_pool *pool, uint32_t seat)
+{
+    uint32_t at = 0;
+    while (!pool->slots[at].in_use || pool->slots[at].seat != seat)
+        at++;
+    return &pool->slots[at];
+}
+
 /** Takes a piece of a profile. False when it was not asked for, or is malformed. */
 bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
 /** Replaces workers that have used up what they may take; without a pause, one at a time. */

@@ -120,6 +120,7 @@ static void change_places(struct tide_pool *pool)
     if (!old->in_use || old->state != TIDE_WORKER_READY)
         return;
     successor->in_use = true;
+    successor->seat = old->seat;
     old->in_use = false;
     old->reserved = false;
     count_in_all_rows(pool, pool->replace.cause, 1);

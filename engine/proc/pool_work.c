@@ -2,7 +2,7 @@
  * Which worker gets which work, and what comes back of it. There is one queue for all workers of the pool and no work
  * stealing: a worker is given at most `depth` jobs (the one that it runs, and those that its step may prefetch), so a
  * slow batch holds up few others. Work that wants a fresh worker waits in the same queue, but for a reserved slot; it
- * overtakes nothing and holds nothing up.
+ * overtakes nothing and holds nothing up. So does work of a lane, which only the worker of that lane gets.
  *
  * A work gets its output block with its worker, since blocks belong to worker slots (shm/outputs.h). When it is not run
  * after all, the block goes back at once: the slot that gets the work next has its own.
@@ -71,6 +71,11 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
 
 /* ---- giving ---- */
 
+static bool takes_work(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+{
+    return slot->state == TIDE_WORKER_READY && !slot->reserved && slot->given_count < pool->depth;
+}
+
 /* NULL: none now. As long as another worker is about to be ready, no work is put behind what runs: it would wait there
  * while the new worker has nothing to do. */
 static struct tide_worker_slot *least_busy(struct tide_pool *pool)
@@ -82,8 +87,7 @@ static struct tide_worker_slot *least_busy(struct tide_pool *pool)
         if (!slot->in_use)
             continue;
         coming |= slot->state < TIDE_WORKER_READY;
-        if (slot->state == TIDE_WORKER_READY && !slot->reserved &&
-            slot->given_count < pool->depth && (!best || slot->given_count < best->given_count))
+        if (takes_work(pool, slot) && (!best || slot->given_count < best->given_count))
             best = slot;
     }
     return coming && best && best->given_count > 0 ? NULL : best;
@@ -95,8 +99,7 @@ static uint32_t distance(const struct tide_worker_slot *slot)
     return 2 * slot->given_count + slot->used;
 }
 
-/* Reserves a slot, and has its worker replaced once it has nothing to do. NULL: no fresh worker yet. */
-static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
+static struct tide_worker_slot *nearest_to_fresh(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = NULL;
     for (uint32_t i = 0; i < pool->slot_count && !(best && best->reserved); i++) {
@@ -105,12 +108,33 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool)
             best = slot;
     }
     tide_require(best);
+    return best;
+}
+
+/* Reserves a slot, and has its worker replaced once it has nothing to do. NULL: no fresh worker yet. */
+static struct tide_worker_slot *fresh_worker(struct tide_pool *pool,
+                                             struct tide_worker_slot *lane_slot)
+{
+    struct tide_worker_slot *best = lane_slot ? lane_slot : nearest_to_fresh(pool);
     best->reserved = true;
     if (best->state != TIDE_WORKER_READY)
         return NULL;
     if (best->used && best->given_count == 0)
         tide_worker_slot_retire(pool, best);
     return best->used ? NULL : best;
+}
+
+/* The slot that the work is given to; NULL: none now. */
+static struct tide_worker_slot *slot_for(struct tide_pool *pool, const struct tide_work *work)
+{
+    struct tide_worker_slot *lane_slot = work->pinned
+                                             ? tide_pool_seated(pool, work->lane % pool->active)
+                                             : NULL;
+    if (work->fresh)
+        return fresh_worker(pool, lane_slot);
+    if (lane_slot)
+        return takes_work(pool, lane_slot) ? lane_slot : NULL;
+    return least_busy(pool);
 }
 
 /* The worker may die before it writes anything: then it has run nothing, and nothing is attributed. */
@@ -159,7 +183,7 @@ void tide_pool_give(struct tide_pool *pool)
     struct tide_work *next;
     for (struct tide_work *work = TAILQ_FIRST(&pool->work.waiting); work; work = next) {
         next = TAILQ_NEXT(work, next);
-        struct tide_worker_slot *slot = work->fresh ? fresh_worker(pool) : least_busy(pool);
+        struct tide_worker_slot *slot = slot_for(pool, work);
         if (slot && !give_to(slot, pool, work))
             return;
         if (slot)

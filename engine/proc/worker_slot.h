@@ -47,7 +47,8 @@ enum tide_worker_state {
 struct tide_worker_slot {
     uint32_t number; /* over all pools of the zygote */
     bool in_use;     /* owned by pool.c and pool_limits.c: it is to have a worker that takes work */
-    int socket;      /* the engine's end, owned by the zygote */
+    uint32_t seat; /* owned by the same: in use, its number among those that are: 0 to active - 1 */
+    int socket;    /* the engine's end, owned by the zygote */
 
     /* owned by worker_slot.c */
     enum tide_worker_state state;

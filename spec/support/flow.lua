@@ -30,6 +30,8 @@ local function fill_step(step, given)
     'max_output_block_size', 'auto_batch', 'eager', 'prefetch_batches', 'crash_retries' } do
     step[name] = option(name)
   end
+  step.order, step.by = 'TIDE_ORDER_' .. (given.order or 'partition'):upper(), 'TIDE_BY_' .. (given.by or 'key'):upper()
+  step.by_name = given.by_name
 end
 
 -- given: trust (full), network, hosts, read, write, env. Returns what has to live as long as the plan.
@@ -45,7 +47,8 @@ local function set_sandbox(sandbox, given)
   return lists
 end
 
---- options: steps = { { functions..., option = } ... }, pools = { processes }, partitions, topics (that results may
+--- options: steps = { { functions..., option = } ... } (by = "key", "header",
+--- "json" or "partition", by_name = of the header or path), pools = { processes }, partitions, topics (that results may
 --- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
 --- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool,
 --- sandbox = { trust (full), network, hosts, read, write, env }.

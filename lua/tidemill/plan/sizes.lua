@@ -50,12 +50,18 @@ local function memory_of(size)
   return math.ceil((size + AROUND) / PAGE) * PAGE
 end
 
+--- How many batches a step has: as many as its workers can have, and one more to be filled, with order = "key" one for
+--- each lane (engine/chain/task.h).
+function sizes.batches(step, processes)
+  return processes * (1 + step.prefetch_batches) + (step.order == "TIDE_ORDER_KEY" and processes or 1)
+end
+
 -- Returns what the blocks take whose size or maximum the pipeline file gives, how many others there are, and the number
 -- of all.
 local function blocks_of(result)
   local fixed, others, all = 0, 0, 0
   for number, step in ipairs(result.steps) do
-    local batches = has_workers(step) and result.pools[step.pool + 1] * (1 + step.prefetch_batches) + 1 or 0
+    local batches = has_workers(step) and sizes.batches(step, result.pools[step.pool + 1]) or 0
     for _, side in ipairs { "input", "output" } do
       local given = batches > 0 and result.given_blocks[number][side]
       all = all + batches

@@ -108,11 +108,52 @@ function blocks.note_given(values, given)
   end
 end
 
+--- The options that say in which order results leave.
+blocks.order = {
+  { name = "order", type = "choice", values = { "partition", "key", "none" }, default = "partition",
+    help = "What keeps its order. partition: the results of all batches leave in the order in which their messages were "
+      .. "read, so a slow batch holds back those after it. key: the messages of one key are run by one worker, one "
+      .. "after another, and their results leave in order; other keys do not wait for them. none: the results of a "
+      .. "batch leave as soon as they are there. With key or none offsets are committed up to the first message that "
+      .. "is not complete, and in exactly_once each commit waits until what was read is complete." },
+  { name = "by", type = "string", default_text = '"key", where order = "key"',
+    help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its first header '
+      .. 'of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots between '
+      .. 'them, and an element of an array is a number, from 1 ("json:user.id", "json:items.1.sku"). "partition": '
+      .. "topic and partition. Messages without such a key go to each worker in turn, in no order." },
+}
+
+local BY = { header = "TIDE_BY_HEADER", json = "TIDE_BY_JSON" }
+
+-- Returns the fields of the plan, or nil and what is wrong.
+local function by_of(text)
+  if text == nil or text == "key" then return { by = "TIDE_BY_KEY" } end
+  if text == "partition" then return { by = "TIDE_BY_PARTITION" } end
+  local kind, name = text:match("^(%a+):(.*)$")
+  if not BY[kind] then return nil, 'must be "key", "partition", "header:NAME" or "json:PATH"' end
+  if name == "" then return nil, ("names no %s"):format(kind == "json" and "path" or "header") end
+  if kind == "json" and ("." .. name .. "."):find("..", 1, true) then
+    return nil, 'has an empty name in its path; write as "json:user.id"'
+  end
+  return { by = BY[kind], by_name = name }
+end
+
+--- Checks the options of blocks.order.
+function blocks.check_order(values, fault, given, show)
+  if given.by and values.order ~= "key" then
+    fault('option "by" = %s: is for order = "key"; this step has order = "%s"', show("by"), tostring(values.order))
+  elseif given.by and type(values.by) == "string" then
+    local _, reason = by_of(values.by)
+    if reason then fault('option "by" = %s: %s', show("by"), reason) end
+  end
+end
+
 --- Adds a step to the plan table. values: the options of run_task_with_multiprocessing, all of which may be left out;
 --- entries: what runs in its workers, in order (run/transforms.lua).
 function blocks.add(tables, kind, values, entries)
   local input, output = block(values, "input"), block(values, "output")
   local most, auto_batch = number(values.max_batch_size, blocks.MAX_BATCH_SIZE)
+  local by = values.order == "key" and by_of(values.by) or {}
   local time, auto_time = number(values.max_batch_time, blocks.MAX_BATCH_TIME_US)
   table.insert(tables.steps, {
     kind = kind,
@@ -129,6 +170,9 @@ function blocks.add(tables, kind, values, entries)
     eager = values.eager or false,
     prefetch_batches = values.prefetch_batches or 1,
     crash_retries = values.crash_retries or 1,
+    order = "TIDE_ORDER_" .. (values.order or "partition"):upper(),
+    by = by.by,
+    by_name = by.by_name,
   })
   local number_of = #tables.steps
   tables.functions[number_of] = entries

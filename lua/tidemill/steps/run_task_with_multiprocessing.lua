@@ -31,6 +31,7 @@ return {
     help = "A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or "
       .. "several: they run one after another in the worker." },
   options = blocks.with_limits {
+    blocks.order[1], blocks.order[2],
     blocks.processes("The number of worker processes of this step; not together with pool."),
     { name = "pool", type = "setting", setting = "pool", default_text = "one of its own",
       help = "The worker processes, when several steps share them." },
@@ -72,6 +73,7 @@ return {
     blocks.check_range(values.processes, "processes", fault)
     check_block(values, given, "input", fault, show)
     check_block(values, given, "output", fault, show)
+    blocks.check_order(values, fault, given, show)
   end,
   role = "multiprocessing",
   entries = function(values) return values.functions end,

@@ -204,7 +204,10 @@ static void read_messages(struct fuzz_input *input)
 
 static struct tide_batch *sealed(uint32_t i)
 {
-    return task->order.ring[(task->order.head + i) % task->batch_count];
+    struct tide_batch *batch = STAILQ_FIRST(&task->order.list);
+    for (; i > 0; i--)
+        batch = STAILQ_NEXT(batch, in_order);
+    return batch;
 }
 
 /* Of the n-th batch that waits for a worker; NULL = there are fewer. */

@@ -66,7 +66,9 @@ local function seal(count)
     assert.equal(1, tonumber(task.step.ops.submit(task.step, message, 1, now_us)))
   end
   task.step.ops.close(task.step, now_us)
-  return task.order.ring[(task.order.head + task.order.count - 1) % task.batch_count]
+  local batch = task.order.list.stqh_first
+  while batch.in_order.stqe_next ~= nil do batch = batch.in_order.stqe_next end
+  return batch
 end
 
 local function result(index, value)
@@ -97,7 +99,7 @@ end
 jit.off(release) -- LuaJIT must not compile a call of C that calls back
 
 local function state(batch)
-  for _, name in ipairs { "EMPTY", "FILLING", "WITH_POOL", "RESULTS", "CRASHED", "PAUSED", "FORWARDED" } do
+  for _, name in ipairs { "EMPTY", "FILLING", "SEALED", "WITH_POOL", "RESULTS", "CRASHED", "PAUSED", "FORWARDED" } do
     if batch.state == C["TIDE_BATCH_" .. name] then return name end
   end
 end
