@@ -171,7 +171,7 @@ static void set_state(struct tide_commit *commit, enum tide_commit_state state)
 {
     struct tide_chain *chain = commit->chain;
     bool waits = state == TIDE_COMMIT_PREPARING && commit->transactions && chain->unordered;
-    chain->progress |= waits && !chain->all_needed; /* the steps seal their batches */
+    chain->progress |= waits && commit->state != state; /* the steps seal their batches */
     commit->state = state;
     /* A mistake that the simulation must find: more and more is read and sent. */
     chain->all_needed = waits && !tide_fault("bug.barrier_not_awaited");

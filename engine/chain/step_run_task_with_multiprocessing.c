@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
@@ -88,8 +87,7 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     if (need > task->size.input.max)
         return reject_too_large(task, message, need);
     uint32_t lane = task->by_key.key ? tide_lanes_choose(task, message) : 0;
-    /* Those that wait for the lane are older. A mistake that the simulation must find: they are overtaken. */
-    bool behind = task->lanes[lane].waiting.count > 0 && !tide_fault("bug.waiting_overtaken");
+    bool behind = task->lanes[lane].waiting.count > 0; /* those are older */
     /* Messages that are to be tried again are kept in memory: a block of them is enough. */
     bool taken = task->retry.waiting_bytes <= task->size.input.max &&
                  ((!behind && put_message(task, lane, message, need, now_us)) ||

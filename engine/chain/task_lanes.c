@@ -106,8 +106,13 @@ bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_me
                 waiting->count >= MOST_BATCHES * task->size.max_messages;
     if (!task->by_key.key || full || bytes > task->size.input.max || !is_any_hungry(task))
         return false;
-    tide_message_list_append(waiting,
-                             tide_message_item_new(message, sizeof(struct tide_message_item)));
+    struct tide_message_item *item = tide_message_item_new(message,
+                                                           sizeof(struct tide_message_item));
+    /* A mistake that the simulation must find: what waits is overtaken. */
+    if (tide_fault("bug.waiting_overtaken"))
+        tide_message_list_prepend(waiting, item);
+    else
+        tide_message_list_append(waiting, item);
     task->by_key.waiting++;
     task->by_key.waiting_bytes += bytes_of(message);
     return true;

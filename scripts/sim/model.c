@@ -146,18 +146,32 @@ static void check_path(const struct item *item)
     }
 }
 
-/* Paths rise in the order of results. So if they rise strictly, results come in order, and each of them once. */
+uint32_t sim_key(uint32_t partition, uint32_t index)
+{
+    uint64_t mix = sim_mix(sim.set.seed, 21, partition, index);
+    return sim.set.null_keys && mix % 8 == 0 ? NO_KEY : (uint32_t)(mix >> 8) % sim.set.keys;
+}
+
+/* Paths rise in the order of results. So if they rise strictly, results come in order. */
 static void check_order(const struct item *item)
 {
-    struct partition *partition = &sim.partitions[item->partition];
-    if (partition->sent_any &&
-        (item->index < partition->last_index ||
-         (item->index == partition->last_index && item->path <= partition->last_path)))
-        sim_fail("%u/%u path %x is sent after %u path %x of the same assignment", item->partition,
-                 item->index, item->path, partition->last_index, partition->last_path);
-    partition->sent_any = true;
-    partition->last_index = item->index;
-    partition->last_path = item->path;
+    bool by_key = sim.set.keeps == TIDE_ORDER_KEY;
+    uint32_t key = by_key ? sim_key(item->partition, item->index) : 0;
+    if (sim.set.keeps == TIDE_ORDER_NONE || key == NO_KEY)
+        return;
+    struct newest *newest = &sim.partitions[item->partition].newest[key];
+    if (newest->any && (item->index < newest->index ||
+                        (item->index == newest->index && item->path <= newest->path)))
+        sim_fail("%u/%u path %x is sent after %u path %x of the same assignment%s", item->partition,
+                 item->index, item->path, newest->index, newest->path, by_key ? " and key" : "");
+    *newest = (struct newest){true, item->index, item->path};
+}
+
+static void check_once(const struct item *item)
+{
+    if (sim_message(item)->sent & sim_bit(item->path))
+        sim_fail("%u/%u path %x is sent twice in one assignment", item->partition, item->index,
+                 item->path);
 }
 
 const struct payload *sim_value(const struct tide_message *message)
@@ -191,6 +205,7 @@ void sim_check_send(const struct tide_message *message)
             continue; /* a group may have members whose partition was revoked meanwhile */
         check_path(item);
         check_order(item);
+        check_once(item);
         sim_message(item)->sent |= sim_bit(item->path);
     }
 }

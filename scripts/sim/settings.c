@@ -95,6 +95,29 @@ static void draw_sizes(uint64_t seed)
         set->limits[i].max_messages = 1 + sim_mix(seed, 15, i, 0) % 200;
 }
 
+/* Lanes by key behind a step that reduces: of a result of several messages only the newest one's key counts. */
+static void draw_orders(uint64_t seed)
+{
+    struct settings *set = &sim.set;
+    bool reduced = false;
+    set->keys = 1 + (uint32_t)(sim_mix(seed, 17, 0, 0) % MAX_KEYS);
+    set->null_keys = sim_mix(seed, 18, 0, 0) % 3 == 0;
+    for (uint32_t i = 0; i < set->step_count && seed % 4 == 2; i++) {
+        struct tide_step_plan *step = &set->steps[i];
+        bool reduces = step->kind == TIDE_STEP_REDUCE;
+        step->order = reduces ? TIDE_ORDER_PARTITION
+                              : (enum tide_step_order)(sim_mix(seed, 19, i, 0) % 3);
+        set->unordered |= step->order != TIDE_ORDER_PARTITION;
+        step->by = sim_mix(seed, 20, i, 0) % 4 ? TIDE_BY_KEY : TIDE_BY_PARTITION;
+        if (step->order == TIDE_ORDER_NONE || (step->order == TIDE_ORDER_KEY && reduced))
+            set->keeps = TIDE_ORDER_NONE;
+        else if (step->order == TIDE_ORDER_KEY && step->by == TIDE_BY_KEY &&
+                 set->keeps == TIDE_ORDER_PARTITION)
+            set->keeps = TIDE_ORDER_KEY;
+        reduced |= reduces;
+    }
+}
+
 void sim_draw(uint64_t seed)
 {
     struct settings *set = &sim.set;
@@ -121,6 +144,7 @@ void sim_draw(uint64_t seed)
         set->rates.retry = (uint32_t)(sim_mix(seed, 4, 0, 0) % 200);
     set->drop_groups = sim_mix(seed, 5, 0, 0) % 4 == 0;
     draw_sizes(seed);
+    draw_orders(seed);
 }
 
 void sim_print(FILE *file)
@@ -140,14 +164,19 @@ void sim_print(FILE *file)
             (long long)set->commit.min_time_us, (unsigned long long)set->commit.min_messages,
             set->dlq.kind == TIDE_DLQ_NONE ? "none" : "topic", set->dlq.max_invalid_ratio,
             (long long)set->dlq.max_consecutive_count, (long long)set->message_timeout_us);
+    static const char *const orders[] = {"partition", "key", "none"};
     for (uint32_t i = 0; i < set->step_count; i++) {
         const struct tide_step_plan *step = &set->steps[i];
         fprintf(file,
-                "  step %u: %s%s, pool %u, batch %u or %lld us, input %llu to %llu%s, output %llu "
+                "  step %u: %s%s, order %s%s, pool %u, batch %u or %lld us, input %llu to %llu%s, "
+                "output %llu "
                 "to %llu%s, eager %d, prefetch %u, crash_retries %u\n",
                 i, step->kind == TIDE_STEP_REDUCE ? "reduce" : "task",
-                set->batch[i] ? " (a batch at once)" : "", step->pool, step->max_batch_size,
-                (long long)step->max_batch_time_us, (unsigned long long)step->input_block_size,
+                set->batch[i] ? " (a batch at once)" : "", orders[step->order],
+                step->order == TIDE_ORDER_KEY && step->by == TIDE_BY_PARTITION ? " (by partition)"
+                                                                               : "",
+                step->pool, step->max_batch_size, (long long)step->max_batch_time_us,
+                (unsigned long long)step->input_block_size,
                 (unsigned long long)step->max_input_block_size, step->auto_input ? " auto" : "",
                 (unsigned long long)step->output_block_size,
                 (unsigned long long)step->max_output_block_size, step->auto_output ? " auto" : "",

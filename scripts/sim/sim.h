@@ -40,6 +40,8 @@ enum {
     MAX_WORKERS = 6,
     MAX_SLOTS = MAX_WORKERS + MAX_POOLS, /* each pool may have a spare one */
     MAX_PATHS = 64,
+    MAX_KEYS = 8,
+    NO_KEY = MAX_KEYS, /* the message's key is null */
     MAGIC = 0x71DE,
     RATE_ALWAYS = 1024 /* a rate of N means N in 1024 */
 };
@@ -94,6 +96,11 @@ struct settings {
     struct tide_dlq_plan dlq;
     bool exactly_once;
     bool drop_groups; /* a task after a step that reduces returns nothing */
+    uint32_t keys;
+    bool null_keys; /* some messages have none */
+    /* What the whole chain keeps in order; KEY: the messages of a partition and key. */
+    enum tide_step_order keeps;
+    bool unordered; /* a step has another order than PARTITION */
     int64_t message_timeout_us;
     struct rates rates;
 };
@@ -133,9 +140,12 @@ struct partition {
     uint32_t available; /* number of messages that were written */
     int64_t committed;  /* offset */
     int64_t asked;      /* highest offset that the engine asked to commit in this assignment */
-    bool sent_any;
-    uint32_t last_index; /* of the newest item sent in this epoch */
-    uint32_t last_path;
+    struct
+        newest { /* the newest item sent in this epoch, by key; [0] where the order is that of partitions */
+        bool any;
+        uint32_t index;
+        uint32_t path;
+    } newest[MAX_KEYS];
     struct message messages[MAX_MESSAGES];
 };
 
@@ -216,7 +226,8 @@ struct worker {
     bool full;    /* the output block is full */
     bool retried; /* the result that it wrote last asks for tide.retry */
     struct tide_job job;
-    uint32_t at; /* index of the record to run next */
+    uint32_t lane; /* of the job, where lanes are by key */
+    uint32_t at;   /* index of the record to run next */
     const struct tide_record *record;
     uint32_t bytes;
     uint32_t last_result; /* byte at which it begins */
@@ -251,6 +262,8 @@ static inline uint64_t sim_bit(uint32_t path)
 {
     return 1ULL << path;
 }
+/** The number of the message's key, or NO_KEY. */
+uint32_t sim_key(uint32_t partition, uint32_t index);
 /** True if a result at that level stands for several messages. */
 bool sim_is_group(uint32_t level);
 /** True if one of the messages that the result stands for is of an assignment that holds. */

@@ -53,6 +53,8 @@ static void begin_epoch(struct message *message, uint32_t epoch)
 /* Fills in a message: its item, and padding after it up to its size. */
 static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, char *at)
 {
+    static const char keys[] = "abcdefgh";
+    uint32_t key = sim_key(number, index);
     struct message *message = &sim.partitions[number].messages[index];
     struct payload *payload = (struct payload *)(void *)at;
     uint32_t least = (uint32_t)(sizeof(*payload) + sizeof(struct item));
@@ -63,6 +65,8 @@ static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, 
     payload->items[0] = (struct item){(uint16_t)number, 0, message->epoch, index};
     *to = (struct tide_message){.value = at,
                                 .value_length = length,
+                                .key = key == NO_KEY ? NULL : keys + key,
+                                .key_length = key == NO_KEY ? 0 : 1,
                                 .timestamp = index,
                                 .offset = message->offset,
                                 .partition = (int32_t)number,
@@ -99,6 +103,10 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
 static void source_take(struct tide_source *source, size_t count)
 {
     (void)source;
+    /* With each message that is read the barrier may move further away. */
+    if (sim.set.exactly_once && sim.set.unordered &&
+        tide_commit_state(sim.engine->commit) == TIDE_COMMIT_PREPARING)
+        sim_fail("a message is read while a transaction waits for what was read before");
     sim.partitions[group.borrowed].next += (uint32_t)count;
     sim.taken += count;
 }
@@ -115,7 +123,7 @@ static void begin_assignment(struct partition *partition)
         partition->first++;
     partition->next = partition->low = partition->first;
     partition->asked = -1;
-    partition->sent_any = false;
+    memset(partition->newest, 0, sizeof(partition->newest));
 }
 
 static enum tide_source_event_kind change_state(enum pending pending, uint32_t number)
