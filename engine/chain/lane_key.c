@@ -48,6 +48,7 @@ static bool read_header(const struct tide_lane_key *key, const struct tide_messa
 {
     struct tide_header header;
     uint32_t at = 0;
+    *bytes = NULL;
     while (message->headers_length > 0 &&
            tide_header_next(message->headers, message->headers_length, &at, &header) > 0) {
         if (header.name_length != key->name_length ||
@@ -55,9 +56,8 @@ static bool read_header(const struct tide_lane_key *key, const struct tide_messa
             continue;
         *bytes = header.value;
         *length = header.value_length;
-        return header.value != NULL;
     }
-    return false;
+    return *bytes != NULL;
 }
 
 /* ---- JSON ---- */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/lane_key.h - the key by which messages are kept in order (order = "key"), and the lane of a key.
  *
- *   by            the key                                                     a message has none when
- *   TIDE_BY_KEY         the message's key                                           it is null
- *   TIDE_BY_HEADER      the value of the first header of that name                  there is no such header, or it is null
- *   TIDE_BY_JSON        the string, number, true or false at that path of the       the value is no JSON, or there is nothing
- *                 value, as text: 1, 1.0 and 1e0 are one key, "1" is that     else at the path
- *                 key too
- *   TIDE_BY_PARTITION   topic and partition that it was read from                   never
+ *   by                 the key                                           a message has none when
+ *   TIDE_BY_KEY        the message's key                                 it is null
+ *   TIDE_BY_HEADER     the value of the last header of that name         there is no such header, or it is null
+ *   TIDE_BY_JSON       the string, number, true or false at that path    the value is no JSON, or there is nothing else
+ *                      of the value, as text: 1, 1.0 and 1e0 are one     at the path
+ *                      key, "1" is that key too
+ *   TIDE_BY_PARTITION  topic and partition that it was read from         never
  *
  * The hash is none that producers choose partitions by (murmur2, crc32): the keys of one partition have that in common,
  * and would all be in the same lanes. It is not part of any protocol, and may change with a version. */

@@ -15,6 +15,7 @@
  *   model.c         what is right; dead_letters.c checks dead letters
  *   results.c       writes what a worker leaves in the output block
  *   lies.c          what a worker does against the protocol
+ *   lanes.c         that a job has records of one lane only
  *   transaction.c   the sink's transactions (exactly once)
  *   source.c        the consumer group: partitions that come and go, messages, commits
  *   sink.c          the brokers: take, refuse, and acknowledge in any order across partitions
@@ -42,6 +43,7 @@ enum {
     MAX_PATHS = 64,
     MAX_KEYS = 8,
     NO_KEY = MAX_KEYS, /* the message's key is null */
+    NO_LANE = MAX_WORKERS,
     MAGIC = 0x71DE,
     RATE_ALWAYS = 1024 /* a rate of N means N in 1024 */
 };
@@ -243,6 +245,11 @@ bool sim_write_record(struct worker *worker);
 /** Writes the results of a whole batch. False = the block is full, and a part of them is written. */
 bool sim_write_reduced(struct worker *worker);
 void sim_publish(struct worker *worker, uint32_t next);
+
+/* lanes.c */
+
+/** The lane of the records of a job, or NO_LANE: they may be in any, or the step has no lanes by key. */
+uint32_t sim_lane_of_job(const struct tide_job *job);
 
 /* lies.c */
 

@@ -7,16 +7,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "chain/lane_key.h"
 #include "proc/inside.h"
 #include "proc/worker.h"
 #include "shm/block.h"
 #include "sim.h"
 
-enum {
-    MAX_IDLE_DEATHS = 3, /* After five in a row the engine gives up, as it should. */
-    NO_LANE = UINT32_MAX
-};
+enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 
 static struct worker workers[MAX_SLOTS];
 static struct tide_zygote_event events[64];
@@ -286,39 +282,10 @@ static void check_output(const struct worker *worker, const struct tide_job *job
              (uint32_t)(worker - workers));
 }
 
-/* The lane that a record must be in; NO_LANE = any. */
-static uint32_t lane_of(const struct worker *worker, const struct tide_record *record)
-{
-    const struct tide_step_plan *step = &sim.set.steps[worker->job.step];
-    const char *value = (const char *)(record + 1), *bytes;
-    uint32_t length;
-    struct tide_message message = {.key = record->key_length < 0 ? NULL
-                                                                 : value + record->value_length,
-                                   .key_length = (uint32_t)record->key_length,
-                                   .topic = record->topic,
-                                   .partition = record->partition};
-    struct tide_lane_key *key = tide_lane_key_new(step->by, NULL);
-    bool found = tide_lane_key_read(key, &message, &bytes, &length);
-    uint32_t lane = found ? tide_lane_of_key(bytes, length, sim.set.pools[step->pool]) : NO_LANE;
-    tide_lane_key_free(key);
-    return lane;
-}
-
-/* All records of a job are in one lane, and no other worker has a job of it. Where workers lie, a batch is run again that
- * seemed to be run. */
+/* No other worker has a job of the same lane. Where workers lie, a batch is run again that seemed to be run. */
 static void check_lane(struct worker *worker)
 {
-    const struct tide_record *record = sim_first(&worker->job);
-    worker->lane = NO_LANE;
-    if (sim.set.steps[worker->job.step].order != TIDE_ORDER_KEY)
-        return;
-    for (uint32_t i = worker->job.first; i < worker->job.end; i++, record = sim_next(record)) {
-        uint32_t lane = lane_of(worker, record);
-        if (lane != NO_LANE && worker->lane != NO_LANE && lane != worker->lane)
-            sim_fail("a job of step %u has records of lanes %u and %u", worker->job.step,
-                     worker->lane, lane);
-        worker->lane = lane == NO_LANE ? worker->lane : lane;
-    }
+    worker->lane = sim_lane_of_job(&worker->job);
     for (uint32_t i = 0; i < MAX_SLOTS && worker->lane != NO_LANE && sim.set.rates.lie == 0; i++) {
         if (&workers[i] != worker && workers[i].busy && workers[i].job.step == worker->job.step &&
             workers[i].lane == worker->lane)

@@ -206,7 +206,7 @@ function workers:until_alive()
 end
 
 --- Gives the pool a work: what = a word of DO; options: number (the job's `end`), step, sequence, continued, fresh,
---- pool.
+--- lane (it is pinned then), pool.
 function workers:submit(what, options)
   options = options or {}
   local one = ffi.new "struct tide_work"
@@ -215,6 +215,7 @@ function workers:submit(what, options)
   one.job.step, one.sequence = options.step or 0, options.sequence or #self.works
   one.continued = options.continued or false
   one.fresh = options.fresh or false
+  one.pinned, one.lane = options.lane ~= nil, options.lane or 0
   one.job.output_size, one.job.output_max = ROOM, ROOM
   one.outputs = self.outputs
   C.tide_pool_submit(self.pools[options.pool or 1], one)

@@ -96,7 +96,7 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Batches closed early: their messages take a worker 50 ms, or have 1 MiB of results, as measured before (eager)." },
   { "batch.close", { reason = "retry" }, "counter", "batches", "BATCH_CLOSE_RETRY",
     "Batches of messages that are tried again, or have waited behind one that was (tide.retry)." },
-  { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Batches closed at the end." },
+  { "batch.close", { reason = "flush" }, "counter", "batches", "BATCH_CLOSE_FLUSH", "Batches closed at the end, or since a transaction waits for what is in them." },
   { "worker.lost", { cause = "signal" }, "counter", "workers", "WORKER_LOST_SIGNAL",
     "Workers ended by a signal (a crash, a kill).",
     "The dead letters name the message; run it alone under a debugger.", pool = true, arroyo = "sigchld.detected",

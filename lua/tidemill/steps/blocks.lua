@@ -117,7 +117,7 @@ blocks.order = {
       .. "batch leave as soon as they are there. With key or none offsets are committed up to the first message that "
       .. "is not complete, and in exactly_once each commit waits until what was read is complete." },
   { name = "by", type = "string", default_text = '"key", where order = "key"',
-    help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its first header '
+    help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its last header '
       .. 'of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots between '
       .. 'them, and an element of an array is a number, from 1 ("json:user.id", "json:items.1.sku"). "partition": '
       .. "topic and partition. Messages without such a key go to each worker in turn, in no order." },
@@ -139,12 +139,13 @@ local function by_of(text)
 end
 
 --- Checks the options of blocks.order.
-function blocks.check_order(values, fault, given, show)
-  if given.by and values.order ~= "key" then
-    fault('option "by" = %s: is for order = "key"; this step has order = "%s"', show("by"), tostring(values.order))
-  elseif given.by and type(values.by) == "string" then
+function blocks.check_order(values, fault, given)
+  if not given.by or type(values.by) ~= "string" then return end
+  if values.order ~= "key" then
+    fault('option "by" = "%s": is for order = "key"; this step has order = "%s"', values.by, values.order)
+  else
     local _, reason = by_of(values.by)
-    if reason then fault('option "by" = %s: %s', show("by"), reason) end
+    if reason then fault('option "by" = "%s": %s', values.by, reason) end
   end
 end
 

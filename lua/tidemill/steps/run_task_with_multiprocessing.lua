@@ -73,7 +73,7 @@ return {
     blocks.check_range(values.processes, "processes", fault)
     check_block(values, given, "input", fault, show)
     check_block(values, given, "output", fault, show)
-    blocks.check_order(values, fault, given, show)
+    blocks.check_order(values, fault, given)
   end,
   role = "multiprocessing",
   entries = function(values) return values.functions end,

@@ -202,21 +202,14 @@ static void read_messages(struct fuzz_input *input)
         task->step.ops->close(&task->step, now_us);
 }
 
-static struct tide_batch *sealed(uint32_t i)
-{
-    struct tide_batch *batch = STAILQ_FIRST(&task->order.list);
-    for (; i > 0; i--)
-        batch = STAILQ_NEXT(batch, in_order);
-    return batch;
-}
-
 /* Of the n-th batch that waits for a worker; NULL = there are fewer. */
 static struct tide_work *waiting(uint32_t n)
 {
-    for (uint32_t i = 0; i < task->order.count; i++) {
-        struct tide_work *work = &sealed(i)->work;
-        if (work->state == TIDE_WORK_WAITING && n-- == 0)
-            return work;
+    struct tide_batch *batch;
+    STAILQ_FOREACH(batch, &task->order.list, in_order)
+    {
+        if (batch->work.state == TIDE_WORK_WAITING && n-- == 0)
+            return &batch->work;
     }
     return NULL;
 }
@@ -272,11 +265,13 @@ static void answer(struct fuzz_input *input)
 static void check_task(void)
 {
     fuzz_require(task->order.count <= task->batch_count);
-    for (uint32_t i = 0; i < task->order.count; i++) {
-        const struct tide_batch *batch = sealed(i);
+    const struct tide_batch *batch;
+    STAILQ_FOREACH(batch, &task->order.list, in_order)
+    {
         enum tide_work_state state = batch->work.state;
         fuzz_require(batch->state >= TIDE_BATCH_WITH_POOL && batch->state <= TIDE_BATCH_FORWARDED);
-        fuzz_require(batch->state == TIDE_BATCH_WITH_POOL || (i == 0 && state == TIDE_WORK_IDLE));
+        fuzz_require(batch->state == TIDE_BATCH_WITH_POOL ||
+                     (batch == tide_task_oldest(task) && state == TIDE_WORK_IDLE));
         fuzz_require(batch->state != TIDE_BATCH_WITH_POOL || state != TIDE_WORK_IDLE);
         fuzz_require(batch->release.released <= batch->records.count);
         fuzz_require(batch->run.ready <= batch->records.count);

@@ -102,6 +102,30 @@ describe("the step or setting", function()
     })
   end)
 
+  it("run_task_with_multiprocessing refuses an order that there is not, and a key without one", function()
+    check_all("run_task_with_multiprocessing", {
+      ["print, order = 'key', by = 'json:user.id'"] = true,
+      ["print, order = 'key', by = 'header:user'"] = true,
+      ["print, order = 'key', by = 'partition'"] = true,
+      ["print, order = 'none'"] = true,
+      ["print, order = 'keys'"] = 'option "order" = "keys": unknown; it is "partition" or "key" or "none"; did you mean '
+        .. '"key"?',
+      ["print, by = 'key'"] = 'option "by" = "key": is for order = "key"; this step has order = "partition"',
+      ["print, order = 'none', by = 'key'"] = 'option "by" = "key": is for order = "key"; this step has order = "none"',
+      ["print, order = 'key', by = 'user'"] =
+        'option "by" = "user": must be "key", "partition", "header:NAME" or "json:PATH"',
+      ["print, order = 'key', by = 'header:'"] = 'option "by" = "header:": names no header',
+      ["print, order = 'key', by = 'json:'"] = 'option "by" = "json:": names no path',
+      ["print, order = 'key', by = 'json:a..b'"] =
+        'option "by" = "json:a..b": has an empty name in its path; write as "json:user.id"',
+    })
+    local text = pipeline_file.around("run_task_with_multiprocessing", "print"):gsub("tide.produce",
+      "tide.batch { order = 'key' }, %0")
+    local _, faults = pipeline_file.load(text)
+    assert.same({ 'option "order": unknown; "order" is an option of run_task_with_multiprocessing' },
+      { (faults[1]:gsub("^p:%d+: ", "")) })
+  end)
+
   it("run_task_with_multiprocessing refuses wrong options", function()
     check_all("run_task_with_multiprocessing", {
       ["print, input_block_size = 'auto', output_block_size = '1MiB', processes = 2"] = true,
