@@ -45,6 +45,7 @@ struct tide_offsets {
     struct tide_tracked_partition *partitions;
     uint32_t partition_count;
     struct tide_offsets_totals totals;
+    uint64_t kept; /* messages in the rings of all partitions */
     struct tide_groups *groups;
     uint64_t revision; /* rises when what is current changes: groups count their members again */
     bool transactional;

@@ -140,10 +140,7 @@ uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32
 
 uint64_t tide_offsets_kept(const struct tide_offsets *offsets)
 {
-    uint64_t kept = 0;
-    for (uint32_t i = 0; i < offsets->partition_count; i++)
-        kept += offsets->partitions[i].tail - offsets->partitions[i].head;
-    return kept;
+    return offsets->kept;
 }
 
 void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals)
