@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What the order costs and gains, in process: the rate of four workers against one, where each message sleeps 1 ms and all
--- are of one partition, by each `order`; and a long check of the order by key: so many messages (ORDER_MESSAGES,
+-- What the order costs and gains, in process: the rate of four workers against one, where each message sleeps 1 ms and
+-- all are of one partition, by each `order`; and a long check of the order by key: so many messages (ORDER_MESSAGES,
 -- 1,000,000), some of which sleep, while workers are killed.
 local C = require("tidemill.run.ffi").C
 local ffi = require "ffi"

@@ -9,7 +9,8 @@ local tide = require 'tidemill'
 pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
 pcall(ffi.cdef, 'int poll(void *, unsigned long, int); int getpid(void); int kill(int pid, int signal);')
 local SIGKILL = 9
--- What workers and the spec share: messages whose value is "wait" end while OPEN is 1; "down" is tried again until then.
+-- What workers and the spec share: messages whose value is "wait" end while OPEN is 1; "down" is tried again until
+-- then.
 local shared = ffi.cast('volatile int32_t *', ffi.C.mmap(nil, 4096, 3, 0x21, -1, 0))
 local OPEN, RUNS = 0, 1
 
@@ -118,7 +119,9 @@ describe('the order of results', function()
     run:push { key = 'slow', value = 'wait' }
     push_keys(run, 30, 10)
     run:start()
-    run:turn_until(function() return run:metric(1, 'BLOCKED_OLDEST').count + run:metric(1, 'BLOCKED_WORKERS').count > 0 end)
+    run:turn_until(function()
+      return run:metric(1, 'BLOCKED_OLDEST').count + run:metric(1, 'BLOCKED_WORKERS').count > 0
+    end)
     assert.equal(0, run.engine:totals().produced)
     shared[OPEN] = 1
     assert.equal('done', run:finish().kind)
@@ -126,8 +129,9 @@ describe('the order of results', function()
   end)
 
   it('order = "key" goes on with other keys when one has more messages than its lane takes, up to a bound', function()
-    local run = fixture.new { pools = { 2 }, steps = { { pass, order = 'key', by = 'header', by_name = 'h', eager = false,
-      max_batch_size = 10, max_batch_time = 0.001, input_block_size = 65536, max_input_block_size = 65536 } } }
+    local run = fixture.new { pools = { 2 }, steps = { { pass, order = 'key', by = 'header', by_name = 'h',
+      eager = false, max_batch_size = 10, max_batch_time = 0.001, input_block_size = 65536,
+      max_input_block_size = 65536 } } }
     local lanes = require('spec.support.headers').declare 'chain/lane_key.h'
     local hot, cold = 'hot', 'cold'
     while lanes.tide_lane_of_key(hot, #hot, 2) == lanes.tide_lane_of_key(cold, #cold, 2) do cold = cold .. '.' end
@@ -216,7 +220,8 @@ describe('the order of results', function()
   it('tide.retry holds back its lane where the order is by key, and nothing where there is none', function()
     for order, most in pairs { key = 299, none = 300 } do
       shared[OPEN] = 0
-      local run = fixture.new { pools = { 4 }, message_timeout = 1e6, steps = { { pass, order = order, max_batch_size = 5 } } }
+      local run = fixture.new { pools = { 4 }, message_timeout = 1e6,
+        steps = { { pass, order = order, max_batch_size = 5 } } }
       run:push { key = 'k0', value = 'down' }
       push_keys(run, 300, 30)
       run:start()
@@ -258,7 +263,8 @@ describe('the order of results', function()
     end)
 
     it(('order = "%s" flushes what is open at the end'):format(order), function()
-      local run = fixture.new { pools = { 3 }, steps = { { pass, order = order, eager = false, max_batch_time = 3600 } } }
+      local run = fixture.new { pools = { 3 },
+        steps = { { pass, order = order, eager = false, max_batch_time = 3600 } } }
       push_keys(run, 50, 10)
       assert.equal('done', run:finish().kind)
       assert.equal(50, #run:results())
@@ -289,7 +295,7 @@ describe('the order of results', function()
     assert.equal(3, run:metric(1, 'BATCH_CLOSE_TIME').count)
   end)
 
-  it('order = "key" takes few messages at once where the source has no more and the worker of the lane is idle', function()
+  it('order = "key" takes few messages at once where the source has no more and the lane is idle', function()
     local run = fixture.new { pools = { 2 }, steps = { { pass, order = 'key', max_batch_time = 3600 } } }
     run:start()
     for i = 1, 20 do

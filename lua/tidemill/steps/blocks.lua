@@ -111,16 +111,16 @@ end
 --- The options that say in which order results leave.
 blocks.order = {
   { name = "order", type = "choice", values = { "partition", "key", "none" }, default = "partition",
-    help = "What keeps its order. partition: the results of all batches leave in the order in which their messages were "
-      .. "read, so a slow batch holds back those after it. key: the messages of one key are run by one worker, one "
-      .. "after another, and their results leave in order; other keys do not wait for them. none: the results of a "
+    help = "What keeps its order. partition: the results of all batches leave in the order in which their messages "
+      .. "were read, so a slow batch holds back those after it. key: the messages of one key are run by one worker, "
+      .. "one after another, and their results leave in order; other keys do not wait for them. none: the results of a "
       .. "batch leave as soon as they are there. With key or none offsets are committed up to the first message that "
       .. "is not complete, and in exactly_once each commit waits until what was read is complete." },
   { name = "by", type = "string", default_text = '"key", where order = "key"',
-    help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its last header '
-      .. 'of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots between '
-      .. 'them, and an element of an array is a number, from 1 ("json:user.id", "json:items.1.sku"). "partition": '
-      .. "topic and partition. Messages without such a key go to each worker in turn, in no order." },
+    help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its last '
+      .. 'header of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots '
+      .. 'between them, and an element of an array is a number, from 1 ("json:user.id", "json:items.1.sku"). '
+      .. '"partition": topic and partition. Messages without such a key go to each worker in turn, in no order.' },
 }
 
 local BY = { header = "TIDE_BY_HEADER", json = "TIDE_BY_JSON" }

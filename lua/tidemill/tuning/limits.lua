@@ -236,8 +236,8 @@ limits.list = {
     end,
     advice = function(case)
       if case.step.blocked.retry > case.step.blocked.workers then return "the log says why they ask for it" end
-      return "find the slow messages (slow_messages of /status, tidemill profile), or with order = \"key\" the key that has "
-        .. "most of the messages; more processes help little"
+      return "find the slow messages (slow_messages of /status, tidemill profile), or with order = \"key\" the key "
+        .. "that has most of the messages; more processes help little"
     end,
   },
   {

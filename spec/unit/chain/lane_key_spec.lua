@@ -90,7 +90,7 @@ describe("the lane of a key", function()
     for n, make in ipairs(makes) do
       for _, lanes in ipairs { 2, 3, 4, 7, 16 } do
         local share = worst(lanes, 20000, make)
-        assert.is_true(share < 1.1, ("keys %d over %d lanes: the fullest has %.2f times the mean"):format(n, lanes, share))
+        assert.is_true(share < 1.1, ("keys %d over %d lanes: the fullest has %.2f times"):format(n, lanes, share))
       end
     end
   end)

@@ -108,8 +108,8 @@ describe("the step or setting", function()
       ["print, order = 'key', by = 'header:user'"] = true,
       ["print, order = 'key', by = 'partition'"] = true,
       ["print, order = 'none'"] = true,
-      ["print, order = 'keys'"] = 'option "order" = "keys": unknown; it is "partition" or "key" or "none"; did you mean '
-        .. '"key"?',
+      ["print, order = 'keys'"] = 'option "order" = "keys": unknown; it is "partition" or "key" or "none"; did you '
+        .. 'mean "key"?',
       ["print, by = 'key'"] = 'option "by" = "key": is for order = "key"; this step has order = "partition"',
       ["print, order = 'none', by = 'key'"] = 'option "by" = "key": is for order = "key"; this step has order = "none"',
       ["print, order = 'key', by = 'user'"] =
