@@ -20,7 +20,7 @@ oldest=2.31 # of glibc
 host=/usr/lib/x86_64-linux-gnu
 
 CARRIED=(libseccomp.so.2 libpcre2-8.so.0 libxxhash.so.0 libz.so.1)
-OLDER=(libc6 libc6-dev libgcc-s1 libzstd1 lua-filesystem)
+OLDER=(libc6 libc6-dev libgcc-s1 libzstd1 lua-filesystem libcurl4) # the last one for its licence
 SOURCES=(libmicrohttpd simdjson)
 ROCKS=(lua-argparse lua-busted lua-cjson lua-cliargs lua-dkjson lua-filesystem lua-luassert lua-mediator lua-penlight
   lua-say lua-socket lua-system lua-term)
@@ -148,12 +148,13 @@ carry_licences() {
   for package in "${LICENSED[@]}"; do
     cp -L "/usr/share/doc/$package/copyright" "$to/$package"
   done
+  cp "$work/sysroot/usr/share/doc/libcurl4/copyright" "$to/libcurl4"
   cp "$(scripts/dev/rdkafka.sh)"/confluent_kafka-*.dist-info/licenses/LICENSE "$to/confluent-kafka"
   {
     printf '%s\n' "What this folder tree carries beside tidemill, by the names of Debian's packages, whose sources Debian has" \
       "(apt-get source NAME=VERSION). The texts of the licences are the files beside this one." "" \
-      "librdkafka.so.1 is that of the wheel of confluent-kafka for Python ($(basename "$(scripts/dev/rdkafka.sh)")), with OpenSSL," \
-      "zlib, zstd, lz4 and curl inside; its source is librdkafka of the same version." ""
+      "librdkafka is that of the wheel of confluent-kafka for Python ($(basename "$(scripts/dev/rdkafka.sh)")), with OpenSSL, zlib," \
+      "zstd, lz4 and curl inside; its source is librdkafka of the same version." ""
     dpkg-query -W -f '${Package} ${Version} (source: ${source:Package})\n' "${LICENSED[@]}" | grep -v '^librdkafka1 '
     echo "of Debian 11, in place of those:"
     for package in libgcc-s1 libzstd1 lua-filesystem; do

@@ -6,6 +6,7 @@ local commands = require "spec.house.commands"
 local files = require "spec.house.files"
 
 local INSTALL, CONTROL = "scripts/dev/install.sh", "packaging/debian/control"
+local DIST = "scripts/dev/dist.sh"
 
 local function set(text)
   local words = {}
@@ -140,6 +141,19 @@ local function check_package(complain, text_of, purposes)
   check_same(complain, run, parse_control(text_of(CONTROL), "Depends"), INSTALL, CONTROL, "for running the package")
 end
 
+-- `make dist` carries what running takes: libraries by their sonames, Lua modules by their packages, and the licences.
+local function check_archive(complain, text_of, needs, purposes)
+  local text = text_of(DIST)
+  local function has(word) return (" " .. text:gsub("[^%w.+-]", " ") .. " "):find(" " .. word .. " ", 1, true) end
+  for soname, package in pairs(needs.shared) do
+    if purposes.run[package] and not has(soname) then complain(DIST, "the library", soname) end
+    if purposes.run[package] and not has(package) then complain(DIST, "the licence of", package) end
+  end
+  for _, package in pairs(needs.lua) do
+    if purposes.run[package] and not has(package) then complain(DIST, "the Lua modules of", package) end
+  end
+end
+
 local texts = {}
 for _, path in ipairs { CONTROL, unpack(PATHS) } do texts[path] = files.read(path) end
 
@@ -155,6 +169,7 @@ local function complaints(changed)
     end
   end
   check_package(complain, text_of, purposes)
+  check_archive(complain, text_of, needs, purposes)
   return list
 end
 
@@ -186,6 +201,13 @@ describe("the packages", function()
       assert.is_true(count > 15)
     end)
   end
+
+  it("are missed when the tar.gz does not carry them", function()
+    for _, name in ipairs { "libpcre2%-8%.so%.0", "libpcre2%-8%-0", "lua%-socket" } do
+      local changed = { [DIST] = files.read(DIST):gsub(name, "other") }
+      assert.equal(1, #complaints(changed), name)
+    end
+  end)
 
   it("are missed when something new is used", function()
     local new = {
