@@ -126,6 +126,11 @@ build/micro: scripts/bench/micro.c build/libtidemill.so
 	@echo '  CC    $@'
 	$(Q)$(CC) $(C_FLAGS) -O2 -g -o $@ $< -Wl,-rpath,'$$ORIGIN' -Lbuild -ltidemill
 
+build/bench/floor.so: scripts/bench/floor.c | needs
+	@mkdir -p $(@D)
+	@echo '  CC    $@'
+	$(Q)$(CC) $(C_FLAGS) $(LUA_CFLAGS) -O2 -g -fPIC -shared -o $@ $<
+
 $(BUILD)/simulate: $(wildcard scripts/sim/*.[ch]) $(BUILD)/libtidemill.so
 	@echo '  CC    $@'
 	$(Q)$(CC) $(ALL_FLAGS) -o $@ $(filter %.c,$^) -Wl,-rpath,'$$ORIGIN' -L$(BUILD) -ltidemill
@@ -219,7 +224,7 @@ fuzz-corpus: all ## scripts/fuzz/corpus anew, from real data and from what was f
 torture: ## faults on real engines and a real Kafka, then the comparison; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
 	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh
 
-bench: ## all benchmarks, into docs/bench.md (about 80 minutes); PARTS="compare latency scaling micro in-process"; scripts/bench/run.sh
+bench: ## all benchmarks, into docs/bench.md (about 90 minutes); PARTS="compare limits latency scaling micro in-process"; scripts/bench/run.sh
 	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh $(PARTS)
 
 bench-quick: ## for daily use, under 3 minutes: the bare loop and tidemill on a real Kafka, and single costs against their record

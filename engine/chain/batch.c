@@ -97,8 +97,6 @@ struct tide_record *tide_batch_record(const struct tide_batch *batch, uint32_t i
     return (struct tide_record *)(void *)(batch->input->data + batch->record_at[index]);
 }
 
-enum { AHEAD = 8 /* records that are asked for before they are needed */ };
-
 /* Records were written a while ago, and the worker has read them since: so reading one waits for memory. What is asked for
  * now is there when its turn comes. */
 static void ask_for_record(const struct tide_batch *batch, uint32_t index)
@@ -115,7 +113,7 @@ void tide_batch_message(const struct tide_batch *batch, uint32_t index,
                         struct tide_message *message)
 {
     const struct tide_record *record = tide_batch_record(batch, index);
-    ask_for_record(batch, index + AHEAD);
+    ask_for_record(batch, index + TIDE_MESSAGES_AHEAD);
     const char *value = (const char *)(record + 1);
     uint32_t value_length = record->value_length < 0 ? 0 : (uint32_t)record->value_length;
     uint32_t key_length = record->key_length < 0 ? 0 : (uint32_t)record->key_length;

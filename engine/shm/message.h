@@ -24,6 +24,10 @@ enum tide_message_flag {
     TIDE_MESSAGE_RESULT = 1
 };
 
+/** Where messages are gone through whose bytes another thread or process has written, those of the message so many places
+ * further on are asked for (prefetched): they are there when its turn comes. */
+enum { TIDE_MESSAGES_AHEAD = 8 };
+
 struct tide_message {
     const char *value;   /* NULL = null; an empty one is not NULL */
     const char *key;     /* NULL = null */

@@ -8,7 +8,8 @@
  *   drop            leaves out what the JSON jobs leave out, found by a search for the text
  *   linger=MS       of the producer (20)
  *   follow          goes on at the ends, until SIGTERM, and takes what is there at once
- *   transaction=MS  writes in transactions, with the offsets, and commits this often */
+ *   transaction=MS  writes in transactions, with the offsets, and commits this often; the result tells how many there were,
+ *                   and how long the loop has waited for acknowledgements, for the offsets and for the end of them */
 #include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,6 +30,10 @@ static struct {
 } options = {.linger_ms = "20"};
 
 static unsigned long delivered, refused, produced;
+static struct {
+    unsigned long count;
+    double flush_s, offsets_s, end_s; /* of all of them */
+} transactions;
 static volatile sig_atomic_t stopped;
 
 static double now(void)
@@ -160,16 +165,25 @@ static int partition_count(rd_kafka_t *client, rd_kafka_topic_t *topic)
     return count;
 }
 
-/* Commits what was produced and the offsets of what was read, and begins the next transaction. */
+/* Commits what was produced and the offsets of what was read, and begins the next transaction. The flush, which the commit
+ * would do by itself, is apart to see how long it takes. */
 static void commit_transaction(rd_kafka_t *consumer, rd_kafka_t *producer)
 {
     rd_kafka_topic_partition_list_t *positions;
     rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata(consumer);
     require(!rd_kafka_assignment(consumer, &positions), "no assignment");
     require(!rd_kafka_position(consumer, positions), "no positions");
+    double began = now();
+    require(!rd_kafka_flush(producer, TIMEOUT_MS), "not all was acknowledged");
+    double flushed = now();
     require_none(rd_kafka_send_offsets_to_transaction(producer, positions, group, TIMEOUT_MS));
+    double sent = now();
     require_none(rd_kafka_commit_transaction(producer, TIMEOUT_MS));
     require_none(rd_kafka_begin_transaction(producer));
+    transactions.count++;
+    transactions.flush_s += flushed - began;
+    transactions.offsets_s += sent - flushed;
+    transactions.end_s += now() - sent;
     rd_kafka_topic_partition_list_destroy(positions);
     rd_kafka_consumer_group_metadata_destroy(group);
 }
@@ -191,13 +205,14 @@ static void print_result(unsigned long count, double seconds)
 {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"read\":%lu,\"produced\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,\"peak_rss_"
-           "bytes\":%ld,"
-           "\"librdkafka\":\"%s\"}\n",
+    printf("{\"read\":%lu,\"produced\":%lu,\"seconds\":%.3f,\"cpu_seconds\":%.2f,"
+           "\"peak_rss_bytes\":%ld,\"librdkafka\":\"%s\",\"transactions\":%lu,"
+           "\"flush_seconds\":%.4f,\"offsets_seconds\":%.4f,\"end_seconds\":%.4f}\n",
            count, produced, seconds,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
-           usage.ru_maxrss * 1024L, rd_kafka_version_str());
+           usage.ru_maxrss * 1024L, rd_kafka_version_str(), transactions.count,
+           transactions.flush_s, transactions.offsets_s, transactions.end_s);
 }
 
 static double begin(void)

@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- Writes docs/bench.md and docs/bench.svg from the figures that the parts of the benchmark have kept in build/bench. It
--- writes the same for the same figures. A part that has not run is named as missing; with the argument "short" the
--- figures of short forms stand in its place, to see what the document looks like.
+-- writes the same for the same figures. The section of a part that has not run here stays as it is; with the argument
+-- "short" the figures of short forms stand in its place, to see what the document looks like.
 package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
 local figures = require "scripts.bench.figures"
+local limits_report = require "scripts.bench.limits_report"
 local plot = require "scripts.bench.plot"
 local scaling_report = require "scripts.bench.scaling_report"
 
@@ -186,6 +187,10 @@ function sections.scaling(scaling)
   return words:format(host_text(scaling.machine), scaling.rounds, scaling_report(scaling))
 end
 
+function sections.limits(limits)
+  return ("## What limits\n\n%s\n\n%s"):format(host_text(limits.machine), limits_report(limits))
+end
+
 local MICRO = [[
 ## Single costs
 
@@ -215,15 +220,27 @@ local function write(path, text)
   figures.say("wrote %s", path)
 end
 
+-- A part without figures here keeps its section, which tells the version that it was measured on.
+local function section_of(document, title)
+  local from = document:find("## " .. title .. "\n", 1, true)
+  return from and document:sub(from, (document:find("\n## ", from, true) or #document + 1) - 1)
+end
+
+local PARTS = { { "compare", "Throughput" }, { "limits", "What limits" }, { "latency", "Latency" },
+  { "scaling", "Scaling" }, { "micro", "Single costs" } }
+local file = io.open(DOCUMENT)
+local document = file and file:read "*a" or ""
+if file then file:close() end
 local parts = { "# Benchmarks\n\n<!-- Written by `make bench` (scripts/bench/report.lua). -->\n" }
-for _, part in ipairs { "compare", "latency", "scaling", "micro" } do
-  local results = figures.load(part) or (...) == "short" and figures.load(part, true)
+for _, part in ipairs(PARTS) do
+  local name, title = part[1], part[2]
+  local results = figures.load(name) or (...) == "short" and figures.load(name, true)
+  local missing = "The part `%s` has not been run in full on this version: `make bench PARTS=%s`.\n"
   if results then
-    parts[#parts + 1] = sections[part](results)
-    if part == "compare" then write(PICTURE, picture(results)) end
+    parts[#parts + 1] = sections[name](results)
+    if name == "compare" then write(PICTURE, picture(results)) end
   else
-    local words = "The part `%s` has not been run in full on this version: `make bench PARTS=%s`.\n"
-    parts[#parts + 1] = words:format(part, part)
+    parts[#parts + 1] = section_of(document, title) or missing:format(name, name)
   end
 end
 write(DOCUMENT, table.concat(parts, "\n"))

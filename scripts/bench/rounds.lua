@@ -5,6 +5,7 @@ local figures = require "scripts.bench.figures"
 local inputs = require "scripts.bench.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
+local threads = require "scripts.bench.threads"
 local tree = require "scripts.bench.tree"
 local wait = require "spec.support.wait"
 
@@ -33,7 +34,8 @@ local function has_begun(contender, run, job)
   return exists(job.started)
 end
 
--- Samples the processes until the first has ended. Returns the processor time that they had when they began to read.
+-- Samples the processes until the first has ended. Returns the processor time that they had when they began to read, if
+-- that was seen.
 local function watch(contender, run, job, meter)
   local deadline, before = wait.now() + RUN_LIMIT_S, nil
   while run:running() and wait.now() < deadline do
@@ -41,7 +43,7 @@ local function watch(contender, run, job, meter)
     if not before and has_begun(contender, run, job) then before = meter:totals() end
     wait.pause(20)
   end
-  return before or 0
+  return before
 end
 
 local function check_counts(contender, job, result, produced)
@@ -58,12 +60,11 @@ local function new_job(contender, input)
   return job
 end
 
---- Runs one contender once: { rate, cpu_us, memory }, of which the last is bytes, and with `sampled` the sample of its
---- output. Raises when it fails, or when its output is not complete.
-function rounds.measure(contender, input, setting, sampled)
+-- Runs one contender to its end: what it says of itself, the job, the meter, and what that had when it began to read.
+local function run_once(contender, input, setting, new_meter)
   local job = new_job(contender, input)
   local run = process.start(contender.command(job, setting or NONE))
-  local meter = tree.meter(run:pid())
+  local meter = new_meter(run:pid())
   local before = watch(contender, run, job, meter)
   local code = run:code()
   run:stop()
@@ -72,10 +73,32 @@ function rounds.measure(contender, input, setting, sampled)
   end
   local result = take_result(run, job)
   check_counts(contender, job, result, contender.markers and result.produced or inputs.count(job.out))
+  return result, job, meter, before
+end
+
+--- Runs one contender once: { rate, cpu_us, memory }, of which the last is bytes, and with `sampled` the sample of its
+--- output. Raises when it fails, or when its output is not complete.
+function rounds.measure(contender, input, setting, sampled)
+  local result, job, meter, before = run_once(contender, input, setting, tree.meter)
   local sample = sampled and inputs.sample(job.out)
   kafka.delete_topic(job.out)
   local cpu, memory = meter:totals()
-  return { rate = result.read / result.seconds, cpu_us = (cpu - before) / result.read * 1e6, memory = memory }, sample
+  local cpu_us = (cpu - (before or 0)) / result.read * 1e6
+  return { rate = result.read / result.seconds, cpu_us = cpu_us, memory = memory }, sample
+end
+
+--- The same, of a peer with its first setting, with the processor time of each part (scripts/bench/threads.lua):
+--- { rate, cpu_us, parts = { name = us } }, and what the contender says of itself.
+function rounds.parts(contender, input)
+  local setting = contender.settings and contender.settings[1]
+  local result, job, meter, before = run_once(contender, input, setting, threads.meter)
+  kafka.delete_topic(job.out)
+  local seconds, parts, sum = meter:totals(), {}, 0
+  for part, total in pairs(seconds) do
+    parts[part] = (total - (before and before[part] or 0)) / result.read * 1e6
+    sum = sum + parts[part]
+  end
+  return { rate = result.read / result.seconds, cpu_us = sum, parts = parts }, result
 end
 
 --- Tries the settings of a peer, once each, again one that fails; sets `setting` to the best one and `heats` to what

@@ -3,6 +3,7 @@
 # What `make bench` runs: run.sh [PART...], all of them without; then docs/bench.md is written from the figures of all
 # parts. Each part says how long it will take.
 #   compare      the contenders of scripts/bench/contenders.lua in turn on a real Kafka (about 45 minutes)
+#   limits       scripts/bench/limits.lua: what the figures are made of, on a real Kafka (about 10 minutes)
 #   latency      scripts/bench/latency.lua, on a real Kafka (about 17 minutes)
 #   scaling      scripts/bench/scaling.lua, of which one part is on a real Kafka (about 15 minutes)
 #   micro        scripts/bench/micro.lua: single costs in ns against the last record (2 minutes)
@@ -15,7 +16,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 kafka_dir=$PWD/build/bench-kafka
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(compare latency scaling micro)
+[ ${#parts[@]} -gt 0 ] || parts=(compare limits latency scaling micro)
 [ -z "${BENCH_ONLY:-}" ] || [ $# -gt 0 ] || parts=(compare)
 
 stop_kafka() {
@@ -42,6 +43,7 @@ with_kafka() { # PROPERTY... -- COMMAND...
 run_part() {
   case $1 in
     compare) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/run.lua ;;
+    limits) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/limits.lua ;;
     latency) with_kafka -- luajit scripts/bench/latency.lua ;;
     scaling) with_kafka log.index.size.max.bytes=65536 -- luajit scripts/bench/scaling.lua ;;
     micro) luajit scripts/bench/micro.lua ;;
@@ -52,13 +54,13 @@ run_part() {
       BENCH_QUICK=1 luajit scripts/bench/auto.lua
       luajit scripts/bench/observed.lua
       ;;
-    *) echo "bench: no part $1; there are compare, latency, scaling, micro, in-process" >&2 && exit 64 ;;
+    *) echo "bench: no part $1; there are compare, limits, latency, scaling, micro, in-process" >&2 && exit 64 ;;
   esac
 }
 
 scripts/dev/install.sh bench
 export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
-make --no-print-directory -j2 all build/kafka_tool build/bare_loop build/latency build/micro >&2
+make --no-print-directory -j2 all build/kafka_tool build/bare_loop build/latency build/micro build/bench/floor.so >&2
 trap stop_kafka EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

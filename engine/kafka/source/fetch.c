@@ -18,10 +18,7 @@
 #include "shm/counters.h"
 #include "shm/layout.h"
 
-enum {
-    LARGE_HEADERS = 65536, /* bytes; not worth keeping for the next record */
-    AHEAD = 8              /* records whose bytes are asked for before they are needed */
-};
+enum { LARGE_HEADERS = 65536 /* bytes; not worth keeping for the next record */ };
 static const int64_t QUIET_US = 5000000; /* when nothing came for so long, a broker is asked */
 
 /* ---- where reading stands ---- */
@@ -285,8 +282,8 @@ ssize_t tide_kafka_fetch_poll(struct tide_kafka_source *source, struct tide_mess
     size_t count = borrowed_count(source) < max ? borrowed_count(source) : max, bytes = 0;
     struct tide_kafka_borrowed *records = &source->fetch.records[source->fetch.first];
     for (size_t i = 0; i < count; i++) {
-        if (i + AHEAD < count)
-            ask_for_bytes(&records[i + AHEAD]);
+        if (i + TIDE_MESSAGES_AHEAD < count)
+            ask_for_bytes(&records[i + TIDE_MESSAGES_AHEAD]);
         convert(source, &records[i], &messages[i]);
         bytes += messages[i].value_length + messages[i].key_length;
     }
