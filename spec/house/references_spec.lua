@@ -121,7 +121,7 @@ describe("comments and documents", function()
     for _, path in ipairs { "README.md", "ARCHITECTURE.md", "docs/library.md", "docs/options.md", "docs/transforms.md",
       "docs/cluster.md", "docs/arroyo.md" } do
       for name in files.read(path):gmatch("%f[%w_]tide(%.[%w_.]*[%w_])") do
-        local module, member = name:match("^%.(%w+)%.(%w+)$")
+        local module, member = name:match("^%.(%w+)%.([%w_]+)$")
         local field = module and ("%%-%%-%%-@field %s {[^\n]*%%f[%%w_]%s%%f[^%%w_]"):format(module, member)
         if not annotations:find("tide" .. name .. "%f[^%w_]") and not (field and annotations:find(field))
           and not annotations:find("%-%-%-@field " .. name:sub(2) .. "%f[^%w_]") then

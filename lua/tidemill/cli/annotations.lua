@@ -122,10 +122,15 @@ function Message:header(name) end
 ---@field metric { count: fun(name: string, by?: number), gauge: fun(name: string, value: number), timing: fun(name: string, seconds: number) }
 ---@field json { type: (fun(value: any): string?), len: (fun(view: any): integer), each: fun(view: any), table: (fun(view_or_text: any): any), encode: fun(value: any): string }
 ---@field array fun(list?: table): table marks a table as a JSON array, also when it is empty
----@field time { now: fun(unit?: string), parse: fun(text: string, unit?: string), format: fun(count: any, unit?: string), convert: fun(count: any, from: string, to: string) }
+---@field time { now: fun(unit?: string), parse: fun(text: string, unit?: string), format: fun(count: any, unit?: string), convert: fun(count: any, from: string, to: string), strptime: fun(text: string, format: string, unit?: string, defaults?: { year?: integer, zone?: string }) }
 ---@field hash { xxhash64: fun(text: string, seed?: integer), sha256: fun(text: string): string, crc32c: fun(text: string): integer, hex: fun(number: any): string }
+---@field hmac { sha1: fun(key: string, text: string, form?: "raw"): string, sha256: fun(key: string, text: string, form?: "raw"): string, sha384: fun(key: string, text: string, form?: "raw"): string, sha512: fun(key: string, text: string, form?: "raw"): string, equal: fun(a: string, b: string): boolean }
+---@field csv { decode: fun(text: string, options?: table): table?, string?, decode_row: fun(text: string, options?: table): table?, string?, encode: fun(rows: table, options?: table): string, encode_row: fun(row: table, options?: table): string }
+---@field logfmt { decode: fun(text: string): table?, string?, encode: fun(entries: table, first?: string[]): string }
+---@field syslog { decode: fun(text: string): table?, string?, encode: fun(entry: table): string, facility_name: fun(number: integer): string, severity_name: fun(number: integer): string }
+---@field utf8 { sub: fun(text: string, first: integer, last?: integer): string?, string?, len: fun(text: string): integer?, string? }
 ---@field base64 { encode: fun(text: string, kind?: "url"): string, decode: fun(text: string): string?, string? }
----@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function }
+---@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function, named: fun(subject: string, pattern: string, flags?: string): table<string, string>? }
 ---@field zstd { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }
 ---@field gzip { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }
 ---@field msgpack { encode: fun(value: any): string, decode: (fun(text: string): any, string?), bin: fun(bytes: string): table, ext: fun(type: integer, bytes: string): table, map: fun(entries: table): table, null: userdata }

@@ -76,4 +76,19 @@ function arguments.choice(value, what, choices)
   error(("%s takes %s, got %s"):format(what, table.concat(names, " or "), arguments.shown(value)), 3)
 end
 
+--- Raises unless `options` is a table with keys of `known` alone; `level` as in error(), seen from the caller.
+function arguments.options(options, what, known, level)
+  if type(options) ~= "table" then
+    error(("%s takes a table of options, got %s"):format(what, arguments.shown(options)), level)
+  end
+  for name in pairs(options) do
+    if not known[name] then
+      local names = {}
+      for one in pairs(known) do names[#names + 1] = one end
+      table.sort(names)
+      error(("%s: no option %s; there are %s"):format(what, arguments.shown(name), table.concat(names, ", ")), level)
+    end
+  end
+end
+
 return arguments

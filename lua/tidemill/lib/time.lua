@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- lib/time.lua: tide.time, and the project's only calendar. A moment is a count since 1970-01-01T00:00:00Z in a unit:
+-- lib/time.lua: tide.time. A moment is a count since 1970-01-01T00:00:00Z in a unit:
 -- "s", "ms" (the default), "us" or "ns". us and ns are int64, so that nothing is rounded; s and ms are numbers. What
 -- int64 cannot hold is refused.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
+local calendar = require("tidemill.lib.calendar")
 local integer = require("tidemill.run.integer")
 local library = require("tidemill.lib.library")
+local strptime = require("tidemill.lib.strptime")
 
 local time = {}
 
@@ -87,56 +89,47 @@ function time.convert(count, from, to)
   return (give(result, to))
 end
 
--- Days from the epoch to a day of the proleptic Gregorian calendar, and back (months count from March).
-local function days_of(year, month, day)
-  if month <= 2 then year, month = year - 1, month + 12 end
-  return 365 * year + math.floor(year / 4) - math.floor(year / 100) + math.floor(year / 400)
-    + math.floor((153 * month - 457) / 5) + day - 719469
-end
-
-local function date_of(days)
-  days = days + 719468
-  local era = math.floor(days / 146097)
-  local of_era = days - era * 146097
-  local year = math.floor((of_era - math.floor(of_era / 1460) + math.floor(of_era / 36524)
-    - math.floor(of_era / 146096)) / 365)
-  local of_year = of_era - (365 * year + math.floor(year / 4) - math.floor(year / 100))
-  local month = math.floor((5 * of_year + 2) / 153)
-  local day = of_year - math.floor((153 * month + 2) / 5) + 1
-  return year + era * 400 + (month >= 10 and 1 or 0), month + (month < 10 and 3 or -9), day
-end
-
-local MONTHS = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
-
-local function month_length(year, month)
-  local leap = (year % 4 == 0 and year % 100 ~= 0) or year % 400 == 0
-  return month == 2 and leap and 29 or MONTHS[month] or 0
-end
-
--- Minutes east of Greenwich of "Z" or "+01:30"; nil when the text is no zone.
-local function zone(text)
-  if text == "Z" or text == "z" then return 0 end
-  local sign, hours, minutes = text:match("^([+-])(%d%d):(%d%d)$")
-  hours, minutes = tonumber(hours), tonumber(minutes)
-  if not sign or hours > 23 or minutes > 59 then return nil end
-  return (sign == "-" and -1 or 1) * (hours * 60 + minutes)
-end
-
 --- Reads a moment as RFC 3339 writes it ("2026-01-31T12:00:00.5+01:00"); digits beyond the unit are cut off. nil and
 --- the reason when the text is no moment, or is beyond what int64 holds (in ns 1677 to 2262).
 function time.parse(text, unit)
   unit = unit_of(unit)
   if type(text) ~= "string" then return nil, "not a text" end
-  local y, m, d, hh, mm, ss, fraction, z = text:match(
-    "^(%d%d%d%d)%-(%d%d)%-(%d%d)[Tt ](%d%d):(%d%d):(%d%d)(%.?%d*)([Zz+-].*)$")
-  local east = z and zone(z)
-  if not east or fraction == "." then return nil, "not a moment by RFC 3339" end
-  y, m, d, hh, mm, ss = tonumber(y), tonumber(m), tonumber(d), tonumber(hh), tonumber(mm), tonumber(ss)
-  if d < 1 or d > month_length(y, m) or hh > 23 or mm > 59 or ss > 59 then return nil, "no such moment" end
-  local seconds = int64(days_of(y, m, d)) * DAY + hh * 3600 + (mm - east) * 60 + ss
+  local date, fraction, zone = text:match("^(%d%d%d%d%-%d%d%-%d%d[Tt ]%d%d:%d%d:%d%d)(%.?%d*)([Zz+-].*)$")
+  if not date or fraction == "." or not calendar.zone(zone) then return nil, "not a moment by RFC 3339" end
+  local seconds = calendar.seconds_of(date, zone)
+  if not seconds then return nil, "no such moment" end
   local digits = DIGITS[unit]
   local part = digits > 0 and int64(tonumber((fraction:sub(2) .. "000000000"):sub(1, digits))) or 0LL
-  local count = scale(seconds, PER_SECOND[unit], part)
+  local count = scale(int64(seconds), PER_SECOND[unit], part)
+  if not count then return nil, "beyond what int64 holds in " .. unit end
+  return give(count, unit)
+end
+
+local DEFAULTS = { year = true, zone = true }
+
+--- Reads a moment by a format (lib/strptime.lua has its letters); digits beyond the unit are cut off. What neither the
+--- format nor `defaults` = { year = 2026, zone = "+01:00" } has is: an error of the text for the year, UTC for the
+--- zone.
+--- nil and the reason when the text does not suit.
+function time.strptime(text, format, unit, defaults)
+  arguments.text(text, "tide.time.strptime")
+  arguments.text(format, "tide.time.strptime, as a format,")
+  unit = unit_of(unit)
+  local year, zone = nil, 0
+  if defaults ~= nil then
+    arguments.options(defaults, "tide.time.strptime", DEFAULTS, 3)
+    year = defaults.year ~= nil and arguments.integer(defaults.year, "tide.time.strptime: year", 0, 9999) or nil
+    zone = type(defaults.zone) == "string" and calendar.zone(defaults.zone) or defaults.zone == nil and 0 or nil
+    if not zone then
+      error('tide.time.strptime: zone is "Z" or as "+01:00", got ' .. arguments.shown(defaults.zone), 2)
+    end
+  end
+  local steps, problem = strptime.compile(format)
+  if not steps then error("tide.time.strptime: the format: " .. problem, 2) end
+  local seconds, nanoseconds = strptime.read(steps, text, year, zone)
+  if not seconds then return nil, nanoseconds end
+  local per = PER_SECOND[unit]
+  local count = scale(int64(seconds), per, int64(nanoseconds) / (1000000000LL / per))
   if not count then return nil, "beyond what int64 holds in " .. unit end
   return give(count, unit)
 end
@@ -149,7 +142,7 @@ function time.format(count, unit)
   local seconds = floor_divide(count, per)
   local days = tonumber(floor_divide(seconds, DAY))
   local of_day, part = tonumber(seconds - days * DAY), tonumber(count - seconds * per)
-  local year, month, day = date_of(days)
+  local year, month, day = calendar.date_of(days)
   if year < 0 or year > 9999 then return nil, "the year is not one of RFC 3339" end
   local fraction = DIGITS[unit] > 0 and ("." .. ("%0" .. DIGITS[unit] .. "d"):format(part)) or ""
   return ("%04d-%02d-%02dT%02d:%02d:%02d%sZ"):format(year, month, day, math.floor(of_day / 3600),

@@ -23,6 +23,7 @@ local BITS = set "zero one large int64 negative64 uint64"
 local MOST = set "nil zero one fraction infinite large huge int64 uint64"
 local VALUES = "boolean zero one negative fraction large huge int64 negative64 uint64 text"
 local ANY = set("nil nan infinite below table function null thread cdata " .. VALUES)
+local WHOLE = set "zero one negative large int64 negative64 uint64"
 local MOMENT = set "zero one negative fraction large int64 negative64"
 
 -- A function, arguments that it takes, and for each of them what is taken in its place: by its kind; by `some`, some
@@ -33,6 +34,25 @@ local calls = {
   { "time.format", { 0, "ms" }, { MOMENT, set "nil" }, some = "huge uint64" },
   { "time.convert", { 1, "s", "s" }, { MOMENT, set "nil", set "nil" },
     some = "huge uint64" },
+  { "time.strptime", { "2026", "%Y", "ms", {} }, { TEXT, set "", set "nil", set "nil table" }, some = "text" },
+  { "hmac.sha1", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
+  { "hmac.sha256", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
+  { "hmac.sha384", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
+  { "hmac.sha512", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
+  { "hmac.equal", { "a", "b" }, { TEXT, TEXT } },
+  { "utf8.len", { "x" }, { TEXT } },
+  { "utf8.sub", { "x", 1, 1 }, { TEXT, WHOLE, set("nil zero one negative large int64 negative64 uint64") },
+    some = "int64 uint64" },
+  { "csv.decode", { "x", {} }, { TEXT, set "nil table" } },
+  { "csv.decode_row", { "x", {} }, { TEXT, set "nil table" } },
+  { "csv.encode", { { { "x" } }, {} }, { set "table", set "nil table" } },
+  { "csv.encode_row", { { "x" }, {} }, { set "", set "nil table" } },
+  { "logfmt.decode", { "x" }, { TEXT } },
+  { "logfmt.encode", { {}, {} }, { set "table", set "nil table" } },
+  { "syslog.decode", { "x" }, { TEXT } },
+  { "syslog.encode", { { facility = 1, severity = 1 } }, { set "" } },
+  { "syslog.facility_name", { 1 }, { set "zero one" }, some = "int64 uint64" },
+  { "syslog.severity_name", { 1 }, { set "zero one" }, some = "int64 uint64" },
   { "hash.xxhash64", { "x", 1 }, { TEXT, set "nil zero one large int64 negative64 uint64" } },
   { "hash.sha256", { "x" }, { TEXT } },
   { "hash.crc32c", { "x" }, { TEXT } },
@@ -40,6 +60,7 @@ local calls = {
   { "base64.encode", { "x", "url" }, { TEXT, set "nil" } },
   { "base64.decode", { "eA==" }, { TEXT } },
   { "regex.test", { "x", "x", "i" }, { TEXT, TEXT, set "nil" }, some = "text" },
+  { "regex.named", { "x", "x", "i" }, { TEXT, TEXT, set "nil" }, some = "text" },
   { "regex.match", { "x", "x", "i" }, { TEXT, TEXT, set "nil" }, some = "text" },
   { "regex.find", { "x", "x", "i", 1 }, { TEXT, TEXT, set "nil", set "nil one large int64 uint64" },
     some = "text int64 uint64" },
@@ -131,7 +152,8 @@ describe("with arguments of every kind", function()
   it("each function of tide is called with arguments of every kind", function()
     local tested = {}
     for _, call in ipairs(calls) do tested[call[1]] = true end
-    for _, word in ipairs { "time", "hash", "base64", "regex", "gzip", "zstd", "msgpack", "json" } do
+    for _, word in ipairs { "time", "hash", "base64", "regex", "gzip", "zstd", "msgpack", "json", "hmac", "utf8", "csv",
+      "logfmt", "syslog" } do
       for name, value in pairs(tide[word]) do
         if type(value) == "function" then assert.is_true(tested[word .. "." .. name], word .. "." .. name) end
       end
