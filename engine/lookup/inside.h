@@ -45,7 +45,7 @@ int tide_lookup_begin_row(struct tide_lookup_writer *writer);
 int tide_lookup_append(struct tide_lookup_writer *writer, const char *bytes, uint64_t size);
 /** Moves what was appended from `from` on by `by` bytes, for a head before it. */
 int tide_lookup_make_room(struct tide_lookup_writer *writer, uint64_t from, uint64_t by);
-/** The row is complete: the key goes behind its cells. `shape` is that of the row. */
+/** The row is complete: the key goes before its cells, so that it lies beside the sizes. `shape` is that of the row. */
 int tide_lookup_end_row(struct tide_lookup_writer *writer, uint32_t shape);
 /** No more rows: writes shapes and index. */
 int tide_lookup_finish(struct tide_lookup_writer *writer);

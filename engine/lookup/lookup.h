@@ -18,7 +18,7 @@
  *
  * A version: struct tide_lookup_table, the rows, the shapes, an index. Nothing is aligned but the index:
  *
- *   row     uint32_t size of the cells, uint32_t size of the key, cells, key
+ *   row     uint32_t size of the cells, uint32_t size of the key, key, cells
  *   cells   the number of the shape (one byte), and a cell for each of its names. Shape 0: no cells but the whole row as it
  *           stands in the file, where there are too many shapes or names
  *   cell    a byte (enum tide_lookup_cell), and what it announces

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -118,6 +119,14 @@ static int open_control(struct tide_lookups *lookups)
     return TIDE_OK;
 }
 
+/* Beyond the limit of this process ftruncate() ends it by SIGXFSZ. */
+static bool is_size_limited(uint64_t size)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           limit.rlim_cur < size;
+}
+
 int tide_lookups_add(struct tide_lookups *lookups, const struct tide_lookup_source *source)
 {
     uint32_t number = lookups->count;
@@ -125,6 +134,11 @@ int tide_lookups_add(struct tide_lookups *lookups, const struct tide_lookup_sour
     if (number == TIDE_LOOKUP_TABLES)
         return tide_fail(TIDE_ECONFIG, "%s: there are more than %d lookup tables", source->name,
                          TIDE_LOOKUP_TABLES);
+    if (is_size_limited(place_of(lookups, number + 1)))
+        return tide_fail(TIDE_ECONFIG,
+                         "%s: the size of files is limited (ulimit -f, LimitFSIZE=), and with it "
+                         "that of the memory for lookup tables; it has to be unlimited",
+                         source->name);
     if (open_control(lookups) < 0)
         return tide_failure();
     if (ftruncate(lookups->fd, (off_t)place_of(lookups, number + 1)) < 0)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * A version of a lookup table: how it is written, row by row, and how a row is found. The hash table is open and at most half
- * full, so that a key that is not there costs one or two looks at memory. Start with tide_lookup_find(). */
+ * full, so that a key costs one look at the index and one at its row. Start with tide_lookup_find(). */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,9 +64,9 @@ bool tide_lookup_find(const struct tide_lookup_table *table, const char *key, ui
             uint64_t place = slot & PLACE;
             if (!sizes_at(table, head.size, place, sizes))
                 return false;
-            row->cells = base + place + ROW_HEAD;
+            row->cells = base + place + ROW_HEAD + sizes[1];
             row->size = sizes[0];
-            if (sizes[1] == size && memcmp(row->cells + sizes[0], key, size) == 0)
+            if (sizes[1] == size && memcmp(base + place + ROW_HEAD, key, size) == 0)
                 return true;
         }
         at = (at + 1) & head.mask;
@@ -196,7 +196,7 @@ static void double_slots(struct tide_lookup_writer *writer)
         if (writer->slots[i] == 0)
             continue;
         memcpy(sizes, row, ROW_HEAD);
-        insert(slots, mask, hash_of(row + ROW_HEAD + sizes[0], sizes[1]), writer->slots[i] & PLACE);
+        insert(slots, mask, hash_of(row + ROW_HEAD, sizes[1]), writer->slots[i] & PLACE);
     }
     free(writer->slots);
     writer->slots = slots;
@@ -212,7 +212,7 @@ static bool is_there(const struct tide_lookup_writer *writer, const char *key, u
         if (writer->slots[at] >> 40 != hash >> 40)
             continue;
         memcpy(sizes, row, ROW_HEAD);
-        if (sizes[1] == size && memcmp(row + ROW_HEAD + sizes[0], key, size) == 0)
+        if (sizes[1] == size && memcmp(row + ROW_HEAD, key, size) == 0)
             return true;
     }
     return false;
@@ -230,10 +230,12 @@ int tide_lookup_end_row(struct tide_lookup_writer *writer, uint32_t shape)
             writer, "the key \"%s\" is that of an earlier row; a key may be there once",
             tide_lookup_shown(key, writer->key.length));
     uint32_t sizes[2] = {(uint32_t)size, (uint32_t)writer->key.length};
-    memcpy((char *)writer->table + writer->row, sizes, ROW_HEAD);
-    ((char *)writer->table)[writer->row + ROW_HEAD] = (char)shape;
-    if (tide_lookup_append(writer, key, writer->key.length) < 0)
+    char *row = (char *)writer->table + writer->row;
+    row[ROW_HEAD] = (char)shape;
+    if (tide_lookup_make_room(writer, writer->row + ROW_HEAD, writer->key.length) < 0)
         return TIDE_ECONFIG;
+    memcpy(row, sizes, ROW_HEAD);
+    memcpy(row + ROW_HEAD, key, writer->key.length);
     writer->table->rows++;
     if (writer->table->rows * 2 > writer->mask)
         double_slots(writer);

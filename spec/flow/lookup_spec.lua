@@ -136,6 +136,38 @@ return {
     assert.equal(2, #test.engine:lookups())
   end)
 
+  it("cannot be written by a worker: it has no descriptor, and its mapping cannot be made writable", function()
+    open([[
+local tide = require "tidemill"
+return tide.pipeline "x" { tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { "t.lua", processes = 2 }, tide.file_sink { path = "-" } }]], {
+      ["users.csv"] = "id,n\na,1\n",
+      ["t.lua"] = [[
+local tide = require "tidemill"
+local ffi = require "ffi"
+ffi.cdef "int mprotect(void *, size_t, int); long readlink(const char *, char *, size_t);"
+local users = tide.lookup "users.csv"
+return function(message)
+  local read_only, own, opened, descriptors = 0, 0, 0, 0
+  for line in io.lines "/proc/self/maps" do
+    local from, to, rights = line:match "^(%x+)%-(%x+) (%S+) .*tidemill%-lookup"
+    if rights == "rw-s" then own = own + tonumber(to, 16) - tonumber(from, 16) end
+    if rights == "r--s" then
+      read_only = read_only + 1
+      if ffi.C.mprotect(ffi.cast("void *", tonumber(from, 16)), 4096, 3) == 0 then opened = opened + 1 end
+    end
+  end
+  for fd = 0, 99 do
+    local text = ffi.new "char[256]"
+    local size = ffi.C.readlink("/proc/self/fd/" .. fd, text, 256)
+    if size > 0 and ffi.string(text, size):find "lookup" then descriptors = descriptors + 1 end
+  end
+  return ("%s %d %d %d %s"):format(read_only > 0, own, opened, descriptors, users.a.n)
+end]] })
+    test:feed "x"
+    assert.produces(test, { "true 4096 0 0 1" })
+  end)
+
   it("works for a function of a spec", function()
     folder = select(2, pipeline_file.write("", { ["users.csv"] = "id,n\na,1\n" }))
     local users = require("tidemill").lookup(folder .. "/users.csv")
@@ -192,6 +224,17 @@ return tide.pipeline "x" { tide.file_source { path = "-" },
         command or nil)
       assert.equal(78, code)
       assert.truthy(err:find("users.csv:3: 1 field, but 2 columns", 1, true), err)
+    end
+  end)
+
+  it("ends the start with 78 where files, or address space, are limited too much for it", function()
+    for limit, text in pairs { ["-f 4000000"] = "the size of files is limited (ulimit -f, LimitFSIZE=)",
+      ["-v 4000000"] = "no address space for a lookup table; is it limited (ulimit -v)?" } do
+      local path, at = pipeline_file.write(RUN:format("users.csv", "standard", ""), { ["users.csv"] = "id\nu1\n" })
+      local command = ("ulimit %s && exec %s check %s"):format(limit, PROGRAM, path)
+      local code, _, err = process.run({ "sh", "-c", command }, { cwd = at })
+      assert.equal(78, code, err)
+      assert.truthy(err:find(text, 1, true), err)
     end
   end)
 

@@ -60,9 +60,10 @@ static void check_row(const struct tide_lookup_table *table, uint64_t place)
     struct tide_lookup_row row;
     fuzz_require(place >= sizeof(*table) && place + ROW_HEAD <= table->size);
     memcpy(sizes, base(table) + place, ROW_HEAD);
-    const char *cells = base(table) + place + ROW_HEAD, *end = cells + sizes[0];
-    fuzz_require(fuzz_lies_within(cells, (size_t)sizes[0] + sizes[1], base(table), table->size));
-    fuzz_require(tide_lookup_find(table, end, sizes[1], &row));
+    const char *key = base(table) + place + ROW_HEAD, *cells = key + sizes[1];
+    const char *end = cells + sizes[0];
+    fuzz_require(fuzz_lies_within(key, (size_t)sizes[0] + sizes[1], base(table), table->size));
+    fuzz_require(tide_lookup_find(table, key, sizes[1], &row));
     fuzz_require(row.cells == cells && row.size == sizes[0] && sizes[0] > 0);
     unsigned shape = (unsigned char)*cells++;
     if (shape == 0)

@@ -18,6 +18,7 @@ local function seen(read, more)
       backpressure = 1, workers = { { slot = 0, pid = 1 }, { slot = 1, pid = 2 } } } },
     partitions = { { topic = "t", partition = read % 7, lag = 5, lag_seconds = 1 } },
     dead_letters = { total = 1, reasons = { error = 1 }, last = { { time = read } } },
+    lookups = { { name = "users.csv", rows = read } },
     slow_messages = { { topic = "t", partition = 0, offset = 1, seconds = read } },
     metrics = { ["consumer.run.count"] = read, ["consumer.lag"] = { last = 5, count = 1, sum = 5, min = 5, max = 5 },
       ["consumer.lag.seconds"] = { last = read, count = 1, sum = 1, min = 1, max = 1 },
@@ -71,6 +72,8 @@ describe("the snapshot of several engines", function()
     for i, worker in ipairs(step.workers) do workers[i] = worker.engine .. "." .. worker.slot end
     assert.same({ "1.0", "1.1", "2.0", "2.1" }, workers)
     assert.same({ 1, 2 }, { whole.partitions[1].engine, whole.partitions[2].engine })
+    assert.same({ "users.csv", 1 }, { whole.lookups[1].name, whole.lookups[1].engine })
+    assert.equal(2, whole.lookups[2].engine)
     assert.same({ 201, 2 }, { whole.slow_messages[1].seconds, whole.slow_messages[1].engine })
     assert.same({ 2, 2, 201 }, { whole.dead_letters.total, whole.dead_letters.reasons.error,
       whole.dead_letters.last[1].time })
