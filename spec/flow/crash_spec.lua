@@ -83,6 +83,7 @@ describe('a crash', function()
       steps = { { { kind = 'file', path = path }, max_batch_size = options.batch or 10, eager = false,
         crash_retries = options.crash_retries } } }
     run:push_numbers(options.count or 10)
+    if options.message_timeout then run:outlast(4) end
     assert.equal('done', run:finish().kind)
     assert.equal((options.count or 10) - 1, #run:values())
     return cjson.decode(fixture.letters()), path
@@ -157,7 +158,7 @@ end]], { count = 1000, batch = 1000, crash_retries = 0 })
   } do
     it('a crash is not needed to know where a message was that took too long: ' .. name, function()
       local letter, path = letter_of(('return function(m)\n  if m.value == "5" then\n    %s\n  end\n  return m\nend')
-        :format(case[1]), { message_timeout = 0.5 })
+        :format(case[1]), { message_timeout = 60 })
       assert.equal('timeout', letter.reason)
       has(letter.traceback, 'killed at a limit of time')
       has(letter.traceback, path .. ':6: in ')

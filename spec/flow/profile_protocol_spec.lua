@@ -86,8 +86,9 @@ describe("the profile of a worker", function()
     local run = profiled(function(message)
       while message.value == "hang" do message.key = "k" end
       return message
-    end, { message_timeout = 0.5 })
+    end, { message_timeout = 60 })
     run:push { value = "hang" }
+    run:outlast(0)
     until_state(run, "lost")
     until_next(run)
   end)

@@ -114,12 +114,13 @@ describe('the sandbox of a pipeline', function()
   end)
 
   it('the sandbox of a pipeline does not keep the engine from killing a worker that hangs', function()
-    local run = fixture.new { dlq = true, sandbox = sandbox(), message_timeout = 1, steps = { transform [[
+    local run = fixture.new { dlq = true, sandbox = sandbox(), message_timeout = 60, steps = { transform [[
       return function(message)
         if message.value == '5' then while true do end end
         return message
       end]] } }
     run:push_numbers(10)
+    run:outlast(4)
     assert.equal('done', run:finish().kind)
     assert.equal(9, #run:values())
     assert.matches('"reason":"timeout"', fixture.letters())

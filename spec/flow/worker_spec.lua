@@ -112,11 +112,12 @@ describe('a worker that is lost', function()
     ['a stop'] = function() ffi.C.kill(ffi.C.getpid(), SIGSTOP) end,
   } do
     it('a worker is killed from outside when one message takes longer than message_timeout: ' .. name, function()
-      local run = fixture.new { dlq = true, message_timeout = 1, steps = { { function(message)
+      local run = fixture.new { dlq = true, message_timeout = 60, steps = { { function(message)
         if message.value == '5' then hang() end
         return message
       end, max_batch_size = 10 } } }
       run:push_numbers(20)
+      run:outlast(4)
       assert.equal('done', run:finish().kind)
       assert.equal(19, #run:values())
       local text = fixture.letters()

@@ -123,6 +123,24 @@ function flow:turn_until(fn, seconds, what)
   end, seconds or 60, what)
 end
 
+--- Turns until a worker stands at the message of partition 0 with that offset, and then until it is killed for that:
+--- the engine's clock is moved meanwhile, so that message_timeout may be longer than anything else takes.
+function flow:outlast(offset)
+  if not self.started then self:start() end
+  self:turn_until(function()
+    for _, slow in ipairs(self.engine:slow_messages()) do
+      if slow.partition == 0 and slow.offset == offset then return true end
+    end
+  end, ('a worker at offset %d'):format(offset))
+  local before, turn = self:metric(1, 'WORKER_LOST_SIGNAL').count, self.turn
+  self.turn = 0.001
+  self:turn_until(function()
+    C.tide_clock_advance(9e5) -- from one turn to the next no more than a second counts
+    return self:metric(1, 'WORKER_LOST_SIGNAL').count > before
+  end, 'the end of the worker')
+  self.turn = turn
+end
+
 --- Nothing more is pushed: runs to the end and returns the last event ("done" or "failed").
 function flow:finish(seconds)
   C.tide_memory_end(self.source)
