@@ -2,7 +2,8 @@
 -- The part of `limits` that needs no Kafka: the JSON view job by phase, and what Lua itself takes to make and to walk
 -- the tables of a document (scripts/bench/floor.c). A function of rounds and runs, in ns of processor time a message:
 --   { view = { { title, ns } ... }, view_ns, identity_ns, cjson_ns, bytes,
---     documents = { { name, bytes, decode, decode_cjson, made, encode, encode_cjson, walked } ... } }
+--     documents = { { name, bytes, decode, decode_cjson, made, encode, encode_cjson, walked } ... },
+--     different = { count, tables, cjson, view, made } }, of which the first three are whole jobs
 local block = require "spec.support.block"
 local cjson = require "cjson"
 local documents_of = require "scripts.bench.json_documents"
@@ -12,15 +13,15 @@ local json = require("tidemill.run.json").public
 local race_of = require "scripts.bench.race"
 local C = require("tidemill.run.ffi").C
 
-local EVENTS = 1000
+local EVENTS, DIFFERENT = 1000, 50000
 local DEBUG = ("d"):byte()
 
-local function events()
+local function events(count)
   local lines, size = {}, 0
-  local pipe = assert(io.popen(("luajit scripts/bench/make_events.lua %d 2>/dev/null"):format(EVENTS)))
+  local pipe = assert(io.popen(("luajit scripts/bench/make_events.lua %d 2>/dev/null"):format(count)))
   for line in pipe:lines() do lines[#lines + 1], size = line, size + #line end
   pipe:close()
-  return lines, size / EVENTS
+  return lines, size / count
 end
 
 -- What the view job has engine/json do with each message, up to the phase with this number. A function of its own for
@@ -107,15 +108,35 @@ local function measure_document(floor, kind, options)
     made = math.min(times[3], times[4]), encode = times[5], encode_cjson = times[6], walked = times[7] }
 end
 
+-- The whole jobs over events that are all different, as those of a topic are: their strings are new to Lua, and what
+-- was made of one is garbage before the next ones come. The events lie outside of Lua's memory, as in a worker.
+local function measure_different(floor, runs)
+  local lines, loops = events(DIFFERENT), {}
+  local input, tables_of = block.new(lines), {}
+  for i, line in ipairs(lines) do tables_of[i] = cjson.decode(line) end
+  floor.prepare(tables_of, {}, constructor_of)
+  for i, name in ipairs { "tables", "cjson", "view" } do
+    local loop = block.loop(jobs[name])
+    loops[i] = function() input:run(loop) end
+  end
+  loops[4], loops[5] = function() floor.make(false) end, function() floor.make(true) end
+  lines, tables_of = nil, nil -- luacheck: ignore
+  collectgarbage()
+  local times = race_of(loops, { rounds = 1, runs = runs, messages = DIFFERENT })
+  local made = math.min(times[4], times[5])
+  return { count = DIFFERENT, tables = times[1], cjson = times[2], view = times[3], made = made }
+end
+
 return function(rounds, runs)
   require("jit.opt").start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
   local floor = assert(package.loadlib("build/bench/floor.so", "luaopen_bench_floor"))()
   local options = { rounds = rounds, runs = runs, messages = EVENTS }
-  local lines, bytes = events()
+  local lines, bytes = events(EVENTS)
   local result = measure_view(lines, options)
   result.bytes, result.documents = bytes, {}
   local kinds = documents_of(EVENTS)
   table.insert(kinds, 1, { name = "event of the job", texts = lines })
   for i, kind in ipairs(kinds) do result.documents[i] = measure_document(floor, kind, options) end
+  result.different = measure_different(floor, runs)
   return result
 end
