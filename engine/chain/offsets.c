@@ -89,7 +89,7 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     offsets->totals.dropped += p->incomplete;
     offsets->totals.in_flight -= p->incomplete;
     p->incomplete = 0;
-    offsets->kept -= p->tail - p->head;
+    offsets->kept_beside -= p->tail - p->head;
     /* The ring is freed, since the partition may never come back to this process. */
     p->head = p->tail;
     free(p->messages);
@@ -108,6 +108,7 @@ void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t
     if (p->head == p->tail) {
         p->passed = offset;
         offsets->totals.positions_moved++;
+        offsets->kept_beside++;
     }
 }
 
@@ -135,7 +136,6 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
     *tide_tracked_message_at(p, p->tail) = (struct tide_tracked_message){
         .offset = offset, .references = 1, .outcome = TIDE_OUTCOME_FILTERED};
     p->incomplete++;
-    offsets->kept++;
     offsets->totals.read++;
     offsets->totals.in_flight++;
     return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
@@ -157,7 +157,6 @@ void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin
     tide_require(tide_tracked_message_at(p, origin.sequence)->references == 1);
     p->tail--;
     p->incomplete--;
-    offsets->kept--;
     offsets->totals.read--;
     offsets->totals.in_flight--;
 }
@@ -227,7 +226,6 @@ static void move_position(struct tide_offsets *offsets, struct tide_tracked_part
         p->passed = tide_tracked_message_at(p, p->head)->offset +
                     !tide_fault("bug.plus_one_missing");
         p->head++;
-        offsets->kept--;
         offsets->totals.positions_moved++;
         /* Without this filtered messages alone would leave it behind, until the sequence wraps around. */
         if (tide_sequence_after(p->head, p->sent_end))

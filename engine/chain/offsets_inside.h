@@ -45,7 +45,9 @@ struct tide_offsets {
     struct tide_tracked_partition *partitions;
     uint32_t partition_count;
     struct tide_offsets_totals totals;
-    uint64_t kept; /* messages in the rings of all partitions */
+    /* By how much the messages in all rings differ from those read less the positions moved: so no message has to be counted
+     * for that. */
+    int64_t kept_beside;
     struct tide_groups *groups;
     uint64_t revision; /* rises when what is current changes: groups count their members again */
     bool transactional;

@@ -140,7 +140,8 @@ uint64_t tide_offsets_awaiting_report(const struct tide_offsets *offsets, uint32
 
 uint64_t tide_offsets_kept(const struct tide_offsets *offsets)
 {
-    return offsets->kept;
+    const struct tide_offsets_totals *totals = &offsets->totals;
+    return (uint64_t)((int64_t)(totals->read - totals->positions_moved) + offsets->kept_beside);
 }
 
 void tide_offsets_totals(const struct tide_offsets *offsets, struct tide_offsets_totals *totals)

@@ -56,8 +56,8 @@ static int reject_too_large(struct tide_task *task, const struct tide_message *m
 }
 
 /* Copies the message into the batch of the lane. False = the lane has none now. */
-static bool put_message(struct tide_task *task, uint32_t number, const struct tide_message *message,
-                        uint64_t need, int64_t now_us)
+static inline bool put_message(struct tide_task *task, uint32_t number,
+                               const struct tide_message *message, uint64_t need, int64_t now_us)
 {
     const struct tide_size *input = &task->size.input;
     struct tide_lane *lane = &task->lanes[number];

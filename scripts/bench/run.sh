@@ -7,7 +7,7 @@
 #   latency      scripts/bench/latency.lua, on a real Kafka (about 17 minutes)
 #   scaling      scripts/bench/scaling.lua, of which one part is on a real Kafka (about 15 minutes)
 #   micro        scripts/bench/micro.lua: single costs in ns against the last record (2 minutes)
-#   in-process   what has a table of its own: in_process, json, respawn, auto, observed (some minutes)
+#   in-process   what has a table of its own: in_process, json, respawn, order, auto, observed (some minutes)
 #   BENCH_QUICK=1            the short form of each; the document is not written
 #   BENCH_MESSAGES, BENCH_MEDIUM_MESSAGES, BENCH_SLOW_MESSAGES, BENCH_ROUNDS    single settings
 #   BENCH_ONLY=bare,view-2   some of what a part has (of compare, unless a part is named); the document is not written
@@ -51,6 +51,7 @@ run_part() {
       luajit scripts/bench/in_process.lua
       luajit scripts/bench/json.lua
       luajit scripts/bench/respawn.lua
+      luajit scripts/bench/order.lua
       BENCH_QUICK=1 luajit scripts/bench/auto.lua
       luajit scripts/bench/observed.lua
       ;;
