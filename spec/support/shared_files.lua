@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- What there is in /dev/shm, but for what comes and goes with other specs that run meanwhile: the folders of their
--- brokers, and the files that hostile scripts make where nothing stops them (spec/support/canary.lua, token).
+-- The files in /dev/shm, where names of shared memory and of semaphores are. What comes and goes there meanwhile is not
+-- listed: the folders of whoever works on this machine, and the files that hostile scripts of other specs make where
+-- nothing stops them (spec/support/canary.lua, token).
 local shared_files = {}
 
 --- The names, as text.
 function shared_files.list()
-  local pipe = assert(io.popen "ls -A /dev/shm | grep -v -e kafka -e '^t[0-9a-f]\\{24\\}$'")
+  local pipe = assert(io.popen("find /dev/shm -mindepth 1 -maxdepth 1 -type f -printf '%f\\n' "
+    .. "| grep -v '^t[0-9a-f]\\{24\\}$' | LC_ALL=C sort"))
   local names = pipe:read "*a"
   pipe:close()
   return names
