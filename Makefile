@@ -47,7 +47,7 @@ CXX_FLAGS = -std=c++17 -fno-exceptions -fno-rtti -fvisibility=hidden -Iengine $(
 ALL_FLAGS = $(C_FLAGS) -DTIDE_VERSION='"$(VERSION)"' $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
 ALL_CXX_FLAGS = $(CXX_FLAGS) $(if $(FAULTS),-DTIDE_FAULTS) $(BASE_FLAGS)
 LINK_FLAGS = $(LINKING) $(SANITIZE) $(LDFLAGS)
-LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto libmicrohttpd libseccomp) -lpthread -lm
+LIBS = $(shell pkg-config --libs rdkafka simdjson libcrypto libmicrohttpd libseccomp lmdb) -lpthread -lm
 LUA_CFLAGS = $(shell pkg-config --cflags luajit)
 LUA_LIBS = $(shell pkg-config --libs luajit)
 

@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "base/status.h"
 #include "chain/bad_records.h"
+#include "chain/states.h"
 #include "chain/tap.h"
 #include "chain/task.h"
 #include "engine_inside.h"
@@ -208,7 +209,9 @@ static void raise_file_limit(const struct tide_plan *plan)
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)
-            need += (rlim_t)plan->pools[step->pool] * (2 + step->prefetch_batches) + 1;
+            need += (rlim_t)plan->pools[step->pool] * (2 + step->prefetch_batches) *
+                        (step->state ? 2 : 1) +
+                    1;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
         return;
@@ -232,6 +235,9 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
     if (!chain->dlq)
         return status;
+    for (uint32_t i = 0; i < plan->step_count && !chain->states; i++)
+        if (plan->steps[i].state)
+            chain->states = tide_states_new(plan->state_dir, plan->name);
     if ((status = build_source(engine, &plan->source)) < 0 ||
         (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||
         (status = build_steps(engine, plan)) < 0)
@@ -281,6 +287,7 @@ void tide_engine_free(struct tide_engine *engine)
         engine->sink->ops->free(engine->sink);
     for (uint32_t i = 0; i < engine->step_count; i++)
         engine->steps[i]->ops->terminate(engine->steps[i]);
+    tide_states_free(engine->chain.states);
     tide_dlq_free(engine->chain.dlq);
     tide_bad_records_free(engine->chain.bad_records);
     tide_offsets_free(engine->chain.offsets);

@@ -10,6 +10,7 @@
 #include "base/fault.h"
 #include "base/status.h"
 #include "chain/bad_records.h"
+#include "chain/states.h"
 #include "engine_inside.h"
 #include "shm/counters.h"
 
@@ -57,6 +58,8 @@ static void finish(struct tide_engine *engine)
     for (size_t i = 0; i < revocation->count; i++) {
         tide_dlq_forget(engine->chain.dlq, revocation->partitions[i]);
         tide_offsets_forget(engine->chain.offsets, revocation->partitions[i]);
+        if (engine->chain.states)
+            tide_states_forget(engine->chain.states, revocation->partitions[i]);
     }
     revocation->state = TIDE_REVOCATION_NONE;
     engine->source->ops->revoke_done(engine->source);

@@ -3,13 +3,18 @@
  * would not survive it, and workers must not have the engine's sockets and secrets. Then come signals, workers and
  * connections; the source starts once the sinks are ready (engine.c), so that no message is read that could not be
  * written. */
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/grow.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
+#include "chain/states.h"
 #include "engine_inside.h"
+#include "io/file.h"
 #include "kafka/kafka.h"
 #include "shm/block.h"
 #include "shm/counters.h"
@@ -113,12 +118,38 @@ int tide_engine_try(struct tide_engine *engine, const struct tide_connection *co
                                                    : status;
 }
 
+/* A file that was read before is gone on with; then its output is, too. A pipe has no position: who starts the program
+ * again decides what comes through it. */
+static int open_states(struct tide_engine *engine)
+{
+    struct tide_store_position position, again;
+    char input[PATH_MAX];
+    int status = tide_states_open(engine->chain.states);
+    if (status < 0 || engine->plan.source.medium != TIDE_MEDIUM_FILE)
+        return status;
+    const char *path = tide_file_source_path(engine->source);
+    if (strcmp(path, "-") == 0 || !realpath(path, input) || !tide_file_mark(input, -1, &position))
+        return TIDE_OK;
+    int found = tide_states_input(engine->chain.states, 0, input, &position);
+    if (found <= 0 || !tide_file_mark(input, position.bytes, &again) ||
+        again.mark != position.mark || again.bytes != position.bytes)
+        return found < 0 ? found : TIDE_OK;
+    tide_log(TIDE_LOG_INFO, "%s was read up to line %lld: state and output go on after it", path,
+             (long long)position.offset);
+    tide_file_source_begin(engine->source, position.offset);
+    if (engine->plan.sink.medium == TIDE_MEDIUM_FILE)
+        tide_file_sink_append(engine->sink);
+    return TIDE_OK;
+}
+
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
 {
     int status = tide_engine_open_signals(engine);
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++)
         status = tide_pool_start(engine->pools[i]);
     if (status < 0)
+        return status;
+    if (engine->chain.states && (status = open_states(engine)) < 0)
         return status;
     set_properties(engine, connection);
     if (engine->sink)

@@ -119,6 +119,7 @@ function tide.unpack(value) end
 ---@field core_dumps? boolean Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
+---@field state_dir? string The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not there. It also holds how far a file was read, so that a run goes on where the one before ended or was killed.
 ---@field trust? "full"|"standard"|"hardened" What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting programs, from the network, from all files but those that they need to be loaded, and from other processes; network, files and env open more. hardened: beside that their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that the user may do who runs tidemill. The flag --trust overrides it.
 ---@field network? boolean|string|string[] Whether functions may open connections, in hooks too; or a list of those that they may open, as { "db.example.com:5432", "[::1]:6379" }: by TCP or UDP, to these hosts and ports alone, and names are looked up only of these. The engine's own connections do not need it.
 ---@field files? table Which files functions may use: a table { read = PATHS, write = PATHS }.
@@ -225,6 +226,24 @@ function tide.filter(options) end
 ---@param options tide.unfold.Options
 ---@return tide.Step
 function tide.unfold(options) end
+
+---@class tide.keyed.Options
+---@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it. state:expire("10min") says when this value is gone. What the function wrote counts when its message is complete, and never when that is rejected.
+---@field state string The name of the state, for which it is kept in state_dir.
+---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
+---@field ttl? number|string A value is gone so long after it was written last. (in seconds)
+---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
+---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
+---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
+---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
+
+--- Runs functions that have a state for each key: function(message, state); it is kept in state_dir. For now it reads files (file_source, --input), not Kafka.
+---```lua
+---tide.keyed { "count.lua", by = "json:user", state = "counts", ttl = "1d" }
+---```
+---@param options tide.keyed.Options
+---@return tide.Step
+function tide.keyed(options) end
 
 ---@class tide.reduce.Options
 ---@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing topic or partition rejects the message, as the result says where it goes.

@@ -98,7 +98,10 @@ struct tide_step_plan {
     uint32_t crash_retries;
     enum tide_step_order order; /* TASK; a REDUCE has PARTITION */
     enum tide_step_order_by by; /* KEY: what the key is ... */
-    const char *by_name; /* ... HEADER: its name; JSON: the path, names with dots between them */
+    const char *by_name;  /* ... HEADER: its name; JSON: the path, names with dots between them */
+    const char *state;    /* the name of the state that it keeps by that key; NULL = none ... */
+    const char *state_by; /* ... and the key as the pipeline file says it */
+    int64_t state_ttl_ms; /* a value is gone so long after it was written; 0 = never */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */
@@ -183,6 +186,7 @@ struct tide_plan {
     uint64_t load_memory;   /* bytes that loading the transforms may take; 0 = no limit */
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool core_dumps;        /* a crash leaves a core file, if the system writes such */
+    const char *state_dir;  /* where state is kept; NULL = it is gone with the process */
     struct tide_plan_sandbox sandbox;
     bool exactly_once;   /* outputs, dead letters and offsets in one transaction of the sink */
     bool handle_signals; /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */

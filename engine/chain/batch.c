@@ -141,6 +141,8 @@ void tide_batch_free(struct tide_batch *batch)
     if (!batch)
         return;
     tide_block_free(batch->input);
+    tide_block_free(batch->keyed.block);
+    free(batch->keyed.entries);
     free(batch->origins);
     free(batch->record_at);
     free(batch);

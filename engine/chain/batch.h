@@ -29,9 +29,11 @@
 #include "chain/partition_queue.h"
 #include "proc/pool.h"
 #include "shm/message.h"
+#include "store/store.h"
 
 struct tide_block;
 struct tide_record;
+struct tide_state_entry;
 
 enum tide_batch_state {
     TIDE_BATCH_EMPTY,
@@ -82,6 +84,16 @@ struct tide_batch_record {
     bool rejected;    /* the dead letter queue has it */
     bool waits;       /* it is to be tried again later */
     bool has_results; /* some of its results are forwarded */
+    struct tide_store_value
+        change; /* of its key's state, in the output block; expires_ms is how long it is to live */
+    bool changed; /* there is one */
+};
+
+/** Where the step has state (task_state.c). */
+struct tide_batch_keyed {
+    struct tide_block *block;          /* NULL = it has none */
+    struct tide_state_entry **entries; /* of each record: that of its key ... */
+    uint32_t first, end;               /* ... pinned for these records */
 };
 
 /** Where a step reduces: what its results stand for, and what a crash is attributed to (task_reduce.c). */
@@ -102,8 +114,9 @@ struct tide_batch_pause {
 struct tide_batch {
     /* For as long as the step lives. */
     struct tide_block *input;
-    uint32_t capacity;                 /* records at most */
-    struct tide_origin *origins;       /* of each record */
+    uint32_t capacity;           /* records at most */
+    struct tide_origin *origins; /* of each record */
+    struct tide_batch_keyed keyed;
     uint64_t *record_at;               /* of each record: its first byte in the input block */
     struct tide_batch *next;           /* of the free list */
     STAILQ_ENTRY(tide_batch) in_order; /* of the sealed batches of the step ... */

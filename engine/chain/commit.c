@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "chain/bad_records.h"
 #include "chain/offsets.h"
+#include "chain/states.h"
 #include "chain/step.h"
 #include "io/sink.h"
 #include "io/source.h"
@@ -183,6 +184,10 @@ static int send_positions(struct tide_commit *commit, size_t count)
 {
     struct tide_source *source = commit->chain->source;
     struct tide_sink *sink = commit->transactions;
+    struct tide_states *states = commit->chain->states;
+    int status = states ? tide_states_store(states, commit->positions, count) : TIDE_OK;
+    if (status < 0)
+        return status;
     return sink ? sink->ops->commit(sink, commit->positions, count)
                 : source->ops->commit(source, commit->positions, count);
 }

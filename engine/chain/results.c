@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "shm/foreign.h"
 #include "shm/layout.h"
+#include "store/store.h"
 
 /* Index and bytes are one word, so that they belong together whenever it is read; ACQUIRE makes the results before it
  * visible. After a report nobody writes any more, but a worker that is lost may have been in the middle of a result:
@@ -91,6 +92,20 @@ void tide_results_free(struct tide_parsed *parsed)
 
 /* ---- results ---- */
 
+static bool state_fits(const struct tide_batch *batch, const struct tide_result *result)
+{
+    int32_t length = result->value_length;
+    if (!batch->keyed.block || result->inherit != 0 || result->key_length != TIDE_NULL ||
+        result->headers_length != 0 || result->topic > TIDE_STATE_JSON || length < 0 ||
+        length > TIDE_STORE_VALUE)
+        return false;
+    if (result->timestamp < -1)
+        return false;
+    return result->topic == TIDE_STATE_NONE     ? length == 0
+           : result->topic == TIDE_STATE_NUMBER ? length == sizeof(double)
+                                                : true;
+}
+
 /* `left`: bytes of results from this one on. Sums are in 64 bits, as three lengths of 32 bits may wrap around and then
  * seem to fit. */
 static bool result_fits(const struct tide_batch *batch, const struct tide_result *result,
@@ -106,8 +121,10 @@ static bool result_fits(const struct tide_batch *batch, const struct tide_result
            result->index >= batch->release.released && result->index < batch->run.ready &&
            result->partition >= TIDE_PARTITION_ANY &&
            result->inherit <= (TIDE_INHERIT_VALUE | TIDE_INHERIT_KEY | TIDE_INHERIT_HEADERS) &&
-           (result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
-           result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_RETRY;
+           (result->kind == TIDE_RESULT_STATE
+                ? state_fits(batch, result)
+                : result->topic == TIDE_TOPIC_NONE || result->topic < topic_count) &&
+           result->kind >= TIDE_RESULT_MESSAGE && result->kind <= TIDE_RESULT_STATE;
 }
 
 /* True if the step made something of the message. A result that inherits everything, and is the only one of its record,
@@ -121,7 +138,8 @@ static bool is_made(const struct tide_batch *batch, const struct tide_result *re
     if (left - result->size >= sizeof(*result)) {
         const char *at = bytes - sizeof(*result) + result->size;
         const struct tide_result *next = (const struct tide_result *)(const void *)at;
-        several |= __atomic_load_n(&next->index, __ATOMIC_RELAXED) == result->index;
+        several |= __atomic_load_n(&next->index, __ATOMIC_RELAXED) == result->index &&
+                   __atomic_load_n(&next->kind, __ATOMIC_RELAXED) != TIDE_RESULT_STATE;
     }
     return several || (result->inherit & all) != all || result->timestamp != timestamp;
 }
@@ -183,6 +201,15 @@ static const enum tide_item_kind kinds[] = {[TIDE_RESULT_MESSAGE] = TIDE_ITEM_ME
                                             [TIDE_RESULT_REJECT] = TIDE_ITEM_REJECT,
                                             [TIDE_RESULT_RETRY] = TIDE_ITEM_RETRY};
 
+static void add_change(struct tide_parsed *parsed, const struct tide_result *result,
+                       const char *bytes)
+{
+    parsed->items[parsed->item_count++] = (struct tide_item){TIDE_ITEM_STATE, result->index,
+                                                             parsed->change_count, result->size};
+    parsed->changes[parsed->change_count++] = (struct tide_store_value){
+        result->timestamp, result->topic, (uint32_t)result->value_length, bytes};
+}
+
 enum found { FOUND_RESULT, FOUND_END, FOUND_MALFORMED };
 
 /* Parses the next result of `record`: FOUND_END when the record has no more of them. */
@@ -202,13 +229,17 @@ static enum found parse_result(struct tide_batch *batch, uint32_t record,
         return FOUND_MALFORMED;
     if (result.index > record)
         return FOUND_END;
-    struct tide_message *message = &parsed->messages[parsed->message_count];
-    result_message(batch, &result, at + sizeof(result), left, message);
-    if (!time_fits(&result, tide_batch_record(batch, record)->timestamp) ||
-        (!(result.inherit & TIDE_INHERIT_HEADERS) && !take_headers(parsed, message)))
-        return FOUND_MALFORMED;
-    parsed->items[parsed->item_count++] = (struct tide_item){kinds[result.kind], record,
-                                                             parsed->message_count++, result.size};
+    if (result.kind == TIDE_RESULT_STATE) {
+        add_change(parsed, &result, at + sizeof(result));
+    } else {
+        struct tide_message *message = &parsed->messages[parsed->message_count];
+        result_message(batch, &result, at + sizeof(result), left, message);
+        if (!time_fits(&result, tide_batch_record(batch, record)->timestamp) ||
+            (!(result.inherit & TIDE_INHERIT_HEADERS) && !take_headers(parsed, message)))
+            return FOUND_MALFORMED;
+        parsed->items[parsed->item_count++] = (struct tide_item){
+            kinds[result.kind], record, parsed->message_count++, result.size};
+    }
     run->within_record = true;
     run->result_at += result.size;
     return FOUND_RESULT;
@@ -219,11 +250,12 @@ int tide_results_read(struct tide_batch *batch, struct tide_parsed *parsed, uint
     uint32_t record = batch->release.released;
     uint32_t complete = 0; /* items up to the end of a record, and where that is */
     struct tide_batch_run complete_run = batch->run;
-    parsed->item_count = parsed->message_count = parsed->item_at = 0;
+    parsed->item_count = parsed->message_count = parsed->change_count = parsed->item_at = 0;
     if (!batch->run.within_record)
         drop_headers(parsed, true);
     while (record < batch->run.ready && parsed->item_count < TIDE_PARSED_ITEMS &&
-           parsed->message_count < TIDE_PARSED_MESSAGES) {
+           parsed->message_count < TIDE_PARSED_MESSAGES &&
+           parsed->change_count < TIDE_PARSED_MESSAGES) {
         enum found found = parse_result(batch, record, parsed, topic_count);
         if (found == FOUND_MALFORMED) {
             /* The record will be run again, so what came of it already must not be forwarded. */

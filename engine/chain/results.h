@@ -11,12 +11,14 @@
 
 #include "chain/batch.h"
 #include "shm/message.h"
+#include "store/store.h"
 
 enum tide_item_kind {
     TIDE_ITEM_MESSAGE,  /* a result to forward */
     TIDE_ITEM_FINISHED, /* all results of a record came before; there were none if it was filtered */
     TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
-    TIDE_ITEM_RETRY,    /* the record is to be tried again; `message.value` as above */
+    TIDE_ITEM_STATE, /* the state of the record's key changes: `message` is an index into the changes */
+    TIDE_ITEM_RETRY,  /* the record is to be tried again; `message.value` as above */
     TIDE_ITEM_WAITED, /* set by task_items.c in place of FINISHED: the record is run again later */
     TIDE_ITEM_REVOKED /* set by task_items.c in place of MESSAGE: the result was dropped */
 };
@@ -24,7 +26,7 @@ enum tide_item_kind {
 struct tide_item {
     enum tide_item_kind kind;
     uint32_t record;
-    uint32_t message; /* index into the parsed messages, but for FINISHED */
+    uint32_t message; /* index into the parsed messages, but for FINISHED and STATE */
     uint32_t bytes;   /* of the result in the block */
 };
 
@@ -36,6 +38,10 @@ struct tide_parsed_headers;
 struct tide_parsed {
     struct tide_message messages[TIDE_PARSED_MESSAGES];
     struct tide_item items[TIDE_PARSED_ITEMS];
+    /* Of state; expires_ms is how long the value is to live. Messages that are forwarded together lie side by side, so
+     * these have a place of their own. */
+    struct tide_store_value changes[TIDE_PARSED_MESSAGES];
+    uint32_t change_count;
     uint32_t message_count;
     uint32_t item_count;
     uint32_t item_at; /* the first item that is not dealt with */

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/states.h"
 #include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
@@ -38,17 +39,15 @@ static void seal_overflowed(struct tide_task *task, struct tide_lane *lane, int6
 
 /* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for
  * ever. */
-static int reject_too_large(struct tide_task *task, const struct tide_message *message,
-                            uint64_t need)
+static int reject(struct tide_task *task, const struct tide_message *message, const char *reason,
+                  const char *error)
 {
     struct tide_reject fields = {.message = message,
                                  .stage = task->stage,
                                  .row = task->step.row,
-                                 .reason = "too_large",
+                                 .reason = reason,
+                                 .error = error,
                                  .attempts = 0};
-    tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
-              (unsigned long long)need, (unsigned long long)task->size.input.max);
-    fields.error = tide_error();
     int status = tide_dlq_reject(task->step.chain->dlq, &fields);
     if (status == TIDE_OK)
         tide_offsets_unref(task->step.chain->offsets, message->origin, TIDE_OUTCOME_FILTERED);
@@ -84,9 +83,15 @@ static inline bool put_message(struct tide_task *task, uint32_t number,
 static int take_message(struct tide_task *task, const struct tide_message *message, int64_t now_us)
 {
     uint64_t need = tide_batch_need(message);
-    if (need > task->size.input.max)
-        return reject_too_large(task, message, need);
-    uint32_t lane = task->by_key.key ? tide_lanes_choose(task, message) : 0;
+    const char *problem = NULL;
+    if (need > task->size.input.max) {
+        tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
+                  (unsigned long long)need, (unsigned long long)task->size.input.max);
+        return reject(task, message, "too_large", tide_error());
+    }
+    uint32_t lane = task->by_key.key ? tide_lanes_choose(task, message, &problem) : 0;
+    if (problem)
+        return reject(task, message, "no_key", problem);
     bool behind = task->lanes[lane].waiting.count > 0; /* those are older */
     /* Messages that are to be tried again are kept in memory: a block of them is enough. */
     bool taken = task->retry.waiting_bytes <= task->size.input.max &&
@@ -237,7 +242,10 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
     STAILQ_INIT(&task->order.list);
     if (by_key)
         task->by_key.key = tide_lane_key_new(plan->by, plan->by_name);
-    task->plan.by_name = NULL; /* it is borrowed */
+    if (plan->state)
+        task->state = tide_states_add(task->step.chain->states, plan->state, plan->state_by);
+    task->has_state = plan->state != NULL;
+    task->plan.by_name = task->plan.state = task->plan.state_by = NULL; /* they are borrowed */
     return batches;
 }
 
@@ -273,7 +281,8 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
         struct tide_batch *batch = task->outputs
                                        ? tide_batch_new(plan->max_batch_size, task->size.input.max)
                                        : NULL;
-        if (!batch) {
+        if (!batch || (task->has_state && tide_state_prepare(task, batch) < 0)) {
+            tide_batch_free(batch);
             task_terminate(&task->step);
             return NULL;
         }

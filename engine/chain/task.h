@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
  *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
+ *   task_state.c    the state of a batch's keys: into its state block, and what became of it
  *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
  *   task_lanes.c    which lane a message goes to, which batches of a lane may run, and messages that wait for a full lane
  *   task_time.c     what the step waits for, and for how long
@@ -135,6 +136,9 @@ struct tide_task {
         uint64_t waiting_bytes;    /* of them, with their items */
     } by_key;
 
+    uint32_t state; /* its index (chain/states.h); by_key.key is its key then */
+    bool has_state;
+
     struct { /* owned by task_sizes.c */
         struct tide_size input;
         struct tide_size output;
@@ -232,8 +236,10 @@ void tide_task_next_record(struct tide_batch *batch);
 
 /* ---- task_lanes.c ---- */
 
-/** The lane that is filled with this message, where lanes are by key. */
-uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message);
+/** The lane that is filled with this message, where lanes are by key. *problem: NULL, or why the message is to be
+ * rejected, since the step has state and the message can have none. */
+uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message,
+                           const char **problem);
 /** Gives the pool the batches that may run now. */
 void tide_lanes_run(struct tide_task *task);
 /** True when the lane has no batch left that is to be run or is being run. */
@@ -244,6 +250,23 @@ bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_me
 const struct tide_message *tide_lanes_oldest(struct tide_task *task, uint32_t lane);
 /** The oldest message that waits has been taken into a batch. */
 void tide_lanes_drop_oldest(struct tide_task *task, uint32_t lane);
+
+/* ---- task_state.c ---- */
+
+/** Makes the state block of a batch, before the fork. Negative with tide_error(). */
+int tide_state_prepare(struct tide_task *task, struct tide_batch *batch);
+/** Puts the state of records [first, end) into the block: returns the record to end with, since not all of it may fit. A
+ * failure of the store is in tide_states_status(), and nothing that comes of this job is accepted then. */
+uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint32_t first,
+                         uint32_t end);
+/** A change of state is among the results of the record that is released next. */
+void tide_state_take(struct tide_batch *batch, const struct tide_store_value *change);
+/** Record `record`, which that is, is released: its change is accepted, if its partition is not revoked. */
+void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_t record);
+/** The batch is done. */
+void tide_state_end(struct tide_task *task, struct tide_batch *batch);
+/** NULL, or why a message with such a key can have no state: it is rejected for that. */
+const char *tide_state_problem(bool has_key, uint32_t length);
 
 /* ---- task_time.c ---- */
 

@@ -56,6 +56,10 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
         .output_max = task->size.output.max,
         .one_by_one = batch->release.one_by_one,
     };
+    if (task->has_state) {
+        work->job.end = end = tide_state_fill(task, batch, first, end);
+        work->job.states = (const uint32_t *)(const void *)batch->keyed.block->data;
+    }
     task->kind->mark(task, batch, first, end);
     work->outputs = task->outputs;
     work->row = task->step.row;
@@ -87,6 +91,8 @@ static bool may_run(const struct tide_task *task, const struct tide_batch *batch
     const struct tide_batch *before;
     if (task->plan.order != TIDE_ORDER_KEY)
         return true;
+    if (task->has_state) /* what the batch before it changes has to be accepted first */
+        return STAILQ_FIRST(&task->lanes[batch->lane].sealed.list) == batch;
     STAILQ_FOREACH(before, &task->lanes[batch->lane].sealed.list, in_lane)
     {
         if (before != batch && !tide_task_is_run(before))
@@ -124,6 +130,7 @@ void tide_task_give_back(struct tide_task *task, struct tide_batch *batch)
     tide_require(batch == STAILQ_FIRST(&lane->sealed.list));
     batch->work.job.output_size = task->size.output.now; /* as it is since tide_task_resize */
     tide_pool_results_taken(&batch->work);
+    tide_state_end(task, batch);
     tide_batch_reset(batch);
     /* To the front: its pages are warm, and those of the others can be given back. */
     batch->next = task->order.free;

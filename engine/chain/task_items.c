@@ -42,6 +42,8 @@ static void pass_record(struct tide_task *task, struct tide_batch *batch, struct
         tide_task_finish_record(task, batch);
         return;
     }
+    if (batch->record.changed)
+        tide_state_accept(task, batch, batch->release.released + passed->count);
     passed->count++;
     passed->filtered += !batch->record.has_results;
     batch->record = (struct tide_batch_record){0};
@@ -69,6 +71,8 @@ void tide_task_pass_items(struct tide_task *task, struct tide_batch *batch, uint
             pass_waiting(task, batch, item, &passed);
         } else if (item->kind == TIDE_ITEM_FINISHED) {
             pass_record(task, batch, &passed);
+        } else if (item->kind == TIDE_ITEM_STATE) {
+            tide_state_take(batch, &parsed->changes[item->message]);
         } else if (item->kind == TIDE_ITEM_MESSAGE && taken > 0) {
             taken--;
             batch->release.results++;
@@ -93,7 +97,8 @@ uint32_t tide_task_count_submittable(struct tide_task *task, const struct tide_b
     for (uint32_t i = parsed->item_at; i < parsed->item_count; i++) {
         const struct tide_item *item = &parsed->items[i];
         if (waits(task, batch, item->record) ||
-            (item->kind != TIDE_ITEM_FINISHED && item->kind != TIDE_ITEM_MESSAGE))
+            (item->kind != TIDE_ITEM_FINISHED && item->kind != TIDE_ITEM_MESSAGE &&
+             item->kind != TIDE_ITEM_STATE))
             break;
         count += item->kind == TIDE_ITEM_MESSAGE;
     }

@@ -32,11 +32,16 @@ static uint32_t choose_any(struct tide_task *task)
     return lane;
 }
 
-uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message)
+uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message,
+                           const char **problem)
 {
     const char *bytes;
     uint32_t length;
-    if (!tide_lane_key_read(task->by_key.key, message, &bytes, &length))
+    bool has_key = tide_lane_key_read(task->by_key.key, message, &bytes, &length);
+    *problem = task->has_state ? tide_state_problem(has_key, length) : NULL;
+    if (*problem)
+        return 0;
+    if (!has_key)
         return choose_any(task);
     uint32_t lane = tide_lane_of_key(bytes, length, task->lane_count);
     /* A mistake that the simulation must find: the key changes its lane. */
@@ -54,7 +59,8 @@ void tide_lanes_run(struct tide_task *task)
         {
             if (batch->state == TIDE_BATCH_SEALED)
                 tide_task_submit(task, batch, 0, batch->records.count);
-            if (!tide_task_is_run(batch) && !tide_fault("bug.lane_together"))
+            if (task->has_state || /* its changes have to be accepted first */
+                (!tide_task_is_run(batch) && !tide_fault("bug.lane_together")))
                 break;
         }
     }

@@ -16,6 +16,7 @@
 #include "base/status.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/states.h"
 #include "chain/tap.h"
 #include "chain/task.h"
 #include "shm/counters.h"
@@ -86,6 +87,7 @@ static int take_results(struct tide_task *task, struct tide_batch *batch, int64_
     if (!work->violation && tide_results_accept(batch) < 0)
         return report_violation(task, batch);
     note_filled(task, batch);
+    batch->record.changed = false; /* of a run before */
     if (task->kind->take(task, batch, now_us) < 0)
         return report_violation(task, batch);
     count_run(task, batch);
@@ -321,6 +323,8 @@ static bool is_oldest_of_lane(const struct tide_task *task, const struct tide_ba
 int tide_task_release(struct tide_task *task, int64_t now_us)
 {
     struct tide_batch *batch, *next;
+    if (task->has_state && tide_states_status(task->step.chain->states) < 0)
+        return tide_states_status(task->step.chain->states);
     tide_task_observe_progress(task);
     tide_task_note_slow(task);
     tide_lanes_run(task);

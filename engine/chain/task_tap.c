@@ -111,9 +111,9 @@ static bool walk(struct tide_task *task, const struct tide_batch *batch,
         *at = (struct at){.record = item->record};
     if (item->kind == TIDE_ITEM_MESSAGE || item->kind == TIDE_ITEM_REVOKED) {
         note_result(at, &messages[item->message], item->kind == TIDE_ITEM_REVOKED);
-    } else if (!is_end(item)) {
+    } else if (item->kind == TIDE_ITEM_REJECT || item->kind == TIDE_ITEM_RETRY) {
         at->told = true; /* rejected, or to be tried again */
-    } else {
+    } else if (is_end(item)) {
         if (!at->told && !is_left_out(batch, at->record))
             wanted = offer(task, batch, at, item->kind);
         at->record = batch->records.count;

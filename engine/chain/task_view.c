@@ -24,7 +24,10 @@ struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index)
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
     if (index < task->batch_count)
         return task->batches[index]->input;
-    return tide_outputs_memory(task->outputs, index - task->batch_count);
+    index -= task->batch_count;
+    if (task->has_state && index < task->batch_count)
+        return task->batches[index]->keyed.block;
+    return tide_outputs_memory(task->outputs, index - (task->has_state ? task->batch_count : 0));
 }
 
 struct tide_outputs *tide_task_outputs(const struct tide_task *task)

@@ -40,6 +40,7 @@ struct file_sink {
     bool regular; /* never has to be waited for */
     int room_epoll; /* becomes readable when the pipe has room, since the loop only watches for reading */
     bool watched;            /* room_epoll is, by the loop */
+    bool append;             /* the file is not truncated at the start */
     bool failed;             /* a write failed, so what is in the ring will not be acknowledged */
     struct tide_text buffer; /* has to be written from `sent` on */
     size_t sent;
@@ -152,8 +153,9 @@ static int sink_start(struct tide_sink *sink)
     file->room_epoll = epoll_create1(EPOLL_CLOEXEC);
     if (file->room_epoll < 0)
         return tide_fail_system("epoll");
-    /* A file is made anew: two runs into one file would look like one. */
-    int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO : tide_output_open(file->path, true);
+    /* A file is made anew, unless this run goes on with one before: two runs into one file would look like one. */
+    int fd = strcmp(file->path, "-") == 0 ? STDOUT_FILENO
+                                          : tide_output_open(file->path, !file->append);
     if (fd < 0)
         return fd;
     adopt(file, fd);
@@ -250,6 +252,11 @@ static const struct tide_sink_ops ops = {
     .reopen = sink_reopen,
     .free = sink_free,
 };
+
+void tide_file_sink_append(struct tide_sink *sink)
+{
+    sink_of(sink)->append = true;
+}
 
 struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,
                                      struct tide_loop *loop)

@@ -57,6 +57,7 @@ struct file_source {
     uint32_t first; /* lines[first .. end) are not taken yet */
     uint32_t end;
     int64_t next_offset; /* of lines[end] */
+    int64_t begin;       /* lines before it are left out: an earlier run has read them */
 };
 
 static struct file_source *source_of(struct tide_source *source)
@@ -138,9 +139,10 @@ static bool read_more(struct file_source *file)
  * lines. */
 static void add_line(struct file_source *file, size_t end)
 {
+    if (file->next_offset++ < file->begin)
+        return;
     file->lines[file->end++] = (struct line){.start = file->scanned,
                                              .length = (uint32_t)(end - file->scanned)};
-    file->next_offset++;
 }
 
 /* `searched` remembers how far a long line was looked through, so that one which arrives in many small reads is not
@@ -268,6 +270,13 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
         file->partition.end = file->next_offset;
         file->end_reported = true;
         file->due |= DUE_END;
+        if (file->next_offset < file->begin)
+            set_failure(file, tide_fail(TIDE_EDATA,
+                                        "%s has %lld lines, and state_dir holds the state after "
+                                        "%lld of them: it was cut off; with another state_dir the "
+                                        "state begins anew",
+                                        file->path, (long long)file->next_offset,
+                                        (long long)file->begin));
     }
     if (take_due(file, DUE_ASSIGNED))
         *event = (struct tide_source_event){
@@ -339,6 +348,16 @@ static const struct tide_source_ops ops = {
     .closed = source_closed,
     .free = source_free,
 };
+
+void tide_file_source_begin(struct tide_source *source, int64_t offset)
+{
+    source_of(source)->begin = offset;
+}
+
+const char *tide_file_source_path(const struct tide_source *source)
+{
+    return ((const struct file_source *)(const void *)source)->path;
+}
 
 struct tide_source *tide_file_source_new(const struct tide_source_plan *plan,
                                          struct tide_topics *topics, struct tide_loop *loop)

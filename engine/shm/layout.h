@@ -6,6 +6,9 @@
  * Output block: a struct tide_output, then results one after the other, each a struct tide_result and its bytes. Written
  *               by the worker that runs the batch; it is of that worker's slot, and no other worker has it mapped
  *               (shm/outputs.h).
+ * State block:  of a step with state, beside the input block and like it: for each record of the job a uint32_t, where
+ *               its struct tide_state begins (in units of 8 bytes from the first of these numbers), then these structs and
+ *               their bytes. Records of one key have the same one.
  *
  * Records and results start at multiples of 8. 64 bytes after the last one are readable (simdjson). Header bytes, in both:
  * for each header uint32_t name length, int32_t value length (-1 = null), the name, the value; nothing is aligned.
@@ -37,6 +40,7 @@
  *                                                            file's buffer or to an input block. base/text.c reads each byte
  *                                                            once, so that what becomes JSON is JSON
  *   a row of script metrics     shm/script_metrics.c         the size of the table; lua/tidemill/metrics: name, kind, numbers
+ *   a change of state           chain/results.c              its kind and length; its key is the record's, as the engine knows it
  *   pages                       shm/outputs.c (the kernel)   the blocks that the slot was given
  * What comes by sockets is in proc/received.h. Input blocks and topic names are mapped read-only in workers. */
 #ifndef TIDE_SHM_LAYOUT_H
@@ -96,7 +100,25 @@ enum tide_result_kind {
     TIDE_RESULT_MESSAGE = 1,
     TIDE_RESULT_REJECT = 2, /* value: reason \0 error \0 traceback \0 */
     TIDE_RESULT_RETRY =
-        3 /* the same; where a step reduces it is the first result, and the whole batch is retried */
+        3, /* the same; where a step reduces it is the first result, and the whole batch is retried */
+    /* Where the step has state: what the state of the record's key is from now on. `topic`: enum tide_state_kind,
+     * `timestamp`: for how many ms, 0 = for ever, -1 = as the step says; `value`: its bytes. At most one for a record. */
+    TIDE_RESULT_STATE = 4
+};
+
+enum tide_state_kind {
+    TIDE_STATE_NONE,   /* there is none; as a change: it is deleted */
+    TIDE_STATE_STRING, /* its bytes */
+    TIDE_STATE_NUMBER, /* a double, in 8 bytes */
+    TIDE_STATE_JSON    /* the text of any other value that JSON has */
+};
+
+/** In a state block. Its bytes follow. */
+struct tide_state {
+    uint32_t number; /* of the states in this block, from 0 */
+    uint32_t kind;   /* enum tide_state_kind */
+    uint32_t length;
+    uint32_t reserved;
 };
 
 /** What a result takes over from its record, so that the worker need not copy it. */

@@ -43,6 +43,7 @@ check() {
       need_library libcrypto libssl-dev
       need_library libmicrohttpd libmicrohttpd-dev
       need_library libseccomp libseccomp-dev
+      need_library lmdb liblmdb-dev
       ;;
     run)
       need_lua cjson lua-cjson

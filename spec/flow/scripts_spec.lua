@@ -57,6 +57,13 @@ describe("scripts/", function()
     assert.equal(2, test:committed())
   end)
 
+  it("counts.lua counts the visits of each user, and one that comes twice once", function()
+    test = testing.pipeline("scripts/counts.lua", { set = { input = "-" } })
+    for line in io.lines "scripts/samples/users.jsonl" do test:feed(line) end
+    assert.same({ { visits = 1, last = "/home" }, { visits = 1, last = "/home" }, { visits = 2, last = "/shop" } },
+      decoded())
+  end)
+
   it("aggregate.lua counts once a minute", function()
     pipeline "aggregate":feed('{"page":"x"}', '{"page":"y"}', '{"page":"x"}'):advance(30)
     assert.produces(test, {})

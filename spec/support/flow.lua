@@ -32,6 +32,7 @@ local function fill_step(step, given)
   end
   step.order, step.by = 'TIDE_ORDER_' .. (given.order or 'partition'):upper(), 'TIDE_BY_' .. (given.by or 'key'):upper()
   step.by_name = given.by_name
+  step.state, step.state_by, step.state_ttl_ms = given.state, given.state and 'key', given.ttl_ms or 0
 end
 
 -- given: trust (full), network, hosts, read, write, env. Returns what has to live as long as the plan.

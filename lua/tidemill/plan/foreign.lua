@@ -62,7 +62,9 @@ local function owners(name)
       if option.name == name then found[#found + 1] = spec.name end
     end
   end
-  return #found > 0 and #found < 3 and table.concat(found, " and ") or nil
+  if #found > 3 then return nil end
+  local last = table.remove(found)
+  return last and (#found > 0 and table.concat(found, ", ") .. " and " or "") .. last
 end
 
 --- Returns a hint for an option that a step or setting does not have; `known`: those that it has, by name. Returns nil

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- plan/group.lua: decides which steps run together in one loop of a worker. Functions without state (role "function")
 -- go with a neighbour: the run_task_with_multiprocessing before them, else the one behind them, else the step with
--- state (role "state") before them. Without such a neighbour those that stand together get one worker.
+-- state (role "state", or "keyed") before them. Without such a neighbour those that stand together get one worker. None
+-- goes with a keyed step behind it, since the engine has to know the key of a message before any worker sees it.
 local blocks = require("tidemill.steps.blocks")
 
 local group = {}
@@ -50,7 +51,7 @@ function group.units(steps)
     local unit, before, behind = units[at], units[at - 1], units[at + 1]
     if unit.step then
       at = at + 1
-    elseif role_of(before) == "multiprocessing" or role_of(before) == "state"
+    elseif role_of(before) == "multiprocessing" or (role_of(before) == "state" or role_of(before) == "keyed")
       and role_of(behind) ~= "multiprocessing" then
       append(before.entries, unit.entries)
       append(before.members, unit.members)

@@ -12,6 +12,7 @@ local engines = require("tidemill.plan.engines")
 local plan_table = require("tidemill.plan.plan_table")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.plan.files")
+local keyed = require("tidemill.plan.keyed")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local plan_struct = require("tidemill.plan.plan_struct")
@@ -65,6 +66,7 @@ function plan.new(pipeline, options)
   local trust = result.sandbox.trust
   result.sandbox = sandbox.complete(pipeline, result.sandbox)
   replace(result, options)
+  keyed.plan(result)
   local c, anchor = plan_struct.new(result, options)
   return setmetatable({
     name = pipeline.name, file = pipeline.file, folder = pipeline.folder, globals = pipeline.globals,
@@ -83,6 +85,7 @@ function plan.load(path, options)
   local planned = plan.new(pipeline, options)
   local faults = files.faults(planned, options or {})
   for _, text in ipairs(sandbox.faults(pipeline)) do faults[#faults + 1] = text end
+  for _, text in ipairs(keyed.faults(pipeline, planned.tables)) do faults[#faults + 1] = text end
   local memory_fault = planned.tables.memory_fault
   if memory_fault then
     faults[#faults + 1] = ("%s:%d: pipeline: %s"):format(pipeline.file, pipeline.declaration.line or 0, memory_fault)

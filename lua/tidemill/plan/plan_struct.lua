@@ -63,6 +63,8 @@ function plan_struct.new(tables, options)
   plan.start_timeout_us = tables.start_timeout_us
   plan.retry_timeout_us = tables.retry_timeout_us
   plan.stuck_detector_timeout_us = tables.stuck_detector_timeout_us
+  anchor[#anchor + 1] = tables.state_dir
+  plan.state_dir = tables.state_dir
   plan.exactly_once = tables.exactly_once
   local variables = secrets.variables { tables.source_properties, tables.sink_properties }
   plan.secret_variables, plan.secret_variable_count = strings(variables, anchor), #variables

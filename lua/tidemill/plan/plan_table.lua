@@ -4,6 +4,7 @@
 -- names. Start reading at plan_table.new; plan/plan_struct.lua makes the struct of it.
 local engines = require("tidemill.plan.engines")
 local group = require("tidemill.plan.group")
+local keyed = require("tidemill.plan.keyed")
 local sizes = require("tidemill.plan.sizes")
 
 local plan_table = {}
@@ -132,6 +133,7 @@ function plan_table.replace_by_memory(result, partitions)
   replace_source(result, { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] },
     partitions = partitions })
   replace_sink(result, { medium = "TIDE_MEDIUM_MEMORY", max_messages = 1000000, max_bytes = 2 ^ 30 })
+  keyed.forget(result)
   result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }
 end
 
@@ -171,6 +173,7 @@ function plan_table.replace_for_trial(result, trial)
   result.commit = { enabled = false }
   result.dlq = no_dead_letters()
   result.dlq.kind, result.dlq.target = "TIDE_DLQ_FILE", "/dev/null"
+  keyed.forget(result)
   without_healthchecks(result.steps)
   if trial.topic then
     result.sink.topics = { trial.topic }

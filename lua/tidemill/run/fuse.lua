@@ -7,27 +7,29 @@ local answer = require("tidemill.run.answer")
 local many = require("tidemill.run.many")
 local message = require("tidemill.run.message")
 local result = require("tidemill.run.result")
+local state = require("tidemill.run.state")
 
 local fuse = {}
 
 local body = [[
-local functions, message, result, answer, ffi, take = ...
+local functions, message, result, answer, ffi, take, state = ...
 local open, emit, reject, retry, publish = message.open, message.emit, result.reject, result.retry, result.publish
 local EMIT, DROP, REJECT, RETRY, FULL = answer.EMIT, answer.DROP, answer.REJECT, answer.RETRY, answer.FULL
+local EXPAND = answer.EXPAND
 local record_type, bytes_type = ffi.typeof "const struct tide_record *", ffi.typeof "const char *"
 %s
 -- Records [index, last) from `record` on. True when all are done, false when the block is full; after an error the
 -- published progress says which record it was.
 return function(record, index, last)
   for i = index, last - 1 do
-    local m = open(record)
+    local m = open(record)%s
     local outcome, detail, text = record.flags == 0 and EMIT or DROP, nil, nil
 %s
-    if outcome == EMIT then outcome, detail, text = emit(i) end
+    if outcome == EMIT then outcome, detail, text = emit(i) end%s
     if outcome == REJECT then outcome = reject(i, detail, text) end
     if outcome == RETRY then outcome = retry(i, text) end
     if outcome == FULL then return false end
-    publish(i + 1)
+    publish(i + 1)%s
     record = ffi.cast(record_type, ffi.cast(bytes_type, record) + record.size)
   end
   return true
@@ -37,24 +39,38 @@ end
 -- What stands for one function.
 local call = [[
     if outcome == EMIT then
-      local returned = f%d(m)
+      local returned = f%d(m%s)
       if not rawequal(returned, m) then outcome, detail, text = take(returned, %d, i) end
     end]]
 
---- The Lua text of the loop for `count` functions.
-function fuse.text(count)
-  local names, calls = {}, {}
+-- What the loop does besides where functions have a state (run/state.lua).
+local keyed = {
+  names = "local object, state_open, state_write, state_keep = state.object, state.open, state.write, state.keep\n",
+  open = "\n    state_open(i)",
+  write = "\n    if outcome == EMIT or outcome == DROP or outcome == EXPAND then"
+    .. "\n      local written, reason, why = state_write(i, outcome)"
+    .. "\n      if written ~= outcome then outcome, detail, text = written, reason, why end"
+    .. "\n    end",
+  keep = "\n    if outcome ~= REJECT and outcome ~= RETRY then state_keep() end",
+}
+local stateless = { names = "", open = "", write = "", keep = "" }
+
+--- The Lua text of the loop for `count` functions; with_state[i] says which of them have a state, if any.
+function fuse.text(count, with_state)
+  local names, calls, more = {}, {}, with_state and keyed or stateless
   for i = 1, count do
     names[i] = ("local f%d = functions[%d]"):format(i, i)
-    calls[i] = call:format(i, i + 1)
+    calls[i] = call:format(i, with_state and with_state[i] and ", object" or "", i + 1)
   end
-  return body:format(table.concat(names, "\n"), table.concat(calls, "\n"))
+  return body:format(more.names .. table.concat(names, "\n"), more.open, table.concat(calls, "\n"), more.write,
+    more.keep)
 end
 
---- functions: an array of functions, `where` = for each "file:line" -> the loop. It is called in a worker.
+--- functions: an array of functions, `where` = for each "file:line", `with_state` = as for fuse.text -> the loop. It is
+--- called in a worker.
 function fuse.loop(functions)
-  local chunk = assert(loadstring(fuse.text(#functions), "=(loop)"))
-  return chunk(functions, message, result, answer, ffi, (many.runner(functions)))
+  local chunk = assert(loadstring(fuse.text(#functions, functions.with_state), "=(loop)"))
+  return chunk(functions, message, result, answer, ffi, (many.runner(functions)), state)
 end
 
 return fuse

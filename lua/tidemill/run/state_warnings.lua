@@ -18,8 +18,8 @@ local INSERTS = { [table.insert] = true, [rawset] = true }
 
 local TEXT = '%s:%d: warning: "%s" keeps something from one message to the next: each worker process has its own, '
   .. "which does not follow its partition and is lost by a crash or a restart. To find duplicates, count or join "
-  .. "messages by it gives wrong results: use tide.reduce, or keep it outside. A cache or a connection is fine: end "
-  .. 'the line with "-- tidemill: cache"'
+  .. "messages by it gives wrong results: use tide.keyed or tide.reduce, or keep it outside. A cache or connection is "
+  .. 'fine: end the line with "-- tidemill: cache"'
 
 local ANSWERS = { [answer.reject] = "reject", [answer.retry] = "retry", [answer.many] = "many" }
 local NOT_RETURNED = "%s:%d: warning: what tide.%s makes is not returned here, so the call does nothing: write "

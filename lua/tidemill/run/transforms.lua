@@ -5,6 +5,7 @@
 -- An entry of a step (plan.functions[number][i]):
 --   a function, or { kind = "file", path = }                    it is called with a message
 --   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
+--   { kind = "keyed", of = entry }, before others               it has a state as its second argument (run/state.lua)
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
 local answer = require("tidemill.run.answer")
 local batch = require("tidemill.run.batch")
@@ -14,6 +15,7 @@ local missing_libraries = require("tidemill.run.missing_libraries")
 local reduce = require("tidemill.run.reduce")
 local runner = require("tidemill.run.runner")
 local shared_tables = require("tidemill.run.shared_tables")
+local state = require("tidemill.run.state")
 local error_text = require("tidemill.run.error_text")
 local state_warnings = require("tidemill.run.state_warnings")
 local function_steps = require("tidemill.run.function_steps")
@@ -134,7 +136,11 @@ end
 local function runner_of(first, functions)
   if first then return reduce.runner(first, functions) end
   if next(functions.batch) then return batch.runner(functions) end
-  return runner.fused(fuse.loop(functions), functions.where)
+  local run = runner.fused(fuse.loop(functions), functions.where)
+  return functions.with_state and function(job)
+    state.begin(job)
+    return run(job)
+  end or run
 end
 
 --- The entries of a step as { run = function(job), whole_batch, starts, closes, where }. run returns true when all
@@ -142,7 +148,7 @@ end
 --- is the places of its functions, "t.lua:5, u.lua:9".
 local function load_step(entries)
   local step, functions, places = { starts = {}, closes = {} }, { where = {}, batch = {} }, {}
-  local first
+  local first, keyed_step
   for _, entry in ipairs(entries) do
     local transform
     if type(entry) == "table" and entry.kind == "reduce" then
@@ -150,7 +156,14 @@ local function load_step(entries)
       transform = first
       places[#places + 1] = first.where
     else
-      transform = load_entry(entry)
+      local keyed = type(entry) == "table" and entry.kind == "keyed"
+      transform = load_entry(keyed and entry.of or entry)
+      keyed_step = keyed_step or keyed
+      if keyed_step and transform.batch then
+        fail(transform.where .. ": has `batch`; in tide.keyed and behind it a transform has `process`")
+      end
+      functions.with_state = functions.with_state or keyed and {} or nil
+      if keyed then functions.with_state[#functions + 1] = true end
       local at = #functions + 1
       functions[at], functions.where[at] = transform.process or transform.batch, transform.where
       places[#places + 1] = transform.where

@@ -61,6 +61,10 @@ return {
         .. "log says what they wait for." },
     { name = "broker_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
       help = "How long the brokers may take to answer at start, before exit 69. Later an outage is waited out." },
+    { name = "state_dir", type = "string", default_text = "none",
+      help = "The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not "
+        .. "there. It also holds how far a file was read, so that a run goes on where the one before ended or was "
+        .. "killed." },
     { name = "trust", type = "choice", values = { "full", "standard", "hardened" }, default = "standard",
       help = "What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting "
         .. "programs, from the network, from all files but those that they need to be loaded, and from other "
@@ -95,6 +99,7 @@ return {
     tables.core_dumps = values.core_dumps
     tables.stuck_detector_timeout_us = values.stuck_detector_timeout
     tables.broker_timeout_us = values.broker_timeout
+    tables.state_dir = values.state_dir
     tables.exactly_once = values.delivery == "exactly_once"
     tables.sandbox = { trust = values.trust, network = values.network, files = values.files or {},
       env = values.env or {} }

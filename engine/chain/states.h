@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/states.h - keyed state as the engine has it: the values that were accepted, and the store below them.
+ *
+ * A step with state (tide_step_plan.state) runs on lanes by key. Of each lane one batch at a time is between its fill and
+ * its release, so what a batch is filled with is all that was accepted for its keys: no worker keeps state between two
+ * jobs, and what is run again (a crash, a hang, tide.retry) sees the state that it saw before. That workers are busy
+ * meanwhile, there are more lanes than workers.
+ *
+ *   a job is given    task_state.c puts the value of each key into the state block of the batch (shm/layout.h)
+ *   a worker          returns at most one change for each message, among its results
+ *   accepted          the message is released: not rejected, not put off, its partition not revoked
+ *   stored            with the commit whose position covers the message: all changes before it and the position, in one
+ *                     transaction. Changes of later messages wait, so the store is always the state at its position
+ *   forgotten         the partition was revoked: what is not stored is dropped, since its messages are read again
+ *
+ * Values are kept in memory up to a bound, as the cache of the store. */
+#ifndef TIDE_CHAIN_STATES_H
+#define TIDE_CHAIN_STATES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct tide_position;
+struct tide_states;
+
+struct tide_state_value {
+    uint32_t references;
+    uint32_t kind;      /* enum tide_state_kind */
+    int64_t expires_ms; /* since the epoch; 0 = never */
+    uint32_t length;
+    char bytes[];
+};
+
+/** The state of one key. Only states.c changes it, but for the fields of task_state.c. */
+struct tide_state_entry {
+    struct tide_state_entry *next; /* of its place in the table */
+    struct tide_state_value
+        *value;       /* the newest that was accepted; NULL = it has to be read from the store */
+    uint32_t waiting; /* its changes that are not stored yet */
+    uint32_t pins;    /* owned by task_state.c: records of batches that point to it ... */
+    uint64_t fill;    /* ... the last fill that had it ... */
+    uint32_t place;   /* ... and where it is in that block, in units of 8 bytes */
+    uint32_t hash;
+    uint32_t state;
+    int32_t partition;
+    uint32_t key_length;
+    char key[];
+};
+
+/** `dir` NULL: the state is gone with the process. Both are copied. */
+struct tide_states *tide_states_new(const char *dir, const char *pipeline);
+void tide_states_free(struct tide_states *states); /* NULL is fine */
+/** A step has this state; its index. `by`: what its keys are, as text. Before tide_states_open. */
+uint32_t tide_states_add(struct tide_states *states, const char *name, const char *by);
+/** After the fork. */
+int tide_states_open(struct tide_states *states);
+/** The failure of the store that tide_states_find ran into, if any; then nothing more may be accepted. */
+int tide_states_status(const struct tide_states *states);
+
+/** The entry of a key, with its value. NULL when the store fails. */
+struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t state,
+                                          int32_t partition, const char *key, uint32_t length);
+/** A number that no fill had before. */
+uint64_t tide_states_fill(struct tide_states *states);
+/** The change of message `offset` of partition `index` (of the source) is accepted. The bytes are copied. */
+void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
+                        int64_t offset, const struct tide_store_value *value);
+
+/** How far `input` was read as partition `index`, when it is the same input still: `mark` and `bytes` are compared. 1 = the
+ * offset is in *position. From now on its position is stored too. */
+int tide_states_input(struct tide_states *states, uint32_t index, const char *input,
+                      struct tide_store_position *position);
+/** Stores the changes before these positions, and the positions. */
+int tide_states_store(struct tide_states *states, const struct tide_position *positions,
+                      size_t count);
+/** What was not stored of the partition is dropped. */
+void tide_states_forget(struct tide_states *states, uint32_t index);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ * Opens and closes a store. What it holds is checked before anything is written to it: whose it is, that all its pages are
+ * there, by which key each state is kept. Start reading at tide_store_open. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/status.h"
+#include "store/inside.h"
+
+static const size_t FIRST_MAP = (size_t)16 << 30; /* address space only */
+static const char FORMAT[] = "tidemill state 1 of ";
+
+/* Its files stay as long as they are open, though they have no names any more. */
+static void remove_files(const struct tide_store *store)
+{
+    char path[4200];
+    snprintf(path, sizeof(path), "%s/data.mdb", store->dir);
+    unlink(path);
+    rmdir(store->dir);
+}
+
+static int make_folder(struct tide_store *store, const char *dir)
+{
+    char place[] = "/tmp/tidemill-state-XXXXXX";
+    store->temporary = !dir;
+    if (store->temporary && !mkdtemp(place))
+        return tide_fail_system("a folder for state in /tmp");
+    store->dir = tide_copy(dir ? dir : place);
+    if (dir && mkdir(dir, 0700) < 0 && errno != EEXIST)
+        return tide_fail(TIDE_ECONFIG, "state_dir %s: cannot make it: %s", dir, strerror(errno));
+    return TIDE_OK;
+}
+
+static int lock_folder(struct tide_store *store)
+{
+    store->lock = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store->lock < 0)
+        return tide_fail(TIDE_ECONFIG, "state_dir %s: cannot open it: %s", store->dir,
+                         strerror(errno));
+    if (flock(store->lock, LOCK_EX | LOCK_NB) < 0)
+        return tide_fail(TIDE_ECONFIG, "state_dir %s: another engine has it", store->dir);
+    return TIDE_OK;
+}
+
+/* LMDB maps the file, and a page that is not there would be a SIGBUS when it is read. */
+static int check_length(struct tide_store *store)
+{
+    MDB_envinfo info;
+    MDB_stat about;
+    struct stat file;
+    int fd = -1;
+    mdb_env_info(store->env, &info);
+    mdb_env_stat(store->env, &about);
+    if (mdb_env_get_fd(store->env, &fd) || fstat(fd, &file) < 0)
+        return tide_store_failed(store, MDB_CORRUPTED, "its file cannot be read");
+    uint64_t need = ((uint64_t)info.me_last_pgno + 1) * about.ms_psize;
+    if (file.st_size > 0 && (uint64_t)file.st_size < need)
+        return tide_store_failed(store, MDB_CORRUPTED, "its file is cut off");
+    return TIDE_OK;
+}
+
+static int open_environment(struct tide_store *store)
+{
+    unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (store->temporary ? MDB_NOSYNC : 0);
+    MDB_txn *txn;
+    int code = mdb_env_create(&store->env);
+    if (!code)
+        code = mdb_env_set_mapsize(store->env, store->map);
+    if (!code)
+        code = mdb_env_open(store->env, store->dir, flags, 0600);
+    if (code)
+        return tide_store_failed(store, code, "open");
+    int status = check_length(store);
+    if (status < 0)
+        return status;
+    code = mdb_txn_begin(store->env, NULL, 0, &txn);
+    if (!code) {
+        code = mdb_dbi_open(txn, NULL, 0, &store->table);
+        int ended = mdb_txn_commit(txn);
+        code = code ? code : ended;
+    }
+    return code ? tide_store_failed(store, code, "open") : TIDE_OK;
+}
+
+static int put_text(struct tide_store *store, MDB_val *key, const char *text)
+{
+    MDB_val data = {strlen(text), (void *)text};
+    int status = tide_store_begin(store);
+    if (status < 0)
+        return status;
+    int code = mdb_put(store->writer, store->table, key, &data, 0);
+    return code ? tide_store_failed(store, code, "write") : tide_store_commit(store);
+}
+
+/* 1 = `data` is what stands at the key, 0 = nothing. */
+static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
+{
+    int status = tide_store_read(store);
+    if (status < 0)
+        return status;
+    int code = mdb_get(store->reader, store->table, key, data);
+    if (code && code != MDB_NOTFOUND)
+        return tide_store_failed(store, code, "read");
+    return code ? 0 : 1;
+}
+
+static int check_pipeline(struct tide_store *store, const char *pipeline)
+{
+    char own[512], room[] = "I";
+    MDB_val key = {1, room}, data;
+    snprintf(own, sizeof(own), "%s%s", FORMAT, pipeline);
+    int found = get_text(store, &key, &data);
+    if (found == 0)
+        return put_text(store, &key, own);
+    if (found == 1 && (data.mv_size != strlen(own) || memcmp(data.mv_data, own, strlen(own)) != 0))
+        return tide_fail(TIDE_ECONFIG,
+                         "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another "
+                         "folder",
+                         store->dir, (int)data.mv_size, (const char *)data.mv_data, pipeline);
+    return found < 0 ? found : TIDE_OK;
+}
+
+struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map)
+{
+    struct tide_store *store = tide_alloc(sizeof(*store));
+    store->lock = -1;
+    store->map = map ? map : FIRST_MAP;
+    if (make_folder(store, dir) < 0 || lock_folder(store) < 0 || open_environment(store) < 0 ||
+        check_pipeline(store, pipeline) < 0) {
+        tide_store_close(store);
+        return NULL;
+    }
+    if (store->temporary)
+        remove_files(store);
+    return store;
+}
+
+/* The hash of its name, so that no number has to be given out; two names with one hash are refused like two keys. */
+int tide_store_state(struct tide_store *store, const char *name, const char *by, uint32_t *number)
+{
+    char room[5] = "N", own[512];
+    MDB_val key = {sizeof(room), room}, data;
+    *number = (uint32_t)tide_store_hash(0, name, strlen(name));
+    tide_store_number(room + 1, *number);
+    snprintf(own, sizeof(own), "%s, by %s", name, by);
+    int found = get_text(store, &key, &data);
+    if (found == 0)
+        return put_text(store, &key, own);
+    if (found == 1 && (data.mv_size != strlen(own) || memcmp(data.mv_data, own, strlen(own)) != 0))
+        return tide_fail(TIDE_ECONFIG,
+                         "state_dir %s holds the state \"%.*s\", which this pipeline keeps by %s; "
+                         "name another state",
+                         store->dir, (int)data.mv_size, (const char *)data.mv_data, by);
+    return found < 0 ? found : TIDE_OK;
+}
+
+void tide_store_close(struct tide_store *store)
+{
+    if (!store)
+        return;
+    tide_store_rollback(store);
+    if (store->reader)
+        mdb_txn_abort(store->reader);
+    if (store->env)
+        mdb_env_close(store->env);
+    if (store->temporary && store->dir)
+        remove_files(store);
+    if (store->lock >= 0)
+        close(store->lock);
+    free(store->dir);
+    free(store);
+}

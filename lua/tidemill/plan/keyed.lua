@@ -1,0 +1,51 @@
+-- SPDX-License-Identifier: MIT
+-- plan/keyed.lua: what steps that keep state (tide.keyed) ask of a plan.
+local keyed = {}
+
+-- Returns true when a step of the plan table keeps state.
+local function keeps_state(tables)
+  for _, step in ipairs(tables.steps) do
+    if step.state then return true end
+  end
+  return false
+end
+
+--- State is stored with each commit, also where the source keeps no positions.
+function keyed.plan(tables)
+  if keeps_state(tables) and not tables.commit.enabled then
+    tables.commit = { enabled = true, min_time_us = 1e6, min_messages = 0 }
+  end
+end
+
+--- A run for a test or a trial leaves no state behind.
+function keyed.forget(tables)
+  tables.state_dir = nil
+end
+
+--- Returns the texts of what is wrong with the pipeline; `tables` is its plan table.
+function keyed.faults(pipeline, tables)
+  local texts, names, reduced = {}, {}, nil
+  local function fault(step, text, ...)
+    local where = step and step.declaration or pipeline.declaration
+    texts[#texts + 1] = ("%s:%d: %s: "):format(pipeline.file, where.line or 0, step and step.name or "pipeline")
+      .. text:format(...)
+  end
+  for _, step in ipairs(pipeline.steps) do
+    if step.spec.role == "state" then reduced = reduced or step.name end
+    if step.spec.role == "keyed" then
+      if tables.source.medium == "TIDE_MEDIUM_KAFKA" then
+        fault(step, "state is kept for files only, for now: with kafka_source it is refused; run it with --input FILE")
+      elseif not tables.state_dir and tables.source.medium == "TIDE_MEDIUM_FILE" then
+        fault(step, 'needs the setting state_dir of the pipeline, as state_dir = "state"')
+      end
+      if reduced then fault(step, "stands behind %s, whose results have no single offset; put it before", reduced) end
+      if names[step.values.state] then
+        fault(step, 'option "state" = "%s": another step has this state', step.values.state)
+      end
+      names[step.values.state or 0] = true
+    end
+  end
+  return texts
+end
+
+return keyed

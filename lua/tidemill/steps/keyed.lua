@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: MIT
+-- steps/keyed.lua: functions that have a state for each key. engine/chain/states.h says where that is.
+local blocks = require("tidemill.steps.blocks")
+
+local TAKEN = { processes = true, max_batch_size = true, max_batch_time = true, crash_retries = true }
+
+-- The options that it has in common with run_task_with_multiprocessing.
+local function with_common(options)
+  for _, option in ipairs(require("tidemill.steps.run_task_with_multiprocessing").options) do
+    if TAKEN[option.name] then options[#options + 1] = option end
+  end
+  return options
+end
+
+return {
+  name = "keyed",
+  kind = "task",
+  role = "keyed",
+  summary = "runs functions that have a state for each key: function(message, state); it is kept in state_dir. For now "
+    .. "it reads files (file_source, --input), not Kafka",
+  example = 'tide.keyed { "count.lua", by = "json:user", state = "counts", ttl = "1d" }',
+  positional = { name = "functions", type = "functions", required = true,
+    help = "A Lua file that returns a function(message, state), or such a function, or several. state.value is the "
+      .. "value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it. "
+      .. 'state:expire("10min") says when this value is gone. What the function wrote counts when its message is '
+      .. "complete, and never when that is rejected." },
+  options = with_common {
+    { name = "state", type = "string", required = true,
+      help = "The name of the state, for which it is kept in state_dir." },
+    { name = "by", type = "string", default = "key",
+      help = 'What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in '
+        .. "run_task_with_multiprocessing. A message without such a key is rejected (no_key)." },
+    { name = "ttl", type = "time", unit = "seconds", above_zero = true, default_text = "none",
+      help = "A value is gone so long after it was written last." },
+  },
+  check = function(values, fault)
+    blocks.check_range(values.processes, "processes", fault)
+    blocks.check_order({ order = "key", by = values.by }, fault, { by = true })
+    if values.by == "partition" then fault('option "by" = "partition": state has a key; say "key", "header:NAME" or '
+      .. '"json:PATH"') end
+    if type(values.state) == "string" and not values.state:match("^[%w_][%w_.-]*$") or #(values.state or "") > 60 then
+      fault('option "state" = "%s": takes a name of letters, digits, "_", "." and "-", 60 at most', values.state)
+    end
+  end,
+  entries = function(values)
+    local entries = {}
+    for i, item in ipairs(values.functions) do entries[i] = { kind = "keyed", of = item } end
+    return entries
+  end,
+  plan = function(values, tables, entries)
+    local all = { order = "key", eager = true }
+    for name, value in pairs(values) do all[name] = value end
+    blocks.add(tables, "TIDE_STEP_TASK", all, entries)
+    local step = tables.steps[#tables.steps]
+    step.state, step.state_by = values.state, values.by
+    step.state_ttl_ms = values.ttl and math.max(1, math.floor(values.ttl / 1000)) or 0
+  end,
+}

@@ -1,0 +1,335 @@
+-- SPDX-License-Identifier: MIT
+-- tide.keyed: a state for each key that stands and falls with the results of its message, whatever becomes of workers,
+-- messages, partitions and the program.
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
+local files = require 'spec.house.files'
+local flow = require 'spec.support.flow'
+local pipeline_file = require 'spec.support.pipeline_file'
+local process = require 'spec.support.process'
+local program = require 'spec.support.faults'
+local tide = require 'tidemill'
+
+pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
+pcall(ffi.cdef, 'int getpid(void); int kill(int pid, int signal);')
+local SIGKILL = 9
+-- What workers and the spec share: a switch, and how often each message was run.
+local shared = ffi.cast('volatile int32_t *', ffi.C.mmap(nil, 65536, 3, 0x21, -1, 0))
+local DOWN = 0
+
+local function count(m, state)
+  state.value = (state.value or 0) + 1
+  m.value = m.value .. ' ' .. state.value
+  return m
+end
+
+describe('tide.keyed', function()
+  local fixture = flow.fixture()
+  before_each(function() ffi.fill(ffi.cast('void *', shared), 65536) end)
+  after_each(function()
+    process.stop_all()
+    pipeline_file.remove_all()
+  end)
+
+  -- A test of one keyed step.
+  local function keyed(fn, options)
+    local step = { fn, state = 's', processes = 2 }
+    for name, value in pairs(options or {}) do step[name] = value end
+    return fixture.steps(tide.keyed(step))
+  end
+
+  -- The counts that each key's results show, in order: { k1 = { 1, 2, ... } }.
+  local function counts(run)
+    local of = {}
+    for _, result in ipairs(run:results()) do
+      local key = result.partition .. result.key
+      of[key] = of[key] or {}
+      table.insert(of[key], tonumber(result.value:match '%d+$'))
+    end
+    return of
+  end
+
+  local function assert_counts(run, keys, each)
+    local seen = 0
+    for key, list in pairs(counts(run)) do
+      seen = seen + 1
+      assert.equal(each, #list, key)
+      for i = 1, each do assert.equal(i, list[i], key) end
+    end
+    assert.equal(keys, seen)
+  end
+
+  -- A chain whose messages are killed, at random, with their workers.
+  local function new(fn, options)
+    options.steps = { { { kind = 'keyed', of = fn }, order = 'key', state = 's', max_batch_size = 50,
+      crash_retries = 100 } }
+    options.dlq = true
+    return fixture.new(options)
+  end
+
+  it('gives each key a state, which a message sees as the one before it left it', function()
+    local test = keyed(function(m, state)
+      local before = state.value
+      state.value = m.value
+      return (before or 'none') .. '>' .. state.value
+    end)
+    test:feed({ key = 'a', value = '1' }, { key = 'b', value = '2' }, { key = 'a', value = '3' },
+      { key = 'a', value = '4' }, { key = 'a', value = '5', partition = 1 })
+    table.sort(test:values())
+    local values = test:values()
+    table.sort(values)
+    assert.same({ '1>3', '3>4', 'none>1', 'none>2', 'none>5' }, values)
+  end)
+
+  it('keeps any value that JSON has, and a string with all its bytes', function()
+    local test = keyed(function(m, state)
+      local function set() state.value = assert(loadstring('return ' .. m.value, 'v', nil))() end
+      setfenv(set, { state = state, assert = assert, m = m, loadstring = function(text)
+        local chunk = loadstring(text)
+        return setfenv(chunk, { tide = tide })
+      end })
+      if m.value ~= 'get' then set() return nil end
+      local v = state.value
+      return type(v) .. ':' .. (type(v) == 'string' and v or v == nil and 'nil' or tide.json.encode(v))
+    end)
+    for _, case in ipairs { { '"a\\0\\255"', 'string:a\0\255' }, { '1.5', 'number:1.5' }, { 'false', 'boolean:false' },
+      { '9007199254740993LL', 'cdata:9007199254740993' },
+      { '{ a = { 1, { b = true } } }', 'table:{"a":[1,{"b":true}]}' },
+      { '""', 'string:' }, { 'nil', 'nil:nil' }, { '-0', 'number:-0' } } do
+      test:feed({ key = 'k', value = case[1] })
+      local before = #test:values()
+      test:feed({ key = 'k', value = 'get' })
+      assert.equal(case[2], test:values()[before + 1], case[1])
+    end
+    test:feed({ key = 'k', value = '0/0' }, { key = 'k', value = 'function() end' })
+    assert.rejects(test, { 'NaN', 'function' })
+  end)
+
+  it('keeps a table that a function has changed, whether it assigns it again or not', function()
+    local test = keyed(function(m, state)
+      local list = state.value
+      if list then list[#list + 1] = m.value else state.value = { m.value } end
+      return tide.json.encode(state.value)
+    end)
+    test:feed({ key = 'k', value = 'a' }, { key = 'k', value = 'b' })
+    test:feed({ key = 'k', value = 'c' })
+    assert.same({ '["a"]', '["a","b"]', '["a","b","c"]' }, test:values())
+  end)
+
+  it('forgets what a message has written that is rejected, and keeps what a filtered one has', function()
+    local test = keyed(function(m, state)
+      state.value = (state.value or '') .. m.value
+      if m.value == 'e' then error 'bad' end
+      if m.value == 'r' then return tide.reject 'bad' end
+      if m.value == 'f' then return nil end
+      if m.value == 'm' then return tide.many { state.value, 5 } end
+      return state.value
+    end)
+    for _, value in ipairs { 'a', 'e', 'f', 'r', 'm', 'b' } do test:push { key = 'k', value = value } end
+    test:feed { key = 'k', value = 'c' }
+    assert.same({ 'a', 'afb', 'afbc' }, test:values())
+  end)
+
+  it('rejects a message without the key, or with one that is too long', function()
+    local test = keyed(count)
+    test:feed({ value = 'x' }, { key = ('k'):rep(481), value = 'y' }, { key = ('k'):rep(480), value = 'z' })
+    assert.produces(test, { 'z 1' })
+    assert.rejects(test, { 'no key', '481 bytes' })
+  end)
+
+  it('lets a value go when its time is over', function()
+    local test = keyed(function(m, state)
+      if m.value == 'get' then return tostring(state.value) end
+      state.value = m.value
+      if m.value ~= 'kept' then state:expire(m.value) end
+      return nil
+    end, { ttl = '1h' })
+    test:feed({ key = 'a', value = '1ms' }, { key = 'b', value = '1h' }, { key = 'c', value = 'kept' },
+      { key = 'd', value = 'soon' })
+    local then_ms = C.tide_clock_wall_ms()
+    repeat until C.tide_clock_wall_ms() > then_ms + 2
+    for _, key in ipairs { 'a', 'b', 'c', 'd' } do test:feed { key = key, value = 'get' } end
+    assert.same({ 'nil', '1h', 'kept', 'nil' }, test:values())
+    assert.rejects(test, { 'state:expire takes seconds, or a text as "10min"' })
+  end)
+
+  it('counts each message once while workers are killed within functions and outside of them', function()
+    local run = new(function(m, state)
+      local number = tonumber(m.value)
+      shared[number] = shared[number] + 1
+      state.value = (state.value or 0) + 1
+      if number % 211 == 0 and shared[number] == 1 then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
+      return m.value .. ' ' .. state.value
+    end, { pools = { 3 }, partitions = 2 })
+    for i = 1, 6000 do run:push { key = 'k' .. i % 60, value = tostring(i), partition = i % 2 } end
+    run:start()
+    for i = 1, 8 do
+      run:turn_until(function() return run.engine:totals().produced >= i * 600 end)
+      local pid = run.engine:worker_pid(0, i % 3)
+      if pid then ffi.C.kill(pid, SIGKILL) end
+    end
+    assert.equal('done', run:finish().kind)
+    assert_counts(run, 60, 100)
+    assert.is_true(run:balanced())
+  end)
+
+  it('shows a message that is tried again the state that it saw before', function()
+    shared[DOWN] = 1
+    local run = new(function(m, state)
+      state.value = (state.value or 0) + 1
+      if m.value == '30' and shared[DOWN] == 1 then return tide.retry 'down' end
+      return m.value .. ' ' .. state.value
+    end, { pools = { 2 } })
+    for i = 1, 200 do run:push { key = 'k' .. i % 4, value = tostring(i) } end
+    run:start()
+    run:turn_until(function() return run:metric(1, 'MESSAGE_RETRY').count > 0 end)
+    shared[DOWN] = 0
+    C.tide_clock_advance(60e6)
+    assert.equal('done', run:finish().kind)
+    assert_counts(run, 4, 50)
+  end)
+
+  it('drops the state of messages that are read again, since their partition was revoked', function()
+    shared[DOWN] = 1
+    local run = new(function(m, state)
+      while m.value == '100' and shared[DOWN] == 1 do ffi.C.poll(nil, 0, 1) end
+      state.value = (state.value or 0) + 1
+      return m.value .. ' ' .. state.value
+    end, { pools = { 2 }, commit = { min_time = 3600 } })
+    for i = 1, 200 do run:push { key = 'k' .. i % 4, value = tostring(i) } end
+    run:start()
+    run:turn_until(function() return run.engine:totals().produced >= 60 end)
+    C.tide_memory_revoke(run.source, 0, true) -- lost: nothing of it is committed
+    run:turn_until(function(event) return event.kind == 'assigned' end)
+    shared[DOWN] = 0
+    assert.equal('done', run:finish().kind)
+    local last = {}
+    for _, result in ipairs(run:results()) do last[result.key] = tonumber(result.value:match '%d+$') end
+    assert.same({ k0 = 50, k1 = 50, k2 = 50, k3 = 50 }, last)
+  end)
+
+  -- ---- files ----
+
+  local PIPELINE = [[
+local tide = require "tidemill"
+return tide.pipeline %q {
+  tide.file_source { path = "in" },
+  tide.keyed { function(m, state)
+    state.value = (state.value or 0) + 1
+    return m.json.k .. " " .. m.json.n .. " " .. state.value
+  end, by = "json:%s", state = "counts", processes = 2, max_batch_size = 20 },
+  tide.file_sink { path = "out" },
+  tide.commit_offsets { policy = { min_messages = 100 } },
+  state_dir = "state" }
+]]
+  local folder
+
+  local function write(name, text)
+    local file = assert(io.open(folder .. '/' .. name, 'wb'))
+    file:write(text)
+    file:close()
+  end
+
+  local function lines(from, to)
+    local list = {}
+    for i = from, to do list[#list + 1] = ('{"k":"k%d","n":%d}\n'):format(i % 7, i) end
+    return table.concat(list)
+  end
+
+  local function run(faults)
+    local script = ('cd "%s" && TIDE_FAULTS="%s" exec "%s/tidemill" run p.lua'):format(folder, faults or '',
+      program.folder:sub(1, 1) == '/' and program.folder or io.popen 'pwd':read '*l' .. '/' .. program.folder)
+    local code, _, text = process.run { '/bin/sh', '-c', script }
+    return code, text
+  end
+
+  -- The highest count of each key, which is how many messages it has, and how many lines there are of each message.
+  local function judge(total)
+    local highest, times = {}, {}
+    for line in io.lines(folder .. '/out') do
+      local key, number, value = line:match '^(%S+) (%d+) (%d+)$'
+      if key then -- a line may be cut off by the kill
+        highest[key] = math.max(highest[key] or 0, tonumber(value))
+        times[number] = times[number] or value
+        assert.equal(times[number], value, 'message ' .. number .. ' is counted alike whenever it is run')
+      end
+    end
+    local sum, messages = 0, 0
+    for _, value in pairs(highest) do sum = sum + value end
+    for _ in pairs(times) do messages = messages + 1 end
+    assert.same({ total, total }, { sum, messages })
+  end
+
+  local function begin(name, by)
+    local _, new_folder = pipeline_file.write(PIPELINE:format(name or 'counts', by or 'k'))
+    folder = new_folder
+    write('in', lines(1, 3000))
+  end
+
+  it('goes on after kill -9, at each moment of a commit, as if nothing had been', function()
+    begin()
+    local hits = { 'store.begin=7:kill9', 'store.put=150:kill9', 'store.commit=8:kill9', 'store.committed=8:kill9' }
+    for _, fault in ipairs(hits) do assert.equal(137, (run(fault)), fault) end
+    assert.equal(0, (run()))
+    judge(3000)
+    write('in', lines(1, 4000)) -- it has grown
+    assert.equal(0, (run()))
+    judge(4000)
+  end)
+
+  it('reads another file of the same name from its start, and refuses one that was cut off', function()
+    begin()
+    assert.equal(0, (run()))
+    write('in', lines(1, 2000))
+    local code, text = run()
+    assert.equal(65, code)
+    assert.is_truthy(text:find('in has 2000 lines, and state_dir holds the state after 3000 of them', 1, true), text)
+    write('in', lines(3001, 3007))
+    assert.equal(0, (run()))
+    local list = {}
+    for line in io.lines(folder .. '/out') do list[#list + 1] = line:match '%d+$' end
+    assert.equal(7, #list)
+    for _, value in ipairs(list) do assert.is_true(tonumber(value) >= 429) end
+  end)
+
+  it('refuses the store of another pipeline, of another key, in use, or damaged', function()
+    begin()
+    assert.equal(0, (run()))
+    local function refused(status, words)
+      local code, text = run()
+      assert.equal(status, code, text)
+      assert.is_truthy(text:find(words, 1, true), text)
+    end
+    write('p.lua', PIPELINE:format('others', 'k'))
+    refused(78, 'state_dir state holds "tidemill state 1 of counts", and this is the pipeline others')
+    write('p.lua', PIPELINE:format('counts', 'n'))
+    refused(78, 'holds the state "counts, by json:k", which this pipeline keeps by json:n')
+    write('p.lua', PIPELINE:format('counts', 'k'))
+    local store = files.read(folder .. '/state/data.mdb')
+    write('state/data.mdb', store:sub(1, #store - 8192))
+    refused(65, 'the store state is damaged (its file is cut off')
+    write('state/data.mdb', (store:gsub('\208z@', '\208{@'))) -- 429 as a double
+    write('in', lines(1, 4000))
+    refused(65, 'the store state is damaged (the checksum of a value is wrong')
+    write('state/data.mdb', ('x'):rep(#store))
+    refused(65, 'the store state is damaged')
+  end)
+
+  it('is refused by name on Kafka, without state_dir, behind reduce, and twice with one name', function()
+    local function faults(text)
+      local path = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n' .. text .. '}')
+      local _, texts = require('tidemill.plan.plan').load(path, {})
+      return table.concat(texts or {}, '\n')
+    end
+    local function has(words, text)
+      assert.is_truthy(faults(text):find(words, 1, true), faults(text))
+    end
+    local step = 'tide.keyed { function() end, state = "s" },'
+    has('p.lua:4: keyed: state is kept for files only, for now',
+      'tide.kafka_source { brokers = "b", topic = "t", group = "g" },\n' .. step)
+    has('keyed: needs the setting state_dir', 'tide.file_source { path = "-" },' .. step)
+    has('keyed: stands behind reduce', 'tide.file_source { path = "-" }, tide.reduce { function() end },' .. step
+      .. 'state_dir = "x"')
+    has('another step has this state', 'tide.file_source { path = "-" },' .. step .. step .. 'state_dir = "x"')
+  end)
+end)

@@ -1,0 +1,153 @@
+-- SPDX-License-Identifier: MIT
+-- engine/store: values, positions and their transactions.
+local ffi = require "ffi"
+local library = require "tidemill.run.ffi"
+local pipeline_file = require "spec.support.pipeline_file"
+local C = library.C
+
+describe("the store", function()
+  local store, folder
+  local anchor = {} -- texts that structs point to
+
+  local function open(dir, pipeline, map)
+    local opened = C.tide_store_open(dir, pipeline or "p", map or 0)
+    return opened ~= nil and opened or nil
+  end
+
+  before_each(function()
+    folder = pipeline_file.folder() .. "/state"
+    store = assert(open(folder))
+  end)
+
+  after_each(function()
+    C.tide_store_close(store)
+    store = nil
+    pipeline_file.remove_all()
+  end)
+
+  local function key(bytes, partition, state)
+    anchor[#anchor + 1] = bytes
+    return ffi.new("struct tide_store_key", { state or 1, partition or 0, bytes, #bytes })
+  end
+
+  local function put(name, value, expires, partition)
+    local new = ffi.new("struct tide_store_value", { expires or 0, C.TIDE_STATE_STRING, #value, value })
+    return C.tide_store_put(store, key(name, partition), new)
+  end
+
+  local function get(name, partition, state)
+    local value = ffi.new "struct tide_store_value"
+    local found = C.tide_store_get(store, key(name, partition, state), value)
+    assert.is_true(found >= 0, library.error())
+    return found == 1 and ffi.string(value.bytes, value.length) or nil
+  end
+
+  local function reopen()
+    C.tide_store_close(store)
+    store = assert(open(folder), library.error())
+  end
+
+  it("gives back what a transaction has put, also after it was closed, and by state, partition and key", function()
+    local long = ("x"):rep(C.TIDE_STORE_KEY)
+    assert.equal(0, C.tide_store_begin(store))
+    assert.equal(0, put("a", "1"))
+    assert.equal(0, put("a", "2", 0, -1))
+    assert.equal(0, put(long, ("v"):rep(C.TIDE_STORE_VALUE)))
+    assert.equal(0, put("", ""))
+    assert.equal(0, C.tide_store_commit(store))
+    for _ = 1, 2 do
+      assert.same({ "1", "2", "" }, { get "a", get("a", -1), get "" })
+      assert.equal(C.TIDE_STORE_VALUE, #get(long))
+      assert.is_nil(get("a", 1))
+      assert.is_nil(get("a", 0, 2))
+      reopen()
+    end
+    C.tide_store_begin(store)
+    assert.equal(0, C.tide_store_delete(store, key "a"))
+    assert.equal(0, C.tide_store_delete(store, key "none"))
+    C.tide_store_commit(store)
+    assert.same({ [2] = "2" }, { get "a", get("a", -1) })
+  end)
+
+  it("keeps nothing of a transaction that was not committed", function()
+    C.tide_store_begin(store)
+    put("a", "1")
+    C.tide_store_commit(store)
+    C.tide_store_begin(store)
+    put("a", "2")
+    put("b", "2")
+    reopen()
+    assert.same({ "1" }, { get "a", get "b" })
+  end)
+
+  it("keeps positions by input and partition", function()
+    local position = ffi.new("struct tide_store_position", { 42, 7, 8 })
+    local read = ffi.new "struct tide_store_position"
+    C.tide_store_begin(store)
+    C.tide_store_put_position(store, ("/path"):rep(500), 3, position)
+    C.tide_store_commit(store)
+    reopen()
+    assert.equal(1, C.tide_store_get_position(store, ("/path"):rep(500), 3, read))
+    assert.same({ 42, 7, 8 }, { tonumber(read.offset), tonumber(read.mark), tonumber(read.bytes) })
+    assert.equal(0, C.tide_store_get_position(store, ("/path"):rep(500), 4, read))
+    assert.equal(0, C.tide_store_get_position(store, "/path", 3, read))
+  end)
+
+  it("grows its map: the transaction begins again, and loses nothing", function()
+    C.tide_store_close(store)
+    store = assert(open(folder, "p", 262144))
+    local busy = 0
+    local status
+    repeat
+      status = C.tide_store_begin(store)
+      for i = 1, 500 do status = status == 0 and put("k" .. i, ("v"):rep(2000)) or status end
+      if status == 0 then status = C.tide_store_commit(store) end
+      if status == C.TIDE_BUSY then busy = busy + 1 end
+    until status ~= C.TIDE_BUSY
+    assert.equal(0, status, library.error())
+    assert.is_true(busy >= 2)
+    for i = 1, 500 do assert.equal(2000, #get("k" .. i)) end
+  end)
+
+  it("sweeps values that have expired, going round", function()
+    C.tide_store_begin(store)
+    for i = 1, 100 do put(("k%03d"):format(i), "v", i % 2 == 0 and 1000 or i % 3 == 0 and 2000 or 0) end
+    C.tide_store_commit(store)
+    local function sweep(now)
+      C.tide_store_begin(store)
+      assert.equal(0, C.tide_store_sweep(store, now, 30))
+      C.tide_store_commit(store)
+      local left = 0
+      for i = 1, 100 do left = left + (get(("k%03d"):format(i)) and 1 or 0) end
+      return left
+    end
+    assert.is_true(sweep(1000) > 50)
+    for _ = 1, 5 do sweep(1000) end
+    assert.equal(50, sweep(1000))
+    for _ = 1, 5 do sweep(2000) end
+    assert.equal(33, sweep(2000))
+  end)
+
+  it("is refused to a second engine, and to another pipeline", function()
+    assert.is_nil(open(folder))
+    assert.equal(("state_dir %s: another engine has it"):format(folder), library.error())
+    C.tide_store_close(store)
+    store = open(folder, "q")
+    assert.is_nil(store)
+    assert.equal(C.TIDE_ECONFIG, C.tide_failure())
+    assert.is_nil(open("/proc/none"))
+    assert.is_truthy(library.error():find("state_dir /proc/none: cannot make it", 1, true))
+  end)
+
+  it("without a folder is gone when it is closed", function()
+    C.tide_store_close(store)
+    store = assert(open(nil))
+    C.tide_store_begin(store)
+    put("a", "1")
+    C.tide_store_commit(store)
+    assert.equal("1", get "a")
+    C.tide_store_close(store)
+    store = assert(open(nil))
+    assert.is_nil(get "a")
+  end)
+end)
