@@ -19,13 +19,13 @@ work=$top/build/dist
 oldest=2.31 # of glibc
 host=/usr/lib/x86_64-linux-gnu
 
-CARRIED=(libseccomp.so.2 libpcre2-8.so.0 libxxhash.so.0 libz.so.1)
+CARRIED=(libseccomp.so.2 liblmdb.so.0 libpcre2-8.so.0 libxxhash.so.0 libz.so.1)
 OLDER=(libc6 libc6-dev libgcc-s1 libzstd1 lua-filesystem libcurl4) # the last one for its licence
 SOURCES=(libmicrohttpd simdjson)
 ROCKS=(lua-argparse lua-busted lua-cjson lua-cliargs lua-dkjson lua-filesystem lua-luassert lua-mediator lua-penlight
   lua-say lua-socket lua-system lua-term)
 # Whose licences go along: of librdkafka's wheel, zstd, lz4 and curl are inside.
-LICENSED=(libluajit-5.1-2 libseccomp2 libpcre2-8-0 libxxhash0 zlib1g libzstd1 libssl3 libmicrohttpd12 libsimdjson14
+LICENSED=(libluajit-5.1-2 libseccomp2 liblmdb0 libpcre2-8-0 libxxhash0 zlib1g libzstd1 libssl3 libmicrohttpd12 libsimdjson14
   librdkafka1 liblz4-1 libgcc-s1 libstdc++6 libjs-chart.js "${ROCKS[@]}")
 
 fail() {
@@ -70,7 +70,7 @@ unpack_sysroot() {
 make_compilers() {
   local name include=$work/sysroot/usr/include libraries=$work/sysroot/usr/lib/x86_64-linux-gnu
   cp -R /usr/include/linux /usr/include/asm-generic /usr/include/librdkafka /usr/include/openssl \
-    /usr/include/microhttpd.h /usr/include/seccomp*.h /usr/include/simdjson.h "$include/"
+    /usr/include/microhttpd.h /usr/include/lmdb.h /usr/include/seccomp*.h /usr/include/simdjson.h "$include/"
   cp -R /usr/include/x86_64-linux-gnu/asm "$include/x86_64-linux-gnu/"
   cp /usr/include/x86_64-linux-gnu/bits/syscall.h "$include/x86_64-linux-gnu/bits/" # the kernel's numbers
   cp /usr/include/x86_64-linux-gnu/openssl/* "$include/openssl/"
@@ -106,7 +106,7 @@ build_libraries() {
   name=$(objdump -p "$kafka" | sed -n 's/^ *SONAME *//p') # another one than the file's
   cp "$kafka" "$to/$name"
   ln -s "$to/$name" "$work/link/librdkafka.so"
-  for link in crypto.so.3 microhttpd.so.12 seccomp.so.2; do
+  for link in crypto.so.3 microhttpd.so.12 seccomp.so.2 lmdb.so.0; do
     ln -s "$to/lib$link" "$work/link/lib${link%%.*}.so"
   done
 }
@@ -115,7 +115,7 @@ build_libraries() {
 build_program() {
   make -s -j"$(nproc)" BUILD=build/dist/obj CC="$work/bin/gcc" CXX="$work/bin/g++" \
     LDFLAGS="-static-libstdc++ -Wl,--exclude-libs,libstdc++.a -Wl,-rpath,'\$\$ORIGIN'" \
-    LIBS="build/dist/simdjson.o build/dist/older_glibc.o -lrdkafka -lcrypto -lmicrohttpd -lseccomp -ldl -lpthread -lm -Wl,-z,defs" \
+    LIBS="build/dist/simdjson.o build/dist/older_glibc.o -lrdkafka -lcrypto -lmicrohttpd -lseccomp -llmdb -ldl -lpthread -lm -Wl,-z,defs" \
     LUA_LIBS="-Wl,--whole-archive $host/libluajit-5.1.a -Wl,--no-whole-archive -lm -ldl" all
   # The folder is the one that the unit names; the program itself runs from any.
   LD_LIBRARY_PATH=$work/tree/lib/tidemill PREFIX=/opt/tidemill DESTDIR=$work/placed scripts/dev/place.sh install build/dist/obj
