@@ -103,6 +103,18 @@ describe("scripts/", function()
     assert.filtered(test, 1)
   end)
 
+  it("access_log.lua knows the combined format, with a user, IPv6 and no size", function()
+    pipeline "access_log":feed('10.0.0.7 - - [31/Jan/2026:13:55:36 +0100] "GET / HTTP/1.1" 200 26 "-" "x \\"y\\""',
+      '2001:db8::7 - ann [29/Feb/2024:00:00:00 -0700] "-" 408 - "-" "-"\r', "x",
+      '10.0.0.7 - - [31/Feb/2026:13:55:36 +0100] "GET / HTTP/1.1" 200 26 "-" "x"')
+    local entries = decoded()
+    assert.same({ time = "2026-01-31T12:55:36.000Z", client = "10.0.0.7", verb = "GET", path = "/", status = 200,
+      bytes = 26, agent = 'x \\"y\\"' }, entries[1])
+    assert.same({ time = "2024-02-29T07:00:00.000Z", client = "2001:db8::7", status = 408, bytes = 0, agent = "-" },
+      entries[2])
+    assert.rejects(test, { "no line of an access log", "no such moment" })
+  end)
+
   it("bulk.lua makes a message of each line of a megabyte, and leaves out what would be none", function()
     local line = ("x"):rep(99)
     pipeline "bulk":feed((line .. "\n"):rep(10500), "", "\n\n", "a\r\nb")
@@ -124,9 +136,9 @@ describe("scripts/", function()
     route = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
     bulk = { "5", '"x"', "[]", "null", "{}", "{}" },
     split = {}, filter_by_key = {}, batch_lookup = {}, aggregate = { '{"unknown":7}' },
-    csv_to_json = { false }, dead_letter = { false },
+    csv_to_json = { false }, dead_letter = { false }, access_log = {},
   }
-  local REFUSE = { csv_to_json = 6, dead_letter = 6 } -- a line of another form is what these two look for
+  local REFUSE = { csv_to_json = 6, dead_letter = 6, access_log = 7 } -- a line of another form is what these look for
 
   for name, values in pairs(PASS) do
     it(name .. ".lua goes on with null, no object and \\r\\n", function()
@@ -158,7 +170,7 @@ describe("scripts/", function()
       ran = ran + 1
     end
     pipe:close()
-    assert.equal(14, ran)
+    assert.equal(15, ran)
   end)
 
   it("are all named here, but those that need a database", function()

@@ -126,6 +126,8 @@ function Message:header(name) end
 ---@field hash { xxhash64: fun(text: string, seed?: integer), sha256: fun(text: string): string, crc32c: fun(text: string): integer, hex: fun(number: any): string }
 ---@field hmac { sha1: fun(key: string, text: string, form?: "raw"): string, sha256: fun(key: string, text: string, form?: "raw"): string, sha384: fun(key: string, text: string, form?: "raw"): string, sha512: fun(key: string, text: string, form?: "raw"): string, equal: fun(a: string, b: string): boolean }
 ---@field csv { decode: fun(text: string, options?: table): table?, string?, decode_row: fun(text: string, options?: table): table?, string?, encode: fun(rows: table, options?: table): string, encode_row: fun(row: table, options?: table): string }
+---@field grok { match: fun(text: string, pattern: string, definitions?: table<string, string>): table?, string? }
+---@field url { parse: fun(text: string): table?, string?, build: fun(parts: table): string, query: fun(text: string): table?, string?, build_query: fun(values: table): string, escape: fun(text: string): string, unescape: fun(text: string): string?, string? }
 ---@field logfmt { decode: fun(text: string): table?, string?, encode: fun(entries: table, first?: string[]): string }
 ---@field syslog { decode: fun(text: string): table?, string?, encode: fun(entry: table): string, facility_name: fun(number: integer): string, severity_name: fun(number: integer): string }
 ---@field utf8 { sub: fun(text: string, first: integer, last?: integer): string?, string?, len: fun(text: string): integer?, string? }

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- lib/pcre.lua: patterns of PCRE2 for lib/regex.lua, which are compiled once (JIT) and kept.
+-- lib/pcre.lua: patterns of PCRE2 for lib/regex.lua and lib/grok.lua, which are compiled once (JIT) and kept.
 -- A pattern has one buffer for what it matched, so all of it is read before a function of the user is called.
 local bit = require("bit")
 local ffi = require("ffi")

@@ -115,7 +115,7 @@ local kept, count = {}, 0
 --- The steps of a format; nil and what is wrong with it.
 function strptime.compile(format)
   if kept[format] then return kept[format] end
-  local plain = format:gsub("%%([TRFD])", WHOLE)
+  local plain = format:gsub("%%(.)", WHOLE)
   local steps, problem = compile(plain)
   if not steps then return nil, problem end
   if count == MOST_FORMATS then kept, count = {}, 0 end

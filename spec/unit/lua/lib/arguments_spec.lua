@@ -47,6 +47,13 @@ local calls = {
   { "csv.decode_row", { "x", {} }, { TEXT, set "nil table" } },
   { "csv.encode", { { { "x" } }, {} }, { set "table", set "nil table" } },
   { "csv.encode_row", { { "x" }, {} }, { set "", set "nil table" } },
+  { "grok.match", { "x", "x", {} }, { TEXT, TEXT, set "nil table" }, some = "text" },
+  { "url.parse", { "x" }, { TEXT } },
+  { "url.build", { {} }, { set "table" } },
+  { "url.query", { "x" }, { TEXT } },
+  { "url.build_query", { {} }, { set "table" } },
+  { "url.escape", { "x" }, { TEXT } },
+  { "url.unescape", { "x" }, { TEXT } },
   { "logfmt.decode", { "x" }, { TEXT } },
   { "logfmt.encode", { {}, {} }, { set "table", set "nil table" } },
   { "syslog.decode", { "x" }, { TEXT } },
@@ -153,7 +160,7 @@ describe("with arguments of every kind", function()
     local tested = {}
     for _, call in ipairs(calls) do tested[call[1]] = true end
     for _, word in ipairs { "time", "hash", "base64", "regex", "gzip", "zstd", "msgpack", "json", "hmac", "utf8", "csv",
-      "logfmt", "syslog" } do
+      "logfmt", "syslog", "grok", "url" } do
       for name, value in pairs(tide[word]) do
         if type(value) == "function" then assert.is_true(tested[word .. "." .. name], word .. "." .. name) end
       end

@@ -200,6 +200,7 @@ describe("tide.time.strptime", function()
       { "1/2/69 1:05 PM", "%m/%d/%y %I:%M %p", "1969-01-02T13:05:00.000Z" },
       { "2024-060", "%Y-%j", "2024-02-29T00:00:00.000Z" },
       { "1769860800", "%s", "2026-01-31T12:00:00.000Z" },
+      { "2026-01-31 %T", "%F %%T", "2026-01-31T00:00:00.000Z" },
     } do
       local moment, reason = strptime(case[1], case[2])
       assert.equal(case[3], tide.time.format(assert(moment, reason)), case[1])
