@@ -78,17 +78,18 @@ local function may_run_user_code(pid)
   return output == nil or output == link(("/proc/%d/fd/2"):format(pid))
 end
 
---- Searches the zygotes and workers among these processes. Returns how many there were; fails when one has a secret.
+--- Searches the zygotes and workers among these processes. Returns how many there were, and of how many the memory
+--- could be read; fails when one has a secret.
 function secret_search.search(pids, secrets)
-  local count = 0
+  local count, read = 0, 0
   for _, pid in ipairs(pids) do
     if may_run_user_code(pid) then
-      local found = secret_search.in_process(pid, secrets)
+      local found, is_read = secret_search.in_process(pid, secrets)
       assert(not found, ("process %d: %s"):format(pid, found))
-      count = count + 1
+      count, read = count + 1, read + (is_read and 1 or 0)
     end
   end
-  return count
+  return count, read
 end
 
 --- Searches again and again until a process has ended; `pids` returns those that belong to it. Returns how many
@@ -96,7 +97,7 @@ end
 function secret_search.watch(process, pids, secrets)
   local count = 0
   wait.until_true(function()
-    count = count + secret_search.search(pids(), secrets)
+    count = count + (secret_search.search(pids(), secrets))
     return not process:running()
   end, "the end of " .. process.name)
   return count
