@@ -67,7 +67,7 @@ describe("what is documented", function()
       ran = ran + 1
     end
     pipe:close()
-    assert.equal(15, ran)
+    assert.equal(17, ran)
   end)
 
   it("what is documented as an example of a step loads at all levels", function()

@@ -115,6 +115,35 @@ describe("scripts/", function()
     assert.rejects(test, { "no line of an access log", "no such moment" })
   end)
 
+  it("debezium.lua unwraps rows byte for byte, and makes tombstones of deletions", function()
+    pipeline "debezium":feed({ key = "1", value = '{"schema":{},"payload":{"op":"r","after":{"id": 1.50}}}' },
+      { key = "1", value = '{"op":"u","before":null,"after":{"id":12345678901234567890}}' },
+      { key = "1", value = '{"op":"d","before":{"id":1},"after":null}' }, { key = "1" },
+      { key = "1", value = '{"op":"t"}' })
+    local results = test:results()
+    assert.equal(3, #results)
+    assert.same({ '{"id": 1.50}', '{"id":12345678901234567890}', "1" },
+      { results[1].value, results[2].value, results[3].key })
+    assert.is_nil(results[3].value)
+    assert.filtered(test, 1)
+    assert.rejects(test, { "no change event" })
+  end)
+
+  it("sample.lua keeps one of ten keys, and of these every message", function()
+    local messages = {}
+    for i = 1, 2000 do messages[i] = { key = "user-" .. (i - 1) % 1000, value = "v" } end
+    messages[2001] = { value = "v" }
+    pipeline "sample":feed(unpack(messages))
+    local times = {}
+    for _, result in ipairs(test:results()) do times[result.key] = (times[result.key] or 0) + 1 end
+    local keys = 0
+    for _, count in pairs(times) do
+      assert.equal(2, count)
+      keys = keys + 1
+    end
+    assert.is_true(keys > 60 and keys < 140, keys)
+  end)
+
   it("bulk.lua makes a message of each line of a megabyte, and leaves out what would be none", function()
     local line = ("x"):rep(99)
     pipeline "bulk":feed((line .. "\n"):rep(10500), "", "\n\n", "a\r\nb")
@@ -136,9 +165,10 @@ describe("scripts/", function()
     route = { false, "5", '"x"', "[]", "null", "{}", "{}\r" },
     bulk = { "5", '"x"', "[]", "null", "{}", "{}" },
     split = {}, filter_by_key = {}, batch_lookup = {}, aggregate = { '{"unknown":7}' },
-    csv_to_json = { false }, dead_letter = { false }, access_log = {},
+    csv_to_json = { false }, dead_letter = { false }, access_log = {}, sample = {}, debezium = {},
   }
-  local REFUSE = { csv_to_json = 6, dead_letter = 6, access_log = 7 } -- a line of another form is what these look for
+  -- A line of another form is what these look for.
+  local REFUSE = { csv_to_json = 6, dead_letter = 6, access_log = 7, debezium = 6 }
 
   for name, values in pairs(PASS) do
     it(name .. ".lua goes on with null, no object and \\r\\n", function()
@@ -170,7 +200,7 @@ describe("scripts/", function()
       ran = ran + 1
     end
     pipe:close()
-    assert.equal(15, ran)
+    assert.equal(17, ran)
   end)
 
   it("are all named here, but those that need a database", function()
