@@ -24,8 +24,11 @@ local function write(path, text)
   file:close()
 end
 
+-- A sanitizer that this process runs under is not for the databases.
+local PLAIN = { LD_PRELOAD = false }
+
 local function shell(text)
-  local code, out, err = process.run { "bash", "-c", text }
+  local code, out, err = process.run({ "bash", "-c", text }, { env = PLAIN })
   assert.equal(0, code, out .. err)
 end
 
@@ -35,8 +38,8 @@ local kinds = {}
 function kinds.redis(folder)
   local number = port()
   return { env = { REDIS = "127.0.0.1:" .. number }, start = function()
-    local server = process.start { installed.redis(), "--port", tostring(number), "--bind", "127.0.0.1", "--save", "",
-      "--dir", folder }
+    local server = process.start({ installed.redis(), "--port", tostring(number), "--bind", "127.0.0.1", "--save", "",
+      "--dir", folder }, { env = PLAIN })
     wait.until_true(function() return server:stdout():find "Ready to accept connections" end, 30, "Redis is ready")
     shell(("exec 3<>/dev/tcp/127.0.0.1/%d; printf 'MSET user:1 Ada user:2 Grace\\r\\n' >&3; head -c 3 <&3")
       :format(number))
@@ -53,7 +56,7 @@ function kinds.postgres(folder)
     .. "(2, 'Grace')\" | tr '\\n' ' ' | %s%s/postgres --single -D data postgres"):format(folder, as, bin))
   return { env = { POSTGRES = "127.0.0.1:" .. number, PGUSER = "tidemill", PGDATABASE = "postgres" }, start = function()
     local command = ("cd %s && exec %s%s/postgres -D data -p %d -h 127.0.0.1 -k '' -F"):format(folder, as, bin, number)
-    return process.start({ "bash", "-c", command })
+    return process.start({ "bash", "-c", command }, { env = PLAIN })
   end }
 end
 
