@@ -7,7 +7,7 @@ local tide = require "tidemill"
 local percent = tide.param("percent", 10)
 
 local function is_chosen(message)
-  return message.key and tide.hash.xxhash64(message.key) % 100 < percent
+  return message.key and tide.hash.crc32c(message.key) % 100 < percent
 end
 
 return tide.pipeline "sample" {

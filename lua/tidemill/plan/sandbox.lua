@@ -33,6 +33,7 @@ local WRITTEN = { "/dev/null", "/dev/zero", "/dev/full" }
 -- The time zone and the language, which are no secrets.
 local VARIABLES = { "TZ", "TZDIR", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_MONETARY",
   "LC_NUMERIC", "LC_TIME" }
+local EQUALS = 61
 local NETWORK_VARIABLES = { "SSL_CERT_FILE", "SSL_CERT_DIR" }
 
 -- Adds the real path of each secret that is a file; those that are not there hide nothing.
@@ -172,12 +173,20 @@ function sandbox.complete(pipeline, settings)
     env = variables_of(settings) }
 end
 
+-- The name in "NAME=VALUE". A value may be a secret, and the heap of this process is the zygote's after the fork: so it
+-- must not become a text of Lua.
+local function name_of(variable)
+  local length = 0
+  while variable[length] ~= 0 and variable[length] ~= EQUALS do length = length + 1 end
+  return ffi.string(variable, length)
+end
+
 --- The names of the variables that are set and that functions do not see, by name; nil under full.
 function sandbox.withheld(fields)
   if fields.trust == tide.C.TIDE_TRUST_FULL then return nil end
   local names, at = {}, 0
   while posix.environ ~= nil and posix.environ[at] ~= nil do
-    names[ffi.string(posix.environ[at]):match("^[^=]*")] = true
+    names[name_of(posix.environ[at])] = true
     at = at + 1
   end
   for _, name in ipairs(fields.env) do names[name] = nil end
