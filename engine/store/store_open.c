@@ -110,20 +110,27 @@ static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
     return code ? 0 : 1;
 }
 
+/* Writes the text where there is none yet. 1 = there is another one, which `data` has. */
+static int claim(struct tide_store *store, MDB_val *key, const char *own, MDB_val *data)
+{
+    int found = get_text(store, key, data);
+    if (found <= 0)
+        return found == 0 ? put_text(store, key, own) : found;
+    return data->mv_size != strlen(own) || memcmp(data->mv_data, own, strlen(own)) != 0;
+}
+
 static int check_pipeline(struct tide_store *store, const char *pipeline)
 {
     char own[512], room[] = "I";
     MDB_val key = {1, room}, data;
     snprintf(own, sizeof(own), "%s%s", FORMAT, pipeline);
-    int found = get_text(store, &key, &data);
-    if (found == 0)
-        return put_text(store, &key, own);
-    if (found == 1 && (data.mv_size != strlen(own) || memcmp(data.mv_data, own, strlen(own)) != 0))
+    int status = claim(store, &key, own, &data);
+    if (status == 1)
         return tide_fail(TIDE_ECONFIG,
                          "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another "
                          "folder",
                          store->dir, (int)data.mv_size, (const char *)data.mv_data, pipeline);
-    return found < 0 ? found : TIDE_OK;
+    return status;
 }
 
 struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map)
@@ -149,15 +156,13 @@ int tide_store_state(struct tide_store *store, const char *name, const char *by,
     *number = (uint32_t)tide_store_hash(0, name, strlen(name));
     tide_store_number(room + 1, *number);
     snprintf(own, sizeof(own), "%s, by %s", name, by);
-    int found = get_text(store, &key, &data);
-    if (found == 0)
-        return put_text(store, &key, own);
-    if (found == 1 && (data.mv_size != strlen(own) || memcmp(data.mv_data, own, strlen(own)) != 0))
+    int status = claim(store, &key, own, &data);
+    if (status == 1)
         return tide_fail(TIDE_ECONFIG,
                          "state_dir %s holds the state \"%.*s\", which this pipeline keeps by %s; "
                          "name another state",
                          store->dir, (int)data.mv_size, (const char *)data.mv_data, by);
-    return found < 0 ? found : TIDE_OK;
+    return status;
 }
 
 void tide_store_close(struct tide_store *store)

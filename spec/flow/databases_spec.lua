@@ -18,12 +18,6 @@ local function port()
   return number
 end
 
-local function write(path, text)
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-end
-
 -- A sanitizer that this process runs under is not for the databases.
 local PLAIN = { LD_PRELOAD = false }
 
@@ -69,8 +63,7 @@ describe("databases", function()
   local scripts = { redis = "scripts/redis_lookup.lua", postgres = "scripts/postgres_lookup.lua" }
   for name, script in pairs(scripts) do
     it(script .. " adds what the database has, and waits for it while it is away", function()
-      local folder = pipeline_file.folder()
-      write(folder .. "/in", INPUT)
+      local _, folder = pipeline_file.write("", { ["in"] = INPUT })
       local database = kinds[name](pipeline_file.folder())
       local run = process.start({ PROGRAM, "run", script, "--input", folder .. "/in",
         "--output", folder .. "/out" }, { env = database.env })
