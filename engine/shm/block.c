@@ -95,6 +95,35 @@ bool tide_block_punch(const struct tide_block *block, size_t from, size_t end)
                      (off_t)(end - from)) == 0;
 }
 
+/* What is not a hole is copied, then the copy takes the place of the pages: so no moment is without them. */
+bool tide_block_keep(const struct tide_block *block, size_t from, size_t end)
+{
+    char *copy = mmap(NULL, end - from, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (copy == MAP_FAILED)
+        return false;
+    off_t data = (off_t)from;
+    while ((data = lseek(block->fd, data, SEEK_DATA)) >= 0 && (size_t)data < end) {
+        off_t hole = lseek(block->fd, data, SEEK_HOLE);
+        size_t last = hole < 0 || (size_t)hole > end ? end : (size_t)hole;
+        memcpy(copy + ((size_t)data - from), block->data + data, last - (size_t)data);
+        data = (off_t)last;
+    }
+    if (mremap(copy, end - from, end - from, MREMAP_MAYMOVE | MREMAP_FIXED, block->data + from) ==
+        MAP_FAILED) {
+        munmap(copy, end - from);
+        return false;
+    }
+    (void)tide_block_punch(block, from, end);
+    return true;
+}
+
+bool tide_block_share(const struct tide_block *block, size_t from, size_t end)
+{
+    return mmap(block->data + from, end - from, PROT_READ | PROT_WRITE,
+                MAP_SHARED | MAP_NORESERVE | MAP_FIXED, block->fd, (off_t)from) != MAP_FAILED;
+}
+
 void tide_block_trim(struct tide_block *block, size_t size)
 {
     size_t from = tide_block_pages(size + TIDE_BLOCK_TAIL);

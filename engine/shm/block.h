@@ -41,6 +41,12 @@ void tide_block_trim(struct tide_block *block, size_t size);
 bool tide_block_punch(const struct tide_block *block, size_t from, size_t end);
 /** `size` bytes rounded up to whole pages. */
 size_t tide_block_pages(size_t size);
+/** Makes the bytes [from, end), whole pages, this process's own: it goes on seeing what they hold, and whoever else has the
+ * block mapped finds them empty and writes there without being seen here. False when the kernel refused; then nothing is
+ * changed. */
+bool tide_block_keep(const struct tide_block *block, size_t from, size_t end);
+/** The end of that: they are those of the block again, whatever it holds by then. */
+bool tide_block_share(const struct tide_block *block, size_t from, size_t end);
 /** Bytes of memory that its pages take now (st_blocks), or a negative status. */
 int64_t tide_block_memory(const struct tide_block *block);
 /** In the engine, after the fork. No block can be cut (seals), but the kernel may have no page for one that is touched

@@ -6,8 +6,11 @@
  * ones to the others. Start with tide_outputs_take(). */
 #include "shm/outputs.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "shm/block.h"
 #include "shm/layout.h"
@@ -149,6 +152,13 @@ void tide_outputs_give_back(struct tide_outputs *outputs, struct tide_output_blo
 {
     tide_require(block->taken);
     block->taken = false;
+    if (block->kept) {
+        size_t begin = begin_of(outputs, block->number);
+        bool shared = tide_block_share(outputs->slots[block->slot].memory, begin,
+                                       begin + outputs->stride);
+        tide_require(shared);
+        block->kept = false;
+    }
     trim(outputs, block, size);
     TAILQ_INSERT_HEAD(&outputs->slots[block->slot].free, block, next);
     TAILQ_INSERT_HEAD(&outputs->warm, block, warm);
@@ -170,10 +180,27 @@ bool tide_outputs_exceeded(const struct tide_outputs *outputs, uint32_t worker)
     return bytes > 0 && (uint64_t)bytes > slot->with_pages * (outputs->stride + 2UL * HUGE_PAGE);
 }
 
+static void keep(const struct tide_outputs *outputs, const struct slot *slot)
+{
+    for (uint32_t i = 0; i < slot->made_count; i++) {
+        struct tide_output_block *block = slot->made[i];
+        size_t begin = begin_of(outputs, i);
+        if (!block->taken || block->kept)
+            continue;
+        block->kept = tide_block_keep(slot->memory, begin, begin + outputs->stride);
+        if (!block->kept)
+            tide_log(TIDE_LOG_WARN,
+                     "results of worker %u, which is gone, are not kept from the next: %s",
+                     (uint32_t)slot->memory->worker, strerror(errno));
+    }
+}
+
 void tide_outputs_recover(struct tide_outputs *outputs, uint32_t worker)
 {
     struct slot *slot = slot_of(outputs, worker);
-    if (!tide_outputs_exceeded(outputs, worker))
+    bool exceeded = tide_outputs_exceeded(outputs, worker);
+    keep(outputs, slot);
+    if (!exceeded)
         return;
     for (uint32_t i = 0; i < outputs->blocks; i++) {
         struct tide_output_block *block = i < slot->made_count ? slot->made[i] : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * engine/shm/outputs.h - the output blocks of one step. Each belongs to a worker slot, and no other worker has it mapped:
  * a batch gets a block of the slot whose worker it is given to (proc/pool_work.c), and the step gives it back when it has
- * forwarded the results (chain/task_batch.c). So no worker can change what another one has left.
+ * forwarded the results (chain/task_batch.c). When a worker is gone, what it has left becomes the engine's own memory before
+ * the next worker of its slot begins. So no worker can change what another one has left.
  *
  *   state   who has it                                        next
  *   COLD    the slot; the block has no pages                  TAKEN, when the slot has no warm one
@@ -30,6 +31,7 @@ struct tide_output_block {
     uint32_t slot;   /* from 0 */
     uint32_t number; /* within the slot, from 0 */
     bool taken;      /* TAKEN; else WARM where `touched` is more than 0, else COLD */
+    bool kept;       /* TAKEN, and the worker that filled it is gone: it is the engine's own */
     size_t touched;  /* so many bytes may have pages */
     TAILQ_ENTRY(tide_output_block) next; /* of its slot, unless it is TAKEN: WARM ones first */
     TAILQ_ENTRY(tide_output_block)
@@ -52,8 +54,8 @@ void tide_outputs_give_back(struct tide_outputs *outputs, struct tide_output_blo
 void tide_outputs_trim(struct tide_outputs *outputs, size_t size);
 /** True when the worker of this slot has touched more than the blocks that it was given. */
 bool tide_outputs_exceeded(const struct tide_outputs *outputs, uint32_t worker);
-/** The worker of this slot is gone: gives back the pages that it has touched without a right to; those of TAKEN blocks when
- * they are given back. */
+/** The worker of this slot is gone, and the next one has not begun: makes TAKEN blocks the engine's own until they are given
+ * back, and gives back the pages that the worker has touched without a right to. */
 void tide_outputs_recover(struct tide_outputs *outputs, uint32_t worker);
 /** The shared memory of slot `index`, from 0; NULL past the last one. */
 struct tide_block *tide_outputs_memory(const struct tide_outputs *outputs, uint32_t index);
