@@ -210,7 +210,7 @@ static void raise_file_limit(const struct tide_plan *plan)
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)
             need += (rlim_t)plan->pools[step->pool] * (2 + step->prefetch_batches) *
-                        (step->state ? 2 : 1) +
+                        (step->state_count > 0 ? 2 : 1) +
                     1;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
@@ -236,7 +236,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     if (!chain->dlq)
         return status;
     for (uint32_t i = 0; i < plan->step_count && !chain->states; i++)
-        if (plan->steps[i].state)
+        if (plan->steps[i].state_count > 0)
             chain->states = tide_states_new(plan->state_dir, plan->name);
     if ((status = build_source(engine, &plan->source)) < 0 ||
         (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||

@@ -230,8 +230,8 @@ function tide.filter(options) end
 function tide.unfold(options) end
 
 ---@class tide.keyed.Options
----@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it. state:expire("10min") says when this value is gone. What the function wrote counts when its message is complete, and never when that is rejected.
----@field state string The name of the state, for which it is kept in state_dir.
+---@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it; with several states it is state.NAME.value. state:expire("10min") says when this value is gone. What the function wrote counts when its message is complete, and never when that is rejected.
+---@field state string|string[] The name of the state, by which it is kept in state_dir; or several, as { "counts", "seen" }, which a function has as state.counts and state.seen.
 ---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
 ---@field ttl? number|string A value is gone so long after it was written last. (in seconds)
 ---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)

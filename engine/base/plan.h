@@ -98,10 +98,11 @@ struct tide_step_plan {
     uint32_t crash_retries;
     enum tide_step_order order; /* TASK; a REDUCE has PARTITION */
     enum tide_step_order_by by; /* KEY: what the key is ... */
-    const char *by_name;  /* ... HEADER: its name; JSON: the path, names with dots between them */
-    const char *state;    /* the name of the state that it keeps by that key; NULL = none ... */
-    const char *state_by; /* ... and the key as the pipeline file says it */
-    int64_t state_ttl_ms; /* a value is gone so long after it was written; 0 = never */
+    const char *by_name; /* ... HEADER: its name; JSON: the path, names with dots between them */
+    const char *const *states; /* the names of the states that it keeps by that key ... */
+    uint32_t state_count;      /* ... 0 = none, TIDE_STATES_MOST at most (shm/layout.h) ... */
+    const char *state_by;      /* ... and the key as the pipeline file says it */
+    int64_t state_ttl_ms;      /* a value is gone so long after it was written; 0 = never */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */

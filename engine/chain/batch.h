@@ -28,6 +28,7 @@
 
 #include "chain/partition_queue.h"
 #include "proc/pool.h"
+#include "shm/layout.h"
 #include "shm/message.h"
 #include "store/store.h"
 
@@ -84,16 +85,17 @@ struct tide_batch_record {
     bool rejected;    /* the dead letter queue has it */
     bool waits;       /* it is to be tried again later */
     bool has_results; /* some of its results are forwarded */
-    struct tide_store_value
-        change; /* of its key's state, in the output block; expires_ms is how long it is to live */
-    bool changed; /* there is one */
+    uint32_t changed; /* bit i: keyed.changes[i] is what it makes of that state of its key */
 };
 
 /** Where the step has state (task_state.c). */
 struct tide_batch_keyed {
     struct tide_block *block;          /* NULL = it has none */
-    struct tide_state_entry **entries; /* of each record: that of its key ... */
+    uint32_t states;                   /* how many states a record has */
+    struct tide_state_entry **entries; /* of each record: those of its key, `states` of them ... */
     uint32_t first, end;               /* ... pinned for these records */
+    /* In the output block; expires_ms is how long the value is to live. */
+    struct tide_store_value changes[TIDE_STATES_MOST];
 };
 
 /** Where a step reduces: what its results stand for, and what a crash is attributed to (task_reduce.c). */

@@ -99,7 +99,8 @@ static bool state_fits(const struct tide_batch *batch, const struct tide_result 
         result->headers_length != 0 || result->topic > TIDE_STATE_JSON || length < 0 ||
         length > TIDE_STORE_VALUE)
         return false;
-    if (result->timestamp < -1)
+    if (result->timestamp < -1 || result->partition < 0 ||
+        (uint32_t)result->partition >= batch->keyed.states)
         return false;
     return result->topic == TIDE_STATE_NONE     ? length == 0
            : result->topic == TIDE_STATE_NUMBER ? length == sizeof(double)
@@ -206,8 +207,9 @@ static void add_change(struct tide_parsed *parsed, const struct tide_result *res
 {
     parsed->items[parsed->item_count++] = (struct tide_item){TIDE_ITEM_STATE, result->index,
                                                              parsed->change_count, result->size};
-    parsed->changes[parsed->change_count++] = (struct tide_store_value){
-        result->timestamp, result->topic, (uint32_t)result->value_length, bytes};
+    parsed->changes[parsed->change_count++] = (struct tide_parsed_change){
+        (uint32_t)result->partition,
+        {result->timestamp, result->topic, (uint32_t)result->value_length, bytes}};
 }
 
 enum found { FOUND_RESULT, FOUND_END, FOUND_MALFORMED };

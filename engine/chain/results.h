@@ -17,7 +17,7 @@ enum tide_item_kind {
     TIDE_ITEM_MESSAGE,  /* a result to forward */
     TIDE_ITEM_FINISHED, /* all results of a record came before; there were none if it was filtered */
     TIDE_ITEM_REJECT,   /* the record is rejected; `message.value` holds reason, error, traceback */
-    TIDE_ITEM_STATE, /* the state of the record's key changes: `message` is an index into the changes */
+    TIDE_ITEM_STATE, /* a state of the record's key changes: `message` is an index into the changes */
     TIDE_ITEM_RETRY,  /* the record is to be tried again; `message.value` as above */
     TIDE_ITEM_WAITED, /* set by task_items.c in place of FINISHED: the record is run again later */
     TIDE_ITEM_REVOKED /* set by task_items.c in place of MESSAGE: the result was dropped */
@@ -30,6 +30,12 @@ struct tide_item {
     uint32_t bytes;   /* of the result in the block */
 };
 
+/** Of state; value.expires_ms is how long the value is to live. */
+struct tide_parsed_change {
+    uint32_t state; /* of the step's states, from 0 */
+    struct tide_store_value value;
+};
+
 enum { TIDE_PARSED_MESSAGES = 128, TIDE_PARSED_ITEMS = 384 };
 
 struct tide_parsed_headers;
@@ -38,9 +44,8 @@ struct tide_parsed_headers;
 struct tide_parsed {
     struct tide_message messages[TIDE_PARSED_MESSAGES];
     struct tide_item items[TIDE_PARSED_ITEMS];
-    /* Of state; expires_ms is how long the value is to live. Messages that are forwarded together lie side by side, so
-     * these have a place of their own. */
-    struct tide_store_value changes[TIDE_PARSED_MESSAGES];
+    /* Messages that are forwarded together lie side by side, so these have a place of their own. */
+    struct tide_parsed_change changes[TIDE_PARSED_MESSAGES];
     uint32_t change_count;
     uint32_t message_count;
     uint32_t item_count;

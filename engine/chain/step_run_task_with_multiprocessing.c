@@ -242,10 +242,12 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
     STAILQ_INIT(&task->order.list);
     if (by_key)
         task->by_key.key = tide_lane_key_new(plan->by, plan->by_name);
-    if (plan->state)
-        task->state = tide_states_add(task->step.chain->states, plan->state, plan->state_by);
-    task->has_state = plan->state != NULL;
-    task->plan.by_name = task->plan.state = task->plan.state_by = NULL; /* they are borrowed */
+    task->has_state = plan->state_count > 0;
+    for (uint32_t i = 0; i < plan->state_count; i++) /* their indices follow each other */
+        task->state = tide_states_add(task->step.chain->states, plan->states[i], plan->state_by) -
+                      i;
+    task->plan.by_name = task->plan.state_by = NULL; /* they are borrowed */
+    task->plan.states = NULL;
     return batches;
 }
 

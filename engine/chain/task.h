@@ -136,7 +136,7 @@ struct tide_task {
         uint64_t waiting_bytes;    /* of them, with their items */
     } by_key;
 
-    uint32_t state; /* its index (chain/states.h); by_key.key is its key then */
+    uint32_t state; /* the index of its first one (chain/states.h); by_key.key is its key then */
     bool has_state;
 
     struct { /* owned by task_sizes.c */
@@ -259,9 +259,9 @@ int tide_state_prepare(struct tide_task *task, struct tide_batch *batch);
  * failure of the store is in tide_states_status(), and nothing that comes of this job is accepted then. */
 uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                          uint32_t end);
-/** A change of state is among the results of the record that is released next. */
-void tide_state_take(struct tide_batch *batch, const struct tide_store_value *change);
-/** Record `record`, which that is, is released: its change is accepted, if its partition is not revoked. */
+/** A change of the step's state `state` is among the results of the record that is released next. */
+void tide_state_take(struct tide_batch *batch, const struct tide_parsed_change *change);
+/** Record `record`, which that is, is released: its changes are accepted, if its partition is not revoked. */
 void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_t record);
 /** The batch is done. */
 void tide_state_end(struct tide_task *task, struct tide_batch *batch);

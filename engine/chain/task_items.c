@@ -42,7 +42,7 @@ static void pass_record(struct tide_task *task, struct tide_batch *batch, struct
         tide_task_finish_record(task, batch);
         return;
     }
-    if (batch->record.changed)
+    if (batch->record.changed != 0)
         tide_state_accept(task, batch, batch->release.released + passed->count);
     passed->count++;
     passed->filtered += !batch->record.has_results;

@@ -13,12 +13,21 @@
 #include "shm/block.h"
 #include "shm/layout.h"
 
-enum { BLOCK = 16 << 20, KEPT = 1 << 20 /* bytes of it that keep their pages */ };
+enum {
+    BLOCK = 16 << 20,
+    PLACES =
+        4
+        << 20, /* bytes of it for the numbers of a job, so that the values of one record fit behind them */
+    KEPT = 1 << 20 /* bytes of it that keep their pages */
+};
+
+_Static_assert(PLACES + TIDE_STATES_MOST * (TIDE_STORE_VALUE + 64) <= BLOCK, "a record fits");
 
 int tide_state_prepare(struct tide_task *task, struct tide_batch *batch)
 {
-    (void)task;
-    batch->keyed.entries = tide_alloc(sizeof(struct tide_state_entry *) * batch->capacity);
+    batch->keyed.states = task->plan.state_count;
+    batch->keyed.entries = tide_alloc(sizeof(struct tide_state_entry *) * batch->capacity *
+                                      batch->keyed.states);
     batch->keyed.block = tide_block_new(BLOCK);
     return batch->keyed.block ? TIDE_OK : tide_failure();
 }
@@ -40,7 +49,8 @@ const char *tide_state_problem(bool has_key, uint32_t length)
 
 static void unpin(struct tide_batch *batch)
 {
-    for (uint32_t i = batch->keyed.first; i < batch->keyed.end; i++)
+    uint32_t states = batch->keyed.states;
+    for (uint32_t i = batch->keyed.first * states; i < batch->keyed.end * states; i++)
         batch->keyed.entries[i]->pins--;
     batch->keyed.first = batch->keyed.end = 0;
 }
@@ -62,16 +72,56 @@ static uint64_t write_value(struct tide_block *block, uint64_t used,
     return end;
 }
 
-static struct tide_state_entry *entry_of(struct tide_task *task, const struct tide_batch *batch,
-                                         uint32_t record)
+/* Finds the entries of the record. False when the store has failed. */
+static bool find_entries(struct tide_task *task, const struct tide_batch *batch, uint32_t record)
 {
+    struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
     struct tide_message message;
     const char *key = NULL;
     uint32_t length = 0;
     tide_batch_message(batch, record, &message);
     bool has_key = tide_lane_key_read(task->by_key.key, &message, &key, &length);
     tide_require(has_key && length <= TIDE_STORE_KEY); /* else it was rejected */
-    return tide_states_find(task->step.chain->states, task->state, message.partition, key, length);
+    for (uint32_t i = 0; i < batch->keyed.states; i++) {
+        entries[i] = tide_states_find(task->step.chain->states, task->state + i, message.partition,
+                                      key, length);
+        if (!entries[i])
+            return false;
+    }
+    return true;
+}
+
+/* What the block has so far. */
+struct filling {
+    uint64_t number; /* of this fill */
+    uint64_t used;
+    uint32_t states;
+    int64_t now_ms;
+};
+
+/* Writes the values of the record that are not in the block yet. False when they do not all fit; those that do then
+ * are in the block for nobody. */
+static bool write_values(const struct tide_batch *batch, uint32_t record, struct filling *filling,
+                         uint32_t *places)
+{
+    struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
+    for (uint32_t i = 0; i < batch->keyed.states; i++) {
+        struct tide_state_entry *entry = entries[i];
+        if (entry->fill != filling->number) {
+            uint64_t end = write_value(batch->keyed.block, filling->used, entry->value,
+                                       filling->states, filling->now_ms);
+            if (end == 0)
+                return false;
+            entry->fill = filling->number;
+            entry->place = (uint32_t)(filling->used / 8);
+            filling->used = end;
+            filling->states++;
+        }
+        places[i] = entry->place;
+    }
+    for (uint32_t i = 0; i < batch->keyed.states; i++)
+        entries[i]->pins++;
+    return true;
 }
 
 /* A batch may hold messages of an assignment that is over, and behind them those of the next one. Within a job a message
@@ -83,65 +133,61 @@ static bool begins_anew(struct tide_task *task, const struct tide_batch *batch, 
            tide_offsets_current(offsets, batch->origins[record]);
 }
 
-/* At least one value fits, since none is longer than TIDE_STORE_VALUE. */
+/* At least one record fits, since no value is longer than TIDE_STORE_VALUE. */
 uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint32_t first,
                          uint32_t end)
 {
     struct tide_block *block = batch->keyed.block;
-    uint32_t *places = (uint32_t *)(void *)block->data;
-    uint64_t fill = tide_states_fill(task->step.chain->states);
-    uint64_t used = ((uint64_t)(end - first) * sizeof(*places) + 7) & ~(uint64_t)7;
-    int64_t now_ms = tide_clock_wall_ms();
-    uint32_t number = 0, record = first;
+    uint32_t *places = (uint32_t *)(void *)block->data, states = batch->keyed.states;
+    uint32_t most = PLACES / (uint32_t)sizeof(*places) / states, record = first;
+    struct filling filling = {.number = tide_states_fill(task->step.chain->states),
+                              .now_ms = tide_clock_wall_ms()};
+    if (end - first > most)
+        end = first + most;
+    filling.used = ((uint64_t)(end - first) * states * sizeof(*places) + 7) & ~(uint64_t)7;
     unpin(batch);
     batch->keyed.first = batch->keyed.end = first;
     for (; record < end && (record == first || !begins_anew(task, batch, record)); record++) {
-        struct tide_state_entry *entry = entry_of(task, batch, record);
-        if (!entry) { /* the store has failed, and the run ends before this job counts */
-            memset(places, 0, used + sizeof(struct tide_state));
+        if (!find_entries(task, batch, record)) { /* the run ends before this job counts */
+            memset(places, 0, filling.used + sizeof(struct tide_state));
             return end;
         }
-        if (entry->fill != fill) {
-            uint64_t after = write_value(block, used, entry->value, number, now_ms);
-            if (after == 0)
-                break;
-            entry->fill = fill;
-            entry->place = (uint32_t)(used / 8);
-            used = after;
-            number++;
-        }
-        entry->pins++;
-        batch->keyed.entries[record] = entry;
+        if (!write_values(batch, record, &filling, &places[(record - first) * states]))
+            break;
         batch->keyed.end = record + 1;
-        places[record - first] = entry->place;
     }
-    if (used > block->touched)
-        block->touched = used;
-    return record > first ? record : end;
+    if (filling.used > block->touched)
+        block->touched = filling.used;
+    return record;
 }
 
 /* ---- what came of it ---- */
 
-void tide_state_take(struct tide_batch *batch, const struct tide_store_value *change)
+void tide_state_take(struct tide_batch *batch, const struct tide_parsed_change *change)
 {
-    batch->record.changed = true;
-    batch->record.change = *change;
+    batch->record.changed |= 1u << change->state;
+    batch->keyed.changes[change->state] = change->value;
 }
 
 void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_t record)
 {
     struct tide_chain *chain = task->step.chain;
-    struct tide_store_value change = batch->record.change;
     struct tide_origin origin = batch->origins[record];
-    int64_t ttl_ms = change.expires_ms < 0 ? task->plan.state_ttl_ms : change.expires_ms;
-    batch->record.changed = false;
+    uint32_t changed = batch->record.changed, states = batch->keyed.states;
+    batch->record.changed = 0;
     if (!tide_offsets_current(chain->offsets, origin) || tide_states_status(chain->states) < 0)
         return;
     tide_require(record >= batch->keyed.first && record < batch->keyed.end);
-    change.expires_ms = ttl_ms > 0 ? tide_clock_wall_ms() + ttl_ms : 0;
-    tide_states_change(chain->states, batch->keyed.entries[record],
-                       tide_offsets_partition(chain->offsets, origin),
-                       tide_batch_record(batch, record)->offset, &change);
+    for (uint32_t i = 0; i < states; i++) {
+        if (!(changed & 1u << i))
+            continue;
+        struct tide_store_value change = batch->keyed.changes[i];
+        int64_t ttl_ms = change.expires_ms < 0 ? task->plan.state_ttl_ms : change.expires_ms;
+        change.expires_ms = ttl_ms > 0 ? tide_clock_wall_ms() + ttl_ms : 0;
+        tide_states_change(chain->states, batch->keyed.entries[record * states + i],
+                           tide_offsets_partition(chain->offsets, origin),
+                           tide_batch_record(batch, record)->offset, &change);
+    }
 }
 
 void tide_state_end(struct tide_task *task, struct tide_batch *batch)

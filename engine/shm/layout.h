@@ -6,9 +6,9 @@
  * Output block: a struct tide_output, then results one after the other, each a struct tide_result and its bytes. Written
  *               by the worker that runs the batch; it is of that worker's slot, and no other worker has it mapped
  *               (shm/outputs.h).
- * State block:  of a step with state, beside the input block and like it: for each record of the job a uint32_t, where
- *               its struct tide_state begins (in units of 8 bytes from the first of these numbers), then these structs and
- *               their bytes. Records of one key have the same one.
+ * State block:  of a step with state, beside the input block and like it: for each record of the job and each state of the
+ *               step a uint32_t, where its struct tide_state begins (in units of 8 bytes from the first of these numbers),
+ *               then these structs and their bytes. Records of one key have the same ones.
  *
  * Records and results start at multiples of 8. 64 bytes after the last one are readable (simdjson). Header bytes, in both:
  * for each header uint32_t name length, int32_t value length (-1 = null), the name, the value; nothing is aligned.
@@ -33,7 +33,7 @@
  *   struct tide_result          chain/results.c              lengths: `size`; size: the bytes that are left, a multiple of 8;
  *                                                            index: released to ready, never less than the one before;
  *                                                            topic: the engine's own table; partition, timestamp: least
- *                                                            values; kind, inherit: their enums
+ *                                                            values (of STATE: the step's states); kind, inherit: their enums
  *   header bytes                chain/results.c              copied as a whole, then each length: what is left of them
  *   reason, error, traceback    chain/results.c failure      copied as a whole, with an end of the engine's own
  *   value and key bytes         whoever takes the message    nothing is decided by them; they are copied to librdkafka, to a
@@ -101,10 +101,13 @@ enum tide_result_kind {
     TIDE_RESULT_REJECT = 2, /* value: reason \0 error \0 traceback \0 */
     TIDE_RESULT_RETRY =
         3, /* the same; where a step reduces it is the first result, and the whole batch is retried */
-    /* Where the step has state: what the state of the record's key is from now on. `topic`: enum tide_state_kind,
-     * `timestamp`: for how many ms, 0 = for ever, -1 = as the step says; `value`: its bytes. At most one for a record. */
+    /* Where the step has state: what a state of the record's key is from now on. `partition`: which one of the step's
+     * states, from 0; `topic`: enum tide_state_kind; `timestamp`: for how many ms, 0 = for ever, -1 = as the step says;
+     * `value`: its bytes. At most one for a record and state. */
     TIDE_RESULT_STATE = 4
 };
+
+enum { TIDE_STATES_MOST = 8 /* states that a step may have */ };
 
 enum tide_state_kind {
     TIDE_STATE_NONE,   /* there is none; as a change: it is deleted */

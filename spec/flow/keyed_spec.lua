@@ -33,7 +33,8 @@ describe('tide.keyed', function()
 
   -- A test of one keyed step.
   local function keyed(fn, options)
-    local step = { fn, state = 's', processes = 2 }
+    local step = { state = 's', processes = 2 }
+    for i, one in ipairs(type(fn) == 'table' and fn or { fn }) do step[i] = one end
     for name, value in pairs(options or {}) do step[name] = value end
     return fixture.steps(tide.keyed(step))
   end
@@ -61,8 +62,8 @@ describe('tide.keyed', function()
 
   -- A chain whose messages are killed, at random, with their workers.
   local function new(fn, options)
-    options.steps = { { { kind = 'keyed', of = fn }, order = 'key', state = 's', max_batch_size = 50,
-      crash_retries = 100 } }
+    options.steps = { { { kind = 'keyed', of = fn, states = { 's' } }, order = 'key', states = { 's' },
+      max_batch_size = 50, crash_retries = 100 } }
     options.dlq = true
     return fixture.new(options)
   end
@@ -114,6 +115,49 @@ describe('tide.keyed', function()
     test:feed({ key = 'k', value = 'a' }, { key = 'k', value = 'b' })
     test:feed({ key = 'k', value = 'c' })
     assert.same({ '["a"]', '["a","b"]', '["a","b","c"]' }, test:values())
+  end)
+
+  it('gives a step with several names a state for each of them', function()
+    local test = keyed({ function(m, state)
+      if m.value == 'two' then return tide.many { m, m } end
+      if m.value == 'bad' then state.counts.value, state.counts = 7, 7 end
+      if m.value == 'other' then return tostring(state.value) end
+      if state.seen.value then return nil end
+      if m.value == 'large' then state.seen.value = ('x'):rep(2 ^ 20 + 1) end
+      state.seen.value = m.value
+      if m.value == 'short' then state.seen:expire '1ms' end
+      state.counts.value = (state.counts.value or 0) + 1
+      return m
+    end, function(m, state)
+      return m.value .. ' ' .. (state.counts.value or 0) .. ' ' .. tostring(state.list.value)
+    end }, { state = { 'counts', 'seen', 'list' } })
+    test:feed({ key = 'a', value = 'x' }, { key = 'a', value = 'y' }, { key = 'b', value = 'short' },
+      { key = 'c', value = 'two' }, { key = 'd', value = 'bad' }, { key = 'd', value = 'other' },
+      { key = 'd', value = 'large' }, { key = 'a', value = 'y', partition = 1 })
+    local then_ms = C.tide_clock_wall_ms()
+    repeat until C.tide_clock_wall_ms() > then_ms + 2
+    test:feed({ key = 'b', value = 'z' }, { key = 'd', value = 'y' })
+    local values = test:values()
+    table.sort(values)
+    assert.same({ 'short 1 nil', 'two 0 nil', 'two 0 nil', 'x 1 nil', 'y 1 nil', 'y 1 nil', 'z 2 nil' }, values)
+    assert.rejects(test, { 'state.counts is assigned to by its value: state.counts.value = ...',
+      'this step has several: state.counts.value, state.seen.value, state.list.value', 'takes 1048576 bytes at most' })
+  end)
+
+  it('fills a job with as many values as its state block holds, of each state of a step', function()
+    local test = keyed(function(m, state)
+      for i = 1, 8 do
+        local s = state['s' .. i]
+        s.value = m.value == 'put' and ('v'):rep(2 ^ 20 - 1) .. i or s.value:sub(-2) .. m.value
+      end
+      return m.value .. state.s8.value:sub(-3)
+    end, { state = { 's1', 's2', 's3', 's4', 's5', 's6', 's7', 's8' }, processes = 1 })
+    for i = 1, 3 do test:push { key = 'k' .. i, value = 'put' } end
+    for i = 1, 3 do test:push { key = 'k' .. i, value = 'get' } end
+    test:feed { key = 'k1', value = 'end' }
+    local values = test:values()
+    table.sort(values)
+    assert.same({ 'endend', 'getget', 'getget', 'getget', 'putvv8', 'putvv8', 'putvv8' }, values)
   end)
 
   it('forgets what a message has written that is rejected, and keeps what a filtered one has', function()
@@ -330,6 +374,13 @@ return tide.pipeline %q {
     has('keyed: needs the setting state_dir', 'tide.file_source { path = "-" },' .. step)
     has('keyed: stands behind reduce', 'tide.file_source { path = "-" }, tide.reduce { function() end },' .. step
       .. 'state_dir = "x"')
+    local function names(text)
+      return 'tide.file_source { path = "-" }, tide.keyed { function() end, state = ' .. text .. ' }'
+    end
+    has('option "state": has "a" twice', names '{ "a", "a" }')
+    has('option "state" = "a b": takes a name', names '{ "c", "a b" }')
+    has('option "state": has 9 names, 8 at most', names '{ "1", "2", "3", "4", "5", "6", "7", "8", "9" }')
+    has('"state" = "s": another step has this state', names '{ "t", "s" }' .. ',' .. step .. 'state_dir = "x"')
     has('another step has this state', 'tide.file_source { path = "-" },' .. step .. step .. 'state_dir = "x"')
   end)
 end)

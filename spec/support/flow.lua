@@ -32,7 +32,10 @@ local function fill_step(step, given)
   end
   step.order, step.by = 'TIDE_ORDER_' .. (given.order or 'partition'):upper(), 'TIDE_BY_' .. (given.by or 'key'):upper()
   step.by_name = given.by_name
-  step.state, step.state_by, step.state_ttl_ms = given.state, given.state and 'key', given.ttl_ms or 0
+  local states = given.states or {}
+  given.state_names = ffi.new('const char *[?]', #states + 1, states) -- `given` lives as long as the plan
+  step.states, step.state_count, step.state_by = given.state_names, #states, 'key'
+  step.state_ttl_ms = given.ttl_ms or 0
 end
 
 -- given: trust (full), network, hosts, read, write, env. Returns what has to live as long as the plan.
@@ -48,8 +51,8 @@ local function set_sandbox(sandbox, given)
   return lists
 end
 
---- options: steps = { { functions..., option = } ... } (by = "key", "header",
---- "json" or "partition", by_name = of the header or path), pools = { processes }, partitions, topics (that results may
+--- options: steps = { { functions..., option = } ... } (by = "key", "header", "json" or "partition", by_name = of the
+--- header or path, states = names of states by the key), pools = { processes }, partitions, topics (that results may
 --- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
 --- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool,
 --- sandbox = { trust (full), network, hosts, read, write, env }.

@@ -5,7 +5,7 @@ local keyed = {}
 -- Returns true when a step of the plan table keeps state.
 local function keeps_state(tables)
   for _, step in ipairs(tables.steps) do
-    if step.state then return true end
+    if step.states then return true end
   end
   return false
 end
@@ -39,10 +39,10 @@ function keyed.faults(pipeline, tables)
         fault(step, 'needs the setting state_dir of the pipeline, as state_dir = "state"')
       end
       if reduced then fault(step, "stands behind %s, whose results have no single offset; put it before", reduced) end
-      if names[step.values.state] then
-        fault(step, 'option "state" = "%s": another step has this state', step.values.state)
+      for _, name in ipairs(step.values.state or {}) do
+        if names[name] then fault(step, 'option "state" = "%s": another step has this state', name) end
       end
-      names[step.values.state or 0] = true
+      for _, name in ipairs(step.values.state or {}) do names[name] = true end
     end
   end
   return texts

@@ -12,7 +12,7 @@ local state = require("tidemill.run.state")
 local fuse = {}
 
 local body = [[
-local functions, message, result, answer, ffi, take, state = ...
+local functions, message, result, answer, ffi, take, state, slots = ...
 local open, emit, reject, retry, publish = message.open, message.emit, result.reject, result.retry, result.publish
 local EMIT, DROP, REJECT, RETRY, FULL = answer.EMIT, answer.DROP, answer.REJECT, answer.RETRY, answer.FULL
 local EXPAND = answer.EXPAND
@@ -43,21 +43,33 @@ local call = [[
       if not rawequal(returned, m) then outcome, detail, text = take(returned, %d, i) end
     end]]
 
--- What the loop does besides where functions have a state (run/state.lua).
-local keyed = {
-  names = "local object, state_open, state_write, state_keep = state.object, state.open, state.write, state.keep\n",
-  open = "\n    state_open(i)",
+-- What the loop does besides where functions have states (run/state.lua), once and for each of them. What one of them
+-- has no room for is written with none.
+local names_of_state = "local object = slots.object\n"
+  .. "local state_open, state_write, state_keep = state.open, state.write, state.keep\n"
+local of_slot = {
+  names = "local slot%d = slots[%d]\n",
+  open = "\n    state_open(slot%d, i)",
   write = "\n    if outcome == EMIT or outcome == DROP or outcome == EXPAND then"
-    .. "\n      local written, reason, why = state_write(i, outcome)"
+    .. "\n      local written, reason, why = state_write(slot%d, i, outcome)"
     .. "\n      if written ~= outcome then outcome, detail, text = written, reason, why end"
     .. "\n    end",
-  keep = "\n    if outcome ~= REJECT and outcome ~= RETRY then state_keep() end",
+  keep = "\n    if outcome ~= REJECT and outcome ~= RETRY then state_keep(slot%d) end",
 }
-local stateless = { names = "", open = "", write = "", keep = "" }
 
---- The Lua text of the loop for `count` functions; with_state[i] says which of them have a state, if any.
-function fuse.text(count, with_state)
-  local names, calls, more = {}, {}, with_state and keyed or stateless
+-- The texts of of_slot for so many states.
+local function with_slots(states)
+  local more = { names = states > 0 and names_of_state or "", open = "", write = "", keep = "" }
+  for name, text in pairs(of_slot) do
+    for i = 1, states do more[name] = more[name] .. text:gsub("%%d", i) end
+  end
+  return more
+end
+
+--- The Lua text of the loop for `count` functions; with_state[i] says which of them have states, if any, and `states`
+--- how many these are.
+function fuse.text(count, with_state, states)
+  local names, calls, more = {}, {}, with_slots(states or 0)
   for i = 1, count do
     names[i] = ("local f%d = functions[%d]"):format(i, i)
     calls[i] = call:format(i, with_state and with_state[i] and ", object" or "", i + 1)
@@ -66,11 +78,12 @@ function fuse.text(count, with_state)
     more.keep)
 end
 
---- functions: an array of functions, `where` = for each "file:line", `with_state` = as for fuse.text -> the loop. It is
---- called in a worker.
+--- functions: an array of functions, `where` = for each "file:line", `with_state` = as for fuse.text, `slots` =
+--- of state.new -> the loop. It is called in a worker.
 function fuse.loop(functions)
-  local chunk = assert(loadstring(fuse.text(#functions, functions.with_state), "=(loop)"))
-  return chunk(functions, message, result, answer, ffi, (many.runner(functions)), state)
+  local slots = functions.slots
+  local chunk = assert(loadstring(fuse.text(#functions, functions.with_state, slots and #slots), "=(loop)"))
+  return chunk(functions, message, result, answer, ffi, (many.runner(functions)), state, slots)
 end
 
 return fuse

@@ -5,7 +5,6 @@
 local answer = require("tidemill.run.answer")
 local message = require("tidemill.run.message")
 local result = require("tidemill.run.result")
-local state = require("tidemill.run.state")
 
 local many = {}
 
@@ -16,7 +15,7 @@ local apply, emit, is_message = message.apply, message.emit, message.is
 --- which give outcome, detail, text; `from` is the number of the function that comes next, `index` that of the record.
 function many.runner(functions)
   local expand
-  local with_state = functions.with_state
+  local with_state, object = functions.with_state, functions.slots and functions.slots.object
 
   -- What function `from - 1` returned for the open message, other than that message itself.
   local function take(returned, from, index)
@@ -30,7 +29,7 @@ function many.runner(functions)
   local function run(m, from, index)
     for i = from, #functions do
       local returned
-      if with_state and with_state[i] then returned = functions[i](m, state.object) else returned = functions[i](m) end
+      if with_state and with_state[i] then returned = functions[i](m, object) else returned = functions[i](m) end
       if not rawequal(returned, m) then
         local outcome, detail, text = take(returned, i + 1, index)
         if outcome ~= EMIT then return outcome, detail, text end

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- run/state.lua: the state of a message's key, as a function of tide.keyed sees it. It comes with the message, in the
--- state block (shm/layout.h); what a function makes of it goes into the output block with its results, so that both
--- count or neither. Messages of one key may follow each other in a job: what one of them wrote is kept here until the
--- job ends, and no longer. Start reading at state.open, then state.write.
+-- run/state.lua: the states of a message's key, as a function of tide.keyed sees them. They come with the message, in
+-- the state block (shm/layout.h); what a function makes of them goes into the output block with its results, so that
+-- both count or neither. Messages of one key may follow each other in a job: what one of them wrote is kept here until
+-- the job ends, and no longer. A slot is one state of a step, with what the open record has made of it. Start reading
+-- at state.open, then state.write.
 local ffi = require("ffi")
 local bit = require("bit")
 local C = require("tidemill.run.ffi").C
@@ -26,123 +27,171 @@ local DROP, REJECT, EXPAND = answer.DROP, answer.REJECT, answer.EXPAND
 local state = {}
 
 -- In C's memory, as pointers in upvalues would be boxed.
-local here = ffi.new "struct { const uint32_t *places; const struct tide_state *state; }"
-local first = 0 -- the record of places[0]
+local here = ffi.new("struct { const uint32_t *places; const struct tide_state *states[" .. C.TIDE_STATES_MOST
+  .. "]; }")
+local first, count = 0, 1 -- the record of places[0], and how many places a record has
 -- What this job has made of states, by their number: enum tide_state_kind, and a string, a number or the text of JSON.
 local newer_kinds, newer = {}, {}
--- Of the open record: the number of its state; what was written, a kind as above, or nil; the table that the script
--- has, which it may change until it returns, and its text before, nil when it is new; for how many ms, -1 = as the step
--- says.
-local number, kind, value, given, given_text, ttl = 0, nil, nil, nil, nil, -1
 
---- Begins a job (struct tide_job).
-function state.begin(job)
-  here.places, first = cast(places_type, job.states), job.first
+-- A slot: `index` of the state among those of the step, from 0, and its `name`. Of the open record: `number` of the
+-- state in the block; `kind` and `value` are what was written, as above, or nil; `given` is the table that the script
+-- has, which it may change until it returns, and `given_text` its text before, nil when it is new; `ttl`: for how many
+-- ms, -1 = as the step says.
+local function new_slot(index, name)
+  return { index = index, name = name, number = 0, kind = false, value = false, given = false, given_text = false,
+    ttl = -1 }
+end
+
+--- Begins a job (struct tide_job) of a step with so many states.
+function state.begin(job, states)
+  here.places, first, count = cast(places_type, job.states), job.first, states
   newer_kinds, newer = {}, {}
 end
 
---- Opens the state of record `index`.
-function state.open(index)
-  local at = here.places[index - first]
-  here.state = cast(state_type, cast(bytes_type, here.places) + 8 * at)
-  number, kind, value, given, given_text, ttl = here.state.number, nil, nil, nil, nil, -1
+--- Opens a state of record `index`.
+function state.open(slot, index)
+  local at = here.places[(index - first) * count + slot.index]
+  local opened = cast(state_type, cast(bytes_type, here.places) + 8 * at)
+  here.states[slot.index] = opened
+  slot.number, slot.kind, slot.given, slot.ttl = opened.number, false, false, -1
 end
 
 -- The kind and the value that the record began with.
-local function before()
+local function before(slot)
+  local number = slot.number
   local was = newer_kinds[number]
   if was then return was, newer[number] end
-  was = here.state.kind
-  local bytes = cast(bytes_type, here.state) + HEAD
+  local opened = here.states[slot.index]
+  local bytes = cast(bytes_type, opened) + HEAD
+  was = opened.kind
   if was == NUMBER then return was, cast(double_type, bytes)[0] end
   if was == NONE then return was, nil end
-  return was, to_string(bytes, here.state.length)
+  return was, to_string(bytes, opened.length)
 end
 
-local function get()
-  if given then return given end
-  local of, what = kind, value
-  if not of then of, what = before() end
+local function get(slot)
+  if slot.given then return slot.given end
+  local of, what = slot.kind, slot.value
+  if not of then of, what = before(slot) end
   if of ~= JSON then return what end
   local decoded, problem = decode(what)
   if decoded == nil then error("the state of this key is no JSON: " .. tostring(problem), 3) end
-  if type(decoded) == "table" and not kind then given, given_text = decoded, what end
+  if type(decoded) == "table" and not slot.kind then slot.given, slot.given_text = decoded, what end
   return decoded
 end
 
-local function set(new)
-  given, given_text = nil, nil
+local function set(slot, new)
+  local kind, value
+  slot.given, slot.given_text = false, false
   if new == nil then
-    kind, value = NONE, nil
+    kind = NONE
   elseif type(new) == "number" and new - new == 0 then
     kind, value = NUMBER, new
   elseif type(new) == "string" then
     kind, value = STRING, new
   elseif type(new) == "table" and getmetatable(new) == nil then
-    kind, value, given = JSON, nil, new -- it is written as it is when the function has returned
+    kind, slot.given = JSON, new -- it is written as it is when the function has returned
   else
     kind, value = JSON, (encode(new, 3))
   end
   if value and type(value) == "string" and #value > LONGEST then
     error(("state.value takes %d bytes at most, got %d"):format(LONGEST, #value), 3)
   end
+  slot.kind, slot.value = kind, value
 end
 
 local UNITS = { ms = 1, s = 1e3, min = 6e4, h = 36e5, d = 864e5 }
+local slots = {} -- by the object that a function has
 
 -- state:expire(seconds), or "10min": the value is gone so long after this message.
-local function expire(_, time)
-  local count, unit = time, "s"
+local function expire(object, time)
+  local amount, unit = time, "s"
   if type(time) == "string" then
-    count, unit = time:match("^([%d.]+)%s*(%a+)$")
-    count = tonumber(count)
+    amount, unit = time:match("^([%d.]+)%s*(%a+)$")
+    amount = tonumber(amount)
   end
-  local ms = type(count) == "number" and UNITS[unit] and count * UNITS[unit]
+  local ms = type(amount) == "number" and UNITS[unit] and amount * UNITS[unit]
   if not ms or not (ms >= 1 and ms < 2 ^ 52) then
     error(('state:expire takes seconds, or a text as "10min" (ms, s, min, h, d), got %s'):format(
       type(time) == "string" and '"' .. time .. '"' or check.shown(time)), 2)
   end
-  ttl = math.floor(ms)
+  local slot = slots[object]
+  if not slot then error('state:expire is called with a colon, as state:expire("10min")', 2) end
+  slot.ttl = math.floor(ms)
 end
 
 local function unknown(name)
   error(('state has no field "%s"; it has value and expire'):format(tostring(name)), 3)
 end
 
---- What a function gets as its second argument.
-state.object = setmetatable({}, {
-  __index = function(_, name)
-    if name == "value" then return (get()) end
+local one = {
+  __index = function(object, name)
+    if name == "value" then return (get(slots[object])) end
     if name == "expire" then return expire end
     unknown(name)
   end,
-  __newindex = function(_, name, new)
+  __newindex = function(object, name, new)
     if name ~= "value" then unknown(name) end
-    set(new)
+    set(slots[object], new)
   end,
   __metatable = false,
-})
+}
+
+local function new_object(slot)
+  local object = setmetatable({}, one)
+  slots[object] = slot
+  return object
+end
+
+-- An object for each name.
+local function new_objects(list)
+  local objects, names = {}, {}
+  for i, slot in ipairs(list) do objects[slot.name], names[i] = new_object(slot), "state." .. slot.name .. ".value" end
+  local function refuse(_, name)
+    error(('state has no field "%s"; this step has several: %s'):format(tostring(name), table.concat(names, ", ")), 2)
+  end
+  return setmetatable({}, {
+    __index = function(_, name) return objects[name] or refuse(nil, name) end,
+    __newindex = function(_, name)
+      if not objects[name] then refuse(nil, name) end
+      error(("state.%s is assigned to by its value: state.%s.value = ..."):format(name, name), 2)
+    end,
+    __metatable = false,
+  })
+end
+
+--- The states of a step, by their names: an array of slots, with `object` = what its functions get as their second
+--- argument.
+function state.new(names)
+  local list = {}
+  for i, name in ipairs(names) do list[i] = new_slot(i - 1, name) end
+  list.object = #list == 1 and new_object(list[1]) or new_objects(list)
+  return list
+end
 
 -- Sets kind and value to what is to be written; false when nothing is.
-local function changed()
-  if given then
-    local text = encode(given, 1)
-    if kind or text ~= given_text then
-      kind, value = JSON, text
+local function changed(slot)
+  if slot.given then
+    local text = encode(slot.given, 1)
+    if slot.kind or text ~= slot.given_text then
+      slot.kind, slot.value = JSON, text
       if #text > LONGEST then error(("state.value takes %d bytes at most, got %d"):format(LONGEST, #text), 0) end
     end
   end
-  if not kind and ttl >= 0 then
-    kind, value = before()
-    if kind == NONE then kind = nil end
+  if not slot.kind and slot.ttl >= 0 then
+    local kind, value = before(slot)
+    if kind ~= NONE then slot.kind, slot.value = kind, value end
   end
-  return kind ~= nil
+  return slot.kind
 end
 
---- The functions are through with record `index`, and its results are written: writes what became of its state. Returns
+--- The functions are through with record `index`, and its results are written: writes what became of a state. Returns
 --- `outcome`, or what result.no_room says.
-function state.write(index, outcome)
-  if outcome > DROP and outcome ~= EXPAND or not changed() then return outcome end
+function state.write(slot, index, outcome)
+  if outcome > DROP and outcome ~= EXPAND then return outcome end
+  local kind = changed(slot)
+  if not kind then return outcome end
+  local value = slot.value
   local length = kind == NUMBER and 8 or kind == NONE and 0 or #value
   local size = band(RESULT + length + 7, bnot(7))
   local to, room = place()
@@ -153,9 +202,9 @@ function state.write(index, outcome)
   end
   local written = cast(result_type, to)
   written.size, written.index, written.kind, written.inherit = size, index, C.TIDE_RESULT_STATE, 0
-  written.headers_length, written.timestamp = 0, ttl
+  written.headers_length, written.timestamp = 0, slot.ttl
   written.value_length, written.key_length = length, -1
-  written.topic, written.partition = kind, -1
+  written.topic, written.partition = kind, slot.index
   if kind == NUMBER then
     cast(number_type, to + RESULT)[0] = value
   elseif length > 0 then
@@ -166,8 +215,9 @@ function state.write(index, outcome)
 end
 
 --- The record is published: the next one of its key sees what it wrote. Not to be called for one that is rejected.
-function state.keep()
-  if kind then newer_kinds[number], newer[number] = kind, value end
+function state.keep(slot)
+  local kind = slot.kind
+  if kind then newer_kinds[slot.number], newer[slot.number] = kind, slot.value end
 end
 
 return state

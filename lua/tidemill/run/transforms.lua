@@ -5,7 +5,7 @@
 -- An entry of a step (plan.functions[number][i]):
 --   a function, or { kind = "file", path = }                    it is called with a message
 --   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
---   { kind = "keyed", of = entry }, before others               it has a state as its second argument (run/state.lua)
+--   { kind = "keyed", of = entry, states = names }, before others    these are its second argument (run/state.lua)
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
 local answer = require("tidemill.run.answer")
 local batch = require("tidemill.run.batch")
@@ -137,8 +137,9 @@ local function runner_of(first, functions)
   if first then return reduce.runner(first, functions) end
   if next(functions.batch) then return batch.runner(functions) end
   local run = runner.fused(fuse.loop(functions), functions.where)
-  return functions.with_state and function(job)
-    state.begin(job)
+  local states = functions.slots and #functions.slots
+  return states and function(job)
+    state.begin(job, states)
     return run(job)
   end or run
 end
@@ -162,8 +163,10 @@ local function load_step(entries)
       if keyed_step and transform.batch then
         fail(transform.where .. ": has `batch`; in tide.keyed and behind it a transform has `process`")
       end
-      functions.with_state = functions.with_state or keyed and {} or nil
-      if keyed then functions.with_state[#functions + 1] = true end
+      if keyed then
+        functions.with_state, functions.slots = functions.with_state or {}, functions.slots or state.new(entry.states)
+        functions.with_state[#functions + 1] = true
+      end
       local at = #functions + 1
       functions[at], functions.where[at] = transform.process or transform.batch, transform.where
       places[#places + 1] = transform.where
