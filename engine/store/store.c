@@ -6,13 +6,22 @@
  * tide_store_put. */
 #include "store/store.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 #include "base/fault.h"
 #include "base/status.h"
 #include "store/inside.h"
 
 /* ---- failures ---- */
+
+/* LMDB says EIO, too, where the disk took a part of what was to be written. */
+static bool is_full(const struct tide_store *store, int code)
+{
+    struct statvfs disk;
+    return code == ENOSPC || (code == EIO && statvfs(store->dir, &disk) == 0 && disk.f_bavail == 0);
+}
 
 int tide_store_failed(struct tide_store *store, int code, const char *what)
 {
@@ -24,7 +33,8 @@ int tide_store_failed(struct tide_store *store, int code, const char *what)
                          "begins empty, and its input is read from the start",
                          store->dir, what, mdb_strerror(code));
     return tide_fail(TIDE_ETEMPORARY, "the store %s: cannot %s: %s", store->dir, what,
-                     mdb_strerror(code));
+                     is_full(store, code) ? "its disk is full; the last commit stands"
+                                          : mdb_strerror(code));
 }
 
 /* The map is address space; a new size can be set only while no transaction is open. */

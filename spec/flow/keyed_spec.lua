@@ -3,11 +3,9 @@
 -- messages, partitions and the program.
 local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
-local files = require 'spec.house.files'
 local flow = require 'spec.support.flow'
 local pipeline_file = require 'spec.support.pipeline_file'
 local process = require 'spec.support.process'
-local program = require 'spec.support.faults'
 local tide = require 'tidemill'
 
 pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
@@ -252,112 +250,6 @@ describe('tide.keyed', function()
     assert.same({ k0 = 50, k1 = 50, k2 = 50, k3 = 50 }, last)
   end)
 
-  -- ---- files ----
-
-  local PIPELINE = [[
-local tide = require "tidemill"
-return tide.pipeline %q {
-  tide.file_source { path = "in" },
-  tide.keyed { function(m, state)
-    state.value = (state.value or 0) + 1
-    return m.json.k .. " " .. m.json.n .. " " .. state.value
-  end, by = "json:%s", state = "counts", processes = 2, max_batch_size = 20 },
-  tide.file_sink { path = "out" },
-  tide.commit_offsets { policy = { min_messages = 100 } },
-  state_dir = "state" }
-]]
-  local folder
-
-  local function write(name, text)
-    local file = assert(io.open(folder .. '/' .. name, 'wb'))
-    file:write(text)
-    file:close()
-  end
-
-  local function lines(from, to)
-    local list = {}
-    for i = from, to do list[#list + 1] = ('{"k":"k%d","n":%d}\n'):format(i % 7, i) end
-    return table.concat(list)
-  end
-
-  local function run(faults)
-    local script = ('cd "%s" && TIDE_FAULTS="%s" exec "%s/tidemill" run p.lua'):format(folder, faults or '',
-      program.folder:sub(1, 1) == '/' and program.folder or io.popen 'pwd':read '*l' .. '/' .. program.folder)
-    local code, _, text = process.run { '/bin/sh', '-c', script }
-    return code, text
-  end
-
-  -- The highest count of each key, which is how many messages it has, and how many lines there are of each message.
-  local function judge(total)
-    local highest, times = {}, {}
-    for line in io.lines(folder .. '/out') do
-      local key, number, value = line:match '^(%S+) (%d+) (%d+)$'
-      if key then -- a line may be cut off by the kill
-        highest[key] = math.max(highest[key] or 0, tonumber(value))
-        times[number] = times[number] or value
-        assert.equal(times[number], value, 'message ' .. number .. ' is counted alike whenever it is run')
-      end
-    end
-    local sum, messages = 0, 0
-    for _, value in pairs(highest) do sum = sum + value end
-    for _ in pairs(times) do messages = messages + 1 end
-    assert.same({ total, total }, { sum, messages })
-  end
-
-  local function begin(name, by)
-    local _, new_folder = pipeline_file.write(PIPELINE:format(name or 'counts', by or 'k'))
-    folder = new_folder
-    write('in', lines(1, 3000))
-  end
-
-  it('goes on after kill -9, at each moment of a commit, as if nothing had been', function()
-    begin()
-    local hits = { 'store.begin=7:kill9', 'store.put=150:kill9', 'store.commit=8:kill9', 'store.committed=8:kill9' }
-    for _, fault in ipairs(hits) do assert.equal(137, (run(fault)), fault) end
-    assert.equal(0, (run()))
-    judge(3000)
-    write('in', lines(1, 4000)) -- it has grown
-    assert.equal(0, (run()))
-    judge(4000)
-  end)
-
-  it('reads another file of the same name from its start, and refuses one that was cut off', function()
-    begin()
-    assert.equal(0, (run()))
-    write('in', lines(1, 2000))
-    local code, text = run()
-    assert.equal(65, code)
-    assert.is_truthy(text:find('in has 2000 lines, and state_dir holds the state after 3000 of them', 1, true), text)
-    write('in', lines(3001, 3007))
-    assert.equal(0, (run()))
-    local list = {}
-    for line in io.lines(folder .. '/out') do list[#list + 1] = line:match '%d+$' end
-    assert.equal(7, #list)
-    for _, value in ipairs(list) do assert.is_true(tonumber(value) >= 429) end
-  end)
-
-  it('refuses the store of another pipeline, of another key, in use, or damaged', function()
-    begin()
-    assert.equal(0, (run()))
-    local function refused(status, words)
-      local code, text = run()
-      assert.equal(status, code, text)
-      assert.is_truthy(text:find(words, 1, true), text)
-    end
-    write('p.lua', PIPELINE:format('others', 'k'))
-    refused(78, 'state_dir state holds "tidemill state 1 of counts", and this is the pipeline others')
-    write('p.lua', PIPELINE:format('counts', 'n'))
-    refused(78, 'holds the state "counts, by json:k", which this pipeline keeps by json:n')
-    write('p.lua', PIPELINE:format('counts', 'k'))
-    local store = files.read(folder .. '/state/data.mdb')
-    write('state/data.mdb', store:sub(1, #store - 8192))
-    refused(65, 'the store state is damaged (its file is cut off')
-    write('state/data.mdb', (store:gsub('\208z@', '\208{@'))) -- 429 as a double
-    write('in', lines(1, 4000))
-    refused(65, 'the store state is damaged (the checksum of a value is wrong')
-    write('state/data.mdb', ('x'):rep(#store))
-    refused(65, 'the store state is damaged')
-  end)
 
   it('is refused by name on Kafka, without state_dir, behind reduce, and twice with one name', function()
     local function faults(text)
