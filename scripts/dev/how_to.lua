@@ -60,7 +60,7 @@ local function page(name)
   local first = commands[1]
   if not first then return table.concat(parts, "\n") end -- it needs a server beside it
   local sample = first:match("(scripts/samples/%S+)")
-  parts[#parts + 1] = ("With %s as it stands in the source ([what else transforms can do](../transforms.md)):\n")
+  parts[#parts + 1] = ("With %s ([what else transforms can do](../transforms.md)):\n")
     :format(sample and "`" .. sample .. "`" or "its input")
   if sample then parts[#parts + 1] = "```\n" .. read(sample):gsub("\n*$", "") .. "\n```\n" end
   local answer = output_of((os.getenv("TIDE_BUILD") or "build") .. "/" .. first .. " --log-level error 2>/dev/null")
@@ -70,7 +70,8 @@ end
 
 local function index(list)
   local lines = { "# How to ...\n", GENERATED:format("*"),
-    "Pipelines to run and to change. Each is a file of `scripts/`, with a sample of its input.\n" }
+    "Pipelines to run and to change. Each is a file of `scripts/`, with a sample of its input; a package has them in\n"
+      .. "`/usr/share/doc/tidemill/examples`.\n" }
   for _, name in ipairs(list) do
     lines[#lines + 1] = ("- [%s](%s.md)"):format((parse(name)), name)
   end

@@ -20,5 +20,8 @@ cp scripts/*.lua "$site/pages/scripts"
 find "$site/pages" -maxdepth 1 -name '*.md' -exec sed -i -E \
   -e 's|\]\(\.\./|](|g' -e 's|\]\(docs/|](|g' -e 's|\]\(README\.md|](index.md|g' {} +
 cp scripts/site/mkdocs.yml "$site/mkdocs.yml"
-mkdocs build --quiet --config-file "$site/mkdocs.yml"
+mkdocs build --config-file "$site/mkdocs.yml" >"$site/log" 2>&1 || {
+  grep -v "INFO" "$site/log" >&2
+  exit 70
+}
 echo "$site/out/index.html"

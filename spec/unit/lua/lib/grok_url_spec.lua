@@ -25,6 +25,15 @@ describe("tide.grok", function()
     refused("is no number that can be kept", match("99999999999999999999", "%{INT:id:int}"))
   end)
 
+  it("tide.grok has its patterns listed in docs/library.md, and no others", function()
+    local file = assert(io.open "docs/library.md")
+    local listed, all = file:read("*a"):match "Patterns of grok[^:]*: ([%u%d_,%s]+)%.", {}
+    file:close()
+    for name in pairs(require "tidemill.lib.grok_patterns") do all[#all + 1] = name end
+    table.sort(all)
+    assert.equal(table.concat(all, ", "), (listed:gsub("%s+", " ")))
+  end)
+
   it("tide.grok finds what its patterns say, and nothing else", function()
     local there = { IPV4 = "192.168.0.255", IPV6 = "2001:db8::ff00:42:8329",
       UUID = "123e4567-e89b-12d3-a456-426614174000",
