@@ -16,6 +16,7 @@ describe("the loop with a lookup table", function()
     local values, aborts, traces = {}, {}, 0
     for i = 1, COUNT do values[i] = tostring(i) end
     local input, loop = block.new(values), block.loop(fn)
+    input:run(loop) -- the functions of the rows' shapes are made, which LuaJIT does not compile
     jit.flush()
     jit.opt.start("maxmcode=8192", "sizemcode=256", "maxtrace=4000", "maxrecord=16000", "maxirconst=4000")
     local function on_trace(what, _, _, _, other, extra)
