@@ -141,7 +141,7 @@ function flow:outlast(offset)
   self:turn_until(function()
     C.tide_clock_advance(9e5) -- from one turn to the next no more than a second counts
     return self:metric(1, 'WORKER_LOST_SIGNAL').count > before
-  end, 'the end of the worker')
+  end, 180, 'the end of the worker') -- some 70 turns, beside a worker that takes all it can get
   self.turn = turn
 end
 
