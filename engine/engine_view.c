@@ -6,6 +6,7 @@
  * Start reading at tide_engine_totals. */
 #include "base/clock.h"
 #include "base/status.h"
+#include "chain/states.h"
 #include "engine_inside.h"
 #include "shm/block.h"
 #include "shm/counters.h"
@@ -73,6 +74,13 @@ const struct tide_counters *tide_engine_counters(const struct tide_engine *engin
 const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine *engine)
 {
     return tide_dlq_get_recent(engine->chain.dlq);
+}
+
+int tide_engine_look(const struct tide_engine *engine, const char *name, int32_t partition,
+                     const char *key, uint32_t length, struct tide_store_value *value)
+{
+    const struct tide_states *states = engine->chain.states;
+    return states ? tide_states_look(states, name, partition, key, length, value) : 0;
 }
 
 uint32_t tide_engine_slow_messages(const struct tide_engine *engine, struct tide_slow_message *list)

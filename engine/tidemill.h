@@ -19,6 +19,7 @@
 #include "base/plan.h"
 #include "proc/profile.h"
 #include "proc/worker_view.h"
+#include "store/store.h"
 
 enum { TIDE_ABI = 1 };
 /** The library's TIDE_ABI; it must be that of the headers that Lua has read. */
@@ -132,6 +133,9 @@ enum tide_profile_state tide_engine_profile(const struct tide_engine *engine, ui
 void tide_engine_profile_forget(struct tide_engine *engine, uint32_t pool, uint32_t index);
 
 struct tide_slow_message;
+/** The value that a key has in a state of tide.keyed now (chain/states.h, tide_states_look). */
+int tide_engine_look(const struct tide_engine *engine, const char *name, int32_t partition,
+                     const char *key, uint32_t length, struct tide_store_value *value);
 /** Writes the slowest messages of the last minute, the slowest first, and returns how many there are (chain/slow.h). */
 uint32_t tide_engine_slow_messages(const struct tide_engine *engine,
                                    struct tide_slow_message *list);

@@ -393,7 +393,7 @@ function tide.dlq(options) end
 ---@field statsd_format? "dogstatsd"|"statsd" dogstatsd: labels are tags, as Datadog, Telegraf, Vector and the statsd_exporter read them. statsd: they are parts of the name, for servers that know no tags; give each pipeline a prefix of its own.
 ---@field prefix? string What the names of metrics begin with. "arroyo": the names are those of Arroyo, for boards that know them.
 ---@field tags? table<string, string|number|boolean> Labels that all metrics get, by name.
----@field tap? boolean Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run.
+---@field tap? boolean Whether the contents of messages and state may be seen over HTTP (`tidemill tap`, /state). The flag --tap allows it for a run.
 
 --- Where metrics go while the pipeline runs: Prometheus, StatsD, and the dashboard.
 ---```lua

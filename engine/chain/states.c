@@ -168,15 +168,23 @@ static void grow_table(struct tide_states *states)
     states->place_count = count;
 }
 
-struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t state,
-                                          int32_t partition, const char *key, uint32_t length)
+static struct tide_state_entry *look_up(const struct tide_states *states, uint32_t hash,
+                                        uint32_t state, int32_t partition, const char *key,
+                                        uint32_t length)
 {
-    uint32_t hash = hash_of(state, partition, key, length);
     struct tide_state_entry *entry = states->places[hash & (states->place_count - 1)];
     while (entry &&
            (entry->hash != hash || entry->state != state || entry->partition != partition ||
             entry->key_length != length || memcmp(entry->key, key, length) != 0))
         entry = entry->next;
+    return entry;
+}
+
+struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t state,
+                                          int32_t partition, const char *key, uint32_t length)
+{
+    uint32_t hash = hash_of(state, partition, key, length);
+    struct tide_state_entry *entry = look_up(states, hash, state, partition, key, length);
     if (!entry) {
         if (states->entry_count++ >= states->place_count)
             grow_table(states);
@@ -192,6 +200,25 @@ struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t s
         states->bytes += sizeof(*entry) + length;
     }
     return entry->value || load(states, entry) == TIDE_OK ? entry : NULL;
+}
+
+int tide_states_look(const struct tide_states *states, const char *name, int32_t partition,
+                     const char *key, uint32_t length, struct tide_store_value *value)
+{
+    uint32_t state = 0;
+    while (state < states->state_count && strcmp(states->states[state].name, name) != 0)
+        state++;
+    if (state == states->state_count || !states->store || length > TIDE_STORE_KEY)
+        return 0;
+    uint32_t hash = hash_of(state, partition, key, length);
+    struct tide_state_entry *entry = look_up(states, hash, state, partition, key, length);
+    if (!entry || !entry->value) {
+        struct tide_store_key stored = {states->states[state].number, partition, key, length};
+        return tide_store_get(states->store, &stored, value);
+    }
+    *value = (struct tide_store_value){entry->value->expires_ms, entry->value->kind,
+                                       entry->value->length, entry->value->bytes};
+    return value->kind != TIDE_STATE_NONE;
 }
 
 /* What is stored and not in use can be read again. */

@@ -62,6 +62,10 @@ int tide_states_status(const struct tide_states *states);
 /** The entry of a key, with its value. NULL when the store fails. */
 struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t state,
                                           int32_t partition, const char *key, uint32_t length);
+/** The value that a key has now, for somebody who looks on: 1 = found, 0 = there is none, negative = failed, which is no
+ * failure of the run. Nothing is kept of it. `value` is borrowed until the next call for these states. */
+int tide_states_look(const struct tide_states *states, const char *name, int32_t partition,
+                     const char *key, uint32_t length, struct tide_store_value *value);
 /** A number that no fill had before. */
 uint64_t tide_states_fill(struct tide_states *states);
 /** The change of message `offset` of partition `index` (of the source) is accepted. The bytes are copied. */

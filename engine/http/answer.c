@@ -162,7 +162,7 @@ static enum MHD_Result send_document(struct tide_http *http, struct MHD_Connecti
     if (sent)
         queued = MHD_queue_response(connection, MHD_HTTP_OK, document->response);
     else if (known && !head)
-        refused = !(client->live = tide_live_new(http, client, document->type));
+        refused = !(client->live = tide_live_new(http, client, document));
     tide_http_paths(http, paths, sizeof(paths));
     pthread_mutex_unlock(&http->lock);
     if (sent)

@@ -41,8 +41,11 @@ struct MHD_Response *tide_http_response(const char *type, const void *bytes, siz
 struct tide_document *tide_http_find(struct tide_http *http, const char *path)
 {
     for (uint32_t i = 0; i < http->document_count; i++) {
-        if (strcmp(http->documents[i].path, path) == 0)
-            return &http->documents[i];
+        struct tide_document *document = &http->documents[i];
+        size_t length = strlen(document->path);
+        bool begins = !document->response && document->path[length - 1] == '/';
+        if (begins ? strncmp(document->path, path, length) == 0 : strcmp(document->path, path) == 0)
+            return document;
     }
     return NULL;
 }

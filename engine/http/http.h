@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 enum {
-    TIDE_HTTP_PATH = 64,      /* bytes of a path, its zero byte included */
+    TIDE_HTTP_PATH = 64, /* bytes of a path that is published or offered, its zero byte included */
+    TIDE_HTTP_LONGEST = 2048, /* of a path that is asked for, likewise */
     TIDE_HTTP_QUERY = 1024,   /* bytes of what stands behind the "?", likewise */
     TIDE_HTTP_TYPE = 64,      /* of a media type, likewise */
     TIDE_HTTP_DOCUMENTS = 32, /* paths that may be published or offered */
@@ -48,7 +49,9 @@ void tide_http_alive(struct tide_http *http, bool ready, const char *text);
 /** A request of a live path. */
 struct tide_http_request {
     uint64_t id;
-    char path[TIDE_HTTP_PATH];
+    char path[TIDE_HTTP_PATH]; /* as it was offered ... */
+    char rest
+        [TIDE_HTTP_LONGEST]; /* ... and what stands behind it, where it ends with "/": percent-encoded */
     char query[TIDE_HTTP_QUERY]; /* as it was sent: percent-encoded */
 };
 enum tide_http_written {
@@ -56,7 +59,8 @@ enum tide_http_written {
     TIDE_HTTP_FULL, /* the client is too slow: nothing of these bytes is sent */
     TIDE_HTTP_GONE  /* the client has left; the caller ends the request */
 };
-/** Makes `path` a live path: its requests are taken by tide_http_next, and answered in pieces. */
+/** Makes `path` a live path: its requests are taken by tide_http_next, and answered in pieces. One that ends with "/"
+ * stands for all paths that begin with it. */
 int tide_http_offer(struct tide_http *http, const char *path, const char *type);
 /** The next request of a live path that was not taken yet; false when there is none. The caller ends it sometime. */
 bool tide_http_next(struct tide_http *http, struct tide_http_request *request);

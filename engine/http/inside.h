@@ -57,7 +57,7 @@ struct tide_client {
     bool suspended; /* it waits for bytes of the engine's thread; libmicrohttpd does not watch it */
     bool cut;       /* its time has passed, or it has left */
     bool too_long;  /* its path or its query */
-    char path[TIDE_HTTP_PATH];
+    char path[TIDE_HTTP_LONGEST];
     char query[TIDE_HTTP_QUERY];
     struct tide_live *live; /* NULL = none */
 };
@@ -96,7 +96,7 @@ struct tide_http {
 struct MHD_Response *tide_http_response(const char *type, const void *bytes, size_t size);
 /** Adds these headers. */
 void tide_http_headers(struct MHD_Response *response, const char *type);
-/** The document of a path; NULL = none. The lock is held. */
+/** The document of a path that is asked for; NULL = none. The lock is held. */
 struct tide_document *tide_http_find(struct tide_http *http, const char *path);
 /** All paths, with a blank between them. The lock is held. */
 void tide_http_paths(const struct tide_http *http, char *text, size_t size);
@@ -105,7 +105,7 @@ void tide_http_paths(const struct tide_http *http, char *text, size_t size);
 
 /** Makes a live request; NULL = there are too many. The lock is held. */
 struct tide_live *tide_live_new(struct tide_http *http, const struct tide_client *client,
-                                const char *type);
+                                const struct tide_document *document);
 /** True when there is something to send, or the end. */
 bool tide_live_due(struct tide_http *http, const struct tide_live *live);
 /** True while there is a request that was ended, whose client has not got all of it. */

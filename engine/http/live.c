@@ -13,14 +13,16 @@
 /* ---- the server's side ---- */
 
 struct tide_live *tide_live_new(struct tide_http *http, const struct tide_client *client,
-                                const char *type)
+                                const struct tide_document *document)
 {
     if (http->live_count == TIDE_HTTP_LIVES)
         return NULL;
     struct tide_live *live = tide_alloc(sizeof(*live));
-    snprintf(live->type, sizeof(live->type), "%s", type);
+    size_t length = strlen(document->path);
+    memcpy(live->type, document->type, sizeof(live->type));
     live->request.id = ++http->last_id;
-    memcpy(live->request.path, client->path, sizeof(client->path));
+    memcpy(live->request.path, document->path, sizeof(document->path));
+    strcpy(live->request.rest, client->path + length);
     memcpy(live->request.query, client->query, sizeof(client->query));
     TAILQ_INSERT_TAIL(&http->lives, live, next);
     http->live_count++;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * engine/store/inside.h - what the files of the store share:
  *   store.c       values, positions, transactions
- *   store_open.c  opens and closes: whose store it is, and which states it has */
+ *   store_open.c  opens and closes: whose store it is, and which states it has
+ *   store_walk.c  goes through what it holds */
 #ifndef TIDE_STORE_INSIDE_H
 #define TIDE_STORE_INSIDE_H
 
@@ -29,6 +30,9 @@ struct tide_store {
 /** Ends the transaction, if there is one, and fails with the text of what LMDB said. */
 int tide_store_failed(struct tide_store *store, int code, const char *what);
 void tide_store_rollback(struct tide_store *store);
+/** Checks what stands at a key, and gives it: 1, or negative. */
+int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
+                          const struct MDB_val *data, struct tide_store_value *value);
 /** A read transaction is there then. */
 int tide_store_read(struct tide_store *store);
 /** Writes four bytes in big endian. */

@@ -119,8 +119,8 @@ static uint32_t checksum(const MDB_val *key, const struct head *head, const char
     return (uint32_t)(hash >> 32);
 }
 
-static int read_value(struct tide_store *store, const MDB_val *key, const MDB_val *data,
-                      struct tide_store_value *value)
+int tide_store_read_value(struct tide_store *store, const MDB_val *key, const MDB_val *data,
+                          struct tide_store_value *value)
 {
     struct head head;
     if (data->mv_size >= sizeof(head)) {
@@ -167,7 +167,7 @@ int tide_store_get(struct tide_store *store, const struct tide_store_key *key,
     struct room room;
     MDB_val name = value_key(key, &room), data;
     int found = get(store, &name, &data);
-    return found == 1 ? read_value(store, &name, &data, value) : found;
+    return found == 1 ? tide_store_read_value(store, &name, &data, value) : found;
 }
 
 int tide_store_get_position(struct tide_store *store, const char *input, int32_t partition,

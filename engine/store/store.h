@@ -18,6 +18,7 @@
 #ifndef TIDE_STORE_STORE_H
 #define TIDE_STORE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -57,6 +58,37 @@ void tide_store_close(struct tide_store *store); /* NULL is fine */
 
 /** The number of a state. `by` says what its keys are: a state that was kept by another key is refused. */
 int tide_store_state(struct tide_store *store, const char *name, const char *by, uint32_t *number);
+
+/** Opens a store to read it, while no engine has it: nothing is made or written. NULL with tide_error() and the status:
+ * TIDE_ENOINPUT when there is none yet, TIDE_ETEMPORARY when an engine has it. */
+struct tide_store *tide_store_look(const char *dir, const char *pipeline, int *status);
+
+/** A state of the store. */
+struct tide_store_state {
+    uint32_t number;
+    uint32_t length;
+    const char
+        *text; /* "NAME, by WHAT", without an end; borrowed until the next call for this store */
+};
+/** The state of the next number above `after` (-1: the first one). 1 = found, 0 = none is left, negative = failed. */
+int tide_store_next_state(struct tide_store *store, int64_t after, struct tide_store_state *state);
+
+/** A way through the values of a state, by partition and key. Zero it, and set `state`. */
+struct tide_store_walk {
+    uint32_t state;
+    int32_t partition; /* from this one on ... */
+    bool one;          /* ... and no further */
+    bool begun;
+    struct tide_store_key key; /* of the value; its bytes are in `bytes` */
+    char bytes[TIDE_STORE_KEY];
+};
+/** The next value. 1 = found, 0 = none is left, negative = failed. */
+int tide_store_next(struct tide_store *store, struct tide_store_walk *walk,
+                    struct tide_store_value *value);
+/** Bytes of the store's file. */
+uint64_t tide_store_bytes(struct tide_store *store);
+/** Empties the store: states, positions, and whose it is. In one transaction of its own, which is synced. */
+int tide_store_empty(struct tide_store *store);
 
 /** 1 = found, 0 = there is none, negative = failed. */
 int tide_store_get(struct tide_store *store, const struct tide_store_key *key,

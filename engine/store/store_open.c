@@ -14,6 +14,8 @@
 #include "store/inside.h"
 
 static const size_t FIRST_MAP = (size_t)16 << 30; /* address space only */
+#define NOTHING "state_dir %s: there is no state yet; the pipeline makes it when it runs"
+
 static const char FORMAT[] = "tidemill state 1 of ";
 
 /* Its files stay as long as they are open, though they have no names any more. */
@@ -65,9 +67,9 @@ static int check_length(struct tide_store *store)
     return TIDE_OK;
 }
 
-static int open_environment(struct tide_store *store)
+static int open_environment(struct tide_store *store, unsigned read_only)
 {
-    unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (store->temporary ? MDB_NOSYNC : 0);
+    unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (store->temporary ? MDB_NOSYNC : 0) | read_only;
     MDB_txn *txn;
     int code = mdb_env_create(&store->env);
     if (!code)
@@ -79,7 +81,7 @@ static int open_environment(struct tide_store *store)
     int status = check_length(store);
     if (status < 0)
         return status;
-    code = mdb_txn_begin(store->env, NULL, 0, &txn);
+    code = mdb_txn_begin(store->env, NULL, read_only, &txn);
     if (!code) {
         code = mdb_dbi_open(txn, NULL, 0, &store->table);
         int ended = mdb_txn_commit(txn);
@@ -110,27 +112,35 @@ static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
     return code ? 0 : 1;
 }
 
+static bool is_same(const MDB_val *data, const char *text)
+{
+    return data->mv_size == strlen(text) && memcmp(data->mv_data, text, data->mv_size) == 0;
+}
+
 /* Writes the text where there is none yet. 1 = there is another one, which `data` has. */
 static int claim(struct tide_store *store, MDB_val *key, const char *own, MDB_val *data)
 {
     int found = get_text(store, key, data);
     if (found <= 0)
         return found == 0 ? put_text(store, key, own) : found;
-    return data->mv_size != strlen(own) || memcmp(data->mv_data, own, strlen(own)) != 0;
+    return !is_same(data, own);
 }
 
-static int check_pipeline(struct tide_store *store, const char *pipeline)
+/* With `claims` it becomes that of the pipeline when it is nobody's. */
+static int check_pipeline(struct tide_store *store, const char *pipeline, bool claims)
 {
     char own[512], room[] = "I";
-    MDB_val key = {1, room}, data;
+    MDB_val key = {1, room}, data = {0, room};
     snprintf(own, sizeof(own), "%s%s", FORMAT, pipeline);
-    int status = claim(store, &key, own, &data);
-    if (status == 1)
+    int status = claims ? claim(store, &key, own, &data) : get_text(store, &key, &data);
+    if (status == 0 && !claims)
+        return tide_fail(TIDE_ENOINPUT, NOTHING, store->dir);
+    if (status == 1 && (claims || !is_same(&data, own)))
         return tide_fail(TIDE_ECONFIG,
                          "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another "
                          "folder",
                          store->dir, (int)data.mv_size, (const char *)data.mv_data, pipeline);
-    return status;
+    return status < 0 ? status : TIDE_OK;
 }
 
 struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map)
@@ -138,14 +148,50 @@ struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t
     struct tide_store *store = tide_alloc(sizeof(*store));
     store->lock = -1;
     store->map = map ? map : FIRST_MAP;
-    if (make_folder(store, dir) < 0 || lock_folder(store) < 0 || open_environment(store) < 0 ||
-        check_pipeline(store, pipeline) < 0) {
+    if (make_folder(store, dir) < 0 || lock_folder(store) < 0 || open_environment(store, 0) < 0 ||
+        check_pipeline(store, pipeline, true) < 0) {
         tide_store_close(store);
         return NULL;
     }
     if (store->temporary)
         remove_files(store);
     return store;
+}
+
+/* Whoever reads keeps engines away meanwhile, and no other reader. */
+static int lock_to_read(struct tide_store *store)
+{
+    char path[4200];
+    struct stat file;
+    snprintf(path, sizeof(path), "%s/data.mdb", store->dir);
+    store->lock = open(store->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if ((store->lock < 0 && errno == ENOENT) || (store->lock >= 0 && stat(path, &file) < 0))
+        return tide_fail(TIDE_ENOINPUT, NOTHING, store->dir);
+    if (store->lock < 0)
+        return tide_fail(TIDE_ECONFIG, "state_dir %s: cannot open it: %s", store->dir,
+                         strerror(errno));
+    if (flock(store->lock, LOCK_SH | LOCK_NB) < 0)
+        return tide_fail(TIDE_ETEMPORARY,
+                         "state_dir %s: an engine has it; stop that first, or ask it: GET "
+                         "/state/NAME/KEY, where its metrics are served",
+                         store->dir);
+    return TIDE_OK;
+}
+
+struct tide_store *tide_store_look(const char *dir, const char *pipeline, int *status)
+{
+    struct tide_store *store = tide_alloc(sizeof(*store));
+    store->map = FIRST_MAP;
+    store->dir = tide_copy(dir);
+    *status = lock_to_read(store);
+    if (*status == TIDE_OK)
+        *status = open_environment(store, MDB_RDONLY);
+    if (*status == TIDE_OK)
+        *status = check_pipeline(store, pipeline, false);
+    if (*status == TIDE_OK)
+        return store;
+    tide_store_close(store);
+    return NULL;
 }
 
 /* The hash of its name, so that no number has to be given out; two names with one hash are refused like two keys. */

@@ -177,7 +177,8 @@ seed("stats", '{"msg_cnt":1e999,"brokers":{"a":{"rtt":{"avg":1.5,"cnt":184467440
 for _, request in ipairs { "localhost:9464\0/metrics", "127.0.0.1\0/healthz", "[::1]:80\0/readyz", "-\0/nothing?x=1",
   "evil.example\0/metrics", "tide.example\0/tap?step=1&rate=10&match1=value~x", "-\0/tap?" .. ("q"):rep(1022) .. "1",
   "-\0/tap?" .. ("q"):rep(1019) .. "&a=",
-  "-\0/" .. ("p"):rep(62), "-\0/" .. ("p"):rep(63), "-\0/tap" } do
+  "-\0/" .. ("p"):rep(2046), "-\0/" .. ("p"):rep(2047), "-\0/tap", "-\0/state/counts/a%20b?partition=1", "-\0/state/",
+  "-\0/state" } do
   for method = 0, 2 do seed("http", char(method) .. request .. "\0" .. "\0\1\66\200\66\255\65\66\200\200") end
   seed("http", "\0" .. request .. "\0\0" .. ("\9\66\200"):rep(20))
 end

@@ -20,7 +20,7 @@ function metrics_options.define(command)
       .. "HOST:PORT, a port of 127.0.0.1 (0 = any that is free), or off.")
   command:option("--statsd"):argname("ADDRESS"):convert(address("statsd", false))
     :description("Send metrics there by StatsD, with tags as DogStatsD has them, or off.")
-  command:flag("--tap"):description("Let `tidemill tap` see the contents of messages over HTTP.")
+  command:flag("--tap"):description("Let messages and state be seen over HTTP (`tidemill tap`, /state).")
 end
 
 local function chosen(flag, value)

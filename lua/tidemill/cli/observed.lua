@@ -14,6 +14,7 @@ local PARTS = {
   "tidemill.cli.dashboard",
   "tidemill.metrics.profile_request",
   "tidemill.metrics.tap",
+  "tidemill.metrics.state_request",
   "tidemill.cli.status", -- after all that fill in fields of the snapshot
 }
 

@@ -45,7 +45,8 @@ end
 --- name), write, finish, refuse }. request:write(text) returns "taken", "full" (the client is too slow, nothing of the
 --- text is sent) or "gone" (the client has left: finish it); an empty text only asks for that. request:finish(code)
 --- ends the answer; the code is used when nothing was written; request:refuse(code, text) is the same with a line of
---- text. `type` is the media type, JSON lines without it.
+--- text. `type` is the media type, JSON lines without it. A path that ends with "/" stands for all that begin with it;
+--- request.rest is what is behind, as it was sent.
 function Server:live(path, handler, type)
   if C.tide_http_offer(self.handle, path, type or NDJSON) < 0 then error(tide.error(), 0) end
   self.handlers[path] = handler
@@ -77,8 +78,8 @@ function Server:turn()
   local c = self.request
   while C.tide_http_next(self.handle, c) do
     local path = ffi.string(c.path)
-    local request = setmetatable({ server = self, id = c.id, path = path, query = server.query(ffi.string(c.query)) },
-      Request)
+    local request = setmetatable({ server = self, id = c.id, path = path, rest = ffi.string(c.rest),
+      query = server.query(ffi.string(c.query)) }, Request)
     self.open[request] = true
     local done, reason = xpcall(self.handlers[path], debug.traceback, request)
     if not done then -- messages go on

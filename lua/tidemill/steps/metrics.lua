@@ -26,7 +26,8 @@ return {
     { name = "tags", type = "tags", default_text = "none",
       help = "Labels that all metrics get, by name." },
     { name = "tap", type = "boolean", default = false,
-      help = "Whether `tidemill tap` may see the contents of messages over HTTP. The flag --tap allows it for a run." },
+      help = "Whether the contents of messages and state may be seen over HTTP (`tidemill tap`, /state). The flag "
+        .. "--tap allows it for a run." },
   },
   -- What the address answers: GET and HEAD alone, on loopback unless told otherwise. Shown by help and documents.
   paths = {
@@ -40,6 +41,8 @@ return {
     { "/readyz", "200 while the run is connected, has partitions and reads; else 503 and the state that it is in: for "
       .. "a readiness probe. Of several engines each must read, and one have partitions." },
     { "/tap", "Samples of messages, for `tidemill tap`; refused unless tap is on." },
+    { "/state/NAME/KEY", "The value that a key has in a state of tide.keyed now: a line of JSON for each partition. "
+      .. "?partition=N: for one. The key is percent-encoded. Refused unless tap is on." },
     { "/profile", "Where the time of a worker goes, for `tidemill profile`." },
   },
   check = function(values, fault)

@@ -120,6 +120,7 @@ static struct tide_http *new_server(void)
     tide_http_allow(http, "tide.example");
     tide_http_publish(http, "/metrics", "text/plain", "tide 1\n", 7);
     tide_http_offer(http, "/tap", "text/plain");
+    tide_http_offer(http, "/state/", "text/plain");
     tide_http_alive(http, true, "ready");
     return http;
 }
@@ -142,7 +143,7 @@ static unsigned expected_code(const char *method, const char *path)
     if (strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0 ||
         strcmp(path, "/metrics") == 0)
         return 200;
-    if (strcmp(path, "/tap") == 0)
+    if (strcmp(path, "/tap") == 0 || strncmp(path, "/state/", 7) == 0)
         return strcmp(method, "HEAD") == 0 ? 200 : 0;
     return 404;
 }
@@ -151,7 +152,7 @@ static void check_answer(const struct MHD_Connection *connection, const char *me
                          const char *uri)
 {
     size_t length = strcspn(uri, "?");
-    char path[TIDE_HTTP_PATH];
+    char path[TIDE_HTTP_LONGEST];
     unsigned code = connection->answer ? connection->code : 0;
     fuzz_require(connection->suspended == !connection->answer);
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
@@ -160,7 +161,7 @@ static void check_answer(const struct MHD_Connection *connection, const char *me
         fuzz_require(code == 403);
     } else if (code == 403) {
         fuzz_require(connection->host && strcmp(connection->host, "localhost") != 0);
-    } else if (length >= TIDE_HTTP_PATH ||
+    } else if (length >= TIDE_HTTP_LONGEST ||
                (uri[length] && strlen(uri + length + 1) >= TIDE_HTTP_QUERY)) {
         fuzz_require(code == 414);
     } else {
@@ -221,14 +222,21 @@ static void client_reads(struct live *live, size_t size)
     fuzz_require(live->read <= live->written);
 }
 
-static void act(struct live *live, uint8_t what, const char *path, const char *query,
-                void **context)
+/* The request is that of the uri, whose path was offered as a whole or by what it begins with. */
+static bool is_of(const struct tide_http_request *request, const char *uri)
+{
+    size_t path = strlen(request->path), rest = strlen(request->rest), end = path + rest;
+    return strncmp(uri, request->path, path) == 0 && strcspn(uri, "?") == end &&
+           memcmp(uri + path, request->rest, rest) == 0 &&
+           strcmp(request->query, uri[end] ? uri + end + 1 : "") == 0;
+}
+
+static void act(struct live *live, uint8_t what, const char *uri, void **context)
 {
     struct tide_http_request request;
     size_t size = 0;
     if (what == 0 && tide_http_next(live->http, &request)) {
-        fuzz_require(live->id == 0 && strcmp(request.path, path) == 0 &&
-                     strcmp(request.query, query) == 0);
+        fuzz_require(live->id == 0 && is_of(&request, uri));
         live->id = request.id;
     } else if (what < 64 && live->id > 0) {
         engine_writes(live, what < 60 ? (size_t)what * 64 : MOST_WRITTEN);
@@ -286,12 +294,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tide_clients_notify(live.http, &connection, &connection.socket_context,
                         MHD_CONNECTION_NOTIFY_STARTED);
     void *context = tide_answer_uri(live.http, uri, &connection);
-    const char *query = strchr(uri, '?');
     tide_answer(live.http, &connection, uri, method, "HTTP/1.1", "", &none, &context);
     check_answer(&connection, method, uri);
     while (input.left > 0 &&
            connection.suspended + (connection.answer && connection.answer->reader))
-        act(&live, fuzz_byte(&input), "/tap", query ? query + 1 : "", &context);
+        act(&live, fuzz_byte(&input), uri, &context);
     leave(&live, &context);
     tide_http_free(live.http);
     return 0;

@@ -134,7 +134,8 @@ describe("a request", function()
   end)
 
   it("with a long path or query is answered with 414", function()
-    assert.equal(414, http.get(port, "/" .. ("a"):rep(C.TIDE_HTTP_PATH)).code)
+    assert.equal(414, http.get(port, "/" .. ("a"):rep(C.TIDE_HTTP_LONGEST)).code)
+    assert.equal(404, http.get(port, "/" .. ("a"):rep(C.TIDE_HTTP_LONGEST - 2)).code)
     assert.equal(414, http.get(port, "/a?" .. ("a"):rep(C.TIDE_HTTP_QUERY)).code)
   end)
 
@@ -206,6 +207,20 @@ describe("a live request", function()
   local function write(id, text) return tonumber(C.tide_http_write(server, id, text, #text)) end
 
   before_each(function() assert.equal(0, C.tide_http_offer(server, "/live", "application/x-ndjson")) end)
+
+  it("of a path that ends with a slash is one of all paths that begin with it", function()
+    publish("/", "home")
+    assert.equal(0, C.tide_http_offer(server, "/all/", "application/x-ndjson"))
+    for rest in pairs { [""] = true, ["a%2F/b"] = true, [("k"):rep(C.TIDE_HTTP_LONGEST - 6)] = true } do
+      local connection = ask("/all/" .. rest .. "?q")
+      take()
+      assert.same({ "/all/", rest, "q" }, { ffi.string(request.path), ffi.string(request.rest),
+        ffi.string(request.query) })
+      C.tide_http_refuse(server, request.id, 404, "none")
+      assert.matches("404", (http.read_all(connection)))
+    end
+    assert.same({ 404, 200 }, { http.get(port, "/all").code, http.get(port, "/").code })
+  end)
 
   it("is taken with path and query, and answered in pieces", function()
     local connection = ask "/live?a=%20b"

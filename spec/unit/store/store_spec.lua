@@ -47,6 +47,44 @@ describe("the store", function()
     store = assert(open(folder), library.error())
   end
 
+  it("goes through the values of a state, by partition and key, from any place on", function()
+    local store_of = require "tidemill.run.store"
+    assert.equal(0, C.tide_store_begin(store))
+    for _, entry in ipairs { { "b", 0 }, { "", 0 }, { "a", 7 }, { ("k"):rep(C.TIDE_STORE_KEY), 0 }, { "", 3 },
+      { "z", -1 } } do
+      assert.equal(0, put(entry[1], entry[1]:sub(1, 1), 0, entry[2]))
+    end
+    assert.equal(0, C.tide_store_put(store, key("other", 0, 2), ffi.new("struct tide_store_value", { 0, 1, 1, "o" })))
+    assert.equal(0, C.tide_store_commit(store))
+    for name, by in pairs { s = "key", ["a.b-c"] = "json:x, by y" } do
+      assert.equal(0, C.tide_store_state(store, name, by, ffi.new "uint32_t[1]"))
+    end
+    C.tide_store_close(store)
+    local look = assert(store_of.look(folder, "p"))
+    local function seen(partition)
+      local list = {}
+      assert(look:each({ number = 1 }, partition, function(of, name, value)
+        list[#list + 1] = of .. name:sub(1, 2) .. "=" .. ffi.string(value.bytes, value.length)
+      end))
+      return list
+    end
+    assert.same({ "0=", "0b=b", "0kk=k", "3=", "7a=a", "-1z=z" }, seen())
+    assert.same({ { "3=" }, {}, { "7a=a" } }, { seen(3), seen(4), seen(7) })
+    assert.same({ 0, 3, 7, -1 }, look:partitions { number = 1 })
+    assert.same({ {}, { 0 } }, { look:partitions { number = 3 }, look:partitions { number = 2 } })
+    local names = {}
+    for _, state in ipairs(look:states()) do names[state.name] = state.by end
+    assert.same({ s = "key", ["a.b-c"] = "json:x, by y" }, names)
+    assert.is_nil((store_of.look(folder, "other")))
+    assert.equal("z", ffi.string(look:get({ number = 1 }, -1, "z").bytes, 1))
+    assert.is_false(look:get({ number = 1 }, -1, "y"))
+    assert.is_nil(open(folder)) -- who reads keeps engines away
+    look:free()
+    assert.is_true(store_of.empty(folder, "p"))
+    store = assert(open(folder, "another")) -- nothing is left of it, nor whose it was
+    assert.is_nil(get "b")
+  end)
+
   it("gives back what a transaction has put, also after it was closed, and by state, partition and key", function()
     local long = ("x"):rep(C.TIDE_STORE_KEY)
     assert.equal(0, C.tide_store_begin(store))

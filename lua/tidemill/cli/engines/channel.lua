@@ -18,7 +18,7 @@
 --                            refuse     there is no answer                       "ID CODE TEXT"
 --   supervisor -> engine     stop       all are to end, in order                 none
 --                            reopen     SIGHUP: files are opened again           none
---                            request    a client asks for samples or a profile   JSON: id, path, query
+--                            request    a client asks for what is live          JSON: id, path, rest, query
 --                            taken      the client has taken an answer           "ID"
 --                            gone       the client has left                      "ID"
 --

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- cli/engines/forward.lua: the live requests of several engines, /tap and /profile: the supervisor hands each to the
--- engines that it is for, and their answers to the client. A tap is for all that run, or for the one that the query
--- names (engine=2); a profile is for one (engine=1 without a word).
+-- cli/engines/forward.lua: the live requests of several engines, /tap, /profile and /state: the supervisor hands each
+-- to the engines that it is for, and their answers to the client. A tap and a state are for all that run, or for the
+-- one that the query names (engine=2); a profile is for one (engine=1 without a word).
 --
 -- Nobody waits: a part of an answer that the client does not take yet waits here, and the engine, which hears when it
 -- is taken, sends no more than a few ahead (cli/engines/link.lua).
@@ -12,7 +12,7 @@ local Forward = {}
 Forward.__index = Forward
 
 local COUNTS = { "passed", "examined", "matched", "sent", "lost" } -- of a tap's line of counts
-local LIVE = { { "/tap" }, { "/profile", "text/plain" } }
+local LIVE = { { "/tap" }, { "/profile", "text/plain" }, { "/state/" } }
 
 -- The engines that a request is for; or nil and the reason.
 local function engines_of(self, path, query)
@@ -51,7 +51,8 @@ local function begin(self, request)
   self.last = self.last + 1
   local open = { id = self.last, request = request, left = {}, count = 0, waiting = {}, counts = {} }
   self.open[open.id] = open
-  local asked = cjson.encode { id = open.id, path = request.path, query = query_text(request.query) }
+  local asked = cjson.encode { id = open.id, path = request.path, rest = request.rest,
+    query = query_text(request.query) }
   for _, one in ipairs(engines) do
     open.left[one.number], open.count = one, open.count + 1
     one.channel:send("request", asked)

@@ -95,7 +95,7 @@ function on.reopen(self) self.reopen = true end
 
 function on.request(self, bytes)
   local asked = cjson.decode(bytes)
-  local request = setmetatable({ link = self, id = asked.id, path = asked.path, unread = 0,
+  local request = setmetatable({ link = self, id = asked.id, path = asked.path, rest = asked.rest, unread = 0,
     query = server.query(asked.query) }, Request)
   self.open[request.id] = request
   local done, reason = xpcall(self.handlers[asked.path], debug.traceback, request)
