@@ -146,7 +146,7 @@ $(BUILD)/targets/%: scripts/fuzz/targets/%.c $(FUZZ_COMMON) scripts/fuzz/fuzz.h 
 $(BUILD)/targets/%: scripts/fuzz/targets/%.lua scripts/fuzz/lua.c $(FUZZ_COMMON) scripts/fuzz/fuzz.h $(BUILD)/libtidemill.so $(MODULES)
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
-	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -DFUZZ_SCRIPT='"$<"' -DFUZZ_BUILD='"$(BUILD)"' -o $@ $(filter %.c,$^) $(FUZZ_LINK) $(LUA_LIBS)
+	$(Q)$(CC) $(ALL_FLAGS) $(LUA_CFLAGS) -DFUZZ_SCRIPT='"$<"' -DFUZZ_BUILD='"$(BUILD)"' $(if $(FUZZ),-DFUZZ_COVERAGE) -o $@ $(filter %.c,$^) $(FUZZ_LINK) $(LUA_LIBS)
 
 fuzz-programs: $(FUZZ_PROGRAMS)
 

@@ -40,7 +40,8 @@ struct tide_live {
     enum tide_live_state state;
     struct tide_http_request request;
     char type[TIDE_HTTP_TYPE];
-    char *bytes; /* not sent yet; TIDE_HTTP_LIVE_BYTES of room */
+    char *bytes; /* TIDE_HTTP_LIVE_BYTES of room */
+    size_t from; /* what is not sent yet: [from, from + size) of the bytes */
     size_t size;
     bool written;      /* something was written, so the status of the answer is 200 */
     int code;          /* the status of the answer otherwise ... */

@@ -71,9 +71,9 @@ ssize_t tide_live_read(struct tide_http *http, struct tide_live *live, char *byt
     pthread_mutex_lock(&http->lock);
     ssize_t taken = (ssize_t)(live->size < size ? live->size : size);
     if (taken > 0) {
-        memcpy(bytes, live->bytes, (size_t)taken);
+        memcpy(bytes, live->bytes + live->from, (size_t)taken);
         live->size -= (size_t)taken;
-        memmove(live->bytes, live->bytes + taken, live->size);
+        live->from = live->size > 0 ? live->from + (size_t)taken : 0;
     } else if (live->state == TIDE_LIVE_ENDED) {
         taken = -1;
     }
@@ -142,7 +142,11 @@ enum tide_http_written tide_http_write(struct tide_http *http, uint64_t id, cons
     } else if (size > 0) {
         if (!live->bytes)
             live->bytes = tide_alloc(TIDE_HTTP_LIVE_BYTES);
-        memcpy(live->bytes + live->size, bytes, size);
+        if (size > TIDE_HTTP_LIVE_BYTES - live->size - live->from) {
+            memmove(live->bytes, live->bytes + live->from, live->size);
+            live->from = 0;
+        }
+        memcpy(live->bytes + live->from + live->size, bytes, size);
         live->size += size;
         live->written = true;
     }

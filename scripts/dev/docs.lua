@@ -6,6 +6,7 @@ package.path = "./lua/?.lua;./lua/?/init.lua;./?.lua;" .. package.path
 local annotations = require("tidemill.cli.annotations")
 local cli = require("tidemill.cli")
 local exit_code = require("tidemill.plan.exit_code")
+local fuzz_record = require("scripts.dev.fuzz_record")
 local how_to = require("scripts.dev.how_to")
 local man = require("scripts.dev.man")
 local metric_list = require("tidemill.metrics.list")
@@ -164,6 +165,7 @@ local PATHS = { annotations = "lua/tidemill.d.lua", grafana = "docs/monitoring/g
 local function all()
   local list = man.pages()
   for _, page in ipairs(how_to.pages()) do list[#list + 1] = page end
+  list[#list + 1] = { "docs/fuzzing.md", fuzz_record.page(read("docs/fuzzing.md"), read("scripts/fuzz/record.tsv")) }
   for _, name in ipairs { "options", "metrics", "commands", "annotations", "grafana", "alerts" } do
     list[#list + 1] = { PATHS[name] or "docs/" .. name .. ".md", docs[name]() }
   end

@@ -39,6 +39,9 @@ char *fuzz_guarded_copy(unsigned number, const void *bytes, size_t size);
 /** True if [bytes, bytes + length) lies within [from, from + size). */
 bool fuzz_lies_within(const char *bytes, size_t length, const char *from, size_t size);
 
+/** Of lua.c: a place of the Lua of a target was reached (coverage.lua). */
+void fuzz_mark(uint32_t number);
+
 /** Ends the process as a crash does, with what does not hold. */
 void fuzz_fail(const char *file, int line, const char *rule) __attribute__((noreturn));
 #define fuzz_require(rule) ((rule) ? (void)0 : fuzz_fail(__FILE__, __LINE__, #rule))

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Runs a target that is written in Lua (FUZZ_SCRIPT, a file of targets/): it returns a function of a string, and an error
- * that it raises is a finding. LuaJIT itself is not instrumented, so the lines of Lua that are run are told to libFuzzer
- * as counters: then it keeps inputs that reach new lines, as it does for C. The compiler of LuaJIT is off, as compiled
- * code calls no hook. */
+ * that it raises is a finding. LuaJIT itself is not instrumented, so in a build for libFuzzer coverage.lua puts marks
+ * into the Lua that is run, and these are told to libFuzzer as counters: then it keeps inputs that reach what is new, as
+ * it does for C. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <luajit.h>
@@ -15,7 +15,8 @@
 
 enum {
     COUNTERS = 1 << 15,
-    MOST_LINES = 2000000, /* of one input: more is an endless loop */
+    MOST_MARKS = 2000000,         /* of one input: more is an endless loop ... */
+    MOST_INSTRUCTIONS = 20000000, /* ... as is this in Lua of the input itself */
     MOST_MEMORY = 256 << 20
 };
 
@@ -24,15 +25,23 @@ __attribute__((section("__libfuzzer_extra_counters"), used)) static uint8_t coun
 
 static lua_State *lua;
 static int target_ref;
-static uint32_t lines, last;
+static uint32_t last, marks;
+static bool counting = true, interpreted;
 static struct {
     lua_Alloc function;
     void *context;
     size_t used;
 } memory;
 
+/* What is counted for libFuzzer is not itself looked at by it: that would be most of what is counted. */
+#if defined(__clang__)
+#define UNOBSERVED __attribute__((no_sanitize("coverage", "address", "undefined")))
+#else
+#define UNOBSERVED
+#endif
+
 /* An input may ask for any amount: it gets an error then, as a worker would be ended. */
-static void *allocate(void *context, void *block, size_t old, size_t size)
+static UNOBSERVED void *allocate(void *context, void *block, size_t old, size_t size)
 {
     (void)context;
     if (size > old && memory.used + size - old > MOST_MEMORY)
@@ -43,28 +52,51 @@ static void *allocate(void *context, void *block, size_t old, size_t size)
     return made;
 }
 
-/* Pairs of lines one after the other, so that a loop and a branch that was not taken show too. The file is not asked for:
- * that would take most of the time, and pairs of lines of two files are seldom the same. */
-static void count_line(lua_State *state, lua_Debug *info)
+/* Called by the marks of coverage.lua. What counts are pairs of marks one after the other, so that a loop and a branch
+ * that was not taken show too. */
+UNOBSERVED void fuzz_mark(uint32_t number)
 {
-    if (++lines > MOST_LINES)
-        luaL_error(state, "fuzz: an endless loop");
-    lua_getinfo(state, "l", info);
-    uint32_t place = (uint32_t)info->currentline * 2654435761U >> 8;
+    if (++marks > MOST_MARKS)
+        fuzz_fail(FUZZ_SCRIPT, 0, "an endless loop");
+    if (!counting)
+        return;
+    uint32_t place = number * 2654435761U >> 8;
     uint8_t *counter = &counters[(place ^ last >> 1) % COUNTERS];
-    *counter += *counter < 255;
+    *counter = (uint8_t)(*counter + (*counter < 255));
     last = place;
 }
 
-/* Calls its upvalue, whose lines do not count: what is called for each byte of an input takes most of the time then, and
- * has no new line to show. */
+static void end_loop(lua_State *state, lua_Debug *info)
+{
+    (void)info;
+    luaL_error(state, "fuzz: an endless loop");
+}
+
+static int call_mark(lua_State *state)
+{
+    fuzz_mark((uint32_t)lua_tointeger(state, 1));
+    return 0;
+}
+
+/* For a target that runs Lua of the input, which has no marks: fuzz_interpreted() has LuaJIT compile nothing, as only
+ * its interpreter calls a hook. What is loaded after it calls a mark as the interpreter is quick at. */
+static int stay_interpreted(lua_State *state)
+{
+    luaJIT_setmode(state, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
+    lua_register(state, "fuzz_mark", call_mark);
+    interpreted = true;
+    return 0;
+}
+
+/* Calls its upvalue, whose marks do not count: what is called for each byte of an input has no new line to show. */
 static int call_uncounted(lua_State *state)
 {
+    bool before = counting;
     lua_pushvalue(state, lua_upvalueindex(1));
     lua_insert(state, 1);
-    lua_sethook(state, NULL, 0, 0);
+    counting = false;
     int status = lua_pcall(state, lua_gettop(state) - 1, LUA_MULTRET, 0);
-    lua_sethook(state, count_line, LUA_MASKLINE, 0);
+    counting = before;
     return status == 0 ? lua_gettop(state) : lua_error(state);
 }
 
@@ -93,6 +125,20 @@ static void call(int arguments, int results)
     lua_remove(lua, handler);
 }
 
+static void load_target(void)
+{
+#ifdef FUZZ_COVERAGE
+    if (luaL_loadfile(lua, "scripts/fuzz/coverage.lua") != 0)
+        fuzz_fail(FUZZ_SCRIPT, 0, lua_tostring(lua, -1));
+    call(0, 1);
+    lua_pushstring(lua, FUZZ_SCRIPT);
+    call(1, 1);
+#else
+    if (luaL_loadfile(lua, FUZZ_SCRIPT) != 0)
+        fuzz_fail(FUZZ_SCRIPT, 0, lua_tostring(lua, -1));
+#endif
+}
+
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
     (void)count, (void)arguments;
@@ -103,18 +149,18 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
     lua_setallocf(lua, allocate, NULL);
     luaL_openlibs(lua);
     lua_register(lua, "fuzz_uncounted", make_uncounted);
-    luaJIT_setmode(lua, 0, LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF);
-    if (luaL_loadfile(lua, FUZZ_SCRIPT) != 0)
-        fuzz_fail(FUZZ_SCRIPT, 0, lua_tostring(lua, -1));
+    lua_register(lua, "fuzz_interpreted", stay_interpreted);
+    load_target();
     call(0, 1);
     target_ref = luaL_ref(lua, LUA_REGISTRYINDEX);
-    lua_sethook(lua, count_line, LUA_MASKLINE, 0);
     return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    lines = last = 0;
+    last = marks = 0;
+    if (interpreted)
+        lua_sethook(lua, end_loop, LUA_MASKCOUNT, MOST_INSTRUCTIONS);
     lua_rawgeti(lua, LUA_REGISTRYINDEX, target_ref);
     lua_pushlstring(lua, (const char *)data, size);
     call(1, 0);

@@ -10,6 +10,8 @@
 #   PLANTED=1             the planted mistakes (those of planted/, by its file names TARGET.MISTAKE) in place of the
 #                         targets: each must be found within T (300)
 #   JOBS=2                so many at a time
+#   RECORD=1              what each target has executed is added to scripts/fuzz/record.tsv, which docs/fuzzing.md shows
+#                         (`make docs`)
 #   TIDE_COUNTS=file      "passed failed skipped" is added to this file, as other parts of CI do; TIDE_FAILURES=file:
 #                         so are the findings
 # Ends with 0 when nothing was found (PLANTED=1: when all was found), else with 1. What is found lies in
@@ -80,8 +82,9 @@ fuzz() {
   [ "$seconds" = 0 ] || options+=("-max_total_time=$seconds")
   [ -z "$total" ] || done_before=$(executed_in_all "$target")
   [ -z "$runs" ] || options+=("-runs=$((runs - done_before))")
-  # What a long run leaks shows in its size: LeakSanitizer needs a permission that a container may not have.
-  ASAN_OPTIONS="detect_leaks=0:${ASAN_OPTIONS:-}" TIDE_FAULTS=${3:+$3=1:bug} \
+  # What a long run leaks shows in its size: LeakSanitizer needs a permission that a container may not have. No input
+  # frees more than a part of 16 MiB, so what is used after it was freed is seen; 256 MiB cost a third of the speed.
+  ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=16:malloc_context_size=8:${ASAN_OPTIONS:-}" TIDE_FAULTS=${3:+$3=1:bug} \
     "$build/targets/$target" "${options[@]}" -max_len=4096 -artifact_prefix="build/fuzz/findings/$name/" "${inputs[@]}" \
     >"$log" 2>&1 &
   # shellcheck disable=SC2064
@@ -98,11 +101,24 @@ reason_of() {
   grep -a -m 1 -E '^fuzz: |ERROR: |runtime error: ' "$1" | sed -E 's/^==[0-9]+==//' | cut -c1-150
 }
 
+# Adds a run to the record, in the row of the target and this commit: NAME EXECUTIONS SECONDS FINDINGS
+record() {
+  local file=scripts/fuzz/record.tsv
+  {
+    [ ! -f "$file" ] || cat "$file"
+    printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$(git describe --always --dirty)" "$2" "$3" "$4"
+  } | awk -F '\t' -v OFS='\t' '{ key = $1 OFS $2; count[key] += $3; seconds[key] += $4; findings[key] += $5 }
+    END { for (key in count) printf "%s\t%.0f\t%.0f\t%d\n", key, count[key], seconds[key], findings[key] }' |
+    LC_ALL=C sort >"$scratch/record"
+  cp "$scratch/record" "$file"
+}
+
 row() { # NAME: of a target that has ended
   local name=$1 log=$scratch/$1.log code elapsed count all
   read -r code elapsed <"$scratch/$name.done"
   count=$(executed "$log")
   printf '%s\t%s\t%s\t%s\t%s\n' "$(date +%FT%T)" "$name" "$count" "$elapsed" "$code" >>build/fuzz/runs.tsv
+  [ -z "${RECORD:-}" ] || record "$name" "$count" "$elapsed" "$([ "$code" = 0 ] && echo 0 || echo 1)"
   all=$(executed_in_all "$name")
   printf '%-16s %11s %8.0f %7s %7s %12s  %s\n' "$name" "$count" "$(awk "BEGIN { print $count / ($elapsed + 0.001) }")" \
     "$(progress "$log" cov:)" "$(progress "$log" ft:)" "$all" "$([ "$code" = 0 ] && echo none || echo FOUND)" | tee -a "$scratch/rows"

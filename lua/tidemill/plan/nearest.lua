@@ -26,9 +26,10 @@ function nearest.name(name, names)
   local best, best_distance
   local lower = name:lower()
   for _, known in ipairs(names) do
-    local edits = distance(lower, known:lower())
+    local edits = math.abs(#known - #name) -- at least; and no more when it begins with the name
     local limit = math.max(1, math.floor(#known / 3))
     local begins = #name >= 3 and known:sub(1, #name) == lower
+    if not begins and edits <= limit then edits = distance(lower, known:lower()) end
     if (edits <= limit or begins) and (not best or edits < best_distance) then
       best, best_distance = known, edits
     end

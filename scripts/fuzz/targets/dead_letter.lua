@@ -105,10 +105,12 @@ local function check_round_trip(text)
   check_found(found)
 end
 
+local seen = {}
+for offset = 0, 60 do seen[#seen + 1] = offset end
+
 -- What is remembered is that of a consumer group, which others may commit to.
 local function check_ranges(text)
-  local from, seen = #text > 0 and text:byte() % 8 or 0, {}
-  for offset = 0, 60 do seen[#seen + 1] = offset end
+  local from = #text > 0 and text:byte() % 8 or 0
   local is_processed = ranges.decode(from, text)
   local first, metadata = ranges.encode(seen, is_processed)
   local again = ranges.decode(first, metadata)

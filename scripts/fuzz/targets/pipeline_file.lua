@@ -3,6 +3,7 @@
 -- shown, and each of these gives a result or texts that name the file, with an exit code; none raises an error. What
 -- the file could do to this machine is taken away from it first: input, output, processes, the FFI, and the tables
 -- of this program. Input: the file.
+fuzz_interpreted()
 local environment = require("tidemill.run.environment")
 local advice = require("tidemill.plan.advice")
 local loader = require("tidemill.plan.pipeline_file")

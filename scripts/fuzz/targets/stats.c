@@ -8,11 +8,13 @@
 #include "kafka/sink/inside.h"
 #include "shm/counters.h"
 
-static void check_counters(const struct tide_counters *counters)
+/* A metric that was not observed is 0 and costs a look at its count: there are a hundred, each of some kilobytes. */
+static void check_counters(const struct tide_counter *metrics)
 {
     for (int metric = 0; metric < TIDE_M_COUNT; metric++) {
-        const struct tide_counter *counter = tide_counters_get(counters, 0,
-                                                               (enum tide_metric)metric);
+        const struct tide_counter *counter = &metrics[metric];
+        if (counter->count == 0)
+            continue;
         fuzz_require(isfinite(counter->last) && isfinite(counter->sum));
         fuzz_require(isfinite(counter->min) && isfinite(counter->max));
         fuzz_require(counter->min <= counter->max);
@@ -28,8 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         counters = tide_counters_new(1);
     if (size > 65536)
         return 0;
-    memset((void *)(uintptr_t)tide_counters_get(counters, 0, 0), 0,
-           sizeof(struct tide_counter) * TIDE_M_COUNT);
+    struct tide_counter *metrics = (void *)(uintptr_t)tide_counters_get(counters, 0, 0);
+    for (int i = 0; i < TIDE_M_COUNT; i++) {
+        if (metrics[i].count > 0)
+            memset(&metrics[i], 0, sizeof(metrics[i]));
+    }
     sink.counters = counters;
     while (input.left > 0) {
         size_t length = strnlen((const char *)input.at, input.left);
@@ -39,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t taken = length + 1;
         (void)fuzz_bytes(&input, &taken);
         tide_kafka_sink_stats(&sink, text);
-        check_counters(counters);
+        check_counters(metrics);
     }
     return 0;
 }

@@ -5,6 +5,7 @@ local base64 = require("tidemill.lib.base64")
 local dead_letter = require("tidemill.cli.dlq.dead_letter")
 local json = require("tidemill.cli.json")
 local time = require("tidemill.lib.time")
+local utf8 = require("tidemill.lib.utf8")
 local posix = require("tidemill.run.posix")
 
 local output = {}
@@ -18,14 +19,21 @@ function output.define(command)
       .. "on a terminal, else tsv.")
 end
 
+local function escapes(kept)
+  local map = { ["\\"] = "\\\\" }
+  for code = 0, 255 do
+    if code < 32 or code >= 127 then map[string.char(code)] = ("\\x%02x"):format(code) end
+  end
+  for c in kept:gmatch(".") do map[c] = nil end
+  return map
+end
+
+local OF_LINE, OF_TEXT = escapes(""), escapes("\n\t\\")
+
 -- Control bytes, tabs and newlines among them, and bytes that are not UTF-8 as \xNN: a line stays a line.
-local function visible(text, keep)
-  local valid = not text:find("[\128-\255]") or pcall(require("tidemill.run.json").encode, text)
-  text = text:gsub("[%z\1-\31\127\\]", function(c)
-    if keep and keep:find(c, 1, true) then return c end
-    return c == "\\" and "\\\\" or ("\\x%02x"):format(c:byte())
-  end)
-  return valid and text or (text:gsub("[\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+local function visible(text, map)
+  local valid = not text:find("[\128-\255]") or utf8.len(text)
+  return (text:gsub(valid and "[%z\1-\31\127\\]" or "[%z\1-\31\127\\\128-\255]", map or OF_LINE))
 end
 
 local function moment(ms)
@@ -87,7 +95,7 @@ local FIELDS = { "original_topic", "original_partition", "original_offset", "ori
   "size" }
 
 local function json_of(value)
-  return json.encode(type(value) == "string" and visible(value, "\n\t\\") or value)
+  return json.encode(type(value) == "string" and visible(value, OF_TEXT) or value)
 end
 
 local function bytes(text)
@@ -129,7 +137,7 @@ local function line(name, value)
 end
 
 local function indented(text)
-  return (visible(text, "\n\t\\"):gsub("^\n", ""):gsub("\n", "\n            "))
+  return (visible(text, OF_TEXT):gsub("^\n", ""):gsub("\n", "\n            "))
 end
 
 local function write_whole(found)
