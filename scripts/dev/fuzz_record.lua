@@ -26,7 +26,7 @@ function fuzz_record.sums(text)
   return sums
 end
 
---- Returns the page with the table in place of the one that it has.
+--- Returns the document with the table of that text.
 function fuzz_record.page(page, text)
   local lines = { "| target | executions | a second | findings | at commits |", "|---|---|---|---|---|" }
   for _, sum in ipairs(fuzz_record.sums(text)) do

@@ -100,7 +100,7 @@ check() {
       check run
       check clang
       need_runtime fuzzer libclang-rt-dev
-      need_lua luacheck.parser lua-check
+      need_lua luacheck lua-check
       ;;
     tidy)
       check build

@@ -15,7 +15,7 @@ describe("the record of fuzzing", function()
       "scripts/fuzz/record.tsv: no row: json\taa\tmany\t1\t0")
   end)
 
-  it("is the table of the page, and all targets have their row", function()
+  it("is the table of the document, and all targets have their row", function()
     local function read(path)
       local file = assert(io.open(path, "rb"))
       local text = file:read "*a"

@@ -7,6 +7,18 @@ local report = require "scripts.torture.report"
 
 local EMPTY = { input = {}, output = {}, second = {}, dead_letters = {}, ends = {}, committed = {}, disturbances = 0 }
 
+local function write(path, part, mode, seed)
+  report.write(path, { part = part, mode = mode, seed = seed, injected = { kill_worker = 7 }, workers = { 1 },
+    engines = {}, seconds = 5, findings = checker.run(EMPTY) })
+end
+
+local function read(path)
+  local file = assert(io.open(path))
+  local text = file:read "*a"
+  file:close()
+  return text
+end
+
 describe("the report of a torture", function()
   after_each(pipeline_file.remove_all)
 
@@ -14,12 +26,22 @@ describe("the report of a torture", function()
     local path = pipeline_file.folder() .. "/torture.md"
     for _, run in ipairs { { "workers", "at_least_once", 1 }, { "workers", "exactly_once", 2 },
       { "engines", "at_least_once", 3 }, { "workers", "at_least_once", 4 } } do
-      report.write(path, { part = run[1], mode = run[2], seed = run[3], injected = { kill_worker = 7 }, workers = { 1 },
-        engines = {}, seconds = 5, findings = checker.run(EMPTY) })
+      write(path, run[1], run[2], run[3])
     end
     local rows = {}
     for line in io.lines(path) do rows[#rows + 1] = line:match("^| (%w+ | [%w_]+ | %d+) |") end
     assert.same({ "engines | at_least_once | 3", "workers | at_least_once | 4", "workers | exactly_once | 2" }, rows)
+  end)
+
+  it("changes nothing else of the document", function()
+    local path, page = pipeline_file.folder() .. "/torture.md", read "docs/torture.md"
+    local file = assert(io.open(path, "w"))
+    file:write(page)
+    file:close()
+    write(path, "workers", "exactly_once", 99)
+    local function without(text) return (text:gsub("\n| workers | exactly_once | [^\n]+", "")) end
+    assert.equal(without(page), without(read(path)))
+    assert.is_truthy(read(path):find("\n| workers | at_least_once | [^\n]+\n| workers | exactly_once | 99 |"))
   end)
 
   it("tells how long a replacement took, by the journal", function()
