@@ -2,6 +2,7 @@
  * engine/engine_inside.h - the engine's own struct, for the files engine/engine*.c. Not for Lua. The files in the order
  * in which they call each other; each one calls only those above it:
  *
+ *   engine_meter_state.c  measures keyed state
  *   engine_meter.c        measures: where time goes, lag, latency, and whether anything gets on
  *   engine_state.c        the state of the run, its failure, and the events for Lua
  *   engine_signals.c      signals become events
@@ -37,6 +38,7 @@
 #include "chain/commit.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/states.h"
 #include "chain/step.h"
 #include "io/sink.h"
 #include "io/source.h"
@@ -166,6 +168,7 @@ struct tide_meter {
     uint64_t last_dropped; /* calls of tide.metric that were not counted */
     uint32_t last_false;   /* events of the zygote that broke the protocol */
     struct tide_lookup_totals last_lookups;
+    struct tide_states_totals last_states; /* owned by engine_meter_state.c */
 };
 
 struct tide_engine {
@@ -195,6 +198,11 @@ struct tide_engine {
     struct tide_abort abort;           /* owned by engine_transaction.c */
     uint64_t workers_lost;             /* owned by engine.c: as of the last turn */
 };
+
+/* ---- engine_meter_state.c ---- */
+
+/** Counts what keyed state has done since the last call; once a turn. `second`: a second has passed. */
+void tide_meter_states(struct tide_engine *engine, bool second);
 
 /* ---- engine_meter.c ---- */
 

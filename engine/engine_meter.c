@@ -351,6 +351,7 @@ bool tide_meter_turn(struct tide_engine *engine, int64_t now_us)
     }
     count_added(engine, &totals);
     observe_latency(engine);
+    tide_meter_states(engine, now_us >= meter->second_us);
     if (now_us < meter->second_us)
         return false;
     meter->second_us = now_us + SECOND_US;

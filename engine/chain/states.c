@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * The values of keyed state in memory: a table of keys, and the list of the changes that are not stored yet. A change
- * keeps a value of its own, since the position of a commit may lie between two changes of one key. Start reading at
- * tide_states_change, then tide_states_store. */
+ * keeps its own value, since the position of a commit may lie between two changes of a key. Start at tide_states_change. */
 #include "chain/states.h"
 
 #include <stdlib.h>
@@ -17,8 +16,7 @@
 enum {
     FIRST_PLACES = 1 << 12,
     CACHE_BYTES = 64 << 20, /* of values without changes; beyond it they are dropped */
-    SWEPT =
-        1000 /* values of the store that are looked at in each commit, whether they have expired */
+    SWEPT = 1000 /* values of the store that each commit looks at, whether they have expired */
 };
 
 struct change {
@@ -48,7 +46,8 @@ struct tide_states {
     uint32_t place_count, entry_count;
     uint64_t bytes; /* of entries and their values */
     uint64_t fills;
-    struct change *changes; /* in the order in which they were accepted */
+    struct tide_states_totals counted; /* but for what is known otherwise */
+    struct change *changes;            /* in the order in which they were accepted */
     uint32_t change_count, change_room;
     struct input *inputs; /* by partition */
     uint32_t input_count;
@@ -199,7 +198,10 @@ struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t s
         states->places[hash & (states->place_count - 1)] = entry;
         states->bytes += sizeof(*entry) + length;
     }
-    return entry->value || load(states, entry) == TIDE_OK ? entry : NULL;
+    bool known = entry->value != NULL;
+    states->counted.hits += known;
+    states->counted.misses += !known;
+    return known || load(states, entry) == TIDE_OK ? entry : NULL;
 }
 
 int tide_states_look(const struct tide_states *states, const char *name, int32_t partition,
@@ -249,6 +251,7 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
     changed->references = 2;
     set_value(states, entry, changed);
     entry->waiting++;
+    states->counted.changes++;
     if (states->change_count == states->change_room)
         tide_grow(&states->changes, &states->change_room, states->change_room * 2 + 1024,
                   sizeof(*states->changes));
@@ -302,6 +305,7 @@ int tide_states_store(struct tide_states *states, const struct tide_position *po
     int64_t *limits = NULL;
     uint32_t partitions = 0;
     int status;
+    int64_t begin_us = tide_clock_us();
     if (states->status < 0)
         return states->status;
     for (size_t i = 0; i < count; i++) {
@@ -314,6 +318,9 @@ int tide_states_store(struct tide_states *states, const struct tide_position *po
     do /* TIDE_BUSY: the map has grown */
         status = write_all(states, limits, partitions);
     while (status == TIDE_BUSY);
+    states->counted.stores++;
+    states->counted.store_us += tide_clock_us() - begin_us;
+    states->counted.store_bytes = tide_store_bytes(states->store);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++) {
         struct change change = states->changes[i];
@@ -328,6 +335,15 @@ int tide_states_store(struct tide_states *states, const struct tide_position *po
     if (states->bytes > CACHE_BYTES)
         drop_unused(states, false);
     return states->status = status;
+}
+
+void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals)
+{
+    *totals = states->counted;
+    totals->keys = states->entry_count;
+    totals->bytes = states->bytes;
+    totals->waiting = states->change_count;
+    totals->expired = states->store ? tide_store_expired(states->store) : 0;
 }
 
 /* An entry is read from the store again, which has what was stored before. */

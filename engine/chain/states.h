@@ -76,6 +76,19 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
  * offset is in *position. From now on its position is stored too. */
 int tide_states_input(struct tide_states *states, uint32_t index, const char *input,
                       struct tide_store_position *position);
+/** What is counted of the states, for metrics. */
+struct tide_states_totals {
+    uint64_t hits,
+        misses; /* values that were asked for, and were in memory or had to be read from the store */
+    uint64_t changes;     /* that were accepted */
+    uint64_t expired;     /* values that were deleted from the store for their time */
+    uint64_t keys, bytes; /* in memory */
+    uint64_t waiting;     /* changes that are not stored yet */
+    uint64_t stores;      /* transactions of the store ... */
+    int64_t store_us;     /* ... the time that they took ... */
+    uint64_t store_bytes; /* ... and how large its file was after the last one */
+};
+void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals);
 /** Stores the changes before these positions, and the positions. */
 int tide_states_store(struct tide_states *states, const struct tide_position *positions,
                       size_t count);

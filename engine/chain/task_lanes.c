@@ -104,6 +104,12 @@ static uint64_t bytes_of(const struct tide_message *message)
     return sizeof(struct tide_message_item) + tide_message_size(message);
 }
 
+static void count_waiting(struct tide_task *task, uint32_t count)
+{
+    task->by_key.waiting = count;
+    tide_observe(task->step.chain->counters, task->step.row, TIDE_M_LANES_WAITING, count);
+}
+
 bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_message *message)
 {
     struct tide_message_list *waiting = &task->lanes[lane].waiting;
@@ -119,16 +125,16 @@ bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_me
         tide_message_list_prepend(waiting, item);
     else
         tide_message_list_append(waiting, item);
-    task->by_key.waiting++;
     task->by_key.waiting_bytes += bytes_of(message);
+    count_waiting(task, task->by_key.waiting + 1);
     return true;
 }
 
 void tide_lanes_drop_oldest(struct tide_task *task, uint32_t lane)
 {
     struct tide_message_item *item = tide_message_list_take(&task->lanes[lane].waiting);
-    task->by_key.waiting--;
     task->by_key.waiting_bytes -= bytes_of(&item->message);
+    count_waiting(task, task->by_key.waiting - 1);
     free(item);
 }
 

@@ -59,6 +59,7 @@ enum tide_metric {
     TIDE_M_BATCH_FILLING_TIME,
     TIDE_M_INPUT_BLOCK_BYTES,
     TIDE_M_OUTPUT_BLOCK_BYTES,
+    TIDE_M_LANES_WAITING,
     /* other strategies.*, in the row of the step; healthcheck.touch in row 0 */
     TIDE_M_FILTER_DROPPED_MESSAGES,
     TIDE_M_REDUCE_BATCH_TIME,
@@ -102,6 +103,16 @@ enum tide_metric {
     TIDE_M_LOOKUP_TIME,
     TIDE_M_LOOKUP_ROWS,
     TIDE_M_LOOKUP_BYTES,
+    /* state.*, row 0 */
+    TIDE_M_STATE_HIT,
+    TIDE_M_STATE_MISS,
+    TIDE_M_STATE_CHANGES,
+    TIDE_M_STATE_EXPIRED,
+    TIDE_M_STATE_KEYS,
+    TIDE_M_STATE_BYTES,
+    TIDE_M_STATE_WAITING,
+    TIDE_M_STATE_STORE_BYTES,
+    TIDE_M_STATE_STORE_TIME,
     /* producer.*, row 0 */
     TIDE_M_PRODUCE_OK,
     TIDE_M_PRODUCE_ERROR,

@@ -20,9 +20,10 @@ struct tide_store {
     MDB_env *env;
     MDB_dbi table;
     size_t map;
-    MDB_txn *reader; /* owned by store.c: NULL before the first read */
-    bool reading;    /* it is not reset */
-    MDB_txn *writer; /* NULL = no transaction */
+    MDB_txn *reader;  /* owned by store.c: NULL before the first read */
+    bool reading;     /* it is not reset */
+    MDB_txn *writer;  /* NULL = no transaction */
+    uint64_t expired; /* values that were deleted for their time */
     char swept[TIDE_STORE_KEY + TIDE_STORE_PREFIX]; /* where the last sweep ended */
     size_t swept_length;
 };

@@ -253,6 +253,11 @@ int tide_store_commit(struct tide_store *store)
     return code ? write_failed(store, code, "commit") : TIDE_OK;
 }
 
+uint64_t tide_store_expired(const struct tide_store *store)
+{
+    return store->expired;
+}
+
 /* One cursor looks at the next values; the key it ended at is kept, since that may be gone the next time. */
 int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
 {
@@ -267,8 +272,11 @@ int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
     code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
     for (uint32_t i = 0; !code && i < most && *(const char *)key.mv_data == 'S'; i++) {
         memcpy(&head, data.mv_data, data.mv_size < sizeof(head) ? data.mv_size : sizeof(head));
-        if (data.mv_size >= sizeof(head) && head.expires_ms > 0 && head.expires_ms <= now_ms)
+        bool expired = data.mv_size >= sizeof(head) && head.expires_ms > 0 &&
+                       head.expires_ms <= now_ms;
+        if (expired)
             code = mdb_cursor_del(cursor, 0);
+        store->expired += expired && !code;
         if (!code)
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }

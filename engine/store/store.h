@@ -104,6 +104,8 @@ int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
 int tide_store_delete(struct tide_store *store, const struct tide_store_key *key);
 int tide_store_put_position(struct tide_store *store, const char *input, int32_t partition,
                             const struct tide_store_position *position);
+/** How many values were deleted so far since they had expired. */
+uint64_t tide_store_expired(const struct tide_store *store);
 /** Deletes values that have expired among the next `most` ones, going round. */
 int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most);
 int tide_store_commit(struct tide_store *store);

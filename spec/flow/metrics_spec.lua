@@ -102,6 +102,36 @@ describe("the metrics", function()
     assert.is_true(test:metrics()[TASK .. "worker.lost{cause=protocol}"] > 0)
   end)
 
+  it("a pipeline provokes the metrics of state: in memory and in the store, changed and expired", function()
+    start(tide.keyed { function(m, state)
+      state.value = (state.value or 0) + 1
+      if m.value == "short" then state:expire "1ms" end
+      return m
+    end, state = "s" })
+    for i = 1, 3 do test:push { key = "k" .. i, value = i == 2 and "short" or "x" } end
+    test:feed { key = "k1", value = "y" }
+    local then_ms = C.tide_clock_wall_ms()
+    repeat until C.tide_clock_wall_ms() > then_ms + 2
+    test:feed { key = "k1", value = "z" }
+    test:finish()
+    local values = test:metrics()
+    assert.same({ 3, 2, 5, 1, 3 }, { values["state.lookup{kind=store}"], values["state.lookup{kind=memory}"],
+      values["state.changes"], values["state.expired"], values["state.keys"].last })
+    assert.is_true(values["state.bytes"].last > 0 and values["state.store.bytes"].last >= 16384)
+    assert.is_true(values["state.store.time"].max > 0 and values["state.waiting"].max >= 1)
+  end)
+
+  it("a pipeline provokes the metrics of lanes: messages that wait for one that is full", function()
+    start(tide.run_task_with_multiprocessing { identity, order = "key", processes = 2, max_batch_size = 1 })
+    C.tide_memory_block(test.sink, true)
+    for i = 1, 50 do test:push { key = "hot", value = tostring(i) } end
+    run_until(function() return test:metrics()[TASK .. "lanes.waiting"].count > 0 end)
+    C.tide_memory_block(test.sink, false)
+    test:finish()
+    assert.is_true(test:metrics()[TASK .. "lanes.waiting"].max > 1)
+    assert.equal(0, test:metrics()[TASK .. "lanes.waiting"].last)
+  end)
+
   it("a pipeline provokes the metrics of scripts: what cannot be counted", function()
     start(workers { function(m)
       require("tidemill").metric.count("n", m.value)

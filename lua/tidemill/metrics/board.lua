@@ -33,11 +33,12 @@ local ROWS = {
     first = { { title = "Messages per second, by what became of them",
       help = "What is read and not produced from, filtered, dead-lettered or dropped is in flight.",
       "messages.read", "messages.produced", "messages.filtered", "messages.dead_lettered", "messages.dropped" } } },
-  { title = "9. Verdict", takes = { "^verdict", "^ready$", "^start_time$", "^build_info$" } },
+  { title = "9. State", takes = { "^state%." }, collapsed = true },
+  { title = "10. Verdict", takes = { "^verdict", "^ready$", "^start_time$", "^build_info$" } },
 }
 
 -- The dlq has a row of its own, though its names begin with consumer.
-local LAST_FIRST = { 1, 2, 3, 4, 7, 8, 6, 9, 5 }
+local LAST_FIRST = { 1, 2, 3, 4, 7, 8, 6, 9, 10, 5 }
 
 local UNITS = { seconds = "s", microseconds = "s", bytes = "bytes" }
 

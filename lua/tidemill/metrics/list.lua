@@ -183,6 +183,9 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Near 1 s per second, where batches close by time: a shorter max_batch_time, or eager, answers sooner." },
   { "input_block.bytes", nil, "gauge", "bytes", "INPUT_BLOCK_BYTES", "Current size of an input block." },
   { "output_block.bytes", nil, "gauge", "bytes", "OUTPUT_BLOCK_BYTES", "Current size of an output block." },
+  { "lanes.waiting", nil, "gauge", "messages", "LANES_WAITING",
+    "Messages of lanes (order = \"key\") that are full, which wait while another lane has little to do.",
+    "Many all the time: few keys have most of the messages, and one worker at a time runs those of a key." },
 })
 
 add("step", "strategies.", {
@@ -284,48 +287,8 @@ add("engine", "consumer.", {
 })
 add("engine", "consumer.", require("tidemill.metrics.list_lookup"))
 
-add("engine", "producer.", {
-  { "produce_status", { status = "ok" }, "counter", "messages", "PRODUCE_OK", "Messages acknowledged by the brokers.",
-    arroyo_labels = { status = "success" }, family = "Messages that were acknowledged or refused." },
-  { "produce_status", { status = "error" }, "counter", "messages", "PRODUCE_ERROR", "Messages refused for good.",
-    "The dead letters have the reasons (stage produce)." },
-  { "callback_latency", nil, "histogram", "seconds", "PRODUCE_LATENCY",
-    "From sending a message to its acknowledgement." },
-  { "librdkafka.message_count", nil, "gauge", "messages", "PRODUCER_QUEUE_MESSAGES", "Messages in the producer.",
-    "At max_buffer_size: the brokers are the bottleneck." },
-  { "librdkafka.message_size", nil, "gauge", "bytes", "PRODUCER_QUEUE_BYTES", "Bytes in the producer." },
-  { "full.time", nil, "counter", "microseconds", "PRODUCER_FULL_TIME",
-    "Time in which the output took fewer messages than it was offered.",
-    "Near 1 s per second: the brokers (or the disk) are the bottleneck." },
-  { "librdkafka.broker_rtt", nil, "histogram", "seconds", "PRODUCER_RTT", "Round trip to the brokers." },
-  { "librdkafka.broker_txretries", nil, "counter", "times", "PRODUCER_RETRIES", "Requests that were sent again.",
-    arroyo_kind = "gauge" },
-  { "librdkafka.broker_outbuf_latency", nil, "histogram", "seconds", "PRODUCER_OUTBUF_LATENCY",
-    "Waiting of requests before they are sent." },
-  { "librdkafka.p99_int_latency", nil, "gauge", "seconds", "PRODUCER_P99_INT_LATENCY",
-    "99th percentile of how long messages wait before they are put into a request, of the broker where it is longest; "
-      .. "only with delivery = \"exactly_once\", since librdkafka takes it from the timeout of messages.",
-    "Above linger.ms: the brokers are the bottleneck.", arroyo_factor = 1000 },
-  { "librdkafka.p99_outbuf_latency", nil, "gauge", "seconds", "PRODUCER_P99_OUTBUF_LATENCY",
-    "99th percentile of how long requests wait before they are sent, of the broker where it is longest.", nil,
-    arroyo_factor = 1000 },
-  { "librdkafka.p99_rtt", nil, "gauge", "seconds", "PRODUCER_P99_RTT",
-    "99th percentile of the round trip, of the broker where it is longest.", nil, arroyo_factor = 1000 },
-  { "librdkafka.message_count_max", nil, "gauge", "messages", "PRODUCER_MAX_MESSAGES",
-    "How many messages the producer takes at most." },
-  { "librdkafka.message_size_max", nil, "gauge", "bytes", "PRODUCER_MAX_BYTES",
-    "How many bytes the producer takes at most." },
-  { "replaced", nil, "counter", "times", "PRODUCER_REPLACED", "Producers that were replaced after a fatal error.",
-    "The log says why. What was in flight was sent again (at_least_once: it may be there twice)." },
-  { "transaction.time", nil, "histogram", "seconds", "TRANSACTION_TIME",
-    "From the end of sending to the answer of the commit (exactly_once).",
-    "A large part of the commit interval: make the interval longer." },
-  { "transaction.hold.time", nil, "counter", "microseconds", "TRANSACTION_HOLD_TIME",
-    "Time in which a transaction was ending, so that nothing after it was sent (exactly_once).",
-    "A large part of the time: make the commit interval longer." },
-  { "transaction.aborted", nil, "counter", "times", "TRANSACTION_ABORTED",
-    "Transactions that were aborted; what was in them was read again (exactly_once)." },
-})
+add("engine", "producer.", require("tidemill.metrics.list_producer"))
+add("engine", "state.", require("tidemill.metrics.list_state"))
 
 add("engine", "dlq.", {
   { "messages", nil, "counter", "messages", "DLQ_MESSAGES", "Dead letters written and acknowledged." },

@@ -7,7 +7,7 @@
 --   lag.seconds, uptime ...   the largest
 --   p50, p99                  the largest of the engines: the quantile of all together is not above it
 --   gauges                    the sum; the largest of those in seconds, and in bytes, which are the sizes of one block
---                             (but not of lookup tables: each engine has its own)
+--                             (but not of lookup tables and state: each engine has its own)
 --   verdict                   that of the engine that is furthest behind, since it holds up the whole
 --   steps, partitions,        those of all engines, each with the field `engine`
 --   workers, dead letters,
@@ -41,7 +41,7 @@ for _, metric in ipairs(list) do units[metric.name] = metric.unit end
 
 local function is_of_one(name)
   local unit = units[name:match("^[^{]*")]
-  return unit == "seconds" or unit == "bytes" and not name:find("lookup", 1, true)
+  return unit == "seconds" or unit == "bytes" and not name:find("lookup", 1, true) and name:sub(1, 6) ~= "state."
 end
 
 local function merge_value(name, a, b)

@@ -93,7 +93,7 @@ describe("the Grafana board", function()
   it("the Grafana board has its rows in the order in which a pipeline is tuned", function()
     local _, rows = panels_of((read "tidemill"))
     assert.same({ "1. Processes", "2. Batching", "3. Input and output buffers", "4. Backpressure", "5. Consumer",
-      "6. Producer", "7. Dead letter queue", "8. Lag", "9. Verdict" }, rows)
+      "6. Producer", "7. Dead letter queue", "8. Lag", "9. State", "10. Verdict" }, rows)
   end)
 
   it("the Grafana board shows every metric of the list, with what to do", function()
