@@ -204,8 +204,13 @@ local function read_integer(text, at, size)
   return integers.given(integer)
 end
 
+-- A NaN becomes Lua's own (run/number.lua says why).
 local function read_float(text, at, size)
-  word.u = read_unsigned(text, at, size)
+  local bits = read_unsigned(text, at, size)
+  local exponent = size == 4 and 0x7F800000ULL or 0x7FF0000000000000ULL
+  local fraction = size == 4 and 0x7FFFFFULL or 0xFFFFFFFFFFFFFULL
+  if bit.band(bits, exponent) == exponent and bit.band(bits, fraction) ~= 0ULL then return 0 / 0 end
+  word.u = bits
   return tonumber(size == 4 and word.f or word.d)
 end
 

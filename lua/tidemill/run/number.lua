@@ -2,6 +2,7 @@
 -- run/number.lua: writes numbers as text with all their digits. Lua's tostring() and .. round a number to 14 digits,
 -- and LuaJIT writes int64 and uint64 with the suffix LL and does not join them to a text: an identifier that was
 -- written so would match no other.
+local bit = require("bit")
 local ffi = require("ffi")
 local C = require("tidemill.run.ffi").C
 local integer = require("tidemill.run.integer")
@@ -30,6 +31,27 @@ function number.text(value)
 end
 
 local text_of = number.text
+
+local words_type, double_type = ffi.typeof "const uint32_t *", ffi.typeof "const double *"
+local float_type = ffi.typeof "const float *"
+local NAN = 0 / 0
+
+--- Reads a double from bytes that somebody else wrote. LuaJIT tells values of other types from numbers by the bits of a
+--- NaN, and takes what it reads as it is: so each NaN becomes Lua's own here.
+function number.double_at(bytes)
+  local words = ffi.cast(words_type, bytes)
+  if bit.band(words[1], 0x7FF00000) == 0x7FF00000 and (bit.band(words[1], 0xFFFFF) ~= 0 or words[0] ~= 0) then
+    return NAN
+  end
+  return ffi.cast(double_type, bytes)[0]
+end
+
+--- The same for a float.
+function number.float_at(bytes)
+  local word = ffi.cast(words_type, bytes)[0]
+  if bit.band(word, 0x7F800000) == 0x7F800000 and bit.band(word, 0x7FFFFF) ~= 0 then return NAN end
+  return tonumber(ffi.cast(float_type, bytes)[0])
+end
 
 --- tide.json.text for scripts: a number with all its digits; strings, true and false as they are.
 function number.scalar(scalar)

@@ -9,6 +9,7 @@ local bit = require("bit")
 local C = require("tidemill.run.ffi").C
 local answer = require("tidemill.run.answer")
 local check = require("tidemill.run.check")
+local double_at = require("tidemill.run.number").double_at
 local json = require("tidemill.run.json")
 local result = require("tidemill.run.result")
 
@@ -16,7 +17,7 @@ local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local band, bnot = bit.band, bit.bnot
 local encode, decode = json.encode, json.module.decode
 local place, no_room, add, rewind = result.place, result.no_room, result.add, result.rewind
-local bytes_type, double_type = ffi.typeof("const char *"), ffi.typeof("const double *")
+local bytes_type = ffi.typeof("const char *")
 local places_type, state_type = ffi.typeof("const uint32_t *"), ffi.typeof("const struct tide_state *")
 local result_type, number_type = ffi.typeof("struct tide_result *"), ffi.typeof("double *")
 local HEAD, RESULT = ffi.sizeof("struct tide_state"), ffi.sizeof("struct tide_result")
@@ -64,7 +65,7 @@ local function before(slot)
   local opened = here.states[slot.index]
   local bytes = cast(bytes_type, opened) + HEAD
   was = opened.kind
-  if was == NUMBER then return was, cast(double_type, bytes)[0] end
+  if was == NUMBER then return was, double_at(bytes) end
   if was == NONE then return was, nil end
   return was, to_string(bytes, opened.length)
 end

@@ -146,6 +146,18 @@ describe("a lookup table", function()
     assert.equal("array", json.public.type(users.u1.list))
   end)
 
+  it("a NaN of MessagePack is Lua's own, since LuaJIT tells types apart by the bits of a NaN", function()
+    local rows = {}
+    for i = 1, 200 do
+      rows[i] = "\130\162id" .. string.char(204, i) .. "\161x\203\255" .. string.char(240 + i % 16, i, 0, 0, 0, 1, i)
+    end
+    local users = lookup.of("msgpack", table.concat(rows), { by = "id" })
+    for i = 1, 200 do
+      local value = users[i].x
+      assert.is_true(type(value) == "number" and value ~= value)
+    end
+  end)
+
   it("of MessagePack that is none is refused with its row and byte", function()
     local by = { by = "id" }
     local good = msgpack.encode { id = "a" }

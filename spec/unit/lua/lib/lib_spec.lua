@@ -284,6 +284,23 @@ describe("tide.msgpack", function()
     assert.equal(tide.null, msgpack.null)
   end)
 
+  it("tide.msgpack makes Lua's own NaN of each, since LuaJIT tells types apart by the bits of a NaN", function()
+    local list = {}
+    for i = 0, 4095 do
+      local high = 0xFFF00000 + i * 256 + i % 256
+      list[#list + 1] = msgpack.decode("\203" .. bytes(("%08x%08x"):format(high, i + 1)))
+      list[#list + 1] = msgpack.decode("\202" .. bytes(("%08x"):format(0xFF800001 + i * 1024)))
+    end
+    assert.equal(8192, #list)
+    for _, value in ipairs(list) do
+      assert.equal("number", type(value))
+      assert.is_true(value ~= value)
+    end
+    collectgarbage()
+    assert.equal(-math.huge, msgpack.decode(bytes "cbfff0000000000000"))
+    assert.equal(math.huge, msgpack.decode(bytes "ca7f800000"))
+  end)
+
   it("tide.msgpack refuses what it cannot keep", function()
     local round = {}
     round.round = round
