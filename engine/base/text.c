@@ -6,6 +6,7 @@
 
 #include <openssl/evp.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,25 @@ size_t tide_utf8_length(const char *bytes, size_t length)
         (b[0] == 0xF0 && b[1] < 0x90) || (b[0] == 0xF4 && b[1] > 0x8F))
         return 0;
     return want;
+}
+
+bool tide_utf8_is(const char *bytes, size_t length)
+{
+    size_t at = 0;
+    while (at < length) {
+        uint64_t eight = 0;
+        if (length - at >= sizeof eight)
+            memcpy(&eight, bytes + at, sizeof eight);
+        if (length - at >= sizeof eight && !(eight & 0x8080808080808080u)) {
+            at += sizeof eight;
+            continue;
+        }
+        size_t size = tide_utf8_length(bytes + at, length - at);
+        if (size == 0)
+            return false;
+        at += size;
+    }
+    return true;
 }
 
 /* In the table each byte is followed by the letter of its escape. strchr() finds these letters and the NUL at the end

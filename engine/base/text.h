@@ -3,6 +3,7 @@
 #ifndef TIDE_BASE_TEXT_H
 #define TIDE_BASE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /** Zero it to begin with, and free it with tide_text_free. `data` may move with each append. */
@@ -22,6 +23,8 @@ void tide_text_json(struct tide_text *text, const char *bytes, size_t length);
 void tide_text_base64(struct tide_text *text, const char *bytes, size_t length);
 /** Length of the UTF-8 sequence at `bytes` (1 to 4), 0 when it is invalid (RFC 3629). */
 size_t tide_utf8_length(const char *bytes, size_t length);
+/** Whether all of it is UTF-8 (RFC 3629). */
+bool tide_utf8_is(const char *bytes, size_t length);
 void tide_text_free(struct tide_text *text);
 
 #endif

@@ -77,6 +77,7 @@ check() {
       need_command mandoc mandoc
       need_command chromium chromium
       need_shared libjansson.so.4 libjansson4
+      need_shared libavro.so.23 libavro23
       ;;
     kafka)
       need_java 17 default-jre-headless # Kafka 4 runs on Java 17 or newer

@@ -67,7 +67,7 @@ describe("what is documented", function()
       ran = ran + 1
     end
     pipe:close()
-    assert.equal(17, ran)
+    assert.is_true(ran >= 17)
   end)
 
   it("what is documented as an example of a step loads at all levels", function()

@@ -108,6 +108,17 @@ function Message:header(name) end
 ---@field partition? integer
 ---@field timestamp? integer
 
+---@class tide.Schema
+local Schema = {}
+--- The value of bytes; nil and the reason.
+---@param bytes string
+---@return any, string?
+function Schema:decode(bytes) end
+--- The bytes of a value.
+---@param value any
+---@return string
+function Schema:encode(value) end
+
 ---@class tide.Drop
 ---@class tide.Many
 ---@class tide.Reject
@@ -131,6 +142,7 @@ function Message:header(name) end
 ---@field logfmt { decode: fun(text: string): table?, string?, encode: fun(entries: table, first?: string[]): string }
 ---@field syslog { decode: fun(text: string): table?, string?, encode: fun(entry: table): string, facility_name: fun(number: integer): string, severity_name: fun(number: integer): string }
 ---@field utf8 { sub: fun(text: string, first: integer, last?: integer): string?, string?, len: fun(text: string): integer?, string? }
+---@field avro { schema: (fun(text: string, options?: { tagged?: boolean }): tide.Schema), load: (fun(path: string, options?: { tagged?: boolean }): tide.Schema), unwrap: (fun(bytes: string): integer?, string), wrap: (fun(id: integer, bytes: string): string), decimal: (fun(bytes: string, scale: integer): string?, string?), decimal_bytes: (fun(text: string, scale: integer, size?: integer): string?, string?) }
 ---@field base64 { encode: fun(text: string, kind?: "url"): string, decode: fun(text: string): string?, string? }
 ---@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function, named: fun(subject: string, pattern: string, flags?: string): table<string, string>? }
 ---@field zstd { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }

@@ -64,6 +64,12 @@ local calls = {
   { "hash.sha256", { "x" }, { TEXT } },
   { "hash.crc32c", { "x" }, { TEXT } },
   { "hash.hex", { 1 }, { BITS } },
+  { "avro.schema", { "int", {} }, { TEXT, set "nil table" }, some = "text" },
+  { "avro.load", { "spec/unit/lua/lib/none.avsc", {} }, { set "", set "nil table" }, some = "nil table" },
+  { "avro.unwrap", { "x" }, { TEXT } },
+  { "avro.wrap", { 1, "x" }, { set "zero one int64 uint64", TEXT }, some = "int64 uint64" },
+  { "avro.decimal", { "x", 1 }, { TEXT, set "zero one" }, some = "int64 uint64" },
+  { "avro.decimal_bytes", { "1", 1, 1 }, { TEXT, set "zero one", set "nil one" }, some = "int64 uint64" },
   { "base64.encode", { "x", "url" }, { TEXT, set "nil" } },
   { "base64.decode", { "eA==" }, { TEXT } },
   { "regex.test", { "x", "x", "i" }, { TEXT, TEXT, set "nil" }, some = "text" },
@@ -160,7 +166,7 @@ describe("with arguments of every kind", function()
     local tested = {}
     for _, call in ipairs(calls) do tested[call[1]] = true end
     for _, word in ipairs { "time", "hash", "base64", "regex", "gzip", "zstd", "msgpack", "json", "hmac", "utf8", "csv",
-      "logfmt", "syslog", "grok", "url" } do
+      "logfmt", "syslog", "grok", "url", "avro" } do
       for name, value in pairs(tide[word]) do
         if type(value) == "function" then assert.is_true(tested[word .. "." .. name], word .. "." .. name) end
       end

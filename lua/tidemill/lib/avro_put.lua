@@ -1,0 +1,220 @@
+-- SPDX-License-Identifier: MIT
+-- lib/avro_put.lua: what the functions call that lib/avro_write.lua makes: each writes one value into the memory of
+-- lib/varint.lua, and raises what is wrong with it as a table { text }.
+--
+-- A value of a union goes to the one branch that takes it. Numbers go to the first that holds them as they are; where
+-- several branches take any other value, nothing is guessed: it is refused.
+local ffi = require("ffi")
+local arguments = require("tidemill.lib.arguments")
+local json = require("tidemill.run.json")
+local marks = require("tidemill.run.marks")
+local varint = require("tidemill.lib.varint")
+local C = require("tidemill.run.ffi").C
+
+local DEEPEST = 100
+local null = json.null
+local put_zigzag, put_bytes, put_byte = varint.put_zigzag, varint.put_bytes, varint.put_byte
+
+local function fail(text, ...)
+  error({ text:format(...) }, 0)
+end
+
+local function wrong(what, value)
+  fail("takes %s, got %s", what, value == null and "null" or arguments.shown(value))
+end
+
+local parts = { null = null, put_bytes = put_bytes, put_zigzag = put_zigzag, wrong = wrong }
+
+function parts.boolean(value)
+  if type(value) ~= "boolean" then wrong("a boolean", value) end
+  put_byte(value and 1 or 0)
+end
+
+function parts.int(value)
+  local whole = varint.integer(value, -0x80000000, 0x7FFFFFFF)
+  if not whole then wrong("an int (32 bits)", value) end
+  put_zigzag(type(whole) == "number" and whole or tonumber(whole))
+end
+
+function parts.long(value)
+  local whole = varint.integer(value, -0x8000000000000000LL, 0x7FFFFFFFFFFFFFFFLL)
+  if not whole then wrong("a long (64 bits)", value) end
+  put_zigzag(whole)
+end
+
+-- int64 and uint64 become a number where that is exact.
+local function number_of(value)
+  if type(value) == "number" then return value end
+  local whole = varint.integer(value, -0x8000000000000000LL, 0xFFFFFFFFFFFFFFFFULL)
+  local number = whole and tonumber(whole)
+  if number and number < 2 ^ 63 and number >= -2 ^ 63 and ffi.cast("int64_t", number) == whole then return number end
+  return nil
+end
+
+local single = ffi.new("float[1]")
+
+function parts.float(value)
+  local number = number_of(value)
+  if not number then wrong("a number", value) end
+  single[0] = number
+  if single[0] ~= number and (single[0] == math.huge or single[0] == -math.huge) then
+    wrong("a number that a float holds", value)
+  end
+  varint.put_float(number)
+end
+
+function parts.double(value)
+  local number = number_of(value)
+  if not number then wrong("a number", value) end
+  varint.put_double(number)
+end
+
+function parts.bytes(value)
+  if type(value) ~= "string" then wrong("bytes (a string)", value) end
+  put_zigzag(#value)
+  put_bytes(value)
+end
+
+function parts.string(value)
+  if type(value) ~= "string" then wrong("a string", value) end
+  if not C.tide_utf8_is(value, #value) then fail("takes a string in UTF-8") end
+  put_zigzag(#value)
+  put_bytes(value)
+end
+
+function parts.fixed(value, size)
+  if type(value) ~= "string" or #value ~= size then
+    if type(value) == "string" then fail("takes %d bytes, got %d", size, #value) end
+    wrong(("%d bytes (a string)"):format(size), value)
+  end
+  put_bytes(value)
+end
+
+function parts.enum(value, number_of_symbol)
+  local number = type(value) == "string" and number_of_symbol[value]
+  if not number then wrong("a symbol of its enum", value) end
+  put_zigzag(number)
+end
+
+function parts.table(value, what, depth)
+  if type(value) ~= "table" or marks.of(value) == marks.STAND_IN or marks.of(value) == marks.NOTHING then
+    wrong(what, value)
+  end
+  if depth > DEEPEST then fail("is nested deeper than %d, or in a cycle", DEEPEST) end
+end
+
+-- The record has fewer fields than the table: the first key that is none.
+function parts.no_field(value, node)
+  local known, names = {}, {}
+  for _, field in ipairs(node.fields) do known[field.name] = true end
+  for name in pairs(value) do
+    if not known[name] then names[#names + 1] = type(name) == "string" and name or arguments.shown(name) end
+  end
+  table.sort(names)
+  fail("has no field %s", names[1])
+end
+
+function parts.missing()
+  fail("has no value, and no default")
+end
+
+-- The elements of an array, which are 1 to n.
+function parts.count(value)
+  local count = 0
+  for key in pairs(value) do
+    if type(key) ~= "number" then wrong("an array", value) end
+    count = count + 1
+  end
+  for i = 1, count do
+    if rawget(value, i) == nil then fail("takes an array with the keys 1 to n, without gaps") end
+  end
+  return count
+end
+
+-- ---- unions ----
+
+local NUMBERS = { int = true, long = true, float = true, double = true }
+
+-- Whether a branch may take a value: by its type alone. A number is held as it is.
+local function may_take(node, value)
+  local kind = node.kind
+  if NUMBERS[kind] then
+    if kind == "int" then return varint.integer(value, -0x80000000, 0x7FFFFFFF) ~= nil end
+    if kind == "long" then return varint.integer(value, -0x8000000000000000LL, 0x7FFFFFFFFFFFFFFFLL) ~= nil end
+    local number = number_of(value)
+    if kind == "double" or not number then return number ~= nil end
+    single[0] = number
+    return single[0] == number or number ~= number
+  end
+  if kind == "boolean" then return type(value) == "boolean" end
+  if kind == "string" then return type(value) == "string" and C.tide_utf8_is(value, #value) end
+  if kind == "bytes" then return type(value) == "string" end
+  if kind == "fixed" then return type(value) == "string" and #value == node.size end
+  if kind == "enum" then return type(value) == "string" and node.number_of[value] ~= nil end
+  if type(value) ~= "table" then return false end
+  local is_array = marks.of(value) == marks.ARRAY
+  if kind == "array" then return is_array or rawget(value, 1) ~= nil or next(value) == nil end
+  return not is_array
+end
+
+local function fits(branch, value, depth)
+  local mark = varint.mark()
+  local ok, problem = pcall(branch.write, value, depth)
+  varint.cut(mark)
+  if not ok and type(problem) ~= "table" then error(problem, 0) end
+  return ok
+end
+
+-- The branches that take it, when their types alone do not say.
+local function fitting(branches, value, depth)
+  local list = {}
+  for _, branch in ipairs(branches) do
+    if fits(branch, value, depth) then list[#list + 1] = branch end
+  end
+  return list
+end
+
+local function names_of(branches)
+  local names = {}
+  for i, branch in ipairs(branches) do names[i] = branch.name end
+  return table.concat(names, ", ")
+end
+
+local function choose(branches, value, depth)
+  local list = {}
+  for _, branch in ipairs(branches) do
+    if may_take(branch.node, value) then
+      if NUMBERS[branch.node.kind] then return branch end
+      list[#list + 1] = branch
+    end
+  end
+  if #list == 1 then return list[1] end
+  if #list > 1 and type(value) == "table" then
+    local those = fitting(list, value, depth)
+    if #those == 1 then return those[1] end
+    if #those > 1 then list = those else list = {} end
+  end
+  if #list == 0 then wrong("one of " .. names_of(branches), value) end
+  fail("may be %s: name one, with tagged = true in tide.avro.schema", names_of(list))
+end
+
+function parts.union(branches, value, depth)
+  local branch = choose(branches, value, depth)
+  put_zigzag(branch.number)
+  branch.write(value, depth)
+end
+
+function parts.tagged(branches, value, depth)
+  parts.table(value, "a table of one branch, as { string = \"x\" }", depth)
+  local name, inner = next(value)
+  if name == nil or next(value, name) ~= nil then fail("takes a table with one branch of %s", names_of(branches)) end
+  for _, branch in ipairs(branches) do
+    if branch.name == name then
+      put_zigzag(branch.number)
+      return branch.write(inner, depth)
+    end
+  end
+  fail("takes one of %s, got %s", names_of(branches), arguments.shown(name))
+end
+
+return parts
