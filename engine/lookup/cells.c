@@ -118,7 +118,8 @@ int tide_lookup_add_cell(struct tide_lookup_writer *writer, enum tide_lookup_cel
 
 int tide_lookup_add_number(struct tide_lookup_writer *writer, double number)
 {
-    if (isnan(number)) /* LuaJIT would take another one for a value of another type (run/number.lua) */
+    /* LuaJIT would take another NaN for a value of another type (run/number.lua). */
+    if (isnan(number))
         number = NAN;
     return tide_lookup_add_cell(writer, TIDE_LOOKUP_NUMBER, (const char *)&number, sizeof(number));
 }

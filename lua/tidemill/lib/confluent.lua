@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- lib/confluent.lua: the wire format of Confluent's serializers: a byte 0, the number of the schema in a registry in
 -- four bytes, big-endian, then the value. Before a value of Protocol Buffers stands which message of the schema it is:
--- a count and as many indexes (zigzag, varint), from the outer message to the inner one; one byte 0 is the first message.
+-- a count and as many indexes (zigzag, varint), from the outer message to the inner one; one byte 0 is the first
+-- message.
 -- Source: Confluent's documentation, "Formats, Serializers, and Deserializers", "Wire format".
 local ffi = require("ffi")
 local varint = require("tidemill.lib.varint")
