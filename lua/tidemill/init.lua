@@ -71,11 +71,15 @@ function tide.param(name, default)
 end
 
 --- tide.env(name, default): in a pipeline file a value that is fetched late and never shown; where functions run,
---- the variable itself.
-function tide.env(name, default)
+--- the variable itself; without a default (which may be nil) it must be set.
+function tide.env(name, ...)
+  local default = ...
   if not session.current then
     if type(name) ~= "string" then error("tide.env takes the name of a variable, got a " .. type(name), 2) end
     local value, problem = variables.get(name)
+    if value == nil and not problem and select("#", ...) == 0 then
+      problem = ('the variable %s is not set; what it is then is said by tide.env("%s", "...")'):format(name, name)
+    end
     if problem then error("tide.env: " .. problem, 2) end
     if value == nil then return default end
     return value

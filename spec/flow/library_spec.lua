@@ -219,6 +219,16 @@ describe("in a worker", function()
     assert.produces(test, { "abcdZQ==ee1970-01-01T00:00:00.000Z" })
   end)
 
+  it("tide.env of a variable that is not set and has no default is an error", function()
+    transform(function(m)
+      if m.value == "nil" then return tostring(tide.env("TIDE_NOT_SET_ANYWHERE", nil)) end
+      return tide.env "TIDE_NOT_SET_ANYWHERE"
+    end, 1)
+    test:feed("nil", "a")
+    assert.produces(test, { "nil" })
+    assert.rejects(test, { "error: .*library_spec.lua:%d+: tide.env: the variable TIDE_NOT_SET_ANYWHERE is not set; " })
+  end)
+
   it("tide.env is the variable itself, and tide.log writes to the log", function()
     transform(function()
       tide.log.debug("%s is not shown at this level", "debug")

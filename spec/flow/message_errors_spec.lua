@@ -14,6 +14,13 @@ describe('a transform', function()
     ['an error'] = { function() error 'oh no' end, '"reason":"error"', 'message_errors_spec.lua:%d+: oh no' },
     ['error with a table'] = { function() error { code = 1 } end, '"reason":"error"', [[{\"code\":1}]] },
     ['error with nil'] = { function() error(nil) end, '"reason":"error"', 'error%(nil%)' },
+    ['a null that is used as an object'] = { function(m)
+      local customer = tide.json.table('{"customer":null}').customer
+      return customer and customer.name or m
+    end, '"reason":"error"', "'customer' %(a userdata value%); a JSON null is tide.null, no nil: compare with it" },
+    ['a null that is taken for a text'] = { function() return string.upper(tide.null) end, '"reason":"error"',
+      'got userdata%); a JSON null' },
+    ['a null that is compared'] = { function() return tide.null > 5 end, '"reason":"error"', 'a JSON null' },
     ['an error object whose __tostring fails'] = { function()
       error(setmetatable({}, { __tostring = function() error 'no' end }))
     end, '"reason":"error"', '__tostring fails' },

@@ -56,6 +56,15 @@ describe("tidemill.testing", function()
     assert.same({ { { "a", "1" }, { "b", "2" } }, { { "n" } } }, { results[1].headers, results[2].headers })
   end)
 
+  it("tidemill.testing gives a header of a result by its name, and its value as a table", function()
+    local test = testing.transform(as_it_is)
+    test:feed({ value = '{"a":[1,null]}', headers = { { "n", "1" }, { "n", "2" }, { "none" } } }, "x")
+    local results = test:results()
+    assert.same({ "2" }, { results[1]:header "n", results[1]:header "none", results[1]:header "absent" })
+    assert.same({ a = { 1, tide.null } }, results[1].json)
+    assert.matches("not JSON", select(2, pcall(function() return results[2].json end)))
+  end)
+
   it("tidemill.testing compares the headers of results in any of their forms", function()
     local test = testing.transform(as_it_is)
     test:feed { value = "x", headers = { b = "2", a = "1" } }

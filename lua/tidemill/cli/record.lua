@@ -27,7 +27,8 @@ function record.define(command)
     :description("Only messages of this partition.")
   command:flag("--latest"):description("Wait for messages that come from now on, until there are N; Ctrl-C ends it "
     .. "earlier.")
-  command:option("--out"):argname("FILE"):default("recorded.jsonl"):description("The file to write; it is overwritten.")
+  command:option("--out"):argname("FILE"):default("recorded.jsonl")
+    :description("The file to write (- is stdout); it is overwritten.")
   command:option("--input"):argname("FILE"):description("Read lines of FILE (- is stdin) in place of the source.")
 end
 
@@ -61,7 +62,9 @@ end
 -- Copies `count` lines: the engine reads many messages in a turn, so there may be more than were asked for.
 -- Returns how many there were, or nil, the reason and the exit code when they cannot be written.
 local function cut(from, to, count)
-  local out, _, number = io.open(to, "wb")
+  local is_standard = to == "-"
+  local out, _, number = io.stdout, nil, nil
+  if not is_standard then out, _, number = io.open(to, "wb") end
   if not out then return failure(to, number) end
   local written, done = 0, true
   for line in io.lines(from) do
@@ -70,7 +73,7 @@ local function cut(from, to, count)
     if not done then break end
     written = written + 1
   end
-  local closed, _, late = out:close() -- what was buffered may fail only now
+  local closed, _, late = out[is_standard and "flush" or "close"](out) -- what was buffered may fail only now
   if not (done and closed) then return failure(to, number or late) end
   return written
 end
@@ -93,7 +96,7 @@ function record.run(parsed)
   local taken = os.tmpname()
   local checked, texts, status = plan.load(parsed.file, { set = parsed.set, input = parsed.input, record = taken,
     keep = chosen(parsed), latest = parsed.latest, until_end = not parsed.input and not parsed.latest,
-    handle_signals = true, streams = true, writes = { { "--out", parsed.out } } })
+    handle_signals = true, streams = true, writes = parsed.out ~= "-" and { { "--out", parsed.out } } or nil })
   if not checked then
     os.remove(taken)
     stderr.lines(texts)
@@ -111,7 +114,7 @@ function record.run(parsed)
     stderr.failure("%s", reason)
     return code
   end
-  io.stdout:write(("%d messages in %s\n"):format(written, parsed.out))
+  if parsed.out ~= "-" then io.stdout:write(("%d messages in %s\n"):format(written, parsed.out)) end
   return exit_code.OK
 end
 

@@ -111,7 +111,7 @@ function check_options(options, arguments, owner, report)
       end
       values[option.name] = parsed
     elseif option.required then
-      report('option "%s": missing', full)
+      report('option "%s": missing%s', full, option.missing and "; " .. option.missing or "")
     else
       values[option.name] = types.default(option)
     end

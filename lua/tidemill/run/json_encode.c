@@ -138,6 +138,27 @@ static bool put_described(lua_State *L, int index)
     return true;
 }
 
+/* Names the key at `key` on the stack, which is neither a name nor an element. */
+static bool refuse_key(lua_State *L, int key)
+{
+    const char *type = luaL_typename(L, key), *text = lua_tostring(L, key);
+    return refuse(L,
+                  "a table has keys other than strings, or 1 to n without gaps: the %s %s; names "
+                  "are written as tostring(key), null in an array is tide.null",
+                  type, text ? text : "key");
+}
+
+/* As refuse_key, of the first key that is no element; where all are elements, one is missing. */
+static bool refuse_keys(lua_State *L, int table, size_t n)
+{
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        double number = lua_type(L, -2) == LUA_TNUMBER ? lua_tonumber(L, -2) : 0;
+        if (number < 1 || number > (double)n || number != floor(number))
+            return refuse_key(L, -2);
+    }
+    return refuse(L, "an array has gaps among 1 to %d: null in an array is tide.null", (int)n);
+}
+
 /* Writes elements that do not come in order: each of 1 .. n must be there, and nothing else. */
 static bool put_scattered(lua_State *L, int table, int depth)
 {
@@ -145,8 +166,7 @@ static bool put_scattered(lua_State *L, int table, int depth)
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         keys++;
     if (keys != n || n == 0)
-        return refuse(L, "a table has keys other than 1 to %d without gaps; null is tide.null",
-                      (int)n);
+        return refuse_keys(L, table, n);
     int element = lua_gettop(L) + 1;
     for (size_t i = 1; i <= n; i++) {
         lua_rawgeti(L, table, (int)i);
@@ -183,8 +203,6 @@ static bool put_array(lua_State *L, int table, int depth)
     return true;
 }
 
-static const char NO_NAMES[] = "a table has keys other than strings, or 1 to n";
-
 /* A large object. The first key and value are on the stack. */
 static bool put_many_members(lua_State *L, int table, int depth)
 {
@@ -192,7 +210,7 @@ static bool put_many_members(lua_State *L, int table, int depth)
     int value = lua_gettop(L);
     do {
         if (lua_type(L, -2) != LUA_TSTRING)
-            return refuse(L, NO_NAMES);
+            return refuse_key(L, -2);
         const char *key = lua_tolstring(L, -2, &key_length);
         size_t member = tide_members_begin(&open_members, key, key_length, out.used);
         if (!put_string(L, value - 1))
@@ -271,7 +289,7 @@ static bool put_object(lua_State *L, int table, int depth)
     while (more && depth <= SHALLOW && members.count < FEW) {
         size_t length;
         if (lua_type(L, -2) != LUA_TSTRING)
-            return refuse(L, NO_NAMES);
+            return refuse_key(L, -2);
         const char *name = lua_tolstring(L, -2, &length);
         add_member(&members, name, length);
         lua_insert(L, -2);

@@ -15,6 +15,7 @@ local message = require("tidemill.run.message")
 local pack = require("tidemill.run.pack")
 local result = require("tidemill.run.result")
 local runner = require("tidemill.run.runner")
+local traces = require("tidemill.run.traces")
 
 local reduce = {}
 
@@ -25,26 +26,36 @@ local function same(value) return value end
 
 local forms = {}
 
+-- The place of a function, or of the other one where it is none of the user's files (tide.json.encode, tostring).
+local function place_of(fn, other)
+  local source = debug.getinfo(fn, "S").source
+  local is_theirs = source:find "^@" and not traces.own_module(source)
+  return runner.describe(is_theirs and fn or other)
+end
+
 function forms.reduce(entry, load_entry, fail)
   local transform = load_entry(entry.of)
   if transform.batch then fail(transform.where .. ": reduce takes no batch function") end
   local initial = entry.initial_value
   transform.new = type(initial) == "function" and initial or function() return initial end
   transform.append, transform.result = transform.process, entry.result or same
+  transform.result_where = place_of(transform.result, transform.append) .. ": the result"
   return transform
 end
 
 function forms.buffer(entry)
+  local where = place_of(entry.result, entry.append)
   return { new = entry.new, append = entry.append, ready = entry.ready, result = entry.result,
-    where = runner.describe(entry.result), append_where = runner.describe(entry.append) }
+    where = where, append_where = runner.describe(entry.append), result_where = where .. ": the result" }
 end
 
 function forms.batch()
-  return { new = pack.new, append = pack.append, result = pack.result, where = "tide.batch" }
+  return { new = pack.new, append = pack.append, result = pack.result, where = "tide.batch",
+    result_where = "tide.batch" }
 end
 
 --- { kind = "reduce", form = "reduce" | "buffer" | "batch", ... } -> { new, append, ready, result, where, append_where,
---- hooks }; the place of append is `where` when append_where is nil.
+--- result_where, hooks }; the place of append is `where` when append_where is nil.
 function reduce.load(entry, load_entry, fail)
   return forms[entry.form](entry, load_entry, fail)
 end
@@ -162,7 +173,7 @@ local function flush(s, spec, expand)
   local ok, outcome, reason, text = runner.try(write, s, spec, expand)
   if not ok then
     result.rewind()
-    return refuse_all(s, runner.refusal_of(outcome))
+    return refuse_all(s, runner.refusal_of(runner.placed(outcome, spec.result_where)))
   end
   if outcome == EXPAND then
     close(s)

@@ -26,7 +26,14 @@ local INSTEAD = {
   remove = "view[#view] = nil", ["(for generator)"] = "for key, value in tide.json.each(view)",
 }
 
+-- A JSON null is tide.null, a light userdata, and true in a condition.
+local OF_NULL = { "%(a userdata value%)", "got userdata%)$", "attempt to compare .*userdata" }
+local ABOUT_NULL = "; a JSON null is tide.null, no nil: compare with it, or ask tide.json.type"
+
 local function with_advice(text)
+  for _, pattern in ipairs(OF_NULL) do
+    if text:find(pattern) then return text .. ABOUT_NULL end
+  end
   local name = text:match("bad argument #1 to '([^']+)' %(table expected, got cdata%)$")
   if not name then return text end
   if name:find "^f%d+$" then text = text:gsub(" to 'f%d+'", "") end -- after a tail call, our name of the function

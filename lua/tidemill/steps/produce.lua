@@ -8,7 +8,9 @@ return {
   summary = "writes messages to a Kafka topic",
   example = 'tide.produce { topic = "events.clean" }',
   options = {
-    { name = "topic", type = "string", required = true, help = "The topic to write to." },
+    { name = "topic", type = "string", required = true,
+      missing = "it is where a message goes that names no topic; topics are further ones",
+      help = "The topic to write to." },
     { name = "topics", type = "strings", default_text = "none", help = "Further topics to which a message may be "
         .. "sent." },
     { name = "brokers", type = "brokers", default_text = "the source's", help = "The addresses of brokers. "

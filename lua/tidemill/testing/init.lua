@@ -14,6 +14,7 @@ local base64 = require("tidemill.lib.base64")
 local engine = require("tidemill.run.engine")
 local header_codec = require("tidemill.run.headers")
 local of_command = require("tidemill.testing.level")
+local json = require("tidemill.run.json")
 local library = require("tidemill.run.ffi")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
@@ -226,19 +227,37 @@ function Test:finish()
   return self
 end
 
+-- What a result has beside its fields: json, its value as a plain table, and as in a transform result:header "name".
+local of_results = {}
+
+function of_results.header(result, name)
+  local value
+  for _, header in ipairs(result.headers) do
+    if header[1] == name then value = header[2] end
+  end
+  return value
+end
+
+local result_mark = {}
+
+function result_mark.__index(result, name)
+  if name == "json" then return json.public.table(result.value) end
+  return of_results[name]
+end
+
 local function result_of(self, message)
   local topic = C.tide_topics_name(C.tide_engine_topics(self.engine.handle), message.target_topic)
-  return {
+  return setmetatable({
     value = message.value ~= nil and ffi.string(message.value, message.value_length) or nil,
     key = message.key ~= nil and ffi.string(message.key, message.key_length) or nil,
     headers = header_codec.read(message.headers, message.headers_length), timestamp = tonumber(message.timestamp),
     topic = topic ~= nil and ffi.string(topic) or nil,
     partition = message.target_partition >= 0 and message.target_partition or nil,
-  }
+  }, result_mark)
 end
 
 --- Returns what was produced so far: { value, key, headers, timestamp, topic and partition (where a result named one)
---- }.
+--- }; result:header "name" and result.json (a plain table) too.
 function Test:results()
   local results = {}
   while true do

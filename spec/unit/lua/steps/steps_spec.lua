@@ -187,7 +187,7 @@ describe("the step or setting", function()
   it("produce refuses wrong options", function()
     check_all("produce", {
       ['topic = "o", topics = { "p" }, partition = "same", max_buffer_bytes = "1MiB"'] = true,
-      [""] = 'option "topic": missing',
+      [""] = 'option "topic": missing; it is where a message goes that names no topic; topics are further ones',
       ['topic = "o", partition = "sam"'] = 'option "partition" = "sam": unknown; it is "key" or "same"; did you mean '
         .. '"same"?',
       ['topic = "o", max_buffer_size = 0'] = 'option "max_buffer_size" = 0: must be more than 0',
