@@ -216,6 +216,17 @@ describe('a transform', function()
     end)
   end
 
+  it('a reduce whose result is a function of the library names its own line, and no file of ours', function()
+    fixture.steps(tide.reduce { function(counts, message)
+      counts[tonumber(message.value)] = true
+      return counts
+    end, initial_value = function() return {} end, result = tide.json.encode })
+    fixture.test:feed '443'
+    fixture.test:finish()
+    assert.rejects(fixture.test, { 'error: spec/flow/message_errors_spec.lua:%d+: the result: a table has .* 443; ' })
+    assert.is_nil(fixture.test:rejects()[1].traceback:find('tidemill/', 1, true))
+  end)
+
   it('a transform cannot choose a topic where the output has none', function()
     through(function(message)
       if message.value == 'copy' then

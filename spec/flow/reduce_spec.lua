@@ -205,16 +205,6 @@ describe("reduce", function()
     end)
   end
 
-  it("reduce names the step's own function for an error of a result that is a function of the library", function()
-    steps(tide.reduce { function(counts, message)
-      counts[tonumber(message.value)] = true
-      return counts
-    end, initial_value = function() return {} end, result = tide.json.encode })
-    fixture.test:feed "443"
-    fixture.test:finish()
-    assert.rejects(fixture.test, { "error: [^/]*spec/flow/reduce_spec.lua:%d+: the result: a table has keys .* 443; " })
-  end)
-
   it("reduce loses nothing and doubles nothing when its worker is killed at any message", function()
     local path = os.tmpname()
     fixture.settings = { files = { write = "/tmp" } }

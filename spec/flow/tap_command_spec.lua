@@ -85,6 +85,18 @@ describe("tidemill tap", function()
     end
   end)
 
+  it("says that it waits while no message comes, and while none matches", function()
+    start("metrics = tide.metrics { prometheus = 0, tap = true }")
+    local idle = tap(address(), "--limit", "1")
+    wait.until_true(function() return idle:stderr() ~= "" end, "a word of the first one")
+    assert.equal("tidemill: no message has come yet; waiting for one (Ctrl-C ends it)\n", idle:stderr())
+    local other = tap(address(), "--match", "value=other")
+    feed_until("a\n", function()
+      return other:stderr():find "none of %d+ messages matched yet" and not idle:running()
+    end, "a word of the second one")
+    other:signal("TERM")
+  end)
+
   it("shows only what its conditions match, of each of several clients", function()
     start(nil, "--metrics-addr 0 --tap")
     local at = address()

@@ -15,6 +15,13 @@ local function codes_of(text, setting)
 end
 
 describe("the systemd unit", function()
+  it("has relative paths of data start from the one folder that it may write", function()
+    local text = files.read(UNIT)
+    local folder = text:match "\nStateDirectory=(%S+)\n"
+    assert.equal("tidemill/%i", folder)
+    assert.is_truthy(text:find("\nWorkingDirectory=%S/" .. folder .. "\n", 1, true))
+  end)
+
   it("names each exit code, and starts again what a restart can cure and nothing else", function()
     local text = files.read(UNIT)
     assert.is_truthy(text:find("\nRestart=on-failure\n", 1, true))

@@ -2,6 +2,7 @@
 -- tidemill dlq on a real Kafka: replays arrive once, as they were, and do not go round for ever.
 local engine = require "spec.support.engine"
 local kafka = require "spec.support.kafka"
+local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
@@ -68,6 +69,22 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
     end
     assert.equal(0, count())
     assert.equal(3, count("--all"))
+  end)
+
+  it("tidemill dlq on a topic replays a value that was mended by hand, with the letter's key and headers", function()
+    kafka.produce(t.input, { { key = "k", value = "bad", headers = { { "h", "1" } }, partition = 2 },
+      { value = "bad too" } })
+    engine.run(definition)
+    local path = pipeline_file.folder() .. "/mended"
+    local file = assert(io.open(path, "wb"))
+    file:write("mended\0\n")
+    file:close()
+    done("replay", "--partition", "2", "--value", path)
+    local found = replayed()
+    assert.equal(1, #found)
+    assert.same({ "k", "mended\0\n", 2, { { "h", "1" }, { "tidemill.replay_count", "1" } } },
+      { found[1].key, found[1].value, found[1].partition, found[1].headers })
+    assert.equal(1, count())
   end)
 
   it("tidemill dlq on a topic replays each dead letter once, whatever is chosen in whatever order", function()

@@ -1,16 +1,15 @@
 -- SPDX-License-Identifier: MIT
--- cli/dlq.lua: tidemill dlq list|show|replay|drop: decide what becomes of dead letters. Each action is a file of
+-- cli/dlq.lua: tidemill dlq list|count|show|replay|drop: decide what becomes of dead letters. Each action is a file of
 -- cli/dlq.
 local dlq = {
-  summary = "List, show, replay or drop dead letters.",
-  description = "Decide what becomes of dead letters: list them, show them whole, replay them to where they came from, "
-    .. "or drop them. SOURCE is a pipeline file (its dlq is meant), a dead-letter file, or a topic. The names of "
-    .. "groups "
-    .. "that are used on a cluster begin with tidemill-dlq-TOPIC.",
+  summary = "List, count, show, replay or drop dead letters.",
+  description = "Decide what becomes of dead letters: list or count them, show them whole, replay them to where they "
+    .. "came from, or drop them. SOURCE is a pipeline file (its dlq is meant), a dead-letter file, or a topic. The "
+    .. "names of groups that are used on a cluster begin with tidemill-dlq-TOPIC.",
 }
 
 --- In the order of the help.
-dlq.actions = { "list", "show", "replay", "drop" }
+dlq.actions = { "list", "count", "show", "replay", "drop" }
 
 --- Returns the commands of the actions, by name.
 function dlq.define(command, add_help)

@@ -18,7 +18,7 @@ local doctor = {
 }
 
 function doctor.define(command)
-  command:argument("target"):argname("ADDR|REPORT"):description("HOST:PORT of a running pipeline, or a --report file.")
+  command:argument("ADDR|REPORT"):target("target"):description("HOST:PORT of a running pipeline, or a --report file.")
   command:flag("--json"):description("Write the verdict as JSON on one line.")
 end
 
@@ -64,7 +64,8 @@ local function of_report(file, path)
   if not bytes then return nil, ("%s: %s"):format(path, reason), exit_code.NO_INPUT end
   local report = cjson.decode(bytes)
   if type(report) ~= "table" or type(report.metrics) ~= "table" then
-    return nil, path .. ": this is not a report of tidemill run --report", exit_code.DATA
+    return nil, path .. ": this is not a report of tidemill run --report; of a pipeline that runs "
+      .. "say its HOST:PORT (--metrics-addr)", exit_code.DATA
   end
   local verdict = http_client.without_null(report).verdict
   if type(verdict) ~= "table" then

@@ -40,10 +40,22 @@ local function text_of(topic, context)
   return command and texts[1] or step and texts[2] or nil
 end
 
+-- True for what functions have at hand (tide.lookup, json), which is no step or setting.
+local function is_of_library(topic)
+  local name = topic:gsub("^tide%.", ""):match "^[%l_%d]+"
+  local known, value = pcall(function() return require("tidemill")[name] end)
+  return known and value ~= nil
+end
+
 function help.run(parsed, context)
   local text = text_of(parsed.topic, context)
   if not text then
     local refused = list.refused[parsed.topic]
+    if not refused and is_of_library(parsed.topic) then
+      stderr.failure('"%s" is no command, step or setting, but for functions: docs/library.md tells of it',
+        parsed.topic)
+      return exit_code.USAGE
+    end
     stderr.failure(refused and '"%s" is refused: %s' or 'no command, step or setting "%s"%s', parsed.topic,
       refused or nearest.hint(parsed.topic, help.topics(context)))
     return exit_code.USAGE

@@ -30,9 +30,11 @@ local function define_files(command)
       .. "write them, with key and headers. Read a compressed file by a pipe: zcat FILE.gz | tidemill run ... "
       .. "--input -")
   command:option("--output"):argname("FILE")
-    :description("Write lines to FILE (- is stdout) in place of the sink; with --input alone: stdout.")
+    :description("Write lines to FILE (- is stdout) in place of the sink; with --input alone: stdout. It is emptied "
+      .. "first, unless state_dir says how far it was written.")
   command:option("--dead-letters"):argname("FILE")
-    :description("Write dead letters to FILE in place of the dlq topic; with --input or --output alone: stderr.")
+    :description("Append dead letters to FILE in place of the dlq topic; with --input or --output alone: stderr. "
+      .. "`tidemill dlq count FILE` tells what is in it.")
   command:option("--output-format"):argname("FORMAT"):choices({ "lines", "json" })
     :description("lines: each value is a line. json: each message is a line, with topic, key and headers; newlines "
       .. "are safe.")

@@ -74,6 +74,14 @@ local function decoded(line)
   return sample
 end
 
+-- Nothing to show for a second is said once, lest it looks as if nothing happened.
+local function tell_of_waiting(self, counts)
+  if not self.counts or self.shown > 0 or self.told then return end
+  self.told = true
+  stderr.failure(counts.passed == 0 and "no message has come yet; waiting for one (Ctrl-C ends it)"
+    or "none of %.0f messages matched yet; waiting for one (Ctrl-C ends it)", counts.passed)
+end
+
 -- Shows one line of the pipeline's. Counts are told at the end, and samples that were lost at once.
 local function show(self, line)
   local sample = decoded(line)
@@ -86,6 +94,7 @@ local function show(self, line)
       stderr.failure("%d samples were lost: they came too fast for this side, or were too large; the pipeline does not "
         .. "wait", sample.lost)
     end
+    tell_of_waiting(self, sample)
     self.counts = sample
     return true
   end

@@ -271,7 +271,9 @@ function types.positional(positional, arguments, report)
     elseif type(value) == "function" then
       functions[#functions + 1] = value
     elseif not session.is_absent(value) then
-      report("function %d = %s: must be a function or the path of a Lua file", i, types.quote(value))
+      report("function %d = %s: must be a function or the path of a Lua file%s", i, types.quote(value),
+        type(value) == "table" and "; a table of hooks (init, start, process, batch, close) is what that file returns"
+          or "")
     end
   end
   if positional.one and count > 1 then report("function 2: there is only one accumulator") end

@@ -41,6 +41,12 @@ local function with_advice(text)
     :format(text, INSTEAD[name] or "tide.json.table(view)")
 end
 
+-- Below a loop that is not of run/fuse.lua stand our own files, and those of who runs it (tidemill try, a spec).
+local function without_callers(frames)
+  local first = frames:find "\n[^\n]*/tidemill/run/reduce%.lua:" or frames:find "\n[^\n]*/tidemill/run/batch%.lua:"
+  return first and frames:sub(1, first - 1) or frames
+end
+
 -- { text =, traceback =, frames = the traceback with our own frames }. An error may be any value, and its __tostring
 -- may fail, or return what is no string.
 local function handler(problem)
@@ -48,7 +54,7 @@ local function handler(problem)
   if type(problem) == "nil" then text = "error(nil)" end
   -- Frames below the loop, and those between the script and its error, are ours and of no use to the reader.
   local frames = debug.traceback("", 2)
-  frames = frames:match "^(.-)\n[^\n]*%(loop%)" or frames
+  frames = frames:match "^(.-)\n[^\n]*%(loop%)" or without_callers(frames)
   return { text = ok and type(text) == "string" and with_advice(text) or "an error object whose __tostring fails",
     traceback = frames:gsub("\n[^\n]*/tidemill/run/[%l_]+%.lua:[^\n]*", ""), frames = frames }
 end

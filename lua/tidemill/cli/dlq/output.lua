@@ -63,20 +63,29 @@ local COLUMNS = {
   { "REPLAY TO", destination },
 }
 
-local function cells_of(found)
+-- Of what dlq count prints.
+local COUNTS = {
+  { "COUNT", function(kind) return ("%d"):format(kind.count) end },
+  { "STAGE", function(kind) return kind.stage or "-" end },
+  { "REASON", function(kind) return kind.reason or "-" end },
+  { "ERROR", function(kind) return kind.error or "-" end },
+  { "FIRST", function(kind) return kind.first end },
+}
+
+local function cells_of(columns, found)
   local cells = {}
-  for i, column in ipairs(COLUMNS) do cells[i] = visible(column[2](found)) end
+  for i, column in ipairs(columns) do cells[i] = visible(column[2](found)) end
   return cells
 end
 
-local function write_tsv(letters)
-  for _, found in ipairs(letters) do io.stdout:write(table.concat(cells_of(found), "\t"), "\n") end
+local function write_tsv(columns, list)
+  for _, found in ipairs(list) do io.stdout:write(table.concat(cells_of(columns, found), "\t"), "\n") end
 end
 
-local function write_table(letters)
+local function write_table(columns, list)
   local rows, widths = { {} }, {}
-  for i, column in ipairs(COLUMNS) do rows[1][i] = column[1] end
-  for _, found in ipairs(letters) do rows[#rows + 1] = cells_of(found) end
+  for i, column in ipairs(columns) do rows[1][i] = column[1] end
+  for _, found in ipairs(list) do rows[#rows + 1] = cells_of(columns, found) end
   for _, row in ipairs(rows) do
     for i, cell in ipairs(row) do
       if #cell > WIDEST then row[i] = cell:sub(1, WIDEST - 3) .. "..." end
@@ -121,6 +130,11 @@ local function write_json(letters, whole)
   end
 end
 
+local function write_rows(columns, list, format)
+  if format == "tsv" then return write_tsv(columns, list) end
+  if #list > 0 then write_table(columns, list) end
+end
+
 local function default_format()
   return posix.isatty(STDOUT) == 1 and "table" or "tsv"
 end
@@ -129,7 +143,20 @@ end
 function output.list(letters, format)
   format = format or default_format()
   if format == "json" then return write_json(letters) end
-  return format == "tsv" and write_tsv(letters) or format == "table" and #letters > 0 and write_table(letters)
+  return write_rows(COLUMNS, letters, format)
+end
+
+--- Prints one line for each kind of dead letters (cli/dlq/count.lua).
+function output.count(kinds, format)
+  format = format or default_format()
+  if format ~= "json" then return write_rows(COUNTS, kinds, format) end
+  for _, kind in ipairs(kinds) do
+    local parts = { ('"count":%d'):format(kind.count) }
+    for _, name in ipairs { "stage", "reason", "error", "first" } do
+      if kind[name] then parts[#parts + 1] = ('"%s":%s'):format(name, json_of(kind[name])) end
+    end
+    io.stdout:write("{", table.concat(parts, ","), "}\n")
+  end
 end
 
 local function line(name, value)

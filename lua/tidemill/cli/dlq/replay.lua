@@ -33,6 +33,9 @@ function replay.define(command)
   command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole_number("--max-replays", 1))
     :description("Refuse a message that was replayed N times already: it would only come back.")
   command:flag("--truncated"):description("Also send dead letters whose value was cut, with as much of it as there is.")
+  command:option("--value"):argname("FILE")
+    :description("Send what is in FILE (- is stdin) in place of the value, whose mistake was mended by hand; exactly "
+      .. "one dead letter must be chosen.")
   command:flag("--keep-timestamp")
     :description("Keep the original timestamp (by which a topic may delete the message at once) in place of the "
       .. "present time.")
@@ -46,7 +49,7 @@ end
 local function refusal(found, chosen, parsed)
   if found.replays >= parsed.max_replays then
     return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
-  elseif found.truncated and not parsed.truncated then
+  elseif found.truncated and not parsed.truncated and not parsed.value then
     return "is truncated (--truncated sends what there is)"
   elseif not parsed.to and found.intermediate then
     return ("holds what an earlier step made of %s, and the steps before would be run on it again (--to TOPIC sends it "
@@ -88,7 +91,8 @@ local function sender(source, due, parsed)
     local topic, partition = dead_letter.destination(found)
     if parsed.to then topic, partition = parsed.to, nil end
     return {
-      key = found.key or cjson.null, value = found.value or cjson.null, headers = dead_letter.replay_headers(found),
+      key = found.key or cjson.null, value = parsed.bytes or found.value or cjson.null,
+      headers = dead_letter.replay_headers(found),
       topic = topic, partition = partition,
       timestamp = parsed.keep_timestamp and found.original_timestamp or os.time() * 1000,
     }
@@ -179,9 +183,32 @@ local function obstacle(chosen, work, parsed)
   return not fits and count > 0 and reason or nil, exit_code.USAGE
 end
 
+-- The bytes that --value names; nil, the reason and the exit code when there are none.
+local function read_value(path)
+  local file, reason = io.stdin, nil
+  if path ~= "-" then file, reason = io.open(path, "rb") end
+  local text
+  if file then text, reason = file:read("*a") end
+  if file and path ~= "-" then file:close() end
+  if not text then return nil, ("--value: %s"):format(reason), exit_code.NO_INPUT end
+  return text
+end
+
 function replay.run(parsed)
+  if parsed.value then
+    local reason, code
+    parsed.bytes, reason, code = read_value(parsed.value)
+    if reason then
+      stderr.failure("%s", reason)
+      return code
+    end
+  end
   local chosen, code = selection.new(parsed)
   if not chosen then return code end
+  if parsed.value and #chosen.letters ~= 1 then
+    stderr.failure("--value: needs one dead letter, and %d are chosen", #chosen.letters)
+    return exit_code.USAGE
+  end
   local work = sort_out(chosen, parsed)
   local count, sent, done = #work.letters, 0, work.refused > 0 and exit_code.DATA or exit_code.OK
   local where = (" to %s; %d refused"):format(count > 0 and table.concat(work.topics, ", ") or "no topic",

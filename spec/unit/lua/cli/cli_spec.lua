@@ -102,6 +102,10 @@ describe("the command line", function()
     code, out, err = run("help", "run_task_in_threads")
     assert.same({ 64, "" }, { code, out })
     assert.is_truthy(err:find('"run_task_in_threads" is refused: threads would share', 1, true))
+    for _, name in ipairs { "tide.lookup", "json", "grok.match" } do
+      assert.same({ 64, "", ('tidemill: "%s" is no command, step or setting, but for functions: docs/library.md tells '
+        .. "of it\n"):format(name) }, { run("help", name) })
+    end
   end)
 
   it("the command line completes commands, flags, steps and settings in three shells", function()

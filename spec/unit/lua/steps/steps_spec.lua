@@ -132,6 +132,8 @@ describe("the step or setting", function()
       ["print, input_block_size = '128MiB'"] = true,
       ["print, pool = tide.pool {}"] = true,
       [""] = "no function: name a Lua file or write a function",
+      ["{ batch = print }"] = "function 1 = {...}: must be a function or the path of a Lua file; a table of hooks "
+        .. "(init, start, process, batch, close) is what that file returns",
       ["5"] = "function 1 = 5: must be a function or the path of a Lua file",
       ["print, [0] = print"] = "value [0] = function: functions stand in a list, from 1 on",
       ["print, nil, print"] = "function 2 = nil: must be a function or the path of a Lua file",
