@@ -195,11 +195,11 @@ static int add_death(scmp_filter_ctx filter)
 static bool may_signal(uint32_t landlock)
 {
 #ifdef TIDE_FAULTS
-    (void)landlock; /* the fault points raise signals */
-    return true;
-#else
-    return landlock >= TIDE_LANDLOCK_SIGNALS;
+    /* The fault points raise signals. An old kernel that one of them plays refuses them all the same. */
+    if (tide_sandbox_files_support() < TIDE_LANDLOCK_SIGNALS)
+        return true;
 #endif
+    return landlock >= TIDE_LANDLOCK_SIGNALS;
 }
 
 /* `further`: calls that are allowed as well. */

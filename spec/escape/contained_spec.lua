@@ -33,7 +33,7 @@ for _, level in ipairs(escape.LEVELS) do
 
     for _, script in ipairs(claimed(level, false)) do
       local name = ("a hostile script is contained under trust = %s: %s. %s"):format(level, script.name, script.what)
-      local why = pending_scripts[level][script.name]
+      local why = pending_scripts[level][script.name] or escape.beyond(script)
       if why then
         pending(name .. " (" .. why .. ")")
       else

@@ -6,7 +6,7 @@
 -- A script is a table: name; what = what it tries; stopped_by = { [level] = true }, the levels that claim to stop
 -- it, where "list" is standard with a list of hosts as `network` (spec/escape/network_spec.lua); shown = under trust =
 -- "full" it does its harm, and is shown to; hangs = it ends by message_timeout; result = it attacks by what it returns;
--- landlock = the version of Landlock's interface that it takes to stop it.
+-- landlock = true: it takes Landlock to stop it (docs/security.md, "What an older kernel lacks").
 local canary = require "spec.support.canary"
 local cjson = require "cjson"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -69,19 +69,33 @@ function escape.scripts()
   return list
 end
 
---- Whether there is this level of trust here; or nil and what the program says of it.
-function escape.available(level)
+-- Exit code and log of `check` on a pipeline under this level of trust.
+local function check(level)
   local path = pipeline_file.write(PIPELINE:format("-", 1, 1, "-", "-", level, "1s", "false"),
     { ["carrier.lua"] = "return print", ["witness.lua"] = "return print", ["neighbour.lua"] = "return print" })
   local code, _, err = process.run { program.path, "check", path }
   pipeline_file.remove_all()
+  return code, err
+end
+
+--- Whether there is this level of trust here; or nil and what the program says of it.
+function escape.available(level)
+  local code, err = check(level)
   if code == 0 then return true end
   return nil, err
 end
 
+local no_landlock -- of this kernel
+
+--- Why a script cannot be stopped on this kernel; nil when it can.
+function escape.beyond(script)
+  if no_landlock == nil then no_landlock = select(2, check "standard"):find("no Landlock", 1, true) ~= nil end
+  return script.landlock and no_landlock and "this kernel has no Landlock" or nil
+end
+
 --- A pipeline under a level of trust. options: processes of the first step (1), max_batch_size (3), message_timeout,
 --- listed = the port of 127.0.0.1 that `network` names (none), dying = seconds that what a dead worker has left may
---- take to be gone (20).
+--- take to be gone (20), program = its path (that of this build), faults = for TIDE_FAULTS (none).
 function escape.run(level, options)
   local self = setmetatable({ level = level, options = options or {} }, methods)
   self:start()
@@ -129,8 +143,9 @@ function methods:start()
   assert(os.execute("mkfifo " .. self.fifo) == 0)
   self.pipe = assert(io.open(self.fifo, "r+"))
   self.canary.files = select(2, self.canary:look())
-  self.process = process.start({ "/bin/sh", "-c", 'exec "$0" run "$1" 9<"$2"', program.path,
-    self.canary.folder .. "/p.lua", self.canary.file }, { env = { [canary.VARIABLE] = self.canary.secret } })
+  self.process = process.start({ "/bin/sh", "-c", 'exec "$0" run "$1" 9<"$2"',
+    options.program or program.path, self.canary.folder .. "/p.lua", self.canary.file },
+    { env = { [canary.VARIABLE] = self.canary.secret, TIDE_FAULTS = options.faults } })
   self.engine = self.process:pid()
   wait.until_true(function()
     if self.process:code() then error("it did not start: " .. self.process:stderr(), 0) end

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- It makes the canary's folder its own and reads the file by /proc/self/cwd.
-return { stopped_by = { "standard", "hardened" }, shown = true, attack = function(t)
+return { stopped_by = { "standard", "hardened" }, landlock = true, shown = true, attack = function(t)
   local kernel = require "kernel"
   kernel.check(kernel.C.chdir((t.canary:gsub("/[^/]+$", ""))), "chdir")
   return assert(io.open "/proc/self/cwd/file"):read "*l"
