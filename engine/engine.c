@@ -28,6 +28,8 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
             if (tide_pool_zygote_event(engine->pools[i], &event, now_us))
                 break;
         }
+        if (event.kind == TIDE_ZYGOTE_EXITED)
+            tide_engine_tables_worker_ended(engine, event.worker);
     }
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++) {
         status = tide_pool_poll(engine->pools[i], now_us);
@@ -94,7 +96,7 @@ static enum tide_engine_state leave(struct tide_engine *engine)
 static enum tide_engine_state connect_sinks(struct tide_engine *engine, int64_t now_us)
 {
     int status = tide_engine_sinks_ready(engine);
-    if (status == 0)
+    if (status == 0 || (status > 0 && !tide_engine_tables_ready(engine)))
         return TIDE_ENGINE_CONNECTING;
     if (status > 0) {
         tide_engine_enter_state(engine, TIDE_ENGINE_READING, now_us);
@@ -209,6 +211,8 @@ static void turn(struct tide_engine *engine, int64_t now_us)
     engine->chain.progress = false;
     tide_count(engine->chain.counters, 0, TIDE_M_RUN_COUNT, 1);
     int status = poll_chain(engine, now_us);
+    if (status == TIDE_OK && engine->run.failure >= 0)
+        status = tide_engine_tables_poll(engine, now_us);
     if (status == TIDE_OK)
         status = poll_source(engine, now_us);
     if (status < 0)

@@ -121,6 +121,9 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     engine->script_metrics = tide_script_metrics_new(workers);
     if (!engine->script_metrics)
         return tide_failure();
+    int status = tide_engine_tables_build(engine, plan, workers);
+    if (status < 0)
+        return status;
     /* A pipeline without transforms has no zygote, so nothing of it is forked; its script metrics exist, with no
      * row. */
     if (workers == 0)
@@ -135,7 +138,6 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     tide_zygote_limit(engine->zygote, plan->start_timeout_us);
     engine->pools = tide_alloc(sizeof(*engine->pools) * plan->pool_count);
     workers = 0;
-    int status;
     for (; engine->pool_count < plan->pool_count; engine->pool_count++) {
         uint32_t slots = slots_of(plan, engine->pool_count);
         struct tide_pool *pool = engine->pools[engine->pool_count] = tide_pool_new(
@@ -278,6 +280,7 @@ void tide_engine_free(struct tide_engine *engine)
     for (uint32_t i = 0; i < engine->pool_count; i++)
         tide_pool_free(engine->pools[i]);
     tide_zygote_free(engine->zygote);
+    tide_engine_tables_free(engine);
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);

@@ -5,6 +5,7 @@
  *   engine_meter_state.c  measures keyed state
  *   engine_meter.c        measures: where time goes, lag, latency, and whether anything gets on
  *   engine_state.c        the state of the run, its failure, and the events for Lua
+ *   engine_tables.c       tables: their topics, read into shared memory
  *   engine_signals.c      signals become events
  *   engine_start.c        from the fork until the sinks are ready
  *   engine_intake.c       from the source to the first step, with backpressure and pause
@@ -188,6 +189,7 @@ struct tide_engine {
     uint16_t output_topic;      /* the sink's first topic */
     struct tide_sink *dlq_sink; /* writes the dlq's topic; the same as `sink` when that is Kafka */
     struct tide_commit *commit;
+    struct tide_engine_tables *tables; /* NULL = there are none */
 
     struct tide_meter meter;           /* owned by engine_meter.c */
     struct tide_run run;               /* owned by engine_state.c */
@@ -250,6 +252,24 @@ void tide_engine_emit_partitions(struct tide_engine *engine, enum tide_event_kin
 void tide_engine_emit_end(struct tide_engine *engine);
 /** Takes the oldest event; NOTHING when there is none. */
 void tide_engine_next_event(struct tide_engine *engine, struct tide_event *event);
+
+/* ---- engine_tables.c ---- */
+
+/** Before the fork. */
+int tide_engine_tables_build(struct tide_engine *engine, const struct tide_plan *plan,
+                             uint32_t workers);
+/** The properties, and whether they go together. */
+void tide_engine_tables_connect(struct tide_engine *engine,
+                                const struct tide_connection *connection);
+int tide_engine_tables_try(struct tide_engine *engine);
+int tide_engine_tables_start(struct tide_engine *engine);
+/** Takes what has come to the topics. Negative = failure. */
+int tide_engine_tables_poll(struct tide_engine *engine, int64_t now_us);
+/** Whether messages may be read: each table is complete, or was waited for long enough. */
+bool tide_engine_tables_ready(const struct tide_engine *engine);
+/** The worker of a slot has ended. */
+void tide_engine_tables_worker_ended(struct tide_engine *engine, uint32_t worker);
+void tide_engine_tables_free(struct tide_engine *engine);
 
 /* ---- engine_signals.c ---- */
 

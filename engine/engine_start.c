@@ -20,6 +20,7 @@
 #include "shm/counters.h"
 #include "shm/script_metrics.h"
 #include "shm/topics.h"
+#include "table/table.h"
 
 struct block_list {
     struct tide_block **items;
@@ -42,6 +43,9 @@ static struct block_list collect_blocks(const struct tide_engine *engine)
     add_block(&list, tide_topics_memory(engine->chain.topics));
     for (uint32_t i = 0; i < tide_script_metrics_rows(engine->script_metrics); i++)
         add_block(&list, tide_script_metrics_memory(engine->script_metrics, i));
+    for (uint32_t i = 0;
+         engine->tables && (block = tide_tables_block(tide_engine_tables(engine), i)); i++)
+        add_block(&list, block);
     for (uint32_t i = 0; i < engine->step_count; i++) {
         const struct tide_step *step = engine->steps[i];
         for (uint32_t j = 0; step->ops->block && (block = step->ops->block(step, j)); j++)
@@ -104,6 +108,7 @@ static void set_properties(struct tide_engine *engine, const struct tide_connect
         tide_kafka_source_connect(engine->source, connection->source, connection->source_count);
     if (kafka_sink(engine))
         tide_kafka_sink_connect(kafka_sink(engine), connection->sink, connection->sink_count);
+    tide_engine_tables_connect(engine, connection);
 }
 
 /* The handles are made and freed again without a connection: librdkafka only checks how properties go together (a
@@ -114,6 +119,8 @@ int tide_engine_try(struct tide_engine *engine, const struct tide_connection *co
     set_properties(engine, connection);
     if (engine->plan.source.medium == TIDE_MEDIUM_KAFKA)
         status = tide_kafka_source_try(engine->source);
+    if (status == TIDE_OK)
+        status = tide_engine_tables_try(engine);
     return status == TIDE_OK && kafka_sink(engine) ? tide_kafka_sink_try(kafka_sink(engine))
                                                    : status;
 }
@@ -156,6 +163,8 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
         status = engine->sink->ops->start(engine->sink);
     if (status == TIDE_OK && engine->dlq_sink != engine->sink)
         status = engine->dlq_sink->ops->start(engine->dlq_sink);
+    if (status == TIDE_OK)
+        status = tide_engine_tables_start(engine);
     tide_engine_enter_state(engine, TIDE_ENGINE_CONNECTING, tide_clock_us());
     return status;
 }

@@ -48,6 +48,8 @@ struct tide_connection {
     uint32_t source_count;
     const struct tide_property *sink;
     uint32_t sink_count;
+    const struct tide_property *tables; /* of their topics */
+    uint32_t table_count;
 };
 /** Connects and begins to read; returns at once. Negative = failed at once. */
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection);
@@ -153,6 +155,7 @@ struct tide_sink;
 struct tide_topics;
 struct tide_taps;
 struct tide_script_metrics;
+struct tide_tables;
 /** These are borrowed, and valid as long as the engine. */
 const struct tide_counters *tide_engine_counters(const struct tide_engine *engine);
 const struct tide_dlq_recent *tide_engine_dead_letters(const struct tide_engine *engine);
@@ -170,6 +173,24 @@ int32_t tide_engine_worker_pid(const struct tide_engine *engine, uint32_t pool, 
 /** What is to be seen of worker `index` (from 0) of a pool (from 0); false past the last of either. */
 bool tide_engine_worker(const struct tide_engine *engine, uint32_t pool, uint32_t index,
                         struct tide_worker_view *view);
+/** The shared memory of tables (table/table.h); NULL without any. */
+struct tide_tables *tide_engine_tables(const struct tide_engine *engine);
+struct tide_engine_table_view {
+    char name[128];
+    uint64_t rows;
+    uint64_t bytes;
+    uint64_t read;    /* messages */
+    uint64_t invalid; /* of them: no key, or a value that is not JSON */
+    int64_t lag;      /* offsets that are still to be read; -1 = not known */
+    bool ready;
+};
+/** What is known of table `index` (from 0); false past the last one. */
+bool tide_engine_table(const struct tide_engine *engine, uint32_t index,
+                       struct tide_engine_table_view *view);
+/** Gives table `index` a row, as if it was read; `value` NULL deletes it. It is to be seen from the next message on. TIDE_BUSY:
+ * later; TIDE_ECONFIG: the table's memory is full. */
+int tide_engine_table_row(struct tide_engine *engine, uint32_t index, const char *key,
+                          size_t key_size, const char *value, size_t size);
 /** What is known of lookup table `index` (from 0); false past the last one. */
 bool tide_engine_lookup(const struct tide_engine *engine, uint32_t index,
                         struct tide_lookup_view *view);

@@ -48,6 +48,17 @@ struct tide_source_plan {
     int64_t timeout_us;    /* broker_timeout */
 };
 
+/** A table (tide.table): a topic that is read from its beginning on, or rows that are given (tide_engine_table_row). */
+struct tide_table_plan {
+    const char *name;
+    const char *topic; /* NULL: rows are given */
+    const char *
+        key_path; /* of the row's key in the message's key, which is JSON; NULL = all of that key */
+    bool json;    /* values are JSON; else any bytes */
+    uint64_t max_bytes; /* of shared memory */
+    int64_t wait_us;    /* how long the start waits until it is complete; 0 = for ever */
+};
+
 enum tide_partitioner { TIDE_PARTITION_BY_KEY, TIDE_PARTITION_SAME };
 /* RECORDED is JSON with the topic that the message was read from, not the one that it goes to. */
 enum tide_output_format { TIDE_OUTPUT_LINES, TIDE_OUTPUT_JSON, TIDE_OUTPUT_RECORDED };
@@ -172,6 +183,8 @@ struct tide_plan {
     struct tide_sink_plan sink; /* medium NONE: results are counted as produced, and thrown away */
     struct tide_dlq_plan dlq;
     struct tide_commit_plan commit;
+    const struct tide_table_plan *tables;
+    uint32_t table_count;
     const struct tide_step_plan *steps; /* in the order of the stream */
     uint32_t step_count;
     const uint32_t *pools;                   /* the number of processes of each pool, at most ... */

@@ -219,6 +219,13 @@ static void warn_of_topic(const struct settings *settings, const char *topic,
         warn_of_dead_letters(settings, topic);
     if (use == TIDE_KAFKA_WRITTEN)
         warn_of_output(settings, topic);
+    if (use == TIDE_KAFKA_TABLE && (settings->deleted || !settings->compacted) &&
+        settings->retention_ms >= 0)
+        tide_log(
+            TIDE_LOG_WARN,
+            "topic \"%s\" of a table has cleanup.policy=%s: rows whose messages are deleted by "
+            "retention are gone after the next start; set it to compact",
+            topic, settings->compacted ? "compact,delete" : "delete");
     if (use == TIDE_KAFKA_READ && settings->deleted && settings->retention_ms >= 0 &&
         settings->retention_ms < HOUR_MS)
         tide_log(TIDE_LOG_WARN,
@@ -247,7 +254,7 @@ int64_t tide_kafka_settings_look(struct rd_kafka_s *client, const char *const *t
             least = limit;
         warn_of_topic(&settings[i], names[i],
                       dead_letters && i + 1 == known ? TIDE_KAFKA_DEAD_LETTERS : use);
-        if (use != TIDE_KAFKA_READ && !is_repeated(names, i))
+        if (use >= TIDE_KAFKA_WRITTEN && !is_repeated(names, i))
             warn_of_replicas(&settings[i], names[i]);
     }
     free(settings);

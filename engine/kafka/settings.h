@@ -10,7 +10,12 @@
 struct rd_kafka_s;
 struct tide_blocking;
 
-enum tide_kafka_use { TIDE_KAFKA_READ, TIDE_KAFKA_WRITTEN, TIDE_KAFKA_DEAD_LETTERS };
+enum tide_kafka_use {
+    TIDE_KAFKA_READ,
+    TIDE_KAFKA_TABLE, /* read from its beginning at each start */
+    TIDE_KAFKA_WRITTEN,
+    TIDE_KAFKA_DEAD_LETTERS
+};
 
 /** Logs a warning for each setting that is dangerous for this use of the topics; patterns are skipped. `dead_letters`: the last
  * topic takes dead letters; if it is an output as well, it stands among the others too. Returns the smallest

@@ -9,6 +9,7 @@ local declaration = require("tidemill.plan.declaration")
 local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 local lookups = require("tidemill.run.lookups")
+local tables = require("tidemill.run.tables")
 local variables = require("tidemill.run.variables")
 
 local tide = {}
@@ -120,6 +121,25 @@ function tide.lookup(options)
   end)
   if not declared and handle ~= broken then error(handle, 0) end
   return declared and handle or session.absent
+end
+
+--- tide.table "users" { topic = "users" } in a pipeline file; tide.table "users" for a table that it declares.
+function tide.table(name)
+  local where, current = declaration.where(2), session.current
+  if not is_name(where, "table", name) then return session.absent end
+  local function declare(options)
+    local here = declaration.where(3)
+    if not current or session.current ~= current then
+      fault(here, 'tide.table "%s" { ... }: stands in the pipeline file; elsewhere say tide.table "%s"', name, name)
+    elseif type(options) ~= "table" or declaration.is(options) then
+      fault(here, 'tide.table: takes options, as %s', list.table.example)
+    else
+      local use = declaration.new(list.table, options, here)
+      use.table_name = name
+      table.insert(current.tables, use)
+    end
+  end
+  return (tables.handle(name, declare))
 end
 
 for _, spec in ipairs(list) do

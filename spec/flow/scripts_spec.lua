@@ -6,8 +6,8 @@ local testing = require "tidemill.testing"
 describe("scripts/", function()
   local test
 
-  local function pipeline(name)
-    test = testing.pipeline("scripts/" .. name .. ".lua", { set = {} })
+  local function pipeline(name, options)
+    test = testing.pipeline("scripts/" .. name .. ".lua", options)
     return test
   end
 
@@ -48,6 +48,15 @@ describe("scripts/", function()
     pipeline "enrich":feed('{"country":"de"}', '{"country":"xx"}', '{"country":"kr"}')
     assert.same({ "Germany", "unknown", "Korea, Republic of" },
       { decoded()[1].country_name, decoded()[2].country_name, decoded()[3].country_name })
+  end)
+
+  it("scripts/enrich_topic.lua adds name and city of the user, as the topic has them by then", function()
+    pipeline("enrich_topic", { tables = { users = { u1 = { name = "Ada", address = { city = "London" } } } } })
+    test:feed('{"id":1,"user":"u1"}', '{"id":2,"user":"u2"}')
+    test:put("users", "u2", { name = "Bob", address = { city = "York" } }):feed('{"id":2,"user":"u2"}')
+    assert.same({ '{"id":1,"user":"u1","name":"Ada","city":"London"}',
+      '{"id":2,"user":"u2","name":"Bob","city":"York"}' }, test:values())
+    assert.rejects(test, { "no user u2" })
   end)
 
   it("split.lua makes a message of each item", function()
@@ -213,7 +222,7 @@ describe("scripts/", function()
       ran = ran + 1
     end
     pipe:close()
-    assert.is_true(ran >= 17)
+    assert.is_true(ran >= 18)
   end)
 
   it("are all named here, but those that need a database", function()

@@ -6,9 +6,10 @@ local files = require "spec.house.files"
 
 -- kafka/source and kafka/sink stand above kafka and know neither each other nor the chain.
 local RANK = { ["engine/base"] = 1, ["engine/shm"] = 2, ["engine/json"] = 2, ["engine/http"] = 2,
-  ["engine/store"] = 2, ["engine/lookup"] = 3,
+  ["engine/store"] = 2, ["engine/lookup"] = 3, ["engine/table"] = 3,
   ["engine/proc"] = 4, ["engine/io"] = 4,
-  ["engine/kafka"] = 5, ["engine/chain"] = 6, ["engine/kafka/source"] = 6, ["engine/kafka/sink"] = 6, ["engine"] = 7 }
+  ["engine/kafka"] = 5, ["engine/chain"] = 6, ["engine/kafka/source"] = 6, ["engine/kafka/sink"] = 6,
+  ["engine/kafka/tail"] = 6, ["engine"] = 7 }
 
 -- The code of a C file: comments and texts are blanked.
 local function code(path)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- Dependencies point one way: base < {shm, json, http, store} < lookup < {proc, io} < {chain, kafka} < engine, and
--- {steps, run} < lib < plan < metrics < tuning < testing < cli.
+-- Dependencies point one way: base < {shm, json, http, store} < {lookup, table} < {proc, io} < {chain, kafka} < engine,
+-- and {steps, run} < lib < plan < metrics < tuning < testing < cli.
 local files = require "spec.house.files"
 
 local C_RANK = { base = 1, shm = 2, json = 2, http = 2, store = 2,
-  lookup = 3, proc = 4, io = 4, chain = 5, kafka = 5, engine = 6 }
+  lookup = 3, table = 3, proc = 4, io = 4, chain = 5, kafka = 5, engine = 6 }
 local LUA_RANK = { steps = 1, run = 1, lib = 2, plan = 3, tidemill = 4, metrics = 5, tuning = 6, testing = 7,
   cli = 8 }
 

@@ -37,6 +37,10 @@ for _, name in ipairs { "read", "error", "time", "rows", "bytes" } do
   ELSEWHERE["consumer.lookup." .. name] = "spec/flow/lookup_spec.lua"
 end
 
+for _, name in ipairs { "read", "invalid", "time", "rows", "bytes", "lag" } do
+  ELSEWHERE["consumer.table." .. name] = "spec/kafka/table_spec.lua"
+end
+
 local place = {}
 for _, name in ipairs(BROKER) do place[name] = "kafka" end
 for name in pairs(ELSEWHERE) do place[name] = "elsewhere" end

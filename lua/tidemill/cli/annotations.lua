@@ -41,6 +41,7 @@ local RETURNS = { setting = "tide.Setting", source = "tide.Step", sink = "tide.S
   commit = "tide.Step" }
 
 local function add_function(lines, spec)
+  if spec.name == "table" then return end -- it is written below, in HEAD
   lines[#lines + 1] = "--- " .. spec.summary:gsub("^%l", string.upper) .. "."
   lines[#lines + 1] = "---```lua"
   lines[#lines + 1] = "---" .. spec.example
@@ -160,6 +161,17 @@ local tide = {}
 ---@param options string|{ [1]: string, by?: string|string[], format?: "csv"|"json"|"msgpack", separator?: string }
 ---@return tide.Lookup
 function tide.lookup(options) end
+
+---@class tide.Table
+---@operator call(tide.table.Options): tide.Table
+---@operator len: integer
+---@field [string|integer] any
+
+--- A topic as a table that all workers share: declared in the pipeline file by tide.table "users" { topic = "users" }, read
+--- in functions as users[key].
+---@param name string
+---@return tide.Table
+function tide.table(name) end
 
 --- Several results from one message: all of them leave, or none.
 ---@param results (tide.Message|tide.Result|string|tide.Drop)[]

@@ -9,6 +9,7 @@ local plan = require("tidemill.plan.plan")
 local record_line = require("tidemill.cli.record_line")
 local report = require("tidemill.cli.report")
 local stderr = require("tidemill.cli.stderr")
+local table_rows = require("tidemill.plan.table_rows")
 
 local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
@@ -59,6 +60,7 @@ function run.define(command)
   options.file(command)
   options.set(command)
   options.trust(command)
+  options.tables(command)
   define_files(command)
   define_mock(command)
   command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
@@ -109,6 +111,8 @@ local function misfit(parsed, checked)
   local kafka = source.medium == "TIDE_MEDIUM_KAFKA"
   if parsed.mock_kafka and not kafka then return "--mock-kafka: the pipeline does not read from Kafka" end
   if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
+  local tables = table_rows.faults(checked, parsed.table)
+  if #tables > 0 then return table.concat(tables, "\n") end
   local several
   if parsed.engines and parsed.engines ~= 1 then
     engines.check(checked.pipeline, function(_, text) several = several or text end)
@@ -117,6 +121,13 @@ local function misfit(parsed, checked)
   if parsed.mock_kafka and #checked:kafka_topics().source == 0 then
     return ("--mock-kafka: the pipeline reads topics by the pattern %s; name one to make"):format(source.topics[1])
   end
+end
+
+-- The files that the plan does not know.
+local function reads_of(parsed)
+  local reads = { { "--feed", parsed.feed } }
+  for name, path in pairs(parsed.table) do reads[#reads + 1] = { "--table " .. name, path } end
+  return reads
 end
 
 local function usage(text)
@@ -132,9 +143,10 @@ function run.run(parsed)
     set = parsed.set, trust = parsed.trust,
     input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
     read = parsed.input_format == "json" and record_line.read or nil, output_format = parsed.output_format,
-    mock = parsed.mock_kafka, until_end = parsed.until_end, handle_signals = true, streams = true,
+    mock = parsed.mock_kafka, tables = parsed.table, until_end = parsed.until_end, handle_signals = true,
+    streams = true,
     engines = not alone and (parsed.engines or true),
-    reads = { { "--feed", parsed.feed } },
+    reads = reads_of(parsed),
     writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
   })
   if not checked then

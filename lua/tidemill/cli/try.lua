@@ -45,6 +45,7 @@ function try.define(command)
   options.file(command)
   options.set(command)
   options.trust(command)
+  options.tables(command)
   command:option("--input"):argname("FILE")
     :description("Step through the lines of FILE, as `tidemill record` writes them: an empty line runs the next one. "
       .. "Without a terminal all of them are run.")
@@ -184,7 +185,8 @@ function try.run(parsed)
   local self = setmetatable({ path = parsed.file, files = watch, console = console.new(watch.fd), headers = {},
     json = parsed.json, format = parsed.input_format,
     session = session.new(parsed.file,
-      { set = parsed.set, trust = parsed.trust, message_timeout = parsed.message_timeout }),
+      { set = parsed.set, trust = parsed.trust, message_timeout = parsed.message_timeout,
+        tables = parsed.table }),
     colour = posix.isatty(STDOUT) == 1 and not os.getenv("NO_COLOR") }, Try)
   if parsed.input then
     local file, reason = text_file.open(parsed.input)

@@ -8,6 +8,7 @@ local plan = require("tidemill.plan.plan")
 local posix = require("tidemill.run.posix")
 local search = require("tidemill.tuning.search")
 local settings = require("tidemill.tuning.settings")
+local table_rows = require("tidemill.plan.table_rows")
 local sizes = require("tidemill.plan.sizes")
 local stderr = require("tidemill.cli.stderr")
 local table_of = require("tidemill.cli.tune.table")
@@ -97,6 +98,10 @@ local function misfit(parsed, planned)
   end
   if parsed.output_topic and sink ~= "TIDE_MEDIUM_KAFKA" then
     return "--output-topic: the pipeline has no produce that could write to it"
+  end
+  if parsed.input or source ~= "TIDE_MEDIUM_KAFKA" then
+    local refused = table_rows.refusal(planned)
+    if refused then return refused end
   end
   if parsed.output_topic and own_topics(planned)[parsed.output_topic] then
     return ("--output-topic %s: the pipeline itself uses this topic; name one that is only for this"):format(

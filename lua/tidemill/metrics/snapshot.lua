@@ -141,7 +141,7 @@ function snapshot.new(engine, plan, run, before)
     totals = totals, rates = rates_of(totals, before, seconds),
     verdict = { limit = "none", since = 0, text = "", evidence = {}, procedure = {} },
     steps = steps, partitions = partitions_of(engine), dead_letters = engine:dead_letters(),
-    slow_messages = snapshot.slow_messages(engine, plan), lookups = engine:lookups(),
+    slow_messages = snapshot.slow_messages(engine, plan), lookups = engine:lookups(), tables = engine:tables(),
     metrics = metrics.collect(engine, plan, true),
   }
   return made, { clock_us = clock_us, totals = totals, counts = counts }

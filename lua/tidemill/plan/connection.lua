@@ -39,11 +39,15 @@ local function sink_properties(tables)
   return properties
 end
 
---- Returns both lists, with secrets unresolved; a side that is no Kafka has an empty one. `brokers` are those of the
+--- Returns both lists, with secrets unresolved, and one for tables if there are some; a side that is no Kafka has an
+--- empty one. `brokers` are those of the
 --- mock cluster, which takes no security.
 function connection.properties(tables, brokers)
   local sides = { source = {}, sink = {} }
   if tables.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(tables) end
+  for _, item in ipairs(tables.topic_tables or {}) do
+    if item.topic then sides.tables = source_properties(tables) end
+  end
   -- A dlq topic has a producer, whatever the results are written to.
   if tables.sink.medium == "TIDE_MEDIUM_KAFKA" or tables.dlq.kind == "TIDE_DLQ_TOPIC" then
     sides.sink = sink_properties(tables)

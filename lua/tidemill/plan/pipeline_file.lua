@@ -83,6 +83,22 @@ local function check_result(result, path, current)
   return false
 end
 
+-- Checks the tables of topics that the file declares.
+local function check_tables(current)
+  local list_of, known = {}, {}
+  for i, use in ipairs(current.tables) do
+    local name = use.table_name
+    list_of[i] = schema.check(use, current)
+    list_of[i].values.name = name
+    if known[name] then current:fault(use, 'tide.table "%s": is declared twice', name) end
+    if #name > 100 or not name:match "^[%w_][%w_.-]*$" then
+      current:fault(use, 'tide.table "%s": a name has letters, digits, "_", "." and "-", 100 at most', name)
+    end
+    known[name] = true
+  end
+  return list_of
+end
+
 -- Checks all declarations that the pipeline uses, each once.
 local function check_declarations(pipeline, current)
   local checked = {}
@@ -104,7 +120,7 @@ local function check_declarations(pipeline, current)
   local dlq = settings.values.dlq and check(settings.values.dlq)
   local metrics = settings.values.metrics and check(settings.values.metrics)
   return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, metrics = metrics,
-    declaration = pipeline }
+    declaration = pipeline, tables = check_tables(current) }
 end
 
 local function find(steps, kind)

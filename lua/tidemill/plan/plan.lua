@@ -17,6 +17,7 @@ local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local plan_struct = require("tidemill.plan.plan_struct")
 local sandbox = require("tidemill.plan.sandbox")
+local table_rows = require("tidemill.plan.table_rows")
 
 local plan = {}
 local Plan = {}
@@ -40,6 +41,9 @@ local function replace(result, options)
   end
   if options.trial then plan_table.replace_for_trial(result, options.trial) end
   if options.record then plan_table.replace_by_recorder(result, options.record, options.latest) end
+  if result.source.medium ~= "TIDE_MEDIUM_KAFKA" or options.mock then
+    table_rows.replace(result, options.tables, options.memory)
+  end
 end
 
 -- Puts a function of ours behind the source, as the first step; it shares the loop of the step beside it.
@@ -51,7 +55,8 @@ end
 --- Makes a plan of a checked pipeline. options, all optional: input, output, dead_letters (paths), read (a function
 --- that makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions),
 --- record (a path: the source alone goes there), keep (with record: a function of a message, whether to take it),
---- latest, mock, until_end, handle_signals (booleans), trial (as plan_table.replace_for_trial), engines (what the
+--- latest, tables (rows in place of topics, as plan/table_rows.lua takes them), mock, until_end, handle_signals
+--- (booleans), trial (as plan_table.replace_for_trial), engines (what the
 --- command line says of them, or true: what the file says). Without `engines` one engine runs it, whatever the file
 --- says.
 function plan.new(pipeline, options)
@@ -73,6 +78,7 @@ function plan.new(pipeline, options)
     pipeline = pipeline, steps = steps, lookups = pipeline.lookups,
     tables = result, functions = result.functions, topics = topics,
     instead = options.trial and options.trial.topic, c = c, anchor = anchor,
+    topic_tables = result.topic_tables, give_rows = table_rows.giver(result, options.tables),
     trust = trust, withheld = sandbox.withheld(result.sandbox),
   }, Plan)
 end

@@ -52,6 +52,10 @@ function plan_struct.new(tables, options)
     fill(array[i], step, anchor)
   end)
   plan.step_count = #tables.steps
+  plan.tables = array_of("struct tide_table_plan", tables.topic_tables, anchor, function(array, i, item)
+    fill(array[i], item, anchor)
+  end)
+  plan.table_count = #tables.topic_tables
   plan.pools = array_of("uint32_t", tables.pools, anchor, function(array, i, count) array[i] = count end)
   plan.pool_count = #tables.pools
   plan.pools_begin = array_of("uint32_t", tables.pools_begin, anchor, function(array, i, count) array[i] = count end)

@@ -64,6 +64,7 @@ function plan_table.new(pipeline, count)
     engines = count or 1,
     cores = engines.cores(count or 1), -- the processors that this engine may take to be its own
     steps = {}, -- struct tide_step_plan
+    topic_tables = {}, -- struct tide_table_plan
     functions = {}, -- by the number of a task step: what runs in its workers (run/transforms.lua)
     members = {}, -- by the same number: the steps of the pipeline that it stands for
     automatic = {}, -- by the number of such a step: which of its sizes are
@@ -91,6 +92,7 @@ function plan_table.new(pipeline, count)
     result.commit.min_time_us = 1e6
   end
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
+  for _, item in ipairs(pipeline.tables or {}) do item.spec.plan(item.values, result) end
   local same = one_cluster(result.brokers, result.sink_brokers)
   result.source.own_topics, result.source.apart_topics = {}, {}
   result.source[same and "own_topics" or "apart_topics"] = written_topics(result)
@@ -147,6 +149,7 @@ function plan_table.replace_by_recorder(result, path, latest)
   replace_sink(result, { medium = "TIDE_MEDIUM_FILE", path = path, topics = {}, format = "TIDE_OUTPUT_RECORDED" })
   result.commit = { enabled = false }
   result.dlq = no_dead_letters()
+  result.topic_tables = {}
 end
 
 -- A trial touches nothing that tells others of the pipeline: its health, say.

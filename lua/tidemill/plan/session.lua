@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plan/session.lua: keeps what is gathered while one pipeline file is loaded: the parameters that it asks for, the
--- paths of its secrets, its lookup tables, and faults. Steps and settings (init.lua) write to the session that is
--- current; while no file is loaded there is none.
+-- paths of its secrets, its lookup tables and tables, and faults. Steps and settings (init.lua) write to the session
+-- that is current; while no file is loaded there is none.
 local nearest = require("tidemill.plan.nearest")
 
 local session = { current = nil }
@@ -10,7 +10,7 @@ Session.__index = Session
 
 --- `set`: the values of --set by name.
 function session.new(set)
-  return setmetatable({ set = set or {}, asked = {}, faults = {}, secrets = {}, lookups = {} }, Session)
+  return setmetatable({ set = set or {}, asked = {}, faults = {}, secrets = {}, lookups = {}, tables = {} }, Session)
 end
 
 --- Keeps a fault: `where` has file and line (line may be nil); the text as string.format takes it.

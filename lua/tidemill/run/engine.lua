@@ -39,8 +39,24 @@ function engine.new(plan)
       return nil, text, answer
     end
   end
-  return setmetatable({ handle = ffi.gc(handle, C.tide_engine_free), plan = plan, event = ffi.new "struct tide_event" },
-    engine)
+  local self = setmetatable({ handle = ffi.gc(handle, C.tide_engine_free), plan = plan,
+    event = ffi.new "struct tide_event" }, engine)
+  if plan.give_rows then
+    local given, text, code = plan.give_rows(function(...) return self:put_row(...) end)
+    if not given then
+      self:free()
+      return nil, text, -code
+    end
+  end
+  return self
+end
+
+--- Gives table `number` (from 0) a row, in place of its topic; a `value` of nil deletes it. True, or nil, text, status.
+function engine:put_row(number, key, value)
+  local status = C.tide_engine_table_row(self.handle, number, key, #key, value, value and #value or 0)
+  if status == 0 then return true end
+  if status > 0 then return nil, "the memory of the table is full of rows that are still read", status end
+  return failure(status)
 end
 
 -- An array of { name =, value = } as struct tide_property[]; `keep` anchors the strings.
@@ -56,11 +72,11 @@ end
 -- The properties of both sides as struct tide_connection; `keep` anchors what it borrows.
 local function connection_of(sides, keep)
   local c = ffi.new "struct tide_connection"
-  local source, sink
-  source, c.source_count = properties(sides and sides.source or {}, keep)
-  sink, c.sink_count = properties(sides and sides.sink or {}, keep)
-  c.source, c.sink = source, sink
-  keep.source, keep.sink = source, sink
+  for _, side in ipairs { "source", "sink", "tables" } do
+    local count
+    keep[side], count = properties(sides and sides[side] or {}, keep)
+    c[side], c[side:gsub("s$", "") .. "_count"] = keep[side], count
+  end
   return c
 end
 
@@ -266,6 +282,18 @@ function engine:lookups()
     list[#list + 1] = { name = ffi.string(view.name), rows = tonumber(view.rows), bytes = tonumber(view.bytes),
       time = tonumber(view.time_us) / 1e6, read = tonumber(view.read_ms), reads = tonumber(view.reads),
       errors = tonumber(view.errors), problem = view.problem[0] ~= 0 and ffi.string(view.problem) or nil }
+  end
+  return list
+end
+
+--- The tables of topics: an array of { name, rows, bytes, read (messages), invalid, lag (offsets to come; nil while
+--- that is not known), ready }.
+function engine:tables()
+  local list, view = {}, ffi.new "struct tide_engine_table_view"
+  while C.tide_engine_table(self.handle, #list, view) do
+    list[#list + 1] = { name = ffi.string(view.name), rows = tonumber(view.rows), bytes = tonumber(view.bytes),
+      read = tonumber(view.read), invalid = tonumber(view.invalid), ready = view.ready,
+      lag = view.lag >= 0 and tonumber(view.lag) or nil }
   end
   return list
 end

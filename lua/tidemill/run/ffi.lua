@@ -6,7 +6,8 @@ local ffi = require("ffi")
 local headers = {
   "base/status.h", "base/secret.h", "base/log.h", "base/output.h", "base/clock.h", "base/text.h",
   "base/fault.h", "base/plan.h", "store/store.h", "shm/layout.h",
-  "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "lookup/lookup.h", "proc/protocol.h",
+  "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "lookup/lookup.h",
+  "table/table.h", "proc/protocol.h",
   "proc/worker.h",
   "proc/sandbox.h",
   "proc/worker_view.h", "proc/lookup_view.h", "proc/profile.h", "proc/crash.h",

@@ -264,6 +264,15 @@ function json.open_copy(text)
   return (found(kind))
 end
 
+--- The same for bytes beside the open document, which must stay until the reset; or nil and what is wrong with them.
+function json.open_shared(bytes, length)
+  local root = J.root
+  local kind = C.tide_json_open(J, bytes, length)
+  J.root = root
+  if kind < 0 then return nil, library.error() end
+  return (found(kind))
+end
+
 --- The root of the document that is open.
 function json.root()
   return (found(C.tide_json_value(J.root, 0)))

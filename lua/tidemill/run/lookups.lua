@@ -37,7 +37,7 @@ local epoch = 0
 
 -- The text of a key that is no string; nil for null and for what no file has as a key. Raises in the line of the
 -- script, which is `level` frames up.
-local function key_text(key, level)
+local function key_text(key, level, what)
   if key == nil or key == json.null then return nil end
   if type(key) == "number" then
     if key % 1 ~= 0 then return nil end
@@ -48,8 +48,10 @@ local function key_text(key, level)
   if ffi.istype(int64, whole) or ffi.istype(uint64, whole) then return (tostring(whole):gsub("U?LL$", "")) end
   local text = integer.text(key)
   if text then return text end
-  error(("a lookup table is read by a string or an integer, got a %s"):format(type(key)), level + 1)
+  error(("%s is read by a string or an integer, got a %s"):format(what or "a lookup table", type(key)), level + 1)
 end
+
+lookups.key_text = key_text
 
 -- A key of several members, as lookup/lookup.h has it.
 local function joined(state, level, ...)

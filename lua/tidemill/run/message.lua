@@ -245,6 +245,12 @@ function message.open_empty(at)
   value_set, key_set, headers, topic, partition = true, true, {}, false, false
 end
 
+--- Tells one message from another, for what is to be the same within it; 0 while several make one result.
+function message.moment() return held and 0 or serial end
+
+--- A document was opened beside that of the message: it is closed with the message's.
+function message.keeps_document() documents = true end
+
 --- Keeps views open, whatever message is opened, until message.release(), since several messages make one result.
 --- Returns whether they were kept already.
 function message.hold()
@@ -259,9 +265,7 @@ function message.release()
   close_views()
 end
 
-local function set_all(fields)
-  for name, new in pairs(fields) do set(name, new) end
-end
+local function set_all(fields) for name, new in pairs(fields) do set(name, new) end end
 
 -- A copy that is returned: all it has counts. Its topic and partition are where the message came from unless the script
 -- wrote other ones: then they say where it goes.
@@ -319,9 +323,7 @@ function message.restore(saved)
 end
 
 --- True when `thing` is the message that was open at `saved`.
-function message.was_open(thing, saved)
-  return is_message(thing) and thing.serial == saved.serial
-end
+function message.was_open(thing, saved) return is_message(thing) and thing.serial == saved.serial end
 
 --- Takes over what a function returned, if it is not the message itself: outcome, detail, text (run/answer.lua).
 function message.apply(returned)
@@ -390,9 +392,7 @@ function message.emit(index)
 end
 
 --- The record that is open, to go on from after an error.
-function message.record()
-  return here.record
-end
+function message.record() return here.record end
 
 message.null, message.json, message.array = json.null, json.public, json.array
 return message

@@ -9,6 +9,7 @@ local profile = require("tidemill.run.profile")
 local traces = require("tidemill.run.traces")
 local transforms = require("tidemill.run.transforms")
 local lookups = require("tidemill.run.lookups")
+local tables = require("tidemill.run.tables")
 local targets = require("tidemill.run.targets")
 local hardened = require("tidemill.run.hardened")
 local number = require("tidemill.run.number")
@@ -24,6 +25,7 @@ local CLOSE_US = 800000 -- how long `close` may take, for all workers together
 -- The engine is gone, or needs this worker no longer: it runs its `close` hooks and ends.
 local function leave(steps)
   lookups.begin()
+  tables.begin()
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
       local ok, problem = xpcall(close, debug.traceback)
@@ -31,6 +33,7 @@ local function leave(steps)
     end
   end
   io.stdout:flush()
+  tables.done()
   C.tide_worker_exit(0)
 end
 
@@ -52,7 +55,9 @@ local function run_job(zygote, step, job)
   profile.job(job.step)
   C.tide_crash_functions(step.where)
   lookups.begin()
+  tables.begin()
   local done = step.run(job)
+  tables.done()
   lookups.done()
   C.tide_worker_running(job.output, C.TIDE_RUNNING_NOT)
   profile.job_done()
@@ -112,6 +117,7 @@ function worker.main(zygote, engine, plan)
   local ok, steps = pcall(function()
     local function announce(what) C.tide_zygote_loading(zygote, what) end
     targets.use(C.tide_engine_topics(engine), plan.topics or {}, plan.instead)
+    tables.begin_loading(C.tide_engine_tables(engine), plan.topic_tables)
     lookups.begin_loading(C.tide_zygote_lookups(zygote), plan.lookups or {}, plan.folder or ".", announce)
     return transforms.steps(plan, announce)
   end)
@@ -122,6 +128,7 @@ function worker.main(zygote, engine, plan)
   collectgarbage "collect"
   own_row = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
   script_metrics = C.tide_engine_script_metrics(engine)
+  tables.enter(own_row)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
   io.stderr:write("tidemill: worker: ", tostring(problem), "\n")
   C.tide_worker_exit(70)

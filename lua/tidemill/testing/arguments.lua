@@ -86,6 +86,15 @@ local OPTIONS = {
   set = function(value)
     if type(value) ~= "table" then return "takes a table of values by name, got " .. shown(value) end
   end,
+  tables = function(value)
+    if type(value) ~= "table" then return "takes a table of rows by the names of tables, got " .. shown(value) end
+    for name, rows in pairs(value) do
+      if type(name) ~= "string" or type(rows) ~= "table" then
+        return ("takes tables of values by key, as { users = { u1 = { name = \"Ann\" } } }; %s is %s"):format(
+          tostring(name), shown(rows))
+      end
+    end
+  end,
   settings = function(value)
     if type(value) ~= "table" then return "takes a table of settings of a pipeline, got " .. shown(value) end
   end,

@@ -22,6 +22,7 @@ local metrics = require("tidemill.metrics")
 local declaration = require("tidemill.plan.declaration")
 local plan = require("tidemill.plan.plan")
 local session = require("tidemill.plan.session")
+local table_rows = require("tidemill.plan.table_rows")
 local C = library.C
 
 local testing = {}
@@ -61,11 +62,12 @@ local function find(path)
 end
 
 --- Begins a checked pipeline (plan/pipeline_file.lua) in memory. options: partitions (4), message_timeout
---- (microseconds; that of the pipeline). Returns the test, or nil and the reason.
+--- (microseconds; that of the pipeline), tables (rows by table and key). Returns the test, or nil and the reason.
 function testing.open(pipeline, options)
   local letters = os.tmpname()
   local partitions = options.partitions or 4
-  local planned = plan.new(pipeline, { memory = partitions, dead_letters = letters })
+  local planned = plan.new(pipeline, { memory = partitions, dead_letters = letters,
+    tables = options.tables })
   planned.tables.dlq.max_invalid_ratio, planned.tables.dlq.max_consecutive_count = -1, -1
   planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
   planned.c.message_timeout_us = options.message_timeout or planned.c.message_timeout_us
@@ -89,20 +91,22 @@ local function start(pipeline, options)
 end
 
 --- Tests a pipeline file. options: set = values of --set by name, partitions = how many can be fed (4), trust = the
---- level of trust in place of the file's.
+--- level of trust in place of the file's, tables = the rows of tables in place of their topics: { users = { u1 = {
+--- name = "Ann" } } }.
 function testing.pipeline(path, options)
   arguments.path(path, "testing.pipeline")
-  options = arguments.options(options, "testing.pipeline", "set partitions trust")
+  options = arguments.options(options, "testing.pipeline", "set partitions trust tables")
   local pipeline, texts = pipeline_file.load(find(path), options.set, options.trust or of_command.trust)
   if not pipeline then error(table.concat(texts, "\n"), 2) end
   return start(pipeline, options)
 end
 
 --- Tests steps as a pipeline has them, without source and sink. options: topics = those that a result may name,
---- partitions, and settings = those of a pipeline that say what functions may do (trust, network, files, env).
+--- partitions, tables (as of testing.pipeline; they need no declaration), and settings = those of a pipeline that say
+--- what functions may do (trust, network, files, env).
 function testing.steps(steps, options)
   arguments.steps(steps)
-  options = arguments.options(options, "testing.steps", "topics partitions settings")
+  options = arguments.options(options, "testing.steps", "topics partitions settings tables")
   local where = declaration.where(2)
   local source = declaration.new(list.file_source, { path = "-", topic = "in" }, where)
   local given = { source, unpack(steps) }
@@ -120,7 +124,7 @@ end
 
 --- Tests a transform: a function, or the path of a Lua file.
 function testing.transform(transform, options)
-  options = arguments.options(options, "testing.transform", "topics partitions settings")
+  options = arguments.options(options, "testing.transform", "topics partitions settings tables")
   local where = declaration.where(2)
   if type(transform) == "string" then transform = find(transform) end
   local step = declaration.new(list.run_task_with_multiprocessing, { transform, processes = 1 }, where)
@@ -191,6 +195,17 @@ function Test:replay(path)
   end
   settle(self)
   return self
+end
+
+--- Gives a table a row, as if its topic had a message; a value of nil deletes it. What is fed next sees it.
+function Test:put(name, key, value)
+  for number, item in ipairs(self.plan.topic_tables) do
+    if item.name == name then
+      assert(self.engine:put_row(number - 1, tostring(key), table_rows.value(item, value)))
+      return self
+    end
+  end
+  error(('test:put: there is no table "%s"'):format(tostring(name)), 2)
 end
 
 --- Moves the clock on by seconds, or as "1min".

@@ -7,7 +7,7 @@
 --   lag.seconds, uptime ...   the largest
 --   p50, p99                  the largest of the engines: the quantile of all together is not above it
 --   gauges                    the sum; the largest of those in seconds, and in bytes, which are the sizes of one block
---                             (but not of lookup tables and state: each engine has its own)
+--                             (but not of tables and state: each engine has its own)
 --   verdict                   that of the engine that is furthest behind, since it holds up the whole
 --   steps, partitions,        those of all engines, each with the field `engine`
 --   workers, dead letters,
@@ -41,7 +41,8 @@ for _, metric in ipairs(list) do units[metric.name] = metric.unit end
 
 local function is_of_one(name)
   local unit = units[name:match("^[^{]*")]
-  return unit == "seconds" or unit == "bytes" and not name:find("lookup", 1, true) and name:sub(1, 6) ~= "state."
+  local own = name:find("lookup", 1, true) or name:find("table", 1, true) or name:sub(1, 6) == "state."
+  return unit == "seconds" or unit == "bytes" and not own
 end
 
 local function merge_value(name, a, b)
@@ -197,6 +198,7 @@ local function collect(whole, one)
   add_all(whole.partitions, seen.partitions, one.number)
   add_all(whole.slow_messages, seen.slow_messages, one.number)
   add_all(whole.lookups, seen.lookups, one.number)
+  add_all(whole.tables, seen.tables, one.number)
   add_letters(whole.dead_letters, seen.dead_letters or {})
 end
 
@@ -204,7 +206,7 @@ end
 --- present life, decoded; nil = none yet), lost (as merge.lost) }; run: name, program, pid, uptime, state, ready, time.
 function merge.snapshot(engines, run)
   local whole = { version = snapshot.VERSION, engines = {}, rates = {}, steps = {}, partitions = {}, slow_messages = {},
-    lookups = {}, dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
+    lookups = {}, tables = {}, dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
   for name, value in pairs(run) do whole[name] = value end
   for _, name in ipairs(RATES) do whole.rates[name] = 0 end
   local seen = {}

@@ -5,6 +5,7 @@ local engines = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local messages_of_file = require("tidemill.tuning.backlog")
 local plan = require("tidemill.plan.plan")
+local table_rows = require("tidemill.plan.table_rows")
 local profile_request = require("tidemill.metrics.profile_request")
 local profiling = require("tidemill.metrics.profiling")
 local signals = require("tidemill.cli.signals")
@@ -27,6 +28,8 @@ local function load(path, set)
   local planned, texts, code = plan.load(path, { set = set, memory = PARTITIONS, dead_letters = "/dev/null",
     handle_signals = true })
   if not planned then return nil, texts, code end
+  local refused = table_rows.refusal(planned)
+  if refused then return nil, { refused }, exit_code.CONFIG end
   planned.tables.dlq.max_invalid_ratio, planned.tables.dlq.max_consecutive_count = -1, -1
   planned.c.dlq.max_invalid_ratio, planned.c.dlq.max_consecutive_count = -1, -1
   return planned

@@ -15,7 +15,8 @@ Session.__index = Session
 local VALUE_LIMIT, RATE = 1048576, 10000 -- all of it, as good as
 local TURN = 0.005 -- seconds
 
---- options: set (the values of --set), trust (--trust), message_timeout (microseconds). Nothing is loaded yet.
+--- options: set (the values of --set), trust (--trust), message_timeout (microseconds), tables (paths by name).
+--- Nothing is loaded yet.
 function session.new(path, options)
   return setmetatable({ path = path, options = options }, Session)
 end
@@ -33,7 +34,8 @@ function Session:load()
   if not pipeline then return nil, texts, code end
   self.pipeline = pipeline
   local problem
-  self.test, problem = testing.open(pipeline, { partitions = 1, message_timeout = self.options.message_timeout })
+  self.test, problem = testing.open(pipeline, { partitions = 1, message_timeout = self.options.message_timeout,
+    tables = self.options.tables })
   if not self.test then return nil, { problem }, 78 end
   self.tap = assert(taps.arm(self.test.engine, { rate = RATE, value_limit = VALUE_LIMIT }))
   self.steps = #metrics.task_rows(self.test.plan)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * engine/table/table.h - tables (tide.table): rows by key in shared memory, which the engine alone writes, from a topic,
+ * and all workers read while it does. Nothing is copied for a worker and nobody waits.
+ *
+ * One number, the sequence, says how far the tables are. The engine changes rows under the sequence that is to come; workers
+ * see none of it until that is published. A worker has a word of its own, in which it says since which sequence it is in a job.
+ *
+ *   engine                                                    worker
+ *   puts a row: the new one lies in memory that nobody        begins a job: writes the sequence to its word, and looks
+ *   reads, it names the one before, then the slot of the      again until it is the same
+ *   index names it (release)                                  goes on to a message: takes the sequence that it reads by;
+ *   publishes: sequence + 1 (release)                         its word stays
+ *   keeps what was replaced under sequence S until each       finds a key: the slot's row (acquire), and of that the first
+ *   word is 0 or at least S, and S is published               one before that is no newer than its sequence
+ *                                                             ends the job: 0
+ *
+ *   a row is     moved on by                                  to
+ *   pending      publish                                      current
+ *   current      a put or delete of its key (a pending one,    replaced
+ *                too: workers pass it on their way)
+ *   replaced     no worker can read it any more               free
+ *   deleted      (a row without value) the same               its slot is given up; free once more no worker can read it
+ *
+ * So a message sees one state of all tables from its beginning to its end, and the next message that of now. What a worker
+ * says in its word can keep memory from being free (then no more is read from the topics, up to message_timeout), no more.
+ *
+ * Memory: a block of max_bytes for each table (address space; pages are there when they are touched), which only the engine
+ * can write. The index is SEGMENTS small hash tables, each of which grows by itself, so that no turn has to move them all.
+ * Free memory is used again by its size class (steps of an eighth); it is not given back. */
+#ifndef TIDE_TABLE_TABLE_H
+#define TIDE_TABLE_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    TIDE_TABLES = 16,
+    TIDE_TABLE_SEGMENTS = 4096,
+    TIDE_TABLE_KEY = 1048576 /* bytes of a key */
+};
+
+struct tide_tables;
+struct tide_block;
+
+/** What find has found: valid until the job ends. */
+struct tide_table_row {
+    const char *value;
+    uint64_t size;
+};
+
+struct tide_table_view {
+    uint64_t rows;    /* that are published */
+    uint64_t memory;  /* bytes of shared memory */
+    uint64_t changes; /* puts and deletes that changed something */
+};
+
+/* ---- in the engine ---- */
+
+/** For workers of `workers` slots. NULL with tide_error(). Before the fork. */
+struct tide_tables *tide_tables_new(uint32_t workers);
+/** Adds a table. Its number, from 0, or TIDE_ECONFIG. Before the fork; the name is copied. */
+int tide_tables_add(struct tide_tables *tables, const char *name, uint64_t max_bytes);
+/** The blocks that workers map, from 0; NULL past the last one. */
+struct tide_block *tide_tables_block(const struct tide_tables *tables, uint32_t index);
+/** Puts a row, in place of one with this key, or deletes it (`value` NULL). TIDE_BUSY: its memory is full of rows that workers
+ * may still read, later; TIDE_ECONFIG: it is full. */
+int tide_table_put(struct tide_tables *tables, uint32_t table, const char *key, uint64_t key_size,
+                   const char *value, uint64_t size);
+/** What was put is to be seen from now on. */
+void tide_tables_publish(struct tide_tables *tables);
+/** Makes memory free that no worker can read. To be called in each turn. */
+void tide_tables_turn(struct tide_tables *tables);
+/** The worker of a slot has ended. */
+void tide_tables_worker_ended(struct tide_tables *tables, uint32_t worker);
+void tide_table_view(const struct tide_tables *tables, uint32_t table,
+                     struct tide_table_view *view);
+void tide_tables_free(struct tide_tables *tables); /* NULL is fine */
+
+/* ---- in a worker; NULL in place of tables is fine, and finds nothing ---- */
+
+/** Right after its fork. Until then, and in the zygote, what is current is read. */
+void tide_tables_enter(struct tide_tables *tables, uint32_t worker);
+void tide_tables_begin(struct tide_tables *tables);
+/** The next message begins, within a job: its rows are those of now. */
+void tide_tables_refresh(struct tide_tables *tables);
+void tide_tables_end(struct tide_tables *tables);
+/** The number of a table; -1 = there is none of this name. */
+int tide_tables_number(const struct tide_tables *tables, const char *name);
+/** The value of a key; false = there is none. */
+bool tide_table_find(const struct tide_tables *tables, uint32_t table, const char *key,
+                     uint64_t size, struct tide_table_row *row);
+double tide_table_rows(const struct tide_tables *tables, uint32_t table);
+
+#endif
