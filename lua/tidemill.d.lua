@@ -253,7 +253,7 @@ function tide.filter(options) end
 function tide.unfold(options) end
 
 ---@class tide.keyed.Options
----@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it; with several states it is state.NAME.value. state:expire("10min") says when this value is gone. What the function wrote counts when its message is complete, and never when that is rejected.
+---@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it; with several states it is state.NAME.value. state:expire("10min") says when this value is gone. With the option time, state:timer(time) has the function called again, with message.timer, when the watermark has passed that time. What the function wrote counts when its message is complete, and never when that is rejected.
 ---@field state string|string[] The name of the state, by which it is kept in state_dir; or several, as { "counts", "seen" }, which a function has as state.counts and state.seen.
 ---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
 ---@field ttl? number|string A value is gone so long after it was written last. (in seconds)
@@ -261,6 +261,10 @@ function tide.unfold(options) end
 ---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
 ---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
 ---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
+---@field time? string The time of a message, by which timers run: "timestamp" (that of the message), "json:PATH" or "header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. A message without such a time is rejected (no_time).
+---@field time_unit? "ms"|"s" What a number is that stands for a time: milliseconds or seconds since 1970.
+---@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
+---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 
 --- Runs functions that have a state for each key: function(message, state); it is kept in state_dir. For now it reads files (file_source, --input), not Kafka.
 ---```lua
@@ -269,6 +273,35 @@ function tide.unfold(options) end
 ---@param options tide.keyed.Options
 ---@return tide.Step
 function tide.keyed(options) end
+
+---@class tide.window.Options
+---@field size? number|string How long a window is. Windows begin at multiples of every since 1970. (in seconds)
+---@field every? number|string A window begins each so long. Less than size: windows overlap (hopping), and a message is in several. (in seconds)
+---@field gap? number|string In place of size: sessions. Messages that are less than this apart are in one window, which ends so long after the last one. (in seconds)
+---@field add function function(value, message) that returns the new value of the window: any value that JSON has.
+---@field init? any The value that a window begins with, or a function that makes it, as a table must be made anew each time.
+---@field merge? function Of sessions: function(earlier, later) that returns the value of both, where a message joins two.
+---@field result? function function(value, window) that returns the result: a string, a table { value, json, key, headers, timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without another one the key is that of the window, and the timestamp its end.
+---@field emit? "close"|"update" When there is a result: once, when the watermark has passed the end of the window; or after each message of it, with the value so far.
+---@field late? string What becomes of a message whose windows have all closed: it is dropped, or goes to this topic. Both are counted (script.window.late).
+---@field state? string|string[] The name by which the open windows are kept in state_dir. Two steps of a pipeline have two names.
+---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
+---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
+---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
+---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
+---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
+---@field time? string The time of a message, by which timers run: "timestamp" (that of the message), "json:PATH" or "header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. A message without such a time is rejected (no_time).
+---@field time_unit? "ms"|"s" What a number is that stands for a time: milliseconds or seconds since 1970.
+---@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
+---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
+
+--- Makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions. For now it reads files (file_source, --input), not Kafka.
+---```lua
+---tide.window { size = "1min", by = "json:page", add = function(n) return (n or 0) + 1 end }
+---```
+---@param options tide.window.Options
+---@return tide.Step
+function tide.window(options) end
 
 ---@class tide.reduce.Options
 ---@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing topic or partition rejects the message, as the result says where it goes.

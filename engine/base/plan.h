@@ -87,6 +87,14 @@ enum tide_step_order { TIDE_ORDER_PARTITION, TIDE_ORDER_KEY, TIDE_ORDER_NONE };
 /** What the messages of one key have in common. */
 enum tide_step_order_by { TIDE_BY_KEY, TIDE_BY_HEADER, TIDE_BY_JSON, TIDE_BY_PARTITION };
 
+/** Where a step with state finds the time of a message (chain/event_time.h). */
+enum tide_step_time {
+    TIDE_TIME_NONE,
+    TIDE_TIME_OF_MESSAGE,
+    TIDE_TIME_OF_HEADER,
+    TIDE_TIME_OF_JSON
+};
+
 /** A step. Its options have the names of those of Arroyo's RunTaskWithMultiprocessing. */
 struct tide_step_plan {
     enum tide_step_kind kind;
@@ -114,6 +122,11 @@ struct tide_step_plan {
     uint32_t state_count;      /* ... 0 = none, TIDE_STATES_MOST at most (shm/layout.h) ... */
     const char *state_by;      /* ... and the key as the pipeline file says it */
     int64_t state_ttl_ms;      /* a value is gone so long after it was written; 0 = never */
+    enum tide_step_time time;  /* with `state`: timers are set in this time ... */
+    const char *time_name;     /* ... HEADER: its name; JSON: the path */
+    uint32_t time_unit_ms;     /* of a number there */
+    int64_t grace_ms;          /* the watermark is so far behind the newest time ... */
+    int64_t max_ahead_ms;      /* ... which is at most so far ahead of the clock */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */

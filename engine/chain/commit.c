@@ -31,6 +31,9 @@ struct tide_commit {
     int64_t charged_us; /* when the time was charged last that transactions hold up others ... */
     bool held;          /* ... and whether one did so then */
     uint64_t positions_moved; /* the tracker's count then */
+    /* A position could not get on since the last commit, as it is in a gap of state: nothing is read until all is complete,
+     * then there is a commit. */
+    bool held_back;
     bool dirty; /* what was asked for must be asked for again, even if no position moves */
     /* By partition: the position last asked for, -1 = none. */
     int64_t *asked;
@@ -78,6 +81,19 @@ void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
     commit->asked[partition] = -1;
 }
 
+/* Of state there is none to be stored at some positions (chain/gaps.h). In a transaction everything that was read is
+ * complete, so it is at none of these. */
+static int64_t position_of(struct tide_commit *commit, uint32_t partition)
+{
+    const struct tide_states *states = commit->chain->states;
+    int64_t position = tide_offsets_position(commit->chain->offsets, partition);
+    if (!states || position < 0 || commit->transactions)
+        return position;
+    int64_t limit = tide_states_limit(states, partition, position);
+    commit->held_back |= limit < position && limit == commit->asked[partition];
+    return limit;
+}
+
 /* Collects the positions that moved since they were last asked for, and returns how many. A partition that is not ours
  * any more is left out, because its new owner may have committed a higher offset that ours would set back. `asked` is
  * what was asked for, not what was answered; after a failure ask_again resets it. */
@@ -87,9 +103,10 @@ static size_t collect_positions(struct tide_commit *commit)
     size_t count = 0;
     if (commit->position_count > 0 && tide_fault("bug.other_offsets"))
         return commit->position_count; /* what was asked for the first time */
+    commit->held_back = false;
     grow_to(commit, (uint32_t)tide_offsets_partitions(offsets));
     for (uint32_t i = 0; i < commit->partition_count; i++) {
-        int64_t position = tide_offsets_position(offsets, i);
+        int64_t position = position_of(commit, i);
         if (position < 0 || position == commit->asked[i] ||
             (!tide_offsets_may_commit(offsets, i) && !tide_fault("bug.commit_after_revoke")))
             continue;
@@ -172,10 +189,11 @@ static void set_state(struct tide_commit *commit, enum tide_commit_state state)
 {
     struct tide_chain *chain = commit->chain;
     bool waits = state == TIDE_COMMIT_PREPARING && commit->transactions && chain->unordered;
-    chain->progress |= waits && commit->state != state; /* the steps seal their batches */
+    /* the steps seal their batches */
+    chain->progress |= (waits && commit->state != state) || commit->held_back;
     commit->state = state;
     /* A mistake that the simulation must find: more and more is read and sent. */
-    chain->all_needed = waits && !tide_fault("bug.barrier_not_awaited");
+    chain->all_needed = commit->held_back || (waits && !tide_fault("bug.barrier_not_awaited"));
 }
 
 /* In exactly_once the sink takes them, since the positions have to be part of the transaction
@@ -246,10 +264,17 @@ static void charge_hold(struct tide_commit *commit, int64_t now_us)
     commit->charged_us = now_us;
 }
 
+static bool is_all_complete(const struct tide_commit *commit)
+{
+    struct tide_offsets_totals totals;
+    tide_offsets_totals(commit->chain->offsets, &totals);
+    return totals.in_flight == 0;
+}
+
 int tide_commit_poll(struct tide_commit *commit, int64_t now_us)
 {
     charge_hold(commit, now_us);
-    int status = try_commit(commit, false, now_us);
+    int status = try_commit(commit, commit->held_back && is_all_complete(commit), now_us);
     commit->held = commit->transactions && (commit->state == TIDE_COMMIT_PREPARING ||
                                             commit->state == TIDE_COMMIT_UNDER_WAY);
     return status;

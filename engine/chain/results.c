@@ -96,15 +96,21 @@ static bool state_fits(const struct tide_batch *batch, const struct tide_result 
 {
     int32_t length = result->value_length;
     if (!batch->keyed.block || result->inherit != 0 || result->key_length != TIDE_NULL ||
-        result->headers_length != 0 || result->topic > TIDE_STATE_JSON || length < 0 ||
-        length > TIDE_STORE_VALUE)
+        result->headers_length != 0)
+        return false;
+    uint32_t kind = result->topic;
+    if (kind & TIDE_STATE_TIMED) {
+        kind &= ~(uint32_t)TIDE_STATE_TIMED;
+        length -= TIDE_STORE_TIMER;
+    }
+    if (kind > TIDE_STATE_JSON || length < 0 || length > TIDE_STORE_VALUE)
         return false;
     if (result->timestamp < -1 || result->partition < 0 ||
         (uint32_t)result->partition >= batch->keyed.states)
         return false;
-    return result->topic == TIDE_STATE_NONE     ? length == 0
-           : result->topic == TIDE_STATE_NUMBER ? length == sizeof(double)
-                                                : true;
+    return kind == TIDE_STATE_NONE     ? length == 0
+           : kind == TIDE_STATE_NUMBER ? length == sizeof(double)
+                                       : true;
 }
 
 /* `left`: bytes of results from this one on. Sums are in 64 bits, as three lengths of 32 bits may wrap around and then

@@ -10,47 +10,12 @@
 #include "base/fault.h"
 #include "base/grow.h"
 #include "base/status.h"
-#include "io/source.h"
+#include "chain/states_inside.h"
 #include "shm/layout.h"
 
 enum {
     FIRST_PLACES = 1 << 12,
-    CACHE_BYTES = 64 << 20, /* of values without changes; beyond it they are dropped */
-    SWEPT = 1000 /* values of the store that each commit looks at, whether they have expired */
-};
-
-struct change {
-    struct tide_state_entry *entry;
-    struct tide_state_value *value;
-    int64_t offset;
-    uint32_t index; /* of the partition */
-};
-
-struct input {
-    char *name; /* NULL = its position is not stored */
-    struct tide_store_position position;
-};
-
-struct state {
-    char *name, *by;
-    uint32_t number; /* in the store */
-};
-
-struct tide_states {
-    char *dir, *pipeline;
-    struct tide_store *store;
-    int status;
-    struct state *states;
-    uint32_t state_count;
-    struct tide_state_entry **places; /* a power of two */
-    uint32_t place_count, entry_count;
-    uint64_t bytes; /* of entries and their values */
-    uint64_t fills;
-    struct tide_states_totals counted; /* but for what is known otherwise */
-    struct change *changes;            /* in the order in which they were accepted */
-    uint32_t change_count, change_room;
-    struct input *inputs; /* by partition */
-    uint32_t input_count;
+    CACHE_BYTES = 64 << 20 /* of values without changes; beyond it they are dropped */
 };
 
 struct tide_states *tide_states_new(const char *dir, const char *pipeline)
@@ -58,6 +23,7 @@ struct tide_states *tide_states_new(const char *dir, const char *pipeline)
     struct tide_states *states = tide_alloc(sizeof(*states));
     states->dir = tide_copy(dir);
     states->pipeline = tide_copy(pipeline);
+    states->timers = tide_timers_new();
     states->place_count = FIRST_PLACES;
     states->places = tide_alloc(sizeof(struct tide_state_entry *) * FIRST_PLACES);
     return states;
@@ -67,8 +33,18 @@ uint32_t tide_states_add(struct tide_states *states, const char *name, const cha
 {
     uint32_t index = states->state_count;
     tide_grow(&states->states, &states->state_count, index + 1, sizeof(*states->states));
-    states->states[index] = (struct state){tide_copy(name), tide_copy(by), 0};
+    states->states[index] = (struct tide_state_named){.name = tide_copy(name), .by = tide_copy(by)};
     return index;
+}
+
+void tide_states_add_timers(struct tide_states *states, uint32_t state, int64_t grace_ms)
+{
+    tide_timers_add(states->timers, state, grace_ms);
+}
+
+struct tide_timers *tide_states_timers(const struct tide_states *states)
+{
+    return states->timers;
 }
 
 int tide_states_open(struct tide_states *states)
@@ -78,8 +54,10 @@ int tide_states_open(struct tide_states *states)
     if (!states->store)
         return tide_failure();
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
-        struct state *state = &states->states[i];
+        struct tide_state_named *state = &states->states[i];
         status = tide_store_state(states->store, state->name, state->by, &state->number);
+        if (tide_timers_has(states->timers, i))
+            tide_store_has_timers(states->store, state->number);
     }
     return status;
 }
@@ -123,8 +101,8 @@ static void set_value(struct tide_states *states, struct tide_state_entry *entry
     entry->value = value;
 }
 
-static void fill_key(const struct tide_states *states, const struct tide_state_entry *entry,
-                     struct tide_store_key *key)
+void tide_states_fill_key(const struct tide_states *states, const struct tide_state_entry *entry,
+                          struct tide_store_key *key)
 {
     *key = (struct tide_store_key){states->states[entry->state].number, entry->partition,
                                    entry->key, entry->key_length};
@@ -134,7 +112,7 @@ static int load(struct tide_states *states, struct tide_state_entry *entry)
 {
     struct tide_store_value found = {.kind = TIDE_STATE_NONE};
     struct tide_store_key key;
-    fill_key(states, entry, &key);
+    tide_states_fill_key(states, entry, &key);
     int status = tide_store_get(states->store, &key, &found);
     if (status < 0)
         return states->status = status;
@@ -242,12 +220,48 @@ static void drop_unused(struct tide_states *states, bool all)
     }
 }
 
+int64_t tide_state_timer(const struct tide_state_value *value)
+{
+    struct tide_store_value stored = {
+        .kind = value->kind, .length = value->length, .bytes = value->bytes};
+    return tide_store_timer_of(&stored);
+}
+
+void tide_states_shrink(struct tide_states *states)
+{
+    if (states->bytes > CACHE_BYTES)
+        drop_unused(states, false);
+}
+
 /* ---- changes ---- */
+
+/* A timer that the entry has already is in the heap, or in the list of the store. */
+static void note_timer(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
+                       int64_t offset, const struct tide_state_value *value)
+{
+    int64_t at = tide_state_timer(value);
+    if (at != 0 && at != (entry->value ? tide_state_timer(entry->value) : 0))
+        tide_timers_set(states->timers, entry, index, offset, at);
+}
+
+/* A value has all changes in it that were accepted before, also those of later messages. */
+static void note_order(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
+                       int64_t offset)
+{
+    if (entry->waiting > 0 && entry->newest_index == index && entry->newest_offset > offset) {
+        tide_gaps_add(&states->gaps, index, offset, entry->newest_offset);
+        return;
+    }
+    entry->newest_index = index;
+    entry->newest_offset = offset;
+}
 
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value)
 {
     struct tide_state_value *changed = new_value(value);
+    note_timer(states, entry, index, offset, changed);
+    note_order(states, entry, index, offset);
     changed->references = 2;
     set_value(states, entry, changed);
     entry->waiting++;
@@ -255,86 +269,31 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
     if (states->change_count == states->change_room)
         tide_grow(&states->changes, &states->change_room, states->change_room * 2 + 1024,
                   sizeof(*states->changes));
-    states->changes[states->change_count++] = (struct change){entry, changed, offset, index};
+    states->changes[states->change_count++] = (struct tide_state_change){entry, changed, offset,
+                                                                         index};
 }
 
-static void drop_change(const struct change *change)
+void tide_states_clear_timer(struct tide_states *states, struct tide_state_entry *entry,
+                             uint32_t index, int64_t offset)
+{
+    const struct tide_state_value *value = entry->value;
+    if (!value || tide_state_timer(value) == 0)
+        return;
+    struct tide_store_value without = {value->expires_ms, value->kind & ~TIDE_STATE_TIMED,
+                                       value->length - TIDE_STORE_TIMER,
+                                       value->bytes + TIDE_STORE_TIMER};
+    tide_states_change(states, entry, index, offset, &without);
+}
+
+int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position)
+{
+    return tide_gaps_limit(&states->gaps, index, position);
+}
+
+void tide_states_drop_change(const struct tide_state_change *change)
 {
     change->entry->waiting--;
     release(change->value);
-}
-
-static int write_change(struct tide_states *states, const struct change *change)
-{
-    const struct tide_state_value *value = change->value;
-    struct tide_store_key key;
-    fill_key(states, change->entry, &key);
-    if (value->kind == TIDE_STATE_NONE)
-        return tide_store_delete(states->store, &key);
-    struct tide_store_value stored = {value->expires_ms, value->kind, value->length, value->bytes};
-    return tide_store_put(states->store, &key, &stored);
-}
-
-static bool is_covered(const struct change *change, const int64_t *limits, uint32_t count)
-{
-    return change->index < count && change->offset < limits[change->index];
-}
-
-/* All of a transaction. Of the changes of one key in it the last one stands. */
-static int write_all(struct tide_states *states, const int64_t *limits, uint32_t count)
-{
-    int status = tide_store_begin(states->store);
-    for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++)
-        if (is_covered(&states->changes[i], limits, count))
-            status = write_change(states, &states->changes[i]);
-    for (uint32_t i = 0; i < states->input_count && status == TIDE_OK; i++) {
-        struct input *input = &states->inputs[i];
-        if (!input->name || i >= count || limits[i] < 0)
-            continue;
-        input->position.offset = limits[i];
-        status = tide_store_put_position(states->store, input->name, 0, &input->position);
-    }
-    if (status == TIDE_OK)
-        status = tide_store_sweep(states->store, tide_clock_wall_ms(), SWEPT);
-    return status == TIDE_OK ? tide_store_commit(states->store) : status;
-}
-
-int tide_states_store(struct tide_states *states, const struct tide_position *positions,
-                      size_t count)
-{
-    int64_t *limits = NULL;
-    uint32_t partitions = 0;
-    int status;
-    int64_t begin_us = tide_clock_us();
-    if (states->status < 0)
-        return states->status;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t known = partitions;
-        tide_grow(&limits, &partitions, positions[i].partition + 1, sizeof(*limits));
-        for (uint32_t j = known; j < partitions; j++)
-            limits[j] = -1;
-        limits[positions[i].partition] = positions[i].offset;
-    }
-    do /* TIDE_BUSY: the map has grown */
-        status = write_all(states, limits, partitions);
-    while (status == TIDE_BUSY);
-    states->counted.stores++;
-    states->counted.store_us += tide_clock_us() - begin_us;
-    states->counted.store_bytes = tide_store_bytes(states->store);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++) {
-        struct change change = states->changes[i];
-        if (is_covered(&change, limits, partitions))
-            drop_change(&change);
-        else
-            states->changes[kept++] = change;
-    }
-    if (status == TIDE_OK)
-        states->change_count = kept;
-    free(limits);
-    if (states->bytes > CACHE_BYTES)
-        drop_unused(states, false);
-    return states->status = status;
 }
 
 void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals)
@@ -351,28 +310,17 @@ void tide_states_forget(struct tide_states *states, uint32_t index)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < states->change_count; i++) {
-        struct change change = states->changes[i];
+        struct tide_state_change change = states->changes[i];
         if (change.index == index) {
             set_value(states, change.entry, NULL);
-            drop_change(&change);
+            tide_states_drop_change(&change);
         } else {
             states->changes[kept++] = change;
         }
     }
     states->change_count = kept;
-}
-
-int tide_states_input(struct tide_states *states, uint32_t index, const char *input,
-                      struct tide_store_position *position)
-{
-    struct tide_store_position stored;
-    tide_grow(&states->inputs, &states->input_count, index + 1, sizeof(*states->inputs));
-    free(states->inputs[index].name);
-    states->inputs[index] = (struct input){tide_copy(input), *position};
-    int found = tide_store_get_position(states->store, input, 0, &stored);
-    if (found == 1)
-        *position = stored;
-    return found;
+    tide_gaps_pass(&states->gaps, index, INT64_MAX);
+    tide_timers_forget(states->timers, index);
 }
 
 void tide_states_free(struct tide_states *states)
@@ -380,7 +328,7 @@ void tide_states_free(struct tide_states *states)
     if (!states)
         return;
     for (uint32_t i = 0; i < states->change_count; i++)
-        drop_change(&states->changes[i]);
+        tide_states_drop_change(&states->changes[i]);
     drop_unused(states, true);
     for (uint32_t i = 0; i < states->state_count; i++) {
         free(states->states[i].name);
@@ -389,6 +337,8 @@ void tide_states_free(struct tide_states *states)
     for (uint32_t i = 0; i < states->input_count; i++)
         free(states->inputs[i].name);
     tide_store_close(states->store);
+    tide_timers_free(states->timers);
+    free(states->gaps.list);
     free(states->inputs);
     free(states->states);
     free(states->changes);

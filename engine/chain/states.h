@@ -13,17 +13,24 @@
  *                     transaction. Changes of later messages wait, so the store is always the state at its position
  *   forgotten         the partition was revoked: what is not stored is dropped, since its messages are read again
  *
+ * The value that is stored has all changes of its key in it that were accepted before. Where a later message's was accepted
+ * first, no position between the two is committed (chain/gaps.h).
+ *
  * Values are kept in memory up to a bound, as the cache of the store. */
 #ifndef TIDE_CHAIN_STATES_H
 #define TIDE_CHAIN_STATES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "store/store.h"
 
 struct tide_position;
+struct tide_rises;
 struct tide_states;
+struct tide_timeline;
+struct tide_timers;
 
 struct tide_state_value {
     uint32_t references;
@@ -38,10 +45,12 @@ struct tide_state_entry {
     struct tide_state_entry *next; /* of its place in the table */
     struct tide_state_value
         *value;       /* the newest that was accepted; NULL = it has to be read from the store */
-    uint32_t waiting; /* its changes that are not stored yet */
-    uint32_t pins;    /* owned by task_state.c: records of batches that point to it ... */
-    uint64_t fill;    /* ... the last fill that had it ... */
-    uint32_t place;   /* ... and where it is in that block, in units of 8 bytes */
+    uint32_t waiting; /* its changes that are not stored yet ... */
+    uint32_t newest_index; /* ... and of which partition and ... */
+    int64_t newest_offset; /* ... message the newest of these is */
+    uint32_t pins;  /* records of batches (task_state.c) and timers (timers.c) that point to it */
+    uint64_t fill;  /* owned by task_state.c: the last fill that had it ... */
+    uint32_t place; /* ... and where it is in that block, in units of 8 bytes */
     uint32_t hash;
     uint32_t state;
     int32_t partition;
@@ -59,6 +68,12 @@ int tide_states_open(struct tide_states *states);
 /** The failure of the store that tide_states_find ran into, if any; then nothing more may be accepted. */
 int tide_states_status(const struct tide_states *states);
 
+/** The step of this state has timers, and a watermark that is `grace_ms` behind the newest time. Before tide_states_open. */
+void tide_states_add_timers(struct tide_states *states, uint32_t state, int64_t grace_ms);
+struct tide_timers *tide_states_timers(const struct tide_states *states);
+/** The time of a value's timer; 0 = it has none. */
+int64_t tide_state_timer(const struct tide_state_value *value);
+
 /** The entry of a key, with its value. NULL when the store fails. */
 struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t state,
                                           int32_t partition, const char *key, uint32_t length);
@@ -71,6 +86,12 @@ uint64_t tide_states_fill(struct tide_states *states);
 /** The change of message `offset` of partition `index` (of the source) is accepted. The bytes are copied. */
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value);
+
+/** The timer of the entry, if it has one, is over, and the value stays: a change of message `offset`. */
+void tide_states_clear_timer(struct tide_states *states, struct tide_state_entry *entry,
+                             uint32_t index, int64_t offset);
+/** The largest position of the partition up to this one at which there is a state to be stored (chain/gaps.h). */
+int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position);
 
 /** How far `input` was read as partition `index`, when it is the same input still: `mark` and `bytes` are compared. 1 = the
  * offset is in *position. From now on its position is stored too. */
@@ -94,5 +115,23 @@ int tide_states_store(struct tide_states *states, const struct tide_position *po
                       size_t count);
 /** What was not stored of the partition is dropped. */
 void tide_states_forget(struct tide_states *states, uint32_t index);
+
+/* ---- states_timers.c ---- */
+
+/** Event time (chain/timers.h) of partition `index` of the source, whose number this is, for a state with timers. NULL =
+ * the store fails. */
+struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,
+                                     int32_t number);
+
+struct tide_due {
+    struct tide_state_entry *entry; /* its key has this timer */
+    int64_t at;
+    bool is_stored;
+};
+
+/** The first timer that the watermark has passed: 1 = it is in *due, 0 = there is none, negative = the store fails. It is
+ * the same until it is taken. */
+int tide_states_due(struct tide_states *states, struct tide_timeline *line, struct tide_due *due);
+void tide_states_due_taken(struct tide_timeline *line, const struct tide_due *due);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "chain/dlq.h"
+#include "chain/event_time.h"
 #include "chain/offsets.h"
 #include "chain/states.h"
 #include "chain/tap.h"
@@ -79,11 +80,41 @@ static inline bool put_message(struct tide_task *task, uint32_t number,
     return true;
 }
 
+/* False = there is no room now: neither in a batch of the lane nor in its list. */
+static bool put(struct tide_task *task, uint32_t lane, const struct tide_message *message,
+                int64_t now_us)
+{
+    bool behind = task->lanes[lane].waiting.count > 0; /* those are older */
+    return (!behind && put_message(task, lane, message, tide_batch_need(message), now_us)) ||
+           tide_lanes_keep(task, lane, message);
+}
+
+/* Timers that are due. True = all of them are in their lanes. */
+static bool put_timers(struct tide_task *task, int64_t now_us)
+{
+    struct tide_message timer;
+    const char *problem;
+    while (tide_task_next_timer(task, &timer)) {
+        if (!put(task, tide_lanes_choose(task, &timer, &problem), &timer, now_us))
+            return false;
+        tide_task_timer_taken(task);
+    }
+    return true;
+}
+
 /* TIDE_BUSY = there is no room now. */
 static int take_message(struct tide_task *task, const struct tide_message *message, int64_t now_us)
 {
     uint64_t need = tide_batch_need(message);
     const char *problem = NULL;
+    struct tide_message timed;
+    if (task->timers.time) {
+        timed = *message;
+        problem = tide_task_time_read(task, &timed);
+        message = &timed;
+    }
+    if (problem)
+        return reject(task, message, "no_time", problem);
     if (need > task->size.input.max) {
         tide_fail(TIDE_EDATA, "the message takes %llu bytes, more than max_input_block_size (%llu)",
                   (unsigned long long)need, (unsigned long long)task->size.input.max);
@@ -92,16 +123,18 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     uint32_t lane = task->by_key.key ? tide_lanes_choose(task, message, &problem) : 0;
     if (problem)
         return reject(task, message, "no_key", problem);
-    bool behind = task->lanes[lane].waiting.count > 0; /* those are older */
     /* Messages that are to be tried again are kept in memory: a block of them is enough. */
-    bool taken = task->retry.waiting_bytes <= task->size.input.max &&
-                 ((!behind && put_message(task, lane, message, need, now_us)) ||
-                  tide_lanes_keep(task, lane, message));
+    bool taken = task->retry.waiting_bytes <= task->size.input.max && task->timers.count == 0 &&
+                 put(task, lane, message, now_us);
     if (!taken) {
         tide_task_blocked(task, lane);
         return TIDE_BUSY;
     }
     task->time.blocked = false;
+    if (task->timers.time) {
+        tide_task_time_taken(task, message);
+        put_timers(task, now_us);
+    }
     return TIDE_OK;
 }
 
@@ -169,6 +202,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     /* After the release, which may have given batches back, and before the open batches, which need none. */
     tide_retry_poll(task, now_us);
     put_waiting(task, now_us);
+    put_timers(task, now_us);
     seal_due(task, now_us);
     return TIDE_OK;
 }
@@ -190,7 +224,8 @@ static bool task_join(struct tide_step *step)
         if (task->lanes[i].open)
             return false;
     }
-    return task->order.count == 0 && task->retry.waiting == 0 && task->by_key.waiting == 0;
+    return task->order.count == 0 && task->retry.waiting == 0 && task->by_key.waiting == 0 &&
+           task->timers.count == 0;
 }
 
 /* Reports of workers need no deadline: their sockets wake the loop. */
@@ -220,6 +255,8 @@ static void task_terminate(struct tide_step *step)
         tide_message_list_free(&task->lanes[i].waiting);
     }
     tide_lane_key_free(task->by_key.key);
+    tide_event_time_free(task->timers.time);
+    free(task->timers.list);
     tide_retry_free(task);
     free(task->lanes);
     free(task->stage);
@@ -246,7 +283,11 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
     for (uint32_t i = 0; i < plan->state_count; i++) /* their indices follow each other */
         task->state = tide_states_add(task->step.chain->states, plan->states[i], plan->state_by) -
                       i;
-    task->plan.by_name = task->plan.state_by = NULL; /* they are borrowed */
+    if (plan->time != TIDE_TIME_NONE) {
+        task->timers.time = tide_event_time_new(plan->time, plan->time_name, plan->time_unit_ms);
+        tide_states_add_timers(task->step.chain->states, task->state, plan->grace_ms);
+    }
+    task->plan.by_name = task->plan.state_by = task->plan.time_name = NULL; /* they are borrowed */
     task->plan.states = NULL;
     return batches;
 }

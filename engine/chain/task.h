@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
  *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
+ *   task_timers.c   event time: the watermark, and timers that are due
  *   task_state.c    the state of a batch's keys: into its state block, and what became of it
  *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
  *   task_lanes.c    which lane a message goes to, which batches of a lane may run, and messages that wait for a full lane
@@ -41,12 +42,15 @@
 #include "chain/partition_queue.h"
 #include "chain/results.h"
 #include "chain/retry_wait.h"
+#include "chain/states.h"
 #include "chain/step.h"
 #include "chain/tap.h"
 #include "shm/counters.h"
 
+struct tide_event_time;
 struct tide_zygote;
 struct tide_reject;
+struct tide_state_place;
 struct tide_task;
 
 /** What differs between a step whose results stand for one message each and one that reduces. */
@@ -106,6 +110,12 @@ struct tide_lane {
     } tapped;
 };
 
+/** A partition with timers that are due. */
+struct tide_firing {
+    struct tide_rises *rises;
+    struct tide_message message; /* what they have in common; its origin has a reference */
+};
+
 struct tide_task {
     /* Set when the step is made. */
     struct tide_step step;
@@ -138,6 +148,15 @@ struct tide_task {
 
     uint32_t state; /* the index of its first one (chain/states.h); by_key.key is its key then */
     bool has_state;
+
+    struct {                          /* owned by task_timers.c */
+        struct tide_event_time *time; /* NULL = the step reads no times */
+        struct tide_firing *list;     /* of partitions with timers that are due */
+        uint32_t count, room;
+        struct tide_due due; /* the first one of the first partition */
+        uint64_t untold; /* messages that are too far ahead, since the last line in the log ... */
+        int64_t told_us; /* ... at this time; 0 = none yet */
+    } timers;
 
     struct { /* owned by task_sizes.c */
         struct tide_size input;
@@ -251,6 +270,22 @@ const struct tide_message *tide_lanes_oldest(struct tide_task *task, uint32_t la
 /** The oldest message that waits has been taken into a batch. */
 void tide_lanes_drop_oldest(struct tide_task *task, uint32_t lane);
 
+/* ---- task_timers.c ---- */
+
+/** Sets the timestamp of the message to its time. NULL, or what is wrong with that. */
+const char *tide_task_time_read(struct tide_task *task, struct tide_message *message);
+/** The message is in its lane: it moves the watermark, and timers may be due for it. */
+void tide_task_time_taken(struct tide_task *task, const struct tide_message *message);
+/** The watermark as of this record, for its worker. */
+void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
+                          struct tide_state_place *place);
+/** A change of this message is accepted: its timer may be due already. */
+void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message);
+/** The next timer that is due, as a message for the lane of its key; its bytes are borrowed for the turn. False = none. */
+bool tide_task_next_timer(struct tide_task *task, struct tide_message *message);
+/** It is in its lane. */
+void tide_task_timer_taken(struct tide_task *task);
+
 /* ---- task_state.c ---- */
 
 /** Makes the state block of a batch, before the fork. Negative with tide_error(). */
@@ -263,10 +298,12 @@ uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint3
 void tide_state_take(struct tide_batch *batch, const struct tide_parsed_change *change);
 /** Record `record`, which that is, is released: its changes are accepted, if its partition is not revoked. */
 void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_t record);
+/** The timer that record `record` stands for is over, as it is rejected. */
+void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch, uint32_t record);
 /** The batch is done. */
 void tide_state_end(struct tide_task *task, struct tide_batch *batch);
 /** NULL, or why a message with such a key can have no state: it is rejected for that. */
-const char *tide_state_problem(bool has_key, uint32_t length);
+const char *tide_state_problem(bool has_key, const char *key, uint32_t length);
 
 /* ---- task_time.c ---- */
 

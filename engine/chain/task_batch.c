@@ -58,7 +58,7 @@ void tide_task_submit(struct tide_task *task, struct tide_batch *batch, uint32_t
     };
     if (task->has_state) {
         work->job.end = end = tide_state_fill(task, batch, first, end);
-        work->job.states = (const uint32_t *)(const void *)batch->keyed.block->data;
+        work->job.states = (const struct tide_state_place *)(const void *)batch->keyed.block->data;
     }
     task->kind->mark(task, batch, first, end);
     work->outputs = task->outputs;
@@ -156,6 +156,8 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
         return TIDE_OK; /* its next owner reads it again, and rejects it */
     int status = tide_dlq_reject(task->step.chain->dlq, &reject);
     batch->record.rejected = status == TIDE_OK;
+    if (status == TIDE_OK)
+        tide_state_end_timer(task, batch, record);
     return status;
 }
 

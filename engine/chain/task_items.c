@@ -4,6 +4,7 @@
  * records of one partition are finished in one call. Start reading at tide_task_pass_items. */
 #include "chain/offsets.h"
 #include "chain/task.h"
+#include "shm/layout.h"
 
 /* This is asked for each item, and in most runs no message waits. */
 static bool waits(struct tide_task *task, const struct tide_batch *batch, uint32_t record)
@@ -32,6 +33,14 @@ static bool is_same_partition(struct tide_origin a, struct tide_origin b)
     return a.partition == b.partition && a.epoch == b.epoch && a.partition != TIDE_ORIGIN_GROUP;
 }
 
+/* The record `count` behind the one that is released next. */
+static bool is_timer(const struct tide_task *task, const struct tide_batch *batch, uint32_t count)
+{
+    return task->timers.time &&
+           tide_batch_record(batch, batch->release.released + count)->message_flags &
+               TIDE_MESSAGE_TIMER;
+}
+
 static void pass_record(struct tide_task *task, struct tide_batch *batch, struct passed *passed)
 {
     const struct tide_origin *origins = &batch->origins[batch->release.released];
@@ -44,8 +53,10 @@ static void pass_record(struct tide_task *task, struct tide_batch *batch, struct
     }
     if (batch->record.changed != 0)
         tide_state_accept(task, batch, batch->release.released + passed->count);
+    if (is_timer(task, batch, passed->count)) /* in case its worker has not ended it */
+        tide_state_end_timer(task, batch, batch->release.released + passed->count);
+    passed->filtered += !batch->record.has_results && !is_timer(task, batch, passed->count);
     passed->count++;
-    passed->filtered += !batch->record.has_results;
     batch->record = (struct tide_batch_record){0};
 }
 

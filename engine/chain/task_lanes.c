@@ -35,10 +35,13 @@ static uint32_t choose_any(struct tide_task *task)
 uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *message,
                            const char **problem)
 {
-    const char *bytes;
-    uint32_t length;
+    const char *bytes = message->key;
+    uint32_t length = message->key_length;
+    *problem = NULL;
+    if (message->flags & TIDE_MESSAGE_TIMER)
+        return tide_lane_of_key(bytes, length, task->lane_count);
     bool has_key = tide_lane_key_read(task->by_key.key, message, &bytes, &length);
-    *problem = task->has_state ? tide_state_problem(has_key, length) : NULL;
+    *problem = task->has_state ? tide_state_problem(has_key, bytes, length) : NULL;
     if (*problem)
         return 0;
     if (!has_key)

@@ -10,6 +10,7 @@
 #include "chain/offsets.h"
 #include "chain/states.h"
 #include "chain/task.h"
+#include "chain/timers.h"
 #include "shm/block.h"
 #include "shm/layout.h"
 
@@ -21,7 +22,7 @@ enum {
     KEPT = 1 << 20 /* bytes of it that keep their pages */
 };
 
-_Static_assert(PLACES + TIDE_STATES_MOST * (TIDE_STORE_VALUE + 64) <= BLOCK, "a record fits");
+_Static_assert(PLACES + TIDE_STATES_MOST * (TIDE_STORE_VALUE + 600) <= BLOCK, "a record fits");
 
 int tide_state_prepare(struct tide_task *task, struct tide_batch *batch)
 {
@@ -32,11 +33,13 @@ int tide_state_prepare(struct tide_task *task, struct tide_batch *batch)
     return batch->keyed.block ? TIDE_OK : tide_failure();
 }
 
-const char *tide_state_problem(bool has_key, uint32_t length)
+const char *tide_state_problem(bool has_key, const char *key, uint32_t length)
 {
     static char text[160];
     if (!has_key)
         return "the message has no key (option \"by\"), so it has no state";
+    if (length == TIDE_TIMERS_KEY_LENGTH && memcmp(key, TIDE_TIMERS_KEY, length) == 0)
+        return "the key of the message is one that tidemill uses itself";
     if (length <= TIDE_STORE_KEY)
         return NULL;
     snprintf(text, sizeof(text),
@@ -57,30 +60,37 @@ static void unpin(struct tide_batch *batch)
 
 /* Returns the bytes that are used then; 0 = it does not fit. */
 static uint64_t write_value(struct tide_block *block, uint64_t used,
-                            const struct tide_state_value *value, uint32_t number, int64_t now_ms)
+                            const struct tide_state_entry *entry, uint32_t number, int64_t now_ms)
 {
+    const struct tide_state_value *value = entry->value;
     bool expired = value->expires_ms > 0 && value->expires_ms <= now_ms;
     uint32_t length = expired ? 0 : value->length;
     struct tide_state *state = (struct tide_state *)(void *)(block->data + used);
-    uint64_t end = used + ((sizeof(*state) + length + 7) & ~(uint64_t)7);
+    uint64_t end = used + ((sizeof(*state) + length + entry->key_length + 7) & ~(uint64_t)7);
     if (end > block->max)
         return 0;
-    *state = (struct tide_state){
-        .number = number, .kind = expired ? TIDE_STATE_NONE : value->kind, .length = length};
+    *state = (struct tide_state){.number = number,
+                                 .kind = expired ? TIDE_STATE_NONE : value->kind,
+                                 .length = length,
+                                 .key_length = entry->key_length};
     if (length > 0)
         memcpy(state + 1, value->bytes, length);
+    if (entry->key_length > 0)
+        memcpy((char *)(state + 1) + length, entry->key, entry->key_length);
     return end;
 }
 
-/* Finds the entries of the record. False when the store has failed. */
-static bool find_entries(struct tide_task *task, const struct tide_batch *batch, uint32_t record)
+/* Finds the entries of the record, and its watermark. False when the store has failed. */
+static bool find_entries(struct tide_task *task, const struct tide_batch *batch, uint32_t record,
+                         struct tide_state_place *places)
 {
     struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
     struct tide_message message;
-    const char *key = NULL;
-    uint32_t length = 0;
     tide_batch_message(batch, record, &message);
-    bool has_key = tide_lane_key_read(task->by_key.key, &message, &key, &length);
+    const char *key = message.key;
+    uint32_t length = message.key_length;
+    bool has_key = message.flags & TIDE_MESSAGE_TIMER ||
+                   tide_lane_key_read(task->by_key.key, &message, &key, &length);
     tide_require(has_key && length <= TIDE_STORE_KEY); /* else it was rejected */
     for (uint32_t i = 0; i < batch->keyed.states; i++) {
         entries[i] = tide_states_find(task->step.chain->states, task->state + i, message.partition,
@@ -88,6 +98,9 @@ static bool find_entries(struct tide_task *task, const struct tide_batch *batch,
         if (!entries[i])
             return false;
     }
+    tide_task_time_place(task, &message, places);
+    for (uint32_t i = 1; i < batch->keyed.states; i++)
+        places[i] = places[0];
     return true;
 }
 
@@ -102,14 +115,14 @@ struct filling {
 /* Writes the values of the record that are not in the block yet. False when they do not all fit; those that do then
  * are in the block for nobody. */
 static bool write_values(const struct tide_batch *batch, uint32_t record, struct filling *filling,
-                         uint32_t *places)
+                         struct tide_state_place *places)
 {
     struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
     for (uint32_t i = 0; i < batch->keyed.states; i++) {
         struct tide_state_entry *entry = entries[i];
         if (entry->fill != filling->number) {
-            uint64_t end = write_value(batch->keyed.block, filling->used, entry->value,
-                                       filling->states, filling->now_ms);
+            uint64_t end = write_value(batch->keyed.block, filling->used, entry, filling->states,
+                                       filling->now_ms);
             if (end == 0)
                 return false;
             entry->fill = filling->number;
@@ -117,7 +130,7 @@ static bool write_values(const struct tide_batch *batch, uint32_t record, struct
             filling->used = end;
             filling->states++;
         }
-        places[i] = entry->place;
+        places[i].at = entry->place;
     }
     for (uint32_t i = 0; i < batch->keyed.states; i++)
         entries[i]->pins++;
@@ -138,21 +151,23 @@ uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint3
                          uint32_t end)
 {
     struct tide_block *block = batch->keyed.block;
-    uint32_t *places = (uint32_t *)(void *)block->data, states = batch->keyed.states;
+    struct tide_state_place *places = (struct tide_state_place *)(void *)block->data;
+    uint32_t states = batch->keyed.states;
     uint32_t most = PLACES / (uint32_t)sizeof(*places) / states, record = first;
     struct filling filling = {.number = tide_states_fill(task->step.chain->states),
                               .now_ms = tide_clock_wall_ms()};
     if (end - first > most)
         end = first + most;
-    filling.used = ((uint64_t)(end - first) * states * sizeof(*places) + 7) & ~(uint64_t)7;
+    filling.used = (uint64_t)(end - first) * states * sizeof(*places);
     unpin(batch);
     batch->keyed.first = batch->keyed.end = first;
     for (; record < end && (record == first || !begins_anew(task, batch, record)); record++) {
-        if (!find_entries(task, batch, record)) { /* the run ends before this job counts */
+        struct tide_state_place *place = &places[(record - first) * states];
+        if (!find_entries(task, batch, record, place)) { /* the run ends before this job counts */
             memset(places, 0, filling.used + sizeof(struct tide_state));
             return end;
         }
-        if (!write_values(batch, record, &filling, &places[(record - first) * states]))
+        if (!write_values(batch, record, &filling, place))
             break;
         batch->keyed.end = record + 1;
     }
@@ -188,6 +203,26 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
                            tide_offsets_partition(chain->offsets, origin),
                            tide_batch_record(batch, record)->offset, &change);
     }
+    if (changed & 1u && tide_state_timer(batch->keyed.entries[record * states]->value) != 0) {
+        struct tide_message message;
+        tide_batch_message(batch, record, &message);
+        tide_task_time_accepted(task, &message);
+    }
+}
+
+void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch, uint32_t record)
+{
+    struct tide_chain *chain = task->step.chain;
+    struct tide_origin origin = batch->origins[record];
+    const struct tide_record *timer = tide_batch_record(batch, record);
+    if (!task->has_state || !(timer->message_flags & TIDE_MESSAGE_TIMER) ||
+        !tide_offsets_current(chain->offsets, origin) || tide_states_status(chain->states) < 0)
+        return;
+    tide_require(record >= batch->keyed.first && record < batch->keyed.end);
+    struct tide_state_entry *entry = batch->keyed.entries[record * batch->keyed.states];
+    if (entry->value && tide_state_timer(entry->value) == timer->timestamp)
+        tide_states_clear_timer(chain->states, entry,
+                                tide_offsets_partition(chain->offsets, origin), timer->offset);
 }
 
 void tide_state_end(struct tide_task *task, struct tide_batch *batch)

@@ -42,8 +42,9 @@ struct tide_job {
     uint32_t
         one_by_one; /* 1: a function for several records is called with one at a time, to find the one that
                             crashes it */
-    const char *record;         /* record `first` */
-    const uint32_t *states;     /* of record `first` (shm/layout.h); NULL = the step has no state */
+    const char *record; /* record `first` */
+    const struct tide_state_place
+        *states;                /* of record `first` (shm/layout.h); NULL = the step has no state */
     struct tide_output *output; /* of the worker's slot; set by the pool */
     uint64_t output_size;       /* bytes for results after struct tide_output */
     uint64_t output_max;        /* bytes that a single result may take in an empty block */

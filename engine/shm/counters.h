@@ -63,6 +63,8 @@ enum tide_metric {
     /* other strategies.*, in the row of the step; healthcheck.touch in row 0 */
     TIDE_M_FILTER_DROPPED_MESSAGES,
     TIDE_M_REDUCE_BATCH_TIME,
+    TIDE_M_KEYED_TIMERS,
+    TIDE_M_KEYED_AHEAD,
     TIDE_M_HEALTHCHECK_TOUCH,
     /* consumer.*, row 0 */
     TIDE_M_RUN_COUNT,

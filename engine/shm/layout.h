@@ -7,8 +7,8 @@
  *               by the worker that runs the batch; it is of that worker's slot, and no other worker has it mapped
  *               (shm/outputs.h).
  * State block:  of a step with state, beside the input block and like it: for each record of the job and each state of the
- *               step a uint32_t, where its struct tide_state begins (in units of 8 bytes from the first of these numbers),
- *               then these structs and their bytes. Records of one key have the same ones.
+ *               step a struct tide_state_place, then structs tide_state and their bytes. Records of one key have the same
+ *               ones.
  *
  * Records and results start at multiples of 8. 64 bytes after the last one are readable (simdjson). Header bytes, in both:
  * for each header uint32_t name length, int32_t value length (-1 = null), the name, the value; nothing is aligned.
@@ -75,7 +75,8 @@ struct tide_record {
     uint16_t target_topic;    /* chosen by an earlier step, or TIDE_TOPIC_NONE */
     int32_t target_partition; /* chosen by an earlier step, or TIDE_PARTITION_ANY */
     uint16_t flags;           /* enum tide_record_flag */
-    uint16_t message_flags;   /* enum tide_message_flag (shm/message.h); not for workers */
+    uint16_t
+        message_flags; /* enum tide_message_flag (shm/message.h); of these workers read TIMER */
 };
 
 /** Where a worker is within a block: tells what a crash is attributed to. */
@@ -101,8 +102,8 @@ enum tide_result_kind {
     TIDE_RESULT_REJECT = 2, /* value: reason \0 error \0 traceback \0 */
     TIDE_RESULT_RETRY =
         3, /* the same; where a step reduces it is the first result, and the whole batch is retried */
-    /* Where the step has state: what a state of the record's key is from now on. `partition`: which one of the step's
-     * states, from 0; `topic`: enum tide_state_kind; `timestamp`: for how many ms, 0 = for ever, -1 = as the step says;
+    /* Where the step has state: what a state of the record's key is from now on, its timer too.
+     * `partition`: which one of the step's states, from 0; `topic`: enum tide_state_kind; `timestamp`: for how many ms, 0 = for ever, -1 = as the step says;
      * `value`: its bytes. At most one for a record and state. */
     TIDE_RESULT_STATE = 4
 };
@@ -113,15 +114,30 @@ enum tide_state_kind {
     TIDE_STATE_NONE,   /* there is none; as a change: it is deleted */
     TIDE_STATE_STRING, /* its bytes */
     TIDE_STATE_NUMBER, /* a double, in 8 bytes */
-    TIDE_STATE_JSON    /* the text of any other value that JSON has */
+    TIDE_STATE_JSON,   /* the text of any other value that JSON has */
+    /* Or'ed to one of these: the key has a timer, and its time, an int64_t, comes before the value's bytes (also where
+     * there is no value). So a timer is part of the value wherever that goes. */
+    TIDE_STATE_TIMED = 0x80
 };
 
-/** In a state block. Its bytes follow. */
+enum tide_state_flag {
+    TIDE_STATE_AHEAD = 1 /* the record's time is further ahead of the clock than the step allows */
+};
+
+/** In a state block, for each record. */
+struct tide_state_place {
+    int64_t
+        watermark; /* ms since the epoch: of its partition, before this record; INT64_MIN = none */
+    uint32_t at; /* where its struct tide_state begins, in units of 8 bytes from the first place */
+    uint32_t flags; /* enum tide_state_flag */
+};
+
+/** In a state block. Its bytes follow: the value (and its timer), the key. */
 struct tide_state {
     uint32_t number; /* of the states in this block, from 0 */
     uint32_t kind;   /* enum tide_state_kind */
-    uint32_t length;
-    uint32_t reserved;
+    uint32_t length; /* of the value, its timer included */
+    uint32_t key_length;
 };
 
 /** What a result takes over from its record, so that the worker need not copy it. */

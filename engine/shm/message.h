@@ -21,7 +21,9 @@ enum { TIDE_ORIGIN_GROUP = 0xFFFF };
 
 enum tide_message_flag {
     /* Its bytes are made by a step, from one message or several. Not set when a result took over all of its record. */
-    TIDE_MESSAGE_RESULT = 1
+    TIDE_MESSAGE_RESULT = 1,
+    /* No message, but a timer that is due (chain/timers.h): `key` is that of its state, `timestamp` its time. */
+    TIDE_MESSAGE_TIMER = 2
 };
 
 /** Where messages are gone through whose bytes another thread or process has written, those of the message so many places

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * engine/store/inside.h - what the files of the store share:
- *   store.c       values, positions, transactions
- *   store_open.c  opens and closes: whose store it is, and which states it has
- *   store_walk.c  goes through what it holds */
+ *   store_base.c    failures, the read transaction, numbers in keys
+ *   store_timers.c  the list of timers: reads and keeps it
+ *   store.c         values, positions, transactions
+ *   store_open.c    opens and closes: whose store it is, and which states it has
+ *   store_walk.c    goes through what it holds */
 #ifndef TIDE_STORE_INSIDE_H
 #define TIDE_STORE_INSIDE_H
 
@@ -11,7 +13,14 @@
 
 #include "store/store.h"
 
-enum { TIDE_STORE_PREFIX = 9 /* of a value's key: 'S', state, partition */ };
+enum {
+    TIDE_STORE_PREFIX = 9, /* of a value's key: 'S', state, partition */
+    TIDE_STORE_ROOM = TIDE_STORE_KEY + TIDE_STORE_PREFIX + 8 /* for any key of the table */
+};
+
+struct tide_store_room {
+    char bytes[TIDE_STORE_ROOM];
+};
 
 struct tide_store {
     char *dir;
@@ -20,10 +29,12 @@ struct tide_store {
     MDB_env *env;
     MDB_dbi table;
     size_t map;
-    MDB_txn *reader;  /* owned by store.c: NULL before the first read */
+    MDB_txn *reader;  /* owned by store_base.c: NULL before the first read */
     bool reading;     /* it is not reset */
     MDB_txn *writer;  /* NULL = no transaction */
     uint64_t expired; /* values that were deleted for their time */
+    uint32_t *timed;  /* owned by store_timers.c: the states whose keys may have timers */
+    uint32_t timed_count;
     char swept[TIDE_STORE_KEY + TIDE_STORE_PREFIX]; /* where the last sweep ended */
     size_t swept_length;
 };
@@ -36,7 +47,26 @@ int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
                           const struct MDB_val *data, struct tide_store_value *value);
 /** A read transaction is there then. */
 int tide_store_read(struct tide_store *store);
+/** The same of a write. TIDE_BUSY: the map was full, and has grown. */
+int tide_store_write_failed(struct tide_store *store, int code, const char *what);
 /** Writes four bytes in big endian. */
 void tide_store_number(char *to, uint32_t number);
+
+/** What stands before the bytes of a value. LMDB aligns nothing, so it is copied. */
+struct tide_store_head {
+    int64_t expires_ms;
+    uint32_t kind;
+    uint32_t check;
+};
+
+/* store_timers.c */
+
+/** The value at `name` is about to become `value` (NULL: to be deleted): so does the list of timers, if the state may have
+ * some. */
+int tide_store_keep_timer(struct tide_store *store, const struct MDB_val *name,
+                          const struct tide_store_value *value);
+/** The value `data` at `name` is about to be deleted: its timer is, too. A code of LMDB; MDB_NOTFOUND = it has none. */
+int tide_store_drop_timer(struct tide_store *store, const struct MDB_val *name,
+                          const struct MDB_val *data);
 
 #endif

@@ -1,59 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * The store of keyed state in LMDB. One table: the first byte of a key says what the entry is ('I' the pipeline, 'N' a
- * state's name, 'P' a position, 'S' a value), numbers follow in big endian so that LMDB's order is theirs. One read
+ * state's name, 'P' a position, 'S' a value, 'T' a timer), numbers follow in big endian so that LMDB's order is theirs. One read
  * transaction is used again and again; it is reset while one writes, since without LMDB's own lock file (MDB_NOLOCK: there
  * is one thread, and a lock on the folder) a writer may use pages that an old reader still sees. Start reading at
  * tide_store_put. */
 #include "store/store.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 #include "base/fault.h"
 #include "base/status.h"
 #include "store/inside.h"
-
-/* ---- failures ---- */
-
-/* LMDB says EIO, too, where the disk took a part of what was to be written. */
-static bool is_full(const struct tide_store *store, int code)
-{
-    struct statvfs disk;
-    return code == ENOSPC || (code == EIO && statvfs(store->dir, &disk) == 0 && disk.f_bavail == 0);
-}
-
-int tide_store_failed(struct tide_store *store, int code, const char *what)
-{
-    tide_store_rollback(store);
-    if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
-        code == MDB_VERSION_MISMATCH || code == MDB_BAD_TXN || code == MDB_PANIC)
-        return tide_fail(TIDE_EDATA,
-                         "the store %s is damaged (%s: %s); move it away: without it the state "
-                         "begins empty, and its input is read from the start",
-                         store->dir, what, mdb_strerror(code));
-    return tide_fail(TIDE_ETEMPORARY, "the store %s: cannot %s: %s", store->dir, what,
-                     is_full(store, code) ? "its disk is full; the last commit stands"
-                                          : mdb_strerror(code));
-}
-
-/* The map is address space; a new size can be set only while no transaction is open. */
-static int grow(struct tide_store *store)
-{
-    tide_store_rollback(store);
-    if (store->reader)
-        mdb_txn_abort(store->reader);
-    store->reader = NULL;
-    store->reading = false;
-    store->map *= 2;
-    int code = mdb_env_set_mapsize(store->env, store->map);
-    return code ? tide_store_failed(store, code, "grow") : TIDE_BUSY;
-}
-
-static int write_failed(struct tide_store *store, int code, const char *what)
-{
-    return code == MDB_MAP_FULL ? grow(store) : tide_store_failed(store, code, what);
-}
 
 /* ---- keys and values ---- */
 
@@ -71,17 +28,7 @@ uint64_t tide_store_hash(uint64_t seed, const char *bytes, size_t length)
     return hash ^ hash >> 29;
 }
 
-void tide_store_number(char *to, uint32_t number)
-{
-    for (int i = 0; i < 4; i++)
-        to[i] = (char)(number >> (24 - 8 * i));
-}
-
-struct room {
-    char bytes[TIDE_STORE_KEY + TIDE_STORE_PREFIX];
-};
-
-static MDB_val value_key(const struct tide_store_key *key, struct room *room)
+static MDB_val value_key(const struct tide_store_key *key, struct tide_store_room *room)
 {
     tide_require(key->length <= TIDE_STORE_KEY);
     room->bytes[0] = 'S';
@@ -93,7 +40,7 @@ static MDB_val value_key(const struct tide_store_key *key, struct room *room)
 }
 
 /* An input's name may be a long path: its hash stands for it. */
-static MDB_val position_key(const char *input, int32_t partition, struct room *room)
+static MDB_val position_key(const char *input, int32_t partition, struct tide_store_room *room)
 {
     uint64_t hash = tide_store_hash(0, input, strlen(input));
     room->bytes[0] = 'P';
@@ -103,14 +50,7 @@ static MDB_val position_key(const char *input, int32_t partition, struct room *r
     return (MDB_val){13, room->bytes};
 }
 
-/* What stands before the bytes of a value. LMDB aligns nothing, so it is copied. */
-struct head {
-    int64_t expires_ms;
-    uint32_t kind;
-    uint32_t check;
-};
-
-static uint32_t checksum(const MDB_val *key, const struct head *head, const char *bytes,
+static uint32_t checksum(const MDB_val *key, const struct tide_store_head *head, const char *bytes,
                          size_t length)
 {
     uint64_t hash = tide_store_hash((uint64_t)head->expires_ms + head->kind, key->mv_data,
@@ -122,33 +62,20 @@ static uint32_t checksum(const MDB_val *key, const struct head *head, const char
 int tide_store_read_value(struct tide_store *store, const MDB_val *key, const MDB_val *data,
                           struct tide_store_value *value)
 {
-    struct head head;
+    struct tide_store_head head;
     if (data->mv_size >= sizeof(head)) {
         memcpy(&head, data->mv_data, sizeof(head));
         const char *bytes = (const char *)data->mv_data + sizeof(head);
         size_t length = data->mv_size - sizeof(head);
         *value = (struct tide_store_value){head.expires_ms, head.kind, (uint32_t)length, bytes};
-        if (length <= TIDE_STORE_VALUE && head.check == checksum(key, &head, bytes, length))
+        if (length <= TIDE_STORE_VALUE + TIDE_STORE_TIMER &&
+            head.check == checksum(key, &head, bytes, length))
             return 1;
     }
     return tide_store_failed(store, MDB_CORRUPTED, "the checksum of a value is wrong");
 }
 
 /* ---- reading ---- */
-
-int tide_store_read(struct tide_store *store)
-{
-    int code = 0;
-    tide_require(!store->writer);
-    if (!store->reader)
-        code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader);
-    else if (!store->reading)
-        code = mdb_txn_renew(store->reader);
-    if (code)
-        return tide_store_failed(store, code, "read");
-    store->reading = true;
-    return TIDE_OK;
-}
 
 static int get(struct tide_store *store, MDB_val *key, MDB_val *data)
 {
@@ -164,7 +91,7 @@ static int get(struct tide_store *store, MDB_val *key, MDB_val *data)
 int tide_store_get(struct tide_store *store, const struct tide_store_key *key,
                    struct tide_store_value *value)
 {
-    struct room room;
+    struct tide_store_room room;
     MDB_val name = value_key(key, &room), data;
     int found = get(store, &name, &data);
     return found == 1 ? tide_store_read_value(store, &name, &data, value) : found;
@@ -173,7 +100,7 @@ int tide_store_get(struct tide_store *store, const struct tide_store_key *key,
 int tide_store_get_position(struct tide_store *store, const char *input, int32_t partition,
                             struct tide_store_position *position)
 {
-    struct room room;
+    struct tide_store_room room;
     MDB_val key = position_key(input, partition, &room), data;
     int found = get(store, &key, &data);
     if (found == 1 && data.mv_size != sizeof(*position))
@@ -184,13 +111,6 @@ int tide_store_get_position(struct tide_store *store, const char *input, int32_t
 }
 
 /* ---- writing ---- */
-
-void tide_store_rollback(struct tide_store *store)
-{
-    if (store->writer)
-        mdb_txn_abort(store->writer);
-    store->writer = NULL;
-}
 
 int tide_store_begin(struct tide_store *store)
 {
@@ -206,22 +126,25 @@ int tide_store_begin(struct tide_store *store)
 static int put(struct tide_store *store, MDB_val key, MDB_val data)
 {
     int code = mdb_put(store->writer, store->table, &key, &data, 0);
-    return code ? write_failed(store, code, "write") : TIDE_OK;
+    return code ? tide_store_write_failed(store, code, "write") : TIDE_OK;
 }
 
 int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
                    const struct tide_store_value *value)
 {
-    struct room room;
-    struct head head = {value->expires_ms, value->kind, 0};
+    struct tide_store_room room;
+    struct tide_store_head head = {value->expires_ms, value->kind, 0};
     MDB_val name = value_key(key, &room);
     MDB_val data = {sizeof(head) + value->length, NULL};
-    tide_require(value->length <= TIDE_STORE_VALUE);
+    tide_require(value->length <= TIDE_STORE_VALUE + TIDE_STORE_TIMER);
     head.check = checksum(&name, &head, value->bytes, value->length);
     tide_fault("store.put");
+    int status = tide_store_keep_timer(store, &name, value);
+    if (status < 0)
+        return status;
     int code = mdb_put(store->writer, store->table, &name, &data, MDB_RESERVE);
     if (code)
-        return write_failed(store, code, "write");
+        return tide_store_write_failed(store, code, "write");
     memcpy(data.mv_data, &head, sizeof(head));
     if (value->length > 0)
         memcpy((char *)data.mv_data + sizeof(head), value->bytes, value->length);
@@ -230,16 +153,19 @@ int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
 
 int tide_store_delete(struct tide_store *store, const struct tide_store_key *key)
 {
-    struct room room;
+    struct tide_store_room room;
     MDB_val name = value_key(key, &room);
+    int status = tide_store_keep_timer(store, &name, NULL);
+    if (status < 0)
+        return status;
     int code = mdb_del(store->writer, store->table, &name, NULL);
-    return code && code != MDB_NOTFOUND ? write_failed(store, code, "write") : TIDE_OK;
+    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write") : TIDE_OK;
 }
 
 int tide_store_put_position(struct tide_store *store, const char *input, int32_t partition,
                             const struct tide_store_position *position)
 {
-    struct room room;
+    struct tide_store_room room;
     struct tide_store_position copy = *position;
     return put(store, position_key(input, partition, &room), (MDB_val){sizeof(copy), &copy});
 }
@@ -250,7 +176,14 @@ int tide_store_commit(struct tide_store *store)
     int code = mdb_txn_commit(store->writer);
     store->writer = NULL;
     tide_fault("store.committed");
-    return code ? write_failed(store, code, "commit") : TIDE_OK;
+    return code ? tide_store_write_failed(store, code, "commit") : TIDE_OK;
+}
+
+static int delete_expired(struct tide_store *store, MDB_cursor *cursor, const MDB_val *key,
+                          const MDB_val *data)
+{
+    int code = tide_store_drop_timer(store, key, data);
+    return code && code != MDB_NOTFOUND ? code : mdb_cursor_del(cursor, 0);
 }
 
 uint64_t tide_store_expired(const struct tide_store *store)
@@ -263,7 +196,7 @@ int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
 {
     MDB_cursor *cursor;
     MDB_val key = {store->swept_length, store->swept}, data;
-    struct head head;
+    struct tide_store_head head;
     if (store->swept_length == 0)
         key = (MDB_val){1, "S"};
     int code = mdb_cursor_open(store->writer, store->table, &cursor);
@@ -275,7 +208,7 @@ int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
         bool expired = data.mv_size >= sizeof(head) && head.expires_ms > 0 &&
                        head.expires_ms <= now_ms;
         if (expired)
-            code = mdb_cursor_del(cursor, 0);
+            code = delete_expired(store, cursor, &key, &data);
         store->expired += expired && !code;
         if (!code)
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
@@ -285,5 +218,5 @@ int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
     if (more)
         memcpy(store->swept, key.mv_data, key.mv_size);
     mdb_cursor_close(cursor);
-    return code && code != MDB_NOTFOUND ? write_failed(store, code, "write") : TIDE_OK;
+    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write") : TIDE_OK;
 }

@@ -26,7 +26,9 @@ struct tide_store;
 
 enum {
     TIDE_STORE_KEY = 480,       /* the longest key: LMDB's are limited to 511 bytes */
-    TIDE_STORE_VALUE = 1 << 20, /* the longest value */
+    TIDE_STORE_VALUE = 1 << 20, /* the longest value, without its timer */
+    TIDE_STORE_TIMER = 8,       /* what a timer adds to it ... */
+    TIDE_STORE_TIMED = 0x80,    /* ... where its kind has this bit: TIDE_STATE_TIMED */
     TIDE_STORE_NAME = 64        /* the longest name of a state, with the NUL */
 };
 
@@ -42,6 +44,13 @@ struct tide_store_value {
     uint32_t kind;      /* enum tide_state_kind (shm/layout.h) */
     uint32_t length;
     const char *bytes; /* of a get: borrowed until the next call for this store */
+};
+
+/** When the timer of a key is due, in ms since the epoch. */
+struct tide_store_timer {
+    int64_t at;
+    const char *key; /* borrowed until the next call for this store */
+    uint32_t key_length;
 };
 
 /** How far an input was read: everything before `offset` is in the store. */
@@ -89,12 +98,19 @@ int tide_store_next(struct tide_store *store, struct tide_store_walk *walk,
 uint64_t tide_store_bytes(struct tide_store *store);
 /** Empties the store: states, positions, and whose it is. In one transaction of its own, which is synced. */
 int tide_store_empty(struct tide_store *store);
+/** The keys of this state may have timers: from now on puts and deletes keep the list of them (tide_store_next_timer). */
+void tide_store_has_timers(struct tide_store *store, uint32_t number);
+/** The time of the value's timer; 0 = it has none. */
+int64_t tide_store_timer_of(const struct tide_store_value *value);
 
 /** 1 = found, 0 = there is none, negative = failed. */
 int tide_store_get(struct tide_store *store, const struct tide_store_key *key,
                    struct tide_store_value *value);
 int tide_store_get_position(struct tide_store *store, const char *input, int32_t partition,
                             struct tide_store_position *position);
+/** The timer of the partition that follows `timer` (at 0: the first), by time and key. Of values that were committed. */
+int tide_store_next_timer(struct tide_store *store, uint32_t state, int32_t partition,
+                          struct tide_store_timer *timer);
 
 /** A transaction: begin, changes, commit. A call that fails has ended it. TIDE_BUSY: the map was full and has grown now,
  * the transaction has to begin again. */

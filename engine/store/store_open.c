@@ -224,6 +224,7 @@ void tide_store_close(struct tide_store *store)
         remove_files(store);
     if (store->lock >= 0)
         close(store->lock);
+    free(store->timed);
     free(store->dir);
     free(store);
 }

@@ -36,6 +36,7 @@ local function fill_step(step, given)
   given.state_names = ffi.new('const char *[?]', #states + 1, states) -- `given` lives as long as the plan
   step.states, step.state_count, step.state_by = given.state_names, #states, 'key'
   step.state_ttl_ms = given.ttl_ms or 0
+  if given.timed then step.time, step.time_unit_ms, step.max_ahead_ms = 'TIDE_TIME_OF_MESSAGE', 1, 1 end
 end
 
 -- given: trust (full), network, hosts, read, write, env. Returns what has to live as long as the plan.
@@ -52,9 +53,10 @@ local function set_sandbox(sandbox, given)
 end
 
 --- options: steps = { { functions..., option = } ... } (by = "key", "header", "json" or "partition", by_name = of the
---- header or path, states = names of states by the key), pools = { processes }, partitions, topics (that results may
---- name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered, commit = { min_time =, min_messages = },
---- max_messages (of the sink), join_timeout, limits = the fields of struct tide_worker_limits, for each pool,
+--- header or path, states = names of states by the key, timed = true: they have timers), pools = { processes },
+--- partitions, topics (that results may name), dlq = path, max_invalid_ratio, max_consecutive_count, max_buffered,
+--- commit = { min_time =, min_messages = }, max_messages (of the sink), join_timeout,
+--- limits = the fields of struct tide_worker_limits, for each pool,
 --- sandbox = { trust (full), network, hosts, read, write, env }.
 function flow.new(options)
   local steps = ffi.new('struct tide_step_plan[?]', #options.steps)

@@ -188,14 +188,7 @@ add("step", "strategies.run_task_with_multiprocessing.", {
     "Many all the time: few keys have most of the messages, and one worker at a time runs those of a key." },
 })
 
-add("step", "strategies.", {
-  { "filter.dropped_messages", nil, "counter", "messages", "FILTER_DROPPED_MESSAGES",
-    "Messages filtered by the step's functions: a filter returned false or nil, a function returned nil or "
-      .. "tide.drop." },
-  { "reduce.batch_time", nil, "histogram", "seconds", "REDUCE_BATCH_TIME",
-    "How long a batch of reduce, buffer or batch was open.",
-    "Flat at max_batch_time: it ends by time, with fewer messages than max_batch_size." },
-})
+add("step", "strategies.", require("tidemill.metrics.list_steps"))
 
 add("engine", "strategies.", {
   { "healthcheck.touch", nil, "counter", "times", "HEALTHCHECK_TOUCH", "The file of healthcheck was touched.",

@@ -38,6 +38,10 @@ function keyed.faults(pipeline, tables)
       elseif not tables.state_dir and tables.source.medium == "TIDE_MEDIUM_FILE" then
         fault(step, 'needs the setting state_dir of the pipeline, as state_dir = "state"')
       end
+      local late, topics = step.values.late, " " .. table.concat(tables.sink.topics or {}, " ") .. " "
+      if late and late ~= "drop" and not topics:find(" " .. late .. " ", 1, true) then
+        fault(step, 'option "late" = "%s": the topic is none of produce; name it there: topics = { "%s" }', late, late)
+      end
       if reduced then fault(step, "stands behind %s, whose results have no single offset; put it before", reduced) end
       for _, name in ipairs(step.values.state or {}) do
         if names[name] then fault(step, 'option "state" = "%s": another step has this state', name) end

@@ -1,8 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- run/function_steps.lua: the steps filter, unfold and unbatch as functions of a message, so that they are fused into
--- one loop like any function of the user.
+-- run/function_steps.lua: the steps filter, unfold, unbatch and window as functions of a message, so that they are
+-- fused into one loop like any function of the user.
 local answer = require("tidemill.run.answer")
 local pack = require("tidemill.run.pack")
+local runner = require("tidemill.run.runner")
+local window = require("tidemill.run.window")
 
 local function_steps = {}
 
@@ -44,9 +46,12 @@ local function unbatch(m)
   return answer.many(list)
 end
 
---- { kind =, of = } -> a transform as load_entry of run/transforms.lua gives it.
+--- { kind =, of = or options = } -> a transform as load_entry of run/transforms.lua gives it.
 function function_steps.load(entry, load_entry, fail)
   if entry.kind == "unbatch" then return { process = unbatch, where = "tide.unbatch" } end
+  if entry.kind == "window" then
+    return { process = window.process(entry.options), where = runner.describe(entry.options.add) }
+  end
   local transform = load_entry(entry.of)
   if transform.batch then fail(("%s: %s takes no batch function"):format(transform.where, entry.kind)) end
   transform.process = wrappers[entry.kind](transform.process)

@@ -23,7 +23,7 @@ local record_type, bytes_type = ffi.typeof "const struct tide_record *", ffi.typ
 return function(record, index, last)
   for i = index, last - 1 do
     local m = open(record)%s
-    local outcome, detail, text = record.flags == 0 and EMIT or DROP, nil, nil
+    local outcome, detail, text = record.flags == 0%s and EMIT or DROP, nil, nil
 %s
     if outcome == EMIT then outcome, detail, text = emit(i) end%s
     if outcome == REJECT then outcome = reject(i, detail, text) end
@@ -47,6 +47,7 @@ local call = [[
 -- has no room for is written with none.
 local names_of_state = "local object = slots.object\n"
   .. "local state_open, state_write, state_keep = state.open, state.write, state.keep\n"
+  .. "local open_timer = state.open_timer\n"
 local of_slot = {
   names = "local slot%d = slots[%d]\n",
   open = "\n    state_open(slot%d, i)",
@@ -63,6 +64,8 @@ local function with_slots(states)
   for name, text in pairs(of_slot) do
     for i = 1, states do more[name] = more[name] .. text:gsub("%%d", i) end
   end
+  if states > 0 then more.open = more.open .. "\n    local is_due = open_timer(slot1, record)" end
+  more.also = states > 0 and " and is_due" or ""
   return more
 end
 
@@ -74,8 +77,8 @@ function fuse.text(count, with_state, states)
     names[i] = ("local f%d = functions[%d]"):format(i, i)
     calls[i] = call:format(i, with_state and with_state[i] and ", object" or "", i + 1)
   end
-  return body:format(more.names .. table.concat(names, "\n"), more.open, table.concat(calls, "\n"), more.write,
-    more.keep)
+  return body:format(more.names .. table.concat(names, "\n"), more.open, more.also, table.concat(calls, "\n"),
+    more.write, more.keep)
 end
 
 --- functions: an array of functions, `where` = for each "file:line", `with_state` = as for fuse.text, `slots` =

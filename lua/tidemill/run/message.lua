@@ -28,8 +28,8 @@ local EMIT, DROP, REJECT = answer.EMIT, answer.DROP, answer.REJECT
 
 local result_type, bytes_type = ffi.typeof("struct tide_result *"), ffi.typeof("const char *")
 local RECORD, RESULT = ffi.sizeof("struct tide_record"), ffi.sizeof("struct tide_result")
-local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS =
-  C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS
+local INHERIT_VALUE, INHERIT_KEY, INHERIT_HEADERS, TIMER =
+  C.TIDE_INHERIT_VALUE, C.TIDE_INHERIT_KEY, C.TIDE_INHERIT_HEADERS, C.TIDE_MESSAGE_TIMER
 local MESSAGE, TOPIC_NONE, PARTITION_ANY = C.TIDE_RESULT_MESSAGE, C.TIDE_TOPIC_NONE, C.TIDE_PARTITION_ANY
 
 local target_numbers, check_topic = targets.numbers, targets.check
@@ -211,7 +211,8 @@ local methods = {
     if name == "timestamp" then return timestamp or tonumber(here.record.timestamp) end
     if name == "topic" then return (get_topic()) end
     if name == "headers" then return (get_headers()) end
-    error(('message has no field "%s"; it has value, json, key, headers, topic, partition, offset, timestamp')
+    if name == "timer" then return band(here.record.message_flags, TIMER) ~= 0 and self.timestamp or nil end
+    error(('message has no field "%s"; it has value, json, key, headers, topic, partition, offset, timestamp, timer')
       :format(tostring(name)), 2)
   end,
   __newindex = function(self, name, new)

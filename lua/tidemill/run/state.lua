@@ -2,8 +2,9 @@
 -- run/state.lua: the states of a message's key, as a function of tide.keyed sees them. They come with the message, in
 -- the state block (shm/layout.h); what a function makes of them goes into the output block with its results, so that
 -- both count or neither. Messages of one key may follow each other in a job: what one of them wrote is kept here until
--- the job ends, and no longer. A slot is one state of a step, with what the open record has made of it. Start reading
--- at state.open, then state.write.
+-- the job ends, and no longer. A slot is one state of a step, with what the open record has made of it. The first state
+-- of a step may have timers: one for each key, which is part of the value. Start reading at state.open, then
+-- state.write.
 local ffi = require("ffi")
 local bit = require("bit")
 local C = require("tidemill.run.ffi").C
@@ -18,43 +19,68 @@ local band, bnot = bit.band, bit.bnot
 local encode, decode = json.encode, json.module.decode
 local place, no_room, add, rewind = result.place, result.no_room, result.add, result.rewind
 local bytes_type = ffi.typeof("const char *")
-local places_type, state_type = ffi.typeof("const uint32_t *"), ffi.typeof("const struct tide_state *")
+local places_type, state_type = ffi.typeof("const struct tide_state_place *"), ffi.typeof("const struct tide_state *")
 local result_type, number_type = ffi.typeof("struct tide_result *"), ffi.typeof("double *")
+local time_type, written_time = ffi.typeof("const int64_t *"), ffi.typeof("int64_t *")
 local HEAD, RESULT = ffi.sizeof("struct tide_state"), ffi.sizeof("struct tide_result")
 local NONE, STRING, NUMBER, JSON = C.TIDE_STATE_NONE, C.TIDE_STATE_STRING, C.TIDE_STATE_NUMBER, C.TIDE_STATE_JSON
-local LONGEST = C.TIDE_STORE_VALUE
+local TIMED, TIMER_BYTES, TIMER, AHEAD = C.TIDE_STATE_TIMED, C.TIDE_STORE_TIMER, C.TIDE_MESSAGE_TIMER,
+  C.TIDE_STATE_AHEAD
+local LONGEST, LATEST = C.TIDE_STORE_VALUE, 2 ^ 53
 local DROP, REJECT, EXPAND = answer.DROP, answer.REJECT, answer.EXPAND
 
 local state = {}
 
 -- In C's memory, as pointers in upvalues would be boxed.
-local here = ffi.new("struct { const uint32_t *places; const struct tide_state *states[" .. C.TIDE_STATES_MOST
-  .. "]; }")
+local here = ffi.new("struct { const struct tide_state_place *places; const struct tide_state *states["
+  .. C.TIDE_STATES_MOST .. "]; }")
 local first, count = 0, 1 -- the record of places[0], and how many places a record has
--- What this job has made of states, by their number: enum tide_state_kind, and a string, a number or the text of JSON.
-local newer_kinds, newer = {}, {}
+-- What this job has made of states, by their number: enum tide_state_kind; a string, a number or the text of JSON; the
+-- time of the timer, 0 = none.
+local newer_kinds, newer, newer_timers = {}, {}, {}
 
 -- A slot: `index` of the state among those of the step, from 0, and its `name`. Of the open record: `number` of the
 -- state in the block; `kind` and `value` are what was written, as above, or nil; `given` is the table that the script
 -- has, which it may change until it returns, and `given_text` its text before, nil when it is new; `ttl`: for how many
--- ms, -1 = as the step says.
-local function new_slot(index, name)
+-- ms, -1 = as the step says; `timer`: the time that was set, 0 = none, false = it stays; `fired`: the time of the timer
+-- for which the function is called, or 0; `at`: its place among here.places. `timed`: the step reads times.
+local function new_slot(index, name, timed)
   return { index = index, name = name, number = 0, kind = false, value = false, given = false, given_text = false,
-    ttl = -1 }
+    ttl = -1, timer = false, fired = 0, at = 0, timed = timed }
 end
 
 --- Begins a job (struct tide_job) of a step with so many states.
 function state.begin(job, states)
   here.places, first, count = cast(places_type, job.states), job.first, states
-  newer_kinds, newer = {}, {}
+  newer_kinds, newer, newer_timers = {}, {}, {}
 end
 
 --- Opens a state of record `index`.
 function state.open(slot, index)
-  local at = here.places[(index - first) * count + slot.index]
-  local opened = cast(state_type, cast(bytes_type, here.places) + 8 * at)
+  local at = (index - first) * count + slot.index
+  local opened = cast(state_type, cast(bytes_type, here.places) + 8 * here.places[at].at)
   here.states[slot.index] = opened
   slot.number, slot.kind, slot.given, slot.ttl = opened.number, false, false, -1
+  slot.timer, slot.fired, slot.at = false, 0, at
+end
+
+-- The time of the timer that the record began with, 0 = none.
+local function timer_before(slot)
+  local was = newer_timers[slot.number]
+  if was then return was end
+  local opened = here.states[slot.index]
+  if band(opened.kind, TIMED) == 0 then return 0 end
+  return tonumber(cast(time_type, cast(bytes_type, opened) + HEAD)[0])
+end
+
+--- Opens the timer that the open record may be, of the first slot: it is over then. False when the key has another one
+--- by now, so that nothing is to be done.
+function state.open_timer(slot, record)
+  if band(record.message_flags, TIMER) == 0 or record.flags ~= 0 then return true end
+  local at = tonumber(record.timestamp)
+  if timer_before(slot) ~= at then return false end
+  slot.timer, slot.fired = 0, at
+  return true
 end
 
 -- The kind and the value that the record began with.
@@ -63,11 +89,12 @@ local function before(slot)
   local was = newer_kinds[number]
   if was then return was, newer[number] end
   local opened = here.states[slot.index]
-  local bytes = cast(bytes_type, opened) + HEAD
+  local bytes, length = cast(bytes_type, opened) + HEAD, opened.length
   was = opened.kind
+  if band(was, TIMED) ~= 0 then was, bytes, length = was - TIMED, bytes + TIMER_BYTES, length - TIMER_BYTES end
   if was == NUMBER then return was, double_at(bytes) end
   if was == NONE then return was, nil end
-  return was, to_string(bytes, opened.length)
+  return was, to_string(bytes, length)
 end
 
 local function get(slot)
@@ -121,14 +148,51 @@ local function expire(object, time)
   slot.ttl = math.floor(ms)
 end
 
+-- state:timer(time): the function is called again, with message.timer, when the watermark has passed this time (ms
+-- since the epoch). A key has one timer; nil takes it back.
+local function set_timer(object, time)
+  local slot = slots[object]
+  if not slot then error("state:timer is called with a colon, as state:timer(time)", 2) end
+  if not slot.timed then error("state:timer needs the option time of tide.keyed", 2) end
+  if slot.index > 0 then error("state:timer: timers are those of the first state of the step", 2) end
+  local at = type(time) == "cdata" and tonumber(time) or time
+  if at == nil then
+    slot.timer = 0
+    return
+  end
+  if type(at) ~= "number" or not (at >= 1 and at < LATEST) then
+    error("state:timer takes a time in ms since the epoch, or nil, got " .. check.shown(time), 2)
+  end
+  at = math.floor(at)
+  if at <= slot.fired then
+    error(("state:timer takes a time after that of the timer that is due (%d), got %d"):format(slot.fired, at), 2)
+  end
+  slot.timer = at
+end
+
+-- The fields that a function can read beside the value, by the slot.
+local fields = {
+  watermark = function(slot)
+    local watermark = tonumber(here.places[slot.at].watermark)
+    return watermark > -LATEST and watermark or nil
+  end,
+  ahead = function(slot) return band(here.places[slot.at].flags, AHEAD) ~= 0 end,
+  key = function(slot)
+    local opened = here.states[slot.index]
+    return (to_string(cast(bytes_type, opened) + HEAD + opened.length, opened.key_length))
+  end,
+}
+
 local function unknown(name)
-  error(('state has no field "%s"; it has value and expire'):format(tostring(name)), 3)
+  error(('state has no field "%s"; it has value, expire, timer, key, watermark, ahead'):format(tostring(name)), 3)
 end
 
 local one = {
   __index = function(object, name)
     if name == "value" then return (get(slots[object])) end
     if name == "expire" then return expire end
+    if name == "timer" then return set_timer end
+    if fields[name] then return (fields[name](slots[object])) end
     unknown(name)
   end,
   __newindex = function(object, name, new)
@@ -162,10 +226,10 @@ local function new_objects(list)
 end
 
 --- The states of a step, by their names: an array of slots, with `object` = what its functions get as their second
---- argument.
-function state.new(names)
+--- argument. `timed`: the step reads times.
+function state.new(names, timed)
   local list = {}
-  for i, name in ipairs(names) do list[i] = new_slot(i - 1, name) end
+  for i, name in ipairs(names) do list[i] = new_slot(i - 1, name, timed) end
   list.object = #list == 1 and new_object(list[1]) or new_objects(list)
   return list
 end
@@ -179,9 +243,9 @@ local function changed(slot)
       if #text > LONGEST then error(("state.value takes %d bytes at most, got %d"):format(LONGEST, #text), 0) end
     end
   end
-  if not slot.kind and slot.ttl >= 0 then
+  if not slot.kind and (slot.ttl >= 0 or slot.timer) then
     local kind, value = before(slot)
-    if kind ~= NONE then slot.kind, slot.value = kind, value end
+    if kind ~= NONE or slot.timer then slot.kind, slot.value = kind, value end
   end
   return slot.kind
 end
@@ -192,8 +256,9 @@ function state.write(slot, index, outcome)
   if outcome > DROP and outcome ~= EXPAND then return outcome end
   local kind = changed(slot)
   if not kind then return outcome end
-  local value = slot.value
-  local length = kind == NUMBER and 8 or kind == NONE and 0 or #value
+  local value, timer = slot.value, slot.timer or timer_before(slot)
+  local skipped = timer > 0 and TIMER_BYTES or 0
+  local length = skipped + (kind == NUMBER and 8 or kind == NONE and 0 or #value)
   local size = band(RESULT + length + 7, bnot(7))
   local to, room = place()
   if size > room then
@@ -205,11 +270,12 @@ function state.write(slot, index, outcome)
   written.size, written.index, written.kind, written.inherit = size, index, C.TIDE_RESULT_STATE, 0
   written.headers_length, written.timestamp = 0, slot.ttl
   written.value_length, written.key_length = length, -1
-  written.topic, written.partition = kind, slot.index
+  written.topic, written.partition = timer > 0 and kind + TIMED or kind, slot.index
+  if timer > 0 then cast(written_time, to + RESULT)[0] = timer end
   if kind == NUMBER then
-    cast(number_type, to + RESULT)[0] = value
-  elseif length > 0 then
-    copy(to + RESULT, value, length)
+    cast(number_type, to + RESULT + skipped)[0] = value
+  elseif length > skipped then
+    copy(to + RESULT + skipped, value, length - skipped)
   end
   add(size)
   return outcome
@@ -218,7 +284,9 @@ end
 --- The record is published: the next one of its key sees what it wrote. Not to be called for one that is rejected.
 function state.keep(slot)
   local kind = slot.kind
-  if kind then newer_kinds[slot.number], newer[slot.number] = kind, slot.value end
+  if not kind then return end
+  newer_kinds[slot.number], newer[slot.number] = kind, slot.value
+  if slot.timer then newer_timers[slot.number] = slot.timer end
 end
 
 return state

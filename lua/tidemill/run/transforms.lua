@@ -5,7 +5,7 @@
 -- An entry of a step (plan.functions[number][i]):
 --   a function, or { kind = "file", path = }                    it is called with a message
 --   { kind = "filter" | "unfold", of = entry }, { kind = "unbatch" }    run/function_steps.lua
---   { kind = "keyed", of = entry, states = names }, before others    these are its second argument (run/state.lua)
+--   { kind = "keyed", of = entry, states = names, timed = }, before others    its second argument (run/state.lua)
 --   { kind = "reduce", ... }, first of its step                 run/reduce.lua
 local answer = require("tidemill.run.answer")
 local batch = require("tidemill.run.batch")
@@ -164,7 +164,8 @@ local function load_step(entries)
         fail(transform.where .. ": has `batch`; in tide.keyed and behind it a transform has `process`")
       end
       if keyed then
-        functions.with_state, functions.slots = functions.with_state or {}, functions.slots or state.new(entry.states)
+        functions.with_state, functions.slots = functions.with_state or {},
+          functions.slots or state.new(entry.states, entry.timed)
         functions.with_state[#functions + 1] = true
       end
       local at = #functions + 1

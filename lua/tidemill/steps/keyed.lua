@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- steps/keyed.lua: functions that have a state for each key. engine/chain/states.h says where that is.
 local blocks = require("tidemill.steps.blocks")
+local event_time = require("tidemill.steps.event_time")
 
 local MOST = 8 -- TIDE_STATES_MOST (shm/layout.h)
 local TAKEN = { processes = true, max_batch_size = true, max_batch_time = true, crash_retries = true }
@@ -10,6 +11,7 @@ local function with_common(options)
   for _, option in ipairs(require("tidemill.steps.run_task_with_multiprocessing").options) do
     if TAKEN[option.name] then options[#options + 1] = option end
   end
+  for _, option in ipairs(event_time.options(nil, "none")) do options[#options + 1] = option end
   return options
 end
 
@@ -36,8 +38,9 @@ return {
     help = "A Lua file that returns a function(message, state), or such a function, or several. state.value is the "
       .. "value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it; with "
       .. "several states it is state.NAME.value. "
-      .. 'state:expire("10min") says when this value is gone. What the function wrote counts when its message is '
-      .. "complete, and never when that is rejected." },
+      .. 'state:expire("10min") says when this value is gone. With the option time, state:timer(time) has the function '
+      .. "called again, with message.timer, when the watermark has passed that time. What the function wrote counts "
+      .. "when its message is complete, and never when that is rejected." },
   options = with_common {
     { name = "state", type = "strings", required = true,
       help = 'The name of the state, by which it is kept in state_dir; or several, as { "counts", "seen" }, which a '
@@ -48,7 +51,8 @@ return {
     { name = "ttl", type = "time", unit = "seconds", above_zero = true, default_text = "none",
       help = "A value is gone so long after it was written last." },
   },
-  check = function(values, fault)
+  check = function(values, fault, given)
+    event_time.check(values, fault, given)
     blocks.check_range(values.processes, "processes", fault)
     blocks.check_order({ order = "key", by = values.by }, fault, { by = true })
     if values.by == "partition" then fault('option "by" = "partition": state has a key; say "key", "header:NAME" or '
@@ -57,7 +61,9 @@ return {
   end,
   entries = function(values)
     local entries = {}
-    for i, item in ipairs(values.functions) do entries[i] = { kind = "keyed", of = item, states = values.state } end
+    for i, item in ipairs(values.functions) do
+      entries[i] = { kind = "keyed", of = item, states = values.state, timed = values.time ~= nil }
+    end
     return entries
   end,
   plan = function(values, tables, entries)
@@ -66,6 +72,7 @@ return {
     blocks.add(tables, "TIDE_STEP_TASK", all, entries)
     local step = tables.steps[#tables.steps]
     step.states, step.state_by = values.state, values.by
+    event_time.plan(values, step)
     step.state_ttl_ms = values.ttl and math.max(1, math.floor(values.ttl / 1000)) or 0
   end,
 }

@@ -4,7 +4,7 @@ local list = {}
 
 for _, name in ipairs {
   "pipeline", "kafka_source", "file_source", "run_task_with_multiprocessing", "run_task", "filter", "unfold",
-  "keyed",
+  "keyed", "window",
   "reduce", "buffer", "batch", "unbatch", "healthcheck", "noop", "produce", "file_sink", "commit_offsets", "dlq",
   "metrics", "pool", "table", "param", "env", "secret_file", "credential",
 } do

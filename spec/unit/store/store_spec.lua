@@ -42,6 +42,26 @@ describe("the store", function()
     return found == 1 and ffi.string(value.bytes, value.length) or nil
   end
 
+  local function put_timed(name, at, expires)
+    local bytes = ffi.string(ffi.new("int64_t[1]", at), 8) .. "v"
+    anchor[#anchor + 1] = bytes
+    local kind = C.TIDE_STATE_STRING + C.TIDE_STATE_TIMED
+    return C.tide_store_put(store, key(name), ffi.new("struct tide_store_value", { expires or 0, kind, #bytes, bytes }))
+  end
+
+  -- The timers of partition 0, as { "time key", ... }.
+  local function timers()
+    local list, timer = {}, ffi.new "struct tide_store_timer"
+    while true do
+      local found = C.tide_store_next_timer(store, 1, 0, timer)
+      assert.is_true(found >= 0, library.error())
+      if found == 0 then return list end
+      local name = ffi.string(timer.key, timer.key_length)
+      anchor[#anchor + 1] = name
+      list[#list + 1], timer.key = tonumber(timer.at) .. " " .. name, name
+    end
+  end
+
   local function reopen()
     C.tide_store_close(store)
     store = assert(open(folder), library.error())
@@ -83,6 +103,27 @@ describe("the store", function()
     assert.is_true(store_of.empty(folder, "p"))
     store = assert(open(folder, "another")) -- nothing is left of it, nor whose it was
     assert.is_nil(get "b")
+  end)
+
+  it("lists the timers of values in the order of their times, and those alone that their values have", function()
+    local long = ("x"):rep(C.TIDE_STORE_KEY)
+    C.tide_store_has_timers(store, 1)
+    C.tide_store_begin(store)
+    for name, at in pairs { a = 300, b = 2 ^ 40, [long] = 1, d = 300, gone = 7, moved = 8, [""] = 5, over = 6 } do
+      assert.equal(0, put_timed(name, at, name == "over" and 100 or 0))
+    end
+    put("plain", "v")
+    assert.equal(0, C.tide_store_commit(store))
+    C.tide_store_begin(store)
+    assert.equal(0, C.tide_store_delete(store, key "gone"))
+    assert.equal(0, put_timed("moved", 9))
+    assert.equal(0, put("d", "without"))
+    assert.equal(0, C.tide_store_sweep(store, 100, 100))
+    assert.equal(0, C.tide_store_commit(store))
+    local expected = { "1 " .. long, "5 ", "9 moved", "300 a", "1099511627776 b" }
+    assert.same(expected, timers())
+    reopen()
+    assert.same(expected, timers())
   end)
 
   it("gives back what a transaction has put, also after it was closed, and by state, partition and key", function()

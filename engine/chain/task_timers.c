@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT
+ * Event time in a step with state (chain/timers.h): what a message's time moves, and the timers that are due for it. These
+ * are taken one by one into the lanes of their keys. As long as some have to wait for room the step takes no message, so
+ * that timers come before the messages that were read after. Start reading at tide_task_time_taken. */
+#include "base/clock.h"
+#include "base/grow.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/event_time.h"
+#include "chain/offsets.h"
+#include "chain/states.h"
+#include "chain/task.h"
+#include "chain/timers.h"
+#include "io/source.h"
+#include "shm/counters.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+static const int64_t LOG_EVERY_US = 60000000;
+
+static struct tide_rises *rises_of(const struct tide_task *task, struct tide_origin origin)
+{
+    const struct tide_chain *chain = task->step.chain;
+    uint32_t index = tide_offsets_partition(chain->offsets, origin);
+    return tide_states_rises(chain->states, task->state, index,
+                             chain->source->partitions[index].number);
+}
+
+/* ---- due timers ---- */
+
+/* A newer message takes the place of the one that was held, so that its partition can get on. */
+static void hold(struct tide_task *task, struct tide_rises *rises,
+                 const struct tide_message *message)
+{
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    struct tide_firing *firing = NULL;
+    for (uint32_t i = 0; i < task->timers.count && !firing; i++)
+        if (task->timers.list[i].rises == rises)
+            firing = &task->timers.list[i];
+    if (firing && tide_offsets_current(offsets, firing->message.origin)) {
+        if (firing->message.offset > message->offset)
+            return;
+        tide_offsets_unref(offsets, firing->message.origin, TIDE_OUTCOME_FILTERED);
+    } else if (!firing) {
+        if (task->timers.count == task->timers.room)
+            tide_grow(&task->timers.list, &task->timers.room, task->timers.room * 2 + 8,
+                      sizeof(*task->timers.list));
+        firing = &task->timers.list[task->timers.count++];
+    }
+    tide_offsets_ref(offsets, message->origin);
+    *firing = (struct tide_firing){
+        .rises = rises,
+        .message = {.topic = message->topic,
+                    .offset = message->offset,
+                    .partition = message->partition,
+                    .flags = TIDE_MESSAGE_TIMER,
+                    .origin = message->origin,
+                    .target_topic = TIDE_TOPIC_NONE,
+                    .target_partition = TIDE_PARTITION_ANY},
+    };
+}
+
+static void end_firing(struct tide_task *task)
+{
+    task->timers.list[0] = task->timers.list[--task->timers.count];
+}
+
+bool tide_task_next_timer(struct tide_task *task, struct tide_message *message)
+{
+    struct tide_chain *chain = task->step.chain;
+    while (task->timers.count > 0) {
+        struct tide_firing *firing = &task->timers.list[0];
+        struct tide_origin origin = firing->message.origin;
+        if (!tide_offsets_current(chain->offsets, origin)) {
+            end_firing(task); /* its partition is read again */
+            continue;
+        }
+        int found = tide_states_due(chain->states, firing->rises->line, &task->timers.due);
+        if (found < 0) /* the run ends with the next poll */
+            return false;
+        if (found > 0) {
+            *message = firing->message;
+            message->key = task->timers.due.entry->key;
+            message->key_length = task->timers.due.entry->key_length;
+            message->timestamp = task->timers.due.at;
+            return true;
+        }
+        end_firing(task);
+        tide_offsets_unref(chain->offsets, origin, TIDE_OUTCOME_FILTERED);
+    }
+    return false;
+}
+
+void tide_task_timer_taken(struct tide_task *task)
+{
+    struct tide_chain *chain = task->step.chain;
+    tide_offsets_ref(chain->offsets, task->timers.list[0].message.origin);
+    tide_states_due_taken(task->timers.list[0].rises->line, &task->timers.due);
+    tide_count(chain->counters, task->step.row, TIDE_M_KEYED_TIMERS, 1);
+    chain->progress = true;
+}
+
+/* ---- times ---- */
+
+static bool is_ahead(const struct tide_task *task, int64_t time_ms)
+{
+    return time_ms - tide_clock_wall_ms() > task->plan.max_ahead_ms;
+}
+
+static void tell_ahead(struct tide_task *task, const struct tide_message *message)
+{
+    int64_t now_us = tide_clock_us();
+    tide_count(task->step.chain->counters, task->step.row, TIDE_M_KEYED_AHEAD, 1);
+    task->timers.untold++;
+    if (task->timers.told_us > 0 && now_us - task->timers.told_us < LOG_EVERY_US)
+        return;
+    tide_log(
+        TIDE_LOG_WARN,
+        "%s: the time of %s/%d/%lld is %lld s ahead of the clock, more than max_ahead: it does "
+        "not move the watermark (%llu such messages since this was said last)",
+        task->stage, tide_topics_name(task->step.chain->topics, message->topic), message->partition,
+        (long long)message->offset, (long long)(message->timestamp - tide_clock_wall_ms()) / 1000,
+        (unsigned long long)task->timers.untold);
+    task->timers.told_us = now_us;
+    task->timers.untold = 0;
+}
+
+const char *tide_task_time_read(struct tide_task *task, struct tide_message *message)
+{
+    return tide_event_time_read(task->timers.time, message, &message->timestamp);
+}
+
+void tide_task_time_taken(struct tide_task *task, const struct tide_message *message)
+{
+    struct tide_rises *rises = rises_of(task, message->origin);
+    if (!rises)
+        return;
+    if (is_ahead(task, message->timestamp))
+        tell_ahead(task, message);
+    else
+        tide_timers_rise(rises, message->offset, message->timestamp);
+    if (tide_timers_may_be_due(rises->line))
+        hold(task, rises, message);
+}
+
+void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
+                          struct tide_state_place *place)
+{
+    struct tide_rises *rises;
+    place->watermark = INT64_MIN;
+    place->flags = 0;
+    if (!task->timers.time || !(rises = rises_of(task, message->origin)))
+        return;
+    bool timer = message->flags & TIDE_MESSAGE_TIMER;
+    place->watermark = timer ? message->timestamp
+                             : tide_timers_watermark_at(rises, message->offset);
+    if (!timer && is_ahead(task, message->timestamp))
+        place->flags = TIDE_STATE_AHEAD;
+}
+
+void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message)
+{
+    struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
+    if (rises && tide_timers_may_be_due(rises->line))
+        hold(task, rises, message);
+}

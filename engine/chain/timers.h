@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/timers.h - event time: how far it has come in each partition, and which timers are due.
+ *
+ * A step with state may read a time from each message (tide_step_plan.time). Of each partition the engine keeps the
+ * newest time; its **watermark** is that less `grace`. A key of a state has one timer at most, which is part of its value
+ * (TIDE_STATE_TIMED): so it is accepted, stored and forgotten with the value. When the watermark has passed its time it is
+ * due, and enters the lane of its key as a record (TIDE_MESSAGE_TIMER) that has the origin of a message which is not
+ * complete: the one that moved the watermark, or the one that set a timer which was due at once. So that message becomes
+ * complete, and a position passes it, with the timer's results and changes. What is run again sets and moves the same.
+ *
+ *   the watermark        as of a position: each rise is kept with the offset that made it, until a commit covers it. Then
+ *                        it is a change of the entry TIDE_TIMERS_KEY, which is stored like any other
+ *   timers, accepted     those whose change is not stored yet are in a heap here
+ *   timers, stored       the store's list has them (tide_store_next_timer); it is asked once the watermark has come to the
+ *                        first of them
+ *   a timer record       is out of date when the key's timer is another one by then: its worker leaves it out
+ *
+ * What is accepted, stored and forgotten is told by states.c, what is due is asked by states_timers.c; timers.c calls neither. */
+#ifndef TIDE_CHAIN_TIMERS_H
+#define TIDE_CHAIN_TIMERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "store/store.h"
+
+struct tide_state_entry;
+struct tide_timers;
+
+/** The key of the entry that holds the newest time of a partition; messages with that key are rejected. */
+#define TIDE_TIMERS_KEY "\0watermark"
+enum { TIDE_TIMERS_KEY_LENGTH = 10 };
+
+/** A timer whose change is accepted and not stored. */
+struct tide_timer {
+    int64_t at;
+    struct tide_state_entry *entry; /* pinned */
+    int64_t offset;
+    uint32_t index;
+};
+
+/** A partition of a state. Topics that are read side by side have one together, by the partition's number. */
+struct tide_timeline {
+    uint32_t state;
+    int32_t number;
+    int64_t grace_ms;
+    bool loaded;       /* newest_ms is what the store has, or newer */
+    int64_t newest_ms; /* INT64_MIN = no message had a time */
+    struct tide_timer *heap;
+    uint32_t heap_count, heap_room;
+    int64_t
+        stored_ms; /* no stored timer behind `last` is due before; INT64_MIN = not known, INT64_MAX = there is none */
+    int64_t last_ms; /* the stored timer that was taken last, 0 = none */
+    uint32_t last_length;
+    char last_key[TIDE_STORE_KEY];
+};
+
+struct tide_rise {
+    int64_t offset;
+    int64_t newest_ms; /* from this message on */
+};
+
+/** The rises of one partition of the source, by index. */
+struct tide_rises {
+    struct tide_timeline *line;
+    int64_t before_ms; /* as of the first rise that is kept */
+    struct tide_rise *list;
+    uint32_t count, room;
+};
+
+struct tide_timers *tide_timers_new(void);
+void tide_timers_free(struct tide_timers *timers); /* NULL is fine */
+/** The step of this state reads times. */
+void tide_timers_add(struct tide_timers *timers, uint32_t state, int64_t grace_ms);
+bool tide_timers_has(const struct tide_timers *timers, uint32_t state);
+/** Partition `index` of the source, with this number, for a state that has times. The pointer is good until the end. */
+struct tide_rises *tide_timers_rises(struct tide_timers *timers, uint32_t state, uint32_t index,
+                                     int32_t number);
+
+/** A message of this time was read. */
+void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms);
+/** INT64_MIN = there is none yet. */
+int64_t tide_timers_watermark(const struct tide_timeline *line);
+/** The same as of the messages before `offset`: the newest one's own time is not in it. */
+int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset);
+/** Quick, and not certain: true when a timer may be due. */
+bool tide_timers_may_be_due(const struct tide_timeline *line);
+
+/* ---- what states.c tells ---- */
+
+/** A change is accepted that gives the entry a timer. */
+void tide_timers_set(struct tide_timers *timers, struct tide_state_entry *entry, uint32_t index,
+                     int64_t offset, int64_t at);
+/** The next partition of a state, from *at = 0 on, whose newest time a commit at these offsets (by index, -1 = none)
+ * changes; false = no more. Rises that are covered are kept no longer. */
+bool tide_timers_cover(struct tide_timers *timers, uint32_t *at, const int64_t *limits,
+                       uint32_t count, uint32_t *index, struct tide_timeline **line,
+                       int64_t *newest_ms);
+/** The changes before these offsets are stored. */
+void tide_timers_stored(struct tide_timers *timers, const int64_t *limits, uint32_t count);
+/** What was not stored of the partition is dropped. */
+void tide_timers_forget(struct tide_timers *timers, uint32_t index);
+
+/* ---- the heap, for states_timers.c ---- */
+
+/** The first timer is dropped. */
+void tide_timers_pop(struct tide_timeline *line);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ * What all files of the store need: failures, the read transaction, numbers in keys. */
+#include <errno.h>
+#include <sys/statvfs.h>
+
+#include "base/status.h"
+#include "store/inside.h"
+
+/* ---- failures ---- */
+
+/* LMDB says EIO, too, where the disk took a part of what was to be written. */
+static bool is_full(const struct tide_store *store, int code)
+{
+    struct statvfs disk;
+    return code == ENOSPC || (code == EIO && statvfs(store->dir, &disk) == 0 && disk.f_bavail == 0);
+}
+
+int tide_store_failed(struct tide_store *store, int code, const char *what)
+{
+    tide_store_rollback(store);
+    if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
+        code == MDB_VERSION_MISMATCH || code == MDB_BAD_TXN || code == MDB_PANIC)
+        return tide_fail(TIDE_EDATA,
+                         "the store %s is damaged (%s: %s); move it away: without it the state "
+                         "begins empty, and its input is read from the start",
+                         store->dir, what, mdb_strerror(code));
+    return tide_fail(TIDE_ETEMPORARY, "the store %s: cannot %s: %s", store->dir, what,
+                     is_full(store, code) ? "its disk is full; the last commit stands"
+                                          : mdb_strerror(code));
+}
+
+/* The map is address space; a new size can be set only while no transaction is open. */
+static int grow(struct tide_store *store)
+{
+    tide_store_rollback(store);
+    if (store->reader)
+        mdb_txn_abort(store->reader);
+    store->reader = NULL;
+    store->reading = false;
+    store->map *= 2;
+    int code = mdb_env_set_mapsize(store->env, store->map);
+    return code ? tide_store_failed(store, code, "grow") : TIDE_BUSY;
+}
+
+int tide_store_write_failed(struct tide_store *store, int code, const char *what)
+{
+    return code == MDB_MAP_FULL ? grow(store) : tide_store_failed(store, code, what);
+}
+
+void tide_store_rollback(struct tide_store *store)
+{
+    if (store->writer)
+        mdb_txn_abort(store->writer);
+    store->writer = NULL;
+}
+
+/* ---- reading ---- */
+
+int tide_store_read(struct tide_store *store)
+{
+    int code = 0;
+    tide_require(!store->writer);
+    if (!store->reader)
+        code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &store->reader);
+    else if (!store->reading)
+        code = mdb_txn_renew(store->reader);
+    if (code)
+        return tide_store_failed(store, code, "read");
+    store->reading = true;
+    return TIDE_OK;
+}
+
+void tide_store_number(char *to, uint32_t number)
+{
+    for (int i = 0; i < 4; i++)
+        to[i] = (char)(number >> (24 - 8 * i));
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT
+ * The list of timers in the store: for each value with a timer an entry without bytes, whose key is 'T', state, partition,
+ * time, key of the value. So the timers of a partition lie in the order of their times, and what is due is found without a
+ * look at the values. It follows from the values, and is kept in their transaction. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/grow.h"
+#include "store/inside.h"
+
+enum { TIME_AT = TIDE_STORE_PREFIX, KEY_AT = TIDE_STORE_PREFIX + 8 };
+
+int64_t tide_store_timer_of(const struct tide_store_value *value)
+{
+    int64_t at = 0;
+    if (value->kind & TIDE_STORE_TIMED && value->length >= sizeof(at))
+        memcpy(&at, value->bytes, sizeof(at));
+    return at;
+}
+
+void tide_store_has_timers(struct tide_store *store, uint32_t number)
+{
+    uint32_t at = store->timed_count;
+    tide_grow(&store->timed, &store->timed_count, at + 1, sizeof(*store->timed));
+    store->timed[at] = number;
+}
+
+static void write_time(char *to, int64_t at)
+{
+    tide_store_number(to, (uint32_t)((uint64_t)at >> 32));
+    tide_store_number(to + 4, (uint32_t)at);
+}
+
+static uint64_t read_time(const char *from)
+{
+    uint64_t at = 0;
+    for (int i = 0; i < 8; i++)
+        at = at << 8 | (unsigned char)from[i];
+    return at;
+}
+
+/* The entry of a value whose key in the table is `name`. */
+static MDB_val timer_key(const MDB_val *name, int64_t at, struct tide_store_room *room)
+{
+    size_t length = name->mv_size - TIDE_STORE_PREFIX;
+    memcpy(room->bytes, name->mv_data, TIDE_STORE_PREFIX);
+    room->bytes[0] = 'T';
+    write_time(room->bytes + TIME_AT, at);
+    memcpy(room->bytes + KEY_AT, (const char *)name->mv_data + TIDE_STORE_PREFIX, length);
+    return (MDB_val){KEY_AT + length, room->bytes};
+}
+
+static int64_t timer_in(const MDB_val *data)
+{
+    struct tide_store_head head;
+    struct tide_store_value value;
+    if (data->mv_size < sizeof(head))
+        return 0;
+    memcpy(&head, data->mv_data, sizeof(head));
+    value = (struct tide_store_value){.kind = head.kind,
+                                      .length = (uint32_t)(data->mv_size - sizeof(head)),
+                                      .bytes = (const char *)data->mv_data + sizeof(head)};
+    return tide_store_timer_of(&value);
+}
+
+static bool is_timed(const struct tide_store *store, const MDB_val *name)
+{
+    char number[4];
+    for (uint32_t i = 0; i < store->timed_count; i++) {
+        tide_store_number(number, store->timed[i]);
+        if (memcmp((const char *)name->mv_data + 1, number, sizeof(number)) == 0)
+            return true;
+    }
+    return false;
+}
+
+int tide_store_drop_timer(struct tide_store *store, const MDB_val *name, const MDB_val *data)
+{
+    struct tide_store_room room;
+    int64_t at = timer_in(data);
+    if (at == 0)
+        return MDB_NOTFOUND;
+    MDB_val key = timer_key(name, at, &room);
+    return mdb_del(store->writer, store->table, &key, NULL);
+}
+
+int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
+                          const struct tide_store_value *value)
+{
+    struct tide_store_room room;
+    MDB_val before = *name, data, empty = {0, room.bytes};
+    int64_t at = value ? tide_store_timer_of(value) : 0;
+    if (!is_timed(store, name))
+        return 0;
+    int code = mdb_get(store->writer, store->table, &before, &data);
+    if (!code && timer_in(&data) == at)
+        return 0;
+    if (!code)
+        code = tide_store_drop_timer(store, name, &data);
+    if ((!code || code == MDB_NOTFOUND) && at != 0) {
+        MDB_val key = timer_key(name, at, &room);
+        code = mdb_put(store->writer, store->table, &key, &empty, 0);
+    }
+    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write a timer") : 0;
+}
+
+int tide_store_next_timer(struct tide_store *store, uint32_t state, int32_t partition,
+                          struct tide_store_timer *timer)
+{
+    struct tide_store_room from;
+    MDB_cursor *cursor;
+    from.bytes[0] = 'T';
+    tide_store_number(from.bytes + 1, state);
+    tide_store_number(from.bytes + 5, (uint32_t)partition);
+    write_time(from.bytes + TIME_AT, timer->at);
+    if (timer->key_length > 0)
+        memcpy(from.bytes + KEY_AT, timer->key, timer->key_length);
+    MDB_val key = {KEY_AT + timer->key_length, from.bytes}, data;
+    int status = tide_store_read(store);
+    if (status < 0)
+        return status;
+    int code = mdb_cursor_open(store->reader, store->table, &cursor);
+    if (code)
+        return tide_store_failed(store, code, "read");
+    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
+    if (!code && timer->at != 0 && key.mv_size == KEY_AT + timer->key_length &&
+        memcmp(key.mv_data, from.bytes, key.mv_size) == 0)
+        code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    mdb_cursor_close(cursor);
+    if (code && code != MDB_NOTFOUND)
+        return tide_store_failed(store, code, "read");
+    const char *found = key.mv_data;
+    if (code || key.mv_size < KEY_AT || memcmp(found, from.bytes, TIME_AT) != 0)
+        return 0;
+    *timer = (struct tide_store_timer){(int64_t)read_time(found + TIME_AT), found + KEY_AT,
+                                       (uint32_t)(key.mv_size - KEY_AT)};
+    return 1;
+}

@@ -1,0 +1,14 @@
+-- SPDX-License-Identifier: MIT
+-- metrics/list_steps.lua: the metrics of single kinds of steps, as metrics/list.lua has them.
+return {
+  { "filter.dropped_messages", nil, "counter", "messages", "FILTER_DROPPED_MESSAGES",
+    "Messages filtered by the step's functions: a filter returned false or nil, a function returned nil or "
+      .. "tide.drop." },
+  { "reduce.batch_time", nil, "histogram", "seconds", "REDUCE_BATCH_TIME",
+    "How long a batch of reduce, buffer or batch was open.",
+    "Flat at max_batch_time: it ends by time, with fewer messages than max_batch_size." },
+  { "keyed.timers", nil, "counter", "timers", "KEYED_TIMERS", "Timers that were due, and went to the workers." },
+  { "keyed.ahead", nil, "counter", "messages", "KEYED_AHEAD",
+    "Messages whose time is further ahead of the clock than max_ahead: they do not move the watermark.",
+    "The log names one. A clock was wrong, or the option time_unit is." },
+}

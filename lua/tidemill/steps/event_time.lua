@@ -1,0 +1,58 @@
+-- SPDX-License-Identifier: MIT
+-- steps/event_time.lua: what steps share that know the times of messages (tide.keyed, tide.window): their options, and
+-- the fields of the plan. engine/chain/timers.h says what is made of it.
+local event_time = {}
+
+local BY = { header = "TIDE_TIME_OF_HEADER", json = "TIDE_TIME_OF_JSON" }
+local UNITS = { ms = 1, s = 1000 }
+
+--- The options; `default` and `default_text` are of `time`.
+function event_time.options(default, default_text)
+  return {
+    { name = "time", type = "string", default = default, default_text = default_text,
+      help = 'The time of a message, by which timers run: "timestamp" (that of the message), "json:PATH" or '
+        .. '"header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. '
+        .. "A message without such a time is rejected (no_time)." },
+    { name = "time_unit", type = "choice", values = { "ms", "s" }, default = "ms",
+      help = "What a number is that stands for a time: milliseconds or seconds since 1970." },
+    { name = "grace", type = "time", unit = "seconds", default = 0, default_text = "0s",
+      help = "How far the watermark of a partition is behind the newest time that came in it: so much later than "
+        .. "others a message may come." },
+    { name = "max_ahead", type = "time", unit = "seconds", default = 3600e6, default_text = "1h",
+      help = "A time further ahead of the clock than this does not move the watermark. Such messages are counted, and "
+        .. "named in the log." },
+  }
+end
+
+-- Returns the fields of the plan, or nil and what is wrong.
+local function time_of(text)
+  if text == "timestamp" then return { time = "TIDE_TIME_OF_MESSAGE" } end
+  local kind, name = text:match("^(%a+):(.+)$")
+  if not BY[kind] then return nil, 'must be "timestamp", "json:PATH" or "header:NAME"' end
+  if kind == "json" and ("." .. name .. "."):find("..", 1, true) then
+    return nil, 'has an empty name in its path; write as "json:event.time"'
+  end
+  return { time = BY[kind], time_name = name }
+end
+
+--- Reports what is wrong with the options, given those that are there.
+function event_time.check(values, fault, given)
+  if type(values.time) == "string" then
+    local _, reason = time_of(values.time)
+    if reason then fault('option "time" = "%s": %s', values.time, reason) end
+    return
+  end
+  for _, name in ipairs { "time_unit", "grace", "max_ahead" } do
+    if given[name] then fault('option "%s": is of use with the option time only', name) end
+  end
+end
+
+--- Adds the fields to a step of the plan.
+function event_time.plan(values, step)
+  if not values.time then return end
+  for name, value in pairs(time_of(values.time)) do step[name] = value end
+  step.time_unit_ms = UNITS[values.time_unit]
+  step.grace_ms, step.max_ahead_ms = math.floor(values.grace / 1000), math.floor(values.max_ahead / 1000)
+end
+
+return event_time
