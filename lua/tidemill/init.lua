@@ -10,6 +10,7 @@ local secret = require("tidemill.plan.secret")
 local session = require("tidemill.plan.session")
 local lookups = require("tidemill.run.lookups")
 local tables = require("tidemill.run.tables")
+local missing_libraries = require("tidemill.run.missing_libraries")
 local variables = require("tidemill.run.variables")
 
 local tide = {}
@@ -163,6 +164,10 @@ for _, name in ipairs { "log", "metric", "time", "hash", "hmac", "base64", "rege
   tide[name] = require("tidemill.lib." .. name)
 end
 
+-- Those that bring many libraries along are loaded when a file names them.
+local LATE = { http = "tidemill.lib.http", registry = "tidemill.lib.registry" }
+for name, module in pairs(LATE) do missing_libraries.add_late(name, module) end
+
 require("tidemill.run.lookup_rows").use_msgpack(tide.msgpack.decode)
 
 local function for_transforms(name)
@@ -181,6 +186,7 @@ end
 -- An unknown name is a fault like any other: it is noted, and the load goes on.
 setmetatable(tide, {
   __index = function(_, name)
+    if LATE[name] then return require(LATE[name]) end
     local value = for_transforms(name)
     if value ~= nil then
       rawset(tide, name, value)

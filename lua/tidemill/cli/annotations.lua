@@ -109,6 +109,41 @@ function Message:header(name) end
 ---@field partition? integer
 ---@field timestamp? integer
 
+---@class tide.Request
+---@field url string
+---@field method? string
+---@field headers? table<string, string>
+---@field body? string
+---@field timeout? number seconds, for all of it
+---@field connect_timeout? number seconds
+---@field most? number bytes of the answer's body
+---@field ca? string a file of certificates
+
+---@class tide.Response
+---@field status integer
+---@field headers table<string, string>
+---@field body string
+
+---@class tide.Registry
+local Registry = {}
+---@param bytes string
+---@return any, string?, boolean?
+function Registry:decode(bytes) end
+---@param subject string
+---@param value any
+---@return string?, string?, boolean?
+function Registry:encode(subject, value) end
+---@param id integer
+---@return tide.Schema?, string?, boolean?
+function Registry:schema(id) end
+---@param subject string
+---@return tide.Schema?, integer|string, boolean?
+function Registry:latest(subject) end
+---@param subject string
+---@param text string
+---@return integer?, string?, boolean?
+function Registry:register(subject, text) end
+
 ---@class tide.Schema
 local Schema = {}
 --- The value of bytes; nil and the reason.
@@ -144,6 +179,7 @@ function Schema:encode(value) end
 ---@field syslog { decode: fun(text: string): table?, string?, encode: fun(entry: table): string, facility_name: fun(number: integer): string, severity_name: fun(number: integer): string }
 ---@field utf8 { sub: fun(text: string, first: integer, last?: integer): string?, string?, len: fun(text: string): integer?, string? }
 ---@field avro { schema: (fun(text: string, options?: { tagged?: boolean }): tide.Schema), load: (fun(path: string, options?: { tagged?: boolean }): tide.Schema), unwrap: (fun(bytes: string): integer?, string), wrap: (fun(id: integer, bytes: string): string), decimal: (fun(bytes: string, scale: integer): string?, string?), decimal_bytes: (fun(text: string, scale: integer, size?: integer): string?, string?) }
+---@field http { request: (fun(options: string|tide.Request): tide.Response?, string?), all: (fun(list: (string|tide.Request)[], options?: { concurrency?: integer }): (tide.Response|{ error: string })[]) }
 ---@field base64 { encode: fun(text: string, kind?: "url"): string, decode: fun(text: string): string?, string? }
 ---@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function, named: fun(subject: string, pattern: string, flags?: string): table<string, string>? }
 ---@field zstd { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }
@@ -151,6 +187,11 @@ function Schema:encode(value) end
 ---@field msgpack { encode: fun(value: any): string, decode: (fun(text: string): any, string?), bin: fun(bytes: string): table, ext: fun(type: integer, bytes: string): table, map: fun(entries: table): table, null: userdata }
 ---@field json { text: (fun(scalar: any): string), encode: (fun(value: any): string), table: (fun(from: any): any), len: (fun(view: any): integer), each: (fun(view: any): function) }
 local tide = {}
+
+--- A client of a schema registry.
+---@param options { url: string, user?: string, password?: string, timeout?: number, ca?: string, refresh?: number, tagged?: boolean }
+---@return tide.Registry
+function tide.registry(options) end
 
 ---@class tide.Lookup
 ---@operator call: table?

@@ -142,6 +142,16 @@ end
 
 -- ---- modules ----
 
+-- What opens connections is refused by its name.
+local REFUSED = "http registry"
+
+local function refuse(name)
+  local function raise()
+    error(('tide.%s is refused under trust = "hardened", which opens no connections'):format(name), 2)
+  end
+  return setmetatable({}, { __index = raise, __call = raise })
+end
+
 -- A copy of the table of tidemill and of its libraries, which one file may change for itself alone. `all`: with steps
 -- and settings.
 local function facade(tide, all)
@@ -155,6 +165,7 @@ local function facade(tide, all)
       for inner, item in pairs(value) do rawset(own[name], inner, item) end
     end
   end
+  for name in REFUSED:gmatch("%S+") do own[name] = refuse(name) end
   return setmetatable(own, getmetatable(tide))
 end
 

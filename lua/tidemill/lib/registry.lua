@@ -1,0 +1,192 @@
+-- SPDX-License-Identifier: MIT
+-- lib/registry.lua: tide.registry { url = ... }, a client of a schema registry (Confluent's HTTP API, which Karapace
+-- and Redpanda have too), by lib/http.lua.
+--   registry:decode(bytes) -> the value of bytes in Confluent's wire format, by the schema that they name
+--   registry:encode(subject, value) -> the bytes, by the latest schema of the subject
+--   registry:schema(id), registry:latest(subject) -> a schema (lib/avro.lua); latest gives its number too
+--   registry:register(subject, text) -> the number
+-- Each gives nil, the reason, and whether it may succeed later: the registry is away, or answered 5xx or 429. encode
+-- raises what does not fit its schema. The schema of a number never changes, and is kept; the latest one of a subject is asked
+-- for again after `refresh` seconds, and used further while the registry is away; an answer that there is none is kept
+-- for 30 seconds, other failures for one.
+local arguments = require("tidemill.lib.arguments")
+local avro_codec = require("tidemill.lib.avro_codec")
+local base64 = require("tidemill.lib.base64")
+local confluent = require("tidemill.lib.confluent")
+local http = require("tidemill.lib.http")
+local json = require("tidemill.run.json")
+local url = require("tidemill.lib.url")
+local C = require("tidemill.run.ffi").C
+
+local OPTIONS = { url = true, user = true, password = true, timeout = true, ca = true, refresh = true, tagged = true }
+local TYPE = "application/vnd.schemaregistry.v1+json"
+local REFRESH, ABSENT_FOR, FAILED_FOR = 300, 30, 1 -- seconds
+local MOST_KEPT = 10000 -- answers
+local MOST_ID = 2 ^ 32 - 1
+
+local function now_s()
+  return tonumber(C.tide_clock_us()) / 1e6
+end
+
+-- Asks the registry: the table of its answer; nil, the reason, and whether it may succeed later.
+local function ask(self, path, body)
+  local answer, problem = http.request { url = self.url .. path, headers = self.headers, body = body, ca = self.ca,
+    timeout = self.timeout }
+  if not answer then return nil, ("registry: %s: %s"):format(self.shown, problem), true end
+  local ok, value = pcall(json.public.table, answer.body)
+  local is_table = ok and type(value) == "table"
+  if answer.status == 200 and is_table then return value end
+  local message = is_table and type(value.message) == "string" and value.message or "no answer of a registry"
+  return nil, ("registry: %s%s: %d: %s"):format(self.shown, path, answer.status, message:sub(1, 500)),
+    answer.status >= 500 or answer.status == 429
+end
+
+-- What `make` gives, kept by a name: for good, or `keep` seconds; failures for a short time.
+local function cached(self, name, keep, make)
+  local found, now = self.kept[name], now_s()
+  if found and now < found.over then return found.value, found.problem, found.later end
+  local value, problem, later = make()
+  if not value and later and found and found.value then -- an old answer is better than none
+    found.over = now + FAILED_FOR
+    return found.value
+  end
+  if not found then self.count = self.count + 1 end
+  if self.count > MOST_KEPT then self.kept, self.count = {}, 1 end
+  self.kept[name] = { value = value, problem = problem, later = later,
+    over = now + (value and keep or later and FAILED_FOR or ABSENT_FOR) }
+  return value, problem, later
+end
+
+-- The schema of an answer.
+local function made(self, answer, what)
+  local kind = answer.schemaType
+  if kind ~= nil and kind ~= "AVRO" then
+    return nil, ("registry: %s is of type %s, not AVRO"):format(what, tostring(kind))
+  end
+  if type(answer.references) == "table" and next(answer.references) then
+    return nil, ("registry: %s refers to other schemas, which is not supported"):format(what)
+  end
+  if type(answer.schema) ~= "string" then return nil, ("registry: %s: the answer has no schema"):format(what) end
+  local schema, problem = avro_codec.make(answer.schema, self.tagged)
+  if not schema then return nil, ("registry: %s: %s"):format(what, problem) end
+  return schema
+end
+
+local function schema_of(self, id)
+  return cached(self, id, math.huge, function()
+    local answer, problem, later = ask(self, ("/schemas/ids/%d"):format(id))
+    if not answer then return nil, problem, later end
+    return made(self, answer, "schema " .. id)
+  end)
+end
+
+local function latest_of(self, subject)
+  return cached(self, "latest " .. subject, self.refresh, function()
+    local answer, problem, later = ask(self, ("/subjects/%s/versions/latest"):format(url.escape(subject)))
+    if not answer then return nil, problem, later end
+    local schema
+    schema, problem = made(self, answer, "subject " .. subject)
+    if not schema then return nil, problem end
+    if type(answer.id) ~= "number" then return nil, ("registry: subject %s: the answer has no id"):format(subject) end
+    if not self.kept[answer.id] then self.kept[answer.id] = { value = schema, over = math.huge } end
+    return { schema = schema, id = answer.id }
+  end)
+end
+
+local function register(self, subject, text)
+  return cached(self, "id " .. subject .. " " .. text, math.huge, function()
+    local answer, problem, later = ask(self, ("/subjects/%s/versions"):format(url.escape(subject)),
+      json.public.encode { schema = text })
+    if not answer then return nil, problem, later end
+    if type(answer.id) ~= "number" then return nil, "registry: the answer has no id" end
+    return answer.id
+  end)
+end
+
+local function decode(self, bytes)
+  local id, rest = confluent.split(bytes)
+  if not id then return nil, "registry: " .. rest end
+  local schema, problem, later = schema_of(self, id)
+  if not schema then return nil, problem, later end
+  return schema:decode(rest)
+end
+
+local function encode(self, subject, value)
+  local latest, problem, later = latest_of(self, subject)
+  if not latest then return nil, problem, later end
+  local ok, bytes = pcall(latest.schema.encode, nil, value)
+  if not ok then return false, bytes end
+  return confluent.head(latest.id) .. bytes
+end
+
+local function text_option(options, name)
+  local value = options[name]
+  if value ~= nil and (type(value) ~= "string" or value:find("[%z\r\n]")) then
+    error(("tide.registry: %s takes a text, got %s"):format(name, arguments.shown(value)), 4)
+  end
+  return value
+end
+
+local function seconds_option(options, name, default)
+  local value = options[name]
+  if value == nil then return default end
+  if type(value) ~= "number" or not (value > 0 and value < 2 ^ 31) then
+    error(("tide.registry: %s takes seconds, got %s"):format(name, arguments.shown(value)), 4)
+  end
+  return value
+end
+
+-- What the methods work with. Raises in the line of the script.
+local function state_of(options)
+  arguments.options(options, "tide.registry", OPTIONS, 4)
+  local address = text_option(options, "url")
+  local parts = address and url.parse(address)
+  if not parts or (parts.scheme ~= "http" and parts.scheme ~= "https") then
+    error("tide.registry: url takes http://host:port or https://host:port, got " .. arguments.shown(address), 3)
+  end
+  local user, password = text_option(options, "user") or parts.user, text_option(options, "password") or parts.password
+  parts.user, parts.password = nil, nil
+  local plain = url.build(parts):gsub("/+$", "")
+  local headers = { Accept = TYPE, ["Content-Type"] = TYPE }
+  if user then headers.Authorization = "Basic " .. base64.encode(user .. ":" .. (password or "")) end
+  return { url = plain, shown = plain, headers = headers, kept = {}, count = 0, ca = text_option(options, "ca"),
+    timeout = seconds_option(options, "timeout", nil), refresh = seconds_option(options, "refresh", REFRESH),
+    tagged = options.tagged == true }
+end
+
+--- tide.registry. The methods are closures over what they work with, so that a script cannot change it.
+return function(options)
+  local self, registry = state_of(options), {}
+
+  function registry.schema(_, id)
+    id = arguments.integer(id, "registry:schema", 0, MOST_ID)
+    return schema_of(self, id)
+  end
+
+  function registry.latest(_, subject)
+    arguments.text(subject, "registry:latest")
+    local latest, problem, later = latest_of(self, subject)
+    if not latest then return nil, problem, later end
+    return latest.schema, latest.id
+  end
+
+  function registry.register(_, subject, text)
+    arguments.text(subject, "registry:register")
+    arguments.text(text, "registry:register")
+    return register(self, subject, text)
+  end
+
+  function registry.decode(_, bytes)
+    arguments.text(bytes, "registry:decode")
+    return decode(self, bytes)
+  end
+
+  function registry.encode(_, subject, value)
+    arguments.text(subject, "registry:encode")
+    local bytes, problem, later = encode(self, subject, value)
+    if bytes == false then error("registry:encode: " .. subject .. ": " .. problem, 2) end
+    return bytes, problem, later
+  end
+
+  return registry
+end

@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: MIT
+-- tide.http and tide.registry against servers on 127.0.0.1: what they send and get, what ends a request, and that
+-- connections are kept.
+local child = require "spec.support.child"
+local http_stub = require "spec.support.http_stub"
+local tide = require "tidemill"
+
+local http, registry = tide.http, tide.registry
+
+local function refused(reason, value, text, ...)
+  assert.is_nil(value)
+  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
+  return ...
+end
+
+local function raises(reason, fn)
+  local ok, problem = pcall(fn)
+  assert.is_false(ok)
+  assert.matches("^spec/unit/lua/lib/http_spec%.lua:%d+: ", problem)
+  assert.is_truthy(problem:find(reason, 1, true), problem .. " has no " .. reason)
+end
+
+describe("tide.http", function()
+  local address
+
+  before_each(function()
+    address = "http://127.0.0.1:" .. http_stub.start(function(method, path, headers, body, number)
+      if path == "/silent" then return nil end
+      if path == "/close" then return "close" end
+      if path == "/big" then return 200, ("x"):rep(3e6) end
+      if path == "/twice" then return 200, "", "X-A: 1\r\nx-a: 2\r\n" end
+      if path == "/number" then return 200, tostring(number) end
+      return 201, table.concat({ method, path, headers["x-mine"] or "", body }, "|"), "Content-Type: text/x\r\n"
+    end)
+  end)
+  after_each(child.stop_all)
+
+  it("tide.http.request gives status, headers and body", function()
+    local answer = assert(http.request(address .. "/a?b=c"))
+    assert.same({ 201, "GET|/a?b=c||", "text/x" }, { answer.status, answer.body, answer.headers["content-type"] })
+    assert.equal("POST|/|m|body\0x",
+      http.request { url = address, headers = { ["X-Mine"] = "m" }, body = "body\0x" }.body)
+    assert.equal("PUT|/||", http.request { url = address, method = "PUT", body = "" }.body)
+    assert.equal("DELETE|/x||", http.request { url = address .. "/x", method = "DELETE" }.body)
+    assert.same({ 201, "" }, { http.request { url = address, method = "HEAD" }.status,
+      http.request { url = address, method = "HEAD" }.body })
+    assert.equal("1, 2", http.request(address .. "/twice").headers["x-a"])
+    assert.equal("GET|/||", http.request((address:gsub("127.0.0.1", "localhost"))).body)
+  end)
+
+  it("tide.http.all keeps connections, as many as are allowed at once, and the order of the list", function()
+    local list = {}
+    for i = 1, 40 do list[i] = address .. "/" .. i end
+    for i, answer in ipairs(http.all(list, { concurrency = 4 })) do assert.equal("GET|/" .. i .. "||", answer.body) end
+    for i = 1, 40 do list[i] = address .. "/number" end
+    for _, answer in ipairs(http.all(list, { concurrency = 4 })) do assert.is_true(tonumber(answer.body) <= 4) end
+    assert.same({}, http.all {})
+  end)
+
+  it("tide.http gives each request its own error, and goes on", function()
+    local answers = http.all { address .. "/close", address .. "/ok", { url = address .. "/silent", timeout = 0.05 },
+      { url = address .. "/big", most = 1000 }, "http://127.0.0.1:1/", "http://no.such.host.invalid/",
+      { url = address .. "/big", most = 3e6 } }
+    assert.matches("Empty reply from server", answers[1].error)
+    assert.equal("GET|/ok||", answers[2].body)
+    assert.matches("timed out", answers[3].error)
+    assert.equal("a body of more than 1000 bytes", answers[4].error)
+    assert.matches("Failed to connect to 127.0.0.1 port 1", answers[5].error)
+    assert.matches("^no.such.host.invalid: ", answers[6].error)
+    assert.equal(3000000, #answers[7].body)
+    refused("Empty reply", http.request(address .. "/close"))
+  end)
+
+  it("tide.http names the script's line for what is no request", function()
+    for reason, options in pairs { ["http://host... or https://host..., got \"ftp://x/\""] = "ftp://x/",
+      ["url takes a text, got nil"] = {}, ["no option \"uri\""] = { uri = "x" },
+      ["\"a b\" is no name of a header"] = { url = address, headers = { ["a b"] = "x" } },
+      ["the header X takes a text of one line"] = { url = address, headers = { X = "a\r\nb" } },
+      ["method takes a word as GET"] = { url = address, method = "G T" },
+      ["timeout takes seconds"] = { url = address, timeout = -1 },
+      ["most takes a number of bytes"] = { url = address, most = "x" } } do
+      raises(reason, function() return (http.request(options)) end)
+      raises(reason, function() return (http.all { options }) end)
+    end
+    raises("all takes a list of requests", function() return (http.all(7)) end)
+    raises("concurrency takes an integer", function() return (http.all({}, { concurrency = 0 })) end)
+  end)
+end)
+
+describe("tide.registry", function()
+  local SCHEMA = '{"type":"record","name":"R","fields":[{"name":"x","type":"int"}]}'
+  local port, address, subject
+
+  before_each(function()
+    port = http_stub.start(http_stub.registry())
+    address, subject = "http://127.0.0.1:" .. port, "orders-value"
+  end)
+  after_each(child.stop_all)
+
+  local function count() return tonumber(http.request(address .. "/count").body) end
+
+  it("tide.registry registers a schema, and writes and reads by it, asking once", function()
+    local one = registry { url = address .. "/" }
+    assert.equal(1, one:register(subject, SCHEMA))
+    assert.equal("\0\0\0\0\1\14", one:encode(subject, { x = 7 }))
+    for i = 1, 100 do assert.same({ x = i }, one:decode(one:encode(subject, { x = i }))) end
+    assert.same({ x = -1 }, one:schema(1):decode "\1")
+    assert.equal(1, select(2, one:latest(subject)))
+    assert.equal(2, count())
+    assert.equal(1, one:register(subject, SCHEMA))
+    assert.equal(2, count())
+    local other = registry { url = address }
+    for i = 1, 100 do assert.same({ x = i }, other:decode(one:encode(subject, { x = i }))) end
+    assert.equal(3, count())
+    raises("registry:encode: orders-value: schema:encode: R has no field y",
+      function() return (one:encode(subject, { x = 1, y = 2 })) end)
+  end)
+
+  it("tide.registry tells what is not there from what may be there later", function()
+    local one = registry { url = address }
+    local _, problem, later = one:decode "\0\0\0\0\9x"
+    assert.matches("/schemas/ids/9: 404: Schema 9 not found", problem)
+    assert.is_false(later)
+    one:decode "\0\0\0\0\9x"
+    assert.equal(1, count())
+    _, problem, later = one:encode("none/x", {})
+    assert.matches("/subjects/none%%2Fx/versions/latest: 404: Subject", problem)
+    assert.is_false(later)
+    _, problem, later = one:schema(500)
+    assert.matches("500: no answer of a registry", problem)
+    assert.is_true(later)
+    refused("the first byte is 1", one:decode "\1\0\0\0\1\1")
+    _, problem, later = registry { url = "http://127.0.0.1:1" }:schema(1)
+    assert.matches("^registry: http://127.0.0.1:1: Failed to connect", problem)
+    assert.is_true(later)
+  end)
+
+  it("tide.registry uses the latest schema that it has while the registry is away", function()
+    local one = registry { url = address, refresh = 1e-9 }
+    one:register(subject, SCHEMA)
+    assert.equal("\0\0\0\0\1\2", one:encode(subject, { x = 1 }))
+    child.stop_all()
+    assert.equal("\0\0\0\0\1\4", one:encode(subject, { x = 2 }))
+    assert.same({ x = 2 }, one:decode "\0\0\0\0\1\4")
+  end)
+
+  it("tide.registry shows who asks", function()
+    assert.equal(1, registry { url = address, user = "ann", password = "secret" }:register(subject, SCHEMA))
+    refused("401: Unauthorized", registry { url = address, user = "ann", password = "x" }:schema(1))
+    assert.equal(1, select(2, registry { url = address:gsub("//", "//ann:secret@") }:latest(subject)))
+    raises("url takes http://host:port", function() return (registry { url = "x" }) end)
+    raises("no option", function() return (registry { address = "x" }) end)
+  end)
+end)
