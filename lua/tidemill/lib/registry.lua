@@ -6,9 +6,9 @@
 --   registry:schema(id), registry:latest(subject) -> a schema (lib/avro.lua); latest gives its number too
 --   registry:register(subject, text) -> the number
 -- Each gives nil, the reason, and whether it may succeed later: the registry is away, or answered 5xx or 429. encode
--- raises what does not fit its schema. The schema of a number never changes, and is kept; the latest one of a subject is asked
--- for again after `refresh` seconds, and used further while the registry is away; an answer that there is none is kept
--- for 30 seconds, other failures for one.
+-- raises what does not fit its schema. The schema of a number never changes, and is kept; the latest one of a subject
+-- is asked for again after `refresh` seconds, and used further while the registry is away; an answer that there is none
+-- is kept for 30 seconds, other failures for one.
 local arguments = require("tidemill.lib.arguments")
 local avro_codec = require("tidemill.lib.avro_codec")
 local base64 = require("tidemill.lib.base64")
