@@ -47,7 +47,7 @@ library.declare([[
 ]], "tide_stream")
 curl.C = C
 
--- <curl/curl.h>: a number's kind is its ten thousands: long 0, pointer 10000, off_t 30000.
+-- From libcurl's header: a number's kind is its ten thousands: long 0, pointer 10000, off_t 30000.
 curl.OPTION = { WRITEDATA = 10001, URL = 10002, ERRORBUFFER = 10010, POSTFIELDS = 10015, HTTPHEADER = 10023,
   HEADERDATA = 10029, CUSTOMREQUEST = 10036, NOBODY = 44, POST = 47, CAINFO = 10065, HTTP_VERSION = 84, NOSIGNAL = 99,
   POSTFIELDSIZE_LARGE = 30120, TIMEOUT_MS = 155, CONNECTTIMEOUT_MS = 156, NOPROXY = 10177, RESOLVE = 10203,

@@ -18,8 +18,8 @@ function missing_libraries.add_late(name, module)
   late[name] = module
 end
 
--- The lines of a file, and the names that the table of tidemill has in it: `tide`, and those of
--- local NAME = require "tidemill".
+-- The lines of a file, and the names that the table of tidemill has in it: `tide`, and those that it is given where it
+-- is required.
 local function read(path)
   local file = io.open(path, "r")
   if not file then return {}, {} end
