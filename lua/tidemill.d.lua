@@ -428,7 +428,7 @@ function tide.noop(options) end
 ---@field topic string The topic to write to.
 ---@field topics? string|string[] Further topics to which a message may be sent.
 ---@field brokers? string|string[] The addresses of brokers. When it is the source's cluster under another name, a pattern that matches what is written is refused.
----@field partition? "key"|"same" key: by the hash of the key (murmur2_random), as Kafka's own client chooses. same: the partition that the message came from; refused when the topic has fewer partitions.
+---@field partition? "key"|"same" key: by the hash of the key (murmur2_random), as Kafka's own client chooses; messages without a key go to one partition for 10 ms, then to another (sticky.partitioning.linger.ms). same: the partition that the message came from; refused when the topic has fewer partitions.
 ---@field max_buffer_size? integer How many messages may wait for their acknowledgement; then the step takes no more, and reading stops. (in messages)
 ---@field max_buffer_bytes? integer|string How many bytes may wait for their acknowledgement. (in bytes)
 ---@field rdkafka? table<string, any> Further librdkafka properties of the producer. Without `brokers` it takes the security, SASL and TLS properties of the source.

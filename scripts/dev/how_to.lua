@@ -75,6 +75,7 @@ local function index(list)
   for _, name in ipairs(list) do
     lines[#lines + 1] = ("- [%s](%s.md)"):format((parse(name)), name)
   end
+  lines[#lines + 1] = "- [Run several pipelines on one host](../deploy.md#several-pipelines-on-one-host)"
   return table.concat(lines, "\n") .. "\n"
 end
 

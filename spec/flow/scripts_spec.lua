@@ -73,6 +73,17 @@ describe("scripts/", function()
       decoded())
   end)
 
+  it("rate_limit.lua lets three alerts of a device pass at once, and one every 20 seconds from then on", function()
+    test = testing.pipeline("scripts/rate_limit.lua", { set = { input = "-" } })
+    for line in io.lines "scripts/samples/alerts.jsonl" do test:feed(line) end
+    local passed = {}
+    for i, alert in ipairs(decoded()) do passed[i] = alert.device .. alert.alert end
+    assert.same({ "pump1", "pump2", "fan1", "pump3", "pump5" }, passed)
+    test:feed('{"device":"pump","time":"2026-01-31T11:00:00Z","alert":6}', '{"device":"fan","time":"noon"}', '{"time":1}')
+    assert.filtered(test, 2) -- one that comes an hour late, too
+    assert.rejects(test, { "no_key: ", "rejected: " })
+  end)
+
   it("aggregate.lua counts once a minute", function()
     pipeline "aggregate":feed('{"page":"x"}', '{"page":"y"}', '{"page":"x"}'):advance(30)
     assert.produces(test, {})

@@ -16,7 +16,8 @@ return {
     { name = "brokers", type = "brokers", default_text = "the source's", help = "The addresses of brokers. "
       .. "When it is the source's cluster under another name, a pattern that matches what is written is refused." },
     { name = "partition", type = "choice", values = { "key", "same" }, default = "key",
-      help = "key: by the hash of the key (murmur2_random), as Kafka's own client chooses. same: the partition that "
+      help = "key: by the hash of the key (murmur2_random), as Kafka's own client chooses; messages without a key "
+        .. "go to one partition for 10 ms, then to another (sticky.partitioning.linger.ms). same: the partition that "
         .. "the message came from; refused when the topic has fewer partitions." },
     { name = "max_buffer_size", type = "count", unit = "messages", min = 1, max = 10000000, default = 100000,
       help = "How many messages may wait for their acknowledgement; then the step takes no more, and reading stops." },
