@@ -80,7 +80,7 @@ function tide.env(name, ...)
     if type(name) ~= "string" then error("tide.env takes the name of a variable, got a " .. type(name), 2) end
     local value, problem = variables.get(name)
     if value == nil and not problem and select("#", ...) == 0 then
-      problem = ('the variable %s is not set; what it is then is said by tide.env("%s", "...")'):format(name, name)
+      problem = ('the variable %s is not set, and tide.env("%s") names no default'):format(name, name)
     end
     if problem then error("tide.env: " .. problem, 2) end
     if value == nil then return default end

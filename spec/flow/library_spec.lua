@@ -226,7 +226,7 @@ describe("in a worker", function()
     end, 1)
     test:feed("nil", "a")
     assert.produces(test, { "nil" })
-    assert.rejects(test, { "error: .*library_spec.lua:%d+: tide.env: the variable TIDE_NOT_SET_ANYWHERE is not set; " })
+    assert.rejects(test, { "error: .*library_spec.lua:%d+: tide.env: the variable TIDE_NOT_SET_ANYWHERE is not set, " })
   end)
 
   it("tide.env is the variable itself, and tide.log writes to the log", function()

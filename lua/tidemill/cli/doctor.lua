@@ -18,7 +18,8 @@ local doctor = {
 }
 
 function doctor.define(command)
-  command:argument("ADDR|REPORT"):target("target"):description("HOST:PORT of a running pipeline, or a --report file.")
+  command:argument("ADDR|REPORT"):argname("ADDR|REPORT"):target("target")
+    :description("HOST:PORT of a running pipeline, or a --report file.")
   command:flag("--json"):description("Write the verdict as JSON on one line.")
 end
 

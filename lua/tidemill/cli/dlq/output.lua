@@ -10,7 +10,8 @@ local posix = require("tidemill.run.posix")
 
 local output = {}
 
-local STDOUT, WIDEST = 1, 80
+local STDOUT = 1
+local WIDEST, WIDEST_COUNTED = 80, 300 -- of a cell, in bytes
 
 --- Adds the flag.
 function output.define(command)
@@ -82,13 +83,13 @@ local function write_tsv(columns, list)
   for _, found in ipairs(list) do io.stdout:write(table.concat(cells_of(columns, found), "\t"), "\n") end
 end
 
-local function write_table(columns, list)
+local function write_table(columns, list, widest)
   local rows, widths = { {} }, {}
   for i, column in ipairs(columns) do rows[1][i] = column[1] end
   for _, found in ipairs(list) do rows[#rows + 1] = cells_of(columns, found) end
   for _, row in ipairs(rows) do
     for i, cell in ipairs(row) do
-      if #cell > WIDEST then row[i] = cell:sub(1, WIDEST - 3) .. "..." end
+      if #cell > widest then row[i] = cell:sub(1, widest - 3) .. "..." end
       widths[i] = math.max(widths[i] or 0, #row[i])
     end
   end
@@ -132,7 +133,7 @@ end
 
 local function write_rows(columns, list, format)
   if format == "tsv" then return write_tsv(columns, list) end
-  if #list > 0 then write_table(columns, list) end
+  if #list > 0 then write_table(columns, list, columns == COUNTS and WIDEST_COUNTED or WIDEST) end
 end
 
 local function default_format()
