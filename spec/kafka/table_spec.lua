@@ -4,6 +4,7 @@
 -- The metrics TABLE_READ, TABLE_INVALID, TABLE_TIME, TABLE_ROWS, TABLE_BYTES, TABLE_LAG are counted here.
 local engine = require "spec.support.engine"
 local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 local NAME = [[function(message)
@@ -18,7 +19,7 @@ kafka.describe("tide.table", { partitions = 1 }, function(t)
 
   local function definition(options, task)
     return t:definition { head = ('local users = tide.table "users" { topic = %q, %s }'):format(users, options or ""),
-      task = task or NAME, task_options = { processes = 2 } }
+      task = task or NAME, task_options = { processes = 2, crash_retries = 10 } }
   end
 
   local function put(rows)
@@ -126,6 +127,45 @@ kafka.describe("tide.table", { partitions = 1 }, function(t)
     local run = engine.run(definition(), { code = 78 })
     assert.is_true(run:says(('table "users": topic "%s" is not there'):format(users)), run:stderr())
     assert.same({}, kafka.committed(t.group, t.input))
+  end)
+
+  it("tide.table's topic is looked for by check --connect", function()
+    local code, out = engine.verb("check", definition(), { args = { "--connect" } })
+    assert.equal(0, code, out)
+    users = "none-" .. users
+    local errors
+    code, out, errors = engine.verb("check", definition(), { args = { "--connect" } })
+    assert.same({ 78, "" }, { code, out })
+    assert.truthy(errors:find(('topic "%s" is not there'):format(users), 1, true), errors)
+  end)
+
+  it("tide.table is in each of several engines", function()
+    put { { "u1", "a" }, { "u2", "b" } }
+    t.input = kafka.topic(4)
+    for partition = 0, 3 do kafka.produce(t.input, { { value = "u1", partition = partition } }) end
+    local run = engine.run(definition(), { args = { "--engines", "2" } })
+    assert.same({ "u1=a", "u1=a", "u1=a", "u1=a" }, answers(4))
+    assert.equal(4, run:report().metrics["consumer.table.rows"].last)
+    assert.equal(4, run:report().metrics["consumer.table.read"])
+  end)
+
+  it("tide.table stays what it is when workers are killed while it changes", function()
+    put { { "u1", "0" } }
+    local run = engine.start(definition(nil, [[function(message)
+      local first = users.u1.name
+      for _ = 1, 20000 do if users.u1.name ~= first then return "torn" end end
+      return message.value .. "=" .. first
+    end]]))
+    await_answer("u1", "u1=0")
+    for round = 1, 8 do
+      ask("u1", "u1", "u1")
+      asked = asked + 3
+      put { { "u1", tostring(round) } }
+      process.kill(wait.until_true(function() return run:workers()[1] end, "a worker"))
+    end
+    await_answer("u1", "u1=8")
+    for _, answer in ipairs(answers(asked)) do assert.not_equal("torn", answer) end
+    run:drain()
   end)
 
   it("tide.table without a broker is exit 69", function()

@@ -63,10 +63,11 @@ function broker_check.connect(plan)
     source = { group = tables.source.group },
     sink = { dead_letters = tables.dlq.kind == "TIDE_DLQ_TOPIC",
       transactional_id = transactional_id(tables) },
+    tables = { group = tables.source.group },
   }
   local answer
-  for _, side in ipairs { "sink", "source" } do
-    if #sides[side] > 0 then
+  for _, side in ipairs { "sink", "source", "tables" } do
+    if sides[side] and #sides[side] > 0 then
       if answer then fields.source.output = output_of(plan, answer) end
       local text, status
       text, status, answer = look(plan, sides[side], plan:kafka_topics(true)[side], fields[side])

@@ -107,8 +107,8 @@ function Plan:connection(brokers)
   return sides
 end
 
---- Returns the topics that must exist: those of the source (without patterns, unless asked for) and of the sink, dlq
---- included.
+--- Returns the topics that must exist: those of the source (without patterns, unless asked for), of the sink, dlq
+--- included, and of tables.
 function Plan:kafka_topics(patterns)
   local source, sink = {}, {}
   if self.tables.source.medium == "TIDE_MEDIUM_KAFKA" then
@@ -120,7 +120,9 @@ function Plan:kafka_topics(patterns)
     for _, topic in ipairs(self.tables.sink.topics) do sink[#sink + 1] = topic end
   end
   if self.tables.dlq.kind == "TIDE_DLQ_TOPIC" then sink[#sink + 1] = self.tables.dlq.target end
-  return { source = source, sink = sink }
+  local tables = {}
+  for _, item in ipairs(self.topic_tables) do tables[#tables + 1] = item.topic end
+  return { source = source, sink = sink, tables = tables }
 end
 
 return plan
