@@ -16,21 +16,29 @@ static const int64_t LONGEST_WAIT_US = 100000;
 
 /* ---- the chain ---- */
 
-/* A zygote's event belongs to the pool whose worker it is about. The number of lost workers is compared with that of
- * the last turn, so that several losses become one event. */
-static int poll_pools(struct tide_engine *engine, int64_t now_us)
+/* A zygote's event belongs to the pool whose worker it is about. */
+static int take_events(struct tide_engine *engine, struct tide_zygote *zygote, int64_t now_us)
 {
     struct tide_zygote_event event;
     int status = TIDE_OK;
-    uint64_t lost = 0;
-    while (engine->zygote && (status = tide_zygote_receive(engine->zygote, &event)) == 1) {
+    while (zygote && (status = tide_zygote_receive(zygote, &event)) == 1) {
         for (uint32_t i = 0; i < engine->pool_count; i++) {
-            if (tide_pool_zygote_event(engine->pools[i], &event, now_us))
+            if (tide_pool_zygote_event(engine->pools[i], zygote, &event, now_us))
                 break;
         }
         if (event.kind == TIDE_ZYGOTE_EXITED)
             tide_engine_tables_worker_ended(engine, event.worker);
     }
+    return status;
+}
+
+/* The number of lost workers is compared with that of the last turn, so that several losses become one event. */
+static int poll_pools(struct tide_engine *engine, int64_t now_us)
+{
+    uint64_t lost = 0;
+    int status = take_events(engine, engine->zygote, now_us);
+    if (status == TIDE_OK)
+        status = take_events(engine, tide_engine_reload_zygote(engine), now_us);
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++) {
         status = tide_pool_poll(engine->pools[i], now_us);
         lost += tide_pool_workers_lost(engine->pools[i]);
@@ -39,6 +47,8 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
         tide_engine_emit(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),
                          NULL);
     engine->workers_lost = lost;
+    if (status == TIDE_OK)
+        tide_engine_reload_poll(engine);
     return status;
 }
 

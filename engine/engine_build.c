@@ -104,11 +104,11 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     return TIDE_OK;
 }
 
-/* Where workers are replaced, one slot is a spare one. */
+/* Where workers are replaced, one slot is a spare one; where a later revision may come, there is one for each of its workers. */
 static uint32_t slots_of(const struct tide_plan *plan, uint32_t pool)
 {
     bool spare = plan->limits && tide_worker_limits_replace(&plan->limits[pool]);
-    return plan->pools[pool] + (spare ? 1 : 0);
+    return plan->pools[pool] * (plan->reloads ? 2 : 1) + (spare ? 1 : 0);
 }
 
 /* Workers of all pools are forked by one zygote and numbered through, so that each has its own row of script
@@ -147,6 +147,8 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
             engine->pool_count++; /* it is there, and is freed */
             return status;
         }
+        if (plan->reloads)
+            tide_pool_spare(pool, plan->pools[engine->pool_count]);
         if (plan->pools_begin)
             tide_pool_resize(pool, plan->pools_begin[engine->pool_count]);
         tide_pool_limit(pool, plan->message_timeout_us);
@@ -281,6 +283,7 @@ void tide_engine_free(struct tide_engine *engine)
         tide_pool_free(engine->pools[i]);
     tide_zygote_free(engine->zygote);
     tide_engine_tables_free(engine);
+    tide_zygote_free(engine->reload.other);
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);

@@ -10,6 +10,7 @@
  *   engine_start.c        from the fork until the sinks are ready
  *   engine_intake.c       from the source to the first step, with backpressure and pause
  *   engine_revocation.c   gives back partitions that are revoked
+ *   engine_reload.c       loads the transforms anew
  *   engine_source.c       handles the events of the source
  *   engine_transaction.c  handles the outcomes of transactions (exactly once)
  *   engine.c              one turn of the loop: start reading here
@@ -43,6 +44,7 @@
 #include "chain/step.h"
 #include "io/sink.h"
 #include "io/source.h"
+#include "proc/forker.h"
 #include "proc/pool.h"
 #include "proc/zygote.h"
 #include "tidemill.h"
@@ -121,6 +123,31 @@ struct tide_abort {
     int64_t pause_us;  /* the pause after the next abort; doubles until a commit succeeds */
 };
 
+/** A later revision of the transforms takes the place of the present one. `other` is its zygote, and from LEAVING on the one
+ * that it has replaced. A zygote that is lost once it has loaded ends the run, as the first one does.
+ *   state       what happens                                     next
+ *   NONE        nothing                                          LOADING: tide_engine_reload
+ *   LOADING     the forker forks a zygote, which loads           STARTING: it has loaded
+ *                                                                NONE: it has not; or the files are the same
+ *   STARTING    workers start, beside those that run             LEAVING: all are ready: they take over, in this turn
+ *                                                                WITHDRAWN: one cannot start, or the run ends
+ *   LEAVING     those before do what they were given             NONE: all are gone
+ *   WITHDRAWN   the new ones leave                               NONE: all are gone */
+enum tide_reload_state {
+    TIDE_RELOAD_NONE,
+    TIDE_RELOAD_LOADING,
+    TIDE_RELOAD_STARTING,
+    TIDE_RELOAD_LEAVING,
+    TIDE_RELOAD_WITHDRAWN
+};
+
+struct tide_reload {
+    enum tide_reload_state state;
+    struct tide_zygote *other; /* NULL in NONE */
+    bool again;                /* it was asked for meanwhile */
+    char known[TIDE_KNOWN_BYTES];
+};
+
 /** What the time since the last measurement is charged to. */
 enum tide_time_use {
     TIDE_TIME_POLL,       /* reading the source, or waiting for it */
@@ -197,6 +224,7 @@ struct tide_engine {
     int signals;                       /* owned by engine_signals.c: a signalfd, -1 = none */
     struct tide_intake intake;         /* owned by engine_intake.c */
     struct tide_revocation revocation; /* owned by engine_revocation.c */
+    struct tide_reload reload;         /* owned by engine_reload.c */
     struct tide_abort abort;           /* owned by engine_transaction.c */
     uint64_t workers_lost;             /* owned by engine.c: as of the last turn */
 };
@@ -303,6 +331,13 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us);
 void tide_engine_revocation_abort(struct tide_engine *engine);
 /** The transaction was aborted: there is nothing left to commit for the partitions that are revoked. */
 void tide_engine_revocation_aborted(struct tide_engine *engine);
+
+/* ---- engine_reload.c ---- */
+
+/** The zygote of the other revision, whose workers are there; NULL = there is none, or it has not loaded. */
+struct tide_zygote *tide_engine_reload_zygote(const struct tide_engine *engine);
+/** Gets on with the reload, if there is one. */
+void tide_engine_reload_poll(struct tide_engine *engine);
 
 /* ---- engine_source.c ---- */
 

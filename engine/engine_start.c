@@ -11,11 +11,13 @@
 #include "base/grow.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/secret.h"
 #include "base/status.h"
 #include "chain/states.h"
 #include "engine_inside.h"
 #include "io/file.h"
 #include "kafka/kafka.h"
+#include "proc/forker.h"
 #include "shm/block.h"
 #include "shm/counters.h"
 #include "shm/script_metrics.h"
@@ -56,6 +58,19 @@ static struct block_list collect_blocks(const struct tide_engine *engine)
 
 /* The zygote does not return from its part of the program, so what it must not keep is freed here: a transform can
  * reach all of its process. */
+static void become_other(struct tide_engine *engine)
+{
+    tide_counters_free(engine->chain.counters);
+    tide_dlq_free(engine->chain.dlq);
+    tide_loop_free(engine->loop);
+    tide_engine_close_signals(engine);
+    if (!tide_zygote_is_forker(engine->zygote))
+        return;
+    /* The zygotes of later revisions must not have secrets either. It returns in each of these. */
+    tide_environment_forget(engine->plan.secret_variables, engine->plan.secret_variable_count);
+    tide_forker_serve(engine->zygote);
+}
+
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
     int status = tide_engine_open_signals(engine);
@@ -66,15 +81,13 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
     struct block_list blocks = collect_blocks(engine);
     tide_zygote_blocks(engine->zygote, blocks.items, blocks.count);
     free(blocks.items);
+    if (engine->plan.reloads)
+        tide_zygote_reloads(engine->zygote);
     int pid = tide_zygote_fork(engine->zygote);
-    if (pid == 0) {
-        tide_counters_free(engine->chain.counters);
-        tide_dlq_free(engine->chain.dlq);
-        tide_loop_free(engine->loop);
-        tide_engine_close_signals(engine);
-    } else if (pid > 0) {
+    if (pid == 0)
+        become_other(engine);
+    else if (pid > 0)
         tide_block_end_on_loss();
-    }
     return pid;
 }
 
@@ -90,6 +103,8 @@ int tide_engine_ready(struct tide_engine *engine)
     } while (status == TIDE_BUSY && stopped == 0);
     tide_observe(engine->chain.counters, 0, TIDE_M_RUN_CREATE_STRATEGY,
                  (double)(tide_clock_us() - engine->meter.created_us) / 1e6);
+    if (engine->zygote)
+        tide_observe(engine->chain.counters, 0, TIDE_M_REVISION, tide_engine_revision(engine));
     return status < 0 || stopped == 0 ? status : stopped;
 }
 

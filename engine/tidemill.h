@@ -4,7 +4,8 @@
  *
  * The life of an engine (lua/tidemill/run/engine.lua):
  *   tide_engine_new     builds the chain and maps all blocks; there is one thread, and no connection
- *   tide_engine_fork    returns 0 in the zygote (lua/tidemill/run/worker.lua goes on there), its pid in the engine
+ *   tide_engine_fork    returns 0 in the zygote (lua/tidemill/run/worker.lua goes on there), its pid in the engine; with
+ *                       plan.reloads it returns 0 in the zygote of each later revision too (proc/forker.h)
  *   tide_engine_ready   waits until the zygote has loaded the transforms
  *   tide_engine_start   gets the properties with their secrets, connects, and begins to read
  *   tide_engine_run     is called again and again, until DONE or FAILED
@@ -34,7 +35,7 @@ struct tide_zygote;
 
 /** Copies the plan's strings. NULL on failure, with tide_error(), and the status in `*status`. */
 struct tide_engine *tide_engine_new(const struct tide_plan *plan, int *status);
-/** Forks the zygote; returns what fork() returns. In the zygote `*zygote` is set (proc/worker.h goes on from there) and the
+/** Forks the zygote; the plan that the engine was made of is still there. Returns what fork() returns. In the zygote `*zygote` is set (proc/worker.h goes on from there) and the
  * engine must not be used any more. TIDE_EINTERNAL when the process already has a second thread. */
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote);
 /** Waits until the zygote has loaded the transforms: TIDE_OK; TIDE_ECONFIG with the error; or
@@ -64,9 +65,12 @@ enum tide_event_kind {
     TIDE_EVENT_LOST,
     TIDE_EVENT_WORKER_LOST,
     TIDE_EVENT_SIGNAL, /* number */
-    TIDE_EVENT_DONE,   /* the run has ended without a failure; what was not complete within
+    TIDE_EVENT_RELOADED, /* a later revision of the transforms has taken over: number; text: its mark */
+    TIDE_EVENT_RELOAD_FAILED,    /* it has not: status, text */
+    TIDE_EVENT_RELOAD_UNCHANGED, /* the files are those that are loaded */
+    TIDE_EVENT_DONE,  /* the run has ended without a failure; what was not complete within
                            join_timeout is not committed */
-    TIDE_EVENT_FAILED  /* status: the exit code with a minus sign; text */
+    TIDE_EVENT_FAILED /* status: the exit code with a minus sign; text */
 };
 struct tide_event {
     enum tide_event_kind kind;
@@ -83,6 +87,14 @@ void tide_engine_close(struct tide_engine *engine);
  * (logrotate). No line is split between the old file and the new one. Negative = one cannot be opened; the old file is
  * written on. */
 int tide_engine_reopen(struct tide_engine *engine);
+/** Has the pipeline file and its transforms loaded anew, in another zygote, whose workers then take over: an event RELOAD...
+ * tells how it ended. `known`: the mark of what is loaded, so that nothing happens when the files are the same; "" = load in
+ * any case. TIDE_BUSY: it is done once the reload that is under way has ended. TIDE_ECONFIG with the reason when this run
+ * cannot. */
+int tide_engine_reload(struct tide_engine *engine, const char *known);
+/** The revision of the transforms that runs, from 1, and the state of the reload (engine_inside.h) in small letters. */
+uint32_t tide_engine_revision(const struct tide_engine *engine);
+const char *tide_engine_reload_state_name(const struct tide_engine *engine);
 void tide_engine_free(struct tide_engine *engine); /* NULL is fine */
 
 /* ---- sizes at run time ---- */

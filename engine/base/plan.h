@@ -215,7 +215,9 @@ struct tide_plan {
     bool core_dumps;        /* a crash leaves a core file, if the system writes such */
     const char *state_dir;  /* where state is kept; NULL = it is gone with the process */
     struct tide_plan_sandbox sandbox;
-    bool exactly_once;   /* outputs, dead letters and offsets in one transaction of the sink */
+    bool exactly_once; /* outputs, dead letters and offsets in one transaction of the sink */
+    bool
+        reloads; /* the transforms may be loaded anew: there are slots for the workers of two revisions */
     bool handle_signals; /* INT, TERM, QUIT, HUP, USR1 and USR2 become SIGNAL events */
     const char *const *secret_variables; /* of the environment: the zygote forgets them */
     uint32_t secret_variable_count;

@@ -10,6 +10,7 @@
 #include "base/plan.h"
 #include "lookup/lookup.h"
 #include "proc/connector.h"
+#include "proc/forker.h"
 #include "proc/lookup_view.h"
 #include "proc/protocol.h"
 #include "proc/sandbox.h"
@@ -38,6 +39,10 @@ struct tide_zygote {
     struct tide_plan_sandbox sandbox;
     struct tide_sandbox_support support;
     struct tide_connector *connector; /* NULL = `network` is no list of hosts */
+    bool reloads;                     /* there may be later revisions: there is a forker */
+    struct tide_forker *forker;       /* NULL = none */
+    uint32_t revision;                /* of the transforms, from 1 */
+    char known[TIDE_KNOWN_BYTES];     /* in the zygote of a later one: the mark of the one before */
 
     struct tide_lookups *lookups; /* NULL in the engine after the fork */
 
@@ -46,9 +51,20 @@ struct tide_zygote {
     struct tide_lookup_totals lookup_totals;
     int64_t forked_us;
 
+    /* in the engine: owned by zygote_next.c */
+    struct tide_zygote *other; /* of another revision, which is there as well; NULL = none */
+    bool
+        slots_elsewhere; /* sockets, limits and logs of the slots, and what is above, are the other's */
+
+    /* in the engine: owned by zygote_load.c */
+    char mark[TIDE_KNOWN_BYTES]; /* of the files that it has loaded; "" = none was told */
+    int64_t death_us;            /* since when its death is waited for; 0 = its socket is open */
+    uint32_t pieces;             /* of the user's code, that it has named */
+    bool unchanged;              /* it found that what it was to load is what is loaded */
+
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
-    int32_t pid;
+    int32_t pid; /* 0 = none yet */
     bool loaded; /* the zygote said so, or that it could not load */
     char loading[sizeof(((struct tide_zygote_event *)0)->text)]; /* what it loads until then */
     int64_t loading_us;                                          /* since when */
@@ -72,8 +88,12 @@ struct tide_zygote {
     uint64_t delay_ns;         /* how long it had no core, as of the last look */
 };
 
-/** Makes this process the zygote, right after the fork: signals, descriptors, block mappings. */
+/* ---- zygote_become.c ---- */
+
+/** Makes this process the zygote, right after the fork: tide_zygote_begin and tide_zygote_confine (proc/worker.h). Returns 0. */
 int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
+/** Signals, descriptors, block mappings, the limit of memory: all but the sandbox. */
+void tide_zygote_begin(struct tide_zygote *zygote, int32_t parent);
 
 /** In the zygote: makes the engine's own blocks read-only, and keeps no descriptor of any. */
 int tide_zygote_map_blocks(struct tide_zygote *zygote);
@@ -120,6 +140,13 @@ void tide_guard_close(void);
 
 /** In the engine: takes an event LOOKUP. False: it is no report of a lookup table, or one too many. */
 bool tide_zygote_take_lookup(struct tide_zygote *zygote, const struct tide_zygote_event *event);
+
+/* ---- zygote_settings.c ---- */
+
+/** A pair of SOCK_SEQPACKET sockets. */
+int tide_zygote_make_pair(int *mine, int *other);
+/** Makes the pipe of what is printed while user code is loaded. */
+int tide_zygote_open_log(struct tide_zygote *zygote);
 
 /* ---- hold.c ---- */
 

@@ -30,6 +30,7 @@ struct tide_pool *tide_pool_new(struct tide_zygote *zygote, struct tide_loop *lo
         slot->in_use = true;
         slot->seat = i;
         slot->socket = tide_zygote_socket(zygote, slot->number);
+        slot->zygote = zygote;
         TAILQ_INIT(&slot->given);
     }
     return pool;
@@ -72,14 +73,20 @@ static void put_out_of_use(struct tide_pool *pool, struct tide_worker_slot *slot
     }
 }
 
-/* Not the one that is about to take another's place; and one whose worker is leaving only where there is no other. */
+/* Not one that is about to take another's place, and none with a worker of the revision before. */
+static bool is_free(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+{
+    bool old = slot->state != TIDE_WORKER_NONE && slot->zygote != pool->zygote;
+    return !slot->in_use && !slot->coming && !old && slot != pool->replace.successor;
+}
+
+/* One whose worker is leaving only where there is no other. */
 static void put_into_use(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = NULL;
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
-        bool free = !slot->in_use && slot != pool->replace.successor;
-        if (free &&
+        if (is_free(pool, slot) &&
             (!best || (best->state > TIDE_WORKER_READY && slot->state <= TIDE_WORKER_READY)))
             best = slot;
     }
@@ -119,13 +126,20 @@ void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us)
     pool->start_limit_us = limit_us;
 }
 
+void tide_pool_spare(struct tide_pool *pool, uint32_t slots)
+{
+    pool->spare += slots;
+    while (pool->active > tide_pool_most(pool))
+        put_out_of_use(pool, tide_pool_seated(pool, pool->active - 1));
+}
+
 int tide_pool_limit_workers(struct tide_pool *pool, const struct tide_worker_limits *limits)
 {
     int status = TIDE_OK;
     pool->limits = *limits;
-    pool->spare = tide_worker_limits_replace(limits) ? 1 : 0;
-    if (pool->active > tide_pool_most(pool))
-        put_out_of_use(pool, &pool->slots[pool->slot_count - 1]);
+    pool->replaces = tide_worker_limits_replace(limits);
+    if (pool->replaces)
+        tide_pool_spare(pool, 1);
     for (uint32_t i = 0; i < pool->slot_count && status == TIDE_OK; i++)
         status = tide_zygote_limit_worker(pool->zygote, pool->slots[i].number, limits);
     return status;
@@ -210,8 +224,8 @@ int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
     return TIDE_OK;
 }
 
-bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *event,
-                            int64_t now_us)
+bool tide_pool_zygote_event(struct tide_pool *pool, struct tide_zygote *zygote,
+                            const struct tide_zygote_event *event, int64_t now_us)
 {
     /* All pools have their workers from one zygote, whose events the engine offers to one pool after the other. */
     uint32_t first = pool->slots[0].number;
@@ -219,8 +233,8 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
         return false;
     struct tide_worker_slot *slot = &pool->slots[event->worker - first];
     /* A slot has one worker after the other, and the zygote tells of each in order: when it is there, when it is gone. */
-    if (event->generation != slot->generation) {
-        tide_zygote_false_event(pool->zygote, "is about a worker that there is not");
+    if (event->generation != slot->generation || zygote != slot->zygote) {
+        tide_zygote_false_event(zygote, "is about a worker that there is not");
     } else if (event->kind == TIDE_ZYGOTE_EXITED && slot->pid > 0 && event->pid == slot->pid) {
         /* In this order: the first reads what is left in the socket and needs the state in which the worker died, and
          * the second empties the socket and forgets the state. */
@@ -229,9 +243,9 @@ bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_eve
         tide_worker_slot_exited(pool, slot, event, now_us);
     } else if (event->kind == TIDE_ZYGOTE_SPAWNED && slot->state != TIDE_WORKER_NONE &&
                slot->pid == 0 && event->pid != 0) {
-        tide_worker_slot_spawned(pool, slot, event, now_us);
+        tide_worker_slot_spawned(slot, event, now_us);
     } else {
-        tide_zygote_false_event(pool->zygote, "comes out of turn, or names another process");
+        tide_zygote_false_event(zygote, "comes out of turn, or names another process");
     }
     return true;
 }
@@ -308,6 +322,7 @@ bool tide_pool_worker(const struct tide_pool *pool, uint32_t index, struct tide_
                  : slot->state > TIDE_WORKER_READY ? TIDE_WORKER_SEEN_ENDING
                  : slot->given_count > 0           ? TIDE_WORKER_SEEN_RUNNING
                                                    : TIDE_WORKER_SEEN_IDLE,
+        .in_use = slot->in_use,
         .busy_us = slot->total.busy_us,
         .messages = slot->total.messages,
         .lost = slot->total.lost,
@@ -333,5 +348,6 @@ void tide_pool_free(struct tide_pool *pool)
     }
     free(pool->slots);
     free(pool->workers.failed);
+    free(pool->next.failed);
     free(pool);
 }

@@ -115,6 +115,8 @@ void tide_pool_limit_start(struct tide_pool *pool, int64_t limit_us);
 int tide_pool_limit_workers(struct tide_pool *pool, const struct tide_worker_limits *limits);
 /** True when a worker is replaced at some limit: its pool needs one slot more than processes. */
 bool tide_worker_limits_replace(const struct tide_worker_limits *limits);
+/** Its workers may be replaced by those of the next revision: another `slots` of its slots are spare ones. Before the start. */
+void tide_pool_spare(struct tide_pool *pool, uint32_t slots);
 /** Has all workers spawned. To be called after the zygote has loaded. */
 int tide_pool_start(struct tide_pool *pool);
 void tide_pool_submit(struct tide_pool *pool, struct tide_work *work);
@@ -127,9 +129,25 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work);
  * with its text, TIDE_ETEMPORARY where it said tide.retry); or workers die again and again before they are ready, or the
  * zygote carries out no command (TIDE_ETEMPORARY). */
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us);
-/** Takes an event of the zygote. True when it was about a worker of this pool. */
-bool tide_pool_zygote_event(struct tide_pool *pool, const struct tide_zygote_event *event,
-                            int64_t now_us);
+/** Takes an event of a zygote. True when it was about a worker of this pool. */
+bool tide_pool_zygote_event(struct tide_pool *pool, struct tide_zygote *zygote,
+                            const struct tide_zygote_event *event, int64_t now_us);
+
+/* The next revision of the transforms (engine_reload.c). Its workers start in spare slots, while those that are there go on.
+ * Once as many are ready as there are processes, each takes a seat, in one call: what is given out from then on is theirs, and
+ * the others do what they were given and leave, as after tide_pool_resize. */
+
+/** Has workers of `zygote` start, which has loaded. */
+void tide_pool_next_begin(struct tide_pool *pool, struct tide_zygote *zygote);
+/** To be called in each turn. TIDE_OK: all are ready. TIDE_BUSY: not yet. TIDE_ECONFIG, TIDE_ETEMPORARY: a `start` hook failed,
+ * or they die again and again. */
+int tide_pool_next_ready(struct tide_pool *pool);
+/** They take over. All have to be ready. */
+void tide_pool_next_take_over(struct tide_pool *pool);
+/** They leave. */
+void tide_pool_next_withdraw(struct tide_pool *pool);
+/** Whether a worker of this zygote is left. */
+bool tide_pool_has_worker_of(const struct tide_pool *pool, const struct tide_zygote *zygote);
 /** The step found the output block of this work malformed, which was DONE or WORKER_LOST; `what` goes on after "worker 3"
  * in the log. The worker is killed and gets no more work; its death is attributed to nothing else that it has. The work is
  * GIVEN until the worker is gone, so that nothing writes to its block any more, then WORKER_LOST. */

@@ -45,14 +45,14 @@ bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_repo
 }
 
 /* One that is stopped, or has blocked the signal, says nothing. */
-bool tide_pool_awaits_words(struct tide_pool *pool, struct tide_worker_slot *slot)
+bool tide_pool_awaits_words(struct tide_worker_slot *slot)
 {
     int64_t now_us = tide_clock_us();
     if (!slot->stall.stalled)
         return false;
     if (slot->stall.asked_us == 0) {
         slot->stall.asked_us = now_us;
-        return tide_zygote_ask(pool->zygote, slot->hold);
+        return tide_zygote_ask(slot->zygote, slot->hold);
     }
     return now_us - slot->stall.asked_us < WORDS_US;
 }

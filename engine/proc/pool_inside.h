@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where),
- * worker_watch.c (where a worker is in its block) and pool_limits.c (what workers use up), and all call worker_slot.c (the
+ * worker_watch.c (where a worker is in its block) and pool_limits.c (what workers use up), and the engine calls pool_takeover.c (the next revision) as well; all of them call worker_slot.c (the
  * life of a worker). pool_work.c calls pool_profile.c (profiles of the workers) too, and with worker_slot.c calls pool_crash.c
  * (what workers say when they crash). */
 #ifndef TIDE_PROC_POOL_INSIDE_H
@@ -35,7 +35,8 @@ struct tide_pool {
     int64_t limit_us;       /* for one record */
     int64_t start_limit_us; /* for one `start` hook */
     struct tide_worker_limits limits; /* of each worker */
-    uint32_t spare;                   /* slots beside those that may be in use: 0 or 1 */
+    bool replaces;                    /* workers that have used up their limits */
+    uint32_t spare; /* slots beside those that may be in use, for workers that are to take over */
 
     struct { /* owned by pool_limits.c */
         struct tide_worker_slot
@@ -44,6 +45,12 @@ struct tide_pool {
         enum tide_metric cause;
         int64_t not_before_us; /* a successor could not start: the next one is tried then */
     } replace;
+
+    struct { /* owned by pool_takeover.c, but for what failed: worker_slot.c */
+        struct tide_zygote *zygote; /* of the next revision, whose workers start; NULL = none */
+        char *failed;               /* what a `start` hook of one of them said; NULL = nothing */
+        int status;                 /* with it: TIDE_ECONFIG or TIDE_ETEMPORARY */
+    } next;
 
     struct {
         TAILQ_HEAD(, tide_work) waiting; /* in the order in which they are given out */
@@ -78,7 +85,7 @@ void tide_pool_read_log(struct tide_pool *pool, struct tide_worker_slot *slot, i
 bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_report *report);
 /** Asks a worker that is to be killed at a limit of time where it is (proc/crash.h). True as long as it may still say so: it
  * is killed later then. */
-bool tide_pool_awaits_words(struct tide_pool *pool, struct tide_worker_slot *slot);
+bool tide_pool_awaits_words(struct tide_worker_slot *slot);
 /** The last words of the present worker; NULL when there are none. */
 const char *tide_pool_last_words(const struct tide_worker_slot *slot);
 /** Gives waiting work to workers. */

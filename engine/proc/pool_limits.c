@@ -95,7 +95,8 @@ static struct tide_worker_slot *find_used_up(struct tide_pool *pool, enum tide_m
 static struct tide_worker_slot *find_spare(struct tide_pool *pool)
 {
     for (uint32_t i = 0; i < pool->slot_count; i++) {
-        if (!pool->slots[i].in_use && pool->slots[i].state == TIDE_WORKER_NONE)
+        if (!pool->slots[i].in_use && !pool->slots[i].coming &&
+            pool->slots[i].state == TIDE_WORKER_NONE)
             return &pool->slots[i];
     }
     return NULL;
@@ -152,10 +153,12 @@ void tide_pool_replace(struct tide_pool *pool, int64_t now_us)
     const struct tide_worker_slot *successor = pool->replace.successor;
     for (uint32_t i = 0; i < pool->slot_count; i++)
         look_at_memory(pool, &pool->slots[i], now_us);
-    if (pool->spare == 0)
+    if (!pool->replaces)
         return;
-    if (!successor)
+    if (!successor && !pool->next.zygote)
         begin(pool, now_us);
+    else if (!successor)
+        return; /* all are about to be replaced */
     else if (successor->state == TIDE_WORKER_READY)
         change_places(pool);
     else if (tide_worker_slot_cannot_start(successor))

@@ -120,7 +120,7 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool,
     if (best->state != TIDE_WORKER_READY)
         return NULL;
     if (best->used && best->given_count == 0)
-        tide_worker_slot_retire(pool, best);
+        tide_worker_slot_retire(best);
     return best->used ? NULL : best;
 }
 

@@ -47,62 +47,6 @@ static uint64_t cpu_ns(void)
     return (uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-static int enter_sandbox(struct tide_zygote *zygote)
-{
-    uint32_t count = 0;
-    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 6));
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        keep[count++] = zygote->worker_ends[i];
-        keep[count++] = zygote->logs[i].worker_end;
-    }
-    if (zygote->connector)
-        count += tide_connector_descriptors(zygote->connector, keep + count);
-    count += tide_lookups_descriptors(zygote->lookups, keep + count);
-    keep[count++] = zygote->zygote_end;
-    keep[count++] = zygote->signals;
-    keep[count++] = tide_guard_open();
-    int status = tide_sandbox_enter_zygote(&zygote->sandbox, &zygote->support, keep, count);
-    free(keep);
-    return status;
-}
-
-/* Standard input may be the source, and a script that reads it would take messages away; standard output may be the
- * sink, and what a script prints is no message. The engine's ends are closed, since the end of file by which workers
- * notice that the engine is gone comes only when nobody has them open. */
-int tide_zygote_become(struct tide_zygote *zygote, int32_t parent)
-{
-    sigset_t chld;
-    tide_child_dies_with(parent);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    tide_child_signals(true);
-    sigemptyset(&chld);
-    sigaddset(&chld, SIGCHLD);
-    zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
-    close(zygote->engine_end);
-    zygote->engine_end = -1;
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        close(zygote->engine_ends[i]);
-        if (zygote->logs[i].engine_end >= 0)
-            close(zygote->logs[i].engine_end);
-    }
-    close(zygote->log.engine_end);
-    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (null >= 0)
-        dup2(null, STDIN_FILENO);
-    tide_worker_log_enter(&zygote->log);
-    close(zygote->log.worker_end);
-    if (null > STDERR_FILENO)
-        close(null);
-    tide_limit_core(zygote->core_dumps);
-    tide_crash_watch_zygote(zygote);
-    if (zygote->connector)
-        tide_connector_enter_zygote(zygote->connector);
-    tide_guard_loading(zygote->load_memory);
-    if (tide_zygote_map_blocks(zygote) < 0 || enter_sandbox(zygote) < 0)
-        tide_zygote_loaded(zygote, tide_error(), false);
-    return 0;
-}
-
 static void send_event(struct tide_zygote *zygote, const struct tide_zygote_event *event)
 {
     /* Blocking: the engine reads all the time, and with a lost event a worker would be lost for ever. */
@@ -145,14 +89,32 @@ void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool agai
         error = left;
     }
     struct tide_zygote_event event = {.kind = error ? TIDE_ZYGOTE_REJECTED : TIDE_ZYGOTE_LOADED};
-    if (error) {
+    if (error)
         event.status = again ? TIDE_ETEMPORARY : TIDE_ECONFIG;
-        strncpy(event.text, error, sizeof(event.text) - 1);
-    }
+    strncpy(event.text, error ? error : zygote->mark, sizeof(event.text) - 1);
     tide_guard_loaded();
     send_event(zygote, &event);
     if (error)
         tide_family_await_end(zygote->zygote_end);
+}
+
+uint32_t tide_zygote_revision(const struct tide_zygote *zygote)
+{
+    return zygote->revision;
+}
+
+void tide_zygote_set_mark(struct tide_zygote *zygote, const char *mark)
+{
+    snprintf(zygote->mark, sizeof(zygote->mark), "%s", mark);
+}
+
+void tide_zygote_leave_unchanged(struct tide_zygote *zygote, const char *mark)
+{
+    struct tide_zygote_event event = {.kind = TIDE_ZYGOTE_REJECTED, .status = TIDE_OK};
+    if (strcmp(zygote->known, mark) != 0)
+        return;
+    send_event(zygote, &event);
+    _exit(0);
 }
 
 /* It keeps no socket but its own: with another it could answer in the name of another worker, and one that stayed open

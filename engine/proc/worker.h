@@ -17,6 +17,7 @@
 #include "proc/protocol.h"
 
 struct tide_zygote;
+struct tide_plan_sandbox;
 struct tide_output;
 struct tide_lookups;
 
@@ -31,6 +32,15 @@ void tide_zygote_tell_lookups(struct tide_zygote *zygote);
 /** Tells the engine, once, that the user's code is loaded (`error` NULL); or that it cannot be, with the reason, and then
  * it does not return. `again`: what the code needs may be there later. */
 void tide_zygote_loaded(struct tide_zygote *zygote, const char *error, bool again);
+/** Which revision of the transforms this zygote is to load: 1 for the first. A later one reads the pipeline file by itself,
+ * and enters the sandbox after that (tide_zygote_confine). */
+uint32_t tide_zygote_revision(const struct tide_zygote *zygote);
+/** What the files that are loaded are known by, 63 bytes at most: tide_zygote_loaded tells it to the engine. */
+void tide_zygote_set_mark(struct tide_zygote *zygote, const char *mark);
+/** Ends the zygote of a later revision when this is the mark of what is loaded already; else it returns. */
+void tide_zygote_leave_unchanged(struct tide_zygote *zygote, const char *mark);
+/** Enters the sandbox, that of the plan (NULL = as it was before the fork). Does not return when that fails. */
+void tide_zygote_confine(struct tide_zygote *zygote, const struct tide_plan_sandbox *sandbox);
 /** Forks workers as the engine commands. Returns in each new worker only, with the number of its slot. The zygote itself
  * ends by _exit when the engine is gone, and its workers with it: at the latest after `patience_us`, in which they may
  * close what they have open. */

@@ -49,7 +49,8 @@ static void observe_in_all_rows(struct tide_pool *pool, enum tide_metric metric,
  * number. */
 int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
-    int status = tide_zygote_send(pool->zygote, TIDE_COMMAND_SPAWN, slot->number,
+    slot->zygote = slot->coming ? pool->next.zygote : pool->zygote;
+    int status = tide_zygote_send(slot->zygote, TIDE_COMMAND_SPAWN, slot->number,
                                   slot->generation + 1);
     if (status == TIDE_OK) {
         slot->generation++;
@@ -59,9 +60,9 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
 }
 
 /* Until SPAWNED has come the process is not known, though it may have sent something: it is killed in a later turn. */
-static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
+static int kill_worker(struct tide_worker_slot *slot)
 {
-    slot->kill_due = slot->pid == 0 || tide_pool_awaits_words(pool, slot);
+    slot->kill_due = slot->pid == 0 || tide_pool_awaits_words(slot);
     if (slot->kill_due)
         return TIDE_OK;
     if (slot->hold == TIDE_HOLD_FOREIGN)
@@ -70,7 +71,7 @@ static int kill_worker(struct tide_pool *pool, struct tide_worker_slot *slot)
             "worker %u is to be killed, and process %d, which the zygote has named, is "
             "not seen to be its child",
             slot->number, slot->pid);
-    tide_zygote_kill(pool->zygote, slot->hold, slot->number, slot->generation);
+    tide_zygote_kill(slot->zygote, slot->hold, slot->number, slot->generation);
     return TIDE_OK;
 }
 
@@ -79,6 +80,12 @@ static void set_hook(struct tide_worker_slot *slot, const char *name)
     free(slot->hook.name);
     slot->hook.name = name ? tide_copy(name) : NULL;
     slot->hook.time_us = 0;
+}
+
+static void note_failure(char **failed, const char *text)
+{
+    free(*failed);
+    *failed = tide_copy(text);
 }
 
 bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
@@ -90,10 +97,9 @@ bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
     if (hello->kind == TIDE_HELLO_HOOK)
         return slot->hook.count++ < MOST_HOOKS;
     if (hello->kind != TIDE_HELLO_READY) {
-        free(pool->workers.failed);
-        pool->workers.failed = tide_copy(hello->text);
-        pool->workers.status = hello->kind == TIDE_HELLO_FAILED_FOR_NOW ? TIDE_ETEMPORARY
-                                                                        : TIDE_ECONFIG;
+        int why = hello->kind == TIDE_HELLO_FAILED_FOR_NOW ? TIDE_ETEMPORARY : TIDE_ECONFIG;
+        note_failure(slot->coming ? &pool->next.failed : &pool->workers.failed, hello->text);
+        *(slot->coming ? &pool->next.status : &pool->workers.status) = why;
         slot->leave_us = now_us + LEAVE_US; /* it leaves by itself; what does not is killed */
         return true;
     }
@@ -108,12 +114,12 @@ bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
 
 /* ---- events of the zygote ---- */
 
-void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
-                              const struct tide_zygote_event *event, int64_t now_us)
+void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
+                              int64_t now_us)
 {
     if (event->pid > 0) {
         slot->pid = event->pid;
-        slot->hold = tide_zygote_hold(pool->zygote, event->pid);
+        slot->hold = tide_zygote_hold(slot->zygote, event->pid);
         return;
     }
     if (slot->state == TIDE_WORKER_READY)
@@ -218,20 +224,20 @@ void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot 
     count_in_all_rows(pool, TIDE_M_WORKER_LOST_PROTOCOL);
 }
 
-void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *slot)
+void tide_worker_slot_retire(struct tide_worker_slot *slot)
 {
     tide_log(TIDE_LOG_INFO,
              "worker %u is replaced: a message that another died of is run again in a fresh one",
              slot->number);
     slot->state = TIDE_WORKER_RETIRED;
-    if (kill_worker(pool, slot) < 0)
+    if (kill_worker(slot) < 0)
         slot->kill_due = true; /* tide_worker_slot_poll fails with the reason */
 }
 
 /* It is to have a worker: one that takes work, or one that is about to take another's place. */
 static bool is_wanted(const struct tide_pool *pool, const struct tide_worker_slot *slot)
 {
-    return slot->in_use || slot == pool->replace.successor;
+    return slot->in_use || slot->coming || slot == pool->replace.successor;
 }
 
 /* A slot that is not in use has its worker leave once it has nothing to do: a job with number 0 tells it to, so that it
@@ -258,7 +264,7 @@ static void end_leaving(struct tide_worker_slot *slot, int64_t now_us)
 /* How much of the time since the last poll counts. */
 static int64_t counted_us(const struct tide_worker_slot *slot, int64_t now_us)
 {
-    int64_t since_us = now_us - slot->zygote.checked_us;
+    int64_t since_us = now_us - slot->silence.checked_us;
     return since_us < LONGEST_COUNTED_US ? since_us : LONGEST_COUNTED_US;
 }
 
@@ -300,19 +306,23 @@ static bool awaits_zygote(const struct tide_pool *pool, const struct tide_worker
  * all the same. Any event is a sign of life, so many slots may wait for one that is busy. */
 static int look_at_zygote(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
-    uint64_t events = tide_zygote_events_received(pool->zygote);
-    if (awaits_zygote(pool, slot, now_us) && events == slot->zygote.events)
-        slot->zygote.silent_us += counted_us(slot, now_us);
+    const struct tide_zygote *zygote = slot->state == TIDE_WORKER_NONE ? pool->zygote
+                                                                       : slot->zygote;
+    if (slot->state == TIDE_WORKER_NONE && slot->coming)
+        zygote = pool->next.zygote;
+    uint64_t events = tide_zygote_events_received(zygote);
+    if (awaits_zygote(pool, slot, now_us) && events == slot->silence.events)
+        slot->silence.silent_us += counted_us(slot, now_us);
     else
-        slot->zygote.silent_us = 0;
-    slot->zygote.events = events;
-    slot->zygote.checked_us = now_us;
-    if (slot->zygote.silent_us <= SILENCE_US)
+        slot->silence.silent_us = 0;
+    slot->silence.events = events;
+    slot->silence.checked_us = now_us;
+    if (slot->silence.silent_us <= SILENCE_US)
         return TIDE_OK;
     return tide_fail(TIDE_ETEMPORARY,
                      "the zygote (pid %d) has not answered for %d s, and worker %u is to be "
                      "replaced; nothing past the last commit is committed",
-                     tide_zygote_pid(pool->zygote), SILENCE_US / 1000000, slot->number);
+                     tide_zygote_pid(zygote), SILENCE_US / 1000000, slot->number);
 }
 
 bool tide_worker_slot_cannot_start(const struct tide_worker_slot *slot)
@@ -346,7 +356,7 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
     if (status == TIDE_OK)
         end_leaving(slot, now_us);
     if (status == TIDE_OK && slot->kill_due)
-        status = kill_worker(pool, slot);
+        status = kill_worker(slot);
     if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_wanted(pool, slot) &&
         now_us >= slot->spawn_us)
         status = tide_worker_slot_spawn(pool, slot);

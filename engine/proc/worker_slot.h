@@ -35,6 +35,7 @@
 
 struct tide_pool;
 struct tide_work;
+struct tide_zygote;
 
 enum tide_worker_state {
     TIDE_WORKER_NONE,
@@ -49,6 +50,10 @@ struct tide_worker_slot {
     bool in_use;     /* owned by pool.c and pool_limits.c: it is to have a worker that takes work */
     uint32_t seat; /* owned by the same: in use, its number among those that are: 0 to active - 1 */
     int socket;    /* the engine's end, owned by the zygote */
+    struct tide_zygote
+        *zygote; /* owned by worker_slot.c: that has forked its worker, unless NONE */
+    bool
+        coming; /* owned by pool_takeover.c: its worker, of the next revision, waits to take over */
 
     /* owned by worker_slot.c */
     enum tide_worker_state state;
@@ -72,7 +77,7 @@ struct tide_worker_slot {
         uint64_t events; /* how many the zygote had sent at the last check */
         int64_t checked_us;
         int64_t silent_us; /* for how long it has sent none while it had a command to carry out */
-    } zygote;
+    } silence;             /* of its zygote */
 
     /* owned by pool_work.c */
     TAILQ_HEAD(, tide_work) given; /* the work that it runs, then those in its socket, in order */
@@ -114,8 +119,8 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
 bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
                             const struct tide_hello *hello, int64_t now_us);
 /** Handles an event SPAWNED of this generation, which was awaited, also one that says that fork failed. */
-void tide_worker_slot_spawned(struct tide_pool *pool, struct tide_worker_slot *slot,
-                              const struct tide_zygote_event *event, int64_t now_us);
+void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
+                              int64_t now_us);
 /** Handles an event EXITED of this generation; its work has been taken off by then. */
 void tide_worker_slot_exited(struct tide_pool *pool, struct tide_worker_slot *slot,
                              const struct tide_zygote_event *event, int64_t now_us);
@@ -126,7 +131,7 @@ void tide_worker_slot_release(struct tide_worker_slot *slot);
 void tide_worker_slot_violation(struct tide_pool *pool, struct tide_worker_slot *slot,
                                 enum tide_metric kind, const char *what);
 /** Has a worker killed that has no work, to make room for a fresh one. */
-void tide_worker_slot_retire(struct tide_pool *pool, struct tide_worker_slot *slot);
+void tide_worker_slot_retire(struct tide_worker_slot *slot);
 /** True when its workers died too often in a row before they were ready. */
 bool tide_worker_slot_cannot_start(const struct tide_worker_slot *slot);
 /** Looks at where the worker is (worker_watch.c): has it killed when it is there for too long, or lies about it. */

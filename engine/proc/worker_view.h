@@ -3,6 +3,7 @@
 #ifndef TIDE_PROC_WORKER_VIEW_H
 #define TIDE_PROC_WORKER_VIEW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum tide_worker_seen {
@@ -16,6 +17,7 @@ enum tide_worker_seen {
 struct tide_worker_view {
     int32_t pid; /* 0 = none */
     enum tide_worker_seen state;
+    bool in_use;       /* else it has no work of a batch that begins now */
     int64_t busy_us;   /* time with a batch */
     uint64_t messages; /* run by them */
     uint64_t lost;     /* workers that died */

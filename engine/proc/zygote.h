@@ -42,14 +42,31 @@ uint64_t tide_zygote_read_log(struct tide_zygote *zygote, uint32_t worker, int64
 void tide_zygote_sandbox(struct tide_zygote *zygote, const struct tide_plan_sandbox *sandbox);
 /** How long the zygote may take for each piece of the user's code that it loads; 0 = for ever. */
 void tide_zygote_limit(struct tide_zygote *zygote, int64_t limit_us);
-/** As fork(): 0 in the zygote, which goes on with proc/worker.h. Refused with TIDE_EINTERNAL once this process has a second
- * thread (a forked librdkafka or a held lock would hang there), with TIDE_ECONFIG where the kernel cannot keep what the
- * sandbox is to keep. What a lesser kernel leaves open is logged. */
+/** There are to be later revisions (tide_zygote_next): the forker is forked with the zygote. Before that. */
+void tide_zygote_reloads(struct tide_zygote *zygote);
+/** As fork(): 0 in the zygote, which goes on with proc/worker.h, and in the forker (tide_zygote_is_forker), which goes on with
+ * tide_forker_serve. Refused with TIDE_EINTERNAL once this process has a second thread (a forked librdkafka or a held lock
+ * would hang there), with TIDE_ECONFIG where the kernel cannot keep what the sandbox is to keep. What a lesser kernel leaves
+ * open is logged. */
 int tide_zygote_fork(struct tide_zygote *zygote);
+bool tide_zygote_is_forker(const struct tide_zygote *zygote);
 /** Blocks until the user's code is loaded: TIDE_OK. TIDE_ECONFIG or TIDE_ETEMPORARY, with its text, when it cannot be;
  * TIDE_ECONFIG too when the zygote died, or reached a limit. TIDE_BUSY when the descriptor `wake` (-1 = none) has
  * something to read before that. */
 int tide_zygote_wait_loaded(struct tide_zygote *zygote, int wake);
+/** The same without waiting, to be called again and again: TIDE_BUSY as long as it is not loaded. TIDE_OK also when it found
+ * that nothing has changed (tide_zygote_leave_unchanged); then it is about to end. */
+int tide_zygote_look_loaded(struct tide_zygote *zygote);
+/** The zygote of the next revision, which the forker forks and which loads the pipeline file anew. It has the worker slots
+ * of `zygote`, as long as one of both is free to spawn a worker there (pool.h). `known`: the mark of what is loaded, "" = load
+ * in any case. NULL with tide_error(): TIDE_ETEMPORARY. */
+struct tide_zygote *tide_zygote_next(struct tide_zygote *zygote, const char *known);
+/** The next revision takes the place of `zygote`: the slots are its own now. */
+void tide_zygote_hand_over(struct tide_zygote *zygote, struct tide_zygote *next);
+/** The mark of the files that it has loaded, as it said itself (tide_zygote_set_mark); "" = none. */
+const char *tide_zygote_mark(const struct tide_zygote *zygote);
+/** The zygote has found that its files are those that were loaded before. */
+bool tide_zygote_is_unchanged(const struct tide_zygote *zygote);
 /** The engine's socket of a worker slot, to send jobs and read reports; owned by the zygote. */
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
 /** Sends a command. TIDE_BUSY: the zygote has its queue full of them; later. */
@@ -90,7 +107,8 @@ bool tide_zygote_lookup(const struct tide_zygote *zygote, uint32_t index,
                         struct tide_lookup_view *view);
 /** The sums of all lookup tables. */
 void tide_zygote_lookup_totals(const struct tide_zygote *zygote, struct tide_lookup_totals *totals);
-/** Ends the zygote and with it the workers, and waits for it. NULL is fine. */
+/** Ends the zygote and with it the workers, and waits for it. One whose slots are another's has no workers, and is ended at
+ * once. NULL is fine. */
 void tide_zygote_free(struct tide_zygote *zygote);
 
 #endif

@@ -111,6 +111,9 @@ enum tide_metric {
     TIDE_M_TABLE_ROWS,
     TIDE_M_TABLE_BYTES,
     TIDE_M_TABLE_LAG,
+    TIDE_M_RELOAD,
+    TIDE_M_RELOAD_ERROR,
+    TIDE_M_REVISION,
     /* state.*, row 0 */
     TIDE_M_STATE_HIT,
     TIDE_M_STATE_MISS,

@@ -100,7 +100,7 @@ describe("a run with an address", function()
       others = others + 1
       assert.is_nil(sockets_of(pid)[listening])
     end
-    assert.equal(3, others) -- the zygote and two workers
+    assert.equal(4, others) -- the forker, the zygote and two workers
   end)
 
   it("ends with 78 and names the port when it is in use", function()

@@ -47,15 +47,16 @@ describe("the processes of a run", function()
     pipe:flush()
   end
 
-  -- All processes of its group, which was made for it: the engine, its zygote, the workers. Numbers of processes begin
-  -- again at the lowest, so they tell no order.
+  -- All processes of its group, which was made for it: the engine, its zygote, the workers, the forker. Numbers of
+  -- processes begin again at the lowest, so they tell no order.
   local function group()
     local found = {}
     local stats = assert(io.popen("cat /proc/[0-9]*/stat 2>/dev/null"))
     for line in stats:lines() do
-      local pid, state, parent, of = line:match("^(%d+) .*%) (%a) (%d+) (%d+)")
+      local pid, name, state, parent, of = line:match("^(%d+) %((.*)%) (%a) (%d+) (%d+)")
       if pid and state ~= "Z" and tonumber(of) == run:pid() then
-        local rank = tonumber(pid) == run:pid() and 1 or tonumber(parent) == run:pid() and 2 or 3
+        local rank = tonumber(pid) == run:pid() and 1 or name == "tidemill-forker" and 4
+          or tonumber(parent) == run:pid() and 2 or 3
         found[#found + 1] = { pid = tonumber(pid), rank = rank }
       end
     end
@@ -68,8 +69,8 @@ describe("the processes of a run", function()
   local function until_workers()
     return wait.until_true(function()
       local pids = group()
-      return #pids == 4 and pids
-    end, "engine, zygote and two workers")
+      return #pids == 5 and pids
+    end, "engine, zygote, two workers and the forker")
   end
 
   local function ends_with(code, seconds)
@@ -192,7 +193,7 @@ describe("the processes of a run", function()
     end)
   end
 
-  for index, name in ipairs { "the engine", "the zygote", "a worker" } do
+  for index, name in pairs { "the engine", "the zygote", "a worker", [5] = "the forker" } do
     for state, busy in pairs { ["idle"] = false, ["with a hung worker"] = true } do
       it(("the processes of a run leave nothing when %s is killed, %s"):format(name, state), function()
         start(busy and "function(message) while true do end end" or "function(message) return message end")
@@ -206,8 +207,8 @@ describe("the processes of a run", function()
         if index == 2 then return ends_with(75) end
         wait.until_true(function()
           local now = group()
-          return #now == 4 and now[3] ~= pids[index] and now[4] ~= pids[index]
-        end, "a new worker")
+          return #now == (index == 5 and 4 or 5) and now[3] ~= pids[index] and now[4] ~= pids[index]
+        end, "a new worker, or the forker's end")
         process.kill(run:pid())
         ends_with(128 + KILL)
       end)

@@ -41,6 +41,8 @@ end
 for _, name in ipairs { "read", "invalid", "time", "rows", "bytes", "lag" } do
   ELSEWHERE["consumer.table." .. name] = "spec/kafka/table_spec.lua"
 end
+ELSEWHERE["consumer.reload.count"] = "spec/kafka/reload_spec.lua"
+ELSEWHERE["consumer.reload.error"] = "spec/flow/reload_spec.lua"
 
 local place = {}
 for _, name in ipairs(BROKER) do place[name] = "kafka" end

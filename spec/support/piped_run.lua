@@ -11,15 +11,15 @@ local piped_run = {}
 
 local pipe, folder
 
---- Starts a pipeline file with this text. The pipe stays open, and the output is FOLDER/out. Returns the process and
---- the folder.
-function piped_run.start(text, flags)
+--- Starts a pipeline file with this text; `files`: others beside it, text by name. The pipe stays open, and the output
+--- is FOLDER/out (flags may name FOLDER too). Returns the process and the folder.
+function piped_run.start(text, flags, files)
   local path
-  path, folder = pipeline_file.write(text)
+  path, folder = pipeline_file.write(text, files)
   assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
   pipe = assert(io.open(folder .. "/fifo", "r+"))
   local run = process.start { "/bin/sh", "-c", ('exec "$0" run %s --input %s/fifo --output %s/out %s'):format(path,
-    folder, folder, flags or ""), PROGRAM }
+    folder, folder, (flags or ""):gsub("FOLDER", folder)), PROGRAM }
   wait.watch(run)
   return run, folder
 end

@@ -172,7 +172,7 @@ function workers:turn()
     if got < 0 then return got end
     if got == 0 then break end
     for _, pool in ipairs(self.pools) do
-      if C.tide_pool_zygote_event(pool, event, now_us) then break end
+      if C.tide_pool_zygote_event(pool, self.zygote, event, now_us) then break end
     end
   end
   for _, pool in ipairs(self.pools) do

@@ -75,11 +75,41 @@ local function reopen(self)
   self:log("TIDE_LOG_ERROR", "SIGHUP: " .. reason .. "; what was open before is written on")
 end
 
+-- The pipeline file and its transforms are loaded anew, if they have changed; the outcome comes as an event.
+local function reload(self)
+  local asked, reason = self.engine:reload(self.mark)
+  if not asked then return self:log("TIDE_LOG_ERROR", "reload: " .. reason, "reload_failed") end
+  if asked == "later" then self:log("TIDE_LOG_INFO", "reload: another one is under way; this one comes after it") end
+end
+
+local function hang_up(self)
+  reopen(self)
+  if next(self.plan.functions) then reload(self) end
+end
+
+function on.reloaded(self, event)
+  self.mark = event.text
+  self:log("TIDE_LOG_INFO", ("reload: revision %d of the transforms runs now"):format(event.number), "reloaded",
+    { revision = event.number })
+end
+
+-- Each fault of a pipeline file is a line.
+function on.reload_failed(self, event)
+  for line in event.text:gmatch "[^\n]+" do self:log("TIDE_LOG_ERROR", "reload: " .. line) end
+  local revision = self.engine:revision()
+  self:log("TIDE_LOG_ERROR", ("reload: refused; revision %d of the transforms goes on"):format(revision),
+    "reload_failed", { revision = revision, reason = event.text })
+end
+
+function on.reload_unchanged(self)
+  self:log("TIDE_LOG_INFO", "reload: the files of the transforms are unchanged")
+end
+
 -- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.
 function on.signal(self, event)
   local number = event.number
   if self.link then return end -- it came to the whole process group, or to the supervisor too
-  if number == signals.HUP and not self.on_terminal then return reopen(self) end
+  if number == signals.HUP and not self.on_terminal then return hang_up(self) end
   if not signals.ends(number) then
     return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
@@ -97,7 +127,7 @@ end
 
 -- The end of the supervisor is a reason to end in order.
 local function obey_supervisor(self)
-  if self.link:wants_reopen() then reopen(self) end
+  if self.link:wants_reopen() then hang_up(self) end
   if self.closing or not (self.link.close or self.link.gone) then return end
   if self.link.gone then self:log("TIDE_LOG_ERROR", "the supervisor is gone: finishing what was read") end
   self.closing = true
@@ -201,7 +231,8 @@ end
 --- code.
 function engine_loop.run(plan, options, link)
   engine_loop.log(options)
-  local self = setmetatable({ on_terminal = progress.on_terminal(), link = link }, EngineLoop)
+  local self = setmetatable({ on_terminal = progress.on_terminal(), link = link, plan = plan, mark = plan.mark },
+    EngineLoop)
   local reason, status
   plan.warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end
   self.engine, reason, status = engine.new(plan)

@@ -3,11 +3,13 @@
 local engine_loop = require("tidemill.cli.engine_loop")
 local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
+local files = require("tidemill.plan.files")
 local metrics_options = require("tidemill.cli.metrics_options")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
 local record_line = require("tidemill.cli.record_line")
 local report = require("tidemill.cli.report")
+local revision = require("tidemill.plan.revision")
 local stderr = require("tidemill.cli.stderr")
 local table_rows = require("tidemill.plan.table_rows")
 
@@ -15,7 +17,8 @@ local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
   description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
     .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
-    .. "them (copytruncate), since files are written at their end. When the log goes to a terminal, SIGHUP stops the "
+    .. "them (copytruncate), since files are written at their end. It also loads the transforms anew if their "
+    .. "files have changed (docs/reload.md). When the log goes to a terminal, SIGHUP stops the "
     .. "pipeline. SIGUSR1 and SIGUSR2 are ignored. With several engines (--engines) all of this is said to their "
     .. "supervisor, and they end with one exit code. The log never waits for the reader of standard error: lines that "
     .. "it does not take are lost, and a later line says how many. Dead letters and output do wait.",
@@ -139,7 +142,8 @@ function run.run(parsed)
   local wrong = contradiction(parsed)
   if wrong then return usage(wrong) end
   local alone = parsed.input or parsed.output or parsed.mock_kafka -- a file, or a Kafka inside of the process
-  local checked, texts, status = plan.load(parsed.file, {
+  local before = files.stamp(parsed.file)
+  local loading = {
     set = parsed.set, trust = parsed.trust,
     input = parsed.input, output = parsed.output, dead_letters = parsed.dead_letters,
     read = parsed.input_format == "json" and record_line.read or nil, output_format = parsed.output_format,
@@ -148,7 +152,9 @@ function run.run(parsed)
     engines = not alone and (parsed.engines or true),
     reads = reads_of(parsed),
     writes = { { "--report", parsed.report }, { "--out", parsed.mock_kafka and (parsed.out or "-") or nil } },
-  })
+    reloads = true,
+  }
+  local checked, texts, status = plan.load(parsed.file, loading)
   if not checked then
     stderr.lines(texts)
     return status
@@ -167,6 +173,7 @@ function run.run(parsed)
   if alone and several ~= 1 then
     stderr.line(('engines = %s: with files, or a mock, in place of Kafka one engine runs the pipeline'):format(several))
   end
+  checked.revise, checked.mark = revision.of(checked, parsed.file, loading), files.mark(checked, before)
   parsed.metrics = metrics_options.effective(checked.pipeline.metrics, parsed)
   if checked.tables.engines > 1 then return require("tidemill.cli.engines").run(checked, parsed) end
   return engine_loop.run(checked, parsed)

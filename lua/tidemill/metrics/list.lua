@@ -278,7 +278,9 @@ add("engine", "consumer.", {
     "Events of the zygote that broke the protocol. They were ignored.",
     "The zygote runs the user's code while that is loaded: look at C code called there. Start the engine again." },
 })
-for _, of in ipairs { "lookup", "table" } do add("engine", "consumer.", require("tidemill.metrics.list_" .. of)) end
+for _, of in ipairs { "lookup", "table", "reload" } do
+  add("engine", "consumer.", require("tidemill.metrics.list_" .. of))
+end
 
 add("engine", "producer.", require("tidemill.metrics.list_producer"))
 add("engine", "state.", require("tidemill.metrics.list_state"))

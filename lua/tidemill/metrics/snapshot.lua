@@ -51,7 +51,7 @@ end
 
 -- The workers of a pool, and the totals of each slot, for the next snapshot. earlier: those of the snapshot before.
 -- Steps that share a pool show the same workers. Slots that are not in use are left out.
-local function workers_of(engine, pool, processes, earlier, seconds)
+local function workers_of(engine, pool, earlier, seconds)
   local workers, totals = {}, {}
   while true do
     local slot = #totals
@@ -62,7 +62,7 @@ local function workers_of(engine, pool, processes, earlier, seconds)
       return was and seconds > 0 and (seen[name] - was[name]) / seconds or 0
     end
     totals[slot + 1] = seen
-    if slot < processes or seen.pid then
+    if seen.in_use or seen.pid then
       workers[#workers + 1] = { slot = slot, pid = seen.pid, state = seen.state,
         busy = math.min(1, rate "busy_us" / 1e6), messages = rate "messages", lost = seen.lost }
     end
@@ -91,7 +91,7 @@ local function step_of(engine, plan, number, row, earlier, seconds)
   local closes = {}
   for _, reason in ipairs(CLOSES) do closes[reason] = rate(reason) end
   local workers
-  workers, counts.workers = workers_of(engine, step.pool or 0, gauge(engine, row, "PROCESSES"),
+  workers, counts.workers = workers_of(engine, step.pool or 0,
     earlier and earlier[number] and earlier[number].workers, seconds)
   return {
     number = number, kind = KIND[step.kind], stage = step.stage,
@@ -144,6 +144,7 @@ function snapshot.new(engine, plan, run, before)
     slow_messages = snapshot.slow_messages(engine, plan), lookups = engine:lookups(), tables = engine:tables(),
     metrics = metrics.collect(engine, plan, true),
   }
+  made.revision, made.reload = engine:revision()
   return made, { clock_us = clock_us, totals = totals, counts = counts }
 end
 

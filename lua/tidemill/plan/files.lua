@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plan/files.lua: finds files that a plan would write although it also reads them, or writes them as something else.
 -- Files are compared by device and inode (those that do not exist yet by folder and name), before any is opened.
+local bit = require("bit")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local tide = require("tidemill.run.ffi")
 
@@ -56,6 +57,27 @@ local function add_code(list, plan)
       end
     end
   end
+end
+
+--- Returns the paths of the user's code: the pipeline file, transform files, and the modules in the pipeline's folder.
+function files.code(plan)
+  local list, paths = {}, {}
+  add_code(list, plan)
+  for i, item in ipairs(list) do paths[i] = item.path end
+  return paths
+end
+
+--- Returns a number by which a file is known; it changes when the file is written. `more`: that of other files.
+function files.stamp(path, more)
+  return tide.C.tide_file_stamp(path, more or 0)
+end
+
+--- Returns a text by which all of the user's code is known. before: the stamp of the pipeline file, from before it was
+--- loaded.
+function files.mark(plan, before)
+  local stamp = before
+  for _, path in ipairs(files.code(plan)) do stamp = files.stamp(path, stamp) end
+  return (bit.tohex(stamp, 16))
 end
 
 local function read_files(plan, options)

@@ -77,6 +77,7 @@ function plan_struct.new(tables, options)
   plan.core_dumps = tables.core_dumps or false
   plan.source.until_end = options.until_end or false
   plan.handle_signals = options.handle_signals or false
+  plan.reloads = options.reloads or false
   return plan, anchor
 end
 

@@ -11,7 +11,10 @@ engine.__index = engine
 local kinds = {
   [C.TIDE_EVENT_NOTHING] = "nothing", [C.TIDE_EVENT_SECOND] = "second", [C.TIDE_EVENT_ASSIGNED] = "assigned",
   [C.TIDE_EVENT_REVOKED] = "revoked", [C.TIDE_EVENT_LOST] = "lost", [C.TIDE_EVENT_WORKER_LOST] = "worker_lost",
-  [C.TIDE_EVENT_SIGNAL] = "signal", [C.TIDE_EVENT_DONE] = "done", [C.TIDE_EVENT_FAILED] = "failed",
+  [C.TIDE_EVENT_SIGNAL] = "signal",
+  [C.TIDE_EVENT_RELOADED] = "reloaded", [C.TIDE_EVENT_RELOAD_FAILED] = "reload_failed",
+  [C.TIDE_EVENT_RELOAD_UNCHANGED] = "reload_unchanged",
+  [C.TIDE_EVENT_DONE] = "done", [C.TIDE_EVENT_FAILED] = "failed",
 }
 
 local function failure(status)
@@ -20,8 +23,9 @@ end
 
 --- Builds the chain, forks the zygote (the child never returns) and waits until the zygote has loaded the user's code.
 --- plan: c (struct tide_plan), functions, folder, file, topics, globals (optional: those that transform files begin
---- with), warn (optional: takes a text about a transform; called in the zygote). On failure nil, text, status; the
---- status is -128 - n when signal n asked to stop meanwhile.
+--- with), warn (optional: takes a text about a transform; called in the zygote), revise (optional: returns the plan
+--- anew, for a reload: run/revision.lua). On failure nil, text, status; the status is -128 - n when signal n asked to
+--- stop meanwhile.
 function engine.new(plan)
   local status = ffi.new "int[1]"
   local handle = C.tide_engine_new(plan.c, status)
@@ -30,7 +34,10 @@ function engine.new(plan)
     local zygote = ffi.new "struct tide_zygote *[1]"
     io.stdout:flush()
     local pid = C.tide_engine_fork(handle, zygote)
-    if pid == 0 then require("tidemill.run.worker").main(zygote[0], handle, plan) end
+    if pid == 0 then
+      if C.tide_zygote_revision(zygote[0]) > 1 then require("tidemill.run.revision").main(zygote[0], handle, plan) end
+      require("tidemill.run.worker").main(zygote[0], handle, plan)
+    end
     local answer = pid < 0 and pid or C.tide_engine_ready(handle)
     if answer ~= 0 then
       local _, text = failure(answer)
@@ -96,13 +103,24 @@ function engine:try(connection)
   return true
 end
 
+local OUTCOME = { reloaded = "done", reload_failed = "failed", reload_unchanged = "unchanged" }
+
+-- Keeps what became of the last reload, for those who show it.
+local function note_reload(self, event)
+  local last = self.last_reload
+  self.last_reload = { number = last and last.number + 1 or 1, outcome = OUTCOME[event.kind],
+    time = tonumber(C.tide_clock_wall_ms()), text = event.kind == "reload_failed" and event.text or nil }
+end
+
 --- Turns the loop until something has happened or `timeout` seconds have passed.
 function engine:run(timeout)
   local event = self.event
   local status = C.tide_engine_run(self.handle, (timeout or 1) * 1e6, event)
   if status < 0 then return { kind = "failed", status = status, number = 0, text = library.error() } end
-  return { kind = kinds[tonumber(event.kind)], status = event.status, number = event.number,
-    text = ffi.string(event.text) }
+  local kind = kinds[tonumber(event.kind)]
+  local found = { kind = kind, status = event.status, number = event.number, text = ffi.string(event.text) }
+  if OUTCOME[kind] then note_reload(self, found) end
+  return found
 end
 
 --- Runs until done or failed; `each` (optional) is called with every event before that.
@@ -125,6 +143,23 @@ function engine:reopen()
   local status = C.tide_engine_reopen(self.handle)
   if status < 0 then return failure(status) end
   return true
+end
+
+--- Has the pipeline file and its transforms loaded anew; an event tells how that ended: "reloaded" (number: the
+--- revision; text: its mark), "reload_failed" (status, text), "reload_unchanged". known: the mark of what is loaded;
+--- nil = load it in any case. True, or nil, text, status. "later" when one is under way: then another one follows it.
+function engine:reload(known)
+  local status = C.tide_engine_reload(self.handle, known or "")
+  if status < 0 then return failure(status) end
+  return status == 0 or "later"
+end
+
+--- The revision of the transforms that runs, from 1, and of the reload { state = "none", "loading", ..., last = {
+--- number (from 1), outcome = "done", "failed" or "unchanged", text (why it failed), time (milliseconds since the
+--- epoch) } }; last is nil before the first one.
+function engine:revision()
+  return C.tide_engine_revision(self.handle),
+    { state = ffi.string(C.tide_engine_reload_state_name(self.handle)), last = self.last_reload }
 end
 
 --- The fields of struct tide_totals as Lua numbers.
@@ -265,13 +300,14 @@ end
 
 local SEEN = { [0] = "starting", "idle", "running", "ending" }
 
---- What is to be seen of worker `index` (from 0) of a pool (from 0): { pid, state = "starting", "idle", "running" or
---- "ending", busy_us, messages, lost }; nil past the last of either. Totals are those of all workers of the slot.
+--- What is to be seen of worker `index` (from 0) of a pool (from 0): { pid, in_use, state = "starting", "idle",
+--- "running" or "ending", busy_us, messages, lost }; nil past the last of either. Totals are those of all workers of
+--- the slot.
 function engine:worker(pool, index)
   local view = ffi.new "struct tide_worker_view"
   if not C.tide_engine_worker(self.handle, pool, index, view) then return nil end
-  return { pid = view.pid > 0 and view.pid or nil, state = SEEN[tonumber(view.state)], busy_us = tonumber(view.busy_us),
-    messages = tonumber(view.messages), lost = tonumber(view.lost) }
+  return { pid = view.pid > 0 and view.pid or nil, in_use = view.in_use, state = SEEN[tonumber(view.state)],
+    busy_us = tonumber(view.busy_us), messages = tonumber(view.messages), lost = tonumber(view.lost) }
 end
 
 --- The lookup tables: an array of { name (the path), rows, bytes, time (seconds that reading took), read

@@ -5,7 +5,7 @@ local ffi = require("ffi")
 
 local headers = {
   "base/status.h", "base/secret.h", "base/log.h", "base/output.h", "base/clock.h", "base/text.h",
-  "base/fault.h", "base/plan.h", "store/store.h", "shm/layout.h",
+  "base/fault.h", "base/stamp.h", "base/plan.h", "store/store.h", "shm/layout.h",
   "shm/message.h", "shm/topics.h", "shm/counters.h", "shm/script_metrics.h", "lookup/lookup.h",
   "table/table.h", "proc/protocol.h",
   "proc/worker.h",

@@ -136,7 +136,7 @@ static int receive_event(struct fuzz_input *input)
     send_bytes(zygote->zygote_end, &event, sizeof(event));
     int status = tide_zygote_receive(zygote, &event);
     if (status > 0)
-        tide_pool_zygote_event(pool, &event, now_us);
+        tide_pool_zygote_event(pool, zygote, &event, now_us);
     return status;
 }
 

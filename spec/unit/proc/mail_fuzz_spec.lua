@@ -58,7 +58,7 @@ describe("mail that makes no sense", function()
       local event = ffi.new("struct tide_zygote_event", { kind = kind, worker = slot, generation = generation,
         pid = pid, status = any_word() })
       ffi.fill(event.text, ffi.sizeof(event.text), 0xff)
-      assert(C.tide_pool_zygote_event(pool, event, now) == (slot < 2))
+      assert(C.tide_pool_zygote_event(pool, run.zygote, event, now) == (slot < 2))
       if book and generation == book.generation then
         if kind == C.TIDE_ZYGOTE_EXITED and book.alive and event.pid == book.pid then
           book.alive, book.due, lost = false, true, lost + 1

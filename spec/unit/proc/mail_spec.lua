@@ -30,7 +30,7 @@ describe("a zygote that lies", function()
     local before = { run:worker_pid(0), run:worker_pid(1) }
     local event = ffi.new("struct tide_zygote_event", { worker = 1, generation = 1, pid = before[2] })
     for name, value in pairs(fields) do event[name] = value end
-    for _ = 1, 3 do C.tide_pool_zygote_event(run.pools[1], event, C.tide_clock_us()) end
+    for _ = 1, 3 do C.tide_pool_zygote_event(run.pools[1], run.zygote, event, C.tide_clock_us()) end
     run.shared.gate = 1
     assert.same({ "done", "done" }, { run:finish(one), run:finish(two) })
     assert.same(before, { run:worker_pid(0), run:worker_pid(1) })
@@ -61,7 +61,7 @@ describe("a zygote that lies", function()
     run = workers.start()
     for _, slot in ipairs { 1, 2, 2 ^ 31, 2 ^ 32 - 1 } do
       local event = ffi.new("struct tide_zygote_event", { kind = EXITED, worker = slot, generation = 1 })
-      assert.is_false(C.tide_pool_zygote_event(run.pools[1], event, 0))
+      assert.is_false(C.tide_pool_zygote_event(run.pools[1], run.zygote, event, 0))
     end
     assert.equal("done", run:finish(run:submit "ok"))
   end)
@@ -74,7 +74,7 @@ describe("a zygote that lies", function()
     for i = 1, 4 do list[i] = run:submit("wait", { number = 1 }) end
     local event = ffi.new("struct tide_zygote_event", { kind = EXITED, worker = 1, generation = 1,
       pid = run:worker_pid(1), status = 9 })
-    C.tide_pool_zygote_event(run.pools[1], event, C.tide_clock_us())
+    C.tide_pool_zygote_event(run.pools[1], run.zygote, event, C.tide_clock_us())
     run.shared.gate = 1
     local outcomes = { done = 0, lost = 0 }
     for _, one in ipairs(list) do

@@ -186,6 +186,25 @@ local function entry_of(one)
     rates = seen.rates, verdict = seen.verdict }
 end
 
+-- The lowest revision, since that is what some engine runs, and what became of the last reload: as long as one is at it
+-- that is the state; one that failed is what is told, and the number is that of the engine that has seen fewest.
+local function add_reload(whole, seen, number)
+  local reload = seen.reload
+  if not reload then return end
+  whole.revision = math.min(whole.revision or seen.revision, seen.revision)
+  local all = whole.reload or { state = "none", last = reload.last }
+  if reload.state ~= "none" then all.state = reload.state end
+  local last, other = all.last, reload.last
+  if last and other then
+    local told = other.outcome == "failed" and last.outcome ~= "failed" and other or last
+    all.last = { number = math.min(last.number, other.number), outcome = told.outcome, text = told.text,
+      time = told.time, engine = told.engine or told == other and number or nil }
+  else
+    all.last = nil
+  end
+  whole.reload = all
+end
+
 local function collect(whole, one)
   local seen, entry = one.snapshot, entry_of(one)
   table.insert(whole.engines, entry)
@@ -200,6 +219,7 @@ local function collect(whole, one)
   add_all(whole.lookups, seen.lookups, one.number)
   add_all(whole.tables, seen.tables, one.number)
   add_letters(whole.dead_letters, seen.dead_letters or {})
+  add_reload(whole, seen, one.number)
 end
 
 --- Returns the snapshot of all. engines: an array of { number, state, pid, life, losses, ready, snapshot (of its

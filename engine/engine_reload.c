@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT
+ * A reload: the transforms are loaded anew while messages flow (the states are in engine_inside.h). The pipeline file is read
+ * by the zygote of the next revision, not here: reading it runs code of the user's, which must neither stop this loop nor meet
+ * secrets. All pools change in one turn, so that no batch is run by one revision in the first step and waits for the other in
+ * the second any longer than it takes. What is in flight stays where it is. Start with tide_engine_reload_poll(). */
+#include <stdio.h>
+
+#include "base/status.h"
+#include "engine_inside.h"
+#include "proc/worker.h"
+#include "shm/counters.h"
+
+static bool is_running(const struct tide_engine *engine)
+{
+    return engine->run.state == TIDE_ENGINE_CONNECTING || engine->run.state == TIDE_ENGINE_READING;
+}
+
+/* The process of `other` has no workers any more, or never had. */
+static void end(struct tide_engine *engine)
+{
+    tide_zygote_free(engine->reload.other);
+    engine->reload.other = NULL;
+    engine->reload.state = TIDE_RELOAD_NONE;
+}
+
+static void tell_failure(struct tide_engine *engine, int status)
+{
+    tide_count(engine->chain.counters, 0, TIDE_M_RELOAD_ERROR, 1);
+    tide_engine_emit(engine, TIDE_EVENT_RELOAD_FAILED, status, 0, tide_error());
+}
+
+static void begin(struct tide_engine *engine)
+{
+    struct tide_reload *reload = &engine->reload;
+    reload->again = false;
+    reload->other = tide_zygote_next(engine->zygote, reload->known);
+    reload->state = reload->other ? TIDE_RELOAD_LOADING : TIDE_RELOAD_NONE;
+    if (!reload->other)
+        tell_failure(engine, tide_failure());
+}
+
+int tide_engine_reload(struct tide_engine *engine, const char *known)
+{
+    struct tide_reload *reload = &engine->reload;
+    if (!engine->zygote)
+        return tide_fail(TIDE_ECONFIG, "the pipeline has no transforms to load anew");
+    if (!engine->plan.reloads)
+        return tide_fail(TIDE_ECONFIG, "this run loads its transforms once");
+    if (!is_running(engine))
+        return tide_fail(TIDE_ECONFIG, "the run is about to end");
+    snprintf(reload->known, sizeof(reload->known), "%s", known);
+    reload->again = reload->state != TIDE_RELOAD_NONE;
+    if (reload->again)
+        return TIDE_BUSY;
+    begin(engine);
+    return TIDE_OK;
+}
+
+/* ---- what each state does ---- */
+
+static void withdraw(struct tide_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->pool_count; i++)
+        tide_pool_next_withdraw(engine->pools[i]);
+    engine->reload.state = TIDE_RELOAD_WITHDRAWN;
+}
+
+static void load(struct tide_engine *engine)
+{
+    struct tide_reload *reload = &engine->reload;
+    int status = is_running(engine) ? tide_zygote_look_loaded(reload->other)
+                                    : tide_fail(TIDE_ETEMPORARY, "the run ends");
+    if (status == TIDE_BUSY)
+        return;
+    if (status == TIDE_OK && !tide_zygote_is_unchanged(reload->other)) {
+        for (uint32_t i = 0; i < engine->pool_count; i++)
+            tide_pool_next_begin(engine->pools[i], reload->other);
+        reload->state = TIDE_RELOAD_STARTING;
+        return;
+    }
+    if (status < 0)
+        tell_failure(engine, status);
+    else
+        tide_engine_emit(engine, TIDE_EVENT_RELOAD_UNCHANGED, 0, 0, NULL);
+    end(engine);
+}
+
+static void take_over(struct tide_engine *engine)
+{
+    struct tide_zygote *next = engine->reload.other;
+    for (uint32_t i = 0; i < engine->pool_count; i++)
+        tide_pool_next_take_over(engine->pools[i]);
+    tide_zygote_hand_over(engine->zygote, next);
+    engine->reload.other = engine->zygote;
+    engine->zygote = next;
+    engine->reload.state = TIDE_RELOAD_LEAVING;
+    tide_count(engine->chain.counters, 0, TIDE_M_RELOAD, 1);
+    tide_observe(engine->chain.counters, 0, TIDE_M_REVISION, tide_engine_revision(engine));
+    tide_engine_emit(engine, TIDE_EVENT_RELOADED, 0, (int)tide_engine_revision(engine),
+                     tide_zygote_mark(next));
+}
+
+static void start(struct tide_engine *engine)
+{
+    int status = is_running(engine) ? TIDE_OK : tide_fail(TIDE_ETEMPORARY, "the run ends");
+    for (uint32_t i = 0; i < engine->pool_count && status >= 0; i++) {
+        int ready = tide_pool_next_ready(engine->pools[i]);
+        status = ready == TIDE_OK ? status : ready;
+    }
+    if (status == TIDE_OK) {
+        take_over(engine);
+    } else if (status < 0) {
+        tell_failure(engine, status);
+        withdraw(engine);
+    }
+}
+
+static void await_end(struct tide_engine *engine)
+{
+    for (uint32_t i = 0; i < engine->pool_count; i++) {
+        if (tide_pool_has_worker_of(engine->pools[i], engine->reload.other))
+            return;
+    }
+    end(engine);
+}
+
+/* ---- what the engine calls ---- */
+
+struct tide_zygote *tide_engine_reload_zygote(const struct tide_engine *engine)
+{
+    return engine->reload.state > TIDE_RELOAD_LOADING ? engine->reload.other : NULL;
+}
+
+void tide_engine_reload_poll(struct tide_engine *engine)
+{
+    switch (engine->reload.state) {
+    case TIDE_RELOAD_NONE:
+        if (engine->reload.again && is_running(engine))
+            begin(engine);
+        break;
+    case TIDE_RELOAD_LOADING:
+        load(engine);
+        break;
+    case TIDE_RELOAD_STARTING:
+        start(engine);
+        break;
+    case TIDE_RELOAD_LEAVING:
+    case TIDE_RELOAD_WITHDRAWN:
+        await_end(engine);
+        break;
+    }
+}
+
+uint32_t tide_engine_revision(const struct tide_engine *engine)
+{
+    return engine->zygote ? tide_zygote_revision(engine->zygote) : 1;
+}
+
+const char *tide_engine_reload_state_name(const struct tide_engine *engine)
+{
+    static const char *const names[] = {[TIDE_RELOAD_NONE] = "none",
+                                        [TIDE_RELOAD_LOADING] = "loading",
+                                        [TIDE_RELOAD_STARTING] = "starting",
+                                        [TIDE_RELOAD_LEAVING] = "leaving",
+                                        [TIDE_RELOAD_WITHDRAWN] = "withdrawn"};
+    return names[engine->reload.state];
+}
