@@ -160,7 +160,7 @@ local FOR_TRANSFORMS = { drop = "answer", reject = "answer", retry = "answer", m
 -- The modules of lib/ and their system libraries are loaded here, before any function of the user runs, so that a file
 -- that the user opens cannot take their file descriptors.
 for _, name in ipairs { "log", "metric", "time", "hash", "hmac", "base64", "regex", "zstd", "gzip", "msgpack", "csv",
-  "grok", "logfmt", "syslog", "url", "utf8", "avro" } do
+  "grok", "logfmt", "syslog", "url", "utf8", "avro", "protobuf" } do
   tide[name] = require("tidemill.lib." .. name)
 end
 

@@ -79,6 +79,7 @@ check() {
       need_shared libjansson.so.4 libjansson4
       need_shared libavro.so.23 libavro23
       need_shared libcurl.so.4 libcurl4
+      need_command protoc protobuf-compiler
       ;;
     kafka)
       need_java 17 default-jre-headless # Kafka 4 runs on Java 17 or newer

@@ -33,6 +33,7 @@ function installed.postgres()
   return folder
 end
 
+function installed.protoc() return path_of "protoc" end
 function installed.chromium() return path_of "chromium" end
 function installed.prometheus() return fetched "prometheus" end
 function installed.promtool() return fetched "promtool" end

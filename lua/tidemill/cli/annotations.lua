@@ -144,6 +144,15 @@ function Registry:latest(subject) end
 ---@return integer?, string?, boolean?
 function Registry:register(subject, text) end
 
+---@class tide.Types
+local Types = {}
+---@param name string the full name of a message
+---@return tide.Schema
+function Types:message(name) end
+---@param indexes integer[] as tide.protobuf.unwrap gives them
+---@return tide.Schema?, string?
+function Types:at(indexes) end
+
 ---@class tide.Schema
 local Schema = {}
 --- The value of bytes; nil and the reason.
@@ -180,6 +189,7 @@ function Schema:encode(value) end
 ---@field utf8 { sub: fun(text: string, first: integer, last?: integer): string?, string?, len: fun(text: string): integer?, string? }
 ---@field avro { schema: (fun(text: string, options?: { tagged?: boolean }): tide.Schema), load: (fun(path: string, options?: { tagged?: boolean }): tide.Schema), unwrap: (fun(bytes: string): integer?, string), wrap: (fun(id: integer, bytes: string): string), decimal: (fun(bytes: string, scale: integer): string?, string?), decimal_bytes: (fun(text: string, scale: integer, size?: integer): string?, string?) }
 ---@field http { request: (fun(options: string|tide.Request): tide.Response?, string?), all: (fun(list: (string|tide.Request)[], options?: { concurrency?: integer }): (tide.Response|{ error: string })[]) }
+---@field protobuf { types: (fun(descriptors: string): tide.Types), load: (fun(path: string): tide.Types), unwrap: (fun(bytes: string): integer?, integer[]|string, string?), wrap: (fun(id: integer, indexes: integer[], bytes: string): string) }
 ---@field base64 { encode: fun(text: string, kind?: "url"): string, decode: fun(text: string): string?, string? }
 ---@field regex { test: fun(subject: string, pattern: string, flags?: string): boolean, match: function, find: function, gsub: function, named: fun(subject: string, pattern: string, flags?: string): table<string, string>? }
 ---@field zstd { compress: fun(text: string, level?: integer): string, decompress: fun(text: string, most?: integer): string?, string? }

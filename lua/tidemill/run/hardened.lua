@@ -30,7 +30,7 @@ local LIBRARIES = {
 }
 -- What stays of the table of tidemill, beside steps and settings, which only a pipeline file has.
 local FOR_TRANSFORMS = "array avro base64 csv drop env grok gzip hash hmac json log logfmt lookup many metric msgpack "
-  .. "null pack regex reject retry syslog table time unpack url utf8 zstd"
+  .. "null pack protobuf regex reject retry syslog table time unpack url utf8 zstd"
 
 local function picked(from, names)
   local own = {}

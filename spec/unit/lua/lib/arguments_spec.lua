@@ -70,6 +70,10 @@ local calls = {
   { "avro.wrap", { 1, "x" }, { set "zero one int64 uint64", TEXT }, some = "int64 uint64" },
   { "avro.decimal", { "x", 1 }, { TEXT, set "zero one" }, some = "int64 uint64" },
   { "avro.decimal_bytes", { "1", 1, 1 }, { TEXT, set "zero one", set "nil one" }, some = "int64 uint64" },
+  { "protobuf.types", { "" }, { set "" } },
+  { "protobuf.load", { "none.desc" }, { set "" } },
+  { "protobuf.unwrap", { "x" }, { TEXT } },
+  { "protobuf.wrap", { 1, { 0 }, "x" }, { set "zero one int64 uint64", set "", TEXT }, some = "int64 uint64" },
   { "base64.encode", { "x", "url" }, { TEXT, set "nil" } },
   { "base64.decode", { "eA==" }, { TEXT } },
   { "regex.test", { "x", "x", "i" }, { TEXT, TEXT, set "nil" }, some = "text" },
@@ -166,7 +170,7 @@ describe("with arguments of every kind", function()
     local tested = {}
     for _, call in ipairs(calls) do tested[call[1]] = true end
     for _, word in ipairs { "time", "hash", "base64", "regex", "gzip", "zstd", "msgpack", "json", "hmac", "utf8", "csv",
-      "logfmt", "syslog", "grok", "url", "avro" } do
+      "logfmt", "syslog", "grok", "url", "avro", "protobuf" } do
       for name, value in pairs(tide[word]) do
         if type(value) == "function" then assert.is_true(tested[word .. "." .. name], word .. "." .. name) end
       end
