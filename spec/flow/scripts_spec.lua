@@ -73,6 +73,37 @@ describe("scripts/", function()
       decoded())
   end)
 
+  it("join.lua joins an order and its payment within ten minutes, whichever is first, or tells of none", function()
+    local function at(minute) return ("2026-03-01T10:%02d:00Z"):format(minute) end
+    local function event(kind, id, minute)
+      return cjson.encode { kind = kind, id = id, time = at(minute) }
+    end
+    test = testing.pipeline("scripts/join.lua", { set = { input = "-" } })
+    for line in io.lines "scripts/samples/orders_payments.jsonl" do test:feed(line) end
+    local found = {}
+    for _, pair in ipairs(decoded()) do
+      found[#found + 1] = pair.order.id .. (pair.payment == cjson.null and " unpaid" or " paid " .. pair.payment.time)
+    end
+    assert.same({ "1 paid " .. at(4), "3 paid " .. at(5), "2 unpaid" }, found)
+    -- Order 4 waits until 10:30. A payment of 10:29 is in time, though another event of 10:30 came before it; that of
+    -- order 5 is not, and 6 was paid without an order.
+    test:feed(event("orders", 5, 21), event("payments", 6, 22), event("orders", 7, 30))
+    test:feed(event("payments", 4, 29), event("orders", 8, 32), event("payments", 5, 32), event("orders", 9, 59))
+    found = {}
+    for i, pair in ipairs(decoded()) do
+      if i > 3 then found[#found + 1] = pair.order.id .. (pair.payment == cjson.null and " unpaid" or " paid") end
+    end
+    table.sort(found)
+    assert.same({ "4 paid", "5 unpaid", "7 unpaid", "8 unpaid" }, found)
+    assert.rejects(test, {})
+  end)
+
+  it("merge.lua gives each event the name of its topic and its id as key", function()
+    pipeline "merge":feed('{"id":7,"net":1}', "[]", '{"net":1}')
+    assert.produces(test, { { key = "7", value = '{"id":7,"net":1,"kind":"orders"}' } })
+    assert.rejects(test, { "an event without id", "an event without id" })
+  end)
+
   it("rate_limit.lua lets three alerts of a device pass at once, and one every 20 seconds from then on", function()
     test = testing.pipeline("scripts/rate_limit.lua", { set = { input = "-" } })
     for line in io.lines "scripts/samples/alerts.jsonl" do test:feed(line) end
