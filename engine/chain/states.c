@@ -311,7 +311,7 @@ void tide_states_forget(struct tide_states *states, uint32_t index)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < states->change_count; i++) {
         struct tide_state_change change = states->changes[i];
-        if (change.index == index) {
+        if (change.index == index && !tide_fault("bug.state_kept")) {
             set_value(states, change.entry, NULL);
             tide_states_drop_change(&change);
         } else {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/status.h"
 #include "chain/offsets.h"
 #include "chain/states.h"
@@ -142,7 +143,8 @@ static bool write_values(const struct tide_batch *batch, uint32_t record, struct
 static bool begins_anew(struct tide_task *task, const struct tide_batch *batch, uint32_t record)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    return !tide_offsets_current(offsets, batch->origins[record - 1]) &&
+    return !tide_fault("bug.state_together") &&
+           !tide_offsets_current(offsets, batch->origins[record - 1]) &&
            tide_offsets_current(offsets, batch->origins[record]);
 }
 
@@ -190,7 +192,9 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
     struct tide_origin origin = batch->origins[record];
     uint32_t changed = batch->record.changed, states = batch->keyed.states;
     batch->record.changed = 0;
-    if (!tide_offsets_current(chain->offsets, origin) || tide_states_status(chain->states) < 0)
+    bool current = tide_offsets_current(chain->offsets, origin) ||
+                   tide_fault("bug.state_of_revoked");
+    if (!current || tide_states_status(chain->states) < 0)
         return;
     tide_require(record >= batch->keyed.first && record < batch->keyed.end);
     for (uint32_t i = 0; i < states; i++) {

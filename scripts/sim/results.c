@@ -80,6 +80,8 @@ static void put_reject(struct worker *worker, uint32_t index, const char *reason
 static bool wants_retry(struct worker *worker, uint32_t index)
 {
     worker->retried = result_size(8) <= room(worker) && sim_fault(sim.set.rates.retry);
+    if (worker->retried && worker->job.states)
+        worker->put_off |= 1u << sim_payload(worker->record)->items[0].partition;
     if (worker->retried)
         put_text(worker, index, TIDE_RESULT_RETRY, "retry");
     return worker->retried;
@@ -110,6 +112,16 @@ static void put_result(struct worker *worker, const struct payload *payload,
         made->items[i].path |= (uint16_t)(child << 2 * (MAX_STEPS - 1 - worker->job.step));
 }
 
+static void put_state(struct worker *worker, uint32_t index, uint64_t value)
+{
+    char *bytes = put_head(worker, index, TIDE_RESULT_STATE, sizeof(value));
+    struct tide_result *result = (struct tide_result *)(void *)bytes - 1;
+    result->inherit = 0;
+    result->topic = TIDE_STATE_STRING;
+    result->partition = 0;
+    memcpy(bytes, &value, sizeof(value));
+}
+
 /* The size of a result depends on what else is in the block, so the model cannot tell which records are rejected for it. */
 static bool reject_too_large(struct worker *worker, const struct payload *payload, uint32_t index)
 {
@@ -121,17 +133,23 @@ bool sim_write_record(struct worker *worker)
 {
     const struct payload *payload = sim_payload(worker->record);
     struct behaviour behaviour = sim_behaviour(&payload->items[0], worker->job.step);
+    uint64_t made = worker->job.states ? sim_state_see(worker, &payload->items[0]) : 0;
+    worker->made = 0;
     if (wants_retry(worker, worker->at))
         return true;
     if (behaviour.kind == BEHAVIOUR_REJECT)
         return try_reject(worker, worker->at, "rejected");
     uint64_t need = (uint64_t)result_size(value_size(payload, &behaviour)) * behaviour.results;
+    if (worker->job.states)
+        need += result_size(sizeof(worker->made));
     if (need > room(worker) && worker->bytes > 0)
         return false;
     if (need > room(worker))
         return reject_too_large(worker, payload, worker->at);
     for (uint32_t i = 0; i < behaviour.results; i++)
         put_result(worker, payload, &behaviour, i);
+    if (worker->job.states)
+        put_state(worker, worker->at, worker->made = made);
     return true;
 }
 

@@ -118,6 +118,30 @@ static void draw_orders(uint64_t seed)
     }
 }
 
+/* The first step has state: each message has a key, and a position is committed when it is stored (states.c). */
+static void draw_state(uint64_t seed)
+{
+    static const char *const names[] = {"s"};
+    struct settings *set = &sim.set;
+    struct tide_step_plan *step = &set->steps[0];
+    if (set->exactly_once || sim_mix(seed, 23, 0, 0) % 4)
+        return;
+    set->has_state = set->unordered = true;
+    set->batch[0] = set->null_keys = false;
+    step->kind = TIDE_STEP_TASK;
+    step->order = TIDE_ORDER_KEY;
+    step->by = TIDE_BY_KEY;
+    step->states = names;
+    step->state_count = 1;
+    step->state_by = "key";
+    if (step->max_input_block_size <
+        4096) /* then each message fits, and none is rejected for its size */
+        step->max_input_block_size = 4096;
+    if (set->keeps == TIDE_ORDER_PARTITION)
+        set->keeps = TIDE_ORDER_KEY;
+    set->rates.large = set->rates.lie = set->rates.commit_fails = 0;
+}
+
 void sim_draw(uint64_t seed)
 {
     struct settings *set = &sim.set;
@@ -145,16 +169,17 @@ void sim_draw(uint64_t seed)
     set->drop_groups = sim_mix(seed, 5, 0, 0) % 4 == 0;
     draw_sizes(seed);
     draw_orders(seed);
+    draw_state(seed);
 }
 
 void sim_print(FILE *file)
 {
     const struct settings *set = &sim.set;
     const struct rates *rates = &set->rates;
-    fprintf(file, "seed %llu%s%s: %u partitions of %u messages, %u actions, pools",
+    fprintf(file, "seed %llu%s%s%s: %u partitions of %u messages, %u actions, pools",
             (unsigned long long)set->seed, set->exactly_once ? " (exactly once)" : "",
-            set->drop_groups ? " (tasks drop groups)" : "", set->partitions, set->messages,
-            set->actions);
+            set->drop_groups ? " (tasks drop groups)" : "", set->has_state ? " (state)" : "",
+            set->partitions, set->messages, set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
         fprintf(file, " %u (replaced after %llu)", set->pools[i],
                 (unsigned long long)set->limits[i].max_messages);

@@ -13,6 +13,7 @@
  *   settings.c      draws the settings of a seed
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
+ *   states.c        keyed state: what workers see and write
  *   results.c       writes what a worker leaves in the output block
  *   lies.c          what a worker does against the protocol
  *   lanes.c         that a job has records of one lane only
@@ -42,6 +43,7 @@ enum {
     MAX_SLOTS = MAX_WORKERS + MAX_POOLS, /* each pool may have a spare one */
     MAX_PATHS = 64,
     MAX_KEYS = 8,
+    MAX_NEWER = MAX_PARTITIONS * MAX_KEYS,
     NO_KEY = MAX_KEYS, /* the message's key is null */
     NO_LANE = MAX_WORKERS,
     MAGIC = 0x71DE,
@@ -98,6 +100,7 @@ struct settings {
     struct tide_dlq_plan dlq;
     bool exactly_once;
     bool drop_groups; /* a task after a step that reduces returns nothing */
+    bool has_state;   /* the first step has */
     uint32_t keys;
     bool null_keys; /* some messages have none */
     /* What the whole chain keeps in order; KEY: the messages of a partition and key. */
@@ -125,6 +128,9 @@ struct message {
     /* in a committed transaction, of any epoch */
     uint64_t visible;
     uint64_t visible_dead_letters[MAX_STEPS + 1];
+    /* of any epoch, where the first step has state */
+    uint64_t written; /* what a worker has made of the state of its key */
+    bool unsure;      /* it may have been rejected */
 };
 
 enum ownership {
@@ -216,17 +222,18 @@ void sim_transaction_add(const struct payload *payload, bool dead_letter, uint32
 /** A record of the transaction was refused. */
 void sim_transaction_remove(const struct payload *payload, bool dead_letter, uint32_t level);
 
-/* results.c: what a worker does with records */
+/* what a worker does with records */
 struct worker {
     bool alive;
     bool ready; /* it has sent its hello */
     uint32_t generation;
     bool busy;
-    bool entered; /* it runs the job */
-    bool stuck;   /* it hangs; or it has run the job, and reports next */
-    bool lied;    /* it broke the protocol in this job */
-    bool full;    /* the output block is full */
-    bool retried; /* the result that it wrote last asks for tide.retry */
+    bool entered;  /* it runs the job */
+    bool stuck;    /* it hangs; or it has run the job, and reports next */
+    bool lied;     /* it broke the protocol in this job */
+    bool full;     /* the output block is full */
+    bool retried;  /* the result that it wrote last asks for tide.retry */
+    uint64_t made; /* the state that it wrote with the record, 0 = none */
     struct tide_job job;
     uint32_t lane; /* of the job, where lanes are by key */
     uint32_t at;   /* index of the record to run next */
@@ -235,7 +242,28 @@ struct worker {
     uint32_t last_result; /* byte at which it begins */
     int64_t progress_us;
     uint32_t idle_deaths; /* deaths in a row before the hello */
+    uint32_t
+        put_off; /* partitions of which a record of this job is to be tried again, and what follows it */
+    uint32_t newer_count; /* states that it has written in this job */
+    struct {
+        uint32_t number;
+        uint64_t value;
+    } newer[MAX_NEWER];
 };
+/* states.c */
+
+/** The worker is at the record of this item, in a step with state: checks what it sees, and returns what it is to write. */
+uint64_t sim_state_see(const struct worker *worker, const struct item *item);
+/** It has written that, and the record is published. */
+void sim_state_wrote(struct worker *worker, const struct item *item, uint64_t value);
+/** The message is read again: what is known of its state stays. */
+void sim_state_keep(struct message *fresh, const struct message *before);
+/** After a turn, and at the end of a run. */
+void sim_state_check(void);
+void sim_state_check_end(void);
+
+/* results.c */
+
 /** The first record of a job. */
 const struct tide_record *sim_first(const struct tide_job *job);
 const struct payload *sim_payload(const struct tide_record *record);

@@ -45,6 +45,7 @@ static void begin_epoch(struct message *message, uint32_t epoch)
                             .size = message->size,
                             .epoch = epoch,
                             .visible = message->visible};
+    sim_state_keep(&fresh, message);
     memcpy(fresh.visible_dead_letters, message->visible_dead_letters,
            sizeof(fresh.visible_dead_letters));
     *message = fresh;
@@ -160,6 +161,17 @@ static void emit_change(struct tide_source_event *event)
     group.leaving = pending == REVOKE || pending == LOSE;
 }
 
+static void take_positions(void)
+{
+    for (size_t i = 0; i < group.position_count; i++) {
+        const struct tide_position *position = &group.positions[i];
+        struct partition *partition = &sim.partitions[position->partition];
+        if ((partition->state == OWNED || partition->state == LEAVING) &&
+            partition->epoch == group.epochs[i] && position->offset > partition->committed)
+            partition->committed = position->offset;
+    }
+}
+
 static void emit_committed(struct tide_source_event *event)
 {
     bool failed = sim_fault(sim.set.rates.commit_fails);
@@ -169,13 +181,7 @@ static void emit_committed(struct tide_source_event *event)
     event->text = failed ? "simulated" : NULL;
     if (failed && sim_roll(2))
         return; /* else the broker has carried it out, and only the answer was lost */
-    for (size_t i = 0; i < group.position_count; i++) {
-        const struct tide_position *position = &group.positions[i];
-        struct partition *partition = &sim.partitions[position->partition];
-        if ((partition->state == OWNED || partition->state == LEAVING) &&
-            partition->epoch == group.epochs[i] && position->offset > partition->committed)
-            partition->committed = position->offset;
-    }
+    take_positions();
 }
 
 static void source_event(struct tide_source *source, struct tide_source_event *event)
@@ -218,6 +224,8 @@ static int source_commit(struct tide_source *source, const struct tide_position 
         group.epochs[i] = sim.partitions[positions[i].partition].epoch;
     group.position_count = count;
     group.under_way = true;
+    if (sim.set.has_state) /* the engine has stored them by now, with the state */
+        take_positions();
     return TIDE_OK;
 }
 
@@ -286,7 +294,7 @@ static void change_partition(uint32_t number)
     if (partition->state == AWAY && !sim_transaction_undecided() &&
         (sim.calm || sim_roll(8) == 0)) {
         /* Another member had the partition meanwhile, and has committed a part of it. */
-        uint32_t ahead = sim.calm ? 0 : sim_roll(4);
+        uint32_t ahead = sim.calm || sim.set.has_state ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {
             if (partition->messages[i].offset >= partition->committed) {
                 partition->committed = partition->messages[i].offset + 1;

@@ -224,6 +224,8 @@ static void run_records(struct worker *worker)
             return;
         }
         mark_published(worker, worker->at, worker->at + 1);
+        if (worker->made != 0)
+            sim_state_wrote(worker, &sim_payload(worker->record)->items[0], worker->made);
         worker->record = sim_next(worker->record);
         sim_publish(worker, ++worker->at);
     }
@@ -313,7 +315,7 @@ static void receive_job(struct worker *worker)
     worker->lied = worker->full = worker->stuck = worker->entered = worker->retried = false;
     worker->at = job.first;
     worker->record = sim_first(&job);
-    worker->bytes = worker->last_result = 0;
+    worker->bytes = worker->last_result = worker->newer_count = worker->put_off = 0;
 }
 
 static void begin_job(struct worker *worker)

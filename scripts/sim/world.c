@@ -96,6 +96,8 @@ static void run_turn(void)
     sim.over = event.kind == TIDE_EVENT_FAILED || event.kind == TIDE_EVENT_DONE;
     sim.status = event.status;
     sim_check_turn();
+    if (!sim.over)
+        sim_state_check();
     sim_look_on();
 }
 
@@ -189,7 +191,9 @@ void sim_run(uint64_t seed, bool verbose)
     for (uint32_t i = 0; i < sim.set.actions && !sim.over; i++)
         run_action();
     finish_run();
-    if (sim.status == 0)
+    if (sim.status == 0) {
         sim_check_end();
+        sim_state_check_end();
+    }
     tide_engine_free(sim.engine);
 }

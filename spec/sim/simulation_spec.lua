@@ -23,7 +23,8 @@ local PLANTED = {
   { "dlq_before_ack", 500 }, { "double_release", 500 }, { "attribution_off_by_one", 500 },
   { "ack_of_dropped", 2000 }, { "epoch_not_raised", 500 }, { "other_offsets", 500 },
   { "retry_overtaken", 500 }, { "output_of_another", 100 }, { "lane_of_another", 100 }, { "lane_together", 500 },
-  { "waiting_overtaken", 500 }, { "barrier_not_awaited", 500 },
+  { "waiting_overtaken", 500 }, { "barrier_not_awaited", 500 }, { "state_ahead", 200 }, { "state_kept", 200 },
+  { "state_lost", 200 }, { "state_together", 1000 }, { "state_of_revoked", 200 },
 }
 -- The simulation does not reach those in engine/kafka: see docs/torture.md.
 
