@@ -31,7 +31,7 @@ local function through_engine(count, options)
   local run = assert(flow.new(options))
   for i = 1, 1024 do
     local value = ('{"id":%d,"level":"info","value":%d,"text":"%s"}'):format(i, i * 7, ("t"):rep(220))
-    run:push { value = value, timestamp = i, partition = i % 16 }
+    run:push { key = options.keys and "k" .. i, value = value, timestamp = i, partition = i % 16 }
   end
   C.tide_memory_repeat(run.source, count)
   C.tide_memory_discard(run.sink)
@@ -53,6 +53,23 @@ local function hand_over()
   local clock, engine, worker = through_engine(1e5 * SCALE, { steps = { { identity, max_batch_size = 1 } } })
   return { ["batch of one message, the clock"] = clock, ["batch of one message, engine"] = engine,
     ["batch of one message, worker"] = worker }
+end
+
+-- What a state of 100 bytes costs that is read and written with each message, beside the same lanes without one.
+local A, B = ("a"):rep(100), ("b"):rep(100)
+local function swap(message, state)
+  state.value = state.value == A and B or A
+  return message
+end
+
+local function state()
+  local count, commit = 1e6 * SCALE, { min_time = 1 }
+  local _, plain_engine, plain_worker = through_engine(count, { keys = true, commit = commit,
+    steps = { { identity, order = "key" } } })
+  local _, engine, worker = through_engine(count, { keys = true, commit = commit,
+    steps = { { { kind = "keyed", of = swap, states = { "s" } }, order = "key", states = { "s" } } } })
+  return { ["state of 100 bytes, engine"] = engine - plain_engine,
+    ["state of 100 bytes, worker"] = worker - plain_worker }
 end
 
 -- One message after the other through an engine with nothing else to do, which looks for it all the time.
@@ -115,7 +132,7 @@ local function reports()
   return { ["delivery report, sink to position"] = seconds / count * 1e9 }
 end
 
-local MEASURES = { hop, hand_over, round_trip, worker_jobs, parts_in_c, reports }
+local MEASURES = { hop, hand_over, state, round_trip, worker_jobs, parts_in_c, reports }
 
 local function measure()
   local lists = {}

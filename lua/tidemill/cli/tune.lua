@@ -218,7 +218,8 @@ local function tune_all(self, parsed)
   local list = {}
   for i, step in ipairs(self.job.steps) do
     list[i] = self:step(i, { memory = math.min(parsed.max_memory, self.memory_limit or math.huge),
-      processes = parsed.max_processes or settings.most_processes(step) }, parsed.runs)
+      processes = parsed.max_processes or settings.most_processes(step),
+      by_key = step.values.order == "key" }, parsed.runs)
   end
   -- A later step may have changed the processes of a pool that an earlier one shares.
   for i, found in ipairs(list) do found.settings = self.job.settings[i] end

@@ -105,9 +105,10 @@ function Measured:fitted(settings)
   return settings
 end
 
---- Returns the most bytes that the blocks of a step may take: those of all its batches, when they are full.
-function measured.memory(settings)
-  local batches = settings.processes * (1 + settings.prefetch_batches) + 1
+--- Returns the most bytes that the blocks of a step may take: those of all its batches, when they are full. by_key:
+--- lanes are by key, of which each has a batch that is being filled.
+function measured.memory(settings, by_key)
+  local batches = settings.processes * (1 + settings.prefetch_batches) + (by_key and settings.processes or 1)
   local input, output = tonumber(settings.input_block_size) or 0, tonumber(settings.output_block_size) or 0
   return batches * (input + output)
 end
@@ -117,7 +118,7 @@ function Measured:possible(settings)
   return settings.max_batch_size >= 1 and settings.max_batch_size <= LARGEST_BATCH
     and settings.processes >= 1 and settings.processes <= self.limits.processes
     and settings.max_batch_time <= LONGEST_BATCH
-    and measured.memory(settings) <= self.limits.memory
+    and measured.memory(settings, self.limits.by_key) <= self.limits.memory
 end
 
 --- Returns the settings of all that were measured whose median was the highest.

@@ -273,7 +273,8 @@ end
 local ORDER = { "input_block", "batch", "output_block", "processes", "confirm" }
 
 --- Searches. options: settings (to begin with: those of the file), measure(settings, stage) that returns a measurement,
---- limits = { processes, memory (bytes for all blocks of the step) }, runs (at most), say(stage, text) (optional).
+--- limits = { processes, memory (bytes for all blocks of the step), by_key (its order is "key") }, runs (at most),
+--- say(stage, text) (optional).
 --- Returns { settings, before, after (medians of the rates of the first settings and of these), runs (how many there
 --- were), noise (the relative deviation of one measurement) }.
 function search.run(options)

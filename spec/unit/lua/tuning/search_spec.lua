@@ -159,6 +159,12 @@ describe("the search for settings", function()
       assert.is_true(search.memory(one) <= 2 ^ 28)
       return measure(one)
     end })
+    limits.by_key = true -- each of its lanes has a batch that is being filled
+    run(pipeline, settings(), { limits = limits, measure = function(one)
+      local bytes = (tonumber(one.input_block_size) or 0) + (tonumber(one.output_block_size) or 0)
+      assert.is_true(one.processes * (2 + one.prefetch_batches) * bytes <= 2 ^ 28)
+      return measure(one)
+    end })
   end)
 
   it("does not take settings with which messages are rejected", function()
