@@ -9,6 +9,8 @@ local stderr = require("tidemill.cli.stderr")
 local store = require("tidemill.run.store")
 local tide = require("tidemill.run.ffi")
 
+local OWN = "\0watermark" -- the engine keeps the newest time of a partition there (chain/timers.h); no message has it
+
 local selection = {}
 local Selection = {}
 Selection.__index = Selection
@@ -94,6 +96,7 @@ function Selection:each(each)
   for _, state in ipairs(self.states) do
     local stopped
     local done, reason, status = self.store:each(state, self.partition, function(partition, key, value)
+      if key == OWN then return true end
       stopped = each(state, partition, key, value, state_line.lives(value, self.now_ms)) == false
       return not stopped
     end)

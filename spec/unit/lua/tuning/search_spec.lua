@@ -159,12 +159,8 @@ describe("the search for settings", function()
       assert.is_true(search.memory(one) <= 2 ^ 28)
       return measure(one)
     end })
-    limits.by_key = true -- each of its lanes has a batch that is being filled
-    run(pipeline, settings(), { limits = limits, measure = function(one)
-      local bytes = (tonumber(one.input_block_size) or 0) + (tonumber(one.output_block_size) or 0)
-      assert.is_true(one.processes * (2 + one.prefetch_batches) * bytes <= 2 ^ 28)
-      return measure(one)
-    end })
+    local one = { processes = 4, prefetch_batches = 1, input_block_size = 3, output_block_size = 2 }
+    assert.same({ 9 * 5, 12 * 5 }, { search.memory(one), search.memory(one, true) }) -- each lane by key fills a batch
   end)
 
   it("does not take settings with which messages are rejected", function()
