@@ -199,9 +199,9 @@ struct tide_engine_table_view {
 /** What is known of table `index` (from 0); false past the last one. */
 bool tide_engine_table(const struct tide_engine *engine, uint32_t index,
                        struct tide_engine_table_view *view);
-/** Gives table `index` a row, as if it was read; `value` NULL deletes it. It is to be seen from the next message on. TIDE_BUSY:
+/** Gives table `number` a row, as if it was read; `value` NULL deletes it. It is to be seen from the next message on. TIDE_BUSY:
  * later; TIDE_ECONFIG: the table's memory is full. */
-int tide_engine_table_row(struct tide_engine *engine, uint32_t index, const char *key,
+int tide_engine_table_row(struct tide_engine *engine, uint32_t number, const char *key,
                           size_t key_size, const char *value, size_t size);
 /** What is known of lookup table `index` (from 0); false past the last one. */
 bool tide_engine_lookup(const struct tide_engine *engine, uint32_t index,

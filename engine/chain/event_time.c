@@ -88,7 +88,7 @@ static bool zone_of(const char **text, int64_t *seconds)
     int hours = digits(text, 2);
     bool colon = pass(text, ":");
     int minutes = digits(text, 2);
-    *seconds = sign * (hours * 3600 + minutes * 60);
+    *seconds = (int64_t)sign * (hours * 60 + minutes) * 60;
     return colon && hours >= 0 && hours < 24 && minutes >= 0 && minutes < 60;
 }
 

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "base/grow.h"
+#include "base/status.h"
 
 void tide_gaps_add(struct tide_gaps *gaps, uint32_t index, int64_t offset, int64_t later)
 {
@@ -17,6 +18,7 @@ void tide_gaps_add(struct tide_gaps *gaps, uint32_t index, int64_t offset, int64
     }
     if (gaps->count == gaps->room)
         tide_grow(&gaps->list, &gaps->room, gaps->room * 2 + 16, sizeof(*gaps->list));
+    tide_require(gaps->list);
     gaps->list[gaps->count++] = (struct tide_gap){index, offset, later};
 }
 

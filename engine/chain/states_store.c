@@ -59,6 +59,7 @@ static int settle_times(struct tide_states *states, const int64_t *limits, uint3
     uint32_t at = 0, index;
     int64_t newest_ms;
     while (tide_timers_cover(states->timers, &at, limits, count, &index, &line, &newest_ms)) {
+        tide_require(limits && index < count);
         struct tide_state_entry *entry = tide_states_find(states, line->state, line->number,
                                                           TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH);
         double newest = (double)newest_ms;

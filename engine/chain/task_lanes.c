@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "base/status.h"
 #include "chain/offsets.h"
 #include "chain/task.h"
 
@@ -21,14 +22,16 @@ enum {
 /* A message without a key may go anywhere: it does not wait for a full lane. */
 static uint32_t choose_any(struct tide_task *task)
 {
+    const uint32_t count = task->lane_count;
     uint32_t lane = task->by_key.next;
-    for (uint32_t i = 0; i < task->lane_count; i++) {
-        lane = (task->by_key.next + i) % task->lane_count;
+    tide_require(count > 0);
+    for (uint32_t i = 0; i < count; i++) {
+        lane = (task->by_key.next + i) % count;
         const struct tide_lane *at = &task->lanes[lane];
         if (at->waiting.count == 0 && (at->open || tide_task_has_free(task, lane)))
             break;
     }
-    task->by_key.next = (lane + 1) % task->lane_count;
+    task->by_key.next = (lane + 1) % count;
     return lane;
 }
 

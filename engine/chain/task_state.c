@@ -85,7 +85,7 @@ static uint64_t write_value(struct tide_block *block, uint64_t used,
 static bool find_entries(struct tide_task *task, const struct tide_batch *batch, uint32_t record,
                          struct tide_state_place *places)
 {
-    struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
+    struct tide_state_entry **entries = &batch->keyed.entries[(size_t)record * batch->keyed.states];
     struct tide_message message;
     tide_batch_message(batch, record, &message);
     const char *key = message.key;
@@ -118,7 +118,7 @@ struct filling {
 static bool write_values(const struct tide_batch *batch, uint32_t record, struct filling *filling,
                          struct tide_state_place *places)
 {
-    struct tide_state_entry **entries = &batch->keyed.entries[record * batch->keyed.states];
+    struct tide_state_entry **entries = &batch->keyed.entries[(size_t)record * batch->keyed.states];
     for (uint32_t i = 0; i < batch->keyed.states; i++) {
         struct tide_state_entry *entry = entries[i];
         if (entry->fill != filling->number) {
@@ -164,7 +164,7 @@ uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint3
     unpin(batch);
     batch->keyed.first = batch->keyed.end = first;
     for (; record < end && (record == first || !begins_anew(task, batch, record)); record++) {
-        struct tide_state_place *place = &places[(record - first) * states];
+        struct tide_state_place *place = &places[(size_t)(record - first) * states];
         if (!find_entries(task, batch, record, place)) { /* the run ends before this job counts */
             memset(places, 0, filling.used + sizeof(struct tide_state));
             return end;
@@ -207,7 +207,8 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
                            tide_offsets_partition(chain->offsets, origin),
                            tide_batch_record(batch, record)->offset, &change);
     }
-    if (changed & 1u && tide_state_timer(batch->keyed.entries[record * states]->value) != 0) {
+    if (changed & 1u &&
+        tide_state_timer(batch->keyed.entries[(size_t)record * states]->value) != 0) {
         struct tide_message message;
         tide_batch_message(batch, record, &message);
         tide_task_time_accepted(task, &message);
@@ -223,7 +224,7 @@ void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch
         !tide_offsets_current(chain->offsets, origin) || tide_states_status(chain->states) < 0)
         return;
     tide_require(record >= batch->keyed.first && record < batch->keyed.end);
-    struct tide_state_entry *entry = batch->keyed.entries[record * batch->keyed.states];
+    struct tide_state_entry *entry = batch->keyed.entries[(size_t)record * batch->keyed.states];
     if (entry->value && tide_state_timer(entry->value) == timer->timestamp)
         tide_states_clear_timer(chain->states, entry,
                                 tide_offsets_partition(chain->offsets, origin), timer->offset);

@@ -210,8 +210,10 @@ bool tide_blocking_free(struct tide_blocking *blocking, int64_t time_us)
         call_done(blocking);
     }
     tide_loop_unwatch(blocking->loop, blocking->waker);
-    if (!ended)
-        return false; /* the thread still uses `blocking` */
+    if (!ended) { /* the thread still uses `blocking` */
+        pthread_detach(blocking->thread);
+        return false;
+    }
     pthread_mutex_destroy(&blocking->lock);
     pthread_cond_destroy(&blocking->change);
     free(blocking);

@@ -36,7 +36,7 @@ static uint64_t tables_at(const struct tide_lookups *lookups)
 
 static uint64_t place_of(const struct tide_lookups *lookups, uint32_t table)
 {
-    return tables_at(lookups) + table * 2 * TIDE_LOOKUP_ROOM;
+    return tables_at(lookups) + (uint64_t)table * 2 * TIDE_LOOKUP_ROOM;
 }
 
 struct tide_lookups *tide_lookups_new(uint32_t workers)

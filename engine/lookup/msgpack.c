@@ -77,6 +77,7 @@ static bool read_float(struct reader *reader, uint32_t size, struct value *value
 static bool read_integer(struct reader *reader, uint32_t size, struct value *value)
 {
     uint64_t bits;
+    tide_require(size >= 1 && size <= 8);
     if (!take_natural(reader, size, &bits))
         return false;
     value->kind = INTEGER;
@@ -124,7 +125,7 @@ static bool read_value(struct reader *reader, struct value *value)
     value->kind = NIL;
     if (head < 0x80 || head >= 0xE0) {
         value->kind = INTEGER;
-        value->integer = (signed char)head;
+        value->integer = head < 0x80 ? head : (int64_t)head - 256;
         return true;
     }
     if (head < 0xA0) {

@@ -89,7 +89,7 @@ void tide_lookup_writer_init(struct tide_lookup_writer *writer,
     *writer = (struct tide_lookup_writer){.source = source, .table = table, .room = room};
     writer->used = sizeof(*table);
     writer->mask = FIRST_SLOTS - 1;
-    writer->slots = tide_alloc(FIRST_SLOTS * 8);
+    writer->slots = tide_alloc((size_t)FIRST_SLOTS * 8);
 }
 
 void tide_lookup_writer_free(struct tide_lookup_writer *writer)

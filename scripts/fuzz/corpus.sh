@@ -17,7 +17,7 @@ for target in ${TARGET:-$(find scripts/fuzz/targets -type f -printf '%f\n' | sed
   for folder in "$build/seeds/$target" "scripts/fuzz/corpus/$target" "$build/found/$target"; do
     [ ! -d "$folder" ] || inputs+=("$folder")
   done
-  ASAN_OPTIONS=detect_leaks=0 "$build/targets/$target" -merge=1 -max_len=2048 -close_fd_mask=3 "$merged" "${inputs[@]}" \
+  ASAN_OPTIONS=detect_leaks=0 "$build/targets/$target" -merge=1 -max_len=4096 -close_fd_mask=3 "$merged" "${inputs[@]}" \
     2>"$build/merged/$target.log"
   rm -rf "scripts/fuzz/corpus/$target"
   mkdir -p "scripts/fuzz/corpus/$target"
