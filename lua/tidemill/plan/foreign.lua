@@ -62,7 +62,7 @@ local function owners(name)
       if option.name == name then found[#found + 1] = spec.name end
     end
   end
-  if #found > 3 then return nil end
+  if #found > 4 then return nil end
   local last = table.remove(found)
   return last and (#found > 0 and table.concat(found, ", ") .. " and " or "") .. last
 end

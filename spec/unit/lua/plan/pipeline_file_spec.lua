@@ -165,7 +165,8 @@ return tide.pipeline "x" {
       .. "tide.map_values { print },\ntide.kafka_sink { topic = 'x' },\n"
       .. 'tide.produce { topic = "o", compression = "zstd", acks = 1, colour = 1 } }')
     assert.same({
-      'p:2: option "workers": unknown; "processes" is an option of run_task_with_multiprocessing, keyed and pool',
+      'p:2: option "workers": unknown; "processes" is an option of run_task_with_multiprocessing, keyed, window '
+        .. 'and pool',
       'p:3: option "auto.offset.reset": unknown; here it is "start" or "auto_offset_reset"',
       'p:3: option "bootstrap.servers": unknown; here it is "brokers"',
       'p:3: option "bootstrap_servers": unknown; here it is "brokers"',
