@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- tide.http and tide.registry in a pipeline: what `network` opens and what it leaves closed, at which moment, and that
 -- trust = "hardened" refuses both by name.
+local socket = require "socket"
+local certificates = require "spec.support.certificates"
 local child = require "spec.support.child"
 local http_stub = require "spec.support.http_stub"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 local PROGRAM = require("spec.support.program").path
 local SCHEMA = '{"type":"record","name":"R","fields":[{"name":"x","type":"int"}]}'
@@ -83,6 +86,39 @@ return { start = function() assert(registry:register("r", ']] .. SCHEMA .. [['))
     assert.same({ 0, '{"x":7}\n{"x":7}\n' }, { code, out }, err)
     assert.matches("404: Schema 2 not found", letters)
     assert.matches("schemas/ids/500: 500: no answer of a registry", letters)
+  end)
+
+  it("tide.http takes the certificate of a host whose authority it knows, and of no other", function()
+    local path, folder = pipeline_file.write(PIPELINE:format('network = "127.0.0.1:0"'), {})
+    certificates.authority(folder, "ca")
+    certificates.signed(folder, "ca", "own")
+    local listener = assert(socket.bind("127.0.0.1", 0))
+    local _, port = listener:getsockname()
+    listener:close()
+    process.start({ "openssl", "s_server", "-accept", "127.0.0.1:" .. port, "-cert", folder .. "/own.pem", "-key",
+      folder .. "/own.key", "-www" }, { env = { LD_PRELOAD = false } })
+    wait.until_true(function()
+      local one = socket.connect("127.0.0.1", port)
+      return one and one:close() ~= nil
+    end, 30, "the server")
+    local file = assert(io.open(folder .. "/t.lua", "w"))
+    file:write(([[
+local tide = require "tidemill"
+return function()
+  local known = tide.http.request { url = "https://127.0.0.1:%d/", ca = "%s/ca.pem" }
+  local _, problem = tide.http.request { url = "https://127.0.0.1:%d/" }
+  return tostring(known and known.status) .. " " .. tostring(problem)
+end]]):format(port, folder, port))
+    file:close()
+    file = assert(io.open(path, "w"))
+    file:write(PIPELINE:format(('network = "127.0.0.1:%d"'):format(port)))
+    file:close()
+    file = assert(io.open(folder .. "/in", "w"))
+    file:write("x\n")
+    file:close()
+    local code, out, err = process.run({ PROGRAM, "run", path, "--log-level", "warn" }, { cwd = folder })
+    assert.equal(0, code, err)
+    assert.matches("^200 SSL certificate problem", out)
   end)
 
   it("trust hardened refuses tide.http and tide.registry by name", function()

@@ -101,8 +101,8 @@ local function field_of(types, node, descriptor)
     and node.descriptor.oneof_decl[descriptor.oneof_index + 1]
   field.oneof = oneof and oneof.name or nil
   field.map = field.repeated and kind == "message" and field.node.entry
-  field.presence = not field.repeated
-    and (not node.proto3 or kind == "message" or descriptor.oneof_index ~= nil) or false
+  field.presence = not field.repeated and (kind == "message"
+    or not node.entry and (not node.proto3 or descriptor.oneof_index ~= nil))
   if not field.presence and not field.repeated then field.initial = initial_of(field) end
   local may_pack = field.repeated and kind ~= "message" and kind ~= "string" and kind ~= "bytes"
   local packed = descriptor.options and descriptor.options.packed

@@ -27,8 +27,7 @@ local function wrong(what, value)
   fail("takes %s, got %s", what, value == null and "null" or arguments.shown(value))
 end
 
-local parts = { null = null, put = put, put_bytes = put_bytes, mark = varint.mark, text = varint.text, cut = varint.cut,
-  fail = fail }
+local parts = { put_bytes = put_bytes, mark = varint.mark, null = null }
 
 local function whole(value, least, most, what)
   local found = varint.integer(value, least, most)
@@ -147,6 +146,14 @@ function parts.key(key, kind)
   wrong("keys of the kind " .. kind, key)
 end
 
+function parts.both(other, oneof)
+  fail("and %s are both there, of the oneof %s", other, oneof)
+end
+
+function parts.missing()
+  fail("is required, and not there")
+end
+
 function parts.no_field(value, node)
   local known, names = {}, {}
   for _, field in ipairs(node.fields) do known[field.name] = true end
@@ -211,8 +218,8 @@ local function add_field(lines, writer, node, field)
   lines[#lines + 1] = "if v ~= nil then seen = seen + 1 end"
   lines[#lines + 1] = "if v ~= nil and v ~= null then"
   for _, other in ipairs(field.others or {}) do
-    lines[#lines + 1] = ("if value[%q] ~= nil and value[%q] ~= null then parts.fail('and %s are both there, of the "
-      .. "oneof %s') end"):format(other, other, other, field.oneof)
+    lines[#lines + 1] = ("if value[%q] ~= nil and value[%q] ~= null then parts.both(%q, %q) end"):format(other, other,
+      other, field.oneof)
   end
   if field.map then
     add_map(lines, writer, field)
@@ -225,7 +232,7 @@ local function add_field(lines, writer, node, field)
       or "v ~= 0 or 1 / v < 0"
     lines[#lines + 1] = ("if %s then %s; %s end"):format(zero, tag_of(field), call_of(writer, field, "v"))
   end
-  if field.required then lines[#lines + 1] = "else parts.fail('is required, and not there')" end
+  if field.required then lines[#lines + 1] = "else parts.missing()" end
   lines[#lines + 1] = "end"
 end
 

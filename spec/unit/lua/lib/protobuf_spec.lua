@@ -31,7 +31,7 @@ package old;
 message R { required int32 id = 1; optional string text = 2 [default = "x"]; repeated int32 plain = 3;
   repeated int32 packed = 4 [packed = true]; optional group G = 5 { optional int32 g = 6; } extensions 100 to 200; }
 message P { required int32 id = 1; optional string text = 2 [default = "x"]; repeated int32 plain = 3;
-  repeated int32 packed = 4 [packed = true]; }
+  repeated int32 packed = 4 [packed = true]; map<string, int32> m = 5; }
 ]]
 
 local folder, serial
@@ -198,10 +198,25 @@ describe("tide.protobuf", function()
     local old = set:message "old.P"
     local bytes = old:encode { id = 0, plain = { 1, 2 }, packed = { 1, 2 } }
     assert.equal("\8\0\24\1\24\2\34\2\1\2", bytes)
-    assert.same({ id = 0, plain = { 1, 2 }, packed = { 1, 2 } }, old:decode(bytes))
+    assert.same({ id = 0, plain = { 1, 2 }, packed = { 1, 2 }, m = {} }, old:decode(bytes))
+    assert.same({ [""] = 0, a = 5 }, old:decode(bytes .. "\42\0\42\5\10\1a\16\5").m)
     assert.equal(bytes, protoc("old.proto", "--encode=old.P", "id: 0 plain: 1 plain: 2 packed: 1 packed: 2"))
     refused("the required field old.P.id is not there", old:decode "\18\1x")
     raises("old.P.id is required, and not there", function() return (old:encode { text = "x" }) end)
+  end)
+
+  it("tide.protobuf takes names of descriptors as names, whatever they are", function()
+    local function piece(number, text) return string.char(number * 8 + 2, #text) .. text end
+    local evil = "x\"') error'] \\\n%s"
+    local function field(name, number)
+      return piece(2, piece(1, name) .. string.char(24, number, 32, 1, 40, 9, 72, 0))
+    end
+    local set = protobuf.types(piece(1, piece(1, "f") .. piece(4, piece(1, evil) .. field(evil, 1) .. field("y", 2)
+      .. piece(8, piece(1, evil))) .. piece(12, "proto3")))
+    local odd = set:message(evil)
+    assert.same({ [evil] = "v" }, odd:decode(odd:encode { [evil] = "v" }))
+    raises("are both there, of the oneof " .. evil, function() return (odd:encode { [evil] = "v", y = "w" }) end)
+    raises("takes a string, got 7", function() return (odd:encode { [evil] = 7 }) end)
   end)
 
   it("tide.protobuf takes Confluent's wire format off and puts it on", function()
