@@ -4,8 +4,11 @@
 local cjson = require "cjson"
 local gate = require "spec.support.gate"
 local piped_run = require "spec.support.piped_run"
+local process = require "spec.support.process"
 local seed = require "spec.support.seed"
 local wait = require "spec.support.wait"
+
+local PROGRAM = require("spec.support.program").path
 
 local PIPELINE = [[
 local tide = require "tidemill"
@@ -35,10 +38,10 @@ local function prefix(word, before)
   return ('%sreturn function(m) m.value = "%s " .. m.value return m end\n'):format(before or "", word)
 end
 
-local function start(pipeline, transform, files)
+local function start(pipeline, transform, files, flags)
   files = files or {}
   files["t.lua"] = transform or prefix "one"
-  run, folder = piped_run.start(pipeline or PIPELINE, "--report FOLDER/report.json", files)
+  run, folder = piped_run.start(pipeline or PIPELINE, "--report FOLDER/report.json " .. (flags or ""), files)
   piped_run.until_said(run, "partitions assigned")
 end
 
@@ -159,6 +162,32 @@ describe("a reload", function()
       .. "file_sink, and the run has file_source, run_task_with_multiprocessing, file_sink", 1, true), run:stderr())
     finish()
   end)
+
+  it("a reload by the command waits for the outcome, and its exit code tells it; unchanged files are loaded too",
+    function()
+      start(nil, nil, nil, "--metrics-addr 0")
+      local address = "127.0.0.1:" .. piped_run.until_said(run, "HTTP on http://[%d.]+:(%d+)/")
+      local function command(target)
+        return process.run { PROGRAM, "reload", target }
+      end
+      assert.same({ 0, "revision 2 of the transforms runs now\n", "" }, { command(address) })
+      write("t.lua", "return function(m) return m en")
+      local code, out, err = command(address)
+      assert.same({ 78, "" }, { code, out })
+      assert.is_truthy(err:find "/t.lua:1: .*revision 2 of the transforms goes on", err)
+      write("t.lua", prefix "three")
+      assert.same({ 0, ("process %d was told; its log says what comes of it\n"):format(run:pid()), "" },
+        { command(tostring(run:pid())) })
+      until_said "revision 3 of the transforms runs now"
+      piped_run.feed "1\n"
+      until_output "three 1\n"
+      for target, text in pairs { ["1"] = "process 1 is no tidemill run", nonsense = "nonsense",
+        ["999999999"] = "there is no process 999999999", ["10.0.0.1:9464"] = "say this on its own machine" } do
+        code, out, err = command(target)
+        assert.is_truthy(code == 64 and err:find(text, 1, true), target .. out .. err)
+      end
+      assert.same({ done = 2, failed = 1, revision = 3 }, finish())
+    end)
 
   it("a reload takes over between two batches: what runs is ended by the revision that it was given to", function()
     local one = gate.new()

@@ -76,8 +76,9 @@ local function reopen(self)
 end
 
 -- The pipeline file and its transforms are loaded anew, if they have changed; the outcome comes as an event.
-local function reload(self)
-  local asked, reason = self.engine:reload(self.mark)
+-- `always`: also when they have not.
+local function reload(self, always)
+  local asked, reason = self.engine:reload(not always and self.mark or nil)
   if not asked then return self:log("TIDE_LOG_ERROR", "reload: " .. reason, "reload_failed") end
   if asked == "later" then self:log("TIDE_LOG_INFO", "reload: another one is under way; this one comes after it") end
 end
@@ -110,6 +111,7 @@ function on.signal(self, event)
   local number = event.number
   if self.link then return end -- it came to the whole process group, or to the supervisor too
   if number == signals.HUP and not self.on_terminal then return hang_up(self) end
+  if number == signals.USR1 then return reload(self, true) end
   if not signals.ends(number) then
     return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
@@ -127,7 +129,8 @@ end
 
 -- The end of the supervisor is a reason to end in order.
 local function obey_supervisor(self)
-  if self.link:wants_reopen() then hang_up(self) end
+  if self.link:wants "reopen" then hang_up(self) end
+  if self.link:wants "reload" then reload(self, true) end
   if self.closing or not (self.link.close or self.link.gone) then return end
   if self.link.gone then self:log("TIDE_LOG_ERROR", "the supervisor is gone: finishing what was read") end
   self.closing = true

@@ -188,13 +188,15 @@ local function leave(self, number)
   posix._exit(128 + number)
 end
 
-local function on_signal(self, number)
-  if number == signals.HUP and not self.on_terminal then
-    for _, one in ipairs(self.engines) do
-      if one.pid then one.channel:send("reopen") end
-    end
-    return
+local function tell_all(self, what)
+  for _, one in ipairs(self.engines) do
+    if one.pid then one.channel:send(what) end
   end
+end
+
+local function on_signal(self, number)
+  if number == signals.HUP and not self.on_terminal then return tell_all(self, "reopen") end
+  if number == signals.USR1 then return tell_all(self, "reload") end
   if not signals.ends(number) then
     return log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end

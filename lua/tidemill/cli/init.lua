@@ -10,7 +10,7 @@ local cli = {}
 
 --- In the order of the help.
 cli.commands = { "run", "check", "plan", "test", "try", "tune", "profile", "doctor", "new", "record", "top", "tap",
-  "state", "dlq", "metrics", "help", "completion", "version" }
+  "reload", "state", "dlq", "metrics", "help", "completion", "version" }
 
 -- What ends the parsing early: argparse would exit, we unwind to main.
 local Stop = {}

@@ -19,9 +19,10 @@ local run = {
     .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
     .. "them (copytruncate), since files are written at their end. It also loads the transforms anew if their "
     .. "files have changed (docs/reload.md). When the log goes to a terminal, SIGHUP stops the "
-    .. "pipeline. SIGUSR1 and SIGUSR2 are ignored. With several engines (--engines) all of this is said to their "
-    .. "supervisor, and they end with one exit code. The log never waits for the reader of standard error: lines that "
-    .. "it does not take are lost, and a later line says how many. Dead letters and output do wait.",
+    .. "pipeline. SIGUSR1 (`tidemill reload`) loads the transforms anew in any case; SIGUSR2 is ignored. With several "
+    .. "engines (--engines) all of this is said to their supervisor, and they end with one exit code. The log "
+    .. "never waits for the reader of standard error: lines that it does not take are "
+    .. "lost, and a later line says how many. Dead letters and output do wait.",
 }
 
 local LEVELS = { "error", "warn", "info", "debug" }

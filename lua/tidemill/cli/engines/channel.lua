@@ -17,7 +17,9 @@
 --                            finish     the end of the answer                    "ID CODE"
 --                            refuse     there is no answer                       "ID CODE TEXT"
 --   supervisor -> engine     stop       all are to end, in order                 none
---                            reopen     SIGHUP: files are opened again           none
+--                            reopen     SIGHUP: files are opened again, and      none
+--                                       transforms that have changed loaded
+--                            reload     SIGUSR1: transforms are loaded anew      none
 --                            request    a client asks for what is live          JSON: id, path, rest, query
 --                            taken      the client has taken an answer           "ID"
 --                            gone       the client has left                      "ID"

@@ -16,10 +16,11 @@ local UNREAD = 64 -- parts of an answer that the client may not have taken yet
 local PATIENCE = 2 -- seconds in which the supervisor takes the last words
 local MESSAGE = { ["/metrics"] = "page", ["/status"] = "snapshot" }
 
---- For the engine `number`, whose end of the channel is `fd`. The fields close and reopen become true when the
+--- For the engine `number`, whose end of the channel is `fd`. The fields close and wanted.NAME become true when the
 --- supervisor says so, gone when there is none any more.
 function link.new(fd, number)
-  return setmetatable({ channel = channel.new(fd), number = number, handlers = {}, open = {}, told = 0 }, Link)
+  return setmetatable({ channel = channel.new(fd), number = number, handlers = {}, open = {}, wanted = {}, told = 0 },
+    Link)
 end
 
 --- The settings of tide.metrics for this engine's observer: no server of its own, and a label to tell it from the
@@ -91,7 +92,9 @@ local on = {}
 
 function on.stop(self) self.close = true end
 
-function on.reopen(self) self.reopen = true end
+for _, name in ipairs { "reopen", "reload" } do
+  on[name] = function(self) self.wanted[name] = true end
+end
 
 function on.request(self, bytes)
   local asked = cjson.decode(bytes)
@@ -123,11 +126,11 @@ function Link:turn()
   if self.channel.ended then self.gone = true end
 end
 
---- Whether the files are to be opened again; asked once for each SIGHUP.
-function Link:wants_reopen()
-  local wanted = self.reopen
-  self.reopen = false
-  return wanted
+--- Whether the supervisor has said "reopen" (SIGHUP) or "reload" (SIGUSR1) since this was asked last.
+function Link:wants(name)
+  local wanted = self.wanted[name]
+  self.wanted[name] = nil
+  return wanted or false
 end
 
 --- The end: `text`, the last snapshot as JSON (or nil), is sent with all that waits.
