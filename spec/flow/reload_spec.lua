@@ -189,6 +189,32 @@ describe("a reload", function()
       assert.same({ done = 2, failed = 1, revision = 3 }, finish())
     end)
 
+  it("a reload comes by itself with --watch: when a file is written, replaced, linked to elsewhere, or new", function()
+    local text = 'local word = require "word"\nreturn function(m) m.value = word .. m.value return m end'
+    start(nil, text, { ["word.lua"] = 'return "a "', ["other.lua"] = 'return "o "' }, "--watch")
+    local expected = ""
+    for i, change in ipairs {
+      { "a ", function() end }, { "b ", function() write("word.lua", 'return "b "') end },
+      { "c ", function()
+        write("new", 'return "c "')
+        assert(os.rename(folder .. "/new", folder .. "/word.lua"))
+      end },
+      { "o ", function() assert(os.execute(("ln -sf %s/other.lua %s/word.lua"):format(folder, folder)) == 0) end },
+      { "n ", function()
+        write("t.lua", text:gsub("word", "another"))
+        until_said("refused; revision 4")
+        write("another.lua", 'return "n "')
+      end },
+    } do
+      change[2]()
+      if i > 1 then until_said(("revision %d of the transforms runs now"):format(i)) end
+      piped_run.feed(i .. "\n")
+      expected = expected .. change[1] .. i .. "\n"
+      until_output(expected)
+    end
+    assert.same({ done = 4, failed = 1, revision = 5 }, finish())
+  end)
+
   it("a reload takes over between two batches: what runs is ended by the revision that it was given to", function()
     local one = gate.new()
     local pipeline = PIPELINE:gsub("max_batch_size = 10", "max_batch_size = 1")

@@ -4,6 +4,7 @@
 -- and report are that one's. Start reading at engine_loop.run.
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
+local files = require("tidemill.cli.try.files")
 local json = require("tidemill.cli.json")
 local mock = require("tidemill.cli.mock")
 local observed = require("tidemill.cli.observed")
@@ -22,6 +23,7 @@ EngineLoop.__index = EngineLoop
 
 local TURN = 1 -- seconds that a turn takes at most; an event ends it early
 local MOCK_TURN = 0.01 -- seconds, with a mock Kafka, which is fed between turns
+local QUIET = 0.2 -- seconds without a change of a file that is watched
 local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 
@@ -83,12 +85,29 @@ local function reload(self, always)
   if asked == "later" then self:log("TIDE_LOG_INFO", "reload: another one is under way; this one comes after it") end
 end
 
+-- With --watch. What was written is taken for complete when nothing more was for a moment; the reload compares what has
+-- changed.
+local function look_at_files(self)
+  if not self.watched or self.closing then return end
+  local now = tide.C.tide_clock_us()
+  if self.watched:changed() then self.written_us = now end
+  if not self.written_us or now < self.written_us + QUIET * 1e6 then return end
+  self.written_us = nil
+  reload(self)
+end
+
+-- A revision may name other files than the one before, which their texts tell.
+local function watch_files(self)
+  if self.watched then self.watched:watch(self.plan.file, self.plan.pipeline) end
+end
+
 local function hang_up(self)
   reopen(self)
   if next(self.plan.functions) then reload(self) end
 end
 
 function on.reloaded(self, event)
+  watch_files(self)
   self.mark = event.text
   self:log("TIDE_LOG_INFO", ("reload: revision %d of the transforms runs now"):format(event.number), "reloaded",
     { revision = event.number })
@@ -96,6 +115,7 @@ end
 
 -- Each fault of a pipeline file is a line.
 function on.reload_failed(self, event)
+  watch_files(self)
   for line in event.text:gmatch "[^\n]+" do self:log("TIDE_LOG_ERROR", "reload: " .. line) end
   local revision = self.engine:revision()
   self:log("TIDE_LOG_ERROR", ("reload: refused; revision %d of the transforms goes on"):format(revision),
@@ -168,7 +188,8 @@ end
 
 -- How long the next turn may take; an event ends it early.
 local function turn_time(self)
-  return self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or self.observer:haste() or TURN
+  return self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or self.observer:haste()
+    or self.written_us and QUIET / 2 or TURN
 end
 
 local function loop(self)
@@ -177,6 +198,7 @@ local function loop(self)
     local handler = on[event.kind]
     if handler then handler(self, event) end
     if self.link then self.link.state = self.engine:state() end
+    look_at_files(self)
     self.observer:turn(event)
     if not self.code then (self.link and obey_supervisor or obey)(self) end
     if self.mock and not self.code then turn_mock(self) end
@@ -249,6 +271,8 @@ function engine_loop.run(plan, options, link)
     self:log(debugging and "TIDE_LOG_DEBUG" or "TIDE_LOG_INFO", text, event, fields)
   end, redraw)
   observe(self, plan, options.metrics)
+  if options.watch then self.watched = files.new() end
+  watch_files(self)
   if not self.code then start(self, plan, options) end
   if not self.code then
     loop(self)

@@ -70,6 +70,8 @@ function run.define(command)
   command:flag("--until-end"):description("Stop at the ends that the partitions have when the run starts.")
   command:option("--engines"):argname("N"):convert(number_of_engines)
     :description("How many engines run the pipeline under one supervisor, or auto: in place of the setting engines.")
+  command:flag("--watch")
+    :description("Load the transforms anew when a file of them is written: as SIGHUP does, within about a second.")
   metrics_options.define(command)
   command:option("--report"):argname("FILE"):description("Write totals and metrics as JSON at the end.")
   command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")
@@ -117,6 +119,7 @@ local function misfit(parsed, checked)
   if parsed.until_end and not kafka then return "--until-end: the pipeline does not read from Kafka" end
   local tables = table_rows.faults(checked, parsed.table)
   if #tables > 0 then return table.concat(tables, "\n") end
+  if parsed.watch and not next(checked.functions) then return "--watch: the pipeline has no transforms" end
   local several
   if parsed.engines and parsed.engines ~= 1 then
     engines.check(checked.pipeline, function(_, text) several = several or text end)

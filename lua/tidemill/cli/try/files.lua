@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- cli/try/files.lua: watches the files that a pipeline is made of: its file, its transforms, and the modules that these
--- require and that lie in its folder. Which these are is read from their text, since workers load them, and since a
--- file that is missing may come. Folders are watched (inotify), not files: editors write a new file and move it into
--- place.
+-- cli/try/files.lua: watches, for `try` and `run --watch`, the files that a pipeline is made of: its file, its
+-- transforms, and the modules that these require and that lie in its folder. Which these are is read from their text,
+-- since workers load them, and since a file that is missing may come. Folders are watched (inotify), not files: editors
+-- write a new file and move it into place.
 local bit = require("bit")
 local ffi = require("ffi")
 local pipeline_file = require("tidemill.plan.pipeline_file")
