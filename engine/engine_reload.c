@@ -133,6 +133,7 @@ struct tide_zygote *tide_engine_reload_zygote(const struct tide_engine *engine)
 
 void tide_engine_reload_poll(struct tide_engine *engine)
 {
+    enum tide_reload_state before = engine->reload.state;
     switch (engine->reload.state) {
     case TIDE_RELOAD_NONE:
         if (engine->reload.again && is_running(engine))
@@ -149,6 +150,8 @@ void tide_engine_reload_poll(struct tide_engine *engine)
         await_end(engine);
         break;
     }
+    /* What a state begins with, the pools do in the next turn, which is not to wait. */
+    engine->chain.progress |= engine->reload.state != before;
 }
 
 uint32_t tide_engine_revision(const struct tide_engine *engine)
