@@ -65,10 +65,11 @@ describe("connections of transforms", function()
     assert.same({ 0, "localhost: no such host, or none that `network` lists\n" }, { code, out }, err)
     code, out, err = run('network = { "localhost:1" }', ASK, port)
     assert.equal(0, code, err)
-    assert.matches("Failed to connect to localhost", out)
+    assert.matches("Failed to connect to localhost.*: it is forbidden; the pipeline opens it by network = "
+      .. '"localhost:' .. port .. '"', out)
     code, out, err = run("network = false", (ASK:gsub("localhost", "127.0.0.1")), port)
     assert.equal(0, code, err)
-    assert.matches("Couldn't connect to server", out)
+    assert.matches("Couldn't connect to server: it is forbidden; the pipeline opens it by network", out)
   end)
 
   it("tide.registry is asked in start, and by messages; what may come later is tried again", function()

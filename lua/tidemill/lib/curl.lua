@@ -39,6 +39,8 @@ library.declare([[
   int tide_c_fclose(void *) __asm__("fclose");
   void tide_c_free(void *) __asm__("free");
   int tide_c_getpid(void) __asm__("getpid");
+  int tide_c_socket(int, int, int) __asm__("socket");
+  int tide_c_close(int) __asm__("close");
   int tide_c_getaddrinfo(const char *, const char *, const struct tide_address *, struct tide_address **)
     __asm__("getaddrinfo");
   void tide_c_freeaddrinfo(struct tide_address *) __asm__("freeaddrinfo");
@@ -53,7 +55,9 @@ curl.OPTION = { WRITEDATA = 10001, URL = 10002, ERRORBUFFER = 10010, POSTFIELDS 
   POSTFIELDSIZE_LARGE = 30120, TIMEOUT_MS = 155, CONNECTTIMEOUT_MS = 156, NOPROXY = 10177, RESOLVE = 10203,
   PROTOCOLS_STR = 10318, PROTOCOLS = 181 }
 curl.HTTP_1_1, curl.HTTP_AND_HTTPS = 2, 3
-local RESPONSE_CODE, SIZE_DOWNLOAD, MAXCONNECTS = 0x200000 + 2, 0x600000 + 8, 6
+local RESPONSE_CODE, OS_ERRNO, SIZE_DOWNLOAD, MAXCONNECTS = 0x200000 + 2, 0x200000 + 25, 0x600000 + 8, 6
+local EPERM, EACCES = 1, 13
+local AF_INET = 2
 local KEPT_CONNECTIONS = 64
 local STREAM, NUMERIC, NO_NAME = 1, 1, -2 -- SOCK_STREAM, NI_NUMERICHOST, EAI_NONAME
 
@@ -85,6 +89,21 @@ local status, size = ffi.new("long[1]"), ffi.new("int64_t[1]")
 function curl.status_of(easy)
   C.curl_easy_getinfo(easy, RESPONSE_CODE, status)
   return tonumber(status[0])
+end
+
+local function is_refusal(number)
+  return number == EACCES or number == EPERM
+end
+
+--- Whether the kernel lets this process have no such connection, as the sandbox has it do. libcurl does not tell why
+--- it got no socket.
+function curl.is_forbidden(easy)
+  C.curl_easy_getinfo(easy, OS_ERRNO, status)
+  if status[0] ~= 0 then return is_refusal(tonumber(status[0])) end
+  local socket = ffi.C.tide_c_socket(AF_INET, STREAM, 0)
+  if socket < 0 then return is_refusal(ffi.errno()) end
+  ffi.C.tide_c_close(socket)
+  return false
 end
 
 --- How many bytes of the body there are so far.

@@ -155,6 +155,10 @@ local function finish(request, code, problem)
   if code ~= 0 and not problem then
     problem = ffi.string(request.problem)
     if problem == "" then problem = ffi.string(L.curl_easy_strerror(code)) end
+    if curl.is_forbidden(request.easy) then
+      problem = ('%s: it is forbidden; the pipeline opens it by network = "%s:%d"'):format(problem, request.host,
+        request.port)
+    end
   end
   if not problem and #body > request.most then problem = ("a body of more than %.0f bytes"):format(request.most) end
   local answer = problem and { error = problem }
