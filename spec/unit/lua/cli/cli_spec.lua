@@ -1,32 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- The command line without an engine: help, completion, usage errors. spec/flow/cli_spec.lua runs the program.
-local cli = require "tidemill.cli"
 local exit_code = require "tidemill.plan.exit_code"
 local ffi = require "ffi"
 local list = require "tidemill.steps.list"
+local command_line = require "spec.support.command_line"
 local pipeline_file = require "spec.support.pipeline_file"
 local stub = require "luassert.stub"
 require "tidemill.run.ffi"
 
-local function redirect(stdout, stderr)
-  rawset(io, "stdout", stdout)
-  rawset(io, "stderr", stderr)
-end
-
--- Exit code, stdout and stderr of a command line.
-local function run(...)
-  local out, err = {}, {}
-  local real = { stdout = io.stdout, stderr = io.stderr }
-  local function catch(into)
-    return { write = function(_, ...) for _, text in ipairs { ... } do into[#into + 1] = text end end,
-      flush = function() return true end }
-  end
-  redirect(catch(out), catch(err))
-  local done, code = pcall(cli.main, { [0] = "tidemill", ... })
-  redirect(real.stdout, real.stderr)
-  assert(done, code)
-  return code, table.concat(out), table.concat(err)
-end
+local run = command_line.run
 
 describe("the command line", function()
   after_each(pipeline_file.remove_all)
