@@ -65,7 +65,7 @@ int tide_tables_add(struct tide_tables *tables, const char *name, uint64_t max_b
 struct tide_block *tide_tables_block(const struct tide_tables *tables, uint32_t index);
 /** Puts a row, in place of one with this key, or deletes it (`value` NULL). TIDE_BUSY: its memory is full of rows that workers
  * may still read, later; TIDE_ECONFIG: it is full. */
-int tide_table_put(struct tide_tables *tables, uint32_t table, const char *key, uint64_t key_size,
+int tide_table_put(struct tide_tables *tables, uint32_t number, const char *key, uint64_t key_size,
                    const char *value, uint64_t size);
 /** What was put is to be seen from now on. */
 void tide_tables_publish(struct tide_tables *tables);
@@ -73,7 +73,7 @@ void tide_tables_publish(struct tide_tables *tables);
 void tide_tables_turn(struct tide_tables *tables);
 /** The worker of a slot has ended. */
 void tide_tables_worker_ended(struct tide_tables *tables, uint32_t worker);
-void tide_table_view(const struct tide_tables *tables, uint32_t table,
+void tide_table_view(const struct tide_tables *tables, uint32_t number,
                      struct tide_table_view *view);
 void tide_tables_free(struct tide_tables *tables); /* NULL is fine */
 

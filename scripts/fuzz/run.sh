@@ -103,10 +103,12 @@ reason_of() {
 
 # Adds a run to the record, in the row of the target and this commit: NAME EXECUTIONS SECONDS FINDINGS
 record() {
-  local file=scripts/fuzz/record.tsv
+  local file=scripts/fuzz/record.tsv commit
+  commit=$(git rev-parse --short HEAD)
+  git diff --quiet HEAD -- . ":!$file" || commit+=-dirty
   {
     [ ! -f "$file" ] || cat "$file"
-    printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$(git describe --always --dirty)" "$2" "$3" "$4"
+    printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$commit" "$2" "$3" "$4"
   } | awk -F '\t' -v OFS='\t' '{ key = $1 OFS $2; count[key] += $3; seconds[key] += $4; findings[key] += $5 }
     END { for (key in count) printf "%s\t%.0f\t%.0f\t%d\n", key, count[key], seconds[key], findings[key] }' |
     LC_ALL=C sort >"$scratch/record"

@@ -143,7 +143,7 @@ static bool is_as_expected(const struct shape *shape, const struct tide_json_doc
         if (at[key + 1] - from != length + 1 || first_bytes(doc, from, length) != own->first[i])
             return false;
         if (length > 8) {
-            if (memcmp(rest, doc->bytes + from + 8, length - 8))
+            if (memcmp(rest, doc->bytes + from + 8, length - 8) != 0)
                 return false;
             rest += length - 8;
         }
