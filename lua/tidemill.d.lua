@@ -530,7 +530,7 @@ function tide.pool(options) end
 ---@field topic string The topic, of kafka_source's brokers. It is read from its beginning at each start, without a group, and then as messages come to it: the newest message of a key is its row, one without a value (a tombstone) deletes it. Set its cleanup.policy to compact.
 ---@field key? string What the key of a row is: "key", the bytes of the message's key; or "json:PATH", a member of it, where keys are JSON: "json:payload.id". A message without such a key makes no row, and is counted (consumer.table.invalid).
 ---@field format? "json"|"bytes" What a value is. json: functions get a view of it, as of message.json. A value that is no JSON is logged and counted; what reads that row is rejected. bytes: functions get a string.
----@field max_bytes? integer|string Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 bytes for each. Pages are there when they are needed. When it is full the pipeline stops (exit 78). (in bytes)
+---@field max_bytes? integer|string Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full the pipeline stops (exit 78). (in bytes)
 ---@field wait? number|string How long the start waits for the table. Then messages are read, and find the rows that are there by then. (in seconds)
 
 --- The value of --set name=value, else the default.

@@ -168,6 +168,33 @@ kafka.describe("tide.table", { partitions = 1 }, function(t)
     run:drain()
   end)
 
+  it("tide.table is not waited for longer than wait; what comes later is there then", function()
+    put { { "u1", "a" } }
+    ask "u1"
+    local run = engine.start(definition "wait = '1us'")
+    assert.truthy(("u1=a u1=none"):find(answers(1)[1], 1, true))
+    asked = 1
+    await_answer("u1", "u1=a")
+    run:drain()
+    assert.is_true(run:says 'table "users": is not complete after wait', run:stderr())
+  end)
+
+  it("tide.table is read by the workers of a reload, as it is by then", function()
+    put { { "u1", "a" } }
+    local run = engine.start(definition())
+    await_answer("u1", "u1=a")
+    local file = assert(io.open(run.path, "a"))
+    file:write "\n-- another one\n"
+    file:close()
+    put { { "u1", "b" } }
+    run:signal "HUP"
+    run:wait_for "revision 2"
+    await_answer("u1", "u1=b")
+    put { { "u1", "c" } }
+    await_answer("u1", "u1=c")
+    run:drain()
+  end)
+
   it("tide.table without a broker is exit 69", function()
     local run = engine.run(t:definition({ source = { brokers = "127.0.0.1:1" }, settings = { broker_timeout = 1 },
       steps = "tide.map { function() return users.x end }, tide.file_sink { path = '/dev/null' }" },

@@ -19,7 +19,8 @@ return {
         .. "and counted; what reads that row is rejected. bytes: functions get a string." },
     { name = "max_bytes", type = "size", unit = "bytes", min = 2 ^ 20, max = 2 ^ 36, default = "1GiB",
       help = "Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 "
-        .. "bytes for each. Pages are there when they are needed. When it is full the pipeline stops (exit 78)." },
+        .. "bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full "
+        .. "the pipeline stops (exit 78)." },
     { name = "wait", type = "time", unit = "seconds", above_zero = true, default_text = "until it is complete",
       help = "How long the start waits for the table. Then messages are read, and find the rows that are there by "
         .. "then." },
