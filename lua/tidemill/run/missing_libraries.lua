@@ -42,7 +42,7 @@ end
 
 -- The first line between `first` and `last` of a file that names the module; nil if none does.
 local function line_that_names(lines, names, module, first, last)
-  for number = first, math.min(last, #lines) do
+  for number = math.max(first, 1), math.min(last, #lines) do -- from -1 on where a function is one in C
     if names_module(lines[number], names, module) then return number end
   end
 end
