@@ -81,6 +81,16 @@ static ssize_t count_owned(const struct tide_engine *engine, const struct tide_m
     return owned;
 }
 
+static void tick(struct tide_engine *engine, struct tide_message *message)
+{
+    struct tide_offsets *offsets = engine->chain.offsets;
+    tide_offsets_open_many(offsets, message, 1);
+    for (uint32_t i = 0; i < engine->step_count; i++)
+        if (engine->steps[i]->ops->tick)
+            engine->steps[i]->ops->tick(engine->steps[i], message);
+    tide_offsets_unref(offsets, message->origin, TIDE_OUTCOME_FILTERED);
+}
+
 /* Offers messages to the first step; returns how many it took, or negative. An origin must exist before the step has
  * the message, so those of messages that were not taken are given back. */
 static ssize_t submit(struct tide_engine *engine, struct tide_message *messages, ssize_t count,
@@ -88,6 +98,12 @@ static ssize_t submit(struct tide_engine *engine, struct tide_message *messages,
 {
     struct tide_offsets *offsets = engine->chain.offsets;
     struct tide_step *first = engine->steps[0];
+    if (messages[0].flags & TIDE_MESSAGE_TICK) {
+        tick(engine, &messages[0]);
+        return 1;
+    }
+    for (ssize_t i = 1; i < count; i++) /* a tick is the first of those that are offered next */
+        count = messages[i].flags & TIDE_MESSAGE_TICK ? i : count;
     tide_offsets_open_many(offsets, messages, (size_t)count);
     ssize_t taken = first->ops->submit(first, messages, (size_t)count, now_us);
     for (ssize_t i = count; i-- > (taken < 0 ? 0 : taken);)

@@ -79,6 +79,9 @@ struct tide_step_ops {
     /* The message that has been tried again for longest; false when none waits for tide.retry. */
     bool (*retry_wait)(const struct tide_step *step, struct tide_retry_wait *wait);
 
+    /* NULL on a step that has no watermark. It is moved (TIDE_MESSAGE_TICK); the message has a reference of the caller's. */
+    void (*tick)(struct tide_step *step, const struct tide_message *message);
+
     /* NULL where join is always true. Describes what the step waits for, for the stuck detector. False when the wait is
      * meant to be. */
     bool (*waits)(const struct tide_step *step, char *text, size_t size);

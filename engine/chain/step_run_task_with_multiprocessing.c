@@ -307,6 +307,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .get_sizes = tide_task_get_sizes,
                                              .set_sizes = tide_task_set_sizes,
                                              .retry_wait = tide_task_retry_wait,
+                                             .tick = tide_task_tick,
                                              .waits = tide_task_waits};
     struct tide_task *task = tide_alloc(sizeof(*task));
     task->step = (struct tide_step){.ops = &ops, .chain = chain, .number = number, .row = row};

@@ -281,6 +281,8 @@ void tide_task_time_place(struct tide_task *task, const struct tide_message *mes
                           struct tide_state_place *place);
 /** A change of this message is accepted: its timer may be due already. */
 void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message);
+/** A verb of the step (chain/step.h). */
+void tide_task_tick(struct tide_step *step, const struct tide_message *message);
 /** The next timer that is due, as a message for the lane of its key; its bytes are borrowed for the turn. False = none. */
 bool tide_task_next_timer(struct tide_task *task, struct tide_message *message);
 /** It is in its lane. */

@@ -143,6 +143,17 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
         hold(task, rises, message);
 }
 
+void tide_task_tick(struct tide_step *step, const struct tide_message *message)
+{
+    struct tide_task *task = (struct tide_task *)(void *)step;
+    struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
+    if (!rises)
+        return;
+    tide_timers_rise(rises, message->offset, message->timestamp + task->plan.grace_ms);
+    if (tide_timers_may_be_due(rises->line))
+        hold(task, rises, message);
+}
+
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
                           struct tide_state_place *place)
 {

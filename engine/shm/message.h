@@ -23,7 +23,10 @@ enum tide_message_flag {
     /* Its bytes are made by a step, from one message or several. Not set when a result took over all of its record. */
     TIDE_MESSAGE_RESULT = 1,
     /* No message, but a timer that is due (chain/timers.h): `key` is that of its state, `timestamp` its time. */
-    TIDE_MESSAGE_TIMER = 2
+    TIDE_MESSAGE_TIMER = 2,
+    /* No message, but a time to which the watermark of its partition is moved: `timestamp`. Tests put it into the source in
+     * memory; it is given to each step that has a watermark, and to no worker. */
+    TIDE_MESSAGE_TICK = 4
 };
 
 /** Where messages are gone through whose bytes another thread or process has written, those of the message so many places

@@ -115,6 +115,29 @@ describe("scripts/", function()
     assert.rejects(test, { "no_key: ", "rejected: " })
   end)
 
+  local function clicks(name)
+    test = testing.pipeline(name, { set = { input = "-" } })
+    for line in io.lines "scripts/samples/clicks.jsonl" do test:feed(line) end
+  end
+
+  it("count_per_minute.lua counts pages, also of an event that comes late", function()
+    clicks "scripts/count_per_minute.lua"
+    assert.same({ { minute = "2026-01-31T12:00:00.000Z", page = "/home", count = 3 },
+      { minute = "2026-01-31T12:01:00.000Z", page = "/shop", count = 3 } }, decoded())
+    test:feed('{"ts":"2026-01-31T12:00:01Z","page":"/home"}', '{"ts":"2026-01-31T13:00:00Z","page":"/help"}')
+    assert.equal(3, #decoded())
+    assert.equal(1, test:metrics()["script.window.late"])
+  end)
+
+  it("sessions.lua ends a session when nothing more can come of it", function()
+    clicks "scripts/sessions.lua"
+    local all = decoded()
+    table.sort(all, function(one, other) return one.user < other.user end)
+    assert.same({ { user = "ann", begin = "2026-01-31T12:00:05.000Z", pages = { "/home", "/shop", "/shop", "/shop" } },
+      { user = "bob", begin = "2026-01-31T12:00:41.000Z", pages = { "/home" } },
+      { user = "cid", begin = "2026-01-31T12:00:59.000Z", pages = { "/home" } } }, all)
+  end)
+
   it("aggregate.lua counts once a minute", function()
     pipeline "aggregate":feed('{"page":"x"}', '{"page":"y"}', '{"page":"x"}'):advance(30)
     assert.produces(test, {})

@@ -30,6 +30,15 @@ function arguments.time(value, what)
   error(("%s takes a time, got %s: %s"):format(what, shown(value), reason or "the clock never goes back"), 3)
 end
 
+--- Returns the milliseconds of a moment.
+function arguments.moment(value, what)
+  if is_integer(value, 1, LATEST) then return value end
+  local moment = type(value) == "string" and units.moment(value)
+  if moment and moment >= 1 then return moment end
+  error(('%s takes milliseconds since 1970, or a moment as "2026-01-31T12:00:00Z", got %s'):format(what,
+    shown(value)), 3)
+end
+
 --- Raises unless `value` is a string.
 function arguments.path(value, what)
   if type(value) ~= "string" then error(("%s takes the path of a file, got %s"):format(what, shown(value)), 3) end

@@ -31,6 +31,7 @@ Test.__index = Test
 
 local LIMIT = 30 -- seconds of the real clock that feeding may take
 local RETRY_PAUSE_US = 10000000 -- the longest pause between two tries (engine/chain/task_retry.c)
+local OF_MESSAGES = { "read", "produced_from", "filtered", "dead_lettered" } -- a tick is none (Test:watermark)
 local open = {} -- tests that are not closed yet
 local here = debug.getinfo(1, "S").source
 
@@ -77,7 +78,8 @@ function testing.open(pipeline, options)
     return nil, problem
   end
   local self = setmetatable({ engine = made, plan = planned, letters = letters, partitions = partitions,
-    fed = 0 }, Test)
+    fed = 0, ticks = {} }, Test)
+  for _, name in ipairs(OF_MESSAGES) do self.ticks[name] = 0 end
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   assert(made:start {})
   open[self] = true
@@ -155,12 +157,12 @@ local function settle(self)
 end
 
 -- `message` is as arguments.message returns it.
-local function push(self, message)
+local function push(self, message, flags)
   local c, headers = ffi.new("struct tide_message"), message.headers and header_codec.pack(message.headers)
   c.value, c.value_length = message.value, message.value and #message.value or 0
   c.key, c.key_length = message.key, message.key and #message.key or 0
   if headers then c.headers, c.headers_length = headers, #headers end
-  c.timestamp = message.timestamp
+  c.timestamp, c.flags = message.timestamp, flags or 0
   C.tide_memory_push(self.source, message.partition, c)
   self.fed = self.fed + 1
 end
@@ -212,6 +214,25 @@ end
 function Test:advance(time)
   C.tide_clock_advance(arguments.time(time, "test:advance"))
   settle(self)
+  return self
+end
+
+--- Moves the watermark of a partition (all of them, when none is named) to a time, in ms since 1970 or as
+--- "2026-01-31T12:00:00Z": timers that are due run. The grace of a step makes no difference.
+function Test:watermark(time, partition)
+  local at = arguments.moment(time, "test:watermark")
+  local from, to = 0, self.partitions - 1
+  if partition ~= nil then
+    from = arguments.partition(partition, "test:watermark", self.partitions)
+    to = from
+  end
+  for number = from, to do
+    push(self, { timestamp = at, partition = number }, C.TIDE_MESSAGE_TICK)
+  end
+  local before = self.engine:totals()
+  settle(self)
+  local after = self.engine:totals()
+  for _, name in ipairs(OF_MESSAGES) do self.ticks[name] = self.ticks[name] + after[name] - before[name] end
   return self
 end
 
@@ -304,12 +325,14 @@ end
 
 --- Returns how many messages were filtered so far.
 function Test:filtered()
-  return self.engine:totals().filtered
+  return self:totals().filtered
 end
 
 --- Returns the totals: read, produced, produced_from, filtered, dead_lettered, dropped, in_flight.
 function Test:totals()
-  return self.engine:totals()
+  local totals = self.engine:totals()
+  for name, count in pairs(self.ticks or {}) do totals[name] = totals[name] - count end
+  return totals
 end
 
 --- Returns all metrics by name, as the report has them.
