@@ -66,8 +66,8 @@ function http_stub.start(handler, port)
 end
 
 --- A handler that speaks the documented API of a schema registry (Confluent, "Schema Registry API Reference"), with
---- a count of its requests at /count.
-function http_stub.registry()
+--- a count of its requests at /count. `more`: schemas of Protocol Buffers by number, as descriptors in base64.
+function http_stub.registry(more)
   local cjson = require "cjson"
   local by_id, versions, count = {}, {}, 0
   local function failure(status, code, message)
@@ -90,7 +90,12 @@ function http_stub.registry()
     if headers.authorization and headers.authorization ~= "Basic YW5uOnNlY3JldA==" then
       return failure(401, 401, "Unauthorized")
     end
-    local id = tonumber(path:match "^/schemas/ids/(%d+)$")
+    local id, format = path:match "^/schemas/ids/(%d+)(.*)$"
+    id = tonumber(id)
+    if id and more and more[id] then
+      return 200, cjson.encode { schemaType = "PROTOBUF", schema = format == "?format=serialized" and more[id]
+        or "syntax ..." }
+    end
     if id == 500 then return 500, "oops" end
     if id and by_id[id] then return 200, cjson.encode { schema = by_id[id] } end
     if id then return failure(404, 40403, "Schema " .. id .. " not found") end

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- lib/registry.lua: tide.registry { url = ... }, a client of a schema registry (Confluent's HTTP API, which Karapace
 -- and Redpanda have too), by lib/http.lua.
---   registry:decode(bytes) -> the value of bytes in Confluent's wire format, by the schema that they name
+--   registry:decode(bytes) -> the value of bytes in Confluent's wire format, by the schema that they name: of Avro, or
+--     of Protocol Buffers, which the registry gives as a descriptor (format=serialized)
 --   registry:encode(subject, value) -> the bytes, by the latest schema of the subject
 --   registry:schema(id), registry:latest(subject) -> a schema (lib/avro.lua); latest gives its number too
 --   registry:register(subject, text) -> the number
@@ -14,6 +15,7 @@ local avro_codec = require("tidemill.lib.avro_codec")
 local base64 = require("tidemill.lib.base64")
 local confluent = require("tidemill.lib.confluent")
 local http = require("tidemill.lib.http")
+local protobuf_codec = require("tidemill.lib.protobuf_codec")
 local json = require("tidemill.run.json")
 local url = require("tidemill.lib.url")
 local C = require("tidemill.run.ffi").C
@@ -61,7 +63,7 @@ end
 local function made(self, answer, what)
   local kind = answer.schemaType
   if kind ~= nil and kind ~= "AVRO" then
-    return nil, ("registry: %s is of type %s, not AVRO"):format(what, tostring(kind))
+    return nil, ("registry: %s is of type %s, where one of AVRO is wanted"):format(what, tostring(kind))
   end
   if type(answer.references) == "table" and next(answer.references) then
     return nil, ("registry: %s refers to other schemas, which is not supported"):format(what)
@@ -72,12 +74,35 @@ local function made(self, answer, what)
   return schema
 end
 
-local function schema_of(self, id)
+-- The types of a schema of Protocol Buffers: its text is asked for as a descriptor of a file, which stands alone.
+local function types_of(self, id)
+  local answer, problem, later = ask(self, ("/schemas/ids/%d?format=serialized"):format(id))
+  if not answer then return nil, problem, later end
+  local bytes = type(answer.schema) == "string" and base64.decode(answer.schema)
+  if not bytes then return nil, ("registry: schema %d: the answer is no descriptor in base64"):format(id) end
+  local types
+  types, problem = protobuf_codec.of_file(bytes)
+  if not types then return nil, ("registry: schema %d: %s"):format(id, problem) end
+  return { types = types }
+end
+
+-- A schema of Avro, or { types = } of Protocol Buffers.
+local function any_of(self, id)
   return cached(self, id, math.huge, function()
     local answer, problem, later = ask(self, ("/schemas/ids/%d"):format(id))
     if not answer then return nil, problem, later end
+    local alone = type(answer.references) ~= "table" or not next(answer.references)
+    if answer.schemaType == "PROTOBUF" and alone then return types_of(self, id) end
     return made(self, answer, "schema " .. id)
   end)
+end
+
+local function schema_of(self, id)
+  local schema, problem, later = any_of(self, id)
+  if schema and schema.types then
+    return nil, ("registry: schema %d is of type PROTOBUF, where one of AVRO is wanted"):format(id)
+  end
+  return schema, problem, later
 end
 
 local function latest_of(self, subject)
@@ -106,9 +131,15 @@ end
 local function decode(self, bytes)
   local id, rest = confluent.split(bytes)
   if not id then return nil, "registry: " .. rest end
-  local schema, problem, later = schema_of(self, id)
+  local schema, problem, later = any_of(self, id)
   if not schema then return nil, problem, later end
-  return schema:decode(rest)
+  if not schema.types then return schema:decode(rest) end
+  local indexes, value = confluent.split_indexes(rest)
+  if not indexes then return nil, "registry: " .. value end
+  local message
+  message, problem = schema.types:at(indexes)
+  if not message then return nil, ("registry: schema %d: %s"):format(id, problem) end
+  return message:decode(value)
 end
 
 local function encode(self, subject, value)

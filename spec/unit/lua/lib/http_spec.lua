@@ -135,6 +135,23 @@ describe("tide.registry", function()
     assert.is_true(later)
   end)
 
+  it("tide.registry reads messages of Protocol Buffers by the descriptor that it is given", function()
+    local function piece(number, text) return string.char(number * 8 + 2, #text) .. text end
+    local function message(name, field) -- one field, an int32
+      return piece(4, piece(1, name) .. piece(2, piece(1, field) .. "\24\1\32\1\40\5"))
+    end
+    local file = piece(1, "f.proto") .. message("A", "a") .. message("B", "b") .. piece(12, "proto3")
+    local one = registry { url = "http://127.0.0.1:" .. http_stub.start(http_stub.registry {
+      [7] = tide.base64.encode(file), [8] = "?" }) }
+    for _ = 1, 3 do
+      assert.same({ a = 5 }, one:decode "\0\0\0\0\7\0\8\5")
+      assert.same({ b = 6 }, one:decode "\0\0\0\0\7\2\2\8\6")
+    end
+    refused("there is no message with these indexes", one:decode "\0\0\0\0\7\2\4\8\6")
+    refused("schema 7 is of type PROTOBUF, where one of AVRO is wanted", one:schema(7))
+    refused("schema 8: the answer is no descriptor in base64", one:decode "\0\0\0\0\8\0\8\5")
+  end)
+
   it("tide.registry uses the latest schema that it has while the registry is away", function()
     local one = registry { url = address, refresh = 1e-9 }
     one:register(subject, SCHEMA)
