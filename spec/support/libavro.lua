@@ -48,7 +48,7 @@ local function take(value, bytes, as_json)
   local text = ffi.new("char *[1]")
   checked(C.avro_value_to_json(value, 1, text))
   local json = ffi.string(text[0])
-  C.free(text[0])
+  ffi.C.free(text[0]) -- of the process: a sanitizer has its own
   return ffi.string(to, size), json
 end
 
