@@ -79,7 +79,8 @@ end
 
 local function about_sink(pipeline, source, sink, add)
   if not sink then
-    add(pipeline, "no produce or file_sink: results are counted and dropped; add one")
+    add(pipeline, "no produce or file_sink: results are counted and dropped; add one, unless functions "
+      .. "send messages elsewhere and return tide.drop")
     return
   end
   local read = {}

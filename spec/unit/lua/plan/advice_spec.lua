@@ -26,7 +26,8 @@ describe("advice", function()
   it("advice warns of a missing commit_offsets, sink, or start", function()
     assert.same({ "p:3: warning: no commit_offsets: after a restart everything since the last commit of this group is "
       .. "read again; add tide.commit_offsets {}" }, warnings { PRODUCE })
-    assert.same({ "p:2: warning: no produce or file_sink: results are counted and dropped; add one" },
+    assert.same({ "p:2: warning: no produce or file_sink: results are counted and dropped; add one, unless functions "
+      .. "send messages elsewhere and return tide.drop" },
       warnings { "tide.noop {}", COMMIT })
     assert.same({ "p:3: warning: no start: the first run of a new group stops, since it has no committed offset; say "
       .. 'start = "earliest" or "latest"' }, warnings({ PRODUCE, COMMIT }, ", start = nil"))
