@@ -69,7 +69,7 @@ SPECS_SANITIZED := spec/unit spec/sim $(filter-out %/verdict_spec.lua,$(wildcard
   $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
 # Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's.
 SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_spec.lua \
-  $(foreach name,chain commits delivery exporter,spec/kafka/$(name)_spec.lua)
+  $(foreach name,chain commits delivery exporter outage reach transactions,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
   reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist kubernetes clean deps help
