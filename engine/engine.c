@@ -210,6 +210,8 @@ static int poll_source(struct tide_engine *engine, int64_t now_us)
     int status = tide_engine_source_events(engine, now_us);
     if (status == TIDE_OK)
         status = tide_engine_revocation_poll(engine, now_us);
+    if (status == TIDE_OK)
+        status = tide_engine_restore_poll(engine, now_us);
     if (status == TIDE_OK && phases[engine->run.state].commits)
         status = tide_commit_poll(engine->commit, now_us);
     return status;

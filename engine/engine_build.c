@@ -18,6 +18,7 @@
 #include "engine_inside.h"
 #include "io/file.h"
 #include "io/memory.h"
+#include "kafka/changelog.h"
 #include "kafka/kafka.h"
 #include "shm/counters.h"
 #include "shm/script_metrics.h"
@@ -39,7 +40,8 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
 
 /* With an instance name the transactional id is the same after a restart, which ends the transaction of the process
  * before at once. Without one the group's generation does the fencing, and the id must be unique. */
-static void begin_transactions(struct tide_engine *engine, const struct tide_plan *plan)
+static void begin_transactions(struct tide_engine *engine, const struct tide_plan *plan,
+                               struct tide_sink *sink, int64_t interval_us)
 {
     const char *instance = plan->source.instance;
     char own[24];
@@ -49,8 +51,8 @@ static void begin_transactions(struct tide_engine *engine, const struct tide_pla
     snprintf(own, sizeof(own), "%016llx", (unsigned long long)random);
     snprintf(id, sizeof(id), "%.160s.%.160s.%.160s", plan->name, plan->source.group,
              instance ? instance : own);
-    tide_kafka_sink_transactions(engine->sink, engine->source, &tide_kafka_source_group, id,
-                                 instance != NULL, plan->commit.min_time_us);
+    tide_kafka_sink_transactions(sink, engine->source, &tide_kafka_source_group, id,
+                                 instance != NULL, interval_us);
 }
 
 /* Numbers of the output's topics must be there before the fork, since workers name topics by number. */
@@ -64,6 +66,52 @@ static int number_topics(struct tide_engine *engine, const struct tide_plan *pla
             engine->output_topic = (uint16_t)number;
     }
     return TIDE_OK;
+}
+
+static bool plan_keeps_state(const struct tide_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].state_count > 0)
+            return true;
+    return false;
+}
+
+/* What reads and writes the changelogs. A trial has no state_dir, and must not write to them. In exactly_once they are in the transaction of the results; else there is another one,
+ * of another producer. */
+static int build_changelog(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    struct tide_chain *chain = &engine->chain;
+    struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
+                                   .max_messages = 100000,
+                                   .max_bytes = 64 << 20,
+                                   .timeout_us = plan->source.timeout_us};
+    if (plan->source.medium != TIDE_MEDIUM_KAFKA || !plan->state_dir)
+        return TIDE_OK;
+    engine->changelog = tide_kafka_changelog_new(plan->source.topics[0], plan->source.timeout_us,
+                                                 chain->loop);
+    if (!engine->changelog)
+        return tide_failure();
+    chain->changelog = plan->exactly_once ? engine->sink
+                                          : tide_kafka_sink_new(&apart, NULL, chain->topics,
+                                                                chain->loop, chain->counters);
+    if (!chain->changelog)
+        return tide_failure();
+    if (!plan->exactly_once)
+        begin_transactions(engine, plan, chain->changelog, 0);
+    tide_kafka_source_hold(engine->source);
+    return TIDE_OK;
+}
+
+/* Which states there are is known when the steps are built. */
+static int name_changelogs(struct tide_engine *engine, const struct tide_plan *plan)
+{
+    struct tide_states *states = engine->chain.states;
+    int status = tide_states_changelog(states, plan->source.topics[0], engine->chain.topics);
+    for (uint32_t i = 0; i < tide_states_count(states) && status == TIDE_OK; i++) {
+        tide_kafka_changelog_topic(engine->changelog, tide_states_topic(states, i));
+        status = tide_kafka_sink_changelog(engine->chain.changelog, tide_states_topic(states, i));
+    }
+    return status;
 }
 
 /* One producer writes both the output and the dead letters where both go to Kafka (or stay in memory): in exactly_once
@@ -86,7 +134,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
     if (plan->sink.medium != TIDE_MEDIUM_NONE && !engine->sink)
         return tide_failure();
     if (plan->exactly_once && plan->sink.medium == TIDE_MEDIUM_KAFKA)
-        begin_transactions(engine, plan);
+        begin_transactions(engine, plan, engine->sink, plan->commit.min_time_us);
     engine->dlq_sink = engine->sink;
     if (dlq_topic && plan->sink.medium != TIDE_MEDIUM_KAFKA &&
         plan->sink.medium != TIDE_MEDIUM_MEMORY) {
@@ -101,7 +149,7 @@ static int build_sinks(struct tide_engine *engine, const struct tide_plan *plan)
             return tide_failure();
     }
     tide_dlq_sink(chain->dlq, engine->dlq_sink);
-    return TIDE_OK;
+    return plan_keeps_state(plan) ? build_changelog(engine, plan) : (int)TIDE_OK;
 }
 
 /* Where workers are replaced, one slot is a spare one; where a later revision may come, there is one for each of its workers. */
@@ -239,12 +287,12 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
     if (!chain->dlq)
         return status;
-    for (uint32_t i = 0; i < plan->step_count && !chain->states; i++)
-        if (plan->steps[i].state_count > 0)
-            chain->states = tide_states_new(plan->state_dir, plan->name);
+    if (plan_keeps_state(plan))
+        chain->states = tide_states_new(plan->state_dir, plan->name);
     if ((status = build_source(engine, &plan->source)) < 0 ||
         (status = build_sinks(engine, plan)) < 0 || (status = build_pools(engine, plan)) < 0 ||
-        (status = build_steps(engine, plan)) < 0)
+        (status = build_steps(engine, plan)) < 0 ||
+        (engine->changelog && (status = name_changelogs(engine, plan)) < 0))
         return status;
     chain->exactly_once = plan->exactly_once;
     chain->retry_timeout_us = plan->retry_timeout_us;
@@ -253,8 +301,8 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
         tide_offsets_transactional(chain->offsets);
         chain->bad_records = tide_bad_records_new();
     }
-    engine->commit = tide_commit_new(&plan->commit, chain,
-                                     plan->exactly_once ? engine->sink : NULL);
+    engine->transactions = plan->exactly_once ? engine->sink : chain->changelog;
+    engine->commit = tide_commit_new(&plan->commit, chain, engine->transactions);
     return TIDE_OK;
 }
 
@@ -287,6 +335,9 @@ void tide_engine_free(struct tide_engine *engine)
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);
+    tide_kafka_changelog_free(engine->changelog);
+    if (engine->chain.changelog && engine->chain.changelog != engine->sink)
+        engine->chain.changelog->ops->free(engine->chain.changelog);
     if (engine->dlq_sink && engine->dlq_sink != engine->sink)
         engine->dlq_sink->ops->free(engine->dlq_sink);
     if (engine->sink)
@@ -303,6 +354,7 @@ void tide_engine_free(struct tide_engine *engine)
     tide_script_metrics_free(engine->script_metrics);
     tide_engine_close_signals(engine);
     tide_loop_free(engine->loop);
+    free(engine->restore.records);
     free(engine->revocation.partitions);
     free(engine->meter.partitions);
     free(engine->pools);

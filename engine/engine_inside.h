@@ -9,6 +9,7 @@
  *   engine_signals.c      signals become events
  *   engine_start.c        from the fork until the sinks are ready
  *   engine_intake.c       from the source to the first step, with backpressure and pause
+ *   engine_restore.c      restores state before a partition is read
  *   engine_revocation.c   gives back partitions that are revoked
  *   engine_reload.c       loads the transforms anew
  *   engine_source.c       handles the events of the source
@@ -93,6 +94,15 @@ struct tide_intake {
     enum tide_intake_state state;
     int64_t blocked_us;        /* since when it is not OPEN */
     uint64_t paused_in_flight; /* messages in flight when the source was paused */
+};
+
+/** State that is being restored from its changelog. */
+struct tide_restore {
+    struct tide_message *records; /* room for those that are taken at once */
+    int64_t since_us;             /* 0 = nothing is being restored */
+    int64_t logged_us;
+    uint64_t restored; /* records, since then */
+    uint32_t partitions;
 };
 
 /** The partitions that are being given back. There is one revocation at a time: the source holds back the next one
@@ -215,6 +225,9 @@ struct tide_engine {
     struct tide_sink *sink;     /* of the output; NULL = results are thrown away */
     uint16_t output_topic;      /* the sink's first topic */
     struct tide_sink *dlq_sink; /* writes the dlq's topic; the same as `sink` when that is Kafka */
+    struct tide_sink *transactions; /* whose transactions take the positions; NULL = none does */
+    struct tide_kafka_changelog
+        *changelog; /* reads what chain.changelog writes; NULL = there is none */
     struct tide_commit *commit;
     struct tide_engine_tables *tables; /* NULL = there are none */
 
@@ -223,9 +236,11 @@ struct tide_engine {
     struct tide_event_queue events;    /* owned by engine_state.c */
     int signals;                       /* owned by engine_signals.c: a signalfd, -1 = none */
     struct tide_intake intake;         /* owned by engine_intake.c */
+    struct tide_restore restore;       /* owned by engine_restore.c */
     struct tide_revocation revocation; /* owned by engine_revocation.c */
     struct tide_reload reload;         /* owned by engine_reload.c */
     struct tide_abort abort;           /* owned by engine_transaction.c */
+    bool sinks_started;                /* owned by engine_start.c */
     uint64_t workers_lost;             /* owned by engine.c: as of the last turn */
 };
 
@@ -319,6 +334,16 @@ int tide_engine_sinks_ready(struct tide_engine *engine);
 
 /** Reads messages as long as there are any and the first step takes them, up to a limit. Negative = failure. */
 int tide_engine_read_source(struct tide_engine *engine, int64_t now_us);
+
+/* ---- engine_restore.c ---- */
+
+/** The partitions were assigned. Where there is a changelog their state is restored, and they are read after that. */
+int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, size_t count,
+                        int64_t now_us);
+/** Restores what has come of the changelogs. */
+int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us);
+/** The partition is given back. */
+void tide_engine_restore_end(struct tide_engine *engine, uint32_t partition);
 
 /* ---- engine_revocation.c ---- */
 

@@ -127,7 +127,7 @@ static ssize_t read_once(struct tide_engine *engine, size_t max, int64_t now_us)
         return count;
     }
     engine->chain.source_idle = false;
-    if (engine->plan.exactly_once)
+    if (engine->transactions)
         count = count_owned(engine, messages, count);
     ssize_t taken = submit(engine, messages, count, now_us);
     if (taken < 0)

@@ -58,6 +58,7 @@ static void finish(struct tide_engine *engine)
     for (size_t i = 0; i < revocation->count; i++) {
         tide_dlq_forget(engine->chain.dlq, revocation->partitions[i]);
         tide_offsets_forget(engine->chain.offsets, revocation->partitions[i]);
+        tide_engine_restore_end(engine, revocation->partitions[i]);
         if (engine->chain.states)
             tide_states_forget(engine->chain.states, revocation->partitions[i]);
     }
@@ -80,16 +81,21 @@ static void announce(struct tide_engine *engine, enum tide_event_kind kind)
     tide_engine_emit_partitions(engine, kind, revocation->partitions, revocation->count);
 }
 
+/* Records of changelogs are in the open transaction. */
+static bool is_writing(const struct tide_engine *engine)
+{
+    return tide_commit_state(engine->commit) == TIDE_COMMIT_WRITING;
+}
+
 /* What was sent of lost partitions in the open transaction must not be seen: the new owner sends it as well. A commit
  * that is under way needs no abort, since the group itself refuses it if it came too late. */
 static void abort_lost(struct tide_engine *engine)
 {
-    bool sent = false;
-    for (size_t i = 0; i < engine->revocation.count; i++)
+    bool sent = is_writing(engine);
+    for (size_t i = 0; i < engine->revocation.count && engine->plan.exactly_once; i++)
         sent |= tide_offsets_uncommitted(engine->chain.offsets, engine->revocation.partitions[i]);
-    if (engine->plan.exactly_once && sent &&
-        tide_commit_state(engine->commit) != TIDE_COMMIT_UNDER_WAY)
-        engine->sink->ops->abort(engine->sink);
+    if (engine->transactions && sent && tide_commit_state(engine->commit) != TIDE_COMMIT_UNDER_WAY)
+        engine->transactions->ops->abort(engine->transactions);
 }
 
 void tide_engine_revoke(struct tide_engine *engine, const struct tide_source_event *event,
@@ -138,8 +144,8 @@ static int ask_commit(struct tide_engine *engine, int64_t now_us)
         revocation->deadline_us = reports_us + COMMIT_WAIT_US;
         return TIDE_BUSY;
     }
-    if (status == TIDE_BUSY && engine->plan.exactly_once)
-        engine->sink->ops->abort(engine->sink);
+    if (status == TIDE_BUSY && (engine->plan.exactly_once || is_writing(engine)))
+        engine->transactions->ops->abort(engine->transactions);
     revocation->state = TIDE_REVOCATION_COMMIT;
     revocation->deadline_us = now_us + COMMIT_WAIT_US;
     return TIDE_OK;
@@ -162,7 +168,8 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us)
     enum tide_commit_state commit = tide_commit_state(engine->commit);
     /* In PREPARING the abort that ask_commit wanted is not answered yet, and the partitions must not go before it
      * is. */
-    bool aborting = engine->plan.exactly_once && commit == TIDE_COMMIT_PREPARING;
+    bool aborting = (engine->plan.exactly_once && commit == TIDE_COMMIT_PREPARING) ||
+                    commit == TIDE_COMMIT_WRITING;
     bool waits = commit == TIDE_COMMIT_UNDER_WAY || aborting;
     if (!waits || now_us >= revocation->deadline_us)
         finish(engine);

@@ -9,7 +9,7 @@
 
 /* The epoch rises before any message of the new assignment is read, so that what is still in flight of an earlier one
  * can be told from it. */
-static void assign(struct tide_engine *engine, const struct tide_source_event *event)
+static int assign(struct tide_engine *engine, const struct tide_source_event *event, int64_t now_us)
 {
     int64_t since_us = tide_clock_us();
     for (size_t i = 0; i < event->partition_count; i++) {
@@ -20,6 +20,7 @@ static void assign(struct tide_engine *engine, const struct tide_source_event *e
     tide_engine_emit_partitions(engine, TIDE_EVENT_ASSIGNED, event->partitions,
                                 event->partition_count);
     tide_meter_assigned(engine, event->partitions, event->partition_count, since_us);
+    return tide_engine_restore(engine, event->partitions, event->partition_count, now_us);
 }
 
 /* Offsets without a message (transaction markers, compacted messages) never become complete, so the position has to be
@@ -48,8 +49,7 @@ static int handle(struct tide_engine *engine, const struct tide_source_event *ev
 {
     switch (event->kind) {
     case TIDE_SOURCE_ASSIGNED:
-        assign(engine, event);
-        break;
+        return assign(engine, event, now_us);
     case TIDE_SOURCE_REVOKED:
     case TIDE_SOURCE_LOST:
         tide_engine_revoke(engine, event, now_us);

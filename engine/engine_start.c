@@ -16,6 +16,7 @@
 #include "chain/states.h"
 #include "engine_inside.h"
 #include "io/file.h"
+#include "kafka/changelog.h"
 #include "kafka/kafka.h"
 #include "proc/forker.h"
 #include "shm/block.h"
@@ -124,6 +125,13 @@ static void set_properties(struct tide_engine *engine, const struct tide_connect
     if (kafka_sink(engine))
         tide_kafka_sink_connect(kafka_sink(engine), connection->sink, connection->sink_count);
     tide_engine_tables_connect(engine, connection);
+    if (!engine->changelog)
+        return;
+    tide_kafka_changelog_connect(engine->changelog, connection->changelog,
+                                 connection->changelog_count);
+    if (engine->chain.changelog != engine->sink)
+        tide_kafka_sink_connect(engine->chain.changelog, connection->changelog,
+                                connection->changelog_count);
 }
 
 /* The handles are made and freed again without a connection: librdkafka only checks how properties go together (a
@@ -164,6 +172,21 @@ static int open_states(struct tide_engine *engine)
     return TIDE_OK;
 }
 
+/* A sink looks for its topics, so those of changelogs have to be made before. */
+static int start_sinks(struct tide_engine *engine)
+{
+    struct tide_sink *changelog = engine->chain.changelog;
+    int status = TIDE_OK;
+    engine->sinks_started = true;
+    if (engine->sink)
+        status = engine->sink->ops->start(engine->sink);
+    if (status == TIDE_OK && engine->dlq_sink != engine->sink)
+        status = engine->dlq_sink->ops->start(engine->dlq_sink);
+    if (status == TIDE_OK && changelog && changelog != engine->sink)
+        status = changelog->ops->start(changelog);
+    return status;
+}
+
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection)
 {
     int status = tide_engine_open_signals(engine);
@@ -174,10 +197,8 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
     if (engine->chain.states && (status = open_states(engine)) < 0)
         return status;
     set_properties(engine, connection);
-    if (engine->sink)
-        status = engine->sink->ops->start(engine->sink);
-    if (status == TIDE_OK && engine->dlq_sink != engine->sink)
-        status = engine->dlq_sink->ops->start(engine->dlq_sink);
+    status = engine->changelog ? tide_kafka_changelog_start(engine->changelog)
+                               : start_sinks(engine);
     if (status == TIDE_OK)
         status = tide_engine_tables_start(engine);
     tide_engine_enter_state(engine, TIDE_ENGINE_CONNECTING, tide_clock_us());
@@ -209,11 +230,17 @@ static void describe_output(struct tide_engine *engine)
  * connected. */
 int tide_engine_sinks_ready(struct tide_engine *engine)
 {
+    int status = engine->changelog ? tide_kafka_changelog_ready(engine->changelog) : 1;
+    if (status == 1 && !engine->sinks_started && (status = start_sinks(engine)) == TIDE_OK)
+        return 0;
+    if (status != 1)
+        return status;
     int output = is_ready(engine->sink);
     int dlq = engine->dlq_sink != engine->sink ? is_ready(engine->dlq_sink) : 1;
-    if (output < 0 || dlq < 0)
-        return output < 0 ? output : dlq;
-    if (output == 0 || dlq == 0)
+    int changelog = is_ready(engine->chain.changelog);
+    if (output < 0 || dlq < 0 || changelog < 0)
+        return output < 0 ? output : dlq < 0 ? dlq : changelog;
+    if (output == 0 || dlq == 0 || changelog == 0)
         return 0;
     describe_output(engine);
     return 1;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Exactly once: handles the outcomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all
+ * Exactly once, and state with a changelog: handles the outcomes of the sink's transactions (io/sink.h, chain/commit.h). An abort takes back all
  * that was read since the last commit: every epoch rises at once, so that nothing of it is sent any more, and the
  * source begins again at the committed positions. Nothing is kept to be sent again from here, since reading again is
  * needed after a crash anyway and then has to work. Start reading at tide_engine_transaction_poll. */
@@ -30,7 +30,8 @@ static void transaction_aborted(struct tide_engine *engine, const char *text, in
              text ? text : "");
     tide_count(engine->chain.counters, 0, TIDE_M_TRANSACTION_ABORTED, 1);
     tide_commit_aborted(engine->commit);
-    tide_dlq_aborted(engine->chain.dlq);
+    if (engine->plan.exactly_once)
+        tide_dlq_aborted(engine->chain.dlq);
     tide_offsets_abort(engine->chain.offsets);
     tide_engine_revocation_aborted(engine);
     tide_engine_read_again(engine, now_us);
@@ -42,15 +43,16 @@ static void transaction_committed(struct tide_engine *engine)
 {
     engine->abort.pause_us = 0;
     tide_commit_answered(engine->commit, TIDE_OK, NULL);
-    tide_dlq_committed(engine->chain.dlq);
+    if (engine->plan.exactly_once)
+        tide_dlq_committed(engine->chain.dlq);
 }
 
 void tide_engine_transaction_poll(struct tide_engine *engine, int64_t now_us)
 {
-    struct tide_sink *sink = engine->sink;
+    struct tide_sink *sink = engine->transactions;
     const char *text = NULL;
     enum tide_transaction_result result;
-    if (!engine->plan.exactly_once || engine->run.state > TIDE_ENGINE_COMMITTING)
+    if (!sink || engine->run.state > TIDE_ENGINE_COMMITTING)
         return;
     tide_engine_revocation_abort(engine);
     while ((result = sink->ops->transaction_result(sink, &text)) != TIDE_TRANSACTION_NO_RESULT) {

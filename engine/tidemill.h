@@ -51,6 +51,8 @@ struct tide_connection {
     uint32_t sink_count;
     const struct tide_property *tables; /* of their topics */
     uint32_t table_count;
+    const struct tide_property *changelog; /* of the source's cluster */
+    uint32_t changelog_count;
 };
 /** Connects and begins to read; returns at once. Negative = failed at once. */
 int tide_engine_start(struct tide_engine *engine, const struct tide_connection *connection);

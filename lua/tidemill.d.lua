@@ -195,7 +195,7 @@ function tide.unpack(value) end
 ---@field core_dumps? boolean Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
 ---@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
----@field state_dir? string The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not there. It also holds how far a file was read, so that a run goes on where the one before ended or was killed.
+---@field state_dir? string The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not there. It also holds how far a file was read, so that a run goes on where the one before ended or was killed. With kafka_source it is a copy of what the changelogs have, and each of several engines has one of its own (state_dir-1, state_dir-2).
 ---@field trust? "full"|"standard"|"hardened" What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting programs, from the network, from all files but those that they need to be loaded, and from other processes; network, files and env open more. hardened: beside that their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that the user may do who runs tidemill. The flag --trust overrides it.
 ---@field network? boolean|string|string[] Whether functions may open connections, in hooks too; or a list of those that they may open, as { "db.example.com:5432", "[::1]:6379" }: by TCP or UDP, to these hosts and ports alone, and names are looked up only of these. The engine's own connections do not need it.
 ---@field files? table Which files functions may use: a table { read = PATHS, write = PATHS }.
@@ -317,7 +317,7 @@ function tide.unfold(options) end
 ---@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 
---- Runs functions that have a state for each key: function(message, state); it is kept in state_dir. For now it reads files (file_source, --input), not Kafka.
+--- Runs functions that have a state for each key: function(message, state); it is kept in state_dir, and with kafka_source in a compacted topic (docs/state.md).
 ---```lua
 ---tide.keyed { "count.lua", by = "json:user", state = "counts", ttl = "1d" }
 ---```

@@ -25,7 +25,8 @@ static const int64_t RETRY_US = 1000000;
 struct tide_commit {
     struct tide_commit_plan plan;
     struct tide_chain *chain;
-    struct tide_sink *transactions; /* NULL = at least once */
+    struct tide_sink *transactions; /* NULL = the source takes the positions */
+    bool barrier;                   /* results are in the transaction: exactly once */
     enum tide_commit_state state;
     int64_t last_us;    /* when the last commit was begun */
     int64_t charged_us; /* when the time was charged last that transactions hold up others ... */
@@ -50,6 +51,7 @@ struct tide_commit *tide_commit_new(const struct tide_commit_plan *plan, struct 
     struct tide_commit *commit = tide_alloc(sizeof(*commit));
     *commit = (struct tide_commit){
         .plan = *plan, .chain = chain, .transactions = transactions, .last_us = tide_clock_us()};
+    commit->barrier = transactions && (transactions != chain->changelog || chain->exactly_once);
     return commit;
 }
 
@@ -81,17 +83,16 @@ void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
     commit->asked[partition] = -1;
 }
 
-/* Of state there is none to be stored at some positions (chain/gaps.h). In a transaction everything that was read is
- * complete, so it is at none of these. */
+/* Of state there is none to be stored at some positions (chain/gaps.h). A transaction with results waits for another one. */
 static int64_t position_of(struct tide_commit *commit, uint32_t partition)
 {
     const struct tide_states *states = commit->chain->states;
     int64_t position = tide_offsets_position(commit->chain->offsets, partition);
-    if (!states || position < 0 || commit->transactions)
+    if (!states || position < 0)
         return position;
     int64_t limit = tide_states_limit(states, partition, position);
-    commit->held_back |= limit < position && limit == commit->asked[partition];
-    return limit;
+    commit->held_back |= limit < position && (commit->barrier || limit == commit->asked[partition]);
+    return commit->barrier ? position : limit;
 }
 
 /* Collects the positions that moved since they were last asked for, and returns how many. A partition that is not ours
@@ -146,7 +147,7 @@ static uint64_t moves_since_last(const struct tide_commit *commit)
 /* Beside what is complete: behind a message that takes long, much may be in the transaction by now. */
 static bool is_ahead(const struct tide_commit *commit)
 {
-    return commit->chain->unordered && commit->transactions &&
+    return commit->chain->unordered && commit->barrier &&
            !tide_offsets_at_barrier(commit->chain->offsets);
 }
 
@@ -188,44 +189,77 @@ static void flush_sink(struct tide_commit *commit)
 static void set_state(struct tide_commit *commit, enum tide_commit_state state)
 {
     struct tide_chain *chain = commit->chain;
-    bool waits = state == TIDE_COMMIT_PREPARING && commit->transactions && chain->unordered;
+    bool waits = state == TIDE_COMMIT_PREPARING && commit->barrier && chain->unordered;
     /* the steps seal their batches */
     chain->progress |= (waits && commit->state != state) || commit->held_back;
+    if (commit->barrier && (state == TIDE_COMMIT_WRITING || commit->state == TIDE_COMMIT_WRITING))
+        chain->send_only_needed = state == TIDE_COMMIT_WRITING; /* nothing more may be in it */
     commit->state = state;
     /* A mistake that the simulation must find: more and more is read and sent. */
     chain->all_needed = commit->held_back || (waits && !tide_fault("bug.barrier_not_awaited"));
 }
 
 /* In exactly_once the sink takes them, since the positions have to be part of the transaction
- * (sendOffsetsToTransaction). */
-static int send_positions(struct tide_commit *commit, size_t count)
+ * (sendOffsetsToTransaction). State on files is stored before: its source keeps no positions. */
+static int send_positions(struct tide_commit *commit)
 {
     struct tide_source *source = commit->chain->source;
     struct tide_sink *sink = commit->transactions;
     struct tide_states *states = commit->chain->states;
-    int status = states ? tide_states_store(states, commit->positions, count) : TIDE_OK;
+    size_t count = commit->position_count;
+    int status = states && !tide_states_has_changelog(states) ? tide_states_store(states) : TIDE_OK;
     if (status < 0)
         return status;
     return sink ? sink->ops->commit(sink, commit->positions, count)
                 : source->ops->commit(source, commit->positions, count);
 }
 
-static int begin_commit(struct tide_commit *commit, int64_t now_us)
+/* Until the sink has acknowledged the changelog and takes the commit, its positions stay as they were when it began. */
+static int go_on(struct tide_commit *commit, int64_t now_us)
 {
-    size_t count = commit->position_count = collect_positions(commit);
-    int status = count > 0 ? send_positions(commit, count) : TIDE_OK;
+    struct tide_states *states = commit->chain->states;
+    bool writes = states && tide_states_has_changelog(states);
+    int status = writes ? tide_states_send(states, commit->transactions) : TIDE_OK;
+    if (status == TIDE_OK)
+        status = send_positions(commit);
     if (status != TIDE_OK) {
-        /* PREPARING asks again in the next turn: the policy's time does not begin anew. */
-        set_state(commit, status == TIDE_BUSY ? TIDE_COMMIT_PREPARING : TIDE_COMMIT_OPEN);
+        /* It is asked again in the next turn: the policy's time does not begin anew. */
+        set_state(commit, status < 0 ? TIDE_COMMIT_OPEN
+                          : writes   ? TIDE_COMMIT_WRITING
+                                     : TIDE_COMMIT_PREPARING);
         return status;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < commit->position_count; i++)
         commit->asked[commit->positions[i].partition] = commit->positions[i].offset;
-    commit->positions_moved = positions_moved(commit);
-    commit->dirty = false;
     commit->last_us = now_us;
-    set_state(commit, count > 0 ? TIDE_COMMIT_UNDER_WAY : TIDE_COMMIT_OPEN);
+    set_state(commit, TIDE_COMMIT_UNDER_WAY);
     return TIDE_OK;
+}
+
+static int begin_commit(struct tide_commit *commit, int64_t now_us)
+{
+    struct tide_states *states = commit->chain->states;
+    size_t count = commit->position_count = collect_positions(commit);
+    bool early = commit->barrier && commit->held_back; /* it does not stand for all results */
+    int status = early                 ? TIDE_BUSY
+                 : states && count > 0 ? tide_states_begin(states, commit->positions, count)
+                                       : TIDE_OK;
+    if (status != TIDE_OK) {
+        set_state(commit, early ? TIDE_COMMIT_PREPARING : TIDE_COMMIT_OPEN);
+        return status;
+    }
+    uint64_t moved = positions_moved(commit);
+    if (count == 0) {
+        commit->last_us = now_us;
+        set_state(commit, TIDE_COMMIT_OPEN);
+    } else {
+        status = go_on(commit, now_us);
+    }
+    if (status == TIDE_OK || commit->state == TIDE_COMMIT_WRITING) {
+        commit->positions_moved = moved;
+        commit->dirty = false;
+    }
+    return status;
 }
 
 /* A commit that is PREPARING goes on whether it is due or not: a force may have begun it, and what is held back for
@@ -242,10 +276,12 @@ static int try_commit(struct tide_commit *commit, bool wanted, int64_t now_us)
         if (!wanted && !is_due(commit, now_us))
             return TIDE_OK;
         break;
+    case TIDE_COMMIT_WRITING:
+        return go_on(commit, now_us);
     case TIDE_COMMIT_PREPARING:
         break;
     }
-    if (commit->transactions && !approach_barrier(commit)) {
+    if (commit->barrier && !approach_barrier(commit)) {
         if (commit->state != TIDE_COMMIT_PREPARING)
             flush_sink(commit);
         set_state(commit, TIDE_COMMIT_PREPARING);
@@ -275,8 +311,8 @@ int tide_commit_poll(struct tide_commit *commit, int64_t now_us)
 {
     charge_hold(commit, now_us);
     int status = try_commit(commit, commit->held_back && is_all_complete(commit), now_us);
-    commit->held = commit->transactions && (commit->state == TIDE_COMMIT_PREPARING ||
-                                            commit->state == TIDE_COMMIT_UNDER_WAY);
+    commit->held = commit->barrier && commit->state != TIDE_COMMIT_OPEN &&
+                   commit->state != TIDE_COMMIT_RESTING;
     return status;
 }
 
@@ -289,7 +325,10 @@ int tide_commit_force(struct tide_commit *commit, int64_t now_us)
 
 static void transaction_committed(struct tide_commit *commit)
 {
+    struct tide_states *states = commit->chain->states;
     tide_offsets_committed(commit->chain->offsets);
+    if (states && tide_states_has_changelog(states))
+        (void)tide_states_store(states); /* a failure is found by whoever uses the states next */
     for (size_t i = 0; i < commit->position_count && commit->chain->bad_records; i++)
         tide_bad_records_committed(commit->chain->bad_records, commit->positions[i].partition,
                                    commit->positions[i].offset);
@@ -333,7 +372,7 @@ enum tide_commit_state tide_commit_state(const struct tide_commit *commit)
 
 bool tide_commit_barrier_blocked(const struct tide_commit *commit)
 {
-    return commit->state == TIDE_COMMIT_PREPARING && commit->transactions &&
+    return commit->state == TIDE_COMMIT_PREPARING && commit->barrier &&
            commit->transactions->ops->pending(commit->transactions) == 0 &&
            !tide_offsets_at_barrier(commit->chain->offsets);
 }

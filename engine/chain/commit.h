@@ -9,8 +9,10 @@
  *   OPEN        the policy's time is up or its number is reached    at least once: UNDER_WAY, or PREPARING while the
  *               (poll), or the engine wants a commit (force)        source is busy
  *                                                                   exactly once: PREPARING until the barrier
- *   PREPARING   the barrier is reached, the source or the sink      UNDER_WAY
+ *   PREPARING   the barrier is reached, the source or the sink      UNDER_WAY; with a changelog WRITING
  *               takes the commit
+ *   WRITING     records of changed state are sent and acknowledged  UNDER_WAY
+ *               (chain/states.h), the sink takes the commit
  *   UNDER_WAY   the answer: committed                               OPEN
  *               the answer: failed                                  RESTING
  *   RESTING     a second has passed                                 OPEN
@@ -22,6 +24,8 @@
  * report is due.
  * With one task step what was sent is a prefix of what was read, so delivery reports are waited for, but never workers.
  * With several, dead letters may overtake messages that are in a later step; those messages are waited for.
+ * With a changelog the commit ends a transaction in at least once, too: that of the changelog's sink, which has no results
+ * in it. So there is no barrier, and all goes on meanwhile.
  * Where a step is unordered (struct tide_chain) much may have been sent behind messages that workers run still, and with
  * each turn there would be more of it. So while PREPARING nothing is read and all batches are sealed (all_needed): what was
  * taken becomes complete, and the barrier is reached. A commit is due as well when something was sent and no position has
@@ -41,6 +45,7 @@ struct tide_sink;
 enum tide_commit_state {
     TIDE_COMMIT_OPEN,
     TIDE_COMMIT_PREPARING,
+    TIDE_COMMIT_WRITING,
     TIDE_COMMIT_UNDER_WAY,
     TIDE_COMMIT_RESTING
 };

@@ -3,6 +3,7 @@
  * keeps its own value, since the position of a commit may lie between two changes of a key. Start at tide_states_change. */
 #include "chain/states.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,11 @@ struct tide_timers *tide_states_timers(const struct tide_states *states)
 int tide_states_open(struct tide_states *states)
 {
     int status = TIDE_OK;
-    states->store = tide_store_open(states->dir, states->pipeline, 0);
+    char owner[400];
+    /* What files were counted into is not what the changelog of this input has. */
+    snprintf(owner, sizeof(owner), "%.180s%s%.180s", states->pipeline,
+             states->input ? TIDE_STORE_CHANGELOG : "", states->input ? states->input : "");
+    states->store = tide_store_open(states->dir, owner, 0);
     if (!states->store)
         return tide_failure();
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
@@ -64,7 +69,16 @@ int tide_states_open(struct tide_states *states)
 
 int tide_states_status(const struct tide_states *states)
 {
-    return states->status;
+    return states->status < 0 ? tide_fail(states->status, "%s", states->text) : TIDE_OK;
+}
+
+int tide_states_failed(struct tide_states *states, int status)
+{
+    if (states->status == TIDE_OK) {
+        states->status = status;
+        snprintf(states->text, sizeof(states->text), "%s", tide_error());
+    }
+    return status;
 }
 
 uint64_t tide_states_fill(struct tide_states *states)
@@ -115,7 +129,7 @@ static int load(struct tide_states *states, struct tide_state_entry *entry)
     tide_states_fill_key(states, entry, &key);
     int status = tide_store_get(states->store, &key, &found);
     if (status < 0)
-        return states->status = status;
+        return tide_states_failed(states, status);
     set_value(states, entry, new_value(&found));
     return TIDE_OK;
 }
@@ -270,7 +284,7 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
         tide_grow(&states->changes, &states->change_room, states->change_room * 2 + 1024,
                   sizeof(*states->changes));
     states->changes[states->change_count++] = (struct tide_state_change){entry, changed, offset,
-                                                                         index};
+                                                                         index, false};
 }
 
 void tide_states_clear_timer(struct tide_states *states, struct tide_state_entry *entry,
@@ -296,31 +310,55 @@ void tide_states_drop_change(const struct tide_state_change *change)
     release(change->value);
 }
 
-void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals)
+bool tide_states_covers(const struct tide_states *states, const struct tide_state_change *change)
 {
-    *totals = states->counted;
-    totals->keys = states->entry_count;
-    totals->bytes = states->bytes;
-    totals->waiting = states->change_count;
-    totals->expired = states->store ? tide_store_expired(states->store) : 0;
+    return change->index < states->limit_count &&
+           (change->offset < states->limits[change->index] || tide_fault("bug.state_ahead"));
 }
 
-/* An entry is read from the store again, which has what was stored before. */
-void tide_states_forget(struct tide_states *states, uint32_t index)
+/* An entry is read from the store again, which has what was stored before. The commit that is being made does not cover the
+ * partition any more. */
+static void forget_changes(struct tide_states *states, uint32_t index)
 {
-    uint32_t kept = 0;
+    uint32_t kept = 0, next = states->send_next, end = states->send_end;
     for (uint32_t i = 0; i < states->change_count; i++) {
         struct tide_state_change change = states->changes[i];
-        if (change.index == index && !tide_fault("bug.state_kept")) {
-            set_value(states, change.entry, NULL);
-            tide_states_drop_change(&change);
-        } else {
+        if (change.index != index || tide_fault("bug.state_kept")) {
             states->changes[kept++] = change;
+            continue;
         }
+        set_value(states, change.entry, NULL);
+        tide_states_drop_change(&change);
+        states->send_next -= i < next;
+        states->send_end -= i < end;
     }
     states->change_count = kept;
+    if (index < states->limit_count)
+        states->limits[index] = -1;
+}
+
+void tide_states_reload(struct tide_states *states, uint32_t index, int32_t number)
+{
+    tide_timers_forget(states->timers, index);
+    for (uint32_t i = 0; i < states->place_count; i++)
+        for (struct tide_state_entry *entry = states->places[i]; entry; entry = entry->next)
+            if (entry->partition == number)
+                set_value(states, entry, NULL);
+}
+
+/* Another engine may have the partition before it comes back, and change any of its values. */
+void tide_states_forget(struct tide_states *states, uint32_t index)
+{
+    forget_changes(states, index);
     tide_gaps_pass(&states->gaps, index, INT64_MAX);
     tide_timers_forget(states->timers, index);
+    if (index >= states->partition_count)
+        return;
+    struct tide_state_partition *partition = &states->partitions[index];
+    partition->here = false;
+    for (uint32_t i = 0; partition->logs && i < states->state_count; i++)
+        partition->logs[i].end = -1;
+    tide_states_reload(states, index, partition->number);
 }
 
 void tide_states_free(struct tide_states *states)
@@ -333,10 +371,17 @@ void tide_states_free(struct tide_states *states)
     for (uint32_t i = 0; i < states->state_count; i++) {
         free(states->states[i].name);
         free(states->states[i].by);
+        free(states->states[i].topic);
     }
     for (uint32_t i = 0; i < states->input_count; i++)
         free(states->inputs[i].name);
+    for (uint32_t i = 0; i < states->partition_count; i++)
+        free(states->partitions[i].logs);
     tide_store_close(states->store);
+    tide_text_free(&states->record);
+    free(states->partitions);
+    free(states->limits);
+    free(states->input);
     tide_timers_free(states->timers);
     free(states->gaps.list);
     free(states->inputs);

@@ -16,7 +16,27 @@
  * The value that is stored has all changes of its key in it that were accepted before. Where a later message's was accepted
  * first, no position between the two is committed (chain/gaps.h).
  *
- * Values are kept in memory up to a bound, as the cache of the store. */
+ * Values are kept in memory up to a bound, as the cache of the store.
+ *
+ * With a Kafka source there is a changelog (chain/changelog_record.h): a topic for each state, from which the store of
+ * whoever gets a partition is restored. Its records and the committed offsets are in one transaction of Kafka, also in at
+ * least once (where results are not in it): so the changelog always is the state at the committed position, whatever dies
+ * when, and no engine that has lost a partition can write to it any more. A commit then is
+ *   begin       the changes before the positions are chosen, of each key the last one
+ *   send        their records are sent, and acknowledged
+ *   commit      the transaction is committed, with the positions
+ *   store       changes, positions and how far the changelog was written are stored in one transaction. A crash before it
+ *               costs nothing: the store is behind the changelog, and is restored from where it stands
+ * An abort forgets all partitions, and they are assigned again.
+ *
+ * A partition, with a changelog:
+ *   state       what happens                                     next
+ *   AWAY        another engine has it, or none                   RESTORING: tide_states_assigned
+ *   RESTORING   records of its changelogs are stored, from the   READY: tide_states_restored
+ *               offset on that the store has; no message of the  AWAY: tide_states_forget
+ *               partition is read
+ *   READY       changes are accepted                             AWAY: tide_states_forget; its values are read from the
+ *                                                                store again when it comes back */
 #ifndef TIDE_CHAIN_STATES_H
 #define TIDE_CHAIN_STATES_H
 
@@ -26,11 +46,15 @@
 
 #include "store/store.h"
 
+struct tide_message;
 struct tide_position;
+struct tide_report;
 struct tide_rises;
+struct tide_sink;
 struct tide_states;
 struct tide_timeline;
 struct tide_timers;
+struct tide_topics;
 
 struct tide_state_value {
     uint32_t references;
@@ -48,9 +72,10 @@ struct tide_state_entry {
     uint32_t waiting; /* its changes that are not stored yet ... */
     uint32_t newest_index; /* ... and of which partition and ... */
     int64_t newest_offset; /* ... message the newest of these is */
-    uint32_t pins;  /* records of batches (task_state.c) and timers (timers.c) that point to it */
-    uint64_t fill;  /* owned by task_state.c: the last fill that had it ... */
-    uint32_t place; /* ... and where it is in that block, in units of 8 bytes */
+    uint32_t pins;   /* records of batches (task_state.c) and timers (timers.c) that point to it */
+    uint64_t fill;   /* owned by task_state.c: the last fill that had it ... */
+    uint32_t place;  /* ... and where it is in that block, in units of 8 bytes */
+    uint64_t commit; /* the last that covered a change of it */
     uint32_t hash;
     uint32_t state;
     int32_t partition;
@@ -63,6 +88,14 @@ struct tide_states *tide_states_new(const char *dir, const char *pipeline);
 void tide_states_free(struct tide_states *states); /* NULL is fine */
 /** A step has this state; its index. `by`: what its keys are, as text. Before tide_states_open. */
 uint32_t tide_states_add(struct tide_states *states, const char *name, const char *by);
+/** After the states were added, before the fork: they have changelogs. `input`: the topic that is read. The topics of the
+ * changelogs get numbers. */
+int tide_states_changelog(struct tide_states *states, const char *input,
+                          struct tide_topics *topics);
+bool tide_states_has_changelog(const struct tide_states *states);
+uint32_t tide_states_count(const struct tide_states *states);
+/** The topic of the changelog of a state, which stays valid. */
+const char *tide_states_topic(const struct tide_states *states, uint32_t state);
 /** After the fork. */
 int tide_states_open(struct tide_states *states);
 /** The failure of the store that tide_states_find ran into, if any; then nothing more may be accepted. */
@@ -110,9 +143,26 @@ struct tide_states_totals {
     uint64_t store_bytes; /* ... and how large its file was after the last one */
 };
 void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals);
-/** Stores the changes before these positions, and the positions. */
-int tide_states_store(struct tide_states *states, const struct tide_position *positions,
+/** A commit of these positions begins: from now on it covers the changes before them. */
+int tide_states_begin(struct tide_states *states, const struct tide_position *positions,
                       size_t count);
+/** Sends the records of what the commit covers. TIDE_BUSY: call again, it has no room or has not acknowledged all; TIDE_OK: it
+ * has, or there is no changelog. */
+int tide_states_send(struct tide_states *states, struct tide_sink *sink);
+/** Takes the report of such a record (its origin has TIDE_ORIGIN_STATE). Negative: the topic does not take it. */
+int tide_states_reported(struct tide_states *states, const struct tide_report *report);
+/** Stores the changes that the commit covers, and its positions. */
+int tide_states_store(struct tide_states *states);
+/** Partition `index` of the source, which is this partition of the input, was assigned: finds how far the store has it. */
+int tide_states_assigned(struct tide_states *states, uint32_t index, int32_t number);
+/** The offset of the changelog up to which the store has it; -1 = nothing of it. */
+int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index);
+/** Stores records of changelogs: of each key and value, partition and offset count, and as the origin's partition the index of
+ * the source, as its sequence the state. Those of one partition and state are in order. */
+int tide_states_restore(struct tide_states *states, const struct tide_message *records,
+                        size_t count);
+/** All its changelogs are restored. `begin`: the offset of the input from which the partition is read. */
+void tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin);
 /** What was not stored of the partition is dropped. */
 void tide_states_forget(struct tide_states *states, uint32_t index);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What a commit covers of the changes, and its transaction in the store. Start reading at tide_states_store. */
+ * What a commit covers of the changes, and its transaction in the store. It is chosen when the commit begins, and stored
+ * once its answer is there (with a changelog) or before it is asked for (files): meanwhile a partition may be revoked, and
+ * is not covered any more. Start reading at tide_states_begin. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -26,92 +28,134 @@ static int write_change(struct tide_states *states, const struct tide_state_chan
     return tide_fault("bug.state_lost") ? TIDE_OK : tide_store_put(states->store, &key, &stored);
 }
 
-static bool is_covered(const struct tide_state_change *change, const int64_t *limits,
-                       uint32_t count)
+static int write_positions(struct tide_states *states)
 {
-    return change->index < count &&
-           (change->offset < limits[change->index] || tide_fault("bug.state_ahead"));
+    int status = TIDE_OK;
+    for (uint32_t i = 0; i < states->input_count && status == TIDE_OK; i++) {
+        struct tide_state_input *input = &states->inputs[i];
+        if (!input->name || i >= states->limit_count || states->limits[i] < 0)
+            continue;
+        input->position.offset = states->limits[i];
+        status = tide_store_put_position(states->store, input->name, 0, &input->position);
+    }
+    return status;
 }
 
-/* All of a transaction. Of the changes of one key in it the last one stands. */
-static int write_all(struct tide_states *states, const int64_t *limits, uint32_t count)
+/* All of a transaction. */
+static int write_all(struct tide_states *states)
 {
     int status = tide_store_begin(states->store);
     for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++)
-        if (is_covered(&states->changes[i], limits, count))
+        if (states->changes[i].last && tide_states_covers(states, &states->changes[i]))
             status = write_change(states, &states->changes[i]);
-    for (uint32_t i = 0; i < states->input_count && status == TIDE_OK; i++) {
-        struct tide_state_input *input = &states->inputs[i];
-        if (!input->name || i >= count || limits[i] < 0)
-            continue;
-        input->position.offset = limits[i];
-        status = tide_store_put_position(states->store, input->name, 0, &input->position);
-    }
+    if (status == TIDE_OK)
+        status = write_positions(states);
+    if (status == TIDE_OK)
+        status = tide_states_write_logs(states);
     if (status == TIDE_OK)
         status = tide_store_sweep(states->store, tide_clock_wall_ms(), SWEPT);
     return status == TIDE_OK ? tide_store_commit(states->store) : status;
 }
 
 /* What the positions cover of the watermarks becomes a change like any other, of the last message before them. */
-static int settle_times(struct tide_states *states, const int64_t *limits, uint32_t count)
+static int settle_times(struct tide_states *states)
 {
     struct tide_timeline *line;
     uint32_t at = 0, index;
     int64_t newest_ms;
-    while (tide_timers_cover(states->timers, &at, limits, count, &index, &line, &newest_ms)) {
-        tide_require(limits && index < count);
+    while (tide_timers_cover(states->timers, &at, states->limits, states->limit_count, &index,
+                             &line, &newest_ms)) {
+        tide_require(states->limits && index < states->limit_count);
         struct tide_state_entry *entry = tide_states_find(states, line->state, line->number,
                                                           TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH);
         double newest = (double)newest_ms;
         struct tide_store_value value = {0, TIDE_STATE_NUMBER, sizeof(newest),
                                          (const char *)&newest};
         if (!entry)
-            return states->status;
-        tide_states_change(states, entry, index, limits[index] - 1, &value);
+            return tide_states_status(states);
+        tide_states_change(states, entry, index, states->limits[index] - 1, &value);
     }
     return TIDE_OK;
 }
 
-int tide_states_store(struct tide_states *states, const struct tide_position *positions,
+static void set_limits(struct tide_states *states, const struct tide_position *positions,
+                       size_t count)
+{
+    for (uint32_t i = 0; i < states->limit_count; i++)
+        states->limits[i] = -1;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t known = states->limit_count;
+        tide_grow(&states->limits, &states->limit_count, positions[i].partition + 1,
+                  sizeof(*states->limits));
+        for (uint32_t j = known; j < states->limit_count; j++)
+            states->limits[j] = -1;
+        states->limits[positions[i].partition] = positions[i].offset;
+    }
+}
+
+/* Of each key that is covered the last change is marked. */
+int tide_states_begin(struct tide_states *states, const struct tide_position *positions,
                       size_t count)
 {
-    int64_t *limits = NULL;
-    uint32_t partitions = 0;
-    int status;
-    int64_t begin_us = tide_clock_us();
-    if (states->status < 0)
-        return states->status;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t known = partitions;
-        tide_grow(&limits, &partitions, positions[i].partition + 1, sizeof(*limits));
-        for (uint32_t j = known; j < partitions; j++)
-            limits[j] = -1;
-        limits[positions[i].partition] = positions[i].offset;
+    int status = tide_states_status(states);
+    if (status < 0)
+        return status;
+    set_limits(states, positions, count);
+    if ((status = settle_times(states)) < 0)
+        return status;
+    for (uint32_t i = 0; i < states->partition_count * states->state_count; i++)
+        if (states->partitions[i / states->state_count].logs)
+            states->partitions[i / states->state_count].logs[i % states->state_count].end = -1;
+    states->commits++;
+    for (uint32_t i = states->change_count; i-- > 0;) {
+        struct tide_state_change *change = &states->changes[i];
+        bool covered = tide_states_covers(states, change);
+        change->last = covered && change->entry->commit != states->commits;
+        if (covered)
+            change->entry->commit = states->commits;
     }
-    status = settle_times(states, limits, partitions);
+    states->send_next = 0;
+    states->send_end = states->input ? states->change_count : 0;
+    return TIDE_OK;
+}
+
+int tide_states_store(struct tide_states *states)
+{
+    int status = tide_states_status(states);
+    int64_t begin_us = tide_clock_us();
+    if (status < 0)
+        return status;
     do /* TIDE_BUSY: the map has grown */
-        status = status < 0 ? status : write_all(states, limits, partitions);
+        status = write_all(states);
     while (status == TIDE_BUSY);
     states->counted.stores++;
     states->counted.store_us += tide_clock_us() - begin_us;
     states->counted.store_bytes = tide_store_bytes(states->store);
+    if (status < 0)
+        return tide_states_failed(states, status);
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++) {
+    for (uint32_t i = 0; i < states->change_count; i++) {
         struct tide_state_change change = states->changes[i];
-        if (is_covered(&change, limits, partitions))
+        if (tide_states_covers(states, &change))
             tide_states_drop_change(&change);
         else
             states->changes[kept++] = change;
     }
-    if (status == TIDE_OK)
-        states->change_count = kept;
-    for (uint32_t i = 0; i < partitions && status == TIDE_OK; i++)
-        tide_gaps_pass(&states->gaps, i, limits[i]);
-    if (status == TIDE_OK)
-        tide_timers_stored(states->timers, limits, partitions);
-    free(limits);
+    states->change_count = kept;
+    for (uint32_t i = 0; i < states->limit_count; i++)
+        tide_gaps_pass(&states->gaps, i, states->limits[i]);
+    tide_timers_stored(states->timers, states->limits, states->limit_count);
     tide_states_shrink(states);
-    return states->status = status;
+    return TIDE_OK;
+}
+
+void tide_states_totals(const struct tide_states *states, struct tide_states_totals *totals)
+{
+    *totals = states->counted;
+    totals->keys = states->entry_count;
+    totals->bytes = states->bytes;
+    totals->waiting = states->change_count;
+    totals->expired = states->store ? tide_store_expired(states->store) : 0;
 }
 
 int tide_states_input(struct tide_states *states, uint32_t index, const char *input,

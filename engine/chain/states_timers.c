@@ -35,7 +35,7 @@ static int next_timer(struct tide_states *states, uint32_t state, int32_t partit
     int found = tide_store_next_timer(states->store, states->states[state].number, partition,
                                       timer);
     if (found < 0)
-        states->status = found;
+        tide_states_failed(states, found);
     return found;
 }
 

@@ -31,6 +31,7 @@ struct tide_chain {
     struct tide_bad_records *bad_records; /* exactly once; else NULL */
     struct tide_taps *taps;               /* NULL = none can be armed */
     struct tide_states *states;           /* NULL = no step has state */
+    struct tide_sink *changelog;          /* writes what the states have; NULL = nothing does */
     struct tide_source *source;           /* names the partitions */
     bool
         progress; /* something happened in this turn, so the chain is polled again before the loop waits */

@@ -13,6 +13,7 @@
 #include "chain/bad_records.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
+#include "chain/states.h"
 #include "chain/step.h"
 #include "io/sink.h"
 #include "shm/counters.h"
@@ -31,8 +32,9 @@ struct output {
 
 struct produce {
     struct tide_step step;
-    /* The output (its sink is NULL when messages are thrown away), and the topic of the dlq if it has another sink. */
-    struct output outputs[2];
+    /* The output (its sink is NULL when messages are thrown away), and the topic of the dlq and the
+     * changelogs if they have other sinks. */
+    struct output outputs[3];
     uint32_t output_count;
     uint64_t acknowledged;
     bool full;          /* the output took fewer messages than it was offered last */
@@ -164,7 +166,8 @@ static void record_is_good(struct produce *produce, struct tide_origin origin)
 static bool is_delivered(const struct tide_report *report)
 {
     return report->kind == TIDE_REPORT_DELIVERED &&
-           !(report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER);
+           !(report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER) &&
+           report->origin.partition != TIDE_ORIGIN_STATE;
 }
 
 /* Nearly all reports are such, so they are dealt with together. */
@@ -210,6 +213,8 @@ static int refused_aborted(struct produce *produce, const struct tide_report *re
 static int handle_other(struct produce *produce, const struct tide_report *report)
 {
     struct tide_chain *chain = produce->step.chain;
+    if (report->origin.partition == TIDE_ORIGIN_STATE)
+        return tide_states_reported(chain->states, report);
     if (report->origin.epoch & TIDE_ORIGIN_DEAD_LETTER)
         return tide_dlq_reported(chain->dlq, report);
     switch (report->kind) {
@@ -332,6 +337,8 @@ struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_si
     produce->outputs[0].sink = sink;
     produce->outputs[1].sink = dlq_sink;
     produce->output_count = dlq_sink && dlq_sink != sink ? 2 : 1;
+    if (chain->changelog && chain->changelog != sink)
+        produce->outputs[produce->output_count++].sink = chain->changelog;
     return &produce->step;
 }
 

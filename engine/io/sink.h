@@ -37,6 +37,7 @@ enum tide_report_kind {
 struct tide_report {
     struct tide_origin origin;
     enum tide_report_kind kind;
+    int64_t offset; /* DELIVERED, by Kafka: where its partition has the record */
     /* Set for every kind but DELIVERED and ABORTED: why, and the record as it was to be written. */
     const char *text;
     struct tide_message message;

@@ -76,6 +76,8 @@ struct tide_source_ops {
     /* A transaction was aborted: every owned partition gets a LOST event and, after revoke_done, an ASSIGNED event, and is
      * read again from its committed position. NULL on a source that keeps no positions. */
     void (*rewind)(struct tide_source *source);
+    /* The messages of this partition may come. NULL on a source that never holds any back. */
+    void (*release)(struct tide_source *source, uint32_t partition);
     /* Begins to leave the group; does not wait for it. */
     void (*close)(struct tide_source *source);
     /* True once the source has left. `free` may be called before. */

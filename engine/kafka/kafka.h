@@ -24,6 +24,10 @@ struct tide_source *tide_kafka_source_new(const struct tide_source_plan *plan,
 void tide_kafka_source_connect(struct tide_source *source, const struct tide_property *properties,
                                uint32_t count);
 
+/** To be called before start(): of a partition that is assigned no message comes before release() (io/source.h). What is
+ * fetched meanwhile waits in librdkafka. */
+void tide_kafka_source_hold(struct tide_source *source);
+
 /** What a sink asks the source about its group, for offsets in a transaction. It is a table, since a sink calls no source. */
 struct tide_kafka_group_ops {
     /* A copy of the group's metadata as of the last assignment; the caller destroys it. NULL before the first one. */
@@ -47,6 +51,8 @@ void tide_kafka_source_output(struct tide_source *source, const struct tide_kafk
 struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
                                       const char *dead_letter_topic, struct tide_topics *topics,
                                       struct tide_loop *loop, struct tide_counters *counters);
+/** To be called before the fork: the sink also writes this topic, records of changelogs alone (TIDE_ORIGIN_STATE). */
+int tide_kafka_sink_changelog(struct tide_sink *sink, const char *topic);
 /** To be called before start(), for exactly_once. Results become visible together with the committed offsets of `source`, a
  * Kafka source of the same brokers, which `group` is asked about. `id`: the transactional.id; `instance`: another process that has the same one is newer and
  * replaces this one; `interval_us`: how long a transaction is open. */

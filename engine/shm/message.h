@@ -18,6 +18,8 @@ struct tide_origin {
 enum { TIDE_ORIGIN_DEAD_LETTER = 0x8000, TIDE_ORIGIN_EPOCH = 0x7FFF };
 /** As origin.partition: the origin stands for a group of messages (tide_offsets_group). */
 enum { TIDE_ORIGIN_GROUP = 0xFFFF };
+/** As origin.partition: it is no message's, but a record of a changelog (chain/states.h). */
+enum { TIDE_ORIGIN_STATE = 0xFFFE };
 
 enum tide_message_flag {
     /* Its bytes are made by a step, from one message or several. Not set when a result took over all of its record. */

@@ -41,7 +41,6 @@ struct tide_store {
 
 /** Ends the transaction, if there is one, and fails with the text of what LMDB said. */
 int tide_store_failed(struct tide_store *store, int code, const char *what);
-void tide_store_rollback(struct tide_store *store);
 /** Checks what stands at a key, and gives it: 1, or negative. */
 int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
                           const struct MDB_val *data, struct tide_store_value *value);

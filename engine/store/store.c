@@ -179,8 +179,8 @@ int tide_store_commit(struct tide_store *store)
     return code ? tide_store_write_failed(store, code, "commit") : TIDE_OK;
 }
 
-static int delete_expired(struct tide_store *store, MDB_cursor *cursor, const MDB_val *key,
-                          const MDB_val *data)
+static int delete_at(struct tide_store *store, MDB_cursor *cursor, const MDB_val *key,
+                     const MDB_val *data)
 {
     int code = tide_store_drop_timer(store, key, data);
     return code && code != MDB_NOTFOUND ? code : mdb_cursor_del(cursor, 0);
@@ -189,6 +189,29 @@ static int delete_expired(struct tide_store *store, MDB_cursor *cursor, const MD
 uint64_t tide_store_expired(const struct tide_store *store)
 {
     return store->expired;
+}
+
+int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most)
+{
+    const struct tide_store_key first = {state, partition, NULL, 0};
+    struct tide_store_room room;
+    MDB_cursor *cursor;
+    MDB_val key = value_key(&first, &room), data;
+    uint32_t count = 0;
+    int code = mdb_cursor_open(store->writer, store->table, &cursor);
+    if (code)
+        return tide_store_failed(store, code, "write");
+    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
+    while (!code && count < most && key.mv_size >= TIDE_STORE_PREFIX &&
+           memcmp(key.mv_data, room.bytes, TIDE_STORE_PREFIX) == 0) {
+        code = delete_at(store, cursor, &key, &data);
+        count += !code;
+        if (!code)
+            code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write")
+                                        : (int)count;
 }
 
 /* One cursor looks at the next values; the key it ended at is kept, since that may be gone the next time. */
@@ -208,7 +231,7 @@ int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most)
         bool expired = data.mv_size >= sizeof(head) && head.expires_ms > 0 &&
                        head.expires_ms <= now_ms;
         if (expired)
-            code = delete_expired(store, cursor, &key, &data);
+            code = delete_at(store, cursor, &key, &data);
         store->expired += expired && !code;
         if (!code)
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);

@@ -60,6 +60,10 @@ struct tide_store_position {
     int64_t bytes; /* ... made of so many bytes */
 };
 
+/** Between the name of the pipeline and the topic that it reads, where there is a changelog: what files were counted into is
+ * another store than that of a topic. */
+#define TIDE_STORE_CHANGELOG ", with the changelog of "
+
 /** Opens the store of a pipeline, which is made when it is not there. NULL with tide_error(). `dir` NULL: a temporary one,
  * which is gone when it is closed or the process ends. `map`: address space to begin with, 0 = plenty; it grows. */
 struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map);
@@ -122,9 +126,13 @@ int tide_store_put_position(struct tide_store *store, const char *input, int32_t
                             const struct tide_store_position *position);
 /** How many values were deleted so far since they had expired. */
 uint64_t tide_store_expired(const struct tide_store *store);
+/** Deletes at most `most` values of a state in a partition; returns how many. */
+int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most);
 /** Deletes values that have expired among the next `most` ones, going round. */
 int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most);
 int tide_store_commit(struct tide_store *store);
+/** Ends the transaction, if there is one, without its changes. */
+void tide_store_rollback(struct tide_store *store);
 /** Of bytes: it finds damage, and protects from nobody. The same in each version, since it is in stores. */
 uint64_t tide_store_hash(uint64_t seed, const char *bytes, size_t length);
 

@@ -126,6 +126,16 @@ static int claim(struct tide_store *store, MDB_val *key, const char *own, MDB_va
     return !is_same(data, own);
 }
 
+/* Who only looks may look at what a changelog was restored into, too. */
+static bool is_readable(const MDB_val *data, const char *own)
+{
+    MDB_val first = {strlen(own), data->mv_data};
+    size_t both = first.mv_size + strlen(TIDE_STORE_CHANGELOG);
+    return is_same(data, own) || (data->mv_size > both && is_same(&first, own) &&
+                                  memcmp((const char *)data->mv_data + first.mv_size,
+                                         TIDE_STORE_CHANGELOG, strlen(TIDE_STORE_CHANGELOG)) == 0);
+}
+
 /* With `claims` it becomes that of the pipeline when it is nobody's. */
 static int check_pipeline(struct tide_store *store, const char *pipeline, bool claims)
 {
@@ -135,7 +145,7 @@ static int check_pipeline(struct tide_store *store, const char *pipeline, bool c
     int status = claims ? claim(store, &key, own, &data) : get_text(store, &key, &data);
     if (status == 0 && !claims)
         return tide_fail(TIDE_ENOINPUT, NOTHING, store->dir);
-    if (status == 1 && (claims || !is_same(&data, own)))
+    if (status == 1 && (claims || !is_readable(&data, own)))
         return tide_fail(TIDE_ECONFIG,
                          "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another "
                          "folder",

@@ -251,7 +251,7 @@ describe('tide.keyed', function()
   end)
 
 
-  it('is refused by name on Kafka, without state_dir, behind reduce, and twice with one name', function()
+  it('is refused by name on several topics, without state_dir, behind reduce, and twice with one name', function()
     local function faults(text)
       local path = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n' .. text .. '}')
       local _, texts = require('tidemill.plan.plan').load(path, {})
@@ -261,8 +261,12 @@ describe('tide.keyed', function()
       assert.is_truthy(faults(text):find(words, 1, true), faults(text))
     end
     local step = 'tide.keyed { function() end, state = "s" },'
-    has('p.lua:4: keyed: state is kept for files only, for now',
-      'tide.kafka_source { brokers = "b", topic = "t", group = "g" },\n' .. step)
+    local kafka = 'tide.kafka_source { brokers = "b", %s, group = "g" },\n' .. step
+    has('p.lua:4: keyed: state needs a kafka_source of one topic', kafka:format 'topics = { "t", "u" }')
+    has('p.lua:4: keyed: state needs a kafka_source of one topic', kafka:format 'pattern = "^t"')
+    has('p.lua:4: keyed: needs the setting state_dir', kafka:format 'topic = "t"')
+    has('keyed: its changelog is the topic "x.s.changelog", which produce writes too',
+      kafka:format 'topic = "t"' .. 'tide.produce { topic = "x.s.changelog" }, state_dir = "x"')
     has('keyed: needs the setting state_dir', 'tide.file_source { path = "-" },' .. step)
     has('keyed: stands behind reduce', 'tide.file_source { path = "-" }, tide.reduce { function() end },' .. step
       .. 'state_dir = "x"')

@@ -81,7 +81,9 @@ struct tide_kafka_sink {
         char **topics; /* that it writes; the first is the default one */
         uint32_t topic_count;
         uint16_t default_topic;
-        int32_t dead_letter_topic; /* -1 = none */
+        int32_t dead_letter_topic; /* -1 = none; it is the last of the topics */
+        uint16_t *changelogs;      /* numbers of topics that take only records of changelogs */
+        uint32_t changelog_count;
         struct tide_properties properties;
     } plan; /* owned by sink.c: what the pipeline file says; the properties are wiped by start.c */
 

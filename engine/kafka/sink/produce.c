@@ -75,6 +75,16 @@ static int not_taken(struct tide_kafka_sink *sink, const struct tide_message *me
     return tide_kafka_sink_failure(sink);
 }
 
+/* Workers name the topic of a result, and must not write to a changelog. */
+static bool is_changelog(const struct tide_kafka_sink *sink, const struct tide_message *message,
+                         uint32_t topic)
+{
+    for (uint32_t i = 0; i < sink->plan.changelog_count; i++)
+        if (sink->plan.changelogs[i] == topic)
+            return message->origin.partition != TIDE_ORIGIN_STATE;
+    return false;
+}
+
 /* Why a message is refused before librdkafka is asked; NULL = it is not refused. */
 static const char *fault_of_message(const struct tide_message *message, int32_t partition,
                                     const void *handle)
@@ -130,8 +140,10 @@ int tide_kafka_sink_produce(struct tide_kafka_sink *sink, const struct tide_mess
     rd_kafka_headers_t *headers = NULL;
     uint32_t topic = message->target_topic == TIDE_TOPIC_NONE ? sink->plan.default_topic
                                                               : message->target_topic;
-    rd_kafka_topic_t *handle = topic < sink->producer.handle_count ? sink->producer.handles[topic]
-                                                                   : NULL;
+    rd_kafka_topic_t *handle = topic < sink->producer.handle_count &&
+                                       !is_changelog(sink, message, topic)
+                                   ? sink->producer.handles[topic]
+                                   : NULL;
     int32_t partition = handle ? partition_of(sink, message, topic) : message->target_partition;
     const char *fault = fault_of_message(message, partition, handle);
     if (fault)

@@ -109,6 +109,7 @@ static bool settle_record(struct tide_kafka_sink *sink, const rd_kafka_message_t
     case TIDE_KAFKA_REPORT_DELIVERED:
         report->origin = sent.origin;
         report->kind = TIDE_REPORT_DELIVERED;
+        report->offset = record->offset;
         return true;
     case TIDE_KAFKA_REPORT_ABORTED:
         report->origin = sent.origin;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/fault.h"
+#include "base/grow.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -130,6 +131,7 @@ static void sink_free(struct tide_sink *base)
     for (uint32_t i = 0; i < sink->plan.topic_count; i++)
         free(sink->plan.topics[i]);
     free(sink->plan.topics);
+    free(sink->plan.changelogs);
     tide_kafka_txn_free(sink->txn);
     free(sink->producer.handles);
     free(sink->output.partitions);
@@ -170,6 +172,28 @@ static int name_topics(struct tide_kafka_sink *sink, const struct tide_sink_plan
         sink->plan.dead_letter_topic = number = tide_topics_number(sink->topics, dead_letter_topic);
     }
     return number;
+}
+
+/* The last topic stays that of the dead letters. */
+int tide_kafka_sink_changelog(struct tide_sink *base, const char *topic)
+{
+    struct tide_kafka_sink *sink = self(base);
+    uint32_t count = sink->plan.topic_count;
+    int number = tide_topics_number(sink->topics, topic);
+    if (number < 0)
+        return number;
+    sink->plan.topics = tide_realloc(sink->plan.topics, (count + 2) * sizeof(*sink->plan.topics));
+    sink->plan.topics[count] = tide_copy(topic);
+    if (sink->plan.dead_letter_topic >= 0) {
+        char *last = sink->plan.topics[count];
+        sink->plan.topics[count] = sink->plan.topics[count - 1];
+        sink->plan.topics[count - 1] = last;
+    }
+    sink->plan.topic_count++;
+    tide_grow(&sink->plan.changelogs, &sink->plan.changelog_count, sink->plan.changelog_count + 1,
+              sizeof(*sink->plan.changelogs));
+    sink->plan.changelogs[sink->plan.changelog_count - 1] = (uint16_t)number;
+    return TIDE_OK;
 }
 
 /* It starts no thread, since the zygote is forked after the chain is built: the producer is made by start(), the

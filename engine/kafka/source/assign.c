@@ -26,18 +26,24 @@ static int check_call(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const c
     return status;
 }
 
+/* A queue that is forwarded to nothing keeps what comes in; it would go to the group's queue otherwise. */
+static void forward_queue(struct tide_kafka_source *source, const char *topic, int32_t number)
+{
+    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(source->client, topic, number);
+    int index = tide_kafka_partition_find(source, topic, number);
+    bool held = index >= 0 && source->partitions[index].held;
+    if (!queue)
+        return;
+    rd_kafka_queue_forward(queue, held ? NULL : source->data);
+    rd_kafka_queue_destroy(queue);
+}
+
 /* Asking for the queue makes librdkafka create the partition, so this is possible before it is assigned. */
 static void forward_queues(struct tide_kafka_source *source,
                            const rd_kafka_topic_partition_list_t *list)
 {
-    for (int i = 0; i < list->cnt; i++) {
-        rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(source->client, list->elems[i].topic,
-                                                               list->elems[i].partition);
-        if (!queue)
-            continue;
-        rd_kafka_queue_forward(queue, source->data);
-        rd_kafka_queue_destroy(queue);
-    }
+    for (int i = 0; i < list->cnt; i++)
+        forward_queue(source, list->elems[i].topic, list->elems[i].partition);
 }
 
 /* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is
@@ -183,6 +189,8 @@ static int assign_new(struct tide_kafka_source *source, struct tide_kafka_resolv
     int status = check_limit(source, answer->list);
     if (status == TIDE_OK)
         status = find_all(source, answer->list, indexes);
+    for (int i = 0; i < answer->list->cnt && status == TIDE_OK; i++)
+        source->partitions[indexes[i]].held = source->holds;
     if (status == TIDE_OK && answer->reason == TIDE_RESOLVE_REWOUND)
         status = call_assign_again(source, answer->list, answer->incremental);
     else if (status == TIDE_OK)
@@ -241,6 +249,15 @@ int tide_kafka_assign(struct tide_kafka_source *source, struct tide_kafka_resolv
 {
     return answer->reason == TIDE_RESOLVE_MISPLACED ? assign_misplaced(source, answer)
                                                     : assign_new(source, answer);
+}
+
+void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
+{
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    if (!partition->held || source->state != TIDE_KAFKA_RUNNING)
+        return;
+    partition->held = false;
+    forward_queue(source, tide_kafka_partition_topic(source, index), partition->number);
 }
 
 /* ---- pauses ---- */

@@ -107,6 +107,7 @@ struct tide_kafka_source {
     struct tide_blocking *blocking;
     struct tide_properties properties;
     struct tide_kafka_output output;
+    bool holds; /* partitions that are assigned are held until they are released */
     int waker;
 
     /* connect.c */
@@ -284,6 +285,8 @@ int tide_kafka_assign(struct tide_kafka_source *source, struct tide_kafka_resolv
 int tide_kafka_assign_give_back(struct tide_kafka_source *source,
                                 const struct rd_kafka_topic_partition_list_s *list,
                                 bool incremental);
+/** The messages of a partition that is held may come. */
+void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index);
 /** Answers an assignment that comes too late, since the source leaves: librdkafka takes either call for "none". */
 void tide_kafka_assign_decline(struct tide_kafka_source *source,
                                const struct rd_kafka_topic_partition_list_s *list,

@@ -77,6 +77,8 @@ struct tide_kafka_partition {
 
     struct tide_kafka_open_transaction open_transaction; /* ends.c */
 
+    bool held; /* assign.c; it was not released yet */
+
     /* assign.c; librdkafka before 2.4.0 rewinds a partition that is resumed without a pause. */
     bool paused;
     /* commit.c, and assign.c when it is assigned; the group has had an offset of it, so if there is none now, the topic is

@@ -85,6 +85,11 @@ static void pause_source(struct tide_source *source, bool paused)
     tide_kafka_assign_pause(self(source), paused);
 }
 
+static void release_partition(struct tide_source *source, uint32_t partition)
+{
+    tide_kafka_assign_release(self(source), partition);
+}
+
 static void rewind_source(struct tide_source *source)
 {
     tide_kafka_rebalance_rewind(self(source));
@@ -181,6 +186,7 @@ static const struct tide_source_ops ops = {
     .commit = commit_positions,
     .pause = pause_source,
     .rewind = rewind_source,
+    .release = release_partition,
     .close = begin_close,
     .closed = is_closed,
     .free = free_source,
@@ -219,6 +225,11 @@ void tide_kafka_source_connect(struct tide_source *source, const struct tide_pro
                                uint32_t count)
 {
     tide_properties_set(&self(source)->properties, properties, count);
+}
+
+void tide_kafka_source_hold(struct tide_source *source)
+{
+    self(source)->holds = true;
 }
 
 /* Called when the sink is ready, since only then the numbers of the output are known. */

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- plan/connection.lua: makes the librdkafka properties of source and sink. Secrets are fetched here, at the last
 -- moment, and only the engine sees them.
+local keyed = require("tidemill.plan.keyed")
 local secret = require("tidemill.plan.secret")
 local tide = require("tidemill.run.ffi")
 
@@ -39,12 +40,23 @@ local function sink_properties(tables)
   return properties
 end
 
---- Returns both lists, with secrets unresolved, and one for tables if there are some; a side that is no Kafka has an
---- empty one. `brokers` are those of the
---- mock cluster, which takes no security.
+-- Returns the properties that say where a cluster is, and as whom it is reached; nil when no brokers are known.
+local function reach(properties)
+  local kept = {}
+  for _, property in ipairs(properties) do
+    if property.name == "bootstrap.servers" or is_security(property.name) then kept[#kept + 1] = property end
+  end
+  return properties[1].value and kept or nil
+end
+
+--- Returns the lists, with secrets unresolved; a side that is no Kafka has an empty one. "tables" is there if there are
+--- some, "changelog" where state is kept. `brokers` are those of the mock cluster, which takes no security.
 function connection.properties(tables, brokers)
   local sides = { source = {}, sink = {} }
-  if tables.source.medium == "TIDE_MEDIUM_KAFKA" then sides.source = source_properties(tables) end
+  if tables.source.medium == "TIDE_MEDIUM_KAFKA" then
+    sides.source = source_properties(tables)
+    if keyed.keeps_state(tables) then sides.changelog = reach(sides.source) end
+  end
   for _, item in ipairs(tables.topic_tables or {}) do
     if item.topic then sides.tables = source_properties(tables) end
   end
@@ -85,7 +97,7 @@ function connection.fetch(sides)
   return fetched
 end
 
---- Returns of both lists the properties that do not depend on a cluster, so that `check` can try them without one.
+--- Returns of the lists the properties that do not depend on a cluster, so that `check` can try them without one.
 function connection.settings(tables)
   local sides = connection.properties(tables)
   for side, properties in pairs(sides) do
@@ -99,18 +111,9 @@ function connection.settings(tables)
   return sides
 end
 
---- Returns both lists as the engine takes them, or nil and the reason.
+--- Returns the lists as the engine takes them, or nil and the reason.
 function connection.resolve(tables, brokers)
   return connection.fetch(connection.properties(tables, brokers))
-end
-
--- Returns the properties that say where a cluster is, and as whom it is reached; nil when no brokers are known.
-local function reach(properties)
-  local kept = {}
-  for _, property in ipairs(properties) do
-    if property.name == "bootstrap.servers" or is_security(property.name) then kept[#kept + 1] = property end
-  end
-  return properties[1].value and kept or nil
 end
 
 --- Returns for the dlq commands { read = where the dlq's topic is, write = where the messages came from }, with secrets

@@ -49,11 +49,16 @@ function engines.check(pipeline, fault)
   end
 end
 
---- Makes the plan that of engine `number`, from 1: as a static member it has a name of its own, and its transactional
---- id follows from that (engine_build.c). Where each engine ends by itself it is no static member: such a member does
---- not leave the group, which would then wait for it.
+--- Makes the plan that of engine `number`, from 1: it has a state_dir of its own, and as a static member a name, from
+--- which its transactional id follows (engine_build.c). Where each engine ends by itself it is no static member: such a
+--- member does not leave the group, which would then wait for it.
 function engines.become(plan, number)
   local source = plan.tables.source
+  if plan.tables.state_dir then
+    plan.tables.state_dir = ("%s-%d"):format(plan.tables.state_dir, number)
+    table.insert(plan.anchor, plan.tables.state_dir)
+    plan.c.state_dir = plan.tables.state_dir
+  end
   if not source.instance then return end
   if plan.c.source.until_end then
     source.instance, plan.c.source.instance = nil, nil

@@ -2,8 +2,8 @@
 -- plan/keyed.lua: what steps that keep state (tide.keyed) ask of a plan.
 local keyed = {}
 
--- Returns true when a step of the plan table keeps state.
-local function keeps_state(tables)
+--- Returns true when a step of the plan table keeps state.
+function keyed.keeps_state(tables)
   for _, step in ipairs(tables.steps) do
     if step.states then return true end
   end
@@ -12,7 +12,7 @@ end
 
 --- State is stored with each commit, also where the source keeps no positions.
 function keyed.plan(tables)
-  if keeps_state(tables) and not tables.commit.enabled then
+  if keyed.keeps_state(tables) and not tables.commit.enabled then
     tables.commit = { enabled = true, min_time_us = 1e6, min_messages = 0 }
   end
 end
@@ -20,6 +20,29 @@ end
 --- A run for a test or a trial leaves no state behind.
 function keyed.forget(tables)
   tables.state_dir = nil
+end
+
+--- The topic that is the changelog of a state (engine/chain/changelog_record.h).
+function keyed.changelog(pipeline, state)
+  return ("%s.%s.changelog"):format(pipeline.name, state)
+end
+
+local LONGEST = 249 -- characters of a topic's name
+
+local function kafka_faults(pipeline, tables, step, fault)
+  if #tables.source.topics > 1 or tables.source.topics[1]:find("^%^") then
+    fault(step, "state needs a kafka_source of one topic, by its name: its changelog has a partition for each of that")
+  end
+  for _, state in ipairs(step.values.state or {}) do
+    local topic = keyed.changelog(pipeline, state)
+    if topic:find("[^%w._-]") or #topic > LONGEST then
+      fault(step, 'its changelog would be the topic "%s", which no topic may be called: name the pipeline by letters, '
+        .. 'digits, "_", "." and "-"', topic)
+    end
+    for _, written in ipairs(tables.sink.topics or {}) do
+      if written == topic then fault(step, 'its changelog is the topic "%s", which produce writes too', topic) end
+    end
+  end
 end
 
 --- Returns the texts of what is wrong with the pipeline; `tables` is its plan table.
@@ -33,9 +56,10 @@ function keyed.faults(pipeline, tables)
   for _, step in ipairs(pipeline.steps) do
     if step.spec.role == "state" then reduced = reduced or step.name end
     if step.spec.role == "keyed" then
-      if tables.source.medium == "TIDE_MEDIUM_KAFKA" then
-        fault(step, "state is kept for files only, for now: with kafka_source it is refused; run it with --input FILE")
-      elseif not tables.state_dir and tables.source.medium == "TIDE_MEDIUM_FILE" then
+      local medium = tables.source.medium
+      if medium == "TIDE_MEDIUM_KAFKA" then kafka_faults(pipeline, tables, step, fault) end
+      if not pipeline.settings.values.state_dir
+        and (medium == "TIDE_MEDIUM_FILE" or medium == "TIDE_MEDIUM_KAFKA") then
         fault(step, 'needs the setting state_dir of the pipeline, as state_dir = "state"')
       end
       local late, topics = step.values.late, " " .. table.concat(tables.sink.topics or {}, " ") .. " "

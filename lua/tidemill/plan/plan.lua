@@ -38,6 +38,7 @@ local function replace(result, options)
   if options.mock then
     plan_table.replace_start(result)
     plan_table.replace_clusters(result)
+    keyed.forget(result)
   end
   if options.trial then plan_table.replace_for_trial(result, options.trial) end
   if options.record then plan_table.replace_by_recorder(result, options.record, options.latest) end

@@ -79,7 +79,7 @@ end
 -- The properties of both sides as struct tide_connection; `keep` anchors what it borrows.
 local function connection_of(sides, keep)
   local c = ffi.new "struct tide_connection"
-  for _, side in ipairs { "source", "sink", "tables" } do
+  for _, side in ipairs { "source", "sink", "tables", "changelog" } do
     local count
     keep[side], count = properties(sides and sides[side] or {}, keep)
     c[side], c[side:gsub("s$", "") .. "_count"] = keep[side], count
@@ -87,7 +87,8 @@ local function connection_of(sides, keep)
   return c
 end
 
---- Connects and begins to read. connection: source and sink, arrays of librdkafka properties with the secrets.
+--- Connects and begins to read. connection: source, sink and changelog (may be nil), arrays of librdkafka properties
+--- with the secrets.
 function engine:start(connection)
   local keep = {}
   local status = C.tide_engine_start(self.handle, connection_of(connection, keep))

@@ -31,8 +31,8 @@ return {
   name = "keyed",
   kind = "task",
   role = "keyed",
-  summary = "runs functions that have a state for each key: function(message, state); it is kept in state_dir. For now "
-    .. "it reads files (file_source, --input), not Kafka",
+  summary = "runs functions that have a state for each key: function(message, state); it is kept in state_dir, and "
+    .. "with kafka_source in a compacted topic (docs/state.md)",
   example = 'tide.keyed { "count.lua", by = "json:user", state = "counts", ttl = "1d" }',
   positional = { name = "functions", type = "functions", required = true,
     help = "A Lua file that returns a function(message, state), or such a function, or several. state.value is the "

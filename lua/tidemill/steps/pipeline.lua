@@ -64,7 +64,8 @@ return {
     { name = "state_dir", type = "string", default_text = "none",
       help = "The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not "
         .. "there. It also holds how far a file was read, so that a run goes on where the one before ended or was "
-        .. "killed." },
+        .. "killed. With kafka_source it is a copy of what the changelogs have, and each of several engines has one of "
+        .. "its own (state_dir-1, state_dir-2)." },
     { name = "trust", type = "choice", values = { "full", "standard", "hardened" }, default = "standard",
       help = "What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting "
         .. "programs, from the network, from all files but those that they need to be loaded, and from other "

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT
+ * State with a changelog (chain/states.h has the protocol as tables): what a commit covers is sent to it, and partitions
+ * that are assigned are restored from it into the store. What the store has of a partition is the changelog up to one
+ * offset, which is stored in the same transaction: so it can be gone on with whenever the restoring or the process was
+ * ended. Start reading at tide_states_send for the way to the changelog, and at tide_states_assigned for the way back. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/grow.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/changelog_record.h"
+#include "chain/states_inside.h"
+#include "io/sink.h"
+#include "shm/layout.h"
+#include "shm/topics.h"
+
+enum { CLEARED = 50000 /* values that are deleted in one transaction */ };
+
+int tide_states_changelog(struct tide_states *states, const char *input, struct tide_topics *topics)
+{
+    states->input = tide_copy(input);
+    for (uint32_t i = 0; i < states->state_count; i++) {
+        struct tide_state_named *state = &states->states[i];
+        char name[512];
+        snprintf(name, sizeof(name), "%s.%s.changelog", states->pipeline, state->name);
+        state->topic = tide_copy(name);
+        int number = tide_topics_number(topics, name);
+        if (number < 0)
+            return number;
+        state->topic_number = (uint16_t)number;
+    }
+    return TIDE_OK;
+}
+
+bool tide_states_has_changelog(const struct tide_states *states)
+{
+    return states->input != NULL;
+}
+
+uint32_t tide_states_count(const struct tide_states *states)
+{
+    return states->state_count;
+}
+
+const char *tide_states_topic(const struct tide_states *states, uint32_t state)
+{
+    return states->states[state].topic;
+}
+
+/* ---- to the changelog ---- */
+
+/* The partition and the state come back with the report. */
+static struct tide_origin origin_of(const struct tide_state_change *change)
+{
+    return (struct tide_origin){.sequence = change->entry->state << 16 | change->index,
+                                .partition = TIDE_ORIGIN_STATE};
+}
+
+static struct tide_message message_of(struct tide_states *states,
+                                      const struct tide_state_change *change)
+{
+    const struct tide_state_entry *entry = change->entry;
+    const struct tide_state_value *value = change->value;
+    struct tide_message message = {
+        .key = entry->key,
+        .key_length = entry->key_length,
+        .topic = TIDE_TOPIC_NONE,
+        .timestamp = -1,
+        .offset = -1,
+        .partition = entry->partition,
+        .target_topic = states->states[entry->state].topic_number,
+        .target_partition = entry->partition,
+        .origin = origin_of(change),
+    };
+    if (value->kind != TIDE_STATE_NONE) {
+        struct tide_store_value stored = {value->expires_ms, value->kind, value->length,
+                                          value->bytes};
+        tide_changelog_write(&states->record, &stored, change->offset);
+        message.value = states->record.data;
+        message.value_length = (uint32_t)states->record.length;
+    }
+    return message;
+}
+
+int tide_states_send(struct tide_states *states, struct tide_sink *sink)
+{
+    for (; states->send_next < states->send_end; states->send_next++) {
+        const struct tide_state_change *change = &states->changes[states->send_next];
+        if (!change->last || !tide_states_covers(states, change))
+            continue;
+        struct tide_message message = message_of(states, change);
+        ssize_t sent = sink->ops->send(sink, &message, 1);
+        if (sent < 0)
+            return (int)sent;
+        if (sent == 0)
+            return TIDE_BUSY;
+        states->unreported++;
+        (void)tide_fault("changelog.sent");
+    }
+    return states->unreported > 0 ? TIDE_BUSY : TIDE_OK;
+}
+
+/* The partition may be another engine's by now, or its records in a transaction that is aborted: then it was forgotten,
+ * and `end` is set anew before anything is stored. */
+int tide_states_reported(struct tide_states *states, const struct tide_report *report)
+{
+    uint32_t state = report->origin.sequence >> 16, index = report->origin.sequence & 0xFFFF;
+    tide_require(states->unreported > 0 && index < states->partition_count &&
+                 state < states->state_count);
+    struct tide_state_partition *partition = &states->partitions[index];
+    states->unreported--;
+    switch (report->kind) {
+    case TIDE_REPORT_DELIVERED:
+        if (partition->here && report->offset >= partition->logs[state].end)
+            partition->logs[state].end = report->offset + 1;
+        return TIDE_OK;
+    case TIDE_REPORT_ABORTED:
+        return TIDE_OK;
+    case TIDE_REPORT_REFUSED:
+    case TIDE_REPORT_TOO_LARGE:
+    case TIDE_REPORT_UNAVAILABLE:
+    case TIDE_REPORT_REFUSED_ABORTED:
+    case TIDE_REPORT_TOO_LARGE_ABORTED:
+        break;
+    }
+    int status = tide_fail(TIDE_ECONFIG,
+                           "topic \"%s\" partition %d does not take a value of %u bytes: %s; what "
+                           "it stands for is not committed, and is read again by the next run",
+                           states->states[state].topic, partition->number,
+                           report->message.value_length, report->text);
+    return tide_states_failed(states, status);
+}
+
+int tide_states_write_logs(struct tide_states *states)
+{
+    int status = TIDE_OK;
+    struct tide_store_position position = {.mark = (uint64_t)tide_clock_wall_ms()};
+    for (uint32_t i = 0; i < states->partition_count && i < states->limit_count; i++) {
+        const struct tide_state_partition *partition = &states->partitions[i];
+        if (states->limits[i] < 0 || !partition->here)
+            continue;
+        position.offset = states->limits[i];
+        status = tide_store_put_position(states->store, states->input, partition->number,
+                                         &position);
+        for (uint32_t j = 0; j < states->state_count && status == TIDE_OK; j++) {
+            position.offset = partition->logs[j].end;
+            if (position.offset >= 0)
+                status = tide_store_put_position(states->store, states->states[j].topic,
+                                                 partition->number, &position);
+        }
+        if (status != TIDE_OK)
+            break;
+    }
+    return status;
+}
+
+/* ---- from the changelog ---- */
+
+static int clear(struct tide_states *states, uint32_t state, int32_t number)
+{
+    int status;
+    do {
+        status = tide_store_begin(states->store);
+        if (status == TIDE_OK)
+            status = tide_store_clear(states->store, states->states[state].number, number, CLEARED);
+        int more = status;
+        if (status >= 0 && status != TIDE_BUSY)
+            status = tide_store_commit(states->store);
+        if (status == TIDE_OK && more == CLEARED)
+            status = TIDE_BUSY;
+    } while (status == TIDE_BUSY);
+    return status;
+}
+
+static int begin_log(struct tide_states *states, uint32_t state,
+                     struct tide_state_partition *partition)
+{
+    struct tide_state_log *log = &partition->logs[state];
+    struct tide_store_position position;
+    int found = tide_store_get_position(states->store, states->states[state].topic,
+                                        partition->number, &position);
+    if (found < 0)
+        return found;
+    *log = (struct tide_state_log){found == 1 ? position.offset : -1, -1};
+    /* What is there without an offset is of a changelog that was lost. */
+    return found == 1 ? TIDE_OK : clear(states, state, partition->number);
+}
+
+int tide_states_assigned(struct tide_states *states, uint32_t index, int32_t number)
+{
+    struct tide_store_position position;
+    int status = tide_states_status(states);
+    if (status < 0)
+        return status;
+    tide_grow(&states->partitions, &states->partition_count, index + 1,
+              sizeof(*states->partitions));
+    struct tide_state_partition *partition = &states->partitions[index];
+    if (!partition->logs)
+        partition->logs = tide_alloc(sizeof(*partition->logs) * (states->state_count + 1));
+    partition->number = number;
+    partition->here = true;
+    int found = tide_store_get_position(states->store, states->input, number, &position);
+    partition->newest = found == 1 ? position.offset - 1 : -1;
+    status = found < 0 ? found : (int)TIDE_OK;
+    for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++)
+        status = begin_log(states, i, partition);
+    return status < 0 ? tide_states_failed(states, status) : status;
+}
+
+int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index)
+{
+    return states->partitions[index].logs[state].restored;
+}
+
+/* Expired values are left out. */
+static int restore(struct tide_states *states, const struct tide_message *record, int64_t now_ms)
+{
+    struct tide_state_partition *partition = &states->partitions[record->origin.partition];
+    const struct tide_state_named *state = &states->states[record->origin.sequence];
+    struct tide_store_key key = {state->number, partition->number, record->key, record->key_length};
+    struct tide_store_value value;
+    int64_t offset = -1;
+    if (!record->key || record->key_length > TIDE_STORE_KEY ||
+        (record->value && !tide_changelog_parse(record->value, record->value_length, &value,
+                                                &offset, &states->record)))
+        return tide_fail(TIDE_EDATA,
+                         "topic \"%s\" partition %d offset %lld: no record of a changelog "
+                         "(somebody else has written it?); delete the topic, and the state begins "
+                         "empty",
+                         state->topic, partition->number, (long long)record->offset);
+    if (offset > partition->newest)
+        partition->newest = offset;
+    if (!record->value || (value.expires_ms > 0 && value.expires_ms <= now_ms))
+        return tide_store_delete(states->store, &key);
+    return tide_store_put(states->store, &key, &value);
+}
+
+/* The offset up to which the log is restored then is that after its last record here. */
+static int restore_all(struct tide_states *states, const struct tide_message *records, size_t count)
+{
+    struct tide_store_position position = {.mark = (uint64_t)tide_clock_wall_ms()};
+    int64_t now_ms = tide_clock_wall_ms();
+    int status = tide_store_begin(states->store);
+    for (size_t i = 0; i < count && status == TIDE_OK; i++) {
+        status = restore(states, &records[i], now_ms);
+        bool last = i + 1 == count ||
+                    records[i + 1].origin.partition != records[i].origin.partition ||
+                    records[i + 1].origin.sequence != records[i].origin.sequence;
+        if (status != TIDE_OK || !last)
+            continue;
+        position.offset = records[i].offset + 1;
+        status = tide_store_put_position(
+            states->store, states->states[records[i].origin.sequence].topic,
+            states->partitions[records[i].origin.partition].number, &position);
+    }
+    if (status < 0)
+        tide_store_rollback(states->store);
+    return status == TIDE_OK ? tide_store_commit(states->store) : status;
+}
+
+int tide_states_restore(struct tide_states *states, const struct tide_message *records,
+                        size_t count)
+{
+    int status = tide_states_status(states);
+    while (status == TIDE_OK && (status = restore_all(states, records, count)) == TIDE_BUSY)
+        status = TIDE_OK; /* the map has grown */
+    if (status < 0)
+        return tide_states_failed(states, status);
+    for (size_t i = 0; i < count; i++)
+        states->partitions[records[i].origin.partition].logs[records[i].origin.sequence].restored =
+            records[i].offset + 1;
+    return TIDE_OK;
+}
+
+/* A batch of an assignment before may have had values found meanwhile. */
+void tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
+{
+    const struct tide_state_partition *partition = &states->partitions[index];
+    tide_states_reload(states, index, partition->number);
+    if (begin <= partition->newest)
+        tide_log(TIDE_LOG_WARN,
+                 "topic \"%s\" partition %d is read from offset %lld, and its state stands for the "
+                 "messages up to %lld: those between count twice (were offsets of the group set "
+                 "back?)",
+                 states->input, partition->number, (long long)begin, (long long)partition->newest);
+}

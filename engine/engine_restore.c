@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT
+ * Restores the state of partitions that were assigned from its changelogs (chain/states.h), before the first message of them
+ * is read: the source holds them until they are released. The engine goes on meanwhile: the group hears of it, and other
+ * partitions are read. A portion of records is stored in each turn. Start reading at tide_engine_restore_poll. */
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "chain/states.h"
+#include "engine_inside.h"
+#include "kafka/changelog.h"
+#include "shm/counters.h"
+
+enum { RECORDS = 4096, PORTIONS = 8 /* in a turn */ };
+static const int64_t LOG_US = 5000000;
+
+int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, size_t count,
+                        int64_t now_us)
+{
+    struct tide_states *states = engine->chain.states;
+    struct tide_restore *restore = &engine->restore;
+    int status = TIDE_OK;
+    if (!engine->changelog || count == 0)
+        return TIDE_OK;
+    if (!restore->records)
+        restore->records = tide_alloc(sizeof(*restore->records) * RECORDS);
+    if (restore->since_us == 0)
+        *restore = (struct tide_restore){
+            .records = restore->records, .since_us = now_us, .logged_us = now_us};
+    for (size_t i = 0; i < count && status == TIDE_OK; i++) {
+        uint32_t index = partitions[i];
+        int32_t number = engine->source->partitions[index].number;
+        status = tide_states_assigned(states, index, number);
+        for (uint32_t state = 0; state < tide_states_count(states) && status == TIDE_OK; state++)
+            status = tide_kafka_changelog_read(engine->changelog, state, index, number,
+                                               tide_states_log(states, state, index));
+    }
+    return status;
+}
+
+void tide_engine_restore_end(struct tide_engine *engine, uint32_t partition)
+{
+    if (engine->changelog)
+        tide_kafka_changelog_stop(engine->changelog, partition);
+}
+
+static double seconds(const struct tide_restore *restore, int64_t now_us)
+{
+    double time = (double)(now_us - restore->since_us) / 1e6;
+    return time > 1e-6 ? time : 1e-6;
+}
+
+static void release(struct tide_engine *engine, uint32_t index)
+{
+    engine->restore.partitions++;
+    tide_states_restored(engine->chain.states, index, engine->source->partitions[index].begin);
+    engine->source->ops->release(engine->source, index);
+    engine->chain.progress = true;
+}
+
+static void ended(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_restore *restore = &engine->restore;
+    double time = seconds(restore, now_us);
+    if (restore->partitions > 0)
+        tide_log(TIDE_LOG_INFO,
+                 "state: %u partitions are restored: %llu records in %.2f s (%.0f/s)",
+                 restore->partitions, (unsigned long long)restore->restored, time,
+                 (double)restore->restored / time);
+    restore->since_us = 0;
+}
+
+static void log_progress(struct tide_engine *engine, int64_t now_us)
+{
+    struct tide_restore *restore = &engine->restore;
+    if (now_us - restore->logged_us < LOG_US)
+        return;
+    restore->logged_us = now_us;
+    tide_log(TIDE_LOG_INFO, "state: restoring: %llu records so far, about %lld left (%.0f/s)",
+             (unsigned long long)restore->restored,
+             (long long)tide_kafka_changelog_left(engine->changelog),
+             (double)restore->restored / seconds(restore, now_us));
+}
+
+/* Returns how many records came, or negative. */
+static ssize_t take(struct tide_engine *engine)
+{
+    struct tide_restore *restore = &engine->restore;
+    ssize_t count = tide_kafka_changelog_poll(engine->changelog, restore->records, RECORDS);
+    if (count <= 0)
+        return count;
+    int status = tide_states_restore(engine->chain.states, restore->records, (size_t)count);
+    if (status < 0)
+        return status;
+    (void)tide_fault("restore.portion");
+    restore->restored += (uint64_t)count;
+    engine->chain.progress = true;
+    return count;
+}
+
+int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
+{
+    uint32_t index;
+    ssize_t count = 1;
+    if (engine->restore.since_us == 0 || engine->run.state != TIDE_ENGINE_READING)
+        return TIDE_OK;
+    for (int i = 0; i < PORTIONS && count > 0; i++) {
+        count = take(engine);
+        if (count < 0)
+            return (int)count;
+    }
+    while (tide_kafka_changelog_ended(engine->changelog, &index))
+        release(engine, index);
+    if (tide_kafka_changelog_busy(engine->changelog))
+        log_progress(engine, now_us);
+    else
+        ended(engine, tide_clock_us());
+    return TIDE_OK;
+}

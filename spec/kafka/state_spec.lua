@@ -1,0 +1,267 @@
+-- SPDX-License-Identifier: MIT
+-- State with a changelog on a real Kafka: counts per key are exact whatever dies. Each output says which message it is
+-- of and the count that its key had then, so a repeated output must say the same again.
+local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
+local wait = require "spec.support.wait"
+
+local PARTITIONS, KEYS = 3, 499
+
+kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 } }, function(t)
+  local state, folder
+
+  before_each(function()
+    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  after_each(function()
+    os.execute("rm -rf " .. folder .. "*")
+  end)
+
+  local function changelog()
+    return "spec." .. state .. ".changelog"
+  end
+
+  local FUNCTION = [[function(message, state)
+    state.value = (state.value or 0) + 1
+    %s
+    return message.value .. " " .. state.value
+  end]]
+
+  local function definition(more, body, dir)
+    local given = {
+      commit = { policy = { min_time = "50ms" } },
+      source = { rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
+      steps = ('tide.keyed { %s, state = "%s", processes = 2, max_batch_size = 50 },\ntide.produce { topic = "%s" }')
+        :format(FUNCTION:format(body or ""), state, t.output),
+      settings = { state_dir = dir or folder },
+    }
+    for name, value in pairs(more or {}) do
+      if type(value) == "table" and type(given[name]) == "table" then
+        for key, item in pairs(value) do given[name][key] = item end
+      else
+        given[name] = value
+      end
+    end
+    return t:definition(given)
+  end
+
+  local function exactly_once(more)
+    local all = { settings = { delivery = "exactly_once" } }
+    for name, value in pairs(more or {}) do all[name] = value end
+    return all
+  end
+
+  -- Messages that keys share evenly over the partitions.
+  local function fill(from, to)
+    local messages = {}
+    for i = from, to do messages[#messages + 1] = { key = "k" .. i % KEYS, value = tostring(i) } end
+    kafka.produce(t.input, messages)
+  end
+
+  -- Each message of 1 .. count is there, and each output has the count that its key had. once: none twice.
+  local function judge(count, once)
+    local seen, total = {}, 0
+    for _, message in ipairs(kafka.consume(t.output)) do
+      local number, value = message.value:match("^(%d+) (%d+)$")
+      number = tonumber(number)
+      local expected = math.floor(number / KEYS) + (number % KEYS == 0 and 0 or 1)
+      assert.equal(expected, tonumber(value), "message " .. message.value)
+      total = total + (seen[number] and 0 or 1)
+      assert.is_falsy(once and seen[number], "twice: " .. message.value)
+      seen[number] = true
+    end
+    assert.equal(count, total)
+  end
+
+  -- { key = value } as the changelog has it, and the number of its records.
+  local function restored()
+    local values, count = {}, 0
+    for _, record in ipairs(kafka.consume(changelog())) do
+      count = count + 1
+      values[record.key] = record.value
+    end
+    return values, count
+  end
+
+  -- About 50 us a message, so that the load lasts.
+  local SLOW = "local x = 0; for i = 1, 20000 do x = x + i % 7 end"
+
+  it("makes the topic, compacted and with the partitions of the input, and writes readable records", function()
+    fill(1, 10 * KEYS)
+    local run = engine.run(definition())
+    judge(10 * KEYS, true)
+    assert.is_true(run:says('"' .. changelog() .. '": 3 partitions, 1 replicas, compacted'), run:stderr())
+    local values = restored()
+    for i = 0, KEYS - 1 do
+      local kind, expires, offset, value = values["k" .. i]:match("^(%a+) (%d+) (%d+)\n(.*)$")
+      assert.same({ "number", "0", "10" }, { kind, expires, value })
+      assert.is_true(tonumber(offset) >= 9)
+    end
+    local total = 0
+    for _, offset in pairs(kafka.committed(t.group, t.input)) do total = total + offset end
+    assert.equal(10 * KEYS, total)
+    fill(10 * KEYS + 1, 20 * KEYS)
+    engine.run(definition())
+    judge(20 * KEYS, true)
+  end)
+
+  it("goes on from the topic when state_dir is lost, and from its tail when it is there", function()
+    fill(1, 2000)
+    engine.run(definition())
+    local _, records = restored()
+    fill(2001, 3000)
+    local again = engine.run(definition())
+    assert.is_true(again:says("3 partitions are restored: 0 records"), again:stderr())
+    fill(3001, 4000)
+    local lost = engine.run(definition(nil, nil, folder .. "-lost"))
+    judge(4000, true)
+    local count = tonumber(lost:stderr():match("3 partitions are restored: (%d+) records"))
+    assert.is_true(count >= KEYS and count > records, lost:stderr())
+  end)
+
+  -- Of one instance, so that its transactions and its session end at once with the next one.
+  local function member(more, name, env, dir)
+    local all = { source = { instance = name or "one" } }
+    for key, value in pairs(more or {}) do all[key] = value end
+    return engine.start(definition(all, SLOW, dir), { env = env, program = env and faults.folder .. "/tidemill" })
+  end
+
+  local function finish(run)
+    inputs.wait_committed(t.group, t.input)
+    run:drain()
+  end
+
+  for name, mode in pairs { at_least_once = function() return {} end, exactly_once = exactly_once } do
+    local once = name == "exactly_once"
+
+    it(name .. " counts exactly through kill -9 of the engine, at each moment of a commit", function()
+      fill(1, 20000)
+      local hits = { "changelog.sent=300:kill9", "store.begin=4:kill9", "store.commit=4:kill9",
+        "store.committed=4:kill9", "changelog.sent=1:kill9" }
+      for _, fault in ipairs(hits) do
+        local run = member(mode(), nil, { TIDE_FAULTS = fault })
+        assert.equal(137, run.process:wait(20), fault .. run:stderr())
+      end
+      finish(member(mode()))
+      judge(20000, once)
+    end)
+
+    it(name .. " counts exactly when state_dir is lost with the engine, and in the midst of a restore", function()
+      fill(1, 20000)
+      for round = 1, 3 do
+        local dir = folder .. "-" .. round
+        local run = member(mode(), nil, { TIDE_FAULTS = "changelog.sent=700:kill9" }, dir)
+        assert.equal(137, run.process:wait(20), run:stderr())
+        run = member(mode(), nil, { TIDE_FAULTS = "restore.portion=1:kill9" }, folder .. "-again" .. round)
+        assert.equal(137, run.process:wait(20), run:stderr())
+      end
+      finish(member(mode(), nil, nil, folder .. "-again3"))
+      judge(20000, once)
+    end)
+
+    it(name .. " counts exactly while workers die", function()
+      fill(1, 6000)
+      local run = member(mode())
+      for _ = 1, 5 do
+        wait.until_true(function() return #run:workers() > 0 end, "a worker")
+        process.kill(run:workers()[1], "KILL")
+        local so_far = inputs.count(t.output)
+        wait.until_true(function() return inputs.count(t.output) > so_far + 200 or inputs.count(t.output) >= 6000 end,
+          "output")
+      end
+      finish(run)
+      judge(6000, once)
+    end)
+
+    it(name .. " counts exactly while engines join, leave and die", function()
+      fill(1, 30000)
+      local stays = member(mode(), "stays", nil, folder .. "-stays")
+      stays:wait_for("partitions are restored")
+      for round = 1, 4 do
+        local other = member(mode(), "other", nil, folder .. "-other")
+        other:wait_for("partitions are restored")
+        local so_far = inputs.count(t.output)
+        wait.until_true(function()
+          return inputs.count(t.output) > so_far + 500 or inputs.count(t.output) >= 30000
+        end, "output")
+        if round % 2 == 1 then
+          other:signal("KILL")
+          other.process:wait()
+        else
+          other:drain()
+        end
+      end
+      finish(stays)
+      judge(30000, once)
+    end)
+  end
+
+  it("reads a deleted value as nil after a restore, and keeps the longest value and any key", function()
+    local long = ("x"):rep(2 ^ 20)
+    kafka.produce(t.input, { { key = "a", value = "set" }, { key = "", value = "set" }, { key = "a", value = "delete" },
+      { key = "b\0c", value = "long" } })
+    local body = [[if message.value == "delete" then state.value = nil return nil end
+    if message.value == "long" then state.value = ("x"):rep(2 ^ 20) return nil end
+    if message.value == "show" then return tostring(#tostring(state.value)) .. tostring(state.value):sub(1, 5) end
+    state.value = message.value
+    if true then return nil end]]
+    local steps = ('tide.keyed { function(message, state) %s end, state = "%s" },\ntide.produce { topic = "%s" }')
+      :format(body, state, t.output)
+    engine.run(definition { steps = steps })
+    local values = restored()
+    assert.is_nil(values.a)
+    assert.equal("string 0 ", values["b\0c"]:sub(1, 9))
+    assert.equal(long, values["b\0c"]:match("\n(.*)"))
+    kafka.produce(t.input, { { key = "a", value = "show" }, { key = "", value = "show" },
+      { key = "b\0c", value = "show" } })
+    engine.run(definition({ steps = steps }, nil, folder .. "-2"))
+    local shown = {}
+    for _, message in ipairs(kafka.consume(t.output)) do shown[#shown + 1] = message.value end
+    table.sort(shown)
+    assert.same({ "1048576xxxxx", "3nil", "3set" }, shown)
+  end)
+
+  it("is refused with exit 78 where the topic is another than it must be", function()
+    local function refused(partitions, config, words)
+      state = kafka.group():gsub("[^%w]", "_")
+      kafka.topic(partitions, config, changelog())
+      local run = engine.run(definition(), { code = 78 })
+      assert.is_true(run:says(('topic "%s" %s'):format(changelog(), words)), run:stderr())
+    end
+    local large = { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "2000000" }
+    refused(2, large, ('has 2 partitions, and the input "%s" has 3'):format(t.input))
+    refused(3, {}, "has cleanup.policy=delete, by which values of the state would be lost; set it to compact")
+    refused(3, { ["cleanup.policy"] = "compact,delete" }, "has cleanup.policy=compact,delete")
+    refused(3, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "1048588" },
+      "has max.message.bytes=1048588, and a value of the state may be longer; set it to 1114112")
+    state = kafka.group():gsub("[^%w]", "_")
+    kafka.topic(3, large, changelog())
+    assert.equal(0, engine.run(definition()).code)
+  end)
+
+  it("is refused with exit 65 where the topic has lost what state_dir has, or has records of somebody else", function()
+    fill(1, 300)
+    engine.run(definition())
+    kafka.delete_topic(changelog())
+    local run = engine.run(definition(), { code = 65 })
+    assert.is_truthy(run:stderr():find("does not have the offset %d+, up to which state_dir has it"), run:stderr())
+    kafka.produce(changelog(), { { key = "k", value = "what?" } })
+    run = engine.run(definition(nil, nil, folder .. "-2"), { code = 65 })
+    assert.is_true(run:says("no record of a changelog"), run:stderr())
+  end)
+
+  it("warns when offsets of the group were set back, and says what counts twice", function()
+    fill(1, 300)
+    engine.run(definition())
+    kafka.commit(t.group, t.input, { [0] = 0 })
+    local run = engine.run(definition())
+    assert.is_true(run:says("partition 0 is read from offset 0, and its state stands for the messages up to"),
+      run:stderr())
+  end)
+end)
