@@ -148,7 +148,7 @@ return tide.pipeline "x" {
     assert.is_false(c.commit.enabled)
     assert.is_true(c.handle_signals)
     assert.same({ source = {}, sink = {} }, one:connection())
-    assert.same({ source = {}, sink = {} }, one:kafka_topics())
+    assert.same({ source = {}, sink = {}, tables = {} }, one:kafka_topics())
     assert.same({ "o", "p" }, one.topics)
   end)
 
@@ -162,6 +162,6 @@ return tide.pipeline "x" {
   it("a plan knows its topics", function()
     local one = planned { until_end = true }
     assert.is_true(one.c.source.until_end)
-    assert.same({ source = { "t" }, sink = { "o", "p", "d" } }, one:kafka_topics())
+    assert.same({ source = { "t" }, sink = { "o", "p", "d" }, tables = {} }, one:kafka_topics())
   end)
 end)
