@@ -346,7 +346,7 @@ function tide.keyed(options) end
 ---@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 
---- Makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions. For now it reads files (file_source, --input), not Kafka.
+--- Makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions.
 ---```lua
 ---tide.window { size = "1min", by = "json:page", add = function(n) return (n or 0) + 1 end }
 ---```

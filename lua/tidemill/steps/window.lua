@@ -39,8 +39,7 @@ return {
   name = "window",
   kind = "task",
   role = "keyed",
-  summary = "makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions. For now it "
-    .. "reads files (file_source, --input), not Kafka",
+  summary = "makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions",
   example = 'tide.window { size = "1min", by = "json:page", add = function(n) return (n or 0) + 1 end }',
   options = with_common {
     { name = "size", type = "time", unit = "seconds", above_zero = true, default_text = "none",

@@ -1,0 +1,79 @@
+-- SPDX-License-Identifier: MIT
+-- Windows on a real Kafka: their values and timers are in the changelog, so each window closes once, with all of its
+-- messages, whatever dies.
+local cjson = require "cjson"
+local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local inputs = require "spec.support.inputs"
+local kafka = require "spec.support.kafka"
+
+local PARTITIONS, KEYS, COUNT, SIZE_MS, EACH_MS, BEGIN_MS = 3, 50, 12000, 10000, 20, 1769860800000
+
+kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t)
+  local state, folder
+
+  before_each(function()
+    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
+    folder = os.tmpname()
+    os.remove(folder)
+  end)
+
+  after_each(function()
+    os.execute("rm -rf " .. folder .. "*")
+  end)
+
+  -- `fault`: where it dies. Its member is the same each time, so that the next one need not wait for it.
+  local function start(delivery, dir, fault)
+    local steps = [[tide.window { size = "%ds", time = "json:t", by = "key", state = "%s", processes = 2,
+        max_batch_size = 40,
+        add = function(n) local x = 0; for i = 1, 20000 do x = x + i %% 7 end; return (n or 0) + 1 end },
+      tide.produce { topic = "%s" }]]
+    return engine.start(t:definition {
+      commit = { policy = { min_time = "50ms" } },
+      source = { instance = "one", rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
+      steps = steps:format(SIZE_MS / 1000, state, t.output),
+      settings = { state_dir = dir, delivery = delivery },
+    }, { env = { TIDE_FAULTS = fault or "" }, program = faults.folder .. "/tidemill" })
+  end
+
+  -- Returns how many messages each window has, by "key from".
+  local function fill()
+    local messages, windows = {}, {}
+    for i = 1, COUNT do
+      local key, time = "k" .. i % KEYS, BEGIN_MS + i * EACH_MS
+      messages[i] = { key = key, value = ('{"t":%d}'):format(time) }
+      local window = ("%s %d"):format(key, time - time % SIZE_MS)
+      windows[window] = (windows[window] or 0) + 1
+    end
+    for partition = 0, PARTITIONS - 1 do -- by which all windows before it close
+      messages[#messages + 1] = { key = "last", partition = partition,
+        value = ('{"t":%d}'):format(BEGIN_MS + COUNT * EACH_MS + 2 * SIZE_MS) }
+    end
+    kafka.produce(t.input, messages)
+    return windows
+  end
+
+  for _, delivery in ipairs { "at_least_once", "exactly_once" } do
+    it("close once with all that is in them, through kill -9 and without state_dir: " .. delivery, function()
+      local windows = fill()
+      for number, fault in ipairs { "changelog.sent=40:kill9", "store.commit=4:kill9", "changelog.sent=200:kill9",
+        "restore.portion=1:kill9" } do
+        local dir = folder .. (number > 2 and number or "") -- lost from the third run on
+        local run = start(delivery, dir, fault)
+        assert.equal(137, run.process:wait(30), fault .. run:stderr())
+      end
+      local run = start(delivery, folder .. "-last")
+      inputs.wait_committed(t.group, t.input)
+      run:drain()
+      local closed = {}
+      for _, message in ipairs(kafka.consume(t.output)) do
+        local result = cjson.decode(message.value)
+        local window = ("%s %d"):format(result.key, result.from)
+        assert.equal(windows[window], result.value, window)
+        assert.is_falsy(delivery == "exactly_once" and closed[window], window .. " twice")
+        closed[window] = true
+      end
+      for window in pairs(windows) do assert.is_true(closed[window], window .. " has not closed") end
+    end)
+  end
+end)
