@@ -17,7 +17,10 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-enum { CLEARED = 50000 /* values that are deleted in one transaction */ };
+enum {
+    CLEARED = 50000, /* values that are deleted in one transaction */
+    MOST_HOURS = 23  /* that what the store has of a changelog may be old */
+};
 
 int tide_states_changelog(struct tide_states *states, const char *input, struct tide_topics *topics)
 {
@@ -175,6 +178,22 @@ static int clear(struct tide_states *states, uint32_t state, int32_t number)
     return status;
 }
 
+/* The topic keeps the records of deleted keys for a day at least (kafka/changelog_topics.h). What is older here may have
+ * values whose deletion nobody can see any more. */
+static bool is_too_old(const struct tide_states *states, uint32_t state,
+                       const struct tide_state_partition *partition,
+                       const struct tide_store_position *position)
+{
+    int64_t hours = (tide_clock_wall_ms() - (int64_t)position->mark) / 3600000;
+    bool old = hours >= MOST_HOURS || tide_fault("changelog.old");
+    if (old)
+        tide_log(TIDE_LOG_INFO,
+                 "topic \"%s\" partition %d: state_dir has it as of %lld hours ago, and values may "
+                 "be deleted that the topic does not tell of any more; all of it is read",
+                 states->states[state].topic, partition->number, (long long)hours);
+    return old;
+}
+
 static int begin_log(struct tide_states *states, uint32_t state,
                      struct tide_state_partition *partition)
 {
@@ -184,9 +203,10 @@ static int begin_log(struct tide_states *states, uint32_t state,
                                         partition->number, &position);
     if (found < 0)
         return found;
-    *log = (struct tide_state_log){found == 1 ? position.offset : -1, -1};
+    bool from_there = found == 1 && !is_too_old(states, state, partition, &position);
+    *log = (struct tide_state_log){from_there ? position.offset : -1, -1};
     /* What is there without an offset is of a changelog that was lost. */
-    return found == 1 ? TIDE_OK : clear(states, state, partition->number);
+    return from_there ? TIDE_OK : clear(states, state, partition->number);
 }
 
 int tide_states_assigned(struct tide_states *states, uint32_t index, int32_t number)

@@ -14,6 +14,7 @@
 #include "kafka/client.h"
 #include "kafka/reach.h"
 
+static const char DAY_MS[] = "86400000";
 enum { TIMEOUT_MS = 10000, POLL_MS = 100, TRIES = 5 };
 
 static const char ANEW[] = "without the topic (and with another state_dir) the state begins empty";
@@ -97,6 +98,7 @@ static int make(const struct tide_kafka_changelog_topics *asked, const char *nam
     snprintf(bytes, sizeof(bytes), "%d", TIDE_KAFKA_CHANGELOG_RECORD);
     rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "compact");
     rd_kafka_NewTopic_set_config(topic, "max.message.bytes", bytes);
+    rd_kafka_NewTopic_set_config(topic, "delete.retention.ms", DAY_MS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(asked->client);
     rd_kafka_AdminOptions_t *options = new_options(asked, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_CreateTopics(asked->client, &topic, 1, options, queue);
@@ -132,6 +134,12 @@ static int check_setting(const char *topic, const char *name, const char *value)
                          "topic \"%s\" has max.message.bytes=%s, and a value of the state may be "
                          "longer; set it to %d",
                          topic, value, TIDE_KAFKA_CHANGELOG_RECORD);
+    if (strcmp(name, "delete.retention.ms") == 0 &&
+        strtoll(value, NULL, 10) < strtoll(DAY_MS, NULL, 10))
+        return tide_fail(TIDE_ECONFIG,
+                         "topic \"%s\" has delete.retention.ms=%s, and a state_dir that is older "
+                         "would keep values that were deleted; set it to %s or more",
+                         topic, value, DAY_MS);
     return TIDE_OK;
 }
 

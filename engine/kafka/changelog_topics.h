@@ -34,8 +34,9 @@ struct tide_kafka_changelog_topics {
     char text[TIDE_KAFKA_CHANGELOG_TEXT];
 };
 
-/** A topic that is missing is made: as many partitions and replicas as the input has, cleanup.policy=compact, and a
- * max.message.bytes that takes the longest value. One that is there must be like that (any number of replicas). */
+/** A topic that is missing is made: as many partitions and replicas as the input has, cleanup.policy=compact, a
+ * max.message.bytes that takes the longest value, and delete.retention.ms of a day, for which records of deleted keys stay. One
+ * that is there must be like that (any number of replicas). */
 void tide_kafka_changelog_topics_check(struct tide_kafka_changelog_topics *asked);
 
 #endif

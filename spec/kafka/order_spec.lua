@@ -95,7 +95,9 @@ kafka.describe("lanes in a rebalance", { input = { 4 }, output = { 4 } }, functi
     for i = 1, 8000 do messages[i] = { key = "k" .. i % 40, value = tostring(i), partition = i % 40 % 4 } end
     kafka.produce(t.input, messages)
     local definition = t:definition { head = 'require("ffi").cdef "int poll(void *, unsigned long, int);"',
-      task = 'function(m) require("ffi").C.poll(nil, 0, 1) return m end', commit = { policy = { min_time = "50ms" } },
+      task = 'function(m) require("ffi").C.poll(nil, 0, 2) return m end', commit = { policy = { min_time = "50ms" } },
+      -- by which the first one hears of the second one long before it has done all
+      source = { rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300 } },
       task_options = { processes = 2, max_batch_size = 20, order = "key" }, settings = { delivery = "exactly_once" } }
     local first = engine.start(definition)
     wait.until_true(function() return first:total "produced" > 0 end, 30)

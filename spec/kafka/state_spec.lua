@@ -125,6 +125,17 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     assert.is_true(count >= KEYS and count > records, lost:stderr())
   end)
 
+  it("reads the whole topic when state_dir is so old that the topic may have forgotten what was deleted", function()
+    fill(1, 2000)
+    engine.run(definition())
+    fill(2001, 3000)
+    local run = engine.run(definition(), { env = { TIDE_FAULTS = "changelog.old=1:bug" },
+      program = faults.folder .. "/tidemill" })
+    judge(3000, true)
+    assert.is_true(run:says("values may be deleted that the topic does not tell of any more; all of it is read"))
+    assert.is_true(tonumber(run:stderr():match("3 partitions are restored: (%d+) records")) >= KEYS, run:stderr())
+  end)
+
   -- Of one instance, so that its transactions and its session end at once with the next one.
   local function member(more, name, env, dir)
     local all = { source = { instance = name or "one" } }
@@ -240,6 +251,9 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     refused(3, { ["cleanup.policy"] = "compact,delete" }, "has cleanup.policy=compact,delete")
     refused(3, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "1048588" },
       "has max.message.bytes=1048588, and a value of the state may be longer; set it to 1114112")
+    refused(3, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "2000000",
+      ["delete.retention.ms"] = "3600000" },
+      "has delete.retention.ms=3600000, and a state_dir that is older would keep values that were deleted")
     state = kafka.group():gsub("[^%w]", "_")
     kafka.topic(3, large, changelog())
     assert.equal(0, engine.run(definition()).code)

@@ -7,7 +7,7 @@ local faults = require "spec.support.faults"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 
-local PARTITIONS, KEYS, COUNT, SIZE_MS, EACH_MS, BEGIN_MS = 3, 50, 12000, 10000, 20, 1769860800000
+local PARTITIONS, KEYS, COUNT, SIZE_MS, EACH_MS, BEGIN_MS = 3, 50, 6000, 10000, 40, 1769860800000
 
 kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t)
   local state, folder
@@ -26,7 +26,7 @@ kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t
   local function start(delivery, dir, fault)
     local steps = [[tide.window { size = "%ds", time = "json:t", by = "key", state = "%s", processes = 2,
         max_batch_size = 40,
-        add = function(n) local x = 0; for i = 1, 20000 do x = x + i %% 7 end; return (n or 0) + 1 end },
+        add = function(n) local x = 0; for i = 1, 200000 do x = x + i %% 7 end; return (n or 0) + 1 end },
       tide.produce { topic = "%s" }]]
     return engine.start(t:definition {
       commit = { policy = { min_time = "50ms" } },
@@ -56,7 +56,7 @@ kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
     it("close once with all that is in them, through kill -9 and without state_dir: " .. delivery, function()
       local windows = fill()
-      for number, fault in ipairs { "changelog.sent=40:kill9", "store.commit=4:kill9", "changelog.sent=200:kill9",
+      for number, fault in ipairs { "changelog.sent=20:kill9", "store.commit=2:kill9", "changelog.sent=20:kill9",
         "restore.portion=1:kill9" } do
         local dir = folder .. (number > 2 and number or "") -- lost from the third run on
         local run = start(delivery, dir, fault)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The bytes of a record of a changelog: engine/chain/changelog_record.h.
+local bit = require "bit"
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("base/text.h", "store/store.h", "chain/changelog_record.h")
 local seed = require "spec.support.seed"
@@ -39,8 +40,8 @@ describe("a record of a changelog", function()
     for _ = 1, 20000 do
       local bits = ffi.new("uint32_t[2]", random(0, 2 ^ 32 - 1), random(0, 2 ^ 32 - 1))
       local bytes = ffi.string(bits, 8)
-      local double = ffi.cast("double *", bits)[0]
-      if double == double then
+      -- JSON has no NaN; LuaJIT takes some for other values when they are read as numbers, so the bits are asked.
+      if bit.band(bits[1], 0x7ff00000) ~= 0x7ff00000 then
         assert.same({ C.TIDE_STATE_NUMBER, bytes, 5, 9 }, { parse(write(C.TIDE_STATE_NUMBER, bytes, 5, 9)) })
       end
       local whole = number(random(-2 ^ 53, 2 ^ 53))
