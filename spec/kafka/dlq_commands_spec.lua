@@ -73,7 +73,7 @@ kafka.describe("tidemill dlq on a topic", { input = { 3 }, letters = { 2 } }, fu
 
   it("tidemill dlq on a topic replays a value that was mended by hand, with the letter's key and headers", function()
     kafka.produce(t.input, { { key = "k", value = "bad", headers = { { "h", "1" } }, partition = 2 },
-      { value = "bad too" } })
+      { value = "bad too", partition = 1 } })
     engine.run(definition)
     local path = pipeline_file.folder() .. "/mended"
     local file = assert(io.open(path, "wb"))
