@@ -64,11 +64,13 @@ static void ended(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_restore *restore = &engine->restore;
     double time = seconds(restore, now_us);
-    if (restore->partitions > 0)
+    if (restore->partitions > 0) {
+        tide_observe(engine->chain.counters, 0, TIDE_M_STATE_RESTORE_TIME, time);
         tide_log(TIDE_LOG_INFO,
                  "state: %u partitions are restored: %llu records in %.2f s (%.0f/s)",
                  restore->partitions, (unsigned long long)restore->restored, time,
                  (double)restore->restored / time);
+    }
     restore->since_us = 0;
 }
 
@@ -96,6 +98,7 @@ static ssize_t take(struct tide_engine *engine)
         return status;
     (void)tide_fault("restore.portion");
     restore->restored += (uint64_t)count;
+    tide_count(engine->chain.counters, 0, TIDE_M_STATE_RESTORED, (uint64_t)count);
     engine->chain.progress = true;
     return count;
 }

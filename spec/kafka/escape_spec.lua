@@ -45,7 +45,7 @@ kafka.describe("hostile scripts", function(t)
     local pids
     wait.until_true(function()
       pids = run:processes()
-      return #pids == processes + 3
+      return #pids == processes + 4 -- engine, zygote, forker, and the worker of the neighbour
     end, "the workers")
     return run, { engine = pids[1], zygote = pids[2], sibling = pids[#pids], count = #pids,
       broker = tonumber(kafka.bootstrap():match ":(%d+)$") }

@@ -123,6 +123,9 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     judge(4000, true)
     local count = tonumber(lost:stderr():match("3 partitions are restored: (%d+) records"))
     assert.is_true(count >= KEYS and count > records, lost:stderr())
+    local metrics = lost:report().metrics
+    assert.equal(count, metrics["state.restored"])
+    assert.is_true(metrics["state.restore.time"].count >= 1 and metrics["state.restore.time"].max > 0)
   end)
 
   it("reads the whole topic when state_dir is so old that the topic may have forgotten what was deleted", function()

@@ -19,4 +19,9 @@ return {
   { "store.time", nil, "histogram", "seconds", "STATE_STORE_TIME",
     "Storing the changes of a commit. The engine waits for it.",
     "A large part of the time: commit less often, or take a faster disk." },
+  { "restored", nil, "counter", "records", "STATE_RESTORED", "Records of changelogs that were read for partitions that "
+    .. "were assigned." },
+  { "restore.time", nil, "histogram", "seconds", "STATE_RESTORE_TIME",
+    "From an assignment until the state of all its partitions was restored. They are not read meanwhile.",
+    "Long at each start: keep state_dir, on a disk that stays, and set instance in kafka_source." },
 }
