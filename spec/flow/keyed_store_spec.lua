@@ -70,7 +70,7 @@ return tide.pipeline %q {
 
   it('goes on after kill -9, at each moment of a commit, as if nothing had been', function()
     begin()
-    local hits = { 'store.begin=7:kill9', 'store.put=40:kill9', 'store.commit=8:kill9', 'store.committed=8:kill9' }
+    local hits = { 'store.begin=3:kill9', 'store.put=25:kill9', 'store.commit=3:kill9', 'store.committed=2:kill9' }
     for _, fault in ipairs(hits) do assert.equal(137, (run(fault)), fault) end
     assert.equal(0, (run()))
     judge(3000)

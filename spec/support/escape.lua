@@ -119,8 +119,8 @@ local function children(pids, parent)
   return list
 end
 
---- The zygote and its workers, in order; nil until there are all of them. With a list of hosts the engine has another
---- child, which has none.
+--- The zygote and its workers, in order; nil until there are all of them. The engine has other children, which have
+--- none: the forker, and with a list of hosts the connector.
 function methods:family()
   local pids = self.canary:look()
   for _, zygote in ipairs(children(pids, self.engine)) do
@@ -154,8 +154,9 @@ function methods:start()
     return zygote
   end, "the workers")
   self.sibling = self.workers[#self.workers] -- started behind those of the first step
+  self.others = {}
   for _, pid in ipairs(children((self.canary:look()), self.engine)) do
-    if pid ~= self.zygote then self.connector = pid end
+    if pid ~= self.zygote then self.others[pid] = true end
   end
 end
 
@@ -222,7 +223,8 @@ function methods:renew(fault)
   wait.until_true(function()
     local pids = self.canary:look()
     workers = children(pids, self.zygote)
-    pids[self.engine], pids[self.zygote], pids[self.connector or 0] = nil, nil, nil
+    pids[self.engine], pids[self.zygote] = nil, nil
+    for pid in pairs(self.others) do pids[pid] = nil end
     for _, pid in ipairs(workers) do pids[pid] = nil end
     complete_since = #workers > self.processes and (complete_since or wait.now()) or nil
     stray = next(pids)
@@ -255,7 +257,9 @@ function methods:loss()
   if self.process:code() then return "the engine has ended with " .. self.process:code() end
   if parent_of(self.zygote) ~= self.engine then return "the zygote is gone" end
   if parent_of(self.sibling) ~= self.zygote then return "the sibling is gone" end
-  if self.connector and parent_of(self.connector) ~= self.engine then return "the connector is gone" end
+  for pid in pairs(self.others) do
+    if parent_of(pid) ~= self.engine then return "the forker or the connector is gone" end
+  end
 end
 
 -- Compares what there is with what was there. Adds what is wrong.
@@ -275,7 +279,7 @@ function methods:recover()
     return self:start()
   end
   for pid in pairs((self.canary:look())) do
-    local ours = pid == self.engine or pid == self.zygote or pid == self.connector or parent_of(pid) == self.zygote
+    local ours = pid == self.engine or pid == self.zygote or self.others[pid] or parent_of(pid) == self.zygote
     if not ours then process.kill(pid) end
   end
   self.canary:restore()
