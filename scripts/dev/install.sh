@@ -77,7 +77,7 @@ check() {
       need_command mandoc mandoc
       need_command chromium chromium
       need_shared libjansson.so.4 libjansson4
-      need_shared libavro.so.23 libavro23
+      need_shared libavro.so libavro-dev # the number behind it differs from Debian to Debian
       need_shared libcurl.so.4 libcurl4
       need_command protoc protobuf-compiler
       ;;

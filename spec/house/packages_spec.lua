@@ -79,7 +79,9 @@ local function modules_of(path, text, use)
     local ours = OURS[base] or io.open(path:match "^(.*/)" .. base .. ".lua")
     if not (ours or BUILT_IN[base]) then use("lua", base) end
   end
-  for soname in text:gmatch "[\"'](lib[%w_.+-]+%.so%.%d+)[\"']" do use("shared", soname) end
+  for soname in text:gmatch "[\"'](lib[%w_+-]+%.so%.?%d*)[\"']" do
+    if soname ~= "libtidemill.so" then use("shared", soname) end
+  end
   for name in text:gmatch 'path_of "([%w_-]+)"' do use("command", name) end -- spec/support/installed.lua
   if path:find "^spec/" then return end -- specs come with busted
   for name in text:gmatch "%f[%w_.]require%s*%(?%s*[\"']([%w_.]+)[\"']" do module(name) end

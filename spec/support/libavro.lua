@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- libavro, Apache's library in C (libavro23): what it reads and writes is what tide.avro is held against.
+-- libavro, Apache's library in C (libavro-dev): what it reads and writes is what tide.avro is held against.
 local ffi = require "ffi"
 
 ffi.cdef [[
@@ -24,7 +24,7 @@ ffi.cdef [[
   const char *avro_strerror(void);
   void free(void *);
 ]]
-local C = ffi.load("libavro.so.23")
+local C = ffi.load("libavro.so")
 
 local libavro = {}
 
