@@ -293,8 +293,8 @@ return tide.pipeline "windows" {
         faults, place) })
     end
     local kills = 0 -- how many commits there are in a run depends on the machine
-    for _, fault in ipairs { "store.begin=7:kill9", "store.put=60:kill9", "store.commit=3:kill9",
-      "store.committed=2:kill9" } do kills = kills + (run(fault) == 137 and 1 or 0) end
+    for _, fault in ipairs { "store.begin=3:kill9", "store.put=30:kill9", "store.commit=2:kill9",
+      "store.committed=1:kill9" } do kills = kills + (run(fault) == 137 and 1 or 0) end
     assert.is_true(kills >= 2, kills)
     assert.equal(0, run "")
     local found, expected = {}, {}

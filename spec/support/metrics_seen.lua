@@ -42,6 +42,7 @@ for _, name in ipairs { "read", "invalid", "time", "rows", "bytes", "lag" } do
   ELSEWHERE["consumer.table." .. name] = "spec/kafka/table_spec.lua"
 end
 ELSEWHERE["consumer.reload.count"] = "spec/kafka/reload_spec.lua"
+for _, name in ipairs { "restored", "restore.time" } do ELSEWHERE["state." .. name] = "spec/kafka/state_spec.lua" end
 ELSEWHERE["consumer.reload.error"] = "spec/flow/reload_spec.lua"
 
 local place = {}

@@ -20,12 +20,12 @@ local record_type, bytes_type = ffi.typeof "const struct tide_record *", ffi.typ
 %s
 -- Records [index, last) from `record` on. True when all are done, false when the block is full; after an error the
 -- published progress says which record it was.
-return function(record, index, last)
+return function(record, index, last)%s
   for i = index, last - 1 do
     local m = open(record)%s
     local outcome, detail, text = record.flags == 0%s and EMIT or DROP, nil, nil
 %s
-    if outcome == EMIT then outcome, detail, text = emit(i) end%s
+    if outcome == EMIT then outcome, detail, text = emit(i) end%s%s
     if outcome == REJECT then outcome = reject(i, detail, text) end
     if outcome == RETRY then outcome = retry(i, text) end
     if outcome == FULL then return false end
@@ -47,7 +47,7 @@ local call = [[
 -- has no room for is written with none.
 local names_of_state = "local object = slots.object\n"
   .. "local state_open, state_write, state_keep = state.open, state.write, state.keep\n"
-  .. "local open_timer = state.open_timer\n"
+  .. "local open_timer, reject_timer = state.open_timer, state.reject_timer\n"
 local of_slot = {
   names = "local slot%d = slots[%d]\n",
   open = "\n    state_open(slot%d, i)",
@@ -65,6 +65,8 @@ local function with_slots(states)
     for i = 1, states do more[name] = more[name] .. text:gsub("%%d", i) end
   end
   if states > 0 then more.open = more.open .. "\n    local is_due = open_timer(slot1, record)" end
+  more.enter = states > 0 and "\n  reject_timer() -- after an error" or ""
+  more.reject = states > 0 and "\n    if outcome == REJECT then reject_timer() end" or ""
   more.also = states > 0 and " and is_due" or ""
   return more
 end
@@ -77,8 +79,8 @@ function fuse.text(count, with_state, states)
     names[i] = ("local f%d = functions[%d]"):format(i, i)
     calls[i] = call:format(i, with_state and with_state[i] and ", object" or "", i + 1)
   end
-  return body:format(more.names .. table.concat(names, "\n"), more.open, more.also, table.concat(calls, "\n"),
-    more.write, more.keep)
+  return body:format(more.names .. table.concat(names, "\n"), more.enter, more.open, more.also,
+    table.concat(calls, "\n"), more.write, more.reject, more.keep)
 end
 
 --- functions: an array of functions, `where` = for each "file:line", `with_state` = as for fuse.text, `slots` =

@@ -38,6 +38,7 @@ local first, count = 0, 1 -- the record of places[0], and how many places a reco
 -- What this job has made of states, by their number: enum tide_state_kind; a string, a number or the text of JSON; the
 -- time of the timer, 0 = none.
 local newer_kinds, newer, newer_timers = {}, {}, {}
+local timer_of = false -- the number of the state whose timer the open record is
 
 -- A slot: `index` of the state among those of the step, from 0, and its `name`. Of the open record: `number` of the
 -- state in the block; `kind` and `value` are what was written, as above, or nil; `given` is the table that the script
@@ -52,7 +53,7 @@ end
 --- Begins a job (struct tide_job) of a step with so many states.
 function state.begin(job, states)
   here.places, first, count = cast(places_type, job.states), job.first, states
-  newer_kinds, newer, newer_timers = {}, {}, {}
+  newer_kinds, newer, newer_timers, timer_of = {}, {}, {}, false
 end
 
 --- Opens a state of record `index`.
@@ -76,11 +77,18 @@ end
 --- Opens the timer that the open record may be, of the first slot: it is over then. False when the key has another one
 --- by now, so that nothing is to be done.
 function state.open_timer(slot, record)
+  timer_of = false
   if band(record.message_flags, TIMER) == 0 or record.flags ~= 0 then return true end
   local at = tonumber(record.timestamp)
   if timer_before(slot) ~= at then return false end
-  slot.timer, slot.fired = 0, at
+  slot.timer, slot.fired, timer_of = 0, at, slot.number
   return true
+end
+
+--- The open record is rejected, or its function has raised an error: the timer that it may be is over, also for a
+--- record behind it that is the same timer (the engine finds it in its store, too, when that was written meanwhile).
+function state.reject_timer()
+  if timer_of then newer_timers[timer_of], timer_of = 0, false end
 end
 
 -- The kind and the value that the record began with.
