@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: MIT
 -- cli/state.lua: tidemill state FILE get|list|export|size|reset: what tide.keyed has kept. Each action is a file of
 -- cli/state.
+local actions = require("tidemill.cli.actions")
 local options = require("tidemill.cli.options")
+
+local FOLDER = "tidemill.cli.state"
 
 local state = {
   summary = "Show what tide.keyed has kept for each key, while the pipeline does not run.",
@@ -15,22 +18,13 @@ state.actions = { "get", "list", "export", "size", "reset" }
 
 --- Returns the commands of the actions, by name.
 function state.define(command, add_help)
-  local commands = {}
   options.file(command)
   options.set(command)
-  command:command_target("action"):require_command(true)
-  for _, name in ipairs(state.actions) do
-    local action = require("tidemill.cli.state." .. name)
-    local made = command:command(name):summary(action.summary):description(action.description or action.summary)
-    add_help(made)
-    action.define(made)
-    commands[#commands + 1] = { name = name, command = made }
-  end
-  return commands
+  return actions.define(command, state.actions, FOLDER, add_help)
 end
 
 function state.run(parsed)
-  return require("tidemill.cli.state." .. parsed.action).run(parsed)
+  return actions.run(parsed, FOLDER)
 end
 
 return state

@@ -6,24 +6,18 @@
 -- several branches take any other value, nothing is guessed: it is refused.
 local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
+local checks = require("tidemill.lib.codec_checks")
 local json = require("tidemill.run.json")
 local marks = require("tidemill.run.marks")
 local varint = require("tidemill.lib.varint")
 local C = require("tidemill.run.ffi").C
 
-local DEEPEST = 100
+local fail, wrong = checks.fail, checks.wrong
 local null = json.null
 local put_zigzag, put_bytes, put_byte = varint.put_zigzag, varint.put_bytes, varint.put_byte
 
-local function fail(text, ...)
-  error({ text:format(...) }, 0)
-end
-
-local function wrong(what, value)
-  fail("takes %s, got %s", what, value == null and "null" or arguments.shown(value))
-end
-
-local parts = { null = null, put_bytes = put_bytes, put_zigzag = put_zigzag, wrong = wrong }
+local parts = { null = null, put_bytes = put_bytes, put_zigzag = put_zigzag, wrong = wrong, table = checks.table,
+  count = checks.count, no_field = checks.no_field }
 
 function parts.boolean(value)
   if type(value) ~= "boolean" then wrong("a boolean", value) end
@@ -96,39 +90,8 @@ function parts.enum(value, number_of_symbol)
   put_zigzag(number)
 end
 
-function parts.table(value, what, depth)
-  if type(value) ~= "table" or marks.of(value) == marks.STAND_IN or marks.of(value) == marks.NOTHING then
-    wrong(what, value)
-  end
-  if depth > DEEPEST then fail("is nested deeper than %d, or in a cycle", DEEPEST) end
-end
-
--- The record has fewer fields than the table: the first key that is none.
-function parts.no_field(value, node)
-  local known, names = {}, {}
-  for _, field in ipairs(node.fields) do known[field.name] = true end
-  for name in pairs(value) do
-    if not known[name] then names[#names + 1] = type(name) == "string" and name or arguments.shown(name) end
-  end
-  table.sort(names)
-  fail("has no field %s", names[1])
-end
-
 function parts.missing()
   fail("has no value, and no default")
-end
-
--- The elements of an array, which are 1 to n.
-function parts.count(value)
-  local count = 0
-  for key in pairs(value) do
-    if type(key) ~= "number" then wrong("an array", value) end
-    count = count + 1
-  end
-  for i = 1, count do
-    if rawget(value, i) == nil then fail("takes an array with the keys 1 to n, without gaps") end
-  end
-  return count
 end
 
 -- ---- unions ----
@@ -205,7 +168,7 @@ function parts.union(branches, value, depth)
 end
 
 function parts.tagged(branches, value, depth)
-  parts.table(value, "a table of one branch, as { string = \"x\" }", depth)
+  parts.table(value, depth, "a table of one branch, as { string = \"x\" }")
   local name, inner = next(value)
   if name == nil or next(value, name) ~= nil then fail("takes a table with one branch of %s", names_of(branches)) end
   for _, branch in ipairs(branches) do

@@ -26,7 +26,7 @@ end
 function write.record(writer, node)
   table.insert(writer.nodes, node)
   local own = #writer.nodes
-  local lines = { 'check(value, "a table", depth)', "local seen, v = 0, nil" }
+  local lines = { 'check(value, depth, "a table")', "local seen, v = 0, nil" }
   for i, field in ipairs(node.fields) do
     lines[#lines + 1] = ("where, v = %q, value[%q]"):format(node.name .. "." .. field.name, field.name)
     lines[#lines + 1] = "if v ~= nil then"
@@ -50,7 +50,7 @@ end
 
 function write.array(writer, node)
   return ([[
-check(value, "an array", depth)
+check(value, depth, "an array")
 local count = parts.count(value)
 if count > 0 then
   put_zigzag(count)
@@ -64,7 +64,7 @@ end
 
 function write.map(writer, node)
   return ([[
-check(value, "a map", depth)
+check(value, depth, "a map")
 local count = 0
 for key in pairs(value) do
   if type(key) ~= "string" then parts.wrong("a map by strings", value) end

@@ -3,31 +3,23 @@
 -- memory of lib/varint.lua, in the order of the fields' numbers. What is wrong with a value is raised as a table
 -- { text }.
 local ffi = require("ffi")
-local arguments = require("tidemill.lib.arguments")
+local checks = require("tidemill.lib.codec_checks")
 local json = require("tidemill.run.json")
-local marks = require("tidemill.run.marks")
 local protobuf_read = require("tidemill.lib.protobuf_read")
 local varint = require("tidemill.lib.varint")
 local C = require("tidemill.run.ffi").C
 
 local protobuf_write = {}
 
-local DEEPEST = 100
+local fail, wrong = checks.fail, checks.wrong
 local BYTES = 2
 local WIRE = protobuf_read.WIRE
 local null, put, put_bytes = json.null, varint.put, varint.put_bytes
 local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
 local LEAST64, MOST64, MOST_NATURAL = -0x8000000000000000LL, 0x7FFFFFFFFFFFFFFFLL, 0xFFFFFFFFFFFFFFFFULL
 
-local function fail(text, ...)
-  error({ text:format(...) }, 0)
-end
-
-local function wrong(what, value)
-  fail("takes %s, got %s", what, value == null and "null" or arguments.shown(value))
-end
-
-local parts = { put_bytes = put_bytes, mark = varint.mark, null = null }
+local parts = { put_bytes = put_bytes, mark = varint.mark, null = null, table = checks.table, count = checks.count,
+  no_field = checks.no_field }
 
 local function whole(value, least, most, what)
   local found = varint.integer(value, least, most)
@@ -98,26 +90,6 @@ function parts.enum(value, numbers)
   put_signed(number)
 end
 
-function parts.table(value, depth, what)
-  if type(value) ~= "table" or marks.of(value) == marks.STAND_IN or marks.of(value) == marks.NOTHING then
-    wrong(what, value)
-  end
-  if depth > DEEPEST then fail("is nested deeper than %d, or in a cycle", DEEPEST) end
-end
-
--- The elements of an array, which are 1 to n.
-function parts.count(value)
-  local count = 0
-  for key in pairs(value) do
-    if type(key) ~= "number" then wrong("an array", value) end
-    count = count + 1
-  end
-  for i = 1, count do
-    if rawget(value, i) == nil then fail("takes an array with the keys 1 to n, without gaps") end
-  end
-  return count
-end
-
 -- Writes again, behind its length, what was written since the mark.
 function parts.enclose(mark)
   local text = varint.text(mark)
@@ -152,16 +124,6 @@ end
 
 function parts.missing()
   fail("is required, and not there")
-end
-
-function parts.no_field(value, node)
-  local known, names = {}, {}
-  for _, field in ipairs(node.fields) do known[field.name] = true end
-  for name in pairs(value) do
-    if not known[name] then names[#names + 1] = type(name) == "string" and name or arguments.shown(name) end
-  end
-  table.sort(names)
-  fail("has no field %s", names[1])
 end
 
 -- ---- writing the functions ----
