@@ -63,6 +63,7 @@ end
 function avro.decimal(bytes, scale)
   arguments.text(bytes, "tide.avro.decimal")
   scale = arguments.integer(scale, "tide.avro.decimal: a scale", 0, MOST_DIGITS)
+  if bytes == "" then return nil, "avro: a decimal of no bytes" end
   if #bytes > MOST_DIGITS then return nil, ("avro: a decimal of more than %d bytes"):format(MOST_DIGITS) end
   return decimal.text(bytes, scale)
 end

@@ -36,31 +36,12 @@ function parts.long(value)
   put_zigzag(whole)
 end
 
--- int64 and uint64 become a number where that is exact.
-local function number_of(value)
-  if type(value) == "number" then return value end
-  local whole = varint.integer(value, -0x8000000000000000LL, 0xFFFFFFFFFFFFFFFFULL)
-  local number = whole and tonumber(whole)
-  if number and number < 2 ^ 63 and number >= -2 ^ 63 and ffi.cast("int64_t", number) == whole then return number end
-  return nil
-end
-
-local single = ffi.new("float[1]")
-
 function parts.float(value)
-  local number = number_of(value)
-  if not number then wrong("a number", value) end
-  single[0] = number
-  if single[0] ~= number and (single[0] == math.huge or single[0] == -math.huge) then
-    wrong("a number that a float holds", value)
-  end
-  varint.put_float(number)
+  varint.put_float(checks.float(value))
 end
 
 function parts.double(value)
-  local number = number_of(value)
-  if not number then wrong("a number", value) end
-  varint.put_double(number)
+  varint.put_double(checks.double(value))
 end
 
 function parts.bytes(value)
@@ -97,6 +78,7 @@ end
 -- ---- unions ----
 
 local NUMBERS = { int = true, long = true, float = true, double = true }
+local single = ffi.new("float[1]")
 
 -- Whether a branch may take a value: by its type alone. A number is held as it is.
 local function may_take(node, value)
@@ -104,7 +86,7 @@ local function may_take(node, value)
   if NUMBERS[kind] then
     if kind == "int" then return varint.integer(value, -0x80000000, 0x7FFFFFFF) ~= nil end
     if kind == "long" then return varint.integer(value, -0x8000000000000000LL, 0x7FFFFFFFFFFFFFFFLL) ~= nil end
-    local number = number_of(value)
+    local number = checks.number(value)
     if kind == "double" or not number then return number ~= nil end
     single[0] = number
     return single[0] == number or number ~= number

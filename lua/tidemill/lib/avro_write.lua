@@ -147,6 +147,7 @@ local function value_of(node, default, tagged)
     local value = value_of(first, default, tagged)
     return tagged and value ~= null and { [first.name or first.kind] = value } or value
   elseif (kind == "bytes" or kind == "fixed") and type(default) == "string" then
+    if default:find("[\196-\244]") then parts.wrong("bytes", default) end
     return (default:gsub("([\194\195])([\128-\191])", function(a, b)
       return string.char((a:byte() - 194) * 64 + b:byte())
     end))
@@ -170,8 +171,9 @@ end
 local function put_default(writer, field)
   if field.bytes then return put_bytes(field.bytes) end
   local mark = varint.mark()
-  local ok, problem = pcall(avro_write.make(field.node, writer.tagged),
-    value_of(field.node, field.default, writer.tagged), 0)
+  local ok, problem = pcall(function()
+    avro_write.make(field.node, writer.tagged)(value_of(field.node, field.default, writer.tagged), 0)
+  end)
   if not ok and type(problem) ~= "table" then error(problem, 0) end
   if not ok then error({ "has no value, and its default cannot be written: it " .. problem[1] }, 0) end
   field.bytes = varint.text(mark)

@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- lib/codec_checks.lua: what tide.avro and tide.protobuf ask of the tables that they write. What is wrong is raised as
 -- a table { text }.
+local ffi = require("ffi")
 local arguments = require("tidemill.lib.arguments")
 local marks = require("tidemill.run.marks")
 local null = require("tidemill.run.json").null
+local varint = require("tidemill.lib.varint")
 
 local codec_checks = {}
 
@@ -22,6 +24,38 @@ function codec_checks.wrong(what, value)
 end
 
 local wrong = codec_checks.wrong
+
+-- An int64 or uint64 as a number, where that is exact; else nil.
+local function number_of(value)
+  local whole = varint.integer(value, -0x8000000000000000LL, 0xFFFFFFFFFFFFFFFFULL)
+  local number = whole and tonumber(whole)
+  if number and number < 2 ^ 63 and number >= -2 ^ 63 and ffi.cast("int64_t", number) == whole then return number end
+  return nil
+end
+
+--- What a script gave as a double: nil for what is no number, and for an integer that no double holds.
+function codec_checks.number(value)
+  if type(value) == "number" then return value end
+  return number_of(value)
+end
+
+--- The same; raises in place of nil.
+function codec_checks.double(value)
+  if type(value) == "number" then return value end
+  return number_of(value) or wrong("a number", value)
+end
+
+local single = ffi.new("float[1]")
+
+--- The same for a float, to which numbers are rounded: one beyond the largest float is refused.
+function codec_checks.float(value)
+  local number = codec_checks.double(value)
+  single[0] = number
+  if single[0] ~= number and (single[0] == math.huge or single[0] == -math.huge) then
+    wrong("a number that a float holds", value)
+  end
+  return number
+end
 
 --- A table that is no deeper than tables may be.
 function codec_checks.table(value, depth, what)

@@ -9,6 +9,7 @@
 -- quote, or with a header another number of fields, gives nil and the reason with the line. A byte order mark at the
 -- beginning is left out.
 local arguments = require("tidemill.lib.arguments")
+local check = require("tidemill.run.check")
 local json = require("tidemill.run.json")
 local marks = require("tidemill.run.marks")
 
@@ -34,10 +35,13 @@ local function check_header(header, may_be_true)
     error(("tide.csv: header is a list of names%s, got %s"):format(may_be_true and " or true" or "",
       arguments.shown(header)), 4)
   end
+  local seen = {}
   for i = 1, #header do
     if type(header[i]) ~= "string" then
       error(("tide.csv: a name of the header is a string, got %s"):format(arguments.shown(header[i])), 4)
     end
+    if seen[header[i]] then error(("tide.csv: the header has %q twice"):format(header[i]), 4) end
+    seen[header[i]] = true
   end
 end
 
@@ -191,6 +195,14 @@ local function text_of(value, what)
   return text
 end
 
+local function put_in_quotes(text, quote, what, level)
+  if quote == -1 then
+    error(what .. ": no quotes, and a field has a separator, an end of line or a byte order mark", level)
+  end
+  local one = string.char(quote)
+  return one .. text:gsub(one:gsub("%W", "%%%0"), ((one .. one):gsub("%%", "%%%%"))) .. one
+end
+
 local function write_field(value, separator, quote, what)
   local text = text_of(value, what)
   local special = false
@@ -198,10 +210,7 @@ local function write_field(value, separator, quote, what)
     local byte = text:byte(i)
     if byte == separator or byte == quote or byte == LF or byte == CR then special = true end
   end
-  if not special then return text end
-  if quote == -1 then error(("%s: no quotes, and a field has a separator or an end of line"):format(what), 4) end
-  local one = string.char(quote)
-  return one .. text:gsub(one:gsub("%W", "%%%0"), ((one .. one):gsub("%%", "%%%%"))) .. one
+  return special and put_in_quotes(text, quote, what, 5) or text
 end
 
 -- The fields of a row of a script: its keys by the header, else 1 to n.
@@ -218,7 +227,10 @@ local function write_row(row, header, separator, quote, what)
   end
   if count > 1e6 then error(("%s: a row of more than a million fields"):format(what), 3) end
   for i = 1, count do
-    fields[i] = write_field(header and row[header[i]] or not header and row[i] or nil, separator, quote, what)
+    local value
+    if header then value = row[header[i]] else value = row[i] end
+    fields[i] = write_field(value, separator, quote, what)
+    if i == 1 and fields[1]:sub(1, 3) == MARK then fields[1] = put_in_quotes(fields[1], quote, what, 4) end
   end
   -- One empty field is written with quotes, as an empty line might be none at all.
   if count == 1 and fields[1] == "" and quote ~= -1 then return string.char(quote, quote) end
@@ -234,7 +246,11 @@ end
 --- With a header its names are the first line.
 function csv.encode(rows, options)
   local separator, quote, header, newline = options_of(options, "tide.csv.encode", ENCODE)
-  if type(rows) ~= "table" then error("tide.csv.encode takes a table of rows, got " .. arguments.shown(rows), 2) end
+  local wrong = check.not_array(rows)
+  if wrong then
+    error(("tide.csv.encode takes an array of rows; this %s %s"):format(type(rows) == "table" and "has" or "is", wrong),
+      2)
+  end
   local lines = { header and write_row(header, nil, separator, quote, "tide.csv.encode") or nil }
   for i = 1, #rows do
     lines[#lines + 1] = write_row(rows[i], header, separator, quote, "tide.csv.encode")

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- lib/grok.lua: tide.grok, texts taken apart by named patterns, which are compiled to one pattern of PCRE2 each.
 --   match(text, pattern[, definitions]) -> a table by field, nil when it does not match; nil and the reason when it
---     matches and a number of it cannot be kept. A part of the text that did not take part has no field.
+--     matches and a number of it cannot be kept, or a field has two values. A part of the text that did not take part
+--     has no field.
 -- %{NAME} is a pattern of lib/grok_patterns.lua or of definitions = { NAME = "expression" }; %{NAME:field} is kept as
 -- field, %{NAME:field:int} as an exact integer, %{NAME:field:float} as a number. The rest is an expression of PCRE2,
 -- whose groups (?<field>...) are kept too. A pattern is not anchored: write ^ and $ for the whole text.
@@ -124,7 +125,12 @@ function grok.match(text, pattern, definitions)
       end
       value = number
     end
-    if value ~= nil and found[group.name] == nil then found[group.name] = value end
+    local before = found[group.name]
+    if before ~= nil and value ~= nil and before ~= value then
+      return nil, ("grok: %s is there twice: %s and %s"):format(group.name, arguments.shown(before),
+        arguments.shown(value))
+    end
+    if value ~= nil then found[group.name] = value end
   end
   return found
 end

@@ -20,6 +20,7 @@ local msgpack = { null = json.null }
 
 local EXACT, DEEPEST = 2 ^ 53, 100
 local int64, uint64 = ffi.typeof("int64_t"), ffi.typeof("uint64_t")
+local KEYS = { string = true, number = true, boolean = true } -- the types of a map's keys
 local null = json.null
 local is_map, is_bin, is_ext = {}, {}, {}
 is_bin.__tostring = function(bin) return bin.bytes end
@@ -95,9 +96,23 @@ local function put_bytes(parts, bytes, ...)
   parts[#parts + 1] = bytes
 end
 
+-- Raises for the fields of a tide.msgpack.bin or ext, which a script may change.
+local function check_bytes(bytes)
+  if type(bytes) ~= "string" then error({ "bytes is a string, got " .. arguments.shown(bytes) }, 0) end
+end
+
+local function check_ext(ext)
+  local kind = ext.type
+  if type(kind) ~= "number" or kind % 1 ~= 0 or kind < -128 or kind > 127 then
+    error({ "the type of an ext is an integer from -128 to 127, got " .. arguments.shown(kind) }, 0)
+  end
+  check_bytes(ext.bytes)
+end
+
 local FIXED_EXT = { [1] = 0xD4, [2] = 0xD5, [4] = 0xD6, [8] = 0xD7, [16] = 0xD8 }
 
 local function put_ext(parts, ext)
+  check_ext(ext)
   local fixed = FIXED_EXT[#ext.bytes]
   if fixed then parts[#parts + 1] = string.char(fixed) else put_length(parts, #ext.bytes, 0, -1, 0xC7, 0xC8, 0xC9) end
   parts[#parts + 1] = string.char(ext.type % 256)
@@ -113,6 +128,8 @@ local function put_other(parts, value)
     put_integer(parts, value)
   elseif ffi.istype(uint64, value) then
     put_natural(parts, value)
+  elseif integers.text(value) then
+    error({ ("the integer %s has more than 64 bits"):format(integers.text(value)) }, 0)
   else
     error({ ("a %s has no msgpack; null is tide.null, of a view take tide.json.table(view)"):format(type(value)) }, 0)
   end
@@ -142,6 +159,9 @@ local function put_table(parts, value, depth)
   end
   put_length(parts, count, 0x80, 15, nil, 0xDE, 0xDF)
   for key, item in pairs(value) do
+    if not KEYS[type(key)] then
+      error({ "a key is a string, a number or a boolean, got " .. arguments.shown(key) }, 0)
+    end
     put(parts, key, depth)
     put(parts, item, depth)
   end
@@ -153,7 +173,9 @@ function put(parts, value, depth)
   if kind == "string" then put_bytes(parts, value, 0xA0, 31, 0xD9, 0xDA, 0xDB)
   elseif kind == "number" then put_number(parts, value)
   elseif kind == "boolean" then parts[#parts + 1] = value and "\195" or "\194"
-  elseif mark == is_bin then put_bytes(parts, value.bytes, 0, -1, 0xC4, 0xC5, 0xC6)
+  elseif mark == is_bin then
+    check_bytes(value.bytes)
+    put_bytes(parts, value.bytes, 0, -1, 0xC4, 0xC5, 0xC6)
   elseif mark == is_ext then put_ext(parts, value)
   elseif kind == "table" then put_table(parts, value, depth + 1)
   else put_other(parts, value) end
@@ -239,8 +261,6 @@ local function read_array(text, at, count, depth)
   for i = 1, count do array[i], at = get(text, at, depth + 1) end
   return marks.to_array(array), at
 end
-
-local KEYS = { string = true, number = true, boolean = true }
 
 local function read_map(text, at, count, depth)
   check_container(text, at, count, depth)

@@ -5,6 +5,7 @@
 local ffi = require("ffi")
 local checks = require("tidemill.lib.codec_checks")
 local json = require("tidemill.run.json")
+local number_text = require("tidemill.run.number").text
 local protobuf_read = require("tidemill.lib.protobuf_read")
 local varint = require("tidemill.lib.varint")
 local C = require("tidemill.run.ffi").C
@@ -62,13 +63,11 @@ function parts.bool(value)
 end
 
 function parts.double(value)
-  if type(value) ~= "number" then value = tonumber(whole(value, LEAST64, MOST64, "a number")) end
-  varint.put_double(value)
+  varint.put_double(checks.double(value))
 end
 
 function parts.float(value)
-  if type(value) ~= "number" then value = tonumber(whole(value, LEAST64, MOST64, "a number")) end
-  varint.put_float(value)
+  varint.put_float(checks.float(value))
 end
 
 function parts.bytes(value)
@@ -98,8 +97,15 @@ function parts.enclose(mark)
   put_bytes(text)
 end
 
--- A key of a map, which is a text for scripts.
-function parts.key(key, kind)
+-- Notes the text of a key in `seen`: one that is there twice would hide a value.
+local function once(key, seen)
+  local text = type(key) == "string" and key or number_text(key) or tostring(key)
+  if seen[text] then fail("has the key %s twice", text:sub(1, 60)) end
+  seen[text] = true
+end
+
+-- A key of a map, which is a text for scripts, by its kind.
+local function key_of(key, kind)
   if kind == "string" then return key end
   if kind == "bool" then
     if key == "true" or key == true then return true end
@@ -116,6 +122,12 @@ function parts.key(key, kind)
     return key
   end
   wrong("keys of the kind " .. kind, key)
+end
+
+function parts.key(key, kind, seen)
+  key = key_of(key, kind)
+  if kind ~= "string" then once(key, seen) end
+  return key
 end
 
 function parts.both(other, oneof)
@@ -152,9 +164,10 @@ end
 local function add_map(lines, writer, field)
   local key, value = field.node.fields[1], field.node.fields[2]
   lines[#lines + 1] = 'check(v, depth, "a map")'
+  lines[#lines + 1] = ("local keys = %s"):format(key.kind == "string" and "nil" or "{}")
   lines[#lines + 1] = "for key, item in pairs(v) do"
   lines[#lines + 1] = ("%s; local whole = parts.mark()"):format(tag_of(field, BYTES))
-  lines[#lines + 1] = ("key = parts.key(key, %q)"):format(key.kind)
+  lines[#lines + 1] = ("key = parts.key(key, %q, keys)"):format(key.kind)
   lines[#lines + 1] = ("%s; %s"):format(tag_of(key), call_of(writer, key, "key"))
   lines[#lines + 1] = ("%s; %s"):format(tag_of(value), call_of(writer, value, "item"))
   lines[#lines + 1] = "parts.enclose(whole) end"

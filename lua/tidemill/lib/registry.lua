@@ -30,6 +30,12 @@ local function now_s()
   return tonumber(C.tide_clock_us()) / 1e6
 end
 
+-- Whether an answer has the number of a schema, as the wire format writes it.
+local function has_id(answer)
+  local id = answer.id
+  return type(id) == "number" and id % 1 == 0 and id >= 0 and id <= MOST_ID
+end
+
 -- Asks the registry: the table of its answer; nil, the reason, and whether it may succeed later.
 local function ask(self, path, body)
   local answer, problem = http.request { url = self.url .. path, headers = self.headers, body = body, ca = self.ca,
@@ -112,18 +118,18 @@ local function latest_of(self, subject)
     local schema
     schema, problem = made(self, answer, "subject " .. subject)
     if not schema then return nil, problem end
-    if type(answer.id) ~= "number" then return nil, ("registry: subject %s: the answer has no id"):format(subject) end
+    if not has_id(answer) then return nil, ("registry: subject %s: the answer has no id"):format(subject) end
     if not self.kept[answer.id] then self.kept[answer.id] = { value = schema, over = math.huge } end
     return { schema = schema, id = answer.id }
   end)
 end
 
 local function register(self, subject, text)
-  return cached(self, "id " .. subject .. " " .. text, math.huge, function()
+  return cached(self, ("id %d %s%s"):format(#subject, subject, text), math.huge, function()
     local answer, problem, later = ask(self, ("/subjects/%s/versions"):format(url.escape(subject)),
       json.public.encode { schema = text })
     if not answer then return nil, problem, later end
-    if type(answer.id) ~= "number" then return nil, "registry: the answer has no id" end
+    if not has_id(answer) then return nil, "registry: the answer has no id" end
     return answer.id
   end)
 end

@@ -48,8 +48,9 @@ local function read_fraction(text, at)
   if part and #part <= 9 then return tonumber((part .. "00000000"):sub(1, 9)), at + #part end
 end
 
-local function read_seconds(text, at)
+local function read_seconds(text, at, fields)
   local number = text:match("^-?%d+", at)
+  fields.negative = number and number:find("^-") ~= nil
   if number and #number <= 15 then return tonumber(number), at + #number end
 end
 
@@ -112,11 +113,25 @@ end
 
 local kept, count = {}, 0
 
+local BESIDE_SECONDS = { seconds = true, nanoseconds = true, zone = true }
+
+-- Nothing of a text is read in vain: a moment of %s says all but the fraction.
+local function check_seconds(steps)
+  local has_seconds, other = false, false
+  for _, step in ipairs(steps) do
+    has_seconds = has_seconds or step.field == "seconds"
+    other = other or step.field and not BESIDE_SECONDS[step.field]
+  end
+  if has_seconds and other then return nil, "%s stands beside no other letter than a fraction and a zone" end
+  return steps
+end
+
 --- The steps of a format; nil and what is wrong with it.
 function strptime.compile(format)
   if kept[format] then return kept[format] end
   local plain = format:gsub("%%(.)", WHOLE)
   local steps, problem = compile(plain)
+  if steps then steps, problem = check_seconds(steps) end
   if not steps then return nil, problem end
   if count == MOST_FORMATS then kept, count = {}, 0 end
   kept[format], count = steps, count + 1
@@ -133,7 +148,7 @@ local function read_fields(steps, text)
       if text:sub(at, at) ~= step.text then return nil, at end
       at = at + 1
     else
-      local value, behind = step.read(text, at)
+      local value, behind = step.read(text, at, fields)
       if value == nil or (fields[step.field] ~= nil and fields[step.field] ~= value) then return nil, at end
       fields[step.field], at = value, behind
     end
@@ -181,7 +196,11 @@ end
 function strptime.read(steps, text, year, zone)
   local fields, at = read_fields(steps, text)
   if not fields then return nil, ("not as the format says, at byte %d"):format(at - 1) end
-  if fields.seconds then return fields.seconds, fields.nanoseconds or 0 end
+  if fields.seconds then
+    local nanoseconds = fields.nanoseconds or 0
+    if fields.negative and nanoseconds > 0 then return fields.seconds - 1, 1000000000 - nanoseconds end
+    return fields.seconds, nanoseconds
+  end
   local day, reason = day_of(fields, year)
   if not day then return nil, reason end
   local hour = hour_of(fields)

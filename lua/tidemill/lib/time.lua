@@ -42,9 +42,12 @@ local function moment_of(count, what)
   return int64(whole), count - whole
 end
 
+-- nil and the reason for a moment that would be rounded.
 local function give(count, unit)
-  if IS_NUMBER[unit] then return tonumber(count) end
-  return (integer.given(count))
+  if not IS_NUMBER[unit] then return (integer.given(count)) end
+  local number = tonumber(count)
+  if int64(number) == count then return number end
+  return nil, ("beyond what a number holds exactly in %s"):format(unit)
 end
 
 local function floor_divide(a, b)
@@ -80,13 +83,18 @@ function time.convert(count, from, to)
   from, to = unit_of(from), unit_of(to)
   local whole, fraction = moment_of(count, "tide.time.convert")
   local a, b = PER_SECOND[from], PER_SECOND[to]
-  if b <= a then return (give(floor_divide(whole, a / b), to)) end
-  local ratio = b / a
-  local result = scale(whole, ratio, int64(math.floor(fraction * tonumber(ratio) + 0.5)))
-  if not result then
-    error(("tide.time.convert: %s %s are beyond what int64 holds in %s"):format(arguments.shown(count), from, to), 2)
+  local result, problem
+  if b <= a then
+    result = floor_divide(whole, a / b)
+  else
+    result = scale(whole, b / a, int64(math.floor(fraction * tonumber(b / a) + 0.5)))
+    problem = "beyond what int64 holds in " .. to
   end
-  return (give(result, to))
+  if result then result, problem = give(result, to) end
+  if not result then
+    error(("tide.time.convert: %s %s are %s"):format(arguments.shown(count), from, problem), 2)
+  end
+  return result
 end
 
 --- Reads a moment as RFC 3339 writes it ("2026-01-31T12:00:00.5+01:00"); digits beyond the unit are cut off. nil and

@@ -8,6 +8,7 @@
 --   build_query(table) -> text, by name
 --   escape(text) -> %XX for all but letters, digits, - . _ ~      unescape(text) -> the bytes; nil and the reason
 local arguments = require("tidemill.lib.arguments")
+local check = require("tidemill.run.check")
 local json = require("tidemill.run.json")
 local marks = require("tidemill.run.marks")
 
@@ -189,6 +190,8 @@ function url.build_query(values)
   for _, name in ipairs(names) do
     local list = values[name]
     if type(list) ~= "table" or marks.of(list) == marks.STAND_IN then list = { list } end
+    local wrong = check.not_array(list)
+    if wrong then error(("tide.url.build_query: the values of %s are a list; this has %s"):format(name, wrong), 2) end
     for i = 1, #list do parts[#parts + 1] = escaped(name) .. "=" .. escaped(text_of(list[i])) end
   end
   return table.concat(parts, "&")

@@ -33,7 +33,7 @@ local calls = {
   { "time.parse", { "2026-01-31T12:00:00Z", "ms" }, { ANY, set "nil" } },
   { "time.format", { 0, "ms" }, { MOMENT, set "nil" }, some = "huge uint64" },
   { "time.convert", { 1, "s", "s" }, { MOMENT, set "nil", set "nil" },
-    some = "huge uint64" },
+    some = "huge int64 uint64" },
   { "time.strptime", { "2026", "%Y", "ms", {} }, { TEXT, set "", set "nil", set "nil table" }, some = "text" },
   { "hmac.sha1", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
   { "hmac.sha256", { "k", "x", "raw" }, { TEXT, TEXT, set "nil" } },
