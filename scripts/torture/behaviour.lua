@@ -52,6 +52,11 @@ function behaviour.pieces(id)
   return pieces and #pieces or 0
 end
 
+--- What the state "last" of its key is after an id that counts: { id = it }, or nil, so that values are deleted, too.
+function behaviour.last(id)
+  return id % 7 ~= 0 and { id = id } or nil
+end
+
 --- "output" or "second"; nil when there is no such piece.
 function behaviour.topic(id, piece)
   return (PIECES[behaviour.of(id)] or {})[piece]

@@ -3,7 +3,8 @@
 --
 -- A case has: input, output, second, dead_letters = the records of these topics (spec.support.kafka), in the order of
 -- each partition; mode; strict (nothing disturbed the engines, so that no duplicate is allowed in either mode);
--- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }.
+-- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }; truth = that
+-- of counts.lua, where the transform has state: then results say a count, and are in the order of each key only.
 local behaviour = require "scripts.torture.behaviour"
 
 local checker = {}
@@ -11,7 +12,8 @@ local methods = {}
 local metatable = { __index = methods }
 
 --- What is counted, in the order of a report: ids or records. All but the allowed duplicates must be 0.
-checker.FAULTS = { "lost", "duplicated", "misplaced", "wrong_outcome", "wrong_payload", "wrong_order", "misattributed",
+checker.FAULTS = { "lost", "duplicated", "misplaced", "wrong_outcome", "wrong_payload", "wrong_count",
+  "wrong_order", "misattributed",
   "unknown", "uncommitted" }
 
 -- How many duplicates one disturbance may cause in at-least-once. An engine that loses its partitions in an outage has
@@ -41,9 +43,9 @@ local function read_input(self, records)
   end
 end
 
--- Within a partition the first occurrences must rise, by offset and then by piece.
+-- Within a partition (with state: of a key) the first occurrences must rise, by offset and then by piece.
 local function check_order(self, topic, id, input, piece, record)
-  local at = topic .. record.partition
+  local at = topic .. (self.truth and record.key or record.partition)
   local rank = input.offset * 10 + piece
   if rank < (self.last[at] or -1) then count(self, "wrong_order", id, record) end
   self.last[at] = math.max(rank, self.last[at] or -1)
@@ -62,6 +64,9 @@ local function check_output(self, topic, record)
   if not right_topic or record.partition ~= input.partition then count(self, "misplaced", id, record) end
   if record.value ~= behaviour.output(id, piece) or record.key ~= input.key or header(record, "seq") ~= input.seq then
     count(self, "wrong_payload", id, record)
+  end
+  if self.truth and tonumber(header(record, "count")) ~= self.truth.of_id[id] then
+    count(self, "wrong_count", id, record)
   end
   local times = (input[piece] or 0) + 1
   input[piece] = times
@@ -120,7 +125,8 @@ end
 --- The findings: counts by FAULTS, input_count, named = { fault = { { id =, record = } } }, allowed = how many
 --- duplicates may be there.
 function checker.run(case)
-  local self = setmetatable({ inputs = {}, input_count = 0, counts = {}, named = {}, last = {} }, metatable)
+  local self = setmetatable({ inputs = {}, input_count = 0, counts = {}, named = {}, last = {},
+    truth = case.truth }, metatable)
   for _, what in ipairs(checker.FAULTS) do self.counts[what], self.named[what] = 0, {} end
   read_input(self, case.input)
   for _, topic in ipairs { "output", "second" } do

@@ -15,25 +15,30 @@ local methods = {}
 local metatable = { __index = methods }
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+local PIPELINE = "scripts/torture/pipeline.lua"
 
 --- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
---- (a topic).
+--- (a topic), keyed (they have state).
 function fleet.new(settings)
   return setmetatable({ settings = settings, engines = {}, by_run = {}, problems = {}, reports = {}, lives = 0 },
     metatable)
 end
 
+-- Adds the parameters of an engine of this name.
+local function add_parameters(self, list, name, is_static)
+  local function set(parameter, value)
+    list[#list + 1] = "--set"
+    list[#list + 1] = parameter .. "=" .. value
+  end
+  for parameter, value in pairs(self.settings.parameters) do set(parameter, value) end
+  if is_static then set("instance", name) end
+  if self.settings.keyed then set("state_dir", self:state_dir(name)) end
+  return list
+end
+
 local function arguments_of(self, engine)
-  local list = { "setpriv", "--pdeathsig", "KILL", PROGRAM, "run", "scripts/torture/pipeline.lua",
-    "--report", self.settings.dir .. "/" .. engine.run .. ".json" }
-  for name, value in pairs(self.settings.parameters) do
-    list[#list + 1] = "--set"
-    list[#list + 1] = name .. "=" .. value
-  end
-  if engine.static then
-    list[#list + 1] = "--set"
-    list[#list + 1] = "instance=" .. engine.name
-  end
+  local list = add_parameters(self, { "setpriv", "--pdeathsig", "KILL", PROGRAM, "run", PIPELINE,
+    "--report", self.settings.dir .. "/" .. engine.run .. ".json" }, engine.name, engine.static)
   if engine.members then
     list[#list + 1] = "--engines"
     list[#list + 1] = tostring(engine.members)
@@ -41,14 +46,21 @@ local function arguments_of(self, engine)
   return list
 end
 
+--- The folder in which an engine of this name keeps its state.
+function methods:state_dir(name)
+  return ("%s/%s.state"):format(self.settings.dir, name)
+end
+
+local function environment(self, run)
+  return { TORTURE_JOURNAL = self.settings.journal, TORTURE_RUN = run, TORTURE_SECOND = self.settings.second }
+end
+
 local function launch(self, engine)
   engine.life = engine.life + 1
   self.lives = self.lives + 1
   engine.run = engine.name .. "." .. engine.life
   engine.workers, engine.zygote, engine.expected, engine.stopped, engine.leaving = {}, nil, {}, false, false
-  engine.process = process.start(arguments_of(self, engine), { env = {
-    TORTURE_JOURNAL = self.settings.journal, TORTURE_RUN = engine.run, TORTURE_SECOND = self.settings.second,
-  } })
+  engine.process = process.start(arguments_of(self, engine), { env = environment(self, engine.run) })
   self.by_run[engine.run] = engine
   journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())
 end
@@ -145,6 +157,21 @@ end
 function fleet.stop(engine)
   engine.expected[0], engine.leaving = true, true
   return engine.process:signal("TERM")
+end
+
+--- What `tidemill state` exports of the folder of an engine of this name, once an engine that finds nothing to read has
+--- restored the rest into it. Nil, and what is wrong, when one of them fails.
+function methods:export(name)
+  local restore = add_parameters(self, { PROGRAM, "run", PIPELINE, "--until-end" }, name, true)
+  local export = add_parameters(self, { PROGRAM, "state", PIPELINE }, name, true)
+  export[#export + 1] = "export"
+  local text
+  for _, arguments in ipairs { restore, export } do
+    local code, out, words = process.run(arguments, { env = environment(self, "export") })
+    if code ~= 0 then return nil, ("%s ended with code %d: %s"):format(arguments[2], code, words) end
+    text = out
+  end
+  return text
 end
 
 --- Sends SIGTERM to all engines, and waits until they have ended, with code 0.

@@ -9,10 +9,10 @@ local load = {}
 local methods = {}
 local metatable = { __index = methods }
 
-local CHUNK, BACKLOG = 1000, 3000
+local CHUNK, BACKLOG = 1000, 3000 -- the latter where the part says nothing
 local WATCH_SECONDS = 0.5
 
---- settings: dir, input, group, partitions.
+--- settings: dir, input, group, partitions, backlog.
 function load.new(settings)
   return setmetatable({ settings = settings, next_id = 1, seq = {}, fed = 0, committed = 0, progress_at = wait.now(),
     watch_at = 0 }, metatable)
@@ -39,7 +39,7 @@ local function feed(self)
     self.feeder = nil
     self.fed = self.fed + CHUNK
   end
-  if not self.feeding or self.fed - self.committed >= BACKLOG then return end
+  if not self.feeding or self.fed - self.committed >= (self.settings.backlog or BACKLOG) then return end
   local path = self.settings.dir .. "/chunk"
   write_chunk(self, path)
   self.feeder = kafka.start({ "produce", self.settings.input }, path)

@@ -14,6 +14,7 @@ local wait = require "spec.support.wait"
 local fleet = require "scripts.torture.fleet"
 local journal = require "scripts.torture.journal"
 local checker = require "scripts.torture.checker"
+local counts = require "scripts.torture.counts"
 local load = require "scripts.torture.load"
 local nemesis = require "scripts.torture.nemesis"
 local parts = require "scripts.torture.parts"
@@ -23,10 +24,11 @@ local report = require "scripts.torture.report"
 local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 500 -- the last two are those of pipeline.lua
 local PROGRESS_SECONDS = 5
 local USAGE = 64
+local MAX_LINES = 5 -- of what is wrong in one place
 
 -- After these an engine may read again what it has delivered.
-local DISTURBING = { "kill_engine", "kill_member", "stop_member", "kill_zygote", "stop_engine", "leave", "lose",
-  "freeze", "kill_broker", "restart_broker", "stop_broker" }
+local DISTURBING = { "kill_engine", "kill_member", "stop_member", "lose_state", "kill_zygote", "stop_engine", "leave",
+  "lose", "freeze", "kill_broker", "restart_broker", "stop_broker" }
 
 local function say(format, ...)
   io.stdout:write("torture: ", format:format(...), "\n")
@@ -58,6 +60,7 @@ local function new_run()
     seed = number("TORTURE_SEED", os.time()), scale = number("TORTURE_SCALE", 1),
     patience = number("TORTURE_PATIENCE", 60) }
   self.spec = parts.LIST[self.part] or usage(("TORTURE_PART=%s: no such part"):format(self.part))
+  self.keyed, self.backlog = self.spec.keyed, self.spec.backlog
   if self.mode ~= "at_least_once" and self.mode ~= "exactly_once" then
     usage(("TORTURE_MODE=%s: neither at_least_once nor exactly_once"):format(self.mode))
   end
@@ -67,12 +70,27 @@ local function new_run()
   return self
 end
 
+local function changelog(self, state)
+  return ("%s.%s.changelog"):format(self.parameters.name, state)
+end
+
+-- An engine would make them, but not so that the broker compacts them while the run lasts.
+local function make_changelogs(self)
+  self.parameters.name = self.group
+  kafka.set_broker { "log.cleaner.backoff.ms=1000" }
+  for _, state in ipairs(counts.STATES) do
+    kafka.topic(PARTITIONS, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = 1114112, ["segment.ms"] = 5000,
+      ["min.cleanable.dirty.ratio"] = 0.01 }, changelog(self, state))
+  end
+end
+
 local function make_topics(self)
   local appended = { ["message.timestamp.type"] = "LogAppendTime" }
   self.input, self.group, self.partitions = kafka.topic(PARTITIONS), kafka.group(), PARTITIONS
   for _, name in ipairs { "output", "second", "dead_letters" } do self[name] = kafka.topic(PARTITIONS, appended) end
   self.parameters = { brokers = kafka.bootstrap(), input = self.input, group = self.group, output = self.output,
     second = self.second, dead_letters = self.dead_letters, delivery = self.mode }
+  if self.spec.keyed then make_changelogs(self) end
 end
 
 local function count_injected(injected)
@@ -122,16 +140,53 @@ local function drain(self)
   self.ends = ends
 end
 
+-- A transaction that an engine without an instance has left open is ended by the broker, and until then what is behind
+-- it is not to be read.
+local function await_transactions(self)
+  wait.until_true(function()
+    for _, name in ipairs { "output", "second", "dead_letters" } do
+      local stable, all = kafka.ends(self[name]), kafka.ends(self[name], "read_uncommitted")
+      for partition, offset in pairs(all) do
+        if stable[partition] ~= offset then return wait.pause(200) end
+      end
+    end
+    return true
+  end, 60, "the end of all transactions")
+end
+
 local function disturbances(injected)
   local sum = 0
   for _, name in ipairs(DISTURBING) do sum = sum + (injected[name] or 0) end
   return sum
 end
 
+-- The folder of each engine is judged, and one in which nothing was.
+local function judge_state(self, truth)
+  local problems = self.fleet.problems
+  local function add(lines)
+    for i = 1, math.min(#lines, MAX_LINES) do problems[#problems + 1] = lines[i] end
+  end
+  for _, state in ipairs(counts.STATES) do
+    add(counts.judge_changelog(truth, state, kafka.consume(changelog(self, state))))
+  end
+  self.parameters.group = kafka.group() -- that of the run waits for its members
+  kafka.commit(self.parameters.group, self.input, self.ends)
+  local names = { "nobody" }
+  for _, engine in ipairs(self.fleet.engines) do names[#names + 1] = engine.name end
+  for _, name in ipairs(names) do
+    local text, words = self.fleet:export(name)
+    add(text and counts.judge_export(truth, "state of " .. name, text) or { words })
+  end
+end
+
 local function check(self)
   local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.injected),
     ends = self.ends, committed = kafka.committed(self.group, self.input) }
   for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
+  if self.spec.keyed then
+    case.truth = counts.truth(case.input)
+    judge_state(self, case.truth)
+  end
   local entries = journal.read(self.journal)
   self.injected, self.findings = self.nemesis.injected, checker.run(case)
   -- The journal does not tell the workers of one supervised engine from those of another.
@@ -151,6 +206,7 @@ local function execute(self)
   for _, name in ipairs(self.spec.supervised or {}) do self.fleet:add(name, true, parts.MEMBERS) end
   inject_faults(self)
   drain(self)
+  await_transactions(self)
   self.seconds = wait.now() - self.began
   local lines = check(self)
   say("%s", report.summary(self))

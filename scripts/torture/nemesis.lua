@@ -86,6 +86,16 @@ function act.kill_engine(self, event)
   return engine.process:signal("KILL")
 end
 
+-- It dies, and its disk with it.
+function act.lose_state(self, event)
+  local engine = engine_at(self, event.pick)
+  if not engine then return false end
+  engine.expected[KILLED] = true
+  note(self, "lose_state", engine.process:pid(), engine.run)
+  engine.process:signal("KILL")
+  return os.execute(("rm -rf '%s'"):format(self.fleet:state_dir(engine.name))) == 0
+end
+
 -- One of the engines under a supervisor, which starts it again.
 local function member_at(self, pick)
   local engine = choose(self.fleet:which(function(one) return works(one) and one.members end), pick)

@@ -36,9 +36,10 @@ end
 --- The cells of a run's row. run: part, mode, seed, struck, findings, workers, engines (times), seconds.
 function report.row(run)
   local counts = run.findings.counts
+  local wrong = counts.wrong_outcome + counts.wrong_payload + counts.wrong_count
   local cells = { run.part, run.mode, run.seed, commit(), counted(run.injected), run.findings.input_count, counts.lost,
-    counts.duplicated, counts.misplaced, counts.wrong_outcome + counts.wrong_payload, counts.wrong_order,
-    counts.misattributed, counts.unknown, percentiles(run.workers), percentiles(run.engines), math.floor(run.seconds) }
+    counts.duplicated, counts.misplaced, wrong, counts.wrong_order, counts.misattributed, counts.unknown,
+    percentiles(run.workers), percentiles(run.engines), math.floor(run.seconds) }
   for i, cell in ipairs(cells) do cells[i] = tostring(cell) end
   return line_of(cells)
 end

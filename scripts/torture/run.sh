@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What `make torture` runs: a Kafka of its own, the parts in turn, the Kafka's end. What main.lua takes from the
 # environment it takes too; TORTURE_PART and TORTURE_MODE may be lists, and are all parts and both modes by default. The
-# part "state" (state.lua) has files in place of a Kafka, and one mode.
+# part "files" (state.lua) has files in place of a Kafka, and one mode.
 # Exit code: 0 when all promises held.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
@@ -11,13 +11,13 @@ export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 export TORTURE_REPORT=${TORTURE_REPORT-docs/torture.md}
 # The broker is started often: code that is compiled quickly beats code that runs quickly.
 export JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC${JAVA_TOOL_OPTIONS:+ $JAVA_TOOL_OPTIONS}"
-parts=${TORTURE_PART:-state workers engines supervisor rebalances brokers}
+parts=${TORTURE_PART:-files workers engines supervisor rebalances brokers state}
 modes=${TORTURE_MODE:-at_least_once exactly_once}
 
 status=0
-if [[ " $parts " == *" state "* ]]; then
+if [[ " $parts " == *" files "* ]]; then
   luajit scripts/torture/state.lua || status=1
-  parts=$(echo " $parts " | sed 's/ state / /')
+  parts=$(echo " $parts " | sed 's/ files / /')
   [ -n "${parts// /}" ] || exit $status
 fi
 

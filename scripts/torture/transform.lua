@@ -32,10 +32,11 @@ local function choose(list, number)
   return list[number % #list + 1]
 end
 
-local function result(message, id, piece)
+local function result(message, id, piece, count)
   local headers = {}
   for i, header in ipairs(message.headers) do headers[i] = header end
   headers[#headers + 1] = { "run", RUN }
+  if count then headers[#headers + 1] = { "count", tostring(count) } end
   local topic = behaviour.topic(id, piece) == "second" and SECOND or nil
   return { value = behaviour.output(id, piece), headers = headers, topic = topic }
 end
@@ -61,15 +62,25 @@ end
 
 function does.filter() end
 
-function does.two(message, id)
-  return tide.many { result(message, id, 1), result(message, id, 2) }
+function does.two(message, id, count)
+  return tide.many { result(message, id, 1, count), result(message, id, 2, count) }
 end
 
-local function process(message)
+-- What it does to the state comes first: of a message that then fails nothing may remain.
+local function count_key(state, id)
+  local count = (state.counts.value or 0) + 1
+  state.counts.value = count
+  state.last.value = behaviour.last(id)
+  return count
+end
+
+-- state: where the pipeline is one with state.
+local function process(message, state)
   local id = tonumber(message.value:match("^%d+"))
+  local count = state and count_key(state, id)
   local act = does[behaviour.of(id)]
-  if act then return act(message, id) end
-  return result(message, id, 1)
+  if act then return act(message, id, count) end
+  return result(message, id, 1, count)
 end
 
 return { init = function() note("zygote") end, start = function() note("start") end, process = process }
