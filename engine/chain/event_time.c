@@ -19,7 +19,7 @@ struct tide_event_time {
     uint32_t unit_ms;
     char *name;
     struct tide_lane_key *where; /* HEADER, JSON: finds its text */
-    char problem[160];
+    char problem[260];
 };
 
 struct tide_event_time *tide_event_time_new(enum tide_step_time by, const char *name,
@@ -161,7 +161,8 @@ const char *tide_event_time_read(struct tide_event_time *time, const struct tide
     const char *kind = time->by == TIDE_TIME_OF_JSON ? "json" : "header";
     if (!tide_lane_key_read(time->where, message, &text, &length))
         snprintf(time->problem, sizeof(time->problem),
-                 "the message has no time (option \"time\" = \"%s:%.60s\")", kind, time->name);
+                 "the message has no time (option \"time\"): %.200s",
+                 tide_lane_key_missing(time->where, message));
     else if (!tide_event_time_parse(text, length, time->unit_ms, time_ms))
         snprintf(time->problem, sizeof(time->problem),
                  "\"%.*s\" at %s:%.60s is no time: a number, or a text as 2026-01-31T12:00:00Z",

@@ -3,6 +3,7 @@
  * tide_lane_key_read. */
 #include "chain/lane_key.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ struct tide_lane_key {
         uint16_t topic;
         uint16_t zero;
     } place; /* PARTITION: of the last message */
+    char missing[200];
 };
 
 struct tide_lane_key *tide_lane_key_new(enum tide_step_order_by by, const char *name)
@@ -157,6 +159,40 @@ bool tide_lane_key_read(struct tide_lane_key *key, const struct tide_message *me
         return true;
     }
     return false;
+}
+
+/* ---- why there is none ---- */
+
+static const char *describe_json(struct tide_lane_key *key, const struct tide_message *message)
+{
+    static const char *const what[] = {[TIDE_JSON_NONE] = "is not there",
+                                       [TIDE_JSON_NULL] = "is null",
+                                       [TIDE_JSON_ARRAY] = "is an array",
+                                       [TIDE_JSON_OBJECT] = "is an object"};
+    int kind = TIDE_EDATA;
+    if (!message->value)
+        return "its value is null";
+    tide_json_reset(key->json);
+    if (message->value_length <= INT32_MAX)
+        kind = tide_json_open(key->json, message->value, (int32_t)message->value_length);
+    if (kind > 0)
+        kind = walk(key, kind);
+    if (kind < 0)
+        snprintf(key->missing, sizeof(key->missing), "its value is not JSON: %.120s", tide_error());
+    else
+        snprintf(key->missing, sizeof(key->missing), "json:%.120s %s", key->name, what[kind]);
+    return key->missing;
+}
+
+const char *tide_lane_key_missing(struct tide_lane_key *key, const struct tide_message *message)
+{
+    if (key->by == TIDE_BY_KEY)
+        return "its key is null; by may name a field, as \"json:id\"";
+    if (key->by == TIDE_BY_JSON)
+        return describe_json(key, message);
+    snprintf(key->missing, sizeof(key->missing), "it has no header \"%.120s\" with a value",
+             key->name);
+    return key->missing;
 }
 
 /* ---- the lane ---- */

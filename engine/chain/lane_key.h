@@ -30,6 +30,8 @@ void tide_lane_key_free(struct tide_lane_key *key); /* NULL is fine */
  * has none. */
 bool tide_lane_key_read(struct tide_lane_key *key, const struct tide_message *message,
                         const char **bytes, uint32_t *length);
+/** Why tide_lane_key_read has found none in this message, as "json:id is null"; valid until the next call. */
+const char *tide_lane_key_missing(struct tide_lane_key *key, const struct tide_message *message);
 /** The lane of a key, 0 to lanes - 1. */
 uint32_t tide_lane_of_key(const char *bytes, uint32_t length, uint32_t lanes);
 

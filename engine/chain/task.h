@@ -304,8 +304,9 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
 void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch, uint32_t record);
 /** The batch is done. */
 void tide_state_end(struct tide_task *task, struct tide_batch *batch);
-/** NULL, or why a message with such a key can have no state: it is rejected for that. */
-const char *tide_state_problem(bool has_key, const char *key, uint32_t length);
+/** NULL, or why a message with such a key can have no state: it is rejected for that. `missing`: why it has no key; NULL
+ * where it has one. */
+const char *tide_state_problem(const char *missing, const char *key, uint32_t length);
 
 /* ---- task_time.c ---- */
 

@@ -44,11 +44,14 @@ uint32_t tide_lanes_choose(struct tide_task *task, const struct tide_message *me
     if (message->flags & TIDE_MESSAGE_TIMER)
         return tide_lane_of_key(bytes, length, task->lane_count);
     bool has_key = tide_lane_key_read(task->by_key.key, message, &bytes, &length);
-    *problem = task->has_state ? tide_state_problem(has_key, bytes, length) : NULL;
+    if (!has_key && !task->has_state)
+        return choose_any(task);
+    if (task->has_state) {
+        const char *missing = has_key ? NULL : tide_lane_key_missing(task->by_key.key, message);
+        *problem = tide_state_problem(missing, bytes, length);
+    }
     if (*problem)
         return 0;
-    if (!has_key)
-        return choose_any(task);
     uint32_t lane = tide_lane_of_key(bytes, length, task->lane_count);
     /* A mistake that the simulation must find: the key changes its lane. */
     bool wrong = message->offset % 2 == 1 && tide_fault("bug.lane_of_another");

@@ -34,11 +34,13 @@ int tide_state_prepare(struct tide_task *task, struct tide_batch *batch)
     return batch->keyed.block ? TIDE_OK : tide_failure();
 }
 
-const char *tide_state_problem(bool has_key, const char *key, uint32_t length)
+const char *tide_state_problem(const char *missing, const char *key, uint32_t length)
 {
-    static char text[160];
-    if (!has_key)
-        return "the message has no key (option \"by\"), so it has no state";
+    static char text[300];
+    if (missing) {
+        snprintf(text, sizeof(text), "the message has no key (option \"by\"): %s", missing);
+        return text;
+    }
     if (length == TIDE_TIMERS_KEY_LENGTH && memcmp(key, TIDE_TIMERS_KEY, length) == 0)
         return "the key of the message is one that tidemill uses itself";
     if (length <= TIDE_STORE_KEY)

@@ -158,6 +158,16 @@ describe('tide.keyed', function()
     assert.same({ 'endend', 'getget', 'getget', 'getget', 'putvv8', 'putvv8', 'putvv8' }, values)
   end)
 
+  it('names the state whose value has no JSON by the time the function has returned', function()
+    local test = keyed(function(m, state)
+      state.value = m.value == 'mixed' and { 1, 2, x = 3 } or { f = print }
+      return m
+    end)
+    test:feed({ key = 'k', value = 'mixed' }, { key = 'k', value = 'print' })
+    assert.rejects(test, { '^error: the state "s": a table has keys other than strings',
+      '^error: the state "s": a function has no JSON' })
+  end)
+
   it('forgets what a message has written that is rejected, and keeps what a filtered one has', function()
     local test = keyed(function(m, state)
       state.value = (state.value or '') .. m.value
@@ -277,6 +287,8 @@ describe('tide.keyed', function()
     has('option "state" = "a b": takes a name', names '{ "c", "a b" }')
     has('option "state": has 9 names, 8 at most', names '{ "1", "2", "3", "4", "5", "6", "7", "8", "9" }')
     has('"state" = "s": another step has this state', names '{ "t", "s" }' .. ',' .. step .. 'state_dir = "x"')
+    has('option "by" = "id": must be "key", "header:NAME" or "json:PATH"',
+      'tide.file_source { path = "-" }, tide.keyed { function() end, state = "s", by = "id" }')
     has('another step has this state', 'tide.file_source { path = "-" },' .. step .. step .. 'state_dir = "x"')
   end)
 end)

@@ -119,14 +119,15 @@ describe("tidemill record", function()
       { ["in.txt"] = "one\ntw\"o\n\255\nfour\nfive\n" })
     local code, out = run(folder, "tidemill record p.lua --count 4 --out r.jsonl")
     assert.equal(0, code, out)
-    assert.equal("4 messages in r.jsonl\n", out)
+    assert.equal("4 messages in r.jsonl, as many as --count says\n", out)
     local test = testing.pipeline(path)
     test:replay(folder .. "/r.jsonl")
     assert.produces(test, { "one!", 'tw"o!', "\255!", "four!" })
     test:close()
     code, out = run(folder, "tidemill record p.lua --match o --partition 0 --count 2 --out r2.jsonl; cat r2.jsonl")
     assert.equal(0, code, out)
-    assert.equal('2 messages in r2.jsonl\n{"topic":"in.txt","key":null,"headers":[],"value":"one"}\n'
+    assert.equal("2 messages in r2.jsonl, as many as --count says\n"
+      .. '{"topic":"in.txt","key":null,"headers":[],"value":"one"}\n'
       .. '{"topic":"in.txt","key":null,"headers":[],"value":"tw\\"o"}\n', out)
     code, out = run(folder, "tidemill record p.lua --partition 1 --out r2.jsonl")
     assert.same({ 0, "0 messages in r2.jsonl\n" }, { code, out })

@@ -138,7 +138,10 @@ describe("tide.window", function()
     assert.rejects(test, { "window_spec.lua:%d+: no number" })
     test = window { size = "100ms", result = function(n) return n end }
     test:feed(at(100), at(300, "z"))
-    assert.rejects(test, { "the result of a window is a string, a table" })
+    assert.rejects(test, { "window_spec.lua:%d+: the result of a window is a string, a table" })
+    test = window { size = "100ms", add = function() end }
+    test:feed(at(100))
+    assert.rejects(test, { "window_spec.lua:%d+: add returned nil; it returns the new value of the window" })
   end)
 
   it("goes with an init, files of results, and functions behind it", function()
@@ -166,6 +169,9 @@ return tide.pipeline "x" { tide.file_source { path = "-" }, tide.window { add = 
     has('option "gap": makes sessions', 'gap = 1, size = 2')
     has('option "every": is longer than size', 'size = 1, every = 2')
     has('option "every": each message would be in more than 1000 windows', 'size = "1d", every = "1s"')
+    has('option "size": takes whole milliseconds', 'size = "1.5ms"')
+    has('option "grace" = "-1s": too small, the least is 0s', 'size = 1, grace = "-1s"')
+    has('option "init" = {...}: would be the same one each time', 'size = 1, init = {}')
     has('option "merge": missing', 'gap = 1, grace = 1')
     has('option "time" = "ts": must be "timestamp"', 'size = 1, time = "ts"')
     has('option "late" = "t": the topic is none of produce', 'size = 1, late = "t"')

@@ -114,7 +114,8 @@ function record.run(parsed)
     stderr.failure("%s", reason)
     return code
   end
-  if parsed.out ~= "-" then io.stdout:write(("%d messages in %s\n"):format(written, parsed.out)) end
+  local most = written == parsed.count and ", as many as --count says" or ""
+  if parsed.out ~= "-" then io.stdout:write(("%d messages in %s%s\n"):format(written, parsed.out, most)) end
   return exit_code.OK
 end
 

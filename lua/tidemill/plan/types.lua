@@ -89,7 +89,7 @@ end
 --- Takes a value that all batches may share, or a function that makes one.
 function parsers.initial(_, value)
   if type(value) == "table" or type(value) == "userdata" or type(value) == "thread" then
-    return nil, "would be shared by all batches; write function() return {} end"
+    return nil, "would be the same one each time; write function() return {} end"
   end
   return value
 end

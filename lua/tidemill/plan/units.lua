@@ -13,7 +13,7 @@ local TIMES = {
   { "d", 86400e6 }, { "h", 3600e6 }, { "min", 60e6 }, { "s", 1e6 }, { "ms", 1e3 }, { "us", 1 },
 }
 local SIZE_HELP = 'not a size; write bytes, or a number with KiB, MiB or GiB, as "16MiB"'
-local TIME_HELP = 'not a time; write seconds, or a number with us, ms, s, min or h, as "500ms"'
+local TIME_HELP = 'not a time; write seconds, or a number with us, ms, s, min, h or d, as "500ms"'
 local MOMENT_HELP = 'not a moment; write it by RFC 3339, as "2026-01-31T12:00:00Z"'
 
 local function plain_number(text)

@@ -352,6 +352,7 @@ json.public = json_public {
   end,
 }
 json.encode = text_of
+json.written = written
 json.null = null
 json.array = marks.to_array
 json.module = module

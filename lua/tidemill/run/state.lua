@@ -16,7 +16,7 @@ local result = require("tidemill.run.result")
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
 local band, bnot = bit.band, bit.bnot
-local encode, decode = json.encode, json.module.decode
+local encode, written, decode = json.encode, json.written, json.module.decode
 local place, no_room, add, rewind = result.place, result.no_room, result.add, result.rewind
 local bytes_type = ffi.typeof("const char *")
 local places_type, state_type = ffi.typeof("const struct tide_state_place *"), ffi.typeof("const struct tide_state *")
@@ -149,7 +149,8 @@ local function expire(object, time)
   local ms = type(amount) == "number" and UNITS[unit] and amount * UNITS[unit]
   if not ms or not (ms >= 1 and ms < 2 ^ 52) then
     error(('state:expire takes seconds, or a text as "10min" (ms, s, min, h, d), got %s'):format(
-      type(time) == "string" and '"' .. time .. '"' or check.shown(time)), 2)
+      type(time) == "string" and '"' .. time .. '"' or type(time) == "number" and tostring(time)
+      or check.shown(time)), 2)
   end
   local slot = slots[object]
   if not slot then error('state:expire is called with a colon, as state:expire("10min")', 2) end
@@ -245,10 +246,13 @@ end
 -- Sets kind and value to what is to be written; false when nothing is.
 local function changed(slot)
   if slot.given then
-    local text = encode(slot.given, 1)
+    local text, problem = written(slot.given)
+    if not text then error(('the state "%s": %s'):format(slot.name, problem), 0) end
     if slot.kind or text ~= slot.given_text then
       slot.kind, slot.value = JSON, text
-      if #text > LONGEST then error(("state.value takes %d bytes at most, got %d"):format(LONGEST, #text), 0) end
+      if #text > LONGEST then
+        error(('the state "%s" takes %d bytes at most, got %d'):format(slot.name, LONGEST, #text), 0)
+      end
     end
   end
   if not slot.kind and (slot.ttl >= 0 or slot.timer) then
@@ -274,11 +278,11 @@ function state.write(slot, index, outcome)
     if no == REJECT then rewind() end
     return no, reason, text
   end
-  local written = cast(result_type, to)
-  written.size, written.index, written.kind, written.inherit = size, index, C.TIDE_RESULT_STATE, 0
-  written.headers_length, written.timestamp = 0, slot.ttl
-  written.value_length, written.key_length = length, -1
-  written.topic, written.partition = timer > 0 and kind + TIMED or kind, slot.index
+  local record = cast(result_type, to)
+  record.size, record.index, record.kind, record.inherit = size, index, C.TIDE_RESULT_STATE, 0
+  record.headers_length, record.timestamp = 0, slot.ttl
+  record.value_length, record.key_length = length, -1
+  record.topic, record.partition = timer > 0 and kind + TIMED or kind, slot.index
   if timer > 0 then cast(written_time, to + RESULT)[0] = timer end
   if kind == NUMBER then
     cast(number_type, to + RESULT + skipped)[0] = value

@@ -6,6 +6,7 @@
 -- alone, so what is in a window does not depend on batches, workers or restarts. Start reading at window.process, at
 -- the end.
 local answer = require("tidemill.run.answer")
+local runner = require("tidemill.run.runner")
 
 local window = {}
 
@@ -76,8 +77,9 @@ end
 
 -- ---- results ----
 
--- What `result` returned, as a table with the fields of a message: the key of the window, its end as the time.
-local function as_message(returned, key, to)
+-- What `result` returned, as a table with the fields of a message: the key of the window, its end as the time. `where`:
+-- the place of that function.
+local function as_message(returned, key, to, where)
   if returned == nil or returned == answer.drop then return nil end
   local fields = { key = key, timestamp = to, headers = {} }
   if type(returned) == "string" then
@@ -85,16 +87,18 @@ local function as_message(returned, key, to)
   elseif type(returned) == "table" and getmetatable(returned) == nil then
     for name, value in pairs(returned) do
       if not FIELDS[name] then
-        error(('the result of a window has no field "%s"; it has value, json, key, headers, timestamp, topic, '
-          .. 'partition'):format(tostring(name)), 0)
+        error(('%s: the result of a window has no field "%s"; it has value, json, key, headers, timestamp, topic, '
+          .. 'partition'):format(where, tostring(name)), 0)
       end
       fields[name] = value
     end
   else
-    error(("the result of a window is a string, a table of the fields of a message, or nil, not %s"):format(
-      type(returned)), 0)
+    error(("%s: the result of a window is a string, a table of the fields of a message, or nil, not %s"):format(
+      where, type(returned)), 0)
   end
-  if fields.value == nil and fields.json == nil then error("the result of a window has no value and no json", 0) end
+  if fields.value == nil and fields.json == nil then
+    error(where .. ": the result of a window has no value and no json", 0)
+  end
   return fields
 end
 
@@ -123,6 +127,7 @@ end
 function window.process(options)
   local add, init, late = options.add, options.init, options.late
   local result, on_update = options.result or default_result, options.emit == "update"
+  local add_place, result_place = runner.describe(add), runner.describe(result)
   local assign = options.gap and sessions(options.gap, options.merge) or fixed(options.size, options.every)
 
   return function(message, state)
@@ -131,13 +136,16 @@ function window.process(options)
     local key = state.key
 
     local function emit(one)
-      results[#results + 1] = as_message(result(one[3], { from = one[1], to = one[2], key = key }), key, one[2])
+      results[#results + 1] = as_message(result(one[3], { from = one[1], to = one[2], key = key }), key, one[2],
+        result_place)
     end
 
     local function put(list, from, to)
       local one = find(list, from, to)
       if not one then one = insert(list, { from, to, new_value(init) }) end
-      one[3] = add(one[3], message)
+      local value = add(one[3], message)
+      if value == nil then error(add_place .. ": add returned nil; it returns the new value of the window", 0) end
+      one[3] = value
       if on_update then emit(one) end
     end
 

@@ -125,12 +125,14 @@ blocks.order = {
 
 local BY = { header = "TIDE_BY_HEADER", json = "TIDE_BY_JSON" }
 
--- Returns the fields of the plan, or nil and what is wrong.
-local function by_of(text)
+-- Returns the fields of the plan, or nil and what is wrong. A step that keeps state takes no partition as its key.
+local function by_of(text, keeps_state)
   if text == nil or text == "key" then return { by = "TIDE_BY_KEY" } end
-  if text == "partition" then return { by = "TIDE_BY_PARTITION" } end
+  if text == "partition" and not keeps_state then return { by = "TIDE_BY_PARTITION" } end
   local kind, name = text:match("^(%a+):(.*)$")
-  if not BY[kind] then return nil, 'must be "key", "partition", "header:NAME" or "json:PATH"' end
+  if not BY[kind] then
+    return nil, ('must be "key", %s"header:NAME" or "json:PATH"'):format(keeps_state and "" or '"partition", ')
+  end
   if name == "" then return nil, ("names no %s"):format(kind == "json" and "path" or "header") end
   if kind == "json" and ("." .. name .. "."):find("..", 1, true) then
     return nil, 'has an empty name in its path; write as "json:user.id"'
@@ -138,13 +140,13 @@ local function by_of(text)
   return { by = BY[kind], by_name = name }
 end
 
---- Checks the options of blocks.order.
+--- Checks the options of blocks.order. `values.keeps_state`: of a step that does.
 function blocks.check_order(values, fault, given)
   if not given.by or type(values.by) ~= "string" then return end
   if values.order ~= "key" then
     fault('option "by" = "%s": is for order = "key"; this step has order = "%s"', values.by, values.order)
   else
-    local _, reason = by_of(values.by)
+    local _, reason = by_of(values.by, values.keeps_state)
     if reason then fault('option "by" = "%s": %s', values.by, reason) end
   end
 end

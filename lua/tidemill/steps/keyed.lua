@@ -54,9 +54,7 @@ return {
   check = function(values, fault, given)
     event_time.check(values, fault, given)
     blocks.check_range(values.processes, "processes", fault)
-    blocks.check_order({ order = "key", by = values.by }, fault, { by = true })
-    if values.by == "partition" then fault('option "by" = "partition": state has a key; say "key", "header:NAME" or '
-      .. '"json:PATH"') end
+    blocks.check_order({ order = "key", by = values.by, keeps_state = true }, fault, { by = true })
     check_names(values.state or {}, fault)
   end,
   entries = function(values)

@@ -26,13 +26,16 @@ local function check_size(values, fault, given)
   elseif values.every and values.size and values.size / values.every > MOST then
     fault('option "every": each message would be in more than %d windows', MOST)
   end
+  for _, name in ipairs { "size", "every", "gap" } do
+    if values[name] and values[name] % 1000 ~= 0 then fault('option "%s": takes whole milliseconds', name) end
+  end
   if values.gap and values.grace > 0 and not values.merge then
     fault('option "merge": missing; with gap and grace a message may join two sessions')
   end
 end
 
 local function in_ms(time)
-  return time and math.max(1, math.floor(time / 1000))
+  return time and time / 1000
 end
 
 return {

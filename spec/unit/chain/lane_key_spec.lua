@@ -55,6 +55,26 @@ describe("the key of a message", function()
     assert.is_nil(of_json("a", nil))
   end)
 
+  it("a message without a key says why", function()
+    local function missing(by, name, fields)
+      local reader, message = C.tide_lane_key_new(by, name), batches.message(fields)
+      assert.is_false(C.tide_lane_key_read(reader, message, bytes, length))
+      local text = ffi.string(C.tide_lane_key_missing(reader, message))
+      C.tide_lane_key_free(reader)
+      return text
+    end
+    local json = C.TIDE_BY_JSON
+    assert.equal('its key is null; by may name a field, as "json:id"', missing(C.TIDE_BY_KEY, nil, { value = "v" }))
+    local headers = { { "user" } }
+    assert.equal('it has no header "user" with a value', missing(C.TIDE_BY_HEADER, "user", { headers = headers }))
+    assert.equal("its value is null", missing(json, "id", {}))
+    assert.matches("^its value is not JSON: .*byte 1", missing(json, "id", { value = "no" }))
+    for value, what in pairs { ['{}'] = "is not there", ["[]"] = "is not there", ["7"] = "is not there",
+      ['{"id":null}'] = "is null", ['{"id":[1]}'] = "is an array", ['{"id":{}}'] = "is an object" } do
+      assert.equal("json:id " .. what, missing(json, "id", { value = value }))
+    end
+  end)
+
   it("the key of a message is its topic and partition", function()
     local function place(topic, partition)
       return (key_of(C.TIDE_BY_PARTITION, nil, { topic = topic, partition = partition }))

@@ -104,7 +104,7 @@ return tide.pipeline "x" {
       'p:3: option "group": missing',
       'p:4: option "max_bach_size": unknown; did you mean "max_batch_size"?',
       'p:4: option "processes" = 0: must be more than 0',
-      'p:4: option "max_batch_time" = "1 sek": not a time; write seconds, or a number with us, ms, s, min or h, '
+      'p:4: option "max_batch_time" = "1 sek": not a time; write seconds, or a number with us, ms, s, min, h or d, '
         .. 'as "500ms", or "auto"',
       "p:4: transform cannot be read: FOLDER/none.lua: No such file or directory",
       'p:5: tide.prodce: unknown; did you mean "produce"?',

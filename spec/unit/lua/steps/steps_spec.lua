@@ -174,7 +174,7 @@ describe("the step or setting", function()
         .. 'or GiB, as "16MiB"',
       ["print, max_cpu_time = 0"] = 'option "max_cpu_time" = 0: must be more than 0',
       ["print, max_cpu_time = '1GiB'"] = 'option "max_cpu_time" = "1GiB": not a time; write seconds, or a number with '
-        .. 'us, ms, s, min or h, as "500ms"',
+        .. 'us, ms, s, min, h or d, as "500ms"',
       ["print, max_open_files = 2.5"] = 'option "max_open_files" = 2.5: not a whole number',
       ["print, max_log_lines = -1"] = 'option "max_log_lines" = -1: must be more than 0',
       ["print, pool = tide.pool {}, max_messages = 5, max_log_lines = 5"] = {
