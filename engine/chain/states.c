@@ -226,6 +226,8 @@ static void drop_unused(struct tide_states *states, bool all)
                 continue;
             }
             *at = entry->next;
+            while (entry->taken) /* at the end of the process alone: it pins the entry */
+                tide_timers_end(states->timers, entry, entry->taken->at);
             set_value(states, entry, NULL);
             states->bytes -= sizeof(*entry) + entry->key_length;
             states->entry_count--;
@@ -287,11 +289,12 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
                                                                          index, false};
 }
 
-void tide_states_clear_timer(struct tide_states *states, struct tide_state_entry *entry,
-                             uint32_t index, int64_t offset)
+void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *entry,
+                           uint32_t index, int64_t offset, int64_t at)
 {
     const struct tide_state_value *value = entry->value;
-    if (!value || tide_state_timer(value) == 0)
+    tide_timers_end(states->timers, entry, at);
+    if (!value || tide_state_timer(value) != at)
         return;
     struct tide_store_value without = {value->expires_ms, value->kind & ~TIDE_STATE_TIMED,
                                        value->length - TIDE_STORE_TIMER,
@@ -346,12 +349,21 @@ void tide_states_reload(struct tide_states *states, uint32_t index, int32_t numb
                 set_value(states, entry, NULL);
 }
 
+/* What is in flight of the partition is dropped, so nobody will say that it has ended. */
+static void give_up_timers(struct tide_states *states, uint32_t index)
+{
+    for (uint32_t i = 0; i < states->place_count && tide_timers_taken(states->timers) > 0; i++)
+        for (struct tide_state_entry *entry = states->places[i]; entry; entry = entry->next)
+            tide_timers_give_up(states->timers, entry, index);
+}
+
 /* Another engine may have the partition before it comes back, and change any of its values. */
 void tide_states_forget(struct tide_states *states, uint32_t index)
 {
     forget_changes(states, index);
     tide_gaps_pass(&states->gaps, index, INT64_MAX);
     tide_timers_forget(states->timers, index);
+    give_up_timers(states, index);
     if (index >= states->partition_count)
         return;
     struct tide_state_partition *partition = &states->partitions[index];

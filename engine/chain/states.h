@@ -70,11 +70,12 @@ struct tide_state_entry {
     struct tide_state_value
         *value;       /* the newest that was accepted; NULL = it has to be read from the store */
     uint32_t waiting; /* its changes that are not stored yet ... */
-    uint32_t newest_index; /* ... and of which partition and ... */
-    int64_t newest_offset; /* ... message the newest of these is */
+    uint32_t newest_index;          /* ... and of which partition and ... */
+    int64_t newest_offset;          /* ... message the newest of these is */
+    struct tide_taken_timer *taken; /* owned by timers.c: its timers whose records are in flight */
+    uint64_t fill;                  /* owned by task_state.c: the last fill that had it ... */
+    uint32_t place;                 /* ... and where it is in that block, in units of 8 bytes */
     uint32_t pins;   /* records of batches (task_state.c) and timers (timers.c) that point to it */
-    uint64_t fill;   /* owned by task_state.c: the last fill that had it ... */
-    uint32_t place;  /* ... and where it is in that block, in units of 8 bytes */
     uint64_t commit; /* the last that covered a change of it */
     uint32_t hash;
     uint32_t state;
@@ -120,9 +121,10 @@ uint64_t tide_states_fill(struct tide_states *states);
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value);
 
-/** The timer of the entry, if it has one, is over, and the value stays: a change of message `offset`. */
-void tide_states_clear_timer(struct tide_states *states, struct tide_state_entry *entry,
-                             uint32_t index, int64_t offset);
+/** The record of this timer of the entry, which was taken, has ended: accepted or rejected. The timer is over, and the value
+ * stays: a change of message `offset`, unless the key has another timer by now, or none. */
+void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *entry,
+                           uint32_t index, int64_t offset, int64_t at);
 /** The largest position of the partition up to this one at which there is a state to be stored (chain/gaps.h). */
 int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position);
 
@@ -182,6 +184,9 @@ struct tide_due {
 /** The first timer that the watermark has passed: 1 = it is in *due, 0 = there is none, negative = the store fails. It is
  * the same until it is taken. */
 int tide_states_due(struct tide_states *states, struct tide_timeline *line, struct tide_due *due);
-void tide_states_due_taken(struct tide_timeline *line, const struct tide_due *due);
+/** A record of it is in flight from now on, with the origin of a message of partition `index`. Until tide_states_end_timer, or
+ * until that partition is forgotten, the timer is not due again, wherever it is found. */
+void tide_states_due_taken(struct tide_states *states, struct tide_timeline *line,
+                           const struct tide_due *due, uint32_t index);
 
 #endif

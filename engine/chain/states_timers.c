@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Which timers of a state are due: those that are accepted (chain/timers.h) and those that are stored are gone through side
- * by side, in the order of their times. A timer counts if its key has it still. Start reading at tide_states_due. */
+ * by side, in the order of their times. A timer counts if its key has it still, and no record of it is in flight. Start
+ * reading at tide_states_due. */
 #include <string.h>
 
 #include "chain/states_inside.h"
@@ -41,7 +42,7 @@ static int next_timer(struct tide_states *states, uint32_t state, int32_t partit
 
 static bool has_timer(const struct tide_state_entry *entry, int64_t at)
 {
-    return entry->value && tide_state_timer(entry->value) == at;
+    return entry->value && tide_state_timer(entry->value) == at && !tide_timers_is_taken(entry, at);
 }
 
 /* The first one in the heap that is due, and that its key has still. */
@@ -106,9 +107,11 @@ int tide_states_due(struct tide_states *states, struct tide_timeline *line, stru
     return 1;
 }
 
-void tide_states_due_taken(struct tide_timeline *line, const struct tide_due *due)
+void tide_states_due_taken(struct tide_states *states, struct tide_timeline *line,
+                           const struct tide_due *due, uint32_t index)
 {
     struct tide_store_timer timer = {due->at, due->entry->key, due->entry->key_length};
+    tide_timers_take(tide_states_timers(states), due->entry, index, due->at);
     if (due->is_stored)
         take_stored(line, &timer);
     else

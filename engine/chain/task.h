@@ -300,7 +300,7 @@ uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint3
 void tide_state_take(struct tide_batch *batch, const struct tide_parsed_change *change);
 /** Record `record`, which that is, is released: its changes are accepted, if its partition is not revoked. */
 void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_t record);
-/** The timer that record `record` stands for is over, as it is rejected. */
+/** Record `record` is rejected, or accepted: if it is a timer, that is over, also where its worker has not said so. */
 void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch, uint32_t record);
 /** The batch is done. */
 void tide_state_end(struct tide_task *task, struct tide_batch *batch);

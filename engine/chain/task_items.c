@@ -53,7 +53,7 @@ static void pass_record(struct tide_task *task, struct tide_batch *batch, struct
     }
     if (batch->record.changed != 0)
         tide_state_accept(task, batch, batch->release.released + passed->count);
-    if (is_timer(task, batch, passed->count)) /* in case its worker has not ended it */
+    if (is_timer(task, batch, passed->count))
         tide_state_end_timer(task, batch, batch->release.released + passed->count);
     passed->filtered += !batch->record.has_results && !is_timer(task, batch, passed->count);
     passed->count++;

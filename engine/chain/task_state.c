@@ -226,10 +226,9 @@ void tide_state_end_timer(struct tide_task *task, const struct tide_batch *batch
         !tide_offsets_current(chain->offsets, origin) || tide_states_status(chain->states) < 0)
         return;
     tide_require(record >= batch->keyed.first && record < batch->keyed.end);
-    struct tide_state_entry *entry = batch->keyed.entries[(size_t)record * batch->keyed.states];
-    if (entry->value && tide_state_timer(entry->value) == timer->timestamp)
-        tide_states_clear_timer(chain->states, entry,
-                                tide_offsets_partition(chain->offsets, origin), timer->offset);
+    tide_states_end_timer(chain->states, batch->keyed.entries[(size_t)record * batch->keyed.states],
+                          tide_offsets_partition(chain->offsets, origin), timer->offset,
+                          timer->timestamp);
 }
 
 void tide_state_end(struct tide_task *task, struct tide_batch *batch)

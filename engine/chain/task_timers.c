@@ -94,8 +94,11 @@ bool tide_task_next_timer(struct tide_task *task, struct tide_message *message)
 void tide_task_timer_taken(struct tide_task *task)
 {
     struct tide_chain *chain = task->step.chain;
-    tide_offsets_ref(chain->offsets, task->timers.list[0].message.origin);
-    tide_states_due_taken(task->timers.list[0].rises->line, &task->timers.due);
+    const struct tide_firing *firing = &task->timers.list[0];
+    struct tide_origin origin = firing->message.origin;
+    tide_offsets_ref(chain->offsets, origin);
+    tide_states_due_taken(chain->states, firing->rises->line, &task->timers.due,
+                          tide_offsets_partition(chain->offsets, origin));
     tide_count(chain->counters, task->step.row, TIDE_M_KEYED_TIMERS, 1);
     chain->progress = true;
 }

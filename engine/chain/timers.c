@@ -25,6 +25,7 @@ struct timed {
 struct tide_timers {
     struct timed *states; /* by state */
     uint32_t state_count;
+    uint32_t taken; /* of all entries */
 };
 
 struct tide_timers *tide_timers_new(void)
@@ -192,6 +193,61 @@ static void filter(struct tide_timeline *line, const int64_t *limits, uint32_t c
     line->heap_count = kept;
     for (uint32_t i = kept / 2; i-- > 0;)
         sink_down(line, i);
+}
+
+/* ---- timers whose records are in flight ---- */
+
+void tide_timers_take(struct tide_timers *timers, struct tide_state_entry *entry, uint32_t index,
+                      int64_t at)
+{
+    struct tide_taken_timer *taken = tide_alloc(sizeof(*taken));
+    *taken = (struct tide_taken_timer){entry->taken, at, index};
+    entry->taken = taken;
+    entry->pins++;
+    timers->taken++;
+}
+
+bool tide_timers_is_taken(const struct tide_state_entry *entry, int64_t at)
+{
+    const struct tide_taken_timer *taken = entry->taken;
+    while (taken && taken->at != at)
+        taken = taken->next;
+    return taken != NULL;
+}
+
+static void drop_taken(struct tide_timers *timers, struct tide_state_entry *entry,
+                       struct tide_taken_timer **at)
+{
+    struct tide_taken_timer *dropped = *at;
+    *at = dropped->next;
+    free(dropped);
+    entry->pins--;
+    timers->taken--;
+}
+
+void tide_timers_end(struct tide_timers *timers, struct tide_state_entry *entry, int64_t at)
+{
+    struct tide_taken_timer **taken = &entry->taken;
+    while (*taken && (*taken)->at != at)
+        taken = &(*taken)->next;
+    if (*taken)
+        drop_taken(timers, entry, taken);
+}
+
+void tide_timers_give_up(struct tide_timers *timers, struct tide_state_entry *entry, uint32_t index)
+{
+    struct tide_taken_timer **taken = &entry->taken;
+    while (*taken) {
+        if ((*taken)->index == index)
+            drop_taken(timers, entry, taken);
+        else
+            taken = &(*taken)->next;
+    }
+}
+
+uint32_t tide_timers_taken(const struct tide_timers *timers)
+{
+    return timers->taken;
 }
 
 /* ---- what states.c tells ---- */

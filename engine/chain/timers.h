@@ -13,6 +13,9 @@
  *   timers, accepted     those whose change is not stored yet are in a heap here
  *   timers, stored       the store's list has them (tide_store_next_timer); it is asked once the watermark has come to the
  *                        first of them
+ *   timers, taken        whose record is in flight: the entry has them, so that they are not taken again meanwhile, also
+ *                        when a commit puts them into the store's list. They end with the record (accepted, rejected), or
+ *                        when its partition is forgotten. One that is tried again or run again is in flight
  *   a timer record       is out of date when the key's timer is another one by then: its worker leaves it out
  *
  * What is accepted, stored and forgotten is told by states.c, what is due is asked by states_timers.c; timers.c calls neither. */
@@ -38,6 +41,13 @@ struct tide_timer {
     struct tide_state_entry *entry; /* pinned */
     int64_t offset;
     uint32_t index;
+};
+
+/** A timer of an entry whose record is in flight. */
+struct tide_taken_timer {
+    struct tide_taken_timer *next;
+    int64_t at;
+    uint32_t index; /* of the partition that its origin is of */
 };
 
 /** A partition of a state. Topics that are read side by side have one together, by the partition's number. */
@@ -101,6 +111,20 @@ bool tide_timers_cover(struct tide_timers *timers, uint32_t *at, const int64_t *
 void tide_timers_stored(struct tide_timers *timers, const int64_t *limits, uint32_t count);
 /** What was not stored of the partition is dropped. */
 void tide_timers_forget(struct tide_timers *timers, uint32_t index);
+
+/* ---- timers whose records are in flight ---- */
+
+/** The entry is pinned until the record ends. */
+void tide_timers_take(struct tide_timers *timers, struct tide_state_entry *entry, uint32_t index,
+                      int64_t at);
+bool tide_timers_is_taken(const struct tide_state_entry *entry, int64_t at);
+/** The record has ended. Nothing happens when there is none. */
+void tide_timers_end(struct tide_timers *timers, struct tide_state_entry *entry, int64_t at);
+/** The entry's records whose origins are of this partition count no more. */
+void tide_timers_give_up(struct tide_timers *timers, struct tide_state_entry *entry,
+                         uint32_t index);
+/** Of all entries. */
+uint32_t tide_timers_taken(const struct tide_timers *timers);
 
 /* ---- the heap, for states_timers.c ---- */
 

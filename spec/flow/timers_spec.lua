@@ -177,6 +177,20 @@ describe('timers of tide.keyed', function()
     assert.equal(2, #test:rejects())
   end)
 
+  it('ends a timer whose function fails for the messages that are run behind it in the same job, too', function()
+    local test = keyed(function(m, state)
+      if m.timer then error 'bad timer' end
+      if m.value == 'first' then state:timer(m.timestamp + 1) end
+      state.value = m.value
+      return m.value
+    end, { processes = 1 })
+    test:feed({ key = 'a', value = 'first', timestamp = 10 })
+    test:feed({ key = 'a', value = 'second', timestamp = 100 }, { key = 'a', value = 'third', timestamp = 100 })
+    test:feed({ key = 'a', value = 'last', timestamp = 1000 })
+    assert.same({ 'first', 'second', 'third', 'last' }, test:values())
+    assert.rejects(test, { 'bad timer' })
+  end)
+
   it('is refused where it has no time, and is of the first state alone', function()
     local test = fixture.steps(tide.keyed { function(_, state) state:timer(1) end, state = 's', processes = 1 })
     test:feed({ key = 'a', value = '' })

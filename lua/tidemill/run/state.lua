@@ -85,8 +85,8 @@ function state.open_timer(slot, record)
   return true
 end
 
---- The open record is rejected, or its function has raised an error: the timer that it may be is over, also for a
---- record behind it that is the same timer (the engine finds it in its store, too, when that was written meanwhile).
+--- The open record is rejected, or its function has raised an error: the timer that it may be is over. The engine knows
+--- it when the record is released; a message of the key that is run behind it in this job must not write it again.
 function state.reject_timer()
   if timer_of then newer_timers[timer_of], timer_of = 0, false end
 end
