@@ -50,6 +50,7 @@ void tide_dead_letter_headers(struct tide_text *packed, const struct tide_reject
     if (from->target && from->target_partition >= 0)
         number_header(packed, "target_partition", from->target_partition);
     text_header(packed, "intermediate", from->intermediate ? "true" : NULL);
+    text_header(packed, "timer", from->timer ? "true" : NULL);
     text_header(packed, "stage", reject->stage);
     text_header(packed, "reason", reject->reason);
     text_header(packed, "error", reject->error);
@@ -105,6 +106,8 @@ void tide_dead_letter_line(struct tide_text *line, const struct tide_reject *rej
         tide_text_format(line, ",\"target_partition\":%d", from->target_partition);
     if (from->intermediate)
         tide_text_string(line, ",\"intermediate\":true");
+    if (from->timer)
+        tide_text_string(line, ",\"timer\":true");
     text_field(line, "stage", reject->stage);
     text_field(line, "reason", reject->reason);
     text_field(line, "error", reject->error);

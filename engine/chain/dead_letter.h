@@ -40,6 +40,9 @@ struct tide_dead_letter_source {
     const char *target; /* topic that refused the record; NULL = none did */
     int32_t target_partition;
     bool intermediate; /* The message is what an earlier step made of the input message. */
+    bool
+        timer; /* It is no message but a timer (chain/timers.h), with the key and the time of that; the fields above are those
+                   of the message that moved the watermark past it. */
 };
 
 /** Packs the headers of a dead letter for a topic: the message's own, then ours. */

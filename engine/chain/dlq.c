@@ -91,6 +91,7 @@ static struct tide_message make_dead_letter(struct tide_dlq *dlq, const struct t
     if (reject->refused && message->target_topic != TIDE_TOPIC_NONE)
         from.target = topic_name(dlq, message->target_topic);
     from.intermediate = !reject->refused && message->flags & TIDE_MESSAGE_RESULT;
+    from.timer = !reject->refused && message->flags & TIDE_MESSAGE_TIMER;
     dead_letter.origin.epoch |= TIDE_ORIGIN_DEAD_LETTER;
     if (dlq->plan.kind == TIDE_DLQ_FILE) {
         tide_dead_letter_line(text, reject, &from);
@@ -117,8 +118,9 @@ static int fail_without_dlq(struct tide_dlq *dlq, const struct tide_reject *reje
     bool traced = reject->traceback && *reject->traceback;
     tide_count(dlq->chain->counters, 0, TIDE_M_INVALID_MESSAGE_COUNT, 1);
     return tide_fail(
-        TIDE_EDATA, "%s/%d/%lld: %s: %s%s%s%s; there is no dlq, so the pipeline stops here%s%s",
+        TIDE_EDATA, "%s/%d/%lld%s: %s: %s%s%s%s; there is no dlq, so the pipeline stops here%s%s",
         topic_name(dlq, message->topic), message->partition, (long long)message->offset,
+        message->flags & TIDE_MESSAGE_TIMER ? " (a timer that was due there)" : "",
         or_empty(reject->reason), or_empty(reject->error), reject->cause ? " (" : "",
         or_empty(reject->cause), reject->cause ? ")" : "",
         traced && *reject->traceback != '\n' ? "\n" : "", traced ? reject->traceback : "");

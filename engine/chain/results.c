@@ -162,8 +162,11 @@ static void result_message(const struct tide_batch *batch, const struct tide_res
                            const char *bytes, uint32_t left, struct tide_message *message)
 {
     tide_batch_message(batch, result->index, message);
-    if (is_made(batch, result, bytes, left, message->timestamp))
+    /* What comes of a timer is a message to the steps behind, which the input does not have. */
+    if (message->flags & TIDE_MESSAGE_TIMER ||
+        is_made(batch, result, bytes, left, message->timestamp))
         message->flags |= TIDE_MESSAGE_RESULT;
+    message->flags &= (uint16_t)~TIDE_MESSAGE_TIMER;
     message->timestamp = result->timestamp;
     message->target_topic = result->topic;
     message->target_partition = result->partition;

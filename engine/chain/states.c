@@ -289,19 +289,6 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
                                                                          index, false};
 }
 
-void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *entry,
-                           uint32_t index, int64_t offset, int64_t at)
-{
-    const struct tide_state_value *value = entry->value;
-    tide_timers_end(states->timers, entry, at);
-    if (!value || tide_state_timer(value) != at)
-        return;
-    struct tide_store_value without = {value->expires_ms, value->kind & ~TIDE_STATE_TIMED,
-                                       value->length - TIDE_STORE_TIMER,
-                                       value->bytes + TIDE_STORE_TIMER};
-    tide_states_change(states, entry, index, offset, &without);
-}
-
 int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position)
 {
     return tide_gaps_limit(&states->gaps, index, position);

@@ -121,10 +121,6 @@ uint64_t tide_states_fill(struct tide_states *states);
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value);
 
-/** The record of this timer of the entry, which was taken, has ended: accepted or rejected. The timer is over, and the value
- * stays: a change of message `offset`, unless the key has another timer by now, or none. */
-void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *entry,
-                           uint32_t index, int64_t offset, int64_t at);
 /** The largest position of the partition up to this one at which there is a state to be stored (chain/gaps.h). */
 int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position);
 
@@ -188,5 +184,10 @@ int tide_states_due(struct tide_states *states, struct tide_timeline *line, stru
  * until that partition is forgotten, the timer is not due again, wherever it is found. */
 void tide_states_due_taken(struct tide_states *states, struct tide_timeline *line,
                            const struct tide_due *due, uint32_t index);
+
+/** The record of this timer of the entry, which was taken, has ended: accepted or rejected. The timer is over, and the value
+ * stays: a change of message `offset`, unless the key has another timer by now, or none. */
+void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *entry,
+                           uint32_t index, int64_t offset, int64_t at);
 
 #endif

@@ -191,6 +191,32 @@ describe('timers of tide.keyed', function()
     assert.rejects(test, { 'bad timer' })
   end)
 
+  it('has results that are messages to later steps, of which one counts them by key', function()
+    local function first(m, state)
+      if not m.timer then return m.key ~= 'x' and state:timer(m.timestamp + 1) or nil end
+      if m.key == 'same' then return m end
+      m.value = 'made'
+      return m
+    end
+    local function second(m, state)
+      state.value = (state.value or 0) + 1
+      m.value = ('%s %s %d %s'):format(m.key, tostring(m.timer), state.value, tostring(m.value))
+      return m
+    end
+    for _, time in ipairs { false, 'timestamp' } do
+      local test = fixture.steps(tide.keyed { first, state = 'a', processes = 2, time = 'timestamp' },
+        tide.keyed { second, state = 'b', processes = 2, time = time or nil })
+      for i = 1, 2 do
+        test:feed({ key = 'made', value = '', timestamp = i * 1000 },
+          { key = 'same', value = '', timestamp = i * 1000 })
+        test:feed({ key = 'x', value = '', timestamp = i * 1000 + 10 })
+      end
+      assert.same({ 'made nil 1 made', 'made nil 2 made', 'same nil 1 nil', 'same nil 2 nil' }, sorted(test:values()),
+        tostring(time))
+      assert.same({}, test:rejects())
+    end
+  end)
+
   it('is refused where it has no time, and is of the first state alone', function()
     local test = fixture.steps(tide.keyed { function(_, state) state:timer(1) end, state = 's', processes = 1 })
     test:feed({ key = 'a', value = '' })

@@ -10,7 +10,8 @@ return {
       help = "A topic for dead letters: each has the original key, value and headers, and further headers that say "
         .. "what happened. A dead letter of stage produce is the record that the output refused, with target_topic; "
         .. "dlq replay sends it there. When a step with workers of its own rejects what an earlier step made of the "
-        .. "message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. The timestamp of a "
+        .. "message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. One of a timer of "
+        .. "tide.keyed is marked timer, and has its key and no value. The timestamp of a "
         .. "dead letter is the present, that of the message is in original_timestamp. A topic that does not exist or "
         .. "must not be written is reported at start (exit 78); for later see on_failure." },
     { name = "path", type = "string",

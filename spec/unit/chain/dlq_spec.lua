@@ -247,6 +247,15 @@ describe("a dlq topic", function()
     assert.same({ "true", nil }, { said(0), said(1) })
   end)
 
+  it("a dead letter of a timer says so", function()
+    local message = chain:read { key = "k" }
+    message.flags = C.TIDE_MESSAGE_TIMER
+    assert.equal(C.TIDE_OK, reject(message, { reason = "error" }))
+    local seen = batches.fields(C.tide_memory_get(sink, 0))
+    assert.same({ "timer", "true" }, seen.headers[5])
+    assert.same({ key = "k" }, { key = seen.key, value = seen.value })
+  end)
+
   it("a dead letter has no header for a field without a value", function()
     reject(chain:read {}, { reason = "error", error = "" })
     local letter = C.tide_memory_get(sink, 0)

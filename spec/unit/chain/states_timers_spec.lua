@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Timers that are due (chain/states.h, chain/timers.h), without a step: from a change of state to the end of their record.
+-- Timers that are due (chain/states.h, chain/timers.h), without a step: from a change to the end of their record.
 local ffi = require "ffi"
 local C = require("spec.support.headers").declare("shm/layout.h", "store/store.h", "io/source.h", "chain/states.h",
   "chain/timers.h")

@@ -6,7 +6,8 @@
 -- (the original ones), original_topic, original_partition, original_offset, original_timestamp (ms), original_count,
 -- stage, reason, error, traceback, cause, attempts, truncated, original_size, sha256, replays (how often it was
 -- replayed before); target_topic, target_partition: of a record that an output refused (stage produce), which is what
--- the dead letter holds; intermediate: it holds what an earlier step made of the message, and a later one rejected.
+-- the dead letter holds; intermediate: it holds what an earlier step made of the message, and a later one rejected;
+-- timer: it holds no message but a timer of tide.keyed, whose key and time (original_timestamp) it has.
 local cjson = require("cjson")
 local base64 = require("tidemill.lib.base64")
 
@@ -18,6 +19,7 @@ dead_letter.REPLAYS = "tidemill.replay_count"
 local NUMBERS = { "original_partition", "original_offset", "original_timestamp", "original_count", "attempts",
   "original_size", "target_partition" }
 local TEXTS = { "original_topic", "target_topic", "stage", "reason", "error", "traceback", "cause", "sha256" }
+local MARKS = { "truncated", "intermediate", "timer" }
 local LARGEST = 2 ^ 53
 
 -- Reads a whole number as the engine writes it, in decimal digits or as a number of JSON; nil for anything else.
@@ -56,7 +58,7 @@ function dead_letter.of_message(message)
   for i, header in ipairs(headers) do
     if i < first then own[i] = header else found[header[1]] = header[2] end
   end
-  found.truncated, found.intermediate = found.truncated == "true", found.intermediate == "true"
+  for _, name in ipairs(MARKS) do found[name] = found[name] == "true" end
   return finish(found, own, message.partition, message.offset)
 end
 
@@ -77,7 +79,8 @@ function dead_letter.of_line(message)
     if value == cjson.null then found[name] = nil end
   end
   found.key, found.value = text(found.key), text(found.value)
-  found.truncated, found.intermediate = false, found.intermediate == true
+  for _, name in ipairs(MARKS) do found[name] = found[name] == true end
+  found.truncated = false -- a file takes them whole
   return finish(found, headers, message.partition, message.offset)
 end
 
@@ -93,10 +96,10 @@ end
 
 --- Where a replay sends it: topic and partition (nil = by its key). A record that an output refused goes there: it is
 --- what the function made of a message, and must not go through it again. nil when that is not told, and of what is
---- neither for the input nor for the output yet.
+--- neither for the input nor for the output yet, or no message.
 function dead_letter.destination(found)
   if found.target_topic then return found.target_topic, found.target_partition end
-  if found.stage == "produce" or found.intermediate then return nil end
+  if found.stage == "produce" or found.intermediate or found.timer then return nil end
   return found.original_topic, found.original_partition
 end
 

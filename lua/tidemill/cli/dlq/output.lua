@@ -59,6 +59,7 @@ local COLUMNS = {
   { "BYTES", function(found) return found.size and ("%d"):format(found.size) or "-" end },
   { "ERROR", function(found)
     local marks = (found.truncated and " (truncated)" or "") .. (found.intermediate and " (intermediate)" or "")
+      .. (found.timer and " (timer)" or "")
     return (found.error or "-") .. marks
   end },
   { "REPLAY TO", destination },
@@ -101,8 +102,7 @@ end
 
 local FIELDS = { "original_topic", "original_partition", "original_offset", "original_timestamp", "original_count",
   "target_topic", "target_partition", "stage", "reason", "error", "traceback", "cause", "attempts",
-  "truncated", "intermediate", "original_size", "sha256", "replays",
-  "size" }
+  "truncated", "intermediate", "timer", "original_size", "sha256", "replays", "size" }
 
 local function json_of(value)
   return json.encode(type(value) == "string" and visible(value, OF_TEXT) or value)
@@ -173,7 +173,8 @@ local function write_whole(found)
   line("letter", dead_letter.id(found))
   line("from", visible(dead_letter.origin(found)) .. others)
   line("replay to", visible(destination(found)))
-  line("holds", found.intermediate and "what an earlier step made of the message (intermediate)" or nil)
+  line("holds", found.intermediate and "what an earlier step made of the message (intermediate)"
+    or found.timer and "a timer of this key, and no message (timer)" or nil)
   line("timestamp", moment(found.original_timestamp))
   for _, name in ipairs { "stage", "reason", "cause", "attempts" } do
     line(name, found[name] and visible(tostring(found[name])))

@@ -16,11 +16,12 @@ local replay = {
     .. "headers as they were, and a header tidemill.replay_count. A dead letter of stage produce holds what the output "
     .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
     .. "tells where). One of a step after others in workers of their own may hold what those made of the message "
-    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. Dead letters "
-    .. "that were acknowledged are remembered (in the committed offsets of the group tidemill-dlq-TOPIC, or in "
-    .. "FILE.processed: move it with its file), and passed over by the next replay. At least once: after a kill the "
-    .. "dead letters of the last second may be sent again. Brokers forget the group's offsets "
-    .. "offsets.retention.minutes (7 days) after the last replay or drop; then all dead letters count as new, and "
+    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. One of a timer "
+    .. "(timer) holds no message, and is refused. Dead letters that were acknowledged are remembered (in the committed "
+    .. "offsets of the group tidemill-dlq-TOPIC, or in FILE.processed: move it with its file), and passed over by the "
+    .. "next replay. At least once: after a kill the dead letters of the last second may be sent again. Brokers forget "
+    .. "the group's offsets offsets.retention.minutes (7 days) after the last replay or drop; then all dead letters "
+    .. "count as new, and "
     .. "replay says so. Run one at a time.",
 }
 
@@ -47,7 +48,10 @@ end
 
 -- Why a dead letter is not replayed; nil when it is.
 local function refusal(found, chosen, parsed)
-  if found.replays >= parsed.max_replays then
+  if found.timer then
+    return "is a timer of tide.keyed that failed, and no message: there is nothing to send. The timer is over and the "
+      .. "state of its key stays: a new message of that key may set it again (tidemill dlq drop takes this one away)"
+  elseif found.replays >= parsed.max_replays then
     return ("was replayed %d times already (--max-replays %d)"):format(found.replays, parsed.max_replays)
   elseif found.truncated and not parsed.truncated and not parsed.value then
     return "is truncated (--truncated sends what there is)"

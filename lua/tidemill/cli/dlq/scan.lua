@@ -10,7 +10,7 @@ local scan = {}
 
 local SHORT = { "partition", "offset", "original_topic", "original_partition", "original_offset", "original_timestamp",
   "original_count", "target_topic", "target_partition", "stage", "reason", "error", "cause", "attempts", "truncated",
-  "intermediate", "original_size", "sha256", "replays" }
+  "intermediate", "timer", "original_size", "sha256", "replays" }
 
 local function pack(text)
   return text and base64.encode(text) or nil
