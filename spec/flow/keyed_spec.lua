@@ -113,6 +113,18 @@ describe('tide.keyed', function()
     test:feed({ key = 'k', value = 'a' }, { key = 'k', value = 'b' })
     test:feed({ key = 'k', value = 'c' })
     assert.same({ '["a"]', '["a","b"]', '["a","b","c"]' }, test:values())
+    test = keyed { function(m, state)
+      if m.value ~= 'get' then state.value = m.value == 'list' and tide.array {} or m.json end
+      if m.value ~= 'get' then table.insert(state.value, 'read') end
+      local assigned = state.value
+      state.value = assigned
+      table.insert(assigned, 'kept')
+      return tide.json.encode(state.value)
+    end }
+    test:feed({ key = 'k', value = 'list' }, { key = 'k', value = 'get' }, { key = 'k', value = '[1]' })
+    test:feed({ key = 'k', value = 'get' })
+    assert.same({ '["read","kept"]', '["read","kept","kept"]', '[1,"read","kept"]', '[1,"read","kept","kept"]' },
+      test:values())
   end)
 
   it('gives a step with several names a state for each of them', function()

@@ -12,6 +12,7 @@ local answer = require("tidemill.run.answer")
 local check = require("tidemill.run.check")
 local double_at = require("tidemill.run.number").double_at
 local json = require("tidemill.run.json")
+local marks = require("tidemill.run.marks")
 local result = require("tidemill.run.result")
 
 local cast, copy, to_string = ffi.cast, ffi.copy, ffi.string
@@ -112,7 +113,7 @@ local function get(slot)
   if of ~= JSON then return what end
   local decoded, problem = decode(what)
   if decoded == nil then error("the state of this key is no JSON: " .. tostring(problem), 3) end
-  if type(decoded) == "table" and not slot.kind then slot.given, slot.given_text = decoded, what end
+  if type(decoded) == "table" then slot.given, slot.given_text = decoded, what end
   return decoded
 end
 
@@ -125,7 +126,7 @@ local function set(slot, new)
     kind, value = NUMBER, new
   elseif type(new) == "string" then
     kind, value = STRING, new
-  elseif type(new) == "table" and getmetatable(new) == nil then
+  elseif type(new) == "table" and (getmetatable(new) == nil or getmetatable(new) == marks.array) then
     kind, slot.given = JSON, new -- it is written as it is when the function has returned
   else
     kind, value = JSON, (encode(new, 3))
