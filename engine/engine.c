@@ -37,8 +37,11 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
 {
     uint64_t lost = 0;
     int status = take_events(engine, engine->zygote, now_us);
-    if (status == TIDE_OK)
+    if (status == TIDE_OK) {
         status = take_events(engine, tide_engine_reload_zygote(engine), now_us);
+        if (status < 0 && tide_engine_reload_does_without(engine))
+            status = TIDE_OK;
+    }
     for (uint32_t i = 0; i < engine->pool_count && status == TIDE_OK; i++) {
         status = tide_pool_poll(engine->pools[i], now_us);
         lost += tide_pool_workers_lost(engine->pools[i]);

@@ -331,7 +331,7 @@ void tide_engine_free(struct tide_engine *engine)
         tide_pool_free(engine->pools[i]);
     tide_zygote_free(engine->zygote);
     tide_engine_tables_free(engine);
-    tide_zygote_free(engine->reload.other);
+    tide_engine_reload_free(engine);
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);

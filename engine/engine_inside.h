@@ -11,6 +11,7 @@
  *   engine_intake.c       from the source to the first step, with backpressure and pause
  *   engine_restore.c      restores state before a partition is read
  *   engine_revocation.c   gives back partitions that are revoked
+ *   engine_watch.c        judges a revision that has taken over
  *   engine_reload.c       loads the transforms anew
  *   engine_source.c       handles the events of the source
  *   engine_transaction.c  handles the outcomes of transactions (exactly once)
@@ -43,9 +44,9 @@
 #include "chain/offsets.h"
 #include "chain/states.h"
 #include "chain/step.h"
+#include "engine_reload.h"
 #include "io/sink.h"
 #include "io/source.h"
-#include "proc/forker.h"
 #include "proc/pool.h"
 #include "proc/zygote.h"
 #include "tidemill.h"
@@ -131,31 +132,6 @@ struct tide_revocation {
 struct tide_abort {
     int64_t resume_us; /* nothing is read before */
     int64_t pause_us;  /* the pause after the next abort; doubles until a commit succeeds */
-};
-
-/** A later revision of the transforms takes the place of the present one. `other` is its zygote, and from LEAVING on the one
- * that it has replaced. A zygote that is lost once it has loaded ends the run, as the first one does.
- *   state       what happens                                     next
- *   NONE        nothing                                          LOADING: tide_engine_reload
- *   LOADING     the forker forks a zygote, which loads           STARTING: it has loaded
- *                                                                NONE: it has not; or the files are the same
- *   STARTING    workers start, beside those that run             LEAVING: all are ready: they take over, in this turn
- *                                                                WITHDRAWN: one cannot start, or the run ends
- *   LEAVING     those before do what they were given             NONE: all are gone
- *   WITHDRAWN   the new ones leave                               NONE: all are gone */
-enum tide_reload_state {
-    TIDE_RELOAD_NONE,
-    TIDE_RELOAD_LOADING,
-    TIDE_RELOAD_STARTING,
-    TIDE_RELOAD_LEAVING,
-    TIDE_RELOAD_WITHDRAWN
-};
-
-struct tide_reload {
-    enum tide_reload_state state;
-    struct tide_zygote *other; /* NULL in NONE */
-    bool again;                /* it was asked for meanwhile */
-    char known[TIDE_KNOWN_BYTES];
 };
 
 /** What the time since the last measurement is charged to. */
@@ -356,13 +332,6 @@ int tide_engine_revocation_poll(struct tide_engine *engine, int64_t now_us);
 void tide_engine_revocation_abort(struct tide_engine *engine);
 /** The transaction was aborted: there is nothing left to commit for the partitions that are revoked. */
 void tide_engine_revocation_aborted(struct tide_engine *engine);
-
-/* ---- engine_reload.c ---- */
-
-/** The zygote of the other revision, whose workers are there; NULL = there is none, or it has not loaded. */
-struct tide_zygote *tide_engine_reload_zygote(const struct tide_engine *engine);
-/** Gets on with the reload, if there is one. */
-void tide_engine_reload_poll(struct tide_engine *engine);
 
 /* ---- engine_source.c ---- */
 

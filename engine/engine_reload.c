@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * A reload: the transforms are loaded anew while messages flow (the states are in engine_inside.h). The pipeline file is read
+ * A reload: the transforms are loaded anew while messages flow (the states are in engine_reload.h). The pipeline file is read
  * by the zygote of the next revision, not here: reading it runs code of the user's, which must neither stop this loop nor meet
  * secrets. All pools change in one turn, so that no batch is run by one revision in the first step and waits for the other in
  * the second any longer than it takes. What is in flight stays where it is. Start with tide_engine_reload_poll(). */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "engine_inside.h"
 #include "proc/worker.h"
@@ -48,6 +50,9 @@ int tide_engine_reload(struct tide_engine *engine, const char *known)
         return tide_fail(TIDE_ECONFIG, "this run loads its transforms once");
     if (!is_running(engine))
         return tide_fail(TIDE_ECONFIG, "the run is about to end");
+    if (reload->state ==
+        TIDE_RELOAD_WATCHING) /* the revision that runs is what the next one is gone back from to */
+        end(engine);
     snprintf(reload->known, sizeof(reload->known), "%s", known);
     reload->again = reload->state != TIDE_RELOAD_NONE;
     if (reload->again)
@@ -85,7 +90,8 @@ static void load(struct tide_engine *engine)
     end(engine);
 }
 
-static void take_over(struct tide_engine *engine)
+/* The two revisions change their parts: what is given out from now on is run by the other one. */
+static void change_places(struct tide_engine *engine)
 {
     struct tide_zygote *next = engine->reload.other;
     for (uint32_t i = 0; i < engine->pool_count; i++)
@@ -93,20 +99,33 @@ static void take_over(struct tide_engine *engine)
     tide_zygote_hand_over(engine->zygote, next);
     engine->reload.other = engine->zygote;
     engine->zygote = next;
-    engine->reload.state = TIDE_RELOAD_LEAVING;
-    tide_count(engine->chain.counters, 0, TIDE_M_RELOAD, 1);
     tide_observe(engine->chain.counters, 0, TIDE_M_REVISION, tide_engine_revision(engine));
-    tide_engine_emit(engine, TIDE_EVENT_RELOADED, 0, (int)tide_engine_revision(engine),
-                     tide_zygote_mark(next));
+    tide_engine_watch_begin(engine);
 }
 
-static void start(struct tide_engine *engine)
+static void take_over(struct tide_engine *engine)
+{
+    change_places(engine);
+    engine->reload.state = TIDE_RELOAD_LEAVING;
+    tide_count(engine->chain.counters, 0, TIDE_M_RELOAD, 1);
+    tide_engine_emit(engine, TIDE_EVENT_RELOADED, 0, (int)tide_engine_revision(engine),
+                     tide_zygote_mark(engine->zygote));
+}
+
+/* TIDE_OK: all workers of the other revision are ready. */
+static int look_ready(struct tide_engine *engine)
 {
     int status = is_running(engine) ? TIDE_OK : tide_fail(TIDE_ETEMPORARY, "the run ends");
     for (uint32_t i = 0; i < engine->pool_count && status >= 0; i++) {
         int ready = tide_pool_next_ready(engine->pools[i]);
         status = ready == TIDE_OK ? status : ready;
     }
+    return status;
+}
+
+static void start(struct tide_engine *engine)
+{
+    int status = look_ready(engine);
     if (status == TIDE_OK) {
         take_over(engine);
     } else if (status < 0) {
@@ -115,13 +134,76 @@ static void start(struct tide_engine *engine)
     }
 }
 
-static void await_end(struct tide_engine *engine)
+static bool are_gone(const struct tide_engine *engine)
 {
     for (uint32_t i = 0; i < engine->pool_count; i++) {
         if (tide_pool_has_worker_of(engine->pools[i], engine->reload.other))
-            return;
+            return false;
     }
+    return true;
+}
+
+/* ---- the way back ---- */
+
+/* True when the newer revision fails: the older one begins to come back. */
+static bool goes_back(struct tide_engine *engine)
+{
+    struct tide_reload *reload = &engine->reload;
+    if (engine->plan.reload.watch_us == 0 || !is_running(engine) ||
+        !tide_engine_watch_fails(engine, reload->reason, sizeof(reload->reason)))
+        return false;
+    for (uint32_t i = 0; i < engine->pool_count; i++)
+        tide_pool_next_begin(engine->pools[i], reload->other);
+    reload->state = TIDE_RELOAD_RETURNING;
+    return true;
+}
+
+static void leave(struct tide_engine *engine)
+{
+    struct tide_reload *reload = &engine->reload;
+    if (goes_back(engine) || !are_gone(engine))
+        return;
+    if (engine->plan.reload.watch_us == 0 || reload->again)
+        end(engine);
+    else
+        reload->state = TIDE_RELOAD_WATCHING;
+}
+
+static void watch(struct tide_engine *engine)
+{
+    if (goes_back(engine) || !tide_engine_watch_is_over(engine))
+        return;
+    tide_engine_emit(engine, TIDE_EVENT_RELOAD_KEPT, 0, (int)tide_engine_revision(engine), NULL);
     end(engine);
+}
+
+/* Its workers had left, and may find that what they need is gone: then those that fail are better than none. */
+static void come_back(struct tide_engine *engine)
+{
+    int status = look_ready(engine);
+    if (status == TIDE_OK) {
+        change_places(engine);
+        tide_count(engine->chain.counters, 0, TIDE_M_RELOAD_ROLLED_BACK, 1);
+        tide_engine_emit(engine, TIDE_EVENT_RELOAD_ROLLED_BACK, 0,
+                         (int)tide_engine_revision(engine), engine->reload.reason);
+        engine->reload.state = TIDE_RELOAD_WITHDRAWN;
+    } else if (status < 0) {
+        char why[512];
+        snprintf(why, sizeof(why), "%s", tide_error());
+        tide_fail(status, "%s; and revision %u cannot come back: %s", engine->reload.reason,
+                  tide_zygote_revision(engine->reload.other), why);
+        tell_failure(engine, status);
+        withdraw(engine);
+    }
+}
+
+bool tide_engine_reload_does_without(struct tide_engine *engine)
+{
+    if (engine->reload.state != TIDE_RELOAD_WATCHING)
+        return false;
+    tide_log(TIDE_LOG_WARN, "reload: the older revision is lost, so it cannot come back");
+    end(engine);
+    return true;
 }
 
 /* ---- what the engine calls ---- */
@@ -146,8 +228,17 @@ void tide_engine_reload_poll(struct tide_engine *engine)
         start(engine);
         break;
     case TIDE_RELOAD_LEAVING:
+        leave(engine);
+        break;
+    case TIDE_RELOAD_WATCHING:
+        watch(engine);
+        break;
+    case TIDE_RELOAD_RETURNING:
+        come_back(engine);
+        break;
     case TIDE_RELOAD_WITHDRAWN:
-        await_end(engine);
+        if (are_gone(engine))
+            end(engine);
         break;
     }
     /* What a state begins with, the pools do in the next turn, which is not to wait. */
@@ -161,10 +252,16 @@ uint32_t tide_engine_revision(const struct tide_engine *engine)
 
 const char *tide_engine_reload_state_name(const struct tide_engine *engine)
 {
-    static const char *const names[] = {[TIDE_RELOAD_NONE] = "none",
-                                        [TIDE_RELOAD_LOADING] = "loading",
-                                        [TIDE_RELOAD_STARTING] = "starting",
-                                        [TIDE_RELOAD_LEAVING] = "leaving",
-                                        [TIDE_RELOAD_WITHDRAWN] = "withdrawn"};
+    static const char *const names[] = {
+        [TIDE_RELOAD_NONE] = "none",          [TIDE_RELOAD_LOADING] = "loading",
+        [TIDE_RELOAD_STARTING] = "starting",  [TIDE_RELOAD_LEAVING] = "leaving",
+        [TIDE_RELOAD_WATCHING] = "watching",  [TIDE_RELOAD_RETURNING] = "returning",
+        [TIDE_RELOAD_WITHDRAWN] = "withdrawn"};
     return names[engine->reload.state];
+}
+
+void tide_engine_reload_free(struct tide_engine *engine)
+{
+    tide_zygote_free(engine->reload.other);
+    free(engine->reload.watch.before);
 }

@@ -70,6 +70,8 @@ enum tide_event_kind {
     TIDE_EVENT_RELOADED, /* a later revision of the transforms has taken over: number; text: its mark */
     TIDE_EVENT_RELOAD_FAILED,    /* it has not: status, text */
     TIDE_EVENT_RELOAD_UNCHANGED, /* the files are those that are loaded */
+    TIDE_EVENT_RELOAD_KEPT,      /* the revision that runs is not gone back from any more: number */
+    TIDE_EVENT_RELOAD_ROLLED_BACK, /* an older revision runs again: number; text: why */
     TIDE_EVENT_DONE,  /* the run has ended without a failure; what was not complete within
                            join_timeout is not committed */
     TIDE_EVENT_FAILED /* status: the exit code with a minus sign; text */
@@ -94,7 +96,7 @@ int tide_engine_reopen(struct tide_engine *engine);
  * any case. TIDE_BUSY: it is done once the reload that is under way has ended. TIDE_ECONFIG with the reason when this run
  * cannot. */
 int tide_engine_reload(struct tide_engine *engine, const char *known);
-/** The revision of the transforms that runs, from 1, and the state of the reload (engine_inside.h) in small letters. */
+/** The revision of the transforms that runs, from 1, and the state of the reload (engine_reload.h) in small letters. */
 uint32_t tide_engine_revision(const struct tide_engine *engine);
 const char *tide_engine_reload_state_name(const struct tide_engine *engine);
 void tide_engine_free(struct tide_engine *engine); /* NULL is fine */

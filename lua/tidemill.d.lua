@@ -182,6 +182,7 @@ function tide.unpack(value) end
 ---@field [integer] tide.Step The steps, in order.
 ---@field dlq? tide.Setting Where bad messages go.
 ---@field metrics? tide.Setting Where metrics go while the pipeline runs, and where its state is shown.
+---@field reload? tide.Setting When transforms that were loaded anew are gone back from.
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered and acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to Kafka together, in one transaction for each interval of commit_offsets; a consumer with isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or later.
 ---@field engines? integer|"auto" How many engines run the pipeline, each a process and a member of the group of its own, under one supervisor (docs/scaling.md). One engine's thread is a ceiling, whatever the number of workers. All that the file says of workers, batches and buffers holds for each of them (processes = 4 with engines = 2 is 8 workers); memory_limit is for all together, and automatic numbers of processes share the processors. "auto": one for each 4 processors that may be used. With `instance`, engine K is the member NAME-K. It needs kafka_source. The flag --engines overrides it. (in engines)
 ---@field join_timeout? number|string How long the engine waits after SIGTERM until everything that was read is delivered and committed. (in seconds)
@@ -509,6 +510,19 @@ function tide.dlq(options) end
 ---@param options tide.metrics.Options
 ---@return tide.Setting
 function tide.metrics(options) end
+
+---@class tide.reload.Options
+---@field watch_time? number|string How long the transforms that ran before are kept after others have taken over, to go back to. It takes the memory of what they have loaded, and no worker. 0: they are gone at once. (in seconds)
+---@field max_rejected? integer How many messages of a step may fail in that time: it rejects them, or a worker dies of them. With more, and a share above max_rejected_ratio, those that ran before take over again. (in messages)
+---@field max_rejected_ratio? number By how much the share of the messages that fail may be larger than it was before. Both are counted for each step: 0.05 allows a step that rejected one message in a hundred to reject six.
+
+--- When a reload goes back to the transforms that ran before.
+---```lua
+---reload = tide.reload { watch_time = "5min", max_rejected = 100 }
+---```
+---@param options tide.reload.Options
+---@return tide.Setting
+function tide.reload(options) end
 
 ---@class tide.pool.Options
 ---@field processes? integer|"auto"|table The number of worker processes. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)

@@ -150,6 +150,13 @@ struct tide_dlq_plan {
         fail_on_too_large; /* a dead letter that is too large for the topic is a failure, and is not cut */
 };
 
+/** When a reload goes back to the revision before (engine_reload.c). */
+struct tide_reload_plan {
+    int64_t watch_us;          /* it is kept for so long; 0 = not at all */
+    uint64_t max_rejected;     /* more messages of a step than this, and ... */
+    double max_rejected_ratio; /* ... a share that is larger by more than this than its own */
+};
+
 struct tide_commit_plan {
     bool enabled;
     int64_t min_time_us;   /* commit when this time has passed since the last commit ... */
@@ -196,6 +203,7 @@ struct tide_plan {
     struct tide_sink_plan sink; /* medium NONE: results are counted as produced, and thrown away */
     struct tide_dlq_plan dlq;
     struct tide_commit_plan commit;
+    struct tide_reload_plan reload;
     const struct tide_table_plan *tables;
     uint32_t table_count;
     const struct tide_step_plan *steps; /* in the order of the stream */

@@ -20,6 +20,7 @@ struct tide_step;
 struct tide_sink;
 struct tide_source;
 struct tide_pool;
+struct tide_tally;
 
 /** What the steps of one chain share; owned by the engine. */
 struct tide_chain {
@@ -65,6 +66,9 @@ struct tide_step_ops {
     int64_t (*deadline_us)(struct tide_step *step);
     /* Drops the messages that are left, and frees the step. */
     void (*terminate)(struct tide_step *step);
+
+    /* What the present revision of the transforms has done here (chain/tally.h). NULL where nothing is rejected. */
+    struct tide_tally *(*tally)(struct tide_step *step);
 
     /* The rest is NULL where a step has no batches. */
 

@@ -15,6 +15,7 @@
 #include "chain/offsets.h"
 #include "chain/states.h"
 #include "chain/step.h"
+#include "chain/tally.h"
 #include "io/sink.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
@@ -37,6 +38,7 @@ struct produce {
     struct output outputs[3];
     uint32_t output_count;
     uint64_t acknowledged;
+    struct tide_tally tally;
     bool full;          /* the output took fewer messages than it was offered last */
     int64_t charged_us; /* until when the time is charged in which it was full */
     bool alone; /* the one record that is with the sink is tested: nothing may be sent beside it */
@@ -82,8 +84,10 @@ static int reject_record(struct produce *produce, const struct tide_message *rec
                                  .refused = true};
     int status = tide_dlq_reject(chain->dlq, &reject);
     /* The dead letter has a reference of its own, which decides the outcome. */
-    if (status == TIDE_OK)
+    if (status == TIDE_OK) {
+        produce->tally.failed++;
         tide_offsets_unref(chain->offsets, record->origin, TIDE_OUTCOME_FILTERED);
+    }
     return status;
 }
 
@@ -138,6 +142,7 @@ static ssize_t produce_submit(struct tide_step *step, const struct tide_message 
         for (size_t i = 0; i < count; i++)
             tide_offsets_unref(chain->offsets, messages[i].origin, TIDE_OUTCOME_PRODUCED);
         produce->acknowledged += count;
+        produce->tally.messages += count;
         return (ssize_t)count;
     }
     if (chain->send_only_needed)
@@ -184,6 +189,7 @@ static void handle_delivered(struct produce *produce, struct output *output)
     for (size_t i = 0; produce->alone && i < count; i++)
         record_is_good(produce, origins[i]);
     produce->acknowledged += count;
+    produce->tally.messages += count;
     tide_offsets_unref_many(produce->step.chain->offsets, origins, count, TIDE_OUTCOME_PRODUCED);
 }
 
@@ -322,6 +328,11 @@ static void produce_terminate(struct tide_step *step)
     free(step);
 }
 
+static struct tide_tally *produce_tally(struct tide_step *step)
+{
+    return &produce_of(step)->tally;
+}
+
 struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_sink *sink,
                                         struct tide_sink *dlq_sink)
 {
@@ -331,6 +342,7 @@ struct tide_step *tide_step_produce_new(struct tide_chain *chain, struct tide_si
                                              .join = produce_join,
                                              .deadline_us = produce_deadline_us,
                                              .terminate = produce_terminate,
+                                             .tally = produce_tally,
                                              .waits = produce_waits};
     struct produce *produce = tide_alloc(sizeof(*produce));
     produce->step = (struct tide_step){.ops = &ops, .chain = chain};

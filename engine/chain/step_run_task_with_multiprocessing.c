@@ -304,6 +304,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .terminate = task_terminate,
                                              .block = tide_task_block,
                                              .progress = tide_task_progress,
+                                             .tally = tide_task_tally,
                                              .get_sizes = tide_task_get_sizes,
                                              .set_sizes = tide_task_set_sizes,
                                              .retry_wait = tide_task_retry_wait,
@@ -315,6 +316,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->plan.stage = task->stage = tide_copy(plan->stage);
     task->kind = plan->kind == TIDE_STEP_REDUCE ? &tide_task_reduce : &tide_task_each;
     task->pool = pool;
+    task->tally.revision = 1;
     uint32_t batches = make_lanes(task, processes);
     task->batches = tide_alloc(sizeof(*task->batches) * batches);
     tide_taps_add_step(chain->taps, row, task->stage);

@@ -44,6 +44,7 @@
 #include "chain/retry_wait.h"
 #include "chain/states.h"
 #include "chain/step.h"
+#include "chain/tally.h"
 #include "chain/tap.h"
 #include "shm/counters.h"
 
@@ -130,6 +131,8 @@ struct tide_task {
     struct tide_lane *lanes;
     uint32_t lane_count;
     uint32_t filled; /* lanes that are filled: all of them by key, else only the first */
+
+    struct tide_tally tally; /* owned by task_release.c and task_batch.c */
 
     struct {                            /* owned by task_batch.c */
         struct tide_batch *free;        /* last in, first out: its pages are warm */
@@ -386,6 +389,7 @@ int tide_task_release(struct tide_task *task, int64_t now_us);
 struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index);
 /** Changes when a batch gets on. */
 uint64_t tide_task_progress(const struct tide_step *step);
+struct tide_tally *tide_task_tally(struct tide_step *step);
 /** Describes what the oldest batch waits for. False when no batch is sealed, and no message is to be tried again. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size);
 

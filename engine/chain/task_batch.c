@@ -156,8 +156,10 @@ int tide_task_reject(struct tide_task *task, struct tide_batch *batch, uint32_t 
         return TIDE_OK; /* its next owner reads it again, and rejects it */
     int status = tide_dlq_reject(task->step.chain->dlq, &reject);
     batch->record.rejected = status == TIDE_OK;
-    if (status == TIDE_OK)
+    if (status == TIDE_OK) {
+        tide_tally_add(&task->tally, batch->work.revision, 0, 1);
         tide_state_end_timer(task, batch, record);
+    }
     return status;
 }
 

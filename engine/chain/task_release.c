@@ -52,6 +52,7 @@ static void count_run(struct tide_task *task, struct tide_batch *batch)
     struct tide_counters *counters = task->step.chain->counters;
     const struct tide_work *work = &batch->work;
     uint32_t messages = batch->run.ready - batch->release.released;
+    tide_tally_add(&task->tally, work->revision, messages, 0);
     if (work->state == TIDE_WORK_DONE && messages > 0) {
         tide_task_measure(task, work, messages, batch->run.result_bytes);
         tide_observe_many(counters, task->step.row, TIDE_M_MESSAGE_TIME,
@@ -257,6 +258,7 @@ static int run_again_or_reject(struct tide_task *task, struct tide_batch *batch,
     }
     if (!batch->work.timed_out && batch->record.attempts < retries(task, batch)) {
         batch->record.attempts++;
+        tide_tally_add(&task->tally, batch->work.revision, 0, 1);
         return run_rest(task, batch);
     }
     struct tide_reject fields = describe_crash(batch, cause, sizeof(cause));

@@ -53,6 +53,7 @@ struct tide_zygote {
 
     /* in the engine: owned by zygote_next.c */
     struct tide_zygote *other; /* of another revision, which is there as well; NULL = none */
+    uint32_t newest;           /* the highest revision that has run; 0 = this one */
     bool
         slots_elsewhere; /* sockets, limits and logs of the slots, and what is above, are the other's */
 

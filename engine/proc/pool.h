@@ -52,7 +52,8 @@ struct tide_work {
     bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
 
     enum tide_work_state state;
-    uint32_t worker; /* GIVEN: the number of its slot */
+    uint32_t worker;   /* GIVEN: the number of its slot */
+    uint32_t revision; /* from GIVEN on: of the transforms that this worker runs */
     int64_t given_us;
     struct tide_output_block *output; /* NULL = none */
 

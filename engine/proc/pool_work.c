@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "proc/pool_inside.h"
+#include "proc/worker.h"
 #include "shm/counters.h"
 #include "shm/layout.h"
 #include "shm/outputs.h"
@@ -171,6 +172,7 @@ static bool give_to(struct tide_worker_slot *slot, struct tide_pool *pool, struc
     TAILQ_INSERT_TAIL(&slot->given, work, next);
     work->state = TIDE_WORK_GIVEN;
     work->worker = slot->number;
+    work->revision = tide_zygote_revision(slot->zygote);
     work->given_us = tide_clock_us();
     slot->given_count++;
     slot->used = true;

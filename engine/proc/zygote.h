@@ -61,7 +61,7 @@ int tide_zygote_look_loaded(struct tide_zygote *zygote);
  * of `zygote`, as long as one of both is free to spawn a worker there (pool.h). `known`: the mark of what is loaded, "" = load
  * in any case. NULL with tide_error(): TIDE_ETEMPORARY. */
 struct tide_zygote *tide_zygote_next(struct tide_zygote *zygote, const char *known);
-/** The next revision takes the place of `zygote`: the slots are its own now. */
+/** The next revision takes the place of `zygote`: the slots are its own now. It may be handed over back again. */
 void tide_zygote_hand_over(struct tide_zygote *zygote, struct tide_zygote *next);
 /** The mark of the files that it has loaded, as it said itself (tide_zygote_set_mark); "" = none. */
 const char *tide_zygote_mark(const struct tide_zygote *zygote);

@@ -13,6 +13,12 @@
 #include "proc/inside.h"
 #include "proc/zygote.h"
 
+/* One that was gone back from has had its number. */
+static uint32_t newest(const struct tide_zygote *zygote)
+{
+    return zygote->newest > zygote->revision ? zygote->newest : zygote->revision;
+}
+
 static struct tide_zygote *copy(const struct tide_zygote *zygote)
 {
     struct tide_zygote *next = tide_alloc(sizeof(*next));
@@ -31,7 +37,7 @@ static struct tide_zygote *copy(const struct tide_zygote *zygote)
         .support = zygote->support,
         .connector = zygote->connector,
         .forker = zygote->forker,
-        .revision = zygote->revision + 1,
+        .revision = newest(zygote) + 1,
         .loop = zygote->loop,
         .start_limit_us = zygote->start_limit_us,
         .slots_elsewhere = true,
@@ -64,20 +70,24 @@ struct tide_zygote *tide_zygote_next(struct tide_zygote *zygote, const char *kno
     return next;
 }
 
-/* What was counted goes on, so that no counter falls. */
-static void take_over_counts(struct tide_zygote *next, const struct tide_zygote *zygote)
+/* What was counted goes on, so that no counter falls, also when `next` is the older one, which has counted before. */
+static void take_over_counts(struct tide_zygote *next, struct tide_zygote *zygote)
 {
     next->false_events += zygote->false_events;
     next->lookup_totals.reads += zygote->lookup_totals.reads;
     next->lookup_totals.errors += zygote->lookup_totals.errors;
     next->lookup_totals.time_us += zygote->lookup_totals.time_us;
     next->forked_us = zygote->forked_us;
+    zygote->false_events = 0;
+    zygote->lookup_totals.reads = zygote->lookup_totals.errors = 0;
+    zygote->lookup_totals.time_us = 0;
 }
 
 void tide_zygote_hand_over(struct tide_zygote *zygote, struct tide_zygote *next)
 {
     zygote->slots_elsewhere = true;
     next->slots_elsewhere = false;
+    next->newest = newest(next) > newest(zygote) ? newest(next) : newest(zygote);
     take_over_counts(next, zygote);
 }
 

@@ -113,6 +113,7 @@ enum tide_metric {
     TIDE_M_TABLE_LAG,
     TIDE_M_RELOAD,
     TIDE_M_RELOAD_ERROR,
+    TIDE_M_RELOAD_ROLLED_BACK,
     TIDE_M_REVISION,
     /* state.*, row 0 */
     TIDE_M_STATE_HIT,

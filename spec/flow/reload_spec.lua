@@ -168,7 +168,7 @@ describe("a reload", function()
       start(nil, nil, nil, "--metrics-addr 0")
       local address = "127.0.0.1:" .. piped_run.until_said(run, "HTTP on http://[%d.]+:(%d+)/")
       local function command(target)
-        return process.run { PROGRAM, "reload", target }
+        return process.run { PROGRAM, "reload", "--no-watch", target }
       end
       assert.same({ 0, "revision 2 of the transforms runs now\n", "" }, { command(address) })
       write("t.lua", "return function(m) return m en")
@@ -188,6 +188,30 @@ describe("a reload", function()
       end
       assert.same({ done = 2, failed = 1, revision = 3 }, finish())
     end)
+
+  it("a reload by the command finds the pipeline by its file, and waits until the new transforms stay", function()
+    local server = assert(require("socket").bind("127.0.0.1", 0)) -- a port that is free, most likely
+    local _, port = server:getsockname()
+    server:close()
+    start((PIPELINE:gsub('"%-" } }', ('"-" },\n  metrics = tide.metrics { prometheus = "0.0.0.0:%d" },\n'
+      .. '  reload = tide.reload { watch_time = "100ms" } }'):format(port))))
+    local path = folder .. "/p.lua"
+    assert.same({ 0, "revision 2 of the transforms runs now\nrevision 2 of the transforms stays\n", "" },
+      { process.run { PROGRAM, "reload", path } })
+    local text = assert(io.open(path)):read "*a"
+    for _, case in ipairs {
+      { text:gsub('"x"', '"y"'), 78, 'the pipeline "x" answers there, and the file is of "y"' },
+      { text:gsub("metrics =[^\n]*", ""), 64, "it has no metrics = tide.metrics { prometheus = ADDRESS }" },
+      { text:gsub("0.0.0.0:%d+", "0"), 64, "its metrics take any port that is free" },
+      { text:gsub("processes", "procesess"), 78, 'p.lua:4: run_task_with_multiprocessing: option "procesess": unknown' },
+    } do
+      write("p.lua", case[1])
+      local code, out, err = process.run { PROGRAM, "reload", path }
+      assert.is_truthy(code == case[#case - 1] and out == "" and err:find(case[#case], 1, true), code .. err)
+    end
+    assert.equal(66, (process.run { PROGRAM, "reload", "nowhere.lua" }))
+    assert.same({ done = 1, failed = 0, revision = 2 }, finish())
+  end)
 
   it("a reload comes by itself with --watch: when a file is written, replaced, linked to elsewhere, or new", function()
     local text = 'local word = require "word"\nreturn function(m) m.value = word .. m.value return m end'

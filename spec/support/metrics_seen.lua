@@ -44,6 +44,7 @@ end
 ELSEWHERE["consumer.reload.count"] = "spec/kafka/reload_spec.lua"
 for _, name in ipairs { "restored", "restore.time" } do ELSEWHERE["state." .. name] = "spec/kafka/state_spec.lua" end
 ELSEWHERE["consumer.reload.error"] = "spec/flow/reload_spec.lua"
+ELSEWHERE["consumer.reload.rolled_back"] = "spec/flow/reload_back_spec.lua"
 
 local place = {}
 for _, name in ipairs(BROKER) do place[name] = "kafka" end

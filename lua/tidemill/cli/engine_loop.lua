@@ -122,6 +122,18 @@ function on.reload_failed(self, event)
     "reload_failed", { revision = revision, reason = event.text })
 end
 
+function on.reload_kept(self, event)
+  self:log("TIDE_LOG_INFO", ("reload: revision %d of the transforms stays"):format(event.number), "reload_kept",
+    { revision = event.number })
+end
+
+-- The mark stays that of the files, so that they are not loaded once more by a signal that comes each night.
+function on.reload_rolled_back(self, event)
+  self:log("TIDE_LOG_ERROR", "reload: " .. event.text)
+  self:log("TIDE_LOG_ERROR", ("reload: rolled back; revision %d of the transforms runs again"):format(event.number),
+    "reload_rolled_back", { revision = event.number, reason = event.text })
+end
+
 function on.reload_unchanged(self)
   self:log("TIDE_LOG_INFO", "reload: the files of the transforms are unchanged")
 end

@@ -1,9 +1,12 @@
 -- SPDX-License-Identifier: MIT
--- cli/reload.lua: tidemill reload PID|ADDR has a running pipeline load its transforms anew (docs/reload.md), by a
+-- cli/reload.lua: tidemill reload FILE|ADDR|PID has a running pipeline load its transforms anew (docs/reload.md), by a
 -- signal, so it runs on the machine of the pipeline and as its user. Where the pipeline answers HTTP, GET /status tells
--- what came of it, and the exit code says so.
+-- what came of it, and the exit code says so. That is known when the new transforms are not watched any more: until
+-- then those before them may come back.
 local exit_code = require("tidemill.plan.exit_code")
 local http_client = require("tidemill.cli.http_client")
+local options = require("tidemill.cli.options")
+local pipeline_file = require("tidemill.plan.pipeline_file")
 local posix = require("tidemill.run.posix")
 local signals = require("tidemill.cli.signals")
 local stderr = require("tidemill.cli.stderr")
@@ -12,10 +15,11 @@ local text_file = require("tidemill.plan.text_file")
 local reload = {
   summary = "Have a running pipeline load its transforms anew, without a stop.",
   description = "Have a running pipeline load its pipeline file and its transforms anew, without a stop "
-    .. "(docs/reload.md), whether the files have changed or not. With an address it waits for the outcome: exit 0 when "
-    .. "the new transforms run, 78 when they cannot be loaded or an option needs a restart; then those that ran before "
-    .. "go on, and why is told. With a process id the log of the pipeline tells it. It is a signal (SIGUSR1) and "
-    .. "works on the machine of the pipeline alone, for its user and root.",
+    .. "(docs/reload.md), whether the files have changed or not. With a pipeline file, whose metrics name an address, "
+    .. "or with an address, it waits for the outcome: exit 0 when the new transforms run and have been watched for the "
+    .. "watch_time of reload; 78 when they cannot be loaded, or an option needs a restart, or they failed so often "
+    .. "that those before run again. Why is told. With a process id the log of the pipeline tells it. It is a signal "
+    .. "(SIGUSR1) and works on the machine of the pipeline alone, for its user and root.",
 }
 
 local LOOK = 0.2 -- seconds between two looks at the status, which is made once a second
@@ -23,7 +27,10 @@ local PATIENCE = 180 -- seconds: start_timeout is a minute for each file and hoo
 
 function reload.define(command)
   command:argument("target"):argname("TARGET")
-    :description("The process id of the pipeline, or where it answers: HOST:PORT, as 127.0.0.1:9464.")
+    :description("The pipeline file, or where the pipeline answers: HOST:PORT, as 127.0.0.1:9464; or its process id.")
+  command:flag("--no-watch"):target("no_watch")
+    :description("End as soon as the new transforms run, and do not wait whether they stay.")
+  options.set(command)
 end
 
 local function failed(code, text, ...)
@@ -56,32 +63,62 @@ local function number_of(status)
   return status.reload and status.reload.last and status.reload.last.number or 0
 end
 
-local function tell(status)
+local function tell_failure(status)
   local last = status.reload.last
-  if last.outcome == "failed" then
-    for line in last.text:gmatch "[^\n]+" do stderr.line(line) end
-    return failed(exit_code.CONFIG, "revision %d of the transforms goes on", status.revision)
-  end
-  io.stdout:write(("revision %d of the transforms runs now\n"):format(status.revision))
-  return exit_code.OK
+  for line in last.text:gmatch "[^\n]+" do stderr.line(line) end
+  local goes_on = last.outcome == "rolled_back" and "rolled back; revision %d of the transforms runs again"
+    or "revision %d of the transforms goes on"
+  return failed(exit_code.CONFIG, goes_on, status.revision)
 end
 
-local function await(address, before)
+local WATCHED = { leaving = true, watching = true, returning = true }
+
+local function say(text, ...)
+  io.stdout:write(text:format(...), "\n")
+  io.stdout:flush()
+end
+
+-- Calls each(status) until it returns something; `seconds`: nil = for ever. Returns that, or nil, the exit code.
+local function watch(address, each, seconds)
   local socket = require("socket")
-  local deadline = socket.gettime() + PATIENCE
+  local deadline = seconds and socket.gettime() + seconds
   repeat
     socket.sleep(LOOK)
     local status, reason, code = http_client.status(address)
-    if not status then return failed(code, "%s", reason) end
-    if number_of(status) > before then return tell(status) end
-  until socket.gettime() > deadline
-  return failed(exit_code.TEMPORARY, "the transforms are not loaded after %d s; GET /status and the log tell more",
-    PATIENCE)
+    if not status then return nil, failed(code, "%s", reason) end
+    local found = each(status)
+    if found then return found end
+  until deadline and socket.gettime() > deadline
+  return nil, failed(exit_code.TEMPORARY, "the transforms are not loaded after %d s; GET /status and the log tell more",
+    seconds)
+end
+
+-- The number tells this reload from another one that follows it.
+local function await(address, before, parsed)
+  local status, code = watch(address, function(seen) return number_of(seen) > before and seen end, PATIENCE)
+  if not status then return code end
+  local number = number_of(status)
+  if status.reload.last.outcome ~= "done" then return tell_failure(status) end
+  say("revision %d of the transforms runs now", status.revision)
+  if parsed.no_watch then return exit_code.OK end
+  status, code = watch(address, function(seen)
+    return (number_of(seen) > number or not WATCHED[seen.reload.state]) and seen
+  end)
+  if not status then return code end
+  if number_of(status) == number then
+    say("revision %d of the transforms stays", status.revision)
+  elseif status.reload.last.outcome == "rolled_back" then
+    return tell_failure(status)
+  else
+    say("another reload has followed it")
+  end
+  return exit_code.OK
 end
 
 local LOCAL = { ["127.0.0.1"] = true, localhost = true, ["::1"] = true, ["[::1]"] = true }
 
-local function by_address(text)
+-- name: of the pipeline that is meant; nil = any.
+local function by_address(text, parsed, name)
   local address, reason, code = http_client.address(text)
   if not address then return failed(code or exit_code.USAGE, "%s", reason) end
   if not LOCAL[address:match "^(.*):%d+$"] then
@@ -91,15 +128,47 @@ local function by_address(text)
   local status
   status, reason, code = http_client.status(address)
   if not status then return failed(code, "%s", reason) end
+  if name and status.name ~= name then
+    return failed(exit_code.CONFIG, '%s: the pipeline "%s" answers there, and the file is of "%s"', address,
+      status.name, name)
+  end
   if not status.revision then
     return failed(exit_code.CONFIG, "%s: the pipeline has no transforms, or is of a version without reload", address)
   end
-  return send(status.pid) or await(address, number_of(status))
+  return send(status.pid) or await(address, number_of(status), parsed)
+end
+
+local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "[::1]", ["::1"] = "[::1]" } -- how a host is reached from here
+
+-- A file with faults is not asked for at all: what it says is what the pipeline would say of it.
+local function by_file(path, parsed)
+  local pipeline, texts, code = pipeline_file.load(path, parsed.set)
+  if not pipeline then
+    stderr.lines(texts)
+    return code
+  end
+  local address = pipeline.metrics and pipeline.metrics.values.prometheus
+  if not address or address.port == 0 then
+    return failed(exit_code.USAGE, "%s: %s; say where the pipeline answers (HOST:PORT), or its process id", path,
+      address and "its metrics take any port that is free" or "it has no metrics = tide.metrics { prometheus = "
+        .. "ADDRESS }, by which the pipeline could be found")
+  end
+  return by_address(("%s:%d"):format(ANY[address.host] or address.host, address.port), parsed, pipeline.name)
+end
+
+local function is_file(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
 end
 
 function reload.run(parsed)
   local pid = tonumber(parsed.target:match "^%d+$")
-  if not pid then return by_address(parsed.target) end
+  if not pid and is_file(parsed.target) then return by_file(parsed.target, parsed) end
+  if not pid and parsed.target:find "%.lua$" then
+    return failed(exit_code.NO_INPUT, "%s: no such file", parsed.target)
+  end
+  if not pid then return by_address(parsed.target, parsed) end
   local code = send(pid)
   if code then return code end
   io.stdout:write(("process %d was told; its log says what comes of it\n"):format(pid))

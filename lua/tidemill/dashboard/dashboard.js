@@ -224,12 +224,21 @@ function show_procedure({ verdict = {} }) {
 
 const PARTS = [show_tiles, show_engines, show_steps, show_partitions, show_slow, show_dead_letters, show_metrics];
 
+// Nothing before the first reload.
+function revision(status) {
+  const { state, last } = status.reload ?? {};
+  if (!last) return "";
+  const failed = last.outcome === "failed" || last.outcome === "rolled_back";
+  return `, revision ${status.revision} of the transforms` + (state === "none" ? "" : ` (${state})`)
+    + (failed ? `, last reload ${last.outcome.replace("_", " ")}` : "");
+}
+
 function show(status) {
   const ready = status.ready ? "ready" : "not ready";
   document.title = `${status.name} - tidemill`;
   by_id("name").textContent = status.name;
   by_id("state").textContent = `${status.state}, ${ready}, up ${duration(status.uptime)}, process ${status.pid}, `
-    + status.program;
+    + status.program + revision(status);
   show_verdict(status);
   if (!on_dashboard) return show_procedure(status);
   for (const part of PARTS) part(status);

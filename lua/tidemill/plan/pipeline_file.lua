@@ -119,7 +119,10 @@ local function check_declarations(pipeline, current)
   end
   local dlq = settings.values.dlq and check(settings.values.dlq)
   local metrics = settings.values.metrics and check(settings.values.metrics)
-  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, metrics = metrics,
+  -- A pipeline that says nothing of it has the defaults.
+  local reload = check(settings.values.reload or { spec = list.reload, arguments = {}, file = pipeline.file,
+    line = pipeline.line })
+  return { name = pipeline.name, settings = settings, steps = steps, dlq = dlq, metrics = metrics, reload = reload,
     declaration = pipeline, tables = check_tables(current) }
 end
 

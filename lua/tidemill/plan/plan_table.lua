@@ -92,6 +92,7 @@ function plan_table.new(pipeline, count)
     result.commit.min_time_us = 1e6
   end
   if pipeline.dlq then pipeline.dlq.spec.plan(pipeline.dlq.values, result) end
+  pipeline.reload.spec.plan(pipeline.reload.values, result)
   for _, item in ipairs(pipeline.tables or {}) do item.spec.plan(item.values, result) end
   local same = one_cluster(result.brokers, result.sink_brokers)
   result.source.own_topics, result.source.apart_topics = {}, {}

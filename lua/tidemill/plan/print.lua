@@ -29,7 +29,7 @@ end
 
 local function is_shown(option, checked)
   if option.name == "processes" and checked.given.pool then return false end
-  local has_its_own_lines = option.name == "dlq" or option.name == "metrics"
+  local has_its_own_lines = option.type == "setting"
   if has_its_own_lines and checked.given[option.name] then return false end
   return checked.given[option.name] or checked.values[option.name] ~= nil or option.default_text
 end
@@ -113,6 +113,7 @@ function print.text(pipeline)
   for _, pool in ipairs(pools_of(pipeline)) do add_step(lines, pool, "  pool") end
   if pipeline.dlq then add_step(lines, pipeline.dlq, "  dlq") end
   if pipeline.metrics then add_step(lines, pipeline.metrics, "  metrics") end
+  if pipeline.settings.given.reload then add_step(lines, pipeline.reload, "  reload") end
   add_memory(lines, pipeline)
   return table.concat(lines, "\n") .. "\n"
 end

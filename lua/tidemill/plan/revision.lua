@@ -98,6 +98,7 @@ function revision.misfit(now, before)
   compare_options(texts, now.settings, before.settings, "pipeline")
   compare_setting(texts, now.dlq, before.dlq, "dlq", now)
   compare_setting(texts, now.metrics, before.metrics, "metrics", now)
+  compare_options(texts, now.reload, before.reload, "reload")
   if names_of(now.tables) ~= names_of(before.tables) then
     fault("the tables are %s, and the run has %s", names_of(now.tables), names_of(before.tables))
   else

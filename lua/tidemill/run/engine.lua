@@ -13,7 +13,8 @@ local kinds = {
   [C.TIDE_EVENT_REVOKED] = "revoked", [C.TIDE_EVENT_LOST] = "lost", [C.TIDE_EVENT_WORKER_LOST] = "worker_lost",
   [C.TIDE_EVENT_SIGNAL] = "signal",
   [C.TIDE_EVENT_RELOADED] = "reloaded", [C.TIDE_EVENT_RELOAD_FAILED] = "reload_failed",
-  [C.TIDE_EVENT_RELOAD_UNCHANGED] = "reload_unchanged",
+  [C.TIDE_EVENT_RELOAD_UNCHANGED] = "reload_unchanged", [C.TIDE_EVENT_RELOAD_KEPT] = "reload_kept",
+  [C.TIDE_EVENT_RELOAD_ROLLED_BACK] = "reload_rolled_back",
   [C.TIDE_EVENT_DONE] = "done", [C.TIDE_EVENT_FAILED] = "failed",
 }
 
@@ -104,13 +105,16 @@ function engine:try(connection)
   return true
 end
 
-local OUTCOME = { reloaded = "done", reload_failed = "failed", reload_unchanged = "unchanged" }
+local OUTCOME = { reloaded = "done", reload_failed = "failed", reload_unchanged = "unchanged",
+  reload_rolled_back = "rolled_back" }
+
+local TOLD = { reload_failed = true, reload_rolled_back = true }
 
 -- Keeps what became of the last reload, for those who show it.
 local function note_reload(self, event)
   local last = self.last_reload
   self.last_reload = { number = last and last.number + 1 or 1, outcome = OUTCOME[event.kind],
-    time = tonumber(C.tide_clock_wall_ms()), text = event.kind == "reload_failed" and event.text or nil }
+    time = tonumber(C.tide_clock_wall_ms()), text = TOLD[event.kind] and event.text or nil }
 end
 
 --- Turns the loop until something has happened or `timeout` seconds have passed.
@@ -147,8 +151,10 @@ function engine:reopen()
 end
 
 --- Has the pipeline file and its transforms loaded anew; an event tells how that ended: "reloaded" (number: the
---- revision; text: its mark), "reload_failed" (status, text), "reload_unchanged". known: the mark of what is loaded;
---- nil = load it in any case. True, or nil, text, status. "later" when one is under way: then another one follows it.
+--- revision; text: its mark), "reload_failed" (status, text), "reload_unchanged"; and another one what became of it
+--- then: "reload_kept", "reload_rolled_back" (number: of the revision that runs again; text: why). known: the mark of
+--- what is loaded; nil = load it in any case. True, or nil, text, status. "later" when one is under way: then another
+--- one follows it.
 function engine:reload(known)
   local status = C.tide_engine_reload(self.handle, known or "")
   if status < 0 then return failure(status) end
@@ -156,7 +162,7 @@ function engine:reload(known)
 end
 
 --- The revision of the transforms that runs, from 1, and of the reload { state = "none", "loading", ..., last = {
---- number (from 1), outcome = "done", "failed" or "unchanged", text (why it failed), time (milliseconds since the
+--- number (from 1), outcome = "done", "failed", "unchanged" or "rolled_back", text (why), time (milliseconds since the
 --- epoch) } }; last is nil before the first one.
 function engine:revision()
   return C.tide_engine_revision(self.handle),

@@ -6,7 +6,7 @@ for _, name in ipairs {
   "pipeline", "kafka_source", "file_source", "run_task_with_multiprocessing", "run_task", "filter", "unfold",
   "keyed", "window",
   "reduce", "buffer", "batch", "unbatch", "healthcheck", "noop", "produce", "file_sink", "commit_offsets", "dlq",
-  "metrics", "pool", "table", "param", "env", "secret_file", "credential",
+  "metrics", "reload", "pool", "table", "param", "env", "secret_file", "credential",
 } do
   local spec = require("tidemill.steps." .. name)
   list[#list + 1] = spec

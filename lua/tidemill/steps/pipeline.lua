@@ -12,6 +12,9 @@ return {
     { name = "metrics", type = "setting", setting = "metrics",
       default_text = "none: counters leave the program in the report alone",
       help = "Where metrics go while the pipeline runs, and where its state is shown." },
+    { name = "reload", type = "setting", setting = "reload",
+      default_text = "the defaults of reload",
+      help = "When transforms that were loaded anew are gone back from." },
     { name = "delivery", type = "choice", values = { "at_least_once", "exactly_once" }, default = "at_least_once",
       help = "at_least_once: an offset is committed when every earlier message of its partition is delivered and "
         .. "acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to "

@@ -186,6 +186,8 @@ local function entry_of(one)
     rates = seen.rates, verdict = seen.verdict }
 end
 
+local TOLD = { failed = true, rolled_back = true } -- outcomes that are told whatever the others say
+
 -- The lowest revision, since that is what some engine runs, and what became of the last reload: as long as one is at it
 -- that is the state; one that failed is what is told, and the number is that of the engine that has seen fewest.
 local function add_reload(whole, seen, number)
@@ -196,7 +198,7 @@ local function add_reload(whole, seen, number)
   if reload.state ~= "none" then all.state = reload.state end
   local last, other = all.last, reload.last
   if last and other then
-    local told = other.outcome == "failed" and last.outcome ~= "failed" and other or last
+    local told = TOLD[other.outcome] and not TOLD[last.outcome] and other or last
     all.last = { number = math.min(last.number, other.number), outcome = told.outcome, text = told.text,
       time = told.time, engine = told.engine or told == other and number or nil }
   else

@@ -56,12 +56,25 @@ local function heading(content, style)
   return line(content, style or "heading")
 end
 
+local BAD = { failed = "last reload failed", rolled_back = "last reload rolled back" }
+
+-- What is said of the transforms: nothing before the first reload.
+local function add_revision(items, status)
+  local reload = status.reload
+  local last = reload and reload.last
+  if not last then return end
+  items[#items + 1] = "revision " .. number(status.revision)
+  if reload.state ~= "none" then items[#items + 1] = "reload: " .. clean(reload.state):sub(1, 20) end
+  items[#items + 1] = BAD[last.outcome]
+end
+
 local function header(status, width, context)
   local ready = status.ready == false and "not ready" or "ready"
   local first = { { "tidemill top  ", "dim" }, { clean(status.name), "heading" } }
   local section = { first }
-  for _, made in ipairs(layout.items("", 0, { clean(status.state), ready, "up " .. duration(status.uptime or 0),
-    clean(context.address) }, width)) do
+  local items = { clean(status.state), ready, "up " .. duration(status.uptime or 0), clean(context.address) }
+  add_revision(items, status)
+  for _, made in ipairs(layout.items("", 0, items, width)) do
     made[1][2] = status.ready == false and "warning" or "dim"
     section[#section + 1] = made
   end

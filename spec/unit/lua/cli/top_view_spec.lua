@@ -62,6 +62,16 @@ describe("the view of top", function()
     end)
   end
 
+  it("shows the revision of the transforms after a reload, what the reload is at, and one that went wrong", function()
+    local status = snapshot("clicks", 1, 1)
+    status.revision, status.reload = 1, { state = "none" }
+    assert.is_nil(all(shown(status, 80, 50)):find "revision")
+    status.revision, status.reload = 2, { state = "watching", last = { number = 1, outcome = "done" } }
+    assert.truthy(all(shown(status, 80, 50)):find("revision 2  reload: watching\n", 1, true))
+    status.revision, status.reload = 1, { state = "none", last = { number = 2, outcome = "rolled_back" } }
+    assert.truthy(all(shown(status, 80, 50)):find("revision 1  last reload rolled back\n", 1, true))
+  end)
+
   it("shows control characters and what turns the direction of writing as escapes", function()
     local found = all(shown(snapshot(HOSTILE, 1, 1), 200, 100))
     assert.truthy(found:find("in\\x1b[2J\\n\\x07\\u{202e}evil\\xff\\x00 \230\157\177", 1, true), found)
