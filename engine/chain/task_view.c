@@ -48,13 +48,13 @@ uint64_t tide_task_progress(const struct tide_step *step)
     return ((task->order.sequence - task->order.count) << 32) + records;
 }
 
-/* Without a batch that is sealed the wait is meant to be: messages are collected for max_batch_time, which may be
- * longer than the detector's limit. */
 struct tide_tally *tide_task_tally(struct tide_step *step)
 {
     return &((struct tide_task *)(void *)step)->tally;
 }
 
+/* Without a batch that is sealed the wait is meant to be: messages are collected for max_batch_time, which may be
+ * longer than the detector's limit. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;

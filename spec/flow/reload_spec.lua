@@ -203,7 +203,7 @@ describe("a reload", function()
       { text:gsub('"x"', '"y"'), 78, 'the pipeline "x" answers there, and the file is of "y"' },
       { text:gsub("metrics =[^\n]*", ""), 64, "it has no metrics = tide.metrics { prometheus = ADDRESS }" },
       { text:gsub("0.0.0.0:%d+", "0"), 64, "its metrics take any port that is free" },
-      { text:gsub("processes", "procesess"), 78, 'p.lua:4: run_task_with_multiprocessing: option "procesess": unknown' },
+      { text:gsub("processes", "procesess"), 78, 'p.lua:4: option "procesess": unknown' },
     } do
       write("p.lua", case[1])
       local code, out, err = process.run { PROGRAM, "reload", path }

@@ -29,7 +29,7 @@ end
 
 local function is_shown(option, checked)
   if option.name == "processes" and checked.given.pool then return false end
-  local has_its_own_lines = option.type == "setting"
+  local has_its_own_lines = option.name == "dlq" or option.name == "metrics" or option.name == "reload"
   if has_its_own_lines and checked.given[option.name] then return false end
   return checked.given[option.name] or checked.values[option.name] ~= nil or option.default_text
 end
