@@ -1,5 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- tidemill state, and /state of a run: what they show of the store, and that nobody who looks makes or changes one.
+local ffi = require 'ffi'
+local C = require('tidemill.run.ffi').C
 local cjson = require 'cjson'
 local command_line = require 'spec.support.command_line'
 local files = require 'spec.house.files'
@@ -126,6 +128,47 @@ describe('tidemill state', function()
     assert.same({ '{"state":"counts","partition":0,"key":"b","value":{"n":2}}' },
       lines('get', 'b', '--state', 'counts'))
     assert.equal(5, select(2, files.read(folder .. '/out'):gsub('\n', '')))
+  end)
+
+  -- A store as an engine has left it: partitions = { [number] = { offset, key = value } }.
+  local function make_store(dir, partitions)
+    local store = C.tide_store_open(dir, 'counts, with the changelog of t', 0)
+    local number = ffi.new 'uint32_t[1]'
+    assert.equal(0, C.tide_store_state(store, 'counts', 'key', number))
+    assert.equal(0, C.tide_store_begin(store))
+    for partition, values in pairs(partitions) do
+      for key, value in pairs(values) do
+        if key ~= 1 then
+          assert.equal(0, C.tide_store_put(store, ffi.new('struct tide_store_key', number[0], partition, key, #key),
+            ffi.new('struct tide_store_value', 0, C.TIDE_STATE_STRING, #value, value)))
+        end
+      end
+      assert.equal(0, C.tide_store_put_position(store, 't', partition,
+        ffi.new('struct tide_store_position', values[1])))
+    end
+    assert.equal(0, C.tide_store_commit(store))
+    C.tide_store_close(store)
+  end
+
+  it('shows of each partition the folder that has come furthest, where there are those of several engines', function()
+    write('p.lua', ([[local tide = require "tidemill"
+      return tide.pipeline "counts" { tide.kafka_source { brokers = "b", topic = "t", group = "g" },
+        tide.keyed { function() end, state = "counts" }, tide.produce { topic = "u" }, state_dir = %q }]]):format(
+      folder .. '/state'))
+    make_store(folder .. '/state', { [0] = { 5, a = 'old' }, [1] = { 9, b = 'new' }, [2] = { 1, c = 'gone' } })
+    make_store(folder .. '/state-1', { [0] = { 7, a = 'new', d = 'new' }, [1] = { 8, b = 'old' } })
+    make_store(folder .. '/state-2', { [2] = { 4 }, [3] = { 4, a = 'new' } })
+    local all = { '{"state":"counts","partition":0,"key":"a","value":"new"}',
+      '{"state":"counts","partition":0,"key":"d","value":"new"}',
+      '{"state":"counts","partition":1,"key":"b","value":"new"}',
+      '{"state":"counts","partition":3,"key":"a","value":"new"}' }
+    assert.same(all, lines 'export')
+    assert.same({ all[1], all[4] }, lines('get', 'a'))
+    assert.equal(66, (state('get', 'c')))
+    assert.same({ all[3] }, lines('export', '--partition', '1'))
+    assert.equal(3, #lines('list', '--limit', '3'))
+    local size = cjson.decode(lines('size')[1])
+    assert.same({ state = 'counts', by = 'key', keys = 4, bytes = 16, expired = 0 }, size.states[1])
   end)
 
   describe('while the pipeline runs', function()

@@ -84,6 +84,14 @@ function Store:get(state, partition, key)
   return found == 1 and value or false
 end
 
+--- The offset before which everything of this partition of an input is in the store; -1 = nothing of it.
+function Store:position(input, partition)
+  local position = ffi.new "struct tide_store_position"
+  local found = C.tide_store_get_position(self.handle, input, partition, position)
+  if found < 0 then return failure(found) end
+  return found == 1 and tonumber(position.offset) or -1
+end
+
 --- Bytes of its file.
 function Store:bytes()
   return tonumber(C.tide_store_bytes(self.handle))

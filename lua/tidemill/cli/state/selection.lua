@@ -6,7 +6,7 @@ local nearest = require("tidemill.plan.nearest")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local state_line = require("tidemill.metrics.state_line")
 local stderr = require("tidemill.cli.stderr")
-local store = require("tidemill.run.store")
+local stores = require("tidemill.cli.state.stores")
 local tide = require("tidemill.run.ffi")
 
 local OWN = "\0watermark" -- the engine keeps the newest time of a partition there (chain/timers.h); no message has it
@@ -55,7 +55,9 @@ function selection.pipeline(parsed)
     -exit_code.CONFIG) end
   if not dir then return selection.failed(pipeline.file .. ": has no state_dir, so nothing of its state is kept",
     -exit_code.CONFIG) end
-  return { pipeline = pipeline, name = pipeline.name, dir = dir, names = names }
+  return { pipeline = pipeline, name = pipeline.name, dir = dir, names = names,
+    topic = pipeline.steps[1].spec.name == "kafka_source" and (pipeline.steps[1].values.topic
+      or (pipeline.steps[1].values.topics or {})[1]) or nil }
 end
 
 -- The states that are chosen: those of the pipeline file that are in the store; nil, the reason and a status.
@@ -80,7 +82,7 @@ end
 function selection.new(parsed)
   local of, code = selection.pipeline(parsed)
   if not of then return nil, code end
-  local opened, reason, status = store.look(of.dir, of.name)
+  local opened, reason, status = stores.look(of.dir, of.name, of.topic)
   if not opened then return selection.failed(reason, status) end
   local self = setmetatable({ of = of, store = opened, partition = parsed.partition,
     now_ms = tonumber(tide.C.tide_clock_wall_ms()) }, Selection)
