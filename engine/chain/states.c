@@ -189,6 +189,10 @@ struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t s
         entry->next = states->places[hash & (states->place_count - 1)];
         states->places[hash & (states->place_count - 1)] = entry;
         states->bytes += sizeof(*entry) + length;
+        struct tide_store_key at = {state, partition, key, length};
+        if (states->input)
+            tide_key_places_note(&states->key_places, &at, states->states[state].name,
+                                 states->input);
     }
     bool known = entry->value != NULL;
     states->counted.hits += known;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * engine/chain/states_inside.h - what the files of keyed state share. Each calls only those above it in this list:
  *   changelog_record.c   the bytes of a record of a changelog; no state
+ *   key_places.c     keys that come in several partitions
  *   gaps.c           positions at which there is no state to be stored
  *   timers.c         watermarks, and timers that are not stored yet
  *   states.c         values in memory, changes that are not stored yet
@@ -16,6 +17,7 @@
 
 #include "base/text.h"
 #include "chain/gaps.h"
+#include "chain/key_places.h"
 #include "chain/states.h"
 #include "chain/timers.h"
 #include "store/store.h"
@@ -71,6 +73,7 @@ struct tide_states {
     struct tide_state_input *inputs; /* by partition */
     uint32_t input_count;
     struct tide_gaps gaps;
+    struct tide_key_places key_places; /* where there is a changelog */
     struct tide_timers *timers;
 
     /* states_store.c: the commit that is being made. By partition, the offset before which it covers the changes; -1 =

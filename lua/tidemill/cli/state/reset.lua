@@ -27,8 +27,9 @@ function reset.run(parsed)
   local of, code = selection.pipeline(parsed)
   if not of then return code end
   if of.pipeline.steps[1].spec.name == "kafka_source" then
-    stderr.failure("%s: reads Kafka; only the state of a pipeline on files is reset by this. Stop it, delete its topics "
-      .. "%s.STATE.changelog and its folders state_dir, and set the offsets of its group to the start (docs/state.md)",
+    stderr.failure("%s: reads Kafka; only the state of a pipeline on files is reset by this. Stop it, delete its "
+      .. "topics %s.STATE.changelog and its folders state_dir, and set the offsets of its group to the start "
+      .. "(docs/state.md)",
       of.pipeline.file, of.name)
     return exit_code.CONFIG
   end
