@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Count per minute: how many visits each page had, in one message a minute.
+-- Count by the clock: how many visits each page had, in one message a minute. By the time of the events, and for each
+-- page apart, count_per_minute.lua counts.
 --   tidemill run scripts/aggregate.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 

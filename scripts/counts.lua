@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Count per key: how often each user came, and where last; a visit that is sent twice within ten minutes counts once.
--- The state lies in the folder state-of-counts: what is added to the file later is counted on. Run it by
--- `tidemill run scripts/counts.lua --set input=scripts/samples/users.jsonl`.
+-- The state lies in the folder state-of-counts: what is added to the file later is counted on.
+--   tidemill run scripts/counts.lua --set input=scripts/samples/users.jsonl --set state=$(mktemp -d)
 local tide = require "tidemill"
 
 local function once(message, state)
@@ -12,8 +12,8 @@ end
 
 return tide.pipeline "counts" {
   tide.file_source { path = tide.param("input") },
-  tide.keyed { once, by = "json:id", state = "seen", ttl = "10min" },
-  tide.keyed { "count.lua", by = "json:user", state = "counts" },
+  tide.keyed { once, by = "json:id", state = "seen", ttl = "10min", processes = 1 },
+  tide.keyed { "count.lua", by = "json:user", state = "counts", processes = 1 },
   tide.file_sink { path = "-", format = "json" },
   state_dir = tide.param("state", "state-of-counts"),
 }

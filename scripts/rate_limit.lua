@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Limit the rate of each key: of a device's alerts at most three at once, and three a minute from then on, by the time
--- that stands in them; those beyond it are filtered. The state lies in the folder state-of-rate-limit. Run it by
--- `tidemill run scripts/rate_limit.lua --set input=scripts/samples/alerts.jsonl`.
+-- that stands in them; those beyond it are filtered. The state lies in the folder state-of-rate-limit.
+--   tidemill run scripts/rate_limit.lua --set input=scripts/samples/alerts.jsonl --set state=$(mktemp -d)
 local tide = require "tidemill"
 
 local MOST, PER_MS = 3, 3 / 60000
@@ -21,7 +21,7 @@ end
 
 return tide.pipeline "rate-limit" {
   tide.file_source { path = tide.param("input") },
-  tide.keyed { limit, by = "json:device", state = "left", ttl = "10min" },
+  tide.keyed { limit, by = "json:device", state = "left", ttl = "10min", processes = 1 },
   tide.file_sink { path = "-" },
   state_dir = tide.param("state", "state-of-rate-limit"),
   dlq = tide.dlq { path = "-" },

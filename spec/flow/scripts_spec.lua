@@ -66,6 +66,23 @@ describe("scripts/", function()
     assert.equal(2, test:committed())
   end)
 
+  it("scripts/deduplicate.lua lets the first order of an id pass", function()
+    pipeline("deduplicate", { set = { state = "x" } })
+    for line in io.lines "scripts/samples/twice.jsonl" do test:feed(line) end
+    assert.produces(test, { { json = { id = "o1", net = 100 } }, { json = { id = "o2", net = 19.9 } },
+      { json = { id = "o3", net = 5 } } })
+    test:feed "{}"
+    assert.rejects(test, { "json:id is not there" })
+  end)
+
+  it("last_value.lua lets a reading pass that says something else than the one before it", function()
+    test = testing.pipeline("scripts/last_value.lua", { set = { input = "-" } })
+    for line in io.lines "scripts/samples/readings.jsonl" do test:feed(line) end
+    assert.same({ { sensor = "door", value = "shut" }, { sensor = "heat", value = 21.5 },
+      { sensor = "door", value = "open", before = "shut" }, { sensor = "heat", value = 22, before = 21.5 } }, decoded())
+    assert.filtered(test, 2)
+  end)
+
   it("counts.lua counts the visits of each user, and one that comes twice once", function()
     test = testing.pipeline("scripts/counts.lua", { set = { input = "-" } })
     for line in io.lines "scripts/samples/users.jsonl" do test:feed(line) end
