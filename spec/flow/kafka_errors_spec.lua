@@ -118,6 +118,17 @@ describe("with a mock Kafka", function()
     error "the answer came before the end of the session four times"
   end)
 
+  it("a request that is refused as fenced between two memberships ends it for now", function()
+    start_mock()
+    local run = start { source = { topic = input, group = group, start = "earliest", instance = "one",
+      rdkafka = { ["session.timeout.ms"] = mock_kafka.SESSION_MS, ["heartbeat.interval.ms"] = 300 } } }
+    run:wait_for("partitions assigned")
+    mock:fail("sync_group", "fenced_instance_id")
+    mock:fail("heartbeat", "unknown_member_id")
+    run:ends_with(75)
+    assert.is_true(run:says "a request of this engine outlived its membership")
+  end)
+
   -- Moves the leaders of one topic, and the coordinator, while 20,000 messages go through.
   local function under_moves(topic)
     feed(20000)

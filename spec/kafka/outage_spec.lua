@@ -1,12 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- An outage: the broker is killed while messages flow, and comes back.
 local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local gate = require "spec.support.gate"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 kafka.describe("under load", { partitions = 4 }, function(t)
+  after_each(gate.remove_all)
 
   it("a broker that dies and comes back is waited for; nothing is lost, and the order of keys is kept", function()
     local count = 30000
@@ -72,5 +75,29 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     assert.is_true(late <= held * losses, late .. " late reports")
     -- What a worker does in 0.1 s, and while a commit is under way; without commits it would be 10,000 and more.
     assert.is_true(twice <= late + 5000 * losses, twice .. " came twice")
+  end)
+
+  -- A client whose session has timed out sends heartbeats without a member id until its partitions are given back; a
+  -- broker that knows the instance by another id calls that fenced, and librdkafka cannot go on.
+  it("a static member whose session ends in an outage joins again, also while a transaction is read again", function()
+    local held, count = gate.new(), 3000
+    kafka.produce(t.input, inputs.numbers(1, count))
+    local run = engine.start(t:definition { settings = { delivery = "exactly_once" },
+      source = { instance = "one",
+        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300, debug = "cgrp" } },
+      commit = { policy = { min_time = "50ms" } } },
+      { program = faults.folder .. "/tidemill", args = { "--log-level", "debug" },
+        env = { TIDE_FAULTS = ("kafka.fatal=1500:errno:5,kafka.resolve=2:gate:%s"):format(held.path) } })
+    held:reached()
+    kafka.kill_broker()
+    run:wait_for "Consumer group session timed out"
+    kafka.restart_broker()
+    wait.until_true(function() return run:stderr():find "session timed out.*JoinGroup response: GenerationId" end,
+      "another membership")
+    held:open()
+    inputs.wait_committed(t.group, t.input)
+    run:drain()
+    local seen = inputs.seen(t.output)
+    for i = 1, count do assert.equal(1, seen[i], "message " .. i) end
   end)
 end)

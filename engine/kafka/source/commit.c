@@ -43,7 +43,7 @@ int tide_kafka_commit(struct tide_kafka_source *source, const struct tide_positi
     else if (list->cnt > 0)
         error = rd_kafka_commit_queue(source->client, list, source->control, NULL, source);
     source->commit.under_way = list->cnt > 0 && !error;
-    source->commit.outlived = false;
+    source->commit.outlived &= source->commit.of_start > 0;
     if (!source->commit.under_way)
         emit_committed(source, error);
     rd_kafka_topic_partition_list_destroy(list);
@@ -53,8 +53,8 @@ int tide_kafka_commit(struct tide_kafka_source *source, const struct tide_positi
 void tide_kafka_commit_start_offsets(struct tide_kafka_source *source,
                                      const struct rd_kafka_topic_partition_list_s *list)
 {
-    if (list->cnt > 0)
-        rd_kafka_commit_queue(source->client, list, source->control, NULL, NULL);
+    if (list->cnt > 0 && !rd_kafka_commit_queue(source->client, list, source->control, NULL, NULL))
+        source->commit.of_start++;
 }
 
 static void mark_committed(struct tide_kafka_source *source, rd_kafka_event_t *event)
@@ -78,14 +78,16 @@ void tide_kafka_commit_answered(struct tide_kafka_source *source, struct rd_kafk
     if (is_the_engines) {
         source->commit.under_way = false;
         emit_committed(source, error);
-    } else if (error) {
+        return;
+    }
+    source->commit.of_start--;
+    if (error)
         tide_log(TIDE_LOG_WARN, "group \"%s\": the offsets begun at could not be committed: %s",
                  source->plan.group, rd_kafka_err2str(error));
-    }
 }
 
 /* What such a commit leads to is explained at on_fatal() in source/control.c. */
 void tide_kafka_commit_membership_ended(struct tide_kafka_source *source)
 {
-    source->commit.outlived |= source->commit.under_way;
+    source->commit.outlived |= source->commit.under_way || source->commit.of_start > 0;
 }

@@ -32,26 +32,32 @@ static bool is_configuration(rd_kafka_resp_err_t error)
     }
 }
 
-/* A commit that is sent again after its membership has ended (the session timed out, or the broker was away) finds
- * this very engine under the same instance with a new member id. The broker refuses it, librdkafka takes the refusal
- * for that of a fenced process, and the client cannot go on. No other process is there, so starting again is right. */
+/* Brokers answer "fenced" when the instance is a member under another id. That is so when a newer process has joined
+ * with it. It is also so when this engine's own requests are of a membership that has ended (the session timed out in an
+ * outage), and no other process is there:
+ *   - a commit of it that is sent again finds this very engine under a new member id;
+ *   - librdkafka forgets the member id when the session times out, and sends heartbeats without one until the partitions
+ *     are given back; a broker that was restarted, and counts the session anew, still knows the instance by the old id.
+ * librdkafka cannot go on in any case. Then starting again is right: the next engine joins in place of the old member.
+ * Should a newer process be there after all, it is fenced by that, and ends with TIDE_EFENCED. */
 static void on_fatal(struct tide_kafka_source *source)
 {
     char text[512];
+    const char *group = source->plan.group;
+    const char *instance = source->plan.instance ? source->plan.instance : "";
     rd_kafka_resp_err_t error = rd_kafka_fatal_error(source->client, text, sizeof(text));
-    bool fenced = error == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
-    if (fenced && source->commit.outlived) {
-        tide_kafka_source_fail(
-            source, tide_fail(TIDE_ETEMPORARY,
-                              "group \"%s\": a commit of this engine outlived its membership, and "
-                              "librdkafka gives up (%s); start again",
-                              source->plan.group, text));
-        return;
-    }
-    tide_kafka_source_fail(
-        source, tide_fail(fenced ? TIDE_EFENCED : TIDE_ETEMPORARY, "group \"%s\"%s%s: %s",
-                          source->plan.group, fenced ? ": a newer process runs as instance " : "",
-                          fenced && source->plan.instance ? source->plan.instance : "", text));
+    int status;
+    if (error != RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID)
+        status = tide_fail(TIDE_ETEMPORARY, "group \"%s\": %s", group, text);
+    else if (source->rebalance.ended || source->commit.outlived)
+        status = tide_fail(TIDE_ETEMPORARY,
+                           "group \"%s\": a request of this engine outlived its membership, and "
+                           "librdkafka gives up (%s); start again",
+                           group, text);
+    else
+        status = tide_fail(TIDE_EFENCED, "group \"%s\": a newer process runs as instance %s: %s",
+                           group, instance, text);
+    tide_kafka_source_fail(source, status);
 }
 
 /* An answer to a fetch is too large only if its first message is. librdkafka asks for it again for ever, and its

@@ -136,9 +136,10 @@ struct tide_kafka_source {
     } events; /* events.c */
 
     struct {
-        bool under_way;
-        bool outlived; /* the membership ended while the last commit was under way */
-    } commit;          /* commit.c */
+        bool under_way;    /* the engine's */
+        uint32_t of_start; /* so many more are, of offsets that reading began at */
+        bool outlived;     /* the membership ended while one of these was under way */
+    } commit;              /* commit.c */
 
     struct {
         bool under_way;   /* in the blocking thread */
@@ -166,7 +167,8 @@ struct tide_kafka_source {
         STAILQ_HEAD(, tide_kafka_rebalance) queue; /* to be served, oldest first */
         struct tide_kafka_rebalance *leaving;      /* the engine's revoke_done() is awaited */
         struct tide_kafka_resolve *resolving;      /* under way in the blocking thread */
-    } rebalance;                                   /* rebalance.c */
+        bool ended; /* the membership has ended, and there is no other yet */
+    } rebalance;    /* rebalance.c */
 
     bool ended; /* ends.c; END was emitted */
 

@@ -6,6 +6,9 @@
  *   REVOKE, LOSE     tell the engine, wait for its revoke_done(), give the partitions back
  *   REWIND           tell the engine, wait for its revoke_done(), then as ASSIGN; the group does not notice
  *
+ * A LOSE does not wait for start offsets that are being resolved of partitions that it takes away: until it is answered,
+ * librdkafka sends heartbeats without a member id, which fence a static member (control.c).
+ *
  * With the eager protocol an assignment is the whole of it, and one that is overtaken by a revocation is dropped.
  * With the cooperative one it is an addition, and is finished first. When no rebalance waits, partitions whose
  * offset is out of range get a start offset again. Start reading at tide_kafka_rebalance_serve. */
@@ -50,7 +53,7 @@ void tide_kafka_rebalance_drop(struct tide_kafka_source *source)
 }
 
 /* The start offsets of misplaced partitions are dropped for any rebalance, since they are resolved again once it is
- * over; those of an assignment only for one that replaces it. */
+ * over; those of an assignment only for one that replaces it, and those of a rewind when nothing is left to rewind. */
 void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafka_op_s *event)
 {
     struct tide_kafka_rebalance *rebalance = tide_alloc(sizeof(*rebalance));
@@ -60,6 +63,7 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
     rebalance->incremental = tide_kafka_is_incremental(source);
     rebalance->list = rd_kafka_topic_partition_list_copy(
         rd_kafka_event_topic_partition_list(event));
+    source->rebalance.ended = lost;
     if (lost)
         tide_kafka_commit_membership_ended(source);
     /* Taken now, since it may be of a later generation by the time the partitions are assigned. */
@@ -67,14 +71,15 @@ void tide_kafka_rebalance_event(struct tide_kafka_source *source, struct rd_kafk
         rebalance->membership = rd_kafka_consumer_group_metadata(source->client);
     STAILQ_INSERT_TAIL(&source->rebalance.queue, rebalance, next);
     const struct tide_kafka_resolve *resolving = source->rebalance.resolving;
-    if (resolving && (resolving->reason == TIDE_RESOLVE_MISPLACED || !rebalance->incremental))
+    if (resolving && (resolving->reason == TIDE_RESOLVE_MISPLACED || !rebalance->incremental ||
+                      (lost && resolving->reason == TIDE_RESOLVE_REWOUND)))
         tide_kafka_resolve_drop(source->rebalance.resolving);
 }
 
 /* ---- assigned ---- */
 
-/* An assignment that is not wanted needs an answer nevertheless. Misplaced partitions are no rebalance, so nobody
- * waits for one there. */
+/* An assignment that is not wanted needs an answer nevertheless. Misplaced and rewound partitions are no rebalance, so
+ * nobody waits for one there. */
 static void resolved(struct tide_blocking_job *job)
 {
     struct tide_kafka_resolve *answer = (struct tide_kafka_resolve *)job;
@@ -82,7 +87,7 @@ static void resolved(struct tide_blocking_job *job)
     int status = TIDE_OK;
     source->rebalance.resolving = NULL;
     if (!can_assign(source) || tide_kafka_resolve_is_dropped(answer)) {
-        if (answer->reason != TIDE_RESOLVE_MISPLACED)
+        if (answer->reason == TIDE_RESOLVE_ASSIGNED)
             tide_kafka_assign_decline(source, answer->list, answer->incremental);
     } else if (answer->status < 0) {
         status = tide_fail(answer->status, "%s", answer->text);
@@ -253,11 +258,23 @@ void tide_kafka_rebalance_done(struct tide_kafka_source *source)
 
 /* ---- in order ---- */
 
+/* The answer to an assignment is due before anything else; that of a rewind or of misplaced partitions is of no use to
+ * those that are lost, and an outage may hold it up for long. */
+static bool may_begin_next(const struct tide_kafka_source *source)
+{
+    const struct tide_kafka_rebalance *first = STAILQ_FIRST(&source->rebalance.queue);
+    const struct tide_kafka_resolve *resolving = source->rebalance.resolving;
+    if (source->rebalance.leaving)
+        return false;
+    return !resolving ||
+           (first && first->kind == TIDE_KAFKA_LOSE && resolving->reason != TIDE_RESOLVE_ASSIGNED);
+}
+
 /* Called whenever something has ended that the next one had to wait for: a job, the engine's revoke_done(), or a look
  * at the control queue. */
 void tide_kafka_rebalance_serve(struct tide_kafka_source *source)
 {
-    while (!source->rebalance.resolving && !source->rebalance.leaving) {
+    while (may_begin_next(source)) {
         struct tide_kafka_rebalance *rebalance = take_first(source);
         int status;
         if (rebalance)
