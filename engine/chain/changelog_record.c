@@ -79,9 +79,9 @@ static const char *read_integer(const char *at, const char *end, char *stop, int
     uint64_t value = 0;
     for (; at < end && at - first < 19 && *at >= '0' && *at <= '9'; at++)
         value = value * 10 + (uint64_t)(*at - '0');
-    if (at == first || at == end || value > INT64_MAX)
+    if (at == first || at == end || value > (uint64_t)INT64_MAX + negative)
         return NULL;
-    *number = negative ? -(int64_t)value : (int64_t)value;
+    *number = (int64_t)(negative ? 0 - value : value);
     *stop = *at;
     return at + 1;
 }

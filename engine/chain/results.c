@@ -92,6 +92,10 @@ void tide_results_free(struct tide_parsed *parsed)
 
 /* ---- results ---- */
 
+/* How long a value may live, in ms: the time at which it is gone is a sum, and goes into changelogs (run/state.lua has
+ * the same bound). */
+static const int64_t LONGEST_LIFE = (int64_t)1 << 52;
+
 static bool state_fits(const struct tide_batch *batch, const struct tide_result *result)
 {
     int32_t length = result->value_length;
@@ -105,7 +109,7 @@ static bool state_fits(const struct tide_batch *batch, const struct tide_result 
     }
     if (kind > TIDE_STATE_JSON || length < 0 || length > TIDE_STORE_VALUE)
         return false;
-    if (result->timestamp < -1 || result->partition < 0 ||
+    if (result->timestamp < -1 || result->timestamp >= LONGEST_LIFE || result->partition < 0 ||
         (uint32_t)result->partition >= batch->keyed.states)
         return false;
     return kind == TIDE_STATE_NONE     ? length == 0

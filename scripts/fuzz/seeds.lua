@@ -91,6 +91,25 @@ for _, fn in ipairs(functions) do
   end
 end
 
+-- Changes of state, of a step that has three (the fourth byte of the head: 16 and 8 of it).
+local FORTY_TWO = ffi.string(ffi.new("double[1]", 42), 8)
+for _, one in ipairs { { 1, "a value" }, { 2, FORTY_TWO }, { 3, '{"a":[1,2]}' }, { 0, "" } } do
+  for _, timer in ipairs { "", ffi.string(ffi.new("int64_t[1]", 1764275400000), 8) } do
+    local value = timer .. one[2]
+    local size = bit.band(40 + #value + 7, bit.bnot(7))
+    local list = {}
+    for index = 0, 2 do
+      list[#list + 1] = ffi.string(ffi.new("struct tide_result", { size = size, index = index, kind = 4,
+        topic = one[1] + (#timer > 0 and 128 or 0), timestamp = index == 1 and 60000 or -1, value_length = #value,
+        key_length = -1, partition = index }), 40) .. value .. ("\0"):rep(size - 40 - #value)
+    end
+    local bytes = table.concat(list)
+    seed("results", char(3, 0, 3, 1, 24, 0) .. bytes)
+    seed("results", char(3, 0, 3, 1, 25, 0) .. bytes)
+    seed("results", char(3, 0, 3, 1, 28, 0) .. ("\8\0\1"):rep(8) .. bytes)
+  end
+end
+
 -- ---- headers and messages ----
 
 local header_lists = { { { "a", "1" } }, { { "a", "1" }, { "a" }, { "", "" } }, { { "original_topic", "in" },
@@ -229,6 +248,18 @@ for keys = 0, 5 do
 end
 
 -- ---- what the engine writes ----
+
+-- Records of changelogs (targets/changelog.c), and changes of a worker that are written as such.
+for _, text in ipairs { "number 0 812345\n42", "number 0 7\n-0.10000000000000001", "number 0 1 -5\nnan(0xfffff)",
+  "number 1764275400000 9223372036854775807 -9223372036854775808\n1e999", 'json 0 7\n{"a":1}', "string 1 0\na\0b\n",
+  "none 0 7 1764275400000\n", "none 0 7\n", "string 0 7 \nx", "string -1 7\nx", "string 0 99999999999999999999\nx" } do
+  seed("changelog", "\0" .. text)
+end
+for kind = 0, 3 do
+  for _, timed in ipairs { 0, 4 } do
+    seed("changelog", char(1, kind + timed) .. ffi.string(ffi.new("int64_t[3]", 60000, 77, -2 ^ 63), 24) .. "12345678")
+  end
+end
 
 local line = ffi.gc(ffi.new "struct tide_text", C.tide_text_free)
 local from = ffi.new("struct tide_dead_letter_source", { topic = "in", partition = 3, offset = 7, count = 2,

@@ -76,20 +76,23 @@ local RESULT = { size = 48, kind = C.TIDE_RESULT_MESSAGE, value_length = 4, key_
   partition = -1, timestamp = -1 }
 
 --- Leaves results with these fields (of struct tide_result) one after another, each with 8 bytes, and says that all is
---- done; the last one has the bytes of `tail`.
-function liar.leaves(list, tail)
+--- done; the last one has the bytes of `tail`. Without an index they are of the first record of the job. What goes on
+--- is `after`, in place of spoiling the block.
+function liar.leaves(list, tail, after)
   return function(output)
+    local job = liar.found "job"
     local at = ffi.cast("char *", output) + HEAD
     for _, set in ipairs(list) do
-      local fields = {}
+      local fields = { index = job.first }
       for name, value in pairs(RESULT) do fields[name] = value end
       for name, value in pairs(set) do fields[name] = value end
       ffi.cast("struct tide_result *", at)[0] = fields
       if tail then ffi.copy(at + 40, tail, #tail) end
       at = at + 48
     end
-    C.tide_worker_publish(output, liar.SIZE, 48 * #list)
+    C.tide_worker_publish(output, job["end"], 48 * #list)
     report()
+    if after then after() end
     liar.pause(SEEN_MS)
     liar.go_on_spoiling(output)
   end

@@ -2,7 +2,7 @@
  * What a worker leaves in an output block (chain/results.h). The input is the block, with what the worker tells of it.
  * Whatever it holds, each message lies within the published bytes or within its record, items come in the order of their
  * records, and the check without consuming says the same as the reading. Each message is kept as the dlq keeps one, after
- * the worker has changed the block once more.
+ * the worker has changed the block once more. A change of state is of a state that the step has, and as long as its kind is.
  * Input: records, first, next, topics, state, lie; bytes to change later; the block. */
 #include <string.h>
 
@@ -17,13 +17,15 @@
 enum { RECORDS = 24, MOST = 65536, OUTPUT = 0, CHANGES = 8 };
 
 static struct tide_batch *batch;
+static struct tide_block *states;
 static struct tide_text headers;
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
     (void)count, (void)arguments;
     batch = tide_batch_new(RECORDS, MOST);
-    fuzz_require(batch);
+    states = tide_block_new(MOST);
+    fuzz_require(batch && states);
     tide_header_pack(&headers, "name", 4, "value", 5);
     tide_header_pack(&headers, "", 0, NULL, 0);
     return 0;
@@ -97,17 +99,38 @@ static void check_failure(const struct tide_message *message)
         fuzz_require(strlen(*texts[i]) < sizeof(failure.texts));
 }
 
+static void check_change(const struct tide_parsed_change *change)
+{
+    const struct tide_store_value *value = &change->value;
+    uint32_t kind = value->kind & ~(uint32_t)TIDE_STATE_TIMED;
+    uint32_t timer = value->kind & TIDE_STATE_TIMED ? TIDE_STORE_TIMER : 0;
+    fuzz_require(change->state < batch->keyed.states && kind <= TIDE_STATE_JSON);
+    fuzz_require(fuzz_lies_within(value->bytes, value->length,
+                                  (const char *)(batch->work.job.output + 1),
+                                  batch->run.result_bytes));
+    fuzz_require(value->length >= timer && value->length <= TIDE_STORE_VALUE + timer);
+    fuzz_require(kind != TIDE_STATE_NONE || value->length == timer);
+    fuzz_require(kind != TIDE_STATE_NUMBER || value->length == timer + sizeof(double));
+    fuzz_require(value->expires_ms >= -1);
+}
+
 static void check_item(const struct tide_parsed *parsed, const struct tide_item *item,
                        uint32_t topics)
 {
-    fuzz_require(item->kind <= TIDE_ITEM_RETRY && item->record == batch->release.released);
+    fuzz_require(item->kind <= TIDE_ITEM_RETRY);
+    fuzz_require(item->record == batch->release.released);
     fuzz_require(item->record < batch->run.ready);
     if (item->kind == TIDE_ITEM_FINISHED) {
         batch->release.released++;
         return;
     }
-    fuzz_require(item->message < parsed->message_count &&
-                 item->bytes >= sizeof(struct tide_result));
+    fuzz_require(item->bytes >= sizeof(struct tide_result));
+    if (item->kind == TIDE_ITEM_STATE) {
+        fuzz_require(item->message < parsed->change_count);
+        check_change(&parsed->changes[item->message]);
+        return;
+    }
+    fuzz_require(item->message < parsed->message_count);
     const struct tide_message *message = &parsed->messages[item->message];
     fuzz_require(is_safe(message->value, message->value_length));
     fuzz_require(is_safe(message->key, message->key_length));
@@ -185,6 +208,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (input.left > MOST)
         return 0;
     fill(count, first);
+    batch->keyed.states = state >> 3 & 3;
+    batch->keyed.block = batch->keyed.states > 0 ? states : NULL;
     uint64_t bytes = lie == 255 ? fuzz_word(&input) : input.left;
     give(first, (const char *)input.at, input.left);
     batch->work.job.output->progress = bytes << 32 | (next == 255 ? UINT32_MAX : next);

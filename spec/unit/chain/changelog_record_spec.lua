@@ -52,6 +52,14 @@ describe("a record of a changelog", function()
     assert.same({ C.TIDE_STATE_JSON, "[1]", far, far }, { parse(write(C.TIDE_STATE_JSON, "[1]", far, far)) })
   end)
 
+  it("is read back with any time that a worker may have left as a timer", function()
+    for _, time in ipairs { -2 ^ 63, -1, 0, 2 ^ 62 } do
+      local timed = ffi.string(ffi.new("int64_t[1]", time), 8) .. "x"
+      local kind = tonumber(C.TIDE_STATE_STRING) + C.TIDE_STATE_TIMED
+      assert.same({ kind, timed, 0, 7 }, { parse(write(kind, timed)) })
+    end
+  end)
+
   it("has the timer of its key", function()
     local timer = ffi.string(ffi.new("int64_t[1]", -5), 8)
     for _, one in ipairs { { C.TIDE_STATE_NUMBER, number(42), "number 0 7 -5\n42" },
